@@ -1,0 +1,172 @@
+"""
+Decoders: finding requests in a stream that arrives in arbitrary pieces.
+
+Knows bytes and nothing else: no transport, no reply, no clock.  A decoder belongs to one
+connection; it is fed whatever arrived, gives back the requests that are complete and keeps the
+rest.  However a stream is cut, the same requests come out of it, and no byte is searched or copied
+again at each piece (`ChunkDecoder` excepted, whose requests *are* the pieces).  A limit strikes
+while a request is still being collected, not when it is complete.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+
+class FrameError(ValueError):
+    """
+    The bytes are no request, or a payload cannot be expressed.
+
+    *requests* holds the complete ones that came before the fault, in order.
+    """
+
+    def __init__(self, message: str, requests: Sequence[bytes] = ()) -> None:
+        super().__init__(message)
+        self.requests = requests
+
+
+class Decoder(Protocol):
+    """One connection's side of a framing."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """
+        Take *data* as it arrived; give the requests that are now complete, in order.
+
+        :raises FrameError: a request is malformed or too large.  Nothing can be fed any more.
+        """
+
+    def __len__(self) -> int:
+        """How many bytes of an unfinished request are kept."""
+
+
+class ChunkDecoder:
+    """What was fed is a request, cut into pieces of at most *size* bytes."""
+
+    __slots__ = ("_size",)
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        size = self._size
+        if len(data) <= size:
+            return [data] if data else []
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+class DelimiterDecoder:
+    """A request ends with *delimiter*, or with *optional* and *delimiter*."""
+
+    __slots__ = ("_delimiter", "_limit", "_optional", "_rest", "_searched")
+
+    def __init__(self, limit: int, delimiter: bytes, optional: bytes = b"") -> None:
+        self._limit = limit
+        self._delimiter = delimiter
+        self._optional = optional
+        self._rest: bytearray | None = None
+        self._searched = 0  # no delimiter starts before here in the rest
+
+    def __len__(self) -> int:
+        return len(self._rest or b"")
+
+    def feed(self, data: bytes) -> list[bytes]:
+        rest = self._rest
+        if rest is not None:
+            rest += data
+            if rest.find(self._delimiter, self._searched) < 0:
+                self._keep(rest, [])
+                return []
+            data = bytes(rest)
+            self._rest = None
+        requests = self._split(data)
+        last = requests.pop()
+        if len(data) > self._limit:
+            self._check(requests)
+        if last:
+            self._keep(bytearray(last), requests)
+        return requests
+
+    def _split(self, data: bytes) -> list[bytes]:
+        delimiter, optional = self._delimiter, self._optional
+        # One split where they are alike, which they nearly always are.
+        if data.count(optional + delimiter) == data.count(delimiter):
+            return data.split(optional + delimiter)
+        *requests, last = data.split(delimiter)
+        return [*(request.removesuffix(optional) for request in requests), last]
+
+    def _check(self, requests: list[bytes]) -> None:
+        for index, request in enumerate(requests):
+            if len(request) > self._limit:
+                raise _too_large(len(request), self._limit, requests[:index])
+
+    def _keep(self, rest: bytearray, requests: list[bytes]) -> None:
+        if len(rest) >= self._limit + len(self._optional) + len(self._delimiter):
+            raise _too_large(len(rest), self._limit, requests)
+        self._rest = rest
+        self._searched = max(0, len(rest) - len(self._delimiter) + 1)
+
+
+#: Finds a request's size: called with what was received, where the request starts and the limit;
+#: gives where its data starts and how long it is, or None when more must be seen.
+Header = Callable[[bytearray, int, int], tuple[int, int] | None]
+
+
+class SizedDecoder:
+    """A *header* tells how many bytes follow, behind which *trailer* must stand."""
+
+    __slots__ = ("_buffer", "_header", "_limit", "_needed", "_trailer")
+
+    def __init__(self, limit: int, header: Header, trailer: bytes = b"") -> None:
+        self._limit = limit
+        self._header = header
+        self._trailer = trailer
+        self._buffer = bytearray()
+        self._needed = 1  # so many bytes must be there before it is worth looking
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        buffer = self._buffer
+        buffer += data
+        requests: list[bytes] = []
+        at = 0
+        while len(buffer) - at >= self._needed:
+            try:
+                frame = self._frame(at)
+            except FrameError as error:
+                error.requests = requests
+                raise
+            if frame is not None:
+                start, stop, at = frame
+                requests.append(bytes(buffer[start:stop]))
+        del buffer[:at]
+        return requests
+
+    def _frame(self, at: int) -> tuple[int, int, int] | None:
+        """Where the request at *at* has its data, from and to, and where the next one starts."""
+        buffer = self._buffer
+        header = self._header(buffer, at, self._limit)
+        if header is None:
+            self._needed = len(buffer) - at + 1
+            return None
+        start, size = header
+        if size > self._limit:
+            raise _too_large(size, self._limit)
+        stop = start + size
+        end = stop + len(self._trailer)
+        if len(buffer) < end:
+            self._needed = end - at
+            return None
+        if buffer[stop:end] != self._trailer:
+            raise FrameError(
+                f"{bytes(buffer[stop:end])!r} where a request ends, not {self._trailer!r}"
+            )
+        self._needed = 1
+        return start, stop, end
+
+
+def _too_large(size: int, limit: int, requests: Sequence[bytes] = ()) -> FrameError:
+    return FrameError(f"a request of {size} bytes or more, where {limit} are allowed", requests)

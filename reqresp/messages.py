@@ -1,0 +1,140 @@
+"""
+Messages: a request, the steps of its reply, and the exchange that both make.
+
+Values only: nothing here does I/O, keeps time or imports another module of ours.  A reply is data,
+so it can be built before it is needed, changed on its way, compared in a test and written down.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
+from typing import Any
+
+from attrs import Attribute, field, frozen
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+
+
+@frozen
+class Request:
+    """
+    One request, as the framing found it.
+
+    *data* is its bytes without the framing, *peer* the client's address, *connection* the
+    connection's number (the factory's first is 1) and *number* the request's on that connection
+    (likewise).
+    """
+
+    data: bytes
+    peer: IAddress
+    connection: int
+    number: int
+
+
+def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
+    if not 0 <= value < inf:
+        raise ValueError(f"{attribute.name} must be 0 or more, and finite: {value!r}")
+
+
+@frozen
+class Send:
+    """Send *data*, wrapped by the framing."""
+
+    data: bytes
+
+
+@frozen
+class Wait:
+    """
+    Let *seconds* pass before the next step.
+
+    :raises ValueError: *seconds* is negative, infinite or not a number.
+    """
+
+    seconds: float = field(validator=_finite)
+
+
+@frozen
+class Close:
+    """Close once everything sent has been delivered; requests that follow are dropped."""
+
+
+@frozen
+class HalfClose:
+    """Send no more (the client sees EOF), yet go on receiving.  Over TLS this is a `Close`."""
+
+
+@frozen
+class Abort:
+    """Reset the connection once everything sent has left: the client sees ECONNRESET."""
+
+
+@frozen
+class Hang:
+    """Do nothing more: the connection stays open, unanswered, until the client ends it."""
+
+
+Step = Send | Wait | Close | HalfClose | Abort | Hang
+
+#: What a reply is: steps, performed in order.
+Steps = tuple[Step, ...]
+
+
+@frozen
+class Exchange:
+    """A request and the steps that answered it."""
+
+    request: Request
+    steps: Steps
+
+
+class Exchanges:
+    """
+    Consecutive exchanges of one connection: iterate over them, or take their `len`.
+
+    Built once for each read, so it is cheap to make and to keep: `Exchange` values come into being
+    when somebody looks.
+    """
+
+    __slots__ = ("_steps", "connection", "first", "peer", "requests")
+
+    def __init__(
+        self,
+        peer: IAddress,
+        connection: int,
+        first: int,
+        requests: Sequence[bytes],
+        steps: Callable[[], Iterable[Steps]],
+    ) -> None:
+        """
+        :param first: the number of the first request on its connection.
+        :param steps: called at each look; gives the steps of each request, in order.
+        """
+        self.peer = peer
+        self.connection = connection
+        self.first = first
+        self.requests = requests
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        exchanges = zip(self.requests, self._steps(), strict=True)
+        for number, (data, steps) in enumerate(exchanges, self.first):
+            yield Exchange(Request(data, self.peer, self.connection, number), steps)
+
+
+def show(peer: IAddress) -> str:
+    """Write an address the way people do: ``127.0.0.1:9999``, ``[::1]:9999``, a path."""
+    match peer:
+        case IPv4Address(host=host, port=port):
+            return f"{host}:{port}"
+        case IPv6Address(host=host, port=port):
+            return f"[{host}]:{port}"
+        case UNIXAddress(name=bytes(name)):
+            return os.fsdecode(name)
+        case UNIXAddress():
+            return "a UNIX socket"
+        case _:
+            return str(peer)

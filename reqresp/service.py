@@ -1,0 +1,134 @@
+"""
+Service: listening, and stopping without cutting a reply short.
+
+Knows endpoints, the reactor and the signals that stop it; of requests only the factory that drains.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from reqresp.factory import ReqRespFactory
+
+
+class CannotStart(SystemExit, Exception):  # noqa: N818 (what it says to twistd is no error but an end)
+    """
+    Ends twistd with one line on standard error, and status 1.
+
+    A SystemExit, so that no traceback is printed; an Exception, so that twistd removes its pid file
+    and tells the process that started the daemon.
+    """
+
+
+@frozen
+class Listener:
+    """An *endpoint* to listen on, and the *name* it has in messages."""
+
+    name: str
+    endpoint: IStreamServerEndpoint
+
+
+class ReqRespService(Service):
+    """
+    Serves *factory* on all of *listeners*.
+
+    :param drain: seconds that replies under way have when it stops.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        factory: ReqRespFactory,
+        drain: float,
+        reactor: Any,
+    ) -> None:
+        self.listeners = listeners
+        self.factory = factory
+        self.drain = drain
+        self._reactor = reactor
+        self._ports: list[Deferred[Any]] = []
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen, while ports below 1024 can still be had.
+
+        :raises CannotStart: one of the listeners cannot.
+        """
+        super().privilegedStartService()
+        self._ports = [self._listen(listener) for listener in self.listeners]
+
+    def startService(self) -> None:
+        super().startService()
+        if not self._ports:
+            self.privilegedStartService()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening now, drain; a second SIGINT or SIGTERM ends the draining."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def _listen(self, listener: Listener) -> Deferred[Any]:
+        cannot: list[CannotStart] = []
+
+        def blame(failure: Failure) -> None:
+            reason = _reason(failure.value)
+            cannot.append(CannotStart(f"reqresp: cannot listen on {listener.name}: {reason}"))
+            # Some endpoints need time to find out, too late to raise.
+            if self._ports and self.running:
+                self._log.critical("{cannot}", cannot=cannot[0])
+                self._reactor.stop()
+
+        port: Deferred[Any] = maybeDeferred(listener.endpoint.listen, self.factory)
+        port.addErrback(blame)
+        if cannot:
+            raise cannot[0]
+        return port
+
+    async def _stop(self) -> None:
+        def hasten() -> None:
+            self._reactor.callFromThread(self.factory.drain, 0)
+
+        for port in self._ports:
+            port.addCallback(lambda port: port and port.stopListening())
+            port.cancel()
+        with _on_signal(hasten):
+            await gatherResults([*self._ports, self.factory.drain(self.drain)])
+        self._ports = []
+        # A turn more, for what observers say at the end of each.
+        await deferLater(self._reactor, 0)
+
+
+def _reason(error: BaseException | None) -> str:
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+
+
+@contextmanager
+def _on_signal(call: Callable[[], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # Twisted's own handler would log a traceback, the reactor being stopped already.
+    handlers = {
+        number: signal.signal(number, lambda *_: call())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

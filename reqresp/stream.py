@@ -1,0 +1,192 @@
+"""
+Stream: a connection's transport, and how it ends.
+
+Gathers what is to be written, notices when the transport is full, reads from it or doesn't, and
+closes it so that nothing sent is lost.  It knows bytes and Twisted's transports, and nothing of
+requests: `ReqResp`, which builds on it, is told when there is work again.
+"""
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+from reqresp.closing import abort_when_sent, can_half_close
+from reqresp.messages import Steps
+
+if TYPE_CHECKING:
+    from reqresp.factory import ReqRespFactory
+
+#: Bytes of replies gathered for one write: what came together is answered together, and a client
+#: that does not read is noticed before much waits for it.
+GATHER = 64 * 1024
+#: Seconds that a client has to end its side once ours is ended, while what it sends is dropped.
+LINGER = 1.0
+
+
+class IStream(ITCPTransport, IConsumer, IPushProducer):
+    """What a connection needs of its transport; ITCPTransport alone lacks the producer's part."""
+
+
+class Hanging:
+    """Holds a connection for good."""
+
+    def cancel(self) -> None:
+        """There is nothing to stop."""
+
+
+HANGING = Hanging()
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class Stream(Protocol):
+    """
+    The transport's side of a connection.
+
+    It is its transport's producer: a client that does not read what it asked for is not read from.
+    """
+
+    factory: "ReqRespFactory"
+    transport: IStream
+
+    #: What has to happen before the connection can go on.
+    _held: "IDelayedCall | Deferred[Steps] | Hanging | None" = None
+    _full = False  # is the transport's buffer
+    _paused = False  # is reading
+    _last = False  # no more is read: the client sent EOF, or the server drains
+    _eof = False  # the client sent EOF
+    _mute = False  # no more is sent
+    _muted = False  # and the client was told: our EOF has left
+    _ended = False  # nothing is answered any more
+
+    def connectionMade(self) -> None:
+        self._waiting = bytearray()  # received, and not looked at
+        self._frames: list[bytes] = []  # to be written
+        self._gathered = 0  # bytes of these
+        self.transport.registerProducer(self, True)
+
+    def _work(self) -> None:
+        """Go on until something holds the connection or nothing is left to do."""
+        raise NotImplementedError
+
+    # Writing
+
+    def _gather(self, frame: bytes) -> None:
+        if self._mute:
+            return
+        self._frames.append(frame)
+        self._gathered += len(frame)
+        if self._gathered >= GATHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._frames:
+            return
+        data = b"".join(self._frames)
+        self._frames.clear()
+        self._gathered = 0
+        self.transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._full = True
+        self._regulate()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._full = False
+        self._work()
+
+    def stopProducing(self) -> None:
+        """The connection is being lost, as `connectionLost` tells too."""
+
+    # Reading
+
+    def _regulate(self) -> None:
+        """Read from the client, or don't, as things now stand."""
+        read = self._ended or not (
+            self._full or self._last or len(self._waiting) > self.factory.limits.max_waiting
+        )
+        # After EOF a resumed transport would tell of it again and again.
+        if self._eof or read is not self._paused:
+            return
+        self._paused = not read
+        if read:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
+
+    def readConnectionLost(self) -> None:
+        """The client half-closed, or closed: from here the two look alike."""
+        self._eof = self._last = True
+        if self._ended:
+            self.transport.loseConnection()
+        self._work()
+
+    # Endings
+
+    def _close(self) -> None:
+        """End in order: all that was sent is delivered, and what still arrives is dropped."""
+        self._flush()
+        self._drop()
+        if self._eof or not can_half_close(self.transport):
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+            return
+        self._stop_sending()
+        self._regulate()
+        if self._muted:
+            self._linger()
+
+    def _abort(self) -> None:
+        """Reset, once all that was sent has left."""
+        self._flush()
+        self._drop()
+        self.transport.unregisterProducer()
+        abort_when_sent(self.transport)
+
+    def _half_close(self) -> None:
+        self._flush()
+        if can_half_close(self.transport):
+            self._stop_sending()
+        else:
+            self._close()
+
+    def _stop_sending(self) -> None:
+        if self._mute:
+            return
+        self._mute = True
+        self._full = False
+        # First: a transport whose producer is paused would resume it, and then never half-close.
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our EOF has left."""
+        self._muted = True
+        if self._ended:
+            self._linger()
+
+    def _linger(self) -> None:
+        self._held = self.factory.clock.callLater(LINGER, self._stop_lingering)
+
+    def _stop_lingering(self) -> None:
+        self._held = None
+        self.transport.loseConnection()
+
+    def _drop(self) -> None:
+        """Forget all that was still to be done."""
+        self._ended = True
+        self._full = False
+        self._waiting.clear()
+        held, self._held = self._held, None
+        if held is not None:
+            held.cancel()
