@@ -148,15 +148,16 @@ class ReqResp(Stream):
         """Perform what is left of the reply under way; False when that is all for now."""
         if self._held is not None or self._full:
             return False
+        exchange = self._exchange
         for step in self._steps:
             self._PERFORM[type(step)](self, step)
             if self._ended:
                 break
             if self._held is not None or self._full:
                 return False
-        if self._exchange is not None:
-            answered.append(self._exchange[0])
-            steps.append(self._exchange[1])
+        if exchange is not None:
+            answered.append(exchange[0])
+            steps.append(exchange[1])
             self._exchange = None
         return not self._ended
 

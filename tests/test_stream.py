@@ -1,0 +1,539 @@
+"""What becomes of a connection that is full, half-closed, idle, hanging, or ending."""
+
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel, capturedLogs
+
+from reqresp import (
+    Abort,
+    Close,
+    HalfClose,
+    Hang,
+    Limits,
+    Line,
+    Netstring,
+    ReqRespFactory,
+    Table,
+    Wait,
+)
+from reqresp.stream import LINGER
+from tests.test_protocol import Conversation
+from tests.wire import Wire
+
+KIB = 1024
+
+
+class FullTests(Conversation):
+    """A client that does not read is not read from, and costs little."""
+
+    def test_two_byte_requests_cannot_fill_the_buffer(self) -> None:
+        """64 KiB of two-byte requests with a large reply are answered as the client reads."""
+        wire = self.lines(lambda _request: b"x" * 1000)
+        wire.stop_reading()
+        wire.send(b"a\n" * (32 * KIB))
+        self.assertLess(wire.buffered, 200 * KIB)
+        self.assertFalse(wire.reading)
+
+    def test_constants_cannot_either(self) -> None:
+        """Nor can what a table answers in one go."""
+        wire = self.lines(Table({}, otherwise=b"x" * 1000))
+        wire.stop_reading()
+        wire.send(b"a\n" * (32 * KIB))
+        self.assertLess(wire.buffered, 200 * KIB)
+        self.assertFalse(wire.reading)
+
+    def test_everything_is_answered_once_the_client_reads(self) -> None:
+        """What waited behind a full buffer is answered when it empties, in order."""
+        wire = self.lines(lambda request: request.data * 500)
+        wire.stop_reading()
+        wire.send(b"ab\ncd\n" * (10 * KIB))
+        for _ in range(300):
+            wire.read_on(room=100 * KIB)
+        self.assertEqual(
+            wire.received(), (b"ab" * 500 + b"\r\n" + b"cd" * 500 + b"\r\n") * 10 * KIB
+        )
+        self.assertTrue(wire.reading)
+
+    def test_a_reply_of_many_steps_stops_when_full(self) -> None:
+        """Fullness is noticed between the steps of one reply too."""
+        wire = self.lines(lambda _request: (b"x" * 60 * KIB,) * 50)
+        wire.stop_reading()
+        wire.send(b"a\n")
+        self.assertLess(wire.buffered, 300 * KIB)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 50 * (60 * KIB + 2))
+
+    def test_a_wait_that_ends_while_full_goes_on_when_read(self) -> None:
+        """Two things can hold a connection in turn; it goes on when neither does."""
+        wire = self.lines(lambda _request: (b"x" * 200 * KIB, Wait(1), b"end"))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        wire.wait(2)
+        wire.read_on()
+        wire.wait(1)
+        self.assertTrue(wire.received().endswith(b"end\r\n"))
+
+    def test_requests_behind_a_waiting_reply_are_bounded(self) -> None:
+        """Reading pauses when enough waits, and goes on when it is worked off."""
+        wire = self.lines(lambda _request: (Wait(1), b"x"), limits=Limits(max_waiting=100))
+        wire.send(b"a\n", b"b" * 50)
+        self.assertTrue(wire.reading)
+        wire.send(b"c" * 51)
+        self.assertFalse(wire.reading)
+        wire.wait(1)
+        self.assertTrue(wire.reading)
+
+    def test_a_reset_is_noticed_while_a_step_waits(self) -> None:
+        """Reading goes on during a wait, so that a client's end is seen."""
+        wire = self.lines(lambda _request: (Wait(60), b"x"))
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertFalse(wire.is_open)
+
+
+class HalfCloseTests(Conversation):
+    """A client that sends no more still gets every reply."""
+
+    def test_the_reply_comes(self) -> None:
+        """`printf request | nc -N` gets its answer, and then EOF."""
+        wire = self.connect()
+        wire.socket.arrived.append(b"request")
+        wire.send_eof()
+        self.assertEqual(wire.received(), b"response")
+        self.assertFalse(wire.is_open)
+        self.assertFalse(wire.socket.reset)
+
+    def test_a_delayed_reply_comes(self) -> None:
+        """The connection stays open until the last reply was sent."""
+        wire = self.lines(lambda request: (Wait(1), request.data))
+        wire.socket.arrived.append(b"a\nb\n")
+        wire.send_eof()
+        wire.wait(1)
+        self.assertTrue(wire.is_open)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+        self.assertFalse(wire.is_open)
+
+    def test_a_reply_behind_a_full_buffer_comes(self) -> None:
+        """A slow reader that half-closed gets everything as well."""
+        wire = self.lines(lambda _request: b"x" * 100 * KIB)
+        wire.stop_reading()
+        wire.socket.arrived.append(b"a\n" * 10)
+        for _ in range(20):
+            wire.read_on(room=100 * KIB)
+            wire.send_eof()
+        self.assertEqual(len(wire.received()), 10 * (100 * KIB + 2))
+        self.assertFalse(wire.is_open)
+
+    def test_reading_is_not_resumed_after_eof(self) -> None:
+        """A transport resumed after EOF would tell of it again at each turn."""
+        wire = self.lines(lambda _request: (b"x" * 200 * KIB, Wait(1), b"x"))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        wire.read_on()
+        wire.send_eof()
+        self.assertFalse(wire.reading)
+        self.assertTrue(wire.is_open)
+
+    def test_an_unfinished_request_is_mentioned(self) -> None:
+        """A line without its newline is no request; the log says why nothing came."""
+        wire = self.lines(None)
+        with capturedLogs() as events:
+            wire.send(b"no newline")
+            wire.send_eof()
+        self.assertEqual(wire.received(), b"")
+        self.assertFalse(wire.is_open)
+        [event] = [event for event in events if event["log_level"] is LogLevel.info]
+        self.assertEqual(event["size"], 10)
+
+    def test_hanging_ends(self) -> None:
+        """A full close looks like a half-close: a hanging connection would never end."""
+        wire = self.lines(lambda _request: Hang())
+        wire.send(b"a\n", b"b\n")
+        self.assertTrue(wire.is_open)
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.heard.requests, [[b"a"]])
+
+
+class ServerHalfCloseTests(Conversation):
+    """A responder can end the server's side alone."""
+
+    def test_the_client_gets_eof_and_can_go_on_sending(self) -> None:
+        """After a half-close requests are received, and not answered."""
+        wire = self.lines(lambda request: (b"bye", HalfClose(), b"unheard"))
+        wire.send(b"a\n", b"b\n")
+        self.assertEqual(wire.received(), b"bye\r\n")
+        self.assertTrue(wire.got_eof)
+        self.assertTrue(wire.is_open)
+        self.assertEqual(self.heard.requests, [[b"a"], [b"b"]])
+
+    def test_the_clients_eof_then_closes(self) -> None:
+        """Both sides having ended, so has the connection."""
+        wire = self.lines(lambda _request: HalfClose())
+        wire.send(b"a\n")
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_works_with_a_full_buffer(self) -> None:
+        """What is buffered is delivered before the EOF."""
+        wire = self.lines(lambda _request: (b"x" * 200 * KIB, HalfClose()))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        self.assertFalse(wire.got_eof)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 200 * KIB + 2)
+        self.assertTrue(wire.got_eof)
+
+    def test_a_close_after_it_closes(self) -> None:
+        """A second request's Close ends what a half-close began, with nothing left behind."""
+        replies = iter([HalfClose(), HalfClose(), Close()])
+        wire = self.lines(lambda _request: next(replies))
+        wire.send(b"a\n", b"b\n", b"c\n")
+        self.assertTrue(wire.is_open)
+        wire.wait(LINGER)
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class CloseTests(Conversation):
+    """Closing loses nothing that was sent."""
+
+    def test_unread_input_does_not_cut_the_reply(self) -> None:
+        """Our EOF goes first, what still arrives is dropped, and only then the socket is closed."""
+        wire = self.connect(lambda _request: (b"reply", Close()))
+        wire.send(b"a", b"more", b"and more")
+        self.assertTrue(wire.got_eof)
+        self.assertTrue(wire.is_open)
+        self.assertEqual(list(wire.socket.arrived), [])
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_does_not_wait_for_ever(self) -> None:
+        """A client that does not end its side is left after a while."""
+        wire = self.connect(lambda _request: (b"reply", Close()))
+        wire.send(b"a")
+        wire.wait(LINGER)
+        self.assertFalse(wire.is_open)
+        self.assertFalse(wire.socket.reset)
+
+    def test_the_while_starts_when_all_is_delivered(self) -> None:
+        """A slow reader gets all of a last reply, however long it takes."""
+        wire = self.connect(lambda _request: (b"x" * 200 * KIB, Close()))
+        wire.stop_reading(room=10)
+        wire.send(b"a")
+        wire.wait(60 * LINGER)
+        self.assertTrue(wire.is_open)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 200 * KIB)
+        self.assertTrue(wire.got_eof)
+
+    def test_input_that_was_not_read_is_drained(self) -> None:
+        """Reading that had paused goes on, to see the client's end."""
+        wire = self.lines(
+            lambda _request: (b"x" * 200 * KIB, Close()), limits=Limits(max_waiting=10)
+        )
+        wire.stop_reading(room=10)
+        wire.send(b"a\n" * 100)
+        wire.read_on()
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+
+    def test_a_plain_transport_is_closed_plainly(self) -> None:
+        """A transport that knows no half-close is closed at once."""
+        transport = StringTransport()
+        protocol = ReqRespFactory(clock=self.reactor).buildProtocol(transport.getPeer())
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"close")
+        self.assertEqual(transport.value(), b"response")
+        self.assertTrue(transport.disconnecting)
+
+
+class AbortTests(Conversation):
+    """A reset is a reset, and takes nothing back."""
+
+    def test_the_client_sees_a_reset(self) -> None:
+        """Abort is no orderly end."""
+        wire = self.lines(lambda _request: Abort())
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        self.assertFalse(wire.socket.eof_sent)
+
+    def test_what_was_sent_before_arrives(self) -> None:
+        """A reply's first half, and then the reset."""
+        wire = self.lines(lambda _request: (b"half", Abort(), b"unheard"))
+        wire.send(b"a\n")
+        self.assertEqual(wire.received(), b"half\r\n")
+        self.assertTrue(wire.got_reset)
+
+    def test_it_waits_until_a_slow_client_has_read(self) -> None:
+        """Bytes that the transport still buffers leave before the reset."""
+        wire = self.lines(lambda _request: (b"x" * 1000, Wait(1), Abort()))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        wire.wait(1)
+        self.assertTrue(wire.is_open)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 1002)
+        self.assertTrue(wire.got_reset)
+
+    def test_a_client_that_went_first_is_no_matter(self) -> None:
+        """Nothing is left of a connection that was lost before its reset could leave."""
+        wire = self.lines(lambda _request: (b"x" * 1000, Abort()))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        wire.reset()
+        wire.read_on()
+        self.assertFalse(wire.is_open)
+
+    def test_a_plain_transport_is_aborted_at_once(self) -> None:
+        """A transport that is no descriptor cannot tell when all has left."""
+        transport = StringTransport()
+        protocol = ReqRespFactory(lambda _request: Abort(), clock=self.reactor).buildProtocol(
+            transport.getPeer()
+        )
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"a")
+        self.assertTrue(transport.disconnected)
+
+
+class IdleTests(Conversation):
+    """A client that does nothing is closed after the time-out, and within a quarter more."""
+
+    def idle(self, respond: Any = None, **options: Any) -> Wire:
+        return self.connect(respond, limits=Limits(idle_timeout=4), **options)
+
+    def pass_time(self, wire: Wire, seconds: int) -> None:
+        for _ in range(seconds):
+            wire.wait(1)
+
+    def test_a_silent_client_is_closed(self) -> None:
+        """In order: it sees EOF."""
+        wire = self.idle()
+        self.pass_time(wire, 4)
+        self.assertFalse(wire.got_eof)
+        self.pass_time(wire, 1)
+        self.assertTrue(wire.got_eof)
+
+    def test_each_request_starts_the_time_again(self) -> None:
+        """A client that sends something now and then stays."""
+        wire = self.idle()
+        for _ in range(5):
+            self.pass_time(wire, 4)
+            wire.send(b"a")
+        self.assertFalse(wire.got_eof)
+
+    def test_a_reply_under_way_is_not_idleness(self) -> None:
+        """Who waits for us is not idle, nor is he just when the reply has come."""
+        wire = self.idle(lambda _request: (Wait(20), b"late"))
+        wire.send(b"a")
+        self.pass_time(wire, 23)
+        self.assertEqual(wire.received(), b"late")
+        self.assertFalse(wire.got_eof)
+        self.pass_time(wire, 3)
+        self.assertTrue(wire.got_eof)
+
+    def test_a_client_that_never_reads_is_reset(self) -> None:
+        """There is no orderly end for what cannot be delivered."""
+        wire = self.idle(lambda _request: b"x" * 200 * KIB)
+        wire.stop_reading()
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_reset)
+
+    def test_one_that_does_not_read_a_last_reply_is_reset_too(self) -> None:
+        """Closing does not protect from the time-out."""
+        wire = self.idle(lambda _request: (b"x" * 200 * KIB, Close()))
+        wire.stop_reading()
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_reset)
+
+    def test_a_hanging_client_is_closed(self) -> None:
+        """Hang lasts as long as the limits allow."""
+        wire = self.idle(lambda _request: Hang())
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_eof)
+
+    def test_nothing_is_left_when_nobody_is_connected(self) -> None:
+        """The last client takes the sweeping with it."""
+        wire = self.idle()
+        wire.send_eof()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class FactoryTests(Conversation):
+    """What all connections of a server share."""
+
+    def connect_some(self, factory: ReqRespFactory, number: int, **options: Any) -> list[Wire]:
+        return [Wire(factory, self.reactor, **options) for _ in range(number)]
+
+    def test_a_client_over_the_limit_is_reset(self) -> None:
+        """It is accepted and aborted, counted and told; the others stay."""
+        factory = self.factory(limits=Limits(max_connections=2))
+        first, second, third = self.connect_some(factory, 3)
+        self.assertEqual([first.is_open, second.is_open, third.got_reset], [True] * 3)
+        self.assertEqual(factory.refused, 1)
+
+    def test_a_client_of_a_unix_socket_has_no_address(self) -> None:
+        """Nothing tells such clients apart, so the limit for a peer is not theirs."""
+        factory = self.factory(limits=Limits(max_per_peer=1))
+        for _ in range(3):
+            protocol = factory.buildProtocol(UNIXAddress(None))
+            assert protocol is not None
+            protocol.makeConnection(StringTransport(peerAddress=UNIXAddress(None)))
+        self.assertEqual((len(factory.connections), factory.refused), (3, 0))
+
+    def test_room_is_made_by_whoever_leaves(self) -> None:
+        """The limit is on connections open at once."""
+        factory = self.factory(limits=Limits(max_connections=1))
+        [first] = self.connect_some(factory, 1)
+        first.send_eof()
+        [second] = self.connect_some(factory, 1)
+        self.assertTrue(second.is_open)
+
+    def test_one_address_cannot_take_all(self) -> None:
+        """The limit for a peer is its own."""
+        factory = self.factory(limits=Limits(max_per_peer=1))
+        first, second = self.connect_some(factory, 2)
+        [other] = self.connect_some(factory, 1, host="127.0.0.2")
+        self.assertEqual([first.is_open, second.got_reset, other.is_open], [True] * 3)
+        first.send_eof()
+        [again] = self.connect_some(factory, 1)
+        self.assertTrue(again.is_open)
+
+    def test_refusals_are_logged_once_a_second(self) -> None:
+        """A storm of clients is no storm of log lines, and none goes uncounted."""
+        factory = self.factory(limits=Limits(max_connections=1))
+        with capturedLogs() as events:
+            self.connect_some(factory, 100)
+            self.reactor.advance(1)
+            self.connect_some(factory, 100)
+        counts = [event["refused"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(counts, [1, 100])
+        self.assertEqual(factory.refused, 199)
+
+    def test_what_cannot_be_served_is_said_at_once(self) -> None:
+        """A reply that the framing refuses, or a framing beyond the limits, is an error early."""
+        with self.assertRaises(ValueError):
+            ReqRespFactory(Table({}, otherwise=b"a\nb"), framing=Line())
+        with self.assertRaises(ValueError):
+            ReqRespFactory(framing=Netstring(), limits=Limits(max_request=0))
+
+    def test_the_clock_is_the_reactor_unless_given(self) -> None:
+        """And is asked for as late as can be: to import a reactor is to install it."""
+        from twisted.internet import reactor
+
+        self.assertIs(ReqRespFactory().clock, reactor)
+
+
+class DrainTests(Conversation):
+    """Draining finishes what was begun."""
+
+    def test_nobody_connected_is_drained(self) -> None:
+        """There is nothing to wait for."""
+        self.successResultOf(self.factory().drain(5))
+
+    def test_idle_clients_are_closed(self) -> None:
+        """In order, and the Deferred fires when they are gone."""
+        factory = self.factory()
+        wire = Wire(factory, self.reactor)
+        drained = factory.drain(5)
+        wire.turn()
+        self.assertTrue(wire.got_eof)
+        self.assertNoResult(drained)
+        wire.send_eof()
+        self.successResultOf(drained)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_reply_under_way_is_finished(self) -> None:
+        """And so are those to requests that were received before."""
+        factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a\nb\n")
+        drained = factory.drain(5)
+        wire.wait(2)
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+        self.assertTrue(wire.got_eof)
+        wire.send_eof()
+        self.successResultOf(drained)
+
+    def test_what_has_arrived_is_read_first(self) -> None:
+        """A request in the kernel's hands when draining begins is answered."""
+        factory = self.factory()
+        wire = Wire(factory, self.reactor)
+        wire.socket.arrived.append(b"request")
+        factory.drain(5)
+        wire._read()
+        wire.turn()
+        self.assertEqual(wire.received(), b"response")
+        self.assertTrue(wire.got_eof)
+
+    def test_what_comes_later_is_not(self) -> None:
+        """No new request is taken up."""
+        factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a\n")
+        factory.drain(5)
+        wire.turn()
+        wire.send(b"b\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"a\r\n")
+        self.assertEqual(self.heard.requests, [[b"a"]])
+
+    def test_the_rest_is_reset(self) -> None:
+        """A reply that takes too long is cut with a reset, so that nobody takes it for whole."""
+        factory = self.factory(lambda _request: (b"begun", Wait(60), b"end"), framing=Line())
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a\n")
+        drained = factory.drain(5)
+        wire.wait(5)
+        self.assertTrue(wire.got_reset)
+        self.successResultOf(drained)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_can_be_hastened(self) -> None:
+        """A second, shorter drain ends the first."""
+        factory = self.factory(lambda _request: Wait(60))
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a")
+        first = factory.drain(50)
+        wire.turn()
+        second = factory.drain(0)
+        wire.turn()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertTrue(wire.got_reset)
+
+    def test_newcomers_are_refused(self) -> None:
+        """A client that slips in while draining is reset."""
+        factory = self.factory(lambda _request: Wait(60))
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a")
+        factory.drain(5)
+        self.assertTrue(Wire(factory, self.reactor).got_reset)
+
+    def test_a_drained_factory_serves_again(self) -> None:
+        """A service that is stopped can be started."""
+        factory = self.factory()
+        factory.drain(5)
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a")
+        self.assertEqual(wire.received(), b"response")
+
+    def test_hanging_clients_are_closed(self) -> None:
+        """There is nothing to finish about a reply that never comes."""
+        factory = self.factory(lambda _request: Hang())
+        wire = Wire(factory, self.reactor)
+        wire.send(b"a")
+        factory.drain(5)
+        wire.turn()
+        self.assertTrue(wire.got_eof)
