@@ -5,6 +5,7 @@ Knows endpoints, the reactor and the signals that stop it; of requests only the 
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,11 +25,13 @@ from reqresp.factory import ReqRespFactory
 
 class CannotStart(SystemExit, Exception):  # noqa: N818 (what it says to twistd is no error but an end)
     """
-    Ends twistd with one line on standard error, and status 1.
+    Ends twistd with status 1, the reason having been told.
 
     A SystemExit, so that no traceback is printed; an Exception, so that twistd removes its pid file
     and tells the process that started the daemon.
     """
+
+    code = 1
 
 
 @frozen
@@ -86,14 +89,16 @@ class ReqRespService(Service):
         def blame(failure: Failure) -> None:
             reason = _reason(failure.value)
             cannot.append(CannotStart(f"reqresp: cannot listen on {listener.name}: {reason}"))
+            self._log.critical("{cannot}", cannot=cannot[0])
             # Some endpoints need time to find out, too late to raise.
             if self._ports and self.running:
-                self._log.critical("{cannot}", cannot=cannot[0])
                 self._reactor.stop()
 
         port: Deferred[Any] = maybeDeferred(listener.endpoint.listen, self.factory)
         port.addErrback(blame)
         if cannot:
+            # The true one: by now twistd has turned sys.stderr into its log.
+            print(cannot[0], file=sys.__stderr__)  # noqa: T201 (for the person who started it)
             raise cannot[0]
         return port
 

@@ -22,7 +22,7 @@ from reqresp.factory import ReqRespFactory
 from reqresp.framing import SPECIFICATIONS, parse_framing
 from reqresp.limits import RESERVED_DESCRIPTORS, Limits
 from reqresp.responders import fixed
-from reqresp.service import CannotStart, Listener, ReqRespService
+from reqresp.service import Listener, ReqRespService
 from reqresp.transcript import Transcript
 
 PORT = 9999
@@ -193,7 +193,7 @@ def makeService(options: Options) -> ReqRespService:
     """
     Make the service that *options* describe.
 
-    :raises CannotStart: an endpoint's description is of no use.
+    :raises SystemExit: an endpoint's description is of no use; its one line says why.
     """
     from twisted.internet import reactor
 
@@ -222,12 +222,12 @@ def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser, ours or a plugin's, raises what it likes
-        if isinstance(error, IndexError) and description.startswith("systemd:"):
+        if isinstance(error, LookupError) and description.startswith("systemd:"):
             reason = "systemd passed no such descriptor"
         elif isinstance(error, ImportError):
             reason = f"{error} (pip install 'reqresp[tls]')"
         else:
             # Without the name of a function that nobody has heard of.
             reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
-        raise CannotStart(f"reqresp: {description!r} is no usable endpoint: {reason}") from None
+        raise SystemExit(f"reqresp: {description!r} is no usable endpoint: {reason}") from None
     return endpoint

@@ -80,7 +80,7 @@ class EagerWrites(tcp.Connection):
         :raises RuntimeError: there is a producer already.
         """
         super().registerProducer(producer, streaming)
-        if not streaming and self.connected and not self.TLS:
+        if not streaming and self.connected:
             # In stock whatever was written before still waits, and asks for more when it is sent.
             self.startWriting()
 
