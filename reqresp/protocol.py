@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,7 +34,6 @@ class ReqResp(Stream):
 
     _log = Logger()
 
-    peer: IAddress
     #: The connection's number; the factory's first is 1.
     number: int
     #: How many requests were taken up.
@@ -51,7 +49,6 @@ class ReqResp(Stream):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self.peer = self.transport.getPeer()
         self._decoder: Decoder = self.factory.decoder()
         self.factory.opened(self)
 

@@ -98,7 +98,7 @@ class ReqRespService(Service):
         port.addErrback(blame)
         if cannot:
             # The true one: by now twistd has turned sys.stderr into its log.
-            print(cannot[0], file=sys.__stderr__)  # noqa: T201 (for the person who started it)
+            print(cannot[0], file=sys.__stderr__)
             raise cannot[0]
         return port
 

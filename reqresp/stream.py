@@ -8,8 +8,10 @@ requests: `ReqResp`, which builds on it, is told when there is work again.
 
 from typing import TYPE_CHECKING
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
+    IAddress,
     IConsumer,
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -56,6 +58,7 @@ class Stream(Protocol):
 
     factory: "ReqRespFactory"
     transport: IStream
+    peer: IAddress
 
     #: What has to happen before the connection can go on.
     _held: "IDelayedCall | Deferred[Steps] | Hanging | None" = None
@@ -68,10 +71,16 @@ class Stream(Protocol):
     _ended = False  # nothing is answered any more
 
     def connectionMade(self) -> None:
+        self.peer = self.transport.getPeer()
         self._waiting = bytearray()  # received, and not looked at
         self._frames: list[bytes] = []  # to be written
         self._gathered = 0  # bytes of these
         self.transport.registerProducer(self, True)
+        if isinstance(self.peer, IPv4Address | IPv6Address) and ITCPTransport.providedBy(
+            self.transport
+        ):
+            # A small reply must not wait until the client's kernel acknowledges the one before it.
+            self.transport.setTcpNoDelay(True)
 
     def _work(self) -> None:
         """Go on until something holds the connection or nothing is left to do."""

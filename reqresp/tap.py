@@ -173,7 +173,7 @@ class Options(usage.Options):
             interface = INTERFACE if self["interface"] is None else self["interface"]
             backlog = BACKLOG if self["backlog"] is None else self["backlog"]
             quoted = quoteStringArgument(interface)
-            description = f"tcp:{port}:interface={quoted}:backlog={backlog}"
+            description = f"eager:{port}:interface={quoted}:backlog={backlog}"
             return [(f"{interface}:{port}", description), *endpoints]
         for name in ("interface", "backlog"):
             if self[name] is not None:

@@ -84,6 +84,10 @@ class NotebookTests(Conversation):
         self.assertEqual(wire.received(), b"response" * 2)
         self.assertTrue(wire.is_open)
 
+    def test_small_replies_are_not_held_back(self) -> None:
+        """Nagle's algorithm is off, or a reply would wait for the one before to be acknowledged."""
+        self.assertTrue(self.connect().socket.nodelay)
+
     def test_close_is_answered_and_then_closes(self) -> None:
         """The reply to `close` is delivered before the connection ends."""
         wire = self.connect()

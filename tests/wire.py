@@ -7,7 +7,7 @@ own: what a test sees is what a peer would see.  Nothing moves unless a method h
 
 from collections import deque
 from errno import ECONNRESET, EPIPE, EWOULDBLOCK
-from socket import SO_LINGER, SOL_SOCKET
+from socket import IPPROTO_TCP, SO_LINGER, SOL_SOCKET, TCP_NODELAY
 from typing import Any, cast
 
 from twisted.internet import tcp
@@ -30,6 +30,7 @@ class FakeSocket:
         self.closed = False
         self.reset = False  # ours: SO_LINGER was set to send one
         self.reset_by_client = False
+        self.nodelay = False
 
     def fileno(self) -> int:
         return 0
@@ -64,6 +65,7 @@ class FakeSocket:
         self.eof_sent = True
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
+        self.nodelay = self.nodelay or (level, option) == (IPPROTO_TCP, TCP_NODELAY)
         self.reset = self.reset or (level, option) == (SOL_SOCKET, SO_LINGER)
 
     def close(self) -> None:
