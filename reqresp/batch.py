@@ -34,6 +34,8 @@ class Batch:
 
         None: a reply does more than send, or all could come to more than `BATCH` bytes.
         """
+        if len(requests) == 1:
+            return self._look_up(requests[0], self._otherwise)
         if len(requests) > self._most:
             return None
         try:
@@ -41,9 +43,9 @@ class Batch:
         except TypeError:  # a None among them, found at no cost where there is none
             return None
 
-    def steps(self, requests: Sequence[bytes]) -> Callable[[], Iterator[Steps]]:
-        """Give what gives the steps that answer *requests*, when somebody asks."""
-        return lambda: map(self._table.steps, requests)
+    def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
+        """Give the steps that answer each of *requests*."""
+        return map(self._table.steps, requests)
 
 
 def _wire(steps: Steps, encode: Callable[[bytes], bytes]) -> bytes | None:

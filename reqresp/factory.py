@@ -69,9 +69,10 @@ class ReqRespFactory(Factory):
             else None
         )
         observers = tuple(observers)
-        self._hearers = {event: _hearers(event, observers) for event in _EVENTS}
+        #: Who hears each event.
+        self.hearers = {event: _hearers(event, observers) for event in _EVENTS}
         #: Whether anybody hears of requests.
-        self.observed = bool(self._hearers["received"] or self._hearers["answered"])
+        self.observed = bool(self.hearers["received"] or self.hearers["answered"])
         #: How many clients were turned away over a limit.
         self.refused = 0
         self.connections: set[ReqResp] = set()
@@ -99,7 +100,7 @@ class ReqRespFactory(Factory):
 
     def tell(self, event: str, *details: object) -> None:
         """Call the observers that hear *event*."""
-        for hear in self._hearers[event]:
+        for hear in self.hearers[event]:
             try:
                 hear(*details)
             except Exception:

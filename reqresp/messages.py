@@ -104,11 +104,11 @@ class Exchanges:
         connection: int,
         first: int,
         requests: Sequence[bytes],
-        steps: Callable[[], Iterable[Steps]],
+        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
     ) -> None:
         """
         :param first: the number of the first request on its connection.
-        :param steps: called at each look; gives the steps of each request, in order.
+        :param steps: called with *requests* at each look; gives the steps of each, in order.
         """
         self.peer = peer
         self.connection = connection
@@ -120,7 +120,7 @@ class Exchanges:
         return len(self.requests)
 
     def __iter__(self) -> Iterator[Exchange]:
-        exchanges = zip(self.requests, self._steps(), strict=True)
+        exchanges = zip(self.requests, self._steps(self.requests), strict=True)
         for number, (data, steps) in enumerate(exchanges, self.first):
             yield Exchange(Request(data, self.peer, self.connection, number), steps)
 

@@ -10,7 +10,7 @@ waits; when it is released, `_work` goes on where it stopped.  Three levels are 
 that: bytes that no decoder has seen, requests that no responder has seen, steps not yet performed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -57,7 +57,14 @@ class ReqResp(Stream):
         if self._ended:
             return
         batch = self.factory.batch
-        if batch is None or len(data) > SLICE or self._mute or self._busy():
+        if (
+            batch is None
+            or self._held is not None
+            or self._full
+            or self._working
+            or self._mute
+            or len(data) > SLICE
+        ):
             self._waiting += data
         elif self._answer_all(data, batch):
             return
@@ -83,13 +90,14 @@ class ReqResp(Stream):
         else:
             self._close()
 
-    def _busy(self) -> bool:
-        return self._held is not None or self._full or self._working
-
     def _answer_all(self, data: bytes, batch: Batch) -> bool:
         """Answer *data* in one go if its replies are constants; else leave its requests be."""
-        requests = self._cut(data)
-        wire = None if self._fault else batch.answer(requests)
+        try:
+            requests = self._decoder.feed(data)
+            wire = batch.answer(requests)
+        except FrameError as error:
+            self._fault = error
+            requests, wire = error.requests, None
         if wire is None:
             self._requests = iter(requests)
             return False
@@ -97,7 +105,7 @@ class ReqResp(Stream):
         if wire:
             self.transport.write(wire)
         if self.factory.observed and requests:
-            self._tell(requests, requests, batch.steps(requests))
+            self._tell(requests, requests, batch.steps)
         return True
 
     def _work(self) -> None:
@@ -117,7 +125,7 @@ class ReqResp(Stream):
         self._flush()
         self._working = False
         if received or answered:
-            self._tell(received, answered, steps.__iter__)
+            self._tell(received, answered, lambda _requests: steps)
         if failure is not None:
             self._fail(failure)
         elif not self._ended:
@@ -125,9 +133,9 @@ class ReqResp(Stream):
 
     def _settle(self) -> None:
         """All that can be done was done: read on, or end."""
-        if self._fault is not None and not self._busy():
+        if self._fault is not None and self._held is None and not self._full:
             self._refuse(self._fault)
-        elif self._last and not self._full and self._held in (None, HANGING):
+        elif self._last and self._held in (None, HANGING) and not self._full:
             self._finished()
         else:
             self._regulate()
@@ -215,14 +223,15 @@ class ReqResp(Stream):
         self,
         received: Sequence[bytes],
         answered: Sequence[bytes],
-        steps: Callable[[], Iterator[Steps]],
+        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
     ) -> None:
-        if received:
-            self.factory.tell("received", self.peer, self.number, received)
-        if answered:
+        factory = self.factory
+        if received and factory.hearers["received"]:
+            factory.tell("received", self.peer, self.number, received)
+        if answered and factory.hearers["answered"]:
             exchanges = Exchanges(self.peer, self.number, self._answered + 1, answered, steps)
             self._answered += len(answered)
-            self.factory.tell("answered", exchanges)
+            factory.tell("answered", exchanges)
 
     def _drop(self) -> None:
         super()._drop()

@@ -113,6 +113,8 @@ class Function(Responder):
     def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
         reply = self._function(request)
+        if isinstance(reply, bytes):  # first: to ask an abstract class takes longer than all else
+            return (Send(reply),)
         if isinstance(reply, Coroutine):
             reply = Deferred.fromCoroutine(reply)
         if isinstance(reply, Deferred):
