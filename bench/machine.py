@@ -1,0 +1,83 @@
+"""
+Machine: what the figures were made on, asked at run time.
+
+Knows where to ask for names and versions; none that tell whose machine it is.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+# Each writes its version somewhere in what it prints.
+_PROGRAMS = {
+    "redis-server": ("redis-server", "--version"),
+    "redis-benchmark": ("redis-benchmark", "--version"),
+    "wrk": ("wrk", "--version"),
+    "ncat": ("ncat", "--version"),
+    "cc": ("cc", "--version"),
+    "Go": ("go", "version"),
+    "Node": ("node", "--version"),
+}
+_PACKAGES = ("reqresp", "Twisted", "uvloop", "gevent")
+
+
+def describe(cache: Path, command: str, busy: float) -> str:
+    """
+    Write a section of reStructuredText: *command*, the day, processor, kernel, versions.
+
+    *busy* is the load average before anything was started.
+    """
+    facts = {
+        "command": f"``{command}``",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "load average before": f"{busy:.2f}",
+        "kernel": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        **{package: _package(package) for package in _PACKAGES},
+        **{name: _program(*command) for name, command in _PROGRAMS.items()},
+        "mountebank": _mountebank(cache),
+    }
+    lines = [f":{name}: {fact}" for name, fact in facts.items()]
+    title = "The machine"
+    return "\n".join([title, "-" * len(title), "", *lines, ""])
+
+
+def _processor() -> str:
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*:\s*(.+)$", told, re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _package(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _program(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "not installed"
+    # wrk prints its version and fails.
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL
+    )
+    found = re.search(r"\d+\.\d+(\.\d+)*", done.stdout + done.stderr)
+    return found[0] if found else "unknown"
+
+
+def _mountebank(cache: Path) -> str:
+    path = cache / "mountebank" / "node_modules" / "mountebank" / "package.json"
+    if not path.exists():
+        return "not installed"
+    found = re.search(r'"version":\s*"([^"]+)"', path.read_text())
+    return found[1] if found else "unknown"

@@ -1,0 +1,125 @@
+"""
+Parts: what the benchmark consists of; a table, each line of which ``--only`` can choose.
+
+Knows which peers meet which load; nothing of how either is run.
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from bench.load import Keys, Load, RedisBenchmark, Wrk
+
+PONG = "+PONG\r\n"
+HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
+
+
+@frozen
+class LoadPart:
+    """Peers under load: CPU for each request, throughput, latency; *floor* is what 1.0 means."""
+
+    name: str
+    title: str
+    loads: Mapping[str, Load]
+    reply: str = PONG
+    floor: str = "c"
+
+
+@frozen
+class IdlePart:
+    """Peers holding connections that ask nothing: resident bytes for each."""
+
+    name: str
+    title: str
+    peers: tuple[str, ...]
+    connections: int = 8_000
+    reply: str = PONG
+
+
+@frozen
+class StartPart:
+    """Peers being started: seconds until they listen."""
+
+    name: str
+    title: str
+    peers: tuple[str, ...]
+    starts: int = 3
+    reply: str = PONG
+
+
+Part = LoadPart | IdlePart | StartPart
+
+
+def _all(load: Load, *peers: str) -> dict[str, Load]:
+    return dict.fromkeys(peers, load)
+
+
+_PYTHON = ("asyncio", "uvloop", "gevent", "twisted", "twisted-eager", "threads", "socketserver")
+_FEW = ("reqresp", "c", "asyncio", "twisted")
+_LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines")
+
+_ALL = (
+    LoadPart(
+        "closed-50",
+        "one request at a time, 50 connections",
+        _all(
+            RedisBenchmark(100_000),
+            *("reqresp", "c", *_PYTHON, "node", "go", "redis", "ncat", "mountebank"),
+        ),
+    ),
+    LoadPart(
+        "closed-1",
+        "one request at a time, 1 connection",
+        _all(RedisBenchmark(30_000, connections=1), *_FEW),
+    ),
+    LoadPart(
+        "closed-200",
+        "one request at a time, 200 connections",
+        _all(RedisBenchmark(100_000, connections=200), *_FEW),
+    ),
+    LoadPart(
+        "pipeline-16",
+        "lines, 16 deep, 50 connections",
+        _all(RedisBenchmark(1_600_000, depth=16), *_LINES),
+        floor="c-lines",
+    ),
+    LoadPart(
+        "pipeline-100",
+        "lines, 100 deep, 50 connections",
+        _all(RedisBenchmark(4_000_000, depth=100), *_LINES),
+        floor="c-lines",
+    ),
+    LoadPart(
+        "http",
+        "a canned HTTP reply (wrk), 50 connections",
+        _all(Wrk(2), "reqresp", "c", "asyncio", "uvloop", "twisted"),
+        reply=HTTP,
+    ),
+    LoadPart(
+        "accept",
+        "a connection for each request, 50 at once",
+        _all(
+            RedisBenchmark(15_000, keep_alive=False),
+            *("reqresp", "c", "redis", "asyncio", "twisted", "threads"),
+        ),
+    ),
+    LoadPart(
+        "transcript",
+        "the transcript on, against --quiet",
+        _all(RedisBenchmark(60_000), "reqresp", "transcript"),
+        floor="reqresp",
+    ),
+    LoadPart(
+        "replies",
+        "lines, 16 deep, different keys: 10,000 exact replies against 10",
+        {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10_000)},
+        floor="table-10",
+    ),
+    IdlePart(
+        "idle",
+        "8,000 idle connections",
+        ("reqresp", "c", "redis", "asyncio", "twisted", "go", "node", "threads"),
+    ),
+    StartPart("startup", "start-up, until listening", ("plugin-reqresp", "plugin-bare")),
+)
+PARTS: Mapping[str, Part] = {part.name: part for part in _ALL}

@@ -1,0 +1,195 @@
+"""
+Peers: the servers that are compared, and how each is made ready and started.
+
+Knows commands and what they need; nothing of loads or figures.
+"""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from bench.values import UnavailableError
+
+_SERVERS = Path(__file__).resolve().parent / "servers"
+_MOUNTEBANK = "mountebank@2.9.1"
+_BUILD_LIMIT = 180.0
+
+Words = tuple[str, ...]
+
+
+@frozen
+class Peer:
+    """
+    One server.
+
+    *prepare* builds or finds the program, given a folder to keep things in, and returns the
+    command, or raises UnavailableError.  ``{reply}`` in its words stands for the reply,
+    ``{escaped}`` for the reply with backslash escapes; for ``{port}`` see bench.processes.  A
+    *slow* one is run once, with few requests.
+    """
+
+    name: str
+    label: str
+    prepare: Callable[[Path], Words]
+    slow: bool = False
+
+
+def command(words: Words, reply: str) -> Words:
+    """Put a reply into a prepared command."""
+    escaped = reply.encode("unicode_escape").decode()
+    return tuple(word.replace("{reply}", reply).replace("{escaped}", escaped) for word in words)
+
+
+def _python(source: str, *arguments: str, needs: tuple[str, ...] = ()) -> Callable[[Path], Words]:
+    def prepare(_: Path) -> Words:
+        for module in needs:
+            _require(module)
+        return (sys.executable, str(_SERVERS / source), *arguments)
+
+    return prepare
+
+
+def _require(module: str) -> None:
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise UnavailableError(f"the Python module {module} is not installed")
+
+
+def _program(*words: str) -> Callable[[Path], Words]:
+    return lambda _: (_find(words[0]), *words[1:])
+
+
+def _find(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise UnavailableError(f"{program} is not installed")
+    return path
+
+
+def _twistd(*words: str, module: str) -> Callable[[Path], Words]:
+    """Run twistd's plugin in the foreground, its log on standard output, which goes nowhere."""
+
+    def prepare(_: Path) -> Words:
+        _require(module)
+        beside = Path(sys.executable).with_name("twistd")
+        twistd = str(beside) if beside.exists() else _find("twistd")
+        # Never --logfile=/dev/null: twistd's log rotates after 1 MB, and root's would rename it.
+        return (sys.executable, twistd, "--nodaemon", "--pidfile=", "--logfile=-", *words)
+
+    return prepare
+
+
+def _reqresp(*words: str) -> Callable[[Path], Words]:
+    return _twistd(
+        "reqresp", "--port", "0", "--backlog", "4096", "--response", "{escaped}", *words,
+        module="reqresp.tap",
+    )  # fmt: skip
+
+
+def _node(_: Path) -> Words:
+    return (_find("node"), str(_SERVERS / "node_net.js"), "{reply}")
+
+
+def _built(compiler: str, options: Words, source: str, *arguments: str) -> Callable[[Path], Words]:
+    def prepare(cache: Path) -> Words:
+        binary = cache / Path(source).stem
+        _build(_find(compiler), *options, "-o", str(binary), str(_SERVERS / source))
+        return (str(binary), *arguments)
+
+    return prepare
+
+
+def _mountebank(cache: Path) -> Words:
+    folder = cache / "mountebank"
+    program = folder / "node_modules" / ".bin" / "mb"
+    if not program.exists():
+        options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+        _build(_find("npm"), "install", f"--prefix={folder}", *options, _MOUNTEBANK)
+    return (
+        # Its template reads the environment.
+        *("env", "BENCH_PORT={port}", _find("node"), str(program), "--port", "{second}"),
+        *("--host", "127.0.0.1", "--localOnly", "--configfile", str(_SERVERS / "mountebank.ejs")),
+        *("--nologfile", "--loglevel", "error"),
+    )
+
+
+def _build(*words: str) -> None:
+    try:
+        subprocess.run(words, check=True, capture_output=True, text=True, timeout=_BUILD_LIMIT)
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"{Path(words[0]).name} took over {_BUILD_LIMIT:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        said = str(error.stderr or error.stdout).strip().splitlines()
+        reason = said[-1] if said else f"status {error.returncode}"
+        raise UnavailableError(f"{Path(words[0]).name}: {reason}") from error
+
+
+_REDIS = (
+    "redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+    "--tcp-backlog", "4096", "--maxclients", "10000",
+)  # fmt: skip
+_NCAT = (
+    "ncat", "--listen", "--keep-open", "127.0.0.1", "{port}",
+    "--sh-exec", "while read -r request; do printf '{escaped}'; done",
+)  # fmt: skip
+_STOCK = "tcp:0:interface=127.0.0.1:backlog=4096"
+_EAGER = "eager:0:interface=127.0.0.1:backlog=4096"
+
+_ALL = (
+    Peer("reqresp", "reqresp (twistd, quiet)", _reqresp("--quiet")),
+    Peer("transcript", "reqresp, transcript on", _reqresp()),
+    Peer("table-10", "reqresp, 10 replies", _python("reqresp_table.py", "10")),
+    Peer("table-1000", "reqresp, 1,000 replies", _python("reqresp_table.py", "1000")),
+    Peer("table-10000", "reqresp, 10,000 replies", _python("reqresp_table.py", "10000")),
+    Peer(
+        "journal",
+        "reqresp, 1,000 replies, recorded",
+        _python("reqresp_table.py", "1000", "journal"),
+    ),
+    Peer("c", "C, epoll", _built("cc", ("-O2",), "epoll.c", "{reply}")),
+    Peer(
+        "c-lines", "C, epoll, counting lines", _built("cc", ("-O2",), "epoll.c", "{reply}", "lines")
+    ),
+    Peer("asyncio", "asyncio.Protocol", _python("asyncio_protocol.py", "{reply}")),
+    Peer(
+        "uvloop",
+        "asyncio.Protocol on uvloop",
+        _python("asyncio_protocol.py", "{reply}", "uvloop", needs=("uvloop",)),
+    ),
+    Peer(
+        "gevent",
+        "gevent StreamServer",
+        _python("gevent_stream.py", "{reply}", needs=("gevent",)),
+    ),
+    Peer("twisted", "Twisted Protocol", _python("twisted_protocol.py", "{reply}", _STOCK)),
+    Peer(
+        "twisted-eager",
+        "Twisted Protocol, eager transport",
+        _python("twisted_protocol.py", "{reply}", _EAGER, needs=("reqresp.transport",)),
+    ),
+    Peer("twisted-lines", "Twisted LineReceiver", _python("twisted_lines.py", "{reply}")),
+    Peer("threads", "the notebook: a thread each", _python("threads.py", "{reply}")),
+    Peer(
+        "socketserver",
+        "socketserver.ThreadingTCPServer",
+        _python("socketserver_threads.py", "{reply}"),
+    ),
+    Peer("node", "Node net", _node),
+    Peer("go", "Go net", _built("go", ("build",), "go_net.go", "{reply}")),
+    Peer("redis", "redis-server", _program(*_REDIS)),
+    Peer("ncat", "ncat, a shell each", _program(*_NCAT), slow=True),
+    Peer("mountebank", "mountebank, tcp imposter", _mountebank, slow=True),
+    Peer(
+        "plugin-reqresp", "twistd reqresp", _twistd("reqresp", "--port", "0", module="reqresp.tap")
+    ),
+    Peer("plugin-bare", "twistd, a bare plugin", _twistd("bench-bare", module="twisted")),
+)
+PEERS: Mapping[str, Peer] = {peer.name: peer for peer in _ALL}

@@ -1,0 +1,130 @@
+"""
+Processes: a server on a core of its own, from its start until it is gone.
+
+Knows processes and cores; nothing of what a server answers or what loads it.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from bench.measure import listening_ports
+from bench.values import UnavailableError
+
+ROOT = Path(__file__).resolve().parent.parent
+_PLUGIN_PATH = ROOT / "bench" / "servers" / "plugin"
+_POLL = 0.001
+
+
+@frozen
+class Cores:
+    """Which core serves and which one loads."""
+
+    server: int
+    load: int
+
+
+@frozen
+class Server:
+    """A server that listens."""
+
+    pid: int
+    port: int
+    seconds_to_listen: float
+
+
+def choose_cores() -> Cores:
+    """
+    Take two cores of those allowed, and move this process, and so every load, to one of them.
+
+    :raises UnavailableError: there is one core only; sharing it would measure the load.
+    """
+    if sys.platform != "linux":
+        raise UnavailableError("this needs Linux: its /proc, and servers tied to a core")
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise UnavailableError("two cores are needed: one to serve, one to load")
+    cores = Cores(server=allowed[-1], load=allowed[0])
+    os.sched_setaffinity(0, {cores.load})
+    return cores
+
+
+def _free_port() -> int:
+    """Find a port for those servers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(command: Sequence[str], core: int, limit: float = 20) -> Iterator[Server]:
+    """
+    Start *command* on *core*, wait until it listens, and kill all of it in the end.
+
+    ``{port}`` in the command stands for a free port, ``{second}`` for another that is of no
+    interest; without ``{port}`` the server chooses, and the kernel is asked which.
+
+    :raises UnavailableError: it ended, or did not listen within *limit* seconds.
+    """
+    asked = _free_port() if any("{port}" in word for word in command) else None
+    second = str(_free_port())
+    words = [word.replace("{port}", str(asked)).replace("{second}", second) for word in command]
+    with (
+        tempfile.TemporaryDirectory(prefix="reqresp-bench-") as folder,
+        tempfile.TemporaryFile() as errors,
+    ):
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            cwd=folder,
+            env=_environment(),
+            # A group of its own, so that children of the server can be killed with it.
+            start_new_session=True,
+        )
+        try:
+            while (found := _port(process.pid, asked)) is None:
+                if process.poll() is not None:
+                    errors.seek(0)
+                    raise UnavailableError(f"ended before listening: {_last_line(errors.read())}")
+                if time.monotonic() - begun > limit:
+                    raise UnavailableError(f"did not listen within {limit:.0f} s")
+                time.sleep(_POLL)
+            yield Server(process.pid, found, time.monotonic() - begun)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _port(pid: int, asked: int | None) -> int | None:
+    try:
+        ports = listening_ports(pid)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # it has just ended
+        return None
+    if asked is not None:
+        return asked if asked in ports else None
+    return min(ports, default=None)
+
+
+def _environment() -> dict[str, str]:
+    # The tree's own reqresp and plugins, installed or not.
+    path = os.pathsep.join([str(ROOT), str(_PLUGIN_PATH)])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing"

@@ -1,0 +1,135 @@
+"""
+Report: results as reStructuredText that is as readable on a terminal.
+
+Knows results, parts, peers and targets; measures nothing, writes no file.
+"""
+
+from collections.abc import Sequence
+
+from bench.parts import PARTS, LoadPart
+from bench.peers import PEERS
+from bench.targets import TARGETS
+from bench.values import Results
+
+Row = Sequence[str]
+
+_NONE = "-"
+
+
+def report(results: Results, runs: int) -> str:
+    """Put all tables together; those that would be empty are left out."""
+    sections = (
+        ("Under load", load_table(results), _load_notes(results, runs)),
+        ("At rest", rest_table(results), ""),
+        ("Targets", target_table(results), _TARGET_NOTE),
+        ("Not measured", missing_table(results), ""),
+    )
+    return "\n".join(
+        f"{title}\n{'-' * len(title)}\n\n{table}{note}" for title, table, note in sections if table
+    )
+
+
+def load_table(results: Results) -> str:
+    """Make the one table: CPU for each request, what it is of the floor's, throughput, latency."""
+    header = (
+        "load", "server", "user us", "sys us", "CPU us", "x floor", "requests/s", "p50 ms", "p99 ms"
+    )  # fmt: skip
+    rows = [
+        _load_row(results, part, peer)
+        for part in PARTS.values()
+        if isinstance(part, LoadPart)
+        for peer in results.peers(part.name)
+    ]
+    return simple_table(header, rows)
+
+
+def _load_row(results: Results, part: LoadPart, peer: str) -> Row:
+    def figure(name: str, factor: float = 1.0) -> str:
+        value = results.median(part.name, peer, name)
+        return _NONE if value is None else number(value * factor)
+
+    ratio = results.ratio(part.name, peer, part.floor, "total")
+    rate = results.median(part.name, peer, "rate")
+    return (
+        part.name,
+        PEERS[peer].label,
+        *(figure(name, 1e6) for name in ("user", "system", "total")),
+        _NONE if ratio is None else f"{ratio:.2f}",
+        _NONE if rate is None else f"{rate:,.0f}",
+        figure("p50"),
+        figure("p99"),
+    )
+
+
+def _load_notes(results: Results, runs: int) -> str:
+    shown = [
+        part for part in PARTS.values() if isinstance(part, LoadPart) and results.peers(part.name)
+    ]
+    slow = [peer.name for peer in PEERS.values() if peer.slow]
+    lines = [
+        f"CPU is microseconds for each request; figures are medians of {runs} interleaved runs",
+        f"(a single one for {' and '.join(slow)}).  The loads, and what 1.00 stands for:",
+        "",
+    ]
+    lines += [f"- ``{part.name}``: {part.title}; {PEERS[part.floor].label}." for part in shown]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def rest_table(results: Results) -> str:
+    """Make the table of what is no request: idle connections and start-up."""
+    figures = (("resident", "{:,.0f} bytes", 1.0), ("seconds", "{:,.0f} ms", 1000.0))
+    rows = [
+        (part.title, PEERS[peer].label, form.format(value * factor))
+        for part in PARTS.values()
+        for figure, form, factor in figures
+        for peer in results.peers(part.name)
+        if (value := results.median(part.name, peer, figure)) is not None
+    ]
+    return simple_table(("what", "server", "each"), rows)
+
+
+_TARGET_NOTE = """
+"Asked" is the first goal, "bar" what a prototype with all features made of it; the bar decides.
+"""
+
+
+def target_table(results: Results) -> str:
+    """Make the table of targets; those of parts that were not run are left out."""
+    rows = [
+        (
+            target.what,
+            f"<= {target.asked:.2f} {target.unit}",
+            f"<= {target.bar:.2f} {target.unit}",
+            f"{measured:.2f} {target.unit}",
+            target.verdict(results),
+        )
+        for target in TARGETS
+        if (measured := target.measure(results)) is not None
+    ]
+    return simple_table(("what", "asked", "bar", "measured", "verdict"), rows)
+
+
+def missing_table(results: Results) -> str:
+    """Make the table of what could not be run, and why."""
+    rows = [(part, PEERS[peer].label, why) for (part, peer), why in results.missing.items()]
+    return simple_table(("load", "server", "why"), rows)
+
+
+def number(value: float) -> str:
+    """Write three digits that mean something."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{0 if value == 0 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
+
+
+def simple_table(header: Row, rows: Sequence[Row]) -> str:
+    """Write a reStructuredText simple table, or nothing where there are no rows."""
+    if not rows:
+        return ""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule, ""])

@@ -1,0 +1,105 @@
+"""
+Targets: what was asked of reqresp, and whether a run shows it.
+
+Knows results and thresholds; nothing of how either is shown.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from attrs import frozen
+
+from bench.values import Results
+
+KILOBYTE = 1000
+
+
+@frozen
+class Target:
+    """
+    One threshold, not to be exceeded.
+
+    *asked* was the first goal, *bar* what a prototype with all features made of it; the bar
+    decides.
+    """
+
+    what: str
+    asked: float
+    bar: float
+    unit: str
+    measure: Callable[[Results], float | None]
+
+    def verdict(self, results: Results) -> str:
+        """Say ``met`` or ``missed``, of both thresholds where they disagree."""
+        measured = self.measure(results)
+        if measured is None:
+            return "not measured"
+        asked, bar = measured <= self.asked, measured <= self.bar
+        if asked == bar:
+            return _word(bar)
+        return f"{_word(bar)} (as first asked: {_word(asked)})"
+
+
+def _word(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def _cpu(part: str, peer: str, other: str) -> Callable[[Results], float | None]:
+    return lambda results: results.ratio(part, peer, other, "total")
+
+
+def _idle(results: Results) -> float | None:
+    resident = results.median("idle", "reqresp", "resident")
+    return None if resident is None else resident / KILOBYTE
+
+
+def _times(
+    what: str, asked: float, measure: Callable[[Results], float | None], bar: float | None = None
+) -> Target:
+    return Target(what, asked, asked if bar is None else bar, "x", measure)
+
+
+_closed = partial(_cpu, "closed-50", "reqresp")
+
+TARGETS = (
+    _times("closed loop, 50 connections: of asyncio's CPU", 1.05, _closed("asyncio")),
+    _times("closed loop, 50 connections: of the C floor's", 1.4, _closed("c"), bar=1.6),
+    _times("closed loop, 50 connections: of bare Twisted's", 2 / 3, _closed("twisted")),
+    _times(
+        "lines 16 deep, 1,000 replies: of redis-server's CPU",
+        1.15,
+        _cpu("pipeline-16", "table-1000", "redis"),
+        bar=1.45,
+    ),
+    _times(
+        "lines 100 deep, 1,000 replies: of redis-server's CPU",
+        1.0,
+        _cpu("pipeline-100", "table-1000", "redis"),
+        bar=0.8,
+    ),
+    _times(
+        "16 deep, the last 10,000 kept: of the same without",
+        1.05,
+        _cpu("pipeline-16", "journal", "table-1000"),
+    ),
+    _times(
+        "100 deep, the last 10,000 kept: of the same without",
+        1.05,
+        _cpu("pipeline-100", "journal", "table-1000"),
+    ),
+    _times(
+        "transcript on: of the CPU when quiet", 1.3, _cpu("transcript", "transcript", "reqresp")
+    ),
+    Target("an idle connection, resident", 2.2, 1.5, "kB", _idle),
+    _times(
+        "accept and one request: of redis-server's CPU",
+        1.3,
+        _cpu("accept", "reqresp", "redis"),
+        bar=1.1,
+    ),
+    _times(
+        "10,000 exact replies: of the CPU with 10",
+        1.05,
+        _cpu("replies", "table-10000", "table-10"),
+    ),
+)
