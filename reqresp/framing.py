@@ -187,7 +187,6 @@ SPECIFICATIONS = (
 )
 
 _LENGTHS: dict[str, tuple[Literal["big", "little"], bool]] = {
-    "": ("big", False),
     "big": ("big", False),
     "little": ("little", False),
     "inclusive": ("big", True),
@@ -199,10 +198,10 @@ _PARSERS: dict[str, Callable[..., Framing]] = {
     "line": lambda *ending: Line(*map(unescape, ending)),
     "delimiter": lambda text: Delimiter(unescape(text)),
     "netstring": Netstring,
-    "int8": lambda how="": LengthPrefix(1, *_LENGTHS[how]),
-    "int16": lambda how="": LengthPrefix(2, *_LENGTHS[how]),
-    "int32": lambda how="": LengthPrefix(4, *_LENGTHS[how]),
-    "fixed": lambda size: Fixed(int(size)),
+    "int8": lambda how="big": LengthPrefix(1, *_LENGTHS[how]),
+    "int16": lambda how="big": LengthPrefix(2, *_LENGTHS[how]),
+    "int32": lambda how="big": LengthPrefix(4, *_LENGTHS[how]),
+    "fixed": lambda size: Fixed(int(size) if re.fullmatch("[0-9]+", size) else 0),
 }
 
 

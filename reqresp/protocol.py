@@ -92,6 +92,7 @@ class ReqResp(Stream):
 
     def _answer_all(self, data: bytes, batch: Batch) -> bool:
         """Answer *data* in one go if its replies are constants; else leave its requests be."""
+        requests: Sequence[bytes]
         try:
             requests = self._decoder.feed(data)
             wire = batch.answer(requests)

@@ -4,6 +4,7 @@ Tap: what ``twistd reqresp`` takes, and what it makes of it.
 The roof of the house: it sees all rooms, puts them together and does nothing else.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,9 +31,13 @@ INTERFACE = "127.0.0.1"
 BACKLOG = 1024
 
 
+def _is_number(text: str) -> bool:
+    return re.fullmatch("[0-9]+", text) is not None
+
+
 def _whole(least: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+        if not _is_number(text) or int(text) < least:
             raise ValueError(f"expected a whole number, {least} or more, not {text!r}")
         return int(text)
 
@@ -56,9 +61,7 @@ def _some_seconds(text: str) -> float:
 
 
 def _port(text: str) -> str:
-    if text.isdecimal() and int(text) < 2**16:
-        return text
-    if ":" in text:
+    if ":" in text or (_is_number(text) and int(text) < 2**16):
         return text
     raise ValueError(f"expected a number up to 65535 or an endpoint description, not {text!r}")
 
@@ -169,7 +172,7 @@ class Options(usage.Options):
         port = self["port"]
         if port is None and not endpoints:
             port = str(PORT)
-        if port is not None and port.isdecimal():
+        if port is not None and _is_number(port):
             interface = INTERFACE if self["interface"] is None else self["interface"]
             backlog = BACKLOG if self["backlog"] is None else self["backlog"]
             quoted = quoteStringArgument(interface)
@@ -218,8 +221,14 @@ def makeService(options: Options) -> ReqRespService:
     return ReqRespService(listeners, factory, options["drain"], reactor)
 
 
+#: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.
+_TLS_PATH = re.compile(r"tls:(?:path=)?((?:\\.|[^:])*)")
+
+
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     try:
+        if (tls := _TLS_PATH.match(description)) is not None:
+            os.listdir(re.sub(r"\\(.)", r"\1", tls[1]))
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser, ours or a plugin's, raises what it likes
         if isinstance(error, LookupError) and description.startswith("systemd:"):
