@@ -4,11 +4,11 @@ Tap: what ``twistd reqresp`` takes, and what it makes of it.
 The roof of the house: it sees all rooms, puts them together and does nothing else.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve
@@ -228,7 +228,7 @@ _TLS_PATH = re.compile(r"tls:(?:path=)?((?:\\.|[^:])*)")
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     try:
         if (tls := _TLS_PATH.match(description)) is not None:
-            os.listdir(re.sub(r"\\(.)", r"\1", tls[1]))
+            next(Path(re.sub(r"\\(.)", r"\1", tls[1])).iterdir(), None)
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser, ours or a plugin's, raises what it likes
         if isinstance(error, LookupError) and description.startswith("systemd:"):
