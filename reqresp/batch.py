@@ -10,8 +10,8 @@ from itertools import repeat
 from reqresp.messages import Send, Steps
 from reqresp.responders import Table
 
-#: Bytes of replies that a batch may come to; more is answered request by request, so that a client
-#: which does not read is noticed on the way.
+#: Bytes that the replies of a batch may come to; more is answered request by request, so that a
+#: client which does not read is noticed on the way.
 BATCH = 64 * 1024
 
 
@@ -32,7 +32,7 @@ class Batch:
         """
         Give the bytes that answer all of *requests*, in order.
 
-        None: a reply does more than send, or all could come to more than `BATCH` bytes.
+        None: a reply does more than send, or several could come to more than `BATCH` bytes.
         """
         if len(requests) == 1:
             return self._look_up(requests[0], self._otherwise)

@@ -4,7 +4,7 @@ import os
 import re
 
 _NAMED = {b"0": b"\0", b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.?)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
 
 
 def unescape(text: str) -> bytes:
@@ -16,7 +16,7 @@ def unescape(text: str) -> bytes:
 
     def replace(match: re.Match[bytes]) -> bytes:
         escape = match[1]
-        if len(escape) == 3:
+        if escape[:1] == b"x" and len(escape) == 3:
             return bytes.fromhex(escape[1:].decode())
         if escape not in _NAMED:
             found = os.fsdecode(match[0])

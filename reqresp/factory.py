@@ -78,7 +78,7 @@ class ReqRespFactory(Factory):
         self.connections: set[ReqResp] = set()
         self._clock = clock
         self._numbered = 0
-        self._per_peer: Counter[str | None] = Counter()
+        self._per_peer: Counter[str] = Counter()
         self._refusal_logged = -REFUSALS_EVERY
         self._sweeps: LoopingCall | None = None
         self._draining: list[Deferred[None]] = []
@@ -113,6 +113,7 @@ class ReqRespFactory(Factory):
         if reason is None:
             connection = ReqResp()
             connection.factory = self
+            connection.peer = addr
             return connection
         self.refused += 1
         now = self.clock.seconds()
@@ -133,7 +134,7 @@ class ReqRespFactory(Factory):
             return "the server is stopping"
         if len(self.connections) >= limits.max_connections:
             return f"{limits.max_connections} connections are open, the limit"
-        if limits.max_per_peer and self._per_peer.get(_host(peer), 0) >= limits.max_per_peer:
+        if limits.max_per_peer and self._per_peer[_host(peer)] >= limits.max_per_peer:
             return f"it has {limits.max_per_peer} connections open, the limit for a peer"
         return None
 
@@ -142,20 +143,22 @@ class ReqRespFactory(Factory):
         self._numbered += 1
         connection.number = self._numbered
         self.connections.add(connection)
-        if (host := _host(connection.peer)) is not None:
+        if self.limits.max_per_peer and (host := _host(connection.peer)):
             self._per_peer[host] += 1
         if self.limits.idle_timeout and self._sweeps is None:
             self._start_sweeping(self.limits.idle_timeout / SWEEPS)
-        self.tell("connected", connection.peer, connection.number)
+        if self.hearers["connected"]:
+            self.tell("connected", connection.peer, connection.number)
 
     def lost(self, connection: ReqResp, reason: Failure) -> None:
         """Count a *connection* no more."""
         self.connections.discard(connection)
-        if (host := _host(connection.peer)) is not None:
+        if self.limits.max_per_peer and (host := _host(connection.peer)):
             self._per_peer[host] -= 1
             if not self._per_peer[host]:
                 del self._per_peer[host]
-        self.tell("disconnected", connection.peer, connection.number, reason)
+        if self.hearers["disconnected"]:
+            self.tell("disconnected", connection.peer, connection.number, reason)
         if not self.connections:
             self._all_lost()
 
@@ -236,6 +239,6 @@ def _hearers(event: str, observers: Iterable[Observer]) -> tuple[Callable[..., N
     )
 
 
-def _host(peer: IAddress) -> str | None:
+def _host(peer: IAddress) -> str:
     """What tells a client from others; the clients of a UNIX socket have nothing that does."""
-    return getattr(peer, "host", None)
+    return getattr(peer, "host", "")

@@ -9,6 +9,7 @@ from math import inf
 from typing import Any
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 #: Descriptors left for what is no client: listening sockets, the reactor's own, logs, files.
 RESERVED_DESCRIPTORS = 64
@@ -22,7 +23,7 @@ def _descriptors_left() -> int:
 
 
 def _positive(_instance: object, attribute: "Attribute[Any]", value: float | None) -> None:
-    if value is not None and not 0 < value < inf:
+    if value is None or not 0 < value < inf:
         raise ValueError(f"{attribute.name} must be more than 0, and finite: {value!r}")
 
 
@@ -44,6 +45,6 @@ class Limits:
 
     max_request: int = field(default=64 * 1024, validator=_positive)
     max_connections: int = field(factory=_descriptors_left, validator=_positive)
-    max_per_peer: int | None = field(default=None, validator=_positive)
+    max_per_peer: int | None = field(default=None, validator=optional(_positive))
     max_waiting: int = field(default=64 * 1024, validator=_positive)
-    idle_timeout: float | None = field(default=None, validator=_positive)
+    idle_timeout: float | None = field(default=None, validator=optional(_positive))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field, frozen, validators
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
@@ -38,9 +38,13 @@ def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> Non
 
 @frozen
 class Send:
-    """Send *data*, wrapped by the framing."""
+    """
+    Send *data*, wrapped by the framing.
 
-    data: bytes
+    :raises TypeError: *data* is not bytes.
+    """
+
+    data: bytes = field(validator=validators.instance_of(bytes))
 
 
 @frozen
@@ -132,8 +136,10 @@ def show(peer: IAddress) -> str:
             return f"{host}:{port}"
         case IPv6Address(host=host, port=port):
             return f"[{host}]:{port}"
-        case UNIXAddress(name=bytes(name)):
-            return os.fsdecode(name)
+        case UNIXAddress(name=bytes(name)) if name:
+            # A client chooses its own: what it holds must not look like a line of a log.
+            path = os.fsdecode(name)
+            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
         case UNIXAddress():
             return "a UNIX socket"
         case _:

@@ -28,6 +28,8 @@ SLICE = 4 * 1024
 #: Sweeps in an idle time-out.
 SWEEPS = 4
 
+_NOTHING: Iterator[Any] = iter(())
+
 
 class ReqResp(Stream):
     """Answers the requests of one connection, in their order; made by `ReqRespFactory`."""
@@ -43,9 +45,9 @@ class ReqResp(Stream):
     _working = False
     _quiet = 0  # sweeps since something happened
     _fault: FrameError | None = None
-    _requests: Iterator[bytes] = iter(())
+    _requests: Iterator[bytes] = _NOTHING
     _exchange: tuple[bytes, Steps] | None = None  # the one under way
-    _steps: Iterator[Step] = iter(())
+    _steps: Iterator[Step] = _NOTHING
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -148,7 +150,10 @@ class ReqResp(Stream):
                 peer=show(self.peer),
                 size=len(self._decoder),
             )
-        self._close()
+        if self._eof:
+            self._both_ended()
+        else:
+            self._close()
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; False when that is all for now."""
@@ -236,8 +241,7 @@ class ReqResp(Stream):
 
     def _drop(self) -> None:
         super()._drop()
-        self._requests = iter(())
-        self._steps = iter(())
+        self._requests = self._steps = _NOTHING
         self._exchange = None
 
     # Steps

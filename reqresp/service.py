@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.task import deferLater
@@ -87,6 +87,8 @@ class ReqRespService(Service):
         cannot: list[CannotStart] = []
 
         def blame(failure: Failure) -> None:
+            if failure.check(CancelledError):
+                return
             reason = _reason(failure.value)
             cannot.append(CannotStart(f"reqresp: cannot listen on {listener.name}: {reason}"))
             self._log.critical("{cannot}", cannot=cannot[0])
@@ -107,8 +109,8 @@ class ReqRespService(Service):
             self._reactor.callFromThread(self.factory.drain, 0)
 
         for port in self._ports:
+            port.cancel()  # if it has not come about yet
             port.addCallback(lambda port: port and port.stopListening())
-            port.cancel()
         with _on_signal(hasten):
             await gatherResults([*self._ports, self.factory.drain(self.drain)])
         self._ports = []

@@ -18,11 +18,14 @@ from twisted.internet.interfaces import (
     IPushProducer,
     ITCPTransport,
 )
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.closing import abort_when_sent, can_half_close
 from reqresp.messages import Steps
+from reqresp.transport import EagerServer
 
 if TYPE_CHECKING:
     from reqresp.factory import ReqRespFactory
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 GATHER = 64 * 1024
 #: Seconds that a client has to end its side once ours is ended, while what it sends is dropped.
 LINGER = 1.0
+
+# One for all, as in Twisted's reactors: a Failure finds out once what it is.
+_CONNECTION_DONE = Failure(CONNECTION_DONE)
 
 
 class IStream(ITCPTransport, IConsumer, IPushProducer):
@@ -71,13 +77,14 @@ class Stream(Protocol):
     _ended = False  # nothing is answered any more
 
     def connectionMade(self) -> None:
-        self.peer = self.transport.getPeer()
         self._waiting = bytearray()  # received, and not looked at
         self._frames: list[bytes] = []  # to be written
         self._gathered = 0  # bytes of these
         self.transport.registerProducer(self, True)
-        if isinstance(self.peer, IPv4Address | IPv6Address) and ITCPTransport.providedBy(
-            self.transport
+        if (
+            not isinstance(self.transport, EagerServer)  # which has done so
+            and isinstance(self.peer, IPv4Address | IPv6Address)
+            and ITCPTransport.providedBy(self.transport)
         ):
             # A small reply must not wait until the client's kernel acknowledges the one before it.
             self.transport.setTcpNoDelay(True)
@@ -154,6 +161,14 @@ class Stream(Protocol):
         self._regulate()
         if self._muted:
             self._linger()
+
+    def _both_ended(self) -> None:
+        """The client has ended its side, and there is nothing more to say."""
+        if isinstance(self.transport, EagerServer) and self.transport.drained:
+            # As _close would, but for a turn of the reactor and three system calls.
+            self.transport.connectionLost(_CONNECTION_DONE)
+        else:
+            self._close()
 
     def _abort(self) -> None:
         """Reset, once all that was sent has left."""

@@ -222,7 +222,9 @@ def makeService(options: Options) -> ReqRespService:
 
 
 #: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.
-_TLS_PATH = re.compile(r"tls:(?:path=)?((?:\\.|[^:])*)")
+_TLS_PATH = re.compile(
+    r"tls:(?:(?:port|backlog|interface)=(?:\\.|[^:])*:)*(?:path=)?((?:\\.|[^:])*)"
+)
 
 
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:

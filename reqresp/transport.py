@@ -73,6 +73,11 @@ class EagerWrites(tcp.Connection):
         if sent < length:
             super().write(data[sent:])
 
+    @property
+    def drained(self) -> bool:
+        """Whether all that was written has left."""
+        return not (self._tempDataBuffer or self.dataBuffer)
+
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
         Register *producer*; a pull producer (not *streaming*) is asked for more as ever.

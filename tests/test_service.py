@@ -1,0 +1,398 @@
+"""Listening, and stopping: on endpoints, ports and a reactor in memory."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from errno import EADDRINUSE, ENOENT
+from io import StringIO
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer, provider
+from zope.interface.verify import verifyObject
+
+from reqresp import Hang, ReqRespFactory
+from reqresp.service import CannotStart, Listener, ReqRespService
+
+
+def shown(event: Any) -> str:
+    """The text of a logged event."""
+    text: str = event["log_format"].format(**event)
+    return text
+
+
+class FakeReactor(Clock):
+    """A clock that notes whether it was stopped, and is called from signal handlers."""
+
+    stopped = 0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.callLater(0, function, *arguments)
+
+
+class FakePort:
+    """A port that says whether it is open, and closes when it is told that it has closed."""
+
+    def __init__(self, closed: "Deferred[None] | None" = None) -> None:
+        self.open = True
+        self.closed = closed
+
+    def stopListening(self) -> "Deferred[None] | None":
+        self.open = False
+        return self.closed
+
+
+@implementer(IStreamServerEndpoint)
+class FakeEndpoint:
+    """An endpoint that gives *result* each time it is to listen, and notes for which factory."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+        self.factories: list[Any] = []
+
+    def listen(self, protocolFactory: Any) -> "Deferred[Any]":  # noqa: N803, the interface names it
+        self.factories.append(protocolFactory)
+        if isinstance(self.result, FakePort):
+            return succeed(self.result)
+        if isinstance(self.result, Deferred):
+            return self.result
+        if callable(self.result):
+            raise self.result()
+        return fail(self.result)
+
+
+class ServiceTests(SynchronousTestCase):
+    """A service's life, from listening to the end of the last connection."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.factory = ReqRespFactory(lambda _request: Hang(), clock=self.reactor)
+        self.handlers: dict[int, Any] = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
+        self.patch(signal, "signal", self.replace)
+
+    def replace(self, number: int, handler: Any) -> Any:
+        """Stand in for signal.signal: tests are ended by signals too."""
+        before, self.handlers[number] = self.handlers[number], handler
+        return before
+
+    def service(self, *results: Any, drain: float = 5) -> ReqRespService:
+        """A service that is to listen on as many endpoints as there are *results*."""
+        listeners = [
+            Listener(f"endpoint {number}", FakeEndpoint(result))
+            for number, result in enumerate(results, 1)
+        ]
+        return ReqRespService(listeners, self.factory, drain, self.reactor)
+
+    def connect(self) -> tuple[Any, StringTransport]:
+        """A client that asked, and has no reply yet."""
+        peer = IPv4Address("TCP", "192.0.2.1", 1234)
+        transport = StringTransport(peerAddress=peer)
+        protocol = self.factory.buildProtocol(peer)
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"request")
+        return protocol, transport
+
+    def lose(self, protocol: Any) -> None:
+        """The connection of *protocol* ends."""
+        protocol.connectionLost(Failure(ConnectionDone()))
+
+    def refusal(self, *results: Any, how: str = "privilegedStartService") -> str:
+        """Why the service does not start, as it tells on standard error and in the log."""
+        service = self.service(*results)
+        events = self.logged()
+        # By now twistd has put its log in the place of sys.stderr.
+        self.patch(sys, "__stderr__", StringIO())
+        error = self.assertRaises(CannotStart, getattr(service, how))
+        self.assertEqual(error.code, 1)
+        told = sys.__stderr__
+        assert isinstance(told, StringIO)
+        [line] = told.getvalue().splitlines()
+        self.assertEqual([shown(event) for event in events], [line])
+        self.assertEqual(self.reactor.stopped, 0)
+        return line
+
+    def logged(self) -> list[Any]:
+        """What is logged from now on, and is a problem."""
+        events: list[Any] = []
+
+        @provider(ILogObserver)
+        def note(event: Any) -> None:
+            if event["log_level"] >= LogLevel.error:
+                events.append(event)
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        return events
+
+    # Listening
+
+    def test_is_a_service(self) -> None:
+        """It is what Twisted's applications are made of."""
+        self.assertTrue(verifyObject(IService, self.service()))
+
+    def test_listens_while_privileged(self) -> None:
+        """Every endpoint listens, with the one factory, before privileges are shed."""
+        service = self.service(FakePort(), FakePort())
+        service.privilegedStartService()
+        endpoints: list[Any] = [listener.endpoint for listener in service.listeners]
+        self.assertEqual([endpoint.factories for endpoint in endpoints], [[self.factory]] * 2)
+
+    def test_listens_once(self) -> None:
+        """To start after that listens no second time."""
+        service = self.service(FakePort())
+        service.privilegedStartService()
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory])
+        self.assertTrue(service.running)
+
+    def test_listens_without_privileges(self) -> None:
+        """A service that is started in a running application listens then."""
+        service = self.service(FakePort())
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory])
+
+    def test_busy_port(self) -> None:
+        """A port that is taken ends twistd with a line that names it, and the system's reason."""
+        busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
+        self.assertEqual(
+            self.refusal(FakePort(), busy),
+            "reqresp: cannot listen on endpoint 2: Address already in use",
+        )
+
+    def test_busy_port_without_privileges(self) -> None:
+        """A service that is started in a running application raises, and does not end that."""
+        busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
+        self.assertEqual(
+            self.refusal(busy, how="startService"),
+            "reqresp: cannot listen on endpoint 1: Address already in use",
+        )
+
+    def test_system_error(self) -> None:
+        """What the system says is said without its number."""
+        self.assertEqual(
+            self.refusal(OSError(ENOENT, "No such file or directory", "/no/such")),
+            "reqresp: cannot listen on endpoint 1: No such file or directory",
+        )
+
+    def test_other_error(self) -> None:
+        """An error that is not the system's speaks for itself."""
+        self.assertEqual(
+            self.refusal(OverflowError("port must be 0-65535.")),
+            "reqresp: cannot listen on endpoint 1: port must be 0-65535.",
+        )
+
+    def test_error_without_words(self) -> None:
+        """An error that says nothing is at least named."""
+        self.assertEqual(
+            self.refusal(OverflowError()), "reqresp: cannot listen on endpoint 1: OverflowError"
+        )
+
+    def test_error_raised_at_once(self) -> None:
+        """An endpoint that raises, where it should have given a Deferred, is no better."""
+        self.assertEqual(
+            self.refusal(lambda: ValueError("no")), "reqresp: cannot listen on endpoint 1: no"
+        )
+
+    def test_end_without_traceback(self) -> None:
+        """Python ends without a traceback, and twistd cleans up as after any exception."""
+        self.assertTrue(issubclass(CannotStart, SystemExit))
+        self.assertTrue(issubclass(CannotStart, Exception))
+
+    def test_late_failure(self) -> None:
+        """An endpoint that needs time to find that it cannot listen stops the reactor."""
+        events = self.logged()
+        late: Deferred[Any] = Deferred()
+        service = self.service(FakePort(), late)
+        service.startService()
+        self.assertEqual(self.reactor.stopped, 0)
+        late.errback(OverflowError("too far"))
+        self.assertEqual(self.reactor.stopped, 1)
+        self.assertEqual(
+            [shown(event) for event in events], ["reqresp: cannot listen on endpoint 2: too far"]
+        )
+
+    def test_late_success(self) -> None:
+        """An endpoint that needs time to listen is closed like any other."""
+        late: Deferred[Any] = Deferred()
+        port = FakePort()
+        service = self.service(late)
+        service.startService()
+        late.callback(port)
+        self.stopped(service)
+        self.assertFalse(port.open)
+        self.assertEqual(self.reactor.stopped, 0)
+
+    # Stopping
+
+    def stopping(self, service: ReqRespService) -> "Deferred[None]":
+        """Stop, up to where time has to pass."""
+        stopped = service.stopService()
+        self.reactor.advance(0)
+        return stopped
+
+    def stopped(self, service: ReqRespService) -> None:
+        """Stop, which nothing delays."""
+        stopped = self.stopping(service)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_stops_listening_at_once(self) -> None:
+        """While replies are under way, no port is open any more."""
+        ports = [FakePort(), FakePort()]
+        service = self.service(*ports)
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = service.stopService()
+        self.assertEqual([port.open for port in ports], [False, False])
+        self.assertFalse(service.running)
+        self.assertNoResult(stopped)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_waits_for_connections(self) -> None:
+        """It has stopped when the last connection is gone, and not before."""
+        service = self.service(FakePort())
+        service.startService()
+        one, two = self.connect()[0], self.connect()[0]
+        stopped = self.stopping(service)
+        self.lose(one)
+        self.reactor.advance(1)
+        self.assertNoResult(stopped)
+        self.lose(two)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_resets_when_time_is_over(self) -> None:
+        """What is not done in the time to drain is reset."""
+        service = self.service(FakePort(), drain=7)
+        service.startService()
+        protocol, transport = self.connect()
+        stopped = self.stopping(service)
+        self.reactor.advance(6.9)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_waits_for_ports(self) -> None:
+        """A port that takes its time to close is waited for."""
+        closed: Deferred[None] = Deferred()
+        service = self.service(FakePort(closed))
+        service.startService()
+        stopped = self.stopping(service)
+        self.reactor.advance(1)
+        self.assertNoResult(stopped)
+        closed.callback(None)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_turn_more(self) -> None:
+        """Observers that speak at the end of a turn can do so before it has stopped."""
+        service = self.service(FakePort())
+        service.startService()
+        stopped = service.stopService()
+        said: list[bool] = []
+        stopped.addCallback(lambda _: said.append(False))
+        self.reactor.callLater(0, said.append, True)
+        self.assertEqual(said, [])
+        self.reactor.advance(0)
+        self.assertEqual(sorted(said), [False, True])
+
+    def test_endpoint_that_never_listened(self) -> None:
+        """An endpoint that is not listening yet is told to give up, and is no reason to stop."""
+        events = self.logged()
+        given_up: list[Any] = []
+        never: Deferred[Any] = Deferred(given_up.append)
+        service = self.service(never, FakePort())
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(given_up, [never])
+        self.assertEqual([shown(event) for event in events], [])
+        self.assertEqual(self.reactor.stopped, 0)
+
+    def test_endpoint_that_failed(self) -> None:
+        """After a late failure the other ports are closed in order."""
+        late: Deferred[Any] = Deferred()
+        port = FakePort()
+        service = self.service(late, port)
+        service.startService()
+        late.errback(OverflowError("too far"))
+        self.stopped(service)
+        self.assertFalse(port.open)
+
+    def test_starts_again(self) -> None:
+        """What was stopped can be started, and listens again."""
+        service = self.service(FakePort())
+        service.startService()
+        self.stopped(service)
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory] * 2)
+
+    # Signals
+
+    def test_second_signal_hastens(self) -> None:
+        """A second SIGINT or SIGTERM resets what was still being waited for."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            service = self.service(FakePort(), drain=600)
+            service.startService()
+            protocol, transport = self.connect()
+            stopped = self.stopping(service)
+            self.handlers[number](number, None)
+            self.assertFalse(transport.disconnected)
+            self.reactor.advance(0)
+            self.reactor.advance(0)
+            self.assertTrue(transport.disconnected)
+            self.assertNoResult(stopped)
+            self.lose(protocol)
+            self.reactor.advance(0)
+            self.successResultOf(stopped)
+
+    def test_handlers_come_back(self) -> None:
+        """Once drained, signals mean again what they meant before."""
+        before = dict(self.handlers)
+        service = self.service(FakePort())
+        service.startService()
+        self.assertEqual(self.handlers, before)
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.assertEqual([callable(self.handlers[number]) for number in before], [True, True])
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual(self.handlers, before)
+
+    def test_in_another_thread(self) -> None:
+        """Away from the main thread, where Python allows none, no handler is touched."""
+        before = dict(self.handlers)
+        service = self.service(FakePort())
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped: list[Deferred[None]] = []
+        thread = threading.Thread(target=lambda: stopped.append(service.stopService()))
+        thread.start()
+        thread.join()
+        self.assertEqual(self.handlers, before)
+        self.reactor.advance(0)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped[0])
