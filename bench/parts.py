@@ -110,8 +110,14 @@ _ALL = (
         floor="reqresp",
     ),
     LoadPart(
+        "table",
+        "lines, 16 deep, the same ten keys: 10,000 exact replies against 10",
+        {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10)},
+        floor="table-10",
+    ),
+    LoadPart(
         "replies",
-        "lines, 16 deep, different keys: 10,000 exact replies against 10",
+        "lines, 16 deep, every key as often: 10,000 exact replies against 10",
         {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10_000)},
         floor="table-10",
     ),

@@ -98,7 +98,12 @@ TARGETS = (
         bar=1.1,
     ),
     _times(
-        "10,000 exact replies: of the CPU with 10",
+        "10,000 exact replies, ten of them asked for: of the CPU with 10",
+        1.05,
+        _cpu("table", "table-10000", "table-10"),
+    ),
+    _times(
+        "10,000 exact replies, all asked for alike: of the CPU with 10",
         1.05,
         _cpu("replies", "table-10000", "table-10"),
     ),
