@@ -90,11 +90,16 @@ class DelimiterDecoder:
 
     def _split(self, data: bytes) -> list[bytes]:
         delimiter, optional = self._delimiter, self._optional
-        # One split where they are alike, which they nearly always are.
-        if data.count(optional + delimiter) == data.count(delimiter):
+        with_optional = data.count(optional + delimiter)
+        # One split where all are alike, as they nearly always are.
+        if with_optional == data.count(delimiter):
             return data.split(optional + delimiter)
-        *requests, last = data.split(delimiter)
-        return [*(request.removesuffix(optional) for request in requests), last]
+        requests = data.split(delimiter)
+        if with_optional:
+            last = requests.pop()
+            requests = [request.removesuffix(optional) for request in requests]
+            requests.append(last)
+        return requests
 
     def _check(self, requests: list[bytes]) -> None:
         for index, request in enumerate(requests):

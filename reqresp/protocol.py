@@ -13,7 +13,7 @@ that: bytes that no decoder has seen, requests that no responder has seen, steps
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -182,11 +182,11 @@ class ReqResp(Stream):
         self.taken += 1
         received.append(request)
         answer = self.factory.responder.respond(request, self)
-        if isinstance(answer, Deferred):
+        if isinstance(answer, tuple):
+            self._begin(answer, request)
+        else:
             self._held = answer
             answer.addCallbacks(self._answer, self._cannot_answer, callbackArgs=(request,))
-        else:
-            self._begin(answer, request)
         return True
 
     def _cut(self, data: bytes) -> Sequence[bytes]:
