@@ -138,4 +138,5 @@ def _on_signal(call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            # None: it was not set from Python, and cannot be set back from there.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
