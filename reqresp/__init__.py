@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.messages import Send as Send
     from reqresp.messages import Step as Step
     from reqresp.messages import Steps as Steps
+    from reqresp.messages import StopReading as StopReading
     from reqresp.messages import Wait as Wait
     from reqresp.observer import Observer as Observer
     from reqresp.protocol import ReqResp as ReqResp
@@ -76,6 +77,7 @@ _ROOMS = {
     "Send": "messages",
     "Step": "messages",
     "Steps": "messages",
+    "StopReading": "messages",
     "Table": "responders",
     "Transcript": "transcript",
     "Wait": "messages",

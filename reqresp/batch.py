@@ -49,5 +49,7 @@ class Batch:
 
 
 def _wire(steps: Steps, encode: Callable[[bytes], bytes]) -> bytes | None:
-    frames = [encode(step.data) for step in steps if isinstance(step, Send)]
+    frames = [
+        step.data if step.raw else encode(step.data) for step in steps if isinstance(step, Send)
+    ]
     return b"".join(frames) if len(frames) == len(steps) else None

@@ -39,12 +39,13 @@ def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> Non
 @frozen
 class Send:
     """
-    Send *data*, wrapped by the framing.
+    Send *data*, wrapped by the framing, or as it is (*raw*).
 
     :raises TypeError: *data* is not bytes.
     """
 
     data: bytes = field(validator=validators.instance_of(bytes))
+    raw: bool = False
 
 
 @frozen
@@ -78,7 +79,12 @@ class Hang:
     """Do nothing more: the connection stays open, unanswered, until the client ends it."""
 
 
-Step = Send | Wait | Close | HalfClose | Abort | Hang
+@frozen
+class StopReading:
+    """Read no more: what the client sends from now on fills its own buffers."""
+
+
+Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading
 
 #: What a reply is: steps, performed in order.
 Steps = tuple[Step, ...]

@@ -20,7 +20,19 @@ from twisted.python.failure import Failure
 
 from reqresp.batch import Batch
 from reqresp.decoders import Decoder, FrameError
-from reqresp.messages import Abort, Close, Exchanges, HalfClose, Hang, Send, Step, Steps, Wait, show
+from reqresp.messages import (
+    Abort,
+    Close,
+    Exchanges,
+    HalfClose,
+    Hang,
+    Send,
+    Step,
+    Steps,
+    StopReading,
+    Wait,
+    show,
+)
 from reqresp.stream import HANGING, Stream
 
 #: Bytes framed at a time: a request of three bytes takes fifteen times that once it is cut out.
@@ -247,7 +259,7 @@ class ReqResp(Stream):
     # Steps
 
     def _send(self, step: Send) -> None:
-        self._gather(self.factory.framing.encode(step.data))
+        self._gather(step.data if step.raw else self.factory.framing.encode(step.data))
 
     def _wait(self, step: Wait) -> None:
         self._flush()
@@ -261,6 +273,9 @@ class ReqResp(Stream):
         self._flush()
         self._held = HANGING
 
+    def _stop_reading(self, _step: StopReading) -> None:
+        self._deaf = True
+
     _PERFORM: ClassVar[dict[type[Step], Callable[[Any, Any], None]]] = {
         Send: _send,
         Wait: _wait,
@@ -268,4 +283,5 @@ class ReqResp(Stream):
         HalfClose: lambda self, _step: self._half_close(),
         Abort: lambda self, _step: self._abort(),
         Hang: _hang,
+        StopReading: _stop_reading,
     }

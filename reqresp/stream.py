@@ -71,6 +71,7 @@ class Stream(Protocol):
     _full = False  # is the transport's buffer
     _paused = False  # is reading
     _last = False  # no more is read: the client sent EOF, or the server drains
+    _deaf = False  # is the server, by its own choice
     _eof = False  # the client sent EOF
     _mute = False  # no more is sent
     _muted = False  # and the client was told: our EOF has left
@@ -129,7 +130,10 @@ class Stream(Protocol):
     def _regulate(self) -> None:
         """Read from the client, or don't, as things now stand."""
         read = self._ended or not (
-            self._full or self._last or len(self._waiting) > self.factory.limits.max_waiting
+            self._full
+            or self._deaf
+            or self._last
+            or len(self._waiting) > self.factory.limits.max_waiting
         )
         # After EOF a resumed transport would tell of it again and again.
         if self._eof or read is not self._paused:

@@ -169,6 +169,14 @@ class OrderTests(Conversation):
         self.assertEqual(wire.received(), b"three\r\n")
         self.assertTrue(wire.got_eof)
 
+    def test_a_raw_reply_is_sent_as_it_is(self) -> None:
+        """The framing is left out on request, one by one and in one go."""
+        reply = (Send(b"no newline", raw=True), b"line")
+        for respond in (lambda _request: reply, Table({}, otherwise=reply)):
+            wire = self.lines(respond)
+            wire.send(b"a\n")
+            self.assertEqual(wire.received(), b"no newlineline\r\n")
+
     def test_a_coroutine_is_a_responder(self) -> None:
         """An `async def` can await Deferreds."""
         ready: Deferred[None] = Deferred()

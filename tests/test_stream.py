@@ -15,6 +15,7 @@ from reqresp import (
     Line,
     Netstring,
     ReqRespFactory,
+    StopReading,
     Table,
     Wait,
 )
@@ -84,6 +85,14 @@ class FullTests(Conversation):
         self.assertFalse(wire.reading)
         wire.wait(1)
         self.assertTrue(wire.reading)
+
+    def test_the_server_can_stop_reading(self) -> None:
+        """What was read before is answered; more is left in the client's buffers."""
+        wire = self.lines(lambda request: (request.data, StopReading()))
+        wire.send(b"a\nb\n", b"c\n")
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+        self.assertFalse(wire.reading)
+        self.assertTrue(wire.is_open)
 
     def test_a_reset_is_noticed_while_a_step_waits(self) -> None:
         """Reading goes on during a wait, so that a client's end is seen."""
