@@ -1,11 +1,15 @@
 """
 Closing: ending a transport without losing what was written to it.
 
-Knows Twisted's transports and nothing of requests.  Two facts are behind it: a socket closed while
-input is unread sends a reset, which makes the peer's kernel throw away what it had received; and
-``abortConnection`` drops what the transport still buffers.
+Knows Twisted's transports and nothing of requests.  Three facts are behind it: a socket closed
+while input is unread sends a reset, which makes the peer's kernel throw away what it had received;
+``abortConnection`` drops what the transport still buffers; and a reset drops what the kernel does.
 """
 
+from collections.abc import Callable
+from fcntl import ioctl
+from sys import byteorder
+from termios import TIOCOUTQ
 from typing import Any
 
 from twisted.internet.interfaces import IHalfCloseableDescriptor, IPullProducer
@@ -25,37 +29,58 @@ def can_half_close(transport: Any) -> bool:
     )
 
 
-def abort_when_sent(transport: Any) -> None:
-    """
-    Reset *transport*, which has no producer registered, once all it buffers has left.
+def undelivered(transport: Any) -> int:
+    """Count the bytes written to *transport* that its peer has not got, as far as can be known."""
+    descriptor = _descriptor(transport)
+    if not can_half_close(descriptor) or not descriptor.connected:
+        return 0
+    buffered: int = len(descriptor.dataBuffer) - descriptor.offset + descriptor._tempDataLen
+    try:
+        # What TCP has sent and not seen acknowledged; other sockets may not tell.
+        in_kernel = ioctl(descriptor.fileno(), TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return buffered
+    return buffered + int.from_bytes(in_kernel, byteorder)
 
-    What a TLS layer has not encrypted yet is lost; a transport that is no descriptor is reset now.
+
+def when_sent(transport: Any, call: Callable[[], None]) -> None:
     """
-    descriptor: Any = transport
-    while isinstance(descriptor, ProtocolWrapper):
-        descriptor = descriptor.transport
+    Call *call* once nothing is buffered any more by *transport*, which has no producer registered.
+
+    What a TLS layer has not encrypted is not counted; a transport that is no descriptor is believed
+    to have sent everything.
+    """
+    descriptor = _descriptor(transport)
     if not can_half_close(descriptor):
-        transport.abortConnection()
+        call()
         return
-    producer = _AbortWhenAsked(transport)
+    producer = _CallWhenAsked(descriptor, call)
     descriptor.registerProducer(producer, streaming=False)
     producer.registered = True
     # Nothing may be buffered: have the transport ask all the same.
-    descriptor.writeSequence([b""])
+    descriptor.startWriting()
+
+
+def _descriptor(transport: Any) -> Any:
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
 
 
 @implementer(IPullProducer)
-class _AbortWhenAsked:
+class _CallWhenAsked:
     """A producer that is asked for more when all was sent, and at its registration."""
 
     registered = False
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    def __init__(self, descriptor: Any, call: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._call = call
 
     def resumeProducing(self) -> None:
         if self.registered:
-            self._transport.abortConnection()
+            self._descriptor.unregisterProducer()
+            self._call()
 
     def stopProducing(self) -> None:
         """The connection is lost already."""

@@ -23,7 +23,7 @@ from reqresp.limits import Limits
 from reqresp.messages import Request, show
 from reqresp.observer import Observer
 from reqresp.protocol import SWEEPS, ReqResp
-from reqresp.responders import Function, Responder, Table, fixed
+from reqresp.responders import Answer, Function, Responder, Table, fixed
 
 #: Seconds between log lines about clients turned away.
 REFUSALS_EVERY = 1.0
@@ -52,7 +52,7 @@ class ReqRespFactory(Factory):
 
     def __init__(
         self,
-        respond: Responder | Callable[[Request], Any] | None = None,
+        respond: Responder | Callable[[Request], Answer] | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
@@ -111,7 +111,7 @@ class ReqRespFactory(Factory):
     def buildProtocol(self, addr: Any) -> Protocol | None:
         reason = self._why_refuse(addr)
         if reason is None:
-            connection = ReqResp()
+            connection: ReqResp = self.protocol()
             connection.factory = self
             connection.peer = addr
             return connection
@@ -224,7 +224,7 @@ class _Refusal(Protocol):
         cast(ITCPTransport, self.transport).abortConnection()
 
 
-def _as_responder(respond: Responder | Callable[[Request], Any] | None) -> Responder:
+def _as_responder(respond: Responder | Callable[[Request], Answer] | None) -> Responder:
     if respond is None:
         return fixed()
     return respond if isinstance(respond, Responder) else Function(respond)

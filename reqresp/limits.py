@@ -11,8 +11,9 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-#: Descriptors left for what is no client: listening sockets, the reactor's own, logs, files.
-RESERVED_DESCRIPTORS = 64
+#: Descriptors left for what is no client (listening sockets, the reactor's own, logs, files), and
+#: for those that Twisted accepts in one go, up to 100, before the first can be turned away.
+RESERVED_DESCRIPTORS = 128
 
 
 def _descriptors_left() -> int:
@@ -39,7 +40,7 @@ class Limits:
     :param max_waiting: bytes of requests that wait behind an unfinished reply; then reading pauses.
         Bytes, because a request can be as small as one.
     :param idle_timeout: seconds (up to a quarter more) in which nothing arrives from a client, none
-        of its replies is being waited for and none leaves, until it is closed (never: None).
+        of its replies is being waited for and none gets through, until it is closed (never: None).
     :raises ValueError: a limit is zero, negative or infinite.
     """
 

@@ -11,42 +11,26 @@ that: bytes that no decoder has seen, requests that no responder has seen, steps
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.batch import Batch
+from reqresp.closing import undelivered
 from reqresp.decoders import Decoder, FrameError
-from reqresp.messages import (
-    Abort,
-    Close,
-    Exchanges,
-    HalfClose,
-    Hang,
-    Send,
-    Step,
-    Steps,
-    StopReading,
-    Wait,
-    show,
-)
-from reqresp.stream import HANGING, Stream
+from reqresp.messages import Exchanges, Steps, show
+from reqresp.performer import NOTHING, Performer
+from reqresp.stream import HANGING
 
 #: Bytes framed at a time: a request of three bytes takes fifteen times that once it is cut out.
 SLICE = 4 * 1024
 #: Sweeps in an idle time-out.
 SWEEPS = 4
 
-_NOTHING: Iterator[Any] = iter(())
 
-
-class ReqResp(Stream):
+class ReqResp(Performer):
     """Answers the requests of one connection, in their order; made by `ReqRespFactory`."""
-
-    _log = Logger()
 
     #: The connection's number; the factory's first is 1.
     number: int
@@ -55,11 +39,11 @@ class ReqResp(Stream):
 
     _answered = 0
     _working = False
+    _again = False  # something was released meanwhile
     _quiet = 0  # sweeps since something happened
+    _left = 0  # bytes that were undelivered at the last sweep
     _fault: FrameError | None = None
-    _requests: Iterator[bytes] = _NOTHING
-    _exchange: tuple[bytes, Steps] | None = None  # the one under way
-    _steps: Iterator[Step] = _NOTHING
+    _requests: Iterator[bytes] = NOTHING
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -68,18 +52,13 @@ class ReqResp(Stream):
 
     def dataReceived(self, data: bytes) -> None:
         self._quiet = 0
-        if self._ended:
+        if self._ended or self._held is HANGING:
             return
         batch = self.factory.batch
-        if (
-            batch is None
-            or self._held is not None
-            or self._full
-            or self._working
-            or self._mute
-            or len(data) > SLICE
-        ):
+        if batch is None or self._held is not None or self._full or self._working or self._mute:
             self._waiting += data
+        elif len(data) > SLICE:
+            self._answer_slices(data, batch)
         elif self._answer_all(data, batch):
             return
         self._work()
@@ -96,55 +75,90 @@ class ReqResp(Stream):
     def sweep(self) -> None:
         """Close if nothing happened for `SWEEPS` calls, which make an idle time-out."""
         self._quiet += 1
-        if self._quiet <= SWEEPS or self._held not in (None, HANGING):
+        left = undelivered(self.transport)
+        if self._held not in (None, HANGING) or left < self._left:
+            self._quiet = 0
+        self._left = left
+        if self._quiet <= SWEEPS:
             return
         self._log.debug("{peer}: idle; closing", peer=show(self.peer))
-        if self._full or self._ended:
+        self._quiet = 0
+        if left or self._ended:
             self.transport.abortConnection()
         else:
             self._close()
 
+    # Constants, in one go
+
     def _answer_all(self, data: bytes, batch: Batch) -> bool:
         """Answer *data* in one go if its replies are constants; else leave its requests be."""
-        requests: Sequence[bytes]
-        try:
-            requests = self._decoder.feed(data)
-            wire = batch.answer(requests)
-        except FrameError as error:
-            self._fault = error
-            requests, wire = error.requests, None
+        requests, wire = self._look_up(data, batch)
         if wire is None:
-            self._requests = iter(requests)
             return False
         self.taken += len(requests)
         if wire:
             self.transport.write(wire)
-        if self.factory.observed and requests:
+        if self.factory.observed:
             self._tell(requests, requests, batch.steps)
         return True
 
+    def _answer_slices(self, data: bytes, batch: Batch) -> None:
+        """Gather the replies to as much of *data* as has constant ones, and fits."""
+        answered: list[bytes] = []
+        at = 0
+        while at < len(data) and not self._full:
+            requests, wire = self._look_up(data[at : at + SLICE], batch)
+            at += SLICE
+            if wire is None:
+                break
+            self._gather(wire)
+            answered += requests
+        self._waiting += data[at:]
+        self.taken += len(answered)
+        if self.factory.observed:
+            self._tell(answered, answered, batch.steps)
+
+    def _look_up(self, data: bytes, batch: Batch) -> tuple[Sequence[bytes], bytes | None]:
+        try:
+            requests = self._decoder.feed(data)
+        except FrameError as error:
+            self._fault = error
+            self._requests = iter(error.requests)
+            return (), None
+        wire = batch.answer(requests)
+        if wire is None:
+            self._requests = iter(requests)
+        return requests, wire
+
+    # Requests, one by one
+
     def _work(self) -> None:
+        self._again = True
         if self._working or self._ended:
             return
         self._working = True
         self._quiet = 0
+        while self._again:
+            self._again = False
+            self._answer_in_turn()
+        self._working = False
+        if self._failure is not None:
+            self._fail(self._failure)
+        elif not self._ended:
+            self._settle()
+
+    def _answer_in_turn(self) -> None:
         received: list[bytes] = []
         answered: list[bytes] = []
         steps: list[Steps] = []
-        failure = None
         try:
             while self._perform(answered, steps) and self._take(received):
                 pass
-        except Exception:
-            failure = Failure()
-        self._flush()
-        self._working = False
+            self._flush()
+        except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
+            self._failure = Failure()
         if received or answered:
             self._tell(received, answered, lambda _requests: steps)
-        if failure is not None:
-            self._fail(failure)
-        elif not self._ended:
-            self._settle()
 
     def _settle(self) -> None:
         """All that can be done was done: read on, or end."""
@@ -167,23 +181,6 @@ class ReqResp(Stream):
         else:
             self._close()
 
-    def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
-        """Perform what is left of the reply under way; False when that is all for now."""
-        if self._held is not None or self._full:
-            return False
-        exchange = self._exchange
-        for step in self._steps:
-            self._PERFORM[type(step)](self, step)
-            if self._ended:
-                break
-            if self._held is not None or self._full:
-                return False
-        if exchange is not None:
-            answered.append(exchange[0])
-            steps.append(exchange[1])
-            self._exchange = None
-        return not self._ended
-
     def _take(self, received: list[bytes]) -> bool:
         """Have the next request answered; False when there is none."""
         while (request := next(self._requests, None)) is None:
@@ -196,9 +193,11 @@ class ReqResp(Stream):
         answer = self.factory.responder.respond(request, self)
         if isinstance(answer, tuple):
             self._begin(answer, request)
-        else:
+        elif isinstance(answer, Deferred):
             self._held = answer
-            answer.addCallbacks(self._answer, self._cannot_answer, callbackArgs=(request,))
+            answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
+        else:
+            raise TypeError(f"a responder gives steps, or a Deferred of them; not {answer!r}")
         return True
 
     def _cut(self, data: bytes) -> Sequence[bytes]:
@@ -208,13 +207,11 @@ class ReqResp(Stream):
             self._fault = error
             return error.requests
 
-    def _begin(self, steps: Steps, request: bytes) -> None:
-        self._exchange = request, steps
-        self._steps = iter(steps)
-
     def _answer(self, steps: Steps, request: bytes) -> None:
         if self._ended:
             return
+        if not isinstance(steps, tuple):
+            raise TypeError(f"a responder's Deferred gives steps; not {steps!r}")
         self._held = None
         self._begin(steps, request)
         self._work()
@@ -222,9 +219,10 @@ class ReqResp(Stream):
     def _cannot_answer(self, failure: Failure) -> None:
         if not self._ended:
             self._held = None
-        elif failure.check(CancelledError):
-            return
-        self._fail(failure)
+            self._failure = failure
+            self._work()
+        elif not failure.check(CancelledError):
+            self._fail(failure)
 
     def _refuse(self, fault: FrameError) -> None:
         self._log.warn("{peer}: {fault}; closing", peer=show(self.peer), fault=fault)
@@ -253,35 +251,4 @@ class ReqResp(Stream):
 
     def _drop(self) -> None:
         super()._drop()
-        self._requests = self._steps = _NOTHING
-        self._exchange = None
-
-    # Steps
-
-    def _send(self, step: Send) -> None:
-        self._gather(step.data if step.raw else self.factory.framing.encode(step.data))
-
-    def _wait(self, step: Wait) -> None:
-        self._flush()
-        self._held = self.factory.clock.callLater(step.seconds, self._release)
-
-    def _release(self) -> None:
-        self._held = None
-        self._work()
-
-    def _hang(self, _step: Hang) -> None:
-        self._flush()
-        self._held = HANGING
-
-    def _stop_reading(self, _step: StopReading) -> None:
-        self._deaf = True
-
-    _PERFORM: ClassVar[dict[type[Step], Callable[[Any, Any], None]]] = {
-        Send: _send,
-        Wait: _wait,
-        Close: lambda self, _step: self._close(),
-        HalfClose: lambda self, _step: self._half_close(),
-        Abort: lambda self, _step: self._abort(),
-        Hang: _hang,
-        StopReading: _stop_reading,
-    }
+        self._requests = NOTHING

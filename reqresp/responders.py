@@ -7,7 +7,8 @@ knows no framing, no transport and no clock.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, final
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -17,6 +18,8 @@ from reqresp.messages import Close, Request, Send, Step, Steps
 
 #: What a user's function returns, or what its coroutine or Deferred gives.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
+#: What it returns, all in all.  (A Deferred's type tells no subtype from another.)
+Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
 
 
 def as_steps(reply: Reply) -> Steps:
@@ -65,10 +68,11 @@ class Responder(ABC):
         """
 
 
-def _as_table(replies: Mapping[bytes, Reply]) -> dict[bytes, Steps]:
-    return {request: as_steps(reply) for request, reply in replies.items()}
+def _as_table(replies: Mapping[bytes, Reply]) -> Mapping[bytes, Steps]:
+    return MappingProxyType({request: as_steps(reply) for request, reply in replies.items()})
 
 
+@final
 @frozen
 class Table(Responder):
     """
@@ -79,7 +83,7 @@ class Table(Responder):
     :raises TypeError: a value is no `Reply`.
     """
 
-    replies: dict[bytes, Steps] = field(converter=_as_table)
+    replies: Mapping[bytes, Steps] = field(converter=_as_table)
     otherwise: Steps = field(default=None, converter=as_steps)
 
     def respond(self, data: bytes, connection: Connection) -> Steps:  # noqa: ARG002 (never asked)
@@ -107,12 +111,12 @@ class Function(Responder):
     The function is plain, ``async def`` (it can await Deferreds) or returns a Deferred.
     """
 
-    def __init__(self, function: Callable[[Request], Any]) -> None:
+    def __init__(self, function: Callable[[Request], Answer]) -> None:
         self._function = function
 
     def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
-        reply = self._function(request)
+        reply: Any = self._function(request)
         if isinstance(reply, bytes):  # first: to ask an abstract class takes longer than all else
             return (Send(reply),)
         if isinstance(reply, Coroutine):

@@ -20,10 +20,12 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.closing import abort_when_sent, can_half_close
+from reqresp.closing import can_half_close, undelivered, when_sent
 from reqresp.messages import Steps
 from reqresp.transport import EagerServer
 
@@ -61,6 +63,8 @@ class Stream(Protocol):
 
     It is its transport's producer: a client that does not read what it asked for is not read from.
     """
+
+    _log = Logger()
 
     factory: "ReqRespFactory"
     transport: IStream
@@ -107,10 +111,9 @@ class Stream(Protocol):
     def _flush(self) -> None:
         if not self._frames:
             return
-        data = b"".join(self._frames)
-        self._frames.clear()
+        frames, self._frames = self._frames, []
         self._gathered = 0
-        self.transport.write(data)
+        self.transport.write(b"".join(frames))
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full."""
@@ -157,14 +160,17 @@ class Stream(Protocol):
         """End in order: all that was sent is delivered, and what still arrives is dropped."""
         self._flush()
         self._drop()
-        if self._eof or not can_half_close(self.transport):
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-            return
-        self._stop_sending()
         self._regulate()
-        if self._muted:
-            self._linger()
+        if can_half_close(self.transport) and not self._eof:
+            self._stop_sending()
+            if self._muted:
+                self._linger()
+            return
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        if isinstance(self.transport, ProtocolWrapper) and not self._eof:
+            # TLS says goodbye, and would wait for ever for the answer.
+            when_sent(self.transport, self._linger)
 
     def _both_ended(self) -> None:
         """The client has ended its side, and there is nothing more to say."""
@@ -175,11 +181,23 @@ class Stream(Protocol):
             self._close()
 
     def _abort(self) -> None:
-        """Reset, once all that was sent has left."""
+        """Reset, once all that was sent has arrived, or a client has had the time for it."""
         self._flush()
         self._drop()
         self.transport.unregisterProducer()
-        abort_when_sent(self.transport)
+        if self._mute:
+            self.transport.abortConnection()
+        else:
+            when_sent(self.transport, self._abort_when_delivered)
+
+    def _abort_when_delivered(self, looks: int = 100) -> None:
+        self._held = None
+        if looks and undelivered(self.transport):
+            self._held = self.factory.clock.callLater(
+                LINGER / 100, self._abort_when_delivered, looks - 1
+            )
+        else:
+            self.transport.abortConnection()
 
     def _half_close(self) -> None:
         self._flush()
@@ -208,7 +226,10 @@ class Stream(Protocol):
 
     def _stop_lingering(self) -> None:
         self._held = None
-        self.transport.loseConnection()
+        if can_half_close(self.transport):
+            self.transport.loseConnection()
+        else:
+            self.transport.abortConnection()
 
     def _drop(self) -> None:
         """Forget all that was still to be done."""
@@ -216,5 +237,8 @@ class Stream(Protocol):
         self._full = False
         self._waiting.clear()
         held, self._held = self._held, None
-        if held is not None:
-            held.cancel()
+        try:
+            if held is not None:
+                held.cancel()
+        except Exception:
+            self._log.failure("what a connection waited for cannot be cancelled")

@@ -130,7 +130,7 @@ class Options(usage.Options):
         self["listen"] = []
 
     def opt_listen(self, description: str) -> None:
-        """ENDPOINT to listen on, instead of a port; may be given more than once"""
+        """ENDPOINT to listen on, besides a port if one is given; may be given more than once"""
         self["listen"].append(description)
 
     opt_l = opt_listen
@@ -177,7 +177,8 @@ class Options(usage.Options):
             backlog = BACKLOG if self["backlog"] is None else self["backlog"]
             quoted = quoteStringArgument(interface)
             description = f"eager:{port}:interface={quoted}:backlog={backlog}"
-            return [(f"{interface}:{port}", description), *endpoints]
+            shown = f"[{interface}]" if ":" in interface else interface
+            return [(f"{shown}:{port}", description), *endpoints]
         for name in ("interface", "backlog"):
             if self[name] is not None:
                 raise usage.UsageError(f"--{name} goes with a port's number, not with an endpoint")
@@ -223,14 +224,14 @@ def makeService(options: Options) -> ReqRespService:
 
 #: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.
 _TLS_PATH = re.compile(
-    r"tls:(?:(?:port|backlog|interface)=(?:\\.|[^:])*:)*(?:path=)?((?:\\.|[^:])*)"
+    r"(?:haproxy:)?tls:(?:(?:port|backlog|interface)=(?:\\.|[^:])*:)*(?:path=)?((?:\\.|[^:])*)"
 )
 
 
 def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     try:
         if (tls := _TLS_PATH.match(description)) is not None:
-            next(Path(re.sub(r"\\(.)", r"\1", tls[1])).iterdir(), None)
+            _check_certificates(Path(re.sub(r"\\(.)", r"\1", tls[1])))
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     except Exception as error:  # each parser, ours or a plugin's, raises what it likes
         if isinstance(error, LookupError) and description.startswith("systemd:"):
@@ -242,3 +243,8 @@ def _endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
             reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
         raise SystemExit(f"reqresp: {description!r} is no usable endpoint: {reason}") from None
     return endpoint
+
+
+def _check_certificates(directory: Path) -> None:
+    if not any(path.suffix == ".pem" for path in directory.iterdir()):
+        raise ValueError(f"there is no .pem file in {str(directory)!r}")

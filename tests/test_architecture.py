@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transcript": {"messages", "observer"},
     "batch": {"messages", "responders"},
     "stream": {"closing", "messages", "transport"},
-    "protocol": {"batch", "decoders", "messages", "responders", "stream"},
+    "performer": {"messages", "stream"},
+    "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
     "factory": {
         *("batch", "decoders", "framing", "limits", "messages", "observer", "protocol"),
         "responders",

@@ -36,18 +36,18 @@ class DefaultTests(SynchronousTestCase):
         self.assertEqual((limits.idle_timeout, limits.max_per_peer), (None, None))
 
     def test_descriptors_bound_connections(self) -> None:
-        """The soft limit, less 64 descriptors that are no clients."""
-        self.assertEqual(self.default_connections(1024), 960)
+        """The soft limit, less 128 descriptors that are no clients."""
+        self.assertEqual(self.default_connections(1024), 896)
 
     def test_few_descriptors(self) -> None:
         """However few there are, one client can connect."""
         self.assertEqual(
-            [self.default_connections(soft) for soft in (10, 64, 65, 66)], [1, 1, 1, 2]
+            [self.default_connections(soft) for soft in (10, 128, 129, 130)], [1, 1, 1, 2]
         )
 
     def test_endless_descriptors(self) -> None:
         """No limit on descriptors is still a number of connections: a million or so."""
-        self.assertEqual(self.default_connections(resource.RLIM_INFINITY), 2**20 - 64)
+        self.assertEqual(self.default_connections(resource.RLIM_INFINITY), 2**20 - 128)
 
     def test_the_default_is_asked_for_each_time(self) -> None:
         """A soft limit that was raised before a server is set up counts."""

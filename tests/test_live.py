@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 from unittest import SkipTest
@@ -324,6 +325,26 @@ class ProgramsTests(LiveTestCase):
         )
         text = self.s_client(server.port, b"request\nclose\n")
         self.assertEqual(text, b"response\r\n" * 2)
+
+    def test_tls_clients_that_read_late_are_let_go(self) -> None:
+        """A TLS connection ends though its client asked for much before it read anything."""
+        self.directory.joinpath("it.pem").write_bytes(live.pem())
+        server = self.serve(
+            "--listen=ssl:0:interface=127.0.0.1:privateKey=it.pem:certKey=it.pem",
+            *("--framing=line", "--max-connections=1", f"--response={'x' * 1000}"),
+        )
+        context = ssl.create_default_context(cafile=str(self.directory / "it.pem"))
+        for number in (1, 2, 3):
+            with (
+                socket.create_connection(("127.0.0.1", server.port), 60) as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as client,
+            ):
+                client.sendall(b"request\n" * 9000 + b"close\n")
+                received = 0
+                while data := client.recv(65536):
+                    received += len(data)
+            self.assertEqual(received, 9001 * 1002)
+            server.log.wait("is gone", number)
 
     def test_openssl_on_tls(self) -> None:
         """``tls:`` does so with the certificate that fits the name it is asked for."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet import tcp
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import (
     Close,
+    EagerServer,
     Exchange,
     Exchanges,
     HalfClose,
@@ -19,6 +21,7 @@ from reqresp import (
     Observer,
     ReqRespFactory,
     Request,
+    Responder,
     Send,
     Table,
     Wait,
@@ -67,8 +70,15 @@ class Conversation(SynchronousTestCase):
         options.setdefault("observers", [self.heard])
         return ReqRespFactory(respond, clock=self.reactor, **options)
 
+    #: Twisted's own transport, or ours in its place.
+    transport: type[tcp.Server] = tcp.Server
+
     def connect(self, respond: Any = None, **options: Any) -> Wire:
-        return Wire(self.factory(respond, **options), self.reactor)
+        return self.join(self.factory(respond, **options))
+
+    def join(self, factory: Any, host: str = "127.0.0.1") -> Wire:
+        """Connect another client to *factory*."""
+        return Wire(factory, self.reactor, host, self.transport)
 
     def lines(self, respond: Any, **options: Any) -> Wire:
         return self.connect(respond, framing=Line(), **options)
@@ -211,8 +221,8 @@ class OrderTests(Conversation):
         """A request knows its peer, its connection's number and its own."""
         requests: list[Request] = []
         factory = self.factory(requests.append, framing=Line())
-        Wire(factory, self.reactor).send(b"a\n")
-        wire = Wire(factory, self.reactor)
+        self.join(factory).send(b"a\n")
+        wire = self.join(factory)
         wire.send(b"b\nc\n")
         peer = wire.transport.getPeer()
         self.assertEqual(requests[1:], [Request(b"b", peer, 2, 1), Request(b"c", peer, 2, 2)])
@@ -306,6 +316,46 @@ class ObserverTests(Conversation):
         self.assertEqual(self.heard.requests, [[b"a"], [b"b"]])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
 
+    def test_failing_later_is_told_in_the_same_order(self) -> None:
+        """A coroutine that raises at once is no different from a function that does."""
+
+        async def respond(_request: Request) -> bytes:
+            raise RuntimeError("no answer")
+
+        wire = self.lines(respond)
+        wire.send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+        self.flushLoggedErrors(RuntimeError)
+
+    def test_an_observer_may_give_the_answer(self) -> None:
+        """What an observer sets off while it is told keeps its place, and its number."""
+        late: list[Deferred[bytes]] = []
+
+        class Answering(Observer):
+            def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+                for deferred in late[:]:
+                    late.remove(deferred)
+                    deferred.callback(b"now")
+
+        def respond(request: Request) -> Any:
+            if request.data == b"late":
+                late.append(Deferred())
+                return late[0]
+            return request.data
+
+        wire = self.lines(respond, observers=[Answering(), self.heard])
+        wire.send(b"a\nlate\nb\n")
+        self.assertEqual(wire.received(), b"a\r\nnow\r\nb\r\n")
+        numbers = [(told.request.number, told.request.data) for told in self.heard.exchanges]
+        self.assertEqual(numbers, [(1, b"a"), (2, b"late"), (3, b"b")])
+
+    def test_a_large_read_is_one_event(self) -> None:
+        """Constants for more than is cut at a time are told, and sent, at once all the same."""
+        wire = self.lines(Table({}, otherwise=b"ok"))
+        wire.send(b"abcdefghi\n" * 1000)
+        self.assertEqual(self.heard.batches, [1000])
+        self.assertEqual(wire.socket.largest, 4000)
+
     def test_the_end_is_told_last(self) -> None:
         """A failing request is received, failed, and then its connection gone."""
         wire = self.lines(lambda _request: 1 // 0)
@@ -334,7 +384,7 @@ class FailureTests(Conversation):
     def test_the_others_go_on(self) -> None:
         """A failing request is its own client's misfortune."""
         factory = self.factory(self.respond, framing=Line())
-        first, second = Wire(factory, self.reactor), Wire(factory, self.reactor)
+        first, second = self.join(factory), self.join(factory)
         first.send(b"fail\n")
         second.send(b"a\n")
         self.assertEqual(second.received(), b"a\r\n")
@@ -350,6 +400,47 @@ class FailureTests(Conversation):
         self.assertTrue(wire.got_reset)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertEqual(len(self.heard.failures), 1)
+
+    def test_whatever_is_raised_resets(self) -> None:
+        """Not even a SystemExit leaves a client waiting, be it raised after a wait."""
+        for error in (SystemExit, KeyboardInterrupt, GeneratorExit):
+
+            def respond(request: Request, error: type[BaseException] = error) -> Any:
+                if request.data == b"wait":
+                    return Wait(1)
+                raise error
+
+            wire = self.lines(respond)
+            wire.send(b"wait\nfail\n")
+            wire.wait(1)
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(len(self.flushLoggedErrors(error)), 1)
+
+    def test_a_framing_that_gives_no_bytes_resets(self) -> None:
+        """A framing of the user's own can fail in its own ways."""
+
+        class Broken(Line):
+            def encode(self, payload: bytes) -> Any:
+                return "text"
+
+        wire = self.connect(lambda _request: b"x", framing=Broken())
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_a_responder_that_gives_no_steps_resets(self) -> None:
+        """A Responder has to give steps, now or later; it is told so."""
+
+        class Wrong(Responder):
+            def respond(self, data: bytes, connection: Any) -> Any:
+                return succeed(None) if data == b"later" else b"bytes"
+
+        for request in (b"now\n", b"later\n"):
+            wire = self.lines(Wrong())
+            wire.send(request)
+            self.assertTrue(wire.got_reset)
+            [error] = self.flushLoggedErrors(TypeError)
+            self.assertIn("gives steps", error.getErrorMessage())
 
     def test_a_reply_that_is_none_resets(self) -> None:
         """A responder that returns something else is told what a reply is."""
@@ -460,6 +551,20 @@ class CancelTests(Conversation):
         wire.reset()
         self.assertEqual(self.heard.exchanges, [])
 
+    def test_a_canceller_that_raises_is_logged(self) -> None:
+        """And the connection is counted no more."""
+
+        def cancel(_deferred: object) -> None:
+            raise RuntimeError("never")
+
+        late: Deferred[bytes] = Deferred(cancel)
+        factory = self.factory(lambda _request: late, framing=Line())
+        wire = self.join(factory)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(len(factory.connections), 0)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
     def test_requests_in_line_are_dropped(self) -> None:
         """Requests behind a waiting reply are not taken up once the client is gone."""
         wire = self.lines(lambda _request: (Wait(1), b"x"))
@@ -467,3 +572,21 @@ class CancelTests(Conversation):
         wire.reset()
         wire.wait(5)
         self.assertEqual(self.heard.requests, [[b"a"]])
+
+
+class EagerOrderTests(OrderTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerFailureTests(FailureTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerTableTests(TableTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer

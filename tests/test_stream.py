@@ -1,14 +1,21 @@
 """What becomes of a connection that is full, half-closed, idle, hanging, or ending."""
 
-from typing import Any
+import socket
+from typing import Any, cast
 
+from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 
 from reqresp import (
     Abort,
     Close,
+    EagerServer,
     HalfClose,
     Hang,
     Limits,
@@ -18,7 +25,9 @@ from reqresp import (
     StopReading,
     Table,
     Wait,
+    stream,
 )
+from reqresp.closing import undelivered
 from reqresp.stream import LINGER
 from tests.test_protocol import Conversation
 from tests.wire import Wire
@@ -56,6 +65,26 @@ class FullTests(Conversation):
             wire.received(), (b"ab" * 500 + b"\r\n" + b"cd" * 500 + b"\r\n") * 10 * KIB
         )
         self.assertTrue(wire.reading)
+
+    def test_a_special_reply_deep_in_a_large_read_keeps_its_place(self) -> None:
+        """Constants before and behind it are answered in order, whatever the size of the read."""
+        table = Table({b"wait": (Wait(1), b"W"), b"a": b"A"}, otherwise=b"?")
+        wire = self.lines(table)
+        wire.send(b"a\n" * 5000 + b"wait\n" + b"b\n" * 5000)
+        self.assertEqual(wire.received(), b"A\r\n" * 5000)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"W\r\n" + b"?\r\n" * 5000)
+        self.assertEqual(wire.protocol.taken, 10001)
+        self.assertEqual(
+            [exchange.request.number for exchange in self.heard.exchanges], list(range(1, 10002))
+        )
+
+    def test_a_malformed_frame_deep_in_a_large_read(self) -> None:
+        """What came before the fault is answered."""
+        wire = self.connect(Table({}, otherwise=b"ok"), framing=Netstring())
+        wire.send(b"1:a," * 3000 + b"nonsense" + b"1:a," * 3000)
+        self.assertEqual(wire.received(), b"2:ok," * 3000)
+        self.assertTrue(wire.got_eof)
 
     def test_a_reply_of_many_steps_stops_when_full(self) -> None:
         """Fullness is noticed between the steps of one reply too."""
@@ -157,6 +186,14 @@ class HalfCloseTests(Conversation):
         [event] = [event for event in events if event["log_level"] is LogLevel.info]
         self.assertEqual(event["size"], 10)
 
+    def test_hanging_ends_however_much_was_sent(self) -> None:
+        """A client that goes on sending to a hanging connection is still heard to leave."""
+        wire = self.lines(lambda _request: Hang(), limits=Limits(max_waiting=10))
+        wire.send(b"a\n" * 100, b"b\n" * 100)
+        self.assertTrue(wire.reading)
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+
     def test_hanging_ends(self) -> None:
         """A full close looks like a half-close: a hanging connection would never end."""
         wire = self.lines(lambda _request: Hang())
@@ -186,6 +223,14 @@ class ServerHalfCloseTests(Conversation):
         wire.send_eof()
         self.assertFalse(wire.is_open)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_an_abort_after_it_resets(self) -> None:
+        """A reset needs nothing to be sent."""
+        for replies in ([HalfClose(), Abort()], [(b"x" * 200 * KIB, HalfClose(), Abort())]):
+            steps = iter(replies)
+            wire = self.lines(lambda _request, steps=steps: next(steps))
+            wire.send(b"a\n", b"b\n")
+            self.assertTrue(wire.got_reset)
 
     def test_it_works_with_a_full_buffer(self) -> None:
         """What is buffered is delivered before the EOF."""
@@ -251,6 +296,43 @@ class CloseTests(Conversation):
         wire.read_on()
         wire.send_eof()
         self.assertFalse(wire.is_open)
+
+    def test_what_wraps_a_transport_cannot_keep_it_open(self) -> None:
+        """A layer between, which would wait for the client to agree, is given as long as he is."""
+
+        class Polite(ProtocolWrapper):
+            """Ends, as TLS does, when the other side has said goodbye, which never happens."""
+
+            def loseConnection(self) -> None:
+                self.said_goodbye = True
+
+        factory = self.factory(lambda _request: (b"x", Close()))
+        outer: WrappingFactory[Any] = WrappingFactory(factory)
+        outer.protocol = Polite
+        wire = self.join(outer)
+        wire.send(b"a")
+        self.assertEqual(wire.received(), b"x")
+        self.assertTrue(wire.is_open)
+        wire.wait(LINGER)
+        self.assertFalse(wire.is_open)
+
+    def test_what_wraps_a_transport_is_read_to_its_end(self) -> None:
+        """Reading that had paused goes on there too, to see the client say goodbye."""
+        outer: WrappingFactory[Any] = WrappingFactory(
+            self.factory(lambda _request: (b"x" * 200 * KIB, Close()), framing=Line())
+        )
+
+        class Patient(ProtocolWrapper):
+            def loseConnection(self) -> None:
+                self.said_goodbye = True
+
+        outer.protocol = Patient
+        wire = self.join(outer)
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        self.assertFalse(wire.reading)
+        wire.read_on()
+        self.assertTrue(wire.reading)
 
     def test_a_plain_transport_is_closed_plainly(self) -> None:
         """A transport that knows no half-close is closed at once."""
@@ -356,6 +438,18 @@ class IdleTests(Conversation):
         self.pass_time(wire, 5)
         self.assertTrue(wire.got_reset)
 
+    def test_a_slow_reader_is_not_idle(self) -> None:
+        """Whoever takes something of a reply now and then gets all of it, the last one included."""
+        for steps in ((b"x" * 500 * KIB,), (b"x" * 500 * KIB, Close())):
+            wire = self.idle(lambda _request, steps=steps: steps)
+            wire.stop_reading()
+            wire.send(b"a")
+            for _ in range(50):
+                self.pass_time(wire, 2)
+                wire.read_on(room=10 * KIB)
+            self.assertEqual(len(wire.received()), 500 * KIB)
+            self.assertFalse(wire.got_reset)
+
     def test_one_that_does_not_read_a_last_reply_is_reset_too(self) -> None:
         """Closing does not protect from the time-out."""
         wire = self.idle(lambda _request: (b"x" * 200 * KIB, Close()))
@@ -382,7 +476,7 @@ class FactoryTests(Conversation):
     """What all connections of a server share."""
 
     def connect_some(self, factory: ReqRespFactory, number: int, **options: Any) -> list[Wire]:
-        return [Wire(factory, self.reactor, **options) for _ in range(number)]
+        return [self.join(factory, **options) for _ in range(number)]
 
     def test_a_client_over_the_limit_is_reset(self) -> None:
         """It is accepted and aborted, counted and told; the others stay."""
@@ -453,7 +547,7 @@ class DrainTests(Conversation):
     def test_idle_clients_are_closed(self) -> None:
         """In order, and the Deferred fires when they are gone."""
         factory = self.factory()
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         drained = factory.drain(5)
         wire.turn()
         self.assertTrue(wire.got_eof)
@@ -465,7 +559,7 @@ class DrainTests(Conversation):
     def test_a_reply_under_way_is_finished(self) -> None:
         """And so are those to requests that were received before."""
         factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a\nb\n")
         drained = factory.drain(5)
         wire.wait(2)
@@ -478,7 +572,7 @@ class DrainTests(Conversation):
     def test_what_has_arrived_is_read_first(self) -> None:
         """A request in the kernel's hands when draining begins is answered."""
         factory = self.factory()
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.socket.arrived.append(b"request")
         factory.drain(5)
         wire._read()
@@ -489,7 +583,7 @@ class DrainTests(Conversation):
     def test_what_comes_later_is_not(self) -> None:
         """No new request is taken up."""
         factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a\n")
         factory.drain(5)
         wire.turn()
@@ -501,7 +595,7 @@ class DrainTests(Conversation):
     def test_the_rest_is_reset(self) -> None:
         """A reply that takes too long is cut with a reset, so that nobody takes it for whole."""
         factory = self.factory(lambda _request: (b"begun", Wait(60), b"end"), framing=Line())
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a\n")
         drained = factory.drain(5)
         wire.wait(5)
@@ -512,7 +606,7 @@ class DrainTests(Conversation):
     def test_it_can_be_hastened(self) -> None:
         """A second, shorter drain ends the first."""
         factory = self.factory(lambda _request: Wait(60))
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a")
         first = factory.drain(50)
         wire.turn()
@@ -525,24 +619,119 @@ class DrainTests(Conversation):
     def test_newcomers_are_refused(self) -> None:
         """A client that slips in while draining is reset."""
         factory = self.factory(lambda _request: Wait(60))
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a")
         factory.drain(5)
-        self.assertTrue(Wire(factory, self.reactor).got_reset)
+        self.assertTrue(self.join(factory).got_reset)
 
     def test_a_drained_factory_serves_again(self) -> None:
         """A service that is stopped can be started."""
         factory = self.factory()
         factory.drain(5)
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a")
         self.assertEqual(wire.received(), b"response")
 
     def test_hanging_clients_are_closed(self) -> None:
         """There is nothing to finish about a reply that never comes."""
         factory = self.factory(lambda _request: Hang())
-        wire = Wire(factory, self.reactor)
+        wire = self.join(factory)
         wire.send(b"a")
         factory.drain(5)
         wire.turn()
         self.assertTrue(wire.got_eof)
+
+
+class DeliveryTests(Conversation):
+    """A reset waits for what the kernel still has to deliver."""
+
+    def test_what_the_kernel_holds_is_given_time(self) -> None:
+        """The reset comes when the client's kernel has acknowledged everything, or time is up."""
+        left = [5, 5, 0]
+        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
+        wire = self.lines(lambda _request: (b"x", Abort()))
+        wire.send(b"a\n")
+        self.assertTrue(wire.is_open)
+        wire.wait(LINGER / 100)
+        self.assertTrue(wire.is_open)
+        wire.wait(LINGER / 100)
+        self.assertTrue(wire.got_reset)
+
+    def test_not_for_ever(self) -> None:
+        """A client that takes nothing is reset all the same."""
+        self.patch(stream, "undelivered", lambda _transport: 5)
+        wire = self.lines(lambda _request: (b"x", Abort()))
+        wire.send(b"a\n")
+        for _ in range(100):
+            self.assertTrue(wire.is_open)
+            wire.wait(LINGER / 100)
+        self.assertTrue(wire.got_reset)
+
+    def test_the_kernel_is_asked(self) -> None:
+        """On a real socket, bytes that the peer has not taken count until it does."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(theirs.close)
+        nobody = cast(Any, None)
+        transport = tcp.Server(ours, Protocol(), ("", 0), nobody, 0, cast(Any, self.reactor))
+        self.addCleanup(transport.connectionLost, Failure(CONNECTION_DONE))
+        self.assertEqual(undelivered(transport), 0)
+        transport.write(b"abc")
+        self.assertEqual(undelivered(transport), 3)
+        transport.doWrite()
+        self.assertGreaterEqual(undelivered(transport), 3)
+        theirs.recv(10)
+        self.assertEqual(undelivered(transport), 0)
+
+
+class EagerFullTests(FullTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerHalfCloseTests(HalfCloseTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+    def test_half_a_reply_at_eof_is_finished(self) -> None:
+        """What the kernel did not take at once is sent before the connection ends."""
+        wire = self.connect(lambda _request: b"x" * 1000)
+        wire.stop_reading(room=10)
+        wire.send(b"a")
+        wire.send_eof()
+        self.assertTrue(wire.is_open)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 1000)
+        self.assertFalse(wire.is_open)
+        self.assertFalse(wire.socket.reset)
+
+
+class EagerServerHalfCloseTests(ServerHalfCloseTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerCloseTests(CloseTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerAbortTests(AbortTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerIdleTests(IdleTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerDrainTests(DrainTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer

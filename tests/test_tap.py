@@ -73,7 +73,7 @@ class OptionsTests(SynchronousTestCase):
         """An IPv6 interface is quoted, or its colons would end it."""
         options = parsed("--interface", "::1")
         self.assertEqual(
-            options["endpoints"], [("::1:9999", r"eager:9999:interface=\:\:1:backlog=1024")]
+            options["endpoints"], [("[::1]:9999", r"eager:9999:interface=\:\:1:backlog=1024")]
         )
 
     def test_port_is_an_endpoint(self) -> None:
@@ -247,7 +247,7 @@ class OptionsTests(SynchronousTestCase):
             "close-on": "close",
             "framing": "chunk",
             "max-request": "65536",
-            "max-connections": "the soft limit on open files less 64",
+            "max-connections": "the soft limit on open files less 128",
             "max-per-peer": "no limit",
             "idle-timeout": "never",
             "drain": "5",
@@ -419,6 +419,8 @@ class MakeServiceTests(SynchronousTestCase):
         """The directory of certificates can be named in any place, and have a colon in it."""
         directory = live.temporary(self) / "a:b"
         directory.mkdir()
+        self.assertIn("no .pem file", self.cannot(f"tls:{quoteStringArgument(str(directory))}"))
+        directory.joinpath("it.pem").write_bytes(b"")
         path = quoteStringArgument(str(directory))
         for description in (
             f"tls:{path}:port=7",

@@ -33,7 +33,7 @@ class FakeSocket:
         self.nodelay = False
 
     def fileno(self) -> int:
-        return 0
+        return -1
 
     def setblocking(self, _flag: bool) -> None:
         """It never blocks."""
@@ -105,7 +105,8 @@ class Wire:
         address = IPv4Address("TCP", host, 50000)
         protocol = factory.buildProtocol(address)
         assert protocol is not None
-        self.protocol: Any = protocol
+        #: The connection itself, within what may wrap it.
+        self.protocol: Any = getattr(protocol, "wrappedProtocol", protocol)
         self.transport = transport(
             cast(Any, self.socket), protocol, (host, 50000), cast(Any, None), 0, cast(Any, reactor)
         )

@@ -1,0 +1,89 @@
+"""
+Performer: the steps of one reply, one after the other.
+
+Knows steps and the connection's stream, which it sends to, ends or holds; nothing of where a reply
+comes from or what comes next.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from twisted.python.failure import Failure
+
+from reqresp.messages import (
+    Abort,
+    Close,
+    HalfClose,
+    Hang,
+    Send,
+    Step,
+    Steps,
+    StopReading,
+    Wait,
+)
+from reqresp.stream import HANGING, Stream
+
+NOTHING: Iterator[Any] = iter(())
+
+
+class Performer(Stream):
+    """A connection that can perform a reply, and be held in the midst of one."""
+
+    _exchange: tuple[bytes, Steps] | None = None  # the one under way
+    _steps: Iterator[Step] = NOTHING  # what is left of it
+    _failure: Failure | None = None  # of whoever had to give the reply
+
+    def _begin(self, steps: Steps, request: bytes) -> None:
+        self._exchange = request, steps
+        self._steps = iter(steps)
+
+    def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
+        """Perform what is left of the reply under way; False when that is all for now."""
+        if self._held is not None or self._full or self._failure is not None:
+            return False
+        exchange = self._exchange
+        for step in self._steps:
+            self._PERFORM[type(step)](self, step)
+            if self._ended:
+                break
+            if self._held is not None or self._full:
+                return False
+        if exchange is not None:
+            answered.append(exchange[0])
+            steps.append(exchange[1])
+            self._exchange = None
+        return not self._ended
+
+    def _drop(self) -> None:
+        super()._drop()
+        self._steps = NOTHING
+        self._exchange = None
+
+    def _send(self, step: Send) -> None:
+        self._gather(step.data if step.raw else self.factory.framing.encode(step.data))
+
+    def _wait(self, step: Wait) -> None:
+        self._flush()
+        self._held = self.factory.clock.callLater(step.seconds, self._release)
+
+    def _release(self) -> None:
+        self._held = None
+        self._work()
+
+    def _hang(self, _step: Hang) -> None:
+        self._flush()
+        self._held = HANGING
+        self._waiting.clear()
+
+    def _stop_reading(self, _step: StopReading) -> None:
+        self._deaf = True
+
+    _PERFORM: ClassVar[dict[type[Step], Callable[[Any, Any], None]]] = {
+        Send: _send,
+        Wait: _wait,
+        Close: lambda self, _step: self._close(),
+        HalfClose: lambda self, _step: self._half_close(),
+        Abort: lambda self, _step: self._abort(),
+        Hang: _hang,
+        StopReading: _stop_reading,
+    }
