@@ -103,7 +103,7 @@ class ReqRespFactory(Factory):
         for hear in self.hearers[event]:
             try:
                 hear(*details)
-            except Exception:
+            except BaseException:  # as the reactor does: whatever it is, the server goes on
                 self._log.failure("an observer failed to hear {event}", event=event)
 
     # Connections come and go

@@ -185,7 +185,7 @@ class Stream(Protocol):
         self._flush()
         self._drop()
         self.transport.unregisterProducer()
-        if self._mute:
+        if self._muted:
             self.transport.abortConnection()
         else:
             when_sent(self.transport, self._abort_when_delivered)

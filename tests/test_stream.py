@@ -232,6 +232,16 @@ class ServerHalfCloseTests(Conversation):
             wire.send(b"a\n", b"b\n")
             self.assertTrue(wire.got_reset)
 
+    def test_an_abort_after_it_takes_nothing_back(self) -> None:
+        """What was sent before a half-close is delivered before the reset as well."""
+        wire = self.lines(lambda _request: (b"x" * 200 * KIB, HalfClose(), Wait(1), Abort()))
+        wire.stop_reading(room=10)
+        wire.send(b"a\n")
+        wire.wait(1)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 200 * KIB + 2)
+        self.assertTrue(wire.got_reset)
+
     def test_it_works_with_a_full_buffer(self) -> None:
         """What is buffered is delivered before the EOF."""
         wire = self.lines(lambda _request: (b"x" * 200 * KIB, HalfClose()))
