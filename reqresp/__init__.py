@@ -9,9 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # under their own names: type checkers take that for public
+    from reqresp.commands import Command as Command
     from reqresp.decoders import Decoder as Decoder
     from reqresp.decoders import FrameError as FrameError
     from reqresp.factory import ReqRespFactory as ReqRespFactory
+    from reqresp.faults import Bandwidth as Bandwidth
+    from reqresp.faults import Corrupt as Corrupt
+    from reqresp.faults import Deaf as Deaf
+    from reqresp.faults import Fault as Fault
+    from reqresp.faults import Latency as Latency
+    from reqresp.faults import LimitData as LimitData
+    from reqresp.faults import ResetPeer as ResetPeer
+    from reqresp.faults import Slicer as Slicer
+    from reqresp.faults import SlowClose as SlowClose
+    from reqresp.faults import Timeout as Timeout
     from reqresp.framing import Chunk as Chunk
     from reqresp.framing import Delimiter as Delimiter
     from reqresp.framing import Fixed as Fixed
@@ -20,6 +31,8 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.framing import Line as Line
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import parse_framing as parse_framing
+    from reqresp.headed import Headed as Headed
+    from reqresp.length import Length as Length
     from reqresp.limits import Limits as Limits
     from reqresp.messages import Abort as Abort
     from reqresp.messages import Close as Close
@@ -35,6 +48,7 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.messages import Wait as Wait
     from reqresp.observer import Observer as Observer
     from reqresp.protocol import ReqResp as ReqResp
+    from reqresp.resp import Resp as Resp
     from reqresp.responders import Connection as Connection
     from reqresp.responders import Reply as Reply
     from reqresp.responders import Responder as Responder
@@ -49,9 +63,13 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "Abort": "messages",
+    "Bandwidth": "faults",
     "Chunk": "framing",
     "Close": "messages",
+    "Command": "commands",
     "Connection": "responders",
+    "Corrupt": "faults",
+    "Deaf": "faults",
     "Decoder": "decoders",
     "Delimiter": "framing",
     "EagerPort": "transport",
@@ -59,12 +77,17 @@ _ROOMS = {
     "EagerServerEndpoint": "transport",
     "Exchange": "messages",
     "Exchanges": "messages",
+    "Fault": "faults",
     "Fixed": "framing",
     "FrameError": "decoders",
     "Framing": "framing",
     "HalfClose": "messages",
     "Hang": "messages",
+    "Headed": "headed",
+    "Latency": "faults",
+    "Length": "length",
     "LengthPrefix": "framing",
+    "LimitData": "faults",
     "Limits": "limits",
     "Line": "framing",
     "Netstring": "framing",
@@ -73,12 +96,17 @@ _ROOMS = {
     "ReqResp": "protocol",
     "ReqRespFactory": "factory",
     "Request": "messages",
+    "ResetPeer": "faults",
+    "Resp": "resp",
     "Responder": "responders",
     "Send": "messages",
+    "Slicer": "faults",
+    "SlowClose": "faults",
     "Step": "messages",
     "Steps": "messages",
     "StopReading": "messages",
     "Table": "responders",
+    "Timeout": "faults",
     "Transcript": "transcript",
     "Wait": "messages",
     "fixed": "responders",

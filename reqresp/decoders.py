@@ -8,6 +8,7 @@ again at each piece (`ChunkDecoder` excepted, whose requests *are* the pieces). 
 while a request is still being collected, not when it is complete.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -104,29 +105,22 @@ class DelimiterDecoder:
     def _check(self, requests: list[bytes]) -> None:
         for index, request in enumerate(requests):
             if len(request) > self._limit:
-                raise _too_large(len(request), self._limit, requests[:index])
+                raise too_large(len(request), self._limit, requests[:index])
 
     def _keep(self, rest: bytearray, requests: list[bytes]) -> None:
         if len(rest) >= self._limit + len(self._optional) + len(self._delimiter):
-            raise _too_large(len(rest), self._limit, requests)
+            raise too_large(len(rest), self._limit, requests)
         self._rest = rest
         self._searched = max(0, len(rest) - len(self._delimiter) + 1)
 
 
-#: Finds a request's size: called with what was received, where the request starts and the limit;
-#: gives where its data starts and how long it is, or None when more must be seen.
-Header = Callable[[bytearray, int, int], tuple[int, int] | None]
+class FrameDecoder(ABC):
+    """Frames are taken one after the other from what is kept; each kind knows its own."""
 
+    __slots__ = ("_buffer", "_limit", "_needed")
 
-class SizedDecoder:
-    """A *header* tells how many bytes follow, behind which *trailer* must stand."""
-
-    __slots__ = ("_buffer", "_header", "_limit", "_needed", "_trailer")
-
-    def __init__(self, limit: int, header: Header, trailer: bytes = b"") -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._header = header
-        self._trailer = trailer
         self._buffer = bytearray()
         self._needed = 1  # so many bytes must be there before it is worth looking
 
@@ -138,40 +132,72 @@ class SizedDecoder:
         buffer += data
         requests: list[bytes] = []
         at = 0
-        while len(buffer) - at >= self._needed:
-            try:
-                frame = self._frame(at)
-            except FrameError as error:
-                error.requests = requests
-                raise
-            if frame is not None:
-                start, stop, at = frame
-                requests.append(bytes(buffer[start:stop]))
+        try:
+            while len(buffer) - at >= self._needed:
+                at = self._take(at, requests)
+        except FrameError as error:
+            error.requests = requests
+            raise
         del buffer[:at]
         return requests
 
-    def _frame(self, at: int) -> tuple[int, int, int] | None:
-        """Where the request at *at* has its data, from and to, and where the next one starts."""
+    @abstractmethod
+    def _take(self, at: int, requests: list[bytes]) -> int:
+        """
+        Add the request in the frame at *at* to *requests*; give where the next frame starts.
+
+        That is *at* while the frame is not complete: then `_needed` says how many bytes of it must
+        be there until it is worth looking again, and otherwise 1.
+        """
+
+
+#: Finds a request's size: called with what was received, where the request starts and the limit;
+#: gives where its data starts and how long it is, or None when more must be seen.
+Header = Callable[[bytearray, int, int], tuple[int, int] | None]
+
+
+class SizedDecoder(FrameDecoder):
+    """A *header* tells how many bytes follow, behind which *trailer* must stand."""
+
+    __slots__ = ("_header", "_trailer")
+
+    def __init__(self, limit: int, header: Header, trailer: bytes = b"") -> None:
+        super().__init__(limit)
+        self._header = header
+        self._trailer = trailer
+
+    def _take(self, at: int, requests: list[bytes]) -> int:
         buffer = self._buffer
         header = self._header(buffer, at, self._limit)
         if header is None:
             self._needed = len(buffer) - at + 1
-            return None
+            return at
         start, size = header
         if size > self._limit:
-            raise _too_large(size, self._limit)
+            raise too_large(size, self._limit)
         stop = start + size
         end = stop + len(self._trailer)
         if len(buffer) < end:
             self._needed = end - at
-            return None
-        if buffer[stop:end] != self._trailer:
-            raise FrameError(
-                f"{bytes(buffer[stop:end])!r} where a request ends, not {self._trailer!r}"
-            )
+            return at
+        if self._trailer:
+            check_end(buffer, stop, self._trailer)
         self._needed = 1
-        return start, stop, end
+        requests.append(bytes(buffer[start:stop]))
+        return end
 
 
-def _too_large(size: int, limit: int, requests: Sequence[bytes] = ()) -> FrameError:
+def check_end(buffer: bytearray, stop: int, trailer: bytes) -> None:
+    """
+    Check that the request that stops at *stop* is followed by its *trailer*.
+
+    :raises FrameError: something else stands there.
+    """
+    found = bytes(buffer[stop : stop + len(trailer)])
+    if found != trailer:
+        raise FrameError(f"{found!r} where a request ends, not {trailer!r}")
+
+
+def too_large(size: int, limit: int, requests: Sequence[bytes] = ()) -> FrameError:
+    """Say that a request has *size* bytes or more, behind complete *requests*."""
     return FrameError(f"a request of {size} bytes or more, where {limit} are allowed", requests)

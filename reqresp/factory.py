@@ -6,7 +6,8 @@ passes events to observers; drains.  It listens on nothing: that is an endpoint'
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from secrets import randbits
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -18,6 +19,7 @@ from twisted.python.failure import Failure
 
 from reqresp.batch import Batch
 from reqresp.decoders import Decoder
+from reqresp.faults import Fault
 from reqresp.framing import Chunk, Framing
 from reqresp.limits import Limits
 from reqresp.messages import Request, show
@@ -41,6 +43,9 @@ class ReqRespFactory(Factory):
     :param framing: where a request ends; `Chunk` unless given.
     :param limits: what clients may use of the server.
     :param observers: are told what happens, in this order.
+    :param faults: strike each reply, in this order.
+    :param seed: all chance in faults comes from it, so that the same seed makes the same run; one
+        that was not given is chosen, and logged.
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
@@ -57,6 +62,8 @@ class ReqRespFactory(Factory):
         framing: Framing | None = None,
         limits: Limits | None = None,
         observers: Iterable[Observer] = (),
+        faults: Sequence[Fault] = (),
+        seed: int | None = None,
         clock: IReactorTime | None = None,
     ) -> None:
         self.framing = framing or Chunk()
@@ -65,9 +72,15 @@ class ReqRespFactory(Factory):
         self.decoder()  # raises now what it would raise at every connection
         self.batch = (
             Batch(self.responder, self.framing.encode)
-            if isinstance(self.responder, Table)
+            if isinstance(self.responder, Table) and not faults
             else None
         )
+        self.faults = tuple(faults)
+        if faults and seed is None:
+            seed = randbits(32)
+            self._log.info("seed of the faults: {seed}", seed=seed)
+        #: Where all chance comes from.
+        self.seed = seed or 0
         observers = tuple(observers)
         #: Who hears each event.
         self.hearers = {event: _hearers(event, observers) for event in _EVENTS}

@@ -7,12 +7,14 @@ that any number of connections share; what arrives on each is found by a decoder
 
 import re
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 from attrs import field, frozen, validators
 
 from reqresp.decoders import ChunkDecoder, Decoder, DelimiterDecoder, FrameError, SizedDecoder
 from reqresp.escapes import unescape
+from reqresp.length import ByteOrder, Length
+from reqresp.resp import Resp
 
 CHUNK_SIZE = 1024
 
@@ -126,7 +128,7 @@ def _netstring_header(buffer: bytearray, at: int, limit: int) -> tuple[int, int]
 @frozen
 class LengthPrefix:
     """
-    A request, and a reply, starts with its length, in *size* bytes.
+    A request, and a reply, starts with its length, in *size* bytes: `Length` for the usual cases.
 
     :param size: 1, 2 or 4.
     :param inclusive: the length counts its own bytes too.
@@ -134,33 +136,19 @@ class LengthPrefix:
     """
 
     size: int = field(validator=validators.in_((1, 2, 4)))
-    byteorder: Literal["big", "little"] = field(
-        default="big", validator=validators.in_(("big", "little"))
-    )
+    byteorder: ByteOrder = field(default="big", validator=validators.in_(("big", "little")))
     inclusive: bool = False
+    _length: Length = field(init=False, repr=False, eq=False)
+
+    @_length.default
+    def _in_full(self) -> Length:
+        return Length(self.size, adjust=-self.size * self.inclusive, byteorder=self.byteorder)
 
     def decoder(self, limit: int) -> Decoder:
-        return SizedDecoder(limit, self._header)
+        return self._length.decoder(limit)
 
     def encode(self, payload: bytes) -> bytes:
-        length = len(payload) + self.size * self.inclusive
-        try:
-            return length.to_bytes(self.size, self.byteorder) + payload
-        except OverflowError:
-            raise FrameError(
-                f"a payload of {len(payload)} bytes does not fit a length of {self.size} bytes"
-            ) from None
-
-    def _header(self, buffer: bytearray, at: int, _limit: int) -> tuple[int, int] | None:
-        start = at + self.size
-        if len(buffer) < start:
-            return None
-        length = int.from_bytes(buffer[at:start], self.byteorder)
-        if not self.inclusive:
-            return start, length
-        if length < self.size:
-            raise FrameError(f"a length of {length}, which counts its own {self.size} bytes")
-        return start, length - self.size
+        return self._length.encode(payload)
 
 
 @frozen
@@ -183,10 +171,10 @@ class Fixed:
 #: How `parse_framing` is to be fed, for help and for errors.
 SPECIFICATIONS = (
     "chunk, line[:ENDING], delimiter:TEXT, netstring, "
-    "int8|int16|int32[:big|little][:inclusive], fixed:SIZE"
+    "int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp"
 )
 
-_LENGTHS: dict[str, tuple[Literal["big", "little"], bool]] = {
+_LENGTHS: dict[str, tuple[ByteOrder, bool]] = {
     "big": ("big", False),
     "little": ("little", False),
     "inclusive": ("big", True),
@@ -198,6 +186,7 @@ _PARSERS: dict[str, Callable[..., Framing]] = {
     "line": lambda *ending: Line(*map(unescape, ending)),
     "delimiter": lambda text: Delimiter(unescape(text)),
     "netstring": Netstring,
+    "resp": Resp,
     "int8": lambda how="big": LengthPrefix(1, *_LENGTHS[how]),
     "int16": lambda how="big": LengthPrefix(2, *_LENGTHS[how]),
     "int32": lambda how="big": LengthPrefix(4, *_LENGTHS[how]),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from twisted.python.failure import Failure
 
+from reqresp.luck import Luck
 from reqresp.messages import (
     Abort,
     Close,
@@ -32,10 +33,26 @@ class Performer(Stream):
     _exchange: tuple[bytes, Steps] | None = None  # the one under way
     _steps: Iterator[Step] = NOTHING  # what is left of it
     _failure: Failure | None = None  # of whoever had to give the reply
+    _luck: Luck | None = None  # where there are faults
+
+    #: The connection's number; the factory's first is 1.
+    number: int
 
     def _begin(self, steps: Steps, request: bytes) -> None:
         self._exchange = request, steps
-        self._steps = iter(steps)
+        self._steps = iter(self._strike(steps) if self.factory.faults else steps)
+
+    def _strike(self, steps: Steps) -> Steps:
+        """Let faults strike *steps*, framed: a reply in pieces is still one frame."""
+        if self._luck is None:
+            self._luck = Luck(self.factory.faults, self.factory.seed, self.number)
+        encode = self.factory.framing.encode
+        framed = tuple(
+            Send(encode(step.data), raw=True) if isinstance(step, Send) and not step.raw else step
+            for step in steps
+        )
+        struck, _names = self._luck.strike(framed)
+        return struck
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; False when that is all for now."""

@@ -32,8 +32,6 @@ SWEEPS = 4
 class ReqResp(Performer):
     """Answers the requests of one connection, in their order; made by `ReqRespFactory`."""
 
-    #: The connection's number; the factory's first is 1.
-    number: int
     #: How many requests were taken up.
     taken = 0
 

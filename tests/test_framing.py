@@ -492,7 +492,7 @@ class SpecificationTests(SynchronousTestCase):
         self.assertEqual(
             answer,
             f"{specification!r} is no framing: chunk, line[:ENDING], delimiter:TEXT, "
-            "netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE",
+            "netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp",
         )
 
     def test_what_is_malformed_is_refused(self) -> None:

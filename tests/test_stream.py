@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import succeed
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
@@ -15,13 +16,18 @@ from twisted.python.failure import Failure
 from reqresp import (
     Abort,
     Close,
+    Corrupt,
     EagerServer,
     HalfClose,
     Hang,
+    Latency,
+    LimitData,
     Limits,
     Line,
     Netstring,
     ReqRespFactory,
+    Send,
+    Slicer,
     StopReading,
     Table,
     Wait,
@@ -692,6 +698,92 @@ class DeliveryTests(Conversation):
         self.assertGreaterEqual(undelivered(transport), 3)
         theirs.recv(10)
         self.assertEqual(undelivered(transport), 0)
+
+
+class FaultTests(Conversation):
+    """What goes wrong with a reply goes wrong on the wire, framed, and leaves the rest alone."""
+
+    def test_a_frame_in_pieces_is_still_one_frame(self) -> None:
+        """Faults strike what the framing made of a reply."""
+        wire = self.lines(lambda _request: b"abc", faults=[Slicer(size=2, delay=1)])
+        wire.send(b"x\n")
+        pieces = [wire.received()]
+        for _ in range(3):
+            wire.wait(1)
+            pieces.append(wire.received())
+        self.assertEqual([piece for piece in pieces if piece], [b"ab", b"c\r", b"\n"])
+
+    def test_constants_are_struck_too(self) -> None:
+        """A table's replies are no faster than their faults."""
+        wire = self.lines(Table({}, otherwise=b"ok"), faults=[Latency(delay=1)])
+        wire.send(b"a\nb\n")
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"ok\r\n" * 2)
+
+    def test_a_raw_reply_stays_raw(self) -> None:
+        """What the responder framed itself is not framed again."""
+        wire = self.lines(
+            lambda _request: Send(b"raw", raw=True), faults=[Corrupt(bytes=1)], seed=1
+        )
+        wire.send(b"x\n")
+        reply = wire.received()
+        self.assertEqual(len(reply), 3)
+        self.assertEqual(sum(a != b for a, b in zip(reply, b"raw", strict=True)), 1)
+
+    def test_bytes_are_counted_for_each_connection(self) -> None:
+        """A limit on data is used up by one client alone."""
+        factory = self.factory(
+            lambda _request: b"abcd", framing=Line(), faults=[LimitData(bytes=8)]
+        )
+        first, second = self.join(factory), self.join(factory)
+        first.send(b"x\n", b"x\n")
+        second.send(b"x\n")
+        self.assertEqual(first.received(), b"abcd\r\nab")
+        self.assertTrue(first.got_eof)
+        self.assertEqual(second.received(), b"abcd\r\n")
+        self.assertFalse(second.got_eof)
+
+    def test_the_same_seed_is_the_same_run(self) -> None:
+        """However the connections are interleaved, each is struck as before."""
+
+        def run(order: list[int]) -> list[bytes]:
+            factory = self.factory(
+                lambda request: request.data,
+                framing=Line(),
+                faults=[Corrupt(bytes=2, probability=0.5)],
+                seed=42,
+            )
+            wires = [self.join(factory) for _ in range(2)]
+            for number in order:
+                wires[number].send(b"some request\n")
+            return [wire.received() for wire in wires]
+
+        orderly = run([0] * 8 + [1] * 8)
+        self.assertEqual(orderly, run([0, 1] * 8))
+        self.assertNotEqual(orderly[0], orderly[1])
+
+    def test_a_seed_that_was_not_given_is_logged(self) -> None:
+        """So that a run can be repeated all the same."""
+        with capturedLogs() as events:
+            factory = self.factory(faults=[Corrupt(bytes=1)])
+        self.assertEqual([event["seed"] for event in events], [factory.seed])
+
+    def test_observers_hear_what_the_responder_said(self) -> None:
+        """An exchange has the reply as it was meant."""
+        wire = self.lines(lambda _request: b"ok", faults=[Slicer(size=1)])
+        wire.send(b"x\n")
+        wire.wait(1)
+        self.assertEqual(self.heard.exchanges[0].steps, (Send(b"ok"),))
+
+    def test_a_payload_that_cannot_be_framed_resets(self) -> None:
+        """It is the responder's error, with faults as without, and later as at once."""
+        for respond in (lambda _request: b"a\nb", lambda _request: succeed(b"a\nb")):
+            wire = self.lines(respond, faults=[Slicer(size=1)])
+            wire.send(b"x\n")
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
 class EagerFullTests(FullTests):
