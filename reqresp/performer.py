@@ -90,7 +90,7 @@ class Performer(Stream):
     def _hang(self, _step: Hang) -> None:
         self._flush()
         self._held = HANGING
-        self._waiting.clear()
+        self._waiting = b""
 
     def _stop_reading(self, _step: StopReading) -> None:
         self._deaf = True

@@ -54,7 +54,7 @@ class ReqResp(Performer):
             return
         batch = self.factory.batch
         if batch is None or self._held is not None or self._full or self._working or self._mute:
-            self._waiting += data
+            self._put_off(data)
         elif len(data) > SLICE:
             self._answer_slices(data, batch)
         elif self._answer_all(data, batch):
@@ -111,7 +111,7 @@ class ReqResp(Performer):
                 break
             self._gather(wire)
             answered += requests
-        self._waiting += data[at:]
+        self._put_off(data[at:])
         self.taken += len(answered)
         if self.factory.observed:
             self._tell(answered, answered, batch.steps)
@@ -184,8 +184,7 @@ class ReqResp(Performer):
         while (request := next(self._requests, None)) is None:
             if self._fault is not None or not self._waiting:
                 return False
-            self._requests = iter(self._cut(bytes(self._waiting[:SLICE])))
-            del self._waiting[:SLICE]
+            self._requests = iter(self._cut(self._take_up(SLICE)))
         self.taken += 1
         received.append(request)
         answer = self.factory.responder.respond(request, self)

@@ -6,6 +6,7 @@ closes it so that nothing sent is lost.  It knows bytes and Twisted's transports
 requests: `ReqResp`, which builds on it, is told when there is work again.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -70,6 +71,11 @@ class Stream(Protocol):
     transport: IStream
     peer: IAddress
 
+    # Objects are made when they are needed: an idle connection is to cost little.
+    _waiting: bytes | bytearray = b""  # received, and not looked at
+    _frames: Sequence[bytes] = ()  # to be written
+    _gathered = 0  # bytes of these
+
     #: What has to happen before the connection can go on.
     _held: "IDelayedCall | Deferred[Steps] | Hanging | None" = None
     _full = False  # is the transport's buffer
@@ -82,9 +88,6 @@ class Stream(Protocol):
     _ended = False  # nothing is answered any more
 
     def connectionMade(self) -> None:
-        self._waiting = bytearray()  # received, and not looked at
-        self._frames: list[bytes] = []  # to be written
-        self._gathered = 0  # bytes of these
         self.transport.registerProducer(self, True)
         if (
             not isinstance(self.transport, EagerServer)  # which has done so
@@ -103,7 +106,10 @@ class Stream(Protocol):
     def _gather(self, frame: bytes) -> None:
         if self._mute:
             return
-        self._frames.append(frame)
+        if isinstance(self._frames, list):
+            self._frames.append(frame)
+        else:
+            self._frames = [frame]
         self._gathered += len(frame)
         if self._gathered >= GATHER:
             self._flush()
@@ -111,7 +117,7 @@ class Stream(Protocol):
     def _flush(self) -> None:
         if not self._frames:
             return
-        frames, self._frames = self._frames, []
+        frames, self._frames = self._frames, ()
         self._gathered = 0
         self.transport.write(b"".join(frames))
 
@@ -129,6 +135,20 @@ class Stream(Protocol):
         """The connection is being lost, as `connectionLost` tells too."""
 
     # Reading
+
+    def _put_off(self, data: bytes) -> None:
+        """Keep *data* until there is time for it."""
+        if isinstance(self._waiting, bytearray):
+            self._waiting += data
+        else:
+            self._waiting = bytearray(data)
+
+    def _take_up(self, size: int) -> bytes:
+        """Give the first *size* bytes of what was put off, or all if there are no more."""
+        data = bytes(self._waiting[:size])
+        if isinstance(self._waiting, bytearray):
+            del self._waiting[:size]
+        return data
 
     def _regulate(self) -> None:
         """Read from the client, or don't, as things now stand."""
@@ -235,7 +255,7 @@ class Stream(Protocol):
         """Forget all that was still to be done."""
         self._ended = True
         self._full = False
-        self._waiting.clear()
+        self._waiting = b""
         held, self._held = self._held, None
         try:
             if held is not None:
