@@ -57,8 +57,9 @@ def when_sent(transport: Any, call: Callable[[], None]) -> None:
     producer = _CallWhenAsked(descriptor, call)
     descriptor.registerProducer(producer, streaming=False)
     producer.registered = True
-    # Nothing may be buffered: have the transport ask all the same.
-    descriptor.startWriting()
+    if descriptor.connected:
+        # Nothing may be buffered: have the transport ask all the same.
+        descriptor.startWriting()
 
 
 def _descriptor(transport: Any) -> Any:

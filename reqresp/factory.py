@@ -70,11 +70,10 @@ class ReqRespFactory(Factory):
         self.limits = limits or Limits()
         self.responder = _as_responder(respond)
         self.decoder()  # raises now what it would raise at every connection
-        self.batch = (
-            Batch(self.responder, self.framing.encode)
-            if isinstance(self.responder, Table) and not faults
-            else None
-        )
+        table = self.responder if isinstance(self.responder, Table) else None
+        # Built in any case: it finds constants that cannot be framed.
+        batch = Batch(table, self.framing.encode) if table else None
+        self.batch = None if faults else batch
         self.faults = tuple(faults)
         if faults and seed is None:
             seed = randbits(32)

@@ -19,6 +19,8 @@ from reqresp.messages import Abort, Close, HalfClose, Hang, Send, Step, Steps, S
 
 #: Seconds that a fault may take, at most: some thirty years.
 LONGEST = 10**9
+#: Seconds between pieces, at least: time for a transport that sends a turn later.
+APART = 0.001
 #: Slices in which a second's worth of a limited bandwidth leaves, at most.
 SLICES = 20
 
@@ -113,8 +115,8 @@ class Slicer(Fault):
     """
     Cuts what is sent into pieces of *size* bytes, give or take up to *variation*.
 
-    After each piece *delay* seconds pass, or at least a turn of the reactor, also before the next
-    reply: otherwise neighbours would leave in one segment.
+    After each piece *delay* seconds pass, or at least a millisecond, also before the next reply:
+    otherwise neighbours would leave in one segment.
     """
 
     size: int = field(validator=_POSITIVE)
@@ -126,7 +128,7 @@ class Slicer(Fault):
         return recut(steps, lambda data: self._pieces(data, dice))
 
     def _pieces(self, data: bytes, dice: Random | None) -> Iterator[Step]:
-        gap = Wait(self.delay)
+        gap = Wait(max(self.delay, APART))
         start = 0
         while start < len(data):
             vary = dice.randint(-self.variation, self.variation) if dice else 0

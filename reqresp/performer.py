@@ -40,7 +40,8 @@ class Performer(Stream):
 
     def _begin(self, steps: Steps, request: bytes) -> None:
         self._exchange = request, steps
-        self._steps = iter(self._strike(steps) if self.factory.faults else steps)
+        struck = self.factory.faults and not self._mute
+        self._steps = iter(self._strike(steps) if struck else steps)
 
     def _strike(self, steps: Steps) -> Steps:
         """Let faults strike *steps*, framed: a reply in pieces is still one frame."""

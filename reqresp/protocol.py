@@ -111,7 +111,8 @@ class ReqResp(Performer):
                 break
             self._gather(wire)
             answered += requests
-        self._put_off(data[at:])
+        if at < len(data):
+            self._put_off(data[at:])
         self.taken += len(answered)
         if self.factory.observed:
             self._tell(answered, answered, batch.steps)
@@ -160,6 +161,8 @@ class ReqResp(Performer):
 
     def _settle(self) -> None:
         """All that can be done was done: read on, or end."""
+        if self._held is HANGING:
+            self._requests = NOTHING
         if self._fault is not None and self._held is None and not self._full:
             self._refuse(self._fault)
         elif self._last and self._held in (None, HANGING) and not self._full:

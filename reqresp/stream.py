@@ -86,6 +86,7 @@ class Stream(Protocol):
     _mute = False  # no more is sent
     _muted = False  # and the client was told: our EOF has left
     _ended = False  # nothing is answered any more
+    _aborting = False  # it ends with a reset
 
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
@@ -170,7 +171,7 @@ class Stream(Protocol):
     def readConnectionLost(self) -> None:
         """The client half-closed, or closed: from here the two look alike."""
         self._eof = self._last = True
-        if self._ended:
+        if self._ended and not self._aborting:
             self.transport.loseConnection()
         self._work()
 
@@ -201,7 +202,8 @@ class Stream(Protocol):
             self._close()
 
     def _abort(self) -> None:
-        """Reset, once all that was sent has arrived, or a client has had the time for it."""
+        """Reset once all that was sent has arrived, or a second after it left our buffer."""
+        self._aborting = True
         self._flush()
         self._drop()
         self.transport.unregisterProducer()
@@ -260,5 +262,5 @@ class Stream(Protocol):
         try:
             if held is not None:
                 held.cancel()
-        except Exception:
+        except BaseException:  # as the reactor does: the connection is lost, whatever this is
             self._log.failure("what a connection waited for cannot be cancelled")

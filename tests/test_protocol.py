@@ -555,7 +555,7 @@ class CancelTests(Conversation):
         """And the connection is counted no more."""
 
         def cancel(_deferred: object) -> None:
-            raise RuntimeError("never")
+            raise SystemExit("never")
 
         late: Deferred[bytes] = Deferred(cancel)
         factory = self.factory(lambda _request: late, framing=Line())
@@ -563,7 +563,7 @@ class CancelTests(Conversation):
         wire.send(b"a\n")
         wire.reset()
         self.assertEqual(len(factory.connections), 0)
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
     def test_requests_in_line_are_dropped(self) -> None:
         """Requests behind a waiting reply are not taken up once the client is gone."""

@@ -674,6 +674,17 @@ class DeliveryTests(Conversation):
         wire.wait(LINGER / 100)
         self.assertTrue(wire.got_reset)
 
+    def test_an_eof_meanwhile_makes_no_orderly_end_of_it(self) -> None:
+        """A client that half-closes while it is waited for is reset all the same."""
+        left = [5, 0]
+        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
+        wire = self.lines(lambda _request: (b"x", Abort()))
+        wire.send(b"a\n")
+        wire.send_eof()
+        self.assertTrue(wire.is_open)
+        wire.wait(LINGER / 100)
+        self.assertTrue(wire.got_reset)
+
     def test_not_for_ever(self) -> None:
         """A client that takes nothing is reset all the same."""
         self.patch(stream, "undelivered", lambda _transport: 5)
@@ -770,9 +781,24 @@ class FaultTests(Conversation):
             factory = self.factory(faults=[Corrupt(bytes=1)])
         self.assertEqual([event["seed"] for event in events], [factory.seed])
 
+    def test_constants_that_cannot_be_framed_are_found_at_once(self) -> None:
+        """As without faults."""
+        with self.assertRaises(ValueError):
+            self.factory(Table({}, otherwise=b"a\nb"), framing=Line(), faults=[Slicer(size=1)])
+
+    def test_what_is_not_sent_is_not_struck(self) -> None:
+        """After a half-close nobody has to wait for what nobody gets."""
+        replies = iter([HalfClose(), b"x" * 1000])
+        wire = self.lines(lambda _request: next(replies), faults=[Latency(delay=60)], seed=1)
+        wire.send(b"a\n")
+        wire.wait(60)
+        wire.send(b"b\n")
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+
     def test_observers_hear_what_the_responder_said(self) -> None:
         """An exchange has the reply as it was meant."""
-        wire = self.lines(lambda _request: b"ok", faults=[Slicer(size=1)])
+        wire = self.lines(lambda _request: b"ok", faults=[Slicer(size=10)])
         wire.send(b"x\n")
         wire.wait(1)
         self.assertEqual(self.heard.exchanges[0].steps, (Send(b"ok"),))
