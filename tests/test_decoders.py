@@ -1,37 +1,17 @@
 """Decoders: the same requests however a stream is cut, bounded, and at linear cost."""
 
-from collections.abc import Iterable, Iterator
-from itertools import combinations, pairwise
+from collections.abc import Iterator
+from itertools import combinations
 from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.decoders import ChunkDecoder, Decoder, DelimiterDecoder, FrameError, SizedDecoder
+from reqresp.decoders import ChunkDecoder, DelimiterDecoder, FrameError, SizedDecoder
+from tests.streams import cut, fed, single
 
 PROPERTY = settings(deadline=None, derandomize=True)
-
-
-def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
-    """The requests that come out of *pieces*, and whether a fault ended them."""
-    requests: list[bytes] = []
-    for piece in pieces:
-        try:
-            requests += decoder.feed(piece)
-        except FrameError as error:
-            return [*requests, *error.requests], True
-    return requests, False
-
-
-def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
-    """The *stream*, cut at *places*."""
-    return [stream[start:stop] for start, stop in pairwise([0, *sorted(places), len(stream)])]
-
-
-def single(stream: bytes) -> list[bytes]:
-    """The *stream*, a byte at a time."""
-    return cut(stream, range(1, len(stream)))
 
 
 def every_cut(stream: bytes) -> Iterator[list[bytes]]:

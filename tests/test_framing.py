@@ -1,7 +1,6 @@
 """Framing: where requests end and how replies are wrapped, from Python and from a command line."""
 
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterator
 from struct import pack
 from typing import Any, cast
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.decoders import Decoder, FrameError
+from reqresp.decoders import FrameError
 from reqresp.framing import (
     Chunk,
     Delimiter,
@@ -21,6 +20,7 @@ from reqresp.framing import (
     Netstring,
     parse_framing,
 )
+from tests.streams import cut, fed, single
 
 # Each example draws one of many framings.
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=400)
@@ -112,27 +112,6 @@ FAULTS: dict[str, bytes] = {
     "int16:inclusive": b"\0\1",
     "int8:inclusive": b"\0",
 }
-
-
-def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
-    """The requests that come out of *pieces*, and whether a fault ended them."""
-    requests: list[bytes] = []
-    for piece in pieces:
-        try:
-            requests += decoder.feed(piece)
-        except FrameError as error:
-            return [*requests, *error.requests], True
-    return requests, False
-
-
-def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
-    """The *stream*, cut at *places*."""
-    return [stream[start:stop] for start, stop in pairwise([0, *sorted(places), len(stream)])]
-
-
-def single(stream: bytes) -> list[bytes]:
-    """The *stream*, a byte at a time."""
-    return cut(stream, range(1, len(stream)))
 
 
 def every_cut(stream: bytes) -> Iterator[list[bytes]]:
