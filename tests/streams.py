@@ -1,7 +1,7 @@
 """Streams cut into pieces, and what a decoder makes of them."""
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import combinations, pairwise
 
 from reqresp.decoders import Decoder, FrameError
 
@@ -25,3 +25,13 @@ def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
 def single(stream: bytes) -> list[bytes]:
     """The *stream*, a byte at a time."""
     return cut(stream, range(1, len(stream)))
+
+
+def every_cut(stream: bytes) -> Iterator[list[bytes]]:
+    """The *stream* whole, in single bytes, and in two or three pieces in every possible way."""
+    yield [stream]
+    yield single(stream)
+    places = range(1, len(stream))
+    for count in (1, 2):
+        for chosen in combinations(places, count):
+            yield cut(stream, chosen)

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.commands import Command, CommandDecoder, words
 from reqresp.decoders import FrameError
-from tests.test_decoders import PROPERTY, cut, cut_streams, every_cut, fed, single
+from tests.streams import cut, every_cut, fed, single
+from tests.test_decoders import PROPERTY, cut_streams
 
 LIMIT = 65536
 

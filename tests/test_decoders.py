@@ -1,7 +1,5 @@
 """Decoders: the same requests however a stream is cut, bounded, and at linear cost."""
 
-from collections.abc import Iterator
-from itertools import combinations
 from unittest import mock
 
 from hypothesis import given, settings
@@ -9,19 +7,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.decoders import ChunkDecoder, DelimiterDecoder, FrameError, SizedDecoder
-from tests.streams import cut, fed, single
+from tests.streams import cut, every_cut, fed, single
 
 PROPERTY = settings(deadline=None, derandomize=True)
-
-
-def every_cut(stream: bytes) -> Iterator[list[bytes]]:
-    """The *stream* whole, in single bytes, and in two or three pieces in every possible way."""
-    yield [stream]
-    yield single(stream)
-    places = range(1, len(stream))
-    for count in (1, 2):
-        for chosen in combinations(places, count):
-            yield cut(stream, chosen)
 
 
 @st.composite

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.decoders import FrameError
 from reqresp.framing import Chunk, Delimiter, Line
 from reqresp.headed import Headed, HeadedDecoder
-from tests.test_decoders import PROPERTY, cut, cut_streams, every_cut, fed, single
+from tests.streams import cut, every_cut, fed, single
+from tests.test_decoders import PROPERTY, cut_streams
 
 LIMIT = 65536
 

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.decoders import FrameError
 from reqresp.framing import LengthPrefix
 from reqresp.length import Length
-from tests.test_decoders import PROPERTY, cut, every_cut, fed, single
+from tests.streams import cut, every_cut, fed, single
+from tests.test_decoders import PROPERTY
 
 LIMIT = 65536
 

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.decoders import FrameError
 from reqresp.resp import Resp
-from tests.test_decoders import PROPERTY, fed, single
+from tests.streams import fed, single
+from tests.test_decoders import PROPERTY
 
 LIMIT = 65536
 
