@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
 from typing import Any, cast
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
@@ -17,15 +18,14 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp.batch import Batch
-from reqresp.decoders import Decoder
+from reqresp.behaviour import Behaviour, Plan
 from reqresp.faults import Fault
-from reqresp.framing import Chunk, Framing
+from reqresp.framing import Framing
 from reqresp.limits import Limits
 from reqresp.messages import Request, show
 from reqresp.observer import Observer
 from reqresp.protocol import SWEEPS, ReqResp
-from reqresp.responders import Answer, Function, Responder, Table, fixed
+from reqresp.responders import Answer, Function, Responder, fixed
 
 #: Seconds between log lines about clients turned away.
 REFUSALS_EVERY = 1.0
@@ -38,14 +38,16 @@ class ReqRespFactory(Factory):
     Answers requests on any number of listening ports.
 
     :param respond: a `Responder`, or a function of a `Request` that returns bytes, a step, a tuple
-        of these, or None for silence; plain, ``async def``, or returning a Deferred.  The default
-        answers as the notebook does: ``response``, and closes after ``close``.
+        of these, or None for silence; plain, ``async def``, or returning a Deferred.  Or a `Plan`,
+        such as a `Script`: what it says of framing, limits, faults and seed holds where they are
+        not given here.  The default answers as the notebook does: ``response``, and closes after
+        ``close``.
     :param framing: where a request ends; `Chunk` unless given.
     :param limits: what clients may use of the server.
-    :param observers: are told what happens, in this order.
     :param faults: strike each reply, in this order.
     :param seed: all chance in faults comes from it, so that the same seed makes the same run; one
         that was not given is chosen, and logged.
+    :param observers: are told what happens, in this order.
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
@@ -57,29 +59,15 @@ class ReqRespFactory(Factory):
 
     def __init__(
         self,
-        respond: Responder | Callable[[Request], Answer] | None = None,
+        respond: Plan | Responder | Callable[[Request], Answer] | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
-        observers: Iterable[Observer] = (),
-        faults: Sequence[Fault] = (),
+        faults: Sequence[Fault] | None = None,
         seed: int | None = None,
+        observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
     ) -> None:
-        self.framing = framing or Chunk()
-        self.limits = limits or Limits()
-        self.responder = _as_responder(respond)
-        self.decoder()  # raises now what it would raise at every connection
-        table = self.responder if isinstance(self.responder, Table) else None
-        # Built in any case: it finds constants that cannot be framed.
-        batch = Batch(table, self.framing.encode) if table else None
-        self.batch = None if faults else batch
-        self.faults = tuple(faults)
-        if faults and seed is None:
-            seed = randbits(32)
-            self._log.info("seed of the faults: {seed}", seed=seed)
-        #: Where all chance comes from.
-        self.seed = seed or 0
         observers = tuple(observers)
         #: Who hears each event.
         self.hearers = {event: _hearers(event, observers) for event in _EVENTS}
@@ -90,11 +78,43 @@ class ReqRespFactory(Factory):
         self.connections: set[ReqResp] = set()
         self._clock = clock
         self._numbered = 0
-        self._per_peer: Counter[str] = Counter()
         self._refusal_logged = -REFUSALS_EVERY
         self._sweeps: LoopingCall | None = None
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
+        self.behave(respond, framing=framing, limits=limits, faults=faults, seed=seed)
+
+    def behave(
+        self,
+        respond: Plan | Responder | Callable[[Request], Answer] | None = None,
+        *,
+        framing: Framing | None = None,
+        limits: Limits | None = None,
+        faults: Sequence[Fault] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """
+        Answer clients that connect from now on like this, as if the factory had been made so.
+
+        Connections that are open go on as they began; only the limits on their number and on idle
+        time are the new ones for all.  Where this raises, nothing has changed.
+        """
+        plan = respond.behaviour() if isinstance(respond, Plan) else _plain(respond)
+        given = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
+        behaviour = evolve(plan, **{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]  # each has its own type
+        if behaviour.faulty and behaviour.seed is None:
+            behaviour = evolve(behaviour, seed=randbits(32))
+            self._log.info("seed of the faults: {seed}", seed=behaviour.seed)
+        #: How new connections are answered.
+        self.behaviour = behaviour
+        self._per_peer = Counter(
+            host for connection in self.connections if (host := _host(connection.peer))
+        )
+        if self._sweeps is not None:
+            self._sweeps.stop()
+            self._sweeps = None
+        if self.connections:
+            self._start_sweeping()
 
     @property
     def clock(self) -> IReactorTime:
@@ -105,10 +125,6 @@ class ReqRespFactory(Factory):
 
             self._clock = cast(IReactorTime, reactor)
         return self._clock
-
-    def decoder(self) -> Decoder:
-        """Make a connection's decoder."""
-        return self.framing.decoder(self.limits.max_request)
 
     def tell(self, event: str, *details: object) -> None:
         """Call the observers that hear *event*."""
@@ -125,6 +141,7 @@ class ReqRespFactory(Factory):
         if reason is None:
             connection: ReqResp = self.protocol()
             connection.factory = self
+            connection.behaviour = self.behaviour
             connection.peer = addr
             return connection
         self.refused += 1
@@ -141,7 +158,7 @@ class ReqRespFactory(Factory):
         return _Refusal()
 
     def _why_refuse(self, peer: IAddress) -> str | None:
-        limits = self.limits
+        limits = self.behaviour.limits
         if self._draining:
             return "the server is stopping"
         if len(self.connections) >= limits.max_connections:
@@ -155,17 +172,18 @@ class ReqRespFactory(Factory):
         self._numbered += 1
         connection.number = self._numbered
         self.connections.add(connection)
-        if self.limits.max_per_peer and (host := _host(connection.peer)):
+        limits = self.behaviour.limits
+        if limits.max_per_peer and (host := _host(connection.peer)):
             self._per_peer[host] += 1
-        if self.limits.idle_timeout and self._sweeps is None:
-            self._start_sweeping(self.limits.idle_timeout / SWEEPS)
+        if self._sweeps is None:
+            self._start_sweeping()
         if self.hearers["connected"]:
             self.tell("connected", connection.peer, connection.number)
 
     def lost(self, connection: ReqResp, reason: Failure) -> None:
         """Count a *connection* no more."""
         self.connections.discard(connection)
-        if self.limits.max_per_peer and (host := _host(connection.peer)):
+        if self.behaviour.limits.max_per_peer and (host := _host(connection.peer)):
             self._per_peer[host] -= 1
             if not self._per_peer[host]:
                 del self._per_peer[host]
@@ -186,10 +204,13 @@ class ReqRespFactory(Factory):
         for drained in draining:
             drained.callback(None)
 
-    def _start_sweeping(self, interval: float) -> None:
+    def _start_sweeping(self) -> None:
+        idle_timeout = self.behaviour.limits.idle_timeout
+        if not idle_timeout:
+            return
         self._sweeps = LoopingCall(self._sweep)
         self._sweeps.clock = self.clock
-        self._sweeps.start(interval, now=False)
+        self._sweeps.start(idle_timeout / SWEEPS, now=False)
 
     def _sweep(self) -> None:
         for connection in [*self.connections]:
@@ -236,10 +257,10 @@ class _Refusal(Protocol):
         cast(ITCPTransport, self.transport).abortConnection()
 
 
-def _as_responder(respond: Responder | Callable[[Request], Answer] | None) -> Responder:
+def _plain(respond: Responder | Callable[[Request], Answer] | None) -> Behaviour:
     if respond is None:
-        return fixed()
-    return respond if isinstance(respond, Responder) else Function(respond)
+        return Behaviour(fixed())
+    return Behaviour(respond if isinstance(respond, Responder) else Function(respond))
 
 
 def _hearers(event: str, observers: Iterable[Observer]) -> tuple[Callable[..., None], ...]:

@@ -168,6 +168,20 @@ class Fixed:
         return payload
 
 
+@frozen
+class Mixed:
+    """Requests as in one framing, replies as in another."""
+
+    requests: Framing
+    replies: Framing
+
+    def decoder(self, limit: int) -> Decoder:
+        return self.requests.decoder(limit)
+
+    def encode(self, payload: bytes) -> bytes:
+        return self.replies.encode(payload)
+
+
 #: How `parse_framing` is to be fed, for help and for errors.
 SPECIFICATIONS = (
     "chunk, line[:ENDING], delimiter:TEXT, netstring, "

@@ -7,11 +7,11 @@ in a head is the only thing that is known of a protocol.
 
 from typing import Any
 
-import re2  # type: ignore[import-untyped]  # google-re2 has no annotations
 from attrs import field, frozen, validators
 
 from reqresp.decoders import Decoder, FrameDecoder, FrameError, check_end, too_large
 from reqresp.framing import Delimiter, Line
+from reqresp.patterns import compile_pattern
 
 
 @frozen
@@ -50,7 +50,7 @@ class Headed:
 
     @_pattern.default
     def _compiled(self) -> Any:
-        pattern = _compile(self.body)
+        pattern = compile_pattern(self.body)
         if not pattern.groups:
             raise ValueError(f"a pattern without a group for a body's size: {self.body!r}")
         return pattern
@@ -62,17 +62,6 @@ class Headed:
 
     def encode(self, payload: bytes) -> bytes:
         return payload + self.head.ending if isinstance(self.head, Line) else payload
-
-
-def _compile(pattern: bytes) -> Any:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1  # else what is no UTF-8 never matches
-    options.log_errors = False  # they are raised
-    try:
-        return re2.compile(pattern, options=options)
-    except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace")
-        raise ValueError(f"no pattern of RE2: {pattern!r}: {reason}") from None
 
 
 class HeadedDecoder(FrameDecoder):

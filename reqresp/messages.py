@@ -8,7 +8,7 @@ so it can be built before it is needed, changed on its way, compared in a test a
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
-from typing import Any
+from typing import Any, Self
 
 from attrs import Attribute, field, frozen, validators
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -88,6 +88,27 @@ Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading
 
 #: What a reply is: steps, performed in order.
 Steps = tuple[Step, ...]
+
+
+class Chosen(tuple[Step, ...]):
+    """
+    Steps that know who chose them.
+
+    *by* names it, and *faults* are the places, among those of the behaviour, of the faults that
+    are to strike these steps alone.
+    """
+
+    by: str
+    faults: Sequence[int]
+
+    def __new__(cls, steps: Iterable[Step], by: str, faults: Sequence[int] = ()) -> Self:
+        chosen = super().__new__(cls, steps)
+        chosen.by = by
+        chosen.faults = faults
+        return chosen
+
+    def __getnewargs__(self) -> tuple[Steps, str, Sequence[int]]:  # for copies
+        return tuple(self), self.by, self.faults
 
 
 @frozen

@@ -5,7 +5,7 @@ Knows steps and the connection's stream, which it sends to, ends or holds; nothi
 comes from or what comes next.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from twisted.python.failure import Failure
@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from reqresp.luck import Luck
 from reqresp.messages import (
     Abort,
+    Chosen,
     Close,
     HalfClose,
     Hang,
@@ -40,19 +41,35 @@ class Performer(Stream):
 
     def _begin(self, steps: Steps, request: bytes) -> None:
         self._exchange = request, steps
-        struck = self.factory.faults and not self._mute
-        self._steps = iter(self._strike(steps) if struck else steps)
+        self._steps = iter(self._struck(steps) if self.behaviour.faulty else steps)
 
-    def _strike(self, steps: Steps) -> Steps:
+    def _begin_greeting(self, steps: Steps) -> None:
+        """Begin what a client gets for connecting."""
+        behaviour = self.behaviour
+        if steps:
+            steps = self._struck(steps)
+        if behaviour.connect_faults:
+            # Silence can be struck, too: delayed, cut off, reset.
+            steps = self._strike(steps or (Wait(0),), behaviour.on_connect())
+        self._steps = iter(steps)
+
+    def _struck(self, steps: Steps) -> Steps:
+        behaviour = self.behaviour
+        own = steps.faults if isinstance(steps, Chosen) else ()
+        if self._mute or not (own or behaviour.faults):
+            return steps
+        return self._strike(steps, behaviour.on_reply(own))
+
+    def _strike(self, steps: Steps, among: Sequence[int]) -> Steps:
         """Let faults strike *steps*, framed: a reply in pieces is still one frame."""
         if self._luck is None:
-            self._luck = Luck(self.factory.faults, self.factory.seed, self.number)
-        encode = self.factory.framing.encode
+            self._luck = self.behaviour.luck(self.number)
+        encode = self.behaviour.framing.encode
         framed = tuple(
             Send(encode(step.data), raw=True) if isinstance(step, Send) and not step.raw else step
             for step in steps
         )
-        struck, _names = self._luck.strike(framed)
+        struck, _names = self._luck.strike(framed, among)
         return struck
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
@@ -78,7 +95,7 @@ class Performer(Stream):
         self._exchange = None
 
     def _send(self, step: Send) -> None:
-        self._gather(step.data if step.raw else self.factory.framing.encode(step.data))
+        self._gather(step.data if step.raw else self.behaviour.framing.encode(step.data))
 
     def _wait(self, step: Wait) -> None:
         self._flush()

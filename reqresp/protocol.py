@@ -11,6 +11,7 @@ that: bytes that no decoder has seen, requests that no responder has seen, steps
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
@@ -34,6 +35,8 @@ class ReqResp(Performer):
 
     #: How many requests were taken up.
     taken = 0
+    #: What the responder noted.
+    notes: Any = None
 
     _answered = 0
     _working = False
@@ -45,14 +48,15 @@ class ReqResp(Performer):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._decoder: Decoder = self.factory.decoder()
+        self._decoder: Decoder = self.behaviour.decoder()
         self.factory.opened(self)
+        self._greet()
 
     def dataReceived(self, data: bytes) -> None:
         self._quiet = 0
         if self._ended or self._held is HANGING:
             return
-        batch = self.factory.batch
+        batch = self.behaviour.batch
         if batch is None or self._held is not None or self._full or self._working or self._mute:
             self._put_off(data)
         elif len(data) > SLICE:
@@ -64,6 +68,16 @@ class ReqResp(Performer):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._drop()
         self.factory.lost(self, reason)
+
+    def _greet(self) -> None:
+        try:
+            steps = self.behaviour.responder.greet(self)
+            if not steps and not self.behaviour.connect_faults:
+                return
+            self._begin_greeting(steps)
+        except BaseException:  # as for replies
+            self._failure = Failure()
+        self._work()
 
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""
@@ -190,7 +204,7 @@ class ReqResp(Performer):
             self._requests = iter(self._cut(self._take_up(SLICE)))
         self.taken += 1
         received.append(request)
-        answer = self.factory.responder.respond(request, self)
+        answer = self.behaviour.responder.respond(request, self)
         if isinstance(answer, tuple):
             self._begin(answer, request)
         elif isinstance(answer, Deferred):

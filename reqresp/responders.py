@@ -54,6 +54,8 @@ class Connection(Protocol):
     number: int
     #: How many requests were taken up so far, the one being answered included.
     taken: int
+    #: What the responder noted for itself; None at first.
+    notes: Any
 
 
 class Responder(ABC):
@@ -65,6 +67,17 @@ class Responder(ABC):
         Answer the request *data* of *connection*.
 
         An exception, raised here or through the Deferred, is logged and aborts that connection.
+        """
+
+    def greet(self, connection: Connection) -> Steps:  # noqa: ARG002 (for those that override it)
+        """Give the steps that are performed when a client connects: none, unless overridden."""
+        return ()
+
+    def check(self, encode: Callable[[bytes], bytes]) -> None:  # noqa: B027 (nothing, by default)
+        """
+        Find out whether constant replies can be framed by *encode*.
+
+        :raises FrameError: one cannot; the message says which.
         """
 
 

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from attrs import frozen
@@ -47,6 +47,7 @@ class ReqRespService(Service):
     Serves *factory* on all of *listeners*.
 
     :param drain: seconds that replies under way have when it stops.
+    :param reload: is called on SIGHUP; None: that signal is left alone.
     """
 
     _log = Logger()
@@ -57,11 +58,14 @@ class ReqRespService(Service):
         factory: ReqRespFactory,
         drain: float,
         reactor: Any,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self.listeners = listeners
         self.factory = factory
         self.drain = drain
         self._reactor = reactor
+        self._reload = reload
+        self._signals = ExitStack()
         self._ports: list[Deferred[Any]] = []
 
     def privilegedStartService(self) -> None:
@@ -77,6 +81,8 @@ class ReqRespService(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
+        if self._reload is not None:
+            self._signals.enter_context(self._on_signals(self._reload, signal.SIGHUP))
 
     def stopService(self) -> Deferred[None]:
         """Stop listening now, drain; a second SIGINT or SIGTERM ends the draining."""
@@ -106,37 +112,39 @@ class ReqRespService(Service):
 
     async def _stop(self) -> None:
         def hasten() -> None:
-            self._reactor.callFromThread(self.factory.drain, 0)
+            self.factory.drain(0)
 
         for port in self._ports:
             port.cancel()  # if it has not come about yet
             port.addCallback(lambda port: port and port.stopListening())
-        with _on_signal(hasten):
+        # Twisted's own handlers would log a traceback, the reactor being stopped already.
+        with self._on_signals(hasten, signal.SIGINT, signal.SIGTERM):
             await gatherResults([*self._ports, self.factory.drain(self.drain)])
         self._ports = []
+        self._signals.close()
         # A turn more, for what observers say at the end of each.
         await deferLater(self._reactor, 0)
+
+    @contextmanager
+    def _on_signals(self, call: Callable[[], object], *numbers: int) -> Iterator[None]:
+        """Have the reactor *call* on these signals, which only a main thread can take."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handle(*_: object) -> None:
+            self._reactor.callFromThread(call)
+
+        handlers = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                # None: it was not set from Python, and cannot be set back from there.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, CannotListenError):
         error = error.socketError
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-
-
-@contextmanager
-def _on_signal(call: Callable[[], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # Twisted's own handler would log a traceback, the reactor being stopped already.
-    handlers = {
-        number: signal.signal(number, lambda *_: call())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            # None: it was not set from Python, and cannot be set back from there.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -31,6 +31,7 @@ from reqresp.messages import Steps
 from reqresp.transport import EagerServer
 
 if TYPE_CHECKING:
+    from reqresp.behaviour import Behaviour
     from reqresp.factory import ReqRespFactory
 
 #: Bytes of replies gathered for one write: what came together is answered together, and a client
@@ -68,6 +69,8 @@ class Stream(Protocol):
     _log = Logger()
 
     factory: "ReqRespFactory"
+    #: The factory's when the client connected: it stays until the client goes.
+    behaviour: "Behaviour"
     transport: IStream
     peer: IAddress
 
@@ -157,7 +160,7 @@ class Stream(Protocol):
             self._full
             or self._deaf
             or self._last
-            or len(self._waiting) > self.factory.limits.max_waiting
+            or len(self._waiting) > self.behaviour.limits.max_waiting
         )
         # After EOF a resumed transport would tell of it again and again.
         if self._eof or read is not self._paused:

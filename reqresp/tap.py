@@ -1,225 +1,80 @@
 """
-Tap: what ``twistd reqresp`` takes, and what it makes of it.
+Tap: what ``twistd reqresp`` makes of its options.
 
 The roof of the house: it sees all rooms, puts them together and does nothing else.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from math import inf
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.endpoints import quoteStringArgument, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
-from twisted.python import usage
+from twisted.logger import Logger
 
-import twisted
-from reqresp import __version__
-from reqresp.escapes import unescape
 from reqresp.factory import ReqRespFactory
-from reqresp.framing import SPECIFICATIONS, parse_framing
-from reqresp.limits import RESERVED_DESCRIPTORS, Limits
+from reqresp.limits import Limits
+from reqresp.options import Options
 from reqresp.responders import fixed
 from reqresp.service import Listener, ReqRespService
 from reqresp.transcript import Transcript
 
-PORT = 9999
-INTERFACE = "127.0.0.1"
-BACKLOG = 1024
+__all__ = ["Options", "makeService"]
 
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch("[0-9]+", text) is not None
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not _is_number(text) or int(text) < least:
-            raise ValueError(f"expected a whole number, {least} or more, not {text!r}")
-        return int(text)
-
-    return convert
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < inf:
-        raise ValueError(f"expected seconds, 0 or more, not {text!r}")
-    return seconds
-
-
-def _some_seconds(text: str) -> float:
-    if not _seconds(text):
-        raise ValueError(f"expected more than 0 seconds, not {text!r}")
-    return float(text)
-
-
-def _port(text: str) -> str:
-    if ":" in text or (_is_number(text) and int(text) < 2**16):
-        return text
-    raise ValueError(f"expected a number up to 65535 or an endpoint description, not {text!r}")
-
-
-class Options(usage.Options):
-    """The options of ``twistd reqresp``; what is wrong with them ends twistd with one line."""
-
-    synopsis = "[options]"
-    longdesc = (
-        "Answers every request on a TCP port: with a fixed response, closing after a request that "
-        "says so. TEXT takes the escapes \\r, \\n, \\t, \\0, \\\\ and \\xNN. ENDPOINT is a Twisted "
-        "endpoint description, such as tcp:9999:interface=127.0.0.1, tcp6:9999, unix:/run/it.sock, "
-        "ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., systemd:..., haproxy:tcp:9999."
-    )
-    optParameters = [
-        ["port", "p", None, f"Port number to listen on, or an ENDPOINT [default: {PORT}]"],
-        [
-            "interface",
-            "i",
-            None,
-            f"Address to listen on, with a port number [default: {INTERFACE}]",
-        ],
-        [
-            "backlog",
-            "b",
-            None,
-            f"Clients that may wait to be accepted, likewise [default: {BACKLOG}]",
-        ],
-        ["response", "r", "response", "TEXT that answers each request"],
-        ["close-on", "c", "close", "TEXT of the request after which to close; empty: none does"],
-        ["framing", "f", "chunk", f"Where a request ends: {SPECIFICATIONS}"],
-        ["max-request", None, "65536", "Bytes of a request; a larger one is not answered"],
-        [
-            "max-connections",
-            None,
-            None,
-            "Connections open at once; more are reset "
-            f"[default: the soft limit on open files less {RESERVED_DESCRIPTORS}]",
-        ],
-        ["max-per-peer", None, None, "The same for each client address [default: no limit]"],
-        [
-            "idle-timeout",
-            None,
-            None,
-            "Seconds without a request until a client is closed [default: never]",
-        ],
-        ["drain", "d", "5", "Seconds to finish replies in, when stopped"],
-    ]
-    optFlags = [["quiet", "q", "Log no requests and no connections, only problems"]]
-
-    _convert: dict[str, Callable[[str], Any]] = {
-        "port": _port,
-        "backlog": _whole(0),
-        "response": unescape,
-        "close-on": unescape,
-        "framing": parse_framing,
-        "max-request": _whole(1),
-        "max-connections": _whole(1),
-        "max-per-peer": _whole(1),
-        "idle-timeout": _some_seconds,
-        "drain": _seconds,
-    }
-
-    def __init__(self) -> None:
-        super().__init__()
-        self["listen"] = []
-
-    def opt_listen(self, description: str) -> None:
-        """ENDPOINT to listen on, besides a port if one is given; may be given more than once"""
-        self["listen"].append(description)
-
-    opt_l = opt_listen
-
-    def opt_version(self) -> None:
-        """Show the versions of reqresp and Twisted, and exit"""
-        print(f"reqresp {__version__} (Twisted {twisted.__version__})")  # noqa: T201 (asked for)
-        raise SystemExit(0)
-
-    def parseArgs(self, *arguments: str) -> None:
-        if arguments:
-            raise usage.UsageError(f"unexpected argument {arguments[0]!r}")
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """
-        Parse *options*.
-
-        :raises SystemExit: something is wrong with them; its one line says what.
-        """
-        try:
-            super().parseOptions(options)
-        except usage.UsageError as error:
-            raise SystemExit(f"reqresp: {error} (see twistd reqresp --help)") from None
-
-    def postOptions(self) -> None:
-        for name, convert in self._convert.items():
-            if self[name] is not None:
-                with _blaming(name):
-                    self[name] = convert(self[name])
-        with _blaming("framing"):
-            self["framing"].decoder(self["max-request"])
-        with _blaming("response"):
-            self["framing"].encode(self["response"])
-        self["endpoints"] = self._endpoints()
-
-    def _endpoints(self) -> list[tuple[str, str]]:
-        """What to listen on: its name in messages, and its description."""
-        endpoints = [(description, description) for description in self["listen"]]
-        port = self["port"]
-        if port is None and not endpoints:
-            port = str(PORT)
-        if port is not None and _is_number(port):
-            interface = INTERFACE if self["interface"] is None else self["interface"]
-            backlog = BACKLOG if self["backlog"] is None else self["backlog"]
-            quoted = quoteStringArgument(interface)
-            description = f"eager:{port}:interface={quoted}:backlog={backlog}"
-            shown = f"[{interface}]" if ":" in interface else interface
-            return [(f"{shown}:{port}", description), *endpoints]
-        for name in ("interface", "backlog"):
-            if self[name] is not None:
-                raise usage.UsageError(f"--{name} goes with a port's number, not with an endpoint")
-        return [(port, port), *endpoints] if port is not None else endpoints
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise usage.UsageError(f"--{name}: {error}") from None
+_log = Logger()
 
 
 def makeService(options: Options) -> ReqRespService:
     """
     Make the service that *options* describe.
 
-    :raises SystemExit: an endpoint's description is of no use; its one line says why.
+    :raises SystemExit: a script has problems, or an endpoint's description is of no use; it says
+        which.
     """
     from twisted.internet import reactor
 
-    limits = Limits(
-        max_request=options["max-request"],
-        max_per_peer=options["max-per-peer"],
-        idle_timeout=options["idle-timeout"],
-    )
-    if options["max-connections"] is not None:
-        limits = evolve(limits, max_connections=options["max-connections"])
-    factory = ReqRespFactory(
-        fixed(options["response"], close_on=options["close-on"] or None),
-        framing=options["framing"],
-        limits=limits,
-        observers=[] if options["quiet"] else [Transcript(reactor)],
-        clock=reactor,
-    )
+    try:
+        factory = ReqRespFactory(
+            **_behaviour(options),
+            observers=[] if options["quiet"] else [Transcript(reactor)],
+            clock=reactor,
+        )
+    except ValueError as error:
+        raise SystemExit(f"reqresp: {error}") from None
     listeners = [
         Listener(name, _endpoint(reactor, description))
         for name, description in options["endpoints"]
     ]
-    return ReqRespService(listeners, factory, options["drain"], reactor)
+    reload = partial(_reload, factory, options) if options["script"] else None
+    return ReqRespService(listeners, factory, options["drain"], reactor, reload)
+
+
+def _behaviour(options: Options) -> dict[str, Any]:
+    """Say how a factory is to behave; what was given as an option wins over a script."""
+    if options["script"] is None:
+        return {
+            "respond": fixed(options["response"], close_on=options["close-on"] or None),
+            "framing": options["framing"],
+            "limits": Limits(**options["limits"]),
+        }
+    from reqresp.script import Script  # late: it takes as long as half of all else
+
+    script = Script.load(options["script"])
+    for warning in script.warnings:
+        _log.warn("{warning}", warning=warning)
+    limits = evolve(script.limits, **options["limits"])
+    return {"respond": script, "framing": options["framing"], "limits": limits}
+
+
+def _reload(factory: ReqRespFactory, options: Options) -> None:
+    try:
+        factory.behave(**_behaviour(options))
+    except ValueError as error:
+        _log.error("not reloaded, the old rules go on: {error}", error=error)
+    else:
+        _log.info("reloaded {script}, for new connections", script=options["script"])
 
 
 #: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.

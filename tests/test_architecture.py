@@ -44,10 +44,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cutting": {"messages"},
     "faults": {"cutting", "messages"},
     "luck": {"cutting", "faults", "messages"},
+    "behaviour": {
+        *("batch", "decoders", "faults", "framing", "limits", "luck", "responders"),
+    },
     "performer": {"luck", "messages", "stream"},
     "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
     "factory": {
-        *("batch", "decoders", "faults", "framing", "limits", "messages", "observer"),
+        *("behaviour", "faults", "framing", "limits", "messages", "observer"),
         *("protocol", "responders"),
     },
     "__init__": set(),

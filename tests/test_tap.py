@@ -345,11 +345,11 @@ class MakeServiceTests(SynchronousTestCase):
             *("--max-request=1", "--max-connections=2", "--max-per-peer=3", "--idle-timeout=4"),
         )
         expected = Limits(max_request=1, max_connections=2, max_per_peer=3, idle_timeout=4)
-        self.assertEqual(made.service.factory.limits, expected)
+        self.assertEqual(made.service.factory.behaviour.limits, expected)
 
     def test_default_limits(self) -> None:
         """Without options the limits are the same as without a command."""
-        self.assertEqual(self.make().service.factory.limits, Limits())
+        self.assertEqual(self.make().service.factory.behaviour.limits, Limits())
 
     def test_idle_time_is_the_reactors(self) -> None:
         """An idle client is closed when the reactor says that the time has come."""

@@ -1,0 +1,104 @@
+"""
+Builder: the rules that a script's tables describe.
+
+Knows predicates and what a rule's keys mean together; what it answers is for `answers`.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from attrs import frozen
+
+from reqresp.answers import Answers
+from reqresp.document import Document, PayloadTable, PredicateTable, RuleTable, SizeTable
+from reqresp.parts import Names
+from reqresp.payloads import COUNT, SOURCES, groups
+from reqresp.predicates import Predicates
+from reqresp.rules import Rule
+
+#: Names every state.
+EVERY = "*"
+
+_COMPARING = ("equals", "starts_with", "ends_with", "contains")
+
+
+@frozen
+class Builder(Answers):
+    """
+    Makes rules of tables.
+
+    :param document: says what goes for all of them.
+    """
+
+    document: Document
+
+    def rule(self, table: RuleTable, path: str) -> Rule:
+        """Give the rule that *table* describes."""
+        ignore_case = table.ignore_case
+        if ignore_case is None:
+            ignore_case = self.document.ignore_case
+        predicates = self._predicates(table, path, ignore_case)
+        if table.times is not None and table.times < 1:
+            self.reader.blame(f"{path}.times", f"expected 1 or more, found {table.times}")
+        if table.scope == "connection" and table.times is None and table.cycle is None:
+            self.reader.blame(f"{path}.scope", "nothing is counted here: expected times or cycle")
+        return self.make(
+            table,
+            path,
+            self._names(predicates, path),
+            predicates=predicates,
+            when=self._when(table, path),
+            times=table.times,
+            per_connection=table.scope == "connection",
+        )
+
+    def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
+        if table.when is None:
+            return frozenset([self.document.start])
+        states = {state for state, _ in self.each(table.when, f"{path}.when")}
+        if EVERY in states and len(states) > 1:
+            self.reader.blame(f"{path}.when", f'expected states, or "{EVERY}" alone')
+        return None if EVERY in states else frozenset(states)
+
+    def _names(self, predicates: Predicates, path: str) -> Names:
+        if not self.reader.is_clean(f"{path}.matches"):
+            return defaultdict(lambda: SOURCES["0"])  # whatever its groups were to be
+        found = groups([*predicates.patterns])
+        for name in sorted(found.keys() & {*SOURCES, *COUNT}):
+            self.reader.blame(f"{path}.matches", f"no group can be called {name}: it is taken")
+        return {**found, **SOURCES, **COUNT}
+
+    def _predicates(self, table: PredicateTable, path: str, ignore_case: bool) -> Predicates:
+        kinds: dict[str, Any] = {
+            name: self._needles(table, name, path, SOURCES) for name in _COMPARING
+        }
+        kinds["size"] = self._size(table.size, f"{path}.size")
+        kinds["ignore_case"] = ignore_case
+        if isinstance(table, RuleTable) and table.not_ is not None:
+            kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
+        try:
+            return Predicates(matches=self._needles(table, "matches", path, None), **kinds)
+        except ValueError as error:
+            self.reader.blame(f"{path}.matches", str(error))
+            return Predicates(**kinds)
+
+    def _needles(
+        self, table: PredicateTable, kind: str, path: str, names: Names
+    ) -> tuple[Any, ...]:
+        given = getattr(table, kind)
+        if given is None:
+            return ()
+        needles = []
+        for payload, place in self.each(given, f"{path}.{kind}"):
+            if isinstance(payload, PayloadTable) and payload.raw:
+                self.reader.blame(place, "raw is for what is sent")
+            needles.append(self.payload(payload, place, names))
+        return tuple(needle for needle in needles if needle is not None)
+
+    def _size(self, size: int | SizeTable | None, path: str) -> tuple[int, int | None] | None:
+        if size is None:
+            return None
+        least, most = (size.min, size.max) if isinstance(size, SizeTable) else (size, size)
+        if least < 0 or (most is not None and most < least):
+            self.reader.blame(path, "expected 0 or more, and a max that is no less than the min")
+        return least, most

@@ -1,0 +1,114 @@
+r"""
+Where each key of a TOML text stands, which ``tomllib`` does not tell.
+
+Knows of TOML's grammar how to tell keys, strings, comments and brackets apart, and nothing of
+values: ``tomllib`` has accepted the text, so nothing is checked here.  Knows no key of ours.
+
+Keys are named by their paths, as error messages write them: ``rule[0].do[2].send``.
+"""
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+
+_BASIC = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_PART = rf"(?:[\w-]+|{_BASIC}|'[^']*')"
+_KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
+_FLAGS = re.ASCII | re.DOTALL
+
+#: No repetition here can match the same text in two ways: what fails, fails in linear time.
+_TOKEN = re.compile(
+    r"[ \t\r\n,]+|\#[^\n]*"
+    rf"|(?P<key>{_KEY})[ \t]*="
+    rf"|(?P<array>\[)?\[[ \t]*(?P<header>{_KEY})[ \t]*\](?(array)\])"
+    r"|(?P<open>[\[{])"
+    r"|(?P<close>[\]}])"
+    r'|(?P<value>"{3}[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"{3,5}'
+    rf"|'{{3}}.*?'{{3,5}}|{_BASIC}|'[^']*'|[^,\]}}\#\n]+)",
+    _FLAGS,
+)
+_BARE = re.compile(r"[\w-]+", _FLAGS)
+_PARTS = re.compile(_PART, _FLAGS)
+_STEPS = re.compile(rf"\[\d+\]|[\w-]+|{_BASIC}", _FLAGS)
+
+
+def join(path: str, key: str | int) -> str:
+    """
+    Write the path of what stands in *path* (``""`` is the whole document) under *key*.
+
+    An integer is an index, from 0.  A key of other characters than ASCII letters, digits, ``_``
+    and ``-`` is quoted as in TOML.
+    """
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    if not _BARE.fullmatch(key):
+        key = json.dumps(key, ensure_ascii=False).replace("\x7f", r"\u007f")
+    return f"{path}.{key}" if path else key
+
+
+def line_of(lines: Mapping[str, int], path: str) -> int | None:
+    """Look up the line of *path*, or else of the nearest that encloses it; None: of none."""
+    ends = [step.end() for step in _STEPS.finditer(path)]
+    return next((lines[path[:end]] for end in reversed(ends) if path[:end] in lines), None)
+
+
+def locate(text: str) -> Mapping[str, int]:
+    """
+    Find the lines, from 1, of all that *text* holds: tables, keys, elements of arrays, by path.
+
+    A table stands where its header does; one without, and an array of tables, where it is first
+    named.  What ``tomllib.loads(text)`` accepts is located without an error; of any other text,
+    the result means nothing.  Takes time and space for the text, and for the paths written out.
+    """
+    lines: dict[str, int] = {}
+    sizes = Counter[str]()  # of arrays, by path
+    around = [""]  # the table of the last header, then the brackets that are open
+    due = ""  # the key that has no value yet
+    position, line = 0, 1
+
+    def named(path: str, key: str) -> str:
+        for part in _PARTS.findall(key):
+            if path in sizes:  # in headers, an array of tables means its last table
+                path = join(path, sizes[path] - 1)
+            path = join(path, _unquoted(part))
+            lines.setdefault(path, line)
+        return path
+
+    def element(path: str) -> str:
+        place = join(path, sizes[path])
+        sizes[path] += 1
+        lines[place] = line
+        return place
+
+    while token := _TOKEN.match(text, position):
+        end = token.end()
+        match token.lastgroup:
+            case "key":
+                due = named(around[-1], token["key"])
+            case "header" if not due and around[-1] not in sizes:
+                table = named("", token["header"])
+                around = [element(table) if token["array"] else table]
+                lines[around[0]] = line
+            case "value" if due:
+                due = ""
+            case "value":
+                element(around[-1])
+            case "header" | "open":  # an array may look like a header: go on behind its bracket
+                around.append(due or element(around[-1]))
+                if text[position] == "[":
+                    sizes[around[-1]] = 0
+                due, end = "", position + 1
+            case "close":
+                around.pop()
+        line += text.count("\n", position, end)
+        position = end
+    return lines
+
+
+def _unquoted(part: str) -> str:
+    """Read one part of a key as TOML does."""
+    if _BARE.fullmatch(part):
+        return part
+    return str(tomllib.loads(f"key = {part}")["key"])

@@ -1,0 +1,196 @@
+"""
+Script: a whole service in one TOML file, read with all its problems at once.
+
+Knows files and TOML; what the tables mean is for `builder`, and what becomes of them for others.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from attrs import field, frozen
+
+from reqresp.behaviour import Behaviour, Plan
+from reqresp.builder import Builder
+from reqresp.document import Document
+from reqresp.faults import Fault
+from reqresp.framing import Framing, Mixed
+from reqresp.limits import Limits
+from reqresp.lines import line_of, locate
+from reqresp.parts import Parts
+from reqresp.rules import CLOSES, Rules
+from reqresp.states import check_states, never_answering
+from reqresp.tables import Problem, Reader
+
+#: What a fault can strike on.
+On = Literal["reply", "connect"]
+
+
+class ScriptError(ValueError):
+    """A script has *problems*; as text, one line for each."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@frozen(kw_only=True)
+class Script(Plan):
+    """
+    A service as a script describes it, for ``ReqRespFactory(script)``.
+
+    Every factory starts it anew: nothing is counted across factories.
+
+    :param name: the file's, for messages.
+    :param framing: of requests.
+    :param reply_framing: of replies; the same unless the script says otherwise.
+    :param warnings: what is no error, but hardly meant.
+    """
+
+    name: str
+    rules: Rules
+    framing: Framing
+    reply_framing: Framing
+    limits: Limits
+    faults: tuple[Fault, ...]
+    connect_faults: tuple[Fault, ...]
+    own_faults: tuple[Fault, ...]
+    seed: int | None
+    warnings: tuple[Problem, ...] = ()
+    #: Where each key stands in the file.
+    lines: Mapping[str, int] = field(repr=False, eq=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """
+        Read the script in the file at *path*.
+
+        :raises ScriptError: it cannot be read, or has problems: all of them.
+        """
+        path = Path(path)
+        try:
+            text = path.read_bytes().decode()
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}"
+            raise ScriptError(Problem(str(path), None, "", reason)) from None
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            reason = f"no UTF-8: {error.object[error.start : error.start + 1]!r}"
+            raise ScriptError(Problem(str(path), line, "", reason)) from None
+        return cls.parse(text, str(path), path.parent)
+
+    @classmethod
+    def parse(cls, text: str, name: str = "script", base: str | Path = ".") -> Self:
+        """
+        Read the script *text*.
+
+        :param name: what it is called in messages.
+        :param base: the directory that names of files in it are relative to.
+        :raises ScriptError: it has problems: all of them.
+        """
+        tables = _toml(text, name)
+        lines = locate(text)
+        reader = Reader(name, partial(line_of, lines))
+        parts = _build(tables, reader, Path(base))
+        if reader.problems:
+            raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0))
+        return cls(name=name, lines=lines, **parts)
+
+    @property
+    def summary(self) -> str:
+        """How much it holds, in a few words."""
+        faults = len((*self.faults, *self.connect_faults, *self.own_faults))
+        counts = (
+            (len(self.rules.rules), "rule"),
+            (len(self.rules.states), "state"),
+            (faults, "fault"),
+        )
+        return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
+
+    def behaviour(self) -> Behaviour:
+        framing = self.framing
+        if self.reply_framing != framing:
+            framing = Mixed(framing, self.reply_framing)
+        return Behaviour(
+            self.rules.anew(),
+            framing,
+            self.limits,
+            self.faults,
+            self.connect_faults,
+            self.own_faults,
+            self.seed,
+        )
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        problem = Problem(name, None, "", "nested too deeply")
+    except ValueError as error:  # a number can be too large for Python, as well
+        place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
+        if place is None:
+            problem = Problem(name, None, "", f"no TOML: {error}")
+        else:
+            message = f"no TOML: {str(error)[: place.start()]}, at column {place[2]}"
+            problem = Problem(name, int(place[1]), "", message)
+    raise ScriptError(problem)
+
+
+def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
+    """Give what a `Script` is made of; of no use if *reader* found a problem."""
+    document: Document = reader.read(Document, tables, "")
+    parts = Parts(reader, base)
+    framing = reply_framing = parts.framing(document.framing, "framing")
+    if document.reply_framing is not None:
+        reply_framing = parts.framing(document.reply_framing, "reply_framing")
+    builder = Builder(reader, base, reply_framing, document)
+    rules = [
+        builder.rule(table, f"rule[{at}]")
+        for at, table in enumerate(document.rule)
+        if table is not None  # which was blamed for being no table
+    ]
+    greeting, unmatched = None, CLOSES
+    if document.greeting is not None:
+        greeting = builder.answer(document.greeting, "greeting")
+    if document.unmatched is not None:
+        unmatched = builder.answer(document.unmatched, "unmatched")
+    others = [unmatched] if greeting is None else [greeting, unmatched]
+    check_states(document.start, rules, others, reader.blame)
+    faults: dict[str, list[Fault]] = {"reply": [], "connect": []}
+    for at, table in enumerate(document.fault):
+        if table is None:
+            continue
+        on = reader.read(On, table.pop("on", "reply"), f"fault[{at}].on")
+        found = parts.fault(table, f"fault[{at}]")
+        if on is not None and found is not None:
+            faults[on].append(found)
+    limits = document.limits or Limits()
+    if reader.problems or framing is None or reply_framing is None:
+        return {}
+    try:
+        framing.decoder(limits.max_request)
+    except ValueError as error:
+        reader.blame("limits.max_request", str(error))
+    try:
+        book = Rules(rules, start=document.start, greeting=greeting, unmatched=unmatched)
+    except ValueError as error:
+        reader.blame("rule", str(error))
+        return {}
+    return {
+        "rules": book,
+        "framing": framing,
+        "reply_framing": reply_framing,
+        "limits": limits,
+        "faults": tuple(faults["reply"]),
+        "connect_faults": tuple(faults["connect"]),
+        "own_faults": tuple(builder.own_faults),
+        "seed": document.seed,
+        "warnings": tuple(
+            reader.problem(rule.name, f"never answers: {before.name} answers all that comes to it")
+            for rule, before in never_answering(document.start, rules)
+        ),
+    }

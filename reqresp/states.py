@@ -1,0 +1,93 @@
+"""
+States: whether a script's conversation can come to all of its rules.
+
+Knows rules and the states that they name; finds what is wrong, and what is hardly meant.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from reqresp.predicates import Predicates
+from reqresp.rules import Rule
+from reqresp.tables import unknown
+
+#: Is told a key path, and what is wrong there.
+Blame = Callable[[str, str], None]
+
+
+def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], blame: Blame) -> None:
+    """
+    Blame a `goto` to no state, and a state that nothing goes to.
+
+    :param others: what answers in every state: the greeting, and the answer to what fits no rule.
+    """
+    named: dict[str, str] = {start: "start"}
+    for rule in rules:
+        for state in sorted(rule.when or ()):
+            named.setdefault(state, f"{rule.name}.when")
+    for rule in (*rules, *others):
+        if rule.goto is not None and rule.goto not in named:
+            blame(f"{rule.name}.goto", unknown("state", rule.goto, named))
+    reached = _reached(start, (*rules, *others))
+    for state, path in named.items():
+        if state not in reached:
+            blame(path, f"nothing goes to the state {state!r}")
+
+
+def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
+    anywhere = {rule.goto for rule in rules if rule.when is None and rule.goto is not None}
+    onwards: dict[str, set[str]] = {}
+    for rule in rules:
+        if rule.goto is not None:
+            for state in rule.when or ():
+                onwards.setdefault(state, set()).add(rule.goto)
+    reached: set[str] = set()
+    waiting = {start, *anywhere}
+    while waiting:
+        state = waiting.pop()
+        reached.add(state)
+        waiting |= onwards.get(state, set()) - reached
+    return reached
+
+
+def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
+    """Give each rule that another before it, which comes with it, leaves nothing to."""
+    states = {start}.union(*(rule.when or () for rule in rules))
+    hidden: dict[str, dict[str, Rule]] = {}  # by a rule's name, the one before it in each state
+    for state in states:
+        for rule, before in _hidden([it for it in rules if it.when is None or state in it.when]):
+            hidden.setdefault(rule.name, {})[state] = before
+    for rule in rules:
+        found = hidden.get(rule.name, {})
+        if len(found) == len(states if rule.when is None else rule.when):
+            yield rule, next(iter(found.values()))
+
+
+def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
+    same: dict[Predicates, Rule] = {}
+    exact: dict[tuple[bool, object], Rule] = {}
+    for rule in rules:
+        before = same.get(rule.predicates) or same.get(Predicates()) or _equal(rule, exact)
+        if before is not None:
+            yield rule, before
+        if rule.times is None:
+            same.setdefault(rule.predicates, rule)
+            if rule.predicates.lone:
+                for key in _keys(rule.predicates, fold=rule.predicates.ignore_case):
+                    exact.setdefault(key, rule)
+
+
+def _equal(rule: Rule, exact: Mapping[tuple[bool, object], Rule]) -> Rule | None:
+    """Give a rule that answers all that *rule* could: what equals one of a few things."""
+    folded = [exact.get(key) for key in _keys(rule.predicates, fold=True)]
+    plain = folded
+    if not rule.predicates.ignore_case:
+        plain = [exact.get(key) for key in _keys(rule.predicates, fold=False)]
+    found = [it or that for it, that in zip(plain, folded, strict=True)]
+    return found[0] if found and all(found) else None
+
+
+def _keys(predicates: Predicates, *, fold: bool) -> list[tuple[bool, object]]:
+    return [
+        (fold, needle.lower() if fold and isinstance(needle, bytes) else needle)
+        for needle in predicates.equals
+    ]
