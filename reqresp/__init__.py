@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # under their own names: type checkers take that for public
+    from reqresp.behaviour import Behaviour as Behaviour
+    from reqresp.behaviour import Plan as Plan
     from reqresp.commands import Command as Command
     from reqresp.decoders import Decoder as Decoder
     from reqresp.decoders import FrameError as FrameError
@@ -29,12 +31,14 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.framing import Framing as Framing
     from reqresp.framing import LengthPrefix as LengthPrefix
     from reqresp.framing import Line as Line
+    from reqresp.framing import Mixed as Mixed
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.headed import Headed as Headed
     from reqresp.length import Length as Length
     from reqresp.limits import Limits as Limits
     from reqresp.messages import Abort as Abort
+    from reqresp.messages import Chosen as Chosen
     from reqresp.messages import Close as Close
     from reqresp.messages import Exchange as Exchange
     from reqresp.messages import Exchanges as Exchanges
@@ -54,6 +58,8 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.responders import Responder as Responder
     from reqresp.responders import Table as Table
     from reqresp.responders import fixed as fixed
+    from reqresp.script import Script as Script
+    from reqresp.script import ScriptError as ScriptError
     from reqresp.transcript import Transcript as Transcript
     from reqresp.transport import EagerPort as EagerPort
     from reqresp.transport import EagerServer as EagerServer
@@ -64,6 +70,8 @@ __version__ = "0.1.0"
 _ROOMS = {
     "Abort": "messages",
     "Bandwidth": "faults",
+    "Behaviour": "behaviour",
+    "Chosen": "messages",
     "Chunk": "framing",
     "Close": "messages",
     "Command": "commands",
@@ -90,8 +98,10 @@ _ROOMS = {
     "LimitData": "faults",
     "Limits": "limits",
     "Line": "framing",
+    "Mixed": "framing",
     "Netstring": "framing",
     "Observer": "observer",
+    "Plan": "behaviour",
     "Reply": "responders",
     "ReqResp": "protocol",
     "ReqRespFactory": "factory",
@@ -99,6 +109,8 @@ _ROOMS = {
     "ResetPeer": "faults",
     "Resp": "resp",
     "Responder": "responders",
+    "Script": "script",
+    "ScriptError": "script",
     "Send": "messages",
     "Slicer": "faults",
     "SlowClose": "faults",

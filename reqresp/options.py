@@ -73,7 +73,8 @@ class Options(usage.Options):
         "says so, or as a script says; SIGHUP reads the script again, for new connections. What is "
         "given here wins over a script. TEXT takes the escapes \\r, \\n, \\t, \\0, \\\\ and \\xNN. "
         "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, "
-        "tcp6:9999, unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., systemd:..., haproxy:tcp:9999."
+        "tcp6:9999, unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., "
+        "systemd:..., haproxy:tcp:9999."
     )
     optParameters = [
         ["port", "p", None, f"Port number to listen on, or an ENDPOINT [default: {PORT}]"],

@@ -27,12 +27,20 @@ Needle = bytes | Fill
 _Test = Callable[[bytes, bytes, Connection], bool]
 _Comparison = Callable[[bytes, tuple[bytes, ...]], bool]
 
-#: The kinds of predicate that compare bytes, and how.
+
+def _contains(text: bytes, needles: tuple[bytes, ...]) -> bool:
+    for needle in needles:  # noqa: SIM110 (any() takes three times as long)
+        if needle in text:
+            return True
+    return False
+
+
+# The kinds of predicate that compare bytes, and how.
 _COMPARISONS: dict[str, _Comparison] = {
     "equals": lambda text, needles: text in needles,
     "starts_with": bytes.startswith,
     "ends_with": bytes.endswith,
-    "contains": lambda text, needles: any(needle in text for needle in needles),
+    "contains": _contains,
 }
 
 
@@ -106,7 +114,10 @@ class Predicates:
         for test in self._required:
             if not test(data, text, connection):
                 return False
-        return not any(test(data, text, connection) for test in self._forbidden)
+        for test in self._forbidden:  # noqa: SIM110 (all() takes three times as long)
+            if test(data, text, connection):
+                return False
+        return True
 
     def match(self, data: bytes) -> Any:
         """Give the match, with its groups, of the first of *matches* that fits *data*, or None."""

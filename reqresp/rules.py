@@ -205,9 +205,9 @@ class _State:
     """The rules of one state."""
 
     def __init__(self, rules: Iterable[Rule], state: str, budget: int) -> None:
-        self._rules = [rule for rule in rules if rule.when is None or state in rule.when]
-        self._index = Index([rule.predicates for rule in self._rules], budget)
+        self.rules = [rule for rule in rules if rule.when is None or state in rule.when]
+        self._index = Index([rule.predicates for rule in self.rules], budget)
 
     def fitting(self, data: bytes, connection: Connection) -> Iterable[Rule]:
         """Give the rules that fit, in their order."""
-        return map(self._rules.__getitem__, self._index.matching(data, connection))
+        return map(self.rules.__getitem__, self._index.matching(data, connection))

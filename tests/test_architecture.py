@@ -30,13 +30,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "decoders": set(),
     "closing": set(),
     "transport": set(),
+    "patterns": set(),
+    "lines": set(),
     "_eager_parser": {"transport"},
     "observer": {"messages"},
     "length": {"decoders"},
     "commands": {"decoders"},
-    "resp": {"commands", "decoders"},
+    "values": {"decoders"},
+    "resp": {"commands", "decoders", "values"},
     "framing": {"decoders", "escapes", "length", "resp"},
-    "headed": {"decoders", "framing"},
+    "headed": {"decoders", "framing", "patterns"},
     "responders": {"messages"},
     "transcript": {"messages", "observer"},
     "batch": {"messages", "responders"},
@@ -54,11 +57,34 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("protocol", "responders"),
     },
     "__init__": set(),
-    "service": {"factory"},
-    "tap": {
-        *("__init__", "escapes", "factory", "framing", "limits", "responders", "service"),
-        "transcript",
+    # What scripts are made of.
+    "predicates": {"patterns", "responders"},
+    "index": {"patterns", "predicates", "responders"},
+    "tables": {"lines"},
+    "document": {"length", "limits"},
+    "payloads": {"document", "messages", "responders", "tables"},
+    "rules": {"decoders", "index", "messages", "payloads", "predicates", "responders"},
+    "states": {"predicates", "rules", "tables"},
+    "parts": {"document", "faults", "framing", "headed", "payloads", "tables"},
+    "answers": {
+        *("decoders", "document", "faults", "framing", "messages", "parts", "payloads", "rules"),
     },
+    "builder": {"answers", "document", "parts", "payloads", "predicates", "rules"},
+    "script": {
+        *("behaviour", "builder", "document", "faults", "framing", "limits", "lines", "parts"),
+        *("rules", "states", "tables"),
+    },
+    # The command reqresp.
+    "nearest": {"predicates", "rules"},
+    "explain": {"behaviour", "faults", "messages", "nearest", "rules", "script"},
+    "ask": {"commands", "decoders", "framing", "resp", "values"},
+    "arguments": {"__init__", "ask", "escapes", "framing"},
+    "command": {"arguments", "ask", "explain", "framing", "script"},
+    "__main__": {"command"},
+    # twistd reqresp.
+    "service": {"factory"},
+    "options": {"__init__", "escapes", "framing", "limits"},
+    "tap": {"factory", "limits", "options", "responders", "script", "service", "transcript"},
 }
 
 

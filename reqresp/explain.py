@@ -1,0 +1,134 @@
+"""
+Explain: a conversation with a script, without a server.
+
+Tells which rule answers each request, in which state, with what; and where none does, which come
+nearest.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from attrs import Factory, define
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IAddress
+
+from reqresp.behaviour import Behaviour
+from reqresp.faults import KINDS
+from reqresp.messages import (
+    Abort,
+    Chosen,
+    Close,
+    HalfClose,
+    Hang,
+    Send,
+    Step,
+    Steps,
+    StopReading,
+    Wait,
+)
+from reqresp.nearest import compare, nearest
+from reqresp.rules import Rule, Rules
+from reqresp.script import Script
+
+_NAMES = {kind: name for name, kind in KINDS.items()}
+_DOES: dict[type[Step], str] = {
+    Close: "close",
+    HalfClose: "half-close",
+    Abort: "abort",
+    Hang: "hang",
+    StopReading: "stop reading",
+}
+#: After these no request is looked at.
+_LAST = (Close, Abort, Hang)
+
+
+@define
+class _Visitor:
+    """The connection of somebody who is not there."""
+
+    peer: IAddress = Factory(lambda: IPv4Address("TCP", "127.0.0.1", 50000))
+    number: int = 1
+    taken: int = 0
+    notes: Any = None
+
+
+def explain(script: Script, requests: Sequence[bytes]) -> str:
+    """Tell what *script* answers if one client sends *requests*, one line for each thing."""
+    return "\n".join(_Explanation(script).lines(requests))
+
+
+class _Explanation:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._behaviour: Behaviour = script.behaviour()
+        self._rules: Rules = script.rules.anew()
+        self._visitor = _Visitor()
+
+    def lines(self, requests: Sequence[bytes]) -> Iterator[str]:
+        greeting = self._rules.greet(self._visitor)
+        if greeting:
+            yield "a client connects"
+            yield from self._answer(greeting)
+        over = _is_over(greeting)
+        for request in requests:
+            state = self._rules.state(self._visitor)
+            yield f"{state}: {request!r}"
+            if over:
+                yield "    nobody is asked any more"
+                continue
+            self._visitor.taken += 1
+            fitting = [*self._rules.states[state].fitting(request, self._visitor)]
+            steps = self._rules.respond(request, self._visitor)
+            yield from self._answer(steps)
+            if isinstance(steps, Chosen) and steps.by == "unmatched":
+                yield from self._misses(state, request, fitting)
+            after = self._rules.state(self._visitor)
+            if after != state:
+                yield f"    from now on: {after}"
+            over = _is_over(steps)
+
+    def _answer(self, steps: Steps) -> Iterator[str]:
+        if not isinstance(steps, Chosen):
+            return
+        yield f"    {self._place(steps.by)}"
+        for step in steps:
+            yield f"    {_show(step)}"
+        if not steps:
+            yield "    silence"
+        faults = [
+            *(self._behaviour.own_faults[place] for place in steps.faults),
+            *(self._behaviour.faults if steps else ()),
+        ]
+        if faults:
+            yield f"    struck by {', '.join(_show_fault(fault) for fault in faults)}"
+
+    def _misses(self, state: str, request: bytes, fitting: Sequence[Rule]) -> Iterator[str]:
+        for rule in fitting:
+            yield f"    {self._place(rule.name)} fits, but is used up"
+        for near in nearest(self._rules.states[state].rules, request):
+            place = self._place(near.rule.name)
+            yield f"    nearest: {place} {near.kind}, differs at byte {near.at}"
+            yield from (f"        {line}" for line in compare(near.wanted, request, near.at))
+
+    def _place(self, name: str) -> str:
+        line = self._script.lines.get(name)
+        if line is not None:
+            return f"{name} (line {line})"
+        return name if name != "unmatched" else "no rule: unmatched, which the script leaves out"
+
+
+def _is_over(steps: Steps) -> bool:
+    return any(isinstance(step, _LAST) for step in steps)
+
+
+def _show(step: Step) -> str:
+    if isinstance(step, Send):
+        return f"> {step.data!r}{', unframed' if step.raw else ''}"
+    if isinstance(step, Wait):
+        return f"wait {step.seconds:g} s"
+    return _DOES[type(step)]
+
+
+def _show_fault(fault: Any) -> str:
+    name = _NAMES[type(fault)]
+    return name if fault.probability == 1 else f"{name} (probability {fault.probability:g})"
