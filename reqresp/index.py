@@ -139,8 +139,7 @@ class Index:
             slots = [table.slot(key.lower() if folds else key) for key in keys]
             self._slots.append(slots)
             for slot in slots:
-                if slot[-1:] != [position]:  # as with the same key twice
-                    slot.append(position)
+                slot.append(position)
         self._folds = any(folds for _, folds in tables)
         # Each with its first rule, which are in ascending order.
         self._tables = [
@@ -173,7 +172,7 @@ class Index:
                 heapreplace(found, (slot[place + 1], tie, place + 1, slot))
             else:
                 heappop(found)
-            if position == last:  # by another of its keys
+            if position == last:  # found by another of its keys, or by the same given twice
                 continue
             last = position
             rest = self._rests[position]

@@ -111,7 +111,7 @@ class ValueDecoder(FrameDecoder):
     def _head(self, at: int, start: int) -> "re.Match[bytes] | None":
         """Match the first line that starts at *start*, in the value at *at*, if it is there."""
         buffer = self._buffer
-        end = buffer.find(b"\n", start + self._searched, at + self._limit) + 1
+        end = buffer.find(b"\n", start + self._searched) + 1
         if end and (head := _HEAD.match(buffer, start)):
             self._searched = 0
             return head

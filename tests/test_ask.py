@@ -215,6 +215,20 @@ class AskTests(SynchronousTestCase):
             self.assertEqual(self.failure(address), ([], message))
         self.assertIn("label empty", self.failure(Address("a..b", 1))[1])
 
+    def test_a_unix_socket_that_takes_nobody(self) -> None:
+        """Nobody waits in front of it."""
+        path = str(temporary(self) / "it.sock")
+        with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as others:
+            busy.bind(path)
+            busy.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other = others.enter_context(socket.socket(socket.AF_UNIX))
+                    other.setblocking(False)
+                    other.connect(path)
+            message = self.failure(Address(path))[1]
+        self.assertEqual(message, "no connection: Resource temporarily unavailable")
+
     def test_a_connection_that_takes_too_long(self) -> None:
         """The time is that of the caller."""
         with mock.patch("socket.create_connection", side_effect=TimeoutError("timed out")) as made:

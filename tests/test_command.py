@@ -12,6 +12,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import __version__
+from reqresp.ask import Address
 from reqresp.command import main
 from tests import live
 from tests.live import PATIENCE, Ended, temporary
@@ -78,11 +79,12 @@ class CommandTests(CommandTestCase):
         self.assertEqual(self.good("--version"), [f"reqresp {__version__}"])
 
     def test_help(self) -> None:
-        """Each sub-command has its own, which shows escapes as they are typed."""
+        """Each sub-command has its own, with its paragraphs, and escapes as they are typed."""
         self.assertIn("    ask ", "\n".join(self.good("--help")))
         for name in ("ask", "check", "explain"):
             self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
         self.assertIn(r"\r, \n, \t, \0, \\ and \xNN", "\n".join(self.good("ask", "--help")))
+        self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
         self.assertIn("delimiter:TEXT", " ".join(self.good("ask", "--help")))
 
     def test_arguments_of_no_use(self) -> None:
@@ -162,10 +164,18 @@ class AskTests(CommandTestCase):
         self.assertEqual(peer.received, [b"\0\3\0\x0a\xff"])
 
     def test_without_a_framing(self) -> None:
-        """It is that of the server."""
+        """It is that of a server without one."""
         peer = Peer(self, 4, b"response")
         self.assertEqual(self.ask(peer, "a\\r\\nb"), Ended(0, "response\n", ""))
         self.assertEqual(peer.received, [b"a\r\nb"])
+
+    def test_without_options(self) -> None:
+        """A reply is waited for, five seconds long."""
+        with mock.patch("reqresp.command.ask", return_value=iter(())) as ask:
+            self.assertEqual(self.good("ask", "a:1", "b"), [])
+        ask.assert_called_once_with(
+            Address("a", 1), [b"b"], mock.ANY, replies=1, greeting=False, timeout=5
+        )
 
     def test_a_greeting(self) -> None:
         """It is printed like a reply."""
@@ -294,15 +304,17 @@ class ProcessTests(SynchronousTestCase):
     """The command as a process."""
 
     def test_asking_a_real_server(self) -> None:
-        """The server of this project, with its own framing."""
+        """The server of this project; replies are in the encoding of arguments."""
         directory = temporary(self)
+        response = "*2\\r\\n:1\\r\\n+\\xc3\\xbc"
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii"}
         with live.start(
-            directory, "reqresp", "--port=0", "--framing=resp", "--response=*2\\r\\n:1\\r\\n+a"
+            directory, "reqresp", "--port=0", "--framing=resp", f"--response={response}"
         ) as server:
             address = f"127.0.0.1:{server.port}"
             command = [*PROCESS, "ask", "--framing=resp", address, "GET x", "PING"]
-            ended = live.run_all(directory, {"it": command})["it"]
-        self.assertEqual(ended, Ended(0, "*2\\r\\n:1\\r\\n+a\n" * 2, ""))
+            ended = live.run_all(directory, {"it": command}, env=environment)["it"]
+        self.assertEqual(ended, Ended(0, "*2\\r\\n:1\\r\\n+ü\n" * 2, ""))
 
     def test_nobody_reads_what_is_printed(self) -> None:
         """Neither replies nor help; there is no traceback."""

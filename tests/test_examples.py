@@ -211,6 +211,12 @@ class POP3Tests(ExampleTestCase):
         client.pass_("Secret")
         self.assertEqual(client.stat()[0], 1)
 
+    def test_typed(self) -> None:
+        """A person may type in lower case, and is left when they have said so."""
+        client = self.connect(self.server)
+        client.send(b"user ann\r\npass Secret\r\nstat\r\nquit\r\n")
+        self.assertTrue(client.rest().endswith(b"\r\n+OK 1 70\r\n+OK bye\r\n"))
+
     def test_curl(self) -> None:
         """The mail is what curl says it is."""
         output = self.run_program("curl", "-sS", f"pop3://ann:Secret@{HOST}:{self.port}/1")

@@ -1,6 +1,6 @@
 """Index: the rules that fit, as if each were tried, at the cost of a few."""
 
-from heapq import heapreplace
+from heapq import heappush, heapreplace
 from itertools import islice
 from unittest import mock
 
@@ -99,6 +99,14 @@ class OrderTests(SynchronousTestCase):
         for make in INDEXED.values():
             self.assertEqual([*Index([make(1)] * 3).matching(b"k1;", ONE)], [0, 1, 2])
 
+    def test_the_same_in_another_case_is_another(self) -> None:
+        """Also where rules have a pattern in common."""
+        for kind in ("equals", "starts_with", "matches"):
+            key: Any = {kind: (b"a",)}
+            index = Index([Predicates(**key), Predicates(**key, ignore_case=True)] * 2)
+            self.assertEqual([*index.matching(b"a", ONE)], [0, 1, 2, 3], kind)
+            self.assertEqual([*index.matching(b"A", ONE)], [1, 3], kind)
+
     def test_a_template_is_asked_who_asks(self) -> None:
         """It is no key, though bytes beside it could be one."""
         index = Index([Predicates(equals=(Ending(b"a"), b"x")), Predicates(starts_with=(b"a",))])
@@ -183,11 +191,15 @@ class CostTests(SynchronousTestCase):
         """As many with one key as there are: each look-up comes to the next at once."""
         for rule in A_ONLY[0], A_ONLY[2], A_ONLY[4], A_ONLY[6]:
             index = Index([rule] * 300)
-            with mock.patch("reqresp.index.heapreplace", side_effect=heapreplace) as steps:
+            with (
+                mock.patch("reqresp.index.heappush", side_effect=heappush) as finds,
+                mock.patch("reqresp.index.heapreplace", side_effect=heapreplace) as steps,
+            ):
                 for place in range(300):
                     self.assertEqual(next(index.matching(b"a", ONE)), place)
                     index.discard(place)
                 self.assertEqual([*index.matching(b"a", ONE)], [])
+            self.assertLessEqual(finds.call_count, 300)
             self.assertLessEqual(steps.call_count, 300)
 
     def test_case_is_folded_where_somebody_ignores_it(self) -> None:

@@ -156,10 +156,10 @@ class CostTests(SynchronousTestCase):
         searched = 0
 
         class CountingBuffer(bytearray):
-            def find(self, what: bytes, start: int, stop: int) -> int:  # type: ignore[override]
+            def find(self, what: bytes, start: int) -> int:  # type: ignore[override]
                 nonlocal searched
-                searched += min(len(self), stop) - start
-                return super().find(what, start, stop)
+                searched += len(self) - start
+                return super().find(what, start)
 
         with mock.patch("reqresp.decoders.bytearray", CountingBuffer, create=True):
             decoder = ValueDecoder(LIMIT)

@@ -1,0 +1,241 @@
+"""The guide to scripts: its examples do what they show, and there is one for each key."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import attrs
+from attrs import frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.ask import escape
+from reqresp.document import Document
+from reqresp.escapes import unescape
+from reqresp.factory import ReqRespFactory
+from reqresp.faults import KINDS
+from reqresp.payloads import COUNT, SOURCES
+from reqresp.script import On, Script, ScriptError
+from tests.test_docs import ROOT, indented
+from tests.wire import FakeReactor, Wire
+
+GUIDE = (ROOT / "docs" / "script.rst").read_text(encoding="utf-8")
+
+#: What a script is called in its messages.
+NAME = "it.toml"
+
+#: What the examples find in their directory.
+FILES = {"motd.txt": b"Welcome.\r\nBe kind.\r\n"}
+
+#: Seconds that a time shown may be off.
+ROUNDED = 0.0005
+
+
+@frozen
+class Block:
+    """What stands under a ``code-block`` for *language*, whose directive is in the *line*."""
+
+    line: int
+    language: str
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """All blocks of code in *text*."""
+    lines = text.splitlines()
+    return [
+        Block(number, directive[2], indented(lines[number:], deeper_than=len(directive[1])))
+        for number, line in enumerate(lines, 1)
+        if (directive := re.match(r"( *)\.\. code-block:: (\w+) *$", line))
+    ]
+
+
+def examples(text: str) -> list[tuple[Block, Block]]:
+    """Each script in *text*, and the block behind it, which shows what becomes of it."""
+    found = blocks(text)
+    return [
+        (block, after)
+        for block, after in zip(found, [*found[1:], Block(0, "nothing", "")], strict=True)
+        if block.language == "toml"
+    ]
+
+
+class Player:
+    """Plays the clients of a transcript, and writes down what they get to see."""
+
+    def __init__(self, script: Script) -> None:
+        self.reactor = FakeReactor()
+        self.factory = ReqRespFactory(script, clock=self.reactor)
+        self.clients: list[Wire] = []
+        self.known: list[set[str]] = []  # what of each client was written already
+        self.current = 0
+        self.written: list[str] = []
+
+    def play(self, transcript: str) -> str:
+        """Do what the clients of *transcript* do, and give what it should have been."""
+        self.connect()
+        for line in transcript.splitlines():
+            self.do(line)
+        return "\n".join(self.written)
+
+    def do(self, line: str) -> None:
+        if switch := re.fullmatch(r"-- (\d+)", line):
+            self.switch(int(switch[1]))
+        elif time := re.fullmatch(r"\(([\d.]+) s\)", line):
+            self.wait(float(time[1]))
+        elif line == "--":
+            self.written.append(line)
+            self.connect()
+        elif line.startswith("> "):
+            self.written.append(line)
+            self.clients[self.current].send(unescape(line[2:]))
+            self.look()
+        elif line.startswith("#"):
+            self.written.append(line)
+
+    def connect(self) -> None:
+        self.current = len(self.clients)
+        self.clients.append(Wire(self.factory, self.reactor))
+        self.known.append(set())
+        self.look()
+
+    def switch(self, number: int) -> None:
+        if self.current != number - 1:
+            self.written.append(f"-- {number}")
+            self.current = number - 1
+
+    def wait(self, seconds: float) -> None:
+        """Let *seconds* pass, or less if there is something to be seen before."""
+        start, at = self.reactor.seconds(), len(self.written)
+        end = start + seconds
+        while (due := self.due()) <= end + ROUNDED:
+            self.reactor.advance(max(0, due - self.reactor.seconds()))
+            if self.look():
+                break
+        else:
+            self.reactor.advance(max(0, end - self.reactor.seconds()))
+        passed = self.reactor.seconds() - start
+        self.written.insert(at, f"({round(passed, 3):g} s)")
+
+    def due(self) -> float:
+        """When the next thing is to be done."""
+        return min((call.getTime() for call in self.reactor.getDelayedCalls()), default=inf)
+
+    def look(self) -> bool:
+        """Write down what is new, and tell whether anything is."""
+        for client in self.clients:
+            client.turn()
+        before = len(self.written)
+        for number, (client, known) in enumerate(zip(self.clients, self.known, strict=True), 1):
+            pieces = re.findall(rb"[^\n]*\n|[^\n]+", client.received())
+            states = {
+                "closed": client.got_eof and not client.got_reset,
+                "reset": client.got_reset,
+                "unread": bool(client.socket.arrived) and not client.socket.closed,
+            }
+            news = [f"< {escape(piece)}" for piece in pieces]
+            news += [name for name, holds in states.items() if holds and name not in known]
+            if news:
+                self.switch(number)
+                self.written += news
+                known.update(news)
+        return len(self.written) > before
+
+
+def used(kind: Any, value: Any) -> Iterator[str]:
+    """Each key in *value*, a *kind* of table, as ``Class.key``, and what literals it has."""
+    for option in options_of(kind):
+        if attrs.has(option) and isinstance(value, dict):
+            types = {name: it.type for name, it in keys_of(option).items()}
+            for key, it in value.items():
+                yield named(option, key)
+                yield from used(types[key], it)
+        elif get_origin(option) is list and isinstance(value, list):
+            for it in value:
+                yield from used(get_args(option)[0], it)
+        elif get_origin(option) is dict and isinstance(value, dict):
+            yield f"kind = {value['kind']}"
+            yield f"on = {value.get('on')}"
+            parameters = {key: it for key, it in value.items() if key not in ("kind", "on")}
+            yield from used(KINDS[value["kind"]], parameters)
+        elif get_origin(option) is Literal:
+            yield f"{option}: {value}"
+
+
+def keys_of(kind: type[Any]) -> dict[str, Any]:
+    """The keys of a *kind* of table, each with its attrs field."""
+    return {it.name.removesuffix("_"): it for it in attrs.fields(kind) if it.init}
+
+
+def named(kind: type[Any], key: str) -> str:
+    """Name *key* together with the class that *kind* has it from."""
+    return f"{[it for it in kind.__mro__ if attrs.has(it) and key in keys_of(it)][-1].__name__}.{key}"
+
+
+def usable(kind: Any) -> Iterator[str]:
+    """All that `used` could find in a *kind* of table."""
+    for option in options_of(kind):
+        if attrs.has(option):
+            for key, it in keys_of(option).items():
+                yield named(option, key)
+                yield from usable(it.type)
+        elif get_origin(option) is list:
+            yield from usable(get_args(option)[0])
+        elif get_origin(option) is dict:
+            yield from (f"on = {name}" for name in get_args(On))
+            for name, fault in KINDS.items():
+                yield f"kind = {name}"
+                yield from usable(fault)
+        elif get_origin(option) is Literal:
+            yield from (f"{option}: {value}" for value in get_args(option))
+
+
+def options_of(kind: Any) -> tuple[Any, ...]:
+    """The types that a value of the type *kind* can have."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+class GuideTests(SynchronousTestCase):
+    """The examples, run as they stand."""
+
+    def setUp(self) -> None:
+        directory = TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.addCleanup(os.chdir, Path.cwd())
+        os.chdir(directory.name)
+        for name, content in FILES.items():
+            Path(name).write_bytes(content)
+
+    def outcome(self, script: str, shown: str) -> str:
+        """What should be *shown* of *script*: its problems, its warnings, or what clients see."""
+        try:
+            parsed = Script.parse(script, NAME)
+        except ScriptError as error:
+            return str(error)
+        if parsed.warnings:
+            return "\n".join(f"warning: {it}" for it in parsed.warnings)
+        return Player(parsed).play(shown)
+
+    def test_examples_do_what_they_show(self) -> None:
+        """To the byte and the millisecond, and with the very messages of what is wrong."""
+        for script, after in examples(GUIDE):
+            self.assertEqual(after.language, "text", f"line {script.line}: nothing is shown")
+            outcome = self.outcome(script.code, after.code)
+            self.assertEqual(outcome, after.code, f"line {after.line}, of which the first is true")
+
+    def test_every_key_has_an_example(self) -> None:
+        """A key, a kind of fault and its parameters, a name in templates: each is in a script that runs."""
+        seen: set[str] = set()
+        for script, _ in examples(GUIDE):
+            with suppress(ScriptError):
+                Script.parse(script.code, NAME)
+                seen |= {*used(Document, tomllib.loads(script.code))}
+                seen |= {*re.findall(r"(?<!\{)\{\w+\}", script.code)}
+        names = {f"{{{name}}}" for name in [*SOURCES, *COUNT]}
+        self.assertEqual({*usable(Document), *names} - seen, set())
