@@ -6,7 +6,6 @@ caller's.
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Any
@@ -126,7 +125,6 @@ class Index:
         :param budget: bytes that RE2 may use for the patterns of all *rules*.
         :raises ValueError: *budget* is too small.
         """
-        self._slots: list[list[_Positions]] = []  # for each rule, all lists it stands in
         # What is left to ask once a rule was found, if anything.
         self._rests: list[Callable[[bytes, Connection], bool] | None] = []
         tables: dict[tuple[type[_Table], bool], tuple[int, _Table]] = {}
@@ -136,10 +134,8 @@ class Index:
             self._rests.append(None if proven else rule.hold)
             folds = kind.FOLDS and rule.ignore_case
             _, table = tables.setdefault((kind, folds), (position, kind()))
-            slots = [table.slot(key.lower() if folds else key) for key in keys]
-            self._slots.append(slots)
-            for slot in slots:
-                slot.append(position)
+            for key in keys:
+                table.slot(key.lower() if folds else key).append(position)
         self._folds = any(folds for _, folds in tables)
         # Each with its first rule, which are in ascending order.
         self._tables = [
@@ -162,8 +158,7 @@ class Index:
             while opened < len(tables) and not (found and found[0][0] < tables[opened][0]):
                 _, find, folds = tables[opened]
                 for slot in find(texts[folds]):
-                    if slot:
-                        heappush(found, (slot[0], id(slot), 0, slot))
+                    heappush(found, (slot[0], id(slot), 0, slot))
                 opened += 1
             if not found:
                 return
@@ -178,15 +173,3 @@ class Index:
             rest = self._rests[position]
             if rest is None or rest(data, connection):
                 yield position
-
-    def discard(self, position: int) -> None:
-        """
-        Find the rule at *position* no more, as when it is used up for all connections.
-
-        It costs nothing from then on, where to skip it costs as much as to find it: 0.1 us or more
-        for each rule that is skipped.  A look-up that was begun before is not to be gone on with.
-        """
-        for slot in self._slots[position]:
-            place = bisect_left(slot, position)
-            if slot[place : place + 1] == [position]:
-                del slot[place]

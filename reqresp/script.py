@@ -99,17 +99,6 @@ class Script(Plan):
             raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0))
         return cls(name=name, lines=lines, **parts)
 
-    @property
-    def summary(self) -> str:
-        """How much it holds, in a few words."""
-        faults = len((*self.faults, *self.connect_faults, *self.own_faults))
-        counts = (
-            (len(self.rules.rules), "rule"),
-            (len(self.rules.states), "state"),
-            (faults, "fault"),
-        )
-        return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
-
     def behaviour(self) -> Behaviour:
         framing = self.framing
         if self.reply_framing != framing:

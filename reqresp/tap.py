@@ -7,12 +7,15 @@ The roof of the house: it sees all rooms, puts them together and does nothing el
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from reqresp.factory import ReqRespFactory
 from reqresp.limits import Limits
@@ -20,6 +23,9 @@ from reqresp.options import Options
 from reqresp.responders import fixed
 from reqresp.service import Listener, ReqRespService
 from reqresp.transcript import Transcript
+
+if TYPE_CHECKING:
+    from reqresp.script import Script
 
 __all__ = ["Options", "makeService"]
 
@@ -37,7 +43,7 @@ def makeService(options: Options) -> ReqRespService:
 
     try:
         factory = ReqRespFactory(
-            **_behaviour(options),
+            **_behaviour(options, _load(options)),
             observers=[] if options["quiet"] else [Transcript(reactor)],
             clock=reactor,
         )
@@ -47,34 +53,46 @@ def makeService(options: Options) -> ReqRespService:
         Listener(name, _endpoint(reactor, description))
         for name, description in options["endpoints"]
     ]
-    reload = partial(_reload, factory, options) if options["script"] else None
+    reload = partial(_reload, factory, options, DeferredLock()) if options["script"] else None
     return ReqRespService(listeners, factory, options["drain"], reactor, reload)
 
 
-def _behaviour(options: Options) -> dict[str, Any]:
-    """Say how a factory is to behave; what was given as an option wins over a script."""
+def _load(options: Options) -> "Script | None":
+    """Load the script, if there is one; one of thousands of rules takes seconds."""
     if options["script"] is None:
+        return None
+    from reqresp.script import Script  # late: without a script there is no need for all that
+
+    return Script.load(options["script"])
+
+
+def _behaviour(options: Options, script: "Script | None") -> dict[str, Any]:
+    """Say how a factory is to behave; what was given as an option wins over a script."""
+    if script is None:
         return {
             "respond": fixed(options["response"], close_on=options["close-on"] or None),
             "framing": options["framing"],
             "limits": Limits(**options["limits"]),
         }
-    from reqresp.script import Script  # late: it takes as long as half of all else
-
-    script = Script.load(options["script"])
     for warning in script.warnings:
         _log.warn("{warning}", warning=warning)
     limits = evolve(script.limits, **options["limits"])
     return {"respond": script, "framing": options["framing"], "limits": limits}
 
 
-def _reload(factory: ReqRespFactory, options: Options) -> None:
-    try:
-        factory.behave(**_behaviour(options))
-    except ValueError as error:
-        _log.error("not reloaded, the old rules go on: {error}", error=error)
-    else:
+def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> None:
+    def behave(script: "Script | None") -> None:
+        factory.behave(**_behaviour(options, script))
         _log.info("reloaded {script}, for new connections", script=options["script"])
+
+    def keep(failure: Failure) -> None:
+        failure.trap(ValueError)
+        _log.error("not reloaded, the old rules go on: {error}", error=failure.value)
+
+    # In a thread, so that clients need not wait for it; one at a time, so that the last one wins.
+    loaded: Deferred[Any] = lock.run(deferToThread, _load, options)
+    loaded.addCallback(behave).addErrback(keep)
+    loaded.addErrback(lambda failure: _log.failure("cannot reload", failure))
 
 
 #: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.

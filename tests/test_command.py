@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from types import ModuleType
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -274,28 +273,20 @@ class CheckTests(CommandTestCase):
 
 
 class ExplainTests(CommandTestCase):
-    """``reqresp explain``: what it says is for `explain`."""
-
-    def explain(self, *arguments: str) -> Ended:
-        """Run it with an explanation that says the script's name and the requests."""
-        stand_in = ModuleType("reqresp.explain")
-        stand_in.__dict__["explain"] = lambda script, requests: f"{script.name} {requests}"
-        with mock.patch.dict(sys.modules, {"reqresp.explain": stand_in}):
-            return self.run_command("explain", *arguments)
+    """``reqresp explain``: `tests.test_explain` has what it says."""
 
     def test_requests(self) -> None:
-        """Text with escapes, or hex digits."""
-        path = self.script(SCRIPT)
-        for arguments, requests in (
-            (("a\\n", "b"), [b"a\n", b"b"]),
-            (("--hex", "61 0a"), [b"a\n"]),
-        ):
-            self.assertEqual(self.explain(path, *arguments), Ended(0, f"{path} {requests}\n", ""))
+        """Text with escapes, or hex digits; the same is said of both."""
+        path = self.script('rule = [{ equals = "a\\t", reply = "it" }]\nunmatched = "what?"')
+        lines = self.good("explain", path, "a\\t", "b")
+        self.assertEqual(self.good("explain", path, "--hex", "61 09", "62"), lines)
+        replies = [line for line in lines if "it" in line or "what?" in line]
+        self.assertEqual(["it" in line for line in replies], [True, False])
 
     def test_a_script_with_problems(self) -> None:
         """They are said, and nothing is explained."""
         path = self.script("seed = 1.5")
-        ended = self.explain(path, "a")
+        ended = self.run_command("explain", path, "a")
         self.assertEqual((ended.status, ended.output), (1, ""))
         self.assertTrue(ended.errors.startswith(f"{path}:1: seed: "), ended.errors)
 

@@ -330,6 +330,14 @@ class MemcachedTests(ExampleTestCase):
         """As it comes it wants no replies to what it stores and deletes, and gets none."""
         self.check(self.connect_memcache())
 
+    def test_typed(self) -> None:
+        """All commands work when something is stored, and ``quit`` closes."""
+        client = self.connect(self.server)
+        client.send(
+            b"set greeting 0 60 5\r\nhello\r\nget nothing\r\ndelete nothing\r\nversion\r\nquit\r\n"
+        )
+        self.assertEqual(client.rest(), b"STORED\r\nEND\r\nNOT_FOUND\r\nVERSION 1.6.21\r\n")
+
     def test_not_found(self) -> None:
         """What is not there cannot be deleted, and other keys cannot be stored."""
         client = self.connect_memcache(default_noreply=False)

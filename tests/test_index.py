@@ -1,7 +1,7 @@
 """Index: the rules that fit, as if each were tried, at the cost of a few."""
 
-from heapq import heappush, heapreplace
 from itertools import islice
+from typing import Any
 from unittest import mock
 
 from hypothesis import given
@@ -131,23 +131,6 @@ class OrderTests(SynchronousTestCase):
             expected = [place for place, rule in enumerate(rules) if by_hand(rule, data, who)]
             self.assertEqual([*index.matching(data, who)], expected)
 
-    @PROPERTY
-    @given(
-        st.lists(ANY_PREDICATES | st.sampled_from(A_ONLY), min_size=1, max_size=8),
-        st.lists(st.tuples(REQUESTS, st.integers(0, 7)), max_size=8),
-    )
-    def test_it_finds_no_more_what_was_discarded(
-        self, rules: list[Predicates], talk: list[tuple[bytes, int]]
-    ) -> None:
-        """And all else; to discard it again changes nothing."""
-        index = Index(rules)
-        left = {*range(len(rules))}
-        for data, place in talk:
-            index.discard(place % len(rules))
-            left.discard(place % len(rules))
-            expected = [at for at in sorted(left) if rules[at].hold(data, ONE)]
-            self.assertEqual([*index.matching(data, ONE)], expected)
-
 
 class CostTests(SynchronousTestCase):
     """What a look-up does, and what it leaves."""
@@ -186,21 +169,6 @@ class CostTests(SynchronousTestCase):
         found = index.matching(b"k1;", ONE)
         self.assertEqual([*islice(found, 2)], [2, MANY + 3])
         self.assertEqual((counting.holds, counting.sets), (4 + MANY, 1))
-
-    def test_rules_that_are_used_up_cost_nothing(self) -> None:
-        """As many with one key as there are: each look-up comes to the next at once."""
-        for rule in A_ONLY[0], A_ONLY[2], A_ONLY[4], A_ONLY[6]:
-            index = Index([rule] * 300)
-            with (
-                mock.patch("reqresp.index.heappush", side_effect=heappush) as finds,
-                mock.patch("reqresp.index.heapreplace", side_effect=heapreplace) as steps,
-            ):
-                for place in range(300):
-                    self.assertEqual(next(index.matching(b"a", ONE)), place)
-                    index.discard(place)
-                self.assertEqual([*index.matching(b"a", ONE)], [])
-            self.assertLessEqual(finds.call_count, 300)
-            self.assertLessEqual(steps.call_count, 300)
 
     def test_case_is_folded_where_somebody_ignores_it(self) -> None:
         """Once for all tables, or never."""

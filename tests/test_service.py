@@ -381,6 +381,27 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.handlers, before)
 
+    def test_reload(self) -> None:
+        """SIGHUP calls, on the reactor's turn, from the start until all is stopped."""
+        calls: list[str] = []
+        service = ReqRespService([], self.factory, 5, self.reactor, lambda: calls.append("reload"))
+        self.handlers[signal.SIGHUP] = "hang up"
+        service.startService()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(calls, [])
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["reload"])
+        self.stopped(service)
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+
+    def test_nothing_to_reload(self) -> None:
+        """SIGHUP is left alone where nothing can be reloaded."""
+        self.handlers[signal.SIGHUP] = "hang up"
+        service = self.service(FakePort())
+        service.startService()
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+        self.stopped(service)
+
     def test_in_another_thread(self) -> None:
         """Away from the main thread, where Python allows none, no handler is touched."""
         before = dict(self.handlers)

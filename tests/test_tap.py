@@ -3,12 +3,14 @@
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import twisted.internet
 from attrs import frozen
 from twisted.application.service import IServiceMaker
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import quoteStringArgument, serverFromString
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -53,10 +55,8 @@ class OptionsTests(SynchronousTestCase):
             "response": b"response",
             "close-on": b"close",
             "framing": Chunk(),
-            "max-request": 65536,
-            "max-connections": None,
-            "max-per-peer": None,
-            "idle-timeout": None,
+            "script": None,
+            "limits": {},
             "drain": 5.0,
             "quiet": 0,
         }
@@ -245,7 +245,7 @@ class OptionsTests(SynchronousTestCase):
             "backlog": "1024",
             "response": "response",
             "close-on": "close",
-            "framing": "chunk",
+            "framing": "chunk, and line in a script",
             "max-request": "65536",
             "max-connections": "the soft limit on open files less 128",
             "max-per-peer": "no limit",
@@ -272,8 +272,8 @@ class Made:
     reactor: Any
 
 
-class MakeServiceTests(SynchronousTestCase):
-    """The service that options make."""
+class Making(SynchronousTestCase):
+    """Makes services, and connects to them."""
 
     def make(self, *arguments: str) -> Made:
         """The service of *arguments*, on a reactor in memory."""
@@ -307,6 +307,10 @@ class MakeServiceTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         return events
+
+
+class MakeServiceTests(Making):
+    """The service that options make."""
 
     def test_listens_where_it_was_told_to(self) -> None:
         """Every endpoint is listened on, with the same factory."""
@@ -460,6 +464,139 @@ class MakeServiceTests(SynchronousTestCase):
         """The name of the parser's function is left out."""
         self.fail_with(TypeError("_parseTCP() missing 1 required positional argument: 'port'"))
         self.assertEqual(self.cannot("tcp"), "missing 1 required positional argument: 'port'")
+
+
+class ScriptTests(Making):
+    """A service that a script describes."""
+
+    TEXT = """
+        limits.max_request = 10
+        limits.idle_timeout = 60
+        rule = [{ equals = "a", reply = "b" }, { matches = "x(.*)", reply = { template = "{1}" } }]
+    """
+
+    def script(self, text: str = TEXT) -> Path:
+        path = live.temporary(self) / "it.toml"
+        path.write_text(text)
+        return path
+
+    def refused(self, *arguments: str) -> str:
+        with self.assertRaises(SystemExit) as caught:
+            self.make(*arguments)
+        return str(caught.exception.code)
+
+    def test_answers(self) -> None:
+        """Requests are lines, unless it says otherwise."""
+        made = self.make("--script", str(self.script()))
+        self.assertEqual(self.replies(made, b"a\nxy\n"), b"b\r\ny\r\n")
+
+    def test_an_option_wins(self) -> None:
+        """Over the framing and the limits of the script; the others stay."""
+        made = self.make("-s", str(self.script()), "--framing=netstring", "--max-request=20")
+        self.assertEqual(self.replies(made, b"1:a,"), b"1:b,")
+        expected = Limits(max_request=20, idle_timeout=60)
+        self.assertEqual(made.service.factory.behaviour.limits, expected)
+
+    def test_an_option_that_does_not_go_with_it(self) -> None:
+        """One line, which names the rule."""
+        text = self.refused("-s", str(self.script()), "--framing=fixed:2")
+        self.assertRegex(text, r"^reqresp: rule\[0\]: a payload of 1 bytes, where all have 2$")
+        text = self.refused("-s", str(self.script()), "--framing=fixed:20")
+        self.assertRegex(text, "^reqresp: requests of 20 bytes, where 10 are allowed$")
+
+    def test_a_response_beside_it(self) -> None:
+        """Two that answer are one too many."""
+        for option in ("--response=x", "--close-on=x"):
+            text = self.refused("-s", str(self.script()), option)
+            self.assertIn("--response and --close-on go without --script", text)
+
+    def test_problems_end_it(self) -> None:
+        """All of them are told, and nothing listens."""
+        path = self.script("framig = 1\nstart = 2")
+        self.assertEqual(
+            self.refused("-s", str(path)).splitlines(),
+            [
+                f"reqresp: {path}:1: framig: unknown key 'framig'; did you mean framing?",
+                f"{path}:2: start: expected a string, found 2",
+            ],
+        )
+        missing = path.with_name("no.toml")
+        self.assertEqual(
+            self.refused("-s", str(missing)),
+            f"reqresp: {missing}: cannot be read: No such file or directory",
+        )
+
+    def test_warnings_are_logged(self) -> None:
+        """It runs all the same."""
+        events = self.logged()
+        path = self.script('rule = [{ reply = "a" }, { equals = "b", reply = "c" }]')
+        self.make("-s", str(path))
+        self.assertEqual(
+            [str(event["warning"]) for event in events if "warning" in event],
+            [f"{path}:1: rule[1]: never answers: rule[0] answers all that comes to it"],
+        )
+
+    def test_a_script_is_found_again(self) -> None:
+        """From wherever a daemon runs."""
+        self.assertTrue(parsed("-s", "it.toml")["script"].is_absolute())
+
+    # Reloading
+
+    def reloading(self, *arguments: str) -> tuple[Made, Path, Any]:
+        """A service, its script, and what SIGHUP calls."""
+        self.patch(sys.modules["reqresp.tap"], "deferToThread", maybeDeferred)
+        path = self.script()
+        made = self.make("-s", str(path), *arguments)
+        return made, path, made.service._reload
+
+    def test_reload(self) -> None:
+        """New connections get the new rules, open ones keep theirs, and options still win."""
+        made, path, reload = self.reloading("--max-request=20")
+        protocol, transport = self.connect(made)
+        path.write_text('framing = "netstring"\nrule = [{ reply = "new" }]')
+        events = self.logged()
+        reload()
+        self.assertEqual(self.replies(made, b"1:a,"), b"3:new,")
+        protocol.dataReceived(b"a\n")
+        self.assertEqual(transport.value(), b"b\r\n")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(made.service.factory.behaviour.limits, Limits(max_request=20))
+        self.assertEqual([event["script"] for event in events if "script" in event], [path])
+
+    def test_reload_of_a_broken_script(self) -> None:
+        """It is logged, all of it, and the old rules go on."""
+        made, path, reload = self.reloading("--framing=line")
+        for text, problem in (
+            ("framig = 1", "unknown key 'framig'"),
+            ('framing = "chunk"\nrule = [{ reply = "a\\nb" }]', r"rule\[0\]: "),
+        ):
+            path.write_text(text)
+            events = self.logged()
+            reload()
+            [error] = [event["error"] for event in events if "error" in event]
+            self.assertRegex(str(error), problem)
+            self.assertEqual(self.replies(made, b"a\n"), b"b\r\n")
+        path.unlink()
+        reload()
+        self.assertEqual(self.replies(made, b"a\n"), b"b\r\n")
+
+    def test_reload_twice_at_once(self) -> None:
+        """They are read one after the other, so that the last one wins."""
+        begun: list[Deferred[Any]] = []
+
+        def later(load: Any, options: Any) -> "Deferred[Any]":
+            begun.append(Deferred())
+            return begun[-1].addCallback(lambda _: load(options))
+
+        made, path, reload = self.reloading()
+        self.patch(sys.modules["reqresp.tap"], "deferToThread", later)
+        reload()
+        reload()
+        self.assertEqual(len(begun), 1)
+        begun[0].callback(None)
+        path.write_text('rule = [{ reply = "last" }]')
+        begun[1].callback(None)
+        self.assertEqual(self.replies(made, b"a\n"), b"last\r\n")
 
 
 class PluginTests(SynchronousTestCase):
