@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout
+from io import StringIO
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,6 +19,7 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.ask import escape
+from reqresp.command import main
 from reqresp.document import Document
 from reqresp.escapes import unescape
 from reqresp.factory import ReqRespFactory
@@ -31,7 +35,13 @@ GUIDE = (ROOT / "docs" / "script.rst").read_text(encoding="utf-8")
 NAME = "it.toml"
 
 #: What the examples find in their directory.
-FILES = {"motd.txt": b"Welcome.\r\nBe kind.\r\n"}
+FILES = {
+    "motd.txt": b"Welcome.\r\nBe kind.\r\n",
+    "smtp.toml": (ROOT / "examples" / "smtp.toml").read_bytes(),
+}
+
+#: Characters in a line of messages, at most.
+WIDTH = 104
 
 #: Seconds that a time shown may be off.
 ROUNDED = 0.0005
@@ -175,7 +185,9 @@ def keys_of(kind: type[Any]) -> dict[str, Any]:
 
 def named(kind: type[Any], key: str) -> str:
     """Name *key* together with the class that *kind* has it from."""
-    return f"{[it for it in kind.__mro__ if attrs.has(it) and key in keys_of(it)][-1].__name__}.{key}"
+    return (
+        f"{[it for it in kind.__mro__ if attrs.has(it) and key in keys_of(it)][-1].__name__}.{key}"
+    )
 
 
 def usable(kind: Any) -> Iterator[str]:
@@ -201,6 +213,14 @@ def options_of(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
+def folded(text: str) -> str:
+    """Fold the long lines of *text*."""
+    return "\n".join(
+        fill(line, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+
+
 class GuideTests(SynchronousTestCase):
     """The examples, run as they stand."""
 
@@ -217,9 +237,9 @@ class GuideTests(SynchronousTestCase):
         try:
             parsed = Script.parse(script, NAME)
         except ScriptError as error:
-            return str(error)
+            return folded(str(error))
         if parsed.warnings:
-            return "\n".join(f"warning: {it}" for it in parsed.warnings)
+            return folded("\n".join(f"warning: {it}" for it in parsed.warnings))
         return Player(parsed).play(shown)
 
     def test_examples_do_what_they_show(self) -> None:
@@ -229,13 +249,38 @@ class GuideTests(SynchronousTestCase):
             outcome = self.outcome(script.code, after.code)
             self.assertEqual(outcome, after.code, f"line {after.line}, of which the first is true")
 
+    def test_the_command_says_what_is_shown(self) -> None:
+        """What ``reqresp check`` and ``explain`` print."""
+        shown = [block for block in blocks(GUIDE) if block.language == "console"]
+        self.assertEqual(len(shown), 2)
+        for block in shown:
+            command, expected = block.code.split("\n", 1)
+            printed = StringIO()
+            with redirect_stdout(printed):
+                status = main(shlex.split(command)[2:])
+            self.assertEqual(status, 0, command)
+            self.assertEqual(printed.getvalue(), f"{expected}\n", command)
+
+    def test_python_examples_run(self) -> None:
+        """Beside the scripts that they load."""
+        code = [block.code for block in blocks(GUIDE) if block.language == "python"]
+        self.assertNotEqual(code, [])
+        for block in code:
+            with redirect_stdout(StringIO()):
+                exec(block, {})  # noqa: S102 (that is the test)
+
     def test_every_key_has_an_example(self) -> None:
-        """A key, a kind of fault and its parameters, a name in templates: each is in a script that runs."""
+        """Each key, kind of fault, choice and name in templates is in a script that runs."""
         seen: set[str] = set()
-        for script, _ in examples(GUIDE):
-            with suppress(ScriptError):
-                Script.parse(script.code, NAME)
+        for script, after in examples(GUIDE):
+            if not after.code.startswith(NAME):
                 seen |= {*used(Document, tomllib.loads(script.code))}
                 seen |= {*re.findall(r"(?<!\{)\{\w+\}", script.code)}
         names = {f"{{{name}}}" for name in [*SOURCES, *COUNT]}
         self.assertEqual({*usable(Document), *names} - seen, set())
+
+    def test_every_key_is_told(self) -> None:
+        """In the text or a table, and not in an example alone."""
+        names = {name.rpartition(".")[2] for name in usable(Document) if " " not in name}
+        told = {*re.findall(r"``(?:\{ )?(\w+)(?: = [^`]*)?``", GUIDE)}
+        self.assertEqual(names - told, set())

@@ -214,9 +214,10 @@ def misspelt(name: str, random: Random) -> str:
 
 def spoil(document: dict[str, Any], random: Random) -> None:
     """Change one thing in it."""
-    holder, key = random.choice(places(document) or [(document, "rule")])
-    value = holder.get(key) if isinstance(holder, dict) else holder[key]
-    other, there = random.choice(places(document) or [(document, "rule")])
+    document.setdefault("rule", [])  # so that there is something
+    holder, key = random.choice(places(document))
+    value = holder[key]
+    other, there = random.choice(places(document))
     match random.randrange(9):
         case 0:
             holder.pop(key)
@@ -224,7 +225,7 @@ def spoil(document: dict[str, Any], random: Random) -> None:
             holder.pop(key)
             holder[random.choice([random.choice(KEYS), misspelt(key, random)])] = value
         case 2:
-            holder[key] = random.choice([[value], [value, value], {"text": value}, {key: value}])
+            holder[key] = random.choice([[value], [value, value], {"text": value}, {str(key): value}])
         case 3 if isinstance(holder, list):
             holder.insert(random.randrange(len(holder) + 1), random.choice([value, *WEIRD]))
         case 4:
