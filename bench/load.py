@@ -100,7 +100,8 @@ class Keys:
         return Outcome(asked, asked / (time.monotonic() - begun))
 
     def times(self, factor: float) -> "Keys":
-        return evolve(self, requests=max(self.depth, round(self.requests * factor)))
+        # Every key once, or what a server learns of each would be counted as what it costs.
+        return evolve(self, requests=max(self.keys, self.depth, round(self.requests * factor)))
 
 
 def parse_redis_benchmark(output: str, requests: int) -> Outcome:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from bench.load import Keys, Load, RedisBenchmark, Wrk
+from bench.scripts import INDEXED
 
 PONG = "+PONG\r\n"
 HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
@@ -52,6 +53,13 @@ Part = LoadPart | IdlePart | StartPart
 
 def _all(load: Load, *peers: str) -> dict[str, Load]:
     return dict.fromkeys(peers, load)
+
+
+def _scripts(requests: int, depth: int) -> dict[str, Load]:
+    """Each is asked for all that it answers, equally often."""
+    replies = {"table-10": 10, "function": 10, "script-1": 1}
+    replies |= {f"{kind}-{rules}": rules for kind in INDEXED for rules in (10, 10_000)}
+    return {peer: Keys(requests, keys, depth) for peer, keys in replies.items()}
 
 
 _PYTHON = ("asyncio", "uvloop", "gevent", "twisted", "twisted-eager", "threads", "socketserver")
@@ -120,6 +128,24 @@ _ALL = (
         "lines, 16 deep, every key as often: 10,000 exact replies against 10",
         {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10_000)},
         floor="table-10",
+    ),
+    LoadPart(
+        "scripts",
+        "one request at a time, every key as often: a table, a function, and scripts",
+        _scripts(40_000, depth=1),
+        floor="table-10",
+    ),
+    LoadPart(
+        "scripts-16",
+        "lines, 16 deep, every key as often: a table, a function, and scripts",
+        _scripts(250_000, depth=16),
+        floor="table-10",
+    ),
+    LoadPart(
+        "scripts-same",
+        "lines, 16 deep, the same ten keys: a script of 10,000 patterns against one of 10",
+        {peer: Keys(250_000, keys=10) for peer in ("matches-10", "matches-10000")},
+        floor="matches-10",
     ),
     IdlePart(
         "idle",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from bench.scripts import INDEXED, KINDS
 from bench.values import UnavailableError
 
 _SERVERS = Path(__file__).resolve().parent / "servers"
@@ -94,6 +95,18 @@ def _reqresp(*words: str) -> Callable[[Path], Words]:
     )  # fmt: skip
 
 
+def _script(kind: str, rules: int) -> Callable[[Path], Words]:
+    def prepare(cache: Path) -> Words:
+        path = cache.absolute() / f"{kind}-{rules}.toml"
+        path.write_text(KINDS[kind].script(rules))
+        return _twistd(
+            "reqresp", "--port", "0", "--backlog", "4096", "--quiet", "--script", str(path),
+            module="reqresp.script",
+        )(cache)  # fmt: skip
+
+    return prepare
+
+
 def _node(_: Path) -> Words:
     return (_find("node"), str(_SERVERS / "node_net.js"), "{reply}")
 
@@ -153,6 +166,13 @@ _ALL = (
         "journal",
         "reqresp, 1,000 replies, recorded",
         _python("reqresp_table.py", "1000", "journal"),
+    ),
+    Peer("function", "reqresp, a function", _python("reqresp_table.py", "10", "function")),
+    Peer("script-1", "script, 1 rule: equals", _script("equals", 1)),
+    *(
+        Peer(f"{kind}-{rules}", f"script, {rules:,} rules: {kind}", _script(kind, rules))
+        for kind in INDEXED
+        for rules in (10, 10_000)
     ),
     Peer("c", "C, epoll", _built("cc", ("-O2",), "epoll.c", "{reply}")),
     Peer(

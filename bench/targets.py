@@ -9,6 +9,7 @@ from functools import partial
 
 from attrs import frozen
 
+from bench.scripts import INDEXED
 from bench.values import Results
 
 KILOBYTE = 1000
@@ -106,5 +107,14 @@ TARGETS = (
         "10,000 exact replies, all asked for alike: of the CPU with 10",
         1.05,
         _cpu("replies", "table-10000", "table-10"),
+    ),
+    *(
+        _times(
+            f"{how}, a script of 10,000 rules ({kind}): of the CPU with 10",
+            1.3,
+            _cpu(part, f"{kind}-10000", f"{kind}-10"),
+        )
+        for part, how in (("scripts", "closed loop"), ("scripts-16", "16 deep"))
+        for kind in INDEXED
     ),
 )

@@ -7,11 +7,10 @@ Knows which keys go together, and what a framing can express; nothing of request
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import fields, frozen
 
 from reqresp.decoders import FrameError
 from reqresp.document import AnswerTable, Payload, PayloadTable, StepTable
-from reqresp.faults import Fault
 from reqresp.framing import Delimiter, Framing, Line
 from reqresp.messages import Abort, Close, HalfClose, Hang, Send, Step, StopReading, Wait
 from reqresp.parts import Names, Parts
@@ -37,8 +36,6 @@ class Answers(Parts):
     """
 
     framing_of_replies: Framing | None
-    #: The faults of all rules made so far.
-    own_faults: list[Fault] = field(factory=list, init=False)
 
     def answer(self, given: Any, path: str) -> Rule:
         """Give the rule that answers without having been asked, or whatever is asked."""
@@ -51,13 +48,11 @@ class Answers(Parts):
 
         :param more: what else the rule is made of.
         """
-        before = len(self.own_faults)
-        self.own_faults.extend(self.faults(table.faults, f"{path}.faults"))
         return Rule(
             name=path,
             replies=self._replies(table, path, names),
             goto=table.goto,
-            faults=range(before, len(self.own_faults)),
+            faults=self.faults(table.faults, f"{path}.faults"),
             **more,
         )
 
@@ -127,11 +122,13 @@ class Answers(Parts):
 
     def _check_frame(self, payload: bytes | Template, path: str) -> None:
         framing = self.framing_of_replies
-        parts = [payload] if isinstance(payload, bytes) else []
-        if isinstance(payload, Template) and isinstance(framing, Line | Delimiter):
-            parts = [part for part in payload.parts if isinstance(part, bytes)]
         if framing is None:
             return
+        parts = [payload] if isinstance(payload, bytes) else []
+        if isinstance(payload, Template) and isinstance(framing, Line | Delimiter):
+            end = b"\n" if isinstance(framing, Line) else framing.delimiter
+            # Whatever is filled in, this is too much; all else depends on what is.
+            parts = [part for part in payload.parts if isinstance(part, bytes) and end in part]
         try:
             for part in parts:
                 framing.encode(part)

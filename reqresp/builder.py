@@ -14,12 +14,17 @@ from reqresp.document import Document, PayloadTable, PredicateTable, RuleTable, 
 from reqresp.parts import Names
 from reqresp.payloads import COUNT, SOURCES, groups
 from reqresp.predicates import Predicates
-from reqresp.rules import Rule
+from reqresp.rules import Fill, Rule
 
 #: Names every state.
 EVERY = "*"
 
 _COMPARING = ("equals", "starts_with", "ends_with", "contains")
+
+
+def _shows_count(rule: Rule) -> bool:
+    steps = (step for reply in rule.replies for step in reply)
+    return any(isinstance(it, Fill) and COUNT["count"] in it.template.parts for it in steps)
 
 
 @frozen
@@ -40,9 +45,7 @@ class Builder(Answers):
         predicates = self._predicates(table, path, ignore_case)
         if table.times is not None and table.times < 1:
             self.reader.blame(f"{path}.times", f"expected 1 or more, found {table.times}")
-        if table.scope == "connection" and table.times is None and table.cycle is None:
-            self.reader.blame(f"{path}.scope", "nothing is counted here: expected times or cycle")
-        return self.make(
+        rule = self.make(
             table,
             path,
             self._names(predicates, path),
@@ -51,6 +54,12 @@ class Builder(Answers):
             times=table.times,
             per_connection=table.scope == "connection",
         )
+        counts = table.times is not None or table.cycle is not None or _shows_count(rule)
+        if table.scope == "connection" and not counts and self.reader.is_clean(path):
+            self.reader.blame(
+                f"{path}.scope", "nothing is counted here: expected times, cycle, or {count}"
+            )
+        return rule
 
     def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
         if table.when is None:
@@ -78,9 +87,17 @@ class Builder(Answers):
             kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
         try:
             return Predicates(matches=self._needles(table, "matches", path, None), **kinds)
-        except ValueError as error:
-            self.reader.blame(f"{path}.matches", str(error))
+        except ValueError:
+            self._blame_patterns(table.matches, f"{path}.matches")
             return Predicates(**kinds)
+
+    def _blame_patterns(self, given: Any, path: str) -> None:
+        for payload, place in self.each(given, path):
+            pattern = self.payload(payload, place, None)
+            try:
+                Predicates(matches=() if pattern is None else (pattern,))  # type: ignore[arg-type]  # it is no template
+            except ValueError as error:
+                self.reader.blame(place, str(error))
 
     def _needles(
         self, table: PredicateTable, kind: str, path: str, names: Names

@@ -111,7 +111,11 @@ def _load(file: str) -> "Script | None":
 
 
 def _summary(script: "Script") -> str:
-    faults = (*script.faults, *script.connect_faults, *script.own_faults)
+    faults = (
+        *script.faults,
+        *script.connect_faults,
+        *(fault for rule in script.rules.all() for fault in rule.faults),
+    )
     framing = f"framing {_framing_name(script.framing)}"
     if script.reply_framing != script.framing:
         framing += f", replies {_framing_name(script.reply_framing)}"

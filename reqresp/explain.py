@@ -12,8 +12,7 @@ from attrs import Factory, define
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
-from reqresp.behaviour import Behaviour
-from reqresp.faults import KINDS
+from reqresp.faults import KINDS, Fault
 from reqresp.messages import (
     Abort,
     Chosen,
@@ -60,7 +59,6 @@ def explain(script: Script, requests: Sequence[bytes]) -> str:
 class _Explanation:
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._behaviour: Behaviour = script.behaviour()
         self._rules: Rules = script.rules.anew()
         self._visitor = _Visitor()
 
@@ -95,12 +93,9 @@ class _Explanation:
             yield f"    {_show(step)}"
         if not steps:
             yield "    silence"
-        faults = [
-            *(self._behaviour.own_faults[place] for place in steps.faults),
-            *(self._behaviour.faults if steps else ()),
-        ]
+        faults = (*steps.faults, *(self._script.faults if steps else ()))
         if faults:
-            yield f"    struck by {', '.join(_show_fault(fault) for fault in faults)}"
+            yield f"    struck by {', '.join(_show_fault(placed.fault) for placed in faults)}"
 
     def _misses(self, state: str, request: bytes, fitting: Sequence[Rule]) -> Iterator[str]:
         for rule in fitting:
@@ -129,6 +124,6 @@ def _show(step: Step) -> str:
     return _DOES[type(step)]
 
 
-def _show_fault(fault: Any) -> str:
+def _show_fault(fault: Fault) -> str:
     name = _NAMES[type(fault)]
     return name if fault.probability == 1 else f"{name} (probability {fault.probability:g})"

@@ -102,7 +102,7 @@ class ReqRespFactory(Factory):
         plan = respond.behaviour() if isinstance(respond, Plan) else _plain(respond)
         given = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
         behaviour = evolve(plan, **{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]  # each has its own type
-        if behaviour.faulty and behaviour.seed is None:
+        if behaviour.is_faulty and behaviour.seed is None:
             behaviour = evolve(behaviour, seed=randbits(32))
             self._log.info("seed of the faults: {seed}", seed=behaviour.seed)
         #: How new connections are answered.

@@ -212,6 +212,14 @@ class Deaf(Fault):
         return (StopReading(), *steps)
 
 
+@frozen
+class Placed:
+    """A *fault*, and the *key*, such as ``fault[0]``, that its dice are made of."""
+
+    key: str
+    fault: Fault
+
+
 #: What a script calls them.
 KINDS: Mapping[str, type[Fault]] = {
     "latency": Latency,

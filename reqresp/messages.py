@@ -8,11 +8,14 @@ so it can be built before it is needed, changed on its way, compared in a test a
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import Attribute, field, frozen, validators
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
+
+if TYPE_CHECKING:
+    from reqresp.faults import Placed
 
 
 @frozen
@@ -94,20 +97,19 @@ class Chosen(tuple[Step, ...]):
     """
     Steps that know who chose them.
 
-    *by* names it, and *faults* are the places, among those of the behaviour, of the faults that
-    are to strike these steps alone.
+    *by* names it, and *faults* are to strike these steps alone, before those that strike all.
     """
 
     by: str
-    faults: Sequence[int]
+    faults: "Sequence[Placed]"
 
-    def __new__(cls, steps: Iterable[Step], by: str, faults: Sequence[int] = ()) -> Self:
+    def __new__(cls, steps: Iterable[Step], by: str, faults: "Sequence[Placed]" = ()) -> Self:
         chosen = super().__new__(cls, steps)
         chosen.by = by
         chosen.faults = faults
         return chosen
 
-    def __getnewargs__(self) -> tuple[Steps, str, Sequence[int]]:  # for copies
+    def __getnewargs__(self) -> "tuple[Steps, str, Sequence[Placed]]":  # for copies
         return tuple(self), self.by, self.faults
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from reqresp.document import FramingTable, Payload
-from reqresp.faults import KINDS, Fault
+from reqresp.faults import KINDS, Fault, Placed
 from reqresp.framing import Delimiter, Framing, Line, parse_framing
 from reqresp.headed import Headed
 from reqresp.payloads import Source, Template, read_payload
@@ -19,6 +19,8 @@ from reqresp.tables import Reader, unknown
 
 #: What templates can name; None: there can be no template.
 Names = Mapping[str, Source] | None
+
+_EITHER = "expected either length, or head and body"
 
 
 @frozen
@@ -55,29 +57,42 @@ class Parts:
         try:
             if isinstance(given, str):
                 return parse_framing(given)
-            return given.length if given.length and not given.head else self._headed(given, path)
+            headed = (given.head, given.body, given.body_end) != (None, None, None)
+            return self._headed(given, path) if headed else self._sized(given)
         except ValueError as error:
             if self.reader.is_clean(path):
                 self.reader.blame(path, str(error))
             return None
 
+    def _sized(self, table: FramingTable) -> Framing:
+        if table.length is None:
+            raise ValueError(_EITHER)
+        return table.length
+
     def _headed(self, table: FramingTable, path: str) -> Framing | None:
         if table.head is None or table.length is not None:
-            raise ValueError("expected either length, or head and body")
-        kind = parse_framing(table.head)
-        if not isinstance(kind, Line | Delimiter):  # as a value; its type is right
-            raise ValueError(f"expected a line or a delimiter, found {table.head!r}")  # noqa: TRY004
+            raise ValueError(_EITHER)
         if table.body is None:
             raise ValueError(
                 "the key body is missing: a pattern that finds a body's size in a head"
             )
         body = self.payload(table.body, f"{path}.body", None)
         end = self.payload(table.body_end or "", f"{path}.body_end", None)
-        if not isinstance(body, bytes) or not isinstance(end, bytes):
+        kind = self.framing(table.head, f"{path}.head")
+        if not isinstance(kind, Line | Delimiter | None):
+            self.reader.blame(
+                f"{path}.head", f"expected a line or a delimiter, found {table.head!r}"
+            )
             return None
-        return Headed(kind, body, end)
+        if kind is None or not isinstance(body, bytes) or not isinstance(end, bytes):
+            return None
+        try:
+            return Headed(kind, body, end)
+        except ValueError as error:
+            self.reader.blame(f"{path}.body", str(error))
+            return None
 
-    def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[Fault]:
+    def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[Placed]:
         """Give the faults that *tables* describe."""
         found = [
             self.fault(table, f"{path}[{at}]")
@@ -86,7 +101,7 @@ class Parts:
         ]
         return [fault for fault in found if fault is not None]
 
-    def fault(self, table: dict[str, Any], path: str) -> Fault | None:
+    def fault(self, table: dict[str, Any], path: str) -> Placed | None:
         """Give the fault that *table* describes; None if it describes none."""
         if "kind" not in table:
             self.reader.blame(path, f"the key kind is missing, one of {', '.join(KINDS)}")
@@ -98,4 +113,4 @@ class Parts:
             return None
         parameters = {name: it for name, it in table.items() if name != "kind"}
         fault: Fault | None = self.reader.read(KINDS[kind], parameters, path)
-        return fault
+        return None if fault is None else Placed(path, fault)

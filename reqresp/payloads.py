@@ -73,7 +73,8 @@ def groups(patterns: list[Any]) -> dict[str, Source]:
 
 
 def _numbers(pattern: Any) -> dict[str, int]:
-    named = {name.decode(): number for name, number in pattern.groupindex.items()}
+    # RE2 reads a pattern in Latin-1: other names are not those that stand in the script.
+    named = {name.decode(): number for name, number in pattern.groupindex.items() if name.isascii()}
     return named | {str(number): number for number in range(1, pattern.groups + 1)}
 
 

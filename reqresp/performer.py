@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from twisted.python.failure import Failure
 
+from reqresp.faults import Placed
 from reqresp.luck import Luck
 from reqresp.messages import (
     Abort,
@@ -39,37 +40,23 @@ class Performer(Stream):
     #: The connection's number; the factory's first is 1.
     number: int
 
-    def _begin(self, steps: Steps, request: bytes) -> None:
-        self._exchange = request, steps
-        self._steps = iter(self._struck(steps) if self.behaviour.faulty else steps)
+    def _begin(self, steps: Steps, request: bytes | None, faults: tuple[Placed, ...]) -> None:
+        """Begin a reply, which *faults* are to strike; to no *request*: what greets a client."""
+        self._exchange = None if request is None else (request, steps)
+        if isinstance(steps, Chosen):
+            faults = (*steps.faults, *faults)
+        self._steps = iter(self._strike(steps, faults) if faults and not self._mute else steps)
 
-    def _begin_greeting(self, steps: Steps) -> None:
-        """Begin what a client gets for connecting."""
-        behaviour = self.behaviour
-        if steps:
-            steps = self._struck(steps)
-        if behaviour.connect_faults:
-            # Silence can be struck, too: delayed, cut off, reset.
-            steps = self._strike(steps or (Wait(0),), behaviour.on_connect())
-        self._steps = iter(steps)
-
-    def _struck(self, steps: Steps) -> Steps:
-        behaviour = self.behaviour
-        own = steps.faults if isinstance(steps, Chosen) else ()
-        if self._mute or not (own or behaviour.faults):
-            return steps
-        return self._strike(steps, behaviour.on_reply(own))
-
-    def _strike(self, steps: Steps, among: Sequence[int]) -> Steps:
-        """Let faults strike *steps*, framed: a reply in pieces is still one frame."""
+    def _strike(self, steps: Steps, faults: Sequence[Placed]) -> Steps:
+        """Let *faults* strike *steps*, framed: a reply in pieces is still one frame."""
         if self._luck is None:
-            self._luck = self.behaviour.luck(self.number)
+            self._luck = Luck(self.behaviour.seed or 0, self.number)
         encode = self.behaviour.framing.encode
         framed = tuple(
             Send(encode(step.data), raw=True) if isinstance(step, Send) and not step.raw else step
             for step in steps
         )
-        struck, _names = self._luck.strike(framed, among)
+        struck, _names = self._luck.strike(framed, faults)
         return struck
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:

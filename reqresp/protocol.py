@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from reqresp.batch import Batch
 from reqresp.closing import undelivered
 from reqresp.decoders import Decoder, FrameError
-from reqresp.messages import Exchanges, Steps, show
+from reqresp.messages import Exchanges, Steps, Wait, show
 from reqresp.performer import NOTHING, Performer
 from reqresp.stream import HANGING
 
@@ -70,11 +70,14 @@ class ReqResp(Performer):
         self.factory.lost(self, reason)
 
     def _greet(self) -> None:
+        behaviour = self.behaviour
         try:
-            steps = self.behaviour.responder.greet(self)
-            if not steps and not self.behaviour.connect_faults:
+            steps = behaviour.responder.greet(self)
+            if not steps and not behaviour.connect_faults:
                 return
-            self._begin_greeting(steps)
+            # Silence can be struck, too: delayed, cut off, reset.
+            faults = (*(behaviour.faults if steps else ()), *behaviour.connect_faults)
+            self._begin(steps or (Wait(0),), None, faults)
         except BaseException:  # as for replies
             self._failure = Failure()
         self._work()
@@ -206,7 +209,7 @@ class ReqResp(Performer):
         received.append(request)
         answer = self.behaviour.responder.respond(request, self)
         if isinstance(answer, tuple):
-            self._begin(answer, request)
+            self._begin(answer, request, self.behaviour.faults)
         elif isinstance(answer, Deferred):
             self._held = answer
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
@@ -227,7 +230,7 @@ class ReqResp(Performer):
         if not isinstance(steps, tuple):
             raise TypeError(f"a responder's Deferred gives steps; not {steps!r}")
         self._held = None
-        self._begin(steps, request)
+        self._begin(steps, request, self.behaviour.faults)
         self._work()
 
     def _cannot_answer(self, failure: Failure) -> None:

@@ -61,6 +61,9 @@ class Connection(Protocol):
 class Responder(ABC):
     """What answers requests, where it is more than a function of one `Request`."""
 
+    #: Whether it may ask for faults of its own (see `Chosen`).
+    faulty = False
+
     @abstractmethod
     def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
         """

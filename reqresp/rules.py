@@ -12,6 +12,7 @@ from attrs import Factory, field, frozen
 from twisted.logger import Logger
 
 from reqresp.decoders import FrameError
+from reqresp.faults import Placed
 from reqresp.index import BUDGET, Index
 from reqresp.messages import Chosen, Close, Send, Step, Steps, show
 from reqresp.payloads import Moment, Template
@@ -44,7 +45,7 @@ class Rule:
     :param times: so often; None: without end.
     :param per_connection: *times* and *replies* are counted for each connection.
     :param goto: the state of the conversation from then on; None: it stays.
-    :param faults: the places of those that strike it alone.
+    :param faults: strike it alone.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Rule:
     times: int | None = None
     per_connection: bool = False
     goto: str | None = None
-    faults: Sequence[int] = ()
+    faults: Sequence[Placed] = ()
     #: The replies again, ready to be given where nothing is to be filled in.
     _ready: Sequence[Steps | None] = field(init=False, eq=False, repr=False)
     #: Its reply, where that is always the same and has no consequences.
@@ -134,6 +135,7 @@ class Rules(Responder):
         self._greeting = greeting
         self._unmatched = unmatched
         self._counts: dict[str, int] = {}
+        self.faulty = any(rule.faults for rule in self.all())
         states = sorted({start, *(state for rule in rules for state in rule.when or ())})
         self.states = {state: _State(rules, state, BUDGET // len(states)) for state in states}
 

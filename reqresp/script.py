@@ -6,7 +6,7 @@ Knows files and TOML; what the tables mean is for `builder`, and what becomes of
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,14 +14,14 @@ from typing import Any, Literal, Self
 from attrs import field, frozen
 
 from reqresp.behaviour import Behaviour, Plan
-from reqresp.builder import Builder
+from reqresp.builder import EVERY, Builder
 from reqresp.document import Document
-from reqresp.faults import Fault
+from reqresp.faults import Placed
 from reqresp.framing import Framing, Mixed
 from reqresp.limits import Limits
 from reqresp.lines import line_of, locate
 from reqresp.parts import Parts
-from reqresp.rules import CLOSES, Rules
+from reqresp.rules import CLOSES, Rule, Rules
 from reqresp.states import check_states, never_answering
 from reqresp.tables import Problem, Reader
 
@@ -55,9 +55,8 @@ class Script(Plan):
     framing: Framing
     reply_framing: Framing
     limits: Limits
-    faults: tuple[Fault, ...]
-    connect_faults: tuple[Fault, ...]
-    own_faults: tuple[Fault, ...]
+    faults: tuple[Placed, ...]
+    connect_faults: tuple[Placed, ...]
     seed: int | None
     warnings: tuple[Problem, ...] = ()
     #: Where each key stands in the file.
@@ -80,6 +79,8 @@ class Script(Plan):
             line = error.object[: error.start].count(b"\n") + 1
             reason = f"no UTF-8: {error.object[error.start : error.start + 1]!r}"
             raise ScriptError(Problem(str(path), line, "", reason)) from None
+        except ValueError as error:  # a NUL in the path
+            raise ScriptError(Problem(str(path), None, "", f"cannot be read: {error}")) from None
         return cls.parse(text, str(path), path.parent)
 
     @classmethod
@@ -109,7 +110,6 @@ class Script(Plan):
             self.limits,
             self.faults,
             self.connect_faults,
-            self.own_faults,
             self.seed,
         )
 
@@ -119,14 +119,20 @@ def _toml(text: str, name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         problem = Problem(name, None, "", "nested too deeply")
-    except ValueError as error:  # a number can be too large for Python, as well
-        place = re.search(r" \(at line (\d+), column (\d+)\)$", str(error))
-        if place is None:
-            problem = Problem(name, None, "", f"no TOML: {error}")
-        else:
-            message = f"no TOML: {str(error)[: place.start()]}, at column {place[2]}"
-            problem = Problem(name, int(place[1]), "", message)
+    except tomllib.TOMLDecodeError as error:
+        problem = _no_toml(str(error), text, name)
+    except ValueError:  # Python refuses to read it
+        problem = Problem(name, None, "", "a number has too many digits")
     raise ScriptError(problem)
+
+
+def _no_toml(message: str, text: str, name: str) -> Problem:
+    place = re.search(r" \(at (?:end of document|line (\d+), column (\d+))\)$", message)
+    if place is None:
+        return Problem(name, None, "", f"no TOML: {message}")
+    where = f"at column {place[2]}" if place[2] else "at the end"
+    line = int(place[1] or text.rstrip().count("\n") + 1)
+    return Problem(name, line, "", f"no TOML: {message[: place.start()]}, {where}")
 
 
 def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
@@ -137,6 +143,8 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
     builder = Builder(reader, base, reply_framing, document)
+    if document.start == EVERY:
+        reader.blame("start", f'expected a state, found "{EVERY}", which stands for them all')
     rules = [
         builder.rule(table, f"rule[{at}]")
         for at, table in enumerate(document.rule)
@@ -149,7 +157,7 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         unmatched = builder.answer(document.unmatched, "unmatched")
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.blame)
-    faults: dict[str, list[Fault]] = {"reply": [], "connect": []}
+    faults: dict[str, list[Placed]] = {"reply": [], "connect": []}
     for at, table in enumerate(document.fault):
         if table is None:
             continue
@@ -176,10 +184,13 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         "limits": limits,
         "faults": tuple(faults["reply"]),
         "connect_faults": tuple(faults["connect"]),
-        "own_faults": tuple(builder.own_faults),
         "seed": document.seed,
         "warnings": tuple(
-            reader.problem(rule.name, f"never answers: {before.name} answers all that comes to it")
+            reader.problem(rule.name, f"never answers: all that it fits goes to {_names(before)}")
             for rule, before in never_answering(document.start, rules)
         ),
     }
+
+
+def _names(rules: Sequence[Rule]) -> str:
+    return " and ".join(rule.name for rule in rules)

@@ -10,6 +10,9 @@ from reqresp.predicates import Predicates
 from reqresp.rules import Rule
 from reqresp.tables import unknown
 
+#: What any request fits.
+_ANYTHING = (Predicates(), Predicates(ignore_case=True))
+
 #: Is told a key path, and what is wrong there.
 Blame = Callable[[str, str], None]
 
@@ -49,24 +52,26 @@ def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
     return reached
 
 
-def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
-    """Give each rule that another before it, which comes with it, leaves nothing to."""
+def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Sequence[Rule]]]:
+    """Give each rule that others before it, one in each of its states, leave nothing to."""
+    places = {rule.name: place for place, rule in enumerate(rules)}
     states = {start}.union(*(rule.when or () for rule in rules))
-    hidden: dict[str, dict[str, Rule]] = {}  # by a rule's name, the one before it in each state
+    hidden: dict[str, list[int]] = {}  # by a rule's name, the place of the one before it by state
     for state in states:
         for rule, before in _hidden([it for it in rules if it.when is None or state in it.when]):
-            hidden.setdefault(rule.name, {})[state] = before
+            hidden.setdefault(rule.name, []).append(places[before.name])
     for rule in rules:
-        found = hidden.get(rule.name, {})
-        if len(found) == len(states if rule.when is None else rule.when):
-            yield rule, next(iter(found.values()))
+        found = hidden.get(rule.name, [])
+        if found and len(found) == len(states if rule.when is None else rule.when):
+            yield rule, [rules[place] for place in sorted({*found})]
 
 
 def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
     same: dict[Predicates, Rule] = {}
     exact: dict[tuple[bool, object], Rule] = {}
     for rule in rules:
-        before = same.get(rule.predicates) or same.get(Predicates()) or _equal(rule, exact)
+        anything = next((same[it] for it in _ANYTHING if it in same), None)
+        before = same.get(rule.predicates) or anything or _equal(rule, exact)
         if before is not None:
             yield rule, before
         if rule.times is None:

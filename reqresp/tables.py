@@ -5,6 +5,7 @@ Knows names and types, as the classes declare them; nothing of what they mean.
 """
 
 from collections.abc import Callable, Iterable
+from datetime import date, time
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
@@ -20,6 +21,8 @@ LARGEST = 2**63 - 1
 LONGEST = 10**9
 #: What is shown of a value that is not what was expected, at most.
 SHOWN = 60
+#: How many names are listed where none was meant.
+NAMED = 30
 
 _NAMES = {
     str: "a string",
@@ -145,7 +148,9 @@ def describe(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(f'"{it}"' for it in get_args(kind))
     if get_origin(kind) is list:
-        return "a list"
+        (item,) = get_args(kind)
+        tables = attrs.has(item) or get_origin(item) is dict
+        return "a list of tables" if tables else "a list"
     if attrs.has(kind) or get_origin(kind) is dict:
         return "a table"
     return _NAMES[kind]
@@ -160,7 +165,9 @@ def show_value(value: object) -> str:
     if isinstance(value, list):
         return "a list"
     if isinstance(value, int) and abs(value) > LARGEST:
-        return "a larger one"  # Python may refuse to write it
+        return "a number of more than 64 bits"  # Python may refuse to write it
+    if isinstance(value, date | time):
+        return value.isoformat()
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -169,5 +176,7 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
     """Say that *name* names no *what*, and which of *names* is meant, or else what they are."""
     names = list(names)
     near = get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
-    return f"unknown {what} {name!r}; {hint}" if names else f"unknown {what} {name!r}"
+    some = [it if it and it.isprintable() else show_value(it) for it in near or names[:NAMED]]
+    more = ", ..." if len(names) > NAMED else ""
+    hint = f"did you mean {some[0]}?" if near else f"there are: {', '.join(some)}{more}"
+    return f"unknown {what} {show_value(name)}" + (f"; {hint}" if names else "")

@@ -48,9 +48,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "faults": {"cutting", "messages"},
     "luck": {"cutting", "faults", "messages"},
     "behaviour": {
-        *("batch", "decoders", "faults", "framing", "limits", "luck", "responders"),
+        *("batch", "decoders", "faults", "framing", "limits", "responders"),
     },
-    "performer": {"luck", "messages", "stream"},
+    "performer": {"faults", "luck", "messages", "stream"},
     "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
     "factory": {
         *("behaviour", "faults", "framing", "limits", "messages", "observer"),
@@ -63,11 +63,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": {"lines"},
     "document": {"length", "limits"},
     "payloads": {"document", "messages", "responders", "tables"},
-    "rules": {"decoders", "index", "messages", "payloads", "predicates", "responders"},
+    "rules": {
+        *("decoders", "faults", "index", "messages", "payloads", "predicates", "responders"),
+    },
     "states": {"predicates", "rules", "tables"},
     "parts": {"document", "faults", "framing", "headed", "payloads", "tables"},
     "answers": {
-        *("decoders", "document", "faults", "framing", "messages", "parts", "payloads", "rules"),
+        *("decoders", "document", "framing", "messages", "parts", "payloads", "rules"),
     },
     "builder": {"answers", "document", "parts", "payloads", "predicates", "rules"},
     "script": {
@@ -76,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     # The command reqresp.
     "nearest": {"predicates", "rules"},
-    "explain": {"behaviour", "faults", "messages", "nearest", "rules", "script"},
+    "explain": {"faults", "messages", "nearest", "rules", "script"},
     "ask": {"commands", "decoders", "framing", "resp", "values"},
     "arguments": {"__init__", "ask", "escapes", "framing"},
     "command": {"arguments", "ask", "explain", "framing", "script"},

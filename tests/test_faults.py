@@ -21,6 +21,7 @@ from reqresp.faults import (
     Fault,
     Latency,
     LimitData,
+    Placed,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -120,9 +121,26 @@ def differences(one: bytes, other: bytes) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
 
 
+class Fate:
+    """The luck of one connection with *faults*, each placed by its number."""
+
+    def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
+        self._luck = Luck(seed, connection)
+        self._placed = [Placed(str(place), fault) for place, fault in enumerate(faults)]
+
+    def strike(
+        self, steps: Steps, among: Iterable[int] | None = None
+    ) -> tuple[Steps, tuple[str, ...]]:
+        """Let the faults of these places, or all, strike."""
+        placed = self._placed
+        return self._luck.strike(
+            steps, placed if among is None else [placed[place] for place in among]
+        )
+
+
 def strike_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
     """What *fault* makes of consecutive replies of one connection, until one of them ends it."""
-    luck = Luck([fault], 1, 1)
+    luck = Fate([fault], 1, 1)
     struck: list[Steps] = []
     for reply in replies:
         struck.append(luck.strike(reply)[0])
@@ -600,10 +618,10 @@ def run(
     order: Iterable[int], seed: int = 42, faults: Sequence[Fault] = CHANCY
 ) -> dict[int, list[tuple[Steps, tuple[str, ...]]]]:
     """The replies of connections, struck in this *order* of their numbers."""
-    lucks: dict[int, Luck] = {}
+    lucks: dict[int, Fate] = {}
     struck: dict[int, list[tuple[Steps, tuple[str, ...]]]] = {}
     for number in order:
-        luck = lucks.setdefault(number, Luck(faults, seed, number))
+        luck = lucks.setdefault(number, Fate(faults, seed, number))
         struck.setdefault(number, []).append(luck.strike(REPLY))
     return struck
 
@@ -615,11 +633,11 @@ class LuckTests(SynchronousTestCase):
         """Each strikes what the one before it left, and each that changed something is named."""
         faults = [SlowClose(delay=1), LimitData(bytes=3), Timeout(seconds=1, probability=0)]
         self.assertEqual(
-            Luck(faults, 1, 1).strike((raw(b"Hello"),)), ((raw(b"Hel"), Close()), ("limit_data",))
+            Fate(faults, 1, 1).strike((raw(b"Hello"),)), ((raw(b"Hel"), Close()), ("limit_data",))
         )
         faults = [faults[1], faults[0]]
         self.assertEqual(
-            Luck(faults, 1, 1).strike((raw(b"Hello"),)),
+            Fate(faults, 1, 1).strike((raw(b"Hello"),)),
             ((raw(b"Hel"), Wait(1), Close()), ("limit_data", "slow_close")),
         )
 
@@ -627,21 +645,21 @@ class LuckTests(SynchronousTestCase):
         """The reply is the same object."""
         faults = [Deaf(probability=0), LimitData(bytes=100), SlowClose(delay=1)]
         reply: Steps = (raw(b"Hello"),)
-        struck, names = Luck(faults, 1, 1).strike(reply)
+        struck, names = Fate(faults, 1, 1).strike(reply)
         self.assertIs(struck, reply)
         self.assertEqual(names, ())
 
     def test_a_strike_that_shows_nothing(self) -> None:
         """To close what closes anyway is no fault: nothing is named, the reply stays the same."""
         reply: Steps = (Close(),)
-        struck, names = Luck([LimitData(bytes=0)], 1, 1).strike(reply)
+        struck, names = Fate([LimitData(bytes=0)], 1, 1).strike(reply)
         self.assertIs(struck, reply)
         self.assertEqual(names, ())
 
     def test_each_counts_what_it_let_out(self) -> None:
         """Not what another held back, and struck or not."""
         faults = [ResetPeer(bytes=8), LimitData(bytes=3, probability=0), LimitData(bytes=7)]
-        luck = Luck(faults, 1, 1)
+        luck = Fate(faults, 1, 1)
         replies = [luck.strike((raw(b"abc"),)) for _ in range(3)]
         self.assertEqual(
             replies,
@@ -654,13 +672,13 @@ class LuckTests(SynchronousTestCase):
 
     def test_each_counts_what_the_one_before_left(self) -> None:
         """What was swallowed never came to the second."""
-        luck = Luck([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
+        luck = Fate([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
         for _ in range(3):
             self.assertEqual(luck.strike((raw(b"ab"),)), ((Wait(1), Close()), ("timeout",)))
 
     def test_some_of_them(self) -> None:
         """Those that are asked, in the order in which they are; the others count nothing."""
-        luck = Luck([LimitData(bytes=3), SlowClose(delay=1), Deaf()], 1, 1)
+        luck = Fate([LimitData(bytes=3), SlowClose(delay=1), Deaf()], 1, 1)
         reply = raw(b"abcd"), Close()
         self.assertEqual(luck.strike(reply, ())[0], reply)
         self.assertEqual(
@@ -675,7 +693,7 @@ class LuckTests(SynchronousTestCase):
         class Reverse(Deaf):
             """Somebody's own."""
 
-        self.assertEqual(Luck([Reverse()], 1, 1).strike(SILENCE)[1], ("Reverse",))
+        self.assertEqual(Fate([Reverse()], 1, 1).strike(SILENCE)[1], ("Reverse",))
 
     def test_the_same_seed_is_the_same_run(self) -> None:
         """To the bit, and another seed is another run."""
@@ -692,7 +710,7 @@ class LuckTests(SynchronousTestCase):
         """The eleventh fault on connection 1 is not the first on connection 11, nor any other."""
         faults = [Latency(delay=1, jitter=1)] * 12
         delays = {
-            see(Luck(faults, seed, number).strike(REPLY, [place])[0]).arrivals[0][0]
+            see(Fate(faults, seed, number).strike(REPLY, [place])[0]).arrivals[0][0]
             for seed in (1, 11)
             for number in range(12)
             for place in range(12)
@@ -708,8 +726,8 @@ class LuckTests(SynchronousTestCase):
 
     def test_what_others_do_changes_nothing(self) -> None:
         """A fault that was added behind, or made unlikely, leaves the luck of the rest alone."""
-        alone = Luck([CHANCY[0]], 42, 1)
-        beside = Luck([CHANCY[0], *CHANCY[1:]], 42, 1)
+        alone = Fate([CHANCY[0]], 42, 1)
+        beside = Fate([CHANCY[0], *CHANCY[1:]], 42, 1)
         for _ in range(50):
             self.assertEqual(
                 alone.strike(REPLY)[0][0] == REPLY[0], "latency" not in beside.strike(REPLY, [0])[1]
@@ -727,7 +745,7 @@ class LuckTests(SynchronousTestCase):
 
     def test_the_same_in_every_process(self) -> None:
         """Nothing hangs on what differs from one start of Python to the next."""
-        luck = Luck([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
+        luck = Fate([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
         self.assertEqual(
             [luck.strike((raw(b"Hello"),))[0] for _ in range(3)],
             [

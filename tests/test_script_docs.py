@@ -273,7 +273,7 @@ class GuideTests(SynchronousTestCase):
         """Each key, kind of fault, choice and name in templates is in a script that runs."""
         seen: set[str] = set()
         for script, after in examples(GUIDE):
-            if not after.code.startswith(NAME):
+            if not after.code.startswith((NAME, "warning: ")):
                 seen |= {*used(Document, tomllib.loads(script.code))}
                 seen |= {*re.findall(r"(?<!\{)\{\w+\}", script.code)}
         names = {f"{{{name}}}" for name in [*SOURCES, *COUNT]}
@@ -284,3 +284,72 @@ class GuideTests(SynchronousTestCase):
         names = {name.rpartition(".")[2] for name in usable(Document) if " " not in name}
         told = {*re.findall(r"``(?:\{ )?(\w+)(?: = [^`]*)?``", GUIDE)}
         self.assertEqual(names - told, set())
+
+
+class NoticeTests(SynchronousTestCase):
+    """What would not be true of an example, or is missing from all of them, is noticed."""
+
+    def play(self, script: str, *lines: str) -> list[str]:
+        """What a transcript of *lines* should have been."""
+        return Player(Script.parse(script)).play("\n".join(lines)).splitlines()
+
+    def test_bytes_are_exact(self) -> None:
+        """Whatever is said to be received, what is received is written."""
+        script = '[[rule]]\nreply = { text = "a", raw = true }'
+        self.assertEqual(self.play(script, r"> x\n", r"< a\r\n", "closed"), [r"> x\n", "< a"])
+
+    def test_times_are_exact(self) -> None:
+        """Something that comes before its time, or does not come at it, is not overlooked."""
+        script = '[[rule]]\ndelay = 0.2\nreply = "a"'
+        on_time = [r"> x\n", "(0.2 s)", r"< a\r\n"]
+        for shown in ("0.2", "0.201", "3"):
+            self.assertEqual(self.play(script, r"> x\n", f"({shown} s)"), on_time)
+        self.assertEqual(self.play(script, r"> x\n", "(0.199 s)"), [r"> x\n", "(0.199 s)"])
+
+    def test_clients_are_told_apart(self) -> None:
+        """What another client gets is written as that one's."""
+        script = '[[rule]]\ndelay = 0.2\nreply = "a"'
+        self.assertEqual(
+            self.play(script, r"> x\n", "--", "(1 s)", r"> y\n"),
+            [r"> x\n", "--", "(0.2 s)", "-- 1", r"< a\r\n", r"> y\n"],
+        )
+
+    def test_a_state_is_written_once(self) -> None:
+        """When it comes about."""
+        for step, state in (("close", "closed"), ("abort", "reset"), ("stop_reading", "unread")):
+            script = f"[[rule]]\ndo = [{{ {step} = true }}]"
+            written = self.play(script, r"> x\n", r"> y\n", "(5 s)")
+            self.assertEqual(written.count(state), 1, written)
+
+    def test_keys_are_found_where_they_are_used(self) -> None:
+        """In tables, lists, inline or not, each with the class that it belongs to."""
+        script = """
+            framing.length = { size = 2 }
+            greeting = { reply = [{ hex = "61" }] }
+            [[rule]]
+            not.equals = ["a"]
+            scope = "server"
+            [[fault]]
+            on = "connect"
+            kind = "latency"
+            delay = 1
+        """
+        found = {it.replace("typing.", "") for it in used(Document, tomllib.loads(script))}
+        self.assertEqual(
+            found,
+            {
+                *("Document.framing", "FramingTable.length", "Length.size", "Document.greeting"),
+                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RuleTable.not"),
+                *("PredicateTable.equals", "RuleTable.scope", "Document.fault", "Latency.delay"),
+                *("on = connect", "kind = latency"),
+                "Literal['server', 'connection']: server",
+            },
+        )
+        self.assertLess(found, {it.replace("typing.", "") for it in usable(Document)})
+
+    def test_a_script_that_shows_nothing_is_found(self) -> None:
+        """One that ends the text, or that other code follows."""
+        text = (
+            ".. code-block:: toml\n\n   a\n\n.. code-block:: sh\n\n   b\n\n.. code-block:: toml\n"
+        )
+        self.assertEqual([after.language for _, after in examples(text)], ["sh", "nothing"])

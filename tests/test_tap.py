@@ -529,12 +529,10 @@ class ScriptTests(Making):
     def test_warnings_are_logged(self) -> None:
         """It runs all the same."""
         events = self.logged()
-        path = self.script('rule = [{ reply = "a" }, { equals = "b", reply = "c" }]')
+        path = self.script('rule = [{ reply = "a" },\n { equals = "b", reply = "c" }]')
         self.make("-s", str(path))
-        self.assertEqual(
-            [str(event["warning"]) for event in events if "warning" in event],
-            [f"{path}:1: rule[1]: never answers: rule[0] answers all that comes to it"],
-        )
+        [warning] = [str(event["warning"]) for event in events if "warning" in event]
+        self.assertTrue(warning.startswith(f"{path}:2: rule[1]: never answers"), warning)
 
     def test_a_script_is_found_again(self) -> None:
         """From wherever a daemon runs."""

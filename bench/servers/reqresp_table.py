@@ -1,7 +1,8 @@
 """
-reqresp embedded: ``REPLIES [journal]``, line framing and a table of so many exact replies.
+reqresp embedded: ``REPLIES [journal|function]``, line framing and a table of so many exact replies.
 
-With ``journal``, an observer keeps the last 10,000 exchanges, as the journal would.
+With ``journal``, an observer keeps the last 10,000 exchanges, as the journal would.  With
+``function``, a user's function looks the reply up.
 """
 
 import sys
@@ -12,7 +13,7 @@ from twisted.internet import endpoints, reactor
 from twisted.internet.interfaces import IReactorCore
 
 from bench.clients import key, value
-from reqresp import Exchanges, Line, Observer, ReqRespFactory, Table
+from reqresp import Exchanges, Line, Observer, ReqRespFactory, Request, Table
 
 KEPT = 10_000
 
@@ -31,9 +32,15 @@ class Last(Observer):
             self.kept -= len(self.batches.popleft())
 
 
-replies = {key(n): value(n) for n in range(int(sys.argv[1]))}
+replies = {b"PING": b"+PONG", **{key(n): value(n) for n in range(int(sys.argv[1]))}}
+
+
+def look_up(request: Request) -> bytes:
+    return replies.get(request.data, b"-ERR")
+
+
 factory = ReqRespFactory(
-    Table({b"PING": b"+PONG", **replies}, otherwise=b"-ERR"),
+    look_up if sys.argv[2:] == ["function"] else Table(replies, otherwise=b"-ERR"),
     framing=Line(),
     observers=[Last()] if sys.argv[2:] == ["journal"] else [],
 )
