@@ -97,28 +97,44 @@ class Chosen(tuple[Step, ...]):
     """
     Steps that know who chose them.
 
-    *by* names it, and *faults* are to strike these steps alone, before those that strike all.
+    *by* names it, *faults* are to strike these steps alone, before those that strike all, and
+    *struck* are the names of those that did strike.
     """
 
     by: str
     faults: "Sequence[Placed]"
+    struck: tuple[str, ...]
 
-    def __new__(cls, steps: Iterable[Step], by: str, faults: "Sequence[Placed]" = ()) -> Self:
+    def __new__(
+        cls,
+        steps: Iterable[Step],
+        by: str,
+        faults: "Sequence[Placed]" = (),
+        struck: tuple[str, ...] = (),
+    ) -> Self:
         chosen = super().__new__(cls, steps)
         chosen.by = by
         chosen.faults = faults
+        chosen.struck = struck
         return chosen
 
-    def __getnewargs__(self) -> "tuple[Steps, str, Sequence[Placed]]":  # for copies
-        return tuple(self), self.by, self.faults
+    def __getnewargs__(self) -> tuple[Any, ...]:  # for copies
+        return tuple(self), self.by, self.faults, self.struck
 
 
 @frozen
 class Exchange:
-    """A request and the steps that answered it."""
+    """
+    A request and the steps that answered it.
+
+    *by* names the rule or the responder that gave them, and *struck* the faults that changed what
+    became of them.
+    """
 
     request: Request
     steps: Steps
+    by: str = ""
+    struck: tuple[str, ...] = ()
 
 
 class Exchanges:
@@ -129,7 +145,7 @@ class Exchanges:
     when somebody looks.
     """
 
-    __slots__ = ("_steps", "connection", "first", "peer", "requests")
+    __slots__ = ("_steps", "by", "connection", "first", "peer", "requests")
 
     def __init__(
         self,
@@ -138,15 +154,18 @@ class Exchanges:
         first: int,
         requests: Sequence[bytes],
         steps: Callable[[Sequence[bytes]], Iterable[Steps]],
+        by: str = "",
     ) -> None:
         """
         :param first: the number of the first request on its connection.
         :param steps: called with *requests* at each look; gives the steps of each, in order.
+        :param by: names who gave the steps that don't know.
         """
         self.peer = peer
         self.connection = connection
         self.first = first
         self.requests = requests
+        self.by = by
         self._steps = steps
 
     def __len__(self) -> int:
@@ -155,7 +174,11 @@ class Exchanges:
     def __iter__(self) -> Iterator[Exchange]:
         exchanges = zip(self.requests, self._steps(self.requests), strict=True)
         for number, (data, steps) in enumerate(exchanges, self.first):
-            yield Exchange(Request(data, self.peer, self.connection, number), steps)
+            request = Request(data, self.peer, self.connection, number)
+            if isinstance(steps, Chosen):
+                yield Exchange(request, steps, steps.by, steps.struck)
+            else:
+                yield Exchange(request, steps, self.by)
 
 
 def show(peer: IAddress) -> str:

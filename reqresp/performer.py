@@ -42,12 +42,18 @@ class Performer(Stream):
 
     def _begin(self, steps: Steps, request: bytes | None, faults: tuple[Placed, ...]) -> None:
         """Begin a reply, which *faults* are to strike; to no *request*: what greets a client."""
-        self._exchange = None if request is None else (request, steps)
         if isinstance(steps, Chosen):
             faults = (*steps.faults, *faults)
-        self._steps = iter(self._strike(steps, faults) if faults and not self._mute else steps)
+        self._steps = iter(steps)
+        if faults and not self._mute:
+            struck, names = self._strike(steps, faults)
+            self._steps = iter(struck)
+            if names:
+                by = steps.by if isinstance(steps, Chosen) else self.behaviour.responder.name
+                steps = Chosen(steps, by, faults, names)
+        self._exchange = None if request is None else (request, steps)
 
-    def _strike(self, steps: Steps, faults: Sequence[Placed]) -> Steps:
+    def _strike(self, steps: Steps, faults: Sequence[Placed]) -> tuple[Steps, tuple[str, ...]]:
         """Let *faults* strike *steps*, framed: a reply in pieces is still one frame."""
         if self._luck is None:
             self._luck = Luck(self.behaviour.seed or 0, self.number)
@@ -56,8 +62,7 @@ class Performer(Stream):
             Send(encode(step.data), raw=True) if isinstance(step, Send) and not step.raw else step
             for step in steps
         )
-        struck, _names = self._luck.strike(framed, faults)
-        return struck
+        return self._luck.strike(framed, faults)
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; False when that is all for now."""

@@ -262,7 +262,8 @@ class ReqResp(Performer):
         if received and factory.hearers["received"]:
             factory.tell("received", self.peer, self.number, received)
         if answered and factory.hearers["answered"]:
-            exchanges = Exchanges(self.peer, self.number, self._answered + 1, answered, steps)
+            by = self.behaviour.responder.name
+            exchanges = Exchanges(self.peer, self.number, self._answered + 1, answered, steps, by)
             self._answered += len(answered)
             factory.tell("answered", exchanges)
 

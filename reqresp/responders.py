@@ -61,6 +61,8 @@ class Connection(Protocol):
 class Responder(ABC):
     """What answers requests, where it is more than a function of one `Request`."""
 
+    #: What it is called where it is told who answered.
+    name = "responder"
     #: Whether it may ask for faults of its own (see `Chosen`).
     faulty = False
 
@@ -99,6 +101,8 @@ class Table(Responder):
     :raises TypeError: a value is no `Reply`.
     """
 
+    name = "table"
+
     replies: Mapping[bytes, Steps] = field(converter=_as_table)
     otherwise: Steps = field(default=None, converter=as_steps)
 
@@ -129,6 +133,7 @@ class Function(Responder):
 
     def __init__(self, function: Callable[[Request], Answer]) -> None:
         self._function = function
+        self.name = getattr(function, "__qualname__", type(function).__name__)
 
     def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)

@@ -186,11 +186,11 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         "connect_faults": tuple(faults["connect"]),
         "seed": document.seed,
         "warnings": tuple(
-            reader.problem(rule.name, f"never answers: all that it fits goes to {_names(before)}")
+            reader.problem(rule.name, f"never answers: {_answer(before)} all that comes to it")
             for rule, before in never_answering(document.start, rules)
         ),
     }
 
 
-def _names(rules: Sequence[Rule]) -> str:
-    return " and ".join(rule.name for rule in rules)
+def _answer(rules: Sequence[Rule]) -> str:
+    return " and ".join(rule.name for rule in rules) + " answer" + "s" * (len(rules) == 1)
