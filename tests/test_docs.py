@@ -13,6 +13,7 @@ from unittest import skipIf, skipUnless
 from twisted.trial.unittest import SynchronousTestCase
 
 import reqresp
+from reqresp import Script
 from reqresp.tap import Options
 
 try:
@@ -32,13 +33,13 @@ DOCUMENTS = {
 GUIDES = {name: text for name, text in DOCUMENTS.items() if name.startswith(("README", "docs"))}
 
 
-def python_blocks(text: str) -> list[str]:
-    """The code under each ``.. code-block:: python`` of *text*."""
+def blocks(text: str, language: str) -> list[str]:
+    """The code under each ``.. code-block::`` of *text* in that *language*."""
     lines = text.splitlines()
     return [
         indented(lines[number:], deeper_than=len(directive[1]))
         for number, line in enumerate(lines, 1)
-        if (directive := re.match(r"( *(?:[-*] +)?)\.\. code-block:: python *$", line))
+        if (directive := re.match(rf"( *(?:[-*] +)?)\.\. code-block:: {language} *$", line))
     ]
 
 
@@ -80,7 +81,7 @@ class CodeTests(SynchronousTestCase):
     def test_python_examples_are_python(self) -> None:
         """Each compiles as it stands."""
         for name, text in GUIDES.items():
-            for block in python_blocks(text):
+            for block in blocks(text, "python"):
                 try:
                     ast.parse(block)
                 except SyntaxError as error:
@@ -88,8 +89,13 @@ class CodeTests(SynchronousTestCase):
 
     def test_the_readme_shows_python(self) -> None:
         """How to embed a server is shown there."""
-        code = "\n".join(python_blocks(DOCUMENTS["README.rst"]))
+        code = "\n".join(blocks(DOCUMENTS["README.rst"], "python"))
         self.assertIn("ReqRespFactory", code)
+
+    def test_the_readme_shows_a_script(self) -> None:
+        """Which loads, without a warning."""
+        [block] = blocks(DOCUMENTS["README.rst"], "toml")
+        self.assertEqual(Script.parse(block).warnings, ())
 
     def test_blocks_are_found(self) -> None:
         """Whole, one by one, without what surrounds them."""
@@ -112,7 +118,7 @@ Text.
 
    d
 """
-        self.assertEqual(python_blocks(text), ["if a:\n\n    b()", "c()"])
+        self.assertEqual(blocks(text, "python"), ["if a:\n\n    b()", "c()"])
 
 
 @skipIf(docutils is None, "docutils is not installed (it comes with the extra dev)")

@@ -30,7 +30,9 @@ def client(number: int = 7, taken: int = 3, peer: Any = None) -> Any:
     return SimpleNamespace(number=number, taken=taken, peer=peer)
 
 
-def filled(template: bytes | Template, data: bytes = b"", match: Any = None, count: int = 0) -> bytes:
+def filled(
+    template: bytes | Template, data: bytes = b"", match: Any = None, count: int = 0
+) -> bytes:
     """What it comes to for a request."""
     assert isinstance(template, Template), template
     return template.at(Moment(data, client(), match, count))
@@ -85,16 +87,9 @@ class BytesTests(PayloadTestCase):
 
     def test_what_is_no_base64(self) -> None:
         """Nothing is guessed."""
-        for text, reason in (
-            ("a", "Invalid base64-encoded string: number of data characters (1) cannot be 1 more"),
-            ("YQ", "Incorrect padding"),
-            ("YQ==YQ==", ""),
-            ("Y-Q=", "Only base64 data is allowed"),
-            ("é", "string argument should contain only ASCII characters"),
-        ):
-            with self.assertRaisesRegex(ValueError, r"\Aexpected base64, found '.*' \(.+\)\Z") as it:
+        for text in ("a", "YQ", "YQ==YQ==", "Y-Q=", "é", "YQ==\0"):
+            with self.assertRaisesRegex(ValueError, r"\Aexpected base64, found '.*' \(.+\)\Z"):
                 read(base64=text)
-            self.assertIn(reason, str(it.exception))
 
     def test_a_file_stands_beside_the_script(self) -> None:
         """Or wherever its path says; it is taken as it is."""
@@ -185,7 +180,9 @@ class TemplateTests(PayloadTestCase):
         ):
             self.assert_none(message, template=text)
         self.assert_none(
-            "unknown name 'count'; did you mean connection?", template="{count}", names=SOURCES
+            "unknown name 'count'; there are: 0, peer, connection, request",
+            template="{count}",
+            names=SOURCES,
         )
 
     def test_hex_around_bytes(self) -> None:

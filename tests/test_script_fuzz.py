@@ -116,7 +116,9 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 FAULTS = st.one_of(
     [
-        st.fixed_dictionaries({"kind": st.just(kind), **needed}, optional=may | {"probability": SHARES})
+        st.fixed_dictionaries(
+            {"kind": st.just(kind), **needed}, optional=may | {"probability": SHARES}
+        )
         for kind, (needed, may) in PARAMETERS.items()
     ]
 )
@@ -162,9 +164,7 @@ DOCUMENTS = also(
             max_waiting=st.integers(1, 99),
             idle_timeout=st.sampled_from([1, 60.5]),
         ),
-        fault=st.lists(
-            also(FAULTS, table(on=st.sampled_from(["reply", "connect"]))), max_size=2
-        ),
+        fault=st.lists(also(FAULTS, table(on=st.sampled_from(["reply", "connect"]))), max_size=2),
     ),
 )
 
@@ -181,7 +181,16 @@ DEEP = reduce(lambda inner, _: [{"rule": inner}], range(30), [0])
 WEIRD: list[Any] = [
     *("", "*", "\0", "\n", "\r", "{", "}", "{}", "{x}", "{1}", "{0}{peer}", "(", "(?P<x>.)", "a+"),
     *("(?P<peer>a)", "(?P<ê>a)", "\\C", "(?:a{99}){99}", "a" * 999, "☃\U0001f600\u2028\ufeff"),
-    *("line", "int8", "resp", "fixed:1", "fixed:" + "9" * 30, "delimiter:{", "connection", "latency"),
+    *(
+        "line",
+        "int8",
+        "resp",
+        "fixed:1",
+        "fixed:" + "9" * 30,
+        "delimiter:{",
+        "connection",
+        "latency",
+    ),
     *("nowhere", "/", "\0/", "a" * 300 + "/b", "..", "wire.py", "=", "é" * 3, "0", "00", "\x85"),
     *(0, 1, -1, 2, 255, 2**31, 2**63 - 1, 2**63, -(2**63), 10**400, 16**5000, True, False),
     *(0.5, -0.0, -1.5, 1e9, 1e10, 1e308, 1e-300, nan, inf, -inf),
@@ -191,9 +200,33 @@ WEIRD: list[Any] = [
     *({"min": 3, "max": 1}, {"not": {"not": {}}}, {"wait": inf}, {"abort": False}),
 ]
 SCRAPS = [
-    *("", "\n", '"', "'", '"""', "[", "]", "[[rule]]", "[rule]", "{", "}", "=", ".", ",", "#", "\\"),
+    *(
+        "",
+        "\n",
+        '"',
+        "'",
+        '"""',
+        "[",
+        "]",
+        "[[rule]]",
+        "[rule]",
+        "{",
+        "}",
+        "=",
+        ".",
+        ",",
+        "#",
+        "\\",
+    ),
     *("\0", "\r", "\x7f", "\ufeff", "\ud7ff", "é", "inf", "nan", "true", "0x", "1979-05-27", "1e9"),
-    *("9" * 5000, "[" * 999, "{a=" * 999, "a." * 99 + "a = 1\n", "= " * 99, "\n[[rule]]\nreply = 1"),
+    *(
+        "9" * 5000,
+        "[" * 999,
+        "{a=" * 999,
+        "a." * 99 + "a = 1\n",
+        "= " * 99,
+        "\n[[rule]]\nreply = 1",
+    ),
 ]
 
 
@@ -225,7 +258,9 @@ def spoil(document: dict[str, Any], random: Random) -> None:
             holder.pop(key)
             holder[random.choice([random.choice(KEYS), misspelt(key, random)])] = value
         case 2:
-            holder[key] = random.choice([[value], [value, value], {"text": value}, {str(key): value}])
+            holder[key] = random.choice(
+                [[value], [value, value], {"text": value}, {str(key): value}]
+            )
         case 3 if isinstance(holder, list):
             holder.insert(random.randrange(len(holder) + 1), random.choice([value, *WEIRD]))
         case 4:
