@@ -145,7 +145,7 @@ class Exchanges:
     when somebody looks.
     """
 
-    __slots__ = ("_steps", "by", "connection", "first", "peer", "requests")
+    __slots__ = ("_size", "_steps", "by", "connection", "first", "peer", "requests")
 
     def __init__(
         self,
@@ -155,18 +155,30 @@ class Exchanges:
         requests: Sequence[bytes],
         steps: Callable[[Sequence[bytes]], Iterable[Steps]],
         by: str = "",
+        size: int | None = None,
     ) -> None:
         """
         :param first: the number of the first request on its connection.
         :param steps: called with *requests* at each look; gives the steps of each, in order.
         :param by: names who gave the steps that don't know.
+        :param size: what `size` is to be; counted when left out.
         """
         self.peer = peer
         self.connection = connection
         self.first = first
         self.requests = requests
         self.by = by
+        self._size = size
         self._steps = steps
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held with these: requests, and replies that are no constants."""
+        if self._size is None:
+            sends = (step for steps in self._steps(self.requests) for step in steps)
+            replies = sum(len(step.data) for step in sends if isinstance(step, Send))
+            self._size = sum(map(len, self.requests)) + replies
+        return self._size
 
     def __len__(self) -> int:
         return len(self.requests)

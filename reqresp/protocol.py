@@ -114,7 +114,7 @@ class ReqResp(Performer):
         if wire:
             self.transport.write(wire)
         if self.factory.observed:
-            self._tell(requests, requests, batch.steps)
+            self._tell(requests, requests, batch.steps, len(data))
         return True
 
     def _answer_slices(self, data: bytes, batch: Batch) -> None:
@@ -132,7 +132,7 @@ class ReqResp(Performer):
             self._put_off(data[at:])
         self.taken += len(answered)
         if self.factory.observed:
-            self._tell(answered, answered, batch.steps)
+            self._tell(answered, answered, batch.steps, at)
 
     def _look_up(self, data: bytes, batch: Batch) -> tuple[Sequence[bytes], bytes | None]:
         try:
@@ -257,14 +257,15 @@ class ReqResp(Performer):
         received: Sequence[bytes],
         answered: Sequence[bytes],
         steps: Callable[[Sequence[bytes]], Iterable[Steps]],
+        size: int | None = None,
     ) -> None:
         factory = self.factory
         if received and factory.hearers["received"]:
             factory.tell("received", self.peer, self.number, received)
         if answered and factory.hearers["answered"]:
-            by = self.behaviour.responder.name
-            exchanges = Exchanges(self.peer, self.number, self._answered + 1, answered, steps, by)
+            first, by = self._answered + 1, self.behaviour.responder.name
             self._answered += len(answered)
+            exchanges = Exchanges(self.peer, self.number, first, answered, steps, by, size)
             factory.tell("answered", exchanges)
 
     def _drop(self) -> None:
