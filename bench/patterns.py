@@ -71,16 +71,16 @@ def measure(kind: Kind, rules: int, blocks: int = _BLOCKS) -> Figures:
     loaded = resident_bytes(os.getpid()) - before
     first, again = [], []
     enough = time.process_time() + _SECONDS
-    for requests in _requests(kind, rules, blocks):
-        first.append(_cost(script, requests))
-        again.append(_cost(script, requests))
+    for block in requests(kind, rules, blocks):
+        first.append(_cost(script, block))
+        again.append(_cost(script, block))
         if time.process_time() > enough:
             break
     asked = resident_bytes(os.getpid()) - before
     return Figures(seconds, median(first), median(again), loaded, asked)
 
 
-def _requests(kind: Kind, rules: int, blocks: int) -> Iterator[Sequence[bytes]]:
+def requests(kind: Kind, rules: int, blocks: int) -> Iterator[Sequence[bytes]]:
     """Make requests, no two alike where the kind allows it, for any rule as likely as another."""
     chance = random.Random(1)  # noqa: S311  # the same in every run, no secret
     for _ in range(blocks):
@@ -90,12 +90,12 @@ def _requests(kind: Kind, rules: int, blocks: int) -> Iterator[Sequence[bytes]]:
         ]
 
 
-def _cost(script: Script, requests: Sequence[bytes]) -> float:
+def _cost(script: Script, block: Sequence[bytes]) -> float:
     respond, asking = script.rules.respond, Asking()
     begun = time.thread_time_ns()
-    for request in requests:
+    for request in block:
         respond(request, asking)
-    return (time.thread_time_ns() - begun) / 1e9 / len(requests)
+    return (time.thread_time_ns() - begun) / 1e9 / len(block)
 
 
 def tables(measured: dict[tuple[str, int], Figures]) -> str:

@@ -180,6 +180,10 @@ class Rules(Responder):
         """Tell which state the conversation on *connection* is in."""
         return self._start if connection.notes is None else connection.notes.state
 
+    def move(self, connection: Connection, state: str) -> None:
+        """Have the conversation on *connection* go on in *state*."""
+        self._notes(connection).state = state
+
     def _count(self, rule: Rule, connection: Connection) -> int:
         return self._counts_for(rule, connection).get(rule.name, 0)
 
@@ -199,7 +203,7 @@ class Rules(Responder):
         count = counts.get(rule.name, 0) + 1
         counts[rule.name] = count
         if rule.goto is not None:
-            self._notes(connection).state = rule.goto
+            self.move(connection, rule.goto)
         return rule.steps(count, data, connection)
 
 

@@ -112,6 +112,9 @@ class Reader:
         for name, it in fields.items():
             if it.default is attrs.NOTHING and name not in table:
                 self.blame(path, f"the key {name} is missing")
+        return self._made(kind, values, path)
+
+    def _made(self, kind: Any, values: dict[str, Any], path: str) -> Any:
         try:
             return kind(**values)
         except TypeError:  # a key is missing, which was said, or could not be read
@@ -119,8 +122,12 @@ class Reader:
         except ValueError as error:
             message = str(error.args[0])
             name = message.split(" ", 1)[0].strip("'")  # what it is about comes first
-            self.blame(join(path, name) if name in table else path, message)
-            return None
+            if name not in values:
+                self.blame(path, message)
+                return None
+            self.blame(join(path, name), message)
+            others = {key: value for key, value in values.items() if key != name}
+            return self._made(kind, others, path)  # which may have problems, too
 
 
 def _fits(kind: Any, value: object) -> bool:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from bench import clients, measure
+from bench import clients, measure, patterns
 from bench.load import Keys, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
 from bench.machine import describe
 from bench.parts import PARTS, IdlePart, LoadPart, StartPart
@@ -21,8 +21,11 @@ from bench.plot import draw
 from bench.processes import Cores, running
 from bench.report import number, report, simple_table
 from bench.run import Plan, Runner
+from bench.scripts import INDEXED, KINDS, LENGTHS, Kind
 from bench.targets import TARGETS
 from bench.values import Results, Sample, UnavailableError
+from reqresp import Script
+from reqresp.messages import Chosen, Send, Step
 
 REDIS_CSV = """\
 WARNING: Could not fetch server CONFIG
@@ -98,6 +101,11 @@ class LoadOutputTests(SynchronousTestCase):
     def test_wrk_lasts_a_second_at_least(self) -> None:
         self.assertEqual(Wrk(2).times(0.05), Wrk(1))
 
+    def test_a_warm_up_asks_for_every_key(self) -> None:
+        self.assertEqual(Keys(40_000, keys=10_000, depth=1).times(0.05).requests, 10_000)
+        self.assertEqual(Keys(40_000, keys=10, depth=1).times(0.05).requests, 2_000)
+        self.assertEqual(Keys(1_000, keys=10).times(0.001).requests, 16)
+
 
 class BlocksTests(SynchronousTestCase):
     def test_every_key_is_asked_equally_often_and_its_reply_expected(self) -> None:
@@ -108,6 +116,12 @@ class BlocksTests(SynchronousTestCase):
                 self.assertEqual(reply, request.replace(b"key", b"+value"))
                 asked[request] = asked.get(request, 0) + 1
         self.assertEqual(asked, {clients.key(n): 2_000 for n in range(10)})
+
+    def test_no_key_is_asked_again_before_all_others_were(self) -> None:
+        asked = [request for request, _ in clients.blocks(100, 1)]
+        for start in range(0, len(asked), 100):
+            self.assertEqual(len(set(asked[start : start + 100])), 100)
+        self.assertNotEqual(asked[:100], asked[100:200])
 
     def test_few_keys_and_many_send_as_many_bytes(self) -> None:
         sizes = [
@@ -163,6 +177,61 @@ class TablesOfPartsTests(SynchronousTestCase):
 
     def test_a_reply_is_escaped_where_the_command_unescapes_it(self) -> None:
         self.assertEqual(command(("{reply}", "{escaped}"), "+\r\n"), ("+\r\n", "+\\r\\n"))
+
+
+class ScriptTests(SynchronousTestCase):
+    """Scripts of many rules, and what is told of them."""
+
+    def answer(self, kind: Kind, request: bytes) -> tuple[str, list[Step]]:
+        """Which of some rules of that kind answers the request, and with what."""
+        steps = Script.parse(kind.script(LENGTHS + 10)).rules.respond(request, patterns.Asking())
+        assert isinstance(steps, Chosen)
+        return steps.by, [*steps]
+
+    def test_every_rule_of_every_kind_answers_its_own_requests(self) -> None:
+        for name, kind in KINDS.items():
+            for at in (0, LENGTHS - 1, LENGTHS + 9):
+                answer = f"rule[{at}]", [Send(clients.value(at))]
+                self.assertEqual(self.answer(kind, kind.ask(at, "any text")), answer, name)
+
+    def test_kinds_that_are_looked_up_answer_the_load_s_requests(self) -> None:
+        for name in INDEXED:
+            answer = "rule[7]", [Send(clients.value(7))]
+            self.assertEqual(self.answer(KINDS[name], clients.key(7)), answer, name)
+
+    def test_a_script_is_loaded_asked_and_reckoned(self) -> None:
+        figures = patterns.measure(KINDS["middle"], 50, blocks=2)
+        for figure in (figures.seconds, figures.first, figures.again):
+            self.assertGreater(figure, 0)
+        self.assertLessEqual(figures.loaded, figures.asked)
+
+    def test_requests_differ_and_ask_for_any_rule(self) -> None:
+        [requests, others] = patterns.requests(KINDS["contains"], 1_000, 2)
+        self.assertEqual(len({*requests, *others}), len(requests) + len(others))
+        self.assertGreater(len({request[13:22] for request in requests}), 5)
+
+    def test_the_tables_have_kinds_below_and_sizes_beside_each_other(self) -> None:
+        small = patterns.Figures(0.5, 2e-6, 1e-6, 1_000_000, 2_000_000)
+        large = evolve(small, first=4e-6, again=3e-6, asked=30_000_000)
+        told = patterns.tables({("equals", 1): small, ("equals", 10_000): large}).splitlines()
+        self.assertEqual([line.split()[-3:] for line in told[3:5]], [
+            ["first", "2.00", "4.00"],
+            ["again", "1.00", "3.00"],
+        ])  # fmt: skip
+        self.assertEqual(told[-2].split()[-3:], ["0.500", "1.00", "30.0"])
+
+    def test_ten_thousand_rules_may_cost_so_much_more_than_ten(self) -> None:
+        results = made_up(
+            ("scripts", "equals-10", 1, 20.0),
+            ("scripts", "equals-10000", 1, 25.9),
+            ("scripts-16", "matches-10", 1, 5.0),
+            ("scripts-16", "matches-10000", 1, 6.6),
+        )
+        verdicts = {target.what: target.verdict(results) for target in TARGETS}
+        told = "a script of 10,000 rules ({}): of the CPU with 10"
+        self.assertEqual(verdicts["closed loop, " + told.format("equals")], "met")
+        self.assertEqual(verdicts["16 deep, " + told.format("matches")], "missed")
+        self.assertEqual(verdicts["16 deep, " + told.format("equals")], "not measured")
 
 
 class ReportTests(SynchronousTestCase):
@@ -248,6 +317,14 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("closed-50", "threads", "total") or 0, 0)
         self.assertGreater(self.results.median("closed-50", "threads", "rate") or 0, 0)
+
+    def test_scripts_and_functions_are_loaded_with_keys(self) -> None:
+        load = Keys(32, keys=10, connections=2)
+        part = LoadPart("scripts", "", {"function": load, "starts_with-10": load})
+        self.runner.carry_out(Plan([part], runs=1))
+        self.assertEqual(self.results.missing, {})
+        for peer in part.loads:
+            self.assertGreater(self.results.median("scripts", peer, "total") or 0, 0)
 
     def test_idle_connections_and_starts_are_measured(self) -> None:
         parts = (IdlePart("idle", "", ("threads",), 40), StartPart("startup", "", ("threads",), 1))

@@ -86,6 +86,8 @@ class ScriptsTests(LiveTestCase):
         servers = {name: self.serve(f"--script={EXAMPLES / name}.toml") for name in NAMES}
         for name, server in servers.items():
             command = head(name)[3].lstrip("# ").replace(PORTS[name], str(server.port))
+            for program in re.findall(r"(?:^|\| )([a-z-]+)", command):
+                live.program(program)
             ended = self.run_until_answered("bash", "-c", command)
             self.assertEqual(ended.status, 0, name)
             self.assertRegex(ended.output.replace("\r\n", "\n"), ANSWERS[name], name)
@@ -112,7 +114,8 @@ class ExampleTestCase(LiveTestCase):
         return self.serve(f"--script={EXAMPLES / self.name}.toml")
 
     def run_program(self, *command: str) -> str:
-        """Run a program that has to succeed; give what it said."""
+        """Run a program that has to succeed; give what it said.  Without it, skip the test."""
+        live.program(command[0])
         ended = live.run_all(self.directory, {"it": command})["it"]
         self.assertEqual((ended.status, ended.errors), (0, ""), ended.output)
         return ended.output
@@ -448,7 +451,7 @@ class FlakyTests(ExampleTestCase):
         return client
 
     def segments(self, client: Client) -> int:
-        """How many segments with data have reached *client*."""
+        """How many segments with data have reached *client*, those sent once more included."""
         place = 152  # of tcpi_data_segs_in in Linux's struct tcp_info
         info = client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         return int(struct.unpack_from("=I", info, place)[0])
@@ -471,10 +474,10 @@ class FlakyTests(ExampleTestCase):
         self.assertEqual({f"test_{kind}" for kind in KINDS} - {*dir(self)}, set())
 
     def test_plain(self) -> None:
-        """Nothing happens to other replies; they come in a segment each."""
+        """Nothing happens to other replies; they come in one piece."""
         client = self.ask(b"plain")
         self.assertEqual(client.receive(25), b"a reply as it should be\r\n")
-        self.assertEqual(self.segments(client), 2)
+        self.assertLess(self.segments(client), 1 + 6)
         client.half_close()
         self.assertEqual(client.rest(), b"")
 
@@ -498,13 +501,13 @@ class FlakyTests(ExampleTestCase):
         """It comes bit by bit."""
         client = self.ask(b"bandwidth")
         self.assertEqual(client.receive(26), b"a reply over a thin wire\r\n")
-        self.assertEqual(self.segments(client), 1 + 6)
+        self.assertGreaterEqual(self.segments(client), 1 + 6)
 
     def test_slicer(self) -> None:
         """Each byte comes in a segment of its own."""
         client = self.ask(b"slicer")
         self.assertEqual(client.receive(8), b"sliced\r\n")
-        self.assertEqual(self.segments(client), 1 + 8)
+        self.assertGreaterEqual(self.segments(client), 1 + 8)
 
     def test_limit_data(self) -> None:
         """After ten bytes comes an orderly end."""

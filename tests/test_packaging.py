@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 #: What a build may need; more lies about in a working directory.
 SOURCES = [
     *("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.rst", "CHANGELOG.rst"),
-    *("CONTRIBUTING.rst", "LICENSE", "reqresp", "twisted", "tests", "docs"),
+    *("CONTRIBUTING.rst", "LICENSE", "reqresp", "twisted", "tests", "docs", "examples"),
 ]
 
 

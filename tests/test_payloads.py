@@ -137,7 +137,7 @@ class TemplateTests(PayloadTestCase):
         assert isinstance(template, Template)
         for peer, expected in (
             (IPv6Address("TCP", "::1", 9), b"[::1]:9"),
-            (UNIXAddress(b"/tmp/it"), b"/tmp/it"),  # noqa: S108 (nothing is there)
+            (UNIXAddress(b"/tmp/it"), b"/tmp/it"),
             (UNIXAddress(None), b"a UNIX socket"),
         ):
             self.assertEqual(template.fill(b"", client(peer=peer)), expected)

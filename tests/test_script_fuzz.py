@@ -75,14 +75,15 @@ def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(strategy, min_size=1, max_size=3)
 
 
-CONSTANTS = TEXTS | st.one_of(
+TABLES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     TEXTS.map(lambda text: {"text": text}),
     st.sampled_from([{"hex": "61 FF"}, {"base64": "YWI="}, {"file": "__init__.py"}]),
 )
+CONSTANTS = TEXTS | TABLES
 SENT = CONSTANTS | st.one_of(
     st.sampled_from(TEMPLATES).map(lambda text: {"template": text}),
     st.just({"template_hex": "2b {0} 61"}),
-    CONSTANTS.filter(lambda it: isinstance(it, dict)).map(lambda it: it | {"raw": True}),
+    TABLES.map(lambda it: it | {"raw": True}),
 )
 REPLIES = SENT | some(SENT)
 COMPARED = CONSTANTS | st.just({"template": "{0}"})
@@ -177,7 +178,7 @@ KEYS = [
     *("template", "template_hex", "raw", "min", "max", "kind", "on", "head", "body", "length"),
     *("not_", "init", "self", "__class__", "", "\0", "\n", "a b", "é", "x" * 99),
 ]
-DEEP = reduce(lambda inner, _: [{"rule": inner}], range(30), [0])
+DEEP: list[Any] = reduce(lambda inner, _: [{"rule": inner}], range(30), list[Any]())
 WEIRD: list[Any] = [
     *("", "*", "\0", "\n", "\r", "{", "}", "{}", "{x}", "{1}", "{0}{peer}", "(", "(?P<x>.)", "a+"),
     *("(?P<peer>a)", "(?P<ê>a)", "\\C", "(?:a{99}){99}", "a" * 999, "☃\U0001f600\u2028\ufeff"),
@@ -194,7 +195,7 @@ WEIRD: list[Any] = [
     *("nowhere", "/", "\0/", "a" * 300 + "/b", "..", "wire.py", "=", "é" * 3, "0", "00", "\x85"),
     *(0, 1, -1, 2, 255, 2**31, 2**63 - 1, 2**63, -(2**63), 10**400, 16**5000, True, False),
     *(0.5, -0.0, -1.5, 1e9, 1e10, 1e308, 1e-300, nan, inf, -inf),
-    *(date(1979, 5, 27), time(7, 32, 0, 999), datetime(1, 1, 1), datetime(9999, 1, 1, tzinfo=UTC)),  # noqa: DTZ001
+    *(date(1979, 5, 27), time(7, 32, 0, 999), datetime(1, 1, 1), datetime(9999, 1, 1, tzinfo=UTC)),
     *([], {}, [[]], [{}], [{}, "a"], {"": 0}, {"text": 1}, {"text": "a", "hex": ""}, DEEP),
     *({"template": "{x}{1}{count}"}, {"template_hex": "{0}a{{"}, {"file": "streams.py"}),
     *({"min": 3, "max": 1}, {"not": {"not": {}}}, {"wait": inf}, {"abort": False}),
@@ -337,15 +338,16 @@ def outcome(text: str) -> Script | list[str]:
     try:
         return Script.parse(text, "it.toml", BASE)
     except ScriptError as error:
-        problems = error.problems
-        assert problems
-        assert str(error).split("\n") == [str(problem) for problem in problems]
-        assert len({*problems}) == len(problems), error
-        for problem in problems:
-            assert problem.file == "it.toml"
-            assert re.fullmatch(r"\S[^\n\r]*\S", problem.message), problem
-            assert problem.line is None or 1 <= problem.line <= text.count("\n") + 1
-        return [str(problem) for problem in problems]
+        refused = error
+    lines = [str(problem) for problem in refused.problems]
+    assert lines, "no problem"
+    assert str(refused).split("\n") == lines
+    assert len({*lines}) == len(lines), refused
+    for problem in refused.problems:
+        assert problem.file == "it.toml"
+        assert re.fullmatch(r"\S[^\n\r]*\S", problem.message), problem
+        assert problem.line is None or 1 <= problem.line <= text.count("\n") + 1
+    return lines
 
 
 def talked(script: Script, pieces: list[bytes]) -> tuple[list[bytes], list[str]]:

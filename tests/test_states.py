@@ -17,7 +17,7 @@ from reqresp.rules import CLOSES, Rule, Rules
 from reqresp.script import Script, ScriptError
 from reqresp.states import check_states, never_answering
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
 
 #: All that is asked; no rule is about the last alone.
 REQUESTS = [b"", b"a", b"A", b"b", b"ab", b"zz"]
@@ -244,13 +244,10 @@ class NeverAnsweringTests(ScriptTestCase):
             ("matches = 'a(.)'", "matches = 'a.'"),
             ("size = 1", "size = 2"),
             ('goto = "b"', 'when = "b"'),
-            ('goto = "b", equals = "a"', 'when = "*", equals = "a"'),
+            ('goto = "b", equals = "a"', 'when = ["b", "start"], equals = "a"'),
             ('equals = "b"', 'when = "*"'),
         ):
-            rules = [first, second]
-            if "goto" in first:
-                rules.append('when = "b", equals = "z"')
-            self.assertEqual(self.warnings(*rules), [], rules)
+            self.assertEqual(self.warnings(first, second), [], (first, second))
 
     def test_in_some_of_its_states(self) -> None:
         """It answers in the others."""
