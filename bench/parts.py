@@ -132,19 +132,19 @@ _ALL = (
     LoadPart(
         "scripts",
         "one request at a time, every key as often: a table, a function, and scripts",
-        _scripts(40_000, depth=1),
+        _scripts(30_000, depth=1),
         floor="table-10",
     ),
     LoadPart(
         "scripts-16",
         "lines, 16 deep, every key as often: a table, a function, and scripts",
-        _scripts(250_000, depth=16),
+        _scripts(160_000, depth=16),
         floor="table-10",
     ),
     LoadPart(
         "scripts-same",
         "lines, 16 deep, the same ten keys: a script of 10,000 patterns against one of 10",
-        {peer: Keys(250_000, keys=10) for peer in ("matches-10", "matches-10000")},
+        {peer: Keys(160_000, keys=10) for peer in ("matches-10", "matches-10000")},
         floor="matches-10",
     ),
     IdlePart(

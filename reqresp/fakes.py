@@ -9,12 +9,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from attrs import define, evolve, frozen
-from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.python.failure import Failure
 
 from reqresp.behaviour import Behaviour, Plan
 from reqresp.entries import Answered, Entry, Unanswered
@@ -49,8 +47,8 @@ class _Prepared(Plan):
 class _Asker:
     """A connection as predicates see it."""
 
-    peer: IAddress = IPv4Address("TCP", "127.0.0.1", 0)
-    number: int = 1
+    peer: IAddress
+    number: int
     taken: int = 1
     notes: Any = None
 
@@ -64,12 +62,25 @@ class _Waiter:
     future: "Future[None]"
 
 
+class Behaving(TypedDict, total=False):
+    """The parameters of `Fake`."""
+
+    respond: Responder | Callable[[Request], Answer] | None
+    script: str | Path | Script | None
+    framing: str | Framing | None
+    greeting: Payload | Sequence[Payload] | None
+    ignore_case: bool
+    limits: Limits | None
+    faults: Sequence[Fault]
+    seed: int
+    strict: bool
+
+
 class _Watch(Observer):
     """Tells those who wait."""
 
     def __init__(self) -> None:
         self.waiters: list[_Waiter] = []
-        self.quiet: list[Callable[[], object]] = []  # called whenever something happened
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         asker = _Asker(peer, connection)
@@ -79,17 +90,6 @@ class _Watch(Observer):
             if waiter.missing <= 0:
                 self.waiters.remove(waiter)
                 waiter.future.set_result(None)
-        self._happened()
-
-    def connected(self, peer: IAddress, connection: int) -> None:
-        self._happened()
-
-    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        self._happened()
-
-    def _happened(self) -> None:
-        for call in [*self.quiet]:
-            call()
 
 
 class Fake:
@@ -248,11 +248,17 @@ class Fake:
         text: str = self._call(lambda: verdict(*arguments, strict=self.strict))
         return text
 
-    def _raise(self) -> None:
+    def _verify(self) -> None:
         text = self.problems()
         errors = self._expectations.errors
         if text:
             raise AssertionError(text) from (errors[0][1].value if errors else None)
+
+    def _missed(self, equals: Any, predicates: dict[str, Any], times: int, came: int) -> str:
+        """Say that requests like this came not as often as was asserted."""
+        told = "\n".join(f"  {line}" for line in self.conversation().splitlines())
+        wanted = _wanted(equals, predicates)
+        return f"reqresp {self.name}: {wanted} came {came} of {times} times\n{told}".rstrip()
 
     def _predicates(self, equals: Any, predicates: dict[str, Any]) -> Predicates:
         table = {**as_predicates(equals, predicates), "silent": True}

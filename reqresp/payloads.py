@@ -68,7 +68,7 @@ def groups(patterns: list[Any]) -> dict[str, Source]:
     A group that took no part in the match is empty.
     """
     numbers = [_numbers(pattern) for pattern in patterns]
-    common = set.intersection(*map(set, numbers)) if numbers else set()
+    common = [name for name in [*numbers, {}][0] if all(name in number for number in numbers)]
     return {name: _group([number[name] for number in numbers], name) for name in common}
 
 

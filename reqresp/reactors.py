@@ -4,12 +4,14 @@ Reactors: one of its own, in a thread of its own, beside whatever else runs in a
 Installs no reactor and touches none; what it is asked to do is done in its thread.
 """
 
+import atexit
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python import threadable
 from twisted.python.failure import Failure
@@ -40,11 +42,11 @@ class ThreadedReactor:
         """Whether this is the reactor's thread."""
         return threading.current_thread() is self._thread
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any, timeout: float = PATIENCE) -> Any:
         """
         Call *function* in the reactor's thread, and wait for what it, or its Deferred, gives.
 
-        :raises TimeoutError: it takes longer than `PATIENCE` seconds.
+        :raises TimeoutError: it takes longer than *timeout* seconds.
         """
         if self.is_here:
             raise RuntimeError("this waits for the server: it cannot be called by a handler of it")
@@ -58,7 +60,7 @@ class ThreadedReactor:
             deferred.addCallbacks(done.set_result, fail)
 
         self.reactor.callFromThread(run)
-        return done.result(PATIENCE)
+        return done.result(timeout)
 
     def stop(self) -> None:
         """Stop it, and wait until its thread has ended and its descriptors are closed."""
@@ -80,6 +82,16 @@ class ThreadedReactor:
         poller = getattr(self.reactor, "_poller", None)  # of epoll
         if poller is not None:
             poller.close()
+
+
+def _release() -> None:
+    """Close the descriptor that Twisted reserves for bad days, which would be a ResourceWarning."""
+    reserved: Any = getattr(tcp, "_reservedFD", None)
+    if reserved is not None and reserved.available():
+        reserved.__enter__()
+
+
+atexit.register(_release)
 
 
 def _make() -> Any:

@@ -62,10 +62,13 @@ class Reader:
     file: str
     locate: Callable[[str], int | None]
     problems: list[Problem] = field(factory=list, init=False)
+    #: The paths of these, and of all that encloses them.
+    _spoilt: set[str] = field(factory=set, init=False)
 
     def blame(self, path: str, message: str) -> None:
         """Note a problem."""
         self.problems.append(self.problem(path, message))
+        self._spoilt.update(path[:end] for end, sign in enumerate(f"{path}.") if sign in ".[")
 
     def problem(self, path: str, message: str) -> Problem:
         """Make a problem of what stands at *path*."""
@@ -73,10 +76,7 @@ class Reader:
 
     def is_clean(self, path: str) -> bool:
         """Tell whether nothing at or below *path* has a problem."""
-        return not any(
-            problem.path.startswith(path) and problem.path[len(path) : len(path) + 1] in ("", *".[")
-            for problem in self.problems
-        )
+        return path not in self._spoilt
 
     def read(self, kind: Any, value: object, path: str) -> Any:
         """

@@ -1,22 +1,208 @@
 """
-Testing: servers for tests, in a thread, in memory or on the reactor that runs already.
+Testing: servers to test clients against, whatever these are written with.
 
-`serve` is for whatever client a test has; the others are for Twisted's own.
+`serve` starts one in a thread of its own, as the pytest fixture does.
 """
 
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+import ssl
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
 
-from reqresp.fakes import Fake
+from reqresp.fakes import Behaving, Fake
 from reqresp.messages import Request, Wait
 from reqresp.reactors import ThreadedReactor
 from reqresp.stubs import Expectation
 from reqresp.transport import EagerServerEndpoint
 
 __all__ = ["Expectation", "Server", "StartServer", "Wait", "serve"]
+
+#: Seconds that a test waits for what it asserts, unless it says otherwise.
+PATIENCE = 1.0
+#: Turns of the reactor in which all that has arrived is read.
+TURNS = 5
+#: Seconds between looks at whether what is missing came.
+LOOK = 0.005
+
+
+class Server(Fake):
+    """
+    A server in a thread of its own, on a port of its own.
+
+    It listens when it is made.  What it is to do is said as in `Fake`, of which it takes the
+    parameters; what is not said is unexpected.
+
+    :param host: the address to listen on.
+    :param tls: whether clients are to speak TLS, for which there is `client_context`.
+    """
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+    ) -> None:
+        self.host = host
+        #: Trusts this server; for clients that speak TLS.
+        self.client_context: ssl.SSLContext | None = None
+        self._thread = ThreadedReactor()
+        self._options: Any = None
+        self._listening: Any = None
+        self._is_over = False
+        # Bound, it keeps the port while nobody listens, and with SO_REUSEADDR somebody can.
+        self._reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            if tls:
+                from reqresp.certificates import make_contexts
+
+                self._options, self.client_context = make_contexts(host)
+            super().__init__(self._thread.reactor, **what)
+            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._reserved.bind((host, 0))
+            #: The port's number.
+            self.port: int = self._reserved.getsockname()[1]
+            self.start()
+        except BaseException:
+            self._reserved.close()
+            self._thread.stop()
+            raise
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # known once it listens
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        return self._thread.call(function, *arguments)
+
+    # Its life
+
+    def start(self) -> None:
+        """Listen, on the same port as before; nothing happens if it does."""
+        if self._listening is None:
+            self._listening = self._call(self._listen)
+
+    def stop(self) -> None:
+        """
+        Listen no more, and reset all connections; clients are refused until it is started again.
+
+        Nobody else can have the port meanwhile.
+        """
+        if self._listening is not None:
+            listening, self._listening = self._listening, None
+            self._call(listening.stopListening)
+        self.disconnect_all()
+
+    def disconnect_all(self) -> None:
+        """Reset all connections, and wait until they are gone."""
+        self._call(self.factory.drain, 0)
+
+    def end(self) -> None:
+        """Stop for good; the thread ends, and the port is given back."""
+        if self._is_over:
+            return
+        try:
+            self.stop()
+        finally:
+            self._thread.stop()
+            self._is_over = True
+            self._reserved.close()
+
+    def _listen(self) -> Any:
+        reactor = self._thread.reactor
+        arguments = {"interface": self.host, "backlog": 1024}
+        if self._options is None:
+            return EagerServerEndpoint(reactor, self.port, **arguments).listen(self.factory)  # type: ignore[arg-type]  # each has its own type
+        endpoint = SSL4ServerEndpoint(reactor, self.port, self._options, **arguments)
+        return endpoint.listen(self.factory)
+
+    # What was
+
+    def wait_for(
+        self, equals: Any = None, *, times: int = 1, timeout: float = PATIENCE, **predicates: Any
+    ) -> list[Request]:
+        """
+        Wait until requests like this (see `on`) came so many *times*, and give them.
+
+        :raises AssertionError: they did not come within *timeout* seconds; it tells what did.
+        """
+        try:
+            return self.when(equals, times=times, **predicates).result(timeout)
+        except TimeoutError:
+            came = len(self.requests(equals, **predicates))
+            raise AssertionError(self._missed(equals, predicates, times, came)) from None
+
+    def assert_received(
+        self,
+        equals: Any = None,
+        *,
+        times: int | None = None,
+        timeout: float = PATIENCE,
+        **predicates: Any,
+    ) -> None:
+        """
+        Assert that requests like this (see `on`) came, as often as *times* says; once at least.
+
+        :raises AssertionError: they came less often within *timeout* seconds, or more often.
+        """
+        least = 1 if times is None else times
+        came = self.wait_for(equals, times=least, timeout=timeout, **predicates)
+        if times is not None and len(came) != times:
+            raise AssertionError(self._missed(equals, predicates, times, len(came)))
+
+    def verify(self, timeout: float = PATIENCE) -> None:
+        """
+        Assert that all that was expected came, and nothing else.
+
+        While a client is connected, what is missing is waited for, *timeout* seconds at most.
+
+        :raises AssertionError: it is not so; the message tells the conversation.
+        """
+        if not self._is_over:
+            self._thread.call(self._settled, timeout, timeout=timeout + PATIENCE)
+        self._verify()
+
+    def _settled(self, timeout: float) -> Deferred[None]:
+        reactor = self._thread.reactor
+        deadline = reactor.seconds() + timeout
+        settled: Deferred[None] = Deferred()
+
+        def look(turns: int) -> None:
+            # What has arrived by now is read in a few turns, the last client's EOF included.
+            missing = any(not it.is_met for it in self._expectations.expectations)
+            waits = missing and self.factory.connections and reactor.seconds() < deadline
+            if turns or waits:
+                reactor.callLater(0 if turns else LOOK, look, max(0, turns - 1))
+            else:
+                settled.callback(None)
+
+        look(TURNS)
+        return settled
+
+
+class StartServer(Protocol):
+    """What the fixture ``reqresp_server`` is: starts a server that ends with the test."""
+
+    def __call__(
+        self, *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+    ) -> Server:
+        """Start one; see `Server`."""
+
+
+@contextmanager
+def serve(
+    *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+) -> Iterator[Server]:
+    """
+    Start a `Server`, of which these are the parameters, and end it behind the block.
+
+    :raises AssertionError: at the end of a block that raises nothing itself: what was expected
+        did not come, or something else did (see `Server.verify`).
+    """
+    server = Server(host=host, tls=tls, **what)
+    try:
+        yield server
+        server.verify()
+    finally:
+        server.end()

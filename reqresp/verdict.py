@@ -122,7 +122,10 @@ def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[
     counted = f"{expectation.count} of {expectation.times}"
     told = f"unmet: {expectation.kind} {expectation.wanted} {counted} ({expectation.where})"
     near = [
-        (it, request) for request in unexpected for it in nearest([expectation.rule], request.data)
+        (it, request)
+        for request in unexpected
+        for it in nearest([expectation.rule], request.data)
+        if it.at
     ]
     if not near:
         yield told

@@ -83,6 +83,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arguments": {"__init__", "ask", "escapes", "framing"},
     "command": {"arguments", "ask", "explain", "framing", "script"},
     "__main__": {"command"},
+    # What tests are served with.
+    "entries": {"messages"},
+    "journal": {"entries", "messages", "observer"},
+    "stubs": {
+        *("builder", "document", "framing", "messages", "responders", "rules", "script", "tables"),
+    },
+    "expectations": {"messages", "responders", "rules", "stubs"},
+    "verdict": {"entries", "expectations", "messages", "nearest", "stubs"},
+    "fakes": {
+        *("behaviour", "entries", "expectations", "factory", "faults", "framing", "journal"),
+        *("limits", "messages", "observer", "predicates", "responders", "script", "stubs"),
+        "verdict",
+    },
+    "reactors": set(),
+    "certificates": set(),
+    "testing": {"certificates", "fakes", "messages", "reactors", "stubs", "transport"},
+    "pytest_plugin": {"testing"},
     # twistd reqresp.
     "service": {"factory"},
     "options": {"__init__", "escapes", "framing", "limits"},
