@@ -24,6 +24,8 @@ _ENDINGS: Mapping[str, Callable[[], Step]] = {
     "hang": Hang,
     "stop_reading": StopReading,
 }
+#: What ends a reply.
+_LAST: Mapping[type, str] = {Close: "close", Abort: "abort", Hang: "hang"}
 _STEPS = tuple(it.name for it in fields(StepTable))
 
 
@@ -39,8 +41,10 @@ class Answers(Parts):
 
     def answer(self, given: Any, path: str) -> Rule:
         """Give the rule that answers without having been asked, or whatever is asked."""
-        table = given if isinstance(given, AnswerTable) else AnswerTable(reply=given)
-        return self.make(table, path, {**SOURCES, **COUNT})
+        names = {**SOURCES, **COUNT}
+        if isinstance(given, AnswerTable):
+            return self.make(given, path, names)
+        return Rule(name=path, replies=[tuple(self._sends(given, path, names))])
 
     def make(self, table: AnswerTable, path: str, names: Names, **more: Any) -> Rule:
         """
@@ -59,8 +63,7 @@ class Answers(Parts):
     def _replies(self, table: AnswerTable, path: str, names: Names) -> list[Reply]:
         self._check_keys(table, path)
         if table.do is not None:
-            steps = self.each(table.do, f"{path}.do")
-            return [tuple(self._step(it, place, names) for it, place in steps)]
+            return [self._steps(table.do, f"{path}.do", names)]
         before = self._wait(table.delay, f"{path}.delay")
         after = (Close(),) * table.close
         replies = [(table.reply, f"{path}.reply")]
@@ -83,6 +86,16 @@ class Answers(Parts):
             self.reader.blame(path, f"{also[0]} does not go with {given[0]}")
         elif not given and "close" not in also:
             self.reader.blame(path, "expected one of reply, cycle, do, close, or silent = true")
+
+    def _steps(self, tables: list[StepTable], path: str, names: Names) -> Reply:
+        steps = []
+        last = ""
+        for table, place in self.each(tables, path):
+            if last:
+                self.reader.blame(place, f"nothing is done behind {last}")
+            steps.append(self._step(table, place, names))
+            last = _LAST.get(type(steps[-1]), "")
+        return tuple(steps)
 
     def _step(self, table: StepTable, path: str, names: Names) -> Step | Fill:
         given = [name for name in _STEPS if getattr(table, name) is not None]

@@ -106,8 +106,8 @@ class Document:
     ignore_case: bool = False
     start: str = "start"
     seed: int | None = None
-    greeting: str | list[Payload] | AnswerTable | None = None
+    greeting: str | list[Payload] | AnswerTable | PayloadTable | None = None
     limits: Limits | None = None
     rule: list[RuleTable] = Factory(list)
-    unmatched: str | list[Payload] | AnswerTable | None = None
+    unmatched: str | list[Payload] | AnswerTable | PayloadTable | None = None
     fault: list[dict[str, Any]] = Factory(list)

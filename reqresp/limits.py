@@ -28,6 +28,12 @@ def _positive(_instance: object, attribute: "Attribute[Any]", value: float | Non
         raise ValueError(f"{attribute.name} must be more than 0, and finite: {value!r}")
 
 
+def _a_while(_instance: object, attribute: "Attribute[Any]", seconds: float) -> None:
+    # It is looked at four times in that time: any less would keep a processor busy.
+    if not 0.001 <= seconds < inf:
+        raise ValueError(f"{attribute.name} must be a millisecond or more, and finite: {seconds!r}")
+
+
 @frozen(kw_only=True)
 class Limits:
     """
@@ -41,11 +47,11 @@ class Limits:
         Bytes, because a request can be as small as one.
     :param idle_timeout: seconds (up to a quarter more) in which nothing arrives from a client, none
         of its replies is being waited for and none gets through, until it is closed (never: None).
-    :raises ValueError: a limit is zero, negative or infinite.
+    :raises ValueError: a limit is zero, negative or infinite, or a time-out under a millisecond.
     """
 
     max_request: int = field(default=64 * 1024, validator=_positive)
     max_connections: int = field(factory=_descriptors_left, validator=_positive)
     max_per_peer: int | None = field(default=None, validator=optional(_positive))
     max_waiting: int = field(default=64 * 1024, validator=_positive)
-    idle_timeout: float | None = field(default=None, validator=optional(_positive))
+    idle_timeout: float | None = field(default=None, validator=optional(_a_while))

@@ -53,8 +53,8 @@ def _seconds(text: str) -> float:
 
 
 def _some_seconds(text: str) -> float:
-    if not _seconds(text):
-        raise ValueError(f"expected more than 0 seconds, not {text!r}")
+    if _seconds(text) < 0.001:
+        raise ValueError(f"expected 0.001 seconds or more, not {text!r}")
     return float(text)
 
 

@@ -67,9 +67,9 @@ def groups(patterns: list[Any]) -> dict[str, Source]:
 
     A group that took no part in the match is empty.
     """
-    numbers = [_numbers(pattern) for pattern in patterns]
-    common = [name for name in [*numbers, {}][0] if all(name in number for number in numbers)]
-    return {name: _group([number[name] for number in numbers], name) for name in common}
+    first, *others = [_numbers(pattern) for pattern in patterns] or [{}]
+    common = [name for name in first if all(name in other for other in others)]
+    return {name: _group([it[name] for it in (first, *others)], name) for name in common}
 
 
 def _numbers(pattern: Any) -> dict[str, int]:

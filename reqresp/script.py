@@ -71,7 +71,7 @@ class Script(Plan):
         """
         path = Path(path)
         try:
-            text = path.read_bytes().decode()
+            text = path.read_bytes().decode("utf-8-sig")  # some editors put a mark in front
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
             raise ScriptError(Problem(str(path), None, "", reason)) from None

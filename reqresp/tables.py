@@ -7,6 +7,7 @@ Knows names and types, as the classes declare them; nothing of what they mean.
 from collections.abc import Callable, Iterable
 from datetime import date, time
 from difflib import get_close_matches
+from functools import partial
 from types import UnionType
 from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
 
@@ -86,11 +87,12 @@ class Reader:
         problems lacks the keys that have them.
         """
         options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-        for option in options:
-            if _fits(option, value):
-                return self._read_as(option, value, path)
-        self.blame(path, f"expected {describe(kind)}, found {show_value(value)}")
-        return None
+        fitting = [option for option in options if _fits(option, value)]
+        if not fitting:
+            self.blame(path, f"expected {describe(kind)}, found {show_value(value)}")
+            return None
+        # Of several kinds of tables, the one that knows most of the keys.
+        return self._read_as(max(fitting, key=partial(_known, value)), value, path)
 
     def _read_as(self, kind: Any, value: Any, path: str) -> Any:
         if attrs.has(kind):
@@ -101,7 +103,7 @@ class Reader:
         return value
 
     def _table(self, kind: Any, table: dict[str, object], path: str) -> Any:
-        fields = {it.name.removesuffix("_"): it for it in attrs.fields(kind) if it.init}
+        fields = _fields(kind)
         values = {}
         for name, value in table.items():
             place = join(path, name)
@@ -142,6 +144,14 @@ def _fits(kind: Any, value: object) -> bool:
     if kind is int:
         return _is_number(value, int) and abs(value) <= LARGEST
     return kind is not type(None) and isinstance(value, kind)
+
+
+def _known(value: Any, kind: Any) -> int:
+    return len(value.keys() & _fields(kind)) if attrs.has(kind) else 0
+
+
+def _fields(kind: Any) -> "dict[str, attrs.Attribute[Any]]":
+    return {it.name.removesuffix("_"): it for it in attrs.fields(kind) if it.init}
 
 
 def _is_number(value: object, kind: Any) -> TypeGuard[float]:

@@ -75,7 +75,7 @@ def _behaviour(options: Options, script: "Script | None") -> dict[str, Any]:
             "limits": Limits(**options["limits"]),
         }
     for warning in script.warnings:
-        _log.warn("{warning}", warning=warning)
+        _log.warn("{problem}", problem=warning)
     limits = evolve(script.limits, **options["limits"])
     return {"respond": script, "framing": options["framing"], "limits": limits}
 

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, Protocol, Unpack
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import SSL4ServerEndpoint
 
 from reqresp.fakes import Behaving, Fake
 from reqresp.messages import Request, Wait
@@ -47,7 +46,7 @@ class Server(Fake):
         #: Trusts this server; for clients that speak TLS.
         self.client_context: ssl.SSLContext | None = None
         self._thread = ThreadedReactor()
-        self._options: Any = None
+        self._tls: Any = None
         self._listening: Any = None
         self._is_over = False
         # Bound, it keeps the port while nobody listens, and with SO_REUSEADDR somebody can.
@@ -56,7 +55,7 @@ class Server(Fake):
             if tls:
                 from reqresp.certificates import make_contexts
 
-                self._options, self.client_context = make_contexts(host)
+                self._tls, self.client_context = make_contexts(host)
             super().__init__(self._thread.reactor, **what)
             self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._reserved.bind((host, 0))
@@ -109,13 +108,16 @@ class Server(Fake):
             self._is_over = True
             self._reserved.close()
 
-    def _listen(self) -> Any:
+    def _listen(self) -> Deferred[Any]:
         reactor = self._thread.reactor
-        arguments = {"interface": self.host, "backlog": 1024}
-        if self._options is None:
-            return EagerServerEndpoint(reactor, self.port, **arguments).listen(self.factory)  # type: ignore[arg-type]  # each has its own type
-        endpoint = SSL4ServerEndpoint(reactor, self.port, self._options, **arguments)
-        return endpoint.listen(self.factory)
+        factory: Any = self.factory
+        if self._tls is not None:
+            from twisted.protocols.tls import TLSMemoryBIOFactory
+
+            # Not listenSSL, which has the global reactor keep its time.
+            factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=reactor)
+        endpoint = EagerServerEndpoint(reactor, self.port, backlog=1024, interface=self.host)
+        return endpoint.listen(factory)
 
     # What was
 

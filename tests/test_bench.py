@@ -199,6 +199,11 @@ class ScriptTests(SynchronousTestCase):
             answer = "rule[7]", [Send(clients.value(7))]
             self.assertEqual(self.answer(KINDS[name], clients.key(7)), answer, name)
 
+    def test_prefixes_of_several_lengths_have_so_many(self) -> None:
+        lines = KINDS["lengths"].script(2 * LENGTHS).splitlines()
+        prefixes = [line for line in lines if line.startswith("starts_with")]
+        self.assertEqual((len(prefixes), len(set(map(len, prefixes)))), (2 * LENGTHS, LENGTHS))
+
     def test_a_script_is_loaded_asked_and_reckoned(self) -> None:
         figures = patterns.measure(KINDS["middle"], 50, blocks=2)
         for figure in (figures.seconds, figures.first, figures.again):

@@ -67,13 +67,20 @@ class ValidationTests(SynchronousTestCase):
     def test_nonsense_is_refused(self) -> None:
         """A limit that is no finite number above zero is named in the error."""
         for name in NAMES:
+            least = "a millisecond or more" if name == "idle_timeout" else "more than 0"
             for value in (0, -1, inf, nan):
                 wrong: dict[str, Any] = {name: value}
                 with self.assertRaises(ValueError) as caught:
                     Limits(**wrong)
                 self.assertEqual(
-                    str(caught.exception), f"{name} must be more than 0, and finite: {value!r}"
+                    str(caught.exception), f"{name} must be {least}, and finite: {value!r}"
                 )
+
+    def test_a_time_too_short_to_be_looked_at(self) -> None:
+        """A sweep for each microsecond would do nothing else."""
+        with self.assertRaises(ValueError):
+            Limits(idle_timeout=0.0009)
+        self.assertEqual(Limits(idle_timeout=0.001).idle_timeout, 0.001)
 
     def test_only_some_limits_can_be_left_out(self) -> None:
         """None means "no limit" where that is offered, and nothing elsewhere."""

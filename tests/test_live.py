@@ -707,7 +707,7 @@ class RefusalsTests(LiveTestCase):
                 ("--max-request=0",): "--max-request: expected a whole number, 1 or more",
                 ("--max-connections=x",): "--max-connections: expected a whole number",
                 ("--max-per-peer=-1",): "--max-per-peer: expected a whole number, 1 or more",
-                ("--idle-timeout=0",): "--idle-timeout: expected more than 0 seconds",
+                ("--idle-timeout=0",): "--idle-timeout: expected 0.001 seconds or more",
                 ("--drain=nan",): "--drain: expected seconds, 0 or more, not 'nan'",
                 ("--bogus",): "option --bogus not recognized",
                 ("bogus",): "unexpected argument 'bogus'",

@@ -217,6 +217,11 @@ class GreetingTests(Scripted):
         self.join(factory)
         self.assertEqual(self.join(factory).received(), b"a\r\n127.0.0.1:50000 2 0 2\r\n")
 
+    def test_can_be_a_payload_or_an_answer(self) -> None:
+        """A table is what its keys say; an answer is the one with the keys of answers."""
+        for greeting in ('{ hex = "6869" }', '{ reply = "hi" }', '[{ hex = "6869" }]', '"hi"'):
+            self.assertEqual(self.script(f"greeting = {greeting}").received(), b"hi\r\n")
+
     def test_can_end_it(self) -> None:
         """A server that is busy says so and closes."""
         wire = self.script('greeting = { reply = "busy", close = true }')

@@ -246,6 +246,16 @@ class LoadTests(Scripted):
             Script.load(Path("no such.toml"))
 
 
+class MarkTests(Scripted):
+    """What some editors put in front."""
+
+    def test_a_byte_order_mark_is_passed_over(self) -> None:
+        """It is no part of the script."""
+        path = temporary(self) / "it.toml"
+        path.write_bytes(b"\xef\xbb\xbfseed = 5")
+        self.assertEqual(Script.load(path).seed, 5)
+
+
 class PredicatesTests(Scripted):
     """What has to hold of a request."""
 

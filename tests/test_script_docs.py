@@ -162,6 +162,8 @@ def used(kind: Any, value: Any) -> Iterator[str]:
     """Each key in *value*, a *kind* of table, as ``Class.key``, and what literals it has."""
     for option in options_of(kind):
         if attrs.has(option) and isinstance(value, dict):
+            if not value.keys() <= keys_of(option).keys():
+                continue  # another kind of table
             types = {name: it.type for name, it in keys_of(option).items()}
             for key, it in value.items():
                 yield named(option, key)

@@ -1,5 +1,8 @@
 """What is wrong with a script: all of it at once, each where it is, found and expected."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,6 +13,7 @@ from reqresp.script import Script, ScriptError
 from reqresp.tables import Problem
 from tests.live import temporary
 
+ROOT = Path(__file__).parent.parent
 ANSWERS = "reply, cycle, do, close, or silent = true"
 WAYS = "text, hex, base64, file, template, template_hex"
 STEPS = "send, wait, close, half_close, abort, hang, stop_reading"
@@ -113,6 +117,32 @@ class ManyTests(ErrorsTestCase):
             "34: fault[0].kind: unknown kind 'latncy'; did you mean latency?",
             f"35: fault[1]: the key kind is missing, one of {KINDS}",
         )
+
+    def test_the_same_in_every_process(self) -> None:
+        """However it hashes the names of states and groups."""
+        script = """
+            [[rule]]
+            matches = '(?P<f>)(?P<e>)(?P<d>)(?P<peer>)(?P<count>)(?P<request>)'
+            reply = { template = "{zzz}" }
+            when = ["i", "h", "g"]
+            goto = "zzz"
+        """
+        program = (
+            "import sys; from tests.test_script_errors import *; print(problems_of(sys.argv[1]))"
+        )
+        said = {
+            subprocess.run(
+                [sys.executable, "-c", program, script],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2", "3")
+        }
+        self.assertEqual(said, {f"{problems_of(script)}\n"})
+        self.assertEqual(len(problems_of(script)), 8)
 
     def test_as_an_exception(self) -> None:
         """It is a ValueError, and keeps its problems one by one."""
@@ -290,7 +320,7 @@ class NumbersTests(ErrorsTestCase):
             "[limits]\nmax_per_peer = 0\nmax_waiting = -1\nidle_timeout = 0",
             "2: limits.max_per_peer: max_per_peer must be more than 0, and finite: 0",
             "3: limits.max_waiting: max_waiting must be more than 0, and finite: -1",
-            "4: limits.idle_timeout: idle_timeout must be more than 0, and finite: 0",
+            "4: limits.idle_timeout: idle_timeout must be a millisecond or more, and finite: 0",
         )
 
     def test_faults(self) -> None:
@@ -382,10 +412,10 @@ class FramingTests(ErrorsTestCase):
         self.assert_in_rule(r'reply = { template = "{0}\n" }', f".reply: {NEWLINE}")
         self.assert_in_rule(r'cycle = ["a", ["b", "c\n"]]', f".cycle[1][1]: {NEWLINE}")
         self.assert_in_rule(r'do = [{ send = "\n" }]', f".do[0].send: {NEWLINE}")
-        self.assert_problem(r'unmatched = "a\nb"', f"1: unmatched.reply: {NEWLINE}")
+        self.assert_problem(r'unmatched = "a\nb"', f"1: unmatched: {NEWLINE}")
         for framing, reply, message in (
             ("int8", "a" * 256, "a payload of 256 bytes does not fit a length of 1 bytes"),
-            ("fixed:2", "abc", "a payload of 3 bytes, where all have 2"),
+            ("fixed:2", "a\\nb", "a payload of 3 bytes, where all have 2"),
             ("delimiter:;", "a;b", "a payload cannot hold the delimiter b';': b'a;b'"),
             ("line:\\\\n", "a\\r", r"a line's last CR would be dropped: b'a\r'"),
             ("resp", "OK", "b'OK' in a reply, where a value of RESP belongs, such as b'+OK'"),
@@ -453,7 +483,7 @@ class RulesTests(ErrorsTestCase):
             "silent = true, when = []", ".when: expected one at least, found an empty list"
         )
         self.assert_problem(
-            "greeting = []", "1: greeting.reply: expected one at least, found an empty list"
+            "greeting = []", "1: greeting: expected one at least, found an empty list"
         )
 
     def test_payloads(self) -> None:
@@ -537,6 +567,18 @@ class RulesTests(ErrorsTestCase):
         self.assertRegex(
             problem, r"\Ait.toml:1: rule: 200 patterns are too much for \d+ bytes of RE2's memory\Z"
         )
+
+
+class StepsTests(ErrorsTestCase):
+    """Steps that make no sense behind each other."""
+
+    def test_nothing_is_done_behind_an_end(self) -> None:
+        """Each step that would never be performed is told."""
+        for name in ("close", "abort", "hang"):
+            self.assert_problem(
+                f'rule = [{{ do = [{{ {name} = true }}, {{ send = "x" }}] }}]',
+                f"1: rule[0].do[1]: nothing is done behind {name}",
+            )
 
 
 class LinesTests(ErrorsTestCase):

@@ -345,7 +345,7 @@ def outcome(text: str) -> Script | list[str]:
     assert len({*lines}) == len(lines), refused
     for problem in refused.problems:
         assert problem.file == "it.toml"
-        assert re.fullmatch(r"\S[^\n\r]*\S", problem.message), problem
+        assert re.fullmatch(r"\S[^\n\r]+", problem.message), problem
         assert problem.line is None or 1 <= problem.line <= text.count("\n") + 1
     return lines
 

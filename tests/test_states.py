@@ -234,6 +234,7 @@ class NeverAnsweringTests(ScriptTestCase):
             ('equals = "a"', 'equals = ["a", "b"]'),
             ('equals = "a", size = 1', 'equals = "a"'),
             ('equals = "a"', 'equals = "A", ignore_case = true'),
+            ('equals = "a"', 'equals = "a", ignore_case = true'),
             ('equals = "a"', 'starts_with = "a"'),
             ('starts_with = "a"', 'equals = "b"'),
             ('times = 1, equals = "a"', 'equals = "a"'),

@@ -135,7 +135,7 @@ class OptionsTests(SynchronousTestCase):
             "max-connections": (["0", "many"], "a whole number, 1 or more"),
             "max-per-peer": (["0", "1e3"], "a whole number, 1 or more"),
             "drain": (["-1", "x", "inf", "nan", ""], "seconds, 0 or more"),
-            "idle-timeout": (["0", "-0.0"], "more than 0 seconds"),
+            "idle-timeout": (["0", "-0.0", "0.0001"], "0.001 seconds or more"),
         }
         for name, (values, expected) in cases.items():
             for value in values:
@@ -531,7 +531,7 @@ class ScriptTests(Making):
         events = self.logged()
         path = self.script('rule = [{ reply = "a" },\n { equals = "b", reply = "c" }]')
         self.make("-s", str(path))
-        [warning] = [str(event["warning"]) for event in events if "warning" in event]
+        [warning] = [str(event["problem"]) for event in events if "problem" in event]
         self.assertTrue(warning.startswith(f"{path}:2: rule[1]: never answers"), warning)
 
     def test_a_script_is_found_again(self) -> None:
