@@ -14,6 +14,14 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.commands import Command as Command
     from reqresp.decoders import Decoder as Decoder
     from reqresp.decoders import FrameError as FrameError
+    from reqresp.entries import Answered as Answered
+    from reqresp.entries import Connected as Connected
+    from reqresp.entries import Disconnected as Disconnected
+    from reqresp.entries import Entry as Entry
+    from reqresp.entries import Failed as Failed
+    from reqresp.entries import Refused as Refused
+    from reqresp.entries import Unanswered as Unanswered
+    from reqresp.entries import as_json as as_json
     from reqresp.factory import ReqRespFactory as ReqRespFactory
     from reqresp.faults import Bandwidth as Bandwidth
     from reqresp.faults import Corrupt as Corrupt
@@ -35,6 +43,8 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.headed import Headed as Headed
+    from reqresp.journal import Journal as Journal
+    from reqresp.journal_file import JournalFile as JournalFile
     from reqresp.length import Length as Length
     from reqresp.limits import Limits as Limits
     from reqresp.messages import Abort as Abort
@@ -69,22 +79,27 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "Abort": "messages",
+    "Answered": "entries",
     "Bandwidth": "faults",
     "Behaviour": "behaviour",
     "Chosen": "messages",
     "Chunk": "framing",
     "Close": "messages",
     "Command": "commands",
+    "Connected": "entries",
     "Connection": "responders",
     "Corrupt": "faults",
     "Deaf": "faults",
     "Decoder": "decoders",
     "Delimiter": "framing",
+    "Disconnected": "entries",
     "EagerPort": "transport",
     "EagerServer": "transport",
     "EagerServerEndpoint": "transport",
+    "Entry": "entries",
     "Exchange": "messages",
     "Exchanges": "messages",
+    "Failed": "entries",
     "Fault": "faults",
     "Fixed": "framing",
     "FrameError": "decoders",
@@ -92,6 +107,8 @@ _ROOMS = {
     "HalfClose": "messages",
     "Hang": "messages",
     "Headed": "headed",
+    "Journal": "journal",
+    "JournalFile": "journal_file",
     "Latency": "faults",
     "Length": "length",
     "LengthPrefix": "framing",
@@ -102,6 +119,7 @@ _ROOMS = {
     "Netstring": "framing",
     "Observer": "observer",
     "Plan": "behaviour",
+    "Refused": "entries",
     "Reply": "responders",
     "ReqResp": "protocol",
     "ReqRespFactory": "factory",
@@ -120,7 +138,9 @@ _ROOMS = {
     "Table": "responders",
     "Timeout": "faults",
     "Transcript": "transcript",
+    "Unanswered": "entries",
     "Wait": "messages",
+    "as_json": "entries",
     "fixed": "responders",
     "parse_framing": "framing",
 }

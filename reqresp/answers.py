@@ -62,18 +62,19 @@ class Answers(Parts):
 
     def _replies(self, table: AnswerTable, path: str, names: Names) -> list[Reply]:
         self._check_keys(table, path)
-        if table.do is not None:
-            return [self._steps(table.do, f"{path}.do", names)]
+        # All that is given is read, to find what is wrong with it.
+        steps = None if table.do is None else self._steps(table.do, f"{path}.do", names)
         before = self._wait(table.delay, f"{path}.delay")
         after = (Close(),) * table.close
-        replies = [(table.reply, f"{path}.reply")]
+        given = [(table.reply, f"{path}.reply")] if table.reply is not None else []
         if table.cycle is not None:
-            replies = self.each(table.cycle, f"{path}.cycle")
-        return [(*before, *self._sends(it, place, names), *after) for it, place in replies] or [()]
+            given += self.each(table.cycle, f"{path}.cycle")
+        replies: list[Reply] = [
+            (*before, *self._sends(it, place, names), *after) for it, place in given
+        ]
+        return [steps] if steps is not None else replies or [(*before, *after)]
 
     def _check_keys(self, table: AnswerTable, path: str) -> None:
-        if not self.reader.is_clean(path):
-            return
         given = [
             name
             for name in ("reply", "cycle", "do", "silent")
@@ -84,7 +85,7 @@ class Answers(Parts):
             self.reader.blame(path, f"{' and '.join(given)} exclude each other")
         elif given in (["do"], ["silent"]) and also:
             self.reader.blame(path, f"{also[0]} does not go with {given[0]}")
-        elif not given and "close" not in also:
+        elif not given and "close" not in also and self.reader.is_clean(path):
             self.reader.blame(path, "expected one of reply, cycle, do, close, or silent = true")
 
     def _steps(self, tables: list[StepTable], path: str, names: Names) -> Reply:
@@ -120,8 +121,6 @@ class Answers(Parts):
         return (Wait(seconds),) if seconds else ()
 
     def _sends(self, given: Any, path: str, names: Names) -> list[Send | Fill]:
-        if given is None:
-            return []
         return [self._send(payload, place, names) for payload, place in self.each(given, path)]
 
     def _send(self, payload: Payload, path: str, names: Names) -> Send | Fill:

@@ -15,7 +15,7 @@ from reqresp.decoders import Decoder
 from reqresp.faults import Fault, Placed
 from reqresp.framing import Chunk, Framing
 from reqresp.limits import Limits
-from reqresp.responders import Responder, Table
+from reqresp.responders import Responder
 
 
 def _placed(faults: Iterable[Fault | Placed]) -> tuple[Placed, ...]:
@@ -30,8 +30,8 @@ class Behaviour:
     """
     How connections are answered.
 
-    :param faults: strike each reply, and the greeting if there is one, in this order.
-    :param connect_faults: strike once, when a client connects: the greeting, or the silence.
+    :param faults: strike each reply, and the greeting if there is one, in this order; those that
+        are placed ``on_connect`` all of some connections, the silence at their start included.
     :param seed: all chance in faults comes from it.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
@@ -41,27 +41,27 @@ class Behaviour:
     framing: Framing = Factory(Chunk)
     limits: Limits = Factory(Limits)
     faults: tuple[Placed, ...] = field(default=(), converter=_placed)
-    connect_faults: tuple[Placed, ...] = ()
     seed: int | None = None
+    #: Whether any of the faults strikes connections.
+    on_connect: bool = field(init=False, eq=False, repr=False)
     #: Answers a read in one go, where nothing stands against it.
     batch: Batch | None = field(init=False, eq=False, repr=False)
 
+    @on_connect.default
+    def _any_on_connect(self) -> bool:
+        return any(placed.on_connect for placed in self.faults)
+
     @batch.default
     def _constants(self) -> Batch | None:
-        if not isinstance(self.responder, Table):
-            return None
-        # Built in any case: it finds constants that cannot be framed.
-        batch = Batch(self.responder, self.framing.encode)
-        return None if self.faults else batch
-
-    def __attrs_post_init__(self) -> None:
         self.decoder()  # raises now what it would raise at every connection
         self.responder.check(self.framing.encode)
+        table = None if self.faults else self.responder.constants()
+        return None if table is None else Batch(table, self.framing.encode)
 
     @property
     def is_faulty(self) -> bool:
         """Whether any fault may strike."""
-        return bool(self.faults or self.connect_faults or self.responder.faulty)
+        return bool(self.faults or self.responder.faulty)
 
     def decoder(self) -> Decoder:
         """Make a connection's decoder."""

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from reqresp.answers import Answers
 from reqresp.document import Document, PayloadTable, PredicateTable, RuleTable, SizeTable
+from reqresp.framing import Delimiter, Framing, Line
 from reqresp.parts import Names
 from reqresp.payloads import COUNT, SOURCES, groups
 from reqresp.predicates import Predicates
@@ -32,9 +33,11 @@ class Builder(Answers):
     """
     Makes rules of tables.
 
+    :param framing_of_requests: None: it is not known.
     :param document: says what goes for all of them.
     """
 
+    framing_of_requests: Framing | None
     document: Document
 
     def rule(self, table: RuleTable, path: str) -> Rule:
@@ -110,7 +113,18 @@ class Builder(Answers):
             if isinstance(payload, PayloadTable) and payload.raw:
                 self.reader.blame(place, "raw is for what is sent")
             needles.append(self.payload(payload, place, names))
+            if kind in _COMPARING:
+                self._check_needle(needles[-1], place)
         return tuple(needle for needle in needles if needle is not None)
+
+    def _check_needle(self, needle: Any, path: str) -> None:
+        end = None
+        if isinstance(self.framing_of_requests, Line):
+            end = b"\n"
+        elif isinstance(self.framing_of_requests, Delimiter):
+            end = self.framing_of_requests.delimiter
+        if end is not None and isinstance(needle, bytes) and end in needle:
+            self.reader.blame(path, f"no request holds {end!r}, which ends it: nothing can fit")
 
     def _size(self, size: int | SizeTable | None, path: str) -> tuple[int, int | None] | None:
         if size is None:

@@ -28,8 +28,11 @@ def make_contexts(host: str) -> tuple[ContextFactory, ssl.SSLContext]:
 
     :raises ImportError: trustme, or what Twisted needs for TLS, is not installed.
     """
-    import trustme
-    from OpenSSL import SSL
+    try:
+        import trustme
+        from OpenSSL import SSL
+    except ImportError as error:
+        raise ImportError(f"{error}: TLS takes pip install 'reqresp[testing]'") from error
 
     authority = trustme.CA()
     # Not with Twisted's own options: they pass pyOpenSSL what it warns of.

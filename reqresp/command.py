@@ -113,7 +113,6 @@ def _load(file: str) -> "Script | None":
 def _summary(script: "Script") -> str:
     faults = (
         *script.faults,
-        *script.connect_faults,
         *(fault for rule in script.rules.all() for fault in rule.faults),
     )
     framing = f"framing {_framing_name(script.framing)}"

@@ -59,6 +59,11 @@ class Answered:
     sent: float
     exchange: Exchange
 
+    @property
+    def is_miss(self) -> bool:
+        """Whether no rule of a script answered."""
+        return self.exchange.by == UNMATCHED
+
 
 @frozen
 class Unanswered:
@@ -103,13 +108,16 @@ def as_json(entry: Entry) -> dict[str, Any]:
     """
     Give *entry* as `json` takes it.
 
-    Bytes are a string where they are UTF-8, else ``{"base64": ...}``; steps are those of a script.
+    Bytes are a string where they are UTF-8, else ``{"base64": ...}``; steps are what a script has
+    under ``do``.  What is seldom true is left out when it is not: ``miss``, ``faults``, ``raw``.
     """
     line: dict[str, Any] = {"event": type(entry).__name__.lower(), "at": entry.at}
     match entry:
-        case Answered(exchange=Exchange() as exchange):
+        case Answered(exchange=exchange):
             line |= {"sent": entry.sent} | _request(exchange.request)
             line |= {"by": exchange.by, "steps": [_step(step) for step in exchange.steps]}
+            if entry.is_miss:
+                line["miss"] = True
             if exchange.struck:
                 line["faults"] = list(exchange.struck)
         case Unanswered():
@@ -134,7 +142,7 @@ def _request(request: Request) -> dict[str, Any]:
     }
 
 
-def _bytes(data: bytes) -> str | dict[str, str]:
+def _bytes(data: bytes) -> str | dict[str, Any]:
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -143,8 +151,12 @@ def _bytes(data: bytes) -> str | dict[str, str]:
 
 def _step(step: Step) -> dict[str, Any]:
     match step:
-        case Send(data=data, raw=raw):
-            return {"send": _bytes(data)} | ({"raw": True} if raw else {})
+        case Send(data=data, raw=False):
+            return {"send": _bytes(data)}
+        case Send(data=data):
+            payload = _bytes(data)
+            table = {"text": payload} if isinstance(payload, str) else payload
+            return {"send": table | {"raw": True}}
         case Wait(seconds=seconds):
             return {"wait": seconds}
         case _:

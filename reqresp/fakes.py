@@ -4,18 +4,22 @@ Fakes: a server that a test tells what to expect, and asks what came.
 Knows expectations and the journal; how such a server runs is for those that build on it.
 """
 
+import contextlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
-from attrs import define, evolve, frozen
-from twisted.internet.interfaces import IAddress, IReactorTime
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from reqresp.behaviour import Behaviour, Plan
-from reqresp.entries import Answered, Entry, Unanswered
+from reqresp.entries import Answered, Entry
 from reqresp.expectations import Expectations
 from reqresp.factory import ReqRespFactory
 from reqresp.faults import Fault
@@ -23,14 +27,24 @@ from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Journal
 from reqresp.limits import Limits
 from reqresp.messages import Exchange, Request
-from reqresp.observer import Observer
 from reqresp.predicates import Predicates
-from reqresp.responders import Answer, Function, Responder
+from reqresp.responders import Answer, Function, Responder, Table
+from reqresp.rules import Rule
 from reqresp.script import Script
-from reqresp.stubs import Expectation, Maker, Payload, as_payload, as_predicates
+from reqresp.stubs import (
+    Expectation,
+    Maker,
+    Payload,
+    Payloads,
+    Predicating,
+    as_payload,
+    as_predicates,
+)
 from reqresp.verdict import conversation, verdict
+from reqresp.watch import Watch, fits, requests
 
-_PACKAGE = str(Path(__file__).parent)
+#: Where no test stands: this package, and what runs its context managers.
+_NO_TEST = (str(Path(__file__).parent) + os.sep, contextlib.__file__)
 
 
 @frozen
@@ -41,25 +55,6 @@ class _Prepared(Plan):
 
     def behaviour(self) -> Behaviour:
         return self.made
-
-
-@define
-class _Asker:
-    """A connection as predicates see it."""
-
-    peer: IAddress
-    number: int
-    taken: int = 1
-    notes: Any = None
-
-
-@define
-class _Waiter:
-    """Somebody who waits for requests that fit, *missing* so many more."""
-
-    predicates: Predicates
-    missing: int
-    future: "Future[None]"
 
 
 class Behaving(TypedDict, total=False):
@@ -74,22 +69,6 @@ class Behaving(TypedDict, total=False):
     faults: Sequence[Fault]
     seed: int
     strict: bool
-
-
-class _Watch(Observer):
-    """Tells those who wait."""
-
-    def __init__(self) -> None:
-        self.waiters: list[_Waiter] = []
-
-    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        asker = _Asker(peer, connection)
-        for waiter in [*self.waiters]:
-            fits = sum(waiter.predicates.hold(request, asker) for request in requests)
-            waiter.missing -= fits
-            if waiter.missing <= 0:
-                self.waiters.remove(waiter)
-                waiter.future.set_result(None)
 
 
 class Fake:
@@ -122,15 +101,10 @@ class Fake:
         seed: int = 0,
         strict: bool = True,
     ) -> None:
-        if isinstance(framing, str):
-            framing = parse_framing(framing)
-        if respond is not None and not isinstance(respond, Responder):
-            respond = Function(respond)
-        behaviour = Behaviour(respond or Expectations(None, None), framing or Line())
-        if script is not None:
-            script = script if isinstance(script, Script) else Script.load(script)
-            behaviour = script.behaviour()
-            respond = behaviour.responder
+        if respond is not None and script is not None:
+            raise TypeError("respond and script exclude each other")
+        behaviour = _behaviour(respond, script)
+        framing = parse_framing(framing) if isinstance(framing, str) else framing
         given = {"framing": framing, "limits": limits, "faults": faults or None, "seed": seed}
         behaviour = evolve(
             behaviour,
@@ -139,19 +113,22 @@ class Fake:
         self.strict = strict
         self._encode = behaviour.framing.encode
         self._maker = Maker(behaviour.framing, ignore_case, Path())
-        rule = None
-        if greeting is not None:
-            given_ = [greeting] if isinstance(greeting, str | bytes | Mapping) else greeting
-            table = {"do": [{"send": as_payload(it)} for it in given_]}
-            rule = evolve(self._maker.rule(table, "greeting", _where()), name="greeting")
-        self._expectations = Expectations(respond, rule)
+        otherwise = None if respond is None and script is None else behaviour.responder
+        self._expectations = Expectations(otherwise, self._greeting(greeting), self._encode)
         self._journal = Journal(most=1_000_000, most_bytes=2**28)
-        self._watch = _Watch()
+        self._watch = Watch(self._journal)
         self.factory = ReqRespFactory(
             _Prepared(evolve(behaviour, responder=self._expectations)),
-            observers=[self._journal, self._watch],
+            observers=[self._journal, self._watch, self._expectations],
             clock=clock,
         )
+
+    def _greeting(self, greeting: Payload | Sequence[Payload] | None) -> Rule | None:
+        if greeting is None:
+            return None
+        given = [greeting] if isinstance(greeting, str | bytes | Mapping) else greeting
+        table = {"do": [{"send": as_payload(it)} for it in given]}
+        return evolve(self._maker.rule(table, "greeting", _where()), name="greeting")
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call *function* where the server runs."""
@@ -159,7 +136,7 @@ class Fake:
 
     # What is to be
 
-    def on(self, equals: Any = None, **predicates: Any) -> Expectation:
+    def on(self, equals: Payloads | None = None, **predicates: Unpack[Predicating]) -> Expectation:
         """
         Answer requests like this as often as they come, or not at all.
 
@@ -169,16 +146,20 @@ class Fake:
         """
         return self._expect("on", equals, predicates, None)
 
-    def expect(self, equals: Any = None, *, times: int = 1, **predicates: Any) -> Expectation:
+    def expect(
+        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
+    ) -> Expectation:
         """Expect a request like this so many *times*, whatever comes before and behind it."""
         return self._expect("expect", equals, predicates, times)
 
-    def expect_next(self, equals: Any = None, *, times: int = 1, **predicates: Any) -> Expectation:
+    def expect_next(
+        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
+    ) -> Expectation:
         """Expect a request like this behind those that were to come next before it."""
         return self._expect("expect_next", equals, predicates, times)
 
     def _expect(
-        self, kind: str, equals: Any, predicates: dict[str, Any], times: int | None
+        self, kind: str, equals: Payloads | None, predicates: Mapping[str, Any], times: int | None
     ) -> Expectation:
         found = self._expectations.expectations
         expectation = Expectation(
@@ -190,7 +171,7 @@ class Fake:
             times,
             self._maker,
         )
-        self._call(found.append, expectation)
+        found.append(expectation)  # at once, whatever the server does: handlers may do so, too
         return expectation
 
     # What was
@@ -206,17 +187,19 @@ class Fake:
         """The requests that were answered so far, with their replies."""
         return [entry.exchange for entry in self.entries if isinstance(entry, Answered)]
 
-    def requests(self, equals: Any = None, **predicates: Any) -> list[Request]:
+    def requests(
+        self, equals: Payloads | None = None, **predicates: Unpack[Predicating]
+    ) -> list[Request]:
         """Give the requests like this (see `on`) that came so far; left out: all."""
         wanted = self._predicates(equals, predicates)
-        return [request for request in _requests(self.entries) if _fits(wanted, request)]
+        return [request for request in requests(self.entries) if fits(wanted, request)]
 
     def conversation(self) -> str:
         """Tell what was asked and answered, one line for each request."""
         return "\n".join(conversation(self.entries, self._encode))
 
     def when(
-        self, equals: Any = None, *, times: int = 1, **predicates: Any
+        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
     ) -> "Future[list[Request]]":
         """
         Wait for requests like this, those that came already included.
@@ -225,59 +208,76 @@ class Fake:
             that can be awaited there.
         """
         wanted = self._predicates(equals, predicates)
-        came: Future[None] = Future()
-        found: Future[list[Request]] = Future()
-
-        def give(_: object) -> None:
-            found.set_result([it for it in _requests(self._journal.entries()) if _fits(wanted, it)])
-
-        def start() -> None:
-            missing = times - sum(_fits(wanted, it) for it in _requests(self._journal.entries()))
-            came.add_done_callback(give)
-            if missing > 0:
-                self._watch.waiters.append(_Waiter(wanted, missing, came))
-            else:
-                came.set_result(None)
-
-        self._call(start)
+        found: Future[list[Request]] = self._call(self._watch.when, wanted, times)
         return found
 
     def problems(self) -> str:
         """Tell what was not as expected so far; nothing if all was."""
-        arguments = self.name, self._expectations, self.entries, self._encode
-        text: str = self._call(lambda: verdict(*arguments, strict=self.strict))
+        text: str = self._call(self._problems)
         return text
 
+    def report(self) -> str:
+        """Tell the same and what handlers raised, or else the conversation so far."""
+        raised = [
+            "".join(traceback.format_exception(error)).rstrip()
+            for _, error in self._expectations.errors
+        ]
+        return "\n".join([self.problems() or self.conversation(), *raised])
+
+    def _problems(self) -> str:
+        journal = self._journal
+        return verdict(
+            self.name,
+            self._expectations,
+            journal.entries(),
+            self._encode,
+            strict=self.strict,
+            dropped=journal.dropped,
+        )
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether all that was expected came, or nobody is there any more to send it."""
+        met = all(it.is_met for it in self._expectations.expectations)
+        return met or not self.factory.connections
+
+    def _disconnect(self) -> Deferred[None]:
+        """Reset all connections; fires when they are gone."""
+        for connection in [*self.factory.connections]:
+            connection.transport.abortConnection()
+        return self.factory.drain(0)
+
     def _verify(self) -> None:
+        __tracebackhide__ = True  # the test's line is what matters
         text = self.problems()
         errors = self._expectations.errors
         if text:
-            raise AssertionError(text) from (errors[0][1].value if errors else None)
+            raise AssertionError(text) from (errors[0][1] if errors else None)
 
-    def _missed(self, equals: Any, predicates: dict[str, Any], times: int, came: int) -> str:
+    def _missed(
+        self, equals: Payloads | None, predicates: Mapping[str, Any], times: int, came: int
+    ) -> str:
         """Say that requests like this came not as often as was asserted."""
         told = "\n".join(f"  {line}" for line in self.conversation().splitlines())
         wanted = _wanted(equals, predicates)
         return f"reqresp {self.name}: {wanted} came {came} of {times} times\n{told}".rstrip()
 
-    def _predicates(self, equals: Any, predicates: dict[str, Any]) -> Predicates:
+    def _predicates(self, equals: Payloads | None, predicates: Mapping[str, Any]) -> Predicates:
         table = {**as_predicates(equals, predicates), "silent": True}
         return self._maker.rule(table, "request", _where()).predicates
 
 
-def _requests(entries: Sequence[Entry]) -> list[Request]:
-    return [
-        entry.exchange.request if isinstance(entry, Answered) else entry.request
-        for entry in entries
-        if isinstance(entry, Answered | Unanswered)
-    ]
+def _behaviour(
+    respond: Responder | Callable[[Request], Answer] | None, script: str | Path | Script | None
+) -> Behaviour:
+    if script is not None:
+        return (script if isinstance(script, Script) else Script.load(script)).behaviour()
+    if respond is not None and not isinstance(respond, Responder):
+        respond = Function(respond)
+    return Behaviour(respond or Table({}), Line())
 
 
-def _fits(predicates: Predicates, request: Request) -> bool:
-    return predicates.hold(request.data, _Asker(request.peer, request.connection, request.number))
-
-
-def _wanted(equals: Any, predicates: Mapping[str, Any]) -> str:
+def _wanted(equals: Payloads | None, predicates: Mapping[str, Any]) -> str:
     first = [json.dumps(equals) if isinstance(equals, str) else repr(equals)] * (equals is not None)
     return ", ".join([*first, *(f"{name}={it!r}" for name, it in predicates.items())]) or "anything"
 
@@ -285,6 +285,6 @@ def _wanted(equals: Any, predicates: Mapping[str, Any]) -> str:
 def _where() -> str:
     """Name the line of whoever called us from outside of this package."""
     frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NO_TEST):
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

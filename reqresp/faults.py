@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import Attribute, field, frozen
 
@@ -21,6 +21,8 @@ from reqresp.messages import Abort, Close, HalfClose, Hang, Send, Step, Steps, S
 LONGEST = 10**9
 #: Seconds between pieces, at least: time for a transport that sends a turn later.
 APART = 0.001
+#: Pieces of one payload, at most: each takes time and memory of its own before the first leaves.
+PIECES = 10_000
 #: Slices in which a second's worth of a limited bandwidth leaves, at most.
 SLICES = 20
 
@@ -41,6 +43,9 @@ _COUNT = _number(int, 0, inf, "a whole number, 0 or more")
 _POSITIVE = _number(int, 1, inf, "a whole number, 1 or more")
 
 
+_SOME = _number(int, 1, 2**16, "a whole number from 1 to 65536")
+
+
 def _smaller(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
     if value >= instance.size:
         raise ValueError(f"{attribute.name} must be less than size ({instance.size}): {value!r}")
@@ -56,7 +61,7 @@ class Fault(ABC):
 
     probability: float = field(default=1.0, validator=_SHARE)
 
-    def strike(self, steps: Steps, dice: Random, passed: int) -> Steps:
+    def strike(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
         """
         Give what becomes of *steps*: the same object where the fault leaves them alone.
 
@@ -102,7 +107,7 @@ class Bandwidth(Fault):
         return recut(steps, self._slices)
 
     def _slices(self, data: bytes) -> Iterator[Step]:
-        size = -(-self.rate // SLICES)
+        size = max(-(-self.rate // SLICES), -(-len(data) // PIECES))
         whole = Wait(size / self.rate)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
@@ -114,6 +119,8 @@ class Bandwidth(Fault):
 class Slicer(Fault):
     """
     Cuts what is sent into pieces of *size* bytes, give or take up to *variation*.
+
+    Of a payload so large that these would be more than `PIECES`, they are larger.
 
     After each piece *delay* seconds pass, or at least a millisecond, also before the next reply:
     otherwise neighbours would leave in one segment.
@@ -129,10 +136,11 @@ class Slicer(Fault):
 
     def _pieces(self, data: bytes, dice: Random | None) -> Iterator[Step]:
         gap = Wait(max(self.delay, APART))
+        size = max(self.size, -(-len(data) // PIECES))
         start = 0
         while start < len(data):
             vary = dice.randint(-self.variation, self.variation) if dice else 0
-            end = start + self.size + vary
+            end = start + size + vary
             yield Send(data[start:end], raw=True)
             yield gap
             start = end
@@ -191,7 +199,7 @@ class SlowClose(Fault):
 class Corrupt(Fault):
     """Changes that many *bytes* of a reply, all of a shorter one: some of the bits of each flip."""
 
-    bytes: int = field(default=1, validator=_POSITIVE)
+    bytes: int = field(default=1, validator=_SOME)
 
     def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
         size = sent(steps)
@@ -212,12 +220,28 @@ class Deaf(Fault):
         return (StopReading(), *steps)
 
 
+class Dice(Protocol):
+    """What chance comes from; `random.Random` is one."""
+
+    def random(self) -> float:
+        """Give a number from 0 to 1, which it is not."""
+
+    def getrandbits(self, k: int) -> int:
+        """Give a number of *k* bits."""
+
+
 @frozen
 class Placed:
-    """A *fault*, and the *key*, such as ``fault[0]``, that its dice are made of."""
+    """
+    A *fault*, and the *key*, such as ``fault[0]``, that its dice are made of.
+
+    :param on_connect: it strikes connections, not replies: whether it does is left to chance once,
+        when a client connects, and from then on it strikes all that is said there.
+    """
 
     key: str
     fault: Fault
+    on_connect: bool = False
 
 
 #: What a script calls them.

@@ -70,8 +70,9 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = (
         "Answers every request on a TCP port: with a fixed response, closing after a request that "
-        "says so, or as a script says; SIGHUP reads the script again, for new connections. What is "
-        "given here wins over a script. TEXT takes the escapes \\r, \\n, \\t, \\0, \\\\ and \\xNN. "
+        "says so, or as a script says. SIGHUP reads the script again, for new connections, and "
+        "opens the journal anew. What is given here wins over a script. TEXT takes the escapes "
+        "\\r, \\n, \\t, \\0, \\\\ and \\xNN. "
         "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, "
         "tcp6:9999, unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., "
         "systemd:..., haproxy:tcp:9999."
@@ -120,12 +121,14 @@ class Options(usage.Options):
             "Seconds without a request until a client is closed [default: never]",
         ],
         ["drain", "d", "5", "Seconds to finish replies in, when stopped"],
+        ["journal", "j", None, "FILE to append what happens to, as lines of JSON"],
     ]
     optFlags = [["quiet", "q", "Log no requests and no connections, only problems"]]
 
     _convert: dict[str, Callable[[str], Any]] = {
         # Where it is now: a daemon may go elsewhere.
         "script": lambda name: Path(name).absolute(),
+        "journal": lambda name: Path(name).absolute(),
         "port": _port,
         "backlog": _whole(0),
         "response": unescape,

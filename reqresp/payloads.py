@@ -35,6 +35,9 @@ class Moment:
 
 Source = Callable[[Moment], bytes]
 
+#: Bytes of a file that is read whole.
+LARGEST = 64 * 1024 * 1024
+
 #: What can be filled in wherever a template can stand.
 SOURCES: Mapping[str, Source] = {
     "0": lambda moment: moment.data,
@@ -129,11 +132,26 @@ def _base64(text: str, _base: Path) -> bytes:
 def _file(name: str, base: Path) -> bytes:
     path = base / name
     try:
-        if not path.is_file():
-            raise ValueError(f"expected a file, found none at {str(path)!r}")
+        return read_file(path)
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} {error}") from None
+
+
+def read_file(path: Path) -> bytes:
+    """
+    Read a file whole.
+
+    :raises ValueError: it cannot be read, is no file (a pipe would be waited for, and a device
+        never ends), or has more than `LARGEST` bytes; the message says so.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("is no file")
+        if path.exists() and path.stat().st_size > LARGEST:
+            raise ValueError(f"has more than {LARGEST} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error.strerror}") from None
+        raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 _READERS: dict[str, Callable[[str, Path], bytes]] = {

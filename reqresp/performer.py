@@ -8,8 +8,10 @@ comes from or what comes next.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
+from attrs import frozen
 from twisted.python.failure import Failure
 
+from reqresp.decoders import FrameError
 from reqresp.faults import Placed
 from reqresp.luck import Luck
 from reqresp.messages import (
@@ -29,6 +31,13 @@ from reqresp.stream import HANGING, Stream
 NOTHING: Iterator[Any] = iter(())
 
 
+@frozen
+class _Unframed:
+    """Stands for what cannot be framed, which is an error when its turn has come."""
+
+    error: FrameError
+
+
 class Performer(Stream):
     """A connection that can perform a reply, and be held in the midst of one."""
 
@@ -36,12 +45,14 @@ class Performer(Stream):
     _steps: Iterator[Step] = NOTHING  # what is left of it
     _failure: Failure | None = None  # of whoever had to give the reply
     _luck: Luck | None = None  # where there are faults
+    _faults: tuple[Placed, ...] = ()  # that strike all that is said
 
     #: The connection's number; the factory's first is 1.
     number: int
 
-    def _begin(self, steps: Steps, request: bytes | None, faults: tuple[Placed, ...]) -> None:
-        """Begin a reply, which *faults* are to strike; to no *request*: what greets a client."""
+    def _begin(self, steps: Steps, request: bytes | None) -> None:
+        """Begin a reply; to no *request*: what greets a client."""
+        faults = self._faults
         if isinstance(steps, Chosen):
             faults = (*steps.faults, *faults)
         self._steps = iter(steps)
@@ -55,14 +66,23 @@ class Performer(Stream):
 
     def _strike(self, steps: Steps, faults: Sequence[Placed]) -> tuple[Steps, tuple[str, ...]]:
         """Let *faults* strike *steps*, framed: a reply in pieces is still one frame."""
+        encode = self.behaviour.framing.encode
+        framed: list[Step] = []
+        for step in steps:
+            if not isinstance(step, Send) or step.raw:
+                framed.append(step)
+                continue
+            try:
+                framed.append(Send(encode(step.data), raw=True))
+            except FrameError as error:
+                framed.append(_Unframed(error))  # type: ignore[arg-type]  # a step of our own
+                break
+        return self._dice().strike(tuple(framed), faults)
+
+    def _dice(self) -> Luck:
         if self._luck is None:
             self._luck = Luck(self.behaviour.seed or 0, self.number)
-        encode = self.behaviour.framing.encode
-        framed = tuple(
-            Send(encode(step.data), raw=True) if isinstance(step, Send) and not step.raw else step
-            for step in steps
-        )
-        return self._luck.strike(framed, faults)
+        return self._luck
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; False when that is all for now."""
@@ -100,12 +120,21 @@ class Performer(Stream):
     def _hang(self, _step: Hang) -> None:
         self._flush()
         self._held = HANGING
-        self._waiting = b""
+        self._forget()
 
     def _stop_reading(self, _step: StopReading) -> None:
         self._deaf = True
+        self._forget()
 
-    _PERFORM: ClassVar[dict[type[Step], Callable[[Any, Any], None]]] = {
+    def _forget(self) -> None:
+        """Forget what was read: how much of it there is depends on how the network cut it."""
+        self._waiting = b""
+
+    def _raise(self, step: _Unframed) -> None:
+        raise step.error
+
+    _PERFORM: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
+        _Unframed: _raise,
         Send: _send,
         Wait: _wait,
         Close: lambda self, _step: self._close(),

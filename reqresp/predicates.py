@@ -104,6 +104,13 @@ class Predicates:
         return evolve(self.unless, ignore_case=self.ignore_case)._required
 
     @property
+    def is_filled(self) -> bool:
+        """Whether a template is among them: they depend on who asks."""
+        every = (self, self.unless) if self.unless is not None else (self,)
+        needles = (it for each in every for kind in _COMPARISONS for it in getattr(each, kind))
+        return not all(isinstance(needle, bytes) for needle in needles)
+
+    @property
     def lone(self) -> bool:
         """Whether there is one kind of predicate and no more."""
         return len(self._required) == 1 and not self._forbidden

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from reqresp.batch import Batch
 from reqresp.closing import undelivered
 from reqresp.decoders import Decoder, FrameError
-from reqresp.messages import Exchanges, Steps, Wait, show
+from reqresp.messages import Chosen, Exchanges, Steps, Wait, show
 from reqresp.performer import NOTHING, Performer
 from reqresp.stream import HANGING
 
@@ -71,16 +71,27 @@ class ReqResp(Performer):
 
     def _greet(self) -> None:
         behaviour = self.behaviour
+        self._faults = behaviour.faults
+        if behaviour.on_connect:
+            self._faults = self._dice().on_connect(behaviour.faults)
         try:
             steps = behaviour.responder.greet(self)
-            if not steps and not behaviour.connect_faults:
+            if steps or isinstance(steps, Chosen):
+                self._begin(steps, None)
+            elif any(placed.on_connect for placed in self._faults):
+                self._strike_silence()
+            else:
                 return
-            # Silence can be struck, too: delayed, cut off, reset.
-            faults = (*(behaviour.faults if steps else ()), *behaviour.connect_faults)
-            self._begin(steps or (Wait(0),), None, faults)
         except BaseException:  # as for replies
             self._failure = Failure()
         self._work()
+
+    def _strike_silence(self) -> None:
+        """Delay, cut off or reset a connection on which nothing was said."""
+        faults = self._faults
+        self._faults = tuple(placed for placed in faults if placed.on_connect)
+        self._begin((Wait(0),), None)
+        self._faults = faults
 
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""
@@ -102,6 +113,9 @@ class ReqResp(Performer):
             self.transport.abortConnection()
         else:
             self._close()
+
+    def _was_heard(self) -> bool:
+        return bool(self.taken or self._waiting or len(self._decoder))
 
     # Constants, in one go
 
@@ -209,7 +223,7 @@ class ReqResp(Performer):
         received.append(request)
         answer = self.behaviour.responder.respond(request, self)
         if isinstance(answer, tuple):
-            self._begin(answer, request, self.behaviour.faults)
+            self._begin(answer, request)
         elif isinstance(answer, Deferred):
             self._held = answer
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
@@ -230,7 +244,7 @@ class ReqResp(Performer):
         if not isinstance(steps, tuple):
             raise TypeError(f"a responder's Deferred gives steps; not {steps!r}")
         self._held = None
-        self._begin(steps, request, self.behaviour.faults)
+        self._begin(steps, request)
         self._work()
 
     def _cannot_answer(self, failure: Failure) -> None:
@@ -267,6 +281,11 @@ class ReqResp(Performer):
             self._answered += len(answered)
             exchanges = Exchanges(self.peer, self.number, first, answered, steps, by, size)
             factory.tell("answered", exchanges)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._requests = NOTHING
+        self._fault = None
 
     def _drop(self) -> None:
         super()._drop()

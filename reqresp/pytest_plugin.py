@@ -6,14 +6,15 @@ a test asks for one.
 """
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from reqresp.testing import StartServer
+    from reqresp.testing import Server, StartServer
 
-_STARTED = pytest.StashKey[list[Any]]()
+_STARTED = pytest.StashKey["list[Server]"]()
 
 
 @pytest.fixture
@@ -25,16 +26,19 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
     """
     from reqresp.testing import Server
 
-    servers: list[Any] = []
-    request.node.stash[_STARTED] = servers
+    stash = request.node.stash
+    with ExitStack() as ends:
 
-    def start(**what: Any) -> Any:
-        servers.append(Server(**what))
-        return servers[-1]
+        def start(**what: Any) -> "Server":
+            server = Server(**what)
+            ends.callback(server.end)
+            stash[_STARTED].append(server)
+            return server
 
-    yield start
-    for server in servers:
-        server.end()
+        stash[_STARTED] = []
+        yield start
+    # What it was told need not be kept until the last test is over.
+    del stash[_STARTED]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,7 +46,31 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a test that passed although its servers were not content."""
     # In the call, not in a fixture's teardown: there it would be an error beside a test that
     # passed, and no xfail would count.
-    result = yield
-    for server in item.stash.get(_STARTED, ()):
-        server.verify()
+    __tracebackhide__ = True
+    try:
+        result = yield
+    except (Exception, pytest.fail.Exception):
+        for server in item.stash.get(_STARTED, ()):
+            item.add_report_section("call", "reqresp", server.report())
+        raise
+    _verify(item.stash.get(_STARTED, list[Any]()))
     return result
+
+
+def _verify(servers: "list[Server]") -> None:
+    """
+    Verify all of *servers*.
+
+    :raises AssertionError: the first that was raised, or one with what all of them told.
+    """
+    __tracebackhide__ = True
+    found = []
+    for server in servers:
+        try:
+            server.verify()
+        except AssertionError as error:
+            found.append(error)
+    if len(found) > 1:
+        raise AssertionError("\n".join(map(str, found))) from found[0].__cause__
+    if found:
+        raise found[0]

@@ -5,50 +5,46 @@ Installs no reactor and touches none; what it is asked to do is done in its thre
 """
 
 import atexit
+import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.python import threadable
 from twisted.python.failure import Failure
-
-T = TypeVar("T")
 
 #: Seconds that a call may take in the reactor's thread.
 PATIENCE = 10.0
 
 
 class ThreadedReactor:
-    """
-    A reactor that runs in a thread until it is stopped.
-
-    :raises RuntimeError: from `call` and `stop`, in its own thread: it would wait for itself.
-    """
+    """A reactor that runs in a thread until it is stopped."""
 
     def __init__(self) -> None:
         self.reactor: Any = _make()
         started: Future[None] = Future()
         self.reactor.callWhenRunning(started.set_result, None)
         self._thread = threading.Thread(target=self._run, name="reqresp", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # there may be no more threads
+            self._close()
+            raise
         started.result(PATIENCE)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this is the reactor's thread."""
-        return threading.current_thread() is self._thread
 
     def call(self, function: Callable[..., Any], *arguments: Any, timeout: float = PATIENCE) -> Any:
         """
         Call *function* in the reactor's thread, and wait for what it, or its Deferred, gives.
 
-        :raises TimeoutError: it takes longer than *timeout* seconds.
+        :raises RuntimeError: this is that thread: it would wait for itself.
+        :raises TimeoutError: it takes longer than *timeout* seconds; what keeps it is told.
         """
-        if self.is_here:
+        if threading.current_thread() is self._thread:
             raise RuntimeError("this waits for the server: it cannot be called by a handler of it")
         done: Future[Any] = Future()
 
@@ -60,20 +56,58 @@ class ThreadedReactor:
             deferred.addCallbacks(done.set_result, fail)
 
         self.reactor.callFromThread(run)
-        return done.result(timeout)
+        try:
+            return done.result(timeout)
+        except TimeoutError:
+            if done.done():  # it raised this itself
+                raise
+            raise TimeoutError(self._busy(timeout)) from None
 
     def stop(self) -> None:
-        """Stop it, and wait until its thread has ended and its descriptors are closed."""
+        """
+        Stop it, and wait until its thread has ended and its descriptors are closed.
+
+        :raises RuntimeError: this is its thread.
+        :raises TimeoutError: it has other things to do; it stops when these are done.
+        """
         self.call(self.reactor.callLater, 0, self.reactor.stop)
         self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            raise TimeoutError(self._busy(PATIENCE))
+
+    def when_read(self, seconds: float) -> Deferred[None]:
+        """
+        Wait until all is read that has arrived by now; to be called in its thread.
+
+        :returns: fires then, or after so many *seconds* of ever more to read.
+        """
+        deadline = self.reactor.seconds() + seconds
+        read: Deferred[None] = Deferred()
+
+        def look() -> None:
+            if self._has_unread() and self.reactor.seconds() < deadline:
+                self.reactor.callLater(0, look)
+            else:
+                read.callback(None)
+
+        look()
+        return read
+
+    def _has_unread(self) -> bool:
+        poll = select.poll()
+        for reader in self.reactor.getReaders():
+            poll.register(reader, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _busy(self, seconds: float) -> str:
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        at = f", at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
+        return f"the server's thread was busy for {seconds:g} s{at}: does a handler block?"
 
     def _run(self) -> None:
-        # A reactor takes its thread for the process's only one that does I/O.
-        before = threadable.ioThread
         try:
             self.reactor.run(installSignalHandlers=False)
         finally:
-            threadable.ioThread = before
             self._close()
 
     def _close(self) -> None:
@@ -84,6 +118,25 @@ class ThreadedReactor:
             poller.close()
 
 
+def _make() -> Any:
+    reactor = _kind()()
+    # Or it would take its thread for the only one of the process that does I/O.
+    reactor._registerAsIOThread = False
+    # A clock that is set, or that a test replaces, delays nothing then.
+    reactor.seconds = time.monotonic
+    return reactor
+
+
+def _kind() -> Any:
+    if sys.platform == "linux":
+        from twisted.internet.epollreactor import EPollReactor
+
+        return EPollReactor
+    from twisted.internet.selectreactor import SelectReactor
+
+    return SelectReactor
+
+
 def _release() -> None:
     """Close the descriptor that Twisted reserves for bad days, which would be a ResourceWarning."""
     reserved: Any = getattr(tcp, "_reservedFD", None)
@@ -92,13 +145,3 @@ def _release() -> None:
 
 
 atexit.register(_release)
-
-
-def _make() -> Any:
-    if sys.platform == "linux":
-        from twisted.internet.epollreactor import EPollReactor
-
-        return EPollReactor()
-    from twisted.internet.selectreactor import SelectReactor
-
-    return SelectReactor()

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
-from reqresp.messages import Close, Request, Send, Step, Steps
+from reqresp.messages import Chosen, Close, Request, Send, Step, Steps
 
 #: What a user's function returns, or what its coroutine or Deferred gives.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
@@ -33,6 +33,8 @@ def as_steps(reply: Reply) -> Steps:
             return ()
         case bytes():
             return (Send(reply),)
+        case Chosen():
+            return reply
         case tuple():
             return tuple(_as_step(item) for item in reply)
         case _:
@@ -78,6 +80,16 @@ class Responder(ABC):
         """Give the steps that are performed when a client connects: none, unless overridden."""
         return ()
 
+    def constants(self) -> "Table | None":
+        """
+        Give the replies that are always the same, whoever asks and whatever came before.
+
+        They are given in one go, without `respond`, where all requests of a read have such ones
+        that do no more than send; a request that has none is ``otherwise`` a step that is no
+        `Send`.  None: there are none.
+        """
+        return None
+
     def check(self, encode: Callable[[bytes], bytes]) -> None:  # noqa: B027 (nothing, by default)
         """
         Find out whether constant replies can be framed by *encode*.
@@ -112,6 +124,15 @@ class Table(Responder):
     def steps(self, data: bytes) -> Steps:
         """Give the steps that answer *data*."""
         return self.replies.get(data, self.otherwise)
+
+    def constants(self) -> "Table":
+        return self
+
+    def check(self, encode: Callable[[bytes], bytes]) -> None:
+        for steps in (self.otherwise, *self.replies.values()):
+            for step in steps:
+                if isinstance(step, Send) and not step.raw:
+                    encode(step.data)
 
 
 def fixed(reply: bytes = b"response", *, close_on: bytes | None = b"close") -> Table:

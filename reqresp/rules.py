@@ -4,9 +4,9 @@ Rules: a conversation's states, and which rule answers a request in each.
 A responder.  It knows requests, steps and what a connection noted; no framing, no file format.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from typing import Self, final
+from typing import Any, Self, cast, final
 
 from attrs import Factory, field, frozen
 from twisted.logger import Logger
@@ -17,7 +17,8 @@ from reqresp.index import BUDGET, Index
 from reqresp.messages import Chosen, Close, Send, Step, Steps, show
 from reqresp.payloads import Moment, Template
 from reqresp.predicates import Predicates
-from reqresp.responders import Connection, Responder
+from reqresp.responders import Connection, Responder, Table
+from reqresp.responders import Reply as ConstantReply
 
 #: Bytes of a request that nothing answers that are logged.
 SHOWN = 200
@@ -136,8 +137,7 @@ class Rules(Responder):
         self._unmatched = unmatched
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.faults for rule in self.all())
-        states = sorted({start, *(state for rule in rules for state in rule.when or ())})
-        self.states = {state: _State(rules, state, BUDGET // len(states)) for state in states}
+        self.states = _states(start, rules)
 
     def anew(self) -> Self:
         """Give the same rules, none of which has answered yet."""
@@ -166,6 +166,24 @@ class Rules(Responder):
                 request=data[:SHOWN],
             )
         return self._choose(self._unmatched, data, connection)
+
+    def constants(self) -> Table | None:
+        """
+        Give the replies to what equals one thing or another, where there is one state alone.
+
+        They need nothing of what `respond` does: no pattern is tried, nothing counted, no fault
+        asked for.
+        """
+        if len(self.states) > 1 or any(rule.predicates.is_filled for rule in self.rules):
+            return None
+        [state] = self.states.values()
+        wanted: set[Any] = {needle for rule in self.rules for needle in rule.predicates.equals}
+        found = ((needle, state.constant(needle)) for needle in wanted)
+        replies: dict[bytes, ConstantReply] = {
+            it: steps for it, steps in found if steps is not None
+        }
+        # No constant: `respond` says what it is, and logs what nobody expected.
+        return Table(replies, otherwise=Close()) if replies else None
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         for rule in self.all():
@@ -210,14 +228,39 @@ class Rules(Responder):
         return rule.steps(count, data, connection)
 
 
+def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
+    """Give each state's rules; RE2's memory is split among them by their patterns."""
+    states = sorted({start, *(state for rule in rules for state in rule.when or ())})
+    own = {
+        state: tuple(at for at, it in enumerate(rules) if it.when is None or state in it.when)
+        for state in states
+    }
+    patterns = {
+        places: sum(len(rules[at].predicates.matches) for at in places) for places in own.values()
+    }
+    total = sum(patterns.values()) or 1
+    # States with the same rules are one.
+    made = {
+        places: _State([rules[at] for at in places], BUDGET * count // total)
+        for places, count in patterns.items()
+    }
+    return {state: made[places] for state, places in own.items()}
+
+
 class _State:
     """The rules of one state, and what finds them."""
 
-    def __init__(self, rules: Iterable[Rule], state: str, budget: int) -> None:
-        self.rules = [rule for rule in rules if rule.when is None or state in rule.when]
+    def __init__(self, rules: Sequence[Rule], budget: int) -> None:
+        self.rules = rules
         # Beside the rules: of thousands, few are at hand in a processor's cache.
         self.constants = [rule.constant for rule in self.rules]
         self.index = Index([rule.predicates for rule in self.rules], budget)
+
+    def constant(self, data: Any) -> Steps | None:
+        """Give the reply to *data*, if that is a constant which no fault of its own strikes."""
+        found = next(self.index.matching(data, cast(Connection, None)), None)
+        rule = None if found is None else self.rules[found]
+        return None if rule is None or rule.faults else rule.constant
 
     def fitting(self, data: bytes, connection: Connection) -> Iterable[Rule]:
         """Give the rules that fit, in their order."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from reqresp.behaviour import Behaviour, Plan
 from reqresp.builder import EVERY, Builder
@@ -21,10 +21,13 @@ from reqresp.framing import Framing, Mixed
 from reqresp.limits import Limits
 from reqresp.lines import line_of, locate
 from reqresp.parts import Parts
+from reqresp.payloads import read_file
 from reqresp.rules import CLOSES, Rule, Rules
 from reqresp.states import check_states, never_answering
 from reqresp.tables import Problem, Reader
 
+#: Levels of tables and lists in a script.
+DEPTH = 50
 #: What a fault can strike on.
 On = Literal["reply", "connect"]
 
@@ -56,7 +59,6 @@ class Script(Plan):
     reply_framing: Framing
     limits: Limits
     faults: tuple[Placed, ...]
-    connect_faults: tuple[Placed, ...]
     seed: int | None
     warnings: tuple[Problem, ...] = ()
     #: Where each key stands in the file.
@@ -71,16 +73,13 @@ class Script(Plan):
         """
         path = Path(path)
         try:
-            text = path.read_bytes().decode("utf-8-sig")  # some editors put a mark in front
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
-            raise ScriptError(Problem(str(path), None, "", reason)) from None
+            text = read_file(path).decode("utf-8-sig")  # some editors put a mark in front
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             reason = f"no UTF-8: {error.object[error.start : error.start + 1]!r}"
             raise ScriptError(Problem(str(path), line, "", reason)) from None
-        except ValueError as error:  # a NUL in the path
-            raise ScriptError(Problem(str(path), None, "", f"cannot be read: {error}")) from None
+        except ValueError as error:
+            raise ScriptError(Problem(str(path), None, "", str(error))) from None
         return cls.parse(text, str(path), path.parent)
 
     @classmethod
@@ -109,14 +108,16 @@ class Script(Plan):
             framing,
             self.limits,
             self.faults,
-            self.connect_faults,
             self.seed,
         )
 
 
 def _toml(text: str, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
+        if _depth(tables) <= DEPTH:
+            return tables
+        problem = Problem(name, None, "", "nested too deeply")
     except RecursionError:
         problem = Problem(name, None, "", "nested too deeply")
     except tomllib.TOMLDecodeError as error:
@@ -124,6 +125,21 @@ def _toml(text: str, name: str) -> dict[str, Any]:
     except ValueError:  # Python refuses to read it
         problem = Problem(name, None, "", "a number has too many digits")
     raise ScriptError(problem)
+
+
+def _depth(tables: dict[str, Any]) -> int:
+    """Count the levels of *tables*, up to one more than `DEPTH`: paths grow with each."""
+    depth = 0
+    level: list[Any] = [tables]
+    while level and depth <= DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth
 
 
 def _no_toml(message: str, text: str, name: str) -> Problem:
@@ -142,7 +158,7 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
-    builder = Builder(reader, base, reply_framing, document)
+    builder = Builder(reader, base, reply_framing, framing, document)
     if document.start == EVERY:
         reader.blame("start", f'expected a state, found "{EVERY}", which stands for them all')
     rules = [
@@ -157,21 +173,22 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         unmatched = builder.answer(document.unmatched, "unmatched")
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.blame)
-    faults: dict[str, list[Placed]] = {"reply": [], "connect": []}
+    faults: list[Placed] = []
     for at, table in enumerate(document.fault):
         if table is None:
             continue
         on = reader.read(On, table.pop("on", "reply"), f"fault[{at}].on")
         found = parts.fault(table, f"fault[{at}]")
         if on is not None and found is not None:
-            faults[on].append(found)
+            faults.append(evolve(found, on_connect=on == "connect"))
     limits = document.limits or Limits()
-    if reader.problems or framing is None or reply_framing is None:
-        return {}
     try:
-        framing.decoder(limits.max_request)
+        if framing is not None:
+            framing.decoder(limits.max_request)
     except ValueError as error:
         reader.blame("limits.max_request", str(error))
+    if reader.problems or framing is None or reply_framing is None:
+        return {}
     try:
         book = Rules(rules, start=document.start, greeting=greeting, unmatched=unmatched)
     except ValueError as error:
@@ -182,8 +199,7 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         "framing": framing,
         "reply_framing": reply_framing,
         "limits": limits,
-        "faults": tuple(faults["reply"]),
-        "connect_faults": tuple(faults["connect"]),
+        "faults": tuple(faults),
         "seed": document.seed,
         "warnings": tuple(
             reader.problem(rule.name, f"never answers: {_answer(before)} all that comes to it")

@@ -47,7 +47,6 @@ class ReqRespService(Service):
     Serves *factory* on all of *listeners*.
 
     :param drain: seconds that replies under way have when it stops.
-    :param reload: is called on SIGHUP; None: that signal is left alone.
     """
 
     _log = Logger()
@@ -58,13 +57,15 @@ class ReqRespService(Service):
         factory: ReqRespFactory,
         drain: float,
         reactor: Any,
-        reload: Callable[[], None] | None = None,
     ) -> None:
         self.listeners = listeners
         self.factory = factory
         self.drain = drain
+        #: What is called on SIGHUP; as long as that is nothing, the signal is left alone.
+        self.on_hangup: list[Callable[[], None]] = []
+        #: What is called when it has stopped.
+        self.on_end: list[Callable[[], None]] = []
         self._reactor = reactor
-        self._reload = reload
         self._signals = ExitStack()
         self._ports: list[Deferred[Any]] = []
 
@@ -81,8 +82,8 @@ class ReqRespService(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        if self._reload is not None:
-            self._signals.enter_context(self._on_signals(self._reload, signal.SIGHUP))
+        if self.on_hangup:
+            self._signals.enter_context(self._on_signals(self._hang_up, signal.SIGHUP))
 
     def stopService(self) -> Deferred[None]:
         """Stop listening now, drain; a second SIGINT or SIGTERM ends the draining."""
@@ -121,9 +122,15 @@ class ReqRespService(Service):
         with self._on_signals(hasten, signal.SIGINT, signal.SIGTERM):
             await gatherResults([*self._ports, self.factory.drain(self.drain)])
         self._ports = []
-        self._signals.close()
         # A turn more, for what observers say at the end of each.
         await deferLater(self._reactor, 0)
+        for call in self.on_end:
+            call()
+        self._signals.close()
+
+    def _hang_up(self) -> None:
+        for call in self.on_hangup:
+            call()
 
     @contextmanager
     def _on_signals(self, call: Callable[[], object], *numbers: int) -> Iterator[None]:

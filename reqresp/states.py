@@ -10,9 +10,6 @@ from reqresp.predicates import Predicates
 from reqresp.rules import Rule
 from reqresp.tables import unknown
 
-#: What any request fits.
-_ANYTHING = (Predicates(), Predicates(ignore_case=True))
-
 #: Is told a key path, and what is wrong there.
 Blame = Callable[[str, str], None]
 
@@ -66,15 +63,29 @@ def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, S
             yield rule, [rules[place] for place in sorted({*found})]
 
 
+def _is_anything(predicates: Predicates) -> bool:
+    """Tell whether any request fits, as far as can be seen."""
+    kinds = predicates.starts_with, predicates.ends_with, predicates.contains
+    return (
+        not predicates.equals
+        and predicates.unless is None
+        and all(not kind or b"" in kind for kind in kinds)
+        and (not predicates.matches or b"(?s).*" in predicates.matches)
+        and predicates.size in (None, (0, None))
+    )
+
+
 def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
     same: dict[Predicates, Rule] = {}
     exact: dict[tuple[bool, object], Rule] = {}
+    anything: Rule | None = None
     for rule in rules:
-        anything = next((same[it] for it in _ANYTHING if it in same), None)
         before = same.get(rule.predicates) or anything or _equal(rule, exact)
         if before is not None:
             yield rule, before
         if rule.times is None:
+            if anything is None and _is_anything(rule.predicates):
+                anything = rule
             same.setdefault(rule.predicates, rule)
             if rule.predicates.lone:
                 for key in _keys(rule.predicates, fold=rule.predicates.ignore_case):

@@ -157,7 +157,7 @@ class Stream(Protocol):
     def _regulate(self) -> None:
         """Read from the client, or don't, as things now stand."""
         read = self._ended or not (
-            self._full
+            (self._full and not self._shakes_hands())
             or self._deaf
             or self._last
             or len(self._waiting) > self.behaviour.limits.max_waiting
@@ -170,6 +170,14 @@ class Stream(Protocol):
             self.transport.resumeProducing()
         else:
             self.transport.pauseProducing()
+
+    def _shakes_hands(self) -> bool:
+        """Whether TLS cannot write because it has not read enough yet."""
+        return isinstance(self.transport, ProtocolWrapper) and not self._was_heard()
+
+    def _was_heard(self) -> bool:
+        """Whether the client has said anything."""
+        raise NotImplementedError
 
     def readConnectionLost(self) -> None:
         """The client half-closed, or closed: from here the two look alike."""
@@ -212,8 +220,15 @@ class Stream(Protocol):
         self.transport.unregisterProducer()
         if self._muted:
             self.transport.abortConnection()
+        elif isinstance(self.transport, ProtocolWrapper):
+            # TLS gathers what is written in a turn of the reactor, and sends it in the next.
+            self._held = self.factory.clock.callLater(0, self._abort_when_sent)
         else:
-            when_sent(self.transport, self._abort_when_delivered)
+            self._abort_when_sent()
+
+    def _abort_when_sent(self) -> None:
+        self._held = None
+        when_sent(self.transport, self._abort_when_delivered)
 
     def _abort_when_delivered(self, looks: int = 100) -> None:
         self._held = None

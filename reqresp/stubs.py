@@ -6,22 +6,42 @@ Rules of a script, made by what makes those; knows nothing of who chooses among 
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from reqresp.builder import EVERY, Builder
 from reqresp.document import Document, RuleTable
-from reqresp.framing import Framing
+from reqresp.framing import Framing, Mixed
 from reqresp.messages import Chosen, Request, Steps
 from reqresp.responders import Answer, Connection, Function
 from reqresp.rules import Rule
 from reqresp.script import ScriptError
-from reqresp.tables import Reader
+from reqresp.tables import Reader, unknown
 
 #: Bytes as a test writes them: text is UTF-8, a mapping is a payload's table of a script.
 Payload = str | bytes | Mapping[str, Any]
+
+
+#: Or one of several.
+Payloads = Payload | Sequence[Payload]
+
+
+class Predicating(TypedDict, total=False):
+    """The predicates of a script, as a test writes them; ``not_`` takes a dictionary of them."""
+
+    starts_with: Payloads
+    ends_with: Payloads
+    contains: Payloads
+    matches: Payloads
+    size: int | Mapping[str, int]
+    ignore_case: bool
+    when: str | Sequence[str]
+    not_: Mapping[str, Any]
+
+
+_PREDICATES = {"equals", *Predicating.__annotations__}
 
 
 def as_payload(payload: Payload, raw: bool = False) -> Any:
@@ -34,7 +54,13 @@ def as_payload(payload: Payload, raw: bool = False) -> Any:
 
 
 def as_predicates(equals: Any, predicates: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the predicates of a script that a test's arguments stand for; ``not_`` is ``not``."""
+    """
+    Give the predicates of a script that a test's arguments stand for; ``not_`` is ``not``.
+
+    :raises TypeError: there is no such predicate.
+    """
+    for name in predicates.keys() - _PREDICATES:
+        raise TypeError(unknown("predicate", name, sorted(_PREDICATES)))
     given = dict(predicates) if equals is None else {"equals": equals, **predicates}
     return {
         name.removesuffix("_"): as_predicates(None, it)
@@ -50,7 +76,7 @@ def as_predicates(equals: Any, predicates: Mapping[str, Any]) -> dict[str, Any]:
 
 class Maker:
     """
-    Makes rules of tables, for a server whose replies are framed by *framing*.
+    Makes rules of tables, for a server that speaks *framing*.
 
     :param base: the directory that names of files are relative to.
     """
@@ -67,9 +93,11 @@ class Maker:
         :raises ScriptError: it has problems; *where* and *path* say whose they are.
         """
         reader = Reader(where, lambda _path: None)
-        builder = Builder(
-            reader, self._base, self._framing, Document(ignore_case=self._ignore_case)
-        )
+        document = Document(ignore_case=self._ignore_case)
+        requests = replies = self._framing
+        if isinstance(requests, Mixed):
+            requests, replies = requests.requests, requests.replies
+        builder = Builder(reader, self._base, replies, requests, document)
         read = reader.read(RuleTable, dict(table), path)
         rule = builder.rule(read or RuleTable(), path)
         if reader.problems:
@@ -88,6 +116,8 @@ class Expectation:
     :param where: the line of the test that it stands in.
     :param wanted: what it is for, as the test wrote it.
     :param times: how often it is expected; None: as often as it comes.
+    :raises ScriptError: something is wrong with *predicates*.
+    :raises ValueError: *times* is less than 1.
     """
 
     def __init__(
@@ -100,6 +130,10 @@ class Expectation:
         times: int | None,
         maker: Maker,
     ) -> None:
+        if times is not None and times < 1:
+            raise ValueError(
+                f"times must be 1 or more: {times!r}; nothing expects what is not said"
+            )
         self.kind = kind
         self.where = where
         self.times = times
@@ -113,6 +147,9 @@ class Expectation:
         self._do: list[dict[str, Any]] = []
         self._function: Function | None = None
         self.rule = self._made()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.wanted}"
 
     @property
     def is_met(self) -> bool:

@@ -18,7 +18,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.factory import ReqRespFactory
+from reqresp.journal_file import JournalFile
 from reqresp.limits import Limits
+from reqresp.observer import Observer
 from reqresp.options import Options
 from reqresp.responders import fixed
 from reqresp.service import Listener, ReqRespService
@@ -36,25 +38,40 @@ def makeService(options: Options) -> ReqRespService:
     """
     Make the service that *options* describe.
 
-    :raises SystemExit: a script has problems, or an endpoint's description is of no use; it says
-        which.
+    :raises SystemExit: a script has problems, or the journal's file or an endpoint's description is
+        of no use; it says which.
     """
     from twisted.internet import reactor
 
+    observers: list[Observer] = [] if options["quiet"] else [Transcript(reactor)]
     try:
-        factory = ReqRespFactory(
-            **_behaviour(options, _load(options)),
-            observers=[] if options["quiet"] else [Transcript(reactor)],
-            clock=reactor,
-        )
+        behaviour = _behaviour(options, _load(options))
+        journal = _journal(options, reactor)
+        observers += [] if journal is None else [journal]
+        factory = ReqRespFactory(**behaviour, observers=observers, clock=reactor)
     except ValueError as error:
         raise SystemExit(f"reqresp: {error}") from None
     listeners = [
         Listener(name, _endpoint(reactor, description))
         for name, description in options["endpoints"]
     ]
-    reload = partial(_reload, factory, options, DeferredLock()) if options["script"] else None
-    return ReqRespService(listeners, factory, options["drain"], reactor, reload)
+    service = ReqRespService(listeners, factory, options["drain"], reactor)
+    if journal is not None:
+        service.on_hangup.append(journal.reopen)
+        service.on_end.append(journal.close)
+    if options["script"] is not None:
+        service.on_hangup.append(partial(_reload, factory, options, DeferredLock()))
+    return service
+
+
+def _journal(options: Options, reactor: Any) -> JournalFile | None:
+    path = options["journal"]
+    if path is None:
+        return None
+    try:
+        return JournalFile(path, reactor)
+    except OSError as error:
+        raise SystemExit(f"reqresp: --journal: {path}: {error.strerror}") from None
 
 
 def _load(options: Options) -> "Script | None":

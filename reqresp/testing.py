@@ -7,6 +7,7 @@ Testing: servers to test clients against, whatever these are written with.
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, Protocol, Unpack
 
@@ -14,18 +15,15 @@ from twisted.internet.defer import Deferred
 
 from reqresp.fakes import Behaving, Fake
 from reqresp.messages import Request, Wait
+from reqresp.reactors import PATIENCE as CALL
 from reqresp.reactors import ThreadedReactor
-from reqresp.stubs import Expectation
+from reqresp.stubs import Expectation, Payloads, Predicating
 from reqresp.transport import EagerServerEndpoint
 
 __all__ = ["Expectation", "Server", "StartServer", "Wait", "serve"]
 
 #: Seconds that a test waits for what it asserts, unless it says otherwise.
 PATIENCE = 1.0
-#: Turns of the reactor in which all that has arrived is read.
-TURNS = 5
-#: Seconds between looks at whether what is missing came.
-LOOK = 0.005
 
 
 class Server(Fake):
@@ -45,22 +43,26 @@ class Server(Fake):
         self.host = host
         #: Trusts this server; for clients that speak TLS.
         self.client_context: ssl.SSLContext | None = None
-        self._thread = ThreadedReactor()
         self._tls: Any = None
         self._listening: Any = None
         self._is_over = False
         # Bound, it keeps the port while nobody listens, and with SO_REUSEADDR somebody can.
         self._reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
-            if tls:
-                from reqresp.certificates import make_contexts
-
-                self._tls, self.client_context = make_contexts(host)
-            super().__init__(self._thread.reactor, **what)
             self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._reserved.bind((host, 0))
             #: The port's number.
             self.port: int = self._reserved.getsockname()[1]
+            if tls:
+                from reqresp.certificates import make_contexts
+
+                self._tls, self.client_context = make_contexts(host)
+            self._thread = ThreadedReactor()
+        except BaseException:
+            self._reserved.close()
+            raise
+        try:
+            super().__init__(self._thread.reactor, **what)
             self.start()
         except BaseException:
             self._reserved.close()
@@ -73,12 +75,19 @@ class Server(Fake):
         return f"{host}:{self.port}"
 
     def _call(self, function: Any, *arguments: Any) -> Any:
-        return self._thread.call(function, *arguments)
+        # When all is over, nothing changes any more.
+        return function(*arguments) if self._is_over else self._thread.call(function, *arguments)
 
     # Its life
 
     def start(self) -> None:
-        """Listen, on the same port as before; nothing happens if it does."""
+        """
+        Listen, on the same port as before; nothing happens if it does.
+
+        :raises RuntimeError: it has ended.
+        """
+        if self._is_over:
+            raise RuntimeError("a server that has ended cannot be started again")
         if self._listening is None:
             self._listening = self._call(self._listen)
 
@@ -89,13 +98,13 @@ class Server(Fake):
         Nobody else can have the port meanwhile.
         """
         if self._listening is not None:
-            listening, self._listening = self._listening, None
-            self._call(listening.stopListening)
+            self._call(self._listening.stopListening)
+            self._listening = None
         self.disconnect_all()
 
     def disconnect_all(self) -> None:
         """Reset all connections, and wait until they are gone."""
-        self._call(self.factory.drain, 0)
+        self._call(self._disconnect)
 
     def end(self) -> None:
         """Stop for good; the thread ends, and the port is given back."""
@@ -122,36 +131,51 @@ class Server(Fake):
     # What was
 
     def wait_for(
-        self, equals: Any = None, *, times: int = 1, timeout: float = PATIENCE, **predicates: Any
+        self,
+        equals: Payloads | None = None,
+        *,
+        times: int = 1,
+        timeout: float = PATIENCE,
+        **predicates: Unpack[Predicating],
     ) -> list[Request]:
         """
         Wait until requests like this (see `on`) came so many *times*, and give them.
 
         :raises AssertionError: they did not come within *timeout* seconds; it tells what did.
         """
+        __tracebackhide__ = True
+        found = self.when(equals, times=times, **predicates)
         try:
-            return self.when(equals, times=times, **predicates).result(timeout)
+            return found.result(0 if self._is_over else timeout)
         except TimeoutError:
-            came = len(self.requests(equals, **predicates))
-            raise AssertionError(self._missed(equals, predicates, times, came)) from None
+            found.cancel()
+        came = self.requests(equals, **predicates)
+        if len(came) < times:
+            raise AssertionError(self._missed(equals, predicates, times, len(came)))
+        return came  # just in time
 
     def assert_received(
         self,
-        equals: Any = None,
+        equals: Payloads | None = None,
         *,
         times: int | None = None,
         timeout: float = PATIENCE,
-        **predicates: Any,
+        **predicates: Unpack[Predicating],
     ) -> None:
         """
         Assert that requests like this (see `on`) came, as often as *times* says; once at least.
 
         :raises AssertionError: they came less often within *timeout* seconds, or more often.
         """
+        __tracebackhide__ = True
         least = 1 if times is None else times
-        came = self.wait_for(equals, times=least, timeout=timeout, **predicates)
-        if times is not None and len(came) != times:
-            raise AssertionError(self._missed(equals, predicates, times, len(came)))
+        self.wait_for(equals, times=least, timeout=timeout, **predicates)
+        if times is None:
+            return
+        self._read(timeout)
+        came = len(self.requests(equals, **predicates))
+        if came != times:
+            raise AssertionError(self._missed(equals, predicates, times, came))
 
     def verify(self, timeout: float = PATIENCE) -> None:
         """
@@ -161,26 +185,18 @@ class Server(Fake):
 
         :raises AssertionError: it is not so; the message tells the conversation.
         """
+        __tracebackhide__ = True
         if not self._is_over:
-            self._thread.call(self._settled, timeout, timeout=timeout + PATIENCE)
+            self._read(timeout)
+            settled: Future[None] = self._call(self._watch.until, lambda: self._is_settled)
+            wait([settled], timeout)
+            settled.cancel()
         self._verify()
 
-    def _settled(self, timeout: float) -> Deferred[None]:
-        reactor = self._thread.reactor
-        deadline = reactor.seconds() + timeout
-        settled: Deferred[None] = Deferred()
-
-        def look(turns: int) -> None:
-            # What has arrived by now is read in a few turns, the last client's EOF included.
-            missing = any(not it.is_met for it in self._expectations.expectations)
-            waits = missing and self.factory.connections and reactor.seconds() < deadline
-            if turns or waits:
-                reactor.callLater(0 if turns else LOOK, look, max(0, turns - 1))
-            else:
-                settled.callback(None)
-
-        look(TURNS)
-        return settled
+    def _read(self, seconds: float) -> None:
+        """Have the server read all that has arrived by now."""
+        if not self._is_over:
+            self._thread.call(self._thread.when_read, seconds, timeout=seconds + CALL)
 
 
 class StartServer(Protocol):
@@ -202,6 +218,7 @@ def serve(
     :raises AssertionError: at the end of a block that raises nothing itself: what was expected
         did not come, or something else did (see `Server.verify`).
     """
+    __tracebackhide__ = True
     server = Server(host=host, tls=tls, **what)
     try:
         yield server

@@ -4,16 +4,25 @@ Verdict: what a failed test is told of the conversation that its server had.
 Knows entries of the journal and expectations; writes text.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import TypeVar
 
 from reqresp.entries import Answered, Entry, Failed, Unanswered
 from reqresp.expectations import UNEXPECTED, Expectations
 from reqresp.messages import Abort, Close, HalfClose, Hang, Request, Send, Step, Steps
-from reqresp.nearest import Near, compare, nearest
+from reqresp.nearest import compare, nearest
 from reqresp.stubs import Expectation
+from reqresp.watch import fits
+
+T = TypeVar("T")
 
 #: Lines of a conversation that are told, at most: the last.
 LINES = 50
+#: How many of each kind of problem are told in full: the first.
+MOST = 10
+#: Columns that requests take, unless they are longer.
+WIDTH = 40
 #: Bytes of a request or a reply that are shown.
 SHOWN = 80
 
@@ -34,7 +43,7 @@ def conversation(entries: Sequence[Entry], encode: Encode) -> list[str]:
     :param encode: frames replies: they are shown as they went over the wire.
     """
     told = [(_asked(entry), _done(entry, encode)) for entry in entries if _is_told(entry)]
-    width = max((len(asked) for asked, _ in told), default=0)
+    width = max((len(asked) for asked, _ in told if len(asked) <= WIDTH), default=0)
     return [f"{asked:{width}}  {done}" for asked, done in told]
 
 
@@ -82,47 +91,69 @@ def _shown(data: bytes) -> str:
 
 
 def verdict(
-    name: str, expectations: Expectations, entries: Sequence[Entry], encode: Encode, *, strict: bool
+    name: str,
+    expectations: Expectations,
+    entries: Sequence[Entry],
+    encode: Encode,
+    *,
+    strict: bool,
+    dropped: int = 0,
 ) -> str:
     """
     Say what was not as it should have been; nothing if all was.
 
     :param name: what the server is called.
     :param strict: unexpected requests are failures, too.
+    :param dropped: how many entries were forgotten.
     """
     unmet = [it for it in expectations.expectations if not it.is_met]
-    unexpected = expectations.unexpected
+    unexpected, errors = expectations.unexpected, expectations.errors
     counts = (
         (len(unexpected) * strict, "unexpected request", "unexpected requests"),
-        (len(expectations.errors), "error", "errors"),
+        (expectations.malformed * strict, "malformed request", "malformed requests"),
+        (len(errors), "error", "errors"),
         (len(unmet), "expectation unmet", "expectations unmet"),
     )
     wrong = [_several(*each) for each in counts if each[0]]
     if not wrong:
         return ""
-    lines = conversation(entries, encode)
-    told = [f"  {line}" for line in lines[-LINES:]]
-    if len(lines) > LINES:
-        told.insert(0, f"  ... {len(lines) - LINES} before")
-    told += [
-        f"error: {type(failure.value).__name__}: {failure.getErrorMessage()},"
-        f" for {_shown(request.data)}"
-        for request, failure in expectations.errors
-    ]
-    for expectation in unmet:
-        told += _unmet(expectation, unexpected)
-    return "\n".join([f"reqresp {name}: {', '.join(wrong)}", *told])
+    told = [entry for entry in entries if _is_told(entry)]
+    lines = conversation(told[-LINES:], encode)
+    if before := dropped + len(told) - len(lines):
+        lines.insert(0, f"... {before} before")
+    lines = [f"reqresp {name}: {', '.join(wrong)}", *(f"  {line}" for line in lines)]
+    recent = unexpected[-LINES:]
+    lines += _each("errors", errors, _error)
+    lines += _each("unmet", unmet, lambda it: _unmet(it, recent))
+    if not unmet and strict:
+        lines += _each("unexpected", unexpected, lambda it: _stray(it, expectations.expectations))
+    return "\n".join(lines)
 
 
 def _several(count: int, one: str, more: str) -> str:
     return f"{count} {one if count == 1 else more}"
 
 
+def _each(what: str, items: Sequence[T], write: Callable[[T], Iterable[str]]) -> Iterator[str]:
+    for item in items[:MOST]:
+        yield from write(item)
+    if len(items) > MOST:
+        yield f"{what}: {len(items) - MOST} more"
+
+
+def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
+    request, raised = error
+    asked = "" if request is None else f" for {_shown(request.data)}"
+    yield f"error{asked}: {type(raised).__name__}: {raised}".replace("\n", "\n  ")
+
+
 def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[str]:
-    counted = f"{expectation.count} of {expectation.times}"
-    told = f"unmet: {expectation.kind} {expectation.wanted} {counted} ({expectation.where})"
+    told = f"unmet: {expectation} {expectation.count} of {expectation.times} ({expectation.where})"
+    if any(fits(expectation.rule.predicates, request) for request in unexpected):
+        yield f"{told}; it came, but not in its turn"
+        return
     near = [
-        (it, request)
+        (it.at, it.wanted, request.data)
         for request in unexpected
         for it in nearest([expectation.rule], request.data)
         if it.at
@@ -130,7 +161,21 @@ def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[
     if not near:
         yield told
         return
-    closest: Near
-    closest, request = max(near, key=lambda pair: pair[0].at)
-    yield f"{told}; nearest differs at byte {closest.at}:"
-    yield from (f"  {line}" for line in compare(closest.wanted, request.data, closest.at))
+    at, wanted, data = max(near, key=itemgetter(0))
+    yield f"{told}; nearest differs at byte {at}:"
+    yield from (f"  {line}" for line in compare(wanted, data, at))
+
+
+def _stray(request: Request, expectations: Sequence[Expectation]) -> Iterator[str]:
+    """Say of what nobody expected what it is near to, if it is."""
+    told = f"unexpected: {_shown(request.data)}"
+    by_rule = {id(it.rule): it for it in expectations}
+    for expectation in expectations:
+        if fits(expectation.rule.predicates, request):
+            yield f"{told}; {expectation} was not to come then, or so often ({expectation.where})"
+            return
+    for near in nearest([it.rule for it in expectations], request.data, 1):
+        if near.at:
+            expectation = by_rule[id(near.rule)]
+            yield f"{told}; {expectation} ({expectation.where}) differs at byte {near.at}:"
+            yield from (f"  {line}" for line in compare(near.wanted, request.data, near.at))

@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "behaviour": {
         *("batch", "decoders", "faults", "framing", "limits", "responders"),
     },
-    "performer": {"faults", "luck", "messages", "stream"},
+    "performer": {"decoders", "faults", "luck", "messages", "stream"},
     "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
     "factory": {
         *("behaviour", "faults", "framing", "limits", "messages", "observer"),
@@ -71,10 +71,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "answers": {
         *("decoders", "document", "framing", "messages", "parts", "payloads", "rules"),
     },
-    "builder": {"answers", "document", "parts", "payloads", "predicates", "rules"},
+    "builder": {"answers", "document", "framing", "parts", "payloads", "predicates", "rules"},
     "script": {
         *("behaviour", "builder", "document", "faults", "framing", "limits", "lines", "parts"),
-        *("rules", "states", "tables"),
+        *("payloads", "rules", "states", "tables"),
     },
     # The command reqresp.
     "nearest": {"predicates", "rules"},
@@ -86,24 +86,36 @@ MAY_IMPORT: dict[str, set[str]] = {
     # What tests are served with.
     "entries": {"messages"},
     "journal": {"entries", "messages", "observer"},
+    "journal_file": {"entries", "journal", "messages"},
     "stubs": {
         *("builder", "document", "framing", "messages", "responders", "rules", "script", "tables"),
     },
-    "expectations": {"messages", "responders", "rules", "stubs"},
-    "verdict": {"entries", "expectations", "messages", "nearest", "stubs"},
+    "expectations": {"decoders", "messages", "observer", "responders", "rules", "stubs"},
+    "watch": {"entries", "journal", "messages", "observer", "predicates"},
+    "verdict": {"entries", "expectations", "messages", "nearest", "stubs", "watch"},
     "fakes": {
         *("behaviour", "entries", "expectations", "factory", "faults", "framing", "journal"),
-        *("limits", "messages", "observer", "predicates", "responders", "script", "stubs"),
-        "verdict",
+        *("limits", "messages", "predicates", "responders", "rules", "script", "stubs"),
+        *("verdict", "watch"),
     },
     "reactors": set(),
     "certificates": set(),
-    "testing": {"certificates", "fakes", "messages", "reactors", "stubs", "transport"},
+    "sockets": set(),
+    "loopback": {"sockets", "transport"},
+    "memory": {"fakes", "loopback", "stubs"},
+    "local": {"fakes", "messages", "stubs", "transport"},
+    "testing": {
+        *("certificates", "fakes", "local", "memory", "messages", "reactors", "stubs"),
+        "transport",
+    },
     "pytest_plugin": {"testing"},
     # twistd reqresp.
     "service": {"factory"},
     "options": {"__init__", "escapes", "framing", "limits"},
-    "tap": {"factory", "limits", "options", "responders", "script", "service", "transcript"},
+    "tap": {
+        *("factory", "journal_file", "limits", "observer", "options", "responders", "script"),
+        *("service", "transcript"),
+    },
 }
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from reqresp import (
-    Abort,
     Chosen,
     EagerServer,
     FrameError,
@@ -16,6 +15,7 @@ from reqresp import (
     Slicer,
     Table,
 )
+from reqresp.faults import LimitData, Placed
 from reqresp.responders import Connection, Responder
 from tests.test_protocol import Conversation
 from tests.test_rules import Scripted
@@ -70,22 +70,59 @@ class ConnectFaultTests(Scripted):
             {fault}
         """)
 
-    def test_strike_the_greeting_alone(self) -> None:
-        """Replies are left alone."""
+    def test_strike_all_that_is_said(self) -> None:
+        """The greeting, and every reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1')
         self.assertEqual(wire.received(), b"")
         wire.wait(1)
         self.assertEqual(wire.received(), b"hello\r\n")
-        self.assertEqual(self.ask(wire, "x"), ["yes|"])
+        self.assertEqual(self.ask(wire, "x"), [""])
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"yes\r\n")
+
+    def test_count_bytes_of_a_connection(self) -> None:
+        """Of the greeting and of the replies."""
+        wire = self.connecting('kind = "limit_data"\nbytes = 10')
+        self.assertEqual(self.ask(wire, "x"), ["hello|yes"])
+        self.assertTrue(wire.got_eof)
 
     def test_strike_silence_too(self) -> None:
-        """Where there is no greeting, the first reply is late."""
+        """Where there is no greeting, they strike before the first reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1', greeting="")
         self.assertEqual(self.ask(wire, "x"), [""])
         wire.wait(1)
         wire.wait(0)
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
         self.assertEqual(wire.received(), b"yes\r\n")
-        self.assertEqual(self.ask(wire, "x"), ["yes|"])
+
+    def test_chance_decides_once(self) -> None:
+        """A connection that is spared is spared for good, and one that is struck always is."""
+        factory = self.server("""
+            seed = 4
+            rule = [{ reply = "yes" }]
+            [[fault]]
+            on = "connect"
+            kind = "corrupt"
+            probability = 0.5
+        """)
+        replies: list[set[bool]] = []
+        for wire in (self.join(factory) for _ in range(20)):
+            wire.send(*[b"x\n"] * 5)
+            received = wire.received()
+            parts = {received[at : at + 5] == b"yes\r\n" for at in range(0, 25, 5)}
+            replies.append(parts)
+        self.assertEqual({len(seen) for seen in replies}, {1})
+        self.assertIn({True}, replies)
+        self.assertIn({False}, replies)
+
+    def test_strike_in_file_order(self) -> None:
+        """Among those of replies: each strikes what the one before it has left."""
+        slow_close = '[[fault]]\nkind = "slow_close"\ndelay = 1\n'
+        limit = '[[fault]]\non = "connect"\nkind = "limit_data"\nbytes = 2\n'
+        for faults, closed in ((limit + slow_close, False), (slow_close + limit, True)):
+            wire = self.script('greeting = "hello"\n' + faults)
+            self.assertEqual((wire.received(), wire.got_eof), (b"he", closed))
 
     def test_can_reset(self) -> None:
         """At once, with a greeting or without."""
@@ -199,8 +236,18 @@ class OwnFaultTests(Scripted):
         self.assertEqual(run(b"aaaaabbbbb"), run(b"ababababab"))
 
     def test_a_responder_can_ask_for_them(self) -> None:
-        """Steps that are `Chosen` name them by their places."""
-        self.assertEqual(Chosen([Abort()], "me", [1]), (Abort(),))
+        """With steps that are `Chosen`."""
+        faults = [Placed("mine", LimitData(bytes=2))]
+        replies = iter([Chosen([Send(b"abc")], "me", faults), (Send(b"abc"),)])
+
+        class Picky(Responder):
+            def respond(self, data: bytes, connection: Connection) -> Any:
+                return next(replies)
+
+        wire = self.lines(Picky())
+        wire.send(b"x\nx\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"ab", True))
+        self.assertEqual(self.heard.exchanges[0].struck, ("limit_data",))
 
 
 class SeededRunTests(Scripted):
@@ -227,8 +274,8 @@ class SeededRunTests(Scripted):
         [[fault]]
         on = "connect"
         kind = "latency"
-        delay = 0.5
-        jitter = 0.5
+        delay = 0.1
+        jitter = 0.1
     """
     TICK = 1 / 1024  # exactly expressed: no run differs by how seconds add up
 

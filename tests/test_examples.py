@@ -6,6 +6,7 @@ Programs that are not installed fail their tests: an example without its client 
 
 import http.client
 import poplib
+import re
 import smtplib
 import socket
 import struct

@@ -415,6 +415,19 @@ class SlowCloseTests(SynchronousTestCase):
             self.assertIs(SlowClose(delay=2).strike(reply, DICE, 0), reply)
 
 
+class LargeTests(SynchronousTestCase):
+    """Faults of large replies."""
+
+    def test_pieces_are_not_without_number(self) -> None:
+        """They are larger then: to make them holds up everybody, and each takes memory."""
+        data = bytes(10**6)
+        for fault in (Slicer(size=1), Bandwidth(rate=20)):
+            struck = fault.strike((raw(data),), DICE, 0)
+            pieces = [step for step in struck if isinstance(step, Send)]
+            self.assertEqual(len(pieces), 10_000)
+            self.assertEqual(see(struck).data, data)
+
+
 class CorruptTests(SynchronousTestCase):
     """Bytes arrive as others."""
 
@@ -548,6 +561,7 @@ SHARE = "must be from 0 to 1: "
 NO_SECONDS = (-0.001, -1, inf, -inf, nan, LONGEST + 1, 1e300, 10**400, "1", None)
 NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
 
+SOME = "must be a whole number from 1 to 65536: "
 #: Every parameter: a good fault's others, what may be said, what may not, and what is answered.
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
     (Latency, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
@@ -562,7 +576,7 @@ PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[
     (ResetPeer, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
     (Timeout, "seconds", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
     (SlowClose, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
-    (Corrupt, "bytes", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
+    (Corrupt, "bytes", {}, (1, 2**16), (0, 2**16 + 1, *NO_COUNT), SOME),
     (Deaf, "probability", {}, (0, 0.3, 1), (-0.1, 1.1, 2, inf, nan, "1", None), SHARE),
 ]
 
@@ -749,8 +763,8 @@ class LuckTests(SynchronousTestCase):
         self.assertEqual(
             [luck.strike((raw(b"Hello"),))[0] for _ in range(3)],
             [
-                (raw(b"H5lQo"),),
-                (Wait(1.2397955840184125), raw(b"[\xdbllo")),
-                (raw(b"\xf6Lllo"),),
+                (raw(b"Hel\x83\x82"),),
+                (Wait(1.8856694924524324), raw(b"\xf0ell\x86")),
+                (raw(b"\xe7mllo"),),
             ],
         )

@@ -1,6 +1,7 @@
 """Payloads: the bytes that a script compares and sends, and what it has filled in."""
 
 import base64
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,13 +106,26 @@ class BytesTests(PayloadTestCase):
         """Missing, a directory, the way there is barred, or no name at all."""
         base = temporary(self)
         (base / "file").touch()
-        for name in ("missing", ".", "", "file/inside", "a\0b", "\n"):
-            path = str(base / name)
-            self.assert_none(f"expected a file, found none at {path!r}", file=name, base=base)
-        name = "x" * 300
-        self.assert_none(
-            f"cannot read {str(base / name)!r}: File name too long", file=name, base=base
-        )
+        os.mkfifo(base / "pipe")
+        for name, reason in {
+            "missing": "cannot be read: No such file or directory",
+            "\n": "cannot be read: No such file or directory",
+            ".": "is no file",
+            "": "is no file",
+            "pipe": "is no file",
+            "file/inside": "cannot be read: Not a directory",
+            "a\0b": "embedded null byte",
+            "x" * 300: "cannot be read: File name too long",
+        }.items():
+            self.assert_none(f"{str(base / name)!r} {reason}", file=name, base=base)
+
+    def test_too_large_a_file(self) -> None:
+        """A script holds all of it in memory."""
+        base = temporary(self)
+        with (base / "large").open("wb") as file:
+            file.truncate(64 * 1024 * 1024 + 1)
+        path = str(base / "large")
+        self.assert_none(f"{path!r} has more than 67108864 bytes", file="large", base=base)
 
     def test_one_way_to_write_it(self) -> None:
         """Neither none nor two."""

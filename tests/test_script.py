@@ -102,7 +102,7 @@ class ValuesTests(Scripted):
         self.assertEqual(script.name, "script")
         self.assertEqual((script.framing, script.reply_framing), (Line(), Line()))
         self.assertEqual((script.limits, script.seed, script.warnings), (Limits(), None, ()))
-        self.assertEqual((script.faults, script.connect_faults), ((), ()))
+        self.assertEqual(script.faults, ())
         self.assertEqual([*script.rules.states], ["start"])
         wire = self.join(self.factory(script))
         self.assertEqual(wire.received(), b"")
@@ -153,9 +153,13 @@ class ValuesTests(Scripted):
                 f"[[rule]]\nsilent = true\nfaults = [{{ {written} }}]"
             )
             self.assertEqual(
-                script.faults, (Placed("fault[0]", fault), Placed("fault[2]", Corrupt()))
+                script.faults,
+                (
+                    Placed("fault[0]", fault),
+                    Placed("fault[1]", fault, on_connect=True),
+                    Placed("fault[2]", Corrupt()),
+                ),
             )
-            self.assertEqual(script.connect_faults, (Placed("fault[1]", fault),))
             (rule,) = script.rules.rules
             self.assertEqual([*rule.faults], [Placed("rule[0].faults[0]", fault)])
 

@@ -103,6 +103,7 @@ class ManyTests(ErrorsTestCase):
             f"13: rule[0].matches[0]: {NO_PATTERN}",
             "13: rule[0].matches[2]: no pattern of RE2: b')': unexpected ): )",
             "14: rule[0].replay: unknown key 'replay'; did you mean reply?",
+            "15: rule[1]: reply and silent exclude each other",
             "16: rule[1].equals: expected a string or a table or a list, found 5",
             "20: rule[2].not.sise: unknown key 'sise'; did you mean size?",
             "21: rule[2].times: expected 1 or more, found 0",
@@ -197,14 +198,16 @@ class FileTests(ErrorsTestCase):
         """Missing, a directory, below a file, or no name of a file at all."""
         base = temporary(self)
         (base / "file").touch()
+        os.mkfifo(base / "pipe")
         for name, reason in (
-            ("missing.toml", "No such file or directory"),
-            ("", "Is a directory"),
-            ("file/it.toml", "Not a directory"),
-            ("x" * 300, "File name too long"),
+            ("missing.toml", "cannot be read: No such file or directory"),
+            ("", "is no file"),
+            ("pipe", "is no file"),
+            ("file/it.toml", "cannot be read: Not a directory"),
+            ("x" * 300, "cannot be read: File name too long"),
             ("a\0b", "embedded null byte"),
         ):
-            self.assertEqual(self.refused(base / name), f": cannot be read: {reason}")
+            self.assertEqual(self.refused(base / name), f": {reason}")
 
     def test_that_is_no_utf8(self) -> None:
         """With the line, and the byte."""
@@ -493,7 +496,8 @@ class RulesTests(ErrorsTestCase):
             'reply = { text = "a", hex = "" }', f".reply: expected exactly one of {WAYS}; found 2"
         )
         self.assert_in_rule(
-            'reply = { file = "no such" }', ".reply: expected a file, found none at 'no such'"
+            'reply = { file = "no such" }',
+            ".reply: 'no such' cannot be read: No such file or directory",
         )
         self.assert_in_rule("reply = { text = 1 }", ".reply.text: expected a string, found 1")
         self.assert_in_rule(

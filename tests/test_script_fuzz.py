@@ -102,6 +102,14 @@ STEPS = st.one_of(
         lambda ending: {ending: True}
     ),
 )
+
+
+def up_to_an_end(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what is behind a step that ends the reply."""
+    ends = [at for at, step in enumerate(steps) if step.keys() & {"close", "abort", "hang"}]
+    return steps[: ends[0] + 1] if ends else steps
+
+
 SHARES = st.sampled_from([0, 0.5, 1])
 #: The parameters of each kind: those that it needs, and the others.
 PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -128,7 +136,7 @@ ANSWERS = also(
     st.one_of(
         also(st.fixed_dictionaries({"reply": REPLIES}), table(delay=SECONDS, close=CLOSES)),
         also(st.fixed_dictionaries({"cycle": some(REPLIES)}), table(delay=SECONDS, close=CLOSES)),
-        st.fixed_dictionaries({"do": some(STEPS)}),
+        st.fixed_dictionaries({"do": some(STEPS).map(up_to_an_end)}),
         st.just({"silent": True}),
         st.just({"close": True}),
     ),

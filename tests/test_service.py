@@ -381,21 +381,55 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.handlers, before)
 
-    def test_reload(self) -> None:
-        """SIGHUP calls, on the reactor's turn, from the start until all is stopped."""
+    def test_hanging_up(self) -> None:
+        """SIGHUP calls, on the reactor's turn and in order, from the start until all is stopped."""
         calls: list[str] = []
-        service = ReqRespService([], self.factory, 5, self.reactor, lambda: calls.append("reload"))
+        service = self.service(FakePort())
+        service.on_hangup += [lambda: calls.append("one"), lambda: calls.append("two")]
         self.handlers[signal.SIGHUP] = "hang up"
         service.startService()
         self.handlers[signal.SIGHUP](signal.SIGHUP, None)
         self.assertEqual(calls, [])
         self.reactor.advance(0)
-        self.assertEqual(calls, ["reload"])
+        self.assertEqual(calls, ["one", "two"])
         self.stopped(service)
         self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
 
-    def test_nothing_to_reload(self) -> None:
-        """SIGHUP is left alone where nothing can be reloaded."""
+    def test_the_end(self) -> None:
+        """What is to be done then is, when observers had their turn; signals end nothing before."""
+        calls: list[str] = []
+        service = self.service(FakePort())
+        self.handlers[signal.SIGHUP] = "hang up"
+        service.on_hangup.append(lambda: None)
+        service.on_end += [
+            lambda: calls.append("end"),
+            lambda: self.assertNotEqual(self.handlers[signal.SIGHUP], "hang up"),
+        ]
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["end"])
+        self.successResultOf(stopped)
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+
+    def test_the_end_comes_last(self) -> None:
+        """Not while a connection is open, nor in the turn in which the last one goes."""
+        calls: list[str] = []
+        service = self.service(FakePort())
+        service.on_end.append(lambda: calls.append("end"))
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.lose(protocol)
+        self.assertEqual(calls, [])
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["end"])
+        self.successResultOf(stopped)
+
+    def test_nothing_to_hang_up(self) -> None:
+        """SIGHUP is left alone where nothing is to be done about it."""
         self.handlers[signal.SIGHUP] = "hang up"
         service = self.service(FakePort())
         service.startService()

@@ -1,5 +1,6 @@
 """The command's options, and the service that they make; nothing here listens."""
 
+import json
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
@@ -58,6 +59,7 @@ class OptionsTests(SynchronousTestCase):
             "script": None,
             "limits": {},
             "drain": 5.0,
+            "journal": None,
             "quiet": 0,
         }
         self.assertEqual({name: options[name] for name in expected}, expected)
@@ -110,10 +112,10 @@ class OptionsTests(SynchronousTestCase):
         """The options that are used often have a letter."""
         long = parsed(
             *("--port=1", "--interface=127.0.0.2", "--backlog=2", "--response=r", "--close-on=c"),
-            *("--framing=line", "--drain=3", "--quiet", "--listen=tcp:4"),
+            *("--framing=line", "--drain=3", "--quiet", "--listen=tcp:4", "--journal=j"),
         )
         short = parsed(
-            *("-p1", "-i127.0.0.2", "-b2", "-rr", "-cc", "-fline", "-d3", "-q", "-ltcp:4"),
+            *("-p1", "-i127.0.0.2", "-b2", "-rr", "-cc", "-fline", "-d3", "-q", "-ltcp:4", "-jj"),
         )
         self.assertEqual(dict(short), dict(long))
         self.assertNotEqual(dict(short), dict(parsed()))
@@ -378,6 +380,11 @@ class MakeServiceTests(Making):
         lines = [event["lines"] for event in events if "lines" in event]
         self.assertIn("from client 192.0.2.1:1234: b'request'", lines)
 
+    def test_nothing_is_journaled(self) -> None:
+        """Where no journal is asked for, a signal to hang up means what it does elsewhere."""
+        service = self.make().service
+        self.assertEqual((service.on_hangup, service.on_end), ([], []))
+
     def test_quiet(self) -> None:
         """Nothing is logged of requests, when quiet, nor of connections."""
         made = self.make("--quiet")
@@ -466,6 +473,72 @@ class MakeServiceTests(Making):
         self.assertEqual(self.cannot("tcp"), "missing 1 required positional argument: 'port'")
 
 
+class JournalTests(Making):
+    """A service that keeps a journal in a file."""
+
+    def setUp(self) -> None:
+        self.path = live.temporary(self) / "journal"
+
+    def test_writes(self) -> None:
+        """What happens, a second later, and beside the transcript."""
+        made = self.make("--journal", str(self.path))
+        self.addCleanup(made.service.on_end[0])
+        events = self.logged()
+        self.replies(made, b"request")
+        made.reactor.advance(1)
+        lines = [json.loads(line) for line in self.path.read_bytes().splitlines()]
+        kinds = [line["event"] for line in lines]
+        self.assertEqual(kinds, ["connected", "answered", "disconnected"])
+        self.assertEqual((lines[1]["request"], lines[1]["by"]), ("request", "table"))
+        self.assertTrue([event for event in events if "lines" in event])
+
+    def test_is_complete_at_the_end(self) -> None:
+        """What did not wait a second is written when the service has stopped."""
+        made = self.make("-q", "-j", str(self.path))
+        made.service.startService()
+        protocol, _transport = self.connect(made)
+        stopped = made.service.stopService()
+        made.reactor.advance(0)
+        self.assertEqual(self.path.read_bytes(), b"")
+        protocol.connectionLost(Failure(ConnectionDone()))
+        made.reactor.advance(0)
+        assert stopped is not None
+        self.successResultOf(stopped)
+        self.assertEqual(len(self.path.read_bytes().splitlines()), 2)
+        self.assertEqual(made.reactor.getDelayedCalls(), [])
+
+    def test_a_signal_to_hang_up(self) -> None:
+        """The file is opened again, and a script is read again, if there is one."""
+        script = self.path.with_name("it.toml")
+        script.write_text('rule = [{ reply = "a" }]')
+        for options, calls in (((), 1), ((f"--script={script}",), 2)):
+            made = self.make("-q", f"--journal={self.path}", *options)
+            self.addCleanup(made.service.on_end[0])
+            self.assertEqual(len(made.service.on_hangup), calls)
+            self.replies(made, b"request\n")
+            self.path.rename(self.path.with_name("old"))
+            made.service.on_hangup[0]()
+            self.assertEqual(self.path.read_bytes(), b"")
+            self.assertEqual(len(self.path.with_name("old").read_bytes().splitlines()), 3)
+
+    def test_a_path_that_is_of_no_use(self) -> None:
+        """It is named, with the reason; a script that has problems comes first, and opens none."""
+        for path, reason in {
+            self.path / "no": "No such file or directory",
+            self.path.parent: "Is a directory",
+        }.items():
+            with self.assertRaises(SystemExit) as caught:
+                self.make("--journal", str(path))
+            self.assertEqual(caught.exception.code, f"reqresp: --journal: {path}: {reason}")
+        with self.assertRaises(SystemExit):
+            self.make("--journal", str(self.path), "--script=/no/such.toml")
+        self.assertFalse(self.path.exists())
+
+    def test_is_found_again(self) -> None:
+        """From wherever a daemon runs."""
+        self.assertTrue(parsed("--journal=it")["journal"].is_absolute())
+
+
 class ScriptTests(Making):
     """A service that a script describes."""
 
@@ -545,7 +618,8 @@ class ScriptTests(Making):
         self.patch(sys.modules["reqresp.tap"], "deferToThread", maybeDeferred)
         path = self.script()
         made = self.make("-s", str(path), *arguments)
-        return made, path, made.service._reload
+        [reload] = made.service.on_hangup
+        return made, path, reload
 
     def test_reload(self) -> None:
         """New connections get the new rules, open ones keep theirs, and options still win."""
