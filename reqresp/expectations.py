@@ -46,6 +46,7 @@ class Expectations(Observer, Responder):
         encode: Callable[[bytes], bytes],
     ) -> None:
         self._otherwise = otherwise
+        self._by = self.name if otherwise is None else otherwise.name
         # States are the script's, if there is one: its rules and ours change the same.
         self._states = otherwise if isinstance(otherwise, Rules) else _States()
         self._greets = otherwise if greeting is None else Rules([], greeting=greeting)
@@ -106,7 +107,7 @@ class Expectations(Observer, Responder):
         for step in steps:
             if isinstance(step, Send) and not step.raw:
                 self._encode(step.data)
-        return steps
+        return steps if isinstance(steps, Chosen) else Chosen(steps, self._by)
 
     def _note(self, failure: Failure, request: Request, found: Expectation | None) -> Steps:
         if failure.check(CancelledError):  # the client has left
@@ -115,9 +116,8 @@ class Expectations(Observer, Responder):
 
     def _raised(self, error: BaseException, request: Request, found: Expectation | None) -> Steps:
         self.errors.append((request, error))
-        whose = self._otherwise if found is None else found.rule
-        by = f"{getattr(whose, 'name', self.name)}, raised {type(error).__name__}"
-        return Chosen((Abort(),), by)
+        by = self._by if found is None else found.rule.name
+        return Chosen((Abort(),), f"{by}, raised {type(error).__name__}")
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
         # What handlers raised was answered: this is about bytes that are no request, or the like.

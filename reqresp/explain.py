@@ -12,6 +12,7 @@ from attrs import Factory, define
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
+from reqresp.decoders import FrameError
 from reqresp.faults import KINDS, Fault
 from reqresp.messages import (
     Abort,
@@ -26,6 +27,7 @@ from reqresp.messages import (
     Wait,
 )
 from reqresp.nearest import compare, nearest
+from reqresp.predicates import Predicates
 from reqresp.rules import Rule, Rules
 from reqresp.script import Script
 
@@ -37,8 +39,8 @@ _DOES: dict[type[Step], str] = {
     Hang: "hang",
     StopReading: "stop reading",
 }
-#: After these no request is looked at.
-_LAST = (Close, Abort, Hang)
+#: Behind these no request is looked at.
+_LAST: dict[type[Step], str] = {Close: "closed", Abort: "reset", Hang: "hung", StopReading: "deaf"}
 
 
 @define
@@ -61,18 +63,21 @@ class _Explanation:
         self._script = script
         self._rules: Rules = script.rules.anew()
         self._visitor = _Visitor()
+        self._over = ""  # why nobody is asked any more
 
     def lines(self, requests: Sequence[bytes]) -> Iterator[str]:
         greeting = self._rules.greet(self._visitor)
-        if greeting:
+        on_connect = [placed.fault for placed in self._script.faults if placed.on_connect]
+        if greeting or on_connect:
             yield "a client connects"
             yield from self._answer(greeting)
-        over = _is_over(greeting)
+        if on_connect and not greeting:
+            yield f"    struck by {_named(on_connect)}"
         for request in requests:
             state = self._rules.state(self._visitor)
-            yield f"{state}: {request!r}"
-            if over:
-                yield "    nobody is asked any more"
+            yield f"{_shown(state)}: {request!r}"
+            if self._over:
+                yield f"    nobody is asked any more: {self._over}"
                 continue
             self._visitor.taken += 1
             fitting = [*self._rules.states[state].fitting(request, self._visitor)]
@@ -82,8 +87,7 @@ class _Explanation:
                 yield from self._misses(state, request, fitting)
             after = self._rules.state(self._visitor)
             if after != state:
-                yield f"    from now on: {after}"
-            over = _is_over(steps)
+                yield f"    from now on: {_shown(after)}"
 
     def _answer(self, steps: Steps) -> Iterator[str]:
         if not isinstance(steps, Chosen):
@@ -91,15 +95,28 @@ class _Explanation:
         yield f"    {self._place(steps.by)}"
         for step in steps:
             yield f"    {_show(step)}"
+            if isinstance(step, Send) and not step.raw:
+                try:
+                    self._script.reply_framing.encode(step.data)
+                except FrameError as error:
+                    yield f"        which cannot be framed, and resets: {error}"
+                    self._over = "reset"
+                    break
+            self._over = self._over or _LAST.get(type(step), "")
         if not steps:
             yield "    silence"
-        faults = (*steps.faults, *(self._script.faults if steps else ()))
+        faults = [placed.fault for placed in (*steps.faults, *self._script.faults)]
         if faults:
-            yield f"    struck by {', '.join(_show_fault(placed.fault) for placed in faults)}"
+            yield f"    struck by {_named(faults)}"
 
     def _misses(self, state: str, request: bytes, fitting: Sequence[Rule]) -> Iterator[str]:
         for rule in fitting:
             yield f"    {self._place(rule.name)} fits, but is used up"
+        for other, rules in self._rules.states.items():
+            for rule in rules.fitting(request, self._visitor):
+                anything = Predicates(ignore_case=rule.predicates.ignore_case)
+                if rule.predicates != anything and rule not in self._rules.states[state].rules:
+                    yield f"    {self._place(rule.name)} fits, but in the state {_shown(other)}"
         for near in nearest(self._rules.states[state].rules, request):
             place = self._place(near.rule.name)
             yield f"    nearest: {place} {near.kind}, differs at byte {near.at}"
@@ -112,8 +129,9 @@ class _Explanation:
         return name if name != "unmatched" else "no rule: unmatched, which the script leaves out"
 
 
-def _is_over(steps: Steps) -> bool:
-    return any(isinstance(step, _LAST) for step in steps)
+def _shown(state: str) -> str:
+    # Any terminal can show it, and no line of ours is broken.
+    return "".join(c if c.isprintable() and c.isascii() else ascii(c)[1:-1] for c in state)
 
 
 def _show(step: Step) -> str:
@@ -124,6 +142,9 @@ def _show(step: Step) -> str:
     return _DOES[type(step)]
 
 
-def _show_fault(fault: Fault) -> str:
-    name = _NAMES[type(fault)]
-    return name if fault.probability == 1 else f"{name} (probability {fault.probability:g})"
+def _named(faults: Sequence[Fault]) -> str:
+    return ", ".join(
+        _NAMES[type(fault)]
+        + (f" (probability {fault.probability:g})" if fault.probability < 1 else "")
+        for fault in faults
+    )

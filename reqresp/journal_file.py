@@ -183,7 +183,7 @@ class JournalFile(Recorder):
         )
         if lost:
             self._put({"event": "lost", "at": self._now(), "entries": lost})
-            self._wait()
+            self.flush()
 
     def _say_error(self, what: str, error: OSError, consequence: str) -> None:
         self._log.error(

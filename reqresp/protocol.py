@@ -261,7 +261,10 @@ class ReqResp(Performer):
         self.factory.tell("failed", self.peer, self.number, Failure(fault))
 
     def _fail(self, failure: Failure) -> None:
-        self._log.failure("{peer}: the responder failed; aborting", failure, peer=show(self.peer))
+        by = self.behaviour.responder.name
+        if self._exchange is not None and isinstance(self._exchange[1], Chosen):
+            by = self._exchange[1].by
+        self._log.failure("{peer}: {by} failed; aborting", failure, peer=show(self.peer), by=by)
         if not self._ended:
             self._abort()
         self.factory.tell("failed", self.peer, self.number, failure)

@@ -143,8 +143,10 @@ def _each(what: str, items: Sequence[T], write: Callable[[T], Iterable[str]]) ->
 
 def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
     request, raised = error
-    asked = "" if request is None else f" for {_shown(request.data)}"
-    yield f"error{asked}: {type(raised).__name__}: {raised}".replace("\n", "\n  ")
+    asked = "" if request is None else f", for {_shown(request.data)}"
+    first, *more = str(raised).splitlines() or [""]
+    yield f"error: {type(raised).__name__}: {first}{asked}"
+    yield from (f"  {line}" for line in more)
 
 
 def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[str]:

@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     # The command reqresp.
     "nearest": {"predicates", "rules"},
-    "explain": {"faults", "messages", "nearest", "rules", "script"},
+    "explain": {"decoders", "faults", "messages", "nearest", "predicates", "rules", "script"},
     "ask": {"commands", "decoders", "framing", "resp", "values"},
     "arguments": {"__init__", "ask", "escapes", "framing"},
     "command": {"arguments", "ask", "explain", "framing", "script"},

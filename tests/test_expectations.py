@@ -185,7 +185,7 @@ class ErrorTests(FakeCase):
         with self.assertRaises(AssertionError) as raised:
             server._verify()
         self.assertIn(": 1 error\n", str(raised.exception))
-        self.assertIn(f"\nerror for b'b': {message}", str(raised.exception))
+        self.assertIn(f"\nerror: {message}, for b'b'", str(raised.exception))
         self.assertRegex(
             str(raised.exception), r"< b'b'  reset  \(on, test_expectations\.py:\d+, raised \w+\)"
         )

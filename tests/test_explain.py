@@ -58,6 +58,7 @@ class ExplainTests(SynchronousTestCase):
             inside: b'note'
                 rule[1] (line 7)
                 silence
+                struck by latency (probability 0.25)
             inside: b'bye'
                 rule[2] (line 11)
                 stop reading
@@ -65,7 +66,7 @@ class ExplainTests(SynchronousTestCase):
                 hang
                 struck by slicer, latency (probability 0.25)
             inside: b'more'
-                nobody is asked any more
+                nobody is asked any more: deaf
             """,
         )
 
@@ -109,6 +110,55 @@ class ExplainTests(SynchronousTestCase):
                 rule[0] (line 1) fits, but is used up
             """,
         )
+
+    def test_a_rule_of_another_state(self) -> None:
+        """Where the conversation is, is what most mistakes are about."""
+        self.check(
+            """
+            rule = [
+                { equals = "in", reply = "in", goto = "inside" },
+                { when = "inside", equals = "work", reply = "done" },
+            ]
+            """,
+            [b"work"],
+            """
+            start: b'work'
+                no rule: unmatched, which the script leaves out
+                close
+                rule[1] (line 3) fits, but in the state inside
+                nearest: rule[0] (line 2) equals, differs at byte 0
+                    want 69 6e       |in|
+                    got  77 6f 72 6b |work|
+            """,
+        )
+
+    def test_what_cannot_be_framed(self) -> None:
+        """It would be an error of the script, and reset the connection."""
+        self.check(
+            """
+            framing = "netstring"
+            reply_framing = "fixed:3"
+            rule = [{ reply = { template = "{0}" } }]
+            """,
+            [b"abc", b"ab", b"c"],
+            """
+            start: b'abc'
+                rule[0] (line 3)
+                > b'abc'
+            start: b'ab'
+                rule[0] (line 3)
+                > b'ab'
+                    which cannot be framed, and resets: a payload of 2 bytes, where all have 3
+            start: b'c'
+                nobody is asked any more: reset
+            """,
+        )
+
+    def test_a_connection_that_is_struck(self) -> None:
+        """With a greeting or without."""
+        fault = '[[fault]]\non = "connect"\nkind = "reset_peer"'
+        expected = "a client connects\n    struck by reset_peer"
+        self.assertEqual(self.explained(fault), expected)
 
     def test_another_run_begins_anew(self) -> None:
         """Nothing is used up by explaining."""

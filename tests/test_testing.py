@@ -1,6 +1,7 @@
 """Servers in threads of their own, as tests use them."""
 
 import asyncio
+import contextlib
 import errno
 import gc
 import socket
@@ -59,8 +60,8 @@ class ExampleTests(ServerCase):
         said = run_client(server.host, server.port)
         self.assertEqual(
             said,
-            b"+OK\r\n+OK\r\n+OK 2 320\r\n+OK\r\n+OK\r\n+OK\r\nbody\r\n.\r\n+OK 7\r\n+OK 1\r\n-ERR\r\n"
-            b"Y\r\n.\r\n+BYE\r\n\x00\xff",
+            b"+OK\r\n+OK\r\n+OK 2 320\r\n+OK\r\n+OK\r\n+OK\r\nbody\r\n.\r\n+OK 7\r\n"
+            b"+OK 1\r\n-ERR\r\nY\r\n.\r\n+BYE\r\n\x00\xff",
         )
         check(server)
 
@@ -128,8 +129,8 @@ class KindTests(ServerCase):
         server.disconnect_all()
         server.verify()
 
-    def test_a_secure_connection_is_reset_at_the_end(self) -> None:
-        """Though its client is there still."""
+    def test_a_secure_connection_ends_with_the_server(self) -> None:
+        """Though its client is there still; it may hear a goodbye first."""
         server = self.serve(tls=True)
         context = server.client_context
         assert context is not None
@@ -137,7 +138,8 @@ class KindTests(ServerCase):
             self.connect(server).socket, server_hostname="127.0.0.1"
         ) as secure:
             server.end()
-            self.assertRaises(OSError, secure.recv, 1)
+            with contextlib.suppress(ConnectionResetError):
+                self.assertEqual(secure.recv(1), b"")
 
     def test_another_address(self) -> None:
         """Of IPv6, for example; a name is as good."""
@@ -285,12 +287,16 @@ class AssertionTests(ServerCase):
         server = self.serve()
         server.on("a")
         client = self.connect(server)
-        client.send(b"a\r\n" * 100_000)
-        server.assert_received("a", times=100_000, timeout=PATIENCE)
+        client.send(b"a\r\n" * 20_000)
+        server.assert_received("a", times=20_000, timeout=PATIENCE)
 
     def test_it_came_at_least_once(self) -> None:
         """Where nothing is said about how often."""
-        server = self.serve(respond=lambda _request: b"x")
+
+        def answer(_request: Request) -> bytes:
+            return b"x"
+
+        server = self.serve(respond=answer)
         ask(server, "a", "b", "a")
         server.assert_received("a")
         server.assert_received(starts_with="b")
@@ -299,7 +305,7 @@ class AssertionTests(ServerCase):
             text.splitlines(),
             [
                 f'reqresp 127.0.0.1:{server.port}: "c" came 0 of 1 times',
-                *(f"  #1 < b'{it}'  > b'x\\r\\n'  {BY}" for it in "aba"),
+                *(f"  #1 < b'{it}'  > b'x\\r\\n'  ({answer.__qualname__})" for it in "aba"),
             ],
         )
 
@@ -369,10 +375,6 @@ class AssertionTests(ServerCase):
                 client.send(b"a\r\n")
         with self.assertRaisesRegex(AssertionError, ": 10 unexpected requests\n"):
             server.verify()
-
-
-#: Who answers in the tests above.
-BY = "(AssertionTests.test_it_came_at_least_once.<locals>.<lambda>)"
 
 
 class HandlerTests(ServerCase):

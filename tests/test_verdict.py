@@ -136,7 +136,7 @@ class VerdictTests(FakeCase):
             server.expect(f"never {number}")
         self.ask(*(b"n%d" % number for number in range(60)))
         self.ask(b"y" * 1000)
-        counts, before, *lines = server.problems().splitlines()
+        _, before, *lines = server.problems().splitlines()
         self.assertEqual(before, "  ... 11 before")
         self.assertTrue(lines[0].startswith(f"  #1 < b'n11'  > b'{'x' * 80}'...  (on, "), lines[0])
         self.assertEqual(lines[49], f"  #2 < b'{'y' * 80}'...  unexpected; closed")

@@ -1,0 +1,97 @@
+"""
+Run many tests that use the fixture ``reqresp_server``, in parallel, over and over.
+
+``python -m tests.many_servers --tests 200 --processes 4 --times 20`` is what it does by itself; it
+ends with status 1 as soon as a run fails, or says anything on stderr.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+#: Seconds after which a run hangs.
+PATIENCE = 300
+
+TESTS = """
+import gc
+import os
+import socket
+import threading
+
+import pytest
+
+
+@pytest.mark.parametrize("number", range({tests}))
+def test_a_conversation(reqresp_server, number):
+    what = [{{}}, {{"tls": True}}, {{"host": "::1"}}, {{"framing": "netstring"}}][number % 4]
+    server = reqresp_server(**what, greeting="hello")
+    server.on("NOOP").reply("+OK").fault("slicer", size=1)
+    server.expect_next("STAT").wait(0.001).reply(str(number))
+    framed = (lambda text: f"{{len(text)}}:{{text}},") if "framing" in what else "{{}}\\r\\n".format
+    said = ""
+    for turn in range(2):
+        with socket.create_connection((server.host, server.port), 60) as client:
+            if server.client_context:
+                client = server.client_context.wrap_socket(client, server_hostname=server.host)
+            with client, client.makefile("rb") as file:
+                request = framed(["STAT", "NOOP"][turn])
+                client.sendall(request.encode())
+                expected = framed("hello") + framed([str(number), "+OK"][turn])
+                assert file.read(len(expected)).decode() == expected
+        if not turn:
+            server.stop()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((server.host, server.port), 60)
+            server.start()
+    server.assert_received("STAT", times=1)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    before = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    yield
+    gc.collect()
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+"""
+
+
+def run(tests: int, processes: int) -> str:
+    """Run *tests* once; give what is wrong, or nothing."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "test_many.py").write_text(TESTS.format(tests=tests))
+        command = ["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [sys.executable, "-W", "error::ResourceWarning", *command, "-n", str(processes)],
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    passed = f"{tests} passed" in done.stdout and not done.returncode and not done.stderr
+    return "" if passed else done.stdout + done.stderr
+
+
+def main() -> int:
+    """Do what the command line says; give the status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.many_servers", description=__doc__)
+    parser.add_argument("--tests", type=int, default=200, help="how many tests")
+    parser.add_argument("--processes", type=int, default=4, help="in so many processes")
+    parser.add_argument("--times", type=int, default=20, help="so often")
+    given = parser.parse_args()
+    for number in range(1, given.times + 1):
+        began = time.perf_counter()
+        if wrong := run(given.tests, given.processes):
+            sys.stderr.write(f"{wrong}\nrun {number} of {given.times} failed\n")
+            return 1
+        took = time.perf_counter() - began
+        sys.stdout.write(f"run {number}: {given.tests} passed in {took:.1f} s\n")
+        sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
