@@ -4,7 +4,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from reqresp import EagerServer, Exchanges, Line, Observer, ReqRespFactory, Table
+from reqresp import EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
 from reqresp.messages import Request
 from tests.test_protocol import Conversation
 from tests.wire import Wire
@@ -66,6 +66,29 @@ class CostTests(Conversation):
         factory = self.factory(respond, framing=Line(), observers=[])
         few, many = self.calls(factory, b"a\n" * 10), self.calls(factory, b"a\n" * 110)
         self.assertLessEqual((len(many) - len(few)) / 100, 12)
+
+    def test_constants_of_a_script(self) -> None:
+        """What equals one thing or another costs what a table costs, patterns beside or not."""
+        script = """
+            rule = [
+                { equals = ["a", "b"], reply = "A" },
+                { matches = "x+", reply = { template = "{0}" } },
+            ]
+        """
+        factory = self.factory(Script.parse(script), observers=[])
+        one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
+        self.assertEqual(one, many)
+        self.assertLessEqual(len(one), 7)
+
+    def test_rules_of_a_script(self) -> None:
+        """A rule costs a few calls for each request, whatever their number."""
+        for count in (10, 1000):
+            rules = "".join(
+                f"[[rule]]\nmatches = 'k{at}( .*)?'\nreply = 'v'\n" for at in range(count)
+            )
+            factory = self.factory(Script.parse(rules), observers=[])
+            few, many = self.calls(factory, b"k7\n" * 10), self.calls(factory, b"k7\n" * 110)
+            self.assertLessEqual((len(many) - len(few)) / 100, 16)
 
     def test_an_eager_reply_needs_no_event(self) -> None:
         """A reply leaves with the read, and the reactor is not asked to watch the socket."""

@@ -314,6 +314,65 @@ class EagerKeptTests(KeptTests):
     transport = EagerServer
 
 
+class ConstantsTests(Scripted):
+    """Replies that are given in one go are those that rules would give."""
+
+    def both(self, text: str, *requests: str) -> None:
+        """Ask at once, in one go where that can be, and one by one."""
+        at_once = self.script(text)
+        at_once.send("".join(f"{request}\n" for request in requests).encode())
+        with_fault = self.script(text + '[[fault]]\nkind = "latency"\ndelay = 0\n')
+        one_by_one = "".join(self.ask(with_fault, *requests)).replace("|", "\r\n")
+        self.assertEqual(at_once.received().decode(), one_by_one)
+        self.assertEqual(at_once.got_eof, with_fault.got_eof)
+
+    def test_the_first_rule_that_fits_answers(self) -> None:
+        """Also where that is none of the exact ones."""
+        text = """
+            ignore_case = true
+            [[rule]]
+            starts_with = "ab"
+            cycle = ["1", "2"]
+            [[rule]]
+            equals = ["abc", "x", "y"]
+            reply = "exact"
+            [[rule]]
+            equals = ["x", "z"]
+            not = { contains = "z" }
+            reply = "second"
+            [[rule]]
+            equals = "q"
+            reply = "bye"
+            close = true
+        """
+        self.both(text, "x", "abc", "X", "y", "abc", "Q", "x")
+        self.both(text, "x", "z", "x")
+        self.both(text, "y", "nothing", "y")
+
+    def test_nothing_is_counted_or_forgotten(self) -> None:
+        """Rules with consequences are asked each time."""
+        for rules in (
+            '[[rule]]\nequals = "x"\ntimes = 2\nreply = "a"\n[[rule]]\nreply = "b"\n',
+            '[[rule]]\nequals = "x"\ngoto = "t"\nreply = "a"\n[[rule]]\nwhen = "t"\nreply = "b"\n',
+            '[[rule]]\nequals = { template = "{connection}" }\nreply = "a"\n'
+            '[[rule]]\nequals = "1"\nreply = "b"\n[[rule]]\nreply = "c"\n',
+        ):
+            self.both(rules, "x", "1", "x", "x", "1")
+
+    def test_a_rules_own_faults_strike(self) -> None:
+        """They are no constants then."""
+        fault = '{ kind = "limit_data", bytes = 1 }'
+        wire = self.script(f'rule = [{{ equals = "a", reply = "abc", faults = [{fault}] }}]')
+        wire.send(b"a\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"a", True))
+
+    def test_observers_hear_of_the_rule(self) -> None:
+        """As they do when it is asked."""
+        wire = self.script('rule = [{ equals = "a", reply = "b" }]')
+        wire.send(b"a\na\n")
+        self.assertEqual([exchange.by for exchange in self.heard.exchanges], ["rule[0]"] * 2)
+
+
 class RulesTests(Scripted):
     """Rules that are made in Python."""
 

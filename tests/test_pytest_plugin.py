@@ -1,0 +1,349 @@
+"""The fixture, in runs of pytest of its own."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.live import PATIENCE
+from tests.test_verdict import golden
+
+POP = '''\
+"""The tests of somebody who has written a client for POP3."""
+import asyncio
+import socket
+import unittest
+
+import pytest
+
+from reqresp.testing import serve
+
+
+def ask(server, *requests):
+    with socket.create_connection((server.host, server.port), 60) as client:
+        for request in requests:
+            client.sendall(request.encode() + b"\\r\\n")
+        client.shutdown(socket.SHUT_WR)
+        with client.makefile("rb") as file:
+            return file.read().decode()
+
+
+def boom(request):
+    raise ValueError("boom")
+
+
+def test_content(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT").reply("+OK")
+    assert ask(server, "STAT") == "+OK\\r\\n"
+
+
+def test_unexpected(reqresp_server):
+    server = reqresp_server()
+    server.on("USER ann").reply("+OK")
+    server.expect("STAT").reply("+OK 2 320")
+    ask(server, "USER ann", "STAS")
+
+
+def test_two_servers(reqresp_server):
+    reqresp_server().expect("STAT").reply("+OK")
+    reqresp_server().expect("QUIT").close()
+
+
+def test_handler(reqresp_server):
+    server = reqresp_server()
+    server.on("STAT").call(boom)
+    with socket.create_connection((server.host, server.port), 60) as client:
+        client.sendall(b"STAT\\r\\n")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_earlier_failure(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT").reply("-ERR")
+    server.expect("QUIT")
+    assert ask(server, "STAT") == "+OK\\r\\n", "this counts"
+
+
+def test_earlier_failure_of_a_content_server(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT").reply("-ERR")
+    pytest.fail(ask(server, "STAT"))
+
+
+def test_verified_by_hand(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT")
+    server.verify(timeout=0)
+
+
+def test_skipped(reqresp_server):
+    reqresp_server().expect("STAT")
+    pytest.skip("not today")
+
+
+@pytest.mark.xfail(raises=AssertionError, strict=True)
+def test_expected_to_fail(reqresp_server):
+    reqresp_server().expect("STAT")
+
+
+@pytest.mark.xfail(strict=True)
+def test_expected_to_fail_but_passes(reqresp_server):
+    reqresp_server().on("STAT")
+
+
+def test_not_strict(reqresp_server):
+    ask(reqresp_server(strict=False), "STAT")
+
+
+@pytest.fixture
+def logged_in(reqresp_server):
+    server = reqresp_server()
+    server.expect("USER ann").reply("+OK")
+    return server
+
+
+def test_server_of_a_fixture(logged_in):
+    pass
+
+
+def test_asyncio(reqresp_server):
+    server = reqresp_server()
+    server.expect("QUIT")
+
+    async def client():
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(b"STAT\\r\\n")
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+    asyncio.run(client())
+
+
+class UnitTests(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _server(self, reqresp_server):
+        self.server = reqresp_server()
+        self.server.expect("STAT").reply("+OK")
+
+    def test_content(self):
+        ask(self.server, "STAT")
+
+    def test_unmet(self):
+        pass
+
+    def test_earlier_failure(self):
+        self.assertEqual(1, 2)
+
+    def test_serve(self):
+        ask(self.server, "STAT")
+        with serve() as server:
+            server.expect("QUIT")
+'''
+
+TWISTED = """
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.internet.threads import deferToThread
+
+
+class Asking(Protocol):
+    def connectionMade(self):
+        self.transport.write(b"STAT\\r\\n")
+
+
+async def client(server):
+    endpoint = TCP4ClientEndpoint(reactor, server.host, server.port)
+    protocol = await connectProtocol(endpoint, Asking())
+    await deferToThread(server.wait_for, "STAT")
+    protocol.transport.loseConnection()
+
+
+@pytest_twisted.ensureDeferred
+async def test_content(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT").reply("+OK")
+    await client(server)
+
+
+@pytest_twisted.ensureDeferred
+async def test_unmet(reqresp_server):
+    server = reqresp_server()
+    server.expect("STAT").reply("+OK")
+    server.expect("QUIT").close()
+    await client(server)
+"""
+
+
+class Run:
+    """A run of pytest on one module: what became of its tests, and what it said."""
+
+    def __init__(self, text: str, *arguments: str) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory, "test_pop.py").write_text(text)
+            done = subprocess.run(
+                [
+                    *(
+                        sys.executable,
+                        "-W",
+                        "error::ResourceWarning",
+                        "-m",
+                        "pytest",
+                        "-W",
+                        "error",
+                    ),
+                    *("-p", "no:cacheprovider", "--junitxml=junit.xml", *arguments),
+                ],
+                cwd=directory,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+            cases = ElementTree.parse(Path(directory, "junit.xml")).iter("testcase")  # noqa: S314, our own
+        self.output = done.stdout
+        self.errors = done.stderr
+        self.failures: dict[str, str] = {}
+        self.outcomes: dict[str, list[str]] = {}
+        for case in cases:
+            name = case.attrib["classname"].removeprefix("test_pop").lstrip(".")
+            name = f"{name}.{case.attrib['name']}".lstrip(".")
+            told = [it for it in case if it.tag in ("failure", "error", "skipped")]
+            self.outcomes[name] = [f"{it.tag} {it.get('type', '')}".strip() for it in told]
+            self.failures[name] = "".join(it.get("message") or "" for it in told)
+
+    def section(self, name: str) -> str:
+        """What was said of the failure of the test *name*."""
+        parts = re.split(r"^_{3,} (.*) _{3,}$", self.output, flags=re.MULTILINE)
+        return parts[parts.index(name) + 1] if name in parts else ""
+
+
+@cache
+def run_of_pop() -> Run:
+    """Run the tests above, once for all that look at it."""
+    return Run(POP)
+
+
+class PluginTests(SynchronousTestCase):
+    """The test fails, not what comes behind it."""
+
+    @property
+    def run_of_pop(self) -> Run:
+        return run_of_pop()
+
+    def test_outcomes(self) -> None:
+        """One for each test: no error beside a test that passed."""
+        self.assertEqual(
+            self.run_of_pop.outcomes,
+            {
+                "test_content": [],
+                "test_unexpected": ["failure"],
+                "test_two_servers": ["failure"],
+                "test_handler": ["failure"],
+                "test_earlier_failure": ["failure"],
+                "test_earlier_failure_of_a_content_server": ["failure"],
+                "test_verified_by_hand": ["failure"],
+                "test_skipped": ["skipped pytest.skip"],
+                "test_expected_to_fail": ["skipped pytest.xfail"],
+                "test_expected_to_fail_but_passes": ["failure"],
+                "test_not_strict": [],
+                "test_server_of_a_fixture": ["failure"],
+                "test_asyncio": ["failure"],
+                "UnitTests.test_content": [],
+                "UnitTests.test_unmet": ["failure"],
+                "UnitTests.test_earlier_failure": ["failure"],
+                "UnitTests.test_serve": ["failure"],
+            },
+        )
+        self.assertEqual(self.run_of_pop.errors, "")
+
+    def assert_told(self, name: str, test: str) -> None:
+        told, text = golden(name, self.run_of_pop.failures[test])
+        self.assertEqual(text, told, "see golden() in tests/test_verdict.py")
+
+    def test_messages(self) -> None:
+        """They show the conversation, with lines of the test."""
+        self.assert_told("pytest_unexpected", "test_unexpected")
+        self.assert_told("pytest_two_servers", "test_two_servers")
+        self.assert_told("pytest_handler", "test_handler")
+        self.assert_told("pytest_asyncio", "test_asyncio")
+        self.assert_told("pytest_fixture", "test_server_of_a_fixture")
+        self.assert_told("pytest_unittest", "UnitTests.test_unmet")
+        self.assert_told("pytest_serve", "UnitTests.test_serve")
+
+    def test_nothing_of_ours_stands_before_the_message(self) -> None:
+        """No line of the package that failed it; and nothing is said twice."""
+        section = self.run_of_pop.section("test_unexpected")
+        self.assertNotIn("reqresp/", section)
+        self.assertNotIn("Captured", section)
+        self.assertEqual(section.count("1 unexpected request"), 1)
+        section = self.run_of_pop.section("test_verified_by_hand")
+        self.assertIn(">       server.verify(timeout=0)", section)
+        self.assertNotIn("reqresp/", section)
+
+    def test_the_traceback_of_a_handler(self) -> None:
+        """Leads to the line that raised, and is in no log."""
+        section = self.run_of_pop.section("test_handler")
+        self.assertIn('>       raise ValueError("boom")', section)
+        self.assertNotIn("Captured stderr", section)
+
+    def test_an_earlier_failure_keeps_its_message(self) -> None:
+        """What the server has to say stands below it."""
+        self.assertIn("this counts", self.run_of_pop.failures["test_earlier_failure"])
+        section = self.run_of_pop.section("test_earlier_failure")
+        below = section.partition("Captured reqresp call")[2]
+        self.assertIn('unmet: expect "QUIT" 0 of 1 (test_pop.py:54)', below)
+        section = self.run_of_pop.section("test_earlier_failure_of_a_content_server")
+        self.assertIn("#1 < b'STAT'  > b'-ERR\\r\\n'", section)
+        failure = self.run_of_pop.failures["UnitTests.test_earlier_failure"]
+        self.assertIn("1 != 2", failure)
+
+    def test_pytest_twisted(self) -> None:
+        """Tests that the global reactor runs, beside which ours does."""
+        run = Run(TWISTED)
+        self.assertEqual(run.outcomes, {"test_content": [], "test_unmet": ["failure"]})
+        self.assertIn('unmet: expect "QUIT" 0 of 1', run.failures["test_unmet"])
+        self.assertEqual(run.errors, "")
+
+    def test_xdist(self) -> None:
+        """Nothing is shared, so nothing is in the way."""
+        run = Run(POP, "-n", "2")
+        self.assertEqual(run.outcomes, self.run_of_pop.outcomes)
+        self.assertEqual(run.errors, "")
+
+
+class ImportTests(SynchronousTestCase):
+    """Runs of pytest that never ask for the fixture pay nearly nothing."""
+
+    def test_the_plugin_loads_nothing(self) -> None:
+        """Nothing of Twisted, and of ours nothing but itself, until a server is made."""
+        text = """
+import sys
+
+def found():
+    return sorted(it for it in sys.modules if it.split(".")[0] in ("twisted", "attr", "re2"))
+
+def test_before():
+    ours = [it for it in sys.modules if it.split(".")[0] == "reqresp"]
+    assert (sorted(ours), found()) == (["reqresp", "reqresp.pytest_plugin"], [])
+
+def test_asked_for(reqresp_server):
+    assert "twisted" in sys.modules
+    reqresp_server()
+    assert "twisted.internet.reactor" not in sys.modules
+    reqresp_server(tls=True)
+    assert "twisted.internet.reactor" not in sys.modules
+"""
+        # Other plugins load what they like.
+        others = ("-p", "no:twisted", "-p", "no:hypothesispytest", "-p", "no:hypothesis")
+        run = Run(text, *others)
+        self.assertEqual(run.outcomes, {"test_before": [], "test_asked_for": []}, run.output)
