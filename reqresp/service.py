@@ -148,7 +148,10 @@ class ReqRespService(Service):
         finally:
             for number, handler in handlers.items():
                 # None: it was not set from Python, and cannot be set back from there.
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                before = signal.SIG_DFL if handler is None else handler
+                # What is about to end is not to be killed by a reload that comes too late.
+                late = number == signal.SIGHUP and before == signal.SIG_DFL
+                signal.signal(number, signal.SIG_IGN if late else before)
 
 
 def _reason(error: BaseException | None) -> str:

@@ -50,7 +50,7 @@ def makeService(options: Options) -> ReqRespService:
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(**behaviour, observers=observers, clock=reactor)
     except ValueError as error:
-        raise SystemExit(f"reqresp: {error}") from None
+        raise SystemExit(f"reqresp: {_told(options, error)}") from None
     listeners = [
         Listener(name, _endpoint(reactor, description))
         for name, description in options["endpoints"]
@@ -97,6 +97,14 @@ def _behaviour(options: Options, script: "Script | None") -> dict[str, Any]:
     return {"respond": script, "framing": options["framing"], "limits": limits}
 
 
+def _told(options: Options, error: BaseException | None) -> str:
+    """Say whose fault *error* is, where it is not a script's alone, which says so itself."""
+    if options["script"] is None or hasattr(error, "problems"):
+        return str(error)
+    given = [f"--{name}" for name in ("framing", "max-request") if options[name] is not None]
+    return f"{options['script']} does not go with {' and '.join(given)}: {error}"
+
+
 def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> None:
     def behave(script: "Script | None") -> None:
         factory.behave(**_behaviour(options, script))
@@ -104,8 +112,11 @@ def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> No
 
     def keep(failure: Failure) -> None:
         failure.trap(ValueError)
-        _log.error("not reloaded, the old rules go on: {error}", error=failure.value)
+        told = _told(options, failure.value)
+        _log.error("not reloaded, the old rules go on: {told}", told=told)
 
+    if lock.waiting:
+        return  # the one that waits has not looked at the file yet
     # In a thread, so that clients need not wait for it; one at a time, so that the last one wins.
     loaded: Deferred[Any] = lock.run(deferToThread, _load, options)
     loaded.addCallback(behave).addErrback(keep)

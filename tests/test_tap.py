@@ -573,9 +573,9 @@ class ScriptTests(Making):
     def test_an_option_that_does_not_go_with_it(self) -> None:
         """One line, which names the rule."""
         text = self.refused("-s", str(self.script()), "--framing=fixed:2")
-        self.assertRegex(text, r"^reqresp: rule\[0\]: a payload of 1 bytes, where all have 2$")
+        self.assertRegex(text, r"it.toml does not go with --framing: rule\[0\]: a payload of 1 bytes")
         text = self.refused("-s", str(self.script()), "--framing=fixed:20")
-        self.assertRegex(text, "^reqresp: requests of 20 bytes, where 10 are allowed$")
+        self.assertRegex(text, "it.toml does not go with --framing: requests of 20 bytes")
 
     def test_a_response_beside_it(self) -> None:
         """Two that answer are one too many."""
@@ -645,7 +645,7 @@ class ScriptTests(Making):
             path.write_text(text)
             events = self.logged()
             reload()
-            [error] = [event["error"] for event in events if "error" in event]
+            [error] = [event["told"] for event in events if "told" in event]
             self.assertRegex(str(error), problem)
             self.assertEqual(self.replies(made, b"a\n"), b"b\r\n")
         path.unlink()

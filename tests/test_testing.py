@@ -14,9 +14,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp import certificates
 from reqresp.messages import Request
 from reqresp.testing import Server, serve
 from tests.live import PATIENCE, Client
@@ -140,6 +142,16 @@ class KindTests(ServerCase):
             server.end()
             with contextlib.suppress(ConnectionResetError):
                 self.assertEqual(secure.recv(1), b"")
+
+    def test_tls_takes_an_extra(self) -> None:
+        """Which is named where it is not installed."""
+        certificates._authority.cache_clear()
+        self.addCleanup(certificates._authority.cache_clear)
+        with (
+            mock.patch.dict(sys.modules, {"trustme": None}),
+            self.assertRaisesRegex(ImportError, r"pip install 'reqresp\[testing\]'"),
+        ):
+            Server(tls=True)
 
     def test_another_address(self) -> None:
         """Of IPv6, for example; a name is as good."""
