@@ -428,6 +428,15 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(calls, ["end"])
         self.successResultOf(stopped)
 
+    def test_hangup_at_the_very_end(self) -> None:
+        """One that comes too late does not kill the process, as it would by default."""
+        service = self.service(FakePort())
+        service.on_hangup.append(lambda: None)
+        self.handlers[signal.SIGHUP] = signal.SIG_DFL
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(self.handlers[signal.SIGHUP], signal.SIG_IGN)
+
     def test_nothing_to_hang_up(self) -> None:
         """SIGHUP is left alone where nothing is to be done about it."""
         self.handlers[signal.SIGHUP] = "hang up"
