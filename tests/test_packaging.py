@@ -84,9 +84,9 @@ def prepare() -> Prepared | str:
     virtual = directory / "virtual"
     venv.create(virtual, with_pip=False)
     try:
-        pip(virtual, "--retries=1", "--no-compile", "Twisted", "setuptools >= 77")
+        pip(virtual, "--retries=1", "--no-compile", "Twisted", "google-re2", "setuptools >= 77")
     except (AssertionError, subprocess.TimeoutExpired) as error:
-        return f"Twisted cannot be installed from PyPI: {error}"
+        return f"what it needs cannot be installed from PyPI: {error}"
     sources = directory / "sources"
     copy_sources(sources)
     built = directory / "built"
@@ -140,6 +140,10 @@ class PackagingTests(SynchronousTestCase):
         self.assertIn(home.resolve(), Path(run(where, empty).strip()).resolve().parents)
         offered = run([*twistd(python(virtual)), "--help"], empty)
         self.assertRegex(offered, r"\n +reqresp +Answer every request")
+        script = empty / "it.toml"
+        script.write_text("rule = [{ matches = 'a+', reply = 'b' }]")
+        said = run([str(virtual / "bin" / "reqresp"), "explain", str(script), "aa"], empty)
+        self.assertIn("> b'b'", said)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with (
             live.start(
