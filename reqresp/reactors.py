@@ -37,15 +37,19 @@ class ThreadedReactor:
             raise
         started.result(PATIENCE)
 
+    def check(self) -> None:
+        """:raises RuntimeError: this is its thread: who waits for it would wait for itself."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("this waits for the server: it cannot be called by a handler of it")
+
     def call(self, function: Callable[..., Any], *arguments: Any, timeout: float = PATIENCE) -> Any:
         """
         Call *function* in the reactor's thread, and wait for what it, or its Deferred, gives.
 
-        :raises RuntimeError: this is that thread: it would wait for itself.
+        :raises RuntimeError: this is that thread.
         :raises TimeoutError: it takes longer than *timeout* seconds; what keeps it is told.
         """
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("this waits for the server: it cannot be called by a handler of it")
+        self.check()
         done: Future[Any] = Future()
 
         def fail(failure: Failure) -> None:

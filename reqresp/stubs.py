@@ -95,8 +95,8 @@ class Maker:
         reader = Reader(where, lambda _path: None)
         document = Document(ignore_case=self._ignore_case)
         requests = replies = self._framing
-        if isinstance(requests, Mixed):
-            requests, replies = requests.requests, requests.replies
+        if isinstance(self._framing, Mixed):
+            requests, replies = self._framing.requests, self._framing.replies
         builder = Builder(reader, self._base, replies, requests, document)
         read = reader.read(RuleTable, dict(table), path)
         rule = builder.rule(read or RuleTable(), path)

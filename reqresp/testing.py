@@ -14,13 +14,22 @@ from typing import Any, Protocol, Unpack
 from twisted.internet.defer import Deferred
 
 from reqresp.fakes import Behaving, Fake
+from reqresp.local import LocalServer
+from reqresp.memory import MemoryServer
 from reqresp.messages import Request, Wait
-from reqresp.reactors import PATIENCE as CALL
 from reqresp.reactors import ThreadedReactor
 from reqresp.stubs import Expectation, Payloads, Predicating
 from reqresp.transport import EagerServerEndpoint
 
-__all__ = ["Expectation", "Server", "StartServer", "Wait", "serve"]
+__all__ = [
+    "Expectation",
+    "LocalServer",
+    "MemoryServer",
+    "Server",
+    "StartServer",
+    "Wait",
+    "serve",
+]
 
 #: Seconds that a test waits for what it asserts, unless it says otherwise.
 PATIENCE = 1.0
@@ -110,12 +119,15 @@ class Server(Fake):
         """Stop for good; the thread ends, and the port is given back."""
         if self._is_over:
             return
+        self._thread.check()
         try:
             self.stop()
         finally:
-            self._thread.stop()
-            self._is_over = True
-            self._reserved.close()
+            try:
+                self._thread.stop()
+            finally:
+                self._is_over = True
+                self._reserved.close()
 
     def _listen(self) -> Deferred[Any]:
         reactor = self._thread.reactor
@@ -172,7 +184,7 @@ class Server(Fake):
         self.wait_for(equals, times=least, timeout=timeout, **predicates)
         if times is None:
             return
-        self._read(timeout)
+        self._read()
         came = len(self.requests(equals, **predicates))
         if came != times:
             raise AssertionError(self._missed(equals, predicates, times, came))
@@ -187,16 +199,16 @@ class Server(Fake):
         """
         __tracebackhide__ = True
         if not self._is_over:
-            self._read(timeout)
+            self._read()
             settled: Future[None] = self._call(self._watch.until, lambda: self._is_settled)
             wait([settled], timeout)
             settled.cancel()
         self._verify()
 
-    def _read(self, seconds: float) -> None:
+    def _read(self) -> None:
         """Have the server read all that has arrived by now."""
         if not self._is_over:
-            self._thread.call(self._thread.when_read, seconds, timeout=seconds + CALL)
+            self._thread.call(self._thread.when_read, PATIENCE)
 
 
 class StartServer(Protocol):

@@ -7,10 +7,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.entries import Answered, Disconnected, Entry, Unanswered
 from reqresp.journal import Journal
-from reqresp.messages import Request
+from reqresp.messages import Exchange, Request
 from reqresp.predicates import Predicates
-from reqresp.watch import Watch
+from reqresp.watch import Watch, requests
 
 PEER = IPv4Address("TCP", "127.0.0.1", 50000)
 A = Predicates(equals=(b"a",))
@@ -40,6 +41,16 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.data(self.watch.when(A, 2)), [b"a", b"a"])
         self.assertEqual([it.data for it in self.watch.came(A)], [b"a", b"a"])
 
+    def test_who_asked_first_comes_first(self) -> None:
+        """Though others were answered before."""
+        early, late = (Request(data, PEER, 1, 1) for data in (b"early", b"late"))
+        entries: list[Entry] = [
+            Answered(2, 2, Exchange(late, ())),
+            Disconnected(3, PEER, 2, "gone"),
+            Unanswered(1, early),
+        ]
+        self.assertEqual(requests(entries), [early, late])
+
     def test_what_is_missing_is_waited_for(self) -> None:
         """Other requests, and ends of connections, are not it."""
         self.receive(b"a")
@@ -58,7 +69,7 @@ class WatchTests(SynchronousTestCase):
         """And is told nothing."""
         found = self.watch.when(A, 1)
         self.assertTrue(found.cancel())
-        self.receive(b"a")
+        self.receive(b"b")
         self.assertTrue(found.cancelled())
         self.assertEqual(self.watch._looks, [])
 
