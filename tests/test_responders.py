@@ -22,6 +22,7 @@ class Asking:
     peer: IAddress = PEER
     number: int = 7
     taken: int = 3
+    notes: Any = None
 
 
 def ask(function: Callable[[Request], Any], data: bytes = b"hello") -> Steps | Deferred[Steps]:
