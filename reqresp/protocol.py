@@ -71,7 +71,8 @@ class ReqResp(Performer):
 
     def _greet(self) -> None:
         behaviour = self.behaviour
-        self._faults = behaviour.faults
+        if behaviour.faults:
+            self._faults = behaviour.faults
         if behaviour.on_connect:
             self._faults = self._dice().on_connect(behaviour.faults)
         try:
