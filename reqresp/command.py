@@ -31,8 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()  # now, while something can be done about a pipe that is broken
-    except BrokenPipeError:
+            if sys.stdout is not None:  # a shell can close it: reqresp ... >&-
+                sys.stdout.flush()  # now, while something can be done about what is broken
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"reqresp: cannot print: {error.strerror}")
         # Nobody reads on, as in `reqresp ... | head`: what Python flushes at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -138,4 +141,5 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 (its job)
+    if sys.stderr is not None:  # or it would go where replies go
+        print(text, file=sys.stderr)  # noqa: T201 (its job)

@@ -307,6 +307,28 @@ class ProcessTests(SynchronousTestCase):
             ended = live.run_all(directory, {"it": command}, env=environment)["it"]
         self.assertEqual(ended, Ended(0, "*2\\r\\n:1\\r\\n+ü\n" * 2, ""))
 
+    def shell(self, command: str) -> "subprocess.CompletedProcess[bytes]":
+        """Run the command in a shell, which can give it odd streams."""
+        return subprocess.run(
+            ["/bin/sh", "-c", f'"$0" -m reqresp {command}', sys.executable],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def test_output_that_nobody_takes(self) -> None:
+        """A full disk is a line and a status; streams that were closed are none."""
+        path = temporary(self) / "it.toml"
+        path.write_text("seed = 1")
+        full = self.shell(f"check {path} >/dev/full")
+        self.assertEqual((full.returncode, full.stdout), (1, b""))
+        self.assertEqual(full.stderr, b"reqresp: cannot print: No space left on device\n")
+        closed = self.shell(f"check {path} >&-")
+        self.assertEqual((closed.returncode, closed.stderr), (0, b""))
+        mute = self.shell(f"check {path}.not 2>&-")
+        self.assertEqual((mute.returncode, mute.stdout), (1, b""))
+
     def test_nobody_reads_what_is_printed(self) -> None:
         """Neither replies nor help; there is no traceback."""
         # Else Python buffers nothing, and argparse passes over what happens to its help.
