@@ -263,6 +263,8 @@ class Fake:
         return f"reqresp {self.name}: {wanted} came {came} of {times} times\n{told}".rstrip()
 
     def _predicates(self, equals: Payloads | None, predicates: Mapping[str, Any]) -> Predicates:
+        if "when" in predicates:
+            raise TypeError("when= says in which state something is answered, not what was asked")
         table = {**as_predicates(equals, predicates), "silent": True}
         return self._maker.rule(table, "request", _where()).predicates
 

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from reqresp.fakes import Behaving, Fake
 from reqresp.messages import Request
+from reqresp.reactors import when_read
 from reqresp.stubs import Payloads, Predicating
 from reqresp.transport import EagerServerEndpoint
 
@@ -149,6 +150,7 @@ class LocalServer(Fake):
         return Deferred.fromCoroutine(self._verify_all(timeout))
 
     async def _verify_all(self, timeout: float) -> None:
+        await when_read(self._reactor, PATIENCE)
         await self._turns()
         with suppress(defer.TimeoutError):
             await self._fired(self._watch.until(lambda: self._is_settled), timeout)

@@ -47,14 +47,26 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     # In the call, not in a fixture's teardown: there it would be an error beside a test that
     # passed, and no xfail would count.
     __tracebackhide__ = True
-    try:
-        result = yield
-    except (Exception, pytest.fail.Exception):
-        for server in item.stash.get(_STARTED, ()):
-            item.add_report_section("call", "reqresp", server.report())
-        raise
-    _verify(item.stash.get(_STARTED, list[Any]()))
+    result = yield
+    # Where pytest keeps what a unittest.TestCase raised.
+    if _STARTED in item.stash and not getattr(item, "_excinfo", None):
+        servers, item.stash[_STARTED] = item.stash[_STARTED], []
+        _verify(servers)
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Tell of the servers of a test that failed by itself, or while it was set up."""
+    report = yield
+    if report.failed and report.when in ("setup", "call"):
+        for server in item.stash.get(_STARTED, ()):
+            try:
+                told = server.report()
+            except Exception as error:  # the server's thread may be busy: the test's error counts
+                told = f"{type(error).__name__}: {error}"
+            report.sections.append((f"Captured reqresp {report.when}", told))
+    return report
 
 
 def _verify(servers: "list[Server]") -> None:

@@ -22,6 +22,33 @@ from twisted.python.failure import Failure
 PATIENCE = 10.0
 
 
+def when_read(reactor: Any, seconds: float) -> Deferred[None]:
+    """
+    Wait until all is read that has arrived at *reactor* by now.
+
+    :returns: fires then, or after so many *seconds* of ever more to read.
+    """
+    deadline = reactor.seconds() + seconds
+    read: Deferred[None] = Deferred()
+
+    def look() -> None:
+        if _has_unread(reactor) and reactor.seconds() < deadline:
+            reactor.callLater(0, look)
+        else:
+            read.callback(None)
+
+    look()
+    return read
+
+
+def _has_unread(reactor: Any) -> bool:
+    poll = select.poll()
+    for reader in reactor.getReaders():
+        if reader is not reactor.waker:  # who is woken has something to do, not to read
+            poll.register(reader, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class ThreadedReactor:
     """A reactor that runs in a thread until it is stopped."""
 
@@ -35,7 +62,11 @@ class ThreadedReactor:
         except BaseException:  # there may be no more threads
             self._close()
             raise
-        started.result(PATIENCE)
+        try:
+            started.result(PATIENCE)
+        except BaseException:  # Ctrl-C, for one
+            self.reactor.callFromThread(self.reactor.stop)
+            raise
 
     def check(self) -> None:
         """:raises RuntimeError: this is its thread: who waits for it would wait for itself."""
@@ -80,28 +111,8 @@ class ThreadedReactor:
             raise TimeoutError(self._busy(PATIENCE))
 
     def when_read(self, seconds: float) -> Deferred[None]:
-        """
-        Wait until all is read that has arrived by now; to be called in its thread.
-
-        :returns: fires then, or after so many *seconds* of ever more to read.
-        """
-        deadline = self.reactor.seconds() + seconds
-        read: Deferred[None] = Deferred()
-
-        def look() -> None:
-            if self._has_unread() and self.reactor.seconds() < deadline:
-                self.reactor.callLater(0, look)
-            else:
-                read.callback(None)
-
-        look()
-        return read
-
-    def _has_unread(self) -> bool:
-        poll = select.poll()
-        for reader in self.reactor.getReaders():
-            poll.register(reader, select.POLLIN)
-        return bool(poll.poll(0))
+        """See `when_read`; to be called in its thread."""
+        return when_read(self.reactor, seconds)
 
     def _busy(self, seconds: float) -> str:
         frame = sys._current_frames().get(self._thread.ident or 0)

@@ -119,14 +119,16 @@ class ReqRespService(Service):
             port.cancel()  # if it has not come about yet
             port.addCallback(lambda port: port and port.stopListening())
         # Twisted's own handlers would log a traceback, the reactor being stopped already.
-        with self._on_signals(hasten, signal.SIGINT, signal.SIGTERM):
-            await gatherResults([*self._ports, self.factory.drain(self.drain)])
-        self._ports = []
-        # A turn more, for what observers say at the end of each.
-        await deferLater(self._reactor, 0)
-        for call in self.on_end:
-            call()
-        self._signals.close()
+        try:
+            with self._on_signals(hasten, signal.SIGINT, signal.SIGTERM):
+                await gatherResults([*self._ports, self.factory.drain(self.drain)])
+        finally:
+            self._ports = []
+            # A turn more, for what observers say at the end of each.
+            await deferLater(self._reactor, 0)
+            for call in self.on_end:
+                call()
+            self._signals.close()
 
     def _hang_up(self) -> None:
         for call in self.on_hangup:

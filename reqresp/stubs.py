@@ -192,6 +192,8 @@ class Expectation:
 
     def cycle(self, *replies: Payload | Sequence[Payload]) -> Self:
         """Give *replies* in turn, each a payload or a list of them; goes with `wait`, `close`."""
+        if "cycle" in self._keys:
+            raise ValueError("a cycle was given already")
         self._keys["cycle"] = [
             [as_payload(it) for it in reply]
             if isinstance(reply, list | tuple)
@@ -217,10 +219,17 @@ class Expectation:
 
         It is called in the server's thread.
         """
+        self._check_order()
         self._function = Function(function)
         return self
 
+    def _check_order(self) -> None:
+        if self._function is not None:
+            raise ValueError("what call() was given answers last of all: nothing can follow it")
+
     def _add(self, *steps: dict[str, Any]) -> Self:
+        if steps:
+            self._check_order()
         self._do = [*self._do, *steps]
         self.rule = self._made()
         return self
@@ -229,7 +238,8 @@ class Expectation:
         table = {**self._keys}
         if "cycle" in table:
             for step in self._do:
-                table |= {"delay": step["wait"]} if "wait" in step else step
+                seconds = step.get("wait", 0) + table.get("delay", 0)
+                table |= {"delay": seconds} if "wait" in step else step
         elif self._do:
             table["do"] = self._do
         else:

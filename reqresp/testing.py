@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, Unpack
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from reqresp.fakes import Behaving, Fake
 from reqresp.local import LocalServer
@@ -79,6 +80,12 @@ class Server(Fake):
             raise
 
     @property
+    def clock(self) -> IReactorTime:
+        """What keeps its time: for handlers, which can ``await deferLater(server.clock, ...)``."""
+        clock: IReactorTime = self._thread.reactor
+        return clock
+
+    @property
     def name(self) -> str:  # type: ignore[override]  # known once it listens
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -104,7 +111,7 @@ class Server(Fake):
         """
         Listen no more, and reset all connections; clients are refused until it is started again.
 
-        Nobody else can have the port meanwhile.
+        Nobody else gets the port meanwhile, unless they ask for just that one with SO_REUSEADDR.
         """
         if self._listening is not None:
             self._call(self._listening.stopListening)
@@ -113,6 +120,7 @@ class Server(Fake):
 
     def disconnect_all(self) -> None:
         """Reset all connections, and wait until they are gone."""
+        self._read()  # who has connected may not be accepted yet
         self._call(self._disconnect)
 
     def end(self) -> None:
@@ -235,5 +243,17 @@ def serve(
     try:
         yield server
         server.verify()
+    except Exception as error:
+        # As the fixture does beside a test's own error.
+        if (told := _report(server)) not in str(error):
+            error.add_note(told)
+        raise
     finally:
         server.end()
+
+
+def _report(server: Server) -> str:
+    try:
+        return server.report()
+    except Exception as error:  # its thread may be busy: it is another error that counts
+        return f"{type(error).__name__}: {error}"

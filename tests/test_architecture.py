@@ -103,7 +103,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sockets": set(),
     "loopback": {"sockets", "transport"},
     "memory": {"fakes", "loopback", "stubs"},
-    "local": {"fakes", "messages", "stubs", "transport"},
+    "local": {"fakes", "messages", "reactors", "stubs", "transport"},
     "testing": {
         *("certificates", "fakes", "local", "memory", "messages", "reactors", "stubs"),
         "transport",

@@ -174,7 +174,7 @@ class AskTests(SynchronousTestCase):
         """It is not lost, and nothing is waited for that is there."""
         peer = Peer(self, 3, b"A\r\nAA\r\n", 3, stays=True)
         self.assertEqual(self.ask(peer, b"a", b"b"), [b"A", b"AA"])
-        self.assertEqual(peer.received, [b"a\r\n", b"b\r\n"])
+        self.assertEqual(peer.end(), b"a\r\nb\r\n")
 
     def test_no_replies(self) -> None:
         """Nothing is waited for, and all is sent."""

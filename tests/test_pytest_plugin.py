@@ -184,6 +184,35 @@ async def test_unmet(reqresp_server):
 """
 
 
+FAILING = """
+import socket
+
+import pytest
+
+
+@pytest.fixture
+def client(reqresp_server):
+    server = reqresp_server()
+    with socket.create_connection((server.host, server.port), 60) as client:
+        client.sendall(b"LOGIN\\r\\n")
+        assert client.recv(10) == b"+OK"
+
+
+def test_client(client):
+    pass
+
+
+def test_busy(reqresp_server, monkeypatch):
+    server = reqresp_server()
+
+    def report():
+        raise RuntimeError("busy")
+
+    monkeypatch.setattr(server, "report", report)
+    assert not "this counts"
+"""
+
+
 class Run:
     """A run of pytest on one module: what became of its tests, and what it said."""
 
@@ -306,6 +335,17 @@ class PluginTests(SynchronousTestCase):
         self.assertIn("#1 < b'STAT'  > b'-ERR\\r\\n'", section)
         failure = self.run_of_pop.failures["UnitTests.test_earlier_failure"]
         self.assertIn("1 != 2", failure)
+        section = self.run_of_pop.section("UnitTests.test_earlier_failure")
+        self.assertIn('unmet: expect "STAT"', section.partition("Captured reqresp call")[2])
+
+    def test_what_is_told_of_other_failures(self) -> None:
+        """Of a fixture that could not log in; and a thread that is busy hides no error."""
+        run = Run(FAILING)
+        self.assertEqual([*run.outcomes.values()], [["error"], ["failure"]])
+        section = run.section("ERROR at setup of test_client")
+        self.assertIn("b'LOGIN'  unexpected", section.partition("Captured reqresp setup")[2])
+        self.assertIn("this counts", run.failures["test_busy"])
+        self.assertIn("RuntimeError: busy", run.section("test_busy"))
 
     def test_pytest_twisted(self) -> None:
         """Tests that the global reactor runs, beside which ours does."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import certificates
-from reqresp.messages import Request
+from reqresp import Script, certificates
+from reqresp.messages import Request, Send, Wait
 from reqresp.testing import Server, serve
 from tests.live import PATIENCE, Client
 from tests.test_reactors import descriptors
@@ -586,3 +587,57 @@ print(threading.enumerate() == [threading.main_thread()])
         )
         self.assertEqual((done.stderr, done.returncode), ("", 0))
         return done.stdout
+
+
+class MendedTests(ServerCase):
+    """What users stumbled over."""
+
+    def test_serve_tells_beside_an_error(self) -> None:
+        """A block that raises keeps its error, which is told what the server has to say."""
+        with self.assertRaises(KeyError) as caught, serve() as server:
+            server.expect("STAT").reply("+OK")
+            raise KeyError("mine")
+        self.assertIn("unmet: expect", "".join(caught.exception.__notes__))
+
+    def test_serve_tells_a_verdict_once(self) -> None:
+        """It is the error itself."""
+        with self.assertRaises(AssertionError) as caught, serve() as server:
+            server.expect("STAT").reply("+OK")
+        self.assertIn("unmet: expect", str(caught.exception))
+        self.assertFalse(hasattr(caught.exception, "__notes__"))
+
+    def test_a_state_that_a_script_does_not_know(self) -> None:
+        """Has the script's rules of every state, and the test's."""
+        script = Script.parse('rule = [{ when = "*", equals = "NOOP", reply = "noop" }]')
+        server = self.serve(script=script)
+        server.on("DATA").reply("354").goto("data")
+        server.on(when="data", starts_with="x").reply("in data")
+        self.assertEqual(ask(server, "DATA", "NOOP", "x"), b"354\r\nnoop\r\nin data\r\n")
+        server.verify()
+
+    def test_a_state_is_no_question(self) -> None:
+        """What was asked for has none."""
+        server = self.serve()
+        with self.assertRaises(TypeError):
+            server.requests("A", when="nonsense")
+
+    def test_nothing_follows_a_call(self) -> None:
+        """Nor a cycle another one; waits add up."""
+        server = self.serve()
+        with self.assertRaises(ValueError):
+            server.on("A").call(lambda _request: b"a").reply("b")
+        with self.assertRaises(ValueError):
+            server.on("B").cycle("a").cycle("b")
+        rule = server.on("C").cycle("a").wait(1).wait(2).rule
+        self.assertEqual(rule.replies, [(Wait(3), Send(b"a"))])
+
+    def test_a_handler_can_wait(self) -> None:
+        """By the server's clock."""
+        server = self.serve()
+
+        async def answer(_request: Request) -> bytes:
+            await deferLater(server.clock, 0.01)
+            return b"late"
+
+        server.on("A").call(answer)
+        self.assertEqual(ask(server, "A"), b"late\r\n")
