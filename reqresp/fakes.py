@@ -40,7 +40,7 @@ from reqresp.stubs import (
     as_payload,
     as_predicates,
 )
-from reqresp.verdict import conversation, verdict
+from reqresp.verdict import conversation, last_lines, verdict
 from reqresp.watch import Watch, fits, requests
 
 #: Where no test stands: this package, and what runs its context managers.
@@ -222,7 +222,10 @@ class Fake:
             "".join(traceback.format_exception(error)).rstrip()
             for _, error in self._expectations.errors
         ]
-        return "\n".join([self.problems() or self.conversation(), *raised])
+        return "\n".join([self.problems() or "\n".join(self._last_lines()), *raised])
+
+    def _last_lines(self) -> list[str]:
+        return last_lines(self.entries, self._encode, self._journal.dropped)
 
     def _problems(self) -> str:
         journal = self._journal
@@ -237,9 +240,10 @@ class Fake:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether all that was expected came, or nobody is there any more to send it."""
+        """Whether all that was expected came and all that came was asked, or nobody is there."""
         met = all(it.is_met for it in self._expectations.expectations)
-        return met or not self.factory.connections
+        connections = self.factory.connections
+        return not connections or (met and not any(it.is_busy for it in connections))
 
     def _disconnect(self) -> Deferred[None]:
         """Reset all connections; fires when they are gone."""
@@ -258,7 +262,7 @@ class Fake:
         self, equals: Payloads | None, predicates: Mapping[str, Any], times: int, came: int
     ) -> str:
         """Say that requests like this came not as often as was asserted."""
-        told = "\n".join(f"  {line}" for line in self.conversation().splitlines())
+        told = "\n".join(f"  {line}" for line in self._last_lines())
         wanted = _wanted(equals, predicates)
         return f"reqresp {self.name}: {wanted} came {came} of {times} times\n{told}".rstrip()
 

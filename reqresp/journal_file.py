@@ -7,6 +7,7 @@ costs no reply.
 
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -152,6 +153,12 @@ class JournalFile(Recorder):
 
     def _write(self) -> None:
         file = self._begin(self._open()) if self._file is None else self._file
+        status = os.fstat(file)
+        if self._torn and stat.S_ISREG(status.st_mode) and not status.st_size:
+            # It was emptied meanwhile: what is left of a line means nothing there.
+            del self._buffer[: self._buffer.find(_NEWLINE) + 1]
+            self._torn = False
+            self._lose(1)
         while self._buffer:
             written = os.write(file, self._buffer)
             self._torn = self._buffer[written - 1] != _NEWLINE[0]

@@ -6,9 +6,11 @@ comes from or what comes next.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from typing import Any, ClassVar
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from reqresp.decoders import FrameError
@@ -43,12 +45,22 @@ class Performer(Stream):
 
     _exchange: tuple[bytes, Steps] | None = None  # the one under way
     _steps: Iterator[Step] = NOTHING  # what is left of it
+    _requests: Iterator[bytes] = NOTHING  # behind it
     _failure: Failure | None = None  # of whoever had to give the reply
     _luck: Luck | None = None  # where there are faults
     _faults: tuple[Placed, ...] = ()  # that strike all that is said
 
     #: The connection's number; the factory's first is 1.
     number: int
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is being awaited, or requests wait behind a reply under way."""
+        if self._ended or self._held in (None, HANGING):
+            return False
+        return isinstance(self._held, Deferred) or bool(
+            self._waiting or length_hint(self._requests)
+        )
 
     def _begin(self, steps: Steps, request: bytes | None) -> None:
         """Begin a reply; to no *request*: what greets a client."""
@@ -129,6 +141,7 @@ class Performer(Stream):
     def _forget(self) -> None:
         """Forget what was read: how much of it there is depends on how the network cut it."""
         self._waiting = b""
+        self._requests = NOTHING
 
     def _raise(self, step: _Unframed) -> None:
         raise step.error

@@ -10,7 +10,7 @@ waits; when it is released, `_work` goes on where it stopped.  Three levels are 
 that: bytes that no decoder has seen, requests that no responder has seen, steps not yet performed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -44,7 +44,6 @@ class ReqResp(Performer):
     _quiet = 0  # sweeps since something happened
     _left = 0  # bytes that were undelivered at the last sweep
     _fault: FrameError | None = None
-    _requests: Iterator[bytes] = NOTHING
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -288,7 +287,6 @@ class ReqResp(Performer):
 
     def _forget(self) -> None:
         super()._forget()
-        self._requests = NOTHING
         self._fault = None
 
     def _drop(self) -> None:

@@ -130,7 +130,7 @@ class Expectation:
         times: int | None,
         maker: Maker,
     ) -> None:
-        if times is not None and times < 1:
+        if times is not None and (not isinstance(times, int) or times < 1):
             raise ValueError(
                 f"times must be 1 or more: {times!r}; nothing expects what is not said"
             )
@@ -219,6 +219,8 @@ class Expectation:
 
         It is called in the server's thread.
         """
+        if not callable(function):
+            raise TypeError(f"expected a function of a request, not {function!r}")
         self._check_order()
         self._function = Function(function)
         return self

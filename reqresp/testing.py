@@ -135,6 +135,7 @@ class Server(Fake):
                 self._thread.stop()
             finally:
                 self._is_over = True
+                self._watch.give_up()
                 self._reserved.close()
 
     def _listen(self) -> Deferred[Any]:

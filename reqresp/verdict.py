@@ -90,6 +90,19 @@ def _shown(data: bytes) -> str:
     return repr(data) if len(data) <= SHOWN else f"{data[:SHOWN]!r}..."
 
 
+def last_lines(entries: Sequence[Entry], encode: Encode, dropped: int = 0) -> list[str]:
+    """
+    Write the end of a conversation, `LINES` lines of it at most.
+
+    :param dropped: how much of it was forgotten.
+    """
+    told = [entry for entry in entries if _is_told(entry)]
+    lines = conversation(told[-LINES:], encode)
+    if before := dropped + len(told) - len(lines):
+        lines.insert(0, f"... {before} before")
+    return lines
+
+
 def verdict(
     name: str,
     expectations: Expectations,
@@ -117,10 +130,7 @@ def verdict(
     wrong = [_several(*each) for each in counts if each[0]]
     if not wrong:
         return ""
-    told = [entry for entry in entries if _is_told(entry)]
-    lines = conversation(told[-LINES:], encode)
-    if before := dropped + len(told) - len(lines):
-        lines.insert(0, f"... {before} before")
+    lines = last_lines(entries, encode, dropped)
     lines = [f"reqresp {name}: {', '.join(wrong)}", *(f"  {line}" for line in lines)]
     recent = unexpected[-LINES:]
     lines += _each("errors", errors, _error)

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from reqresp.entries import Answered, Entry, Unanswered
 from reqresp.journal import Journal
-from reqresp.messages import Request
+from reqresp.messages import Exchanges, Request
 from reqresp.observer import Observer
 from reqresp.predicates import Predicates
 
@@ -52,12 +52,26 @@ class Watch(Observer):
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._looks: list[_Look] = []
+        self._found: set[Future[Any]] = set()
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         self._tell(peer, connection, requests)
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002, the observer's
         self._tell(peer, connection, ())
+
+    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
+        self._tell(peer, connection, ())
+
+    def answered(self, exchanges: Exchanges) -> None:
+        self._tell(exchanges.peer, exchanges.connection, ())
+
+    def give_up(self) -> None:
+        """Cancel all that is still being waited for: nothing will come any more."""
+        for found in self._found:
+            found.cancel()
+        self._found.clear()
+        self._looks.clear()
 
     def came(self, wanted: Predicates) -> list[Request]:
         """Give the requests like this that came so far."""
@@ -76,7 +90,7 @@ class Watch(Observer):
         return self._wait(is_so, lambda: self.came(wanted))
 
     def until(self, is_so: Callable[[], bool]) -> "Future[None]":
-        """Wait until *is_so*, which is asked now, and when requests came or a client left."""
+        """Wait until *is_so*, which is asked now, and whenever something happened."""
         return self._wait(lambda *_: is_so(), lambda: None)
 
     def _wait(self, is_so: "_Look", give: Callable[[], T]) -> "Future[T]":
@@ -86,12 +100,14 @@ class Watch(Observer):
             if not found.cancelled() and not is_so(peer, connection, requests):
                 return False
             # Nobody can cancel it from here on.
+            self._found.discard(found)
             if found.set_running_or_notify_cancel():
                 found.set_result(give())
             return True
 
         if not look(_NOBODY, 0, ()):
             self._looks.append(look)
+            self._found.add(found)
         return found
 
     def _tell(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:

@@ -401,6 +401,20 @@ class ReopeningTests(FileTestCase):
             ),
         )
 
+    def test_emptied_while_the_disk_was_full(self) -> None:
+        """The rest of a line whose beginning is gone is not written, and counts as lost."""
+        journal = self.open()
+        self.disk.room = 150
+        self.ask(journal, b"a", b"b", b"c")
+        self.clock.advance(1)
+        self.assertFalse(self.path.read_bytes().endswith(b"\n"))
+        self.path.write_bytes(b"")
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        journal.close()
+        self.assertEqual(self.requests(), ["c"])
+        self.assertEqual(journal.lost, 1)
+
     def test_while_the_disk_is_full(self) -> None:
         """What waits goes to the new file, without the rest of a line that was begun."""
         journal = self.open()

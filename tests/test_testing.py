@@ -641,3 +641,46 @@ class MendedTests(ServerCase):
 
         server.on("A").call(answer)
         self.assertEqual(ask(server, "A"), b"late\r\n")
+
+    def test_what_waits_behind_a_reply_is_verified(self) -> None:
+        """It has arrived, although nobody has looked at it when the test is over."""
+        for second in (b"A\n", b"DELETE\n"):
+            server = self.serve()
+            server.expect("A").wait(0.05).reply("ok")
+            client = self.connect(server)
+            client.send(b"A\n" + second)
+            server.wait_for("A", timeout=PATIENCE)
+            with self.assertRaisesRegex(AssertionError, "1 unexpected request"):
+                server.verify(PATIENCE)
+
+    def test_what_a_handler_raises_late_is_verified(self) -> None:
+        """Its reply is under way until then."""
+        server = self.serve()
+
+        async def fail(_request: Request) -> bytes:
+            await deferLater(server.clock, 0.05)
+            raise ValueError("late")
+
+        server.expect("A").call(fail)
+        client = self.connect(server)
+        client.send(b"A\n")
+        server.wait_for("A", timeout=PATIENCE)
+        with self.assertRaisesRegex(AssertionError, "ValueError: late"):
+            server.verify(PATIENCE)
+
+    def test_nobody_waits_for_a_server_that_has_ended(self) -> None:
+        """A future that was not fired is cancelled."""
+        with serve() as server:
+            found = server.when("A")
+        self.assertTrue(found.cancelled())
+
+    def test_a_long_conversation_is_cut(self) -> None:
+        """In each message that tells it."""
+        server = self.serve()
+        server.on("A").reply("b")
+        ask(server, *["A"] * 200)
+        with self.assertRaises(AssertionError) as caught:
+            server.assert_received("B", timeout=0)
+        self.assertIn("... 150 before", str(caught.exception))
+        self.assertEqual(len(server.report().splitlines()), 51)
+        self.assertEqual(len(server.conversation().splitlines()), 200)
