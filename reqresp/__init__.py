@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.faults import Fault as Fault
     from reqresp.faults import Latency as Latency
     from reqresp.faults import LimitData as LimitData
+    from reqresp.faults import Placed as Placed
     from reqresp.faults import ResetPeer as ResetPeer
     from reqresp.faults import Slicer as Slicer
     from reqresp.faults import SlowClose as SlowClose
@@ -70,6 +71,7 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.responders import fixed as fixed
     from reqresp.script import Script as Script
     from reqresp.script import ScriptError as ScriptError
+    from reqresp.tables import Problem as Problem
     from reqresp.transcript import Transcript as Transcript
     from reqresp.transport import EagerPort as EagerPort
     from reqresp.transport import EagerServer as EagerServer
@@ -118,7 +120,9 @@ _ROOMS = {
     "Mixed": "framing",
     "Netstring": "framing",
     "Observer": "observer",
+    "Placed": "faults",
     "Plan": "behaviour",
+    "Problem": "tables",
     "Refused": "entries",
     "Reply": "responders",
     "ReqResp": "protocol",

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.behaviour import Behaviour, Plan
-from reqresp.faults import Fault
+from reqresp.faults import Fault, Placed
 from reqresp.framing import Framing
 from reqresp.limits import Limits
 from reqresp.messages import Request, show
@@ -44,7 +44,7 @@ class ReqRespFactory(Factory):
         ``close``.
     :param framing: where a request ends; `Chunk` unless given.
     :param limits: what clients may use of the server.
-    :param faults: strike each reply, in this order.
+    :param faults: strike each reply, or, `Placed` so, connections; in this order.
     :param seed: all chance in faults comes from it, so that the same seed makes the same run; one
         that was not given is chosen, and logged.
     :param observers: are told what happens, in this order.
@@ -63,7 +63,7 @@ class ReqRespFactory(Factory):
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
-        faults: Sequence[Fault] | None = None,
+        faults: Sequence[Fault | Placed] | None = None,
         seed: int | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
@@ -90,7 +90,7 @@ class ReqRespFactory(Factory):
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
-        faults: Sequence[Fault] | None = None,
+        faults: Sequence[Fault | Placed] | None = None,
         seed: int | None = None,
     ) -> None:
         """

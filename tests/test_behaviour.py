@@ -165,6 +165,17 @@ class ConnectFaultTests(Scripted):
         self.assertEqual({True, False}, {*struck})
 
 
+class PlacedTests(Conversation):
+    """Faults that strike connections, in Python."""
+
+    def test_strike_connections(self) -> None:
+        """Like a script's."""
+        fault = Placed("mine", LimitData(bytes=4), on_connect=True)
+        wire = self.lines(lambda _request: b"abc", faults=[fault])
+        wire.send(b"x\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"abc\r", True))
+
+
 class EagerConnectFaultTests(ConnectFaultTests):
     """The same on the eager transport."""
 
