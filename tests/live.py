@@ -5,6 +5,7 @@ Nothing here sleeps.  A server is ready when its log says so, and is gone when i
 time-outs are nets for what should never happen, and generous.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -173,8 +174,11 @@ class Client:
     def __init__(self, address: Any, family: int = socket.AF_INET) -> None:
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
+        self._reset_at_once = False
         try:
             self.socket.connect(address)
+        except ConnectionResetError:  # by a server that has accepted, and was quicker than we
+            self._reset_at_once = True
         except BaseException:
             self.socket.close()
             raise
@@ -189,6 +193,7 @@ class Client:
 
     def receive(self, size: int) -> bytes:
         """Receive *size* bytes, fewer only if EOF comes first."""
+        self._check()
         received = bytearray()
         while len(received) < size and (data := self.socket.recv(size - len(received))):
             received += data
@@ -201,10 +206,15 @@ class Client:
 
     def rest(self) -> bytes:
         """Receive all until EOF."""
+        self._check()
         received = bytearray()
         while data := self.socket.recv(64 * 1024):
             received += data
         return bytes(received)
+
+    def _check(self) -> None:
+        if self._reset_at_once:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
     def is_reset(self) -> bool:
         """Receive what comes, and tell whether it ended with a reset, not with EOF."""
