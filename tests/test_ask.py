@@ -64,7 +64,9 @@ class Peer:
         if isinstance(act, bytes):
             connection.sendall(act)
             return
-        data = connection.recv(act, socket.MSG_WAITALL) if act else b""
+        data = b""  # not MSG_WAITALL, which does not wait where there is a time-out
+        while len(data) < act and (more := connection.recv(act - len(data))):
+            data += more
         self.received.append(data)
 
     def end(self) -> bytes:
