@@ -13,7 +13,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
 from reqresp.decoders import FrameError
-from reqresp.faults import KINDS, Fault
+from reqresp.faults import Fault, name_of
 from reqresp.messages import (
     Abort,
     Chosen,
@@ -31,7 +31,6 @@ from reqresp.predicates import Predicates
 from reqresp.rules import Rule, Rules
 from reqresp.script import Script
 
-_NAMES = {kind: name for name, kind in KINDS.items()}
 _DOES: dict[type[Step], str] = {
     Close: "close",
     HalfClose: "half-close",
@@ -144,7 +143,6 @@ def _show(step: Step) -> str:
 
 def _named(faults: Sequence[Fault]) -> str:
     return ", ".join(
-        _NAMES[type(fault)]
-        + (f" (probability {fault.probability:g})" if fault.probability < 1 else "")
+        name_of(fault) + (f" (probability {fault.probability:g})" if fault.probability < 1 else "")
         for fault in faults
     )

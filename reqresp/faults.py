@@ -258,5 +258,13 @@ KINDS: Mapping[str, type[Fault]] = {
 }
 
 
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+def name_of(fault: Fault) -> str:
+    """Give what a script calls it, or the name of its class."""
+    return _NAMES.get(type(fault), type(fault).__name__)
+
+
 def _dice(luck: int) -> Random:
     return Random(luck)  # noqa: S311 (to be foreseen is what they are for)

@@ -10,10 +10,8 @@ from hashlib import blake2b
 from attrs import define, evolve
 
 from reqresp.cutting import sent
-from reqresp.faults import KINDS, Placed
+from reqresp.faults import Placed, name_of
 from reqresp.messages import Steps
-
-_NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 @define
@@ -62,7 +60,7 @@ class Luck:
             passed = self._passed.get(key, 0)
             struck = fault.strike(steps, self._dice_of(key), passed)
             if struck != steps:
-                names.append(_NAMES.get(type(fault), type(fault).__name__))
+                names.append(name_of(fault))
                 steps, size = struck, sent(struck)
             self._passed[key] = passed + size
         return steps, tuple(names)

@@ -6,6 +6,7 @@ A responder.  It knows requests, steps and what a connection noted; no framing, 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any, Self, cast, final
 
 from attrs import Factory, field, frozen
@@ -138,7 +139,10 @@ class Rules(Responder):
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.faults for rule in self.all())
         self.states = _states(start, rules)
-        self._elsewhere = _State([rule for rule in rules if rule.when is None], BUDGET)
+
+    @cached_property
+    def _elsewhere(self) -> "_State":
+        return _State([rule for rule in self.rules if rule.when is None], BUDGET)
 
     def anew(self) -> Self:
         """Give the same rules, none of which has answered yet."""
@@ -153,7 +157,7 @@ class Rules(Responder):
 
     def respond(self, data: bytes, connection: Connection) -> Steps:
         # A state that no rule names, as of a test's own, has the rules of every state.
-        state = self.states.get(self.state(connection), self._elsewhere)
+        state = self.states.get(self.state(connection)) or self._elsewhere
         for place in state.index.matching(data, connection):
             constant = state.constants[place]
             if constant is not None:
