@@ -1,30 +1,29 @@
 """
 Factory: what all connections of a server share.
 
-Holds the responder, framing and limits; counts connections and turns away those over a limit;
-passes events to observers; drains.  It listens on nothing: that is an endpoint's job.
+Holds the responder, framing and limits; numbers connections and turns away those over a limit;
+passes events to observers.  It listens on nothing: that is an endpoint's job.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
 from typing import Any, cast
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
+from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from reqresp.admission import STOPPING, Admission, Refusal
 from reqresp.behaviour import Behaviour, Plan
 from reqresp.faults import Fault, Placed
 from reqresp.framing import Framing
+from reqresp.gathering import Gathering
 from reqresp.limits import Limits
 from reqresp.messages import Request, show
 from reqresp.observer import Observer
-from reqresp.protocol import SWEEPS, ReqResp
+from reqresp.protocol import ReqResp
 from reqresp.responders import Answer, Function, Responder, fixed
 
 #: Seconds between log lines about clients turned away.
@@ -33,7 +32,7 @@ REFUSALS_EVERY = 1.0
 _EVENTS = ("connected", "refused", "received", "answered", "failed", "disconnected")
 
 
-class ReqRespFactory(Factory):
+class ReqRespFactory(Gathering):
     """
     Answers requests on any number of listening ports.
 
@@ -49,6 +48,7 @@ class ReqRespFactory(Factory):
         that was not given is chosen, and logged.
     :param observers: are told what happens, in this order.
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
+    :param first: the number of the first connection; those that follow count on.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
     """
@@ -67,21 +67,17 @@ class ReqRespFactory(Factory):
         seed: int | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
+        first: int = 1,
     ) -> None:
+        super().__init__(clock)
         observers = tuple(observers)
         #: Who hears each event.
         self.hearers = {event: _hearers(event, observers) for event in _EVENTS}
         #: Whether anybody hears of requests.
         self.observed = bool(self.hearers["received"] or self.hearers["answered"])
-        #: How many clients were turned away over a limit.
-        self.refused = 0
-        self.connections: set[ReqResp] = set()
-        self._clock = clock
-        self._numbered = 0
+        self.admission = Admission()
+        self._next = first
         self._refusal_logged = -REFUSALS_EVERY
-        self._sweeps: LoopingCall | None = None
-        self._draining: list[Deferred[None]] = []
-        self._deadlines: list[IDelayedCall] = []
         self.behave(respond, framing=framing, limits=limits, faults=faults, seed=seed)
 
     def behave(
@@ -107,24 +103,8 @@ class ReqRespFactory(Factory):
             self._log.info("seed of the faults: {seed}", seed=behaviour.seed)
         #: How new connections are answered.
         self.behaviour = behaviour
-        self._per_peer = Counter(
-            host for connection in self.connections if (host := _host(connection.peer))
-        )
-        if self._sweeps is not None:
-            self._sweeps.stop()
-            self._sweeps = None
-        if self.connections:
-            self._start_sweeping()
-
-    @property
-    def clock(self) -> IReactorTime:
-        """What keeps the time."""
-        if self._clock is None:
-            # Late: to import the reactor is to install it.
-            from twisted.internet import reactor
-
-            self._clock = cast(IReactorTime, reactor)
-        return self._clock
+        self.admission.recount(connection.peer for connection in self.connections)
+        self._sweep_each(behaviour.limits.idle_timeout)
 
     def tell(self, event: str, *details: object) -> None:
         """Call the observers that hear *event*."""
@@ -136,117 +116,63 @@ class ReqRespFactory(Factory):
 
     # Connections come and go
 
+    @property
+    def refused(self) -> int:
+        """How many clients were turned away."""
+        return self.admission.refused.total()
+
     def buildProtocol(self, addr: Any) -> Protocol | None:
-        reason = self._why_refuse(addr)
-        if reason is None:
-            connection: ReqResp = self.protocol()
-            connection.factory = self
-            connection.behaviour = self.behaviour
-            connection.peer = addr
-            return connection
-        self.refused += 1
+        refusal = self.why_refuse(addr)
+        if refusal is not None:
+            return self.refuse(addr, refusal)
+        connection: ReqResp = self.protocol()
+        connection.factory = self
+        connection.behaviour = self.behaviour
+        connection.peer = addr
+        return connection
+
+    def why_refuse(self, peer: IAddress) -> Refusal | None:
+        """Tell why a client with this address may not connect now."""
+        if self._is_finishing:
+            return STOPPING
+        connected = len(self.connections) + len(self.arrivals)
+        return self.admission.why_refuse(peer, self.behaviour.limits, connected)
+
+    def refuse(self, peer: IAddress, refusal: Refusal) -> Protocol:
+        """Count and tell that *peer* is turned away; give the protocol that does it."""
+        self.admission.refused[refusal.kind] += 1
         now = self.clock.seconds()
         if now - self._refusal_logged >= REFUSALS_EVERY:
             self._refusal_logged = now
             self._log.warn(
                 "{peer}: refused, {reason} ({refused} refused in all)",
-                peer=show(addr),
-                reason=reason,
+                peer=show(peer),
+                reason=refusal.reason,
                 refused=self.refused,
             )
-        self.tell("refused", addr, reason)
-        return _Refusal()
-
-    def _why_refuse(self, peer: IAddress) -> str | None:
-        limits = self.behaviour.limits
-        if self._draining:
-            return "the server is stopping"
-        if len(self.connections) >= limits.max_connections:
-            return f"{limits.max_connections} connections are open, the limit"
-        if limits.max_per_peer and self._per_peer[_host(peer)] >= limits.max_per_peer:
-            return f"it has {limits.max_per_peer} connections open, the limit for a peer"
-        return None
+        self.tell("refused", peer, refusal.reason)
+        return _Refused()
 
     def opened(self, connection: ReqResp) -> None:
         """Count a new *connection* and number it."""
-        self._numbered += 1
-        connection.number = self._numbered
-        self.connections.add(connection)
-        limits = self.behaviour.limits
-        if limits.max_per_peer and (host := _host(connection.peer)):
-            self._per_peer[host] += 1
-        if self._sweeps is None:
-            self._start_sweeping()
+        connection.number = self._next
+        self._next += 1
+        self._add(connection)
+        if self.behaviour.limits.max_per_peer:
+            self.admission.enter(connection.peer)
         if self.hearers["connected"]:
             self.tell("connected", connection.peer, connection.number)
 
     def lost(self, connection: ReqResp, reason: Failure) -> None:
         """Count a *connection* no more."""
-        self.connections.discard(connection)
-        if self.behaviour.limits.max_per_peer and (host := _host(connection.peer)):
-            self._per_peer[host] -= 1
-            if not self._per_peer[host]:
-                del self._per_peer[host]
+        if self.behaviour.limits.max_per_peer:
+            self.admission.leave(connection.peer)
         if self.hearers["disconnected"]:
             self.tell("disconnected", connection.peer, connection.number, reason)
-        if not self.connections:
-            self._all_lost()
-
-    def _all_lost(self) -> None:
-        if self._sweeps is not None:
-            self._sweeps.stop()
-            self._sweeps = None
-        for deadline in self._deadlines:
-            if deadline.active():
-                deadline.cancel()
-        self._deadlines.clear()
-        draining, self._draining = self._draining, []
-        for drained in draining:
-            drained.callback(None)
-
-    def _start_sweeping(self) -> None:
-        idle_timeout = self.behaviour.limits.idle_timeout
-        if not idle_timeout:
-            return
-        self._sweeps = LoopingCall(self._sweep)
-        self._sweeps.clock = self.clock
-        self._sweeps.start(idle_timeout / SWEEPS, now=False)
-
-    def _sweep(self) -> None:
-        for connection in [*self.connections]:
-            connection.sweep()
-
-    # Draining
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        """
-        Answer what was received, then close; reset what is not done after *seconds*.
-
-        Clients that connect meanwhile are refused; stop listening first.  Call it again, with less,
-        to hasten it.
-
-        :returns: fires when no connection is left.
-        """
-        drained: Deferred[None] = Deferred()
-        self._draining.append(drained)
-        if not self.connections:
-            self._all_lost()
-            return drained
-        # A turn later: what has arrived by now is read first.
-        self._deadlines.append(self.clock.callLater(0, self._finish))
-        self._deadlines.append(self.clock.callLater(seconds, self._abort))
-        return drained
-
-    def _finish(self) -> None:
-        for connection in [*self.connections]:
-            connection.finish()
-
-    def _abort(self) -> None:
-        for connection in [*self.connections]:
-            connection.transport.abortConnection()
+        self._discard(connection)
 
 
-class _Refusal(Protocol):
+class _Refused(Protocol):
     """
     A client over a limit: accepted, then reset.
 
@@ -270,8 +196,3 @@ def _hearers(event: str, observers: Iterable[Observer]) -> tuple[Callable[..., N
         for observer in observers
         if getattr(type(observer), event) is not deaf
     )
-
-
-def _host(peer: IAddress) -> str:
-    """What tells a client from others; the clients of a UNIX socket have nothing that does."""
-    return getattr(peer, "host", "")

@@ -52,9 +52,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "performer": {"decoders", "faults", "luck", "messages", "stream"},
     "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
+    "admission": {"limits"},
+    "gathering": {"protocol"},
     "factory": {
-        *("behaviour", "faults", "framing", "limits", "messages", "observer"),
-        *("protocol", "responders"),
+        *("admission", "behaviour", "faults", "framing", "gathering", "limits", "messages"),
+        *("observer", "protocol", "responders"),
     },
     "__init__": set(),
     # What scripts are made of.

@@ -639,6 +639,7 @@ class DrainTests(Conversation):
         wire = self.join(factory)
         wire.send(b"a")
         factory.drain(5)
+        wire.turn()
         self.assertTrue(self.join(factory).got_reset)
 
     def test_a_drained_factory_serves_again(self) -> None:
