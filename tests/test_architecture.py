@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "messages": set(),
     "escapes": set(),
     "limits": set(),
+    "networks": set(),
     "decoders": set(),
     "closing": set(),
     "transport": set(),
