@@ -11,6 +11,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IAddress
 
 from reqresp.limits import Limits
+from reqresp.networks import Access
 
 
 @frozen
@@ -28,18 +29,27 @@ class Refusal:
 
 #: There is no place for who comes while the server drains.
 STOPPING = Refusal("stopping", "the server is stopping")
+#: The networks that may connect leave a client out.
+DENIED = Refusal("denied", "its address is not allowed")
 
 
 class Admission:
-    """What all clients of a server have of it together."""
+    """
+    What all clients of a server have of it together.
 
-    def __init__(self) -> None:
+    :param access: who may connect at all; None: anybody.
+    """
+
+    def __init__(self, access: Access | None = None) -> None:
+        self._access = access
         #: How many were turned away, for each kind of refusal.
         self.refused: Counter[str] = Counter()
         self._per_peer: Counter[str] = Counter()
 
     def why_refuse(self, peer: IAddress, limits: Limits, connected: int) -> Refusal | None:
         """Tell why *peer* may not connect, where *connected* others are."""
+        if self._access is not None and self._access.refuses(peer):
+            return DENIED
         if connected >= limits.max_connections:
             reason = f"{limits.max_connections} connections are open, the limit"
             return Refusal("max_connections", reason)

@@ -22,6 +22,7 @@ from reqresp.framing import Framing
 from reqresp.gathering import Gathering
 from reqresp.limits import Limits
 from reqresp.messages import Request, show
+from reqresp.networks import Access
 from reqresp.observer import Observer
 from reqresp.protocol import ReqResp
 from reqresp.responders import Answer, Function, Responder, fixed
@@ -48,6 +49,7 @@ class ReqRespFactory(Gathering):
         that was not given is chosen, and logged.
     :param observers: are told what happens, in this order.
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
+    :param access: who may connect at all; everybody unless given.
     :param first: the number of the first connection; those that follow count on.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
@@ -68,6 +70,7 @@ class ReqRespFactory(Gathering):
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
         first: int = 1,
+        access: Access | None = None,
     ) -> None:
         super().__init__(clock)
         observers = tuple(observers)
@@ -75,7 +78,7 @@ class ReqRespFactory(Gathering):
         self.hearers = {event: _hearers(event, observers) for event in _EVENTS}
         #: Whether anybody hears of requests.
         self.observed = bool(self.hearers["received"] or self.hearers["answered"])
-        self.admission = Admission()
+        self.admission = Admission(access)
         self._next = first
         self._refusal_logged = -REFUSALS_EVERY
         self.behave(respond, framing=framing, limits=limits, faults=faults, seed=seed)

@@ -4,64 +4,34 @@ Options: what ``twistd reqresp`` takes on its command line.
 Checks and converts; what becomes of it is for `tap`.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import inf
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import quoteStringArgument
 from twisted.python import usage
 
 import twisted
 from reqresp import __version__
+from reqresp.conversions import path, port, seconds, some_seconds, whole, workers
 from reqresp.escapes import unescape
 from reqresp.framing import SPECIFICATIONS, parse_framing
 from reqresp.limits import RESERVED_DESCRIPTORS, Limits
+from reqresp.networks import Access, Networks, parse_networks
+from reqresp.places import BACKLOG, INTERFACE, PORT, listening, measured
 
-PORT = 9999
-INTERFACE = "127.0.0.1"
-BACKLOG = 1024
 RESPONSE = "response"
+#: Balancers that are believed, where nobody says otherwise.
+LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 CLOSE_ON = "close"
 
 _LIMITS = ("max-request", "max-connections", "max-per-peer", "idle-timeout")
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch("[0-9]+", text) is not None
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not _is_number(text) or int(text) < least:
-            raise ValueError(f"expected a whole number, {least} or more, not {text!r}")
-        return int(text)
-
-    return convert
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < inf:
-        raise ValueError(f"expected seconds, 0 or more, not {text!r}")
-    return seconds
-
-
-def _some_seconds(text: str) -> float:
-    if _seconds(text) < 0.001:
-        raise ValueError(f"expected 0.001 seconds or more, not {text!r}")
-    return float(text)
-
-
-def _port(text: str) -> str:
-    if ":" in text or (_is_number(text) and int(text) < 2**16):
-        return text
-    raise ValueError(f"expected a number up to 65535 or an endpoint description, not {text!r}")
+#: What a worker is not told: its parent has done it.
+_PARENTS = ("port", "interface", "backlog", "workers", "metrics")
+#: Options that take sockets as they are, without a layer that an endpoint puts on them.
+_NEED_PLAIN = ("workers", "tls-cert", "proxy-protocol")
+#: Options that mean something beside another one alone.
+_NEEDED = {"tls-key": "tls-cert", "client-ca": "tls-cert", "trust": "proxy-protocol"}
 
 
 class Options(usage.Options):
@@ -70,12 +40,13 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = (
         "Answers every request on a TCP port: with a fixed response, closing after a request that "
-        "says so, or as a script says. SIGHUP reads the script again, for new connections, and "
-        "opens the journal anew. What is given here wins over a script. TEXT takes the escapes "
-        "\\r, \\n, \\t, \\0, \\\\ and \\xNN. "
+        "says so, or as a script says. SIGHUP reads the script and the certificates again, for new "
+        "connections, and opens the journal anew. What is given here wins over a script. TEXT "
+        "takes the escapes \\r, \\n, \\t, \\0, \\\\ and \\xNN. "
         "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, "
         "tcp6:9999, unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., "
-        "systemd:..., haproxy:tcp:9999."
+        "systemd:..., haproxy:tcp:9999. NETWORK is an address or, such as 10.0.0.0/8, a network; "
+        "several are parted by commas."
     )
     optParameters = [
         ["port", "p", None, f"Port number to listen on, or an ENDPOINT [default: {PORT}]"],
@@ -121,35 +92,84 @@ class Options(usage.Options):
             "Seconds without a request until a client is closed [default: never]",
         ],
         ["drain", "d", "5", "Seconds to finish replies in, when stopped"],
+        [
+            "lame-duck",
+            None,
+            "0",
+            "Seconds before, in which clients are still accepted, while /readyz says not ready",
+        ],
         ["journal", "j", None, "FILE to append what happens to, as lines of JSON"],
+        [
+            "workers",
+            "w",
+            None,
+            "Processes that accept from the same sockets; auto: one for each processor "
+            "[default: none, but this one]",
+        ],
+        [
+            "metrics",
+            "m",
+            None,
+            f"Port number, on {INTERFACE}, or an ENDPOINT for /metrics, /healthz and /readyz; "
+            "workers have the numbers that follow [default: none]",
+        ],
+        ["tls-cert", None, None, "FILE, in PEM: speak TLS, with this certificate and its chain"],
+        ["tls-key", None, None, "FILE, in PEM, with the key [default: that of --tls-cert]"],
+        ["client-ca", None, None, "FILE, in PEM: take certificates of these authorities alone"],
     ]
-    optFlags = [["quiet", "q", "Log no requests and no connections, only problems"]]
+    optFlags: list[list[Any]] = [
+        ["proxy-protocol", None, "Expect a PROXY header, version 1 or 2, on each connection"],
+        ["quiet", "q", "Log no requests and no connections, only problems"],
+    ]
 
     _convert: dict[str, Callable[[str], Any]] = {
-        # Where it is now: a daemon may go elsewhere.
-        "script": lambda name: Path(name).absolute(),
-        "journal": lambda name: Path(name).absolute(),
-        "port": _port,
-        "backlog": _whole(0),
+        "script": path,
+        "journal": path,
+        "tls-cert": path,
+        "tls-key": path,
+        "client-ca": path,
+        "workers": workers,
+        "metrics": port,
+        "port": port,
+        "backlog": whole(0),
         "response": unescape,
         "close-on": unescape,
         "framing": parse_framing,
-        "max-request": _whole(1),
-        "max-connections": _whole(1),
-        "max-per-peer": _whole(1),
-        "idle-timeout": _some_seconds,
-        "drain": _seconds,
+        "max-request": whole(1),
+        "max-connections": whole(1),
+        "max-per-peer": whole(1),
+        "idle-timeout": some_seconds,
+        "drain": seconds,
+        "lame-duck": seconds,
     }
 
     def __init__(self) -> None:
         super().__init__()
+        #: What a worker is to be told, so that it does the same.
+        self.arguments: list[str] = []
         self["listen"] = []
+        self["allow"] = []
+        self["deny"] = []
+        self["trust"] = []
 
     def opt_listen(self, description: str) -> None:
         """ENDPOINT to listen on, besides a port if one is given; may be given more than once"""
         self["listen"].append(description)
 
     opt_l = opt_listen
+
+    def opt_allow(self, networks: str) -> None:
+        """NETWORK whose clients are taken, and no others; may be given more than once"""
+        self["allow"].append(networks)
+
+    def opt_deny(self, networks: str) -> None:
+        """NETWORK whose clients are not taken, allowed or not; may be given more than once"""
+        self["deny"].append(networks)
+
+    def opt_trust(self, networks: str) -> None:
+        """NETWORK of balancers whose PROXY headers are believed [default: loopback]; others are
+        refused; may be given more than once"""
+        self["trust"].append(networks)
 
     def opt_version(self) -> None:
         """Show the versions of reqresp and Twisted, and exit"""
@@ -176,12 +196,13 @@ class Options(usage.Options):
             self._set_defaults(response=RESPONSE, close_on=CLOSE_ON, framing="chunk")
         for name, convert in self._convert.items():
             if self[name] is not None:
-                with _blaming(name):
-                    self[name] = convert(self[name])
+                self._convert_one(name, convert)
+        self.arguments += [f"--{name}" for name, *_ in self.optFlags if self[name]]
+        self._convert_networks()
         self["limits"] = {
             name.replace("-", "_"): self[name] for name in _LIMITS if self[name] is not None
         }
-        self["endpoints"] = self._endpoints()
+        self._place()
         if self["script"] is None:
             self._check_response()
         elif self["response"] is not None or self["close-on"] is not None:
@@ -198,23 +219,48 @@ class Options(usage.Options):
         with _blaming("response"):
             self["framing"].encode(self["response"])
 
-    def _endpoints(self) -> list[tuple[str, str]]:
-        """What to listen on: its name in messages, and its description."""
-        endpoints = [(description, description) for description in self["listen"]]
-        port = self["port"]
-        if port is None and not endpoints:
-            port = str(PORT)
-        if port is not None and _is_number(port):
-            interface = INTERFACE if self["interface"] is None else self["interface"]
-            backlog = BACKLOG if self["backlog"] is None else self["backlog"]
-            quoted = quoteStringArgument(interface)
-            description = f"eager:{port}:interface={quoted}:backlog={backlog}"
-            shown = f"[{interface}]" if ":" in interface else interface
-            return [(f"{shown}:{port}", description), *endpoints]
-        for name in ("interface", "backlog"):
-            if self[name] is not None:
-                raise usage.UsageError(f"--{name} goes with a port's number, not with an endpoint")
-        return [(port, port), *endpoints] if port is not None else endpoints
+    def _convert_one(self, name: str, convert: Callable[[str], Any]) -> None:
+        text = self[name]
+        with _blaming(name):
+            self[name] = convert(text)
+        if name not in _PARENTS:
+            # Paths as they are: a worker may be somewhere else.
+            text = self[name] if isinstance(self[name], Path) else text
+            self.arguments.append(f"--{name}={text}")
+
+    def _place(self) -> None:
+        """Find out where to listen, and whether that can be had."""
+        try:
+            self["places"] = listening(
+                self["port"], self["interface"], self["backlog"], self["listen"]
+            )
+        except ValueError as error:
+            raise usage.UsageError(str(error)) from None
+        with _blaming("metrics"):
+            self["measured"] = (
+                [] if self["metrics"] is None else measured(self["metrics"], self["workers"])
+            )
+        for option in _NEED_PLAIN:
+            for place in self["places"]:
+                if self[option] and not place.is_plain:
+                    raise usage.UsageError(
+                        f"--{option} goes with plain sockets, not with {place.name!r}"
+                        " (TLS: --tls-cert; a balancer: --proxy-protocol)"
+                    )
+        for option, needed in _NEEDED.items():
+            if self[option] and not self[needed]:
+                raise usage.UsageError(f"--{option} goes with --{needed}")
+
+    def _convert_networks(self) -> None:
+        given: dict[str, Networks] = {}
+        for name in ("allow", "deny", "trust"):
+            with _blaming(name):
+                given[name] = parse_networks(self[name])
+            self.arguments += [f"--{name}={networks}" for networks in self[name]]
+        self["access"] = None
+        if self["allow"] or self["deny"]:
+            self["access"] = Access(given["allow"] if self["allow"] else None, given["deny"])
+        self["trusted"] = given["trust"] if self["trust"] else LOOPBACK
 
 
 @contextmanager

@@ -53,11 +53,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "performer": {"decoders", "faults", "luck", "messages", "stream"},
     "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
-    "admission": {"limits"},
+    "admission": {"limits", "networks"},
     "gathering": {"protocol"},
     "factory": {
         *("admission", "behaviour", "faults", "framing", "gathering", "limits", "messages"),
-        *("observer", "protocol", "responders"),
+        *("networks", "observer", "protocol", "responders"),
     },
     "__init__": set(),
     # What scripts are made of.
@@ -114,11 +114,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pytest_plugin": {"testing"},
     # twistd reqresp.
     "service": {"factory"},
-    "options": {"__init__", "escapes", "framing", "limits"},
-    "tap": {
-        *("factory", "journal_file", "limits", "observer", "options", "responders", "script"),
-        *("service", "transcript"),
+    "conversions": set(),
+    "places": {"conversions"},
+    "options": {
+        *("__init__", "conversions", "escapes", "framing", "limits", "networks", "places"),
     },
+    "assembly": {
+        *("factory", "journal_file", "limits", "observer", "options", "places", "responders"),
+        *("script", "service", "transcript"),
+    },
+    "tap": {"assembly", "options", "service"},
 }
 
 

@@ -46,9 +46,13 @@ class FakeReactor(Clock):
 class FakePort:
     """A port that says whether it is open, and closes when it is told that it has closed."""
 
-    def __init__(self, closed: "Deferred[None] | None" = None) -> None:
+    def __init__(self, closed: "Deferred[None] | None" = None, host: str = "127.0.0.1") -> None:
         self.open = True
         self.closed = closed
+        self.host = host
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", self.host, 9999)
 
     def stopListening(self) -> "Deferred[None] | None":
         self.open = False

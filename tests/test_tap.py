@@ -23,6 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Limits, Line, Netstring, __version__
+from reqresp.places import Place
 from reqresp.service import ReqRespService
 from reqresp.tap import Options, makeService
 from tests import live
@@ -33,6 +34,11 @@ def parsed(*arguments: str) -> Options:
     options = Options()
     options.parseOptions(arguments)
     return options
+
+
+def places(options: Options) -> list[tuple[str, str]]:
+    """Where *options* listen: names and descriptions."""
+    return [(place.name, place.description) for place in options["places"]]
 
 
 class OptionsTests(SynchronousTestCase):
@@ -51,8 +57,14 @@ class OptionsTests(SynchronousTestCase):
     def test_without_options(self) -> None:
         """What nothing is said about is as the help has it."""
         options = parsed()
-        expected = {
-            "endpoints": [("127.0.0.1:9999", "eager:9999:interface=127.0.0.1:backlog=1024")],
+        expected: dict[str, Any] = {
+            "places": [Place("127.0.0.1:9999", "eager:9999:interface=127.0.0.1:backlog=1024")],
+            "measured": [],
+            "workers": None,
+            "lame-duck": 0.0,
+            "access": None,
+            "tls-cert": None,
+            "proxy-protocol": 0,
             "response": b"response",
             "close-on": b"close",
             "framing": Chunk(),
@@ -67,39 +79,37 @@ class OptionsTests(SynchronousTestCase):
     def test_port_interface_backlog(self) -> None:
         """A port's number goes together with an interface and a backlog."""
         options = parsed("--port", "80", "--interface", "0.0.0.0", "--backlog", "7")  # noqa: S104
-        self.assertEqual(
-            options["endpoints"], [("0.0.0.0:80", "eager:80:interface=0.0.0.0:backlog=7")]
-        )
+        self.assertEqual(places(options), [("0.0.0.0:80", "eager:80:interface=0.0.0.0:backlog=7")])
 
     def test_ipv6_interface(self) -> None:
         """An IPv6 interface is quoted, or its colons would end it."""
         options = parsed("--interface", "::1")
         self.assertEqual(
-            options["endpoints"], [("[::1]:9999", r"eager:9999:interface=\:\:1:backlog=1024")]
+            places(options), [("[::1]:9999", r"eager:9999:interface=\:\:1:backlog=1024")]
         )
 
     def test_port_is_an_endpoint(self) -> None:
         """An endpoint description as port is taken as it is."""
         options = parsed("--port", "unix:/run/it")
-        self.assertEqual(options["endpoints"], [("unix:/run/it", "unix:/run/it")])
+        self.assertEqual(places(options), [("unix:/run/it", "unix:/run/it")])
 
     def test_listen_replaces_the_default_port(self) -> None:
         """With endpoints to listen on, nothing else is listened on."""
         options = parsed("--listen", "tcp:1", "-l", "unix:/b")
-        self.assertEqual(options["endpoints"], [("tcp:1", "tcp:1"), ("unix:/b", "unix:/b")])
+        self.assertEqual(places(options), [("tcp:1", "tcp:1"), ("unix:/b", "unix:/b")])
 
     def test_listen_adds_to_a_port(self) -> None:
         """A port that was asked for is listened on beside the endpoints."""
         options = parsed("--listen", "unix:/b", "--port", "7", "-b", "3")
         self.assertEqual(
-            options["endpoints"],
+            places(options),
             [("127.0.0.1:7", "eager:7:interface=127.0.0.1:backlog=3"), ("unix:/b", "unix:/b")],
         )
 
     def test_listen_adds_to_an_endpoint_as_port(self) -> None:
         """An endpoint as port comes first."""
         options = parsed("--listen", "unix:/b", "--port", "tcp:7")
-        self.assertEqual(options["endpoints"], [("tcp:7", "tcp:7"), ("unix:/b", "unix:/b")])
+        self.assertEqual(places(options), [("tcp:7", "tcp:7"), ("unix:/b", "unix:/b")])
 
     def test_interface_or_backlog_with_an_endpoint(self) -> None:
         """What an endpoint description says itself cannot be said apart from it."""
@@ -155,7 +165,7 @@ class OptionsTests(SynchronousTestCase):
                 f"--port: expected a number up to 65535 or an endpoint description, not {value!r}",
                 text,
             )
-        self.assertEqual(parsed("--port=65535")["endpoints"][0][0], "127.0.0.1:65535")
+        self.assertEqual(places(parsed("--port=65535"))[0][0], "127.0.0.1:65535")
 
     def test_escapes(self) -> None:
         """Text takes backslash escapes, in the framing too."""
@@ -283,7 +293,9 @@ class Making(SynchronousTestCase):
         # The reactor is a module that trial or pytest has put in place.
         __import__("twisted.internet.reactor")
         self.patch(twisted.internet, "reactor", reactor)
-        return Made(makeService(parsed(*arguments)), reactor)
+        service = makeService(parsed(*arguments))
+        assert isinstance(service, ReqRespService)
+        return Made(service, reactor)
 
     def connect(self, made: Made, host: str = "192.0.2.1") -> tuple[Any, StringTransport]:
         """A client's connection to the server, and the transport that has what it got."""
@@ -448,7 +460,7 @@ class MakeServiceTests(Making):
         def parse(_reactor: Any, _description: str) -> None:
             raise error
 
-        self.patch(sys.modules["reqresp.tap"], "serverFromString", parse)
+        self.patch(sys.modules["reqresp.assembly"], "serverFromString", parse)
 
     def test_index_error_elsewhere(self) -> None:
         """Only of systemd is it known what an IndexError means."""
@@ -617,7 +629,7 @@ class ScriptTests(Making):
 
     def reloading(self, *arguments: str) -> tuple[Made, Path, Any]:
         """A service, its script, and what SIGHUP calls."""
-        self.patch(sys.modules["reqresp.tap"], "deferToThread", maybeDeferred)
+        self.patch(sys.modules["reqresp.assembly"], "deferToThread", maybeDeferred)
         path = self.script()
         made = self.make("-s", str(path), *arguments)
         [reload] = made.service.on_hangup
@@ -663,7 +675,7 @@ class ScriptTests(Making):
             return begun[-1].addCallback(lambda _: load(options))
 
         made, path, reload = self.reloading()
-        self.patch(sys.modules["reqresp.tap"], "deferToThread", later)
+        self.patch(sys.modules["reqresp.assembly"], "deferToThread", later)
         for _ in range(5):  # of which all but the first would read the same
             reload()
         self.assertEqual(len(begun), 1)
