@@ -1,5 +1,6 @@
 """Listening, and stopping: on endpoints, ports and a reactor in memory."""
 
+import os
 import signal
 import sys
 import threading
@@ -8,11 +9,13 @@ from errno import EADDRINUSE, ENOENT
 from io import StringIO
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import IService
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IReadDescriptor, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
@@ -59,6 +62,36 @@ class FakePort:
         return self.closed
 
 
+@implementer(IReadDescriptor)
+class WaitingPort(FakePort):
+    """A port at which so many clients wait."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__()
+        self.waiting = waiting
+        self.accepted = 0
+        self._reader, self._writer = os.pipe()
+        os.write(self._writer, b"x")
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def logPrefix(self) -> str:
+        return "waiting"
+
+    def connectionLost(self, reason: Any) -> None:
+        """It is none."""
+
+    def doRead(self) -> None:
+        self.accepted += 1
+        if self.accepted == self.waiting:
+            os.read(self._reader, 1)
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
 @implementer(IStreamServerEndpoint)
 class FakeEndpoint:
     """An endpoint that gives *result* each time it is to listen, and notes for which factory."""
@@ -92,13 +125,13 @@ class ServiceTests(SynchronousTestCase):
         before, self.handlers[number] = self.handlers[number], handler
         return before
 
-    def service(self, *results: Any, drain: float = 5) -> ReqRespService:
+    def service(self, *results: Any, drain: float = 5, lame_duck: float = 0) -> ReqRespService:
         """A service that is to listen on as many endpoints as there are *results*."""
         listeners = [
             Listener(f"endpoint {number}", FakeEndpoint(result))
             for number, result in enumerate(results, 1)
         ]
-        return ReqRespService(listeners, self.factory, drain, self.reactor)
+        return ReqRespService(listeners, self.factory, drain, self.reactor, lame_duck)
 
     def connect(self) -> tuple[Any, StringTransport]:
         """A client that asked, and has no reply yet."""
@@ -129,13 +162,13 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(self.reactor.stopped, 0)
         return line
 
-    def logged(self) -> list[Any]:
+    def logged(self, least: Any = LogLevel.error) -> list[Any]:
         """What is logged from now on, and is a problem."""
         events: list[Any] = []
 
         @provider(ILogObserver)
         def note(event: Any) -> None:
-            if event["log_level"] >= LogLevel.error:
+            if event["log_level"] >= least:
                 events.append(event)
 
         globalLogPublisher.addObserver(note)
@@ -351,6 +384,108 @@ class ServiceTests(SynchronousTestCase):
         service.startService()
         endpoint: Any = service.listeners[0].endpoint
         self.assertEqual(endpoint.factories, [self.factory] * 2)
+
+    # Readiness
+
+    def test_ready_when_all_listen(self) -> None:
+        """It is ready once it was started and every port is open, and no more when it stops."""
+        late: Deferred[Any] = Deferred()
+        service = self.service(FakePort(), late)
+        ready = [service.is_ready]
+        service.startService()
+        ready.append(service.is_ready)
+        late.callback(FakePort())
+        ready.append(service.is_ready)
+        protocol, _transport = self.connect()
+        stopped = service.stopService()
+        ready.append(service.is_ready)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual([*ready, service.is_ready], [False, False, True, False, False])
+
+    def test_lame_duck(self) -> None:
+        """Not ready any more, it listens on for a while, and drains when that is over."""
+        port = FakePort()
+        service = self.service(port, drain=5, lame_duck=3)
+        service.startService()
+        stopped = self.stopping(service)
+        self.reactor.advance(2.9)
+        self.assertEqual((service.is_ready, port.open), (False, True))
+        protocol, transport = self.connect()
+        self.reactor.advance(0.1)
+        self.assertFalse(port.open)
+        self.reactor.advance(4.9)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_lame_duck_hastened(self) -> None:
+        """A second signal ends that, and the draining too."""
+        port = FakePort()
+        service = self.service(port, drain=600, lame_duck=600)
+        service.startService()
+        protocol, transport = self.connect()
+        stopped = self.stopping(service)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.reactor.pump([0, 0])
+        self.assertEqual((port.open, transport.disconnected), (False, True))
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_what_is_last(self) -> None:
+        """What is to tell how it goes listens until the last connection is gone."""
+        ports = [FakePort(), FakePort()]
+        service = self.service(*ports)
+        other = Factory()
+        service.listeners = [
+            evolve(service.listeners[0], is_last=True, factory=other),
+            service.listeners[1],
+        ]
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [other])
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.reactor.advance(1)
+        self.assertEqual([port.open for port in ports], [True, False])
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertFalse(ports[0].open)
+
+    def test_who_waits_is_accepted(self) -> None:
+        """A port that is closed first accepts all who wait there, but not without end."""
+        ports = [WaitingPort(3), WaitingPort(10**9)]
+        for port in ports:
+            self.addCleanup(port.close)
+        service = self.service(*ports)
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(ports[0].accepted, 3)
+        self.assertEqual([port.open for port in ports], [False, False])
+
+    # Warnings
+
+    def test_listening_everywhere(self) -> None:
+        """Every interface without TLS is worth a line; one interface, or TLS, is not."""
+        events = self.logged(LogLevel.warn)
+        service = self.service(
+            *(FakePort(host=host) for host in ("0.0.0.0", "::", "127.0.0.1", "::1", "0.0.0.0"))  # noqa: S104
+        )
+        service.listeners = [*service.listeners]
+        service.listeners[4] = evolve(service.listeners[4], is_private=True)
+        service.startService()
+        told = [shown(event) for event in events]
+        self.assertEqual(
+            [line.partition(",")[0] for line in told],
+            ["listening on endpoint 1", "listening on endpoint 2"],
+        )
+        self.stopped(service)
 
     # Signals
 
