@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "escapes": set(),
     "limits": set(),
     "networks": set(),
+    "proxy_header": set(),
     "decoders": set(),
     "closing": set(),
     "transport": set(),
