@@ -191,7 +191,7 @@ class CutTests(HeaderTestCase):
     @given(SEEDS, st.binary(max_size=50), st.sets(st.integers(0, 400)))
     def test_any_cut(self, seed: int, rest: bytes, places: set[int]) -> None:
         """Of any header, with anything behind."""
-        stream = valid_header(chance(seed)) + rest  # noqa: S311, no secret
+        stream = valid_header(chance(seed)) + rest
         wanted = decode(stream)
         assert wanted is not None
         self.assertEqual(wanted[1], rest)
