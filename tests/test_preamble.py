@@ -146,6 +146,13 @@ class HeaderTests(Balanced):
             self.assertEqual(self.peers.met.pop(), client)
             self.assertEqual(wire.received(), b"response\r\n")
 
+    def test_small_replies_are_not_held_back(self) -> None:
+        """The connection is one of TCP, wherever the client came from."""
+        for header in (binary(b"/run/x", b""), HEADERS["v2"]):
+            wire = Wire(self.serve(), self.reactor, BALANCER)  # a stock one
+            wire.send(header)
+            self.assertTrue(wire.socket.nodelay)
+
     def test_the_balancer_itself(self) -> None:
         """Its own checks come from its own address."""
         for header in (raw(0x20, 0), raw(0x21, 0), b"PROXY UNKNOWN\r\n"):
@@ -580,7 +587,7 @@ class UNIXTests(Balanced):
     """A balancer on the same machine may come by a UNIX socket."""
 
     def test_a_client(self) -> None:
-        """It is trusted, and what makes TCP quicker is not tried there."""
+        """It is trusted, and has the address that its header names."""
         running = ThreadedReactor()
         self.addCleanup(running.stop)
         path = str(temporary(self).joinpath("socket"))
