@@ -2,8 +2,7 @@
 PROXY headers: what a balancer says of a client, before the client's first byte; sans-I/O.
 
 Knows bytes and addresses: no transport, no clock, nor whom to believe.  Both versions are read, and
-told apart by their first byte; what differs from them is refused at the first byte that shows it,
-as far as a client could have sent something else instead.
+told apart by their first byte; bytes that begin neither are refused at the first that differs.
 
 :source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, of 2020/03/05
 """
@@ -69,7 +68,8 @@ class ProxyDecoder:
         """
         Take *data* as it arrived; give the header, once it is complete, and the bytes behind it.
 
-        A header is then all that is read: nothing can be fed any more.
+        Nothing can be fed behind that.  Of what may follow the addresses in version 2, a checksum
+        is checked, and all else passed over.
 
         :raises ProxyError: it is malformed.  Nothing can be fed any more.
         """

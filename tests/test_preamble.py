@@ -30,7 +30,7 @@ from reqresp import (
     Wait,
 )
 from reqresp.certificates import make_contexts
-from reqresp.networks import Networks, parse_networks
+from reqresp.networks import Access, Networks, parse_networks
 from reqresp.preamble import PreambleFactory
 from reqresp.reactors import ThreadedReactor
 from tests.headers import binary, line, mutated_headers, raw
@@ -352,6 +352,16 @@ class RefusalTests(Balanced):
                 )
             ],
         )
+
+    def test_clients_are_let_in_by_their_own_address(self) -> None:
+        """Where the balancer's is does not matter."""
+        access = Access(parse_networks("192.0.2.0/24"), parse_networks("192.0.2.8"))
+        factory = self.serve(access=access)
+        for host, is_let_in in (("192.0.2.7", True), ("192.0.2.8", False), (BALANCER, False)):
+            wire = self.arrive(factory)
+            self.assertTrue(wire.is_open)
+            wire.send(line((host, 1)) + b"x\n")
+            self.assertEqual((wire.is_open, wire.got_reset), (is_let_in, not is_let_in))
 
     def test_checks_of_the_balancer_cost_no_client_its_place(self) -> None:
         """The limit for a peer does not strike at the balancer's connections."""
