@@ -95,7 +95,8 @@ class Stream(Protocol):
         self.transport.registerProducer(self, True)
         if (
             not isinstance(self.transport, EagerServer)  # which has done so
-            and isinstance(self.peer, IPv4Address | IPv6Address)
+            # Not the peer's, who may have come by another way than the transport.
+            and isinstance(self.transport.getPeer(), IPv4Address | IPv6Address)
             and ITCPTransport.providedBy(self.transport)
         ):
             # A small reply must not wait until the client's kernel acknowledges the one before it.

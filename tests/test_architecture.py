@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "escapes": set(),
     "limits": set(),
     "networks": set(),
+    "proxy_header": set(),
     "decoders": set(),
     "closing": set(),
     "transport": set(),
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("admission", "behaviour", "faults", "framing", "gathering", "limits", "messages"),
         *("networks", "observer", "protocol", "responders"),
     },
+    "preamble": {"admission", "factory", "messages", "networks", "proxy_header"},
     "__init__": set(),
     # What scripts are made of.
     "predicates": {"patterns", "responders"},
