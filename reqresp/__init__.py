@@ -61,7 +61,11 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.messages import Steps as Steps
     from reqresp.messages import StopReading as StopReading
     from reqresp.messages import Wait as Wait
+    from reqresp.networks import Access as Access
+    from reqresp.networks import Networks as Networks
+    from reqresp.networks import parse_networks as parse_networks
     from reqresp.observer import Observer as Observer
+    from reqresp.preamble import PreambleFactory as PreambleFactory
     from reqresp.protocol import ReqResp as ReqResp
     from reqresp.resp import Resp as Resp
     from reqresp.responders import Connection as Connection
@@ -81,6 +85,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "Abort": "messages",
+    "Access": "networks",
     "Answered": "entries",
     "Bandwidth": "faults",
     "Behaviour": "behaviour",
@@ -119,9 +124,11 @@ _ROOMS = {
     "Line": "framing",
     "Mixed": "framing",
     "Netstring": "framing",
+    "Networks": "networks",
     "Observer": "observer",
     "Placed": "faults",
     "Plan": "behaviour",
+    "PreambleFactory": "preamble",
     "Problem": "tables",
     "Refused": "entries",
     "Reply": "responders",
@@ -147,6 +154,7 @@ _ROOMS = {
     "as_json": "entries",
     "fixed": "responders",
     "parse_framing": "framing",
+    "parse_networks": "networks",
 }
 
 __all__ = [
