@@ -24,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 #: What a build may need; more lies about in a working directory.
 SOURCES = [
     *("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.rst", "CHANGELOG.rst"),
-    *("CONTRIBUTING.rst", "LICENSE", "reqresp", "twisted", "tests", "docs", "examples"),
+    *("CONTRIBUTING.rst", "SECURITY.rst", "LICENSE", "reqresp", "twisted", "tests", "docs"),
+    *("deploy", "examples"),
 ]
 
 
