@@ -142,10 +142,10 @@ class Server(Fake):
         reactor = self._thread.reactor
         factory: Any = self.factory
         if self._tls is not None:
-            from twisted.protocols.tls import TLSMemoryBIOFactory
+            from reqresp.tls import wrap
 
             # Not listenSSL, which has the global reactor keep its time.
-            factory = TLSMemoryBIOFactory(self._tls, False, factory, clock=reactor)
+            factory = wrap(factory, self._tls, reactor)
         endpoint = EagerServerEndpoint(reactor, self.port, backlog=1024, interface=self.host)
         return endpoint.listen(factory)
 

@@ -34,7 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transport": set(),
     "patterns": set(),
     "lines": set(),
+    "pem": set(),
     "_eager_parser": {"transport"},
+    "tls": {"messages", "pem"},
     "observer": {"messages"},
     "length": {"decoders"},
     "commands": {"decoders"},
@@ -110,7 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": {"fakes", "loopback", "stubs"},
     "local": {"fakes", "messages", "reactors", "stubs", "transport"},
     "testing": {
-        *("certificates", "fakes", "local", "memory", "messages", "reactors", "stubs"),
+        *("certificates", "fakes", "local", "memory", "messages", "reactors", "stubs", "tls"),
         "transport",
     },
     "pytest_plugin": {"testing"},
