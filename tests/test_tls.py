@@ -6,7 +6,7 @@ import subprocess
 import sys
 import warnings
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import trustme
 from twisted.internet import tcp
@@ -23,12 +23,11 @@ from reqresp import (
     ReqRespFactory,
     Script,
     Send,
-    Steps,
 )
 from reqresp.stream import LINGER
 from reqresp.testing import Server, serve
-from reqresp.tls import Certificates, TLSFiles, wrap
-from tests.issued import FileTestCase, authority, ours, pem, stranger
+from reqresp.tls import Certificates, wrap
+from tests.issued import FileTestCase, authority, pem, stranger
 from tests.wire import FakeReactor, Wire
 
 VERSIONS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -59,6 +58,7 @@ class Secure:
         self, wire: Wire, its: ssl.SSLContext, session: ssl.SSLSession | None = None
     ) -> None:
         self.wire = wire
+        self._ended = False
         self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = its.wrap_bio(
             self._arrived, self._leaving, server_hostname="localhost", session=session
@@ -69,8 +69,10 @@ class Secure:
         while (data := self._leaving.read()) or self.wire.socket.sent:
             if data:
                 self.wire.send(data)
-            self._arrived.write(self.wire.received())
-        if self.wire.got_eof:
+            if came := self.wire.received():
+                self._arrived.write(came)
+        if self.wire.got_eof and not self._ended:
+            self._ended = True
             self._arrived.write_eof()
 
     def shake_hands(self) -> None:
@@ -137,7 +139,7 @@ class TLSTestCase(FileTestCase):
         self.site = wrap(factory, certificates or self.certificates(), self.reactor)
 
     def wire(self, host: str = "127.0.0.1") -> Wire:
-        return Wire(self.site, self.reactor, host, transport=self.transport)
+        return Wire(cast(Any, self.site), self.reactor, host, transport=self.transport)
 
     def begin(
         self, its: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
@@ -255,8 +257,366 @@ class HandshakeTests(TLSTestCase):
             self.reactor.advance(1)
             self.wire().send(b"request\n")
         self.assertEqual(
-            [line.partition(" (")[2] for line in told(logged)], ["1 failed in all)", "21 failed in all)"]
+            [line.partition(" (")[2] for line in told(logged)],
+            ["1 failed in all)", "21 failed in all)"],
         )
+
+
+class ClientCertificateTests(TLSTestCase):
+    """Who is let in when clients need a certificate."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve(certificates=self.certificates(client_ca=authority().cert_pem.bytes()))
+
+    def test_a_certificate_of_the_authority(self) -> None:
+        """Its holder is let in; also where another authority stands between the two."""
+        between = authority().create_child_ca()
+        for signed_by in (authority(), between):
+            for version in VERSIONS:
+                client = self.connect(context(version, signed_by.issue_cert("client@test")))
+                self.assertEqual(client.ask(), b"response")
+
+    def test_no_certificate(self) -> None:
+        """Nothing is answered, and the log says it in one line."""
+        for number, version in enumerate(VERSIONS, 1):
+            self.reactor.advance(1)
+            reason, log = self.refused(context(version))
+            self.assertRegex(reason, "HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED")
+            self.assertEqual(
+                log,
+                [
+                    "127.0.0.1:50000: the TLS handshake failed, "
+                    f"peer did not return a certificate ({number} failed in all)"
+                ],
+            )
+
+    def test_a_certificate_of_somebody_else(self) -> None:
+        """Neither one that another has signed, nor one that has expired."""
+        expired = authority().issue_cert("client@test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+        for shown in (stranger().issue_cert("client@test"), expired):
+            for version in VERSIONS:
+                self.reactor.advance(1)
+                reason, (line,) = self.refused(context(version, shown))
+                self.assertRegex(reason, "UNKNOWN_CA|CERTIFICATE_EXPIRED")
+                self.assertIn("the TLS handshake failed, certificate verify failed", line)
+
+    def test_no_responder_sees_who_is_not_let_in(self) -> None:
+        """Though what they say comes with the handshake."""
+        seen: list[bytes] = []
+        self.serve(
+            lambda request: seen.append(request.data),
+            certificates=self.certificates(client_ca=authority().cert_pem.bytes()),
+        )
+        self.refused(context(VERSIONS[1]))
+        self.refused(context(VERSIONS[1], stranger().issue_cert("client@test")))
+        self.assertEqual(seen, [])
+
+
+class ReloadTests(TLSTestCase):
+    """Certificates that change while connections are open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.it = self.certificates()
+        self.serve(certificates=self.it)
+
+    def reload(self) -> list[str]:
+        """Do so, and tell all that the log says."""
+        with capturedLogs() as logged:
+            self.it.reload()
+        assert not any("log_failure" in event for event in logged)
+        return [
+            event["log_format"].format(**event).replace(f"{self.directory}/", "")
+            for event in logged
+        ]
+
+    def leaf(self) -> trustme.LeafCert:
+        """Renew the certificate."""
+        leaf = authority().issue_cert("localhost")
+        self.file("it.pem", pem(leaf))
+        return leaf
+
+    def test_the_next_handshake_gets_the_new_one(self) -> None:
+        """And a connection that is open goes on."""
+        before = self.connect()
+        shaking = self.begin()
+        leaf = self.leaf()
+        self.assertEqual(self.reload(), ["reloaded it.pem, for new connections"])
+        after = self.connect()
+        self.assertEqual(after.shown, leaf.cert_chain_pems[0].bytes())
+        self.assertNotEqual(before.shown, after.shown)
+        self.assertEqual(before.ask(), b"response")
+        shaking.shake_hands()
+        self.assertEqual(shaking.ask(), b"response")
+
+    def test_files_are_read_when_it_is_asked_for(self) -> None:
+        """Not at each handshake: half a renewal is nothing to serve."""
+        before = self.connect().shown
+        self.leaf()
+        self.assertEqual(self.connect().shown, before)
+
+    def test_a_reload_that_fails(self) -> None:
+        """It says why in one line, and the old certificate goes on."""
+        before = self.connect().shown
+        key = authority().issue_cert("localhost").private_key_pem.bytes()
+        self.file("it.pem", key + before)
+        self.assertEqual(
+            self.reload(),
+            [
+                "not reloaded, the old certificate goes on: it.pem: the private key in it is not "
+                "that of the certificate in it.pem; expected two that go together"
+            ],
+        )
+        self.assertEqual(self.connect().shown, before)
+        (self.directory / "it.pem").unlink()
+        (line,) = self.reload()
+        self.assertIn("goes on: it.pem: No such file or directory; expected", line)
+        self.assertEqual(self.connect().shown, before)
+        leaf = self.leaf()
+        self.reload()
+        self.assertEqual(self.connect().shown, leaf.cert_chain_pems[0].bytes())
+
+    def test_authorities_that_fail_to_load(self) -> None:
+        """Nothing is half done: neither the new certificate is used, nor is everybody let in."""
+        self.it = self.certificates(client_ca=authority().cert_pem.bytes())
+        self.serve(certificates=self.it)
+        mine = context(shown=authority().issue_cert("client@test"))
+        before = self.connect(mine).shown
+        self.leaf()
+        self.file("ca.pem", b"")
+        self.assertIn("ca.pem: there is no certificate in it", self.reload()[0])
+        self.assertEqual(self.connect(mine).shown, before)
+        self.refused(context())
+
+    def test_certificates_that_are_not_valid(self) -> None:
+        """They are served, for clients to be tested with, and the log warns of them."""
+        past, future = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
+        expired = authority().issue_cert("localhost", not_after=past)
+        self.file("it.pem", pem(expired))
+        reloaded = "reloaded it.pem, for new connections"
+        self.assertEqual(
+            self.reload(),
+            ["it.pem: the certificate has expired (2020-01-01 00:00 UTC)", reloaded],
+        )
+        with self.assertRaisesRegex(ssl.SSLCertVerificationError, "certificate has expired"):
+            self.connect()
+        early = authority().issue_cert(
+            "localhost", not_before=future, not_after=future + timedelta(1)
+        )
+        self.file("it.pem", pem(early) + pem(expired))
+        self.assertEqual(
+            self.reload(),
+            [
+                "it.pem: certificate 1 is not valid before 2090-01-01 00:00 UTC",
+                "it.pem: certificate 2 has expired (2020-01-01 00:00 UTC)",
+                reloaded,
+            ],
+        )
+
+    def test_a_chain(self) -> None:
+        """Clients that trust the first of authorities alone are shown all those between."""
+        leaf = authority().create_child_ca().create_child_ca().issue_cert("localhost")
+        self.assertEqual(len(leaf.cert_chain_pems), 3)
+        self.file("it.pem", pem(leaf))
+        self.reload()
+        for version in VERSIONS:
+            self.assertEqual(self.connect(context(version)).ask(), b"response")
+
+    def test_sessions_go_on_with_the_same_certificates(self) -> None:
+        """A client that was there before is spared half of the handshake."""
+        for version in VERSIONS:
+            its = context(version)
+            client = self.connect(its)
+            client.ask()
+            again = self.connect(its, client.tls.session)
+            self.assertTrue(again.tls.session_reused)
+            self.assertEqual(again.ask(), b"response")
+
+    def test_sessions_do_not_outlive_a_reload(self) -> None:
+        """Who was let in by an old authority is not let in by a session that he had with it."""
+        self.it = self.certificates(client_ca=stranger().cert_pem.bytes())
+        self.serve(certificates=self.it)
+        for version in VERSIONS:
+            self.file("ca.pem", stranger().cert_pem.bytes())
+            self.reload()
+            its = context(version, stranger().issue_cert("client@test"))
+            client = self.connect(its)
+            client.ask()
+            session = client.tls.session
+            self.assertTrue(self.connect(its, session).tls.session_reused)
+            self.file("ca.pem", authority().cert_pem.bytes())
+            self.reload()
+            with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
+                self.connect(its, session).ask()
+            # It goes on, since it was let in.
+            self.assertEqual(client.ask(), b"response")
+
+    def test_nothing_was_loaded(self) -> None:
+        """A client that comes before is no reason to go without."""
+        with self.assertRaisesRegex(RuntimeError, "no certificates are loaded"):
+            Certificates(self.it.files).serverConnectionForTLS(None)
+
+
+class EndingTests(TLSTestCase):
+    """How connections end."""
+
+    def test_abort(self) -> None:
+        """It is a reset, and no goodbye comes before it, which would make an end in order of it."""
+        self.serve(lambda _request: (Send(b"part"), Abort()))
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(client.ask(), b"part")
+            client.wire.wait(2 * LINGER)
+            self.assertEqual(client.wire.received(), b"")
+            self.assertTrue(client.wire.got_reset)
+
+    def test_close(self) -> None:
+        """It says goodbye behind the last byte."""
+        self.serve(lambda _request: (Send(b"all"), Close()))
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(client.ask(), b"all(end)")
+            client.tls.unwrap()
+            client.turn()
+            self.assertTrue(client.wire.got_eof)
+
+    def test_drain(self) -> None:
+        """Connections end in order, and those that were shaking hands still are let go."""
+        self.serve(b"x")
+        client, shaking = self.connect(), self.begin()
+        drained = self.factory.drain(1)
+        client.wire.wait(0.5)
+        self.assertEqual(client.read(), b"(end)")
+        client.wire.wait(1)
+        self.assertFalse(shaking.wire.is_open)
+        self.assertIsNone(self.successResultOf(drained))
+
+    def test_too_many(self) -> None:
+        """Clients over a limit are reset before anything is computed for them."""
+        for limits in (Limits(max_connections=1), Limits(max_per_peer=1)):
+            self.serve(limits=limits)
+            first = self.begin()
+            wire = self.wire()
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(wire.received(), b"")
+            first.shake_hands()
+            self.assertEqual(first.ask(), b"response")
+            first.wire.reset()
+            self.assertEqual(self.connect().ask(), b"response")
+
+    def test_a_handshake_that_is_never_finished(self) -> None:
+        """It is idle from the start, whether nothing comes or a byte from time to time."""
+        self.serve(limits=Limits(idle_timeout=4))
+        silent, client = self.wire(), self.begin()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        hello = client._leaving.read()
+        for place in range(6):
+            client.wire.send(hello[place : place + 1])
+            client.wire.wait(1)
+        self.assertFalse(silent.is_open)
+        self.assertFalse(client.wire.is_open)
+        self.assertEqual(self.factory.connections, set())
+
+    def test_idle(self) -> None:
+        """A connection whose client says nothing more is ended in order."""
+        self.serve(limits=Limits(idle_timeout=4))
+        client = self.connect()
+        self.assertEqual(client.ask(), b"response")
+        for _ in range(6):
+            client.wire.wait(1)
+        self.assertEqual(client.read(), b"(end)")
+
+    def test_a_client_that_never_reads(self) -> None:
+        """It is not read from, so the server does not grow."""
+        self.serve(lambda _request: b"x" * 64 * 1024)
+        client = self.connect()
+        client.wire.stop_reading()
+        for _ in range(30):
+            client.tls.write(b"request")
+            client.wire.send(client._leaving.read())
+        self.assertFalse(client.wire.reading)
+        self.assertLess(client.wire.buffered, 400 * 1024)
+
+
+class WhatTwistedCannotTests(TLSTestCase):
+    """What TLS, as Twisted does it, has not: one side that ends while the other goes on."""
+
+    def late(self) -> "tuple[Secure, Deferred[bytes]]":
+        """A client that waits for its reply."""
+        reply: Deferred[bytes] = Deferred(lambda _: None)
+        self.serve(lambda _request: reply)
+        client = self.connect()
+        self.assertEqual(client.ask(), b"")
+        return client, reply
+
+    def test_replies_that_come_after_a_goodbye_are_lost(self) -> None:
+        """TLS says that the server may go on; Twisted answers with an end."""
+        client, reply = self.late()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.unwrap()
+        client.turn()
+        self.assertFalse(client.wire.is_open)
+        self.assertTrue(reply.called)  # cancelled
+
+    def test_replies_that_come_after_eof_are_lost(self) -> None:
+        """So are they if TCP ends without a goodbye."""
+        client, reply = self.late()
+        client.wire.send_eof()
+        self.assertFalse(client.wire.is_open)
+        self.assertTrue(reply.called)
+
+    def test_a_half_close_is_a_close(self) -> None:
+        """The server cannot end its side alone either."""
+        self.serve(lambda _request: (Send(b"all"), HalfClose()))
+        client = self.connect()
+        self.assertEqual(client.ask(), b"all(end)")
+        client.wire.wait(2 * LINGER)
+        self.assertFalse(client.wire.is_open)
+
+
+class EagerHandshakeTests(HandshakeTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerClientCertificateTests(ClientCertificateTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerReloadTests(ReloadTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerEndingTests(EndingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerWhatTwistedCannotTests(WhatTwistedCannotTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class PackageTests(SynchronousTestCase):
+    """What TLS takes."""
+
+    def test_it_takes_an_extra(self) -> None:
+        """Which is named where it is not installed."""
+        for module in ("OpenSSL", "cryptography"):
+            program = f"import sys; sys.modules[{module!r}] = None; import reqresp.tls"
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=False
+            )
+            self.assertRegex(done.stderr, r"ImportError: .* \(pip install 'reqresp\[tls\]'\)\n$")
 
 
 class ScriptTests(SynchronousTestCase):
