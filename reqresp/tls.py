@@ -161,6 +161,8 @@ class _Connection(BufferingTLSTransport):
     """TLS on one connection."""
 
     factory: "_Site"
+    #: The client, who may be another than at the transport's other end: a balancer is there.
+    peer: IAddress
 
     def abortConnection(self) -> None:
         # First: Twisted would say goodbye, and to a client that makes an end in order of a reset.
@@ -169,12 +171,11 @@ class _Connection(BufferingTLSTransport):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         why = None if self._handshakeDone else self._reason
-        peer = self.getPeer()
         super().connectionLost(reason)
         # Who goes before the handshake, as those do who only look whether a port is open, is no
         # error of TLS.
         if why is not None and why.check(SSL.Error):
-            self.factory.handshake_failed(peer, why.value)
+            self.factory.handshake_failed(self.peer, why.value)
 
 
 class _Site(TLSMemoryBIOFactory):
@@ -188,6 +189,11 @@ class _Site(TLSMemoryBIOFactory):
         #: How many handshakes failed.
         self.failed = 0
         self._failure_logged = -FAILURES_EVERY
+
+    def buildProtocol(self, addr: IAddress) -> _Connection:
+        connection = cast(_Connection, super().buildProtocol(addr))
+        connection.peer = addr
+        return connection
 
     def handshake_failed(self, peer: IAddress, error: BaseException) -> None:
         """Count a client with whom TLS was not to be had, and log it, if none was just now."""

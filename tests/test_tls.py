@@ -24,9 +24,12 @@ from reqresp import (
     Script,
     Send,
 )
+from reqresp.networks import parse_networks
+from reqresp.preamble import PreambleFactory
 from reqresp.stream import LINGER
 from reqresp.testing import Server, serve
 from reqresp.tls import Certificates, wrap
+from tests import headers
 from tests.issued import FileTestCase, authority, pem, stranger
 from tests.wire import FakeReactor, Wire
 
@@ -247,6 +250,18 @@ class HandshakeTests(TLSTestCase):
             client.wire.reset()
         self.assertEqual(told(logged), [])
         self.assertEqual(self.factory.connections, set())
+
+    def test_a_client_behind_a_balancer(self) -> None:
+        """The log has its address, not the balancer's."""
+        self.serve()
+        trusted = parse_networks(["127.0.0.1"])
+        outer = PreambleFactory(self.site, server=self.factory, trusted=trusted)
+        with capturedLogs() as logged:
+            wire = Wire(outer, self.reactor, transport=self.transport)
+            wire.send(headers.line(("192.0.2.7", 7)) + b"request\n")
+        self.assertFalse(wire.is_open)
+        (line,) = told(logged)
+        self.assertIn("192.0.2.7:7: the TLS handshake failed", line)
 
     def test_many_failures(self) -> None:
         """One line a second says how many there were."""
