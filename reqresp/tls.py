@@ -190,7 +190,7 @@ class _Site(TLSMemoryBIOFactory):
         self.failed = 0
         self._failure_logged = -FAILURES_EVERY
 
-    def buildProtocol(self, addr: IAddress) -> _Connection:
+    def buildProtocol(self, addr: Any) -> _Connection:
         connection = cast(_Connection, super().buildProtocol(addr))
         connection.peer = addr
         return connection
