@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,12 +25,14 @@ from reqresp.limits import Limits
 from reqresp.observer import Observer
 from reqresp.options import Options
 from reqresp.places import Place
+from reqresp.preamble import PreambleFactory
 from reqresp.responders import fixed
 from reqresp.service import Listener, ReqRespService
 from reqresp.transcript import Transcript
 
 if TYPE_CHECKING:
     from reqresp.script import Script
+    from reqresp.tls import Certificates
 
 _log = Logger()
 
@@ -48,18 +50,69 @@ def make_server(
     observers: list[Observer] = [] if options["quiet"] else [Transcript(reactor)]
     with _one_line(options):
         behaviour = _behaviour(options, _load(options))
+        certificates = _certificates(options)
         journal = _journal(options, reactor)
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(
-            **behaviour, observers=observers, clock=reactor, access=options["access"]
+            **behaviour,
+            observers=observers,
+            clock=reactor,
+            access=options["access"],
         )
-    service = ReqRespService(listeners, factory, options["drain"], reactor, options["lame-duck"])
+    layered = _layers(options, factory, certificates, reactor)
+    private = certificates is not None
+    service = ReqRespService(
+        [evolve(it, factory=layered, is_private=private or it.is_private) for it in listeners],
+        factory,
+        options["drain"],
+        reactor,
+        options["lame-duck"],
+    )
     if journal is not None:
         service.on_hangup.append(journal.reopen)
         service.on_end.append(journal.close)
+    if certificates is not None:
+        service.on_hangup.append(certificates.reload)
     if options["script"] is not None:
         service.on_hangup.append(partial(_reload, factory, options, DeferredLock()))
     return service
+
+
+def _certificates(options: Options) -> "Certificates | None":
+    if options["tls-cert"] is None:
+        return None
+    with _needing_extras():
+        from reqresp.tls import Certificates, TLSFiles
+
+    files = TLSFiles(options["tls-cert"], options["tls-key"], options["client-ca"])
+    certificates = Certificates(files)
+    certificates.load()
+    return certificates
+
+
+def _layers(
+    options: Options, factory: ReqRespFactory, certificates: "Certificates | None", reactor: Any
+) -> IProtocolFactory:
+    """Put what a connection begins with in front of *factory*: its PROXY header, then TLS."""
+    layered: IProtocolFactory = factory
+    if certificates is not None:
+        from reqresp.tls import wrap
+
+        layered = wrap(factory, certificates, reactor)
+    if options["proxy-protocol"]:
+        layered = PreambleFactory(
+            layered, server=factory, trusted=options["trusted"], clock=reactor
+        )
+    return layered
+
+
+@contextmanager
+def _needing_extras() -> Iterator[None]:
+    """Have a package that is missing end the process with one line, which tells how to get it."""
+    try:
+        yield
+    except ImportError as error:
+        raise SystemExit(f"reqresp: {error}") from None
 
 
 @contextmanager

@@ -16,8 +16,7 @@ from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReadDescriptor, IStreamServerEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IProtocolFactory, IReadDescriptor, IStreamServerEndpoint
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -48,7 +47,7 @@ class Listener:
 
     name: str
     endpoint: IStreamServerEndpoint
-    factory: Factory | None = None
+    factory: IProtocolFactory | None = None
     is_private: bool = False
     is_last: bool = False
 

@@ -124,8 +124,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("__init__", "conversions", "escapes", "framing", "limits", "networks", "places"),
     },
     "assembly": {
-        *("factory", "journal_file", "limits", "observer", "options", "places", "responders"),
-        *("script", "service", "transcript"),
+        *("factory", "journal_file", "limits", "observer", "options", "places", "preamble"),
+        *("responders", "script", "service", "tls", "transcript"),
     },
     "tap": {"assembly", "options", "service"},
 }
