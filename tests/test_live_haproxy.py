@@ -150,17 +150,24 @@ class HAProxyTests(LiveTestCase):
         ]
         for server in self.servers:
             self.assertEqual(len(server.ports), 2)
-        self.balancer = subprocess.Popen(
-            [program, "-db", "-f", str(self.configuration())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self.log = Log(self.balancer.stdout)
-        self.addCleanup(self.end)
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as ready:
+            ready.bind(str(self.directory / "ready"))
+            ready.settimeout(PATIENCE)
+            self.balancer = subprocess.Popen(
+                # As systemd would start it, and be told when it listens.
+                [program, "-Ws", "-f", str(self.configuration())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"NOTIFY_SOCKET": str(self.directory / "ready")},
+            )
+            self.log = Log(self.balancer.stdout)
+            self.addCleanup(self.end)
+            while b"READY=1" not in ready.recv(1000):
+                pass
 
     def end(self) -> None:
-        self.balancer.kill()
+        self.balancer.terminate()
         self.balancer.wait(PATIENCE)
         self.log.close()
 
@@ -213,7 +220,9 @@ class HAProxyTests(LiveTestCase):
         for _ in crowd.run(2):
             pass
         for server in self.servers:
-            server.stop()
+            server.signal(signal.SIGTERM)
+        for server in self.servers:
+            self.assertEqual(server.wait(), -signal.SIGTERM)
         outcome = crowd.outcome
         self.assertEqual((len(outcome.answered), outcome.refused), (2 * CLIENTS, []))
         journaled = {
