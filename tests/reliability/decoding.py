@@ -15,7 +15,6 @@ from reqresp.framing import (
     Delimiter,
     Fixed,
     Framing,
-    LengthPrefix,
     Line,
     Mixed,
     Netstring,
@@ -158,9 +157,7 @@ def _subjects() -> dict[str, Subject]:
 SUBJECTS = _subjects()
 
 
-def outcome(
-    decoder: Decoder, pieces: Sequence[bytes], limit: int
-) -> tuple[list[bytes], bool]:
+def outcome(decoder: Decoder, pieces: Sequence[bytes], limit: int) -> tuple[list[bytes], bool]:
     """
     Feed *pieces*; give the requests, and whether a fault ended them.
 

@@ -77,7 +77,9 @@ class Limited:
 
     def _limit(self, server: Server, size: int) -> None:
         _soft, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (min(size, hard) if size > 0 else hard, hard))
+        resource.prlimit(
+            server.pid, resource.RLIMIT_FSIZE, (min(size, hard) if size > 0 else hard, hard)
+        )
 
 
 @contextmanager
@@ -123,7 +125,9 @@ def run(scale: float, say: Say) -> list[Figure]:
         for client in clients:
             client.close()
         server.stop()
-        entries = [json.loads(line) for line in (disk.directory / "it.jsonl").open()]
+        entries = [
+            json.loads(line) for line in (disk.directory / "it.jsonl").read_text().splitlines()
+        ]
     lost = sum(entry["entries"] for entry in entries if entry["event"] == "lost")
     kept = sum(entry["event"] != "lost" for entry in entries)
     requests = sum(entry["event"] == "answered" for entry in entries)
@@ -131,7 +135,11 @@ def run(scale: float, say: Say) -> list[Figure]:
     return [
         exactly("replies while the disk is full now and then", answered, asked),
         at_least("entries that were lost, as the journal says", lost, rounds),
-        exactly("entries in the journal and lost, of those that happened", kept + lost, asked + 2 * CLIENTS),
+        exactly(
+            "entries in the journal and lost, of those that happened",
+            kept + lost,
+            asked + 2 * CLIENTS,
+        ),
         at_least("requests in the journal", requests, asked - lost),
         exactly("lines in the log that say it is full", said.count(disk.error), rounds),
         exactly("lines in the log that say it works again", said.count("is written again"), rounds),

@@ -34,7 +34,9 @@ def run(scale: float, say: Say) -> list[Figure]:
     return [
         exactly("decoders that were fed", len(found), len(SUBJECTS)),
         at_least("inputs to each", min([one["fed"] for one in found.values()], default=0), inputs),
-        at_least("inputs that were refused, by all", sum(one["refused"] for one in found.values()), 1),
+        at_least(
+            "inputs that were refused, by all", sum(one["refused"] for one in found.values()), 1
+        ),
         exactly("other exceptions, or requests that depend on how they are cut", len(surprises), 0),
     ]
 

@@ -1,13 +1,14 @@
 """
 Fuzz worker: so many inputs through each of some decoders, in a process of its own.
 
-``python -m tests.reliability.fuzz_worker INPUTS SEED NAME...`` tells of each name in a line of JSON;
-with the seed that a run reports, it meets the same inputs.
+``python -m tests.reliability.fuzz_worker INPUTS SEED NAME...`` tells of each name in a line of
+JSON; with the seed that a run reports, it meets the same inputs.
 """
 
 import json
 import sys
 from random import Random
+from typing import Any
 
 from tests.reliability.decoding import SUBJECTS, Subject
 from tests.reliability.inputs import pieces
@@ -22,7 +23,7 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def fuzz(subject: Subject, inputs: int, random: Random) -> dict[str, object]:
+def fuzz(subject: Subject, inputs: int, random: Random) -> dict[str, Any]:
     """
     Feed *inputs* until one is a surprise.
 

@@ -55,7 +55,11 @@ class Mutations:
         if kind == 0:  # a byte changed
             return stream[:at] + bytes((bits(8),)) + stream[at + 1 :]
         if kind == 1:  # a bit flipped
-            return stream[:at] + bytes(b ^ 1 << bits(3) for b in stream[at : at + 1]) + stream[at + 1 :]
+            return (
+                stream[:at]
+                + bytes(b ^ 1 << bits(3) for b in stream[at : at + 1])
+                + stream[at + 1 :]
+            )
         if kind == 2:  # some left out
             return stream[:at] + stream[at + bits(4) :]
         if kind == 3:  # some doubled

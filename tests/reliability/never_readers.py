@@ -25,8 +25,8 @@ TRIES = 512 * KIB
 BYTES = 2 * (64 * KIB + REPLY_BYTES + 64 * KIB)
 
 
-#: Percent of a processor that the server uses at most when nothing is left to do for it but to serve
-#: the others.
+#: Percent of a processor that the server uses at most when nothing is left for it to do but to
+#: serve the others.
 STUCK = 50
 
 

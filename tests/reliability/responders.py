@@ -38,8 +38,8 @@ RAISING = 500
 NEVER = 500
 #: What each client pipelines behind a request that is never answered.
 PIPELINED = 512 * KIB
-#: Bytes of memory for each of them: the 64 KiB that may wait, a read of 64 KiB that came on top, and
-#: as much again for what Python and malloc need to hold them.
+#: Bytes of memory for each of them: the 64 KiB that may wait, a read of 64 KiB that came on top,
+#: and as much again for what Python and malloc need to hold them.
 BYTES = 2 * (64 * KIB + 64 * KIB)
 
 
@@ -47,31 +47,34 @@ def run(scale: float, say: Say) -> list[Figure]:
     """Have each kind asked by clients of its own, while 50 others go on."""
     blocking, raising = scaled(BLOCKING, scale, 3), scaled(RAISING, scale, 20)
     never = scaled(NEVER, scale, 30)
-    with descriptors_allowed(never + 1000), embedding(CODE) as server:
-        with Askers(server.port, pause=CALM) as askers:
-            files = descriptors(server)
-            say(f"{blocking} requests, each of which blocks the server for 0.2 s")
-            with crowd(server.port, blocking) as clients:
-                blocked = ask_all(clients, b"block\n", b"at last\r\n")
-            say(f"{raising} requests whose responder raises")
-            with crowd(server.port, raising) as clients:
-                standing = [send(client, b"raise\n") for client in clients]
-                resets = sum(fate.ended == "ECONNRESET" for fate in listen_to(clients, None))
-            left = back_to(server, files) - files
-            figures = [
-                exactly("replies to those that blocked it", blocked, blocking),
-                exactly("connections reset whose responder raised", resets, sum(standing)),
-                exactly("tracebacks in the log, one for each", tracebacks(server), raising),
-                exactly("descriptors that are left", left, 0),
-            ]
-            figures += _never(server, askers, never, say)
+    with (
+        descriptors_allowed(never + 1000),
+        embedding(CODE) as server,
+        Askers(server.port, pause=CALM) as askers,
+    ):
+        files = descriptors(server)
+        say(f"{blocking} requests, each of which blocks the server for 0.2 s")
+        with crowd(server.port, blocking) as clients:
+            blocked = ask_all(clients, b"block\n", b"at last\r\n")
+        say(f"{raising} requests whose responder raises")
+        with crowd(server.port, raising) as clients:
+            standing = [send(client, b"raise\n") for client in clients]
+            resets = sum(fate.ended == "ECONNRESET" for fate in listen_to(clients, None))
+        left = back_to(server, files) - files
+        figures = [
+            exactly("replies to those that blocked it", blocked, blocking),
+            exactly("connections reset whose responder raised", resets, sum(standing)),
+            exactly("tracebacks in the log, one for each", tracebacks(server), raising),
+            exactly("descriptors that are left", left, 0),
+        ]
+        figures += _never(server, askers, never, say)
     return figures
 
 
 def _never(server: Server, askers: Askers, count: int, say: Say) -> list[Figure]:
     before = server.memory()
     with crowd(server.port, count) as clients:
-        say(f"{count} requests that are never answered, and {PIPELINED // KIB} KiB of more behind each")
+        say(f"{count} requests that are never answered, {PIPELINED // KIB} KiB of more behind each")
         for client in clients:
             send(client, b"never\n")
         more = b"request\n" * (8 * KIB)

@@ -4,7 +4,6 @@ Serving: a real ``twistd reqresp`` that is looked at from outside while it runs.
 Knows processes and what Linux tells of them; nothing of clients.
 """
 
-import os
 import resource
 import tempfile
 import time
@@ -73,7 +72,7 @@ def descriptors_allowed(count: int) -> Iterator[None]:
 
 def descriptors(server: Server) -> int:
     """Count the files that *server* has open."""
-    return len(os.listdir(f"/proc/{server.pid}/fd"))
+    return len([*Path(f"/proc/{server.pid}/fd").iterdir()])
 
 
 def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:

@@ -53,7 +53,9 @@ def run(scale: float, say: Say) -> list[Figure]:
         exactly("slow requests that are answered at last", finished, count),
         at_most("memory of a slow sender", each, BYTES, "bytes"),
         exactly("slow requests of 60,000 bytes that are answered at last", full_finished, full),
-        at_most("memory of a slow sender of 60,000 bytes", full_each / KIB, FULL_MEMORY / KIB, "KiB"),
+        at_most(
+            "memory of a slow sender of 60,000 bytes", full_each / KIB, FULL_MEMORY / KIB, "KiB"
+        ),
         exactly("descriptors that are left", left, 0),
         *askers.figures(),
     ]

@@ -30,7 +30,9 @@ def run(scale: float, say: Say) -> list[Figure]:
             say(f"over: {memory[-1] / MIB:.1f} MiB, {left[-1]} descriptors left")
     return [
         exactly("descriptors that are left by storms", max(left), 0),
-        at_most("growth of memory after the first", (memory[-1] - memory[0]) / MIB, GROWTH / MIB, "MiB"),
+        at_most(
+            "growth of memory after the first", (memory[-1] - memory[0]) / MIB, GROWTH / MIB, "MiB"
+        ),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *askers.figures(),
     ]
