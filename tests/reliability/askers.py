@@ -17,7 +17,7 @@ from typing import Self
 from tests.live import PATIENCE
 from tests.reliability.crowd import connect
 from tests.reliability.serving import until
-from tests.reliability.values import Figure, at_least, exactly
+from tests.reliability.values import Figure, at_least, exactly, percentile, told
 
 REQUEST = b"request\n"
 REPLY = b"response\r\n"
@@ -74,7 +74,9 @@ class Askers:
 
     def figures(self, least: int = 1) -> list[Figure]:
         """Judge what came of them: at least *least* replies each, and none lost or wrong."""
+        slowest = percentile([*self._times, 0.0], 99)
         return [
+            told("p99 of the others", slowest * 1000, "ms"),
             at_least("replies to the others", self.answered, least * len(self._askers)),
             exactly("replies to the others that were lost or wrong", len(self.wrong), 0),
         ]

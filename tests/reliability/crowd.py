@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.live import PATIENCE
 
@@ -18,6 +18,8 @@ from tests.live import PATIENCE
 _PORTS = 20_000
 #: Every so many connections the server gets the time to accept them.
 _PACE = 256
+#: What is heard of a reset that `connect` has been told of.
+_RESET_AT_ONCE = {errno.ENOTCONN: "ECONNRESET"}
 _NARROW_SEGMENT = 1448
 _NARROW_BUFFER = 16 * 1024
 
@@ -38,7 +40,8 @@ def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socke
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT)
         if number >= _PORTS:
             sock.bind((f"127.0.1.{number // _PORTS}", 0))
-        sock.connect(("127.0.0.1", port))
+        with suppress(ConnectionResetError):  # by a server that has accepted, and was quicker
+            sock.connect(("127.0.0.1", port))
     except BaseException:
         sock.close()
         raise
@@ -121,7 +124,7 @@ def _receive(sock: socket.socket, fate: Fate) -> None:
     except BlockingIOError:
         return
     except OSError as error:
-        fate.ended = errno.errorcode.get(error.errno or 0, str(error))
+        fate.ended = _RESET_AT_ONCE.get(error.errno or 0) or errno.errorcode.get(error.errno or 0)
         return
     fate.received += data
     if not data:

@@ -11,8 +11,9 @@ CONNECTIONS = 60_000
 #: many of those.
 LAST_WORDS = (b"", b"half a requ", b"request\n", b"request\n" * 500)
 STORMS = 3
-#: Growth of memory from the end of the first storm to that of the last: next to nothing.
-GROWTH = 2 * MIB
+#: Growth of memory from the end of the first storm to that of the last: what more at once may
+#: take, and less than 200 bytes for each of them.
+GROWTH = 7 * MIB
 
 
 def run(scale: float, say: Say) -> list[Figure]:
