@@ -12,10 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.decoders import DelimiterDecoder
 from tests.reliability import inputs
-from tests.reliability.decoding import SUBJECTS, FramingSubject
+from tests.reliability.decoding import FRAMINGS, FramingSubject
 from tests.reliability.fuzz_worker import fuzz
 from tests.reliability.report import table
 from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.subjects import SUBJECTS
 from tests.reliability.values import (
     at_least,
     at_most,
@@ -49,6 +50,10 @@ class ScenarioTests(SynchronousTestCase):
     def test_slow_senders(self) -> None:
         """A byte a second costs next to nothing."""
         self.keeps_its_bounds("slow-senders")
+
+    def test_half_headers(self) -> None:
+        """Who does not say who it is, is let go."""
+        self.keeps_its_bounds("half-headers")
 
     def test_never_readers(self) -> None:
         """Who does not read is not read from."""
@@ -165,16 +170,12 @@ class FuzzTests(SynchronousTestCase):
             def feed(self, data: bytes) -> list[bytes]:
                 return [data.name]  # type: ignore[attr-defined]
 
-        line = SUBJECTS["line"]
-        assert isinstance(line, FramingSubject)
-        found = self.surprise(evolve(line, framing=Raises()))
+        found = self.surprise(evolve(FRAMINGS["line"], framing=Raises()))
         self.assertRegex(found or "", r"^input \d+, \[b'.*\]: AttributeError: ")
 
     def test_requests_that_depend_on_how_they_are_cut(self) -> None:
         """As those of chunks do, which nobody should call safe."""
-        chunk = SUBJECTS["chunk"]
-        assert isinstance(chunk, FramingSubject)
-        self.assertIn("in pieces", self.surprise(evolve(chunk, is_cut_safe=True)) or "")
+        self.assertIn("in pieces", self.surprise(evolve(FRAMINGS["chunk"], is_cut_safe=True)) or "")
 
     def test_the_same_seed_makes_the_same_inputs(self) -> None:
         """So that a surprise can be had again."""

@@ -41,6 +41,7 @@ class Askers:
 
     :param depth: requests that each has on the way.
     :param pause: milliseconds from a reply to the next request.
+    :param opening: what each sends before its first request.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Askers:
         pause: float = 0,
         request: bytes = REQUEST,
         reply: bytes = REPLY,
+        opening: bytes = b"",
     ) -> None:
         self.answered = 0
         #: What went wrong, a line for each time.
@@ -60,6 +62,7 @@ class Askers:
         self._request = request * depth
         self._reply = reply * depth
         self._pause = pause / 1000
+        self._opening = opening
         self._times = array("d")
         self._selector = selectors.DefaultSelector()
         self._askers = [Asker(connect(port)) for _ in range(count)]
@@ -85,6 +88,7 @@ class Askers:
         for asker in self._askers:
             asker.socket.setblocking(False)
             self._selector.register(asker.socket, selectors.EVENT_READ, asker)
+            asker.socket.send(self._opening)
             self._ask(asker)
         while not self._ending.is_set():
             self._turn(self._until_next())

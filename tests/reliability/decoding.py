@@ -122,7 +122,7 @@ def _counted(size: int, offset: int = 0, adjust: int = 0, order: str = "big") ->
     return wrap
 
 
-def _subjects() -> dict[str, Subject]:
+def _framings() -> dict[str, FramingSubject]:
     lengths = {
         name: FramingSubject(parse_framing(name), parse_framing(name).encode)
         for size in ("int8", "int16", "int32")
@@ -154,7 +154,7 @@ def _subjects() -> dict[str, Subject]:
 
 
 #: Every framing by name.
-SUBJECTS = _subjects()
+FRAMINGS = _framings()
 
 
 def outcome(decoder: Decoder, pieces: Sequence[bytes], limit: int) -> tuple[list[bytes], bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import randbits
 from typing import Any
 
-from tests.reliability.decoding import SUBJECTS
+from tests.reliability.subjects import SUBJECTS
 from tests.reliability.values import TELLING, Figure, Say, at_least, exactly, scaled
 
 INPUTS = 1_000_000

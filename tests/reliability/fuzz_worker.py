@@ -10,8 +10,9 @@ import sys
 from random import Random
 from typing import Any
 
-from tests.reliability.decoding import SUBJECTS, Subject
+from tests.reliability.decoding import Subject
 from tests.reliability.inputs import pieces
+from tests.reliability.subjects import SUBJECTS
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from tests.reliability import (
     descriptors,
     disk,
     fuzz,
+    half_headers,
     idle,
     never_readers,
     responders,
@@ -21,7 +22,17 @@ SCENARIOS = {
     for one in map(
         scenario,
         (
-            *(idle, slow_senders, never_readers, storms, descriptors, disk, fuzz, responders),
+            *(
+                idle,
+                slow_senders,
+                half_headers,
+                never_readers,
+                storms,
+                descriptors,
+                disk,
+                fuzz,
+                responders,
+            ),
             *(sigterm, sighup, sigkill, soak),
         ),
     )
