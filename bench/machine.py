@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -32,17 +33,26 @@ def describe(cache: Path, command: str, busy: float) -> str:
 
     *busy* is the load average before anything was started.
     """
-    facts = {
+    facts = basics(command, busy, _PACKAGES)
+    facts |= {name: _program(*command) for name, command in _PROGRAMS.items()}
+    return section({**facts, "mountebank": _mountebank(cache)})
+
+
+def basics(command: str, busy: float, packages: Sequence[str]) -> dict[str, str]:
+    """Ask for what is of interest whatever is measured: the machine, and versions of *packages*."""
+    return {
         "command": f"``{command}``",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "load average before": f"{busy:.2f}",
         "kernel": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        **{package: _package(package) for package in _PACKAGES},
-        **{name: _program(*command) for name, command in _PROGRAMS.items()},
-        "mountebank": _mountebank(cache),
+        **{package: _package(package) for package in packages},
     }
+
+
+def section(facts: Mapping[str, str]) -> str:
+    """Write *facts* as a section of reStructuredText."""
     lines = [f":{name}: {fact}" for name, fact in facts.items()]
     title = "The machine"
     return "\n".join([title, "-" * len(title), "", *lines, ""])

@@ -29,6 +29,10 @@ from zope.interface import implementer
 # The most that stock Twisted passes to one send.  A longer write is left to it whole: it keeps
 # such a write as the one object it is, where sending the head here would copy all of the tail.
 _MOST_AT_ONCE = tcp.Server.SEND_LIMIT
+# The most that are accepted in one go.  Stock Twisted begins with as many, and takes more and more
+# while a crowd lasts: those among them who are turned away, a turn later, need descriptors until
+# then, and in the end there would be none.
+_MOST_ACCEPTED = 100
 
 
 class EagerWrites(tcp.Connection):
@@ -141,6 +145,11 @@ class EagerPort(tcp.Port):
     """
 
     transport = EagerServer
+
+    def doRead(self) -> None:
+        """Accept those who wait, as many as may be accepted in one go."""
+        super().doRead()
+        self.numberAccepts = min(self.numberAccepts, _MOST_ACCEPTED)
 
     def createInternetSocket(self) -> socket:  # noqa: N802, Twisted's name
         """

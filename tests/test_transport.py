@@ -453,6 +453,13 @@ class FakeListener:
         return answer, ("127.0.0.1", 40000)
 
 
+class CrowdedListener:
+    """A listening socket at which there is always one more."""
+
+    def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
+        return FakeSocket(), ("127.0.0.1", 40000)
+
+
 class PortTests(SynchronousTestCase):
     """Ports that really listen, on a reactor that is turned by hand."""
 
@@ -524,6 +531,15 @@ class PortTests(SynchronousTestCase):
         self.assertTrue(listener.accepted.closed)
         self.assertEqual(self.built, [])
         self.check(port)
+
+    def test_a_crowd_is_accepted_a_hundred_at_a_time(self) -> None:
+        """However long it lasts: those who are reset need their descriptors until the next turn."""
+        port = self.listen("127.0.0.1")
+        real, port.socket = port.socket, CrowdedListener()
+        for turn in range(1, 4):
+            port.doRead()
+            self.assertEqual(len(self.built), turn * 100)
+        port.socket = real
 
     def test_the_backlog_is_the_one_asked_for(self) -> None:
         endpoint = EagerServerEndpoint(self.reactor, 0, 7, "127.0.0.1")

@@ -1,0 +1,174 @@
+"""
+Decoding: every framing, valid streams to begin with, and what has to hold of any input.
+
+Knows decoders and chance; nothing of processes.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from attrs import frozen
+
+from reqresp.decoders import Decoder, FrameError
+from reqresp.framing import (
+    Chunk,
+    Delimiter,
+    Fixed,
+    Framing,
+    Line,
+    Mixed,
+    Netstring,
+    parse_framing,
+)
+from reqresp.headed import Headed
+from reqresp.length import Length
+from reqresp.resp import Resp
+from tests.reliability.inputs import Mutations
+
+#: Bytes that a request may have, one or the other: few, so that the limit is met, and many.
+LIMITS = (40, 64 * 1024)
+#: Bytes that a decoder may keep besides those of a request: a header, an end.
+OVERHEAD = 32
+_STREAMS = 300
+
+Payload = Callable[[Random], bytes]
+Wrap = Callable[[bytes], bytes]
+
+
+class Subject:
+    """Something that is fed inputs, and must not be surprised by any."""
+
+    def inputs(self, random: Random) -> Callable[[], bytes]:
+        """Give what makes an input at each call, all chance from *random*."""
+        raise NotImplementedError
+
+    def judge(self, stream: bytes, pieces: Sequence[bytes], number: int) -> bool:
+        """
+        Feed *stream* whole, and in *pieces*.
+
+        :param number: of the input, for what is done in turn.
+        :return: whether it was refused, as it should be.
+        :raises Exception: something else came of it.
+        """
+        raise NotImplementedError
+
+
+@frozen
+class FramingSubject(Subject):
+    """
+    A framing, and how a valid request of it is made of some payload.
+
+    :param is_cut_safe: the same requests come out however a stream is cut.
+    """
+
+    framing: Framing
+    wrap: Wrap
+    payload: Payload = lambda random: random.randbytes(random.randrange(48))
+    is_cut_safe: bool = True
+
+    def inputs(self, random: Random) -> Callable[[], bytes]:
+        valid = [
+            b"".join(self.wrap(self.payload(random)) for _ in range(random.randrange(1, 4)))
+            for _ in range(_STREAMS)
+        ]
+        return Mutations(valid, random).stream
+
+    def judge(self, stream: bytes, pieces: Sequence[bytes], number: int) -> bool:
+        """
+        Feed *stream* whole, and in *pieces*.
+
+        :raises Exception: anything but a `FrameError` was raised, a request is too large, more is
+            kept than may be, or what came out depends on how the stream was cut.
+        """
+        limit = LIMITS[number % len(LIMITS)]
+        whole = outcome(self.framing.decoder(limit), [stream], limit)
+        cut = outcome(self.framing.decoder(limit), pieces, limit)
+        for requests, _ in (whole, cut):
+            assert not requests or max(map(len, requests)) <= limit, f"too large: {requests}"
+        if self.is_cut_safe:
+            assert cut == whole, f"{cut} in pieces, {whole} whole"
+        else:
+            assert b"".join(cut[0]) == b"".join(whole[0]) == stream, f"{cut} of {stream!r}"
+        return whole[1]
+
+
+def _text(random: Random) -> bytes:
+    return bytes(random.choices(b"abcXYZ 0189:*$\\\"'", k=random.randrange(48)))
+
+
+def _command(text: bytes) -> bytes:
+    words = text.split()
+    if text.endswith((b"a", b"b", b"0")):
+        return text + b"\r\n"
+    arguments = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n%b" % (len(words), arguments)
+
+
+def _stored(text: bytes) -> bytes:
+    if text.endswith((b"a", b"b", b"0")):
+        return b"get k\r\n"
+    return b"set k 0 0 %d\r\n%b\r\n" % (len(text), text)
+
+
+def _posted(text: bytes) -> bytes:
+    return b"P /\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+
+
+def _counted(size: int, offset: int = 0, adjust: int = 0, order: str = "big") -> Wrap:
+    def wrap(payload: bytes) -> bytes:
+        length = max(0, len(payload) - adjust)
+        return b"h" * offset + length.to_bytes(size, order) + payload  # type: ignore[arg-type]
+
+    return wrap
+
+
+def _framings() -> dict[str, FramingSubject]:
+    lengths = {
+        name: FramingSubject(parse_framing(name), parse_framing(name).encode)
+        for size in ("int8", "int16", "int32")
+        for name in (size, f"{size}:little", f"{size}:inclusive", f"{size}:little:inclusive")
+    }
+    return {
+        "chunk": FramingSubject(Chunk(), lambda text: text, is_cut_safe=False),
+        "line": FramingSubject(Line(), lambda text: text + b"\r\n", _text),
+        "line:\\n": FramingSubject(Line(b"\n"), lambda text: text + b"\n", _text),
+        "delimiter:END": FramingSubject(Delimiter(b"END"), lambda text: text + b"END", _text),
+        "delimiter:;": FramingSubject(Delimiter(b";"), lambda text: text + b";", _text),
+        "netstring": FramingSubject(Netstring(), Netstring().encode),
+        **lengths,
+        "fixed:8": FramingSubject(Fixed(8), lambda text: text[:8].ljust(8)),
+        "resp": FramingSubject(Resp(), _command, _text),
+        "length: DNS": FramingSubject(Length(2), _counted(2)),
+        "length: Modbus": FramingSubject(Length(2, offset=4), _counted(2, 4)),
+        "length: PostgreSQL": FramingSubject(Length(4, 1, -4), _counted(4, 1, -4)),
+        "length: MySQL": FramingSubject(Length(3, 0, 1, "little"), _counted(3, 0, 1, "little")),
+        "length: eight bytes": FramingSubject(Length(8), _counted(8)),
+        "headed: memcached": FramingSubject(
+            Headed(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", b"\r\n"), _stored, _text
+        ),
+        "headed: HTTP": FramingSubject(
+            Headed(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)"), _posted, _text
+        ),
+        "mixed: netstring, line": FramingSubject(Mixed(Netstring(), Line()), Netstring().encode),
+    }
+
+
+#: Every framing by name.
+FRAMINGS = _framings()
+
+
+def outcome(decoder: Decoder, pieces: Sequence[bytes], limit: int) -> tuple[list[bytes], bool]:
+    """
+    Feed *pieces*; give the requests, and whether a fault ended them.
+
+    :raises AssertionError: more is kept than an unfinished request may have.
+    """
+    requests: list[bytes] = []
+    for piece in pieces:
+        try:
+            requests += decoder.feed(piece)
+        except FrameError as error:
+            return [*requests, *error.requests], True
+        kept = len(decoder)
+        assert kept <= limit + OVERHEAD, f"{kept} bytes are kept"
+    return requests, False

@@ -1,0 +1,83 @@
+"""Idle: thousands of connections that say nothing, while others ask."""
+
+import time
+from statistics import median
+
+from tests.live import Server
+from tests.reliability.askers import REPLY, REQUEST, Askers
+from tests.reliability.crowd import ask_all, crowd
+from tests.reliability.serving import descriptors_allowed, serving
+from tests.reliability.values import (
+    TELLING,
+    Figure,
+    Say,
+    at_most,
+    exactly,
+    percentile,
+    scaled,
+    told,
+)
+
+CONNECTIONS = 10_000
+ROUNDS = 5
+SECONDS = 3.0
+#: Bytes of the server's memory for each that is idle.
+BYTES = 4096
+
+
+def run(scale: float, say: Say) -> list[Figure]:
+    """Time the replies to 50 clients with the others there and without them, in turn."""
+    count = scaled(CONNECTIONS, scale, 100)
+    with (
+        descriptors_allowed(count + 1000),
+        serving("--framing=line") as server,
+        Askers(server.port) as askers,
+    ):
+        without, beside, figures = _rounds(server, askers, count, scale, say)
+    ratio = median(beside) / median(without)
+    what = "p99 of the others, of what it is without the idle ones"
+    return [
+        *figures,
+        told("p99 without them", median(without) * 1000, "ms"),
+        told("p99 beside them", median(beside) * 1000, "ms"),
+        at_most(what, ratio, 2.0, "x") if scale >= TELLING else told(what, ratio, "x"),
+        *askers.figures(),
+    ]
+
+
+def _rounds(
+    server: Server, askers: Askers, count: int, scale: float, say: Say
+) -> tuple[list[float], list[float], list[Figure]]:
+    rounds = scaled(ROUNDS, scale, 2)
+    seconds = max(0.2, SECONDS * min(scale, 1))
+    without: list[float] = []
+    beside: list[float] = []
+    answered: list[int] = []
+    each = 0.0
+    _p99(askers, seconds)  # to warm up
+    for number in range(1, rounds + 1):
+        without.append(_p99(askers, seconds))
+        before = server.memory()
+        with crowd(server.port, count) as idle:
+            answered.append(ask_all(idle[-1:], REQUEST, REPLY))  # by then all are accepted
+            each = each or (server.memory() - before) / count
+            beside.append(_p99(askers, seconds))
+            answered[-1] = ask_all(idle, REQUEST, REPLY)
+        say(
+            f"round {number} of {rounds}: p99 {without[-1] * 1000:.2f} ms without, "
+            f"{beside[-1] * 1000:.2f} ms beside {count:,} idle ones"
+        )
+    return (
+        without,
+        beside,
+        [
+            exactly("idle connections that are answered at last", min(answered), count),
+            at_most("memory of an idle connection", each, BYTES, "bytes"),
+        ],
+    )
+
+
+def _p99(askers: Askers, seconds: float) -> float:
+    askers.times()
+    time.sleep(seconds)
+    return percentile(askers.times(), 99)

@@ -1,0 +1,122 @@
+"""
+Pipelining: clients that send numbered requests without waiting, until the server ends them.
+
+Knows sockets, and what the script `SCRIPT` answers.
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+
+from tests.live import PATIENCE
+from tests.reliability.crowd import connect
+
+#: Answers a request with itself; one in so many takes its time, and those behind it have to wait.
+SCRIPT = """
+[[rule]]
+matches = 'late \\d+'
+delay   = 0.01
+reply   = { template = "re: {0}" }
+
+[[rule]]
+matches = '\\d+'
+reply   = { template = "re: {0}" }
+"""
+_LATE = 40
+#: Requests that each client has on the way, at most.
+_DEPTH = 32
+
+
+class Talker:
+    """One of them: what it sent and got, and how its connection ended."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self.address = "{}:{}".format(*sock.getsockname())
+        self.ended: str | None = None
+        self._asked = 0
+        self._unsent = b""
+        self._received = bytearray()
+
+    def ask(self, random: Random) -> None:
+        """Send more requests, as many as may be on the way; the last of them perhaps in part."""
+        room = _DEPTH - (self._asked - self.replies)
+        self._unsent += b"".join(_request(self._asked + n) for n in range(1, room + 1))
+        self._asked += room
+        # At times all of it, so that nothing is held back for ever.
+        size = len(self._unsent) - random.choice((0, random.randrange(len(self._unsent) + 1)))
+        try:
+            self._unsent = self._unsent[self.socket.send(self._unsent[:size]) :]
+        except OSError:  # no room; or an end, before which there may be more to read
+            return
+
+    def hear(self) -> None:
+        """Receive what is there."""
+        try:
+            data = self.socket.recv(64 * 1024)
+        except OSError as error:
+            self.ended = type(error).__name__
+            return
+        self._received += data
+        if not data:
+            self.ended = "EOF"
+
+    @property
+    def replies(self) -> int:
+        """How many replies came in full."""
+        return self._received.count(b"\n")
+
+    def is_right(self) -> bool:
+        """Tell whether what came is all right, up to where it was cut off, if it was."""
+        right = b"".join(map(_reply, range(1, self.replies + 2)))
+        return right.startswith(self._received)
+
+    def is_whole(self) -> bool:
+        """Tell whether it was not cut off within a reply."""
+        return not self._received or self._received.endswith(b"\n")
+
+
+def _request(number: int) -> bytes:
+    return b"%b%d\n" % (b"" if number % _LATE else b"late ", number)
+
+
+def _reply(number: int) -> bytes:
+    return b"re: " + _request(number)[:-1] + b"\r\n"
+
+
+def talk(
+    port: int, count: int, seconds: float, stop: Callable[[], object], random: Random
+) -> Sequence[Talker]:
+    """
+    Have *count* clients ask for *seconds*, then *stop* the server, and hear it out.
+
+    A client whose connection has not ended after a while has None for its end.
+    """
+    with selectors.DefaultSelector() as selector:
+        talkers = [Talker(connect(port)) for _ in range(count)]
+        for talker in talkers:
+            talker.socket.setblocking(False)
+            selector.register(talker.socket, selectors.EVENT_READ, talker)
+            talker.ask(random)
+        stopping, deadline = time.monotonic() + seconds, time.monotonic() + PATIENCE
+        stopped = False
+        while selector.get_map() and time.monotonic() < deadline:
+            if not stopped and time.monotonic() >= stopping:
+                stop()
+                stopped = True
+            for key, _ in selector.select(0.005):
+                _go_on(key.data, selector, random)
+        for talker in talkers:
+            talker.socket.close()
+    return talkers
+
+
+def _go_on(talker: Talker, selector: selectors.BaseSelector, random: Random) -> None:
+    talker.hear()
+    if talker.ended is None:
+        talker.ask(random)
+        return
+    selector.unregister(talker.socket)
+    talker.socket.close()

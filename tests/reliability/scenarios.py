@@ -1,0 +1,39 @@
+"""Scenarios: all of them by name, in the order in which they are run."""
+
+from tests.reliability import (
+    descriptors,
+    disk,
+    fuzz,
+    half_headers,
+    idle,
+    never_readers,
+    responders,
+    sighup,
+    sigkill,
+    sigterm,
+    slow_senders,
+    soak,
+    storms,
+)
+from tests.reliability.values import scenario
+
+SCENARIOS = {
+    one.name: one
+    for one in map(
+        scenario,
+        (
+            *(
+                idle,
+                slow_senders,
+                half_headers,
+                never_readers,
+                storms,
+                descriptors,
+                disk,
+                fuzz,
+                responders,
+            ),
+            *(sigterm, sighup, sigkill, soak),
+        ),
+    )
+}

@@ -1,0 +1,101 @@
+"""Soak: all at once, at full load, for ten minutes."""
+
+import os
+import time
+
+from tests.live import Server
+from tests.reliability.askers import REPLY, REQUEST, Askers
+from tests.reliability.crowd import ask_all, connect, crowd, listen_to, reset
+from tests.reliability.serving import MIB, descriptors, descriptors_allowed, serving, tracebacks
+from tests.reliability.values import (
+    Figure,
+    Say,
+    at_least,
+    at_most,
+    exactly,
+    growth,
+    told,
+)
+
+SECONDS = 600
+SAMPLES = 60
+#: What may be there at the end that was not there after the first tenth.
+GROWTH = 2 * MIB
+#: Descriptors of connections that are just coming or going.
+PASSING = 8
+
+
+def run(scale: float, say: Say) -> list[Figure]:
+    """Sample memory and descriptors while clients of all kinds are served."""
+    seconds = max(3.0, SECONDS * scale)
+    memory: list[float] = []
+    files: list[float] = []
+    with (
+        descriptors_allowed(2000),
+        serving("--framing=line", "--journal=/dev/null") as server,
+        Askers(server.port, 50) as closed,
+        Askers(server.port, 10, depth=32, pause=5) as pipelined,
+    ):
+        began, used, ours = time.monotonic(), server.processor_time(), sum(os.times()[:2])
+        passers = Passers(server)
+        for number in range(1, SAMPLES + 1):
+            while time.monotonic() < began + seconds * number / SAMPLES:
+                passers.turn()
+            memory.append(server.memory())
+            files.append(descriptors(server))
+            if number % 6 == 0:
+                replies = closed.answered + pipelined.answered
+                say(
+                    f"{time.monotonic() - began:.0f} of {seconds:.0f} s: {replies:,} replies, "
+                    f"{memory[-1] / MIB:.1f} MiB, {files[-1]} descriptors"
+                )
+        took = time.monotonic() - began
+        busy = 100 * (server.processor_time() - used) / took
+        clients = 100 * (sum(os.times()[:2]) - ours) / took
+    return [
+        told("processor used by the server", busy, "%"),
+        told("processor used by its clients", clients, "%"),
+        told("memory at the end", memory[-1] / MIB, "MiB"),
+        at_most(
+            "growth of memory, last third from first", growth(memory) / MIB, GROWTH / MIB, "MiB"
+        ),
+        at_most("growth of descriptors, likewise", growth(files), PASSING),
+        at_least("connections that came and went", passers.count, SAMPLES),
+        exactly("of these, with a reply that was lost or wrong", passers.wrong, 0),
+        exactly("tracebacks in the log", tracebacks(server), 0),
+        *closed.figures(),
+        *pipelined.figures(),
+    ]
+
+
+class Passers:
+    """Clients that come and go: some ask, some reset, some take their time."""
+
+    def __init__(self, server: Server) -> None:
+        self._port = server.port
+        self.count = self.wrong = 0
+
+    def turn(self) -> None:
+        """Have a few of each kind."""
+        for _ in range(10):
+            self._ask()
+        for _ in range(5):
+            sock = connect(self._port)
+            sock.send(REQUEST * 20 + b"half a requ")
+            reset(sock)
+        self._take_time()
+        self.count += 10 + 5 + 5
+
+    def _ask(self) -> None:
+        with connect(self._port) as sock:
+            sock.sendall(REQUEST)
+            [fate] = listen_to([sock], len(REPLY))
+            self.wrong += fate.received != REPLY
+
+    def _take_time(self) -> None:
+        with crowd(self._port, 5) as slow:
+            for byte in REQUEST[:-1]:
+                for sock in slow:
+                    sock.send(bytes((byte,)))
+                time.sleep(0.002)
+            self.wrong += len(slow) - ask_all(slow, REQUEST[-1:], REPLY)

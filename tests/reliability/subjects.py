@@ -1,0 +1,6 @@
+"""Subjects: all that is fed inputs, by name."""
+
+from tests.reliability.decoding import FRAMINGS, Subject
+from tests.reliability.proxying import ProxySubject
+
+SUBJECTS: dict[str, Subject] = {**FRAMINGS, "PROXY header": ProxySubject()}
