@@ -118,6 +118,18 @@ _ALL = (
         floor="reqresp",
     ),
     LoadPart(
+        "metrics",
+        "one request at a time, 50 connections: metered, against not",
+        _all(RedisBenchmark(100_000), "table-1000", "metered"),
+        floor="table-1000",
+    ),
+    LoadPart(
+        "metrics-16",
+        "lines, 16 deep, 50 connections: metered, against not",
+        _all(RedisBenchmark(1_600_000, depth=16), "table-1000", "metered"),
+        floor="table-1000",
+    ),
+    LoadPart(
         "table",
         "lines, 16 deep, the same ten keys: 10,000 exact replies against 10",
         {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10)},

@@ -167,6 +167,11 @@ _ALL = (
         "reqresp, 1,000 replies, recorded",
         _python("reqresp_table.py", "1000", "journal"),
     ),
+    Peer(
+        "metered",
+        "reqresp, 1,000 replies, metered",
+        _python("reqresp_table.py", "1000", "meter"),
+    ),
     Peer("function", "reqresp, a function", _python("reqresp_table.py", "10", "function")),
     Peer("script-1", "script, 1 rule: equals", _script("equals", 1)),
     *(

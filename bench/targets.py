@@ -89,6 +89,16 @@ TARGETS = (
         _cpu("pipeline-100", "journal", "table-1000"),
     ),
     _times(
+        "closed loop, metrics: of the CPU without",
+        1.05,
+        _cpu("metrics", "metered", "table-1000"),
+    ),
+    _times(
+        "16 deep, metrics: of the CPU without",
+        1.05,
+        _cpu("metrics-16", "metered", "table-1000"),
+    ),
+    _times(
         "transcript on: of the CPU when quiet", 1.3, _cpu("transcript", "transcript", "reqresp")
     ),
     Target("an idle connection, resident", 2.2, 1.5, "kB", _idle),

@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # under their own names: type checkers take that for public
     from reqresp.messages import Steps as Steps
     from reqresp.messages import StopReading as StopReading
     from reqresp.messages import Wait as Wait
+    from reqresp.meter import Meter as Meter
     from reqresp.networks import Access as Access
     from reqresp.networks import Networks as Networks
     from reqresp.networks import parse_networks as parse_networks
@@ -122,6 +123,7 @@ _ROOMS = {
     "LimitData": "faults",
     "Limits": "limits",
     "Line": "framing",
+    "Meter": "meter",
     "Mixed": "framing",
     "Netstring": "framing",
     "Networks": "networks",

@@ -27,10 +27,15 @@ class Refusal:
     reason: str
 
 
+#: All kinds of refusals that there are.
+KINDS = ("denied", "max_connections", "max_per_peer", "stopping", "untrusted")
+
 #: There is no place for who comes while the server drains.
 STOPPING = Refusal("stopping", "the server is stopping")
 #: The networks that may connect leave a client out.
 DENIED = Refusal("denied", "its address is not allowed")
+#: Who is no balancer has nothing to say where PROXY headers are read.
+UNTRUSTED = Refusal("untrusted", "it is none of those who may send PROXY headers")
 
 
 class Admission:

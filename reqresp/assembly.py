@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from reqresp.factory import ReqRespFactory
 from reqresp.journal_file import JournalFile
 from reqresp.limits import Limits
+from reqresp.meter import Meter
 from reqresp.observer import Observer
 from reqresp.options import Options
 from reqresp.places import Place
@@ -48,6 +49,7 @@ def make_server(
     :raises SystemExit: a file is of no use, or what it says; it says which.
     """
     observers: list[Observer] = [] if options["quiet"] else [Transcript(reactor)]
+    meter = None if measured is None else Meter()
     with _one_line(options):
         behaviour = _behaviour(options, _load(options))
         certificates = _certificates(options)
@@ -58,6 +60,7 @@ def make_server(
             observers=observers,
             clock=reactor,
             access=options["access"],
+            meter=meter,
         )
     layered = _layers(options, factory, certificates, reactor)
     private = certificates is not None
@@ -68,6 +71,13 @@ def make_server(
         reactor,
         options["lame-duck"],
     )
+    if meter is not None and measured is not None:
+        with _needing_extras():
+            from reqresp.pages import make_site
+
+        site = make_site(factory, meter, lambda: service.is_ready)
+        last = evolve(measured, factory=site, is_private=True, is_last=True)
+        service.listeners = [*service.listeners, last]
     if journal is not None:
         service.on_hangup.append(journal.reopen)
         service.on_end.append(journal.close)

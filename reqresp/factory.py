@@ -7,7 +7,7 @@ passes events to observers.  It listens on nothing: that is an endpoint's job.
 
 from collections.abc import Callable, Iterable, Sequence
 from secrets import randbits
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
@@ -26,6 +26,9 @@ from reqresp.networks import Access
 from reqresp.observer import Observer
 from reqresp.protocol import ReqResp
 from reqresp.responders import Answer, Function, Responder, fixed
+
+if TYPE_CHECKING:
+    from reqresp.meter import Meter
 
 #: Seconds between log lines about clients turned away.
 REFUSALS_EVERY = 1.0
@@ -51,6 +54,7 @@ class ReqRespFactory(Gathering):
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
     :param access: who may connect at all; everybody unless given.
     :param first: the number of the first connection; those that follow count on.
+    :param meter: counts what connections do; nothing is counted unless given.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
     """
@@ -71,6 +75,7 @@ class ReqRespFactory(Gathering):
         clock: IReactorTime | None = None,
         first: int = 1,
         access: Access | None = None,
+        meter: "Meter | None" = None,
     ) -> None:
         super().__init__(clock)
         observers = tuple(observers)
@@ -79,7 +84,9 @@ class ReqRespFactory(Gathering):
         #: Whether anybody hears of requests.
         self.observed = bool(self.hearers["received"] or self.hearers["answered"])
         self.admission = Admission(access)
-        self._next = first
+        #: Counts what connections do.
+        self.meter = meter
+        self._first = self._next = first
         self._refusal_logged = -REFUSALS_EVERY
         self.behave(respond, framing=framing, limits=limits, faults=faults, seed=seed)
 
@@ -118,6 +125,11 @@ class ReqRespFactory(Gathering):
                 self._log.failure("an observer failed to hear {event}", event=event)
 
     # Connections come and go
+
+    @property
+    def accepted(self) -> int:
+        """How many connections there were, those that are open included."""
+        return self._next - self._first
 
     @property
     def refused(self) -> int:

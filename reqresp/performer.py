@@ -74,6 +74,9 @@ class Performer(Stream):
             if names:
                 by = steps.by if isinstance(steps, Chosen) else self.behaviour.responder.name
                 steps = Chosen(steps, by, faults, names)
+        meter = self.factory.meter
+        if meter is not None and isinstance(steps, Chosen):
+            meter.begun(steps.by, steps.struck)
         self._exchange = None if request is None else (request, steps)
 
     def _strike(self, steps: Steps, faults: Sequence[Placed]) -> tuple[Steps, tuple[str, ...]]:

@@ -22,14 +22,11 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
-from reqresp.admission import Refusal
+from reqresp.admission import UNTRUSTED, Refusal
 from reqresp.factory import ReqRespFactory
 from reqresp.messages import show
 from reqresp.networks import Networks
 from reqresp.proxy_header import ProxyDecoder, ProxyError
-
-#: Who is no balancer has nothing to say here.
-UNTRUSTED = Refusal("untrusted", "it is none of those who may send PROXY headers")
 
 # Stands for a client of whom nothing is known: only what holds for all can turn it away.
 _NOBODY = UNIXAddress(None)

@@ -1,8 +1,8 @@
 """
 Protocol: the requests of one connection, and the steps that answer them.
 
-Takes requests from a decoder, has them answered by a responder, performs the steps in the order of
-the requests, and tells observers.  It knows no endpoint, no file format, no command line.
+Has requests that no constants answer answered by a responder, and performs the steps in the order
+of the requests.  It knows no endpoint, no file format, no command line.
 
 At any time either nothing holds a connection, or exactly one thing does: a step that waits, an
 answer that is not there yet, or a transport whose buffer is full.  While it is held, what arrives
@@ -10,49 +10,47 @@ waits; when it is released, `_work` goes on where it stopped.  Three levels are 
 that: bytes that no decoder has seen, requests that no responder has seen, steps not yet performed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from reqresp.batch import Batch
 from reqresp.closing import undelivered
-from reqresp.decoders import Decoder, FrameError
-from reqresp.messages import Chosen, Exchanges, Steps, Wait, show
-from reqresp.performer import NOTHING, Performer
+from reqresp.constants import SLICE, Constants
+from reqresp.decoders import FrameError
+from reqresp.messages import Chosen, Steps, Wait, show
+from reqresp.performer import NOTHING
 from reqresp.stream import HANGING
 
-#: Bytes framed at a time: a request of three bytes takes fifteen times that once it is cut out.
-SLICE = 4 * 1024
 #: Sweeps in an idle time-out.
 SWEEPS = 4
 
 
-class ReqResp(Performer):
+class ReqResp(Constants):
     """Answers the requests of one connection, in their order; made by `ReqRespFactory`."""
 
-    #: How many requests were taken up.
-    taken = 0
     #: What the responder noted.
     notes: Any = None
 
-    _answered = 0
     _working = False
     _again = False  # something was released meanwhile
     _quiet = 0  # sweeps since something happened
     _left = 0  # bytes that were undelivered at the last sweep
-    _fault: FrameError | None = None
+    _since: float | None = None  # the request being answered was taken up, where that is measured
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._decoder: Decoder = self.behaviour.decoder()
+        self._decoder = self.behaviour.decoder()
         self.factory.opened(self)
         self._greet()
 
     def dataReceived(self, data: bytes) -> None:
         self._quiet = 0
+        meter = self.factory.meter
+        if meter is not None:
+            meter.received += len(data)
         if self._ended or self._held is HANGING:
             return
         batch = self.behaviour.batch
@@ -117,49 +115,6 @@ class ReqResp(Performer):
     def _was_heard(self) -> bool:
         return bool(self.taken or self._waiting or len(self._decoder))
 
-    # Constants, in one go
-
-    def _answer_all(self, data: bytes, batch: Batch) -> bool:
-        """Answer *data* in one go if its replies are constants; else leave its requests be."""
-        requests, wire = self._look_up(data, batch)
-        if wire is None:
-            return False
-        self.taken += len(requests)
-        if wire:
-            self.transport.write(wire)
-        if self.factory.observed:
-            self._tell(requests, requests, batch.steps, len(data))
-        return True
-
-    def _answer_slices(self, data: bytes, batch: Batch) -> None:
-        """Gather the replies to as much of *data* as has constant ones, and fits."""
-        answered: list[bytes] = []
-        at = 0
-        while at < len(data) and not self._full:
-            requests, wire = self._look_up(data[at : at + SLICE], batch)
-            at += SLICE
-            if wire is None:
-                break
-            self._gather(wire)
-            answered += requests
-        if at < len(data):
-            self._put_off(data[at:])
-        self.taken += len(answered)
-        if self.factory.observed:
-            self._tell(answered, answered, batch.steps, at)
-
-    def _look_up(self, data: bytes, batch: Batch) -> tuple[Sequence[bytes], bytes | None]:
-        try:
-            requests = self._decoder.feed(data)
-        except FrameError as error:
-            self._fault = error
-            self._requests = iter(error.requests)
-            return (), None
-        wire = batch.answer(requests)
-        if wire is None:
-            self._requests = iter(requests)
-        return requests, wire
-
     # Requests, one by one
 
     def _work(self) -> None:
@@ -168,16 +123,17 @@ class ReqResp(Performer):
             return
         self._working = True
         self._quiet = 0
+        began = 0.0 if self.factory.meter is None else self.factory.meter.now()
         while self._again:
             self._again = False
-            self._answer_in_turn()
+            self._answer_in_turn(began)
         self._working = False
         if self._failure is not None:
             self._fail(self._failure)
         elif not self._ended:
             self._settle()
 
-    def _answer_in_turn(self) -> None:
+    def _answer_in_turn(self, began: float) -> None:
         received: list[bytes] = []
         answered: list[bytes] = []
         steps: list[Steps] = []
@@ -188,6 +144,10 @@ class ReqResp(Performer):
         except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
             self._failure = Failure()
         if received or answered:
+            if (meter := self.factory.meter) is not None:
+                since = meter.turned(len(received), len(answered), began, self._since)
+                if since is not self._since:  # an attribute of its own makes an object slower
+                    self._since = since
             self._tell(received, answered, lambda _requests: steps)
 
     def _settle(self) -> None:
@@ -257,10 +217,14 @@ class ReqResp(Performer):
 
     def _refuse(self, fault: FrameError) -> None:
         self._log.warn("{peer}: {fault}; closing", peer=show(self.peer), fault=fault)
+        if self.factory.meter is not None:
+            self.factory.meter.frame_errors += 1
         self._close()
         self.factory.tell("failed", self.peer, self.number, Failure(fault))
 
     def _fail(self, failure: Failure) -> None:
+        if self.factory.meter is not None:
+            self.factory.meter.responder_errors += 1
         by = self.behaviour.responder.name
         if self._exchange is not None and isinstance(self._exchange[1], Chosen):
             by = self._exchange[1].by
@@ -268,22 +232,6 @@ class ReqResp(Performer):
         if not self._ended:
             self._abort()
         self.factory.tell("failed", self.peer, self.number, failure)
-
-    def _tell(
-        self,
-        received: Sequence[bytes],
-        answered: Sequence[bytes],
-        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
-        size: int | None = None,
-    ) -> None:
-        factory = self.factory
-        if received and factory.hearers["received"]:
-            factory.tell("received", self.peer, self.number, received)
-        if answered and factory.hearers["answered"]:
-            first, by = self._answered + 1, self.behaviour.responder.name
-            self._answered += len(answered)
-            exchanges = Exchanges(self.peer, self.number, first, answered, steps, by, size)
-            factory.tell("answered", exchanges)
 
     def _forget(self) -> None:
         super()._forget()

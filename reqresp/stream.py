@@ -123,6 +123,8 @@ class Stream(Protocol):
         if not self._frames:
             return
         frames, self._frames = self._frames, ()
+        if self.factory.meter is not None:
+            self.factory.meter.sent += self._gathered
         self._gathered = 0
         self.transport.write(b"".join(frames))
 

@@ -38,6 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_eager_parser": {"transport"},
     "tls": {"messages", "pem"},
     "observer": {"messages"},
+    "entries": {"messages"},
+    "meter": {"entries"},
     "length": {"decoders"},
     "commands": {"decoders"},
     "values": {"decoders"},
@@ -55,7 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("batch", "decoders", "faults", "framing", "limits", "responders"),
     },
     "performer": {"decoders", "faults", "luck", "messages", "stream"},
-    "protocol": {"batch", "closing", "decoders", "messages", "performer", "responders", "stream"},
+    "constants": {"batch", "decoders", "messages", "performer"},
+    "protocol": {"closing", "constants", "decoders", "messages", "performer", "stream"},
     "admission": {"limits", "networks"},
     "gathering": {"protocol"},
     "factory": {
@@ -91,7 +94,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "command": {"arguments", "ask", "explain", "framing", "script"},
     "__main__": {"command"},
     # What tests are served with.
-    "entries": {"messages"},
     "journal": {"entries", "messages", "observer"},
     "journal_file": {"entries", "journal", "messages"},
     "stubs": {
@@ -123,9 +125,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "options": {
         *("__init__", "conversions", "escapes", "framing", "limits", "networks", "places"),
     },
+    "metrics": {"__init__", "admission", "factory", "faults", "meter"},
+    "pages": {"factory", "meter", "metrics"},
     "assembly": {
-        *("factory", "journal_file", "limits", "observer", "options", "places", "preamble"),
-        *("responders", "script", "service", "tls", "transcript"),
+        *("factory", "journal_file", "limits", "meter", "observer", "options", "pages", "places"),
+        *("preamble", "responders", "script", "service", "tls", "transcript"),
     },
     "tap": {"assembly", "options", "service"},
 }
