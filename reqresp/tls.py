@@ -74,8 +74,9 @@ class Certificates:
         """
         credentials = read(self.files)
         self._context = _make_context(credentials)
-        for warning in credentials.warnings(datetime.now(UTC)):
-            self._log.warn("{warning}", warning=warning)
+        for problem in credentials.warnings(datetime.now(UTC)):
+            # Not as "warning": trial takes that for one of Python's.
+            self._log.warn("{problem}", problem=problem)
 
     def reload(self) -> None:
         """Do the same, or, where the files cannot be used, log that and change nothing."""
