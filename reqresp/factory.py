@@ -180,11 +180,12 @@ class ReqRespFactory(Gathering):
 
     def lost(self, connection: ReqResp, reason: Failure) -> None:
         """Count a *connection* no more."""
+        self.connections.discard(connection)
         if self.behaviour.limits.max_per_peer:
             self.admission.leave(connection.peer)
         if self.hearers["disconnected"]:
             self.tell("disconnected", connection.peer, connection.number, reason)
-        self._discard(connection)
+        self._end_if_alone()
 
 
 class _Refused(Protocol):

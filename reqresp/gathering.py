@@ -74,11 +74,6 @@ class Gathering(Factory):
         if self._sweeps is None:
             self._start_sweeping()
 
-    def _discard(self, connection: ReqResp) -> None:
-        self.connections.discard(connection)
-        if not self.connections:
-            self._end_if_alone()
-
     def _end_if_alone(self) -> None:
         if self.connections:
             return
