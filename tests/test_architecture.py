@@ -117,7 +117,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "pytest_plugin": {"testing"},
     # twistd reqresp.
-    "service": {"factory"},
+    "listening": set(),
+    "signals": set(),
+    "service": {"factory", "listening", "signals"},
     "conversions": set(),
     "places": {"conversions"},
     "options": {
