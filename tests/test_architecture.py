@@ -129,7 +129,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("factory", "journal_file", "limits", "observer", "options", "places", "preamble"),
         *("responders", "script", "service", "tls", "transcript"),
     },
-    "tap": {"assembly", "options", "service"},
+    "shared": {"transport"},
+    "log_pipe": set(),
+    "spawner": {"log_pipe"},
+    "supervisor": {"listening", "options", "signals", "spawner"},
+    "worker": {
+        *("assembly", "listening", "log_pipe", "options", "service", "shared", "spawner"),
+    },
+    "tap": {"assembly", "listening", "options", "supervisor"},
 }
 
 
