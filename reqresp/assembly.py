@@ -37,15 +37,23 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: Numbers of connections that each worker has; those of the first begin with a 1.
+NUMBERS = 1_000_000_000
+
 
 def make_server(
-    options: Options, listeners: Sequence[Listener], measured: Listener | None, reactor: Any
+    options: Options,
+    listeners: Sequence[Listener],
+    measured: Listener | None,
+    reactor: Any,
+    worker: int | None = None,
 ) -> ReqRespService:
     """
     Make the service of one process that serves, as *options* say.
 
     :param listeners: where it listens.
     :param measured: where its metrics are, if there are any.
+    :param worker: its number, if it is one of several: its connections and its journal have it.
     :raises SystemExit: a file is of no use, or what it says; it says which.
     """
     observers: list[Observer] = [] if options["quiet"] else [Transcript(reactor)]
@@ -53,7 +61,7 @@ def make_server(
     with _one_line(options):
         behaviour = _behaviour(options, _load(options))
         certificates = _certificates(options)
-        journal = _journal(options, reactor)
+        journal = _journal(options, reactor, worker)
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(
             **behaviour,
@@ -61,6 +69,7 @@ def make_server(
             clock=reactor,
             access=options["access"],
             meter=meter,
+            first=(worker or 0) * NUMBERS + 1,
         )
     layered = _layers(options, factory, certificates, reactor)
     private = certificates is not None
@@ -86,6 +95,19 @@ def make_server(
     if options["script"] is not None:
         service.on_hangup.append(partial(_reload, factory, options, DeferredLock()))
     return service
+
+
+def check(options: Options, reactor: Any) -> None:
+    """
+    Find out whether a server can be made of *options*; none is, and no file is written.
+
+    :raises SystemExit: a file is of no use, or what it says; it says which.
+    """
+    with _one_line(options):
+        behaviour = _behaviour(options, _load(options))
+        # Any seed: one that is chosen would be logged, and never used.
+        ReqRespFactory(**behaviour, clock=reactor, seed=0)
+        _certificates(options)
 
 
 def _certificates(options: Options) -> "Certificates | None":
@@ -134,12 +156,16 @@ def _one_line(options: Options) -> Iterator[None]:
         raise SystemExit(f"reqresp: {_told(options, error)}") from None
 
 
-def _journal(options: Options, reactor: Any) -> JournalFile | None:
+def _journal(options: Options, reactor: Any, worker: int | None) -> JournalFile | None:
     path = options["journal"]
     if path is None:
         return None
+    if worker is not None:
+        # One for each: what is torn, full or renamed is one process's affair.  Not it.jsonl.2,
+        # which is what logrotate calls an old one.
+        path = path.with_name(f"{path.stem}.worker-{worker}{path.suffix}")
     try:
-        return JournalFile(path, reactor)
+        return JournalFile(path, reactor, worker=worker)
     except OSError as error:
         raise SystemExit(f"reqresp: --journal: {path}: {error.strerror}") from None
 

@@ -45,15 +45,21 @@ class JournalFile(Recorder):
 
     :param clock: keeps the time between writes: the reactor.
     :param now: gives the time, in seconds since the epoch.
+    :param worker: the number of the process, which each line is to have.
     :raises OSError: the file cannot be opened.
     """
 
     _log = Logger()
 
     def __init__(
-        self, path: str | Path, clock: IReactorTime, now: Callable[[], float] = time.time
+        self,
+        path: str | Path,
+        clock: IReactorTime,
+        now: Callable[[], float] = time.time,
+        worker: int | None = None,
     ) -> None:
         super().__init__(now)
+        self._every_line = {} if worker is None else {"worker": worker}
         self.path = Path(path)
         #: How many entries were lost because they could not be written.
         self.lost = 0
@@ -140,7 +146,7 @@ class JournalFile(Recorder):
         self._wait()
 
     def _put(self, line: dict[str, Any]) -> None:
-        self._buffer += _encode(line).encode() + _NEWLINE
+        self._buffer += _encode(line | self._every_line).encode() + _NEWLINE
 
     def _wait(self) -> None:
         """Have what waits written in time."""

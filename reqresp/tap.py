@@ -6,9 +6,9 @@ The roof of the house: one process that serves, or one that looks after those wh
 
 from twisted.application.service import IService
 
-from reqresp.assembly import endpoint, make_server
+from reqresp.assembly import check, endpoint, make_server
+from reqresp.listening import Listener
 from reqresp.options import Options
-from reqresp.service import Listener
 
 __all__ = ["Options", "makeService"]
 
@@ -22,8 +22,17 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     listeners = [
-        Listener(place.name, endpoint(reactor, place), is_private=place.is_encrypted)
+        Listener(
+            place.name,
+            endpoint(reactor, place),
+            is_private=place.is_encrypted or options["tls-cert"] is not None,
+        )
         for place in options["places"]
     ]
     measured = [Listener(it.name, endpoint(reactor, it)) for it in options["measured"]]
-    return make_server(options, listeners, measured[0] if measured else None, reactor)
+    if options["workers"] is None:
+        return make_server(options, listeners, measured[0] if measured else None, reactor)
+    from reqresp.supervisor import Supervisor  # late: without workers nobody needs it
+
+    check(options, reactor)
+    return Supervisor(options, listeners, measured, reactor)

@@ -119,7 +119,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "pytest_plugin": {"testing"},
     # twistd reqresp.
-    "service": {"factory"},
+    "listening": set(),
+    "signals": set(),
+    "service": {"factory", "listening", "signals"},
     "conversions": set(),
     "places": {"conversions"},
     "options": {
@@ -131,7 +133,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("factory", "journal_file", "limits", "meter", "observer", "options", "pages", "places"),
         *("preamble", "responders", "script", "service", "tls", "transcript"),
     },
-    "tap": {"assembly", "options", "service"},
+    "shared": {"transport"},
+    "log_pipe": set(),
+    "spawner": {"log_pipe"},
+    "supervisor": {"listening", "options", "signals", "spawner"},
+    "worker": {
+        *("assembly", "listening", "log_pipe", "options", "service", "shared", "spawner"),
+    },
+    "tap": {"assembly", "listening", "options", "supervisor"},
 }
 
 
