@@ -70,7 +70,7 @@ def _by_kernel(scale: float, say: Say) -> list[Figure]:
         told(
             "lines in the log for each client that the kernel turned away", about / max(1, closed)
         ),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]
 
 
@@ -99,7 +99,7 @@ def _by_limit(scale: float, say: Say) -> list[Figure]:
         exactly("clients that are served when these are gone", served, LATER),
         exactly("descriptors that are left", left, 0),
         at_most("lines in the log, for each second at most one", refused, 60),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]
 
 

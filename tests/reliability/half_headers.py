@@ -53,5 +53,5 @@ def run(scale: float, say: Say) -> list[Figure]:
         exactly("of these, named in the log", told, count),
         exactly("descriptors that are left", left, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]

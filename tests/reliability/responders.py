@@ -101,5 +101,5 @@ def _never(server: Server, askers: Askers, count: int, say: Say) -> list[Figure]
         exactly("exit status: ended by SIGTERM", status, -signal.SIGTERM),
         at_least("seconds that it drains, all told", int(took), DRAIN),
         at_most("seconds until it has stopped, of 1 to drain", took, 30, "s"),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]

@@ -57,7 +57,7 @@ def run(scale: float, say: Say) -> list[Figure]:
             "memory of a slow sender of 60,000 bytes", full_each / KIB, FULL_MEMORY / KIB, "KiB"
         ),
         exactly("descriptors that are left", left, 0),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]
 
 

@@ -35,7 +35,7 @@ def run(scale: float, say: Say) -> list[Figure]:
             "growth of memory after the first", (memory[-1] - memory[0]) / MIB, GROWTH / MIB, "MiB"
         ),
         exactly("tracebacks in the log", tracebacks(server), 0),
-        *askers.figures(),
+        *askers.timed_figures(),
     ]
 
 

@@ -1,0 +1,145 @@
+"""Workers: one of two killed, over and over, while clients of both ask."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.live import Server
+from tests.reliability.askers import REPLY, REQUEST
+from tests.reliability.crowd import ask_all, crowd, listen_to, send
+from tests.reliability.serving import serving, until
+from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled
+
+ROUNDS = 100
+WORKERS = 2
+CLIENTS = 40
+#: Clients who wait to be accepted when a worker is killed.
+QUEUED = 20
+#: Seconds until a worker that was killed accepts again ...
+BACK = 2.0
+#: ... if it has lived as long; who dies at once, over and over, is started ever more seldom.
+LIVED = 1.2
+
+
+class Tally:
+    """What came of all rounds."""
+
+    def __init__(self) -> None:
+        self.others = self.others_served = 0
+        self.queued_served = self.own = self.own_ended = 0
+        self.back: list[float] = []
+
+
+def run(scale: float, say: Say) -> list[Figure]:
+    """Kill one, then the other; look after all others, and time its return."""
+    rounds = scaled(ROUNDS, scale, 4)
+    tally = Tally()
+    with serving("--framing=line", f"--workers={WORKERS}") as server:
+        port = server.port
+        until(lambda: len(workers(server)) == WORKERS)
+        with crowd(port, CLIENTS) as clients:
+            ask_all(clients, REQUEST, REPLY)
+        for number in range(1, rounds + 1):
+            _round(server, port, tally)
+            if number % 10 == 0 or number == rounds:
+                say(f"{number} of {rounds}: back after {max(tally.back):.2f} s at the latest")
+        left = len(workers(server))
+        status = server.stop()
+    return [
+        exactly(
+            "clients of the other worker who go on being served", tally.others_served, tally.others
+        ),
+        exactly(
+            "clients waiting to be accepted who are served", tally.queued_served, rounds * QUEUED
+        ),
+        exactly(
+            "clients of the one that was killed whose connection ends", tally.own_ended, tally.own
+        ),
+        at_least("of the other, and of the one that was killed", min(tally.others, tally.own), 1),
+        at_most("until it accepts again, the longest", max(tally.back), BACK, "s"),
+        exactly("workers in the end", left, WORKERS),
+        exactly("exit status: ended by SIGTERM", status, -signal.SIGTERM),
+        exactly("tracebacks in the log", server.log.text().count("Traceback"), 0),
+    ]
+
+
+def _round(server: Server, port: int, tally: Tally) -> None:
+    victim, other = sorted(workers(server), key=started)
+    until(lambda: age(victim) > LIVED)
+    with crowd(port, CLIENTS) as clients:
+        ask_all(clients, REQUEST, REPLY)  # by then all are accepted
+        own = served_by(victim, port, clients)
+        others = served_by(other, port, clients)
+        # Both stand still, so that those who come now have to wait.
+        for worker in (victim, other):
+            os.kill(worker, signal.SIGSTOP)
+        with crowd(port, QUEUED) as queued:
+            for client in queued:
+                send(client, REQUEST)
+            killed = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            os.kill(other, signal.SIGCONT)
+            tally.others += len(others)
+            tally.others_served += ask_all(others, REQUEST, REPLY)
+            fates = listen_to(queued, len(REPLY))
+            tally.queued_served += sum(fate.received == REPLY for fate in fates)
+        tally.own += len(own)
+        tally.own_ended += sum(fate.ended is not None for fate in listen_to(own, None))
+        until(lambda: accepts(server, port, {victim, other}))
+        tally.back.append(time.monotonic() - killed)
+        tally.others_served -= len(others) - ask_all(others, REQUEST, REPLY)
+
+
+def accepts(server: Server, port: int, old: Iterable[int]) -> bool:
+    """Connect a few clients; tell whether one of them is served by a worker that is not *old*."""
+    with crowd(port, 8) as clients:
+        ask_all(clients, REQUEST, REPLY)
+        new = {*workers(server)} - {*old}
+        return any(served_by(worker, port, clients) for worker in new)
+
+
+def workers(server: Server) -> list[int]:
+    """Give the processes that *server* has started and that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == server.pid and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def started(process: int) -> int:
+    """Say when *process* was started, in ticks of the machine's clock."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def age(process: int) -> float:
+    """Say how many seconds *process* has lived."""
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    return up - started(process) / os.sysconf("SC_CLK_TCK")
+
+
+def served_by(worker: int, port: int, clients: list[socket.socket]) -> list[socket.socket]:
+    """Give those of *clients* whose connection *worker* has accepted."""
+    held = set()
+    with suppress(OSError):  # it may just have ended
+        for path in Path(f"/proc/{worker}/fd").iterdir():
+            with suppress(OSError):
+                held.add(str(path.readlink()))
+    ends = _ends(port)
+    return [client for client in clients if ends.get(client.getsockname()[1]) in held]
+
+
+def _ends(port: int) -> dict[int, str]:
+    """Name the server's sockets of connections to *port*, by the port of their client."""
+    found = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port:
+            found[int(fields[2].partition(":")[2], 16)] = f"socket:[{fields[9]}]"
+    return found
