@@ -91,6 +91,10 @@ class ScenarioTests(SynchronousTestCase):
         """It starts again, and its journal can be read."""
         self.keeps_its_bounds("sigkill")
 
+    def test_workers(self) -> None:
+        """One that is killed takes nobody with it but its own clients, and is back."""
+        self.keeps_its_bounds("workers")
+
     def test_soak(self) -> None:
         """Nothing grows."""
         self.keeps_its_bounds("soak")

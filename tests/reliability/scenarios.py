@@ -14,6 +14,7 @@ from tests.reliability import (
     slow_senders,
     soak,
     storms,
+    workers,
 )
 from tests.reliability.values import scenario
 
@@ -33,7 +34,7 @@ SCENARIOS = {
                 fuzz,
                 responders,
             ),
-            *(sigterm, sighup, sigkill, soak),
+            *(sigterm, sighup, sigkill, workers, soak),
         ),
     )
 }
