@@ -793,11 +793,13 @@ class RefusalsTests(LiveTestCase):
         for option in (
             *("port", "interface", "listen", "backlog", "response", "close-on", "framing"),
             *("max-request", "max-connections", "max-per-peer", "idle-timeout", "drain"),
+            *("lame-duck", "workers", "metrics", "tls-cert", "tls-key", "client-ca", "allow"),
+            *("deny", "trust"),
         ):
             self.assertIn(f"--{option}=", words)
-        for flag in ("--quiet", "--version", "--help"):
+        for flag in ("--proxy-protocol", "--quiet", "--version", "--help"):
             self.assertIn(flag, words)
-        self.assertEqual(words.count("[default: "), 11)
+        self.assertEqual(words.count("[default: "), 16)
         self.assertRegex(ended["twistd's"].output, r"\n +reqresp +Answer every request")
         self.assertEqual([each.status for each in ended.values()], [0, 0])
 
