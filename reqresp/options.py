@@ -96,7 +96,7 @@ class Options(usage.Options):
             "lame-duck",
             None,
             "0",
-            "Seconds before, in which clients are still accepted, while /readyz says not ready",
+            "Seconds to go on in, when stopped, before that: /readyz says no, clients are served",
         ],
         ["journal", "j", None, "FILE to append what happens to, as lines of JSON"],
         [
@@ -167,8 +167,7 @@ class Options(usage.Options):
         self["deny"].append(networks)
 
     def opt_trust(self, networks: str) -> None:
-        """NETWORK of balancers whose PROXY headers are believed [default: loopback]; others are
-        refused; may be given more than once"""
+        """NETWORK of balancers who are believed, others are refused [default: loopback]"""
         self["trust"].append(networks)
 
     def opt_version(self) -> None:
