@@ -48,10 +48,8 @@ class ReqResp(Constants):
 
     def dataReceived(self, data: bytes) -> None:
         self._quiet = 0
-        meter = self.factory.meter
-        if meter is not None:
-            meter.received += len(data)
         if self._ended or self._held is HANGING:
+            self._count(data)
             return
         batch = self.behaviour.batch
         if batch is None or self._held is not None or self._full or self._working or self._mute:
@@ -60,6 +58,7 @@ class ReqResp(Constants):
             self._answer_slices(data, batch)
         elif self._answer_all(data, batch):
             return
+        self._count(data)
         self._work()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -4,7 +4,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from reqresp import EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
+from reqresp import EagerServer, Exchanges, Line, Meter, Observer, ReqRespFactory, Script, Table
 from reqresp.messages import Request
 from tests.test_protocol import Conversation
 from tests.wire import Wire
@@ -46,6 +46,14 @@ class CostTests(Conversation):
         one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
         self.assertEqual(one, many)
         self.assertLessEqual(len(one), 7)
+
+    def test_a_meter_of_constants(self) -> None:
+        """It is told nothing by a call: numbers are added, and the time is asked now and then."""
+        options: dict[str, Any] = {"framing": Line(), "observers": []}
+        plain = self.factory(Table({b"a": b"A"}), **options)
+        metered = self.factory(Table({b"a": b"A"}), meter=Meter(), **options)
+        data = b"a\nb\n" * 100
+        self.assertEqual(self.calls(metered, data), self.calls(plain, data))
 
     def test_observers_of_constants(self) -> None:
         """An observer is called once for a read, and costs the same for one request and many."""
