@@ -59,7 +59,7 @@ def make_site(factory: ReqRespFactory, meter: Meter, is_ready: Callable[[], bool
         b"/healthz": lambda _request: (http.OK, b"ok\n", _PLAIN),
         b"/readyz": ready,
     }
-    return _Site(_Pages(pages), reactor=factory.clock)
+    return MetricsSite(_Pages(pages), reactor=factory.clock)
 
 
 class _Pages(Resource):
@@ -91,7 +91,7 @@ class _Pages(Resource):
 class _Client(http.HTTPChannel):
     """A client, who has `PATIENCE` seconds for each request, however fast he goes about it."""
 
-    site: "_Site"
+    site: "MetricsSite"
     transport: ITCPTransport
 
     def connectionMade(self) -> None:
@@ -119,7 +119,7 @@ class _Nowhere(BytesIO):
         return len(data)
 
 
-class _Site(Site):
+class MetricsSite(Site):
     """A site that logs nothing of its clients."""
 
     noisy = False

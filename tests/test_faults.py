@@ -488,7 +488,8 @@ class EveryKindTests(SynchronousTestCase):
             ],
         )
         self.assertEqual([*KINDS.values()], [type(fault) for fault in EVERY])
-        self.assertEqual({*KINDS.values()}, {*Fault.__subclasses__()})
+        ours = {kind for kind in Fault.__subclasses__() if kind.__module__ == Fault.__module__}
+        self.assertEqual({*KINDS.values()}, ours)
 
     def test_what_is_sent_stays_framed(self) -> None:
         """No fault gives something to be framed once more."""

@@ -38,6 +38,9 @@ class FakeSocket:
     def setblocking(self, _flag: bool) -> None:
         """It never blocks."""
 
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 9999
+
     def recv(self, size: int) -> bytes:
         if self.reset_by_client:
             raise OSError(ECONNRESET, "reset")
