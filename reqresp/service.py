@@ -74,14 +74,14 @@ class ReqRespService(Service):
         :raises CannotStart: one of the listeners cannot.
         """
         super().privilegedStartService()
+        if self.on_hangup:  # before it listens: who sees that may well send one
+            self._signals.enter_context(handled(self._reactor, self.hang_up, signal.SIGHUP))
         self._ports = [self._listen(listener) for listener in self.listeners]
 
     def startService(self) -> None:
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        if self.on_hangup:
-            self._signals.enter_context(handled(self._reactor, self.hang_up, signal.SIGHUP))
 
     def stopService(self) -> Deferred[None]:
         """Be a lame duck, listen no more, drain; a second SIGINT or SIGTERM ends all that."""

@@ -69,6 +69,8 @@ class Supervisor(Service):
         :raises CannotStart: one of the listeners cannot.
         """
         super().privilegedStartService()
+        # Before it listens: who sees that may well send one.
+        self._signals.enter_context(handled(self._reactor, self._hang_up, signal.SIGHUP))
         for listener in self._listeners:
             listen(listener, _Nobody(), self._reactor.stop).addCallback(self._opened)
 
@@ -77,7 +79,6 @@ class Supervisor(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        self._signals.enter_context(handled(self._reactor, self._hang_up, signal.SIGHUP))
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
 
         monitor: Any = ProcessMonitor(self._spawner)
