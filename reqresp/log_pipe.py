@@ -42,7 +42,7 @@ class PipeObserver:
 
     def write(self, **line: object) -> None:
         """Write a line, which is an event if it has a ``text``."""
-        # All in ASCII: what cannot be decoded came as surrogates, and leaves likewise.
+        # All in ASCII: there may be surrogates.
         data = memoryview(json.dumps(line).encode() + _NEWLINE)
         with self._lock:
             try:
@@ -119,6 +119,8 @@ class Continued:
         self._emit(LogLevel.warn, "stderr", _shown(line))
 
     def _emit(self, level: Any, system: object, text: str) -> None:
+        # What cannot be decoded came as surrogates, which no log can be written with.
+        text = text.encode(errors="backslashreplace").decode()
         self._log.emit(level, "{text}", text=text, log_system=f"{self._name} {system}")
 
 
