@@ -30,6 +30,7 @@ from reqresp.preamble import PreambleFactory
 from reqresp.responders import fixed
 from reqresp.service import Listener, ReqRespService
 from reqresp.transcript import Transcript
+from reqresp.worker_files import journal_path, why_unusable
 
 if TYPE_CHECKING:
     from reqresp.script import Script
@@ -108,6 +109,9 @@ def check(options: Options, reactor: Any) -> None:
         # Any seed: one that is chosen would be logged, and never used.
         ReqRespFactory(**behaviour, clock=reactor, seed=0)
         _certificates(options)
+    why = why_unusable(options)
+    if why is not None:
+        raise SystemExit(f"reqresp: {why}")
 
 
 def _certificates(options: Options) -> "Certificates | None":
@@ -161,9 +165,7 @@ def _journal(options: Options, reactor: Any, worker: int | None) -> JournalFile 
     if path is None:
         return None
     if worker is not None:
-        # One for each: what is torn, full or renamed is one process's affair.  Not it.jsonl.2,
-        # which is what logrotate calls an old one.
-        path = path.with_name(f"{path.stem}.worker-{worker}{path.suffix}")
+        path = journal_path(path, worker)
     try:
         return JournalFile(path, reactor, worker=worker)
     except OSError as error:

@@ -69,5 +69,7 @@ def workers(text: str) -> int:
 
 
 def path(text: str) -> Path:
-    """Convert a path to what it is now: a daemon may go elsewhere."""
+    """Convert a file's path to what it is now: a daemon may go elsewhere."""
+    if not text:
+        raise ValueError(f"expected a file, not {text!r}")
     return Path(text).absolute()

@@ -65,11 +65,12 @@ def listen(
     def blame(failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        reason = _reason(failure.value)
-        cannot.append(CannotStart(f"reqresp: cannot listen on {listener.name}: {reason}"))
-        _log.critical("{cannot}", cannot=cannot[0])
+        told = f"reqresp: cannot listen on {listener.name}: {_reason(failure.value)}"
         if has_returned:
+            _log.critical("{told}", told=told)
             too_late()
+        else:
+            cannot.append(tell(told))
 
     def welcome(port: Any) -> Any:
         host = getattr(port.getHost(), "host", "")
@@ -85,11 +86,18 @@ def listen(
     port: Deferred[Any] = maybeDeferred(listener.endpoint.listen, factory)
     port.addCallback(welcome).addErrback(blame)
     if cannot:
-        # The true one: by now twistd has turned sys.stderr into its log.
-        print(cannot[0], file=sys.__stderr__)
         raise cannot[0]
     has_returned = True
     return port
+
+
+def tell(why: str) -> CannotStart:
+    """Tell *why* it cannot be started, in the log and to who starts it; give what ends it."""
+    cannot = CannotStart(why)
+    _log.critical("{cannot}", cannot=cannot)
+    # The true one: by now twistd has turned sys.stderr into its log.
+    print(cannot, file=sys.__stderr__)
+    return cannot
 
 
 def _reason(error: BaseException | None) -> str:

@@ -60,7 +60,7 @@ class Options(usage.Options):
             "backlog",
             "b",
             None,
-            f"Clients that may wait to be accepted, likewise [default: {BACKLOG}]",
+            f"Clients that may wait to be accepted, with a port number [default: {BACKLOG}]",
         ],
         ["script", "s", None, "FILE, in TOML, that says what answers; see docs/script.rst"],
         ["response", "r", None, f"TEXT that answers each request [default: {RESPONSE}]"],

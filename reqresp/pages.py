@@ -45,8 +45,8 @@ def make_site(factory: ReqRespFactory, meter: Meter, is_ready: Callable[[], bool
     measured = registry(factory, meter, is_ready)
 
     def metrics(request: Request) -> tuple[int, bytes, str]:
-        accept = request.requestHeaders.getRawHeaders("Accept") or []
-        return http.OK, *expose(measured, ",".join(accept))
+        accept = b",".join(request.requestHeaders.getRawHeaders(b"Accept") or [])
+        return http.OK, *expose(measured, accept.decode("latin-1"))
 
     def ready(_request: Request) -> tuple[int, bytes, str]:
         if is_ready():

@@ -18,10 +18,11 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from reqresp.listening import Listener, listen
+from reqresp.listening import Listener, listen, tell
 from reqresp.options import Options
 from reqresp.signals import handled
 from reqresp.spawner import Spawner
+from reqresp.worker_files import why_unusable
 
 #: Seconds that a worker has for its end, beside those that it is to take.
 MARGIN = 5.0
@@ -47,6 +48,7 @@ class Supervisor(Service):
         measured: Sequence[Listener],
         reactor: Any,
     ) -> None:
+        self._options = options
         self._listeners = [*listeners, *measured]
         self._shared = len(listeners)
         self._count: int = options["workers"]
@@ -75,10 +77,18 @@ class Supervisor(Service):
             listen(listener, _Nobody(), self._reactor.stop).addCallback(self._opened)
 
     def startService(self) -> None:
-        """Start the workers."""
+        """
+        Start the workers.
+
+        :raises CannotStart: they could not serve, as the user that they would be run by.
+        """
         super().startService()
         if not self._ports:
             self.privilegedStartService()
+        # Once more: by now it may be another user, with fewer privileges.
+        why = why_unusable(self._options)
+        if why is not None:
+            raise tell(f"reqresp: {why}")
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
 
         monitor: Any = ProcessMonitor(self._spawner)

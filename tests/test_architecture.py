@@ -129,14 +129,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "metrics": {"__init__", "admission", "factory", "faults", "meter"},
     "pages": {"factory", "meter", "metrics"},
+    "worker_files": {"options"},
     "assembly": {
         *("factory", "journal_file", "limits", "meter", "observer", "options", "pages", "places"),
         *("preamble", "responders", "script", "service", "tls", "transcript"),
+        "worker_files",
     },
     "shared": {"transport"},
     "log_pipe": set(),
     "spawner": {"log_pipe"},
-    "supervisor": {"listening", "options", "signals", "spawner"},
+    "supervisor": {"listening", "options", "signals", "spawner", "worker_files"},
     "worker": {
         *("assembly", "listening", "log_pipe", "options", "service", "shared", "spawner"),
     },

@@ -48,4 +48,8 @@ class ConversionsTests(SynchronousTestCase):
     def test_paths(self) -> None:
         """Where they are now."""
         self.assertEqual(path("a/b"), Path.cwd() / "a" / "b")
-        self.assertEqual(path("/a"), Path("/a"))
+        self.assertEqual(path("/no/such"), Path("/no/such"))
+
+    def test_no_path(self) -> None:
+        """Nothing is no name of a file, and not that of the directory one is in."""
+        self.check(path, {}, [""])

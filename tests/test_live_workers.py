@@ -426,6 +426,32 @@ class StartTests(WorkersTestCase):
             self.assertNotEqual(Path(f"/proc/{pid}").stat().st_uid, 0)
         self.assertEqual(server.port, low)
 
+    def test_what_another_user_may_not_read(self) -> None:
+        """That is one line before anybody is served, though root could read it."""
+        if os.getuid() != 0:
+            raise SkipTest("only root can be somebody else")
+        self.script()
+        self.directory.chmod(0o700)
+        server = self.stopped(
+            live.start(
+                Path("/"),
+                *("--uid=nobody", "reqresp", "--port=0", "--workers=2"),
+                f"--script={self.directory}/it.toml",
+                python=everybodys_python(),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        )
+        self.assertEqual(server.wait(), 1)
+        self.assertRegex(server.log.text(), r"(?m)^reqresp: .*it.toml: it cannot be read by")
+        self.assertNotIn("is ready", server.log.text())
+
+    def test_journal_in_no_directory(self) -> None:
+        """No worker has to find that out."""
+        line = self.refusal("--port=0", "--workers=2", "--journal=no/such")
+        self.assertRegex(
+            line, "^reqresp: --journal: .*/no/such.worker-1: No such file or directory$"
+        )
+
     def test_daemon_elsewhere(self) -> None:
         """A daemon in another directory finds what its options name; its pid file ends it."""
         elsewhere = self.directory / "elsewhere"

@@ -157,7 +157,8 @@ class HostileTests(Visited):
             self.get("/no", "HEAD")
             self.get("/metrics", "POST", "Content-Length: 0")
             self.get("/metrics", "GET", "Accept: text/plain; version=evil")
-            for data in (b"nonsense\r\n\r\n", b"\0" * 9999, b"GET / HTTP/9\r\n\r\n"):
+            accept = b"GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: \xff\r\n\r\n"
+            for data in (accept, b"nonsense\r\n\r\n", b"\0" * 9999, b"GET / HTTP/9\r\n\r\n"):
                 wire = self.visit()
                 wire.send(data)
             self.visit().wait(PATIENCE + 1)
