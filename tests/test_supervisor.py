@@ -65,6 +65,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
+        self.ended: list[Any] = []
         self.handlers: dict[int, Any] = dict.fromkeys(
             (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), "before"
         )
@@ -83,7 +84,22 @@ class SupervisorTests(SynchronousTestCase):
         supervisor = Supervisor(options, listeners[:1], listeners[1:], self.reactor)
         supervisor.privilegedStartService()
         supervisor.startService()
+        self.addCleanup(self.finish, supervisor)
         return supervisor
+
+    def finish(self, supervisor: Supervisor) -> None:
+        """Let it come to its end, whatever a test was about."""
+        if supervisor.running:
+            supervisor.stopService()
+        self.reactor.advance(1000)
+        self.end()
+
+    def end(self, *processes: Any, reason: Exception | None = None) -> None:
+        """Have *processes*, or all that are left, end."""
+        for process in processes or self.processes():
+            if process not in self.ended:
+                self.ended.append(process)
+                process.processEnded(Failure(reason or ProcessDone(0)))
 
     def processes(self) -> list[Any]:
         return [protocol for protocol, _how in self.reactor.started]
@@ -117,8 +133,7 @@ class SupervisorTests(SynchronousTestCase):
         self.reactor.advance(5)
         signals = [process.transport.signals for process in self.processes()]
         self.assertEqual(signals, [["TERM", "KILL"]] * 2)
-        for process in self.processes():
-            process.processEnded(Failure(ProcessTerminated(signal=signal.SIGKILL)))
+        self.end(reason=ProcessTerminated(signal=signal.SIGKILL))
         self.successResultOf(stopped)
 
     def test_stops_when_all_have(self) -> None:
@@ -128,9 +143,9 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual([port.open for port in self.ports], [False])
         one, other = self.processes()
         self.assertEqual([one.transport.signals, other.transport.signals], [["TERM"]] * 2)
-        one.processEnded(Failure(ProcessDone(0)))
+        self.end(one)
         self.assertNoResult(stopped)
-        other.processEnded(Failure(ProcessDone(0)))
+        self.end(other)
         self.successResultOf(stopped)
         self.assertEqual([*self.handlers.values()][:2], ["before"] * 2)
         self.assertEqual(len(self.reactor.started), 2)
@@ -152,8 +167,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertTrue(self.ports[0].open)
         self.reactor.advance(0.1)
         self.assertFalse(self.ports[0].open)
-        for process in self.processes():
-            process.processEnded(Failure(ProcessDone(0)))
+        self.end()
         self.successResultOf(stopped)
 
     def test_what_they_are_told(self) -> None:
