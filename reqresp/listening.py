@@ -40,6 +40,7 @@ class Listener:
     :param factory: serves it, if that is not the service's own.
     :param is_private: whether nobody can read along, or that is no matter.
     :param is_last: whether it listens until all else has ended.
+    :param is_kept: whether somebody else keeps its socket open, and will accept who waits there.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Listener:
     factory: IProtocolFactory | None = None
     is_private: bool = False
     is_last: bool = False
+    is_kept: bool = False
 
 
 def listen(

@@ -39,6 +39,11 @@ class Place:
         """Whether its own layer is TLS."""
         return re.match(r"(haproxy:)?(ssl|tls):", self.description) is not None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its socket stays open when this process has closed it."""
+        return self.description.startswith("systemd:")
+
 
 def described(description: str) -> Place:
     """Give the place that *description* alone describes."""

@@ -6,7 +6,7 @@ Knows endpoints, the reactor and the signals that stop it; of requests only the 
 
 import select
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -112,16 +112,15 @@ class ReqRespService(Service):
             self._reactor.stop()
 
     async def _stop(self) -> None:
-        last = [port for port, it in zip(self._ports, self.listeners, strict=False) if it.is_last]
-        first = [port for port in self._ports if port not in last]
+        ports = [*zip(self._ports, self.listeners, strict=False)]
         # Twisted's own handlers would log a traceback, the reactor being stopped already.
         try:
             with handled(self._reactor, self._second_signal, signal.SIGINT, signal.SIGTERM):
                 await self._be_lame()
-                closed = _close(first)
+                closed = [_close(port, it) for port, it in ports if not it.is_last]
                 drain = 0 if self._is_hasty else self.drain
                 await gatherResults([*closed, self.factory.drain(drain)])
-                await gatherResults(_close(last))
+                await gatherResults([_close(port, it) for port, it in ports if it.is_last])
         finally:
             self._ports = []
             self._open = 0
@@ -148,20 +147,18 @@ class ReqRespService(Service):
         self.on_second_signal()
 
 
-def _close(ports: Iterable[Deferred[Any]]) -> list[Deferred[Any]]:
-    """Close *ports*, having accepted who waits there: the kernel would reset them."""
+def _close(port: Deferred[Any], listener: Listener) -> Deferred[Any]:
+    """Close *port*, having accepted who waits there: the kernel would reset them."""
 
     def close(port: Any) -> Any:
         if port is None:  # it could not be had
             return None
-        _accept_all(port)
+        if not listener.is_kept:
+            _accept_all(port)
         return port.stopListening()
 
-    closed = list(ports)
-    for port in closed:
-        port.cancel()  # if it has not come about yet
-        port.addCallback(close)
-    return closed
+    port.cancel()  # if it has not come about yet
+    return port.addCallback(close)
 
 
 def _accept_all(port: Any) -> None:

@@ -26,6 +26,7 @@ def makeService(options: Options) -> IService:
             place.name,
             endpoint(reactor, place),
             is_private=place.is_encrypted or options["tls-cert"] is not None,
+            is_kept=place.is_kept,
         )
         for place in options["places"]
     ]

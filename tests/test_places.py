@@ -33,6 +33,11 @@ class PlaceTests(SynchronousTestCase):
         for description in ("tcp:1", "haproxy:tcp:1", "unix:/ssl:"):
             self.assertFalse(described(description).is_encrypted, description)
 
+    def test_kept(self) -> None:
+        """Sockets of systemd stay open when we close them."""
+        self.assertTrue(described("systemd:domain=INET:index=0").is_kept)
+        self.assertFalse(described("tcp:1").is_kept)
+
 
 class ListeningTests(SynchronousTestCase):
     """The places for clients."""

@@ -469,6 +469,16 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(ports[0].accepted, 3)
         self.assertEqual([port.open for port in ports], [False, False])
 
+    def test_who_waits_for_others_is_left_to_them(self) -> None:
+        """Where somebody else keeps the socket open, nobody is accepted who has no time left."""
+        port = WaitingPort(3)
+        self.addCleanup(port.close)
+        service = self.service(port)
+        service.listeners = [evolve(service.listeners[0], is_kept=True)]
+        service.startService()
+        self.stopped(service)
+        self.assertEqual((port.accepted, port.open), (0, False))
+
     # Warnings
 
     def test_listening_everywhere(self) -> None:
