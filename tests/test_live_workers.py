@@ -483,8 +483,17 @@ class StartTests(WorkersTestCase):
 
     def test_checkout(self) -> None:
         """A worker runs the modules that its parent does, whatever lies where it runs."""
-        (self.directory / "reqresp").mkdir()
-        server = self.workers(env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)})
+        elsewhere = self.directory / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "json.py").write_text("raise SystemExit('not this one')")
+        server = self.stopped(
+            live.start(
+                self.directory,
+                *(f"--rundir={elsewhere}", "reqresp", "--port=0", "--workers=1"),
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+            )
+        )
+        server.log.wait("is ready, process")
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
 
