@@ -6,9 +6,11 @@ import re
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -140,6 +142,57 @@ class ServingTests(WorkersTestCase):
             self.assertEqual(client.ask(b"request"), b"response")
         server.stop()
         self.assertFalse(path.exists())
+
+    def test_tls(self) -> None:
+        """All have the certificate, and all read it again."""
+        path = self.directory / "it.pem"
+        path.write_bytes(live.pem())
+        server = self.workers("--framing=line", f"--tls-cert={path}")
+        context = ssl.create_default_context(cafile=str(path))
+
+        def ask() -> bytes:
+            with (
+                self.connect(server).socket as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as client,
+            ):
+                client.sendall(b"a\n")
+                return client.recv(100)
+
+        self.assertEqual(ask(), b"response\r\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait(r"worker \d .* reloaded .*it.pem", 2)
+        self.assertEqual(ask(), b"response\r\n")
+        self.assertNotIn("PRIVATE", server.log.text())
+
+    def test_metrics_of_each(self) -> None:
+        """Each has a port of its own, tells what it did itself, and that it is stopping."""
+        server = self.workers("--metrics=0", "--lame-duck=3", ports=3)
+        shared, *measured = dict.fromkeys(server.ports)
+        self.clients_of_each(server)
+        connected = len(re.findall(" connected, number ", server.log.text()))
+        counts = []
+        for port in measured:
+            found = re.search(
+                r"(?m)^reqresp_connections_accepted_total (\d+)", self.get(port, "/metrics")[1]
+            )
+            assert found is not None
+            counts.append(int(found[1]))
+            self.assertEqual(self.get(port, "/readyz"), (200, "ready\n"))
+        self.assertEqual((len(counts), sum(counts)), (2, connected))
+        self.assertTrue(all(counts))
+        server.signal(signal.SIGTERM)
+        server.log.wait("not ready any more", 2)
+        self.assertEqual([self.get(port, "/readyz")[0] for port in measured], [503, 503])
+        with Client(("127.0.0.1", shared)) as client:
+            self.assertEqual(client.ask(b"late"), b"response")
+
+    def get(self, port: int, path: str) -> tuple[int, str]:
+        """The status and the text of a page."""
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
     def test_many_long_lines_of_log(self) -> None:
         """They come whole, and in their order."""
