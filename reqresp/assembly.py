@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def make_server(
             from reqresp.pages import make_site
 
         site = make_site(factory, meter, lambda: service.is_ready)
-        last = evolve(measured, factory=site, is_private=True, is_last=True)
+        last = evolve(measured, factory=site, is_last=True)
         service.listeners = [*service.listeners, last]
     if journal is not None:
         service.on_hangup.append(journal.reopen)
@@ -109,6 +110,9 @@ def check(options: Options, reactor: Any) -> None:
         # Any seed: one that is chosen would be logged, and never used.
         ReqRespFactory(**behaviour, clock=reactor, seed=0)
         _certificates(options)
+    if options["measured"]:
+        with _needing_extras():
+            import_module("reqresp.pages")
     why = why_unusable(options)
     if why is not None:
         raise SystemExit(f"reqresp: {why}")

@@ -29,7 +29,8 @@ class PipeObserver:
     """
 
     descriptor: int
-    _lock: Any = field(factory=threading.Lock, init=False)
+    # Reentrant: what is collected as garbage in the midst of a line may have something to log.
+    _lock: Any = field(factory=threading.RLock, init=False)
 
     def __call__(self, event: Any) -> None:
         level = (event.get("log_level") or LogLevel.info).name

@@ -70,7 +70,9 @@ class ServerCollector(Collector):
             "reqresp_ready", "1: new clients are welcome; 0: not.", value=int(self._is_ready())
         )
         yield GaugeMetricFamily(
-            "reqresp_connections_open", "Connections that are open.", value=len(factory.connections)
+            "reqresp_connections_open",
+            "Connections that are open.",
+            value=len(factory.connections) + len(factory.arrivals),
         )
         yield CounterMetricFamily(
             "reqresp_connections_accepted",

@@ -1,7 +1,7 @@
 """
 Options: what ``twistd reqresp`` takes on its command line.
 
-Checks and converts; what becomes of it is for `tap`.
+Checks and converts; what becomes of it is for `assembly`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -82,17 +82,22 @@ def measured(port: str, workers: int | None) -> list[Place]:
     """
     Give the places for the metrics of each of *workers*, or of the one process there is.
 
+    Workers have ports that follow each other.
+
     :raises ValueError: *workers* are to share one description, or there are too few port numbers.
     """
-    if not is_number(port):
-        if workers is not None:
-            raise ValueError("with --workers, each has a port of its own: give the first's number")
+    # Not eager: a page is no reply to be in a hurry with.
+    description = f"tcp:{port}:interface={INTERFACE}" if is_number(port) else port
+    if workers is None and not is_number(port):
         return [described(port)]
-    first = int(port)
-    numbers = [first + number if first else 0 for number in range(workers or 1)]
+    counted = re.match(r"(tcp6?:)([0-9]+)(?![^:])(.*)", description, re.DOTALL)
+    if counted is None:
+        raise ValueError("with --workers, each has a port of its own: give the first's, by number")
+    kind, number, rest = counted.groups()
+    first = int(number)
+    numbers = [first + offset if first else 0 for offset in range(workers or 1)]
     if numbers[-1] >= 2**16:
         raise ValueError(f"there are no {workers} port numbers from {first} on")
-    # Not eager: a page is no reply to be in a hurry with.
-    return [
-        Place(f"{INTERFACE}:{number}", f"tcp:{number}:interface={INTERFACE}") for number in numbers
-    ]
+    if is_number(port):
+        return [Place(f"{INTERFACE}:{it}", f"{kind}{it}{rest}") for it in numbers]
+    return [described(f"{kind}{it}{rest}") for it in numbers]

@@ -91,7 +91,10 @@ class ReqRespService(Service):
     def hang_up(self) -> None:
         """Do what is to be done on SIGHUP."""
         for call in self.on_hangup:
-            call()
+            try:
+                call()
+            except Exception:  # the others have nothing to do with it
+                self._log.failure("something cannot be reloaded")
 
     def hasten(self) -> None:
         """Have a stop that is under way end at once; what is not answered is reset."""

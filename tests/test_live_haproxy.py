@@ -195,7 +195,13 @@ class HAProxyTests(LiveTestCase):
         killed, drained, other = self.servers
         crowd = Crowd(self.front)
         thirds = {CLIENTS * ROUNDS // 3: killed.process.kill}
-        thirds[2 * CLIENTS * ROUNDS // 3] = lambda: drained.signal(signal.SIGTERM)
+        cut: list[int] = []
+
+        def drain() -> None:
+            cut.append(len(crowd.outcome.cut))
+            drained.signal(signal.SIGTERM)
+
+        thirds[2 * CLIENTS * ROUNDS // 3] = drain
         for done in crowd.run(ROUNDS):
             for due in [due for due in thirds if due <= done]:
                 thirds.pop(due)()
@@ -211,8 +217,9 @@ class HAProxyTests(LiveTestCase):
             self.assertTrue(requests - {"ping"})
             self.assertEqual(requests - {"ping"} - outcome.answered, set())
             self.assertEqual([it for it in entries if it["event"] == "unanswered"], [])
-        # Only what the killed one had taken can have been cut.
+        # Only what the killed one had taken can have been cut; the drain cut nobody.
         self.assertLessEqual(len(outcome.cut), CLIENTS)
+        self.assertEqual(cut, [len(outcome.cut)])
 
     def test_true_addresses(self) -> None:
         """Journal and transcript have the clients' addresses, and no client has the balancer's."""

@@ -1,6 +1,7 @@
 """One process's log, continued in another's."""
 
 import os
+import threading
 from typing import Any
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.log_pipe import Continued, Lines, PipeObserver
+from tests.live import PATIENCE
 
 
 class LinesTests(SynchronousTestCase):
@@ -112,6 +114,24 @@ class PipeTests(SynchronousTestCase):
         Logger("there", observer=LogPublisher(observer)).info("hello")
         self.assertEqual(self.told(), [])
         os.close(self.writer)
+
+    def test_something_logs_meanwhile(self) -> None:
+        """As what is collected as garbage may do: it comes before, or behind, and nothing waits."""
+        write, log = os.write, self.logger()
+        nested = ["inner"]
+
+        def interrupted(descriptor: int, data: Any) -> int:
+            while nested:
+                log.info("{what}", what=nested.pop())
+            return write(descriptor, data)
+
+        self.patch(os, "write", interrupted)
+        thread = threading.Thread(target=log.info, args=("outer",), daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive())
+        self.pass_on()
+        self.assertEqual([text for _level, _system, text in self.told()], ["inner", "outer"])
 
     def test_levels(self) -> None:
         """Every level is the same there."""

@@ -85,5 +85,12 @@ class MeasuredTests(SynchronousTestCase):
         self.assertEqual(len(measured("65534", 2)), 2)
         with self.assertRaisesRegex(ValueError, "no 3 port numbers from 65534 on"):
             measured("65534", 3)
-        with self.assertRaisesRegex(ValueError, "each has a port of its own"):
-            measured("tcp:1", 2)
+        for description in ("unix:/a", "tcp:port=1", "systemd:domain=INET:index=0", "tcp:1x"):
+            with self.assertRaisesRegex(ValueError, "each has a port of its own"):
+                measured(description, 2)
+
+    def test_workers_elsewhere(self) -> None:
+        """On another interface they follow each other, too."""
+        found = [place.description for place in measured("tcp:9:interface=192.0.2.1", 2)]
+        self.assertEqual(found, ["tcp:9:interface=192.0.2.1", "tcp:10:interface=192.0.2.1"])
+        self.assertEqual([place.name for place in measured("tcp6:9", 1)], ["tcp6:9"])

@@ -544,6 +544,16 @@ class ServiceTests(SynchronousTestCase):
         self.stopped(service)
         self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
 
+    def test_what_cannot_be_reloaded(self) -> None:
+        """It is logged, and is no affair of what else there is."""
+        events = self.logged()
+        calls: list[str] = []
+        service = self.service(FakePort())
+        service.on_hangup += [lambda: calls.append(str(1 / 0)), lambda: calls.append("other")]
+        service.hang_up()
+        self.assertEqual(calls, ["other"])
+        self.assertEqual([shown(event) for event in events], ["something cannot be reloaded"])
+
     def test_the_end(self) -> None:
         """What is to be done then is, when observers had their turn; signals end nothing before."""
         calls: list[str] = []
