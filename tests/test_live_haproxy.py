@@ -77,17 +77,21 @@ class Crowd:
             self._begin(number, left[number])
         done = 0
         deadline = time.monotonic() + PATIENCE
-        while self._selector.get_map():
-            assert time.monotonic() < deadline, self.outcome
-            for key, events in self._selector.select(PATIENCE):
-                if self._go_on(key.data, events):
-                    done += 1
-                    number = key.data.number
-                    left[number] -= 1
-                    if left[number]:
-                        self._begin(number, left[number])
-            yield done
-        self._selector.close()
+        try:
+            while self._selector.get_map():
+                assert time.monotonic() < deadline, self.outcome
+                for key, events in self._selector.select(PATIENCE):
+                    if self._go_on(key.data, events):
+                        done += 1
+                        number = key.data.number
+                        left[number] -= 1
+                        if left[number]:
+                            self._begin(number, left[number])
+                yield done
+        finally:
+            for key in [*self._selector.get_map().values()]:
+                self._end(key.data)
+            self._selector.close()
 
     def _begin(self, number: int, turn: int) -> None:
         client = socket.socket()
@@ -107,8 +111,12 @@ class Crowd:
                 return self._end(asking)
             host, port = asking.socket.getsockname()
             self.outcome.sources[name] = f"{host}:{port}"
-            asking.socket.send(asking.request + b"\n")
-            asking.socket.shutdown(socket.SHUT_WR)
+            try:
+                asking.socket.send(asking.request + b"\n")
+                asking.socket.shutdown(socket.SHUT_WR)
+            except OSError:  # it was reset meanwhile
+                self.outcome.cut.add(name)
+                return self._end(asking)
             self._selector.modify(asking.socket, selectors.EVENT_READ, asking)
             return False
         try:

@@ -551,6 +551,7 @@ class ServiceTests(SynchronousTestCase):
         service = self.service(FakePort())
         service.on_hangup += [lambda: calls.append(str(1 / 0)), lambda: calls.append("other")]
         service.hang_up()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(calls, ["other"])
         self.assertEqual([shown(event) for event in events], ["something cannot be reloaded"])
 
