@@ -422,7 +422,7 @@ class StartTests(WorkersTestCase):
         self.assertEqual((ended.status, ended.output), (1, ""))
         [line] = ended.errors.splitlines()
         log = self.directory / "log"
-        self.assertNotIn("worker", log.read_text() if log.exists() else "")
+        self.assertNotIn("worker 1", log.read_text() if log.exists() else "")
         return line
 
     def test_busy_port(self) -> None:
