@@ -23,13 +23,14 @@ from twisted.python.failure import Failure
 from reqresp.factory import ReqRespFactory
 from reqresp.journal_file import JournalFile
 from reqresp.limits import Limits
+from reqresp.listening import Listener
 from reqresp.meter import Meter
 from reqresp.observer import Observer
 from reqresp.options import Options
 from reqresp.places import Place
 from reqresp.preamble import PreambleFactory
 from reqresp.responders import fixed
-from reqresp.service import Listener, ReqRespService
+from reqresp.service import ReqRespService
 from reqresp.transcript import Transcript
 from reqresp.worker_files import journal_path, why_unusable
 
@@ -74,9 +75,8 @@ def make_server(
             first=(worker or 0) * NUMBERS + 1,
         )
     layered = _layers(options, factory, certificates, reactor)
-    private = certificates is not None
     service = ReqRespService(
-        [evolve(it, factory=layered, is_private=private or it.is_private) for it in listeners],
+        [evolve(it, factory=layered) for it in listeners],
         factory,
         options["drain"],
         reactor,
@@ -140,9 +140,7 @@ def _layers(
 
         layered = wrap(factory, certificates, reactor)
     if options["proxy-protocol"]:
-        layered = PreambleFactory(
-            layered, server=factory, trusted=options["trusted"], clock=reactor
-        )
+        layered = PreambleFactory(layered, server=factory, trusted=options["trusted"])
     return layered
 
 

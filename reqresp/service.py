@@ -11,16 +11,15 @@ from contextlib import ExitStack
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from reqresp.factory import ReqRespFactory
-from reqresp.listening import CannotStart, Listener, listen
+from reqresp.lame_duck import LameDuck
+from reqresp.listening import Listener, listen
 from reqresp.signals import handled
-
-__all__ = ["CannotStart", "Listener", "ReqRespService"]
 
 #: Turns that accept those who wait: each takes one client, or more.
 _MOST_WAITING = 4096
@@ -48,7 +47,7 @@ class ReqRespService(Service):
         self.listeners = listeners
         self.factory = factory
         self.drain = drain
-        self.lame_duck = lame_duck
+        self.lame_duck = LameDuck(reactor, lame_duck)
         #: What is called on SIGHUP; as long as that is nothing, the signal is left alone.
         self.on_hangup: list[Callable[[], None]] = []
         #: What is called when it has stopped.
@@ -60,7 +59,6 @@ class ReqRespService(Service):
         self._ports: list[Deferred[Any]] = []
         self._open = 0
         self._is_hasty = False
-        self._lame: Deferred[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -99,8 +97,7 @@ class ReqRespService(Service):
     def hasten(self) -> None:
         """Have a stop that is under way end at once; what is not answered is reset."""
         self._is_hasty = True
-        if self._lame is not None:
-            self._lame.cancel()
+        self.lame_duck.end()
         self.factory.drain(0)
 
     def _listen(self, listener: Listener) -> Deferred[Any]:
@@ -118,8 +115,13 @@ class ReqRespService(Service):
         ports = [*zip(self._ports, self.listeners, strict=False)]
         # Twisted's own handlers would log a traceback, the reactor being stopped already.
         try:
-            with handled(self._reactor, self._second_signal, signal.SIGINT, signal.SIGTERM):
-                await self._be_lame()
+            with handled(self._reactor, self.on_second_signal, signal.SIGINT, signal.SIGTERM):
+                if self.lame_duck.seconds:
+                    self._log.info(
+                        "not ready any more, and stopping in {seconds:g} s",
+                        seconds=self.lame_duck.seconds,
+                    )
+                await self.lame_duck.wait()
                 closed = [_close(port, it) for port, it in ports if not it.is_last]
                 drain = 0 if self._is_hasty else self.drain
                 await gatherResults([*closed, self.factory.drain(drain)])
@@ -133,21 +135,6 @@ class ReqRespService(Service):
             for call in self.on_end:
                 call()
             self._signals.close()
-
-    async def _be_lame(self) -> None:
-        if not self.lame_duck or self._is_hasty:
-            return
-        self._log.info("not ready any more, and stopping in {seconds:g} s", seconds=self.lame_duck)
-        self._lame = deferLater(self._reactor, self.lame_duck)
-        try:
-            await self._lame
-        except CancelledError:
-            pass
-        finally:
-            self._lame = None
-
-    def _second_signal(self) -> None:
-        self.on_second_signal()
 
 
 def _close(port: Deferred[Any], listener: Listener) -> Deferred[Any]:

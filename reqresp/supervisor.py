@@ -13,11 +13,11 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from reqresp.lame_duck import LameDuck
 from reqresp.listening import Listener, listen, tell
 from reqresp.options import Options
 from reqresp.signals import handled
@@ -52,15 +52,14 @@ class Supervisor(Service):
         self._listeners = [*listeners, *measured]
         self._shared = len(listeners)
         self._count: int = options["workers"]
-        self._lame_duck: float = options["lame-duck"]
-        self._patience = self._lame_duck + options["drain"] + MARGIN
+        self._lame_duck = LameDuck(reactor, options["lame-duck"])
+        self._patience = self._lame_duck.seconds + options["drain"] + MARGIN
         self._reactor = reactor
         self._command = _command(options, reactor)
         # As they are now: a daemon may go elsewhere.
         self._environment = os.environ | {"PYTHONPATH": _path()}
         self._ports: list[Any] = []
         self._signals = ExitStack()
-        self._lame: Deferred[None] | None = None
         self._spawner = Spawner(reactor)
         self._monitor: Any = None
 
@@ -127,27 +126,17 @@ class Supervisor(Service):
                 self._monitor.stopService()
             ended = self._spawner.all_ended()
             if paths:  # those who come meanwhile find it by its path
-                await self._be_lame()
+                await self._lame_duck.wait()
             await gatherResults([*closed, *map(_close, paths)])
             await ended
         self._ports = []
         self._signals.close()
 
-    async def _be_lame(self) -> None:
-        self._lame = deferLater(self._reactor, self._lame_duck)
-        try:
-            await self._lame
-        except CancelledError:
-            pass
-        finally:
-            self._lame = None
-
     def _hang_up(self) -> None:
         self._spawner.tell(b"reload")
 
     def _hasten(self) -> None:
-        if self._lame is not None:
-            self._lame.cancel()
+        self._lame_duck.end()
         self._spawner.tell(b"hasten")
         for killing in self._monitor.murder.values():
             if killing.active() and killing.getTime() > self._reactor.seconds() + MARGIN:

@@ -69,7 +69,7 @@ def _run(service: ReqRespService, reactor: Any, log: PipeObserver) -> None:
     def orphaned() -> None:
         for descriptor in (1, 2):  # nobody reads what is said any more
             os.dup2(0, descriptor)
-        service.lame_duck = 0  # whoever is to take its place wants the port
+        service.lame_duck.seconds = 0  # whoever is to take its place wants the port
         stop()
 
     def begin() -> None:

@@ -298,7 +298,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from reqresp import *
-from reqresp.service import Listener, ReqRespService
+from reqresp.listening import Listener
+from reqresp.service import ReqRespService
 
 def serve(respond, drain=5, **options):
     service = ReqRespService(

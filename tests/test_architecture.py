@@ -121,7 +121,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # twistd reqresp.
     "listening": set(),
     "signals": set(),
-    "service": {"factory", "listening", "signals"},
+    "lame_duck": set(),
+    "service": {"factory", "lame_duck", "listening", "signals"},
     "conversions": set(),
     "places": {"conversions"},
     "options": {
@@ -131,14 +132,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pages": {"factory", "meter", "metrics"},
     "worker_files": {"options"},
     "assembly": {
-        *("factory", "journal_file", "limits", "meter", "observer", "options", "pages", "places"),
+        *(
+            "factory",
+            "journal_file",
+            "limits",
+            "listening",
+            "meter",
+            "observer",
+            "options",
+            "pages",
+            "places",
+        ),
         *("preamble", "responders", "script", "service", "tls", "transcript"),
         "worker_files",
     },
     "shared": {"transport"},
     "log_pipe": set(),
     "spawner": {"log_pipe"},
-    "supervisor": {"listening", "options", "signals", "spawner", "worker_files"},
+    "supervisor": {"lame_duck", "listening", "options", "signals", "spawner", "worker_files"},
     "worker": {
         *("assembly", "listening", "log_pipe", "options", "service", "shared", "spawner"),
     },

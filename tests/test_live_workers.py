@@ -298,8 +298,8 @@ class EndsTests(WorkersTestCase):
         self.assertEqual(descriptors(), before)
 
     def test_a_worker_outlives_no_parent(self) -> None:
-        """It drains, and ends; even of a parent that was killed."""
-        server = self.workers(self.script())
+        """It drains, and ends, a lame duck or not; even of a parent that was killed."""
+        server = self.workers(self.script(), "--lame-duck=1000")
         clients = self.clients_of_each(server)
         for client in clients.values():
             client.send(b"slow\n")

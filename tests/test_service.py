@@ -25,7 +25,8 @@ from zope.interface import implementer, provider
 from zope.interface.verify import verifyObject
 
 from reqresp import Hang, ReqRespFactory
-from reqresp.service import CannotStart, Listener, ReqRespService
+from reqresp.listening import CannotStart, Listener
+from reqresp.service import ReqRespService
 
 
 def shown(event: Any) -> str:
