@@ -15,7 +15,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     ILoggingContext,
     IProtocolFactory,
-    IReactorTime,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -39,8 +38,8 @@ class PreambleFactory(Factory):
     :param inner: builds them: *server*, or what speaks TLS in front of it.
     :param server: counts the connections, those that have not told yet included, and refuses.
     :param trusted: who may connect and send a header; for UNIX sockets the file system says so.
-    :param timeout: seconds until the header has to be complete; three cover a segment that is lost.
-    :param clock: keeps that time; that of *server* unless given.
+    :param timeout: seconds until the header has to be complete, by the clock of *server*; three
+        cover a segment that is lost.
     """
 
     noisy = False
@@ -52,18 +51,11 @@ class PreambleFactory(Factory):
         server: ReqRespFactory,
         trusted: Networks,
         timeout: float = 5.0,
-        clock: IReactorTime | None = None,
     ) -> None:
         self.inner = inner
         self.server = server
         self.timeout = timeout
         self._trusted = trusted
-        self._clock = clock
-
-    @property
-    def clock(self) -> IReactorTime:
-        """What keeps the time."""
-        return self._clock or self.server.clock
 
     def logPrefix(self) -> str:
         """Name both factories, as Twisted's factory for TLS does."""
@@ -108,7 +100,7 @@ class Preamble(Protocol):
     def connectionMade(self) -> None:
         factory = self.factory
         factory.server.arrived(self)
-        self._deadline = factory.clock.callLater(factory.timeout, self._too_late)
+        self._deadline = factory.server.clock.callLater(factory.timeout, self._too_late)
 
     def dataReceived(self, data: bytes) -> None:
         try:

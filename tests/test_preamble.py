@@ -637,17 +637,3 @@ class FactoryTests(Balanced):
     def test_the_log_names_both(self) -> None:
         """When it starts to listen."""
         self.assertEqual(self.serve().logPrefix(), "ReqRespFactory (PROXY)")
-
-    def test_a_clock_of_its_own(self) -> None:
-        """It may be another than the server's."""
-        other = FakeReactor()
-        server = self.factory()
-        factory = PreambleFactory(
-            server, server=server, trusted=parse_networks(BALANCER), clock=other
-        )
-        wire = self.arrive(factory)
-        wire.wait(10)
-        self.assertTrue(wire.is_open)
-        other.advance(5)
-        wire.turn()
-        self.assertTrue(wire.got_reset)
