@@ -77,9 +77,7 @@ class Gathering(Factory):
     def _end_if_alone(self) -> None:
         if self.connections:
             return
-        if self._sweeps is not None:
-            self._sweeps.stop()
-            self._sweeps = None
+        self._stop_sweeping()
         if self.arrivals:
             return
         for deadline in self._deadlines:
@@ -96,9 +94,7 @@ class Gathering(Factory):
     def _sweep_each(self, idle_timeout: float | None) -> None:
         """Close the connections that are idle for so many seconds from now on."""
         self._idle_timeout = idle_timeout
-        if self._sweeps is not None:
-            self._sweeps.stop()
-            self._sweeps = None
+        self._stop_sweeping()
         if self.connections:
             self._start_sweeping()
 
@@ -108,6 +104,11 @@ class Gathering(Factory):
         self._sweeps = LoopingCall(self._sweep)
         self._sweeps.clock = self.clock
         self._sweeps.start(self._idle_timeout / SWEEPS, now=False)
+
+    def _stop_sweeping(self) -> None:
+        if self._sweeps is not None:
+            self._sweeps.stop()
+            self._sweeps = None
 
     def _sweep(self) -> None:
         for connection in [*self.connections]:

@@ -21,9 +21,9 @@ from reqresp.networks import Access, Networks, parse_networks
 from reqresp.places import BACKLOG, INTERFACE, PORT, listening, measured
 
 RESPONSE = "response"
+CLOSE_ON = "close"
 #: Balancers that are believed, where nobody says otherwise.
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
-CLOSE_ON = "close"
 
 _LIMITS = ("max-request", "max-connections", "max-per-peer", "idle-timeout")
 #: What a worker is not told: its parent has done it.
