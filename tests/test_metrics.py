@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
@@ -100,6 +100,9 @@ class MetricsTests(Exposed):
         self.join(factory)
         self.join(factory)
         self.assertEqual(self.single(factory, "connections_open"), 2)
+        factory.arrived(cast(Any, object()))  # whose PROXY header is to come: it takes a place, too
+        self.assertEqual(self.single(factory, "connections_open"), 3)
+        factory.arrivals.clear()
         self.assertEqual(self.single(factory, "connections_accepted_total"), 3)
         refused = self.read(factory)["reqresp_connections_refused_total"]
         self.assertEqual(refused.pop((("limit", "max_connections"),)), 1)
