@@ -101,7 +101,7 @@ def _script(kind: str, rules: int) -> Callable[[Path], Words]:
         path.write_text(KINDS[kind].script(rules))
         return _twistd(
             "reqresp", "--port", "0", "--backlog", "4096", "--quiet", "--script", str(path),
-            module="reqresp.script",
+            module="reqresp.script.loader",
         )(cache)  # fmt: skip
 
     return prepare
@@ -198,7 +198,7 @@ _ALL = (
     Peer(
         "twisted-eager",
         "Twisted Protocol, eager transport",
-        _python("twisted_protocol.py", "{reply}", _EAGER, needs=("reqresp.transport",)),
+        _python("twisted_protocol.py", "{reply}", _EAGER, needs=("reqresp.transport.eager",)),
     ),
     Peer("twisted-lines", "Twisted LineReceiver", _python("twisted_lines.py", "{reply}")),
     Peer("threads", "the notebook: a thread each", _python("threads.py", "{reply}")),

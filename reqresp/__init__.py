@@ -5,173 +5,113 @@ Its public names, each imported when it is first asked for: Twisted loads every 
 installed package, ours too, whenever it looks for one, and must not load a whole server with it.
 """
 
+import ast
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # under their own names: type checkers take that for public
-    from reqresp.behaviour import Behaviour as Behaviour
-    from reqresp.behaviour import Plan as Plan
-    from reqresp.commands import Command as Command
-    from reqresp.decoders import Decoder as Decoder
-    from reqresp.decoders import FrameError as FrameError
-    from reqresp.entries import Answered as Answered
-    from reqresp.entries import Connected as Connected
-    from reqresp.entries import Disconnected as Disconnected
-    from reqresp.entries import Entry as Entry
-    from reqresp.entries import Failed as Failed
-    from reqresp.entries import Refused as Refused
-    from reqresp.entries import Unanswered as Unanswered
-    from reqresp.entries import as_json as as_json
-    from reqresp.factory import ReqRespFactory as ReqRespFactory
-    from reqresp.faults import Bandwidth as Bandwidth
-    from reqresp.faults import Corrupt as Corrupt
-    from reqresp.faults import Deaf as Deaf
-    from reqresp.faults import Fault as Fault
-    from reqresp.faults import Latency as Latency
-    from reqresp.faults import LimitData as LimitData
-    from reqresp.faults import Placed as Placed
-    from reqresp.faults import ResetPeer as ResetPeer
-    from reqresp.faults import Slicer as Slicer
-    from reqresp.faults import SlowClose as SlowClose
-    from reqresp.faults import Timeout as Timeout
+if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules` reads it, too
+    from reqresp.faults.faults import Bandwidth as Bandwidth
+    from reqresp.faults.faults import Corrupt as Corrupt
+    from reqresp.faults.faults import Deaf as Deaf
+    from reqresp.faults.faults import Fault as Fault
+    from reqresp.faults.faults import Latency as Latency
+    from reqresp.faults.faults import LimitData as LimitData
+    from reqresp.faults.faults import Placed as Placed
+    from reqresp.faults.faults import ResetPeer as ResetPeer
+    from reqresp.faults.faults import Slicer as Slicer
+    from reqresp.faults.faults import SlowClose as SlowClose
+    from reqresp.faults.faults import Timeout as Timeout
     from reqresp.framing import Chunk as Chunk
+    from reqresp.framing import Command as Command
+    from reqresp.framing import Decoder as Decoder
     from reqresp.framing import Delimiter as Delimiter
     from reqresp.framing import Fixed as Fixed
+    from reqresp.framing import FrameError as FrameError
     from reqresp.framing import Framing as Framing
+    from reqresp.framing import Headed as Headed
+    from reqresp.framing import Length as Length
     from reqresp.framing import LengthPrefix as LengthPrefix
     from reqresp.framing import Line as Line
     from reqresp.framing import Mixed as Mixed
     from reqresp.framing import Netstring as Netstring
+    from reqresp.framing import Resp as Resp
     from reqresp.framing import parse_framing as parse_framing
-    from reqresp.headed import Headed as Headed
-    from reqresp.journal import Journal as Journal
-    from reqresp.journal_file import JournalFile as JournalFile
-    from reqresp.length import Length as Length
-    from reqresp.limits import Limits as Limits
-    from reqresp.messages import Abort as Abort
-    from reqresp.messages import Chosen as Chosen
-    from reqresp.messages import Close as Close
-    from reqresp.messages import Exchange as Exchange
-    from reqresp.messages import Exchanges as Exchanges
-    from reqresp.messages import HalfClose as HalfClose
-    from reqresp.messages import Hang as Hang
-    from reqresp.messages import Request as Request
-    from reqresp.messages import Send as Send
-    from reqresp.messages import Step as Step
-    from reqresp.messages import Steps as Steps
-    from reqresp.messages import StopReading as StopReading
-    from reqresp.messages import Wait as Wait
-    from reqresp.meter import Meter as Meter
-    from reqresp.networks import Access as Access
-    from reqresp.networks import Networks as Networks
-    from reqresp.networks import parse_networks as parse_networks
-    from reqresp.observer import Observer as Observer
-    from reqresp.preamble import PreambleFactory as PreambleFactory
-    from reqresp.protocol import ReqResp as ReqResp
-    from reqresp.resp import Resp as Resp
-    from reqresp.responders import Connection as Connection
-    from reqresp.responders import Reply as Reply
-    from reqresp.responders import Responder as Responder
-    from reqresp.responders import Table as Table
-    from reqresp.responders import fixed as fixed
-    from reqresp.script import Script as Script
-    from reqresp.script import ScriptError as ScriptError
-    from reqresp.tables import Problem as Problem
-    from reqresp.transcript import Transcript as Transcript
-    from reqresp.transport import EagerPort as EagerPort
-    from reqresp.transport import EagerServer as EagerServer
-    from reqresp.transport import EagerServerEndpoint as EagerServerEndpoint
+    from reqresp.journal.entries import Answered as Answered
+    from reqresp.journal.entries import Connected as Connected
+    from reqresp.journal.entries import Disconnected as Disconnected
+    from reqresp.journal.entries import Entry as Entry
+    from reqresp.journal.entries import Failed as Failed
+    from reqresp.journal.entries import Refused as Refused
+    from reqresp.journal.entries import Unanswered as Unanswered
+    from reqresp.journal.entries import as_json as as_json
+    from reqresp.journal.journal import Journal as Journal
+    from reqresp.journal.jsonl import JournalFile as JournalFile
+    from reqresp.journal.request_log import Transcript as Transcript
+    from reqresp.script.loader import Script as Script
+    from reqresp.script.loader import ScriptError as ScriptError
+    from reqresp.script.reader import Problem as Problem
+    from reqresp.server.config import Behaviour as Behaviour
+    from reqresp.server.config import Plan as Plan
+    from reqresp.server.connection import ReqResp as ReqResp
+    from reqresp.server.counters import Meter as Meter
+    from reqresp.server.factory import ReqRespFactory as ReqRespFactory
+    from reqresp.server.limits import Limits as Limits
+    from reqresp.server.observers import Observer as Observer
+    from reqresp.server.proxied import PreambleFactory as PreambleFactory
+    from reqresp.server.responders import Connection as Connection
+    from reqresp.server.responders import Reply as Reply
+    from reqresp.server.responders import Responder as Responder
+    from reqresp.server.responders import Table as Table
+    from reqresp.server.responders import fixed as fixed
+    from reqresp.steps import Abort as Abort
+    from reqresp.steps import Chosen as Chosen
+    from reqresp.steps import Close as Close
+    from reqresp.steps import Exchange as Exchange
+    from reqresp.steps import Exchanges as Exchanges
+    from reqresp.steps import HalfClose as HalfClose
+    from reqresp.steps import Hang as Hang
+    from reqresp.steps import Request as Request
+    from reqresp.steps import Send as Send
+    from reqresp.steps import Step as Step
+    from reqresp.steps import Steps as Steps
+    from reqresp.steps import StopReading as StopReading
+    from reqresp.steps import Wait as Wait
+    from reqresp.transport.access import Access as Access
+    from reqresp.transport.access import Networks as Networks
+    from reqresp.transport.access import parse_networks as parse_networks
+    from reqresp.transport.eager import EagerPort as EagerPort
+    from reqresp.transport.eager import EagerServer as EagerServer
+    from reqresp.transport.eager import EagerServerEndpoint as EagerServerEndpoint
 
 __version__ = "0.1.0"
 
-_ROOMS = {
-    "Abort": "messages",
-    "Access": "networks",
-    "Answered": "entries",
-    "Bandwidth": "faults",
-    "Behaviour": "behaviour",
-    "Chosen": "messages",
-    "Chunk": "framing",
-    "Close": "messages",
-    "Command": "commands",
-    "Connected": "entries",
-    "Connection": "responders",
-    "Corrupt": "faults",
-    "Deaf": "faults",
-    "Decoder": "decoders",
-    "Delimiter": "framing",
-    "Disconnected": "entries",
-    "EagerPort": "transport",
-    "EagerServer": "transport",
-    "EagerServerEndpoint": "transport",
-    "Entry": "entries",
-    "Exchange": "messages",
-    "Exchanges": "messages",
-    "Failed": "entries",
-    "Fault": "faults",
-    "Fixed": "framing",
-    "FrameError": "decoders",
-    "Framing": "framing",
-    "HalfClose": "messages",
-    "Hang": "messages",
-    "Headed": "headed",
-    "Journal": "journal",
-    "JournalFile": "journal_file",
-    "Latency": "faults",
-    "Length": "length",
-    "LengthPrefix": "framing",
-    "LimitData": "faults",
-    "Limits": "limits",
-    "Line": "framing",
-    "Meter": "meter",
-    "Mixed": "framing",
-    "Netstring": "framing",
-    "Networks": "networks",
-    "Observer": "observer",
-    "Placed": "faults",
-    "Plan": "behaviour",
-    "PreambleFactory": "preamble",
-    "Problem": "tables",
-    "Refused": "entries",
-    "Reply": "responders",
-    "ReqResp": "protocol",
-    "ReqRespFactory": "factory",
-    "Request": "messages",
-    "ResetPeer": "faults",
-    "Resp": "resp",
-    "Responder": "responders",
-    "Script": "script",
-    "ScriptError": "script",
-    "Send": "messages",
-    "Slicer": "faults",
-    "SlowClose": "faults",
-    "Step": "messages",
-    "Steps": "messages",
-    "StopReading": "messages",
-    "Table": "responders",
-    "Timeout": "faults",
-    "Transcript": "transcript",
-    "Unanswered": "entries",
-    "Wait": "messages",
-    "as_json": "entries",
-    "fixed": "responders",
-    "parse_framing": "framing",
-    "parse_networks": "networks",
-}
 
-__all__ = [
-    *_ROOMS,
-    "__version__",
-]
+@cache
+def _modules() -> dict[str, str]:
+    """Return the module of each public name, read from the imports above."""
+    source = __spec__.loader.get_source(__name__)  # type: ignore[union-attr]
+    return {
+        alias.name: node.module
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+        for alias in node.names
+    }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
+    if name == "__all__":
+        return [*_modules(), "__version__"]
+    # Python itself asks for names such as __path__.
+    module = None if name.startswith("__") else _modules().get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"reqresp.{_ROOMS[name]}"), name)
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_modules()})

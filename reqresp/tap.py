@@ -6,9 +6,9 @@ The roof of the house: one process that serves, or one that looks after those wh
 
 from twisted.application.service import IService
 
-from reqresp.assembly import check, endpoint, make_server
-from reqresp.listening import Listener
-from reqresp.options import Options
+from reqresp.daemon.build import check, endpoint, make_server
+from reqresp.daemon.listeners import Listener
+from reqresp.daemon.options import Options
 
 __all__ = ["Options", "makeService"]
 
@@ -33,7 +33,7 @@ def makeService(options: Options) -> IService:
     measured = [Listener(it.name, endpoint(reactor, it)) for it in options["measured"]]
     if options["workers"] is None:
         return make_server(options, listeners, measured[0] if measured else None, reactor)
-    from reqresp.supervisor import Supervisor  # late: without workers nobody needs it
+    from reqresp.daemon.supervisor import Supervisor  # late: without workers nobody needs it
 
     check(options, reactor)
     return Supervisor(options, listeners, measured, reactor)

@@ -25,7 +25,7 @@ from bench.scripts import INDEXED, KINDS, LENGTHS, Kind
 from bench.targets import TARGETS
 from bench.values import Results, Sample, UnavailableError
 from reqresp import Script
-from reqresp.messages import Chosen, Send, Step
+from reqresp.steps import Chosen, Send, Step
 
 REDIS_CSV = """\
 WARNING: Could not fetch server CONFIG

@@ -17,8 +17,8 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import __version__
-from tests import live
-from tests.live import PATIENCE, twistd
+from tests.support import live
+from tests.support.live import PATIENCE, twistd
 
 ROOT = Path(__file__).parent.parent
 #: What a build may need; more lies about in a working directory.

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.live import PATIENCE
-from tests.test_verdict import golden
+from tests.support.live import PATIENCE
+from tests.testing.test_report import golden
 
 POP = '''\
 """The tests of somebody who has written a client for POP3."""

@@ -23,10 +23,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Limits, Line, Netstring, __version__
-from reqresp.places import Place
-from reqresp.service import ReqRespService
+from reqresp.daemon.endpoints import Place
+from reqresp.daemon.service import ReqRespService
 from reqresp.tap import Options, makeService
-from tests import live
+from tests.support import live
 
 
 def parsed(*arguments: str) -> Options:
@@ -460,7 +460,7 @@ class MakeServiceTests(Making):
         def parse(_reactor: Any, _description: str) -> None:
             raise error
 
-        self.patch(sys.modules["reqresp.assembly"], "serverFromString", parse)
+        self.patch(sys.modules["reqresp.daemon.build"], "serverFromString", parse)
 
     def test_index_error_elsewhere(self) -> None:
         """Only of systemd is it known what an IndexError means."""
@@ -629,7 +629,7 @@ class ScriptTests(Making):
 
     def reloading(self, *arguments: str) -> tuple[Made, Path, Any]:
         """A service, its script, and what SIGHUP calls."""
-        self.patch(sys.modules["reqresp.assembly"], "deferToThread", maybeDeferred)
+        self.patch(sys.modules["reqresp.daemon.build"], "deferToThread", maybeDeferred)
         path = self.script()
         made = self.make("-s", str(path), *arguments)
         [reload] = made.service.on_hangup
@@ -675,7 +675,7 @@ class ScriptTests(Making):
             return begun[-1].addCallback(lambda _: load(options))
 
         made, path, reload = self.reloading()
-        self.patch(sys.modules["reqresp.assembly"], "deferToThread", later)
+        self.patch(sys.modules["reqresp.daemon.build"], "deferToThread", later)
         for _ in range(5):  # of which all but the first would read the same
             reload()
         self.assertEqual(len(begun), 1)

@@ -30,7 +30,7 @@ from twisted.python.reflect import namedAny
 from twisted.trial.reporter import TestResult
 from twisted.trial.runner import TestLoader, TrialRunner
 
-from reqresp.transport import EagerPort, EagerServer, EagerWrites
+from reqresp.transport.eager import EagerPort, EagerServer, EagerWrites
 
 ALL = (
     "twisted.internet.test",

@@ -14,10 +14,10 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from tests.live import PATIENCE
 from tests.reliability.crowd import connect
 from tests.reliability.serving import until
 from tests.reliability.values import Figure, at_least, exactly, percentile, told
+from tests.support.live import PATIENCE
 
 REQUEST = b"request\n"
 REPLY = b"response\r\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from tests.live import PATIENCE
+from tests.support.live import PATIENCE
 
 #: Ports that a client address has, of those that Linux gives away.
 _PORTS = 20_000

@@ -9,8 +9,8 @@ from random import Random
 
 from attrs import frozen
 
-from reqresp.decoders import Decoder, FrameError
-from reqresp.framing import (
+from reqresp.framing._base import Decoder, FrameError
+from reqresp.framing._delimited import (
     Chunk,
     Delimiter,
     Fixed,
@@ -20,9 +20,9 @@ from reqresp.framing import (
     Netstring,
     parse_framing,
 )
-from reqresp.headed import Headed
-from reqresp.length import Length
-from reqresp.resp import Resp
+from reqresp.framing._header_body import Headed
+from reqresp.framing._length_field import Length
+from reqresp.framing._resp import Resp
 from tests.reliability.inputs import Mutations
 
 #: Bytes that a request may have, one or the other: few, so that the limit is met, and many.

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from tests.live import Server
 from tests.reliability.crowd import ask_all, crowd
 from tests.reliability.serving import KIB, MIB, serving, tracebacks
 from tests.reliability.values import Figure, Say, at_least, exactly, scaled
+from tests.support.live import Server
 
 #: Clients that ask meanwhile; each request and its reply make an entry of about 1.3 kB.
 CLIENTS = 20

@@ -3,7 +3,6 @@
 import time
 from statistics import median
 
-from tests.live import Server
 from tests.reliability.askers import REPLY, REQUEST, Askers
 from tests.reliability.crowd import ask_all, crowd
 from tests.reliability.serving import descriptors_allowed, serving
@@ -17,6 +16,7 @@ from tests.reliability.values import (
     scaled,
     told,
 )
+from tests.support.live import Server
 
 CONNECTIONS = 10_000
 ROUNDS = 5

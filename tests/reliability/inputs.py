@@ -9,7 +9,7 @@ from random import Random
 
 from attrs import frozen
 
-from tests.streams import cut
+from tests.support.streams import cut
 
 #: Bytes that mean something somewhere.
 _TOKENS = (

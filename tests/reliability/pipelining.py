@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from random import Random
 
-from tests.live import PATIENCE
 from tests.reliability.crowd import connect
+from tests.support.live import PATIENCE
 
 #: Answers a request with itself; one in so many takes its time, and those behind it have to wait.
 SCRIPT = """

@@ -1,15 +1,15 @@
 """
 Proxying: what has to hold of any bytes that a connection from a balancer begins with.
 
-Knows the decoder of PROXY headers; `tests.headers` makes what is fed to it.
+Knows the decoder of PROXY headers; `tests.support.proxy_headers` makes what is fed to it.
 """
 
 from collections.abc import Callable, Sequence
 from random import Random
 
-from reqresp.proxy_header import LONGEST_LINE, MOST, Header, ProxyDecoder, ProxyError
-from tests.headers import mutated_headers
+from reqresp.transport.proxy_protocol import LONGEST_LINE, MOST, Header, ProxyDecoder, ProxyError
 from tests.reliability.decoding import Subject
+from tests.support.proxy_headers import mutated_headers
 
 #: Bytes that may be kept while a header is not complete: version 2 begins with 16.
 _KEPT = max(LONGEST_LINE, MOST + 16)

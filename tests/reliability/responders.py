@@ -3,7 +3,6 @@
 import signal
 import time
 
-from tests.live import Server
 from tests.reliability.askers import CALM, Askers
 from tests.reliability.crowd import ask_all, crowd, listen_to, send
 from tests.reliability.serving import (
@@ -15,6 +14,7 @@ from tests.reliability.serving import (
     tracebacks,
 )
 from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled
+from tests.support.live import Server
 
 #: Seconds that replies under way have when the server is stopped.
 DRAIN = 1

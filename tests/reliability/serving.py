@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests import live
-from tests.live import PATIENCE, Server
+from tests.support import live
+from tests.support.live import PATIENCE, Server
 
 MIB = 2**20
 KIB = 2**10
@@ -27,7 +27,7 @@ def serving(*options: str, directory: Path | None = None, **how: Any) -> Iterato
     Run ``twistd reqresp --quiet`` with *options* on a free port, and stop it in the end.
 
     :param directory: where it runs; one of its own unless given.
-    :param how: more for `tests.live.start`.
+    :param how: more for `tests.support.live.start`.
     """
     with working_directory(directory) as place:
         arguments = ["reqresp", "--quiet", *options]
@@ -39,7 +39,7 @@ def serving(*options: str, directory: Path | None = None, **how: Any) -> Iterato
 
 @contextmanager
 def embedding(code: str) -> Iterator[Server]:
-    """Run twistd with an application that *code* makes (see `tests.live.embed`)."""
+    """Run twistd with an application that *code* makes (see `tests.support.live.embed`)."""
     with working_directory() as place, live.embed(place, code) as server:
         yield server
 

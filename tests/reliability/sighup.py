@@ -5,10 +5,10 @@ import signal
 import time
 from pathlib import Path
 
-from tests.live import Client, Server
 from tests.reliability.askers import Askers
 from tests.reliability.serving import serving, tracebacks, working_directory
 from tests.reliability.values import Figure, Say, at_least, exactly, scaled
+from tests.support.live import Client, Server
 
 ROUNDS = 100
 CLIENTS = 50

@@ -3,11 +3,11 @@
 import socket
 import time
 
-from tests.live import PATIENCE
 from tests.reliability.askers import CALM, REPLY, Askers
 from tests.reliability.crowd import ask_all, crowd, send
 from tests.reliability.serving import KIB, back_to, descriptors, descriptors_allowed, serving
 from tests.reliability.values import Figure, Say, at_most, exactly, scaled
+from tests.support.live import PATIENCE
 
 CONNECTIONS = 5000
 #: Of these, each has sent nearly all that a request may have before it becomes slow.

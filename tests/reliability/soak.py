@@ -3,7 +3,6 @@
 import os
 import time
 
-from tests.live import Server
 from tests.reliability.askers import REPLY, REQUEST, Askers
 from tests.reliability.crowd import ask_all, connect, crowd, listen_to, reset
 from tests.reliability.serving import MIB, descriptors, descriptors_allowed, serving, tracebacks
@@ -16,6 +15,7 @@ from tests.reliability.values import (
     growth,
     told,
 )
+from tests.support.live import Server
 
 SECONDS = 600
 SAMPLES = 60

@@ -1,10 +1,10 @@
 """Storms: clients by the ten thousand that connect and reset at once."""
 
-from tests.live import Server
 from tests.reliability.askers import CALM, Askers
 from tests.reliability.crowd import connect, reset
 from tests.reliability.serving import MIB, back_to, descriptors, serving, tracebacks
 from tests.reliability.values import Figure, Say, at_most, exactly, scaled
+from tests.support.live import Server
 
 CONNECTIONS = 60_000
 #: What a client sends before it resets: nothing, half a request, one whose reply it does not read,

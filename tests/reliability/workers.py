@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.live import Server
 from tests.reliability.askers import REPLY, REQUEST
 from tests.reliability.crowd import ask_all, crowd, listen_to, send
 from tests.reliability.serving import serving, until
 from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled
+from tests.support.live import Server
 
 ROUNDS = 100
 WORKERS = 2

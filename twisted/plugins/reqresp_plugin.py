@@ -2,7 +2,7 @@
 
 from twisted.application.service import ServiceMaker
 
-from reqresp._eager_parser import EagerParser
+from reqresp._endpoint_parser import EagerParser
 
 reqresp = ServiceMaker("reqresp", "reqresp.tap", "Answer every request on a TCP port.", "reqresp")
 eager = EagerParser()

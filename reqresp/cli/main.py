@@ -1,0 +1,145 @@
+r"""
+Command: what the sub-commands of ``reqresp`` do with their arguments.
+
+Prints, and gives the status; what there is to do is done elsewhere.  What knows scripts is imported
+when a script is given.
+"""
+
+import io
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence, Sized
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reqresp.cli.client import AskError, ask, encode, escape, reply_decoder
+from reqresp.cli.parser import parse, requests
+from reqresp.framing import Framing, LengthPrefix
+
+if TYPE_CHECKING:
+    from reqresp.script.loader import Script
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command with *arguments*, by default those of the process, and give its exit status.
+
+    :raises SystemExit: the arguments are of no use, or ask for help.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout is not None:  # a shell can close it: reqresp ... >&-
+                sys.stdout.flush()  # now, while something can be done about what is broken
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"reqresp: cannot print: {error.strerror}")
+        # Nobody reads on, as in `reqresp ... | head`: what Python flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As arguments are decoded, or what is printed could not be sent.
+        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
+    options = parse(arguments)
+    return _COMMANDS[options.command](options)
+
+
+def _ask(options: Namespace) -> int:
+    sent: Framing = options.framing
+    received: Framing = options.framing
+    if options.script is not None:
+        script = _load(options.script)
+        if script is None:
+            return 1
+        sent, received = script.framing, script.reply_framing
+    frames = requests(options, lambda request: encode(sent, request))
+    try:
+        decoder = reply_decoder(received)
+    except ValueError as error:
+        options.error(str(error))
+    how = {name: getattr(options, name) for name in ("replies", "greeting", "timeout")}
+    try:
+        for reply in ask(options.address, frames, decoder, **how):
+            _say(reply.hex() if options.hex else escape(reply))
+    except AskError as error:
+        _complain(f"reqresp: {error}")
+        return 1
+    return 0
+
+
+def _check(options: Namespace) -> int:
+    status = 0
+    for file in options.files:
+        script = _load(file)
+        if script is None:
+            status = 1
+            continue
+        _say(f"{file}: ok: {_summary(script)}")
+    return status
+
+
+def _explain(options: Namespace) -> int:
+    from reqresp.script.explain import explain
+
+    asked = requests(options)
+    script = _load(options.file)
+    if script is None:
+        return 1
+    _say(explain(script, asked))
+    return 0
+
+
+_COMMANDS = {"ask": _ask, "check": _check, "explain": _explain}
+
+
+def _load(file: str) -> "Script | None":
+    """Load a script, and complain about what is wrong with it."""
+    from reqresp.script.loader import Script, ScriptError
+
+    try:
+        script = Script.load(Path(file))
+    except ScriptError as error:
+        _complain(str(error))
+        return None
+    for warning in script.warnings:
+        _complain(f"warning: {warning}")
+    return script
+
+
+def _summary(script: "Script") -> str:
+    faults = (
+        *script.faults,
+        *(fault for rule in script.rules.all() for fault in rule.faults),
+    )
+    framing = f"framing {_framing_name(script.framing)}"
+    if script.reply_framing != script.framing:
+        framing += f", replies {_framing_name(script.reply_framing)}"
+    rules = _several(script.rules.rules, "rule")
+    states = _several(script.rules.states, "state")
+    return f"{rules} in {states}, {framing}, {_several(faults, 'fault')}"
+
+
+def _framing_name(framing: Framing) -> str:
+    if isinstance(framing, LengthPrefix):
+        return f"int{framing.size * 8}"
+    return type(framing).__name__.lower()
+
+
+def _several(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 (its job; what was printed stays, whatever comes next)
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:  # or it would go where replies go
+        print(text, file=sys.stderr)  # noqa: T201 (its job)

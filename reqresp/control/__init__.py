@@ -1,0 +1,1 @@
+"""Control: everything spoken over HTTP."""

@@ -1,0 +1,1 @@
+"""The daemon: what ``twistd reqresp`` runs."""

@@ -1,0 +1,179 @@
+"""
+Commands: what clients of Redis send, arrays of bulk strings or plain lines.
+
+Knows bytes and nothing else: no command's meaning, and no reply, which is for `resp`.  What Redis
+calls a protocol error is a `FrameError`.
+"""
+
+import re
+from typing import Self
+
+from reqresp.framing._base import FrameDecoder, FrameError, check_end, too_large
+
+_CRLF = b"\r\n"
+#: The bytes of the shortest argument, which is empty.
+_LEAST = len(b"$0\r\n\r\n")
+#: What an array and an argument begin with.  An array of -1 is the null of RESP2: nothing to do.
+_ARRAY = re.compile(rb"\*(-1|0|[1-9][0-9]{0,17})\r\n")
+_ARGUMENT = re.compile(rb"\$(0|[1-9][0-9]{0,17})\r\n")
+
+
+class Command(bytes):
+    """A request's arguments joined by one space, and the *raw* bytes that they came in."""
+
+    raw: bytes
+
+    def __new__(cls, joined: bytes, raw: bytes) -> Self:
+        command = super().__new__(cls, joined)
+        command.raw = raw
+        return command
+
+    def __getnewargs__(self) -> tuple[bytes, bytes]:  # type: ignore[override]  # for copies
+        return bytes(self), self.raw
+
+
+class CommandDecoder(FrameDecoder):
+    """
+    Requests are commands, empty ones excepted; a limit counts them as they came.
+
+    :source: ``processMultibulkBuffer`` and ``processInlineBuffer`` in Redis's networking.c
+    """
+
+    __slots__ = ("_joined", "_missing", "_read")
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._read = 0  # so many bytes of the unfinished command are dealt with
+        self._missing = 0  # so many of its arguments are not
+        self._joined = bytearray()  # the others, a space before each
+
+    def _take(self, at: int, requests: list[bytes]) -> int:
+        take = self._array if self._buffer[at] == ord("*") else self._line
+        end = take(at, requests)
+        if end > at:
+            self._read = 0
+            self._needed = 1
+        return end
+
+    def _line(self, at: int, requests: list[bytes]) -> int:
+        buffer = self._buffer
+        found = buffer.find(b"\n", at + self._read, at + self._limit)
+        if found < 0:
+            self._read = len(buffer) - at
+            self._check_size(self._read + 1)
+            return self._wait(at)
+        line = bytes(buffer[at : found + 1])
+        arguments = words(line)
+        if arguments:
+            requests.append(Command(b" ".join(arguments), line))
+        return found + 1
+
+    def _array(self, at: int, requests: list[bytes]) -> int:
+        if not self._read:
+            header = self._length(at, _ARRAY)
+            if header is None:
+                return self._wait(at)
+            count, end = header
+            self._check_size(end - at + max(0, count) * _LEAST)
+            if count <= 0:
+                return end
+            self._missing = count
+            self._read = end - at
+        while self._missing:
+            if not self._argument(at):
+                return at
+        end = at + self._read
+        requests.append(Command(bytes(self._joined[1:]), bytes(self._buffer[at:end])))
+        self._joined.clear()
+        return end
+
+    def _argument(self, at: int) -> bool:
+        """Read the next argument of the array at *at*, if all of it is there."""
+        buffer = self._buffer
+        header = self._length(at + self._read, _ARGUMENT)
+        if header is None:
+            self._wait(at)
+            return False
+        size, start = header
+        stop = start + size
+        end = stop + len(_CRLF)
+        self._check_size(end - at + (self._missing - 1) * _LEAST)
+        if len(buffer) < end:
+            self._needed = end - at
+            return False
+        check_end(buffer, stop, _CRLF)
+        self._joined += b" "
+        self._joined += buffer[start:stop]
+        self._missing -= 1
+        self._read = end - at
+        return True
+
+    def _length(self, position: int, kind: re.Pattern[bytes]) -> tuple[int, int] | None:
+        """Read the length at *position* of a thing of that *kind*, and where its data starts."""
+        match = kind.match(self._buffer, position)
+        if match:
+            return int(match[1]), match.end()
+        longest = max(len("*-1\r\n"), len(f"*{self._limit}0\r"))
+        found = bytes(self._buffer[position : position + longest])
+        mark = kind.pattern[1:2]
+        if len(found) < longest and found[:1] in (b"", mark) and _CRLF not in found:
+            return None
+        raise FrameError(
+            f"{found!r} in a command, where {mark!r} and a length up to {self._limit} belong"
+        )
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limit:
+            raise too_large(size, self._limit)
+
+    def _wait(self, at: int) -> int:
+        self._needed = len(self._buffer) - at + 1
+        return at
+
+
+#: What makes a line more than words and blanks: quotes, and white space that does not end a word.
+_PECULIAR = re.compile(rb"""["'\v\f]""")
+# Possessive throughout: a quote that is not closed is found out in one go.
+_WORD = re.compile(
+    rb"""
+    (?P<plain>[^ \t\r\n"']*+)
+    (?: "(?P<double>(?:[^"\\]|\\.)*+)" | '(?P<single>(?:[^'\\]|\\'?+)*+)' )?+
+    (?:\s++|\Z)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.)", re.DOTALL)
+_NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
+
+
+def words(line: bytes) -> list[bytes]:
+    r"""
+    Split *line* at white space outside of quotes.
+
+    Double quotes allow for ``\n``, ``\r``, ``\t``, ``\b``, ``\a``, ``\xNN`` and a backslash before
+    any other character; single quotes for ``\'`` only.
+
+    :raises FrameError: a quote is not closed, or something else than space follows it.
+    :source: ``sdssplitargs`` in Redis's sds.c
+    """
+    if not _PECULIAR.search(line):
+        return line.split()
+    line = line.lstrip()
+    found: list[bytes] = []
+    at = 0
+    while at < len(line):
+        word = _WORD.match(line, at)
+        if word is None:
+            raise FrameError(f"a line with unbalanced quotes: {line[:40]!r}")
+        double = _ESCAPE.sub(_unescaped, word["double"] or b"")
+        single = (word["single"] or b"").replace(rb"\'", b"'")
+        found.append(word["plain"] + double + single)
+        at = word.end()
+    return found
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    what = escape[1]
+    if len(what) > 1:
+        return bytes.fromhex(what[1:].decode())
+    return _NAMED.get(what, what)

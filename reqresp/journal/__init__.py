@@ -1,0 +1,1 @@
+"""The journal: what happened, in memory and as JSON Lines."""

@@ -1,0 +1,1 @@
+"""Scripts: a whole service in one TOML file."""

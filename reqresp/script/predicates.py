@@ -1,0 +1,161 @@
+"""
+Predicates: what a request has to be like for a rule to answer it.
+
+Knows the bytes of one request and the connection that asks; no other rule, no state, no answer.
+Bytes are compared, and where case is ignored it is that of ASCII letters: 0x80 never equals 0x81.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from attrs import Attribute, evolve, field, frozen
+
+from reqresp._re2 import compile_pattern
+from reqresp.server.responders import Connection
+
+
+class Fill(Protocol):
+    """A template: bytes that depend on the request and on who asks."""
+
+    def fill(self, data: bytes, connection: Connection) -> bytes:
+        """Give the bytes for the request *data* of *connection*."""
+
+
+Needle = bytes | Fill
+
+# Asked with the request, the same with its case folded (if it is), and who asks.
+_Test = Callable[[bytes, bytes, Connection], bool]
+_Comparison = Callable[[bytes, tuple[bytes, ...]], bool]
+
+
+def _contains(text: bytes, needles: tuple[bytes, ...]) -> bool:
+    for needle in needles:  # noqa: SIM110 (any() takes three times as long)
+        if needle in text:
+            return True
+    return False
+
+
+# The kinds of predicate that compare bytes, and how.
+_COMPARISONS: dict[str, _Comparison] = {
+    "equals": lambda text, needles: text in needles,
+    "starts_with": bytes.startswith,
+    "ends_with": bytes.endswith,
+    "contains": _contains,
+}
+
+
+def _check_unless(_instance: object, _attribute: "Attribute[Any]", value: Any) -> None:
+    if value is not None and value.unless is not None:
+        raise ValueError("predicates that may not hold cannot have such themselves")
+
+
+@frozen(kw_only=True)
+class Predicates:
+    """
+    What all has to hold of a request: every kind that is given; any request fits where none is.
+
+    A kind with several values holds with any of these.  A pattern of *matches* is of RE2 and fits
+    the whole request.  *size* is the least and the most bytes, or None for no bound.  Of *unless*
+    no kind may hold.  *ignore_case* goes for all kinds, those of *unless* included, whatever that
+    says itself.
+
+    A template is filled after all other kinds have been found to hold, and only then: it may count
+    on the groups of *matches*.
+
+    :raises ValueError: RE2 refuses a pattern, or *unless* has an ``unless`` of its own.
+    """
+
+    equals: tuple[Needle, ...] = ()
+    starts_with: tuple[Needle, ...] = ()
+    ends_with: tuple[Needle, ...] = ()
+    contains: tuple[Needle, ...] = ()
+    matches: tuple[bytes, ...] = ()
+    size: tuple[int, int | None] | None = None
+    ignore_case: bool = False
+    unless: "Predicates | None" = field(default=None, validator=_check_unless)
+    #: *matches*, compiled.
+    patterns: tuple[Any, ...] = field(init=False, repr=False, eq=False)
+    _required: Sequence[_Test] = field(init=False, repr=False, eq=False)
+    _forbidden: Sequence[_Test] = field(init=False, repr=False, eq=False)
+
+    @patterns.default
+    def _compiled(self) -> tuple[Any, ...]:
+        return tuple(compile_pattern(each, ignore_case=self.ignore_case) for each in self.matches)
+
+    @_required.default
+    def _tests(self) -> Sequence[_Test]:
+        cheap: list[_Test] = []
+        costly: list[_Test] = []
+        for kind, compare in _COMPARISONS.items():
+            if needles := getattr(self, kind):
+                constant = all(isinstance(needle, bytes) for needle in needles)
+                test = (_compared if constant else _filled)(compare, needles, self.ignore_case)
+                (cheap if constant else costly).append(test)
+        if self.size is not None:
+            cheap.append(_sized(*self.size))
+        if self.matches:
+            cheap.append(lambda data, _text, _connection: self.match(data) is not None)
+        return [*cheap, *costly]
+
+    @_forbidden.default
+    def _unless_tests(self) -> Sequence[_Test]:
+        if self.unless is None:
+            return ()
+        return evolve(self.unless, ignore_case=self.ignore_case)._required
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether a template is among them: they depend on who asks."""
+        every = (self, self.unless) if self.unless is not None else (self,)
+        needles = (it for each in every for kind in _COMPARISONS for it in getattr(each, kind))
+        return not all(isinstance(needle, bytes) for needle in needles)
+
+    @property
+    def lone(self) -> bool:
+        """Whether there is one kind of predicate and no more."""
+        return len(self._required) == 1 and not self._forbidden
+
+    def hold(self, data: bytes, connection: Connection) -> bool:
+        """Tell whether the request *data* of *connection* is what these want."""
+        text = data.lower() if self.ignore_case else data
+        for test in self._required:
+            if not test(data, text, connection):
+                return False
+        for test in self._forbidden:  # noqa: SIM110 (all() takes three times as long)
+            if test(data, text, connection):
+                return False
+        return True
+
+    def match(self, data: bytes) -> Any:
+        """Give the match, with its groups, of the first of *matches* that fits *data*, or None."""
+        for pattern in self.patterns:
+            if match := pattern.fullmatch(data):
+                return match
+        return None
+
+
+def folded(needle: bytes, ignore_case: bool) -> bytes:
+    """Fold the case of *needle*'s ASCII letters, if it is ignored."""
+    return needle.lower() if ignore_case else needle
+
+
+def _compared(compare: _Comparison, needles: tuple[bytes, ...], ignore_case: bool) -> _Test:
+    wanted = tuple(folded(needle, ignore_case) for needle in needles)
+    return lambda _data, text, _connection: compare(text, wanted)
+
+
+def _filled(compare: _Comparison, needles: tuple[Needle, ...], ignore_case: bool) -> _Test:
+    def test(data: bytes, text: bytes, connection: Connection) -> bool:
+        for needle in needles:
+            value = needle if isinstance(needle, bytes) else needle.fill(data, connection)
+            if compare(text, (folded(value, ignore_case),)):
+                return True
+        return False
+
+    return test
+
+
+def _sized(least: int, most: int | None) -> _Test:
+    if most is None:
+        return lambda data, _text, _connection: least <= len(data)
+    return lambda data, _text, _connection: least <= len(data) <= most

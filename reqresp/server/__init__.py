@@ -1,0 +1,1 @@
+"""The server: one connection's life, and what all connections share."""

@@ -1,0 +1,55 @@
+"""
+Batch: answering all requests of a read in one go.
+
+Knows how constant replies become bytes on the wire, once, when a server is set up; no connection.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+
+from reqresp.server.responders import Table
+from reqresp.steps import Send, Steps
+
+#: Bytes that the replies of a batch may come to; more is answered request by request, so that a
+#: client which does not read is noticed on the way.
+BATCH = 64 * 1024
+
+
+class Batch:
+    """The replies of a `Table`, as *encode* puts them on the wire."""
+
+    def __init__(self, table: Table, encode: Callable[[bytes], bytes]) -> None:
+        """:raises FrameError: *encode* refuses a reply."""
+        self._table = table
+        self._otherwise = _wire(table.otherwise, encode)
+        wires = {request: _wire(steps, encode) for request, steps in table.replies.items()}
+        self._look_up = wires.get
+        self._most = BATCH // max(
+            1, *(len(wire or b"") for wire in (self._otherwise, *wires.values()))
+        )
+
+    def answer(self, requests: Sequence[bytes]) -> bytes | None:
+        """
+        Give the bytes that answer all of *requests*, in order.
+
+        None: a reply does more than send, or several could come to more than `BATCH` bytes.
+        """
+        if len(requests) == 1:
+            return self._look_up(requests[0], self._otherwise)
+        if len(requests) > self._most:
+            return None
+        try:
+            return b"".join(map(self._look_up, requests, repeat(self._otherwise)))  # type: ignore[arg-type]
+        except TypeError:  # a None among them, found at no cost where there is none
+            return None
+
+    def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
+        """Give the steps that answer each of *requests*."""
+        return map(self._table.steps, requests)
+
+
+def _wire(steps: Steps, encode: Callable[[bytes], bytes]) -> bytes | None:
+    frames = [
+        step.data if step.raw else encode(step.data) for step in steps if isinstance(step, Send)
+    ]
+    return b"".join(frames) if len(frames) == len(steps) else None

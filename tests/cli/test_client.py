@@ -1,0 +1,430 @@
+"""Ask: a client of real servers, which a thread of the test plays."""
+
+import contextlib
+import socket
+import threading
+from typing import Any
+from unittest import mock
+
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp._text import unescape
+from reqresp.cli.client import Address, AskError, ask, encode, escape, parse_address, reply_decoder
+from reqresp.framing._base import FrameError
+from reqresp.framing._delimited import (
+    Chunk,
+    Delimiter,
+    Fixed,
+    Framing,
+    LengthPrefix,
+    Line,
+    Netstring,
+)
+from reqresp.framing._header_body import Headed
+from reqresp.framing._length_field import Length
+from reqresp.framing._resp import Resp
+from tests.framing.test_base import PROPERTY
+from tests.support.live import PATIENCE, temporary
+
+LINE = Line()
+
+#: What a server does: receive so many bytes, or send these.
+Act = int | bytes
+
+
+class Peer:
+    """
+    A server for one client: performs *acts*, then closes, or (*stays*) waits until the client does.
+
+    It ends with *test*.
+    """
+
+    def __init__(
+        self, test: SynchronousTestCase, *acts: Act, stays: bool = False, path: str = ""
+    ) -> None:
+        self.received: list[bytes] = []
+        self._acts = acts
+        self._stays = stays
+        self._listener = socket.socket(socket.AF_UNIX if path else socket.AF_INET)
+        self._listener.settimeout(PATIENCE)
+        self._listener.bind(path or ("127.0.0.1", 0))
+        self._listener.listen()
+        self.address = Address(path) if path else Address(*self._listener.getsockname())
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        test.addCleanup(self.end)
+
+    def _serve(self) -> None:
+        with self._listener:
+            connection, _address = self._listener.accept()
+        with connection:
+            connection.settimeout(PATIENCE)
+            for act in self._acts:
+                self._perform(connection, act)
+            with contextlib.suppress(ConnectionError):  # a client may leave before it has read all
+                if self._stays:
+                    connection.recv(1)
+
+    def _perform(self, connection: socket.socket, act: Act) -> None:
+        if isinstance(act, bytes):
+            connection.sendall(act)
+            return
+        data = b""  # not MSG_WAITALL, which does not wait where there is a time-out
+        while len(data) < act and (more := connection.recv(act - len(data))):
+            data += more
+        self.received.append(data)
+
+    def end(self) -> bytes:
+        """Wait until it is done; give all that it received."""
+        self._thread.join(PATIENCE)
+        return b"".join(self.received)
+
+
+@frozen
+class Talk:
+    """One exchange in a framing: a request and its frame, a reply and its frame."""
+
+    framing: Framing
+    request: bytes
+    sent: bytes
+    reply: bytes
+    received: bytes
+
+
+HTTP = Headed(Delimiter(b"\r\n\r\n"), body=rb"(?im)^Content-Length:[ \t]*(\d+)")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+MEMCACHED = Headed(Line(), body=rb"^(?:set|VALUE) \S+ \d+ (?:\d+ )?(\d+)", body_end=b"\r\n")
+
+TALKS = {
+    "chunk": Talk(Chunk(), b"a\n", b"a\n", b"b\n", b"b\n"),
+    "line": Talk(Line(), b"a", b"a\r\n", b"b", b"b\r\n"),
+    "line, replies that end in LF": Talk(Line(b"\n"), b"a", b"a\n", b"b", b"b\n"),
+    "delimiter": Talk(Delimiter(b"END"), b"a", b"aEND", b"b\r\n", b"b\r\nEND"),
+    "netstring": Talk(Netstring(), b"a,", b"2:a,,", b"", b"0:,"),
+    "int16:little": Talk(LengthPrefix(2, "little"), b"a", b"\1\0a", b"bc", b"\2\0bc"),
+    "int32": Talk(LengthPrefix(4), b"a", b"\0\0\0\1a", b"bc", b"\0\0\0\2bc"),
+    "fixed": Talk(Fixed(3), b"abc", b"abc", b"d\r\n", b"d\r\n"),
+    "length": Talk(Length(2, offset=2), b"12\0\3abc", b"12\0\3abc", b"12\0\1a", b"12\0\1a"),
+    "resp": Talk(
+        Resp(),
+        b"SET k 'a b'",
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na b\r\n",
+        b"*2\r\n$2\r\n\r\n\r\n|1\r\n+a\r\n:1\r\n=5\r\ntxt:b",
+        b"*2\r\n$2\r\n\r\n\r\n|1\r\n+a\r\n:1\r\n=5\r\ntxt:b\r\n",
+    ),
+    "http": Talk(HTTP, b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", OK, OK),
+    "memcached": Talk(
+        MEMCACHED,
+        b"set k 0 0 4\r\na\r\nb",
+        b"set k 0 0 4\r\na\r\nb\r\n",
+        b"VALUE k 0 4\r\na\r\nb",
+        b"VALUE k 0 4\r\na\r\nb\r\n",
+    ),
+}
+
+
+class AskTests(SynchronousTestCase):
+    """Requests and replies over a socket."""
+
+    def ask(
+        self, peer: Peer, *requests: bytes, framing: Framing = LINE, **options: Any
+    ) -> list[bytes]:
+        """All replies to *requests*."""
+        frames = [encode(framing, request) for request in requests]
+        options = {"timeout": PATIENCE, **options}
+        return [*ask(peer.address, frames, reply_decoder(framing), **options)]
+
+    def failure(
+        self, address: Address, *requests: bytes, framing: Framing = LINE, **options: Any
+    ) -> tuple[list[bytes], str]:
+        """The replies that came, and why there were no more, after the address."""
+        frames = [encode(framing, request) for request in requests or (b"a",)]
+        options = {"timeout": PATIENCE, **options}
+        replies: list[bytes] = []
+        with self.assertRaises(AskError) as caught:
+            for reply in ask(address, frames, reply_decoder(framing), **options):
+                replies.append(reply)  # noqa: PERF402 (those before the error are kept)
+        start, message = str(caught.exception).split(": ", 1)
+        self.assertEqual(start, str(address))
+        return replies, message
+
+    def test_every_framing(self) -> None:
+        """A request leaves in its frame, and a reply comes out of its own."""
+        for name, talk in TALKS.items():
+            peer = Peer(self, len(talk.sent), talk.received)
+            replies = self.ask(peer, talk.request, framing=talk.framing)
+            self.assertEqual([peer.end(), *replies], [talk.sent, talk.reply], msg=name)
+
+    def test_replies_in_single_bytes(self) -> None:
+        """Each is put together again, whatever is received at once."""
+        for name, talk in TALKS.items():
+            if talk.framing == Chunk():
+                continue
+            peer = Peer(self, len(talk.sent), talk.received * 3)
+            with mock.patch("reqresp.cli.client.RECEIVED", 1):
+                replies = self.ask(peer, talk.request, framing=talk.framing, replies=3)
+            self.assertEqual(replies, [talk.reply] * 3, msg=name)
+
+    def test_a_request_follows_the_reply_to_the_one_before(self) -> None:
+        """The server has its reply under way before it sees the next."""
+        peer = Peer(self, 3, b"A\r\n", 3, b"B\r\n", 3, b"C\r\n")
+        self.assertEqual(self.ask(peer, b"a", b"b", b"c"), [b"A", b"B", b"C"])
+        self.assertEqual(peer.received, [b"a\r\n", b"b\r\n", b"c\r\n"])
+
+    def test_several_replies_to_each(self) -> None:
+        """As many are waited for, be they together or not."""
+        peer = Peer(self, 3, b"A\r\nAA\r\n", 3, b"B\r\n", b"BB\r\n")
+        replies = self.ask(peer, b"a", b"b", replies=2)
+        self.assertEqual(replies, [b"A", b"AA", b"B", b"BB"])
+
+    def test_a_reply_too_many_counts_for_the_next_request(self) -> None:
+        """It is not lost, and nothing is waited for that is there."""
+        peer = Peer(self, 3, b"A\r\nAA\r\n", 3, stays=True)
+        self.assertEqual(self.ask(peer, b"a", b"b"), [b"A", b"AA"])
+        self.assertEqual(peer.end(), b"a\r\nb\r\n")
+
+    def test_no_replies(self) -> None:
+        """Nothing is waited for, and all is sent."""
+        peer = Peer(self, 6, stays=True)
+        self.assertEqual(self.ask(peer, b"a", b"b", replies=0), [])
+        self.assertEqual(peer.end(), b"a\r\nb\r\n")
+
+    def test_a_greeting(self) -> None:
+        """It comes before the first request is sent, and is one reply more."""
+        peer = Peer(self, b"220 hi\r\n", 3, b"A\r\n")
+        self.assertEqual(self.ask(peer, b"a", greeting=True), [b"220 hi", b"A"])
+
+    def test_a_chunk_is_what_is_received_at_once(self) -> None:
+        """Larger than a request of that framing may be."""
+        left, right = socket.socketpair()
+        self.addCleanup(right.close)
+        right.sendall(b"a" * 3000)
+        with mock.patch("reqresp.cli.client._connect", return_value=left):
+            replies = self.ask(mock.Mock(), b"?", framing=Chunk())
+        self.assertEqual(replies, [b"a" * 3000])
+
+    def test_a_unix_socket(self) -> None:
+        """Its path is its address."""
+        peer = Peer(self, 3, b"A\r\n", path=str(temporary(self) / "it.sock"))
+        self.assertEqual(self.ask(peer, b"a"), [b"A"])
+
+    def test_nobody_listens(self) -> None:
+        """On a port, at a path, or under a name that cannot be one."""
+        mute = socket.socket()  # it keeps a port, on which it does not listen
+        self.addCleanup(mute.close)
+        mute.bind(("127.0.0.1", 0))
+        path = str(temporary(self) / "it.sock")
+        for address, message in (
+            (Address(*mute.getsockname()), "no connection: Connection refused"),
+            (Address(path), "no connection: No such file or directory"),
+            (Address(f"/{'a' * 200}"), "no connection: AF_UNIX path too long"),
+        ):
+            self.assertEqual(self.failure(address), ([], message))
+        self.assertIn("label empty", self.failure(Address("a..b", 1))[1])
+
+    def test_a_unix_socket_that_takes_nobody(self) -> None:
+        """Nobody waits in front of it."""
+        path = str(temporary(self) / "it.sock")
+        with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as others:
+            busy.bind(path)
+            busy.listen(0)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other = others.enter_context(socket.socket(socket.AF_UNIX))
+                    other.setblocking(False)
+                    other.connect(path)
+            message = self.failure(Address(path))[1]
+        self.assertEqual(message, "no connection: Resource temporarily unavailable")
+
+    def test_a_connection_that_takes_too_long(self) -> None:
+        """The time is that of the caller."""
+        with mock.patch("socket.create_connection", side_effect=TimeoutError("timed out")) as made:
+            message = self.failure(Address("127.0.0.1", 1), timeout=3)[1]
+        self.assertEqual(message, "no connection: timed out")
+        made.assert_called_once_with(("127.0.0.1", 1), 3)
+
+    def test_a_server_that_says_nothing(self) -> None:
+        """It is said what was waited for, and how long."""
+        peer = Peer(self, 3, stays=True)
+        self.assertEqual(
+            self.failure(peer.address, timeout=0.01),
+            ([], "no reply to request 1: 0 bytes of it came within 0.01 s"),
+        )
+
+    def test_no_greeting(self) -> None:
+        """Nothing is sent then."""
+        peer = Peer(self, stays=True)
+        self.assertEqual(
+            self.failure(peer.address, timeout=0.01, greeting=True),
+            ([], "no greeting: 0 bytes of it came within 0.01 s"),
+        )
+
+    def test_bytes_that_drip_in_do_not_stretch_the_time(self) -> None:
+        """It is that of a whole reply, and begins anew with each."""
+        peer = Peer(self, 3, b"A\r\nabcdef", stays=True)
+        times = [0, 1, 2, 4.9, 100, 101, 104.9, 105]
+        with (
+            mock.patch("reqresp.cli.client.monotonic", side_effect=times),
+            mock.patch("reqresp.cli.client.RECEIVED", 1),
+        ):
+            found = self.failure(peer.address, replies=2, timeout=5)
+        message = "no reply 2 of 2 to request 1: 2 bytes of it came within 5 s"
+        self.assertEqual(found, ([b"A"], message))
+
+    def test_the_time_of_each_wait_is_what_is_left(self) -> None:
+        """The socket is given no more."""
+        connection = mock.MagicMock()
+        connection.__enter__.return_value = connection
+        connection.recv.side_effect = [b"a", b"\n", b"b\n"]
+        times = [0, 1, 2, 10, 11]
+        with (
+            mock.patch("reqresp.cli.client.monotonic", side_effect=times),
+            mock.patch("reqresp.cli.client._connect", return_value=connection),
+        ):
+            self.ask(mock.Mock(), b"?", replies=2, timeout=5)
+        waits = [call.args[0] for call in connection.settimeout.call_args_list]
+        self.assertEqual(waits, [5, 4, 3, 4])
+
+    def test_the_connection_ends_too_early(self) -> None:
+        """Before a reply, or within one; those before it were given."""
+        for sent, replies, size in ((b"", [], 0), (b"A\r\n", [b"A"], 0), (b"A\r\nb\r", [b"A"], 2)):
+            which = f"no reply {len(replies) + 1} of 2 to request 1"
+            self.assertEqual(
+                self.failure(Peer(self, 3, sent).address, replies=2),
+                (replies, f"{which}: {size} bytes of it came before the connection was closed"),
+            )
+
+    def test_the_server_ends_between_requests(self) -> None:
+        """The request that is not answered is named."""
+        peer = Peer(self, 3, b"A\r\n")
+        replies, message = self.failure(peer.address, b"a", b"b", b"c")
+        self.assertEqual(replies, [b"A"])
+        self.assertRegex(message, "^(no reply to request 2|request 2 not sent): ")
+
+    def test_a_request_that_cannot_be_sent(self) -> None:
+        """It is named, with the reason."""
+        left, right = socket.socketpair()
+        right.close()
+        with mock.patch("reqresp.cli.client._connect", return_value=left):
+            found = self.failure(Address("/it"))
+        self.assertEqual(found, ([], "request 1 not sent: Broken pipe"))
+
+    def test_a_malformed_reply(self) -> None:
+        """What came before it in the same piece is given; the error speaks of a reply."""
+        for framing, sent, message in (
+            (Netstring(), b"1:A,x", "b'x' where a netstring's length belongs"),
+            (Netstring(), b"1:A,1:Bx", "b'x' where a reply ends, not b','"),
+            (Resp(), b"A\r\n", r"b'A\r\n' where a value of RESP belongs, such as b'+OK'"),
+        ):
+            request = encode(framing, b"a")
+            peer = Peer(self, len(request), sent)
+            replies, found = self.failure(peer.address, framing=framing, replies=2)
+            self.assertEqual(replies, [b"A"] * (framing == Netstring()))
+            self.assertEqual(found.split(": ", 1)[1], message)
+
+    def test_a_reply_too_large(self) -> None:
+        """As a wrong framing may well announce one: its bytes are not waited for."""
+        peer = Peer(self, 5, b"HTTP/1.1 400 Bad Request\r\n", stays=True)
+        _replies, message = self.failure(peer.address, framing=LengthPrefix(4))
+        self.assertIn("a reply of 1213486160 bytes or more, where 67108864 are allowed", message)
+
+    def test_the_socket_is_closed(self) -> None:
+        """Also when the caller has enough, and when it went wrong."""
+        peer = Peer(self, 3, b"A\r\nA\r\n", stays=True)
+        replies = ask(peer.address, [b"a\r\n"], reply_decoder(Line()), replies=9, timeout=PATIENCE)
+        self.assertEqual(next(replies), b"A")
+        replies.close()  # type: ignore[attr-defined]  # an Iterator is a generator here
+        peer.end()
+
+
+class EncodeTests(SynchronousTestCase):
+    """How a client wraps requests, where that is not how a server wraps replies."""
+
+    def test_words_are_an_array(self) -> None:
+        """Quotes keep blanks, and may hold nothing."""
+        for request, frame in (
+            (b"PING", b"*1\r\n$4\r\nPING\r\n"),
+            (b" a  '' ", b"*2\r\n$1\r\na\r\n$0\r\n\r\n"),
+            (b'"a\r\nb"', b"*1\r\n$4\r\na\r\nb\r\n"),
+            (b"+OK", b"*1\r\n$3\r\n+OK\r\n"),
+        ):
+            self.assertEqual(encode(Resp(), request), frame)
+
+    def test_what_cannot_be_expressed(self) -> None:
+        """A command of nothing, a quote that is open, a line with an end in it."""
+        for framing, request, message in (
+            (Resp(), b" ", "a command without a word"),
+            (Resp(), b"'a", "unbalanced quotes"),
+            (Line(), b"a\nb", "a payload cannot hold the delimiter"),
+        ):
+            with self.assertRaisesRegex(FrameError, message):
+                encode(framing, request)
+
+    def test_replies_that_could_never_be_read(self) -> None:
+        """It is said before anything is sent."""
+        with self.assertRaisesRegex(ValueError, "requests of 67108865 bytes"):
+            reply_decoder(Fixed(2**26 + 1))
+
+
+class AddressTests(SynchronousTestCase):
+    """Where a server is."""
+
+    def test_addresses(self) -> None:
+        """They are written the way they are read."""
+        for text, address in (
+            ("127.0.0.1:9999", Address("127.0.0.1", 9999)),
+            ("localhost:1", Address("localhost", 1)),
+            ("[::1]:65535", Address("::1", 65535)),
+            ("/run/it.sock", Address("/run/it.sock")),
+            ("./it:80", Address("./it:80")),
+        ):
+            self.assertEqual(parse_address(text), address)
+            self.assertEqual(str(address), text)
+
+    def test_what_is_no_address(self) -> None:
+        """The message says what one looks like."""
+        for text in (
+            *("", "localhost", "localhost:", ":80", "::1:80", "::1", "[::1]", "[]:80", "a:b"),
+            *("a:0", "a:65536", "a:-1", "a:1.5", "a:80 ", "a:\u0661", "it.sock", "[a]b:80"),
+        ):
+            with self.assertRaises(ValueError, msg=text) as caught:
+                parse_address(text)
+            self.assertEqual(
+                str(caught.exception),
+                f"{text!r} is no address: HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket"
+                " with a slash in it",
+            )
+
+    def test_ipv6(self) -> None:
+        """The brackets are for people."""
+        with mock.patch("socket.create_connection", side_effect=OSError(1, "no")) as made:
+            self.assertRaises(AskError, next, ask(parse_address("[::1]:9"), [], mock.Mock()))
+        made.assert_called_once_with(("::1", 9), 5.0)
+
+
+class EscapeTests(SynchronousTestCase):
+    """Bytes that people can read, and send again."""
+
+    def test_escapes(self) -> None:
+        """What is printable stands for itself."""
+        for data, text in (
+            (b"250 ok 'x' \"y\"", "250 ok 'x' \"y\""),
+            ("grün 日本".encode(), "grün 日本"),
+            (b"a\\b\r\n\t\0", r"a\\b\r\n\t\0"),
+            (b"\x1b[31m\x7f", r"\x1b[31m\x7f"),
+            (b"\xff\xfe\xc3", r"\xff\xfe\xc3"),
+            ("\u202e\u2028\xa0".encode(), r"\xe2\x80\xae\xe2\x80\xa8\xc2\xa0"),
+            (b"", ""),
+        ):
+            self.assertEqual(escape(data), text)
+
+    @PROPERTY
+    @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
+    def test_nothing_is_lost(self, data: bytes) -> None:
+        """What was written is what is read, and is on one line."""
+        text = escape(data)
+        self.assertEqual(unescape(text), data)
+        self.assertTrue(text.isprintable(), text)

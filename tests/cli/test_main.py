@@ -1,0 +1,373 @@
+"""The command ``reqresp``: what it prints, where, and its exit status."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import __version__
+from reqresp.cli.client import Address
+from reqresp.cli.main import main
+from tests.cli.test_client import Peer
+from tests.support import live
+from tests.support.live import PATIENCE, Ended, temporary
+
+#: The command as a process of its own.
+PROCESS = [sys.executable, "-m", "reqresp"]
+
+SCRIPT = r"""
+framing = "resp"
+reply_framing = "line"
+[[rule]]
+equals = "PING"
+reply = "PONG"
+"""
+
+
+class CommandTestCase(SynchronousTestCase):
+    """What tests of a command need."""
+
+    def run_command(self, *arguments: str) -> Ended:
+        """Run it in this process."""
+        output = io.TextIOWrapper(io.BytesIO())
+        errors = io.StringIO()
+        with redirect_stdout(output), redirect_stderr(errors):
+            try:
+                status = main(arguments)
+            except SystemExit as exit_:
+                status = int(exit_.code or 0)
+        assert isinstance(output.buffer, io.BytesIO)
+        return Ended(status, output.buffer.getvalue().decode(), errors.getvalue())
+
+    def good(self, *arguments: str) -> list[str]:
+        """The lines that it prints, and nothing else."""
+        ended = self.run_command(*arguments)
+        self.assertEqual((ended.status, ended.errors), (0, ""))
+        return ended.output.splitlines()
+
+    def ask(self, peer: Peer, *arguments: str) -> Ended:
+        """Ask *peer*, patiently unless they say otherwise."""
+        return self.run_command("ask", f"--timeout={PATIENCE}", str(peer.address), *arguments)
+
+    def usage(self, *arguments: str) -> str:
+        """What is said of arguments of no use, after how they are used."""
+        ended = self.run_command(*arguments)
+        self.assertEqual((ended.status, ended.output), (2, ""))
+        usage, message = ended.errors.split(": error: ", 1)
+        self.assertTrue(usage.startswith("usage: reqresp "), usage)
+        self.assertEqual(message.count("\n"), 1, message)
+        return message.rstrip("\n")
+
+    def script(self, text: str) -> str:
+        """The path of a script."""
+        path = temporary(self) / "it.toml"
+        path.write_text(text)
+        return str(path)
+
+
+class CommandTests(CommandTestCase):
+    """What all sub-commands share."""
+
+    def test_version(self) -> None:
+        """That of the package."""
+        self.assertEqual(self.good("--version"), [f"reqresp {__version__}"])
+
+    def test_help(self) -> None:
+        """Each sub-command has its own, with its paragraphs, and escapes as they are typed."""
+        self.assertIn("    ask ", "\n".join(self.good("--help")))
+        for name in ("ask", "check", "explain"):
+            self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
+        self.assertIn(r"\r, \n, \t, \0, \\ and \xNN", "\n".join(self.good("ask", "--help")))
+        self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
+        self.assertIn("delimiter:TEXT", " ".join(self.good("ask", "--help")))
+
+    def test_arguments_of_no_use(self) -> None:
+        """Each message names the argument, what was found, and what was expected."""
+        for arguments, message in (
+            ((), "the following arguments are required: COMMAND"),
+            (("what",), "argument COMMAND: invalid choice: 'what'"),
+            (("ask", "a:1"), "the following arguments are required: REQUEST"),
+            (("ask", "a", "b"), "argument ADDRESS: 'a' is no address: HOST:PORT"),
+            (("ask", "a:1", "b", "--framing", "x"), "argument --framing: 'x' is no framing: chunk"),
+            (
+                ("ask", "a:1", "b", "--framing", "line", "--script", "s"),
+                "argument --script: not allowed with argument --framing",
+            ),
+            (
+                ("ask", "a:1", "b", "--replies", "-1"),
+                "argument --replies: expected a whole number, 0 or more, not '-1'",
+            ),
+            (("ask", "a:1", "b", "--gree"), "unrecognized arguments: --gree"),
+            (
+                ("ask", "a:1", "b", r"c\d"),
+                r"REQUEST 2: unknown escape \d: write \r, \n, \t, \0, \\ or \xNN",
+            ),
+            (
+                ("ask", "a:1", "--hex", "ab", "abc"),
+                "REQUEST 2: expected pairs of hex digits, not 'abc'",
+            ),
+            (
+                ("ask", "a:1", r"a\nb", "--framing", "line"),
+                r"REQUEST 1: a payload cannot hold the delimiter b'\n': b'a\nb'",
+            ),
+            (
+                ("ask", "--framing", "resp", "a:1", "abc", "'"),
+                "REQUEST 2: a line with unbalanced quotes",
+            ),
+            (("explain", "it.toml"), "the following arguments are required: REQUEST"),
+            (("check",), "the following arguments are required: FILE"),
+        ):
+            self.assertIn(message, self.usage(*arguments))
+
+    def test_seconds_of_no_use(self) -> None:
+        """They are a number that a person can wait for."""
+        for text in ("0", "-1", "nan", "inf", "1e9", "", "x", "5s"):
+            self.assertEqual(
+                self.usage("ask", "a:1", "b", f"--timeout={text}"),
+                f"argument --timeout: expected more than 0 seconds, 86400 at most, not {text!r}",
+            )
+
+    def test_replies_that_could_never_be_read(self) -> None:
+        """Nothing is sent."""
+        with mock.patch("reqresp.cli.client.LIMIT", 2):
+            message = self.usage("ask", "a:1", "abc", "--framing=fixed:3")
+        self.assertEqual(message, "requests of 3 bytes, where 2 are allowed")
+
+    def test_ctrl_c(self) -> None:
+        """The status is that of shells, and there is no traceback."""
+        with mock.patch("reqresp.cli.main.ask", side_effect=KeyboardInterrupt):
+            ended = self.run_command("ask", "a:1", "b")
+        self.assertEqual(ended, Ended(130, "", ""))
+
+
+class AskTests(CommandTestCase):
+    """``reqresp ask``: `tests.cli.test_client` has what happens on the wire."""
+
+    def test_replies_are_lines(self) -> None:
+        """Each that came, printable, in order."""
+        peer = Peer(self, 4, b"250-\xc3\xbc\r\n250 \\ \xff\r\n", 3, b"\r\n\r\n")
+        ended = self.ask(peer, "--framing=line", "--replies=2", "a\\t", "b")
+        self.assertEqual(ended, Ended(0, "250-ü\n250 \\\\ \\xff\n\n\n", ""))
+        self.assertEqual(peer.received, [b"a\t\r\n", b"b\r\n"])
+
+    def test_hex_digits(self) -> None:
+        """Requests are hex digits, blanks allowed, and so are the replies."""
+        peer = Peer(self, 5, b"\0\2\r\xff")
+        ended = self.ask(peer, "--hex", "--framing=int16", "00 0aFF")
+        self.assertEqual(ended, Ended(0, "0dff\n", ""))
+        self.assertEqual(peer.received, [b"\0\3\0\x0a\xff"])
+
+    def test_without_a_framing(self) -> None:
+        """It is that of a server without one."""
+        peer = Peer(self, 4, b"response")
+        self.assertEqual(self.ask(peer, "a\\r\\nb"), Ended(0, "response\n", ""))
+        self.assertEqual(peer.received, [b"a\r\nb"])
+
+    def test_without_options(self) -> None:
+        """A reply is waited for, five seconds long."""
+        with mock.patch("reqresp.cli.main.ask", return_value=iter(())) as ask:
+            self.assertEqual(self.good("ask", "a:1", "b"), [])
+        ask.assert_called_once_with(
+            Address("a", 1), [b"b"], mock.ANY, replies=1, greeting=False, timeout=5
+        )
+
+    def test_a_greeting(self) -> None:
+        """It is printed like a reply."""
+        peer = Peer(self, b"hi\n", 3, b"A\n")
+        ended = self.ask(peer, "--greeting", "--framing=line", "--", "-")
+        self.assertEqual(ended, Ended(0, "hi\nA\n", ""))
+
+    def test_no_reply(self) -> None:
+        """Those before it stay printed; a line says which is missed."""
+        peer = Peer(self, 3, b"A\nB", stays=True)
+        ended = self.run_command(
+            *("ask", "--timeout=0.05", "--framing=line", "--replies=2", str(peer.address), "a")
+        )
+        self.assertEqual((ended.status, ended.output), (1, "A\n"))
+        self.assertEqual(
+            ended.errors,
+            f"reqresp: {peer.address}: no reply 2 of 2 to request 1:"
+            " 1 bytes of it came within 0.05 s\n",
+        )
+
+    def test_nobody_is_there(self) -> None:
+        """It is said of whom."""
+        path = str(temporary(self) / "it.sock")
+        self.assertEqual(
+            self.run_command("ask", path, "a"),
+            Ended(1, "", f"reqresp: {path}: no connection: No such file or directory\n"),
+        )
+
+    def test_framings_of_a_script(self) -> None:
+        """Requests leave in its framing, replies come in that for replies."""
+        peer = Peer(self, len(b"*1\r\n$4\r\nPING\r\n"), b"PONG\n")
+        ended = self.ask(peer, "--script", self.script(SCRIPT), "PING")
+        self.assertEqual(ended, Ended(0, "PONG\n", ""))
+        self.assertEqual(peer.received, [b"*1\r\n$4\r\nPING\r\n"])
+
+    def test_a_script_with_problems(self) -> None:
+        """Nobody is asked."""
+        path = self.script('framing = "lines"')
+        with mock.patch("reqresp.cli.main.ask") as ask:
+            ended = self.run_command("ask", "a:1", "b", "--script", path)
+        ask.assert_not_called()
+        self.assertEqual((ended.status, ended.output), (1, ""))
+        self.assertTrue(ended.errors.startswith(f"{path}:1: framing: "), ended.errors)
+
+
+class CheckTests(CommandTestCase):
+    """``reqresp check``."""
+
+    def test_scripts_without_problems(self) -> None:
+        """What they consist of is said in a line for each."""
+        first = self.script(SCRIPT)
+        second = self.script(
+            """
+            framing = "int16"
+            start = "a"
+            fault = [{ kind = "latency", delay = 1.0 }, { kind = "reset_peer", on = "connect" }]
+            [[rule]]
+            equals = "x"
+            goto = "b"
+            silent = true
+            [[rule]]
+            when = ["a", "b"]
+            reply = "y"
+            faults = [{ kind = "slicer", size = 1 }]
+            """
+        )
+        self.assertEqual(
+            self.good("check", first, second),
+            [
+                f"{first}: ok: 1 rule in 1 state, framing resp, replies line, 0 faults",
+                f"{second}: ok: 2 rules in 2 states, framing int16, 3 faults",
+            ],
+        )
+
+    def test_warnings(self) -> None:
+        """They are no problems: the status is good, the summary is there."""
+        path = self.script('rule = [{ reply = "a" }, { equals = "x", reply = "b" }]')
+        ended = self.run_command("check", path)
+        self.assertEqual(
+            (ended.status, ended.output),
+            (0, f"{path}: ok: 2 rules in 1 state, framing line, 0 faults\n"),
+        )
+        self.assertRegex(ended.errors, rf"\Awarning: {path}:1: rule\[1\].*: never answers.*\n\Z")
+
+    def test_problems(self) -> None:
+        """All of them, with their places; the other scripts are checked, too."""
+        bad = self.script('framing = "lines"\nseed = "x"\n')
+        good = self.script(SCRIPT)
+        gone = f"{good}.gone"
+        ended = self.run_command("check", bad, gone, good)
+        self.assertEqual((ended.status, ended.output.count("\n")), (1, 1))
+        self.assertIn(f"{good}: ok: ", ended.output)
+        starts = [f"{bad}:1: framing: ", f"{bad}:2: seed: ", f"{gone}: cannot be read: No such"]
+        for line, start in zip(ended.errors.splitlines(), starts, strict=True):
+            self.assertTrue(line.startswith(start), line)
+
+
+class ExplainTests(CommandTestCase):
+    """``reqresp explain``: `tests.script.test_explain` has what it says."""
+
+    def test_requests(self) -> None:
+        """Text with escapes, or hex digits; the same is said of both."""
+        path = self.script('rule = [{ equals = "a\\t", reply = "it" }]\nunmatched = "what?"')
+        lines = self.good("explain", path, "a\\t", "b")
+        self.assertEqual(self.good("explain", path, "--hex", "61 09", "62"), lines)
+        replies = [line for line in lines if "it" in line or "what?" in line]
+        self.assertEqual(["it" in line for line in replies], [True, False])
+
+    def test_a_script_with_problems(self) -> None:
+        """They are said, and nothing is explained."""
+        path = self.script("seed = 1.5")
+        ended = self.run_command("explain", path, "a")
+        self.assertEqual((ended.status, ended.output), (1, ""))
+        self.assertTrue(ended.errors.startswith(f"{path}:1: seed: "), ended.errors)
+
+
+class ProcessTests(SynchronousTestCase):
+    """The command as a process."""
+
+    def test_asking_a_real_server(self) -> None:
+        """The server of this project; replies are in the encoding of arguments."""
+        directory = temporary(self)
+        response = "*2\\r\\n:1\\r\\n+\\xc3\\xbc"
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii"}
+        with live.start(
+            directory, "reqresp", "--port=0", "--framing=resp", f"--response={response}"
+        ) as server:
+            address = f"127.0.0.1:{server.port}"
+            command = [*PROCESS, "ask", "--framing=resp", address, "GET x", "PING"]
+            ended = live.run_all(directory, {"it": command}, env=environment)["it"]
+        self.assertEqual(ended, Ended(0, "*2\\r\\n:1\\r\\n+ü\n" * 2, ""))
+
+    def shell(self, command: str) -> "subprocess.CompletedProcess[bytes]":
+        """Run the command in a shell, which can give it odd streams."""
+        return subprocess.run(
+            ["/bin/sh", "-c", f'"$0" -m reqresp {command}', sys.executable],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def test_output_that_nobody_takes(self) -> None:
+        """A full disk is a line and a status; streams that were closed are none."""
+        path = temporary(self) / "it.toml"
+        path.write_text("seed = 1")
+        full = self.shell(f"check {path} >/dev/full")
+        self.assertEqual((full.returncode, full.stdout), (1, b""))
+        self.assertEqual(full.stderr, b"reqresp: cannot print: No space left on device\n")
+        closed = self.shell(f"check {path} >&-")
+        self.assertEqual((closed.returncode, closed.stderr), (0, b""))
+        mute = self.shell(f"check {path}.not 2>&-")
+        self.assertEqual((mute.returncode, mute.stdout), (1, b""))
+
+    def test_nobody_reads_what_is_printed(self) -> None:
+        """Neither replies nor help; there is no traceback."""
+        # Else Python buffers nothing, and argparse passes over what happens to its help.
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+        peer = Peer(self, 2, b"A\nB\n", stays=True)
+        address = str(peer.address)
+        asking = ["ask", "--framing=line:\\n", "--replies=2", address, "a"]
+        for arguments in (asking, ["--help"]):
+            reading, writing = os.pipe()
+            os.close(reading)
+            with subprocess.Popen(
+                [*PROCESS, *arguments],
+                stdout=writing,
+                stderr=subprocess.PIPE,
+                env=environment,
+            ) as process:
+                os.close(writing)
+                errors = process.communicate(timeout=PATIENCE)[1]
+            self.assertEqual((process.returncode, errors), (1, b""), msg=arguments)
+
+    def test_ctrl_c_while_waiting(self) -> None:
+        """It ends at once, and quietly; what was printed is there."""
+        peer = Peer(self, 2, b"A\n", stays=True)
+        with subprocess.Popen(
+            [*PROCESS, "ask", "--framing=line:\\n", "--replies=2", str(peer.address), "a"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), b"A\n")
+            process.send_signal(signal.SIGINT)
+            rest = process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, *rest), (130, b"", b""))
+
+    def test_asking_loads_nothing_of_the_server(self) -> None:
+        """Nor Twisted: it is there in no time."""
+        program = (
+            "import sys, reqresp.cli.main; print([name for name in sys.modules"
+            " if name.startswith('twisted') or name in ('re2', 'reqresp.server.factory')])"
+        )
+        ended = live.run_all(temporary(self), {"it": [sys.executable, "-c", program]})["it"]
+        self.assertEqual(ended, Ended(0, "[]\n", ""))

@@ -1,0 +1,259 @@
+"""Metrics: what Prometheus reads, whoever the clients are and whatever they say."""
+
+import ast
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families
+
+import reqresp
+from reqresp import Chosen, Fault, Limits, Line, Netstring, Placed, Script, Send, Wait
+from reqresp.control.prometheus import ServerCollector, expose, registry
+from reqresp.faults.faults import KINDS as FAULTS
+from reqresp.server.admission import KINDS
+from reqresp.steps import Steps
+from tests.server.test_counters import Metered
+
+#: Samples by name, and by their labels.
+Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+#: What no label may be made of.
+ODD = 'x"}\n evil{a="1"} 7\n# HELP \\ \u2028\xff'
+
+
+class Odd(Fault):
+    """A fault of a user, who named it as he liked."""
+
+    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:
+        return (Wait(0), *steps)
+
+
+Odd.__name__ = ODD
+
+
+class Exposed(Metered):
+    """Servers whose metrics are read."""
+
+    ready = True
+
+    def read(self, factory: Any) -> Samples:
+        """Give what Prometheus would read."""
+        made = CollectorRegistry()
+        made.register(ServerCollector(factory, self.meter, lambda: self.ready))
+        found: Samples = defaultdict(dict)
+        for family in text_string_to_metric_families(generate_latest(made).decode()):
+            for sample in family.samples:
+                found[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
+        return dict(found)
+
+    def single(self, factory: Any, name: str) -> float:
+        """Give the value of a metric without labels."""
+        [(labels, value)] = self.read(factory)[f"reqresp_{name}"].items()
+        self.assertEqual(labels, ())
+        return value
+
+
+class MetricsTests(Exposed):
+    """Each metric tells what it is named for."""
+
+    def test_all_are_there_from_the_start(self) -> None:
+        """Each with 0, so that the first increase is one."""
+        samples = self.read(self.factory())
+        info = samples.pop("reqresp_build_info")
+        self.assertEqual(samples.pop("reqresp_ready"), {(): 1.0})
+        self.assertEqual(
+            [sorted(dict(labels)) for labels in info], [["python", "twisted", "version"]]
+        )
+        self.assertEqual({value for them in samples.values() for value in them.values()}, {0.0})
+        self.assertEqual(
+            sorted(samples),
+            [
+                "reqresp_connections_accepted_total",
+                "reqresp_connections_open",
+                "reqresp_connections_refused_total",
+                "reqresp_faults_total",
+                "reqresp_frame_errors_total",
+                "reqresp_misses_total",
+                "reqresp_received_bytes_total",
+                "reqresp_replies_total",
+                "reqresp_reply_seconds_bucket",
+                "reqresp_reply_seconds_count",
+                "reqresp_reply_seconds_sum",
+                "reqresp_requests_total",
+                "reqresp_responder_errors_total",
+                "reqresp_sent_bytes_total",
+            ],
+        )
+
+    def test_connections(self) -> None:
+        """Those that are open, those that were, and those that could not be."""
+        factory = self.factory(limits=Limits(max_connections=2))
+        gone = self.join(factory)
+        gone.reset()
+        self.join(factory)
+        self.join(factory)
+        self.join(factory)
+        self.assertEqual(self.single(factory, "connections_open"), 2)
+        factory.arrived(cast(Any, object()))  # whose PROXY header is to come: it takes a place, too
+        self.assertEqual(self.single(factory, "connections_open"), 3)
+        factory.arrivals.clear()
+        self.assertEqual(self.single(factory, "connections_accepted_total"), 3)
+        refused = self.read(factory)["reqresp_connections_refused_total"]
+        self.assertEqual(refused.pop((("limit", "max_connections"),)), 1)
+        self.assertEqual(set(refused.values()), {0})
+
+    def test_traffic(self) -> None:
+        """Requests, replies, and bytes each way."""
+        factory = self.factory(lambda request: request.data * 2, framing=Line())
+        self.join(factory).send(b"a\nbc\nd")
+        names = ("requests", "replies", "received_bytes", "sent_bytes")
+        values = [self.single(factory, f"{name}_total") for name in names]
+        self.assertEqual(values, [2, 2, 6, 10])
+
+    def test_time_from_request_to_reply(self) -> None:
+        """A histogram: each bucket holds the ones before it, and the last all."""
+        factory = self.factory(lambda request: Wait(float(request.data)), framing=Line())
+        wire = self.join(factory)
+        wire.send(b"0\n2\n30\n")
+        wire.wait(2)
+        wire.wait(30)
+        samples = self.read(factory)
+        buckets = samples["reqresp_reply_seconds_bucket"]
+        counts = {dict(labels)["le"]: value for labels, value in buckets.items()}
+        self.assertEqual((counts["5e-05"], counts["1.0"], counts["2.5"]), (1, 1, 2))
+        self.assertEqual((counts["10.0"], counts["+Inf"]), (2, 3))
+        self.assertEqual(samples["reqresp_reply_seconds_count"], {(): 3})
+        self.assertEqual(samples["reqresp_reply_seconds_sum"], {(): 32})
+
+    def test_trouble(self) -> None:
+        """Misses, frame errors, responder errors, faults."""
+
+        def fail(_request: object) -> bytes:
+            raise ValueError("no")
+
+        factory = self.factory(fail, framing=Netstring())
+        self.join(factory).send(b"1:a,")
+        self.join(factory).send(b"nonsense")
+        self.flushLoggedErrors(ValueError)
+        self.assertEqual(self.single(factory, "responder_errors_total"), 1)
+        self.assertEqual(self.single(factory, "frame_errors_total"), 1)
+        script = "[[rule]]\nequals = 'a'\nreply = 'b'\nfaults = [{ kind = 'latency', delay = 1 }]\n"
+        factory = self.factory(Script.parse(script), seed=1)
+        self.join(factory).send(b"a\nc\n")
+        self.reactor.advance(1)
+        self.assertEqual(self.single(factory, "misses_total"), 1)
+        self.assertEqual(self.read(factory)["reqresp_faults_total"][(("kind", "latency"),)], 1)
+
+    def test_readiness(self) -> None:
+        """As it is when it is asked for."""
+        self.ready = False
+        self.assertEqual(self.single(self.factory(), "ready"), 0)
+
+
+class LabelsTests(Exposed):
+    """No label holds what clients send or users name."""
+
+    def labels(self, factory: Any) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+        """Name all series, but for what is said of the build."""
+        return {
+            (name, labels)
+            for name, them in self.read(factory).items()
+            for labels in them
+            if name != "reqresp_build_info"
+        }
+
+    def test_hostile_clients_and_odd_names_make_no_series(self) -> None:
+        """What there is to be counted is there from the start, and nothing comes later."""
+        placed = [Placed(ODD, Odd()), Placed(ODD * 2, Odd(), on_connect=True)]
+        factory = self.factory(
+            lambda request: Chosen((Send(request.data),), ODD, struck=(ODD,)),
+            framing=Line(),
+            faults=placed,
+            seed=1,
+        )
+        before = self.labels(factory)
+        for data in (ODD.encode() + b"\n", b"\0\xff\n", b"a" * 99_999, b'a{le="1"}\n'):
+            wire = self.join(factory)
+            wire.send(data)
+            wire.reset()
+        factory.admission.refused[ODD] += 2
+        self.assertEqual(self.labels(factory), before)
+        samples = self.read(factory)
+        self.assertEqual(samples["reqresp_connections_refused_total"][(("limit", "other"),)], 2)
+        self.assertGreater(samples["reqresp_faults_total"][(("kind", "other"),)], 3)
+
+    def test_kinds_are_those_that_there_are(self) -> None:
+        """And one for all that are none of ours."""
+        labels = self.labels(self.factory())
+        self.assertEqual(
+            {dict(them)["limit"] for name, them in labels if "refused" in name}, {*KINDS, "other"}
+        )
+        self.assertEqual(
+            {dict(them)["kind"] for name, them in labels if "faults" in name}, {*FAULTS, "other"}
+        )
+
+    def test_every_kind_of_refusal_is_listed(self) -> None:
+        """Whoever makes one finds it in `KINDS`, too."""
+        made = {
+            call.args[0].value
+            for path in Path(reqresp.__file__).parent.rglob("*.py")
+            for call in ast.walk(ast.parse(path.read_text()))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id == "Refusal"
+            and isinstance(call.args[0], ast.Constant)
+        }
+        self.assertEqual(made, {*KINDS})
+
+
+class ExposeTests(Exposed):
+    """The formats."""
+
+    def test_the_format_that_is_asked_for(self) -> None:
+        """Prometheus's own unless OpenMetrics is preferred; both parse."""
+        made = registry(self.factory(), self.meter, lambda: True)
+        text, content_type = expose(made, "")
+        self.assertEqual(content_type, "text/plain; version=0.0.4; charset=utf-8")
+        names = {family.name for family in text_string_to_metric_families(text.decode())}
+        self.assertLessEqual({"reqresp_ready", "python_info"}, names)
+        text, content_type = expose(made, "application/openmetrics-text;version=1.0.0,*/*;q=0.1")
+        self.assertTrue(content_type.startswith(CONTENT_TYPE_LATEST.split(" charset")[0]))
+        self.assertIn("reqresp_requests", {it.name for it in open_metrics(text.decode())})
+
+    def test_a_version_that_is_none(self) -> None:
+        """It is answered in the plain format."""
+        made = registry(self.factory(), self.meter, lambda: True)
+        for version in ("abc", "\xb2", "1..2", "-1"):
+            for accept in ("application/openmetrics-text", "text/plain"):
+                text, _ = expose(made, f"{accept}; version={version}")
+                self.assertIn(b"\nreqresp_ready 1.0\n", text)
+
+    def test_two_servers_in_a_process(self) -> None:
+        """Each has its own registry."""
+        one, two = (registry(self.factory(), self.meter, lambda: True) for _ in range(2))
+        self.assertEqual(expose(one, "")[1], expose(two, "")[1])
+
+    def test_without_prometheus_client(self) -> None:
+        """Whoever asks for metrics is told what to install."""
+        program = (
+            "import sys; sys.modules['prometheus_client'] = None\n"
+            "try: import reqresp.control.site\n"
+            "except ImportError as error: print(error)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        self.assertTrue(done.stdout.endswith(b" (pip install 'reqresp[metrics]')\n"), done.stdout)
+
+    def test_without_metrics_none_of_it_is_loaded(self) -> None:
+        """A server that shows none needs neither prometheus_client nor Twisted's web."""
+        program = (
+            "import sys, reqresp.tap, reqresp.script.loader\n"
+            "print(*(it for it in sys.modules if it.startswith(('prometheus', 'twisted.web'))))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        self.assertEqual(done.stdout, b"\n")

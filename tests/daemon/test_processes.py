@@ -1,0 +1,153 @@
+"""Processes that a monitor starts, and what they and we are told; nothing is started here."""
+
+import errno
+import signal
+from typing import Any
+
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.runner.procmon import ProcessMonitor
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.daemon.processes import HELD, Spawner
+
+
+class FakeProcess:
+    """A process that notes what it is told."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.told: list[bytes] = []
+        self.signals: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def signalProcess(self, number: str) -> None:  # noqa: N802, Twisted's name
+        self.signals.append(number)
+
+
+class FakeReactor(Clock):
+    """A clock that starts processes, or cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[Any] = []
+        self.held: list[Any] = []
+        self.error: OSError | None = None
+
+    def spawnProcess(self, protocol: Any, *_: Any, **how: Any) -> None:  # noqa: N802, likewise
+        self.held.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        if self.error is not None:
+            raise self.error
+        self.started.append((protocol, how))
+        protocol.makeConnection(FakeProcess(100 + len(self.started)))
+
+
+class SpawnerTests(SynchronousTestCase):
+    """Between a real ProcessMonitor and a reactor that starts nothing."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.spawner = Spawner(self.reactor)
+        monitor: Any = ProcessMonitor(self.spawner)
+        self.monitor = self.spawner.monitor = monitor
+        monitor.minRestartDelay, monitor.maxRestartDelay = 0.25, 8
+        self.spawner.sockets["it"] = [9, 12]
+        monitor.addProcess("it", ["program", "argument"], env={"NAME": "value"})
+        self.events: list[Any] = []
+        observer: Any = self.events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+
+    def process(self) -> Any:
+        """The protocol of the process that was started last."""
+        return self.reactor.started[-1][0]
+
+    def end(self, reason: Exception) -> None:
+        self.process().processEnded(Failure(reason))
+
+    def told(self) -> list[str]:
+        return [event["log_format"].format(**event) for event in self.events]
+
+    def test_what_it_inherits(self) -> None:
+        """Pipes, its sockets from 3 on, and an environment."""
+        self.monitor.startService()
+        how = self.reactor.started[0][1]
+        self.assertEqual(how["childFDs"], {0: "w", 1: "r", 2: "r", 3: 9, 4: 12})
+        self.assertEqual(how["env"], {"NAME": "value"})
+
+    def test_signals_are_held(self) -> None:
+        """Until the process can handle them; ours are as they were."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self.monitor.startService()
+        self.assertLessEqual({*HELD}, self.reactor.held[0])
+        self.assertEqual(signal.pthread_sigmask(signal.SIG_BLOCK, ()), before)
+
+    def test_commands(self) -> None:
+        """Reach all that run, ready or not."""
+        self.monitor.startService()
+        self.spawner.tell(b"reload")
+        self.assertEqual(self.process().transport.told, [b"reload\n"])
+
+    def test_killed(self) -> None:
+        """The log says how it ended; one that was ready is followed by another soon."""
+        self.monitor.startService()
+        self.process().childDataReceived(1, b'{"ready": 101}\n')
+        self.reactor.advance(0.1)
+        self.end(ProcessTerminated(signal=signal.SIGKILL))
+        self.assertEqual(
+            self.told(),
+            [
+                "it is ready, process 101",
+                "it, process 101, was ended by SIGKILL; the next one starts in 0.25 s",
+            ],
+        )
+        self.reactor.advance(0.25)
+        self.assertEqual(len(self.reactor.started), 2)
+
+    def test_ends_at_once_again_and_again(self) -> None:
+        """It is tried ever more seldom, yet never given up."""
+        self.monitor.startService()
+        waited = []
+        for _ in range(8):
+            self.end(ProcessTerminated(exitCode=1))
+            delay = self.monitor.restart["it"].getTime() - self.reactor.seconds()
+            waited.append(delay)
+            self.reactor.advance(delay)
+        self.assertEqual(waited, [0.25, 0.5, 1, 2, 4, 8, 8, 8])
+
+    def test_cannot_be_started(self) -> None:
+        """That is one line, and it is tried again."""
+        self.reactor.error = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        self.monitor.startService()
+        self.reactor.advance(0)
+        self.assertEqual(self.told(), ["cannot start it: Resource temporarily unavailable"])
+        self.reactor.error = None
+        self.reactor.advance(0.25)
+        self.assertEqual(len(self.reactor.started), 1)
+
+    def test_all_ended(self) -> None:
+        """It is waited for, and an end that was asked for is no error."""
+        self.monitor.startService()
+        self.monitor.stopService()
+        ended = self.spawner.all_ended()
+        self.assertEqual(self.process().transport.signals, ["TERM"])
+        self.assertNoResult(ended)
+        self.end(ProcessDone(0))
+        self.successResultOf(ended)
+        self.assertEqual(self.told(), ["it, process 101, ended with status 0"])
+        self.assertEqual({event["log_level"].name for event in self.events}, {"info"})
+
+    def test_too_slow_to_end(self) -> None:
+        """It is killed, and that is logged as an error."""
+        self.monitor.killTime = 7
+        self.monitor.startService()
+        self.monitor.stopService()
+        self.reactor.advance(7)
+        self.assertEqual(self.process().transport.signals, ["TERM", "KILL"])
+        self.end(ProcessTerminated(signal=signal.SIGKILL))
+        self.assertEqual(self.told(), ["it, process 101, was ended by SIGKILL"])
+        self.assertEqual(self.events[-1]["log_level"].name, "error")

@@ -1,0 +1,623 @@
+"""Listening, and stopping: on endpoints, ports and a reactor in memory."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from errno import EADDRINUSE, ENOENT
+from io import StringIO
+from typing import Any
+
+from attrs import evolve
+from twisted.application.service import IService
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.interfaces import IReadDescriptor, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer, provider
+from zope.interface.verify import verifyObject
+
+from reqresp import Hang, ReqRespFactory
+from reqresp.daemon.listeners import CannotStart, Listener
+from reqresp.daemon.service import ReqRespService
+
+
+def shown(event: Any) -> str:
+    """The text of a logged event."""
+    text: str = event["log_format"].format(**event)
+    return text
+
+
+class FakeReactor(Clock):
+    """A clock that notes whether it was stopped, and is called from signal handlers."""
+
+    stopped = 0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.callLater(0, function, *arguments)
+
+
+class FakePort:
+    """A port that says whether it is open, and closes when it is told that it has closed."""
+
+    def __init__(self, closed: "Deferred[None] | None" = None, host: str = "127.0.0.1") -> None:
+        self.open = True
+        self.closed = closed
+        self.host = host
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", self.host, 9999)
+
+    def stopListening(self) -> "Deferred[None] | None":
+        self.open = False
+        return self.closed
+
+
+@implementer(IReadDescriptor)
+class WaitingPort(FakePort):
+    """A port at which so many clients wait."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__()
+        self.waiting = waiting
+        self.accepted = 0
+        self._reader, self._writer = os.pipe()
+        os.write(self._writer, b"x")
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def logPrefix(self) -> str:
+        return "waiting"
+
+    def connectionLost(self, reason: Any) -> None:
+        """It is none."""
+
+    def doRead(self) -> None:
+        self.accepted += 1
+        if self.accepted == self.waiting:
+            os.read(self._reader, 1)
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+@implementer(IStreamServerEndpoint)
+class FakeEndpoint:
+    """An endpoint that gives *result* each time it is to listen, and notes for which factory."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+        self.factories: list[Any] = []
+
+    def listen(self, protocolFactory: Any) -> "Deferred[Any]":  # noqa: N803, the interface names it
+        self.factories.append(protocolFactory)
+        if isinstance(self.result, FakePort):
+            return succeed(self.result)
+        if isinstance(self.result, Deferred):
+            return self.result
+        if callable(self.result):
+            raise self.result()
+        return fail(self.result)
+
+
+class ServiceTests(SynchronousTestCase):
+    """A service's life, from listening to the end of the last connection."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.factory = ReqRespFactory(lambda _request: Hang(), clock=self.reactor)
+        self.handlers: dict[int, Any] = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
+        self.patch(signal, "signal", self.replace)
+
+    def replace(self, number: int, handler: Any) -> Any:
+        """Stand in for signal.signal: tests are ended by signals too."""
+        before, self.handlers[number] = self.handlers[number], handler
+        return before
+
+    def service(self, *results: Any, drain: float = 5, lame_duck: float = 0) -> ReqRespService:
+        """A service that is to listen on as many endpoints as there are *results*."""
+        listeners = [
+            Listener(f"endpoint {number}", FakeEndpoint(result))
+            for number, result in enumerate(results, 1)
+        ]
+        return ReqRespService(listeners, self.factory, drain, self.reactor, lame_duck)
+
+    def connect(self) -> tuple[Any, StringTransport]:
+        """A client that asked, and has no reply yet."""
+        peer = IPv4Address("TCP", "192.0.2.1", 1234)
+        transport = StringTransport(peerAddress=peer)
+        protocol = self.factory.buildProtocol(peer)
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"request")
+        return protocol, transport
+
+    def lose(self, protocol: Any) -> None:
+        """The connection of *protocol* ends."""
+        protocol.connectionLost(Failure(ConnectionDone()))
+
+    def refusal(self, *results: Any, how: str = "privilegedStartService") -> str:
+        """Why the service does not start, as it tells on standard error and in the log."""
+        service = self.service(*results)
+        events = self.logged()
+        # By now twistd has put its log in the place of sys.stderr.
+        self.patch(sys, "__stderr__", StringIO())
+        error = self.assertRaises(CannotStart, getattr(service, how))
+        self.assertEqual(error.code, 1)
+        told = sys.__stderr__
+        assert isinstance(told, StringIO)
+        [line] = told.getvalue().splitlines()
+        self.assertEqual([shown(event) for event in events], [line])
+        self.assertEqual(self.reactor.stopped, 0)
+        return line
+
+    def logged(self, least: Any = LogLevel.error) -> list[Any]:
+        """What is logged from now on, and is a problem."""
+        events: list[Any] = []
+
+        @provider(ILogObserver)
+        def note(event: Any) -> None:
+            if event["log_level"] >= least:
+                events.append(event)
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        return events
+
+    # Listening
+
+    def test_is_a_service(self) -> None:
+        """It is what Twisted's applications are made of."""
+        self.assertTrue(verifyObject(IService, self.service()))
+
+    def test_listens_while_privileged(self) -> None:
+        """Every endpoint listens, with the one factory, before privileges are shed."""
+        service = self.service(FakePort(), FakePort())
+        service.privilegedStartService()
+        endpoints: list[Any] = [listener.endpoint for listener in service.listeners]
+        self.assertEqual([endpoint.factories for endpoint in endpoints], [[self.factory]] * 2)
+
+    def test_listens_once(self) -> None:
+        """To start after that listens no second time."""
+        service = self.service(FakePort())
+        service.privilegedStartService()
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory])
+        self.assertTrue(service.running)
+
+    def test_listens_without_privileges(self) -> None:
+        """A service that is started in a running application listens then."""
+        service = self.service(FakePort())
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory])
+
+    def test_busy_port(self) -> None:
+        """A port that is taken ends twistd with a line that names it, and the system's reason."""
+        busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
+        self.assertEqual(
+            self.refusal(FakePort(), busy),
+            "reqresp: cannot listen on endpoint 2: Address already in use",
+        )
+
+    def test_busy_port_without_privileges(self) -> None:
+        """A service that is started in a running application raises, and does not end that."""
+        busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
+        self.assertEqual(
+            self.refusal(busy, how="startService"),
+            "reqresp: cannot listen on endpoint 1: Address already in use",
+        )
+
+    def test_system_error(self) -> None:
+        """What the system says is said without its number."""
+        self.assertEqual(
+            self.refusal(OSError(ENOENT, "No such file or directory", "/no/such")),
+            "reqresp: cannot listen on endpoint 1: No such file or directory",
+        )
+
+    def test_other_error(self) -> None:
+        """An error that is not the system's speaks for itself."""
+        self.assertEqual(
+            self.refusal(OverflowError("port must be 0-65535.")),
+            "reqresp: cannot listen on endpoint 1: port must be 0-65535.",
+        )
+
+    def test_error_without_words(self) -> None:
+        """An error that says nothing is at least named."""
+        self.assertEqual(
+            self.refusal(OverflowError()), "reqresp: cannot listen on endpoint 1: OverflowError"
+        )
+
+    def test_error_raised_at_once(self) -> None:
+        """An endpoint that raises, where it should have given a Deferred, is no better."""
+        self.assertEqual(
+            self.refusal(lambda: ValueError("no")), "reqresp: cannot listen on endpoint 1: no"
+        )
+
+    def test_end_without_traceback(self) -> None:
+        """Python ends without a traceback, and twistd cleans up as after any exception."""
+        self.assertTrue(issubclass(CannotStart, SystemExit))
+        self.assertTrue(issubclass(CannotStart, Exception))
+
+    def test_late_failure(self) -> None:
+        """An endpoint that needs time to find that it cannot listen stops the reactor."""
+        events = self.logged()
+        late: Deferred[Any] = Deferred()
+        service = self.service(FakePort(), late)
+        service.startService()
+        self.assertEqual(self.reactor.stopped, 0)
+        late.errback(OverflowError("too far"))
+        self.assertEqual(self.reactor.stopped, 1)
+        self.assertEqual(
+            [shown(event) for event in events], ["reqresp: cannot listen on endpoint 2: too far"]
+        )
+
+    def test_late_success(self) -> None:
+        """An endpoint that needs time to listen is closed like any other."""
+        late: Deferred[Any] = Deferred()
+        port = FakePort()
+        service = self.service(late)
+        service.startService()
+        late.callback(port)
+        self.stopped(service)
+        self.assertFalse(port.open)
+        self.assertEqual(self.reactor.stopped, 0)
+
+    # Stopping
+
+    def stopping(self, service: ReqRespService) -> "Deferred[None]":
+        """Stop, up to where time has to pass."""
+        stopped = service.stopService()
+        self.reactor.advance(0)
+        return stopped
+
+    def stopped(self, service: ReqRespService) -> None:
+        """Stop, which nothing delays."""
+        stopped = self.stopping(service)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_stops_listening_at_once(self) -> None:
+        """While replies are under way, no port is open any more."""
+        ports = [FakePort(), FakePort()]
+        service = self.service(*ports)
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = service.stopService()
+        self.assertEqual([port.open for port in ports], [False, False])
+        self.assertFalse(service.running)
+        self.assertNoResult(stopped)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_waits_for_connections(self) -> None:
+        """It has stopped when the last connection is gone, and not before."""
+        service = self.service(FakePort())
+        service.startService()
+        one, two = self.connect()[0], self.connect()[0]
+        stopped = self.stopping(service)
+        self.lose(one)
+        self.reactor.advance(1)
+        self.assertNoResult(stopped)
+        self.lose(two)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_resets_when_time_is_over(self) -> None:
+        """What is not done in the time to drain is reset."""
+        service = self.service(FakePort(), drain=7)
+        service.startService()
+        protocol, transport = self.connect()
+        stopped = self.stopping(service)
+        self.reactor.advance(6.9)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_waits_for_ports(self) -> None:
+        """A port that takes its time to close is waited for."""
+        closed: Deferred[None] = Deferred()
+        service = self.service(FakePort(closed))
+        service.startService()
+        stopped = self.stopping(service)
+        self.reactor.advance(1)
+        self.assertNoResult(stopped)
+        closed.callback(None)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_turn_more(self) -> None:
+        """Observers that speak at the end of a turn can do so before it has stopped."""
+        service = self.service(FakePort())
+        service.startService()
+        stopped = service.stopService()
+        said: list[bool] = []
+        stopped.addCallback(lambda _: said.append(False))
+        self.reactor.callLater(0, said.append, True)
+        self.assertEqual(said, [])
+        self.reactor.advance(0)
+        self.assertEqual(sorted(said), [False, True])
+
+    def test_endpoint_that_never_listened(self) -> None:
+        """An endpoint that is not listening yet is told to give up, and is no reason to stop."""
+        events = self.logged()
+        given_up: list[Any] = []
+        never: Deferred[Any] = Deferred(given_up.append)
+        service = self.service(never, FakePort())
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(given_up, [never])
+        self.assertEqual([shown(event) for event in events], [])
+        self.assertEqual(self.reactor.stopped, 0)
+
+    def test_endpoint_that_failed(self) -> None:
+        """After a late failure the other ports are closed in order."""
+        late: Deferred[Any] = Deferred()
+        port = FakePort()
+        service = self.service(late, port)
+        service.startService()
+        late.errback(OverflowError("too far"))
+        self.stopped(service)
+        self.assertFalse(port.open)
+
+    def test_starts_again(self) -> None:
+        """What was stopped can be started, and listens again."""
+        service = self.service(FakePort())
+        service.startService()
+        self.stopped(service)
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [self.factory] * 2)
+
+    # Readiness
+
+    def test_ready_when_all_listen(self) -> None:
+        """It is ready once it was started and every port is open, and no more when it stops."""
+        late: Deferred[Any] = Deferred()
+        service = self.service(FakePort(), late)
+        ready = [service.is_ready]
+        service.startService()
+        ready.append(service.is_ready)
+        late.callback(FakePort())
+        ready.append(service.is_ready)
+        protocol, _transport = self.connect()
+        stopped = service.stopService()
+        ready.append(service.is_ready)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual([*ready, service.is_ready], [False, False, True, False, False])
+
+    def test_lame_duck(self) -> None:
+        """Not ready any more, it listens on for a while, and drains when that is over."""
+        port = FakePort()
+        service = self.service(port, drain=5, lame_duck=3)
+        service.startService()
+        stopped = self.stopping(service)
+        self.reactor.advance(2.9)
+        self.assertEqual((service.is_ready, port.open), (False, True))
+        protocol, transport = self.connect()
+        self.reactor.advance(0.1)
+        self.assertFalse(port.open)
+        self.reactor.advance(4.9)
+        self.assertFalse(transport.disconnected)
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.disconnected)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_lame_duck_hastened(self) -> None:
+        """A second signal ends that, and the draining too."""
+        port = FakePort()
+        service = self.service(port, drain=600, lame_duck=600)
+        service.startService()
+        protocol, transport = self.connect()
+        stopped = self.stopping(service)
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.reactor.pump([0, 0])
+        self.assertEqual((port.open, transport.disconnected), (False, True))
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+
+    def test_what_is_last(self) -> None:
+        """What is to tell how it goes listens until the last connection is gone."""
+        ports = [FakePort(), FakePort()]
+        service = self.service(*ports)
+        other = Factory()
+        service.listeners = [
+            evolve(service.listeners[0], is_last=True, factory=other),
+            service.listeners[1],
+        ]
+        service.startService()
+        endpoint: Any = service.listeners[0].endpoint
+        self.assertEqual(endpoint.factories, [other])
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.reactor.advance(1)
+        self.assertEqual([port.open for port in ports], [True, False])
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertFalse(ports[0].open)
+
+    def test_who_waits_is_accepted(self) -> None:
+        """A port that is closed first accepts all who wait there, but not without end."""
+        ports = [WaitingPort(3), WaitingPort(10**9)]
+        for port in ports:
+            self.addCleanup(port.close)
+        service = self.service(*ports)
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(ports[0].accepted, 3)
+        self.assertEqual([port.open for port in ports], [False, False])
+
+    def test_who_waits_for_others_is_left_to_them(self) -> None:
+        """Where somebody else keeps the socket open, nobody is accepted who has no time left."""
+        port = WaitingPort(3)
+        self.addCleanup(port.close)
+        service = self.service(port)
+        service.listeners = [evolve(service.listeners[0], is_kept=True)]
+        service.startService()
+        self.stopped(service)
+        self.assertEqual((port.accepted, port.open), (0, False))
+
+    # Warnings
+
+    def test_listening_everywhere(self) -> None:
+        """Every interface without TLS is worth a line; one interface, or TLS, is not."""
+        events = self.logged(LogLevel.warn)
+        service = self.service(
+            *(FakePort(host=host) for host in ("0.0.0.0", "::", "127.0.0.1", "::1", "0.0.0.0"))  # noqa: S104
+        )
+        service.listeners = [*service.listeners]
+        service.listeners[4] = evolve(service.listeners[4], is_private=True)
+        service.startService()
+        told = [shown(event) for event in events]
+        self.assertEqual(
+            [line.partition(",")[0] for line in told],
+            ["listening on endpoint 1", "listening on endpoint 2"],
+        )
+        self.stopped(service)
+
+    # Signals
+
+    def test_second_signal_hastens(self) -> None:
+        """A second SIGINT or SIGTERM resets what was still being waited for."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            service = self.service(FakePort(), drain=600)
+            service.startService()
+            protocol, transport = self.connect()
+            stopped = self.stopping(service)
+            self.handlers[number](number, None)
+            self.assertFalse(transport.disconnected)
+            self.reactor.advance(0)
+            self.reactor.advance(0)
+            self.assertTrue(transport.disconnected)
+            self.assertNoResult(stopped)
+            self.lose(protocol)
+            self.reactor.advance(0)
+            self.successResultOf(stopped)
+
+    def test_handlers_come_back(self) -> None:
+        """Once drained, signals mean again what they meant before."""
+        before = dict(self.handlers)
+        service = self.service(FakePort())
+        service.startService()
+        self.assertEqual(self.handlers, before)
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.assertEqual([callable(self.handlers[number]) for number in before], [True, True])
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped)
+        self.assertEqual(self.handlers, before)
+
+    def test_hanging_up(self) -> None:
+        """SIGHUP calls, on the reactor's turn and in order, from the start until all is stopped."""
+        calls: list[str] = []
+        service = self.service(FakePort())
+        service.on_hangup += [lambda: calls.append("one"), lambda: calls.append("two")]
+        self.handlers[signal.SIGHUP] = "hang up"
+        service.startService()
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.assertEqual(calls, [])
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["one", "two"])
+        self.stopped(service)
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+
+    def test_what_cannot_be_reloaded(self) -> None:
+        """It is logged, and is no affair of what else there is."""
+        events = self.logged()
+        calls: list[str] = []
+        service = self.service(FakePort())
+        service.on_hangup += [lambda: calls.append(str(1 / 0)), lambda: calls.append("other")]
+        service.hang_up()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(calls, ["other"])
+        self.assertEqual([shown(event) for event in events], ["something cannot be reloaded"])
+
+    def test_the_end(self) -> None:
+        """What is to be done then is, when observers had their turn; signals end nothing before."""
+        calls: list[str] = []
+        service = self.service(FakePort())
+        self.handlers[signal.SIGHUP] = "hang up"
+        service.on_hangup.append(lambda: None)
+        service.on_end += [
+            lambda: calls.append("end"),
+            lambda: self.assertNotEqual(self.handlers[signal.SIGHUP], "hang up"),
+        ]
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["end"])
+        self.successResultOf(stopped)
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+
+    def test_the_end_comes_last(self) -> None:
+        """Not while a connection is open, nor in the turn in which the last one goes."""
+        calls: list[str] = []
+        service = self.service(FakePort())
+        service.on_end.append(lambda: calls.append("end"))
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped = self.stopping(service)
+        self.lose(protocol)
+        self.assertEqual(calls, [])
+        self.reactor.advance(0)
+        self.assertEqual(calls, ["end"])
+        self.successResultOf(stopped)
+
+    def test_hangup_at_the_very_end(self) -> None:
+        """One that comes too late does not kill the process, as it would by default."""
+        service = self.service(FakePort())
+        service.on_hangup.append(lambda: None)
+        self.handlers[signal.SIGHUP] = signal.SIG_DFL
+        service.startService()
+        self.stopped(service)
+        self.assertEqual(self.handlers[signal.SIGHUP], signal.SIG_IGN)
+
+    def test_nothing_to_hang_up(self) -> None:
+        """SIGHUP is left alone where nothing is to be done about it."""
+        self.handlers[signal.SIGHUP] = "hang up"
+        service = self.service(FakePort())
+        service.startService()
+        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+        self.stopped(service)
+
+    def test_in_another_thread(self) -> None:
+        """Away from the main thread, where Python allows none, no handler is touched."""
+        before = dict(self.handlers)
+        service = self.service(FakePort())
+        service.startService()
+        protocol, _transport = self.connect()
+        stopped: list[Deferred[None]] = []
+        thread = threading.Thread(target=lambda: stopped.append(service.stopService()))
+        thread.start()
+        thread.join()
+        self.assertEqual(self.handlers, before)
+        self.reactor.advance(0)
+        self.lose(protocol)
+        self.reactor.advance(0)
+        self.successResultOf(stopped[0])

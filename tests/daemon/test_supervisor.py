@@ -1,0 +1,191 @@
+"""Who looks after workers; neither sockets nor processes are real here."""
+
+import signal
+import sys
+from typing import Any
+
+from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from reqresp.daemon.listeners import Listener
+from reqresp.daemon.options import Options
+from reqresp.daemon.supervisor import Supervisor
+from tests.daemon import test_processes as test_spawner
+
+
+class FakeReactor(test_spawner.FakeReactor):
+    """One that is called from signal handlers, too."""
+
+    def callFromThread(self, function: Any) -> None:
+        self.callLater(0, function)
+
+    def stop(self) -> None:
+        raise AssertionError("nothing here fails to listen")
+
+
+class FakePort:
+    """A port that notes what becomes of it."""
+
+    def __init__(self, number: int, address: IAddress) -> None:
+        self.number = number
+        self.address = address
+        self.reading = self.open = True
+
+    def getHost(self) -> IAddress:
+        return self.address
+
+    def fileno(self) -> int:
+        return self.number
+
+    def stopReading(self) -> None:
+        self.reading = False
+
+    def stopListening(self) -> None:
+        self.open = False
+
+
+@implementer(IStreamServerEndpoint)
+class FakeEndpoint:
+    """An endpoint that gives a port."""
+
+    def __init__(self, port: FakePort) -> None:
+        self.port = port
+
+    def listen(self, protocolFactory: Any) -> "Deferred[Any]":  # noqa: N803, the interface names it
+        return succeed(self.port)
+
+
+class SupervisorTests(SynchronousTestCase):
+    """From listening until the last worker has ended."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.ended: list[Any] = []
+        self.handlers: dict[int, Any] = dict.fromkeys(
+            (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), "before"
+        )
+        self.patch(signal, "signal", self.replace)
+
+    def replace(self, number: int, handler: Any) -> Any:
+        before, self.handlers[number] = self.handlers[number], handler
+        return before
+
+    def start(self, *arguments: str, measured: int = 0, unix: bool = False) -> Supervisor:
+        options = Options()
+        options.parseOptions(["--workers=2", *arguments])
+        address = UNIXAddress(b"/it") if unix else IPv4Address("TCP", "127.0.0.1", 1)
+        self.ports = [FakePort(11 + number, address) for number in range(1 + measured)]
+        listeners = [Listener("it", FakeEndpoint(port)) for port in self.ports]
+        supervisor = Supervisor(options, listeners[:1], listeners[1:], self.reactor)
+        supervisor.privilegedStartService()
+        supervisor.startService()
+        self.addCleanup(self.finish, supervisor)
+        return supervisor
+
+    def finish(self, supervisor: Supervisor) -> None:
+        """Let it come to its end, whatever a test was about."""
+        if supervisor.running:
+            supervisor.stopService()
+        self.reactor.advance(1000)
+        self.end()
+
+    def end(self, *processes: Any, reason: Exception | None = None) -> None:
+        """Have *processes*, or all that are left, end."""
+        for process in processes or self.processes():
+            if process not in self.ended:
+                self.ended.append(process)
+                process.processEnded(Failure(reason or ProcessDone(0)))
+
+    def processes(self) -> list[Any]:
+        return [protocol for protocol, _how in self.reactor.started]
+
+    def commands(self) -> list[list[bytes]]:
+        return [process.transport.told for process in self.processes()]
+
+    def test_accepts_nobody(self) -> None:
+        """It listens, and leaves those who come to the workers."""
+        self.start()
+        self.assertEqual([(port.open, port.reading) for port in self.ports], [(True, False)])
+
+    def test_sockets(self) -> None:
+        """All workers have those of the service, and each the one of its metrics."""
+        self.start(measured=2)
+        given = [how["childFDs"] for _process, how in self.reactor.started]
+        self.assertEqual([{**it}[3] for it in given], [11, 11])
+        self.assertEqual([{**it}[4] for it in given], [12, 13])
+
+    def test_commands_reach_all(self) -> None:
+        """SIGHUP has all of them reload, and a second SIGTERM hastens all."""
+        supervisor = self.start("--drain=100")
+        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        self.reactor.advance(0)
+        self.assertEqual(self.commands(), [[b"reload\n"]] * 2)
+        stopped = supervisor.stopService()
+        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.reactor.advance(0)
+        self.assertEqual(self.commands(), [[b"reload\n", b"hasten\n"]] * 2)
+        # Who does not even hasten is killed.
+        self.reactor.advance(5)
+        signals = [process.transport.signals for process in self.processes()]
+        self.assertEqual(signals, [["TERM", "KILL"]] * 2)
+        self.end(reason=ProcessTerminated(signal=signal.SIGKILL))
+        self.successResultOf(stopped)
+
+    def test_stops_when_all_have(self) -> None:
+        """Listening ends at once, the service with its last worker."""
+        supervisor = self.start()
+        stopped = supervisor.stopService()
+        self.assertEqual([port.open for port in self.ports], [False])
+        one, other = self.processes()
+        self.assertEqual([one.transport.signals, other.transport.signals], [["TERM"]] * 2)
+        self.end(one)
+        self.assertNoResult(stopped)
+        self.end(other)
+        self.successResultOf(stopped)
+        self.assertEqual([*self.handlers.values()][:2], ["before"] * 2)
+        self.assertEqual(len(self.reactor.started), 2)
+
+    def test_patience(self) -> None:
+        """A worker has its lame duck, its drain and some more before it is killed."""
+        self.start("--drain=10", "--lame-duck=20").stopService()
+        self.reactor.advance(34.9)
+        process = self.processes()[0]
+        self.assertEqual(process.transport.signals, ["TERM"])
+        self.reactor.advance(0.1)
+        self.assertEqual(process.transport.signals, ["TERM", "KILL"])
+
+    def test_paths_stay_for_lame_ducks(self) -> None:
+        """Who comes meanwhile finds a UNIX socket by its path."""
+        supervisor = self.start("--lame-duck=3", unix=True)
+        stopped = supervisor.stopService()
+        self.reactor.advance(2.9)
+        self.assertTrue(self.ports[0].open)
+        self.reactor.advance(0.1)
+        self.assertFalse(self.ports[0].open)
+        self.end()
+        self.successResultOf(stopped)
+
+    def test_what_they_are_told(self) -> None:
+        """How to answer, in which reactor; not where to listen."""
+        started: list[Any] = []
+        spawn = self.reactor.spawnProcess
+
+        def note(*them: Any, **how: Any) -> None:
+            started.append(them[2])
+            spawn(*them, **how)
+
+        self.patch(self.reactor, "spawnProcess", note)
+        self.start("--port=7", "--framing=line", "--quiet", measured=2)
+        python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
+        for number, command in enumerate(started, 1):
+            self.assertEqual(command[:4], python)
+            self.assertEqual(
+                command[4:8], [str(number), "2", "--measured", "tests.daemon.test_supervisor"]
+            )
+            self.assertIn("--framing=line", command)
+            self.assertNotIn("--port=7", command)

@@ -1,0 +1,155 @@
+"""The documents: what they show can be read, and nothing that can be used is left out."""
+
+import ast
+import re
+from importlib import import_module
+from io import StringIO
+from itertools import dropwhile, takewhile
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+from unittest import skipIf, skipUnless
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import reqresp
+from reqresp import Script
+from reqresp.tap import Options
+
+try:
+    docutils: Any = import_module("docutils.core")
+except ImportError:
+    docutils = None
+
+ROOT = Path(__file__).parent.parent.parent
+README = ROOT / "README.rst"
+ARCHITECTURE = ROOT / "docs" / "architecture.rst"
+#: Every document, as its path within the project.
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/*.rst")])
+}
+#: Those that tell users what there is.
+GUIDES = {name: text for name, text in DOCUMENTS.items() if name.startswith(("README", "docs"))}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code under each ``.. code-block::`` of *text* in that *language*."""
+    lines = text.splitlines()
+    return [
+        indented(lines[number:], deeper_than=len(directive[1]))
+        for number, line in enumerate(lines, 1)
+        if (directive := re.match(rf"( *(?:[-*] +)?)\.\. code-block:: {language} *$", line))
+    ]
+
+
+def indented(lines: list[str], *, deeper_than: int) -> str:
+    """The code at the start of *lines*, behind the options of its directive."""
+
+    def inside(line: str) -> bool:
+        return not line or line[: deeper_than + 1].isspace()
+
+    def option(line: str) -> bool:
+        return line.lstrip().startswith(":")
+
+    return dedent("\n".join(dropwhile(option, takewhile(inside, lines)))).strip("\n")
+
+
+def complaints(name: str, text: str) -> str:
+    """What docutils has to say against the document."""
+    said = StringIO()
+    docutils.publish_doctree(
+        text,
+        source_path=str(ROOT / name),
+        settings_overrides={
+            "report_level": 2,
+            "halt_level": 5,
+            "warning_stream": said,
+            # The README is shown on PyPI too, which allows neither.
+            "file_insertion_enabled": name != "README.rst",
+            "raw_enabled": name != "README.rst",
+            # Colours need Pygments, which is none of our business.
+            "syntax_highlight": "none",
+        },
+    )
+    return said.getvalue()
+
+
+class CodeTests(SynchronousTestCase):
+    """The examples."""
+
+    def test_python_examples_are_python(self) -> None:
+        """Each compiles as it stands."""
+        for name, text in GUIDES.items():
+            for block in blocks(text, "python"):
+                try:
+                    ast.parse(block)
+                except SyntaxError as error:
+                    self.fail(f"{name}: {error}, in:\n{block}")
+
+    def test_the_readme_shows_python(self) -> None:
+        """How to embed a server is shown there."""
+        code = "\n".join(blocks(DOCUMENTS["README.rst"], "python"))
+        self.assertIn("ReqRespFactory", code)
+
+    def test_the_readme_shows_a_script(self) -> None:
+        """Which loads, without a warning."""
+        [block] = blocks(DOCUMENTS["README.rst"], "toml")
+        self.assertEqual(Script.parse(block).warnings, ())
+
+    def test_blocks_are_found(self) -> None:
+        """Whole, one by one, without what surrounds them."""
+        text = """
+.. code-block:: python
+   :caption: a.py
+
+   if a:
+
+       b()
+
+Text.
+
+- .. code-block:: python
+
+     c()
+  text
+
+.. code-block:: sh
+
+   d
+"""
+        self.assertEqual(blocks(text, "python"), ["if a:\n\n    b()", "c()"])
+
+
+@skipIf(docutils is None, "docutils is not installed (it comes with the extra dev)")
+class MarkupTests(SynchronousTestCase):
+    """The text."""
+
+    def test_documents_are_well_formed(self) -> None:
+        """Docutils alone can read them, which knows no Sphinx, and has nothing to complain of."""
+        self.assertIn("README.rst", DOCUMENTS)
+        for name, text in DOCUMENTS.items():
+            self.assertEqual(complaints(name, text), "", name)
+
+    def test_what_is_malformed_is_noticed(self) -> None:
+        """Broken markup, a directive of Sphinx, and in the README whatever PyPI refuses."""
+        for text in ("an *open end\n", ".. toctree::\n", ".. raw:: html\n\n   <p>\n"):
+            self.assertNotEqual(complaints("README.rst", text), "", text)
+
+
+class CompletenessTests(SynchronousTestCase):
+    """What there is, is told."""
+
+    def test_every_option_is_told(self) -> None:
+        """In the README or a guide."""
+        text = "\n".join(GUIDES.values())
+        options = {name.rstrip("=") for name in Options().longOpt} - {"help"}
+        untold = {name for name in options if not re.search(rf"--{name}(?![\w-])", text)}
+        self.assertEqual(untold, set())
+
+    @skipUnless(ARCHITECTURE.is_file(), "docs/architecture.rst is not written yet")
+    def test_every_module_is_told(self) -> None:
+        """In the plan of the house."""
+        text = ARCHITECTURE.read_text(encoding="utf-8")
+        modules = {path.stem for path in Path(reqresp.__file__).parent.rglob("*.py")} - {"__init__"}
+        self.assertEqual({name for name in modules if f"``{name}``" not in text}, set())

@@ -1,0 +1,220 @@
+"""
+The guide to tests: its examples have the outcome that it shows, run as its readers would.
+
+The first line of an example names its file, behind the command that runs it, if that is not
+``pytest``.  A text that follows is what the last of its tests fails with.
+"""
+
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from attrs import frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.testing import Server
+from reqresp.testing._base import Behaving, Fake
+from reqresp.testing._expectation import Expectation
+from reqresp.testing._in_memory import MemoryServer
+from reqresp.testing._on_reactor import LocalServer
+from tests.docs.test_docs import ROOT
+from tests.docs.test_script import Block, blocks
+from tests.support.live import PATIENCE
+
+GUIDE = (ROOT / "docs" / "testing.rst").read_text(encoding="utf-8")
+
+PYTEST = (
+    *("pytest", "-v", "-W", "error", "--tb=short", "-p", "no:cacheprovider"),
+    *("-c", "/dev/null", "--rootdir", "."),  # whatever is configured above the directory
+)
+#: The modules that run examples, with their options, for the words in a first line.
+RUNNERS = {
+    "": (*PYTEST, "-p", "no:twisted"),
+    "pytest-twisted": PYTEST,
+    "trial": ("twisted.trial", "--reporter=verbose"),
+    "python -m unittest": ("unittest", "-v"),
+}
+#: How each of them tells that a test passed.
+PASSED = {
+    "": " PASSED ",
+    "pytest-twisted": " PASSED ",
+    "trial": "[OK]",
+    "python -m unittest": "... ok",
+}
+
+
+@frozen
+class Example:
+    """A file of the guide, what runs it, and the message that its last test fails with."""
+
+    line: int
+    runner: str
+    name: str
+    code: str
+    message: str | None
+
+    @property
+    def tests(self) -> int:
+        """How many tests it has."""
+        return len(re.findall(r"^ *(?:async )?def test_", self.code, re.MULTILINE))
+
+
+def examples(text: str) -> list[Example]:
+    """All files in *text*."""
+    found = blocks(text)
+    following = [*found[1:], Block(0, "nothing", "")]
+    return [
+        Example(block.line, *_named(block), after.code if after.language == "text" else None)
+        for block, after in zip(found, following, strict=True)
+        if block.language in ("python", "toml")
+    ]
+
+
+def _named(block: Block) -> tuple[str, str, str]:
+    """The runner, the name and the code of a file."""
+    head = re.match(r"# (?:(.+) )?(\w+)(\.\w+)?$", block.code, re.MULTILINE)
+    if head is None:
+        raise ValueError(f"line {block.line}: the first line does not name the file")
+    # In a process of its own: its reactor and trio's loop want the same signals.
+    runner = head[1] or ("pytest-twisted" if "import pytest_twisted" in block.code else "")
+    return runner, head[2] + (head[3] or ".py"), f"{block.code}\n"
+
+
+@frozen
+class Ran:
+    """What a runner printed, and the status it ended with."""
+
+    status: int
+    output: str
+
+
+@cache
+def run_all() -> dict[str, Ran]:
+    """Run all examples, those of a runner in one process; the processes run side by side."""
+    with TemporaryDirectory() as directory:
+        for example in examples(GUIDE):
+            Path(directory, example.name).write_text(example.code, encoding="utf-8")
+        started = {runner: _start(runner, directory) for runner in RUNNERS}
+        return {runner: _end(process) for runner, process in started.items()}
+
+
+def _start(runner: str, directory: str) -> "subprocess.Popen[str]":
+    files = [it.name for it in examples(GUIDE) if it.tests and it.runner == runner]
+    names = files if runner.startswith("pytest") or not runner else [Path(it).stem for it in files]
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", *RUNNERS[runner], *names],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _end(process: "subprocess.Popen[str]") -> Ran:
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Ran(process.returncode, output)
+
+
+def without_ports(text: str) -> str:
+    """*text*, in which all ports are alike."""
+    return re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", text)
+
+
+def messages(output: str) -> list[str]:
+    """What servers had to say in a run of pytest: as errors, or in a section of the report."""
+    errors = re.findall(r"^E   AssertionError: (reqresp .*(?:\n(?:E   |    ).*)*)", output, re.M)
+    section = r"^-+ Captured reqresp call -+\n(reqresp .*(?:\n(?![-_=]{3}).*)*)"
+    return [re.sub(r"\n.{4}", "\n", it) for it in errors] + re.findall(section, output, re.M)
+
+
+class ExamplesTests(SynchronousTestCase):
+    """The examples, run as they stand."""
+
+    def test_all_have_the_outcome_that_is_shown(self) -> None:
+        """As many tests pass as there are without a message; the others fail with it."""
+        for runner, ran in run_all().items():
+            mine = [it for it in examples(GUIDE) if it.runner == runner]
+            failing = [it for it in mine if it.message is not None]
+            self.assertEqual(ran.status, 1 if failing else 0, ran.output)
+            passed = sum(it.tests for it in mine) - len(failing)
+            self.assertEqual(ran.output.count(PASSED[runner]), passed, ran.output)
+
+    def test_messages_are_exact(self) -> None:
+        """But for the ports."""
+        ran = run_all()[""]
+        shown = [it.message for it in examples(GUIDE) if it.message is not None]
+        failed = [without_ports(it) for it in messages(ran.output)]
+        self.assertEqual(sorted(failed), sorted(map(without_ports, shown)), ran.output)
+
+    def test_every_runner_is_shown(self) -> None:
+        """There is an example for each, and none for one that is not known here."""
+        self.assertEqual({it.runner for it in examples(GUIDE) if it.tests}, set(RUNNERS))
+
+    def test_every_name_is_told(self) -> None:
+        """What servers are made with, and what they and their answers have, is in the tables."""
+        reference = GUIDE.partition("\nAll there is\n")[2].partition("\nComing from elsewhere\n")[0]
+        words = {*re.findall(r"\w+", " ".join(re.findall(r"``(.+?)``", reference)))}
+        names = {"host", "tls", *Behaving.__annotations__}
+        for kind in (Server, MemoryServer, LocalServer, Expectation):
+            names |= {name for name in vars(kind) if not name.startswith("_")}
+        names |= {name for name in vars(Fake) if not name.startswith("_")} - {"factory", "name"}
+        # What asks an answer to do its work.
+        names -= {"name", "fits", "answer"}
+        self.assertEqual(names - words, set())
+
+
+class NoticeTests(SynchronousTestCase):
+    """What would not be true of an example is noticed."""
+
+    def test_files_are_found(self) -> None:
+        """With their names, what runs them, and the message that follows."""
+        text = """
+.. code-block:: python
+
+   # trial test_a.py
+   def test_a(): ...
+
+       async def test_b(): ...
+
+.. code-block:: text
+
+   no
+
+.. code-block:: toml
+
+   # a.toml
+"""
+        python, toml = examples(text)
+        self.assertEqual((python.runner, python.name, python.message), ("trial", "test_a.py", "no"))
+        self.assertEqual((python.tests, toml.tests), (2, 0))
+        self.assertEqual((toml.runner, toml.name, toml.message), ("", "a.toml", None))
+
+    def test_a_file_without_a_name(self) -> None:
+        """Would not be run."""
+        with self.assertRaises(ValueError):
+            examples(".. code-block:: python\n\n   import a\n")
+
+    def test_messages_are_found(self) -> None:
+        """Whole, and apart from each other; not those of others."""
+        output = """
+E   AssertionError: reqresp b
+E     c
+
+E   AssertionError: reqresp d
+      e
+___ test_f ___
+E   AssertionError: f
+--- Captured reqresp call ---
+reqresp g
+  h
+=== end ===
+"""
+        self.assertEqual(messages(output), ["reqresp b\n  c", "reqresp d\n  e", "reqresp g\n  h"])

@@ -1,0 +1,771 @@
+"""Faults: what a client sees of a reply that they strike, and luck that can be had again."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from math import inf, nan
+from random import Random
+from typing import Any
+
+from attrs import fields, frozen
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.faults.dice import Luck
+from reqresp.faults.faults import (
+    KINDS,
+    LONGEST,
+    Bandwidth,
+    Corrupt,
+    Deaf,
+    Fault,
+    Latency,
+    LimitData,
+    Placed,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
+from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
+
+
+def dice_of(seed: int) -> Random:
+    return Random(seed)  # noqa: S311 (to be foreseen is what they are for)
+
+
+#: Where nothing of a test depends on them.
+DICE = dice_of(0)
+SILENCE: Steps = ()
+
+#: One fault of each kind that strikes any reply which sends something and closes.
+EVERY: tuple[Fault, ...] = (
+    Latency(delay=1, jitter=0.5),
+    Bandwidth(rate=7),
+    Slicer(size=2, variation=1),
+    LimitData(bytes=1),
+    ResetPeer(bytes=1),
+    Timeout(seconds=1),
+    SlowClose(delay=1),
+    Corrupt(),
+    Deaf(),
+)
+
+
+def raw(data: bytes) -> Send:
+    return Send(data, raw=True)
+
+
+REPLY: Steps = (raw(b"Hello"), Wait(0.25), raw(b", world\r\n"), Close())
+
+PAYLOADS = st.binary(max_size=60)
+PAUSES = st.sampled_from([Wait(0), Wait(0.5), StopReading()])
+ENDINGS = st.sampled_from([Close(), Abort(), Hang(), HalfClose()])
+#: Replies: anything, then an ending or none.
+REPLIES = st.builds(
+    lambda steps, ending: (*steps, *ending),
+    st.lists(PAYLOADS.map(raw) | PAUSES, max_size=6),
+    st.lists(ENDINGS, max_size=1),
+)
+#: Replies that end nothing.
+GOING_ON = st.lists(PAYLOADS.map(raw) | PAUSES, max_size=6).map(tuple)
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+@frozen
+class Seen:
+    """What a client sees of *steps*: when which bytes arrive, and when it ends in which way."""
+
+    arrivals: list[tuple[float, bytes]]
+    end: tuple[float, Step | None]
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(data for _, data in self.arrivals)
+
+    @property
+    def segments(self) -> list[bytes]:
+        """Bytes that arrive with no time between them make one segment."""
+        return [data for _, data in self.arrivals]
+
+
+def see(*replies: Steps) -> Seen:
+    """Perform *replies* as a connection does."""
+    arrivals: list[tuple[float, bytes]] = []
+    now = 0.0
+    apart = True  # since something was sent, time has passed
+    for step in (step for reply in replies for step in reply):
+        match step:
+            case Send(data) if data and apart:
+                arrivals.append((now, data))
+                apart = False
+            case Send(data) if data:
+                arrivals[-1] = now, arrivals[-1][1] + data
+            case Wait(seconds):
+                now += seconds
+                apart = apart or seconds > 0
+            case Close() | HalfClose() | Abort() | Hang():
+                return Seen(arrivals, (now, step))
+    return Seen(arrivals, (now, None))
+
+
+def others(steps: Steps) -> list[Step]:
+    """What else is done than to send and to wait."""
+    return [step for step in steps if not isinstance(step, Send | Wait)]
+
+
+def differences(one: bytes, other: bytes) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
+class Fate:
+    """The luck of one connection with *faults*, each placed by its number."""
+
+    def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
+        self._luck = Luck(seed, connection)
+        self._placed = [Placed(str(place), fault) for place, fault in enumerate(faults)]
+
+    def strike(
+        self, steps: Steps, among: Iterable[int] | None = None
+    ) -> tuple[Steps, tuple[str, ...]]:
+        """Let the faults of these places, or all, strike."""
+        placed = self._placed
+        return self._luck.strike(
+            steps, placed if among is None else [placed[place] for place in among]
+        )
+
+
+def strike_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
+    """What *fault* makes of consecutive replies of one connection, until one of them ends it."""
+    luck = Fate([fault], 1, 1)
+    struck: list[Steps] = []
+    for reply in replies:
+        struck.append(luck.strike(reply)[0])
+        if see(struck[-1]).end[1] is not None:
+            break
+    return struck
+
+
+class LatencyTests(SynchronousTestCase):
+    """Replies come late."""
+
+    def test_a_reply_is_delayed_as_a_whole(self) -> None:
+        """Bytes, pauses and the end keep their distance."""
+        struck = Latency(delay=2).strike(REPLY, DICE, 0)
+        self.assertEqual(
+            see(struck), Seen([(2, b"Hello"), (2.25, b", world\r\n")], (2.25, Close()))
+        )
+
+    def test_an_end_alone_is_delayed(self) -> None:
+        """A FIN takes as long as bytes do."""
+        self.assertEqual(see(Latency(delay=2).strike((Close(),), DICE, 0)).end, (2, Close()))
+
+    def test_silence_is_not_delayed(self) -> None:
+        """Or it would delay the reply that follows it."""
+        self.assertIs(Latency(delay=2).strike(SILENCE, DICE, 0), SILENCE)
+
+    def test_no_delay_is_no_fault(self) -> None:
+        """A reply is not touched for nothing."""
+        self.assertIs(Latency(delay=0).strike(REPLY, DICE, 0), REPLY)
+
+    def test_jitter_goes_both_ways(self) -> None:
+        """Delays fill the range around the delay, and no more."""
+        fault, dice = Latency(delay=10, jitter=4), dice_of(5)
+        delays = sorted(
+            see(fault.strike((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(2000)
+        )
+        self.assertTrue(6 <= delays[0] < 6.1 < 13.9 < delays[-1] <= 14, delays[:: len(delays) - 1])
+        self.assertTrue(9.8 < sum(delays) / len(delays) < 10.2)
+
+    def test_no_reply_comes_early(self) -> None:
+        """A jitter over the delay ends at no delay."""
+        fault, dice = Latency(delay=1, jitter=4), dice_of(5)
+        delays = [see(fault.strike((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(100)]
+        self.assertEqual(min(delays), 0)
+        self.assertLessEqual(max(delays), 5)
+
+    @given(REPLIES, SEEDS)
+    @PROPERTY
+    def test_nothing_else_changes(self, reply: Steps, seed: int) -> None:
+        """Behind the delay stands the reply as it was."""
+        struck = Latency(delay=1, jitter=0.5).strike(reply, dice_of(seed), 0)
+        self.assertEqual(struck[1:] if reply else struck, reply)
+
+
+class BandwidthTests(SynchronousTestCase):
+    """Bytes leave slowly."""
+
+    def test_bytes_leave_when_their_time_has_passed(self) -> None:
+        """A hundred bytes a second: five each twentieth of a second, the last ones sooner."""
+        seen = see(Bandwidth(rate=100).strike((raw(b"123456789012"), Close()), DICE, 0))
+        self.assertEqual(seen.segments, [b"12345", b"67890", b"12"])
+        for (moment, _), expected in zip(seen.arrivals, (0.05, 0.1, 0.12), strict=True):
+            self.assertAlmostEqual(moment, expected)
+        self.assertEqual(seen.end[1], Close())
+
+    def test_a_slow_line_sends_byte_by_byte(self) -> None:
+        """Less than a byte in a twentieth of a second: a byte, when its time has come."""
+        seen = see(Bandwidth(rate=2).strike((raw(b"abc"),), DICE, 0))
+        self.assertEqual(seen.arrivals, [(0.5, b"a"), (1.0, b"b"), (1.5, b"c")])
+
+    def test_slices_are_few(self) -> None:
+        """Whatever the rate, no more than twenty a second."""
+        for rate in (1, 19, 20, 21, 39, 40, 41, 999, 10**6, 10**400):
+            size = min(5 * rate, 10**5)
+            seen = see(Bandwidth(rate=rate).strike((raw(bytes(size)),), DICE, 0))
+            self.assertLessEqual(len(seen.segments), 20 * seen.arrivals[-1][0] + 1.001, rate)
+
+    def test_nothing_to_send_takes_no_time(self) -> None:
+        """A reply without bytes is left alone."""
+        for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
+            self.assertIs(Bandwidth(rate=1).strike(reply, DICE, 0), reply)
+
+    @given(REPLIES, st.integers(1, 200))
+    @PROPERTY
+    def test_no_byte_is_too_early_or_too_late(self, reply: Steps, rate: int) -> None:
+        """At no moment have more bytes left than rate allows, and the last is on time."""
+        seen = see(Bandwidth(rate=rate).strike(reply, DICE, 0))
+        for (moment, _), sent in zip(
+            seen.arrivals, accumulate(map(len, seen.segments)), strict=True
+        ):
+            self.assertLessEqual(sent, rate * moment + 1e-6)
+        before = see(reply)
+        self.assertAlmostEqual(seen.end[0], before.end[0] + len(before.data) / rate)
+
+    @given(REPLIES, st.integers(1, 200))
+    @PROPERTY
+    def test_bytes_and_ends_are_the_same(self, reply: Steps, rate: int) -> None:
+        """The client receives what was sent, and what else happens, happens."""
+        struck = Bandwidth(rate=rate).strike(reply, DICE, 0)
+        self.assertEqual(see(struck).data, see(reply).data)
+        self.assertEqual(others(struck), others(reply))
+
+
+class SlicerTests(SynchronousTestCase):
+    """Bytes come in pieces."""
+
+    def test_pieces_are_segments_of_their_own(self) -> None:
+        """Time passes between them, across the sends of a reply too."""
+        seen = see(Slicer(size=3).strike((raw(b"Hello"), raw(b", you"), Close()), DICE, 0))
+        self.assertEqual(seen.segments, [b"Hel", b"lo", b", y", b"ou"])
+        self.assertEqual(seen.end[1], Close())
+
+    def test_replies_are_segments_of_their_own(self) -> None:
+        """The last piece of a reply does not leave with the first of the next."""
+        replies = strike_all(Slicer(size=3), [(raw(b"one\n"),), (raw(b"2\n"),)])
+        self.assertEqual(see(*replies).segments, [b"one", b"\n", b"2\n"])
+
+    def test_pieces_keep_a_delay(self) -> None:
+        """Also from one reply to the next."""
+        replies = strike_all(Slicer(size=1, delay=2), [(raw(b"ab"),), (raw(b"c"),)])
+        self.assertEqual(see(*replies).arrivals, [(0, b"a"), (2, b"b"), (4, b"c")])
+
+    def test_sizes_vary(self) -> None:
+        """They fill the range around the size, and no more; the last piece is what is left."""
+        struck = Slicer(size=5, variation=2).strike((raw(bytes(5000)),), dice_of(3), 0)
+        *sizes, _last = map(len, see(struck).segments)
+        self.assertEqual(set(sizes), {3, 4, 5, 6, 7})
+        self.assertTrue(4.8 < sum(sizes) / len(sizes) < 5.2)
+
+    def test_sizes_are_not_the_same_for_every_reply(self) -> None:
+        """The next reply has luck of its own."""
+        fault, dice = Slicer(size=5, variation=4), dice_of(3)
+        cuts = [see(fault.strike((raw(bytes(50)),), dice, 0)).segments for _ in range(2)]
+        self.assertNotEqual(*cuts)
+
+    def test_nothing_to_send_is_left_alone(self) -> None:
+        """No turn is taken for nothing."""
+        for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
+            self.assertIs(Slicer(size=1, delay=1).strike(reply, DICE, 0), reply)
+
+    @given(REPLIES, st.integers(1, 9), st.integers(0, 8), SEEDS)
+    @PROPERTY
+    def test_bytes_and_ends_are_the_same(
+        self, reply: Steps, size: int, variation: int, seed: int
+    ) -> None:
+        """No piece is empty or too large, and together they are what was sent."""
+        fault = Slicer(size=size, variation=min(variation, size - 1))
+        struck = fault.strike(reply, dice_of(seed), 0)
+        seen = see(struck)
+        self.assertEqual(seen.data, see(reply).data)
+        self.assertEqual(others(struck), others(reply))
+        sizes = set(map(len, seen.segments))
+        self.assertLessEqual(sizes, {*range(1, size + fault.variation + 1)})
+
+
+class LimitDataTests(SynchronousTestCase):
+    """A connection has had enough."""
+
+    def test_a_reply_is_cut_in_its_midst(self) -> None:
+        """A FIN follows the last byte that is let out, what stood before it stays in place."""
+        struck = LimitData(bytes=7).strike((*REPLY[:-1], Wait(9), HalfClose()), DICE, 0)
+        self.assertEqual(see(struck), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
+        self.assertEqual(struck[-1], Close())
+
+    def test_closes_right_behind_the_last_byte(self) -> None:
+        """A limit that is just reached is reached: no further request is waited for."""
+        for reply in ((raw(b"Hello"),), (raw(b"Hello"), Wait(1), Abort())):
+            struck = LimitData(bytes=5).strike(reply, DICE, 0)
+            self.assertEqual(struck, (raw(b"Hello"), Close()))
+
+    def test_less_is_left_alone(self) -> None:
+        """Below the limit a reply is the same object, an end of its own included."""
+        self.assertIs(LimitData(bytes=15).strike(REPLY, DICE, 0), REPLY)
+
+    def test_what_passed_before_counts(self) -> None:
+        """The limit is the connection's."""
+        struck = LimitData(bytes=15).strike(REPLY, DICE, 8)
+        self.assertEqual(see(struck), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
+
+    def test_no_byte_at_all(self) -> None:
+        """A limit of none closes at once, even where nothing was to be sent."""
+        for reply in (SILENCE, (raw(b"Hello"),), (raw(b""),), (Hang(),), (Close(), raw(b"late"))):
+            self.assertEqual(see(LimitData(bytes=0).strike(reply, DICE, 0)), Seen([], (0, Close())))
+
+    def test_what_never_leaves_does_not_count(self) -> None:
+        """Bytes behind an end are not sent, so no limit is reached by them."""
+        for ending in (Close(), HalfClose(), Abort(), Hang()):
+            reply = raw(b"abc"), ending, raw(b"defgh")
+            self.assertIs(LimitData(bytes=4).strike(reply, DICE, 0), reply)
+
+    @given(st.lists(GOING_ON, max_size=8), st.integers(0, 300))
+    @PROPERTY
+    def test_never_lets_more_out(self, replies: Sequence[Steps], limit: int) -> None:
+        """However the bytes fall into replies, exactly the first of them leave, then the FIN."""
+        replies = [*replies, (raw(bytes(301)),)]
+        seen = see(*strike_all(LimitData(bytes=limit), replies))
+        self.assertEqual(seen.data, see(*replies).data[:limit])
+        self.assertEqual(seen.end[1], Close())
+
+
+class ResetPeerTests(SynchronousTestCase):
+    """A connection is reset."""
+
+    def test_at_once(self) -> None:
+        """If nothing else is said; even a reply of silence, or one that would close."""
+        for reply in (SILENCE, (raw(b"Hello"),), (Close(),), (Hang(),), (HalfClose(), raw(b"x"))):
+            self.assertEqual(ResetPeer().strike(reply, DICE, 0), (Abort(),))
+
+    def test_in_place_of_the_first_byte(self) -> None:
+        """What happens before it still happens."""
+        reply = StopReading(), Wait(1), raw(b"Hello"), Close()
+        self.assertEqual(ResetPeer().strike(reply, DICE, 0), (StopReading(), Wait(1), Abort()))
+
+    def test_behind_the_last_byte(self) -> None:
+        """In the midst of a reply, or just at its end."""
+        for size in (6, 14):
+            seen = see(ResetPeer(bytes=size).strike(REPLY, DICE, 0))
+            self.assertEqual((seen.data, seen.end), (see(REPLY).data[:size], (0.25, Abort())))
+
+    def test_what_passed_before_counts(self) -> None:
+        """The bytes are the connection's."""
+        replies = strike_all(ResetPeer(bytes=5), [(raw(b"abc"),)] * 3)
+        self.assertEqual(replies, [(raw(b"abc"),), (raw(b"ab"), Abort())])
+
+    def test_less_is_left_alone(self) -> None:
+        """Until the bytes are reached."""
+        self.assertIs(ResetPeer(bytes=15).strike(REPLY, DICE, 0), REPLY)
+
+    def test_time_to_read(self) -> None:
+        """The reset comes a delay behind the last byte."""
+        seen = see(ResetPeer(bytes=3, delay=2).strike(REPLY, DICE, 0))
+        self.assertEqual(seen, Seen([(0, b"Hel")], (2, Abort())))
+
+
+class TimeoutTests(SynchronousTestCase):
+    """Nothing comes."""
+
+    def test_swallows_and_closes(self) -> None:
+        """No byte arrives, no FIN either until the time is over."""
+        for reply in (SILENCE, REPLY, (Close(),), (HalfClose(), Abort())):
+            self.assertEqual(see(Timeout(seconds=3).strike(reply, DICE, 0)).arrivals, [])
+            self.assertEqual(see(Timeout(seconds=3).strike(reply, DICE, 0)).end, (3, Close()))
+
+    def test_for_good(self) -> None:
+        """No time at all is no end at all."""
+        for reply in (SILENCE, REPLY, (Abort(),)):
+            self.assertEqual(Timeout(seconds=0).strike(reply, DICE, 0), (Hang(),))
+
+    def test_in_place_of_the_first_byte(self) -> None:
+        """What happens before it still happens."""
+        struck = Timeout(seconds=0).strike((StopReading(), Wait(1), raw(b"a")), DICE, 0)
+        self.assertEqual(struck, (StopReading(), Wait(1), Hang()))
+
+
+class SlowCloseTests(SynchronousTestCase):
+    """The end comes late."""
+
+    def test_a_fin_is_delayed(self) -> None:
+        """Whether it closes or half-closes; the bytes before it are not."""
+        for ending in (Close(), HalfClose()):
+            seen = see(SlowClose(delay=2).strike((raw(b"bye"), ending), DICE, 0))
+            self.assertEqual(seen, Seen([(0, b"bye")], (2, ending)))
+
+    def test_only_the_first_is_delayed(self) -> None:
+        """There is one FIN."""
+        struck = SlowClose(delay=2).strike((HalfClose(), Wait(1), Close()), DICE, 0)
+        self.assertEqual(struck, (Wait(2), HalfClose(), Wait(1), Close()))
+
+    def test_nothing_else_is_delayed(self) -> None:
+        """A reset sends no FIN, and what goes on needs no delay."""
+        for reply in (SILENCE, (raw(b"a"), Abort()), (raw(b"a"), Hang()), (raw(b"a"), Wait(1))):
+            self.assertIs(SlowClose(delay=2).strike(reply, DICE, 0), reply)
+
+
+class LargeTests(SynchronousTestCase):
+    """Faults of large replies."""
+
+    def test_pieces_are_not_without_number(self) -> None:
+        """They are larger then: to make them holds up everybody, and each takes memory."""
+        data = bytes(10**6)
+        for fault in (Slicer(size=1), Bandwidth(rate=20)):
+            struck = fault.strike((raw(data),), DICE, 0)
+            pieces = [step for step in struck if isinstance(step, Send)]
+            self.assertEqual(len(pieces), 10_000)
+            self.assertEqual(see(struck).data, data)
+
+
+class CorruptTests(SynchronousTestCase):
+    """Bytes arrive as others."""
+
+    def test_every_byte_can_be_struck(self) -> None:
+        """The first and the last too, and by any change of bits."""
+        fault, dice = Corrupt(), dice_of(1)
+        struck = [see(fault.strike((raw(b"\0\0"), raw(b"\0")), dice, 0)).data for _ in range(6000)]
+        self.assertEqual({len(data.rstrip(b"\0")) for data in struck}, {1, 2, 3})
+        self.assertEqual({max(data) for data in struck}, {*range(1, 256)})
+
+    def test_nothing_to_send_is_left_alone(self) -> None:
+        """There is nothing to change."""
+        for reply in (SILENCE, (Wait(1), Close()), (raw(b""),), (Close(), raw(b"late"))):
+            self.assertIs(Corrupt(bytes=3).strike(reply, DICE, 0), reply)
+
+    def test_what_never_leaves_is_not_struck(self) -> None:
+        """Or the client might see no change."""
+        reply = raw(b"a"), Close(), raw(bytes(1000))
+        for seed in range(20):
+            struck = Corrupt().strike(reply, dice_of(seed), 0)
+            self.assertNotEqual(see(struck).data, b"a")
+
+    @given(REPLIES, st.integers(1, 80), SEEDS)
+    @PROPERTY
+    def test_exactly_so_many_bytes_differ(self, reply: Steps, count: int, seed: int) -> None:
+        """All of them in a shorter reply; nothing else changes, nor does any size."""
+        struck = Corrupt(bytes=count).strike(reply, dice_of(seed), 0)
+        before, after = see(reply), see(struck)
+        self.assertEqual(differences(before.data, after.data), min(count, len(before.data)))
+        self.assertEqual(
+            [len(step.data) if isinstance(step, Send) else step for step in struck],
+            [len(step.data) if isinstance(step, Send) else step for step in reply],
+        )
+
+
+class DeafTests(SynchronousTestCase):
+    """The server reads no more."""
+
+    def test_the_reply_is_sent(self) -> None:
+        """From now on nothing is read, and all else happens."""
+        self.assertEqual(Deaf().strike(REPLY, DICE, 0), (StopReading(), *REPLY))
+
+    def test_strikes_silence(self) -> None:
+        """A connection can be deaf from its start."""
+        self.assertEqual(Deaf().strike(SILENCE, DICE, 0), (StopReading(),))
+
+
+class EveryKindTests(SynchronousTestCase):
+    """What holds for all."""
+
+    def test_every_kind_has_its_name(self) -> None:
+        """Those of the table are those of this file, none is left out."""
+        self.assertEqual(
+            [*KINDS],
+            [
+                *("latency", "bandwidth", "slicer", "limit_data", "reset_peer", "timeout"),
+                *("slow_close", "corrupt", "stop_reading"),
+            ],
+        )
+        self.assertEqual([*KINDS.values()], [type(fault) for fault in EVERY])
+        ours = {kind for kind in Fault.__subclasses__() if kind.__module__ == Fault.__module__}
+        self.assertEqual({*KINDS.values()}, ours)
+
+    def test_what_is_sent_stays_framed(self) -> None:
+        """No fault gives something to be framed once more."""
+        for fault in EVERY:
+            for step in fault.strike(REPLY, dice_of(0), 0):
+                self.assertTrue(not isinstance(step, Send) or step.raw, fault)
+
+    def test_nothing_follows_an_end(self) -> None:
+        """A reply that a fault ends is cut there."""
+        for fault in EVERY:
+            struck = fault.strike((*REPLY[:-1], Wait(1)), dice_of(0), 0)
+            for step in struck[:-1]:
+                self.assertNotIsInstance(step, Close | Abort | Hang)
+
+    def test_unlikely_to_certain(self) -> None:
+        """Never, always, and about three times of ten."""
+        for kind in EVERY:
+            for probability, least, most in ((0, 0, 0), (0.3, 270, 330), (1, 1000, 1000)):
+                known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
+                fault = type(kind)(**{**known, "probability": probability})
+                dice = dice_of(7)
+                struck = sum(fault.strike(REPLY, dice, 0) is not REPLY for _ in range(1000))
+                self.assertTrue(least <= struck <= most, (fault, struck))
+
+    def test_never_is_never(self) -> None:
+        """Not even with the lowest throw there is."""
+
+        class Lowest(Random):
+            def random(self) -> float:
+                return 0.0
+
+        for dice, probability, struck in (
+            (Lowest(), 0, SILENCE),
+            (Lowest(), 1e-300, (StopReading(),)),
+        ):
+            self.assertEqual(Deaf(probability=probability).strike(SILENCE, dice, 0), struck)
+
+    def test_strikes_unless_it_is_told_how_often(self) -> None:
+        """A fault without a probability is a certain one."""
+        for fault in EVERY:
+            self.assertEqual(fault.probability, 1, fault)
+
+    @given(REPLIES, REPLIES, st.sampled_from(EVERY), st.floats(0, 1), SEEDS)
+    @PROPERTY
+    def test_no_reply_changes_the_luck_of_the_next(
+        self, one: Steps, other: Steps, kind: Fault, probability: float, seed: int
+    ) -> None:
+        """What a reply holds, and whether it is struck, throws no more and no fewer dice."""
+        known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
+        fault = type(kind)(**{**known, "probability": probability})
+        dice, same = dice_of(seed), dice_of(seed)
+        fault.strike(one, dice, 0)
+        kind.strike(other, same, 10**6)
+        self.assertEqual(dice.getstate(), same.getstate())
+
+    def test_faults_are_values(self) -> None:
+        """Many connections share one: it compares, and cannot be changed."""
+        self.assertEqual(Corrupt(bytes=2), Corrupt(bytes=2))
+        self.assertNotEqual(Corrupt(bytes=2), Corrupt(bytes=3))
+        fault = Latency(delay=1)
+        with self.assertRaises(FrozenInstanceError):
+            fault.delay = 2  # type: ignore[misc]
+
+
+SECONDS = f"must be from 0 to {LONGEST} seconds: "
+COUNT = "must be a whole number, 0 or more: "
+POSITIVE = "must be a whole number, 1 or more: "
+SHARE = "must be from 0 to 1: "
+
+NO_SECONDS = (-0.001, -1, inf, -inf, nan, LONGEST + 1, 1e300, 10**400, "1", None)
+NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
+
+SOME = "must be a whole number from 1 to 65536: "
+#: Every parameter: a good fault's others, what may be said, what may not, and what is answered.
+PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
+    (Latency, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Latency, "jitter", {"delay": 1}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Bandwidth, "rate", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
+    (Slicer, "size", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
+    (Slicer, "variation", {"size": 10}, (0, 9), NO_COUNT, COUNT),
+    (Slicer, "variation", {"size": 10}, (0, 9), (10, 2**63), r"must be less than size \(10\): "),
+    (Slicer, "delay", {"size": 10}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (LimitData, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
+    (ResetPeer, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
+    (ResetPeer, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Timeout, "seconds", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (SlowClose, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Corrupt, "bytes", {}, (1, 2**16), (0, 2**16 + 1, *NO_COUNT), SOME),
+    (Deaf, "probability", {}, (0, 0.3, 1), (-0.1, 1.1, 2, inf, nan, "1", None), SHARE),
+]
+
+
+class ParameterTests(SynchronousTestCase):
+    """What can be said, and what is answered if it cannot."""
+
+    def test_every_parameter_is_looked_at_here(self) -> None:
+        """Those of each kind, and the probability that all have."""
+        self.assertEqual(
+            {(kind, each.name) for kind in KINDS.values() for each in fields(kind)}
+            - {(kind, "probability") for kind in KINDS.values()},
+            {(kind, name) for kind, name, *_ in PARAMETERS} - {(Deaf, "probability")},
+        )
+
+    def test_what_makes_sense(self) -> None:
+        """Both ends of each range are in it."""
+        for kind, name, known, good, _, _ in PARAMETERS:
+            for value in good:
+                self.assertEqual(getattr(kind(**known, **{name: value}), name), value)
+
+    def test_what_does_not(self) -> None:
+        """The parameter is named, what is expected, and what was said."""
+        for kind, name, known, _, bad, expected in PARAMETERS:
+            for value in bad:
+                with self.assertRaisesRegex(ValueError, f"^{name} {expected}") as caught:
+                    kind(**known, **{name: value})
+                self.assertTrue(str(caught.exception).endswith(f": {value!r}"))
+
+    def test_what_must_be_said(self) -> None:
+        """A fault without its measure is a mistake."""
+        kinds: list[Any] = [Latency, Bandwidth, Slicer, LimitData, Timeout, SlowClose]
+        for kind in kinds:
+            with self.assertRaises(TypeError):
+                kind()
+
+    def test_parameters_are_named(self) -> None:
+        """Numbers in a row would tell nobody which is which."""
+        with self.assertRaises(TypeError):
+            Latency(1)  # type: ignore[call-arg]
+
+
+#: Faults that leave much to chance.
+CHANCY: tuple[Fault, ...] = (
+    Latency(delay=1, jitter=1, probability=0.5),
+    Slicer(size=4, variation=3, probability=0.5),
+    Corrupt(bytes=2, probability=0.5),
+    Latency(delay=1, jitter=1, probability=0.5),
+)
+
+
+def run(
+    order: Iterable[int], seed: int = 42, faults: Sequence[Fault] = CHANCY
+) -> dict[int, list[tuple[Steps, tuple[str, ...]]]]:
+    """The replies of connections, struck in this *order* of their numbers."""
+    lucks: dict[int, Fate] = {}
+    struck: dict[int, list[tuple[Steps, tuple[str, ...]]]] = {}
+    for number in order:
+        luck = lucks.setdefault(number, Fate(faults, seed, number))
+        struck.setdefault(number, []).append(luck.strike(REPLY))
+    return struck
+
+
+class LuckTests(SynchronousTestCase):
+    """The faults of a connection."""
+
+    def test_in_their_order(self) -> None:
+        """Each strikes what the one before it left, and each that changed something is named."""
+        faults = [SlowClose(delay=1), LimitData(bytes=3), Timeout(seconds=1, probability=0)]
+        self.assertEqual(
+            Fate(faults, 1, 1).strike((raw(b"Hello"),)), ((raw(b"Hel"), Close()), ("limit_data",))
+        )
+        faults = [faults[1], faults[0]]
+        self.assertEqual(
+            Fate(faults, 1, 1).strike((raw(b"Hello"),)),
+            ((raw(b"Hel"), Wait(1), Close()), ("limit_data", "slow_close")),
+        )
+
+    def test_no_fault_struck(self) -> None:
+        """The reply is the same object."""
+        faults = [Deaf(probability=0), LimitData(bytes=100), SlowClose(delay=1)]
+        reply: Steps = (raw(b"Hello"),)
+        struck, names = Fate(faults, 1, 1).strike(reply)
+        self.assertIs(struck, reply)
+        self.assertEqual(names, ())
+
+    def test_a_strike_that_shows_nothing(self) -> None:
+        """To close what closes anyway is no fault: nothing is named, the reply stays the same."""
+        reply: Steps = (Close(),)
+        struck, names = Fate([LimitData(bytes=0)], 1, 1).strike(reply)
+        self.assertIs(struck, reply)
+        self.assertEqual(names, ())
+
+    def test_each_counts_what_it_let_out(self) -> None:
+        """Not what another held back, and struck or not."""
+        faults = [ResetPeer(bytes=8), LimitData(bytes=3, probability=0), LimitData(bytes=7)]
+        luck = Fate(faults, 1, 1)
+        replies = [luck.strike((raw(b"abc"),)) for _ in range(3)]
+        self.assertEqual(
+            replies,
+            [
+                ((raw(b"abc"),), ()),
+                ((raw(b"abc"),), ()),
+                ((raw(b"a"), Close()), ("reset_peer", "limit_data")),
+            ],
+        )
+
+    def test_each_counts_what_the_one_before_left(self) -> None:
+        """What was swallowed never came to the second."""
+        luck = Fate([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
+        for _ in range(3):
+            self.assertEqual(luck.strike((raw(b"ab"),)), ((Wait(1), Close()), ("timeout",)))
+
+    def test_some_of_them(self) -> None:
+        """Those that are asked, in the order in which they are; the others count nothing."""
+        luck = Fate([LimitData(bytes=3), SlowClose(delay=1), Deaf()], 1, 1)
+        reply = raw(b"abcd"), Close()
+        self.assertEqual(luck.strike(reply, ())[0], reply)
+        self.assertEqual(
+            luck.strike(reply, (2, 1)),
+            ((StopReading(), raw(b"abcd"), Wait(1), Close()), ("stop_reading", "slow_close")),
+        )
+        self.assertEqual(luck.strike(reply, [0])[0], (raw(b"abc"), Close()))
+
+    def test_a_kind_of_somebody_else(self) -> None:
+        """A fault that is in no table goes by the name of its class."""
+
+        class Reverse(Deaf):
+            """Somebody's own."""
+
+        self.assertEqual(Fate([Reverse()], 1, 1).strike(SILENCE)[1], ("Reverse",))
+
+    def test_the_same_seed_is_the_same_run(self) -> None:
+        """To the bit, and another seed is another run."""
+        order = [1, 2, 3] * 10
+        self.assertEqual(run(order), run(order))
+        self.assertNotEqual(run(order), run(order, seed=43))
+
+    def test_connections_have_luck_of_their_own(self) -> None:
+        """They do not all see the same."""
+        struck = run([*range(1, 13)] * 10)
+        self.assertEqual(len({repr(replies) for replies in struck.values()}), 12)
+
+    def test_numbers_do_not_run_into_each_other(self) -> None:
+        """The eleventh fault on connection 1 is not the first on connection 11, nor any other."""
+        faults = [Latency(delay=1, jitter=1)] * 12
+        delays = {
+            see(Fate(faults, seed, number).strike(REPLY, [place])[0]).arrivals[0][0]
+            for seed in (1, 11)
+            for number in range(12)
+            for place in range(12)
+        }
+        self.assertEqual(len(delays), 2 * 12 * 12)
+
+    def test_faults_have_luck_of_their_own(self) -> None:
+        """Two of the same kind do not strike as one."""
+        names = [struck for _, struck in run([1] * 100)[1]]
+        both = sum(each.count("latency") == 2 for each in names)
+        one = sum(each.count("latency") == 1 for each in names)
+        self.assertTrue(10 <= both <= 40 <= one <= 60, (both, one))
+
+    def test_what_others_do_changes_nothing(self) -> None:
+        """A fault that was added behind, or made unlikely, leaves the luck of the rest alone."""
+        alone = Fate([CHANCY[0]], 42, 1)
+        beside = Fate([CHANCY[0], *CHANCY[1:]], 42, 1)
+        for _ in range(50):
+            self.assertEqual(
+                alone.strike(REPLY)[0][0] == REPLY[0], "latency" not in beside.strike(REPLY, [0])[1]
+            )
+
+    @given(st.lists(st.integers(1, 4), min_size=1, max_size=24), st.randoms(use_true_random=False))
+    @PROPERTY
+    def test_the_order_of_connections_changes_nothing(
+        self, order: list[int], shuffler: Random
+    ) -> None:
+        """However they are interleaved, each sees what it would see alone."""
+        other = list(order)
+        shuffler.shuffle(other)
+        self.assertEqual(run(order), run(other))
+
+    def test_the_same_in_every_process(self) -> None:
+        """Nothing hangs on what differs from one start of Python to the next."""
+        luck = Fate([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
+        self.assertEqual(
+            [luck.strike((raw(b"Hello"),))[0] for _ in range(3)],
+            [
+                (raw(b"Hel\x83\x82"),),
+                (Wait(1.8856694924524324), raw(b"\xf0ell\x86")),
+                (raw(b"\xe7mllo"),),
+            ],
+        )

@@ -1,0 +1,315 @@
+"""Decoders: the same requests however a stream is cut, bounded, and at linear cost."""
+
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, FrameError, SizedDecoder
+from tests.support.streams import cut, every_cut, fed, single
+
+PROPERTY = settings(deadline=None, derandomize=True)
+
+
+@st.composite
+def cut_streams(draw: st.DrawFn, tokens: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """A stream of *tokens*, and the same in pieces, some of which may be empty."""
+    stream = b"".join(draw(st.lists(st.sampled_from(tokens), max_size=20)))
+    return stream, cut(stream, draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+
+
+class ChunkDecoderTests(SynchronousTestCase):
+    """Requests are what arrived."""
+
+    def test_what_arrived_at_once_is_a_request(self) -> None:
+        """Neither joined with what follows nor split."""
+        decoder = ChunkDecoder(4)
+        self.assertEqual([decoder.feed(b"abcd"), decoder.feed(b"e")], [[b"abcd"], [b"e"]])
+
+    def test_more_than_its_size_is_cut(self) -> None:
+        """The last piece is what is left."""
+        self.assertEqual(ChunkDecoder(4).feed(b"abcdefghi"), [b"abcd", b"efgh", b"i"])
+
+    def test_a_multiple_of_its_size_leaves_nothing(self) -> None:
+        """There is no empty request behind it."""
+        self.assertEqual(ChunkDecoder(4).feed(b"abcdefgh"), [b"abcd", b"efgh"])
+
+    def test_nothing_is_no_request(self) -> None:
+        """Only bytes can be one."""
+        self.assertEqual(ChunkDecoder(4).feed(b""), [])
+
+    def test_keeps_nothing(self) -> None:
+        """Each request is complete when it arrives."""
+        decoder = ChunkDecoder(4)
+        decoder.feed(b"abcde")
+        self.assertEqual(len(decoder), 0)
+
+
+class DelimiterDecoderTests(SynchronousTestCase):
+    """Requests end with a delimiter."""
+
+    def test_pipelined_requests_come_in_order(self) -> None:
+        """All that are complete at once; an empty one is a request too."""
+        self.assertEqual(DelimiterDecoder(9, b";").feed(b"a;bc;;d;"), [b"a", b"bc", b"", b"d"])
+
+    def test_an_unfinished_request_is_kept(self) -> None:
+        """Until its end arrives, and no longer."""
+        decoder = DelimiterDecoder(9, b";")
+        self.assertEqual([decoder.feed(b"a;bc"), len(decoder)], [[b"a"], 2])
+        self.assertEqual([decoder.feed(b"d;"), len(decoder)], [[b"bcd"], 0])
+
+    def test_nothing_changes_nothing(self) -> None:
+        """Before a request, and within one."""
+        self.assertEqual(
+            fed(DelimiterDecoder(9, b";"), [b"", b"a", b"", b";", b""]), ([b"a"], False)
+        )
+
+    def test_a_delimiter_may_be_cut_anywhere(self) -> None:
+        """Within it, and between it and its neighbours."""
+        for pieces in every_cut(b"oneENDtwoENDENDthree"):
+            decoder = DelimiterDecoder(99, b"END")
+            self.assertEqual(fed(decoder, pieces), ([b"one", b"two", b""], False), msg=pieces)
+            self.assertEqual(len(decoder), 5, msg=pieces)
+
+    def test_the_start_of_a_delimiter_is_data(self) -> None:
+        """If the rest of it does not follow, also where the real one overlaps it."""
+        for pieces in every_cut(b"xEENENDaENxEND"):
+            self.assertEqual(
+                fed(DelimiterDecoder(99, b"END"), pieces), ([b"xEEN", b"aENx"], False), msg=pieces
+            )
+
+    def test_a_delimiter_that_repeats_itself(self) -> None:
+        """The first place where it fits is the end."""
+        for pieces in every_cut(b"xaabaaaabaab"):
+            self.assertEqual(
+                fed(DelimiterDecoder(99, b"aab"), pieces), ([b"x", b"aa", b""], False), msg=pieces
+            )
+
+    def test_what_is_optional_is_dropped_before_a_delimiter(self) -> None:
+        """One of it, there and nowhere else, however the stream is cut."""
+        for pieces in every_cut(b"a\r\nb\n\rc\r\r\n\r\nd\re\n"):
+            self.assertEqual(
+                fed(DelimiterDecoder(99, b"\n", b"\r"), pieces),
+                ([b"a", b"b", b"\rc\r", b"", b"d\re"], False),
+                msg=pieces,
+            )
+
+    @PROPERTY
+    @given(
+        cut_streams([b"a", b"E", b"N", b"D", b"END", b"\r", b"\rEND", b"aaa"]),
+        st.integers(1, 6),
+        st.sampled_from([b"", b"\r"]),
+    )
+    def test_cutting_changes_nothing(
+        self, streams: tuple[bytes, list[bytes]], limit: int, optional: bytes
+    ) -> None:
+        """Neither the requests nor whether there is a fault."""
+        stream, pieces = streams
+        whole = fed(DelimiterDecoder(limit, b"END", optional), [stream])
+        self.assertEqual(fed(DelimiterDecoder(limit, b"END", optional), pieces), whole)
+        self.assertEqual(fed(DelimiterDecoder(limit, b"END", optional), single(stream)), whole)
+
+
+class DelimiterLimitTests(SynchronousTestCase):
+    """How large a request may be that ends with a delimiter."""
+
+    def test_a_request_at_the_limit(self) -> None:
+        """Its end does not count, and no cut makes it too large."""
+        for delimiter, optional, ends in (
+            (b";", b"", [b";"]),
+            (b"END", b"", [b"END"]),
+            (b"\n", b"\r", [b"\n", b"\r\n"]),
+            (b"END", b"\r\r", [b"END", b"\r\rEND"]),
+        ):
+            for end in ends:
+                for pieces in every_cut(b"1234" + end + b"5678" + end):
+                    self.assertEqual(
+                        fed(DelimiterDecoder(4, delimiter, optional), pieces),
+                        ([b"1234", b"5678"], False),
+                        msg=pieces,
+                    )
+
+    def test_a_byte_more_is_refused(self) -> None:
+        """With its end there, however it is cut, and all that came before it is delivered."""
+        for delimiter, optional, ends in (
+            (b";", b"", [b";"]),
+            (b"END", b"", [b"END"]),
+            (b"\n", b"\r", [b"\n", b"\r\n"]),
+        ):
+            for end in ends:
+                for pieces in every_cut(b"1234" + end + b"12345" + end + b"6" + end):
+                    self.assertEqual(
+                        fed(DelimiterDecoder(4, delimiter, optional), pieces),
+                        ([b"1234"], True),
+                        msg=pieces,
+                    )
+
+    def test_an_optional_part_too_many_is_data(self) -> None:
+        """It is not dropped, so it counts."""
+        for pieces in every_cut(b"123\r\r\n1234\r\r\n"):
+            self.assertEqual(
+                fed(DelimiterDecoder(4, b"\n", b"\r"), pieces), ([b"123\r"], True), msg=pieces
+            )
+
+    def test_an_endless_request_is_refused_where_no_end_could_help(self) -> None:
+        """At the byte with which an end would have to be complete, and no byte before."""
+        for delimiter, optional, last in ((b";", b"", 5), (b"END", b"", 7), (b"\n", b"\r", 6)):
+            decoder = DelimiterDecoder(4, delimiter, optional)
+            self.assertEqual(fed(decoder, [b"x"] * (last - 1)), ([], False))
+            with self.assertRaises(FrameError):
+                decoder.feed(b"x")
+
+    def test_an_endless_request_in_one_piece_is_refused(self) -> None:
+        """Together with what came before it in that piece."""
+        with self.assertRaises(FrameError) as caught:
+            DelimiterDecoder(4, b";").feed(b"a;b;12345")
+        self.assertEqual(caught.exception.requests, [b"a", b"b"])
+
+    def test_the_error_names_the_limit(self) -> None:
+        """And how much there was at least."""
+        with self.assertRaises(FrameError) as caught:
+            DelimiterDecoder(4, b";").feed(b"123456;")
+        self.assertEqual(str(caught.exception), "a request of 6 bytes or more, where 4 are allowed")
+
+
+class CountingBuffer(bytearray):
+    """Counts the bytes that are looked at in search of something."""
+
+    searched = 0
+
+    def find(self, what: bytes, start: int = 0) -> int:  # type: ignore[override]
+        CountingBuffer.searched += len(self) - start
+        return super().find(what, start)
+
+
+class CostTests(SynchronousTestCase):
+    """What it costs that a request arrives in many pieces."""
+
+    def test_a_delimiter_is_searched_for_once(self) -> None:
+        """
+        No byte is searched again at each piece, only as many as a delimiter may have been cut in.
+
+        It takes a look inside: an implementation that does not search a bytearray with ``find``
+        fails this test, and needs another.
+        """
+        for delimiter in (b";", b"END"):
+            pieces = [bytes(64)] * 16384
+            total = 64 * len(pieces)
+            decoder = DelimiterDecoder(total, delimiter)
+            CountingBuffer.searched = 0
+            with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
+                requests, failed = fed(decoder, [*pieces, delimiter])
+            self.assertEqual(([len(request) for request in requests], failed), ([total], False))
+            self.assertGreater(CountingBuffer.searched, total * 0.99)
+            self.assertLess(CountingBuffer.searched, total * 1.05)
+
+    def test_a_header_is_looked_up_twice(self) -> None:
+        """When it is there, and when its request is complete; at no piece between."""
+        looks: list[int] = []
+
+        def header(_buffer: bytearray, at: int, limit: int) -> tuple[int, int]:
+            looks.append(at)
+            return at + 1, limit
+
+        size = 2**20
+        requests, failed = fed(SizedDecoder(size, header), [b"#", *[bytes(64)] * (size // 64)])
+        self.assertEqual(([len(request) for request in requests], failed), ([size], False))
+        self.assertEqual(looks, [0, 0])
+
+    def test_a_header_is_looked_up_once_for_each_complete_request(self) -> None:
+        """Those of a read are not gone through again."""
+        looks: list[int] = []
+
+        def header(_buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
+            looks.append(at)
+            return at, 2
+
+        SizedDecoder(9, header).feed(b"aabbcc")
+        self.assertEqual(looks, [0, 2, 4])
+
+
+def one_byte_header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
+    """The length is in one byte."""
+    return at + 1, buffer[at]
+
+
+def slow_header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int] | None:
+    """The length is in the third byte."""
+    return (at + 3, buffer[at + 2]) if len(buffer) > at + 2 else None
+
+
+class SizedDecoderTests(SynchronousTestCase):
+    """Requests that say how long they are."""
+
+    def test_pipelined_requests_come_in_order(self) -> None:
+        """All that are complete at once; an empty one is a request too."""
+        self.assertEqual(
+            SizedDecoder(9, one_byte_header).feed(b"\1a\2bc\0\1d"), [b"a", b"bc", b"", b"d"]
+        )
+
+    def test_an_unfinished_request_is_kept(self) -> None:
+        """With its header, until the rest arrives, and no longer."""
+        decoder = SizedDecoder(9, one_byte_header)
+        self.assertEqual([decoder.feed(b"\1a\3bc"), len(decoder)], [[b"a"], 3])
+        self.assertEqual([decoder.feed(b"d"), len(decoder)], [[b"bcd"], 0])
+
+    def test_cuts_are_not_noticed(self) -> None:
+        """Within a header, a request or a trailer, or between them."""
+        for pieces in every_cut(b"..\3abc--..\0--..\1d--"):
+            decoder = SizedDecoder(9, slow_header, b"--")
+            self.assertEqual(fed(decoder, pieces), ([b"abc", b"", b"d"], False), msg=pieces)
+            self.assertEqual(len(decoder), 0, msg=pieces)
+
+    def test_what_is_no_trailer_is_refused(self) -> None:
+        """The error shows both, and all that came before it is delivered."""
+        for pieces in every_cut(b"\1a--\2bc-+\1d--"):
+            self.assertEqual(
+                fed(SizedDecoder(9, one_byte_header, b"--"), pieces), ([b"a"], True), msg=pieces
+            )
+        with self.assertRaises(FrameError) as caught:
+            SizedDecoder(9, one_byte_header, b"--").feed(b"\1a-+")
+        self.assertEqual(str(caught.exception), "b'-+' where a request ends, not b'--'")
+
+    def test_a_header_that_is_refused(self) -> None:
+        """Its error comes out with the requests that came before it."""
+
+        def header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
+            if buffer[at] == 0xFF:
+                raise FrameError("never 255")
+            return one_byte_header(buffer, at, _limit)
+
+        with self.assertRaisesRegex(FrameError, "never 255") as caught:
+            SizedDecoder(9, header).feed(b"\1a\0\xff\1b")
+        self.assertEqual(caught.exception.requests, [b"a", b""])
+
+    def test_a_request_at_the_limit(self) -> None:
+        """Neither header nor trailer counts."""
+        for pieces in every_cut(b"..\4abcd--..\4efgh--"):
+            self.assertEqual(
+                fed(SizedDecoder(4, slow_header, b"--"), pieces),
+                ([b"abcd", b"efgh"], False),
+                msg=pieces,
+            )
+
+    def test_a_byte_more_is_refused_by_its_header(self) -> None:
+        """None of its data has to come, and all that came before it is delivered."""
+        for pieces in every_cut(b"..\4abcd--..\5"):
+            self.assertEqual(
+                fed(SizedDecoder(4, slow_header, b"--"), pieces), ([b"abcd"], True), msg=pieces
+            )
+
+    def test_the_error_names_the_limit(self) -> None:
+        """And the size that was announced."""
+        with self.assertRaises(FrameError) as caught:
+            SizedDecoder(4, one_byte_header).feed(b"\x06")
+        self.assertEqual(str(caught.exception), "a request of 6 bytes or more, where 4 are allowed")
+
+    @PROPERTY
+    @given(cut_streams([b"\0", b"\1", b"\2", b"\5", b"-", b"--", b"a"]), st.integers(1, 4))
+    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+        """Neither the requests nor whether there is a fault."""
+        stream, pieces = streams
+        whole = fed(SizedDecoder(limit, one_byte_header, b"-"), [stream])
+        self.assertEqual(fed(SizedDecoder(limit, one_byte_header, b"-"), pieces), whole)
+        self.assertEqual(fed(SizedDecoder(limit, one_byte_header, b"-"), single(stream)), whole)

@@ -1,0 +1,517 @@
+"""Framing: where requests end and how replies are wrapped, from Python and from a command line."""
+
+from collections.abc import Iterator
+from struct import pack
+from typing import Any, cast
+
+from attrs.exceptions import FrozenInstanceError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import FrameError
+from reqresp.framing._delimited import (
+    Chunk,
+    Delimiter,
+    Fixed,
+    Framing,
+    LengthPrefix,
+    Line,
+    Netstring,
+    parse_framing,
+)
+from tests.support.streams import cut, fed, single
+
+# Each example draws one of many framings.
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=400)
+
+KIB = 1024
+MIB = KIB * KIB
+LIMIT = 64 * KIB
+#: Bytes of a payload that hypothesis makes up.
+LONGEST = 300
+
+#: Every form of a specification, and what it says in Python.
+SPECIFIED: dict[str, Framing] = {
+    "chunk": Chunk(),
+    "line": Line(),
+    r"line:\r\n": Line(b"\r\n"),
+    r"line:\n": Line(b"\n"),
+    "line:\n": Line(b"\n"),
+    "delimiter:END": Delimiter(b"END"),
+    r"delimiter:\x00": Delimiter(b"\0"),
+    "delimiter::": Delimiter(b":"),
+    "delimiter:a:b": Delimiter(b"a:b"),
+    "delimiter:ü": Delimiter("ü".encode()),
+    "netstring": Netstring(),
+    "int8": LengthPrefix(1),
+    "int16": LengthPrefix(2),
+    "int32": LengthPrefix(4),
+    "int16:big": LengthPrefix(2, "big"),
+    "int16:little": LengthPrefix(2, "little"),
+    "int8:inclusive": LengthPrefix(1, inclusive=True),
+    "int16:inclusive": LengthPrefix(2, "big", inclusive=True),
+    "int32:big:inclusive": LengthPrefix(4, "big", inclusive=True),
+    "int32:little:inclusive": LengthPrefix(4, "little", inclusive=True),
+    "fixed:1": Fixed(1),
+    "fixed:512": Fixed(512),
+}
+
+#: What names no framing.
+MALFORMED = (
+    *("", " ", ":", "lines", "LINE", " line", "int64", "int", "tcp"),
+    *("chunk:1024", "netstring:9", r"line:\r", "line:x", r"line:\q"),
+    *("delimiter", r"delimiter:\q", "delimiter:\\"),
+    *("int8:8", "int8:middle", "int16:BIG", "int16:inclusive:big", "int16:big:little"),
+    *("int32:big:inclusive:big", "int32:big,inclusive"),
+    *("fixed", "fixed:0", "fixed:-1", "fixed:1.5", "fixed:x", "fixed:0x10", "fixed:1:2"),
+)
+
+#: For each framing: what a client sends, the requests in it, a reply, and what leaves for it.
+TALKS: dict[str, tuple[bytes, list[bytes], bytes, bytes]] = {
+    "chunk": (b"one\ntwo", [b"one\ntwo"], b"reply\n", b"reply\n"),
+    "line": (b"one\r\n\ntwo\n", [b"one", b"", b"two"], b"reply", b"reply\r\n"),
+    r"line:\n": (b"one\r\n\ntwo\n", [b"one", b"", b"two"], b"reply", b"reply\n"),
+    "delimiter:END": (b"oneENDENDtwoEND", [b"one", b"", b"two"], b"reply", b"replyEND"),
+    r"delimiter:\x00": (b"one\0two\r\n\0", [b"one", b"two\r\n"], b"reply", b"reply\0"),
+    "netstring": (b"3:one,0:,12:hello world!,", [b"one", b"", b"hello world!"], b"a,", b"2:a,,"),
+    "int8": (b"\3one\0\3two", [b"one", b"", b"two"], b"reply", b"\5reply"),
+    "int16": (b"\0\3one\0\0\0\3two", [b"one", b"", b"two"], b"reply", b"\0\5reply"),
+    "int16:little": (b"\3\0one\0\0\3\0two", [b"one", b"", b"two"], b"reply", b"\5\0reply"),
+    "int32": (b"\0\0\0\3one" + bytes(4), [b"one", b""], b"reply", b"\0\0\0\5reply"),
+    "int32:little": (b"\3\0\0\0one" + bytes(4), [b"one", b""], b"reply", b"\5\0\0\0reply"),
+    "int8:inclusive": (b"\4one\1\4two", [b"one", b"", b"two"], b"reply", b"\6reply"),
+    "int16:inclusive": (b"\0\5one\0\2", [b"one", b""], b"reply", b"\0\7reply"),
+    "int32:little:inclusive": (b"\7\0\0\0one\4\0\0\0", [b"one", b""], b"r", b"\5\0\0\0r"),
+    "fixed:3": (b"onetwo", [b"one", b"two"], b"six", b"six"),
+}
+
+#: A framing, an endless request of more than four bytes, and the byte of it that is one too many.
+ENDLESS: dict[str, tuple[bytes, int]] = {
+    "line": (b"xxxxxxxx", 6),
+    r"line:\n": (b"xxxxxxxx", 6),
+    r"delimiter:\x00": (b"xxxxxxxx", 5),
+    "delimiter:END": (b"xxxxxxxx", 7),
+    "netstring": (b"5:xxxxx,", 2),
+    "int8": (b"\5xxxxx", 1),
+    "int16": (b"\0\5xxxxx", 2),
+    "int16:little": (b"\5\0xxxxx", 2),
+    "int32": (b"\0\0\0\5xxxxx", 4),
+    "int32:little": (b"\5\0\0\0xxxxx", 4),
+    "int8:inclusive": (b"\6xxxxx", 1),
+    "int16:inclusive": (b"\0\7xxxxx", 2),
+    "int32:little:inclusive": (b"\x09\0\0\0xxxxx", 4),
+}
+
+#: What no client of that framing may send.
+FAULTS: dict[str, bytes] = {
+    "line": bytes(LONGEST + 2),
+    "delimiter:END": bytes(LONGEST + 1) + b"END",
+    "netstring": b"3:abc;",
+    "int32": b"\xff\xff\xff\xff",
+    "int16:inclusive": b"\0\1",
+    "int8:inclusive": b"\0",
+}
+
+
+def every_cut(stream: bytes) -> Iterator[list[bytes]]:
+    """The *stream* whole, in single bytes, and in two pieces in every possible way."""
+    yield [stream]
+    yield single(stream)
+    for place in range(1, len(stream)):
+        yield cut(stream, [place])
+
+
+def cuts(stream: bytes) -> st.SearchStrategy[list[bytes]]:
+    """The *stream* in any pieces, some of which may be empty."""
+    places = st.lists(st.integers(0, len(stream)), max_size=20)
+    return places.map(lambda places: cut(stream, places))
+
+
+def payloads(framing: Framing) -> st.SearchStrategy[bytes]:
+    """What *framing* can express."""
+    match framing:
+        case Chunk():
+            return st.binary(min_size=1, max_size=1024)
+        case Line(ending=ending):
+            lines = st.binary(max_size=LONGEST).map(lambda data: data.replace(b"\n", b""))
+            return lines if ending == b"\r\n" else lines.map(lambda data: data.rstrip(b"\r"))
+        case Delimiter(delimiter=delimiter):
+            letters = st.sampled_from([*single(delimiter), b"x", b"\n"])
+            texts = st.lists(letters, max_size=20).map(b"".join)
+            return texts.filter(lambda text: (text + delimiter).find(delimiter) == len(text))
+        case LengthPrefix(size=1):
+            return st.binary(max_size=254)
+        case Fixed(size=size):
+            return st.binary(min_size=size, max_size=size)
+        case _:
+            return st.binary(max_size=LONGEST)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[Framing, bytes, list[bytes]]:
+    """A framing, a stream that makes some sense in it, and the same in pieces."""
+    framing = draw(st.sampled_from([parse_framing(name) for name in TALKS if name != "chunk"]))
+    sense = payloads(framing).map(framing.encode)
+    nonsense = st.sampled_from([b"\0", b"\1", b"\3", b"\r", b"\n", b"E", b"END", b"3:", b",", b"x"])
+    stream = b"".join(draw(st.lists(sense | nonsense, max_size=8)))
+    return framing, stream, draw(cuts(stream))
+
+
+class TalkTests(SynchronousTestCase):
+    """What a client and a server say to each other."""
+
+    def test_requests_are_found_however_they_are_cut(self) -> None:
+        """Many in one segment, or a byte in each."""
+        for specification, (stream, requests, _, _) in TALKS.items():
+            if specification == "chunk":  # whose requests are the pieces
+                continue
+            for pieces in every_cut(stream):
+                decoder = parse_framing(specification).decoder(LIMIT)
+                self.assertEqual(fed(decoder, pieces), (requests, False), msg=specification)
+                self.assertEqual(len(decoder), 0, msg=specification)
+
+    def test_replies_are_wrapped(self) -> None:
+        """The way the framing's clients expect it."""
+        for specification, (_, _, reply, frame) in TALKS.items():
+            self.assertEqual(parse_framing(specification).encode(reply), frame, msg=specification)
+
+    def test_a_connection_does_not_hear_another(self) -> None:
+        """One framing serves any number of connections, each with a decoder of its own."""
+        framing = Line()
+        one, two = framing.decoder(LIMIT), framing.decoder(LIMIT)
+        one.feed(b"o")
+        self.assertEqual([two.feed(b"two\n"), one.feed(b"ne\n")], [[b"two"], [b"one"]])
+
+    @PROPERTY
+    @given(streams())
+    def test_cutting_changes_nothing(self, drawn: tuple[Framing, bytes, list[bytes]]) -> None:
+        """Neither the requests nor whether there is a fault."""
+        framing, stream, pieces = drawn
+        whole = fed(framing.decoder(16), [stream])
+        self.assertEqual(fed(framing.decoder(16), pieces), whole)
+        self.assertEqual(fed(framing.decoder(16), single(stream)), whole)
+
+    @PROPERTY
+    @given(st.data())
+    def test_what_is_encoded_is_decoded(self, data: st.DataObject) -> None:
+        """A client that frames as the server does gets through whatever can be framed."""
+        framing = data.draw(st.sampled_from([*SPECIFIED.values(), Delimiter(b"aab")]))
+        requests = data.draw(st.lists(payloads(framing), max_size=5))
+        frames = [framing.encode(request) for request in requests]
+        if framing != Chunk():  # whose requests are the pieces
+            frames = data.draw(cuts(b"".join(frames)))
+        self.assertEqual(fed(framing.decoder(LIMIT), frames), (requests, False))
+
+    @PROPERTY
+    @given(
+        st.sampled_from([*SPECIFIED.values()]), st.lists(st.binary(max_size=12)), st.integers(1, 20)
+    )
+    def test_noise_does_no_harm(self, framing: Framing, noise: list[bytes], limit: int) -> None:
+        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        if isinstance(framing, Fixed):
+            limit += framing.size
+        decoder = framing.decoder(limit)
+        _, failed = fed(decoder, noise)  # lets any other exception out
+        self.assertTrue(failed or len(decoder) <= limit + 4)
+
+    @PROPERTY
+    @given(st.sampled_from(sorted(FAULTS)), st.data())
+    def test_a_fault_takes_no_request_with_it(self, name: str, data: st.DataObject) -> None:
+        """Those that were complete before it come out, in order, and none that follow it."""
+        framing = parse_framing(name)
+        requests = data.draw(st.lists(payloads(framing), max_size=5))
+        frames = b"".join(framing.encode(request) for request in requests)
+        stream = frames + FAULTS[name] + frames
+        self.assertEqual(fed(framing.decoder(LONGEST), data.draw(cuts(stream))), (requests, True))
+
+
+class LimitTests(SynchronousTestCase):
+    """How large a request may be."""
+
+    def test_a_request_at_the_limit(self) -> None:
+        """Its framing does not count."""
+        for specification in ENDLESS:
+            framing = parse_framing(specification)
+            for pieces in every_cut(framing.encode(b"1234") + framing.encode(b"5678")):
+                self.assertEqual(
+                    fed(framing.decoder(4), pieces),
+                    ([b"1234", b"5678"], False),
+                    msg=(specification, pieces),
+                )
+
+    def test_a_byte_more_is_refused(self) -> None:
+        """And what came before it is not."""
+        for specification in ENDLESS:
+            framing = parse_framing(specification)
+            for pieces in every_cut(framing.encode(b"1234") + framing.encode(b"56789")):
+                self.assertEqual(
+                    fed(framing.decoder(4), pieces),
+                    ([b"1234"], True),
+                    msg=(specification, pieces),
+                )
+
+    def test_an_endless_request_is_refused_early(self) -> None:
+        """At the first byte that no request within the limit could have there."""
+        for specification, (stream, last) in ENDLESS.items():
+            decoder = parse_framing(specification).decoder(4)
+            before = single(stream)[: last - 1]
+            self.assertEqual(fed(decoder, before), ([], False), msg=specification)
+            with self.assertRaises(FrameError):
+                decoder.feed(stream[last - 1 : last])
+
+    def test_every_framing_is_limited(self) -> None:
+        """Those that are not tested here cannot hold an unfinished request beyond a limit."""
+        names = {type(parse_framing(specification)) for specification in ENDLESS}
+        every = {type(framing) for framing in SPECIFIED.values()}
+        self.assertEqual(every - names, {Chunk, Fixed})
+
+    def test_a_line_at_the_limit_may_end_in_cr_lf(self) -> None:
+        """Wherever it is cut; a CR that is not the last is one byte too many."""
+        for pieces in every_cut(b"1234\r\n"):
+            self.assertEqual(fed(Line().decoder(4), pieces), ([b"1234"], False), msg=pieces)
+        for pieces in every_cut(b"1234\r\r\n"):
+            self.assertEqual(fed(Line().decoder(4), pieces), ([], True), msg=pieces)
+
+    def test_a_netstring_length_is_refused_by_its_digits(self) -> None:
+        """When there are more of them than the limit has; else by the number, at its colon."""
+        for limit, allowed, refused in (
+            (9, b"9:", b"10"),
+            (10, b"10:", b"11:"),
+            (10, b"99", b"100"),
+            (99, b"99:", b"100"),
+            (100, b"100:", b"101:"),
+            (65536, b"65536:", b"65537:"),
+            (65536, b"99999", b"100000"),
+        ):
+            self.assertEqual(fed(Netstring().decoder(limit), single(allowed)), ([], False))
+            decoder = Netstring().decoder(limit)
+            self.assertEqual(fed(decoder, single(refused)[:-1]), ([], False), msg=refused)
+            with self.assertRaisesRegex(FrameError, f"where {limit} are allowed"):
+                decoder.feed(refused[-1:])
+
+    def test_a_netstring_length_has_an_end(self) -> None:
+        """Thousands of digits are refused like a few, in one piece too."""
+        for stream in (b"9" * 5000, b"9" * 5000 + b":"):
+            for pieces in ([stream], single(stream)):
+                self.assertEqual(fed(Netstring().decoder(LIMIT), pieces), ([], True))
+
+    def test_chunks_are_cut_at_the_limit(self) -> None:
+        """They are never too large; at most 1024 bytes, less with a lower limit."""
+        self.assertEqual(Chunk().decoder(4).feed(b"12345"), [b"1234", b"5"])
+        self.assertEqual(
+            [len(chunk) for chunk in Chunk().decoder(LIMIT).feed(bytes(2049))], [1024, 1024, 1]
+        )
+
+    def test_a_fixed_size_must_be_within_the_limit(self) -> None:
+        """Else every connection would fail: it is said beforehand."""
+        self.assertEqual(Fixed(4).decoder(4).feed(b"1234"), [b"1234"])
+        with self.assertRaisesRegex(ValueError, "requests of 5 bytes, where 4 are allowed"):
+            Fixed(5).decoder(4)
+
+
+class FaultTests(SynchronousTestCase):
+    """What is no request."""
+
+    def refusal(self, framing: Framing, stream: bytes) -> str:
+        """What is said about the fault in *stream*."""
+        with self.assertRaises(FrameError) as caught:
+            framing.decoder(LIMIT).feed(stream)
+        return str(caught.exception)
+
+    def test_a_netstring_starts_with_a_plain_number(self) -> None:
+        """No sign, no space, no leading zero, no other character; it is refused at once."""
+        for stream in (
+            b"x",
+            b":",
+            b",",
+            b"-1:",
+            b"+1:",
+            b" 1:",
+            b"01:",
+            b"00:",
+            b"1 :",
+            b"1x",
+            b"0x1",
+        ):
+            self.assertEqual(
+                self.refusal(Netstring(), stream), f"{stream!r} where a netstring's length belongs"
+            )
+
+    def test_a_netstring_ends_with_a_comma(self) -> None:
+        """Whatever else stands there is shown."""
+        self.assertEqual(
+            self.refusal(Netstring(), b"3:abc\n"), r"b'\n' where a request ends, not b','"
+        )
+
+    def test_an_inclusive_length_counts_itself(self) -> None:
+        """So it cannot be smaller than that."""
+        for size, byteorder, stream in (
+            (1, "big", b"\0"),
+            (2, "big", b"\0\1"),
+            (2, "little", b"\1\0"),
+            (4, "big", b"\0\0\0\3"),
+        ):
+            framing = LengthPrefix(size, cast(Any, byteorder), inclusive=True)
+            self.assertIn(f"counts its own {size} bytes", self.refusal(framing, stream))
+
+
+class EncodeTests(SynchronousTestCase):
+    """What cannot be said in a framing is refused, not garbled."""
+
+    def refusal(self, framing: Framing, payload: bytes) -> str:
+        """What is said about *payload*."""
+        with self.assertRaises(FrameError) as caught:
+            framing.encode(payload)
+        return str(caught.exception)
+
+    def test_a_line_cannot_hold_a_line_end(self) -> None:
+        """It would be two lines to the client."""
+        for payload in (b"a\nb", b"\n", b"a\n", b"a\r\nb"):
+            self.assertEqual(
+                self.refusal(Line(), payload),
+                rf"a payload cannot hold the delimiter b'\n': {payload!r}",
+            )
+
+    def test_a_line_can_end_with_cr_before_cr_lf(self) -> None:
+        """A client drops one CR only."""
+        self.assertEqual(Line().encode(b"a\r"), b"a\r\r\n")
+
+    def test_a_line_cannot_end_with_cr_before_lf(self) -> None:
+        """A client would drop it."""
+        self.assertIn("CR would be dropped", self.refusal(Line(b"\n"), b"a\r"))
+
+    def test_a_payload_cannot_hold_its_delimiter(self) -> None:
+        """Neither within nor by what it makes together with its end."""
+        for payload in (b"aab", b"xaaby", b"aa"):
+            self.assertIn("cannot hold", self.refusal(Delimiter(b"aab" * 2), payload + b"aabaab"))
+        self.assertIn("cannot hold", self.refusal(Delimiter(b"aa"), b"xa"))
+
+    def test_a_long_payload_is_not_repeated_whole(self) -> None:
+        """An error is to be read."""
+        self.assertLess(len(self.refusal(Line(), b"\n" * 9999)), 300)
+        self.assertLess(len(self.refusal(Line(b"\n"), b"\r" * 9999)), 300)
+
+    def test_a_length_has_its_bound(self) -> None:
+        """What is one byte too long for the prefix is refused, with its size."""
+        for framing, longest in (
+            (LengthPrefix(1), 255),
+            (LengthPrefix(1, inclusive=True), 254),
+            (LengthPrefix(2), 65535),
+            (LengthPrefix(2, inclusive=True), 65533),
+        ):
+            self.assertEqual(
+                framing.encode(bytes(longest)), b"\xff" * framing.size + bytes(longest)
+            )
+            self.assertEqual(
+                self.refusal(framing, bytes(longest + 1)),
+                f"a payload of {longest + 1} bytes does not fit a length of {framing.size} bytes",
+            )
+
+    def test_all_have_the_same_size(self) -> None:
+        """A fixed size is neither filled up nor cut."""
+        for payload in (b"", b"12", b"1234"):
+            self.assertEqual(
+                self.refusal(Fixed(3), payload),
+                f"a payload of {len(payload)} bytes, where all have 3",
+            )
+
+
+class CostTests(SynchronousTestCase):
+    """
+    Requests of 64 MiB that arrive 1 KiB at a time.
+
+    They are through in the wink of an eye; searching or copying each again at every piece would
+    take 2 TiB of it, which nobody waits for.  (`tests.framing.test_base` counts what is searched.)
+    """
+
+    def largest(self, framing: Framing, head: bytes, tail: bytes) -> None:
+        payload = bytes(KIB) * (64 * KIB)
+        piece = bytes(KIB)
+        decoder = framing.decoder(len(payload))
+        requests, failed = fed(decoder, [head, *[piece] * (64 * KIB), tail])
+        self.assertEqual((len(requests), failed), (1, False))
+        self.assertTrue(requests[0] == payload)
+
+    def test_netstring(self) -> None:
+        """Its length says how much to wait for."""
+        self.largest(Netstring(), b"67108864:", b",")
+
+    def test_length_prefix(self) -> None:
+        """Likewise."""
+        self.largest(LengthPrefix(4), pack(">I", 64 * MIB), b"")
+
+    def test_fixed(self) -> None:
+        """Likewise."""
+        self.largest(Fixed(64 * MIB), b"", b"")
+
+    def test_line(self) -> None:
+        """Its end may be anywhere."""
+        self.largest(Line(), b"", b"\r\n")
+
+    def test_delimiter(self) -> None:
+        """Its end may be anywhere, and cut."""
+        self.largest(Delimiter(b"END"), b"", b"END")
+
+
+class SpecificationTests(SynchronousTestCase):
+    """Framings in words."""
+
+    def test_every_form(self) -> None:
+        """Each word makes the framing that Python would."""
+        for specification, framing in SPECIFIED.items():
+            self.assertEqual(parse_framing(specification), framing, msg=specification)
+
+    def assert_refused(self, specification: str) -> None:
+        """The error repeats it, and says what could have stood there."""
+        try:
+            answer = repr(parse_framing(specification))
+        except ValueError as error:
+            answer = str(error)
+        self.assertEqual(
+            answer,
+            f"{specification!r} is no framing: chunk, line[:ENDING], delimiter:TEXT, "
+            "netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp",
+        )
+
+    def test_what_is_malformed_is_refused(self) -> None:
+        """Other words, other arguments, and arguments that are none."""
+        for specification in MALFORMED:
+            self.assert_refused(specification)
+
+    def test_a_colon_announces_something(self) -> None:
+        """With nothing behind it, something was forgotten."""
+        for name in ("chunk", "line", "delimiter", "netstring", "fixed", "int16:big", "int8"):
+            self.assert_refused(f"{name}:")
+
+    def test_a_size_is_digits(self) -> None:
+        """Not all that Python would read as a number."""
+        for size in (" 5", "5 ", "+5", "1_0", "\u0663"):
+            self.assert_refused(f"fixed:{size}")
+
+
+class ValueTests(SynchronousTestCase):
+    """Framings as Python values."""
+
+    def test_nonsense_is_refused(self) -> None:
+        """When it is written down, not when a client connects."""
+        wrong: list[tuple[Any, tuple[Any, ...]]] = [
+            (Delimiter, (b"",)),
+            (Line, (b"\r",)),
+            (Line, (b"",)),
+            (LengthPrefix, (0,)),
+            (LengthPrefix, (3,)),
+            (LengthPrefix, (8,)),
+            (LengthPrefix, (2, "middle")),
+            (Fixed, (0,)),
+            (Fixed, (-1,)),
+        ]
+        for framing, arguments in wrong:
+            with self.assertRaises(ValueError):
+                framing(*arguments)
+
+    def test_a_framing_cannot_be_changed(self) -> None:
+        """Connections share it."""
+        framing = Fixed(4)
+        with self.assertRaises(FrozenInstanceError):
+            framing.size = 5  # type: ignore[misc]

@@ -1,0 +1,335 @@
+"""Headed: requests whose head may announce a body."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import FrameError
+from reqresp.framing._delimited import Chunk, Delimiter, Line
+from reqresp.framing._header_body import Headed, HeadedDecoder
+from tests.framing.test_base import PROPERTY, cut_streams
+from tests.support.streams import cut, every_cut, fed, single
+
+LIMIT = 65536
+
+MEMCACHED = Headed(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
+HTTP = Headed(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)")
+#: A head is a size or anything else; small enough for every cut.
+SHORT = Headed(Line(), rb"^(\d+)", body_end=b"--")
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 4\r\n\r\n"
+
+
+class TalkTests(SynchronousTestCase):
+    """What clients send."""
+
+    def test_memcached(self) -> None:
+        """A value may hold line ends, or nothing; what has no value is a line."""
+        stream = (
+            b"get a\r\n"
+            b"set k 0 0 6\r\na\r\nb\r\n\r\n"
+            b"gets a b\n"
+            b"add k 0 -1 0\r\n\r\n"
+            b"cas k 0 0 2 17 noreply\nab\r\n"
+        )
+        requests = [
+            b"get a",
+            b"set k 0 0 6\r\na\r\nb\r\n",
+            b"gets a b",
+            b"add k 0 -1 0\r\n",
+            b"cas k 0 0 2 17 noreply\nab",
+        ]
+        for pieces in [[stream], single(stream), *(cut(stream, [at]) for at in range(len(stream)))]:
+            decoder = MEMCACHED.decoder(LIMIT)
+            self.assertEqual(fed(decoder, pieces), (requests, False), msg=pieces)
+            self.assertEqual(len(decoder), 0, msg=pieces)
+
+    def test_http(self) -> None:
+        """A body follows the blank line, whatever the case of its header; nothing follows it."""
+        get = b"GET / HTTP/1.1\r\nHost: a"
+        stream = get + b"\r\n\r\n" + POST + b"a\r\n\r" + get + b"\r\n\r\n"
+        for pieces in [[stream], single(stream), *(cut(stream, [at]) for at in range(len(stream)))]:
+            self.assertEqual(
+                fed(HTTP.decoder(LIMIT), pieces), ([get, POST + b"a\r\n\r", get], False), msg=pieces
+            )
+
+    def test_an_empty_body_is_a_body(self) -> None:
+        """Its head keeps its delimiter, as before any other."""
+        stream = POST.replace(b"4", b"0")
+        self.assertEqual(HTTP.decoder(LIMIT).feed(stream), [stream])
+
+    def test_cuts_are_not_noticed(self) -> None:
+        """Within a head, a delimiter, a body or what ends it, or between them."""
+        for pieces in every_cut(b"x\r\n2\r\n\r\n--\r\n\n0\n--1x\n---y\r\r\n"):
+            self.assertEqual(
+                fed(SHORT.decoder(LIMIT), pieces),
+                ([b"x", b"2\r\n\r\n", b"", b"", b"0\n", b"1x\n-", b"y\r"], False),
+                msg=pieces,
+            )
+
+    def test_an_unfinished_request_is_kept(self) -> None:
+        """With its head, until the rest arrives, and no longer."""
+        decoder = SHORT.decoder(LIMIT)
+        self.assertEqual([decoder.feed(b"x\n3\na"), len(decoder)], [[b"x"], 3])
+        self.assertEqual([decoder.feed(b"bc-"), len(decoder)], [[], 6])
+        self.assertEqual([decoder.feed(b"-"), len(decoder)], [[b"3\nabc"], 0])
+        self.assertEqual([decoder.feed(b"\n"), len(decoder)], [[b""], 0])
+
+    def test_a_group_that_took_no_part_announces_nothing(self) -> None:
+        """The pattern fits, with another of its branches."""
+        framing = Headed(Line(), rb"^(?:put (\d+)|get (\d+))$")
+        self.assertEqual(
+            framing.decoder(LIMIT).feed(b"get 3\nput 3\nabcput 3 \n"),
+            [b"get 3", b"put 3\nabc", b"put 3 "],
+        )
+
+    def test_the_delimiter_is_no_part_of_what_is_searched(self) -> None:
+        """A pattern can say where a head ends."""
+        framing = Headed(Delimiter(b";"), rb"^[^;]*(\d)$")
+        self.assertEqual(framing.decoder(LIMIT).feed(b"a1;bc;"), [b"a1;b", b"c"])
+
+    def test_bytes_are_bytes(self) -> None:
+        """Those that are no UTF-8 too, each for itself."""
+        framing = Headed(Line(), rb"^.\xff(\d)$")
+        self.assertEqual(
+            framing.decoder(LIMIT).feed(b"\x80\xff1\na\xc3\x80\xff1\nb\n"),
+            [b"\x80\xff1\na", b"\xc3\x80\xff1", b"b"],
+        )
+
+    @PROPERTY
+    @given(
+        cut_streams([b"0", b"1", b"2", b"9", b"\n", b"\r\n", b"\r", b"-", b"--", b"a"]),
+        st.integers(1, 8),
+    )
+    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+        """Neither the requests nor whether there is a fault."""
+        stream, pieces = streams
+        whole = fed(SHORT.decoder(limit), [stream])
+        self.assertEqual(fed(SHORT.decoder(limit), pieces), whole)
+        self.assertEqual(fed(SHORT.decoder(limit), single(stream)), whole)
+
+    @PROPERTY
+    @given(
+        cut_streams([b"1", b"3", b"E", b"N", b"D", b"EN", b"END", b"a"]),
+        st.integers(1, 8),
+    )
+    def test_cutting_changes_nothing_for_a_delimiter(
+        self, streams: tuple[bytes, list[bytes]], limit: int
+    ) -> None:
+        """Likewise."""
+        framing = Headed(Delimiter(b"END"), rb"(\d)$")
+        stream, pieces = streams
+        whole = fed(framing.decoder(limit), [stream])
+        self.assertEqual(fed(framing.decoder(limit), pieces), whole)
+        self.assertEqual(fed(framing.decoder(limit), single(stream)), whole)
+
+    @PROPERTY
+    @given(
+        st.sampled_from([MEMCACHED, HTTP, SHORT]), st.lists(st.binary(max_size=12)), st.integers(1)
+    )
+    def test_noise_does_no_harm(self, framing: Headed, noise: list[bytes], limit: int) -> None:
+        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        decoder = framing.decoder(limit)
+        _, failed = fed(decoder, noise)  # lets any other exception out
+        self.assertTrue(failed or len(decoder) <= limit + 4)
+
+
+class FaultTests(SynchronousTestCase):
+    """What is no request, or too large a one."""
+
+    def refusal(self, framing: Headed, stream: bytes, limit: int = LIMIT) -> str:
+        """What is said about *stream*."""
+        with self.assertRaises(FrameError) as caught:
+            framing.decoder(limit).feed(stream)
+        return str(caught.exception)
+
+    def test_a_request_at_the_limit(self) -> None:
+        """It counts head, delimiter and body; what ends a request does not count."""
+        for stream, requests in (
+            (b"abcde\r\nvwxyz\n", [b"abcde", b"vwxyz"]),
+            (b"2\r\nab--3\nabc--", [b"2\r\nab", b"3\nabc"]),
+        ):
+            for pieces in every_cut(stream):
+                self.assertEqual(fed(SHORT.decoder(5), pieces), (requests, False), msg=pieces)
+
+    def test_a_byte_more_is_refused_by_its_head(self) -> None:
+        """None of a body has to come, and all that came before it is delivered."""
+        for bad in (b"abcdef\n", b"abcdef\r\n", b"abcde\r\r\n", b"3\r\n", b"4\n"):
+            for pieces in every_cut(b"a\n2\nab--" + bad):
+                self.assertEqual(
+                    fed(SHORT.decoder(5), pieces), ([b"a", b"2\nab"], True), msg=pieces
+                )
+
+    def test_an_endless_head_is_refused_where_no_end_could_help(self) -> None:
+        """At the byte with which an end would have to be complete, and no byte before."""
+        for framing, last in ((SHORT, 6), (HTTP, 8), (Headed(Delimiter(b";"), b"(1)"), 5)):
+            decoder = framing.decoder(4)
+            self.assertEqual(fed(decoder, [b"x"] * (last - 1)), ([], False))
+            with self.assertRaises(FrameError):
+                decoder.feed(b"x")
+
+    def test_an_endless_head_in_one_piece_is_refused(self) -> None:
+        """Although its end is there, far behind."""
+        self.assertEqual(fed(SHORT.decoder(4), [b"a\n" + b"x" * 99 + b"\n"]), ([b"a"], True))
+
+    def test_a_size_has_any_number_of_digits(self) -> None:
+        """More than Python makes numbers of, too; zeros in front are none of them."""
+        self.assertEqual(
+            self.refusal(SHORT, b"70000\n"),
+            "a request of 70006 bytes or more, where 65536 are allowed",
+        )
+        self.assertIn("where 65536 are allowed", self.refusal(SHORT, b"9" * 5000 + b"\n"))
+        zeros = b"0" * 5000
+        self.assertEqual(
+            SHORT.decoder(LIMIT).feed(zeros + b"\n--" + zeros + b"2\nab--"),
+            [zeros + b"\n", zeros + b"2\nab"],
+        )
+
+    def test_what_is_no_size_is_refused(self) -> None:
+        """Where the pattern lets it through."""
+        framing = Headed(Line(), rb"^put *(.*)")
+        for size in (b"", b"-1", b"+1", b"1 ", b"0x1", b"1_0", b"\xb2", b"1.0"):
+            self.assertEqual(
+                self.refusal(framing, b"put " + size + b"\n"),
+                f"{size!r} where a body's size belongs",
+            )
+        self.assertLess(len(self.refusal(framing, b"put" + b"x" * 9999 + b"\n")), 100)
+
+    def test_what_does_not_end_a_body_is_refused(self) -> None:
+        """The error shows both, and all that came before it is delivered."""
+        for pieces in every_cut(b"1\na--2\nab-+1\na--"):
+            self.assertEqual(fed(SHORT.decoder(LIMIT), pieces), ([b"1\na"], True), msg=pieces)
+        self.assertEqual(
+            self.refusal(MEMCACHED, b"set k 0 0 1\r\nabc"),
+            r"b'bc' where a request ends, not b'\r\n'",
+        )
+
+
+class CostTests(SynchronousTestCase):
+    """What it costs that a request arrives in many pieces, or in bad faith."""
+
+    def test_a_delimiter_is_searched_for_once(self) -> None:
+        """No byte is searched again at each piece, only as many as a delimiter may be cut in."""
+        searched = 0
+
+        class CountingBuffer(bytearray):
+            def find(self, what: bytes, start: int, stop: int) -> int:  # type: ignore[override]
+                nonlocal searched
+                searched += min(len(self), stop) - start
+                return super().find(what, start, stop)
+
+        pieces = [bytes(64)] * 1024
+        total = 64 * len(pieces)
+        with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
+            decoder = HTTP.decoder(total)
+        requests, failed = fed(decoder, [*pieces, b"\r\n\r\n", *pieces, b"\r\n\r\n"])
+        self.assertEqual(([len(request) for request in requests], failed), ([total] * 2, False))
+        self.assertGreater(searched, total * 1.99)
+        self.assertLess(searched, total * 2.1)
+
+    def test_a_head_is_searched_once(self) -> None:
+        """However many pieces its body comes in."""
+        heads: list[bytes] = []
+
+        class Pattern:
+            def search(self, head: bytes) -> re.Match[bytes] | None:
+                heads.append(head)
+                return re.search(rb"(\d+)", head)
+
+        decoder = HeadedDecoder(99, b"\n", b"\r", Pattern(), b"")
+        self.assertEqual(
+            fed(decoder, single(b"9\r\n123456789a\n")), ([b"9\r\n123456789", b"a"], False)
+        )
+        self.assertEqual(heads, [b"9", b"a"])
+
+    def test_a_large_body_in_many_pieces(self) -> None:
+        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        size, piece = 2**26, bytes(1024)
+        head = b"%d\n" % size
+        pieces = [head, *[piece] * (size // 1024), b"--"]
+        requests, failed = fed(SHORT.decoder(size + 9), pieces)
+        self.assertEqual(
+            ([len(request) for request in requests], failed), ([len(head) + size], False)
+        )
+
+    def test_a_hostile_head_costs_no_more_than_another(self) -> None:
+        """Python's own patterns would try every way to split it, longer than anybody waits."""
+        framing = Headed(Line(), rb"^(?:a|aa|a+)+b(\d+)")
+        self.assertEqual(framing.decoder(LIMIT).feed(b"a" * 30000 + b"\n"), [b"a" * 30000])
+
+
+class EncodeTests(SynchronousTestCase):
+    """What leaves for a reply."""
+
+    def test_a_line_end_follows_where_heads_are_lines(self) -> None:
+        """The one that was chosen, once, whatever the reply holds."""
+        reply = b"VALUE k 0 2\r\nab\r\nEND"
+        self.assertEqual(MEMCACHED.encode(reply), reply + b"\r\n")
+        self.assertEqual(Headed(Line(b"\n"), b"(1)").encode(reply), reply + b"\n")
+
+    def test_a_reply_is_sent_as_it_is_where_heads_have_a_delimiter(self) -> None:
+        """It has a head, and perhaps a body, of its own."""
+        reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        self.assertEqual(HTTP.encode(reply), reply)
+
+    @PROPERTY
+    @given(st.lists(st.binary(max_size=40) | st.none(), max_size=5))
+    def test_what_is_encoded_is_decoded(self, values: list[bytes | None]) -> None:
+        """A client that ends requests as the server ends replies gets through."""
+        requests = [
+            b"get k" if value is None else b"set k 0 0 %d\r\n%b" % (len(value), value)
+            for value in values
+        ]
+        stream = b"".join(map(MEMCACHED.encode, requests))
+        self.assertEqual(fed(MEMCACHED.decoder(LIMIT), [stream]), (requests, False))
+
+
+class ValueTests(SynchronousTestCase):
+    """Framings as Python values."""
+
+    def test_a_pattern_must_be_one(self) -> None:
+        """The error shows it, and says what RE2 says."""
+        for pattern, error in (
+            (b"(", "no pattern of RE2: b'(': missing ): ("),
+            (rb"(?=a)(\d)", r"no pattern of RE2: b'(?=a)(\\d)': invalid perl operator: (?="),
+            (rb"\d+", r"a pattern without a group for a body's size: b'\\d+'"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                Headed(Line(), pattern)
+            self.assertEqual(str(caught.exception), error)
+
+    def test_a_bad_pattern_is_not_written_about(self) -> None:
+        """RE2 would tell standard error, whoever that belongs to."""
+        program = """
+from reqresp.framing._delimited import Line
+from reqresp.framing._header_body import Headed
+try:
+    Headed(Line(), b"(")
+except ValueError:
+    print("refused")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, check=False, text=True
+        )
+        self.assertEqual((done.stdout, done.stderr), ("refused\n", ""))
+
+    def test_a_head_must_have_an_end(self) -> None:
+        """Nothing else can be told apart from a body."""
+        head: Any = Chunk()
+        with self.assertRaises(TypeError):
+            Headed(head, b"(1)")
+
+    def test_framings_that_say_the_same_are_equal(self) -> None:
+        """Their patterns too."""
+        self.assertEqual(Headed(Line(), b"(1)"), Headed(Line(), b"(1)", b""))
+        self.assertNotEqual(Headed(Line(), b"(1)"), Headed(Line(), b"(2)"))
+        self.assertEqual(
+            repr(Headed(Line(), b"(1)", b"-")),
+            r"Headed(head=Line(ending=b'\r\n'), body=b'(1)', body_end=b'-')",
+        )

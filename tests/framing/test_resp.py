@@ -1,0 +1,173 @@
+"""Resp: the protocol of Redis, from Python."""
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import FrameError
+from reqresp.framing._resp import Resp
+from tests.framing.test_base import PROPERTY
+from tests.support.streams import fed, single
+
+LIMIT = 65536
+
+#: Values of every type, RESP2 first.
+VALUES = (
+    *(b"+OK", b"+", b"-ERR unknown command 'x'", b":0", b":-1", b":+9223372036854775807"),
+    *(b"$0\r\n", b"$3\r\nabc", b"$5\r\na\r\nbc", b"$2\r\n\r\n", b"$-1", b"*-1", b"*0"),
+    *(b"*2\r\n+a\r\n$1\r\nb", b"*2\r\n*1\r\n:1\r\n*0", b"*1\r\n*1\r\n*1\r\n*-1"),
+    *(b"_", b"#t", b"#f", b",1", b",-1.25", b",1e5", b",1.5E-10", b",+2.0e+3", b",inf", b",-inf"),
+    *(b",nan", b"(3492890328409238509324850943850943825024385", b"(-1", b"(+1"),
+    *(b"!21\r\nSYNTAX invalid syntax", b"!0\r\n", b"=15\r\ntxt:Some string", b"=4\r\nmkd:"),
+    *(b"%1\r\n+proto\r\n:3", b"%0", b"%1\r\n*1\r\n:1\r\n%1\r\n:2\r\n_", b"~2\r\n#t\r\n#f", b"~0"),
+    *(b">3\r\n+message\r\n$1\r\nc\r\n$2\r\nhi", b"|1\r\n+ttl\r\n:3600\r\n$1\r\na"),
+    *(b"*2\r\n:1\r\n|1\r\n+a\r\n+b\r\n:2", b"|1\r\n+a\r\n%0\r\n|0\r\n*1\r\n|0\r\n:1"),
+)
+
+
+def values() -> st.SearchStrategy[bytes]:
+    """Whole values, in all sorts of nests."""
+    bulks = st.binary(max_size=9)
+    leaves = st.one_of(
+        st.sampled_from([value + b"\r\n" for value in VALUES]),
+        bulks.map(lambda data: b"$%d\r\n%b\r\n" % (len(data), data)),
+        bulks.map(lambda data: b"=%d\r\ntxt:%b\r\n" % (len(data) + 4, data)),
+    )
+    return st.recursive(leaves, nests, max_leaves=8)
+
+
+def nests(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Aggregates of *inner* values, and values with attributes."""
+    pairs = st.tuples(inner, inner).map(b"".join)
+    return st.one_of(
+        st.lists(inner, max_size=3).map(lambda found: b"*%d\r\n" % len(found) + b"".join(found)),
+        st.lists(inner, max_size=3).map(lambda found: b"~%d\r\n" % len(found) + b"".join(found)),
+        st.lists(pairs, max_size=2).map(lambda found: b"%%%d\r\n" % len(found) + b"".join(found)),
+        pairs.map(lambda pair: b"|1\r\n" + pair + b":1\r\n"),
+    )
+
+
+class DecoderTests(SynchronousTestCase):
+    """What clients send: `tests.framing.test_resp_commands` has the rest."""
+
+    def test_requests_are_commands(self) -> None:
+        """Both forms of them."""
+        stream = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n"
+        self.assertEqual(fed(Resp().decoder(LIMIT), single(stream)), ([b"GET k", b"PING"], False))
+
+    def test_some_request_must_be_within_the_limit(self) -> None:
+        """Else every connection would fail: it is said beforehand."""
+        self.assertEqual(Resp().decoder(2).feed(b"x\n"), [b"x"])
+        with self.assertRaisesRegex(ValueError, "requests of 2 bytes or more, where 1 are allowed"):
+            Resp().decoder(1)
+
+    def test_a_command_is_a_reply_too(self) -> None:
+        """So a client can be had from the same framing."""
+        command = b"*2\r\n$3\r\nGET\r\n$1\r\nk"
+        self.assertEqual(Resp().decoder(LIMIT).feed(Resp().encode(command)), [b"GET k"])
+
+
+class EncodeTests(SynchronousTestCase):
+    """What leaves for a reply."""
+
+    def refusal(self, payload: bytes) -> str:
+        """What is said about *payload*."""
+        with self.assertRaises(FrameError, msg=payload) as caught:
+            Resp().encode(payload)
+        return str(caught.exception)
+
+    def test_every_type(self) -> None:
+        """With its last CRLF, or without."""
+        for value in VALUES:
+            self.assertEqual(Resp().encode(value), value + b"\r\n")
+            self.assertEqual(Resp().encode(value + b"\r\n"), value + b"\r\n")
+
+    def test_what_is_no_value_is_refused(self) -> None:
+        """No type, or not what belongs to a type; a client would choke on it, or wait forever."""
+        for payload in (
+            *(b"OK", b"\r\n", b" +OK", b"hello world", b"@1", b"?"),
+            *(b"+a\nb", b"+a\rb", b"-a\r\r\n", b"+OK\n", b":", b":x", b":1.5", b": 1", b":--1"),
+            *(b"$", b"$x\r\n", b"$-2", b"$03\r\nabc", b"$+3\r\nabc", b"$3\nabc", b"$?\r\n"),
+            *(b"$3\r\nab", b"$3\r\nabcd", b"$3\r\nabc\n", b"$3abc", b"$99\r\nabc\r\n"),
+            *(b"*", b"*x", b"*-2", b"*01\r\n:1", b"*?\r\n", b"~-1", b"%-1", b">-1", b"|-1", b"!-1"),
+            *(
+                b"_x",
+                b"#",
+                b"#x",
+                b"#true",
+                b",",
+                b",x",
+                b",1.",
+                b",.5",
+                b",+inf",
+                b",-nan",
+                b",1e",
+            ),
+            *(b"(", b"(1.5", b"=3\r\ntxt", b"=4\r\ntext", b"=5\r\nab:cd", b"=-1"),
+            b":" + b"1" * 20,
+            b"$" + b"9" * 5000,
+            b"*" + b"9" * 5000,
+        ):
+            message = self.refusal(payload)
+            self.assertIn("in a reply, where a value of RESP belongs, such as b'+OK'", message)
+            self.assertLess(len(message), 300)
+
+    def test_what_lacks_something_is_refused(self) -> None:
+        """A client would wait for it."""
+        for payload in (
+            b"",
+            b"*1",
+            b"*2\r\n:1",
+            b"%1\r\n+a",
+            b"%2\r\n+a\r\n+b",
+            b"~1\r\n*1",
+            b"|0",
+        ):
+            for ending in (b"", b"\r\n"):
+                if payload:
+                    self.assertEqual(
+                        self.refusal(payload + ending),
+                        f"a reply that lacks a value at its end: {payload + ending!r}",
+                    )
+        self.assertEqual(self.refusal(b""), "a reply that lacks a value at its end: b''")
+        self.assertIn("lacks a value", self.refusal(b"|1\r\n+a\r\n+b"))
+
+    def test_what_follows_a_value_is_refused(self) -> None:
+        """It would answer the client's next request."""
+        for payload in (b"+OK\r\n+OK", b":1\r\n:2\r\n", b"*0\r\n:1", b"$1\r\na\r\nb", b"_\r\n\r\n"):
+            self.assertIn("behind a reply that is complete", self.refusal(payload))
+        self.assertEqual(self.refusal(b"+OK\r\n:1"), "b':1' behind a reply that is complete")
+
+    def test_the_place_is_shown(self) -> None:
+        """What is good before it is not."""
+        self.assertEqual(
+            self.refusal(b"*3\r\n:1\r\nhello\r\n:3"),
+            r"b'hello\r\n:3' in a reply, where a value of RESP belongs, such as b'+OK'",
+        )
+
+    @PROPERTY
+    @given(values())
+    def test_values_are_sent_as_they_are(self, value: bytes) -> None:
+        """However they are nested; nothing less and nothing more is one."""
+        self.assertEqual(Resp().encode(value), value)
+        self.assertEqual(Resp().encode(value[:-2]), value)
+        for wrong in (value[:-1], value + b"\r\n", value + value):
+            self.refusal(wrong)
+
+    @PROPERTY
+    @given(
+        st.binary(max_size=20),
+        st.sampled_from([*single(b"+-:$*_#,(!=%~>|"), b"", b"$2\r\n", b"*1\r\n"]),
+    )
+    def test_noise_does_no_harm(self, noise: bytes, kind: bytes) -> None:
+        """Whatever a reply is, it is a value or a FrameError."""
+        payload = kind + noise
+        with contextlib.suppress(FrameError):
+            self.assertIn(Resp().encode(payload), (payload, payload + b"\r\n"))
+
+    def test_a_deep_reply(self) -> None:
+        """A stack would overflow; there is none."""
+        payload = b"*1\r\n" * 100_000 + b":1\r\n"
+        self.assertEqual(Resp().encode(payload), payload)

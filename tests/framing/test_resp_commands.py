@@ -1,0 +1,338 @@
+"""Commands: what clients of Redis send, whole, cut, too large and malformed."""
+
+import contextlib
+import copy
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import FrameError
+from reqresp.framing._resp_commands import Command, CommandDecoder, words
+from tests.framing.test_base import PROPERTY, cut_streams
+from tests.support.streams import cut, every_cut, fed, single
+
+LIMIT = 65536
+
+PING = b"*1\r\n$4\r\nPING\r\n"
+SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$6\r\na b\r\nc\r\n"
+
+
+def array(arguments: list[bytes]) -> bytes:
+    """The command as Redis's clients write it."""
+    bulks = [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
+    return b"*%d\r\n" % len(arguments) + b"".join(bulks)
+
+
+class TalkTests(SynchronousTestCase):
+    """What clients send."""
+
+    def test_arguments_are_joined_by_a_space(self) -> None:
+        """Whatever they hold, and if they are empty."""
+        self.assertEqual(CommandDecoder(LIMIT).feed(PING + SET), [b"PING", b"SET k a b\r\nc"])
+        self.assertEqual(
+            CommandDecoder(LIMIT).feed(array([b"", b"a", b""]) + array([b""])), [b" a ", b""]
+        )
+
+    def test_a_line_is_a_command(self) -> None:
+        """Its words, whatever stands between and around them, and whichever end it has."""
+        self.assertEqual(
+            CommandDecoder(LIMIT).feed(b"PING\r\nPING\n set  k\t\"a b\" 'c' \r\r\n"),
+            [b"PING", b"PING", b"set k a b c"],
+        )
+
+    def test_what_came_is_kept(self) -> None:
+        """Beside the arguments, from which it cannot be had."""
+        line = b"  set k 'a b'\r\n"
+        requests = CommandDecoder(LIMIT).feed(SET + line + PING)
+        raw = [request.raw for request in requests if isinstance(request, Command)]
+        self.assertEqual(raw, [SET, line, PING])
+
+    def test_nothing_is_no_request(self) -> None:
+        """Empty lines, arrays of nothing, and the null: Redis answers none of them."""
+        for pieces in every_cut(b"\r\n*0\r\n \n*-1\r\nPING\n\n*1\r\n$1\r\na\r\n*0\r\n"):
+            decoder = CommandDecoder(LIMIT)
+            self.assertEqual(fed(decoder, pieces), ([b"PING", b"a"], False), msg=pieces)
+            self.assertEqual(len(decoder), 0, msg=pieces)
+
+    def test_cuts_are_not_noticed(self) -> None:
+        """Within a length, an argument or a line, or between them."""
+        for pieces in every_cut(b"*2\r\n$2\r\n\r\n\r\n$0\r\n\r\na 'b'\r\n*1\r\n$1\r\n*\r\n"):
+            decoder = CommandDecoder(LIMIT)
+            self.assertEqual(fed(decoder, pieces), ([b"\r\n ", b"a b", b"*"], False), msg=pieces)
+            self.assertEqual(len(decoder), 0, msg=pieces)
+
+    def test_an_unfinished_request_is_kept(self) -> None:
+        """Until the rest arrives, and no longer."""
+        decoder = CommandDecoder(LIMIT)
+        self.assertEqual([decoder.feed(PING + SET[:-1]), len(decoder)], [[b"PING"], len(SET) - 1])
+        self.assertEqual([decoder.feed(b"\nPI"), len(decoder)], [[b"SET k a b\r\nc"], 2])
+        self.assertEqual([decoder.feed(b"NG\n"), len(decoder)], [[b"PING"], 0])
+        self.assertEqual([decoder.feed(b"\n"), len(decoder)], [[], 0])
+
+    def test_a_command_is_bytes(self) -> None:
+        """It is found in a table, shown, and copied."""
+        (request,) = CommandDecoder(LIMIT).feed(PING)
+        self.assertEqual({b"PING": 1}[request], 1)
+        self.assertEqual(repr(request), "b'PING'")
+        twin = copy.deepcopy(request)
+        assert isinstance(twin, Command)
+        self.assertEqual([twin, twin.raw], [b"PING", PING])
+
+    @PROPERTY
+    @given(
+        st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=5), max_size=4), st.data()
+    )
+    def test_what_clients_write_is_read(
+        self, commands: list[list[bytes]], data: st.DataObject
+    ) -> None:
+        """Any arguments, in any pieces."""
+        stream = b"".join(map(array, commands))
+        pieces = cut(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+        requests, failed = fed(CommandDecoder(LIMIT), pieces)
+        self.assertEqual(requests, [b" ".join(arguments) for arguments in commands])
+        self.assertEqual([getattr(each, "raw", None) for each in requests], [*map(array, commands)])
+        self.assertFalse(failed)
+
+    @PROPERTY
+    @given(
+        cut_streams(
+            [
+                *(b"*1\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"$1\r\na\r\n", b"$0\r\n\r\n"),
+                *(
+                    b"$2\r\n\r\n\r\n",
+                    b"PING\r\n",
+                    b"'a",
+                    b'"',
+                    b"\n",
+                    b"\r",
+                    b"*",
+                    b"$",
+                    b"1",
+                    b"a",
+                ),
+            ]
+        ),
+        st.integers(2, 30),
+    )
+    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+        """Neither the requests nor whether there is a fault."""
+        stream, pieces = streams
+        whole = fed(CommandDecoder(limit), [stream])
+        self.assertEqual(fed(CommandDecoder(limit), pieces), whole)
+        self.assertEqual(fed(CommandDecoder(limit), single(stream)), whole)
+
+    @PROPERTY
+    @given(st.lists(st.binary(max_size=12)), st.integers(2, 20))
+    def test_noise_does_no_harm(self, noise: list[bytes], limit: int) -> None:
+        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        for pieces in (noise, [b"*", *noise], [b"*9\r\n$", *noise]):
+            decoder = CommandDecoder(limit)
+            _, failed = fed(decoder, pieces)  # lets any other exception out
+            self.assertTrue(failed or len(decoder) <= limit + len("*20\r"))
+
+
+class FaultTests(SynchronousTestCase):
+    """What Redis calls a protocol error."""
+
+    def refusal(self, stream: bytes) -> str:
+        """What is said about *stream*."""
+        with self.assertRaises(FrameError) as caught:
+            CommandDecoder(LIMIT).feed(stream)
+        return str(caught.exception)
+
+    def test_an_array_holds_bulk_strings_only(self) -> None:
+        """No other array, no simple string, no null."""
+        for wrong in (b"*1\r\n", b"+OK\r\n", b":1\r\n", b"abc", b"\r\n"):
+            self.assertEqual(
+                self.refusal(b"*1\r\n" + wrong),
+                f"{wrong!r} in a command, where b'$' and a length up to 65536 belong",
+            )
+            self.assertEqual(
+                fed(CommandDecoder(LIMIT), single(PING + b"*2\r\n$1\r\na\r\n" + wrong)),
+                ([b"PING"], True),
+            )
+
+    def test_a_length_is_a_plain_number(self) -> None:
+        """No sign, no space, no leading zero, no other character."""
+        for kind, first in ((b"*", b""), (b"$", b"*1\r\n")):
+            for digits in (b"", b"x", b"+1", b" 1", b"1 ", b"01", b"-0", b"-2", b"1\r", b"\n1"):
+                for pieces in every_cut(first + kind + digits + b"\r\n"):
+                    self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([], True), msg=pieces)
+        self.assertEqual(
+            self.refusal(b"*1\r\n$-1\r\n"),
+            r"b'$-1\r\n' in a command, where b'$' and a length up to 65536 belong",
+        )
+
+    def test_a_length_has_an_end(self) -> None:
+        """Thousands of digits are refused like a few, in one piece too."""
+        for first in (b"*", b"*1\r\n$"):
+            for stream in (b"9" * 5000, b"9" * 5000 + b"\r\n", b"1" + b"0" * 17 + b"\r\n"):
+                for pieces in ([first + stream], single(first + stream)):
+                    self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([], True))
+
+    def test_a_length_is_refused_when_it_is_too_long(self) -> None:
+        """Not when its end comes; an x could be one of a length's bytes for long enough."""
+        for kind, first in ((b"*", b""), (b"$", b"*1\r\n")):
+            decoder = CommandDecoder(100)
+            self.assertEqual(fed(decoder, single(first + kind + b"123x")), ([], False))
+            with self.assertRaises(FrameError):
+                decoder.feed(b"x")
+
+    def test_an_argument_ends_with_cr_lf(self) -> None:
+        """Whatever else stands there is shown."""
+        for pieces in every_cut(b"PING\n*1\r\n$1\r\nab\r\n"):
+            self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([b"PING"], True), msg=pieces)
+        self.assertEqual(
+            self.refusal(b"*1\r\n$1\r\nab\r\n"), r"b'b\r' where a request ends, not b'\r\n'"
+        )
+
+    def test_a_line_with_an_open_quote(self) -> None:
+        """It is shown, and all that came before it is delivered."""
+        self.assertEqual(
+            self.refusal(b"set k 'a\r\n"),
+            r"""a line with unbalanced quotes: b"set k 'a\r\n" """.rstrip(),
+        )
+        self.assertEqual(fed(CommandDecoder(LIMIT), [PING + b'a "\n']), ([b"PING"], True))
+
+
+class LimitTests(SynchronousTestCase):
+    """How large a request may be: what counts is what came."""
+
+    def test_a_request_at_the_limit(self) -> None:
+        """Lengths and line ends are part of it."""
+        for command in (PING, SET, b"PING\r\n", b"PING\n", b"  a b\r\n"):
+            for pieces in ([command + command], single(command + command)):
+                requests, failed = fed(CommandDecoder(len(command)), pieces)
+                self.assertEqual((len(requests), failed), (2, False), msg=command)
+
+    def test_an_array_of_nothing_counts_itself_alone(self) -> None:
+        """It has no arguments that could be too much."""
+        for pieces in every_cut(b"*0\r\n*-1\r\nPING\n"):
+            self.assertEqual(fed(CommandDecoder(5), pieces), ([b"PING"], False), msg=pieces)
+            self.assertEqual(fed(CommandDecoder(3), pieces), ([], True), msg=pieces)
+
+    def test_a_byte_more_is_refused(self) -> None:
+        """And what came before it is not."""
+        for command in (PING, SET, b"PING\r\n", b"PING\n", b"  a b\r\n"):
+            for pieces in ([b"a\n" + command], single(b"a\n" + command)):
+                self.assertEqual(
+                    fed(CommandDecoder(len(command) - 1), pieces), ([b"a"], True), msg=command
+                )
+
+    def test_an_array_is_refused_by_its_lengths(self) -> None:
+        """At the first byte that shows it: what is to come has six bytes an argument, at least."""
+        for limit, stream in (
+            (9, b"*1\r\n"),
+            (15, b"*2\r\n"),
+            (26, b"*2\r\n$10\r\n"),
+            (25, b"*2\r\n$1\r\na\r\n$9\r\n"),
+            (605, b"*100\r\n"),
+        ):
+            decoder = CommandDecoder(limit)
+            self.assertEqual(fed(decoder, single(stream)[:-1]), ([], False), msg=stream)
+            with self.assertRaisesRegex(FrameError, f"or more, where {limit} are allowed"):
+                decoder.feed(stream[-1:])
+        for limit, stream in ((10, b"*1\r\n"), (27, b"*2\r\n$10\r\n"), (606, b"*100\r\n")):
+            self.assertEqual(fed(CommandDecoder(limit), single(stream)), ([], False), msg=stream)
+
+    def test_an_endless_line_is_refused_early(self) -> None:
+        """At the byte that should have ended it."""
+        decoder = CommandDecoder(4)
+        self.assertEqual(fed(decoder, single(b"abc")), ([], False))
+        with self.assertRaisesRegex(FrameError, "of 5 bytes or more, where 4 are allowed"):
+            decoder.feed(b"d")
+        self.assertEqual(fed(CommandDecoder(4), [b"a\nabcdefgh\n"]), ([b"a"], True))
+
+
+class CostTests(SynchronousTestCase):
+    """What it costs that a request arrives in many pieces, or in bad faith."""
+
+    def test_a_large_argument_in_many_pieces(self) -> None:
+        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        size, piece = 2**26, bytes(1024)
+        pieces = [b"*1\r\n$%d\r\n" % size, *[piece] * (size // 1024), b"\r\n"]
+        requests, failed = fed(CommandDecoder(size + 99), pieces)
+        self.assertEqual(([len(request) for request in requests], failed), ([size], False))
+
+    def test_many_arguments_in_many_pieces(self) -> None:
+        """Those that are read are not read again."""
+        reads: list[int] = []
+
+        class Counted(CommandDecoder):
+            def _argument(self, at: int) -> bool:
+                reads.append(at)
+                return super()._argument(at)
+
+        stream = array([b"a"] * 1000)
+        self.assertEqual(fed(Counted(LIMIT), single(stream)), ([b" ".join([b"a"] * 1000)], False))
+        self.assertLess(len(reads), 8 * 1000)
+
+    def test_a_line_is_searched_once(self) -> None:
+        """Its end, wherever the pieces end."""
+        searched = 0
+
+        class CountingBuffer(bytearray):
+            def find(self, what: bytes, start: int, stop: int) -> int:  # type: ignore[override]
+                nonlocal searched
+                searched += min(len(self), stop) - start
+                return super().find(what, start, stop)
+
+        pieces = [b"x" * 64] * 1024
+        with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
+            decoder = CommandDecoder(2**20)
+        requests, failed = fed(decoder, [*pieces, b"\n", *pieces, b"\n"])
+        self.assertEqual(([len(request) for request in requests], failed), ([65536] * 2, False))
+        self.assertEqual(searched, 65537 * 2)
+
+    def test_quotes_in_bad_faith_cost_no_more_than_others(self) -> None:
+        """One that is not closed is found out in one go, whatever is before it."""
+        for start in (b"'", b'"', b"a '", b"'a' '"):
+            for filling in (b"\\'", b'\\"', b"a'", b'a"', b"\\", b"a ", b"''", b'""'):
+                with contextlib.suppress(FrameError):
+                    words(start + filling * 100_000)
+
+
+class WordTests(SynchronousTestCase):
+    """How a line is taken apart: cases that Redis was asked about."""
+
+    def test_words(self) -> None:
+        """White space parts them, but in quotes, which end a word."""
+        for line, found in (
+            (b"", []),
+            (b" \t\r\n", []),
+            (b"a", [b"a"]),
+            (b" a\tb\rc\nd ", [b"a", b"b", b"c", b"d"]),
+            (b"\x0ba\x0cb \x0cc 'd'\x0be\x0b", [b"a\x0cb", b"c", b"d", b"e\x0b"]),
+            (b"'a b' c", [b"a b", b"c"]),
+            (b'a "b c"', [b"a", b"b c"]),
+            (b"'' \"\" a", [b"", b"", b"a"]),
+            (b"a'b c' d", [b"ab c", b"d"]),
+            (b'a"b c" d', [b"ab c", b"d"]),
+            (b"\"a'b\" 'c\"d'", [b"a'b", b'c"d']),
+            (b"'a\\'b\\n\\\\ '", [b"a'b\\n\\\\ "]),
+            (b'"\\n\\r\\t\\b\\a\\\\\\"\\q"', [b'\n\r\t\b\a\\"q']),
+            (b'"\\x41\\xfF\\x4\\xg\\x"', [b"A\xffx4xgx"]),
+            (b"a\\n 'b'", [b"a\\n", b"b"]),
+            (b"\xff '\x80'", [b"\xff", b"\x80"]),
+        ):
+            self.assertEqual(words(line), found, msg=line)
+
+    def test_unbalanced_quotes(self) -> None:
+        """One that is not closed, and one behind which a word goes on."""
+        for line in (
+            *(b"'", b'"', b"'a", b'a "b', b"'a\\'", b'"a\\"', b'"a\\', b"'a\\", b"'a\\\\'"),
+            *(b"'a'b", b'"a"b', b"'a''b'", b"''\"\"", b"a'b'c", b"'a' 'b"),
+        ):
+            with self.assertRaises(FrameError, msg=line):
+                words(line)
+
+    @PROPERTY
+    @given(st.lists(st.binary(max_size=9), max_size=5))
+    def test_what_is_quoted_comes_out_as_it_was(self, arguments: list[bytes]) -> None:
+        """In double quotes, every byte by its number."""
+        quoted = [
+            b'"' + b"".join(b"\\x%02x" % byte for byte in argument) + b'"' for argument in arguments
+        ]
+        self.assertEqual(words(b" ".join(quoted)), arguments)

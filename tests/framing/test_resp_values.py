@@ -1,0 +1,173 @@
+"""Values: found in a stream however it is cut, bounded, and at linear cost."""
+
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._base import FrameError
+from reqresp.framing._resp import Resp
+from reqresp.framing._resp_values import ValueDecoder
+from tests.framing.test_base import PROPERTY, cut_streams
+from tests.framing.test_resp import VALUES, values
+from tests.support.streams import cut, every_cut, fed, single
+
+LIMIT = 65536
+
+#: Pieces of values, whole and broken.
+TOKENS = [
+    *(b"+", b"-a", b":1", b"$", b"$1\r\na", b"$3\r\n", b"*", b"*1", b"*2\r\n", b"%1\r\n", b"_"),
+    *(b"|1\r\n", b"=5\r\ntxt:a", b"=4\r\ntxt", b"!0\r\n", b"a", b"\r", b"\n", b"\r\n", b"9"),
+]
+
+
+class ValueDecoderTests(SynchronousTestCase):
+    """Values, one after the other."""
+
+    def refusal(self, stream: bytes, limit: int = LIMIT) -> str:
+        """What is said about *stream*, however it is cut."""
+        for pieces in (single(stream), [stream]):
+            decoder = ValueDecoder(limit)
+            with self.assertRaises(FrameError, msg=stream) as caught:
+                for piece in pieces:
+                    decoder.feed(piece)
+        return str(caught.exception)
+
+    def test_every_type(self) -> None:
+        """A value is given as it came, less its last CRLF, and nothing of it is kept."""
+        for value in VALUES:
+            whole = value + b"\r\n"
+            bare = value.removesuffix(b"\r\n") if Resp().encode(value) == value else value
+            for pieces in ([whole], single(whole)):
+                decoder = ValueDecoder(LIMIT)
+                self.assertEqual(fed(decoder, pieces), ([bare], False), msg=value)
+                self.assertEqual(len(decoder), 0, msg=value)
+
+    def test_values_in_a_row(self) -> None:
+        """Each is one, in order, wherever the stream is cut."""
+        stream = b"+OK\r\n*2\r\n$2\r\na\n\r\n_\r\n|1\r\n+a\r\n:1\r\n=5\r\ntxt:b\r\n:-7\r\n"
+        expected = [b"+OK", b"*2\r\n$2\r\na\n\r\n_", b"|1\r\n+a\r\n:1\r\n=5\r\ntxt:b", b":-7"]
+        for pieces in every_cut(stream):
+            self.assertEqual(fed(ValueDecoder(LIMIT), pieces), (expected, False), msg=pieces)
+
+    def test_an_unfinished_value_is_kept(self) -> None:
+        """Until its end arrives, and no longer."""
+        decoder = ValueDecoder(LIMIT)
+        self.assertEqual([decoder.feed(b":1\r\n*2\r\n:1"), len(decoder)], [[b":1"], 6])
+        self.assertEqual([decoder.feed(b"\r\n:2\r\n+"), len(decoder)], [[b"*2\r\n:1\r\n:2"], 1])
+
+    def test_what_is_no_value_is_refused_at_once(self) -> None:
+        """At its first byte, or where its first line ends; the error shows it."""
+        self.assertEqual(
+            self.refusal(b"HTTP"), "b'HTTP' where a value of RESP belongs, such as b'+OK'"
+        )
+        for stream in (
+            *(b"\r\n", b" ", b"?", b"*1\r\nx", b"+OK\n", b"+a\rb\r\n", b":x\r\n", b"$-2\r\n"),
+            *(b"$03\r\n", b"*?\r\n", b"#true\r\n", b"=3\r\ntxt:", b"=4\r\ntext", b"=5\r\nab:cd"),
+        ):
+            self.assertIn("where a value of RESP belongs", self.refusal(stream))
+
+    def test_a_string_ends_where_it_says(self) -> None:
+        """The error shows what is there."""
+        self.assertIn("b'cd' where", self.refusal(b"$2\r\nabcd\r\n"))
+        self.assertIn(r"b'\r\r' where", self.refusal(b"$2\r\nab\r\r"))
+
+    def test_values_before_a_fault_are_given(self) -> None:
+        """In order, with the error."""
+        for pieces in every_cut(b"+a\r\n*1\r\n:1\r\n*1\r\nx"):
+            found = fed(ValueDecoder(LIMIT), pieces)
+            self.assertEqual(found, ([b"+a", b"*1\r\n:1"], True), msg=pieces)
+
+    def test_a_value_at_the_limit(self) -> None:
+        """All of its bytes count, up to its last."""
+        for value in (b"+abc\r\n", b"$3\r\nabc\r\n", b"*2\r\n_\r\n:1\r\n", b"|0\r\n=4\r\ntxt:\r\n"):
+            for pieces in every_cut(value * 2):
+                found = fed(ValueDecoder(len(value)), pieces)
+                self.assertEqual(found, ([value[:-2]] * 2, False), msg=pieces)
+                found = fed(ValueDecoder(len(value) - 1), pieces)
+                self.assertEqual(found, ([], True), msg=pieces)
+
+    def test_too_much_is_refused_when_it_is_announced(self) -> None:
+        """None of it has to come: a string, or so many values that the shortest are too many."""
+        for stream, size in (
+            (b"$95\r\n", 102),
+            (b"*33\r\n", 104),
+            (b"%16\r\n", 101),
+            (b"*2\r\n$87\r\n", 101),
+            (b"*999999999999999999\r\n", 3 * 999999999999999999 + 21),
+            (b"+" + b"a" * 99, 101),
+            (b"*9\r\n+" + b"a" * 71, 101),
+        ):
+            message = f"a request of {size} bytes or more, where 100 are allowed"
+            self.assertEqual(self.refusal(stream, 100), message)
+            if not stream.endswith(b"\n"):
+                self.assertEqual(ValueDecoder(100).feed(stream[:-1]), [])
+
+    @PROPERTY
+    @given(st.lists(values(), max_size=4), st.lists(st.integers(0, 200), max_size=9))
+    def test_what_the_server_sends_is_found(self, sent: list[bytes], places: list[int]) -> None:
+        """However it is nested and cut; and what was found can be sent again."""
+        stream = b"".join(sent)
+        pieces = cut(stream, [place for place in places if place <= len(stream)])
+        found, failed = fed(ValueDecoder(LIMIT), pieces)
+        self.assertEqual(([value + b"\r\n" for value in found], failed), (sent, False))
+        self.assertEqual([Resp().encode(value) for value in found], sent)
+
+    @PROPERTY
+    @given(cut_streams(TOKENS), st.integers(3, 30))
+    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+        """Neither the values, nor whether there is a fault, nor what is kept."""
+        stream, pieces = streams
+        whole, cuts, singles = ValueDecoder(limit), ValueDecoder(limit), ValueDecoder(limit)
+        found = fed(whole, [stream])
+        self.assertEqual(fed(cuts, pieces), found)
+        self.assertEqual(fed(singles, single(stream)), found)
+        if not found[1]:
+            self.assertEqual([len(cuts), len(singles)], [len(whole)] * 2)
+            self.assertLess(len(whole), limit)
+
+
+class CostTests(SynchronousTestCase):
+    """What it costs that a value arrives in many pieces."""
+
+    def test_a_large_string_in_many_pieces(self) -> None:
+        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        size = 2**26
+        pieces = [b"*1\r\n$%d\r\n" % size, *[bytes(1024)] * (size // 1024), b"\r\n"]
+        found, failed = fed(ValueDecoder(size + 99), pieces)
+        self.assertEqual(([len(value) for value in found], failed), ([size + 15], False))
+
+    def test_many_values_in_many_pieces(self) -> None:
+        """Those that are read are not read again."""
+        reads: list[int] = []
+
+        class Counted(ValueDecoder):
+            def _value(self, at: int) -> bool:
+                reads.append(at)
+                return super()._value(at)
+
+        stream = b"*1000\r\n" + b"$1\r\na\r\n" * 1000
+        self.assertEqual(fed(Counted(LIMIT), single(stream)), ([stream[:-2]], False))
+        self.assertLess(len(reads), 8 * 1000)
+
+    def test_a_line_is_searched_once(self) -> None:
+        """Its end, wherever the pieces end."""
+        searched = 0
+
+        class CountingBuffer(bytearray):
+            def find(self, what: bytes, start: int) -> int:  # type: ignore[override]
+                nonlocal searched
+                searched += len(self) - start
+                return super().find(what, start)
+
+        with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
+            decoder = ValueDecoder(LIMIT)
+        stream = b"*2\r\n:1\r\n+" + b"a" * 10_000 + b"\r\n"
+        self.assertEqual(fed(decoder, single(stream)), ([stream[:-2]], False))
+        self.assertLess(searched, 2 * len(stream))
+
+    def test_a_deep_value(self) -> None:
+        """A stack would overflow; there is none."""
+        stream = b"*1\r\n" * 10_000 + b":1\r\n"
+        self.assertEqual(fed(ValueDecoder(LIMIT), [stream]), ([stream[:-2]], False))

@@ -1,0 +1,186 @@
+"""What happened, and how it is written as JSON."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import (
+    Abort,
+    Answered,
+    Chunk,
+    Close,
+    Command,
+    Connected,
+    Disconnected,
+    Exchange,
+    Failed,
+    HalfClose,
+    Hang,
+    Refused,
+    Request,
+    Send,
+    Steps,
+    StopReading,
+    Unanswered,
+    Wait,
+    as_json,
+)
+from reqresp.journal.entries import UNMATCHED
+from reqresp.script.rules import CLOSES
+from reqresp.testing._expectation import Maker
+
+PEER = IPv4Address("TCP", "192.0.2.1", 1234)
+
+
+def request(data: bytes = b"a") -> Request:
+    return Request(data, PEER, 3, 7)
+
+
+def answered(
+    steps: Steps = (), data: bytes = b"a", by: str = "rule[0]", struck: tuple[str, ...] = ()
+) -> Answered:
+    return Answered(1.5, 2.5, Exchange(request(data), steps, by, struck))
+
+
+#: Any bytes, and any text as UTF-8.
+BYTES = st.binary() | st.text().map(str.encode)
+STEPS = st.lists(
+    st.builds(Send, BYTES, st.booleans())
+    | st.builds(Wait, st.floats(0, 1000))
+    | st.sampled_from([StopReading()])
+).map(tuple)
+
+
+def as_bytes(value: Any) -> bytes:
+    """What somebody who reads a line makes of bytes in it."""
+    if isinstance(value, str):
+        return value.encode()
+    return base64.b64decode(value["base64"])
+
+
+class JsonTests(SynchronousTestCase):
+    """An entry as JSON has it."""
+
+    def test_comings_and_goings(self) -> None:
+        """Each says when, who, and if there is one, why."""
+        who = {"connection": 3, "peer": "192.0.2.1:1234"}
+        cases: dict[Any, dict[str, Any]] = {
+            Connected(1.5, PEER, 3): {"event": "connected", "at": 1.5} | who,
+            Refused(1.5, PEER, "full"): {
+                "event": "refused",
+                "at": 1.5,
+                "peer": "192.0.2.1:1234",
+                "reason": "full",
+            },
+            Failed(1.5, PEER, 3, "no"): {"event": "failed", "at": 1.5, **who, "reason": "no"},
+            Disconnected(1.5, PEER, 3, "it"): {
+                "event": "disconnected",
+                "at": 1.5,
+                **who,
+                "reason": "it",
+            },
+        }
+        for entry, expected in cases.items():
+            self.assertEqual(as_json(entry), expected)
+
+    def test_an_exchange(self) -> None:
+        """When it was asked and answered, what, by whom, and with which steps."""
+        self.assertEqual(
+            as_json(answered((Send(b"b"), Close()))),
+            {
+                "event": "answered",
+                "at": 1.5,
+                "sent": 2.5,
+                "connection": 3,
+                "peer": "192.0.2.1:1234",
+                "number": 7,
+                "request": "a",
+                "by": "rule[0]",
+                "steps": [{"send": "b"}, {"close": True}],
+            },
+        )
+
+    def test_an_unanswered_request(self) -> None:
+        """It has all of a request and nothing of a reply."""
+        self.assertEqual(
+            as_json(Unanswered(1.5, request())),
+            {
+                "event": "unanswered",
+                "at": 1.5,
+                "connection": 3,
+                "peer": "192.0.2.1:1234",
+                "number": 7,
+                "request": "a",
+            },
+        )
+
+    def test_faults(self) -> None:
+        """Those that struck are named."""
+        self.assertEqual(
+            as_json(answered(struck=("slicer", "abort")))["faults"], ["slicer", "abort"]
+        )
+        self.assertNotIn("faults", as_json(answered()))
+
+    def test_a_miss(self) -> None:
+        """A request that no rule answered is marked, whatever answered it."""
+        miss = answered((Send(b"what?"),), by=UNMATCHED)
+        self.assertTrue(miss.is_miss)
+        self.assertIs(as_json(miss)["miss"], True)
+        self.assertFalse(answered().is_miss)
+        self.assertNotIn("miss", as_json(answered()))
+
+    def test_misses_are_named_by_rules(self) -> None:
+        """What rules call what answers the rest is what is looked for."""
+        self.assertEqual(CLOSES.name, UNMATCHED)
+
+    def test_bytes(self) -> None:
+        """UTF-8 is text, and all else base64."""
+        for data, expected in {
+            b"": "",
+            "ä\n\0".encode(): "ä\n\0",
+            b"\xff": {"base64": "/w=="},
+            b"\xed\xa0\x80": {"base64": "7aCA"},  # a surrogate, which UTF-8 has not
+        }.items():
+            self.assertEqual(as_json(Unanswered(0, request(data)))["request"], expected)
+            self.assertEqual(as_json(answered((Send(data),)))["steps"], [{"send": expected}])
+
+    def test_raw_bytes(self) -> None:
+        """What was sent without a frame says so, as in a script."""
+        steps = as_json(answered((Send(b"a", raw=True), Send(b"\xff", raw=True))))["steps"]
+        self.assertEqual(
+            steps,
+            [{"send": {"text": "a", "raw": True}}, {"send": {"base64": "/w==", "raw": True}}],
+        )
+
+    def test_a_command_of_redis(self) -> None:
+        """It is told as it came, not as rules see it."""
+        raw = b"*1\r\n$4\r\nPING\r\n"
+        line = as_json(answered(data=Command(b"PING", raw)))
+        self.assertEqual(line["request"], raw.decode())
+
+    def test_every_step(self) -> None:
+        """Those that take nothing are true."""
+        steps = (Wait(0.5), HalfClose(), Abort(), Hang(), StopReading())
+        self.assertEqual(
+            as_json(answered(steps))["steps"],
+            [
+                *({"wait": 0.5}, {"half_close": True}, {"abort": True}, {"hang": True}),
+                {"stop_reading": True},
+            ],
+        )
+
+    @settings(deadline=None)
+    @given(BYTES, STEPS, st.sampled_from([(), (Close(),), (HalfClose(),), (Abort(),), (Hang(),)]))
+    def test_nothing_is_lost(self, data: bytes, steps: Steps, end: Steps) -> None:
+        """A line says which bytes were asked, and a script that has its steps answers the same."""
+        steps = (Wait(0), *steps, *end)
+        line = json.loads(json.dumps(as_json(answered(steps, data))))
+        self.assertEqual(as_bytes(line["request"]), data)
+        rule = Maker(Chunk(), False, Path()).rule({"do": line["steps"]}, "on", "here")
+        self.assertEqual([tuple(reply) for reply in rule.replies], [steps])

@@ -1,0 +1,515 @@
+"""The journal's file: what is in it and when, and what happens where it cannot be written."""
+
+import json
+import os
+import stat
+from errno import ENOSPC
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import Exchanges, JournalFile, Send
+from reqresp.journal.jsonl import FLUSH_AT, WAITING
+from tests.support import live
+
+PEER = IPv4Address("TCP", "192.0.2.1", 1234)
+
+
+_write = os.write
+
+
+class Disk:
+    """Stands in for `os.write`: takes so many bytes more."""
+
+    def __init__(self, room: float = float("inf")) -> None:
+        self.room = room
+        self.writes = 0
+
+    def write(self, file: int, data: Any) -> int:
+        self.writes += 1
+        if not self.room:
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
+        taken = bytes(data[: int(min(self.room, len(data)))])
+        self.room -= len(taken)
+        return _write(file, taken)
+
+
+class FileTestCase(SynchronousTestCase):
+    """A journal in a file, and a disk that may be full."""
+
+    def setUp(self) -> None:
+        self.path = live.temporary(self) / "journal"
+        self.clock = Clock()
+        self.disk = Disk()
+        self.patch(os, "write", self.disk.write)
+        self.logged: list[tuple[LogLevel, str]] = []
+        observer: Any = self.log
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.asked = 0
+
+    def log(self, event: Any) -> None:
+        if event.get("log_namespace", "").startswith("reqresp"):
+            self.logged.append((event["log_level"], event["log_format"].format(**event)))
+
+    def open(self) -> JournalFile:
+        journal = JournalFile(self.path, self.clock, self.clock.seconds)
+        self.addCleanup(journal.close)
+        return journal
+
+    def ask(self, journal: JournalFile, *requests: bytes, reply: bytes = b"") -> None:
+        """Have requests answered that one read brought."""
+        self.asked += len(requests)
+        first = self.asked - len(requests) + 1
+        journal.received(PEER, 1, requests)
+        journal.answered(
+            Exchanges(PEER, 1, first, requests, lambda them: [(Send(reply),)] * len(them), "me")
+        )
+
+    def lines(self, path: Path | None = None) -> list[Any]:
+        """What is in the file, which has whole lines only."""
+        data = (path or self.path).read_bytes()
+        self.assertTrue(data.endswith(b"\n") or not data)
+        return [json.loads(line) for line in data.decode("ascii").split("\n")[:-1]]
+
+    def requests(self, path: Path | None = None) -> list[str]:
+        return [line["request"] for line in self.lines(path) if "request" in line]
+
+
+class WritingTests(FileTestCase):
+    """What is in the file, and when."""
+
+    def test_lines(self) -> None:
+        """One for each entry, in order, as JSON."""
+        journal = self.open()
+        journal.connected(PEER, 1)
+        self.clock.advance(0.5)
+        self.ask(journal, b"a", b"\xff", reply=b"b\n")
+        journal.close()
+        connected, a, b = self.lines()
+        self.assertEqual((connected["event"], connected["at"]), ("connected", 0))
+        self.assertEqual((a["request"], a["number"], a["at"], a["sent"]), ("a", 1, 0.5, 0.5))
+        self.assertEqual((a["by"], a["steps"]), ("me", [{"send": "b\n"}]))
+        self.assertEqual(b["request"], {"base64": "/w=="})
+
+    def test_lines_are_lines_to_all(self) -> None:
+        """Nothing that a client sends ends a line, whatever a reader takes for its end."""
+        journal = self.open()
+        text = "a\u2028\u2029\x85\x0b\x0c\x1c\r\nb"
+        self.ask(journal, text.encode())
+        journal.close()
+        self.assertEqual(len(self.path.read_text().splitlines()), 1)
+        self.assertEqual(self.requests(), [text])
+
+    def test_in_a_second(self) -> None:
+        """It is written a second after it happened at the latest, and not for each entry."""
+        journal = self.open()
+        self.ask(journal, b"a")
+        self.clock.advance(0.9)
+        self.ask(journal, b"b")
+        self.assertEqual(self.requests(), [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.requests(), ["a", "b"])
+        self.assertEqual(self.disk.writes, 1)
+
+    def test_idle(self) -> None:
+        """Where nothing happens, nobody is woken."""
+        journal = self.open()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.ask(journal, b"a")
+        self.clock.advance(1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_much_at_once(self) -> None:
+        """What waits is written sooner when it is much, within a read too."""
+        journal = self.open()
+        self.ask(journal, *[b"x" * 1000] * 200)
+        self.assertGreater(len(self.requests()), 100)
+        self.assertLess(len(journal._buffer), FLUSH_AT)
+        journal.flush()
+        self.assertEqual(len(self.requests()), 200)
+
+    def test_flush(self) -> None:
+        """It is written when somebody asks for it, and once."""
+        journal = self.open()
+        self.ask(journal, b"a")
+        journal.flush()
+        self.assertEqual(self.requests(), ["a"])
+        self.clock.advance(1)
+        journal.flush()
+        self.assertEqual(self.requests(), ["a"])
+
+    def test_appends(self) -> None:
+        """What is there stays, whoever wrote it and when."""
+        self.path.write_bytes(b'{"request":"old"}\n')
+        journal = self.open()
+        self.ask(journal, b"a")
+        journal.flush()
+        with self.path.open("ab") as other:
+            other.write(b'{"request":"other"}\n')
+        self.ask(journal, b"b")
+        journal.close()
+        self.assertEqual(self.requests(), ["old", "a", "other", "b"])
+
+    def test_what_a_crash_left(self) -> None:
+        """Half a line stays one, and costs no other."""
+        self.path.write_bytes(b'{"request":"old"}\n{"requ')
+        journal = self.open()
+        self.ask(journal, b"a")
+        journal.close()
+        first, half, new = self.path.read_bytes().splitlines()
+        self.assertEqual((first, half), (b'{"request":"old"}', b'{"requ'))
+        self.assertEqual(json.loads(new)["request"], "a")
+
+    def test_the_owner_alone_can_read_it(self) -> None:
+        """Requests may hold secrets; a file that is there was given its mode by somebody."""
+        self.open()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        self.path.chmod(0o644)
+        self.open()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o644)
+
+    def test_a_file_that_cannot_be_opened(self) -> None:
+        """That is found out at once."""
+        for path, error in ((self.path / "no", FileNotFoundError), (Path("/"), IsADirectoryError)):
+            with self.assertRaises(error):
+                JournalFile(path, self.clock)
+
+    def test_a_pipe_without_a_reader(self) -> None:
+        """It is an error, and nothing to wait for."""
+        os.mkfifo(self.path)
+        with self.assertRaises(OSError):
+            JournalFile(self.path, self.clock)
+
+    def test_a_pipe(self) -> None:
+        """What its reader leaves in it costs nothing but entries."""
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        journal = self.open()
+        self.ask(journal, *[b"x" * 1000] * 3000)
+        self.assertGreater(journal.lost, 0)
+        data = b""
+        while journal._buffer:
+            data += os.read(reader, 2**20)
+            self.clock.advance(1)
+        data += os.read(reader, 2**20)
+        lines = [json.loads(line) for line in data.splitlines()]
+        self.assertEqual(lines[-1]["entries"], journal.lost)
+        self.assertEqual(len(lines) - 1 + journal.lost, 3000)
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """It can be written all the same."""
+
+        def refuse(*_: Any) -> None:
+            raise PermissionError
+
+        self.path.write_bytes(b'{"request":"old"}\n')
+        with patch.object(Path, "open", refuse):
+            journal = self.open()
+        self.ask(journal, b"a")
+        journal.close()
+        self.assertEqual(self.requests(), ["old", "a"])
+
+    def test_close(self) -> None:
+        """Nothing is left: no timer, no descriptor; more that happens opens it again."""
+        journal = self.open()
+        self.ask(journal, b"a")
+        journal.close()
+        journal.close()
+        self.assertEqual((self.clock.getDelayedCalls(), journal._file), ([], None))
+        self.ask(journal, b"b")
+        self.clock.advance(1)
+        self.assertEqual(self.requests(), ["a", "b"])
+
+    def test_the_system_keeps_the_time(self) -> None:
+        """Unless a clock is given."""
+        journal = JournalFile(str(self.path), self.clock)
+        journal.connected(PEER, 1)
+        journal.close()
+        [line] = self.lines()
+        self.assertGreater(line["at"], 1.7e9)
+
+
+class FullTests(FileTestCase):
+    """A disk that is full."""
+
+    FULL = "cannot be written: No space left on device; trying on"
+
+    def texts(self) -> list[str]:
+        prefix = f"the journal {self.path} "
+        for _, text in self.logged:
+            self.assertTrue(text.startswith(prefix), text)
+        return [text.removeprefix(prefix) for _, text in self.logged]
+
+    def test_is_logged_once(self) -> None:
+        """However long it lasts; and when it is over."""
+        journal = self.open()
+        self.disk.room = 0
+        for data in (b"a", b"b", b"c"):
+            self.ask(journal, data)
+            self.clock.advance(1)
+        self.assertEqual(self.texts(), [self.FULL])
+        self.assertEqual(self.logged[0][0], LogLevel.error)
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        self.assertEqual(self.texts()[1:], ["is written again; 0 entries were lost"])
+        self.assertEqual(self.requests(), ["a", "b", "c"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.disk.room = 0
+        self.ask(journal, b"d")
+        self.clock.advance(1)
+        self.assertEqual(self.texts()[2:], [self.FULL])
+
+    def test_is_tried_once_a_second(self) -> None:
+        """However much happens."""
+        journal = self.open()
+        self.disk.room = 0
+        for _ in range(3):
+            for _ in range(200):
+                self.ask(journal, b"x" * 1000)
+            self.clock.advance(1)
+        self.assertEqual(self.disk.writes, 4)
+
+    def test_costs_entries_and_no_memory(self) -> None:
+        """What happens when much waits is lost, counted, and told in the file and the log."""
+        journal = self.open()
+        self.disk.room = 0
+        data = b"x" * (WAITING // 10)
+        for _ in range(7):
+            self.ask(journal, data, data)
+        self.assertLess(len(journal._buffer), WAITING + 2 * len(data))
+        self.assertEqual(journal.lost, 4)
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        self.assertEqual(self.texts()[1:], ["is written again; 4 entries were lost"])
+        self.assertEqual(len(self.requests()), 10)
+        self.assertEqual(self.lines()[-1], {"event": "lost", "at": 1, "entries": 4})
+        self.ask(journal, b"a")
+        journal.close()
+        self.assertEqual(self.requests()[-1], "a")
+        self.assertEqual(journal.lost, 4)
+        self.disk.room = 0
+        self.ask(journal, b"b")
+        self.clock.advance(1)
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        self.assertEqual(self.texts()[-1], "is written again; 0 entries were lost")
+
+    def test_tears_no_line(self) -> None:
+        """What was written of one is continued when there is room."""
+        journal = self.open()
+        self.disk.room = 30
+        self.ask(journal, b"a", b"b")
+        self.clock.advance(1)
+        self.assertEqual(self.path.stat().st_size, 30)
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        self.assertEqual(self.requests(), ["a", "b"])
+
+    def test_at_the_end(self) -> None:
+        """What cannot be written then is lost, and said to be."""
+        journal = self.open()
+        self.disk.room = 0
+        self.ask(journal, b"a", b"b")
+        journal.close()
+        self.assertEqual(self.texts(), [self.FULL, "is closed; 2 entries were lost in all"])
+        self.assertEqual((self.clock.getDelayedCalls(), journal._file), ([], None))
+        self.disk.room = float("inf")
+        self.ask(journal, b"c")
+        journal.close()
+        self.assertEqual(self.requests(), ["c"])
+        self.assertEqual(self.texts()[2:], ["is written again; 2 entries were lost"])
+
+    def test_the_device(self) -> None:
+        """A real one."""
+        self.path = Path("/dev/full")
+        journal = self.open()
+        self.disk.room = float("inf")
+        self.ask(journal, b"a")
+        self.clock.advance(1)
+        self.assertEqual(self.texts(), [self.FULL])
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+class ReopeningTests(FileTestCase):
+    """A file that is renamed meanwhile."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.old = self.path.with_name("journal.1")
+
+    def test_goes_on_in_a_new_file(self) -> None:
+        """What happened before is in the old one."""
+        journal = self.open()
+        self.ask(journal, b"a")
+        self.path.rename(self.old)
+        journal.reopen()
+        self.ask(journal, b"b")
+        journal.close()
+        self.assertEqual((self.requests(self.old), self.requests()), (["a"], ["b"]))
+        self.assertEqual(
+            self.logged, [(LogLevel.info, f"the journal goes on in a new {self.path}")]
+        )
+
+    def test_nothing_renamed(self) -> None:
+        """It goes on as it did."""
+        journal = self.open()
+        self.ask(journal, b"a")
+        before = descriptors()
+        journal.reopen()
+        self.assertEqual(descriptors(), before)
+        self.ask(journal, b"b")
+        journal.close()
+        self.assertEqual((self.requests(), self.logged), (["a", "b"], []))
+
+    def test_leaves_no_descriptor(self) -> None:
+        """The old file is closed."""
+        journal = self.open()
+        before = descriptors()
+        self.path.rename(self.old)
+        journal.reopen()
+        self.assertEqual(descriptors(), before)
+
+    def test_a_new_file_that_cannot_be_opened(self) -> None:
+        """The old one goes on, and it is logged."""
+        journal = self.open()
+        self.path.rename(self.old)
+        self.path.mkdir()
+        journal.reopen()
+        self.ask(journal, b"a")
+        journal.close()
+        self.assertEqual(self.requests(self.old), ["a"])
+        [(level, text)] = self.logged
+        self.assertEqual(
+            (level, text),
+            (
+                LogLevel.error,
+                f"the journal {self.path} cannot be opened again: Is a directory;"
+                " the file that is open goes on",
+            ),
+        )
+
+    def test_emptied_while_the_disk_was_full(self) -> None:
+        """The rest of a line whose beginning is gone is not written, and counts as lost."""
+        journal = self.open()
+        self.disk.room = 150
+        self.ask(journal, b"a", b"b", b"c")
+        self.clock.advance(1)
+        self.assertFalse(self.path.read_bytes().endswith(b"\n"))
+        self.path.write_bytes(b"")
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        journal.close()
+        self.assertEqual(self.requests(), ["c"])
+        self.assertEqual(journal.lost, 1)
+
+    def test_while_the_disk_is_full(self) -> None:
+        """What waits goes to the new file, without the rest of a line that was begun."""
+        journal = self.open()
+        self.disk.room = 30
+        self.ask(journal, b"a", b"b")
+        self.clock.advance(1)
+        for path in (self.old, self.path.with_name("journal.2")):
+            self.path.rename(path)
+            journal.reopen()
+        self.disk.room = float("inf")
+        self.clock.advance(1)
+        self.assertEqual(self.requests(), ["b"])
+        self.assertEqual((self.lines()[-1]["entries"], journal.lost), (1, 1))
+        self.assertEqual(self.old.stat().st_size, 30)
+
+    def test_on_another_disk(self) -> None:
+        """A new file that can be written ends the trouble at once."""
+        journal = self.open()
+        self.disk.room = 0
+        self.ask(journal, b"a")
+        self.clock.advance(1)
+        self.path.rename(self.old)
+        self.disk.writes = 0
+        room = [0, float("inf")]
+
+        def write(file: int, data: Any) -> int:
+            self.disk.room = room.pop(0)
+            return self.disk.write(file, data)
+
+        with patch.object(os, "write", write):
+            journal.reopen()
+        self.assertEqual(self.requests(), ["a"])
+
+    def test_once_closed(self) -> None:
+        """There is nothing to reopen but the name."""
+        journal = self.open()
+        journal.close()
+        self.path.rename(self.old)
+        journal.reopen()
+        self.ask(journal, b"a")
+        journal.close()
+        self.assertEqual((self.requests(self.old), self.requests()), ([], ["a"]))
+
+
+class RandomTests(FileTestCase):
+    """Whatever the disk does, and whenever."""
+
+    @settings(deadline=None, max_examples=150)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["ask", "time", "room", "full", "rename", "reopen", "close"]),
+                st.integers(0, 300),
+            )
+        )
+    )
+    def test_every_entry_is_written_or_counted(self, actions: list[tuple[str, int]]) -> None:
+        """In order, in whole lines but for one that nothing could follow."""
+        self.setUp()
+        journal = self.open()
+        paths = [self.path]
+        asked = 0
+        for action, number in actions:
+            if action == "ask":
+                asked += 1
+                self.ask(journal, b"%d" % asked)
+            elif action == "time":
+                self.clock.advance(1)
+            elif action == "room":
+                self.disk.room = number
+            elif action == "full":
+                self.disk.room = 0
+            elif action == "rename" and self.path.exists():
+                paths.append(self.path.with_name(f"journal.{len(paths)}"))
+                self.path.rename(paths[-1])
+                journal.reopen()
+            elif action == "reopen":
+                journal.reopen()
+            elif action == "close":
+                journal.close()
+        self.disk.room = float("inf")
+        journal.close()
+        journal.connected(PEER, 2)
+        journal.close()
+        found: list[int] = []
+        for path in [*paths[1:], self.path]:
+            for line in path.read_bytes().splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue
+                if "request" in entry:
+                    found.append(int(entry["request"]))
+        self.assertEqual(found, sorted(set(found)))
+        # A line that tells of losses can be lost, too, and counts.
+        self.assertGreaterEqual(len(found) + journal.lost, asked)
+        if not journal.lost:
+            self.assertEqual(len(found), asked)

@@ -1,0 +1,215 @@
+"""Transcript: what people read in the log."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.journal.request_log import Transcript
+
+ONE = IPv4Address("TCP", "192.0.2.1", 1111)
+TWO = IPv6Address("TCP", "2001:db8::2", 2222)
+
+
+class Log:
+    """A transcript, and what it has logged so far."""
+
+    def __init__(self, events: Sequence[LogEvent]) -> None:
+        self._events = events
+        self.clock = Clock()
+        self.transcript = Transcript(self.clock)
+
+    def turn(self) -> None:
+        """End the reactor's turn."""
+        self.clock.advance(0)
+
+    def received(self, *requests: bytes, peer: IAddress = ONE) -> None:
+        self.transcript.received(peer, 1, requests)
+
+    def gone(self, peer: IAddress = ONE) -> None:
+        self.transcript.disconnected(peer, 1, Failure(ConnectionDone()))
+
+    def events(self) -> list[list[str]]:
+        """The lines of each event."""
+        return [formatEvent(event).split("\n") for event in self._events]
+
+    def levels(self) -> list[tuple[LogLevel, str]]:
+        """The level of each event, and its text."""
+        return [(event["log_level"], formatEvent(event)) for event in self._events]
+
+
+@contextmanager
+def log() -> Iterator[Log]:
+    with capturedLogs() as events:
+        yield Log(events)
+
+
+class TurnTests(SynchronousTestCase):
+    """When something is logged."""
+
+    def test_one_event_for_all_requests_of_a_turn(self) -> None:
+        """However many connections they came on, in the order in which they came."""
+        with log() as it:
+            it.received(b"a", b"b")
+            it.received(b"c", peer=TWO)
+            it.received(b"d")
+            it.turn()
+            self.assertEqual(
+                it.events(),
+                [
+                    [
+                        "from client 192.0.2.1:1111: b'a'",
+                        "from client 192.0.2.1:1111: b'b'",
+                        "from client [2001:db8::2]:2222: b'c'",
+                        "from client 192.0.2.1:1111: b'd'",
+                    ]
+                ],
+            )
+
+    def test_nothing_before_the_turn_is_over(self) -> None:
+        """The requests of a turn are awaited."""
+        with log() as it:
+            it.received(b"a")
+            self.assertEqual(it.events(), [])
+
+    def test_each_turn_has_its_own_event(self) -> None:
+        """Nothing is told twice, and nothing is forgotten."""
+        with log() as it:
+            for request in (b"a", b"b"):
+                it.received(request)
+                it.turn()
+            self.assertEqual(
+                it.events(),
+                [["from client 192.0.2.1:1111: b'a'"], ["from client 192.0.2.1:1111: b'b'"]],
+            )
+
+    def test_a_quiet_turn_logs_nothing(self) -> None:
+        """And no timer runs for it."""
+        with log() as it:
+            it.received(b"a")
+            it.turn()
+            self.assertEqual(it.clock.getDelayedCalls(), [])
+            it.turn()
+            self.assertEqual(len(it.events()), 1)
+
+    def test_a_turn_needs_one_timer(self) -> None:
+        """However much it brings."""
+        with log() as it:
+            it.received(*[b"a"] * 1500)
+            it.gone()
+            self.assertEqual(len(it.clock.getDelayedCalls()), 1)
+
+    def test_1000_lines_are_logged_without_waiting(self) -> None:
+        """A turn that brings many does not pile them up."""
+        with log() as it:
+            it.received(*[b"a"] * 999)
+            self.assertEqual(it.events(), [])
+            it.received(b"a")
+            self.assertEqual([len(lines) for lines in it.events()], [1000])
+
+    def test_what_comes_after_1000_lines_is_logged_too(self) -> None:
+        """When the turn is over, or when there are a thousand again; once."""
+        with log() as it:
+            it.received(*[b"a"] * 2500)
+            it.turn()
+            it.turn()
+            self.assertEqual([len(lines) for lines in it.events()], [1000, 1000, 500])
+
+
+class LevelTests(SynchronousTestCase):
+    """Who is to read it."""
+
+    def test_requests_are_for_everybody(self) -> None:
+        """At level info."""
+        with log() as it:
+            it.received(b"a")
+            it.turn()
+            self.assertEqual(it.levels(), [(LogLevel.info, "from client 192.0.2.1:1111: b'a'")])
+
+    def test_a_visit_is_told_in_order(self) -> None:
+        """Who comes and goes is at debug level, around the requests, even within one turn."""
+        with log() as it:
+            it.transcript.connected(ONE, 7)
+            it.received(b"a")
+            it.transcript.disconnected(ONE, 7, Failure(ConnectionDone()))
+            it.turn()
+            self.assertEqual(
+                it.levels(),
+                [
+                    (LogLevel.debug, "client 192.0.2.1:1111 connected, number 7"),
+                    (LogLevel.info, "from client 192.0.2.1:1111: b'a'"),
+                    (
+                        LogLevel.debug,
+                        "client 192.0.2.1:1111 is gone, number 7: Connection was closed cleanly.",
+                    ),
+                ],
+            )
+
+    def test_many_visitors_make_one_event(self) -> None:
+        """Those of a turn who come, and those who go."""
+        with log() as it:
+            for peer in (ONE, TWO):
+                it.transcript.connected(peer, 1)
+                it.gone(peer)
+            it.turn()
+            self.assertEqual([len(lines) for lines in it.events()], [2, 2])
+
+
+class LineTests(SynchronousTestCase):
+    """What a request looks like."""
+
+    def line(self, request: bytes, peer: IAddress = ONE) -> str:
+        """The only line that *request* leaves in the log."""
+        with log() as it:
+            it.received(request, peer=peer)
+            it.turn()
+            [[line]] = it.events()
+        return line
+
+    def test_1024_bytes_are_shown_whole(self) -> None:
+        """As many as the notebook receives at once."""
+        request = b"x" * 1024
+        self.assertEqual(self.line(request), f"from client 192.0.2.1:1111: {request!r}")
+
+    def test_a_longer_request_is_cut(self) -> None:
+        """Its size is told instead."""
+        self.assertEqual(
+            self.line(b"x" * 1024 + b"y"),
+            f"from client 192.0.2.1:1111: {b'x' * 1024!r}... (1025 bytes)",
+        )
+
+    def test_an_empty_request_has_a_line(self) -> None:
+        """It was asked."""
+        self.assertEqual(self.line(b""), "from client 192.0.2.1:1111: b''")
+
+    def test_line_ends_forge_no_lines(self) -> None:
+        """Whatever ends a line in a request is shown as an escape."""
+        line = self.line("a\n\r\v\f\x1c\x85\u2028from client".encode())
+        self.assertEqual(line.splitlines(), [line])
+        self.assertIn(r"a\n\r", line)
+
+    def test_braces_are_no_format(self) -> None:
+        """What looks like a field of a log event is shown as it is."""
+        line = self.line(b"{lines} {log_level} {0} {} {{ %s {x")
+        self.assertEqual(line, "from client 192.0.2.1:1111: b'{lines} {log_level} {0} {} {{ %s {x'")
+
+    def test_a_client_without_a_name(self) -> None:
+        """One of a UNIX socket, as a rule."""
+        self.assertEqual(self.line(b"a", UNIXAddress(None)), "from client a UNIX socket: b'a'")
+
+    def test_an_address_forges_no_lines(self) -> None:
+        """A client of a UNIX socket chooses its own path."""
+        with log() as it:
+            it.received(b"a", peer=UNIXAddress(b"/run/a: b'a'\nfrom client b"))
+            it.turn()
+            self.assertEqual([len(lines) for lines in it.events()], [1])
+
+    def test_braces_in_an_address_are_no_format(self) -> None:
+        """They too are shown as they are."""
+        self.assertEqual(self.line(b"a", UNIXAddress(b"/{lines}")), "from client /{lines}: b'a'")

@@ -1,0 +1,152 @@
+"""The real twistd with a journal, what its clients see, and what is in the file then."""
+
+import json
+import os
+import select
+import signal
+from pathlib import Path
+from typing import Any
+
+from tests.live.test_server import LiveTestCase
+from tests.support import live
+from tests.support.live import Server, twistd
+
+
+class JournalTests(LiveTestCase):
+    """``twistd reqresp --journal``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.directory / "it.jsonl"
+
+    def journaling(self, *options: str) -> Server:
+        return self.serve("--journal=it.jsonl", "--framing=line", *options)
+
+    def lines(self, path: Path | None = None) -> list[Any]:
+        """What is in the file, all of it whole lines."""
+        text = (path or self.path).read_text()
+        self.assertTrue(text.endswith("\n") or not text)
+        return [json.loads(line) for line in text.splitlines()]
+
+    def requests(self, path: Path | None = None) -> list[str]:
+        return [line["request"] for line in self.lines(path) if "request" in line]
+
+    def test_is_complete_when_it_was_stopped(self) -> None:
+        """Also what was answered while it drained, and the goodbyes."""
+        (self.directory / "it.toml").write_text(
+            'rule = [{ equals = "a", reply = "A" }, { equals = "slow", delay = 0.2, reply = "S" }]'
+        )
+        server = self.journaling("--script=it.toml")
+        client = self.connect(server)
+        self.assertEqual(client.ask(b"a\n", 3), b"A\r\n")
+        client.send(b"slow\n")
+        server.log.wait("b'slow'")
+        server.signal(signal.SIGTERM)
+        self.assertEqual(client.rest(), b"S\r\n")
+        self.assertEqual(server.wait(), -signal.SIGTERM)
+        lines = self.lines()
+        self.assertEqual(
+            [line["event"] for line in lines],
+            ["connected", "answered", "answered", "disconnected"],
+        )
+        slow = lines[2]
+        self.assertEqual((slow["by"], slow["steps"]), ("rule[1]", [{"wait": 0.2}, {"send": "S"}]))
+        self.assertGreaterEqual(slow["sent"] - slow["at"], 0.15)
+
+    def test_is_written_while_it_runs(self) -> None:
+        """Nobody has to ask for it; a pipe tells when it comes."""
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        client = self.connect(self.journaling())
+        client.ask(b"a\nb\n", 20)
+        data = b""
+        while data.count(b"\n") < 3:
+            self.assertTrue(select.select([reader], [], [], live.PATIENCE)[0])
+            data += os.read(reader, 10_000)
+        self.assertEqual(
+            [json.loads(line).get("request") for line in data.splitlines()], [None, "a", "b"]
+        )
+
+    def test_rotation(self) -> None:
+        """Renamed, and told so, it goes on in a new file; no request is missing or there twice."""
+        server = self.journaling()
+        client = self.connect(server)
+        paths = []
+        for turn in range(3):
+            for number in range(100):
+                client.ask(b"%d\n" % (100 * turn + number), 10)
+            paths.append(self.path.with_name(f"old.{turn}"))
+            self.path.rename(paths[-1])
+            server.signal(signal.SIGHUP)
+            server.log.wait("goes on in a new", turn + 1)
+        client.ask(b"300\n", 10)
+        server.stop()
+        found = [request for path in (*paths, self.path) for request in self.requests(path)]
+        self.assertEqual(found, [str(number) for number in range(301)])
+        self.assertEqual(self.requests(), ["300"])
+
+    def test_rotation_with_a_script(self) -> None:
+        """The same signal has both the script read again and the journal opened again."""
+        script = self.directory / "it.toml"
+        script.write_text('rule = [{ reply = "old" }]')
+        server = self.journaling("--script=it.toml")
+        self.assertEqual(self.connect(server).ask(b"a\n", 5), b"old\r\n")
+        script.write_text('rule = [{ reply = "new" }]')
+        old = self.path.rename(self.path.with_name("old"))
+        server.signal(signal.SIGHUP)
+        server.log.wait("goes on in a new")
+        server.log.wait("reloaded")
+        self.assertEqual(self.connect(server).ask(b"b\n", 5), b"new\r\n")
+        server.stop()
+        self.assertEqual((self.requests(old), self.requests()), (["a"], ["b"]))
+
+    def test_a_full_disk(self) -> None:
+        """It is logged once and costs no reply; when there is room again, that is said."""
+        self.path.symlink_to("/dev/full")
+        server = self.journaling()
+        client = self.connect(server)
+        for _ in range(20):
+            self.assertEqual(client.ask(b"x" * 10_000 + b"\n", 10), b"response\r\n")
+        server.log.wait("cannot be written: No space left on device; trying on")
+        self.path.unlink()
+        server.signal(signal.SIGHUP)
+        server.log.wait("is written again; 0 entries were lost")
+        server.stop()
+        self.assertEqual(len(self.requests()), 20)
+        self.assertEqual(server.log.text().count("No space left"), 1)
+        self.assertNotIn("Traceback", server.log.text())
+
+    def test_limited_file_size(self) -> None:
+        """Nor does a limit on the size of files end the server, or tear a line."""
+        server = self.stopped(
+            live.start(
+                self.directory,
+                *("reqresp", "--port=0", "--framing=line", "--journal=it.jsonl"),
+                wrap=["prlimit", "--fsize=20000"],
+            )
+        )
+        client = self.connect(server)
+        for _ in range(20):
+            self.assertEqual(client.ask(b"x" * 5000 + b"\n", 10), b"response\r\n")
+        server.log.wait("cannot be written: File too large")
+        self.assertEqual(client.ask(b"a\n", 10), b"response\r\n")
+        server.stop()
+        self.assertLessEqual(self.path.stat().st_size, 20_000)
+        server.log.wait(r"is closed; \d+ entries were lost")
+
+    def test_paths_that_are_of_no_use(self) -> None:
+        """One line, status 1, and nothing listens."""
+        command = [*twistd(), "-n", "--pidfile=", "reqresp", "-p", "0", "--journal"]
+        paths = {"no/such": "No such file or directory", ".": "Is a directory"}
+        ended = live.run_all(self.directory, {path: [*command, path] for path in paths})
+        for path, reason in paths.items():
+            self.assertEqual(ended[path].status, 1)
+            where = os.path.normpath(self.directory / path)
+            self.assertEqual(ended[path].errors, f"reqresp: --journal: {where}: {reason}\n")
+            self.assertNotIn("starting on", ended[path].output)
+
+    def test_the_mode_of_the_file(self) -> None:
+        """Only its owner can read it."""
+        self.assertEqual(self.connect(self.journaling()).ask(b"a\n", 10), b"response\r\n")
+        self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)

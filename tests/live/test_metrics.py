@@ -1,0 +1,76 @@
+"""The real twistd with its metrics, read over HTTP while it serves and while it stops."""
+
+import http.client
+import os
+import signal
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.live.test_server import LiveTestCase
+from tests.support.live import PATIENCE, Server
+
+
+class MetricsTests(LiveTestCase):
+    """``twistd reqresp --metrics``."""
+
+    def measured(self, *options: str) -> Server:
+        return self.serve("--metrics=0", "--framing=line", *options, ports=2)
+
+    def get(self, server: Server, path: str) -> tuple[int, str]:
+        """Ask for a page of the server's."""
+        asked = http.client.HTTPConnection("127.0.0.1", server.ports[1], timeout=PATIENCE)
+        self.addCleanup(asked.close)
+        asked.request("GET", path)
+        response = asked.getresponse()
+        return response.status, response.read().decode()
+
+    def metrics(self, server: Server) -> dict[str, float]:
+        """Give the metrics that have no labels."""
+        status, text = self.get(server, "/metrics")
+        self.assertEqual(status, 200)
+        return {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if not sample.labels
+        }
+
+    def test_what_clients_did(self) -> None:
+        """It is counted, with the process's own figures beside it, and not in the log."""
+        server = self.measured()
+        client = self.connect(server)
+        for _ in range(3):
+            self.assertEqual(client.ask(b"request\n", 10), b"response\r\n")
+        metrics = self.metrics(server)
+        self.assertEqual(metrics["reqresp_connections_open"], 1)
+        self.assertEqual(metrics["reqresp_requests_total"], 3)
+        self.assertEqual(metrics["reqresp_replies_total"], 3)
+        self.assertEqual(metrics["reqresp_received_bytes_total"], 24)
+        self.assertEqual(metrics["reqresp_sent_bytes_total"], 30)
+        self.assertEqual(metrics["reqresp_reply_seconds_count"], 3)
+        self.assertGreater(metrics["reqresp_reply_seconds_sum"], 0)
+        self.assertLess(metrics["reqresp_reply_seconds_sum"], PATIENCE)
+        self.assertGreater(metrics["process_open_fds"], 0)
+        self.assertEqual(self.get(server, "/healthz"), (200, "ok\n"))
+        self.assertNotIn("HTTP/1.1", server.log.text())
+
+    def test_a_server_that_stops_says_so_first(self) -> None:
+        """It is not ready, and well, and goes on counting, until it has drained."""
+        (self.directory / "it.toml").write_text(
+            "rule = [{ equals = 'slow', do = [{ wait = 60 }, { send = 'S' }] }]"
+        )
+        server = self.measured("--script=it.toml", "--drain=60", "--lame-duck=0.01")
+        client = self.connect(server)
+        self.assertEqual(self.get(server, "/readyz"), (200, "ready\n"))
+        client.send(b"slow\n")
+        server.log.wait("b'slow'")
+        server.signal(signal.SIGTERM)
+        server.log.wait("not ready any more")
+        self.assertEqual(self.get(server, "/readyz"), (503, "not ready\n"))
+        self.assertEqual(self.get(server, "/healthz"), (200, "ok\n"))
+        metrics = self.metrics(server)
+        self.assertEqual(metrics["reqresp_ready"], 0)
+        requests, replies = metrics["reqresp_requests_total"], metrics["reqresp_replies_total"]
+        self.assertEqual((requests, replies), (1, 0))
+        os.kill(server.pid, signal.SIGTERM)
+        self.assertEqual(server.wait(), -signal.SIGTERM)

@@ -1,0 +1,72 @@
+"""The real twistd with a script, and what its clients see."""
+
+import signal
+from pathlib import Path
+
+from tests.live.test_server import LiveTestCase
+from tests.support import live
+from tests.support.live import twistd
+
+
+class ScriptTests(LiveTestCase):
+    """``twistd reqresp --script``."""
+
+    TEXT = 'greeting = "hello"\nrule = [{ equals = "a", reply = "old" }]\n'
+
+    def write(self, text: str = TEXT) -> Path:
+        path = self.directory / "it.toml"
+        path.write_text(text)
+        return path
+
+    def test_answers(self) -> None:
+        """What the script says, greeting first, and closes when no rule answers."""
+        self.write()
+        with self.serve("--script=it.toml").connect() as client:
+            client.send(b"a\nb\n")
+            self.assertEqual(client.rest(), b"hello\r\nold\r\n")
+
+    def test_a_seed_that_was_not_given_is_logged(self) -> None:
+        """Chance can be had again."""
+        self.write('[[fault]]\nkind = "corrupt"\n')
+        self.serve("--script=it.toml").log.wait(r"seed of the faults: \d+")
+
+    def test_a_reset_on_connect(self) -> None:
+        """A client sees a real RST."""
+        self.write('greeting = "hello"\n[[fault]]\non = "connect"\nkind = "reset_peer"\n')
+        with self.serve("-s", "it.toml").connect() as client:
+            self.assertTrue(client.is_reset())
+
+    def test_problems(self) -> None:
+        """All are told, one to a line, and the status is 1; nothing listens."""
+        path = self.write("framig = 1\nstart = 2\n")
+        command = [*twistd(), "-n", "--pidfile=", "reqresp", "-p", "0", "-s", "it.toml"]
+        ended = live.run_all(self.directory, {"": command})[""]
+        self.assertEqual(ended.status, 1)
+        self.assertEqual(
+            ended.errors.splitlines(),
+            [
+                f"reqresp: {path}:1: framig: unknown key 'framig'; did you mean framing?",
+                f"{path}:2: start: expected a string, found 2",
+            ],
+        )
+        self.assertNotIn("Traceback", ended.output)
+        self.assertNotIn("starting on", ended.output)
+
+    def test_reload(self) -> None:
+        """New clients get the new rules; open connections, and a broken script, change nothing."""
+        path = self.write()
+        server = self.serve("--script=it.toml")
+        old = self.connect(server)
+        self.assertEqual(old.ask(b"a\n", 12), b"hello\r\nold\r\n")
+        path.write_text("rule = [{ equals = 'a', reply = 'new' }]\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait("reloaded")
+        new = self.connect(server)
+        self.assertEqual(new.ask(b"a\n", 5), b"new\r\n")
+        self.assertEqual(old.ask(b"a\n", 5), b"old\r\n")
+        path.write_text("rule = [{ equals = 'a', repl = 'broken' }]\nframig = 1")
+        server.signal(signal.SIGHUP)
+        server.log.wait("not reloaded, the old rules go on: .*unknown key 'repl'")
+        server.log.wait(":2: framig: unknown key")
+        self.assertEqual(self.connect(server).ask(b"a\n", 5), b"new\r\n")
+        self.assertEqual(old.ask(b"a\n", 5), b"old\r\n")

@@ -1,0 +1,601 @@
+"""The real twistd with workers, what their clients see, and what happens to the processes."""
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from tests.live.test_server import LiveTestCase
+from tests.support import live
+from tests.support.live import PATIENCE, Client, Server, twistd
+
+SLOW = """\
+framing = "line"
+rule = [
+    { equals = "a", reply = "A" },
+    { equals = "slow", delay = 1, reply = "S" },
+    { equals = "late", delay = 1000, reply = "L" },
+    { equals = "hang", do = [{ hang = true }] },
+]
+"""
+
+
+def everybodys_python() -> str:
+    """
+    Find an interpreter like this one that every user may run.
+
+    :raises SkipTest: there is none: this one is perhaps in somebody's home.
+    """
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    for path in map(Path, (sys.executable, system)):
+        real = path.resolve()
+        if real.exists() and all(it.stat().st_mode & 0o001 for it in (real, *real.parents)):
+            return str(path)
+    raise SkipTest("nobody but root may run this Python")
+
+
+def gone(pid: int) -> bool:
+    """Whether there is no such process (any more)."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+def wait_gone(pids: list[int]) -> None:
+    """Wait for the end of processes that are no children of ours."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        with os.fdopen(descriptor) as file:
+            assert select.select([file], [], [], PATIENCE)[0], f"{pid} goes on"
+
+
+class WorkersTestCase(LiveTestCase):
+    """Servers with workers."""
+
+    def workers(self, *options: str, count: int = 2, ports: int = 1, **popen: Any) -> Server:
+        """A server whose workers are ready."""
+        if not any(option.startswith(("--port", "--listen")) for option in options):
+            options = ("--port=0", *options)
+        server = self.stopped(
+            live.start(
+                self.directory, "reqresp", f"--workers={count}", *options, ports=ports, **popen
+            )
+        )
+        server.log.wait("is ready, process", count)
+        return server
+
+    def pids(self, server: Server) -> dict[int, int]:
+        """The latest process of each worker, by its number."""
+        found = server.log.wait(r"worker (\d+) is ready, process (\d+)$")
+        return {int(match[1]): int(match[2]) for match in found}
+
+    def script(self) -> str:
+        (self.directory / "it.toml").write_text(SLOW)
+        return "--script=it.toml"
+
+    def clients_of_each(self, server: Server, count: int = 2) -> dict[int, Client]:
+        """A client of each worker, by its number; each has asked for something."""
+        found: dict[int, Client] = {}
+        for _ in range(1000):
+            client = self.connect(server)
+            host, port = client.socket.getsockname()
+            [match] = server.log.wait(rf"worker (\d+) .*client {host}:{port} connected")[:1]
+            found.setdefault(int(match[1]), client)
+            if len(found) == count:
+                return found
+        raise AssertionError(f"all came to {[*found]}")
+
+
+class ServingTests(WorkersTestCase):
+    """What clients get, and what it says of the workers."""
+
+    def test_log_journal_and_numbers_name_the_worker(self) -> None:
+        """Each has a journal of its own, connections from a thousand million on, and its log."""
+        server = self.workers("--journal=it.jsonl", "--framing=line")
+        for client in self.clients_of_each(server).values():
+            self.assertEqual(client.ask(b"request\n", 10), b"response\r\n")
+            client.send(b"close\n")
+            client.rest()
+        self.assertEqual(server.stop(), -signal.SIGTERM)
+        for number in (1, 2):
+            lines = [
+                json.loads(line)
+                for line in (self.directory / f"it.worker-{number}.jsonl").read_text().splitlines()
+            ]
+            self.assertEqual({line["worker"] for line in lines}, {number})
+            self.assertEqual(lines[0]["connection"], number * 1_000_000_000 + 1)
+            self.assertIn("request", [line.get("request") for line in lines])
+        text = server.log.text()
+        self.assertRegex(text, r"\[worker 1 reqresp\.transcript\.Transcript#info\] from client ")
+        self.assertRegex(text, r"\[worker 2 reqresp\.transcript\.Transcript#debug\] client ")
+
+    def test_one_worker(self) -> None:
+        """One is as good as several: it is started again, say."""
+        server = self.workers(count=1)
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+
+    def test_unix_socket(self) -> None:
+        """Its path is there until the last is served, with its mode, and is gone then."""
+        server = self.workers("--listen=unix:it.sock:mode=600", ports=0)
+        path = self.directory / "it.sock"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        with Client(str(path), socket.AF_UNIX) as client:
+            self.assertEqual(client.ask(b"request"), b"response")
+        os.kill(self.pids(server)[1], signal.SIGKILL)
+        server.log.wait("worker 1 is ready", 2)
+        with Client(str(path), socket.AF_UNIX) as client:
+            self.assertEqual(client.ask(b"request"), b"response")
+        server.stop()
+        self.assertFalse(path.exists())
+
+    def test_tls(self) -> None:
+        """All have the certificate, and all read it again."""
+        path = self.directory / "it.pem"
+        path.write_bytes(live.pem())
+        server = self.workers("--framing=line", f"--tls-cert={path}")
+        context = ssl.create_default_context(cafile=str(path))
+
+        def ask() -> bytes:
+            with (
+                self.connect(server).socket as plain,
+                context.wrap_socket(plain, server_hostname="localhost") as client,
+            ):
+                client.sendall(b"a\n")
+                return client.recv(100)
+
+        self.assertEqual(ask(), b"response\r\n")
+        server.signal(signal.SIGHUP)
+        server.log.wait(r"worker \d .* reloaded .*it.pem", 2)
+        self.assertEqual(ask(), b"response\r\n")
+        self.assertNotIn("PRIVATE", server.log.text())
+
+    def test_metrics_of_each(self) -> None:
+        """Each has a port of its own, tells what it did itself, and that it is stopping."""
+        server = self.workers("--metrics=0", "--lame-duck=3", ports=3)
+        shared, *measured = dict.fromkeys(server.ports)
+        self.clients_of_each(server)
+        connected = len(re.findall(" connected, number ", server.log.text()))
+        counts = []
+        for port in measured:
+            found = re.search(
+                r"(?m)^reqresp_connections_accepted_total (\d+)", self.get(port, "/metrics")[1]
+            )
+            assert found is not None
+            counts.append(int(found[1]))
+            self.assertEqual(self.get(port, "/readyz"), (200, "ready\n"))
+        self.assertEqual((len(counts), sum(counts)), (2, connected))
+        self.assertTrue(all(counts))
+        server.signal(signal.SIGTERM)
+        server.log.wait("not ready any more", 2)
+        self.assertEqual([self.get(port, "/readyz")[0] for port in measured], [503, 503])
+        with Client(("127.0.0.1", shared)) as client:
+            self.assertEqual(client.ask(b"late"), b"response")
+
+    def get(self, port: int, path: str) -> tuple[int, str]:
+        """The status and the text of a page."""
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+    def test_many_long_lines_of_log(self) -> None:
+        """They come whole, and in their order."""
+        server = self.workers("--framing=line", "--max-request=2000000", count=1)
+        client = self.connect(server)
+        numbers = range(3000)
+        data = b"".join(b"%d %s\n" % (number, b"x" * 990) for number in numbers)
+        threading.Thread(target=client.send, args=(data,), daemon=True).start()
+        client.receive(10 * len(numbers))
+        client.send(b"last\n")
+        server.log.wait("b'last'")
+        found = re.findall(r"^.*from client \S+: b'(\d+) x{990}'$", server.log.text(), re.M)
+        self.assertEqual([int(number) for number in found], [*numbers])
+
+    def test_other_reactor(self) -> None:
+        """A worker has the reactor that its parent has."""
+        command = [*twistd(), "--reactor=poll", "-n", "--pidfile=", "reqresp", "--workers=1"]
+        server = self.stopped(
+            Server(
+                subprocess.Popen(
+                    [*command, "--port=0"], cwd=self.directory, stdout=subprocess.PIPE
+                ),
+                1,
+            )
+        )
+        pid = self.pids(server)[1]
+        self.assertIn(b"twisted.internet.pollreactor", Path(f"/proc/{pid}/cmdline").read_bytes())
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+
+    def test_nothing_but_pipes_and_sockets_is_held(self) -> None:
+        """No file, no terminal, and no other worker's pipe."""
+        server = self.workers("--quiet")
+        held = {
+            number: [str(it.readlink()) for it in Path(f"/proc/{pid}/fd").iterdir()]
+            for number, pid in self.pids(server).items()
+        }
+        for names in held.values():
+            for name in names:
+                self.assertRegex(
+                    name, r"^(pipe:|socket:|anon_inode:\[eventpoll\]|/dev/(null|urandom)$)"
+                )
+            self.assertEqual(sum(name.startswith("socket:") for name in names), 1)
+        pipes = [{it for it in names if it.startswith("pipe:")} for names in held.values()]
+        self.assertEqual(pipes[0] & pipes[1], set())
+
+
+class EndsTests(WorkersTestCase):
+    """How workers end, and are started again."""
+
+    def test_the_others_go_on_when_one_is_killed(self) -> None:
+        """Their clients notice nothing, and another takes its place."""
+        server = self.workers()
+        clients = self.clients_of_each(server)
+        before = self.pids(server)
+        asked: list[int] = []
+        is_over = threading.Event()
+
+        def load() -> None:
+            while not is_over.is_set():
+                assert clients[2].ask(b"request") == b"response"
+                asked.append(len(asked))
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        os.kill(before[1], signal.SIGKILL)
+        server.log.wait("worker 1, process .* was ended by SIGKILL; the next one starts")
+        server.log.wait("worker 1 is ready", 2)
+        count = len(asked)
+        while len(asked) < count + 100 and thread.is_alive():
+            pass
+        is_over.set()
+        thread.join(PATIENCE)
+        self.assertGreaterEqual(len(asked), count + 100)
+        self.assertEqual(clients[1].rest(), b"")
+        after = self.pids(server)
+        self.assertEqual((after[2], after[1] == before[1]), (before[2], False))
+        self.clients_of_each(server)
+
+    def test_who_waits_is_not_reset(self) -> None:
+        """Clients that no worker has accepted yet are served by the next."""
+        server = self.workers("--quiet")
+        pids = self.pids(server)
+        for pid in pids.values():
+            os.kill(pid, signal.SIGSTOP)
+        clients = [self.connect(server) for _ in range(40)]
+        for client in clients:
+            client.send(b"request")
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual([client.receive(8) for client in clients], [b"response"] * 40)
+
+    def test_fifty_ends_leave_nothing_behind(self) -> None:
+        """The parent has as many descriptors as before."""
+        server = self.workers("--quiet", count=1)
+
+        def descriptors() -> int:
+            return len([*Path(f"/proc/{server.pid}/fd").iterdir()])
+
+        before = descriptors()
+        for number in range(2, 52):
+            os.kill(self.pids(server)[1], signal.SIGKILL)
+            server.log.wait("worker 1 is ready", number)
+        self.assertEqual(descriptors(), before)
+
+    def test_a_worker_outlives_no_parent(self) -> None:
+        """It drains, and ends, a lame duck or not; even of a parent that was killed."""
+        server = self.workers(self.script(), "--lame-duck=1000")
+        clients = self.clients_of_each(server)
+        for client in clients.values():
+            client.send(b"slow\n")
+        server.log.wait("b'slow'", 2)
+        pids = [*self.pids(server).values()]
+        server.signal(signal.SIGKILL)
+        self.assertEqual([client.rest() for client in clients.values()], [b"S\r\n"] * 2)
+        wait_gone(pids)
+        server.wait()
+
+    def test_killed_while_a_worker_starts(self) -> None:
+        """Also one that has not begun to listen ends with its parent."""
+        server = self.serve("--workers=2")
+        _ = server.port
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        server.signal(signal.SIGKILL)
+        wait_gone([int(pid) for pid in children])
+        server.wait()
+
+
+class StopTests(WorkersTestCase):
+    """How all of them stop."""
+
+    def test_waits_for_slow_replies(self) -> None:
+        """The parent ends when the last worker has drained."""
+        server = self.workers(self.script())
+        clients = self.clients_of_each(server)
+        for client in clients.values():
+            client.send(b"slow\n")
+        server.log.wait("b'slow'", 2)
+        server.signal(signal.SIGTERM)
+        self.assertEqual([client.rest() for client in clients.values()], [b"S\r\n"] * 2)
+        pids = [*self.pids(server).values()]
+        self.assertEqual(server.wait(), -signal.SIGTERM)
+        self.assertTrue(all(map(gone, pids)))
+        server.log.wait(r"worker \d, process \d+, ended with status 0", 2)
+
+    def test_who_connects_while_it_drains_is_refused(self) -> None:
+        """Nobody holds the socket open for nobody to accept from."""
+        server = self.workers(self.script())
+        port = server.port
+        client = self.connect(server)
+        client.send(b"slow\n")
+        server.log.wait("b'slow'")
+        server.signal(signal.SIGTERM)
+        server.log.wait(r"worker \d .*Closed", 2)
+        # It closes a turn after it has said so.
+        while True:
+            try:
+                Client(("127.0.0.1", port)).close()
+            except ConnectionRefusedError:
+                break
+        self.assertEqual(client.rest(), b"S\r\n")
+        server.wait()
+
+    def test_signals_to_the_whole_group(self) -> None:
+        """SIGTERM, SIGINT and SIGUSR1 for everybody cut no reply short."""
+        server = self.workers(self.script(), start_new_session=True)
+        clients = self.clients_of_each(server)
+        for client in clients.values():
+            client.send(b"slow\n")
+        server.log.wait("b'slow'", 2)
+        for pid in self.pids(server).values():
+            os.kill(pid, signal.SIGUSR1)
+        os.killpg(server.pid, signal.SIGTERM)
+        server.log.wait(r"worker \d .*Closed", 2)
+        for pid in self.pids(server).values():
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        self.assertEqual([client.rest() for client in clients.values()], [b"S\r\n"] * 2)
+        self.assertEqual(server.wait(), -signal.SIGTERM)
+
+    def test_interrupted_twice(self) -> None:
+        """The second time resets what is not answered, at once."""
+        server = self.workers(self.script(), "--drain=1000", start_new_session=True)
+        clients = self.clients_of_each(server)
+        for client in clients.values():
+            client.send(b"late\n")
+        server.log.wait("b'late'", 2)
+        os.killpg(server.pid, signal.SIGINT)
+        server.log.wait(r"worker \d .*Closed", 2)
+        os.killpg(server.pid, signal.SIGINT)
+        self.assertEqual([client.is_reset() for client in clients.values()], [True, True])
+        server.wait()
+
+    def test_hangup_reaches_all(self) -> None:
+        """All read the script again, and it kills none."""
+        server = self.workers(self.script(), "--journal=it.jsonl")
+        before = self.pids(server)
+        (self.directory / "it.toml").write_text(SLOW.replace('"A"', '"new"'))
+        for number in (1, 2):
+            path = self.directory / f"it.worker-{number}.jsonl"
+            path.rename(path.with_suffix(".old"))
+        server.signal(signal.SIGHUP)
+        server.log.wait(r"worker \d .* reloaded ", 2)
+        server.log.wait(r"worker \d .* goes on in a new ", 2)
+        for client in self.clients_of_each(server).values():
+            self.assertEqual(client.ask(b"a\n", 5), b"new\r\n")
+        self.assertEqual(self.pids(server), before)
+
+    def test_hangup_while_they_start(self) -> None:
+        """It is not lost on those who are not ready, and kills none."""
+        server = self.serve("--workers=2", self.script())
+        _ = server.port
+        for _ in range(3):
+            server.signal(signal.SIGHUP)
+        server.log.wait(r"worker \d .* reloaded ", 2)
+        self.assertNotIn("was ended by", server.log.text())
+
+
+class StartTests(WorkersTestCase):
+    """What can be wrong, and how it may be started."""
+
+    def refusal(self, *options: str) -> str:
+        """The line that ends a twistd with workers, and the only one."""
+        ended = live.run_all(
+            self.directory,
+            {"it": [*twistd(), "-n", "--pidfile=", "--logfile=log", "reqresp", *options]},
+        )["it"]
+        self.assertEqual((ended.status, ended.output), (1, ""))
+        [line] = ended.errors.splitlines()
+        log = self.directory / "log"
+        self.assertNotIn("worker 1", log.read_text() if log.exists() else "")
+        return line
+
+    def test_busy_port(self) -> None:
+        """The parent finds out, and says so once."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            line = self.refusal("--workers=2", f"--port={port}")
+        self.assertEqual(
+            line, f"reqresp: cannot listen on 127.0.0.1:{port}: Address already in use"
+        )
+
+    def test_bad_script(self) -> None:
+        """No worker is started for it, and no journal."""
+        (self.directory / "it.toml").write_text("rule = 1")
+        line = self.refusal("--workers=2", "--port=0", "--script=it.toml", "--journal=j")
+        self.assertIn("it.toml", line)
+        self.assertEqual([*self.directory.glob("j*")], [])
+
+    def test_a_script_that_was_broken_meanwhile(self) -> None:
+        """A worker reads it as it then is: the log says what is wrong, until it is mended."""
+        server = self.workers(self.script())
+        (self.directory / "it.toml").write_text("rule = 1")
+        os.kill(self.pids(server)[1], signal.SIGKILL)
+        server.log.wait(r"worker 1 stderr\] reqresp: .*it\.toml")
+        server.log.wait(
+            r"worker 1, process \d+, ended with status 1; the next one starts in 0\.5 s"
+        )
+        self.assertEqual(self.connect(server).ask(b"a\n", 3), b"A\r\n")
+        self.script()
+        server.log.wait("worker 1 is ready", 2)
+
+    def test_uid(self) -> None:
+        """A port that only root may have is served by somebody else."""
+        if os.getuid() != 0:
+            raise SkipTest("only root can be somebody else")
+        with socket.socket() as it:
+            for low in range(1023, 600, -1):
+                try:
+                    it.bind(("127.0.0.1", low))
+                except OSError:
+                    continue
+                break
+        server = self.stopped(
+            live.start(
+                Path("/"),
+                *("--uid=nobody", "reqresp", f"--port={low}", "--workers=2"),
+                python=everybodys_python(),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        )
+        server.log.wait("is ready, process", 2)
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+        for pid in self.pids(server).values():
+            self.assertNotEqual(Path(f"/proc/{pid}").stat().st_uid, 0)
+        self.assertEqual(server.port, low)
+
+    def test_what_another_user_may_not_read(self) -> None:
+        """That is one line before anybody is served, though root could read it."""
+        if os.getuid() != 0:
+            raise SkipTest("only root can be somebody else")
+        self.script()
+        self.directory.chmod(0o700)
+        server = self.stopped(
+            live.start(
+                Path("/"),
+                *("--uid=nobody", "reqresp", "--port=0", "--workers=2"),
+                f"--script={self.directory}/it.toml",
+                python=everybodys_python(),
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        )
+        self.assertEqual(server.wait(), 1)
+        self.assertRegex(server.log.text(), r"(?m)^reqresp: .*it.toml: it cannot be read by")
+        self.assertNotIn("is ready", server.log.text())
+
+    def test_journal_in_no_directory(self) -> None:
+        """No worker has to find that out."""
+        line = self.refusal("--port=0", "--workers=2", "--journal=no/such")
+        self.assertRegex(
+            line, "^reqresp: --journal: .*/no/such.worker-1: No such file or directory$"
+        )
+
+    def test_daemon_elsewhere(self) -> None:
+        """A daemon in another directory finds what its options name; its pid file ends it."""
+        elsewhere = self.directory / "elsewhere"
+        elsewhere.mkdir()
+        self.script()
+        daemon = [*twistd(), "--pidfile=pid", "--logfile=log", f"--rundir={elsewhere}"]
+        ended = live.run_all(
+            self.directory,
+            {"it": [*daemon, "reqresp", "--port=0", "--workers=2", "--script=it.toml"]},
+        )["it"]
+        self.assertEqual((ended.status, ended.errors), (0, ""))
+        parent = int((self.directory / "pid").read_text())
+        self.addCleanup(wait_gone, [parent])
+        self.addCleanup(os.kill, parent, signal.SIGTERM)
+        # Its log is a file: read it as it grows.
+        tail = subprocess.Popen(
+            ["tail", "-n", "+1", "-F", f"--pid={parent}", str(self.directory / "log")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        log = live.Log(tail.stdout)
+        self.addCleanup(log.close)
+        self.addCleanup(tail.wait)
+        self.addCleanup(tail.kill)
+        log.wait("is ready, process", 2)
+        port = int(log.wait(r"starting on (\d+)$")[0][1])
+        with Client(("127.0.0.1", port)) as client:
+            self.assertEqual(client.ask(b"a\n", 3), b"A\r\n")
+
+    def test_checkout(self) -> None:
+        """A worker runs the modules that its parent does, whatever lies where it runs."""
+        elsewhere = self.directory / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "json.py").write_text("raise SystemExit('not this one')")
+        server = self.stopped(
+            live.start(
+                self.directory,
+                *(f"--rundir={elsewhere}", "reqresp", "--port=0", "--workers=1"),
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+            )
+        )
+        server.log.wait("is ready, process")
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+
+
+class SystemdTests(WorkersTestCase):
+    """Sockets that systemd has made, played by a shell that passes one on."""
+
+    LISTEN = "--listen=systemd:domain=INET:index=0"
+
+    def shared(self) -> socket.socket:
+        it = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.addCleanup(it.close)
+        return it
+
+    def passed(self, it: socket.socket, *options: str) -> Server:
+        """A twistd that has *it* from systemd, as it seems."""
+        shell = 'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0'
+        return self.stopped(
+            live.start(
+                self.directory,
+                *("reqresp", self.LISTEN, *options),
+                wrap=["sh", "-c", shell, "sh"],
+                stdin=it,
+            )
+        )
+
+    def test_workers(self) -> None:
+        """They accept from it, and leave it as it was."""
+        it = self.shared()
+        server = self.passed(it, "--workers=2")
+        server.log.wait("is ready, process", 2)
+        self.clients_of_each(server)
+        server.stop()
+        again = self.passed(it)
+        self.assertEqual(self.connect(again).ask(b"request"), b"response")
+
+    def test_instances_share_it(self) -> None:
+        """Those of a template unit do; one stops, and nobody is refused or reset."""
+        it = self.shared()
+        one, other = self.passed(it), self.passed(it)
+        self.assertEqual(one.port, other.port)
+        one.signal(signal.SIGSTOP)
+        with self.connect(other) as client:
+            self.assertEqual(client.ask(b"request"), b"response")
+        one.signal(signal.SIGCONT)
+        one.stop()
+        clients = [self.connect(other) for _ in range(20)]
+        self.assertEqual([client.ask(b"request") for client in clients], [b"response"] * 20)
+        other.stop()
+        with Client(it.getsockname()) as waiting:
+            waiting.send(b"request")
+            self.passed(it)
+            self.assertEqual(waiting.receive(8), b"response")

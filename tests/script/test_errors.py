@@ -1,0 +1,617 @@
+"""What is wrong with a script: all of it at once, each where it is, found and expected."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.framing._delimited import SPECIFICATIONS
+from reqresp.script.loader import Script, ScriptError
+from reqresp.script.reader import Problem
+from tests.support.live import temporary
+
+ROOT = Path(__file__).parent.parent.parent
+ANSWERS = "reply, cycle, do, close, or silent = true"
+WAYS = "text, hex, base64, file, template, template_hex"
+STEPS = "send, wait, close, half_close, abort, hang, stop_reading"
+KINDS = (
+    "latency, bandwidth, slicer, limit_data, reset_peer, timeout, slow_close, corrupt, stop_reading"
+)
+NEWLINE = (
+    "a line holds no newline, and its end is added to it; for several lines give a list, such as"
+    ' ["one", "two"]'
+)
+NO_PATTERN = "no pattern of RE2: b'(': missing ): ("
+
+
+def problems_of(text: str) -> list[str]:
+    """Those of a script that does not load."""
+    try:
+        script = Script.parse(dedent(text), "it.toml")
+    except ScriptError as error:
+        return str(error).split("\n")
+    raise AssertionError(f"it loads: {script}")
+
+
+class ErrorsTestCase(SynchronousTestCase):
+    """What tests of errors need."""
+
+    def assert_problem(self, text: str, *expected: str) -> None:
+        """There are these and no others; each begins with its line, if it has one."""
+        found = [it.removeprefix("it.toml:").removeprefix(" ") for it in problems_of(text)]
+        self.assertEqual(found, [*expected])
+
+    def assert_in_rule(self, keys: str, *expected: str, before: str = "") -> None:
+        """The same of the only rule, which is on the second line."""
+        self.assert_problem(
+            f"{before}\nrule = [{{ {keys} }}]", *(f"2: rule[0]{message}" for message in expected)
+        )
+
+
+class ManyTests(ErrorsTestCase):
+    """A whole file of mistakes."""
+
+    def test_twenty_mistakes_at_once(self) -> None:
+        """In the order of their lines."""
+        self.assert_problem(
+            r"""
+            framing = "lines"
+            ignore_case = "yes"
+            sede = 42
+            [limits]
+            max_request = 0
+            idle_timout = 60
+
+            [greeting]
+            reply = { hexx = "00" }
+
+            [[rule]]
+            matches = ["(", '\S+', ")"]
+            replay = "a"
+            [[rule]]
+            equals = 5
+            reply = "a"
+            silent = true
+            [[rule]]
+            not = { sise = 1 }
+            times = 0
+            reply = [{ hex = "0" }, "b", { template = "{connectoin}" }]
+            [[rule]]
+            equals = "a"
+            do = [{ send = "a", wait = 1 }, { wait = -1 }, { close = false }]
+            goto = "nowhere"
+            faults = [{ kind = "slicer", size = 0 }]
+
+            [unmatched]
+            delay = inf
+            close = true
+
+            [[fault]]
+            kind = "latncy"
+            [[fault]]
+            delay = 1
+            """,
+            f"2: framing: 'lines' is no framing: {SPECIFICATIONS}",
+            "3: ignore_case: expected true or false, found 'yes'",
+            "4: sede: unknown key 'sede'; did you mean seed?",
+            "6: limits.max_request: max_request must be more than 0, and finite: 0",
+            "7: limits.idle_timout: unknown key 'idle_timout'; did you mean idle_timeout?",
+            "10: greeting.reply.hexx: unknown key 'hexx'; did you mean hex?",
+            f"13: rule[0].matches[0]: {NO_PATTERN}",
+            "13: rule[0].matches[2]: no pattern of RE2: b')': unexpected ): )",
+            "14: rule[0].replay: unknown key 'replay'; did you mean reply?",
+            "15: rule[1]: reply and silent exclude each other",
+            "16: rule[1].equals: expected a string or a table or a list, found 5",
+            "20: rule[2].not.sise: unknown key 'sise'; did you mean size?",
+            "21: rule[2].times: expected 1 or more, found 0",
+            "22: rule[2].reply[0]: expected pairs of hex digits, found '0'",
+            "22: rule[2].reply[2]: unknown name 'connectoin'; did you mean connection?",
+            f"25: rule[3].do[0]: expected exactly one of {STEPS}",
+            "25: rule[3].do[1].wait: expected seconds, 0 or more, found -1",
+            "25: rule[3].do[2].close: expected true, found false",
+            "26: rule[3].goto: unknown state 'nowhere'; there are: start",
+            "27: rule[3].faults[0].size: size must be a whole number, 1 or more: 0",
+            "30: unmatched.delay: expected a number up to 1000000000, found inf",
+            "34: fault[0].kind: unknown kind 'latncy'; did you mean latency?",
+            f"35: fault[1]: the key kind is missing, one of {KINDS}",
+        )
+
+    def test_the_same_in_every_process(self) -> None:
+        """However it hashes the names of states and groups."""
+        script = """
+            [[rule]]
+            matches = '(?P<f>)(?P<e>)(?P<d>)(?P<peer>)(?P<count>)(?P<request>)'
+            reply = { template = "{zzz}" }
+            when = ["i", "h", "g"]
+            goto = "zzz"
+        """
+        program = (
+            "import sys; from tests.script.test_errors import *; print(problems_of(sys.argv[1]))"
+        )
+        said = {
+            subprocess.run(
+                [sys.executable, "-c", program, script],
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2", "3")
+        }
+        self.assertEqual(said, {f"{problems_of(script)}\n"})
+        self.assertEqual(len(problems_of(script)), 8)
+
+    def test_as_an_exception(self) -> None:
+        """It is a ValueError, and keeps its problems one by one."""
+        with self.assertRaises(ValueError) as caught:
+            Script.parse("sede = 1\nrule = 2", "it.toml")
+        assert isinstance(caught.exception, ScriptError)
+        self.assertEqual(
+            caught.exception.problems,
+            (
+                Problem("it.toml", 1, "sede", "unknown key 'sede'; did you mean seed?"),
+                Problem("it.toml", 2, "rule", "expected a list of tables, found 2"),
+            ),
+        )
+        self.assertEqual(str(caught.exception), "\n".join(map(str, caught.exception.problems)))
+
+    def test_one_mistake_is_told_once(self) -> None:
+        """What follows from it is not told."""
+        self.assert_in_rule(
+            'matches = "(", reply = { template = "{x}{1}" }', f".matches: {NO_PATTERN}"
+        )
+        self.assert_in_rule(
+            "reply = 1, close = true", ".reply: expected a string or a table or a list, found 1"
+        )
+        self.assert_in_rule(
+            "do = [{ wait = 'a' }]", ".do[0].wait: expected a number up to 1000000000, found 'a'"
+        )
+        self.assert_in_rule("silent = 1", ".silent: expected true or false, found 1")
+        self.assert_problem(
+            'framing = "lines"\ngreeting = "a\\nb"',
+            f"1: framing: 'lines' is no framing: {SPECIFICATIONS}",
+        )
+
+
+class FileTests(ErrorsTestCase):
+    """What is no file of TOML."""
+
+    def refused(self, path: Path) -> str:
+        """What is said of the script at *path*, less its name."""
+        with self.assertRaises(ScriptError) as caught:
+            Script.load(path)
+        (problem,) = caught.exception.problems
+        self.assertEqual((problem.file, problem.path), (str(path), ""))
+        return str(caught.exception).removeprefix(str(path))
+
+    def written(self, data: bytes) -> str:
+        """What is said of a script that holds *data*."""
+        path = temporary(self) / "it.toml"
+        path.write_bytes(data)
+        return self.refused(path)
+
+    def test_that_cannot_be_read(self) -> None:
+        """Missing, a directory, below a file, or no name of a file at all."""
+        base = temporary(self)
+        (base / "file").touch()
+        os.mkfifo(base / "pipe")
+        for name, reason in (
+            ("missing.toml", "cannot be read: No such file or directory"),
+            ("", "is no file"),
+            ("pipe", "is no file"),
+            ("file/it.toml", "cannot be read: Not a directory"),
+            ("x" * 300, "cannot be read: File name too long"),
+            ("a\0b", "embedded null byte"),
+        ):
+            self.assertEqual(self.refused(base / name), f": {reason}")
+
+    def test_that_is_no_utf8(self) -> None:
+        """With the line, and the byte."""
+        self.assertEqual(self.written(b'seed = 1\r\nstart = "\xff"\n'), r":2: no UTF-8: b'\xff'")
+        self.assertEqual(self.written('start = "ü"'.encode("utf-16")), r":1: no UTF-8: b'\xff'")
+        self.assertEqual(self.written(b'start = "\xed\xa0\x80"'), r":1: no UTF-8: b'\xed'")
+
+    def test_names_of_the_file_in_every_problem(self) -> None:
+        """As it was given."""
+        path = temporary(self) / "it.toml"
+        path.write_text("\nsede = 1\nrules = []\n")
+        with self.assertRaises(ScriptError) as caught:
+            Script.load(str(path))
+        self.assertEqual(
+            str(caught.exception).split("\n"),
+            [
+                f"{path}:2: sede: unknown key 'sede'; did you mean seed?",
+                f"{path}:3: rules: unknown key 'rules'; did you mean rule?",
+            ],
+        )
+
+
+class TomlTests(ErrorsTestCase):
+    """What TOML itself forbids."""
+
+    def test_with_line_and_column(self) -> None:
+        """Where reading had to stop."""
+        for text, message in (
+            (
+                "seed = 1\nstart 'a'\n",
+                "2: no TOML: Expected '=' after a key in a key/value pair, at column 7",
+            ),
+            ('start = "a\n"\n', r"1: no TOML: Illegal character '\n', at column 11"),
+            ("seed = 1\nseed = 2\n", "2: no TOML: Cannot overwrite a value, at column 9"),
+            ("[limits]\n[limits]\n", "2: no TOML: Cannot declare ('limits',) twice, at column 8"),
+            ('start = "\0"', r"1: no TOML: Illegal character '\x00', at column 10"),
+            (
+                'x = "\\ud800"',
+                "1: no TOML: Escaped character is not a Unicode scalar value, at column 12",
+            ),
+        ):
+            self.assert_problem(text, message)
+
+    def test_at_the_end(self) -> None:
+        """The last line that holds anything."""
+        for text in ("seed = 1\nrule = [", "seed = 1\nrule = [\n\n", "seed = 1\r\nrule = [ \r\n"):
+            self.assertRegex(
+                "\n".join(problems_of(text)), r"\Ait.toml:2: no TOML: .*, at the end\Z"
+            )
+
+    def test_nested_too_deeply(self) -> None:
+        """Whatever nests."""
+        for opening in ("[", "{a=", "[{a="):
+            self.assert_problem("rule = " + opening * 5000, "nested too deeply")
+
+    def test_numbers_of_too_many_digits(self) -> None:
+        """Which Python itself refuses to read."""
+        self.assert_problem("seed = " + "9" * 5000, "a number has too many digits")
+
+
+class NumbersTests(ErrorsTestCase):
+    """Numbers that are none of the format's."""
+
+    def test_whole_numbers(self) -> None:
+        """Neither huge, nor fractions, nor truth."""
+        for written, shown in (
+            ("9223372036854775808", "a number of more than 64 bits"),
+            ("0x" + "f" * 9999, "a number of more than 64 bits"),
+            ("1.0", "1.0"),
+            ("inf", "inf"),
+            ("true", "true"),
+            ("'1'", "'1'"),
+            ("1979-05-27", "1979-05-27"),
+        ):
+            message = f"expected a whole number of 64 bits, found {shown}"
+            self.assert_problem(f"seed = {written}", f"1: seed: {message}")
+            self.assert_in_rule(f"silent = true, times = {written}", f".times: {message}")
+
+    def test_seconds(self) -> None:
+        """Neither infinite, nor none, nor huge, nor truth."""
+        for written, shown in (
+            ("inf", "inf"),
+            ("-inf", "-inf"),
+            ("nan", "nan"),
+            ("1e10", "10000000000.0"),
+            ("1_000_000_001", "1000000001"),
+            ("0x" + "f" * 9999, "a number of more than 64 bits"),
+            ("true", "true"),
+            ("07:32:00", "07:32:00"),
+        ):
+            message = f"expected a number up to 1000000000, found {shown}"
+            self.assert_in_rule(f"close = true, delay = {written}", f".delay: {message}")
+            self.assert_in_rule(f"do = [{{ wait = {written} }}]", f".do[0].wait: {message}")
+            self.assert_problem(
+                f'fault = [{{ kind = "latency", delay = {written} }}]',
+                f"1: fault[0].delay: {message}",
+            )
+            self.assert_problem(
+                f"limits = {{ idle_timeout = {written} }}", f"1: limits.idle_timeout: {message}"
+            )
+
+    def test_out_of_range(self) -> None:
+        """With what the range is."""
+        self.assert_in_rule(
+            "close = true, delay = -0.5", ".delay: expected seconds, 0 or more, found -0.5"
+        )
+        self.assert_in_rule("close = true, times = -1", ".times: expected 1 or more, found -1")
+        sizes = "expected 0 or more, and a max that is no less than the min"
+        for size in ("-1", "{ min = -1 }", "{ min = 3, max = 2 }", "{ max = -1 }"):
+            self.assert_in_rule(f"close = true, size = {size}", f".size: {sizes}")
+            self.assert_in_rule(f"close = true, not = {{ size = {size} }}", f".not.size: {sizes}")
+        self.assert_problem(
+            "[limits]\nmax_per_peer = 0\nmax_waiting = -1\nidle_timeout = 0",
+            "2: limits.max_per_peer: max_per_peer must be more than 0, and finite: 0",
+            "3: limits.max_waiting: max_waiting must be more than 0, and finite: -1",
+            "4: limits.idle_timeout: idle_timeout must be a millisecond or more, and finite: 0",
+        )
+
+    def test_faults(self) -> None:
+        """Each parameter has its range, and its kind."""
+        for keys, message in (
+            ('kind = "latency"', ": the key delay is missing"),
+            (
+                'kind = "latency", delay = -1',
+                ".delay: delay must be from 0 to 1000000000 seconds: -1",
+            ),
+            (
+                'kind = "stop_reading", probability = 1.5',
+                ".probability: probability must be from 0 to 1: 1.5",
+            ),
+            (
+                'kind = "bandwidth", rate = 1.5',
+                ".rate: expected a whole number of 64 bits, found 1.5",
+            ),
+            (
+                'kind = "slicer", size = 2, variation = 2',
+                ".variation: variation must be less than size (2): 2",
+            ),
+            ('kind = "corrupt", byte = 2', ".byte: unknown key 'byte'; did you mean bytes?"),
+            (
+                'kind = "timeout", seconds = 1, on = "x"',
+                '.on: expected "reply" or "connect", found \'x\'',
+            ),
+            ("kind = 1", ".kind: expected a string, found 1"),
+            ('kind = ""', f".kind: unknown kind ''; there are: {KINDS}"),
+        ):
+            self.assert_problem(f"fault = [{{ {keys} }}]", f"1: fault[0]{message}")
+        on = 'silent = true, faults = [{ kind = "corrupt", on = "connect" }]'
+        self.assert_in_rule(on, ".faults[0].on: unknown key 'on'; there are: probability, bytes")
+        self.assert_problem(
+            "[fault]\nkind = 'corrupt'", "1: fault: expected a list of tables, found a table"
+        )
+
+
+class FramingTests(ErrorsTestCase):
+    """Framings, and what they can express."""
+
+    def test_what_is_no_framing(self) -> None:
+        """As a string or as a table, of requests or of replies."""
+        either = "expected either length, or head and body"
+        for framing, message in (
+            ('"int9"', f": 'int9' is no framing: {SPECIFICATIONS}"),
+            ("{}", f": {either}"),
+            ('{ body = "(a)" }', f": {either}"),
+            ('{ length = { size = 1 }, body_end = "a" }', f": {either}"),
+            ('{ length = { size = 1 }, head = "line", body = "(a)" }', f": {either}"),
+            ("{ length = {} }", ".length: the key size is missing"),
+            (
+                "{ length = { size = 5 } }",
+                ".length.size: 'size' must be in (1, 2, 3, 4, 8) (got 5)",
+            ),
+            ("{ length = { size = 2, offset = -1 } }", ".length.offset: 'offset' must be >= 0: -1"),
+            ("{ length = { size = 2, strip = 3 } }", ".length.strip: strip must be from 0 to 2: 3"),
+            (
+                '{ length = { size = 2, byteorder = "middle" } }',
+                '.length.byteorder: expected "big" or "little", found \'middle\'',
+            ),
+            (
+                '{ head = "line" }',
+                ": the key body is missing: a pattern that finds a body's size in a head",
+            ),
+            ('{ head = "line", body = "(" }', f".body: {NO_PATTERN}"),
+            (
+                '{ head = "line", body = "a" }',
+                ".body: a pattern without a group for a body's size: b'a'",
+            ),
+            (
+                '{ head = "chunk", body = "(a)" }',
+                ".head: expected a line or a delimiter, found 'chunk'",
+            ),
+            ('{ head = "x", body = "(a)" }', f".head: 'x' is no framing: {SPECIFICATIONS}"),
+            (
+                '{ head = "line", body = { template = "{0}" } }',
+                ".body: nothing can be filled in here: expected no template",
+            ),
+            ("1", ": expected a string or a table, found 1"),
+        ):
+            for key in ("framing", "reply_framing"):
+                self.assert_problem(f"{key} = {framing}", f"1: {key}{message}")
+
+    def test_replies_that_cannot_be_framed(self) -> None:
+        """Wherever they stand; what is sent raw is not framed."""
+        self.assert_in_rule(r'reply = "a\nb"', f".reply: {NEWLINE}")
+        self.assert_in_rule(r'reply = ["a", "b\r\n"]', f".reply[1]: {NEWLINE}")
+        self.assert_in_rule(r'reply = { template = "{0}\n" }', f".reply: {NEWLINE}")
+        self.assert_in_rule(r'cycle = ["a", ["b", "c\n"]]', f".cycle[1][1]: {NEWLINE}")
+        self.assert_in_rule(r'do = [{ send = "\n" }]', f".do[0].send: {NEWLINE}")
+        self.assert_problem(r'unmatched = "a\nb"', f"1: unmatched: {NEWLINE}")
+        for framing, reply, message in (
+            ("int8", "a" * 256, "a payload of 256 bytes does not fit a length of 1 bytes"),
+            ("fixed:2", "a\\nb", "a payload of 3 bytes, where all have 2"),
+            ("delimiter:;", "a;b", "a payload cannot hold the delimiter b';': b'a;b'"),
+            ("line:\\\\n", "a\\r", r"a line's last CR would be dropped: b'a\r'"),
+            ("resp", "OK", "b'OK' in a reply, where a value of RESP belongs, such as b'+OK'"),
+        ):
+            for key in ("framing", "reply_framing"):
+                self.assert_in_rule(
+                    f'reply = "{reply}"', f".reply: {message}", before=f'{key} = "{framing}"'
+                )
+            Script.parse(f'framing = "{framing}"\ngreeting = [{{ text = "{reply}", raw = true }}]')
+
+    def test_parts_of_templates_that_a_framing_may_take(self) -> None:
+        """Only what is wrong whatever is filled in is a problem."""
+        for framing, text in (
+            ("line:\\\\n", "a\\r{0}"),
+            ("delimiter:;;", "a;{0}"),
+            ("fixed:9", "{0}a"),
+        ):
+            Script.parse(f'framing = "{framing}"\nrule = [{{ reply = {{ template = "{text}" }} }}]')
+
+    def test_requests_that_no_limit_allows(self) -> None:
+        """The key that says otherwise is named, there or not."""
+        self.assert_problem(
+            'framing = "fixed:65537"',
+            "limits.max_request: requests of 65537 bytes, where 65536 are allowed",
+        )
+        self.assert_problem(
+            'framing = "fixed:9"\n[limits]\nmax_request = 8',
+            "3: limits.max_request: requests of 9 bytes, where 8 are allowed",
+        )
+
+
+class RulesTests(ErrorsTestCase):
+    """Rules that say too little, or too much."""
+
+    def test_what_answers(self) -> None:
+        """One of a few keys, and what goes with it."""
+        for keys, message in (
+            ('equals = "a"', f": expected one of {ANSWERS}"),
+            ("delay = 1", f": expected one of {ANSWERS}"),
+            ("silent = false", f": expected one of {ANSWERS}"),
+            ("close = false", f": expected one of {ANSWERS}"),
+            ('reply = "a", cycle = ["b"]', ": reply and cycle exclude each other"),
+            (
+                'reply = "a", cycle = ["b"], do = [{ hang = true }], silent = true',
+                ": reply and cycle and do and silent exclude each other",
+            ),
+            ("silent = true, delay = 1", ": delay does not go with silent"),
+            ("do = [{ hang = true }], close = true", ": close does not go with do"),
+            ("do = [{}]", f".do[0]: expected exactly one of {STEPS}"),
+            ("do = [{ sent = 'a' }]", ".do[0].sent: unknown key 'sent'; did you mean send?"),
+            ("do = [{ send = ['a'] }]", ".do[0].send: expected a string or a table, found a list"),
+            ("do = { hang = true }", ".do: expected a list of tables, found a table"),
+        ):
+            self.assert_in_rule(keys, message)
+
+    def test_empty_lists(self) -> None:
+        """Are no answer, and no predicate."""
+        for keys in ("reply = []", "do = []", "cycle = []", "silent = true, equals = []"):
+            key = keys.split(" = []")[0].split(", ")[-1]
+            self.assert_in_rule(keys, f".{key}: expected one at least, found an empty list")
+        self.assert_in_rule(
+            "cycle = ['a', []]", ".cycle[1]: expected one at least, found an empty list"
+        )
+        self.assert_in_rule(
+            "silent = true, when = []", ".when: expected one at least, found an empty list"
+        )
+        self.assert_problem(
+            "greeting = []", "1: greeting: expected one at least, found an empty list"
+        )
+
+    def test_payloads(self) -> None:
+        """Exactly one way to write each."""
+        self.assert_in_rule("reply = {}", f".reply: expected exactly one of {WAYS}; found 0")
+        self.assert_in_rule(
+            'reply = { text = "a", hex = "" }', f".reply: expected exactly one of {WAYS}; found 2"
+        )
+        self.assert_in_rule(
+            'reply = { file = "no such" }',
+            ".reply: 'no such' cannot be read: No such file or directory",
+        )
+        self.assert_in_rule("reply = { text = 1 }", ".reply.text: expected a string, found 1")
+        self.assert_in_rule(
+            "reply = ['a', ['b']]", ".reply[1]: expected a string or a table, found a list"
+        )
+
+    def test_predicates(self) -> None:
+        """What is compared is no template of groups, and is not sent."""
+        template = 'equals = { template = "{x}" }'
+        self.assert_in_rule(
+            f"silent = true, matches = '(?P<x>a)', {template}",
+            ".equals: unknown name 'x'; there are: 0, peer, connection, request",
+        )
+        self.assert_in_rule(
+            'silent = true, matches = { template = "{0}" }',
+            ".matches: nothing can be filled in here: expected no template",
+        )
+        self.assert_in_rule(
+            'silent = true, contains = ["a", { text = "a", raw = true }]',
+            ".contains[1]: raw is for what is sent",
+        )
+        self.assert_in_rule(
+            "silent = true, not = { not = {} }",
+            ".not.not: unknown key 'not'; there are:"
+            " equals, starts_with, ends_with, contains, matches, size",
+        )
+        self.assert_in_rule("silent = true, not = { matches = '(' }", f".not.matches: {NO_PATTERN}")
+
+    def test_groups(self) -> None:
+        """Templates name those that all patterns have; some names are taken."""
+        self.assert_in_rule(
+            """matches = ["(?P<host>a)(b)", "(?P<host>c)"], reply = { template = "{hots}{2}" }""",
+            ".reply: unknown name 'hots'; did you mean host?",
+        )
+        self.assert_in_rule(
+            """matches = ["(?P<host>a)(b)", "(?P<host>c)"], reply = { template = "{2}" }""",
+            ".reply: unknown name '2'; there are: host, 1, 0, peer, connection, request, count",
+        )
+        self.assert_in_rule(
+            "silent = true, matches = '(?P<peer>a)(?P<count>b)'",
+            ".matches: no group can be called count: it is taken",
+            ".matches: no group can be called peer: it is taken",
+        )
+        self.assert_problem(
+            'greeting = { reply = { template = "{1}" } }',
+            "1: greeting.reply: unknown name '1'; there are: 0, peer, connection, request, count",
+        )
+
+    def test_a_scope_of_nothing(self) -> None:
+        """Where nothing is counted, nothing is counted for each connection."""
+        self.assert_in_rule(
+            'silent = true, scope = "connection"',
+            ".scope: nothing is counted here: expected times, cycle, or {count}",
+        )
+        self.assert_in_rule(
+            'silent = true, scope = "client"',
+            '.scope: expected "server" or "connection", found \'client\'',
+        )
+
+    def test_patterns_that_are_too_much_for_re2(self) -> None:
+        """Alone or together."""
+        self.assert_in_rule(
+            "silent = true, matches = '((a{100}){100}){100}'",
+            ".matches: no pattern of RE2: b'((a{100}){100}){100}': invalid repetition size: {100}",
+        )
+        pattern = ".*a.{999}b" * 9
+        rules = "".join(
+            f"[[rule]]\nsilent = true\nmatches = '{pattern}{at}'\n" for at in range(200)
+        )
+        (problem,) = problems_of(rules)
+        self.assertRegex(
+            problem, r"\Ait.toml:1: rule: 200 patterns are too much for \d+ bytes of RE2's memory\Z"
+        )
+
+
+class StepsTests(ErrorsTestCase):
+    """Steps that make no sense behind each other."""
+
+    def test_nothing_is_done_behind_an_end(self) -> None:
+        """Each step that would never be performed is told."""
+        for name in ("close", "abort", "hang"):
+            self.assert_problem(
+                f'rule = [{{ do = [{{ {name} = true }}, {{ send = "x" }}] }}]',
+                f"1: rule[0].do[1]: nothing is done behind {name}",
+            )
+
+
+class LinesTests(ErrorsTestCase):
+    """Where mistakes are said to be."""
+
+    def test_the_nearest_line_that_is_known(self) -> None:
+        """Of what is missing, that of where it is missed."""
+        self.assert_problem(
+            """
+            [[rule]]   # a comment
+
+            [[rule]]
+            reply = [
+                "a",
+                { hex = "0" },   # here
+            ]
+            """,
+            f"2: rule[0]: expected one of {ANSWERS}",
+            "7: rule[1].reply[1]: expected pairs of hex digits, found '0'",
+        )
+
+    def test_keys_of_any_spelling(self) -> None:
+        """Quoted, so that each problem is one line."""
+        self.assert_problem(
+            '"a\\nb" = 1\n"" = 2\nlimits."é" = 3',
+            r"""1: "a\nb": unknown key 'a\nb'; there are: framing, reply_framing, ignore_case,"""
+            " start, seed, greeting, limits, rule, unmatched, fault",
+            "2: \"\": unknown key ''; there are: framing, reply_framing, ignore_case, start, seed,"
+            " greeting, limits, rule, unmatched, fault",
+            "3: limits.\"é\": unknown key 'é'; there are: max_request, max_connections,"
+            " max_per_peer, max_waiting, idle_timeout",
+        )

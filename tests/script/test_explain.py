@@ -1,0 +1,166 @@
+"""A conversation, explained."""
+
+from textwrap import dedent
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import Script
+from reqresp.script.explain import explain
+
+
+class ExplainTests(SynchronousTestCase):
+    """What a person reads."""
+
+    maxDiff = None
+
+    def explained(self, text: str, *requests: bytes) -> str:
+        return explain(Script.parse(dedent(text).lstrip()), requests)
+
+    def check(self, text: str, requests: list[bytes], expected: str) -> None:
+        self.assertEqual(self.explained(text, *requests), dedent(expected).strip("\n"))
+
+    def test_a_conversation(self) -> None:
+        """Who answers, in which state, with what, struck by what, until nobody is asked."""
+        self.check(
+            """
+            greeting = "hello"
+            [[rule]]
+            starts_with = "in "
+            delay = 0.5
+            reply = ["a", { template = "{0}", raw = true }]
+            goto = "inside"
+            [[rule]]
+            when = "inside"
+            equals = "note"
+            silent = true
+            [[rule]]
+            when = "inside"
+            do = [{ stop_reading = true }, { half_close = true }, { hang = true }]
+            faults = [{ kind = "slicer", size = 3 }]
+            [[fault]]
+            kind = "latency"
+            delay = 1
+            probability = 0.25
+            """,
+            [b"in x", b"note", b"bye", b"more"],
+            r"""
+            a client connects
+                greeting (line 1)
+                > b'hello'
+                struck by latency (probability 0.25)
+            start: b'in x'
+                rule[0] (line 2)
+                wait 0.5 s
+                > b'a'
+                > b'in x', unframed
+                struck by latency (probability 0.25)
+                from now on: inside
+            inside: b'note'
+                rule[1] (line 7)
+                silence
+                struck by latency (probability 0.25)
+            inside: b'bye'
+                rule[2] (line 11)
+                stop reading
+                half-close
+                hang
+                struck by slicer, latency (probability 0.25)
+            inside: b'more'
+                nobody is asked any more: deaf
+            """,
+        )
+
+    def test_a_miss(self) -> None:
+        """The nearest rules, and the first byte that differs."""
+        self.check(
+            """
+            [[rule]]
+            equals = "STAT"
+            reply = "+OK"
+            [[rule]]
+            starts_with = "USER"
+            reply = "+OK"
+            """,
+            [b"STAS"],
+            """
+            start: b'STAS'
+                no rule: unmatched, which the script leaves out
+                close
+                nearest: rule[0] (line 1) equals, differs at byte 3
+                    want 53 54 41 54 |STAT|
+                    got  53 54 41 53 |STAS|
+            """,
+        )
+
+    def test_a_rule_that_is_used_up(self) -> None:
+        """It would have fitted."""
+        self.check(
+            """
+            rule = [{ equals = "a", reply = "b", times = 1 }]
+            unmatched = "what?"
+            """,
+            [b"a", b"a"],
+            """
+            start: b'a'
+                rule[0] (line 1)
+                > b'b'
+            start: b'a'
+                unmatched (line 2)
+                > b'what?'
+                rule[0] (line 1) fits, but is used up
+            """,
+        )
+
+    def test_a_rule_of_another_state(self) -> None:
+        """Where the conversation is, is what most mistakes are about."""
+        self.check(
+            """
+            rule = [
+                { equals = "in", reply = "in", goto = "inside" },
+                { when = "inside", equals = "work", reply = "done" },
+            ]
+            """,
+            [b"work"],
+            """
+            start: b'work'
+                no rule: unmatched, which the script leaves out
+                close
+                rule[1] (line 3) fits, but in the state inside
+                nearest: rule[0] (line 2) equals, differs at byte 0
+                    want 69 6e       |in|
+                    got  77 6f 72 6b |work|
+            """,
+        )
+
+    def test_what_cannot_be_framed(self) -> None:
+        """It would be an error of the script, and reset the connection."""
+        self.check(
+            """
+            framing = "netstring"
+            reply_framing = "fixed:3"
+            rule = [{ reply = { template = "{0}" } }]
+            """,
+            [b"abc", b"ab", b"c"],
+            """
+            start: b'abc'
+                rule[0] (line 3)
+                > b'abc'
+            start: b'ab'
+                rule[0] (line 3)
+                > b'ab'
+                    which cannot be framed, and resets: a payload of 2 bytes, where all have 3
+            start: b'c'
+                nobody is asked any more: reset
+            """,
+        )
+
+    def test_a_connection_that_is_struck(self) -> None:
+        """With a greeting or without."""
+        fault = '[[fault]]\non = "connect"\nkind = "reset_peer"'
+        expected = "a client connects\n    struck by reset_peer"
+        self.assertEqual(self.explained(fault), expected)
+
+    def test_another_run_begins_anew(self) -> None:
+        """Nothing is used up by explaining."""
+        script = Script.parse('rule = [{ reply = "once", times = 1 }]\nunmatched = "rest"')
+        self.assertEqual(explain(script, [b"x"]), explain(script, [b"x"]))

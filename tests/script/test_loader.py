@@ -1,0 +1,470 @@
+"""Scripts: what each key becomes, in the value that is loaded and for a client."""
+
+from pathlib import Path
+
+from reqresp import Chunk, Limits, Line, Netstring, Script
+from reqresp.faults.faults import (
+    Bandwidth,
+    Corrupt,
+    Deaf,
+    Fault,
+    Latency,
+    LimitData,
+    Placed,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
+from reqresp.framing._delimited import Delimiter, Fixed, Framing, LengthPrefix, Mixed
+from reqresp.framing._header_body import Headed
+from reqresp.framing._length_field import Length
+from reqresp.framing._resp import Resp
+from tests.script.test_rules import Scripted
+from tests.support.live import temporary
+
+FRAMINGS: dict[str, Framing] = {
+    '"chunk"': Chunk(),
+    '"line"': Line(),
+    r'"line:\\n"': Line(b"\n"),
+    r"'line:\n'": Line(b"\n"),
+    r'"delimiter:\\r\\n\\r\\n"': Delimiter(b"\r\n\r\n"),
+    '"netstring"': Netstring(),
+    '"int16:little"': LengthPrefix(2, "little"),
+    '"int32:big:inclusive"': LengthPrefix(4, "big", inclusive=True),
+    '"fixed:9"': Fixed(9),
+    '"resp"': Resp(),
+    "{ length = { size = 2 } }": Length(2),
+    '{ length = { size = 2, offset = 4, adjust = -1, byteorder = "little", strip = 3 } }': Length(
+        2, 4, -1, "little", 3
+    ),
+    r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": Headed(Line(), rb"(\d+)", b"\r\n"),
+    r"""{ head = 'delimiter:\r\n\r\n', body = { text = "(a)" } }""": Headed(
+        Delimiter(b"\r\n\r\n"), b"(a)"
+    ),
+}
+
+FAULTS: dict[str, Fault] = {
+    'kind = "latency", delay = 1': Latency(delay=1),
+    'kind = "latency", delay = 0.5, jitter = 0.1, probability = 0.3': Latency(
+        delay=0.5, jitter=0.1, probability=0.3
+    ),
+    'kind = "bandwidth", rate = 100': Bandwidth(rate=100),
+    'kind = "slicer", size = 3, variation = 1, delay = 0.1': Slicer(size=3, variation=1, delay=0.1),
+    'kind = "limit_data", bytes = 0': LimitData(bytes=0),
+    'kind = "reset_peer"': ResetPeer(),
+    'kind = "reset_peer", bytes = 9, delay = 1': ResetPeer(bytes=9, delay=1),
+    'kind = "timeout", seconds = 0': Timeout(seconds=0),
+    'kind = "slow_close", delay = 2': SlowClose(delay=2),
+    'kind = "corrupt"': Corrupt(),
+    'kind = "corrupt", bytes = 2': Corrupt(bytes=2),
+    'kind = "stop_reading", probability = 0': Deaf(probability=0),
+}
+
+#: Predicates, the requests that fit, and some that do not.
+PREDICATES: dict[str, tuple[list[str], list[str]]] = {
+    'equals = "ab"': (["ab"], ["a", "abc", "AB", ""]),
+    'equals = ["ab", "c"]': (["ab", "c"], ["b"]),
+    'equals = ""': ([""], ["a"]),
+    'starts_with = "ab"': (["ab", "abc"], ["a", "xab"]),
+    'starts_with = ["a", { hex = "62" }]': (["a", "b", "bc"], ["c"]),
+    'ends_with = { base64 = "YWI=" }': (["ab", "xab"], ["abx"]),
+    'ends_with = ["b", "c"]': (["ab", "c"], ["bd"]),
+    'contains = { text = "ab" }': (["xabx"], ["axb"]),
+    'contains = { template = "{connection}" }': (["x1y"], ["x2y"]),
+    'equals = { template_hex = "78{request}" }': (["x1", "x2"], ["x2"]),
+    r"matches = '\w(\d+)'": (["a1", "b22"], ["a", "xa1", "a1x"]),
+    "matches = ['a', 'b.']": (["a", "bc"], ["b"]),
+    "matches = { hex = '612a' }": (["", "aaa"], ["b"]),
+    "size = 2": (["ab", "é"], ["a", "abc"]),
+    "size = { min = 2 }": (["ab", "abcd"], ["a"]),
+    "size = { max = 1 }": (["", "a"], ["ab"]),
+    "size = { min = 1, max = 2 }": (["a", "ab"], ["", "abc"]),
+    "size = {}": (["", "abc"], []),
+    'starts_with = "a", ends_with = "b", size = 3': (["axb"], ["ab", "axx", "xxb"]),
+    'not = { equals = "ab" }': (["a", "abc", ""], ["ab"]),
+    'not = { equals = "ab", size = 1 }': (["abc", ""], ["ab", "x"]),
+    "starts_with = 'a', not = { matches = ['.b', '.c'] }": (["a", "ad"], ["ab", "ac", "d"]),
+    "not = {}": (["", "a"], []),
+    'equals = "aB", ignore_case = true': (["ab", "AB"], ["b"]),
+    "matches = 'a[b]', ignore_case = true": (["AB"], ["AA"]),
+    'not = { equals = "ab" }, ignore_case = true': (["a"], ["AB", "ab"]),
+    'equals = "é", ignore_case = true': (["é"], ["É"]),
+}
+
+
+class ValuesTests(Scripted):
+    """What is loaded, before anybody connects."""
+
+    def test_an_empty_script(self) -> None:
+        """Is a script of lines, that closes on the first."""
+        script = Script.parse("")
+        self.assertEqual(script.name, "script")
+        self.assertEqual((script.framing, script.reply_framing), (Line(), Line()))
+        self.assertEqual((script.limits, script.seed, script.warnings), (Limits(), None, ()))
+        self.assertEqual(script.faults, ())
+        self.assertEqual([*script.rules.states], ["start"])
+        wire = self.join(self.factory(script))
+        self.assertEqual(wire.received(), b"")
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_eof)
+
+    def test_framings(self) -> None:
+        """All that the command line knows, and two kinds of table; of replies, too."""
+        for written, framing in FRAMINGS.items():
+            script = Script.parse(f"framing = {written}")
+            self.assertEqual((script.framing, script.reply_framing), (framing, framing))
+            self.assertEqual(script.behaviour().framing, framing)
+            script = Script.parse(f'framing = "netstring"\nreply_framing = {written}')
+            self.assertEqual((script.framing, script.reply_framing), (Netstring(), framing))
+            if framing != Netstring():
+                self.assertEqual(script.behaviour().framing, Mixed(Netstring(), framing))
+
+    def test_limits(self) -> None:
+        """Those that are given; the others are the server's own."""
+        text = """
+            [limits]
+            max_request = 9
+            max_connections = 2
+            max_per_peer = 1
+            max_waiting = 8
+            idle_timeout = 0.5
+        """
+        limits = Limits(
+            max_request=9, max_connections=2, max_per_peer=1, max_waiting=8, idle_timeout=0.5
+        )
+        self.assertEqual(Script.parse(text).limits, limits)
+        self.assertEqual(Script.parse(text).behaviour().limits, limits)
+        self.assertEqual(Script.parse("limits = { max_waiting = 8 }").limits, Limits(max_waiting=8))
+
+    def test_a_seed(self) -> None:
+        """Any whole number."""
+        for seed in (0, 42, -1, 2**63 - 1):
+            script = Script.parse(f"seed = {seed}")
+            self.assertEqual((script.seed, script.behaviour().seed), (seed, seed))
+
+    def test_faults(self) -> None:
+        """Each kind, of replies unless it says otherwise, in the order of the file."""
+        for written, fault in FAULTS.items():
+            script = Script.parse(
+                f"[[fault]]\n{written.replace(', ', chr(10))}\n"
+                f'[[fault]]\n{written.replace(", ", chr(10))}\non = "connect"\n'
+                f'[[fault]]\nkind = "corrupt"\non = "reply"\n'
+                f"[[rule]]\nsilent = true\nfaults = [{{ {written} }}]"
+            )
+            self.assertEqual(
+                script.faults,
+                (
+                    Placed("fault[0]", fault),
+                    Placed("fault[1]", fault, on_connect=True),
+                    Placed("fault[2]", Corrupt()),
+                ),
+            )
+            (rule,) = script.rules.rules
+            self.assertEqual([*rule.faults], [Placed("rule[0].faults[0]", fault)])
+
+    def test_faults_of_rules(self) -> None:
+        """Each rule's are its own, those of what greets and of what fits nothing, too."""
+        script = Script.parse("""
+            greeting = { silent = true, faults = [{ kind = "corrupt", bytes = 1 }] }
+            unmatched = { silent = true, faults = [{ kind = "corrupt", bytes = 2 }] }
+            rule = [
+                { silent = true, equals = "a" },
+                { silent = true, faults = [
+                    { kind = "corrupt", bytes = 3 },
+                    { kind = "corrupt", bytes = 4 },
+                ] },
+            ]
+        """)
+        self.assertEqual(
+            {rule.name: [placed.fault for placed in rule.faults] for rule in script.rules.all()},
+            {
+                "greeting": [Corrupt(bytes=1)],
+                "unmatched": [Corrupt(bytes=2)],
+                "rule[0]": [],
+                "rule[1]": [Corrupt(bytes=3), Corrupt(bytes=4)],
+            },
+        )
+
+    def test_warnings(self) -> None:
+        """It loads all the same, and they say where."""
+        script = Script.parse("[[rule]]\nsilent = true\n[[rule]]\nclose = true", "it.toml")
+        self.assertEqual(
+            [str(warning) for warning in script.warnings],
+            ["it.toml:3: rule[1]: never answers: rule[0] answers all that comes to it"],
+        )
+
+    def test_lines(self) -> None:
+        """Where each key stands is kept, for what is found out later."""
+        lines = Script.parse(
+            "[[rule]]\nsilent = true\n\n[[rule]]\nequals = 'a'\nclose = true"
+        ).lines
+        self.assertEqual((lines["rule[0]"], lines["rule[1]"], lines["rule[1].equals"]), (1, 4, 5))
+
+
+class LoadTests(Scripted):
+    """Scripts in files."""
+
+    def test_a_file(self) -> None:
+        """By its path, as text or not; that is its name."""
+        path = temporary(self) / "it.toml"
+        path.write_text("seed = 1")
+        for given in (path, str(path)):
+            script = Script.load(given)
+            self.assertEqual((script.seed, script.name), (1, str(path)))
+
+    def test_files_stand_beside_it(self) -> None:
+        """Wherever the server runs."""
+        base = temporary(self)
+        (base / "it.toml").write_text("""
+            greeting = { reply = { file = "data/greeting" } }
+            rule = [{ equals = { file = "data/greeting" }, reply = "yes" }]
+        """)
+        (base / "data").mkdir()
+        (base / "data" / "greeting").write_text("hello")
+        wire = self.join(self.factory(Script.load(base / "it.toml")))
+        self.assertEqual(wire.received(), b"hello\r\n")
+        self.assertEqual(self.ask(wire, "hello"), ["yes|"])
+        script = Script.parse((base / "it.toml").read_text(), base=str(base))
+        self.assertEqual(self.ask(self.join(self.factory(script)), "hello"), ["hello|yes|"])
+
+    def test_files_are_read_once(self) -> None:
+        """When it is loaded: what changes later changes nothing."""
+        base = temporary(self)
+        (base / "reply").write_text("old")
+        script = Script.parse('unmatched = [{ file = "reply" }]', base=base)
+        (base / "reply").unlink()
+        self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["old|"])
+
+    def test_line_ends_of_any_system(self) -> None:
+        """The same script; in strings, too, as TOML has it."""
+        path = temporary(self) / "it.toml"
+        path.write_bytes(b'seed = 1\r\n[[rule]]\r\nequals = """\r\na"""\r\nreply = "b"\r\n')
+        script = Script.load(path)
+        self.assertEqual(script.lines["rule[0].reply"], 5)
+        self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["b|"])
+
+    def test_paths_that_are_given_otherwise(self) -> None:
+        """From the directory that the process is in."""
+        with self.assertRaisesRegex(ValueError, r"\Ano such\.toml: cannot be read: "):
+            Script.load(Path("no such.toml"))
+
+
+class MarkTests(Scripted):
+    """What some editors put in front."""
+
+    def test_a_byte_order_mark_is_passed_over(self) -> None:
+        """It is no part of the script."""
+        path = temporary(self) / "it.toml"
+        path.write_bytes(b"\xef\xbb\xbfseed = 5")
+        self.assertEqual(Script.load(path).seed, 5)
+
+
+class PredicatesTests(Scripted):
+    """What has to hold of a request."""
+
+    def test_each(self) -> None:
+        """Alone, as a list, of any payload, negated, with others."""
+        for keys, (fitting, others) in PREDICATES.items():
+            wire = self.script(f"unmatched = ['no']\nrule = [{{ {keys}, reply = 'yes' }}]")
+            self.assertEqual(self.ask(wire, *fitting), ["yes|"] * len(fitting), keys)
+            wire = self.script(f"unmatched = ['no']\nrule = [{{ {keys}, reply = 'yes' }}]")
+            self.assertEqual(self.ask(wire, *others), ["no|"] * len(others), keys)
+
+    def test_none(self) -> None:
+        """Any request fits."""
+        wire = self.script("rule = [{ reply = 'yes' }]")
+        self.assertEqual(self.ask(wire, "", "a", "é"), ["yes|"] * 3)
+
+    def test_case_is_ignored_everywhere_or_by_some(self) -> None:
+        """A rule may say otherwise, either way."""
+        rules = """
+            unmatched = ["no"]
+            rule = [
+                { equals = "A", reply = "general" },
+                { equals = "B", reply = "exact", ignore_case = false },
+                { equals = "C", reply = "folded", ignore_case = true },
+            ]
+        """
+        for before, a, b, c in (
+            ("", "no|", "no|", "folded|"),
+            ("ignore_case = true", "general|", "no|", "folded|"),
+            ("ignore_case = false", "no|", "no|", "folded|"),
+        ):
+            wire = self.script(before + rules)
+            self.assertEqual(self.ask(wire, "a", "b", "c", "B"), [a, b, c, "exact|"])
+
+    def test_bytes_of_no_text(self) -> None:
+        """They are told apart; patterns see bytes."""
+        wire = self.script("""
+            framing = "int8"
+            unmatched = ["no"]
+            rule = [
+                { equals = { hex = "80" }, reply = "80", ignore_case = true },
+                { matches = '\\x81.', reply = "81." },
+            ]
+        """)
+        wire.send(b"\1\x80", b"\1\x81", b"\2\x81\xff", b"\2\x81\n")
+        self.assertEqual(wire.received(), b"\00280" + b"\2no" + b"\00381." + b"\2no")
+
+
+class StatesTests(Scripted):
+    """When a rule may answer."""
+
+    def test_when(self) -> None:
+        """Left out, one, several, or in every state."""
+        text = """
+            start = "one"
+            unmatched = ["no"]
+            rule = [
+                { equals = "a", reply = "start alone" },
+                { equals = "b", when = "two", reply = "two alone" },
+                { equals = "c", when = ["one", "three"], reply = "one or three" },
+                { equals = "d", when = "*", reply = "any" },
+                { starts_with = "one", when = "*", goto = "one", silent = true },
+                { starts_with = "two", when = "*", goto = "two", silent = true },
+                { starts_with = "three", when = "*", goto = "three", silent = true },
+            ]
+        """
+        for state, replies in (
+            ("one", ["start alone|", "no|", "one or three|", "any|"]),
+            ("two", ["no|", "two alone|", "no|", "any|"]),
+            ("three", ["no|", "no|", "one or three|", "any|"]),
+        ):
+            self.assertEqual(self.ask(self.script(text), state, *"abcd"), ["", *replies])
+
+    def test_a_scope_for_a_count_that_is_shown(self) -> None:
+        """Each client sees its own, where the rule says so."""
+        for scope, second in (("", "3|"), (', scope = "connection"', "1|")):
+            factory = self.server(f"rule = [{{ reply = {{ template = '{{count}}' }}{scope} }}]")
+            self.assertEqual(self.ask(self.join(factory), "a", "a"), ["1|", "2|"])
+            self.assertEqual(self.ask(self.join(factory), "a"), [second])
+
+
+class AnswersTests(Scripted):
+    """What is done."""
+
+    def asked(self, keys: str, data: bytes = b"a\n", before: str = "") -> bytes:
+        """What comes at once from a rule of these *keys*."""
+        wire = self.script(f"{before}\nrule = [{{ {keys} }}]")
+        wire.send(data)
+        return wire.received()
+
+    def test_replies(self) -> None:
+        """One frame or several, of any payload, framed or not."""
+        for keys, expected in (
+            ('reply = "é"', "é\r\n".encode()),
+            ('reply = ""', b"\r\n"),
+            ('reply = ["b", "", "c"]', b"b\r\n\r\nc\r\n"),
+            ('reply = { hex = "00 fF" }', b"\0\xff\r\n"),
+            ('reply = { base64 = "AP8=" }', b"\0\xff\r\n"),
+            ('reply = { template = "<{0}>" }', b"<a>\r\n"),
+            ('reply = { template_hex = "3c{0}{0}3e" }', b"<aa>\r\n"),
+            ('reply = { text = "b\\n", raw = true }', b"b\n"),
+            ('reply = { template = "{0}", raw = true }', b"a"),
+            ('reply = [{ text = "b", raw = true }, "c"]', b"bc\r\n"),
+            ("matches = '(.)(?P<x>.*)', reply = { template = '{x}{1}{2}' }", b"a\r\n"),
+            ("silent = true", b""),
+        ):
+            self.assertEqual(self.asked(keys), expected, keys)
+
+    def test_replies_are_framed_otherwise(self) -> None:
+        """Where the script says so."""
+        self.assertEqual(
+            self.asked('reply = ["b", "cd"]', before='reply_framing = "int8"'), b"\1b\2cd"
+        )
+
+    def test_groups_of_several_patterns(self) -> None:
+        """A name is that of the pattern that fitted, whatever its number there."""
+        keys = r"""matches = ['(?P<x>a)(\d)', '(b)(?P<x>\d)'], reply = { template = "{x}{2}" }"""
+        self.assertEqual(self.asked(keys, b"a1\nb2\n"), b"a1\r\n22\r\n")
+
+    def test_a_cycle(self) -> None:
+        """Each in its turn, with what else is done."""
+        wire = self.script("rule = [{ cycle = ['b', ['c', { template = '{count}' }]], delay = 1 }]")
+        for expected in (b"b\r\n", b"c\r\n2\r\n", b"b\r\n"):
+            wire.send(b"a\n")
+            self.assertEqual(wire.received(), b"")
+            wire.wait(1)
+            self.assertEqual(wire.received(), expected)
+
+    def test_delays_and_endings(self) -> None:
+        """First the delay, then the replies, then the end."""
+        wire = self.script('rule = [{ reply = ["b", "c"], delay = 0.5, close = true }]')
+        wire.send(b"a\n")
+        wire.wait(0.4)
+        self.assertEqual((wire.received(), wire.got_eof), (b"", False))
+        wire.wait(0.1)
+        self.assertEqual((wire.received(), wire.got_eof), (b"b\r\nc\r\n", True))
+
+    def test_an_end_alone(self) -> None:
+        """At once, or late."""
+        wire = self.script("rule = [{ close = true, delay = 1 }]")
+        wire.send(b"a\n")
+        self.assertFalse(wire.got_eof)
+        wire.wait(1)
+        self.assertEqual((wire.received(), wire.got_eof), (b"", True))
+
+    def test_what_is_said_with_false(self) -> None:
+        """Is as if it were left out."""
+        self.assertEqual(
+            self.asked('reply = "b", close = false, silent = false, delay = 0'), b"b\r\n"
+        )
+
+    def test_steps(self) -> None:
+        """One after the other, as they stand."""
+        wire = self.script("""
+            [[rule]]
+            do = [
+                { send = "b" }, { wait = 1 }, { send = { template = "{0}", raw = true } },
+                { wait = 0 }, { half_close = true },
+            ]
+        """)
+        wire.send(b"a\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"b\r\n", False))
+        wire.wait(1)
+        self.assertEqual((wire.received(), wire.got_eof, wire.is_open), (b"a", True, True))
+
+    def test_steps_that_end(self) -> None:
+        """In order, by a reset, or never."""
+        for step, eof, reset in (
+            ("close", True, False),
+            ("abort", False, True),
+            ("hang", False, False),
+        ):
+            wire = self.script(f'rule = [{{ do = [{{ send = "b" }}, {{ {step} = true }}] }}]')
+            wire.send(b"a\na\n")
+            self.assertEqual(wire.received(), b"b\r\n")
+            wire.wait(1)
+            self.assertEqual((wire.got_eof, wire.got_reset), (eof, reset), step)
+
+    def test_a_step_that_reads_no_more(self) -> None:
+        """What was sent before is answered."""
+        wire = self.script('rule = [{ do = [{ send = "b" }, { stop_reading = true }] }]')
+        wire.send(b"a\n")
+        self.assertEqual((wire.received(), wire.reading), (b"b\r\n", False))
+
+    def test_greetings(self) -> None:
+        """A payload, several, or a table of what a rule does."""
+        for greeting, expected in (
+            ('"hi"', b"hi\r\n"),
+            ('["hi", { text = "ho", raw = true }]', b"hi\r\nho"),
+            ('{ reply = "hi" }', b"hi\r\n"),
+            ('{ reply = { template = "{connection}{request}{count}{0}" } }', b"101\r\n"),
+            ('{ cycle = ["hi", "ho"] }', b"hi\r\n"),
+            ('{ do = [{ send = "hi" }] }', b"hi\r\n"),
+            ("{ silent = true }", b""),
+        ):
+            self.assertEqual(self.script(f"greeting = {greeting}").received(), expected, greeting)
+
+    def test_what_fits_no_rule(self) -> None:
+        """Gets a payload, several, or what a table says."""
+        for unmatched, expected in (
+            ('"what?"', b"what?\r\n"),
+            ('["what", "?"]', b"what\r\n?\r\n"),
+            ('{ reply = { template = "no {0}, {count}" } }', b"no a, 1\r\n"),
+            ("{ silent = true }", b""),
+        ):
+            wire = self.script(f"unmatched = {unmatched}")
+            wire.send(b"a\n")
+            self.assertEqual((wire.received(), wire.got_eof), (expected, False), unmatched)

@@ -1,0 +1,246 @@
+"""Predicates: what a request has to be like, against what can be said of it in plain Python."""
+
+import re
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from attrs import frozen
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.script.predicates import Needle, Predicates
+from reqresp.server.responders import Connection
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=600)
+
+
+def peer(number: int = 1) -> Any:
+    """A connection, as far as anybody here looks at it."""
+    return SimpleNamespace(number=number)
+
+
+@frozen
+class Ending:
+    """A template: *text*, and the number of who asks."""
+
+    text: bytes
+
+    def fill(self, data: bytes, connection: Connection) -> bytes:
+        return self.text + b"%d" % connection.number
+
+
+@frozen
+class Head:
+    """A template: the first byte of a request, which has one."""
+
+    def fill(self, data: bytes, connection: Connection) -> bytes:
+        return bytes([data[0]])
+
+
+ONE = peer()
+
+#: What requests and predicates are made of: 0xC0 and 0xE0 are a letter's cases elsewhere.
+BYTES = st.sampled_from(b"aAbB1\xc0\xe0\n")
+REQUESTS = st.lists(BYTES, max_size=5).map(bytes)
+NEEDLES = st.lists(BYTES, max_size=3).map(bytes) | st.builds(
+    Ending, st.sampled_from([b"", b"a", b"B"])
+)
+#: Patterns that mean the same to RE2 and to Python.
+PATTERNS = st.sampled_from(
+    [b"a|bB", b"[^a]*", b".", b"(?s).*A.*", b"(\xe0|b)+", b"", b"(a)(b)?1?", b".*1", b"A.*"]
+)
+SIZES = st.tuples(st.integers(0, 3), st.none() | st.integers(0, 5))
+
+
+def any_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly none of *values*: predicates of all kinds hold of nothing."""
+    return st.just(()) | st.just(()) | st.lists(values, max_size=3).map(tuple)
+
+
+def predicates(
+    unless: st.SearchStrategy[Predicates | None] = st.none(),  # noqa: B008 (a value)
+) -> st.SearchStrategy[Predicates]:
+    """Predicates of all kinds, *unless* among them."""
+    return st.builds(
+        Predicates,
+        equals=any_of(NEEDLES),
+        starts_with=any_of(NEEDLES),
+        ends_with=any_of(NEEDLES),
+        contains=any_of(NEEDLES),
+        matches=any_of(PATTERNS),
+        size=st.none() | st.none() | SIZES,
+        ignore_case=st.booleans(),
+        unless=unless,
+    )
+
+
+ANY_PREDICATES = predicates(st.none() | predicates())
+
+
+def by_hand(rule: Predicates, data: bytes, connection: Connection) -> bool:
+    """Whether *rule* holds, in other words than its own."""
+    return all(kinds(rule, rule.ignore_case, data, connection)) and not (
+        rule.unless and any(kinds(rule.unless, rule.ignore_case, data, connection))
+    )
+
+
+def kinds(
+    rule: Predicates, ignore_case: bool, data: bytes, connection: Connection
+) -> Iterable[bool]:
+    """For each kind that is given, whether it holds."""
+    flags = re.IGNORECASE if ignore_case else 0
+
+    def regular(form: bytes, needles: tuple[Needle, ...]) -> bool:
+        values = [
+            each if isinstance(each, bytes) else each.fill(data, connection) for each in needles
+        ]
+        return any(re.fullmatch(form % re.escape(each), data, flags | re.DOTALL) for each in values)
+
+    for form, needles in (
+        (b"%b", rule.equals),
+        (b"%b.*", rule.starts_with),
+        (b".*%b", rule.ends_with),
+        (b".*%b.*", rule.contains),
+    ):
+        if needles:
+            yield regular(form, needles)
+    if rule.matches:
+        yield any(re.fullmatch(each, data, flags) for each in rule.matches)
+    if rule.size:
+        least, most = rule.size
+        yield least <= len(data) and (most is None or len(data) <= most)
+
+
+class HoldTests(SynchronousTestCase):
+    """Which requests predicates hold of."""
+
+    def check(self, rule: Predicates, fitting: Iterable[bytes], others: Iterable[bytes]) -> None:
+        """*rule* holds of all that are *fitting*, and of no *others*."""
+        for data in fitting:
+            self.assertTrue(rule.hold(data, ONE), data)
+        for data in others:
+            self.assertFalse(rule.hold(data, ONE), data)
+
+    def test_none_hold_of_anything(self) -> None:
+        """The empty request is one."""
+        self.check(Predicates(), [b"", b"a"], [])
+
+    def test_any_value_of_a_kind_will_do(self) -> None:
+        """Each kind has its own way to compare."""
+        values = b"ab", b"c"
+        self.check(Predicates(equals=values), [b"ab", b"c"], [b"", b"a", b"abc", b"AB"])
+        self.check(Predicates(starts_with=values), [b"abc", b"c", b"cab"], [b"", b"a", b"ba", b"b"])
+        self.check(Predicates(ends_with=values), [b"cab", b"c", b"bc"], [b"", b"b", b"ba", b"abb"])
+        self.check(Predicates(contains=values), [b"xaby", b"xcy"], [b"", b"a", b"ba", b"xay"])
+        self.check(Predicates(matches=(b"a+|bc", b"d")), [b"aa", b"bc", b"d"], [b"ac", b"ab", b""])
+
+    def test_an_empty_value_is_one(self) -> None:
+        """Every request starts with it; only one equals it."""
+        self.check(Predicates(equals=(b"",)), [b""], [b"a"])
+        for kind in ("starts_with", "ends_with", "contains"):
+            self.check(Predicates(**{kind: (b"",)}), [b"", b"a"], [])  # type: ignore[arg-type]  # any kind
+
+    def test_a_size_has_two_bounds(self) -> None:
+        """Both are within; the greater may be missing."""
+        self.check(Predicates(size=(1, 2)), [b"a", b"ab"], [b"", b"abc"])
+        self.check(Predicates(size=(2, None)), [b"ab", b"abc"], [b"", b"a"])
+        self.check(Predicates(size=(0, 0)), [b""], [b"a"])
+
+    def test_all_kinds_must_hold(self) -> None:
+        """One that does not suffices."""
+        rule = Predicates(
+            starts_with=(b"a",),
+            ends_with=(b"b",),
+            contains=(b"cc",),
+            matches=(b"[abc]*",),
+            size=(5, 9),
+        )
+        self.check(rule, [b"accab"], [b"bccab", b"accaa", b"acbab", b"accxb", b"accb"])
+
+    def test_no_kind_of_unless_may_hold(self) -> None:
+        """One that does suffices; none is none."""
+        rule = Predicates(unless=Predicates(equals=(b"a",), size=(3, None)))
+        self.check(rule, [b"", b"b", b"ab"], [b"a", b"abc"])
+        self.check(Predicates(equals=(b"a",), unless=Predicates()), [b"a"], [b"b"])
+
+    def test_case_is_that_of_ascii(self) -> None:
+        """0x80 never equals 0x81, nor 0xC0 0xE0."""
+        for kind in ("equals", "starts_with", "ends_with", "contains", "matches"):
+            for value in (b"Ab\xe0", b"aB\xe0"):
+                rule = Predicates(ignore_case=True, **{kind: (value,)})  # type: ignore[arg-type]  # any kind
+                self.check(rule, [b"ab\xe0", b"AB\xe0"], [b"ab\xc0", b"ab", b"xb\xe0"])
+        self.check(Predicates(equals=(b"\x80",), ignore_case=True), [b"\x80"], [b"\x81", b"\x00"])
+
+    def test_case_of_unless_is_the_rule_s(self) -> None:
+        """Whatever it says itself."""
+        for inner in (True, False):
+            unless = Predicates(equals=(b"A",), matches=(b"b",), ignore_case=inner)
+            self.check(Predicates(unless=unless, ignore_case=True), [b"c"], [b"a", b"A", b"B"])
+            self.check(Predicates(unless=unless), [b"a", b"B"], [b"A", b"b"])
+
+    def test_a_template_is_filled_for_each_request(self) -> None:
+        """With what is known of who asks; beside bytes, and folded like them."""
+        rule = Predicates(equals=(Ending(b"A"), b"x"))
+        self.check(rule, [b"A1", b"x"], [b"a1", b"A2", b"A"])
+        self.assertTrue(rule.hold(b"A2", peer(2)))
+        self.check(Predicates(ends_with=(Ending(b"A"),), ignore_case=True), [b"xa1"], [b"a2"])
+        self.check(Predicates(unless=Predicates(contains=(Ending(b"A"),))), [b"a1"], [b"xA1x"])
+
+    def test_a_template_is_filled_where_all_else_holds(self) -> None:
+        """It may count on it."""
+        for rule in (
+            Predicates(ends_with=(Head(),), size=(1, None)),
+            Predicates(ends_with=(Head(),), matches=(b".+",)),
+        ):
+            self.check(rule, [b"aba", b"a"], [b"", b"ab"])
+
+    def test_unless_is_one_deep(self) -> None:
+        """Who would want to read more."""
+        with self.assertRaises(ValueError) as caught:
+            Predicates(unless=Predicates(unless=Predicates()))
+        self.assertIn("that may not hold", str(caught.exception))
+
+    def test_a_bad_pattern_is_refused(self) -> None:
+        """In *unless*, too."""
+        with self.assertRaises(ValueError):
+            Predicates(matches=(b"a", b"("))
+        with self.assertRaises(ValueError):
+            Predicates(unless=Predicates(matches=(b"(",)))
+
+    @PROPERTY
+    @given(ANY_PREDICATES, REQUESTS, st.integers(1, 2))
+    @example(Predicates(equals=(b"\xc0",), ignore_case=True), b"\xe0", 1)
+    def test_they_hold_as_by_hand(self, rule: Predicates, data: bytes, number: int) -> None:
+        """All kinds together."""
+        self.assertEqual(rule.hold(data, peer(number)), by_hand(rule, data, peer(number)))
+
+
+class ValueTests(SynchronousTestCase):
+    """Predicates as values."""
+
+    def test_the_first_pattern_that_fits_gives_the_groups(self) -> None:
+        """With its names as bytes; None where none fits."""
+        rule = Predicates(matches=(b"a(?P<x>.)", b"(.)(.)"), ignore_case=True)
+        self.assertEqual(rule.match(b"Ab")[b"x"], b"b")
+        self.assertEqual(rule.match(b"xy").groups(), (b"x", b"y"))
+        self.assertIsNone(rule.match(b"xyz"))
+        self.assertIsNone(Predicates(equals=(b"a",)).match(b"a"))
+
+    def test_those_that_say_the_same_are_equal(self) -> None:
+        """Their patterns too, and what they show is what they were given."""
+        one, same, other = (Predicates(matches=(each,)) for each in (b"a", b"a", b"b"))
+        self.assertEqual((one, hash(one)), (same, hash(same)))
+        self.assertNotEqual(one, other)
+        self.assertNotIn("object at", repr(one))
+
+    def test_one_kind_is_told_from_more(self) -> None:
+        """`unless` is more."""
+        self.assertTrue(Predicates(equals=(b"a", b"b"), ignore_case=True).lone)
+        for rule in (
+            Predicates(),
+            Predicates(equals=(b"a",), size=(1, 1)),
+            Predicates(equals=(b"a",), unless=Predicates(equals=(b"b",))),
+        ):
+            self.assertFalse(rule.lone)

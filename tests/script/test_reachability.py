@@ -1,0 +1,353 @@
+"""States: conversations come to all of them, and to all rules, or the author is told."""
+
+from collections.abc import Sequence
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.script.loader import Script, ScriptError
+from reqresp.script.payloads import SOURCES, Template
+from reqresp.script.predicates import Predicates
+from reqresp.script.reachability import check_states, never_answering
+from reqresp.script.rules import CLOSES, Rule, Rules
+from reqresp.steps import Chosen, Send
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
+
+#: All that is asked; no rule is about the last alone.
+REQUESTS = [b"", b"a", b"A", b"b", b"ab", b"zz"]
+#: How many requests a conversation has: enough for all that two rules are good for, and one more.
+LONGEST = 3
+
+NEEDLES = st.sampled_from([b"", b"a", b"A", b"b", b"ab"])
+#: The same object each time, as in a script: templates are equal if they name the same.
+REQUEST = Template((SOURCES["request"],))
+STATES = st.sampled_from(["start", "s", "t"])
+
+
+def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Mostly none."""
+    return st.just(()) | st.just(()) | st.lists(values, min_size=1, max_size=2).map(tuple)
+
+
+PREDICATES = st.builds(
+    Predicates,
+    equals=some(NEEDLES | st.just(REQUEST)),
+    starts_with=some(NEEDLES),
+    contains=some(st.just(b"a")),
+    matches=some(st.sampled_from([b"a.*", b"(?s).*"])),
+    size=st.none() | st.none() | st.sampled_from([(0, None), (1, 1)]),
+    ignore_case=st.booleans(),
+    unless=st.none() | st.none() | st.builds(Predicates, equals=some(NEEDLES)),
+)
+RULES = st.lists(
+    st.builds(
+        Rule,
+        name=st.just(""),
+        replies=st.just([(Send(b"x"),)]),
+        predicates=PREDICATES,
+        when=st.none() | st.frozensets(STATES, min_size=1, max_size=2),
+        times=st.none() | st.none() | st.integers(1, 2),
+        per_connection=st.booleans(),
+        goto=st.none() | st.none() | STATES,
+    ),
+    max_size=5,
+)
+
+
+#: So that there is every state.
+LAST = Rule(
+    name="last",
+    replies=[()],
+    predicates=Predicates(equals=(b"never asked",)),
+    when=frozenset(["start", "s", "t"]),
+)
+
+
+def named(rules: Sequence[Rule]) -> list[Rule]:
+    """The same with names, as a script gives them."""
+    return [*(evolve(rule, name=f"rule[{place}]") for place, rule in enumerate(rules)), LAST]
+
+
+def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
+    """What answers *requests* on one connection, and the states that it comes to."""
+    connection: Any = SimpleNamespace(taken=0, notes=None, peer=None)
+    names, states = set[str](), {book.state(connection)}
+    for data in requests:
+        connection.taken += 1
+        steps = book.respond(data, connection)
+        assert isinstance(steps, Chosen)
+        names.add(steps.by)
+        states.add(book.state(connection))
+    return names, states
+
+
+def every_talk(rules: Sequence[Rule]) -> tuple[set[str], set[str]]:
+    """What answers, and the states there are, in any conversation."""
+    book = Rules(rules, unmatched=Rule(name="unmatched", replies=CLOSES.replies))
+    talks = [talk(book.anew(), requests) for requests in product(REQUESTS, repeat=LONGEST)]
+    return set.union(*(names for names, _ in talks)), set.union(*(states for _, states in talks))
+
+
+def warned(rules: Sequence[Rule], start: str = "start") -> dict[str, list[str]]:
+    """The rules that never answer, and which do instead."""
+    found = never_answering(start, rules)
+    return {rule.name: [it.name for it in instead] for rule, instead in found}
+
+
+def blamed(rules: Sequence[Rule]) -> list[str]:
+    """What is wrong with their states."""
+    messages: list[str] = []
+    check_states("start", rules, [], lambda _path, message: messages.append(message))
+    return messages
+
+
+class FuzzedTests(SynchronousTestCase):
+    """Against every conversation of a few requests."""
+
+    @PROPERTY
+    @given(RULES)
+    def test_a_rule_that_is_warned_of_never_answers(self, some_rules: list[Rule]) -> None:
+        """And those that are named in its place stand before it."""
+        rules = named(some_rules)
+        never = warned(rules)
+        if never:
+            names, _ = every_talk(rules)
+            self.assertEqual(names & {*never}, set())
+        order = [rule.name for rule in rules]
+        for name, instead in never.items():
+            self.assertTrue(instead)
+            self.assertEqual(instead, sorted({*instead}, key=order.index))
+            self.assertLess(order.index(instead[-1]), order.index(name))
+
+    @PROPERTY
+    @given(
+        st.lists(
+            st.builds(
+                Rule,
+                name=st.just(""),
+                replies=st.just([()]),
+                predicates=st.builds(Predicates, equals=some(NEEDLES)),
+                when=st.none() | st.just(frozenset(["start"])),
+                times=st.sampled_from([None, None, 1]),
+            ),
+            max_size=4,
+        )
+    )
+    def test_of_rules_about_whole_requests_all_others_answer(self, some_rules: list[Rule]) -> None:
+        """There it is decided to the last: who is not warned of answers something."""
+        rules = [rule for rule in named(some_rules) if rule is not LAST]
+        if sum(rule.times or 0 for rule in rules) < LONGEST:
+            self.assertEqual({rule.name for rule in rules} - every_talk(rules)[0], {*warned(rules)})
+
+    @PROPERTY
+    @given(RULES)
+    def test_a_state_that_nothing_goes_to_is_never_reached(self, some_rules: list[Rule]) -> None:
+        """Whatever is asked."""
+        rules = named(some_rules)
+        messages = blamed(rules)
+        if messages:
+            _, reached = every_talk(rules)
+            unreached = {f"nothing goes to the state {state!r}" for state in ("s", "t")}
+            self.assertLessEqual({*messages}, unreached)
+            for state in reached:
+                self.assertNotIn(f"nothing goes to the state {state!r}", messages)
+
+
+class ScriptTestCase(SynchronousTestCase):
+    """What tests of whole scripts need."""
+
+    def problems(self, text: str) -> list[str]:
+        """Those of a script that does not load."""
+        with self.assertRaises(ScriptError) as caught:
+            Script.parse(text)
+        return str(caught.exception).split("\n")
+
+    def warnings(self, *rules: str, before: str = "") -> list[str]:
+        """Those of a script that loads; each of its rules silent, and on a line of its own."""
+        text = "".join(f"\n    {{ silent = true, {rule} }}," for rule in rules)
+        return [str(it) for it in Script.parse(f"{before}\nrule = [{text}\n]").warnings]
+
+    def assert_warned(self, *rules: str, before: str = "") -> None:
+        """The last rule, and no other, never answers because of the first."""
+        last = len(rules) - 1
+        self.assertEqual(
+            self.warnings(*rules, before=before),
+            [
+                f"script:{last + 3}: rule[{last}]: never answers:"
+                " rule[0] answers all that comes to it"
+            ],
+        )
+
+
+class NeverAnsweringTests(ScriptTestCase):
+    """Rules that others leave nothing to."""
+
+    def test_the_same_again(self) -> None:
+        """Whatever the kinds, as long as they are equal."""
+        for rule in (
+            'equals = "a"',
+            'starts_with = ["a", "b"]',
+            "matches = 'a(.)'",
+            'contains = { template = "{peer}" }, size = { min = 1, max = 3 }',
+            'ends_with = "a", not = { equals = "a" }',
+        ):
+            self.assert_warned(rule, rule)
+            self.assert_warned(rule, 'equals = "z"', rule, before="ignore_case = true")
+
+    def test_the_same_bytes_written_otherwise(self) -> None:
+        """It is bytes that are compared."""
+        self.assert_warned('equals = "a"', 'equals = { hex = "61" }')
+
+    def test_behind_one_that_takes_everything(self) -> None:
+        """Whether or not that ignores case, which nothing is compared in."""
+        for case in ("", ", ignore_case = true"):
+            for rule in ('equals = "a"', "size = 3", "matches = '.'", "ignore_case = true"):
+                self.assert_warned(f"scope = 'server' {case}", rule)
+
+    def test_some_of_what_was_taken(self) -> None:
+        """Values of one kind that an earlier rule of that kind alone has all of, in any order."""
+        self.assert_warned('equals = ["a", "b", "c"]', 'equals = ["c", "a"]')
+        self.assert_warned('equals = ["a", "b"]', 'equals = "b", size = 1')
+        self.assert_warned('equals = "A", ignore_case = true', 'equals = "a"')
+        self.assert_warned('equals = "a", ignore_case = true', 'equals = "A", ignore_case = true')
+
+    def test_others_together(self) -> None:
+        """Each in one of its states."""
+        (warning,) = self.warnings(
+            'when = "b", equals = "x", goto = "start"',
+            'equals = "x", goto = "b"',
+            'when = ["b", "start"], equals = "x"',
+        )
+        self.assertTrue(
+            warning.endswith("rule[0] and rule[1] answer all that comes to it"), warning
+        )
+
+    def test_what_may_answer_after_all(self) -> None:
+        """Nothing is said of rules that have something of their own, or wait for their turn."""
+        for first, second in (
+            ('equals = "a"', 'equals = ["a", "b"]'),
+            ('equals = "a", size = 1', 'equals = "a"'),
+            ('equals = "a"', 'equals = "A", ignore_case = true'),
+            ('equals = "a"', 'equals = "a", ignore_case = true'),
+            ('equals = "a"', 'starts_with = "a"'),
+            ('starts_with = "a"', 'equals = "b"'),
+            ('times = 1, equals = "a"', 'equals = "a"'),
+            ("times = 1", 'equals = "a"'),
+            ('times = 1, scope = "connection"', 'equals = "a"'),
+            ('equals = "a", not = { size = 1 }', 'equals = "a"'),
+            ('equals = { template = "{peer}" }', 'equals = { template = "{connection}" }'),
+            ("matches = 'a(.)'", "matches = 'a.'"),
+            ("size = 1", "size = 2"),
+            ('goto = "b"', 'when = "b"'),
+            ('goto = "b", equals = "a"', 'when = ["b", "start"], equals = "a"'),
+            ('equals = "b"', 'when = "*"'),
+        ):
+            self.assertEqual(self.warnings(first, second), [], (first, second))
+
+    def test_in_some_of_its_states(self) -> None:
+        """It answers in the others."""
+        rules = ['equals = "x", goto = "b"', 'when = ["b", "start"], equals = "x"']
+        self.assertEqual(self.warnings(*rules), [])
+        self.assertEqual(len(self.warnings('when = "*"', rules[0], rules[1])), 2)
+
+    def test_the_same_warnings_each_time(self) -> None:
+        """In the order of the rules, however states are hashed."""
+        rules = [f'when = "{state}", goto = "{state}"' for state in "abcdefgh"]
+        rules = ['when = "*", equals = "x", goto = "a"', *rules, 'when = ["h", "c", "a", "e"]']
+        for state, following in zip("abcdefgh", "bcdefgha", strict=True):
+            rules.append(f'when = "{state}", equals = "y", goto = "{following}"')
+        with self.assertRaises(ScriptError):  # only `a` is reached: the others are behind it
+            self.warnings(*rules[:9])
+        found = self.warnings(*rules)
+        self.assertEqual(len(found), 9)
+        self.assertIn("rule[1] and rule[3] and rule[5] and rule[8] answer all", found[0])
+
+
+class StatesTests(ScriptTestCase):
+    """The states that a script names."""
+
+    def test_a_goto_to_nowhere(self) -> None:
+        """With the nearest state, or all there are; of whatever answers."""
+        text = """
+            greeting = { reply = "hi", goto = "dta" }
+            unmatched = { close = true, goto = "x" }
+            [[rule]]
+            silent = true
+            goto = "data"
+            [[rule]]
+            when = "data"
+            silent = true
+            goto = "*"
+        """
+        self.assertEqual(
+            self.problems(text),
+            [
+                "script:2: greeting.goto: unknown state 'dta'; did you mean data?",
+                "script:3: unmatched.goto: unknown state 'x'; there are: start, data",
+                "script:10: rule[1].goto: unknown state '*'; there are: start, data",
+            ],
+        )
+
+    def test_a_state_that_nothing_goes_to(self) -> None:
+        """It is blamed once, where it is first named."""
+        text = """
+            rule = [
+                { when = "a", silent = true },
+                { when = ["a", "b"], silent = true },
+            ]
+        """
+        self.assertEqual(
+            self.problems(text),
+            [
+                "script:3: rule[0].when: nothing goes to the state 'a'",
+                "script:4: rule[1].when: nothing goes to the state 'b'",
+            ],
+        )
+
+    def test_states_that_lead_to_each_other_alone(self) -> None:
+        """Nothing leads there from the start."""
+        text = """
+            rule = [
+                { when = "a", silent = true, goto = "b" },
+                { when = "b", silent = true, goto = "a" },
+            ]
+        """
+        self.assertEqual(len(self.problems(text)), 2)
+
+    def test_all_ways_to_a_state(self) -> None:
+        """From the start, from every state, by the greeting, and by what answers the rest."""
+        last = '{ when = "a", silent = true }'
+        for rule, more in (
+            ('{ silent = true, goto = "a" }', ""),
+            ('{ when = "*", silent = true, goto = "a" }', ""),
+            ("{ silent = true }", 'greeting = { silent = true, goto = "a" }'),
+            ("{ silent = true }", 'unmatched = { silent = true, goto = "a" }'),
+            ("{ silent = true }", 'start = "a"'),
+            ('{ silent = true, goto = "b" }, { when = "b", silent = true, goto = "a" }', ""),
+        ):
+            Script.parse(f"{more}\nrule = [{rule}, {last}]")
+
+    def test_the_start_is_a_state(self) -> None:
+        """Also where no rule names it; a rule without `when` is about it."""
+        text = 'start = "s"\nrule = [{ silent = true, goto = "s" }]'
+        self.assertEqual({*Script.parse(text).rules.states}, {"s"})
+
+    def test_the_start_is_one_state(self) -> None:
+        """What names all of them cannot be it."""
+        self.assertEqual(
+            self.problems('start = "*"'),
+            ['script:1: start: expected a state, found "*", which stands for them all'],
+        )
+
+    def test_every_state_and_one_more(self) -> None:
+        """Is said otherwise."""
+        self.assertEqual(
+            self.problems('rule = [{ silent = true, when = ["*", "start"] }]'),
+            ['script:1: rule[0].when: expected states, or "*" alone'],
+        )

@@ -1,0 +1,349 @@
+"""Tables: values of TOML become those of classes, and all that is wrong with them is told."""
+
+from datetime import UTC, date, datetime, time
+from math import inf, nan
+from typing import Any, Literal
+
+from attrs import Factory, field, frozen, validators
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.script.reader import Problem, Reader, describe, show_value, unknown
+
+PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
+
+
+@frozen(kw_only=True)
+class Inner:
+    """A table with one key."""
+
+    flag: bool = False
+
+
+@frozen(kw_only=True)
+class Outer:
+    """A table with a key of each type."""
+
+    name: str
+    count: int = field(default=1, validator=validators.ge(1))
+    least: int = field(default=0, validator=validators.ge(0))
+    share: float | None = None
+    way: Literal["in", "out"] = "in"
+    inner: Inner | None = None
+    all: list[Inner] = Factory(list)
+    either: str | Inner | list[str] | None = None
+    tables: list[dict[str, Any]] = Factory(list)
+    not_: bool = False
+    hidden: int = field(init=False, default=5)
+
+
+#: What a table's keys are, where none of them is near.
+KEYS = "name, count, least, share, way, inner, all, either, tables, not"
+#: Values of TOML of each type, and how they are shown.
+SHOWN: list[tuple[Any, str]] = [
+    ("a", "'a'"),
+    ("", "''"),
+    ("a\n\0", r"'a\n\x00'"),
+    ("x" * 59, f"'{'x' * 59}..."),
+    ("x" * 58, f"'{'x' * 58}'"),
+    (1, "1"),
+    (-(2**63), "a number of more than 64 bits"),
+    (2**63 - 1, "9223372036854775807"),
+    (10**5000, "a number of more than 64 bits"),
+    (1.5, "1.5"),
+    (inf, "inf"),
+    (nan, "nan"),
+    (True, "true"),
+    (False, "false"),
+    (date(1979, 5, 27), "1979-05-27"),
+    (time(7, 32), "07:32:00"),
+    (datetime(1979, 5, 27, 7, 32, tzinfo=UTC), "1979-05-27T07:32:00+00:00"),
+    ([1, 2], "a list"),
+    ({"a": 1}, "a table"),
+]
+VALUES = [value for value, _ in SHOWN]
+
+
+class ReaderTestCase(SynchronousTestCase):
+    """What tests of a reader need."""
+
+    def setUp(self) -> None:
+        self.reader = Reader("it.toml", {"way": 7, "all[1].flag": 9}.get)
+
+    def read(self, kind: Any, value: object, path: str = "it") -> Any:
+        return self.reader.read(kind, value, path)
+
+    def problems(self) -> list[str]:
+        """Those found since this was last asked for."""
+        found = [str(problem) for problem in self.reader.problems]
+        self.reader.problems.clear()
+        return found
+
+    def assert_refused(self, kind: Any, *values: object) -> None:
+        """Each is no *kind*, and the message says what is expected and what was found."""
+        for value in values:
+            self.assertIsNone(self.read(kind, value))
+            message = f"expected {describe(kind)}, found {show_value(value)}"
+            self.assertEqual(self.problems(), [f"it.toml: it: {message}"])
+
+
+class ValuesTests(ReaderTestCase):
+    """Types are told apart, and nothing is converted."""
+
+    def assert_taken(self, kind: Any, *values: object) -> None:
+        """Each of *values* is a *kind*; of all others none is."""
+        for value in values:
+            self.assertIs(self.read(kind, value), value)
+        self.assertEqual(self.problems(), [])
+        taken = [(type(value), repr(value)) for value in values]
+        others = [it for it in VALUES if it != 10**5000 and (type(it), repr(it)) not in taken]
+        self.assert_refused(kind, *others, 10**5000)
+
+    def test_strings(self) -> None:
+        self.assert_taken(str, *(value for value in VALUES if isinstance(value, str)))
+
+    def test_whole_numbers(self) -> None:
+        """Neither true nor 1.0 is one, nor what has more than 64 bits."""
+        self.assert_taken(int, 1, 0, -7, 2**63 - 1, -(2**63) + 1)
+        self.assert_refused(int, 1.0, 2**63, -(2**63))
+
+    def test_numbers(self) -> None:
+        """Whole ones, too; neither true nor infinite nor huge nor none."""
+        self.assert_taken(float, 1, 1.5, -0.0, 0, 10**9, -1e9)
+        self.assert_refused(float, 10**9 + 1, -1e10, 1e308, -inf)
+
+    def test_truths(self) -> None:
+        """Neither 0 nor 1 is one."""
+        self.assert_taken(bool, True, False)
+        self.assert_refused(bool, 0, 1, "true")
+
+    def test_literals(self) -> None:
+        """Exactly one of them."""
+        self.assert_taken(Literal["a", "b"], "a", "b")
+
+    def test_tables_of_anything(self) -> None:
+        """They are read by somebody else."""
+        self.assert_taken(dict[str, Any], {"a": 1}, {})
+
+    def test_unions(self) -> None:
+        """What is any of them."""
+        self.assert_taken(
+            str | int | None, "", 1, *(it for it in VALUES if isinstance(it, str)), 2**63 - 1
+        )
+        self.assert_refused(str | None, None)
+
+    def test_lists(self) -> None:
+        """Each element has its own path, and its own problem."""
+        self.assertEqual(self.read(list[int], [1, "a", 2, True]), [1, None, 2, None])
+        self.assertEqual(
+            self.problems(),
+            [
+                "it.toml: it[1]: expected a whole number of 64 bits, found 'a'",
+                "it.toml: it[3]: expected a whole number of 64 bits, found true",
+            ],
+        )
+        self.assert_refused(list[int], "a", 1, {})
+
+    def test_what_is_expected(self) -> None:
+        """In words."""
+        for kind, words in (
+            (str, "a string"),
+            (int, "a whole number of 64 bits"),
+            (float | None, "a number up to 1000000000"),
+            (bool, "true or false"),
+            (Literal["a", "b"], '"a" or "b"'),
+            (list[str], "a list"),
+            (list[Inner], "a list of tables"),
+            (list[dict[str, Any]], "a list of tables"),
+            (list[str | Inner], "a list"),
+            (Inner, "a table"),
+            (dict[str, Any], "a table"),
+            (str | Inner | list[str] | None, "a string or a table or a list"),
+        ):
+            self.assertEqual(describe(kind), words)
+
+    def test_what_was_found(self) -> None:
+        """Not at length, and as TOML writes it where that is short."""
+        for value, words in SHOWN:
+            self.assertEqual(show_value(value), words)
+
+
+class TablesTests(ReaderTestCase):
+    """Classes name the keys, their types, and which have to be there."""
+
+    def test_a_table_becomes_its_class(self) -> None:
+        """What is left out has its default; a name of Python's is written as TOML wants it."""
+        self.assertEqual(self.read(Outer, {"name": "a"}), Outer(name="a"))
+        table = {
+            "name": "a",
+            "count": 2,
+            "share": 1,
+            "way": "out",
+            "inner": {"flag": True},
+            "all": [{}, {"flag": True}],
+            "either": ["b"],
+            "tables": [{"x": 1}],
+            "not": True,
+        }
+        expected = Outer(
+            name="a",
+            count=2,
+            share=1,
+            way="out",
+            inner=Inner(flag=True),
+            all=[Inner(), Inner(flag=True)],
+            either=["b"],
+            tables=[{"x": 1}],
+            not_=True,
+        )
+        self.assertEqual(self.read(Outer, table), expected)
+        self.assertEqual(self.read(Outer, {"name": "a", "either": {}}).either, Inner())
+        self.assertEqual(self.problems(), [])
+
+    def test_all_problems_at_once(self) -> None:
+        """Each where it is; what can be made of the rest is made."""
+        table = {
+            "name": "a",
+            "count": "2",
+            "sharee": 1,
+            "way": "off",
+            "inner": {"flog": 1},
+            "all": [{"flag": 0}, {"flag": 1}],
+            "either": 5,
+            "tables": [1],
+        }
+        found = self.read(Outer, table, "")
+        self.assertEqual(
+            self.problems(),
+            [
+                "it.toml: count: expected a whole number of 64 bits, found '2'",
+                "it.toml: sharee: unknown key 'sharee'; did you mean share?",
+                'it.toml:7: way: expected "in" or "out", found \'off\'',
+                "it.toml: inner.flog: unknown key 'flog'; did you mean flag?",
+                "it.toml: all[0].flag: expected true or false, found 0",
+                "it.toml:9: all[1].flag: expected true or false, found 1",
+                "it.toml: either: expected a string or a table or a list, found 5",
+                "it.toml: tables[0]: expected a table, found 1",
+            ],
+        )
+        self.assertEqual(
+            found,
+            Outer(name="a", inner=Inner(), all=[Inner(), Inner()], tables=[None]),  # type: ignore[list-item]  # what was blamed
+        )
+
+    def test_unknown_keys(self) -> None:
+        """Those that Python alone knows are unknown, too."""
+        for key in ("not_", "hidden", "self", "_name", "", "NAME", "__init__", "x y"):
+            self.assertIsNotNone(self.read(Outer, {"name": "a", key: 1}, ""))
+            (problem,) = self.problems()
+            self.assertIn(f"unknown key {key!r}; ", problem)
+
+    def test_a_missing_key(self) -> None:
+        """Is missed where its table is; one with a wrong value is not missing."""
+        self.assertIsNone(self.read(Outer, {}))
+        self.assertEqual(self.problems(), ["it.toml: it: the key name is missing"])
+        self.assertIsNone(self.read(Outer, {"name": 1}))
+        self.assertEqual(self.problems(), ["it.toml: it.name: expected a string, found 1"])
+
+    def test_what_a_class_refuses(self) -> None:
+        """Is told of the key that the message begins with, if it is there, or of the table."""
+        table = {"name": "a", "count": 0, "least": -1, "share": 0.5}
+        self.assertEqual(self.read(Outer, table), Outer(name="a", share=0.5))
+        self.assertEqual(
+            self.problems(),
+            [
+                "it.toml: it.count: 'count' must be >= 1: 0",
+                "it.toml: it.least: 'least' must be >= 0: -1",
+            ],
+        )
+
+        @frozen
+        class Fussy:
+            name: str = field(default="")
+
+            def __attrs_post_init__(self) -> None:
+                raise ValueError("nothing is right")
+
+        self.assertIsNone(self.read(Fussy, {"name": "a"}))
+        self.assertEqual(self.problems(), ["it.toml: it: nothing is right"])
+
+    def test_keys_that_have_to_be_quoted(self) -> None:
+        """They are, so that a path is one line and tells keys apart."""
+        self.read(Inner, {"a.b": 1, "c\nd": 2}, "it")
+        self.assertEqual(
+            self.problems(),
+            [
+                "it.toml: it.\"a.b\": unknown key 'a.b'; there are: flag",
+                "it.toml: it.\"c\\nd\": unknown key 'c\\nd'; there are: flag",
+            ],
+        )
+
+    @PROPERTY
+    @given(st.dictionaries(st.sampled_from([*KEYS.split(", "), "x"]), st.sampled_from(VALUES)))
+    def test_nothing_is_lost_without_a_word(self, table: dict[str, Any]) -> None:
+        """Each key is blamed, or is there in the end."""
+        self.reader = Reader("it.toml", lambda _path: None)
+        found = self.read(Outer, {"name": "a", **table}, "")
+        self.assertEqual(found is None, not self.reader.is_clean("name"))
+        for name, value in table.items():
+            if found is not None and self.reader.is_clean(name):
+                read = getattr(found, {"not": "not_"}.get(name, name))
+                self.assertTrue(read == value or isinstance(read, Inner | list), name)
+
+
+class PlacesTests(ReaderTestCase):
+    """Where problems are."""
+
+    def test_a_problem_is_one_line(self) -> None:
+        """Without what is not known."""
+        for problem, text in (
+            (
+                Problem("a.toml", 3, "rule[0].reply", "is wrong"),
+                "a.toml:3: rule[0].reply: is wrong",
+            ),
+            (Problem("a.toml", None, "rule", "is wrong"), "a.toml: rule: is wrong"),
+            (Problem("a.toml", 3, "", "is wrong"), "a.toml:3: is wrong"),
+            (Problem("a.toml", None, "", "is wrong"), "a.toml: is wrong"),
+        ):
+            self.assertEqual(str(problem), text)
+
+    def test_a_warning_is_no_problem(self) -> None:
+        """To make one is not to note it."""
+        self.assertEqual(self.reader.problem("way", "odd"), Problem("it.toml", 7, "way", "odd"))
+        self.assertEqual(self.problems(), [])
+
+    def test_whether_a_path_is_clean(self) -> None:
+        """Problems at it or below count, those of a longer name do not."""
+        self.reader.blame("rule[1].do[0].send", "is wrong")
+        for path in ("rule", "rule[1]", "rule[1].do", "rule[1].do[0]", "rule[1].do[0].send"):
+            self.assertFalse(self.reader.is_clean(path), path)
+        for path in ("rul", "rule[0]", "rule[1].d", "rule[1].do[0].sen", "rule[1].do[0].send.a"):
+            self.assertTrue(self.reader.is_clean(path), path)
+
+
+class NearestTests(SynchronousTestCase):
+    """Misspelt names."""
+
+    def test_the_nearest_name(self) -> None:
+        """Is what was meant, most likely."""
+        names = ["reply", "reply_framing", "cycle", "close"]
+        for name, near in (("repyl", "reply"), ("Reply", "reply"), ("clos", "close")):
+            self.assertEqual(
+                unknown("key", name, names), f"unknown key {name!r}; did you mean {near}?"
+            )
+
+    def test_no_name_is_near(self) -> None:
+        """All there are, but not by the hundred; what would not be seen is quoted."""
+        self.assertEqual(unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; there are: a, b")
+        self.assertEqual(
+            unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; there are: '', 'a\n'"
+        )
+        self.assertEqual(unknown("state", "a", []), "unknown state 'a'")
+        many = [f"s{number}" for number in range(31)]
+        self.assertTrue(unknown("state", "zzz", many[:30]).endswith(", s29"))
+        self.assertTrue(unknown("state", "zzz", many).endswith(", s29, ..."))
+
+    def test_long_names(self) -> None:
+        """Are cut."""
+        self.assertLess(len(unknown("key", "z" * 10_000, ["a"])), 100)

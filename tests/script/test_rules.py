@@ -1,0 +1,393 @@
+"""Which rule answers, in which state and how often; and what holds of any server holds here."""
+
+from typing import Any
+
+from twisted.logger import LogLevel, capturedLogs
+
+from reqresp import EagerServer, FrameError, ReqRespFactory, Script, Send
+from reqresp.script.rules import Rule, Rules
+from tests.server.test_connection import Conversation
+from tests.support.wire import Wire
+
+
+class Scripted(Conversation):
+    """Arranges servers that a script describes."""
+
+    def script(self, text: str, **options: Any) -> Wire:
+        return self.join(self.server(text, **options))
+
+    def server(self, text: str, **options: Any) -> ReqRespFactory:
+        return self.factory(Script.parse(text), **options)
+
+    def ask(self, wire: Wire, *requests: str) -> list[str]:
+        """Send lines, one at a time, and give what came for each."""
+        replies = []
+        for request in requests:
+            wire.send(request.encode() + b"\n")
+            replies.append(wire.received().decode().replace("\r\n", "|"))
+        return replies
+
+
+class ChoiceTests(Scripted):
+    """The first rule that fits answers."""
+
+    def test_file_order_decides_whatever_the_kind(self) -> None:
+        """An exact rule behind a pattern behind a substring: the first in the file wins."""
+        rules = {
+            "contains": 'contains = "bc"',
+            "matches": "matches = 'a.c'",
+            "equals": 'equals = "abc"',
+            "starts_with": 'starts_with = "a"',
+            "size": "size = 3",
+        }
+        for first in rules:
+            order = [first, *(name for name in rules if name != first)]
+            text = "".join(f'[[rule]]\n{rules[name]}\nreply = "{name}"\n' for name in order)
+            self.assertEqual(self.ask(self.script(text), "abc"), [f"{first}|"])
+
+    def test_a_rule_that_is_used_up_leaves_it_to_the_next(self) -> None:
+        """`times` counts for the whole server."""
+        factory = self.server("""
+            rule = [{ equals = "a", reply = "one", times = 2 }, { equals = "a", reply = "rest" }]
+        """)
+        first, second = self.join(factory), self.join(factory)
+        self.assertEqual(self.ask(first, "a"), ["one|"])
+        self.assertEqual(self.ask(second, "a", "a"), ["one|", "rest|"])
+        self.assertEqual(self.ask(first, "a"), ["rest|"])
+
+    def test_times_can_count_for_each_connection(self) -> None:
+        """With `scope`, everybody gets the first reply."""
+        factory = self.server("""
+            [[rule]]
+            times = 1
+            scope = "connection"
+            reply = "first"
+            [[rule]]
+            reply = "again"
+        """)
+        for wire in (self.join(factory), self.join(factory)):
+            self.assertEqual(self.ask(wire, "a", "a"), ["first|", "again|"])
+
+    def test_a_cycle_begins_again(self) -> None:
+        """Its replies come in turn, for all clients together."""
+        factory = self.server('rule = [{ cycle = ["a", ["b", "c"]] }]')
+        first, second = self.join(factory), self.join(factory)
+        self.assertEqual(self.ask(first, "x"), ["a|"])
+        self.assertEqual(self.ask(second, "x"), ["b|c|"])
+        self.assertEqual(self.ask(first, "x"), ["a|"])
+
+    def test_a_cycle_of_a_connection(self) -> None:
+        """With `scope`, each client sees it from its start."""
+        factory = self.server('rule = [{ cycle = ["a", "b"], scope = "connection" }]')
+        for wire in (self.join(factory), self.join(factory)):
+            self.assertEqual(self.ask(wire, "x", "x", "x"), ["a|", "b|", "a|"])
+
+    def test_a_cycle_can_be_used_up(self) -> None:
+        """After `times` replies, wherever the cycle is then."""
+        wire = self.script("""
+            rule = [{ cycle = ["a", "b"], times = 3 }, { reply = "rest" }]
+        """)
+        self.assertEqual(self.ask(wire, *"xxxx"), ["a|", "b|", "a|", "rest|"])
+
+    def test_servers_count_for_themselves(self) -> None:
+        """A script that two servers run is begun by each."""
+        script = Script.parse('rule = [{ reply = "once", times = 1 }, { reply = "rest" }]')
+        for _ in range(2):
+            wire = self.join(self.factory(script))
+            self.assertEqual(self.ask(wire, "x", "x"), ["once|", "rest|"])
+
+    def test_what_fits_no_rule_closes_and_is_logged(self) -> None:
+        """One line, which shows the request; what follows it is not answered."""
+        wire = self.script('rule = [{ equals = "a", reply = "b" }]')
+        with capturedLogs() as events:
+            wire.send(b"a\nx\na\n")
+        self.assertEqual(wire.received(), b"b\r\n")
+        self.assertTrue(wire.got_eof)
+        [event] = [event for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(
+            event["log_format"].format(**event), "127.0.0.1:50000: no rule answers b'x'; closing"
+        )
+
+    def test_unmatched_answers_what_fits_no_rule(self) -> None:
+        """It is no miss then, and nothing is logged; it has the keys of any answer."""
+        wire = self.script('unmatched = { cycle = ["what?", "what??"] }')
+        with capturedLogs() as events:
+            self.assertEqual(self.ask(wire, "x", "y", "z"), ["what?|", "what??|", "what?|"])
+        self.assertEqual(events, [])
+
+
+class StateTests(Scripted):
+    """What a conversation remembers."""
+
+    TEXT = """
+        start = "out"
+        rule = [
+            { equals = "in", reply = "welcome", goto = "inside" },
+            { when = "inside", equals = "out", reply = "bye", goto = "out" },
+            { when = "inside", reply = "you are inside" },
+            { when = "*", equals = "state", reply = "never seen inside" },
+            { when = ["out", "inside"], reply = "you are out" },
+        ]
+    """
+
+    def test_a_state_is_the_connections(self) -> None:
+        """One client's login is not another's."""
+        factory = self.server(self.TEXT)
+        first, second = self.join(factory), self.join(factory)
+        self.assertEqual(
+            self.ask(first, "x", "in", "x"), ["you are out|", "welcome|", "you are inside|"]
+        )
+        self.assertEqual(self.ask(second, "x"), ["you are out|"])
+        self.assertEqual(self.ask(first, "out", "x"), ["bye|", "you are out|"])
+
+    def test_every_state_has_the_rules_of_all(self) -> None:
+        """`when = "*"`, in file order with those of the state."""
+        wire = self.script(self.TEXT)
+        self.assertEqual(self.ask(wire, "state", "in"), ["never seen inside|", "welcome|"])
+        self.assertEqual(self.ask(wire, "state"), ["you are inside|"])
+
+    def test_pipelined_requests_are_matched_in_turn(self) -> None:
+        """The second is matched in the state that the first leads to, though both came at once."""
+        wire = self.script(self.TEXT)
+        wire.send(b"in\nx\nout\nx\n")
+        expected = b"welcome\r\nyou are inside\r\nbye\r\nyou are out\r\n"
+        self.assertEqual(wire.received(), expected)
+
+    def test_goto_happens_when_its_rule_is_chosen(self) -> None:
+        """A delayed reply is no reason to match the next request in the old state."""
+        wire = self.script("""
+            [[rule]]
+            equals = "in"
+            reply = "welcome"
+            delay = 1
+            goto = "inside"
+            [[rule]]
+            when = "inside"
+            reply = "inside"
+        """)
+        wire.send(b"in\nx\n")
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"welcome\r\ninside\r\n")
+
+    def test_a_greeting_can_change_the_state(self) -> None:
+        """The first request finds the state that the greeting left."""
+        wire = self.script("""
+            greeting = { reply = "hello", goto = "greeted" }
+            rule = [{ when = "greeted", reply = "yes" }, { reply = "no" }]
+        """)
+        self.assertEqual(self.ask(wire, "x"), ["hello|yes|"])
+
+    def test_after_a_close_nothing_is_matched(self) -> None:
+        """What came with it uses no rule up."""
+        factory = self.server("""
+            rule = [{ equals = "q", reply = "bye", close = true }, { reply = "once", times = 1 }]
+        """)
+        wire = self.join(factory)
+        wire.send(b"q\nx\n")
+        self.assertEqual(wire.received(), b"bye\r\n")
+        self.assertEqual(self.ask(self.join(factory), "x"), ["once|"])
+
+
+class GreetingTests(Scripted):
+    """What a client gets for connecting."""
+
+    def test_is_sent_at_once(self) -> None:
+        """Before the client said anything; it is no exchange."""
+        wire = self.script('greeting = "hello"')
+        self.assertEqual(wire.received(), b"hello\r\n")
+        self.assertEqual(self.heard.events, ["connected"])
+
+    def test_a_delayed_one_holds_up_the_replies(self) -> None:
+        """What is asked meanwhile is answered after it."""
+        wire = self.script("""
+            greeting = { reply = "hello", delay = 2 }
+            rule = [{ reply = "yes" }]
+        """)
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"hello\r\nyes\r\n")
+
+    def test_can_be_several_lines_filled_in(self) -> None:
+        """With whom, and which connection it is; no request is there yet."""
+        factory = self.server(
+            'greeting = ["a", { template = "{peer} {connection} {request} {count}" }]'
+        )
+        self.join(factory)
+        self.assertEqual(self.join(factory).received(), b"a\r\n127.0.0.1:50000 2 0 2\r\n")
+
+    def test_can_be_a_payload_or_an_answer(self) -> None:
+        """A table is what its keys say; an answer is the one with the keys of answers."""
+        for greeting in ('{ hex = "6869" }', '{ reply = "hi" }', '[{ hex = "6869" }]', '"hi"'):
+            self.assertEqual(self.script(f"greeting = {greeting}").received(), b"hi\r\n")
+
+    def test_can_end_it(self) -> None:
+        """A server that is busy says so and closes."""
+        wire = self.script('greeting = { reply = "busy", close = true }')
+        self.assertEqual(wire.received(), b"busy\r\n")
+        self.assertTrue(wire.got_eof)
+
+    def test_can_reset(self) -> None:
+        """So does one that is broken."""
+        wire = self.script("greeting = { do = [{ abort = true }] }")
+        self.assertTrue(wire.got_reset)
+
+    def test_one_that_cannot_be_framed_resets(self) -> None:
+        """It is an error of the script, which goes into the log."""
+        wire = self.script("""
+            reply_framing = "fixed:10"
+            greeting = [{ template = "{peer}" }]
+        """)
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(FrameError)), 1)
+
+
+class EagerGreetingTests(GreetingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class KeptTests(Scripted):
+    """Order, half-close, drain and bounds hold with delays and faults in play."""
+
+    TEXT = """
+        seed = 7
+        [[rule]]
+        equals = "slow"
+        reply = "slow"
+        delay = 1
+        faults = [{ kind = "slicer", size = 1, delay = 0.1 }]
+        [[rule]]
+        reply = { template = "{0}" }
+        [[fault]]
+        kind = "latency"
+        delay = 0.5
+    """
+
+    def test_replies_keep_their_order(self) -> None:
+        """However long one takes, and in however many pieces it leaves."""
+        wire = self.script(self.TEXT)
+        wire.send(b"a\nslow\nb\n")
+        for _ in range(100):
+            wire.wait(0.1)
+        self.assertEqual(wire.received(), b"a\r\nslow\r\nb\r\n")
+
+    def test_a_half_closed_client_gets_all(self) -> None:
+        """And only then the end."""
+        wire = self.script(self.TEXT)
+        wire.send(b"slow\nb\n")
+        wire.send_eof()
+        self.assertFalse(wire.got_eof)
+        for _ in range(100):
+            wire.wait(0.1)
+        self.assertEqual(wire.received(), b"slow\r\nb\r\n")
+        self.assertTrue(wire.got_eof)
+
+    def test_a_drain_waits(self) -> None:
+        """What was received is answered, within the time there is."""
+        factory = self.server(self.TEXT)
+        wire = self.join(factory)
+        wire.send(b"slow\nb\n")
+        drained = factory.drain(10)
+        for _ in range(50):
+            wire.wait(0.1)
+        self.assertEqual(wire.received(), b"slow\r\nb\r\n")
+        wire.send_eof()
+        self.successResultOf(drained)
+
+    def test_too_much_that_waits_is_not_read(self) -> None:
+        """A bound of the script's holds while a reply is delayed."""
+        wire = self.script("limits.max_waiting = 100\n" + self.TEXT)
+        wire.send(b"slow\n", *[b"x" * 50 + b"\n"] * 4)
+        self.assertFalse(wire.reading)
+        for _ in range(100):
+            wire.wait(0.1)
+        self.assertTrue(wire.reading)
+        self.assertEqual(wire.received().count(b"\r\n"), 5)
+
+
+class EagerKeptTests(KeptTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class ConstantsTests(Scripted):
+    """Replies that are given in one go are those that rules would give."""
+
+    def both(self, text: str, *requests: str) -> None:
+        """Ask at once, in one go where that can be, and one by one."""
+        at_once = self.script(text)
+        at_once.send("".join(f"{request}\n" for request in requests).encode())
+        with_fault = self.script(text + '[[fault]]\nkind = "latency"\ndelay = 0\n')
+        one_by_one = "".join(self.ask(with_fault, *requests)).replace("|", "\r\n")
+        self.assertEqual(at_once.received().decode(), one_by_one)
+        self.assertEqual(at_once.got_eof, with_fault.got_eof)
+
+    def test_the_first_rule_that_fits_answers(self) -> None:
+        """Also where that is none of the exact ones."""
+        text = """
+            ignore_case = true
+            [[rule]]
+            starts_with = "ab"
+            cycle = ["1", "2"]
+            [[rule]]
+            equals = ["abc", "x", "y"]
+            reply = "exact"
+            [[rule]]
+            equals = ["x", "z"]
+            not = { contains = "z" }
+            reply = "second"
+            [[rule]]
+            equals = "q"
+            reply = "bye"
+            close = true
+        """
+        self.both(text, "x", "abc", "X", "y", "abc", "Q", "x")
+        self.both(text, "x", "z", "x")
+        self.both(text, "y", "nothing", "y")
+
+    def test_nothing_is_counted_or_forgotten(self) -> None:
+        """Rules with consequences are asked each time."""
+        for rules in (
+            '[[rule]]\nequals = "x"\ntimes = 2\nreply = "a"\n[[rule]]\nreply = "b"\n',
+            '[[rule]]\nequals = "x"\ngoto = "t"\nreply = "a"\n[[rule]]\nwhen = "t"\nreply = "b"\n',
+            '[[rule]]\nequals = { template = "{connection}" }\nreply = "a"\n'
+            '[[rule]]\nequals = "1"\nreply = "b"\n[[rule]]\nreply = "c"\n',
+        ):
+            self.both(rules, "x", "1", "x", "x", "1")
+
+    def test_a_rules_own_faults_strike(self) -> None:
+        """They are no constants then."""
+        fault = '{ kind = "limit_data", bytes = 1 }'
+        wire = self.script(f'rule = [{{ equals = "a", reply = "abc", faults = [{fault}] }}]')
+        wire.send(b"a\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"a", True))
+
+    def test_observers_hear_of_the_rule(self) -> None:
+        """As they do when it is asked."""
+        wire = self.script('rule = [{ equals = "a", reply = "b" }]')
+        wire.send(b"a\na\n")
+        self.assertEqual([exchange.by for exchange in self.heard.exchanges], ["rule[0]"] * 2)
+
+
+class RulesTests(Scripted):
+    """Rules that are made in Python."""
+
+    def test_a_constant_that_cannot_be_framed_is_named(self) -> None:
+        """By its rule, when a server is made of it."""
+        rules = Rules([Rule(name="greedy", replies=[(Send(b"a\nb"),)])])
+        with self.assertRaisesRegex(FrameError, "^greedy: "):
+            self.lines(rules)
+
+    def test_a_reply_knows_its_rule(self) -> None:
+        """Observers can tell which rule answered."""
+        wire = self.script(
+            'rule = [{ equals = "a", reply = "b" }, { reply = { template = "{0}" } }]'
+        )
+        self.ask(wire, "a", "x")
+        chosen: Any = [exchange.steps for exchange in self.heard.exchanges]
+        self.assertEqual([steps.by for steps in chosen], ["rule[0]", "rule[1]"])
+        self.assertEqual(chosen, [(Send(b"b"),), (Send(b"x"),)])

@@ -1,0 +1,406 @@
+"""How connections are answered, and that it can change for those that come later."""
+
+from typing import Any
+
+from reqresp import (
+    Chosen,
+    EagerServer,
+    FrameError,
+    Latency,
+    Limits,
+    Line,
+    Netstring,
+    Script,
+    Send,
+    Slicer,
+    Table,
+)
+from reqresp.faults.faults import LimitData, Placed
+from reqresp.server.responders import Connection, Responder
+from tests.script.test_rules import Scripted
+from tests.server.test_connection import Conversation
+
+
+class Greeter(Responder):
+    """Greets, and answers with nothing."""
+
+    def greet(self, connection: Connection) -> Any:
+        return (Send(b"hello %d" % connection.number),)
+
+    def respond(self, data: bytes, connection: Connection) -> Any:
+        return ()
+
+
+class GreetingTests(Conversation):
+    """A responder's greeting."""
+
+    def test_is_framed_and_sent(self) -> None:
+        """Like a reply."""
+        self.assertEqual(self.lines(Greeter()).received(), b"hello 1\r\n")
+
+    def test_is_struck_as_replies_are(self) -> None:
+        """A latency delays it."""
+        wire = self.lines(Greeter(), faults=[Latency(delay=1)])
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"hello 1\r\n")
+
+    def test_one_that_raises_resets(self) -> None:
+        """As a reply does."""
+
+        class Broken(Greeter):
+            def greet(self, connection: Connection) -> Any:
+                raise ZeroDivisionError
+
+        wire = self.lines(Broken())
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.heard.events, ["connected", "failed", "disconnected"])
+
+
+class ConnectFaultTests(Scripted):
+    """Faults that strike when a client connects."""
+
+    def connecting(self, fault: str, greeting: str = 'greeting = "hello"') -> Any:
+        return self.script(f"""
+            {greeting}
+            rule = [{{ reply = "yes" }}]
+            [[fault]]
+            on = "connect"
+            {fault}
+        """)
+
+    def test_strike_all_that_is_said(self) -> None:
+        """The greeting, and every reply."""
+        wire = self.connecting('kind = "latency"\ndelay = 1')
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"hello\r\n")
+        self.assertEqual(self.ask(wire, "x"), [""])
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"yes\r\n")
+
+    def test_count_bytes_of_a_connection(self) -> None:
+        """Of the greeting and of the replies."""
+        wire = self.connecting('kind = "limit_data"\nbytes = 10')
+        self.assertEqual(self.ask(wire, "x"), ["hello|yes"])
+        self.assertTrue(wire.got_eof)
+
+    def test_strike_silence_too(self) -> None:
+        """Where there is no greeting, they strike before the first reply."""
+        wire = self.connecting('kind = "latency"\ndelay = 1', greeting="")
+        self.assertEqual(self.ask(wire, "x"), [""])
+        wire.wait(1)
+        wire.wait(0)
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"yes\r\n")
+
+    def test_chance_decides_once(self) -> None:
+        """A connection that is spared is spared for good, and one that is struck always is."""
+        factory = self.server("""
+            seed = 4
+            rule = [{ reply = "yes" }]
+            [[fault]]
+            on = "connect"
+            kind = "corrupt"
+            probability = 0.5
+        """)
+        replies: list[set[bool]] = []
+        for wire in (self.join(factory) for _ in range(20)):
+            wire.send(*[b"x\n"] * 5)
+            received = wire.received()
+            parts = {received[at : at + 5] == b"yes\r\n" for at in range(0, 25, 5)}
+            replies.append(parts)
+        self.assertEqual({len(seen) for seen in replies}, {1})
+        self.assertIn({True}, replies)
+        self.assertIn({False}, replies)
+
+    def test_strike_in_file_order(self) -> None:
+        """Among those of replies: each strikes what the one before it has left."""
+        slow_close = '[[fault]]\nkind = "slow_close"\ndelay = 1\n'
+        limit = '[[fault]]\non = "connect"\nkind = "limit_data"\nbytes = 2\n'
+        for faults, closed in ((limit + slow_close, False), (slow_close + limit, True)):
+            wire = self.script('greeting = "hello"\n' + faults)
+            self.assertEqual((wire.received(), wire.got_eof), (b"he", closed))
+
+    def test_can_reset(self) -> None:
+        """At once, with a greeting or without."""
+        for greeting in ('greeting = "hello"', ""):
+            wire = self.connecting('kind = "reset_peer"', greeting)
+            wire.wait(1)
+            self.assertEqual((wire.received(), wire.got_reset), (b"", True))
+
+    def test_can_be_a_time_out(self) -> None:
+        """The client is accepted, hears nothing, and is closed after a while."""
+        wire = self.connecting('kind = "timeout"\nseconds = 5')
+        self.assertEqual(self.ask(wire, "x"), [""])
+        self.assertFalse(wire.got_eof)
+        wire.wait(5)
+        self.assertEqual((wire.received(), wire.got_eof), (b"", True))
+
+    def test_can_be_deafness(self) -> None:
+        """Nothing is read from that client."""
+        wire = self.connecting('kind = "stop_reading"')
+        self.assertEqual(wire.received(), b"hello\r\n")
+        self.assertFalse(wire.reading)
+
+    def test_strike_some_and_the_same_again(self) -> None:
+        """With a probability; the seed says whom."""
+        text = """
+            seed = 3
+            greeting = "hello"
+            [[fault]]
+            on = "connect"
+            kind = "reset_peer"
+            probability = 0.5
+        """
+
+        def run() -> list[bool]:
+            factory = self.server(text)
+            return [self.join(factory).got_reset for _ in range(20)]
+
+        struck = run()
+        self.assertEqual(struck, run())
+        self.assertEqual({True, False}, {*struck})
+
+
+class PlacedTests(Conversation):
+    """Faults that strike connections, in Python."""
+
+    def test_strike_connections(self) -> None:
+        """Like a script's."""
+        fault = Placed("mine", LimitData(bytes=4), on_connect=True)
+        wire = self.lines(lambda _request: b"abc", faults=[fault])
+        wire.send(b"x\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"abc\r", True))
+
+
+class EagerConnectFaultTests(ConnectFaultTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class OwnFaultTests(Scripted):
+    """Faults of a rule."""
+
+    def test_strike_that_rule_alone(self) -> None:
+        """The others answer as if there were none."""
+        wire = self.script("""
+            rule = [
+                { equals = "a", reply = "abc", faults = [{ kind = "limit_data", bytes = 2 }] },
+                { reply = "other" },
+            ]
+        """)
+        self.assertEqual(self.ask(wire, "x", "a"), ["other|", "ab"])
+        self.assertTrue(wire.got_eof)
+
+    def test_come_before_the_scripts(self) -> None:
+        """What the rule's fault cut off does not count for the script's."""
+        wire = self.script("""
+            rule = [{ reply = "abcdef", faults = [{ kind = "slicer", size = 4 }] }]
+            [[fault]]
+            kind = "limit_data"
+            bytes = 6
+        """)
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"abcd")
+        wire.wait(1)
+        self.assertEqual((wire.received(), wire.got_eof), (b"ef", True))
+
+    def test_strike_framed_bytes(self) -> None:
+        """A sliced reply is still one frame."""
+        wire = self.script("""
+            framing = "netstring"
+            rule = [{ reply = "abc", faults = [{ kind = "slicer", size = 2 }] }]
+        """)
+        wire.send(b"1:x,")
+        pieces = []
+        for _ in range(5):
+            pieces.append(wire.received())
+            wire.wait(0.01)
+        self.assertEqual(pieces, [b"3:", b"ab", b"c,", b"", b""])
+
+    def test_do_not_depend_on_other_faults_dice(self) -> None:
+        """A rule's luck stays as it is when it is asked for in another order."""
+        text = """
+            seed = 5
+            [[rule]]
+            equals = "a"
+            reply = "aaaa"
+            faults = [{ kind = "corrupt", probability = 0.5 }]
+            [[rule]]
+            equals = "b"
+            reply = "bbbb"
+            faults = [{ kind = "corrupt", probability = 0.5 }]
+        """
+
+        def run(requests: bytes) -> dict[str, list[bytes]]:
+            wire = self.script(text)
+            replies: dict[str, list[bytes]] = {"a": [], "b": []}
+            for request in requests.decode():
+                wire.send(request.encode() + b"\n")
+                replies[request].append(wire.received())
+            return replies
+
+        self.assertEqual(run(b"aaaaabbbbb"), run(b"ababababab"))
+
+    def test_a_responder_can_ask_for_them(self) -> None:
+        """With steps that are `Chosen`."""
+        faults = [Placed("mine", LimitData(bytes=2))]
+        replies = iter([Chosen([Send(b"abc")], "me", faults), (Send(b"abc"),)])
+
+        class Picky(Responder):
+            def respond(self, data: bytes, connection: Connection) -> Any:
+                return next(replies)
+
+        wire = self.lines(Picky())
+        wire.send(b"x\nx\n")
+        self.assertEqual((wire.received(), wire.got_eof), (b"ab", True))
+        self.assertEqual(self.heard.exchanges[0].struck, ("limit_data",))
+
+
+class SeededRunTests(Scripted):
+    """The same seed is the same run, byte for byte and delay for delay."""
+
+    TEXT = """
+        seed = 42
+        greeting = "hello"
+        [[rule]]
+        equals = "a"
+        reply = "some longer reply"
+        faults = [{ kind = "slicer", size = 5, variation = 3, delay = 0.01 }]
+        [[rule]]
+        cycle = ["one", "two"]
+        scope = "connection"
+        [[fault]]
+        kind = "latency"
+        delay = 0.2
+        jitter = 0.1
+        probability = 0.5
+        [[fault]]
+        kind = "corrupt"
+        probability = 0.3
+        [[fault]]
+        on = "connect"
+        kind = "latency"
+        delay = 0.1
+        jitter = 0.1
+    """
+    TICK = 1 / 1024  # exactly expressed: no run differs by how seconds add up
+
+    def run_clients(self, order: list[int]) -> list[list[tuple[int, bytes]]]:
+        """Let clients ask in that *order*; give when each got what, since its last request."""
+        factory = self.server(self.TEXT)
+        wires = [self.join(factory) for _ in range(3)]
+        seen: list[list[tuple[int, bytes]]] = [[] for _ in wires]
+
+        def watch(asked: int, request: bytes) -> None:
+            wires[asked].send(request)
+            for tick in range(1200):
+                for wire, times in zip(wires, seen, strict=True):
+                    if data := wire.received():
+                        times.append((tick, data))
+                self.reactor.advance(self.TICK)
+                for wire in wires:
+                    wire.turn()
+
+        watch(0, b"")
+        turns = [0, 0, 0]
+        for number in order:
+            turns[number] += 1
+            watch(number, b"a\n" if turns[number] % 2 else b"b\n")
+        return seen
+
+    def test_however_connections_are_interleaved(self) -> None:
+        """Each client sees the same bytes after the same time."""
+        runs = [
+            self.run_clients(order)
+            for order in (
+                [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2],
+                [2, 1, 0, 0, 1, 2, 1, 0, 2, 0, 2, 1],
+            )
+        ]
+        self.assertEqual(runs[0], runs[1])
+        self.assertEqual(len({repr(seen) for seen in runs[0]}), 3)  # and not the same as others
+
+
+class BehaveTests(Scripted):
+    """Another behaviour for those that come later."""
+
+    def test_open_connections_keep_theirs(self) -> None:
+        """Framing, rules, state and counts included."""
+        factory = self.server("""
+            rule = [
+                { equals = "in", reply = "in", goto = "inside" },
+                { when = "inside", cycle = ["old 1", "old 2"] },
+            ]
+        """)
+        old = self.join(factory)
+        self.assertEqual(self.ask(old, "in", "x"), ["in|", "old 1|"])
+        factory.behave(Script.parse('framing = "netstring"\nrule = [{ reply = "new" }]'))
+        new = self.join(factory)
+        new.send(b"1:x,")
+        self.assertEqual(new.received(), b"3:new,")
+        self.assertEqual(self.ask(old, "x"), ["old 2|"])
+
+    def test_one_that_is_wrong_changes_nothing(self) -> None:
+        """The error says why, and new clients are answered as before."""
+        factory = self.factory(Table({}, otherwise=b"a\nb"))
+        before = factory.behaviour
+        with self.assertRaises(FrameError):
+            factory.behave(Table({}, otherwise=b"a\nb"), framing=Line())
+        self.assertIs(factory.behaviour, before)
+        wire = self.join(factory)
+        wire.send(b"x")
+        self.assertEqual(wire.received(), b"a\nb")
+
+    def test_connections_that_are_open_count_for_new_limits(self) -> None:
+        """Also where none were counted before."""
+        factory = self.factory()
+        first = self.join(factory)
+        factory.behave(limits=Limits(max_per_peer=2))
+        second = self.join(factory)
+        self.assertTrue(self.join(factory).got_reset)
+        first.send_eof()
+        third = self.join(factory)
+        self.assertTrue(second.is_open and third.is_open)
+        self.assertTrue(self.join(factory).got_reset)
+
+    def test_an_idle_time_out_can_begin_and_end(self) -> None:
+        """It is that of the last behaviour, for all."""
+        factory = self.factory()
+        first = self.join(factory)
+        factory.behave(limits=Limits(idle_timeout=4))
+        for _ in range(5):
+            first.wait(1)
+        self.assertTrue(first.got_eof)
+        second = self.join(factory)
+        factory.behave()
+        for _ in range(10):
+            second.wait(1)
+        self.assertFalse(second.got_eof)
+
+    def test_what_is_given_wins_over_a_script(self) -> None:
+        """And a reply that does not go with it is refused by name."""
+        script = Script.parse("""
+            framing = "line"
+            limits.max_request = 10
+            rule = [{ equals = "a", reply = "b" }]
+            [[fault]]
+            kind = "latency"
+            delay = 1
+        """)
+        factory = self.factory(script, framing=Netstring(), faults=[Slicer(size=3)], seed=9)
+        wire = self.join(factory)
+        wire.send(b"1:a,")
+        self.assertEqual(wire.received(), b"1:b")
+        self.assertEqual(factory.behaviour.limits.max_request, 10)
+        self.assertEqual(factory.behaviour.seed, 9)
+        with self.assertRaisesRegex(FrameError, r"^rule\[0\]: "):
+            self.factory(
+                Script.parse('rule = [{ reply = { text = "b" } }]'), framing=Line(b"\n")
+            ).behave(
+                Script.parse('framing = "chunk"\nrule = [{ reply = "a\\nb" }]'), framing=Line()
+            )

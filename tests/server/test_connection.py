@@ -1,0 +1,592 @@
+"""What a client gets for its requests, whatever the responder does and whenever it does it."""
+
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.logger import LogLevel, capturedLogs
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import (
+    Close,
+    EagerServer,
+    Exchange,
+    Exchanges,
+    HalfClose,
+    Limits,
+    Line,
+    Netstring,
+    Observer,
+    ReqRespFactory,
+    Request,
+    Responder,
+    Send,
+    Table,
+    Wait,
+)
+from tests.support.wire import FakeReactor, Wire
+
+
+class Heard(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[list[bytes]] = []
+        self.exchanges: list[Exchange] = []
+        self.batches: list[int] = []
+        self.failures: list[Failure] = []
+        self.events: list[str] = []
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        self.events.append("connected")
+
+    def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+        self.events.append("received")
+        self.requests.append(list(requests))
+
+    def answered(self, exchanges: Exchanges) -> None:
+        self.events.append("answered")
+        self.batches.append(len(exchanges))
+        self.exchanges += exchanges
+
+    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        self.events.append("failed")
+        self.failures.append(failure)
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self.events.append("disconnected")
+
+
+class Conversation(SynchronousTestCase):
+    """Arranges a server on a reactor of its own, and clients connected to it."""
+
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.heard = Heard()
+
+    def factory(self, respond: Any = None, **options: Any) -> ReqRespFactory:
+        options.setdefault("observers", [self.heard])
+        return ReqRespFactory(respond, clock=self.reactor, **options)
+
+    #: Twisted's own transport, or ours in its place.
+    transport: type[tcp.Server] = tcp.Server
+
+    def connect(self, respond: Any = None, **options: Any) -> Wire:
+        return self.join(self.factory(respond, **options))
+
+    def join(self, factory: Any, host: str = "127.0.0.1") -> Wire:
+        """Connect another client to *factory*."""
+        return Wire(factory, self.reactor, host, self.transport)
+
+    def lines(self, respond: Any, **options: Any) -> Wire:
+        return self.connect(respond, framing=Line(), **options)
+
+
+class NotebookTests(Conversation):
+    """What the server does when it is told nothing else."""
+
+    def test_whatever_comes_is_answered(self) -> None:
+        """Each piece that arrives gets `response`."""
+        wire = self.connect()
+        wire.send(b"hello", b"again")
+        self.assertEqual(wire.received(), b"response" * 2)
+        self.assertTrue(wire.is_open)
+
+    def test_small_replies_are_not_held_back(self) -> None:
+        """Nagle's algorithm is off, or a reply would wait for the one before to be acknowledged."""
+        self.assertTrue(self.connect().socket.nodelay)
+
+    def test_close_is_answered_and_then_closes(self) -> None:
+        """The reply to `close` is delivered before the connection ends."""
+        wire = self.connect()
+        wire.send(b"close")
+        self.assertEqual(wire.received(), b"response")
+        self.assertTrue(wire.got_eof)
+
+    def test_close_within_more_is_no_close(self) -> None:
+        """Only exactly `close` closes."""
+        wire = self.connect()
+        wire.send(b"requestclose")
+        self.assertEqual(wire.received(), b"response")
+        self.assertFalse(wire.got_eof)
+
+    def test_a_large_piece_is_several_requests(self) -> None:
+        """What arrives is taken 1024 bytes at a time, as the notebook's recv would."""
+        wire = self.connect()
+        wire.send(b"x" * 2049)
+        self.assertEqual(wire.received(), b"response" * 3)
+
+    def test_eof_ends_the_connection(self) -> None:
+        """A client that goes is not answered for ever, as by the notebook."""
+        wire = self.connect()
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.heard.requests, [])
+
+    def test_what_follows_close_is_dropped(self) -> None:
+        """After `close` no request reaches the responder or an observer."""
+        wire = self.lines(None)
+        wire.send(b"a\nclose\nb\n", b"c\n")
+        self.assertEqual(wire.received(), b"response\r\n" * 2)
+        self.assertEqual(self.heard.requests, [[b"a", b"close"]])
+
+
+class OrderTests(Conversation):
+    """Replies leave in the order of their requests."""
+
+    def test_pipelined_requests_are_answered_with_one_write(self) -> None:
+        """All requests of a read get their replies in one send."""
+        wire = self.lines(lambda request: request.data.upper())
+        wire.send(b"a\nb\nc\n")
+        self.assertEqual(wire.socket.largest, len(b"A\r\nB\r\nC\r\n"))
+        self.assertEqual(wire.received(), b"A\r\nB\r\nC\r\n")
+
+    def test_a_request_in_single_bytes_is_one(self) -> None:
+        """A request is what the framing says, however it arrives."""
+        wire = self.connect(lambda request: request.data, framing=Netstring())
+        wire.send(*(b"%c" % byte for byte in b"5:hello,"))
+        self.assertEqual(wire.received(), b"5:hello,")
+
+    def test_a_late_reply_does_not_overtake(self) -> None:
+        """The second request could be answered at once, and still leaves second."""
+        late: Deferred[bytes] = Deferred()
+        wire = self.lines(lambda request: late if request.data == b"late" else request.data)
+        wire.send(b"late\nsoon\n")
+        self.assertEqual(wire.received(), b"")
+        late.callback(b"at last")
+        wire.turn()
+        self.assertEqual(wire.received(), b"at last\r\nsoon\r\n")
+
+    def test_what_arrives_during_a_wait_is_answered_after_it(self) -> None:
+        """A request behind a waiting reply keeps its place."""
+        wire = self.lines(lambda request: (Wait(2), request.data))
+        wire.send(b"a\n", b"b\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"a\r\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"b\r\n")
+
+    def test_steps_are_performed_in_order(self) -> None:
+        """What comes before a wait is sent before it, the rest after it."""
+        wire = self.lines(lambda _request: (b"one", Wait(1), b"two", Wait(1), b"three", Close()))
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"one\r\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"two\r\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"three\r\n")
+        self.assertTrue(wire.got_eof)
+
+    def test_a_raw_reply_is_sent_as_it_is(self) -> None:
+        """The framing is left out on request, one by one and in one go."""
+        reply = (Send(b"no newline", raw=True), b"line")
+        for respond in (lambda _request: reply, Table({}, otherwise=reply)):
+            wire = self.lines(respond)
+            wire.send(b"a\n")
+            self.assertEqual(wire.received(), b"no newlineline\r\n")
+
+    def test_a_coroutine_is_a_responder(self) -> None:
+        """An `async def` can await Deferreds."""
+        ready: Deferred[None] = Deferred()
+
+        async def respond(request: Request) -> bytes:
+            await ready
+            return request.data
+
+        wire = self.lines(respond)
+        wire.send(b"a\nb\n")
+        ready.callback(None)
+        wire.turn()
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+
+    def test_silence_is_a_reply(self) -> None:
+        """A responder that returns None sends nothing, and the next request is taken up."""
+        wire = self.lines(lambda request: None if request.data == b"?" else b"ok")
+        wire.send(b"?\nx\n")
+        self.assertEqual(wire.received(), b"ok\r\n")
+
+    def test_thousands_of_replies_that_are_there_at_once_do_not_recurse(self) -> None:
+        """Deferreds that have fired already are as good as values."""
+
+        async def respond(request: Request) -> bytes:
+            return request.data
+
+        wire = self.lines(respond)
+        wire.send(b"a\n" * 5000)
+        self.assertEqual(wire.received(), b"a\r\n" * 5000)
+
+    def test_the_request_tells_who_asks(self) -> None:
+        """A request knows its peer, its connection's number and its own."""
+        requests: list[Request] = []
+        factory = self.factory(requests.append, framing=Line())
+        self.join(factory).send(b"a\n")
+        wire = self.join(factory)
+        wire.send(b"b\nc\n")
+        peer = wire.transport.getPeer()
+        self.assertEqual(requests[1:], [Request(b"b", peer, 2, 1), Request(b"c", peer, 2, 2)])
+
+
+class TableTests(Conversation):
+    """A table of constants is answered in one go, with nothing but speed to show for it."""
+
+    table = Table(
+        {b"a": b"A", b"stop": (b"bye", Close()), b"wait": (Wait(1), b"W"), b"none": None},
+        otherwise=b"?",
+    )
+
+    def test_each_request_gets_its_reply(self) -> None:
+        """Replies are looked up, the rest gets the default."""
+        wire = self.lines(self.table)
+        wire.send(b"a\nb\nnone\na\n")
+        self.assertEqual(wire.received(), b"A\r\n?\r\nA\r\n")
+
+    def test_a_reply_that_does_more_keeps_its_place(self) -> None:
+        """A wait among constants holds those behind it, not those before it."""
+        wire = self.lines(self.table)
+        wire.send(b"a\nwait\na\n")
+        self.assertEqual(wire.received(), b"A\r\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"W\r\nA\r\n")
+
+    def test_numbers_count_on_through_both_ways(self) -> None:
+        """Requests answered in one go and one by one share a numbering."""
+        wire = self.lines(self.table)
+        wire.send(b"a\nb\n", b"wait\na\n", b"a\n")
+        wire.wait(1)
+        wire.send(b"a\n")
+        numbers = [exchange.request.number for exchange in self.heard.exchanges]
+        self.assertEqual(numbers, [1, 2, 3, 4, 5, 6])
+        self.assertEqual(wire.protocol.taken, 6)
+
+    def test_after_a_half_close_nothing_is_sent(self) -> None:
+        """What a table would answer is dropped once the server has sent its EOF."""
+        wire = self.lines(Table({b"half": (b"last", HalfClose())}, otherwise=b"?"))
+        wire.send(b"half\n", b"x\n")
+        self.assertEqual(wire.received(), b"last\r\n")
+        self.assertTrue(wire.got_eof)
+        self.assertEqual(self.heard.requests, [[b"half"], [b"x"]])
+
+
+class ObserverTests(Conversation):
+    """Observers are told once for each read, and of each request once."""
+
+    def test_a_read_is_one_event(self) -> None:
+        """However many requests a read has, each event comes once."""
+        wire = self.lines(lambda _request: b"ok")
+        wire.send(b"a\nb\nc\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "answered"])
+        self.assertEqual(self.heard.requests, [[b"a", b"b", b"c"]])
+        self.assertEqual(self.heard.batches, [3])
+
+    def test_an_exchange_has_the_steps_that_answered_it(self) -> None:
+        """What is told is what the responder said, before the framing."""
+        wire = self.lines(lambda _request: (b"ok", Close()))
+        wire.send(b"a\n")
+        [exchange] = self.heard.exchanges
+        self.assertEqual(exchange.request.data, b"a")
+        self.assertEqual(exchange.steps, (Send(b"ok"), Close()))
+
+    def test_a_table_tells_the_same(self) -> None:
+        """Answering in one go changes nothing of what is told."""
+        wire = self.lines(Table({b"a": b"A"}, otherwise=b"?"))
+        wire.send(b"a\nb\n")
+        steps = [exchange.steps for exchange in self.heard.exchanges]
+        self.assertEqual(steps, [(Send(b"A"),), (Send(b"?"),)])
+
+    def test_a_request_is_told_when_it_is_taken_up_its_answer_when_performed(self) -> None:
+        """A waiting reply is received at once and answered later."""
+        wire = self.lines(lambda _request: (Wait(1), b"ok"))
+        wire.send(b"a\nb\n")
+        self.assertEqual((self.heard.requests, self.heard.batches), ([[b"a"]], []))
+        wire.wait(1)
+        self.assertEqual((self.heard.requests, self.heard.batches), ([[b"a"], [b"b"]], [1]))
+
+    def test_an_observer_that_raises_harms_nobody(self) -> None:
+        """Its error is logged; the client and the other observers do not notice."""
+
+        class Broken(Observer):
+            def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+                raise (RuntimeError if requests == [b"a"] else SystemExit)("broken observer")
+
+        wire = self.lines(lambda _request: b"ok", observers=[Broken(), self.heard])
+        wire.send(b"a\n", b"b\n")
+        self.assertEqual(wire.received(), b"ok\r\n" * 2)
+        self.assertEqual(self.heard.requests, [[b"a"], [b"b"]])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError, SystemExit)), 2)
+
+    def test_failing_later_is_told_in_the_same_order(self) -> None:
+        """A coroutine that raises at once is no different from a function that does."""
+
+        async def respond(_request: Request) -> bytes:
+            raise RuntimeError("no answer")
+
+        wire = self.lines(respond)
+        wire.send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+        self.flushLoggedErrors(RuntimeError)
+
+    def test_an_observer_may_give_the_answer(self) -> None:
+        """What an observer sets off while it is told keeps its place, and its number."""
+        late: list[Deferred[bytes]] = []
+
+        class Answering(Observer):
+            def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+                for deferred in late[:]:
+                    late.remove(deferred)
+                    deferred.callback(b"now")
+
+        def respond(request: Request) -> Any:
+            if request.data == b"late":
+                late.append(Deferred())
+                return late[0]
+            return request.data
+
+        wire = self.lines(respond, observers=[Answering(), self.heard])
+        wire.send(b"a\nlate\nb\n")
+        self.assertEqual(wire.received(), b"a\r\nnow\r\nb\r\n")
+        numbers = [(told.request.number, told.request.data) for told in self.heard.exchanges]
+        self.assertEqual(numbers, [(1, b"a"), (2, b"late"), (3, b"b")])
+
+    def test_a_large_read_is_one_event(self) -> None:
+        """Constants for more than is cut at a time are told, and sent, at once all the same."""
+        wire = self.lines(Table({}, otherwise=b"ok"))
+        wire.send(b"abcdefghi\n" * 1000)
+        self.assertEqual(self.heard.batches, [1000])
+        self.assertEqual(wire.socket.largest, 4000)
+
+    def test_the_end_is_told_last(self) -> None:
+        """A failing request is received, failed, and then its connection gone."""
+        wire = self.lines(lambda _request: 1 // 0)
+        wire.send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
+class FailureTests(Conversation):
+    """A failing responder, or a client that sends no requests, ends its own connection alone."""
+
+    def respond(self, request: Request) -> Any:
+        if request.data == b"fail":
+            raise RuntimeError("no answer")
+        return request.data
+
+    def test_what_came_before_is_delivered_and_then_reset(self) -> None:
+        """Replies to earlier requests of the same read reach the client before the reset."""
+        wire = self.lines(self.respond)
+        wire.send(b"a\nb\nfail\nc\n")
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+        self.assertTrue(wire.got_reset)
+        [error] = self.flushLoggedErrors(RuntimeError)
+        self.assertIn("respond", error.getTraceback())
+
+    def test_the_others_go_on(self) -> None:
+        """A failing request is its own client's misfortune."""
+        factory = self.factory(self.respond, framing=Line())
+        first, second = self.join(factory), self.join(factory)
+        first.send(b"fail\n")
+        second.send(b"a\n")
+        self.assertEqual(second.received(), b"a\r\n")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_a_reply_that_fails_later_resets_too(self) -> None:
+        """A Deferred's failure is the responder's."""
+        late: Deferred[bytes] = Deferred()
+        wire = self.lines(lambda _request: late)
+        wire.send(b"a\n")
+        late.errback(RuntimeError("late"))
+        wire.turn()
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(len(self.heard.failures), 1)
+
+    def test_whatever_is_raised_resets(self) -> None:
+        """Not even a SystemExit leaves a client waiting, be it raised after a wait."""
+        for error in (SystemExit, KeyboardInterrupt, GeneratorExit):
+
+            def respond(request: Request, error: type[BaseException] = error) -> Any:
+                if request.data == b"wait":
+                    return Wait(1)
+                raise error
+
+            wire = self.lines(respond)
+            wire.send(b"wait\nfail\n")
+            wire.wait(1)
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(len(self.flushLoggedErrors(error)), 1)
+
+    def test_a_framing_that_gives_no_bytes_resets(self) -> None:
+        """A framing of the user's own can fail in its own ways."""
+
+        class Broken(Line):
+            def encode(self, payload: bytes) -> Any:
+                return "text"
+
+        wire = self.connect(lambda _request: b"x", framing=Broken())
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_a_responder_that_gives_no_steps_resets(self) -> None:
+        """A Responder has to give steps, now or later; it is told so."""
+
+        class Wrong(Responder):
+            def respond(self, data: bytes, connection: Any) -> Any:
+                return succeed(None) if data == b"later" else b"bytes"
+
+        for request in (b"now\n", b"later\n"):
+            wire = self.lines(Wrong())
+            wire.send(request)
+            self.assertTrue(wire.got_reset)
+            [error] = self.flushLoggedErrors(TypeError)
+            self.assertIn("gives steps", error.getErrorMessage())
+
+    def test_a_reply_that_is_none_resets(self) -> None:
+        """A responder that returns something else is told what a reply is."""
+        wire = self.lines(lambda _request: 42)
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        [error] = self.flushLoggedErrors(TypeError)
+        self.assertIn("not 42", error.getErrorMessage())
+
+    def test_a_payload_that_the_framing_refuses_resets(self) -> None:
+        """A line cannot hold a newline: the responder is to blame, not the client."""
+        wire = self.lines(lambda _request: b"two\nlines")
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_a_malformed_frame_closes_after_what_came_before_it(self) -> None:
+        """Requests before the fault are answered; the fault is one log line."""
+        wire = self.connect(lambda request: request.data, framing=Netstring())
+        with capturedLogs() as events:
+            wire.send(b"1:a,1:b,nonsense")
+        self.assertEqual(wire.received(), b"1:a,1:b,")
+        self.assertTrue(wire.got_eof)
+        warnings = [event for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(warnings), 1)
+        self.assertEqual(len(self.heard.failures), 1)
+
+    def test_a_malformed_frame_waits_for_replies_before_it(self) -> None:
+        """A late reply still leaves, though the client has sent nonsense behind its request."""
+        wire = self.connect(lambda request: (Wait(1), request.data), framing=Netstring())
+        wire.send(b"1:a,nonsense")
+        self.assertTrue(wire.is_open)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"1:a,")
+        self.assertTrue(wire.got_eof)
+
+    def test_a_malformed_frame_behind_constants(self) -> None:
+        """Answering in one go and by turns do the same."""
+        wire = self.connect(Table({}, otherwise=b"ok"), framing=Netstring())
+        wire.send(b"1:a,nonsense")
+        self.assertEqual(wire.received(), b"2:ok,")
+        self.assertTrue(wire.got_eof)
+
+    def test_an_oversize_request_closes_while_it_arrives(self) -> None:
+        """A request is refused as soon as it is too large, not when it is complete."""
+        wire = self.lines(None, limits=Limits(max_request=10))
+        wire.send(b"x" * 6, b"x" * 6)
+        self.assertTrue(wire.got_eof)
+        self.assertEqual(wire.received(), b"")
+        self.assertEqual(len(self.heard.failures), 1)
+
+
+class CancelTests(Conversation):
+    """What a lost connection leaves undone is not done."""
+
+    def test_a_wait_is_cancelled(self) -> None:
+        """No call is left when the client goes while a reply waits."""
+        wire = self.lines(lambda _request: (Wait(60), b"late"))
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_an_answer_is_cancelled(self) -> None:
+        """The responder's Deferred is cancelled, and that is no error."""
+        cancelled: list[object] = []
+        late: Deferred[bytes] = Deferred(cancelled.append)
+        wire = self.lines(lambda _request: late)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(cancelled, [late])
+
+    def test_a_coroutine_sees_the_cancellation(self) -> None:
+        """A coroutine can tidy up when its client is gone."""
+        seen: list[BaseException] = []
+
+        async def respond(_request: Request) -> bytes:
+            try:
+                await Deferred()
+            except CancelledError as error:
+                seen.append(error)
+                raise
+            return b""
+
+        wire = self.lines(respond)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(len(seen), 1)
+
+    def test_what_it_raises_instead_is_logged(self) -> None:
+        """Nothing a responder raises is lost."""
+
+        async def respond(_request: Request) -> bytes:
+            try:
+                await Deferred()
+            finally:
+                raise RuntimeError("cannot tidy up")
+
+        wire = self.lines(respond)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_an_answer_to_the_cancellation_is_dropped(self) -> None:
+        """A canceller may come up with an answer, which nobody waits for any more."""
+        late: Deferred[bytes] = Deferred(lambda deferred: deferred.callback(b"so be it"))
+        wire = self.lines(lambda _request: late)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(self.heard.exchanges, [])
+
+    def test_a_canceller_that_raises_is_logged(self) -> None:
+        """And the connection is counted no more."""
+
+        def cancel(_deferred: object) -> None:
+            raise SystemExit("never")
+
+        late: Deferred[bytes] = Deferred(cancel)
+        factory = self.factory(lambda _request: late, framing=Line())
+        wire = self.join(factory)
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(len(factory.connections), 0)
+        self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
+
+    def test_requests_in_line_are_dropped(self) -> None:
+        """Requests behind a waiting reply are not taken up once the client is gone."""
+        wire = self.lines(lambda _request: (Wait(1), b"x"))
+        wire.send(b"a\nb\n")
+        wire.reset()
+        wire.wait(5)
+        self.assertEqual(self.heard.requests, [[b"a"]])
+
+
+class EagerOrderTests(OrderTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerFailureTests(FailureTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerTableTests(TableTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer

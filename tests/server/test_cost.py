@@ -1,0 +1,106 @@
+"""What a read may cost, counted in calls of Python functions: the same on every machine."""
+
+import sys
+from types import FrameType
+from typing import Any
+
+from reqresp import EagerServer, Exchanges, Line, Meter, Observer, ReqRespFactory, Script, Table
+from reqresp.steps import Request
+from tests.server.test_connection import Conversation
+from tests.support.wire import Wire
+
+
+class Kept(Observer):
+    """Keeps batches, as a journal does."""
+
+    def __init__(self) -> None:
+        self.batches: list[Exchanges] = []
+
+    def answered(self, exchanges: Exchanges) -> None:
+        self.batches.append(exchanges)
+
+
+class CostTests(Conversation):
+    """The hot path stays short."""
+
+    def calls(self, factory: ReqRespFactory, data: bytes) -> list[str]:
+        """Name the functions of ours and of Twisted's that one read of *data* calls."""
+        wire = Wire(factory, self.reactor, transport=EagerServer)
+        wire.send(data)  # what happens once, happens now
+        called: list[str] = []
+
+        def note(frame: FrameType, event: str, _argument: Any) -> None:
+            if event == "call" and "wire" not in frame.f_code.co_filename:
+                called.append(frame.f_code.co_name)
+
+        sys.setprofile(note)
+        try:
+            wire.protocol.dataReceived(data)
+        finally:
+            sys.setprofile(None)
+        return called
+
+    def test_a_read_of_constants(self) -> None:
+        """Split, look up, write; nothing for each request, whatever their number."""
+        factory = self.factory(Table({b"a": b"A"}, otherwise=b"?"), framing=Line(), observers=[])
+        one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
+        self.assertEqual(one, many)
+        self.assertLessEqual(len(one), 7)
+
+    def test_a_meter_of_constants(self) -> None:
+        """It is told nothing by a call: numbers are added, and the time is asked now and then."""
+        options: dict[str, Any] = {"framing": Line(), "observers": []}
+        plain = self.factory(Table({b"a": b"A"}), **options)
+        metered = self.factory(Table({b"a": b"A"}), meter=Meter(), **options)
+        data = b"a\nb\n" * 100
+        self.assertEqual(self.calls(metered, data), self.calls(plain, data))
+
+    def test_observers_of_constants(self) -> None:
+        """An observer is called once for a read, and costs the same for one request and many."""
+        kept = Kept()
+        factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[kept])
+        one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
+        self.assertEqual(one, many)
+        self.assertEqual(many.count("answered"), 1)
+        self.assertLessEqual(len(one), 11)
+        self.assertEqual(len(kept.batches), 4)
+
+    def test_a_function(self) -> None:
+        """A user's function costs a few calls for each request."""
+
+        def respond(request: Request) -> bytes:
+            return request.data
+
+        factory = self.factory(respond, framing=Line(), observers=[])
+        few, many = self.calls(factory, b"a\n" * 10), self.calls(factory, b"a\n" * 110)
+        self.assertLessEqual((len(many) - len(few)) / 100, 12)
+
+    def test_constants_of_a_script(self) -> None:
+        """What equals one thing or another costs what a table costs, patterns beside or not."""
+        script = """
+            rule = [
+                { equals = ["a", "b"], reply = "A" },
+                { matches = "x+", reply = { template = "{0}" } },
+            ]
+        """
+        factory = self.factory(Script.parse(script), observers=[])
+        one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
+        self.assertEqual(one, many)
+        self.assertLessEqual(len(one), 7)
+
+    def test_rules_of_a_script(self) -> None:
+        """A rule costs a few calls for each request, whatever their number."""
+        for count in (10, 1000):
+            rules = "".join(
+                f"[[rule]]\nmatches = 'k{at}( .*)?'\nreply = 'v'\n" for at in range(count)
+            )
+            factory = self.factory(Script.parse(rules), observers=[])
+            few, many = self.calls(factory, b"k7\n" * 10), self.calls(factory, b"k7\n" * 110)
+            self.assertLessEqual((len(many) - len(few)) / 100, 16)
+
+    def test_an_eager_reply_needs_no_event(self) -> None:
+        """A reply leaves with the read, and the reactor is not asked to watch the socket."""
+        wire = Wire(self.factory(), self.reactor, transport=EagerServer)
+        wire.protocol.dataReceived(b"a")
+        self.assertEqual(wire.received(), b"response")
+        self.assertEqual(self.reactor.writers, set())

@@ -1,0 +1,327 @@
+"""Meter: what a server counts, in all the ways in which a request can fare."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import (
+    Abort,
+    Chunk,
+    Close,
+    EagerServer,
+    Hang,
+    Latency,
+    Limits,
+    Line,
+    Meter,
+    Netstring,
+    Placed,
+    ReqRespFactory,
+    Script,
+    Send,
+    Table,
+    Timeout,
+    Wait,
+)
+from reqresp.server.constants import SLICE
+from reqresp.server.counters import BOUNDS, TOGETHER
+from tests.server.test_connection import Conversation
+
+
+class Hands:
+    """A clock that goes on only when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TimesTests(SynchronousTestCase):
+    """How long replies took."""
+
+    def setUp(self) -> None:
+        self.hands = Hands()
+        self.meter = Meter(self.hands)
+
+    def places(self) -> dict[float, int]:
+        """What was counted within each bound; what is over the last is under infinity."""
+        bounds = (*BOUNDS, float("inf"))
+        return {bound: n for bound, n in zip(bounds, self.meter.times, strict=True) if n}
+
+    def give(self, count: int, began: float) -> None:
+        """Give *count* constants in one go, and time them."""
+        self.meter.until_timed -= count
+        self.meter.sampled(count, began)
+
+    def test_replies_of_a_turn_are_counted_at_once(self) -> None:
+        """All in one place, each with the time of all."""
+        self.hands.now += 0.003
+        self.assertIsNone(self.meter.turned(4, 4, 100.0, None))
+        self.assertEqual(self.places(), {0.005: 4})
+        self.assertAlmostEqual(self.meter.seconds, 0.012)
+
+    def test_a_bound_is_within(self) -> None:
+        """As Prometheus has it: less or equal."""
+        self.meter = Meter(lambda: 0.25)
+        self.meter.answered(1, 0.0)
+        self.assertEqual(self.places(), {0.25: 1})
+
+    def test_longer_than_all_bounds(self) -> None:
+        """It has a place of its own."""
+        self.hands.now += 11
+        self.meter.answered(1, 100.0)
+        self.assertEqual(self.places(), {float("inf"): 1})
+
+    def test_a_reply_that_comes_turns_later(self) -> None:
+        """Its time began when its request was taken up, that of those behind it with their turn."""
+        since = self.meter.turned(1, 0, 100.0, None)
+        self.assertEqual((since, self.meter.requests, self.meter.replies), (100.0, 1, 0))
+        self.hands.now = 102.0
+        since = self.meter.turned(3, 3, 101.96, since)
+        self.assertEqual(since, 101.96)
+        self.assertEqual(self.places(), {2.5: 1, 0.05: 2})
+        self.assertEqual((self.meter.requests, self.meter.unanswered), (4, 1))
+
+    def test_a_turn_in_which_nothing_is_done(self) -> None:
+        """What waits goes on waiting."""
+        self.assertEqual(self.meter.turned(0, 0, 101.0, 100.0), 100.0)
+        self.assertEqual(self.places(), {})
+
+    def test_a_sample_stands_for_what_follows(self) -> None:
+        """Replies given in one go are counted when they are given, and timed now and then."""
+        self.hands.now += 0.0002
+        self.give(3, 100.0)
+        self.assertEqual(self.meter.until_timed, TOGETHER)
+        self.meter.until_timed -= TOGETHER + 1
+        self.assertLess(self.meter.until_timed, 0)
+        self.hands.now += 0.002
+        self.give(1, 100.0002)
+        self.assertEqual(self.places(), {0.00025: 3 + TOGETHER + 1, 0.0025: 1})
+        self.assertAlmostEqual(self.meter.seconds, (4 + TOGETHER) * 0.0002 + 0.002)
+
+    def test_to_look_loses_nothing_and_counts_nothing_twice(self) -> None:
+        """Nothing ever shrinks, and what comes next after a look is timed."""
+        self.give(1, 100.0)
+        self.meter.until_timed -= 5
+        self.assertEqual([self.meter.replies, self.meter.replies], [6, 6])
+        self.assertEqual(self.meter.until_timed, 0)
+        before = self.meter.times
+        self.hands.now += 3
+        self.give(1, 100.0)
+        self.assertTrue(all(a <= b for a, b in zip(before, self.meter.times, strict=True)))
+        self.assertEqual(self.meter.replies, 7)
+
+
+class Metered(Conversation):
+    """Servers with a meter, whose clock goes with the reactor's."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.meter = Meter(self.reactor.seconds)
+
+    def factory(self, respond: Any = None, **options: Any) -> ReqRespFactory:
+        return super().factory(respond, meter=self.meter, **options)
+
+    def assert_counted(
+        self, requests: int, replies: int, received: int, sent: int, seconds: float = 0.0
+    ) -> None:
+        """What was counted, all in all."""
+        meter = self.meter
+        self.assertEqual(
+            (meter.requests, meter.replies, meter.received, meter.sent),
+            (requests, replies, received, sent),
+        )
+        self.assertEqual(sum(meter.times), replies)
+        self.assertAlmostEqual(meter.seconds, seconds)
+
+
+class PathTests(Metered):
+    """Every way from a request to its reply counts the same."""
+
+    def test_constants(self) -> None:
+        """A read that is answered in one go."""
+        wire = self.connect(Table({b"a": b"1"}, otherwise=b"22"), framing=Line())
+        wire.send(b"a\nb\na\n", b"a")
+        self.assertEqual(wire.received(), b"1\r\n22\r\n1\r\n")
+        self.assert_counted(3, 3, 7, 10)
+
+    def test_many_reads_of_constants(self) -> None:
+        """More than a sample stands for."""
+        wire = self.connect(Table({}, otherwise=b"1"), framing=Line())
+        wire.send(*[b"a\nb\n"] * TOGETHER)
+        self.assert_counted(2 * TOGETHER, 2 * TOGETHER, 4 * TOGETHER, 3 * 2 * TOGETHER)
+
+    def test_silence(self) -> None:
+        """A reply of nothing is one."""
+        wire = self.connect(Table({}, otherwise=None))
+        wire.send(b"abc")
+        self.assert_counted(1, 1, 3, 0)
+
+    def test_large_reads_of_constants(self) -> None:
+        """A read that is answered slice by slice, its tail put off."""
+        wire = self.connect(Table({b"end": (b"!", Close())}, otherwise=b"1"), framing=Line())
+        lines = b"a\n" * SLICE + b"end\n"
+        wire.send(lines)
+        received = wire.received()
+        self.assertEqual(len(received), 3 * SLICE + 3)
+        self.assert_counted(SLICE + 1, SLICE + 1, len(lines), len(received))
+
+    def test_a_client_that_does_not_read(self) -> None:
+        """What did not fit is answered, and counted, when it has read."""
+        wire = self.connect(Table({}, otherwise=b"x" * 999), framing=Line())
+        wire.stop_reading()
+        wire.send(b"a\n" * 2000)
+        self.assertLess(self.meter.replies, 2000)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 2000 * 1001)
+        self.assert_counted(2000, 2000, 4000, 2000 * 1001)
+
+    def test_a_function(self) -> None:
+        """Requests that are answered one by one."""
+        wire = self.connect(lambda request: request.data * 2, framing=Netstring())
+        wire.send(b"1:a,1:b,1:", b"c,")
+        self.assertEqual(wire.received(), b"2:aa,2:bb,2:cc,")
+        self.assert_counted(3, 3, 12, 15)
+
+    def test_raw_sends_and_waits(self) -> None:
+        """The reply is done with its last step, as late as that is."""
+        wire = self.connect(lambda _request: (b"1", Wait(2), Send(b"2", raw=True)), framing=Line())
+        wire.send(b"a\n")
+        self.assert_counted(1, 0, 2, 3)
+        wire.wait(2)
+        self.assert_counted(1, 1, 2, 4, seconds=2.0)
+
+    def test_a_deferred(self) -> None:
+        """Time runs until it has fired; what waits behind it is not taken up."""
+        waiting: list[Deferred[bytes]] = []
+
+        def respond(_request: object) -> Deferred[bytes]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        wire = self.connect(respond, framing=Line())
+        wire.send(b"a\nb\n")
+        self.assert_counted(1, 0, 4, 0)
+        wire.wait(3)
+        waiting[0].callback(b"1")
+        self.assert_counted(2, 1, 4, 3, seconds=3.0)
+        wire.wait(1)
+        waiting[1].callback(b"2")
+        self.assert_counted(2, 2, 4, 6, seconds=4.0)
+
+    def test_a_greeting(self) -> None:
+        """Its bytes are sent; it answers no request."""
+        script = "[greeting]\nreply = 'hello'\n[[rule]]\nequals = 'a'\nreply = 'b'\n"
+        self.connect(Script.parse(script))
+        self.assert_counted(0, 0, 0, 7)
+
+    def test_endings_are_replies(self) -> None:
+        """To close or to reset is the last step of a reply; to hang is none."""
+        for ending, replies in ((Close(), 1), (Abort(), 1), (Hang(), 0)):
+            self.meter = Meter(self.reactor.seconds)
+            wire = self.connect(lambda _request, it=ending: (b"1", it), framing=Line())
+            wire.send(b"a\nb\n")
+            self.assert_counted(1, replies, 4, 3)
+
+    def test_what_comes_too_late_is_received(self) -> None:
+        """Bytes that nobody looks at any more were read all the same."""
+        wire = self.connect(lambda _request: Hang())
+        wire.send(b"abc", b"defg")
+        self.assert_counted(1, 0, 7, 0)
+
+    def test_a_client_that_goes_before_its_reply(self) -> None:
+        """It asked, and got nothing; the next client's time is its own."""
+        factory = self.factory(lambda _request: (Wait(5), b"late"))
+        self.join(factory).send(b"a")
+        gone = self.join(factory)
+        gone.send(b"a")
+        gone.reset()
+        self.reactor.advance(5)
+        self.assert_counted(2, 1, 2, 4, seconds=5.0)
+
+    def test_eager_writes_are_counted_once(self) -> None:
+        """Whichever transport it is."""
+        self.transport = EagerServer
+        wire = self.connect(Table({b"f": (b"2", Wait(1), b"3")}, otherwise=b"1"), framing=Line())
+        wire.send(b"a\n", b"a\nf\n")
+        wire.wait(1)
+        received = wire.received()
+        self.assert_counted(3, 3, 6, len(received), seconds=1.0)
+
+    def test_no_more_connections_than_there_were(self) -> None:
+        """Whatever number the first one had."""
+        factory = self.factory(first=1000)
+        for _ in range(3):
+            self.join(factory).reset()
+        self.join(factory)
+        self.assertEqual((factory.accepted, len(factory.connections)), (4, 1))
+
+
+class TroubleTests(Metered):
+    """Misses, errors and faults."""
+
+    def test_misses(self) -> None:
+        """What no rule answers, whether that closes or has a reply; constants beside it or not."""
+        rule = "[[rule]]\nequals = 'a'\nreply = 'b'\n\n"
+        self.connect(Script.parse(rule)).send(b"a\n", b"c\n")
+        self.assertEqual(self.meter.misses, 1)
+        self.connect(Script.parse(rule + "[unmatched]\nreply = '?'\n")).send(b"a\nc\na\n")
+        self.assertEqual(self.meter.misses, 2)
+        self.connect(Script.parse(rule + "[unmatched]\ndo = [{ hang = true }]\n")).send(b"c\n")
+        self.assertEqual((self.meter.misses, self.meter.requests, self.meter.replies), (3, 6, 5))
+
+    def test_frame_errors(self) -> None:
+        """Each ends a connection, after the replies to what came before it."""
+        wire = self.connect(Table({}, otherwise=b"1"), framing=Netstring())
+        wire.send(b"1:a,nonsense")
+        self.assertEqual(wire.received(), b"1:1,")
+        self.assertEqual((self.meter.frame_errors, self.meter.replies), (1, 1))
+
+    def test_requests_that_are_too_long(self) -> None:
+        """They are none."""
+        self.connect(framing=Line(), limits=Limits(max_request=3)).send(b"abcdef")
+        self.assertEqual((self.meter.frame_errors, self.meter.requests), (1, 0))
+
+    def test_responder_errors(self) -> None:
+        """Raised, or through a Deferred, or in what cannot be sent."""
+
+        def fail(_request: object) -> bytes:
+            raise ValueError("no")
+
+        later: Deferred[bytes] = Deferred()
+        for respond in (fail, lambda _request: later, lambda _request: b"1\r\n2"):
+            self.connect(respond, framing=Line()).send(b"a\n")
+        later.errback(ValueError("no"))
+        self.assertEqual((self.meter.responder_errors, self.meter.frame_errors), (3, 0))
+        self.assertEqual((self.meter.requests, self.meter.replies), (3, 0))
+        self.flushLoggedErrors()
+
+    def test_faults(self) -> None:
+        """Each that strikes, by name; one that swallows the reply, too."""
+        faults = [Latency(delay=1), Latency(delay=1, probability=0.0), Timeout(seconds=0)]
+        wire = self.connect(Table({}, otherwise=b"1"), faults=faults, seed=1)
+        wire.send(b"a")
+        wire.wait(1)
+        self.assertEqual(self.meter.faults, {"latency": 1, "timeout": 1})
+        self.assertEqual((self.meter.requests, self.meter.replies), (1, 0))
+
+    def test_faults_of_silence(self) -> None:
+        """A connection can be struck before anything is said."""
+        self.connect(faults=[Placed("fault[0]", Latency(delay=1), on_connect=True)], seed=1)
+        self.connect(faults=[Placed("fault[0]", Timeout(seconds=1), on_connect=True)], seed=1)
+        self.assertEqual(self.meter.faults["timeout"], 1)
+        self.assertEqual(self.meter.requests, 0)
+
+
+class WithoutTests(Conversation):
+    """A server without a meter."""
+
+    def test_it_asks_no_clock(self) -> None:
+        """It has none, and answers the same."""
+        wire = self.connect(framing=Chunk())
+        wire.send(b"a")
+        self.assertEqual(wire.received(), b"response")
+        self.assertIsNone(wire.protocol.factory.meter)

@@ -1,0 +1,639 @@
+"""What a client behind a balancer sees, and what the server takes it for."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from reqresp import (
+    Close,
+    EagerServer,
+    HalfClose,
+    Limits,
+    Line,
+    Observer,
+    ReqRespFactory,
+    Request,
+    Script,
+    Send,
+    Wait,
+)
+from reqresp.server.proxied import PreambleFactory
+from reqresp.testing._certificates import make_contexts
+from reqresp.testing._reactor_thread import ThreadedReactor
+from reqresp.transport.access import Access, Networks, parse_networks
+from tests.server.test_connection import Conversation
+from tests.support.live import PATIENCE, temporary
+from tests.support.proxy_headers import binary, line, mutated_headers, raw
+from tests.support.wire import FakeReactor, Wire
+
+BALANCER = "10.0.0.1"
+CLIENT = ("192.0.2.7", 56324)
+HEADERS = {"v1": line(CLIENT), "v2": binary(CLIENT)}
+
+
+def shout(request: Request) -> bytes:
+    return request.data.upper()
+
+
+class Peers(Observer):
+    """Keeps who connected, who was refused and who left."""
+
+    def __init__(self) -> None:
+        self.met: list[IAddress] = []
+        self.refused_for: list[tuple[IAddress, str]] = []
+        self.left = 0
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        self.met.append(peer)
+
+    def refused(self, peer: IAddress, reason: str) -> None:
+        self.refused_for.append((peer, reason))
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Any) -> None:
+        self.left += 1
+
+
+class Ending(Factory):
+    """Builds protocols that *end* when they are made, and keep what they receive."""
+
+    def __init__(self, end: Callable[[Any], None], received: list[bytes]) -> None:
+        self.end = end
+        self.received = received
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        protocol = Protocol()
+        protocol.connectionMade = lambda: self.end(protocol.transport)  # type: ignore[method-assign]
+        protocol.dataReceived = self.received.append  # type: ignore[assignment, method-assign]
+        return protocol
+
+
+class Balanced(Conversation):
+    """Arranges a server that trusts a balancer, and connections from there."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.peers = Peers()
+
+    def serve(self, respond: Any = None, timeout: float = 5.0, **options: Any) -> PreambleFactory:
+        options.setdefault("framing", Line())
+        self.server = self.factory(respond, observers=[self.heard, self.peers], **options)
+        return PreambleFactory(
+            self.server, server=self.server, trusted=parse_networks("10.0.0.0/8"), timeout=timeout
+        )
+
+    def arrive(self, factory: Any, host: str = BALANCER) -> Wire:
+        """Connect from the balancer."""
+        return self.join(factory, host)
+
+    def logged(self, wire_of: Any) -> list[str]:
+        """What is said in the log, at the least as a warning, while *wire_of* is called."""
+        with capturedLogs() as events:
+            wire_of()
+        levels = (LogLevel.warn, LogLevel.error, LogLevel.critical)
+        return [formatEvent(event) for event in events if event["log_level"] in levels]
+
+
+class HeaderTests(Balanced):
+    """The header comes, and the client is served."""
+
+    def test_the_request_comes_behind_the_header(self) -> None:
+        """In the same segment, in another, or in single bytes."""
+        for header in HEADERS.values():
+            stream = header + b"hello\n"
+            for pieces in (
+                [stream],
+                [header, b"hello\n"],
+                [stream[at : at + 1] for at in range(len(stream))],
+            ):
+                wire = self.arrive(self.serve(shout))
+                self.assertEqual(wire.received(), b"")
+                wire.send(*pieces)
+                self.assertEqual(wire.received(), b"HELLO\r\n")
+                self.assertTrue(wire.is_open)
+
+    def test_the_client_is_who_the_header_says(self) -> None:
+        """To observers, from the start; in requests, too."""
+        for header in HEADERS.values():
+            factory = self.serve(lambda request: str(request.peer).encode())
+            wire = self.arrive(factory)
+            self.assertEqual(self.peers.met, [])
+            wire.send(header + b"who\n")
+            self.assertEqual(self.peers.met.pop(), IPv4Address("TCP", *CLIENT))
+            self.assertIn(b"192.0.2.7", wire.received())
+
+    def test_other_families(self) -> None:
+        """IPv6, and clients of a UNIX socket."""
+        for header, client in (
+            (line(("2001:db8::7", 1), ("::1", 2)), IPv6Address("TCP", "2001:db8::7", 1)),
+            (binary(("2001:db8::7", 1), ("::1", 2)), IPv6Address("TCP", "2001:db8::7", 1)),
+            (binary(b"/run/x", b""), UNIXAddress("/run/x")),
+            (binary(b"", b""), UNIXAddress(None)),
+        ):
+            wire = self.arrive(self.serve())
+            wire.send(header + b"x\n")
+            self.assertEqual(self.peers.met.pop(), client)
+            self.assertEqual(wire.received(), b"response\r\n")
+
+    def test_small_replies_are_not_held_back(self) -> None:
+        """The connection is one of TCP, wherever the client came from."""
+        for header in (binary(b"/run/x", b""), HEADERS["v2"]):
+            wire = Wire(self.serve(), self.reactor, BALANCER)  # a stock one
+            wire.send(header)
+            self.assertTrue(wire.socket.nodelay)
+
+    def test_the_balancer_itself(self) -> None:
+        """Its own checks come from its own address."""
+        for header in (raw(0x20, 0), raw(0x21, 0), b"PROXY UNKNOWN\r\n"):
+            wire = self.arrive(self.serve())
+            wire.send(header + b"check\n")
+            self.assertEqual(self.peers.met.pop(), IPv4Address("TCP", BALANCER, 50000))
+            self.assertEqual(wire.received(), b"response\r\n")
+
+    def test_a_greeting_waits_for_the_header(self) -> None:
+        """Nothing is said to somebody who is not known."""
+        factory = self.serve(Script.parse('greeting = "hello"\nrule = [{ reply = "x" }]'))
+        wire = self.arrive(factory)
+        self.assertEqual(wire.received(), b"")
+        wire.send(HEADERS["v2"])
+        self.assertEqual(wire.received(), b"hello\r\n")
+        wire.send(b"a\n")
+        self.assertEqual(wire.received(), b"x\r\n")
+
+    def test_pipelined_requests(self) -> None:
+        """All that came with the header is answered, in order."""
+        wire = self.arrive(self.serve(shout))
+        wire.send(HEADERS["v1"] + b"".join(b"%d\n" % number for number in range(5000)))
+        self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(5000)))
+
+    def test_another_header(self) -> None:
+        """Only the first is one; what follows is the client's."""
+        wire = self.arrive(self.serve(shout))
+        wire.send(HEADERS["v1"] * 2)
+        self.assertEqual(wire.received(), HEADERS["v1"].upper())
+
+    def test_time_is_not_limited_once_the_header_came(self) -> None:
+        """The time-out is the header's alone."""
+        wire = self.arrive(self.serve())
+        wire.send(HEADERS["v2"])
+        wire.wait(60)
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"response\r\n")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class EndingTests(Balanced):
+    """Connections end as they would without a header."""
+
+    def test_a_half_close_behind_the_header(self) -> None:
+        """Who sends header, request and EOF at once still gets a late reply."""
+        for header in HEADERS.values():
+            wire = self.arrive(self.serve(lambda request: (Wait(3), Send(b"late"))))
+            wire.socket.arrived.append(header + b"x\n")
+            wire.send_eof()
+            self.assertFalse(wire.got_eof)
+            wire.wait(3)
+            self.assertEqual(wire.received(), b"late\r\n")
+            self.assertTrue(wire.got_eof)
+            self.assertFalse(wire.is_open)
+
+    def test_a_half_close_without_a_request(self) -> None:
+        """The connection is over."""
+        wire = self.arrive(self.serve())
+        wire.socket.arrived.append(HEADERS["v1"])
+        wire.send_eof()
+        self.assertTrue(wire.got_eof)
+        self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
+
+    def test_the_server_half_closes(self) -> None:
+        """And reads on."""
+        wire = self.arrive(self.serve(lambda request: (Send(b"bye"), HalfClose())))
+        wire.send(HEADERS["v1"] + b"x\n")
+        self.assertEqual(wire.received(), b"bye\r\n")
+        self.assertTrue(wire.socket.eof_sent)
+        self.assertTrue(wire.is_open)
+
+    def test_a_greeting_that_closes(self) -> None:
+        """What came behind the header is nobody's; the greeting arrives."""
+        script = 'greeting = { reply = "full", close = true }\nrule = [{ reply = "x" }]'
+        wire = self.arrive(self.serve(Script.parse(script)))
+        wire.send(HEADERS["v2"] + b"a\nb\n")
+        self.assertEqual(wire.received(), b"full\r\n")
+        self.assertTrue(wire.got_eof)
+        wire.wait(1)
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.server.connections, set())
+
+    def test_a_greeting_that_resets(self) -> None:
+        """Likewise."""
+        script = 'greeting = { do = [{ abort = true }] }\nrule = [{ reply = "x" }]'
+        wire = self.arrive(self.serve(Script.parse(script)))
+        wire.send(HEADERS["v2"] + b"a\nb\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"")
+        self.assertTrue(wire.got_reset)
+
+    def test_a_client_that_does_not_read(self) -> None:
+        """It is not read from, as ever, until it does."""
+        wire = self.arrive(self.serve(lambda request: b"x" * 100_000))
+        wire.stop_reading()
+        wire.send(HEADERS["v1"] + b"a\n" * 3)
+        self.assertFalse(wire.reading)
+        wire.read_on()
+        self.assertEqual(len(wire.received()), 3 * 100_002)
+        self.assertTrue(wire.reading)
+
+    def test_a_client_that_goes(self) -> None:
+        """Its connection is the server's to count down, once."""
+        wire = self.arrive(self.serve())
+        wire.send(HEADERS["v1"])
+        wire.reset()
+        self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
+        self.assertEqual(self.server.connections, set())
+
+    def test_who_ends_while_it_is_built_gets_nothing_more(self) -> None:
+        """Protocols of other factories may close, reset or be lost when they are made."""
+
+        received: list[bytes] = []
+        endings: list[Any] = [
+            lambda transport: transport.abortConnection(),
+            lambda transport: transport.loseConnection(),
+            lambda transport: transport.connectionLost(Failure(ConnectionLost())),
+        ]
+        for how in endings:
+            server = self.factory()
+            wire = self.arrive(
+                PreambleFactory(
+                    Ending(how, received), server=server, trusted=parse_networks(BALANCER)
+                )
+            )
+            wire.send(HEADERS["v1"] + b"rest")
+            self.assertEqual(received, [])
+            self.assertFalse(wire.is_open)
+            self.assertEqual(server.arrivals, set())
+
+    def test_a_factory_that_builds_nothing(self) -> None:
+        """Its client is reset."""
+
+        class Nothing(Factory):
+            def buildProtocol(self, addr: Any) -> None:
+                return None
+
+        server = self.factory()
+        wire = self.arrive(
+            PreambleFactory(Nothing(), server=server, trusted=parse_networks(BALANCER))
+        )
+        wire.send(HEADERS["v1"] + b"x")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(server.arrivals, set())
+
+
+class EagerTests(HeaderTests, EndingTests):
+    """The same on our own transport."""
+
+    transport = EagerServer
+
+
+class RefusalTests(Balanced):
+    """Who is turned away."""
+
+    def test_who_is_not_trusted(self) -> None:
+        """It is reset, whatever it sends, and the log names it."""
+        factory = self.serve()
+        lines = self.logged(lambda: self.arrive(factory, "11.0.0.1"))
+        wire = self.arrive(factory, "11.0.0.1")
+        wire.send(HEADERS["v1"] + b"x\n")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual((wire.received(), self.peers.met), (b"", []))
+        reason = "it is none of those who may send PROXY headers"
+        self.assertEqual(lines, [f"11.0.0.1:50000: refused, {reason} (1 refused in all)"])
+        refused = (IPv4Address("TCP", "11.0.0.1", 50000), reason)
+        self.assertEqual(self.peers.refused_for, [refused] * 2)
+
+    def test_many_who_are_not_trusted(self) -> None:
+        """They are counted, and fill no log."""
+        factory = self.serve()
+        lines = self.logged(lambda: [self.arrive(factory, "11.0.0.1") for _ in range(50)])
+        self.assertEqual((len(lines), self.server.refused), (1, 50))
+
+    def test_nobody_is_trusted(self) -> None:
+        """Unless it is said who is."""
+        server = self.factory()
+        wire = self.arrive(PreambleFactory(server, server=server, trusted=Networks()))
+        self.assertTrue(wire.got_reset)
+
+    def test_clients_are_limited_by_their_own_address(self) -> None:
+        """One has what another, of the same balancer, has not used up."""
+        factory = self.serve(limits=Limits(max_per_peer=1))
+        first, again, other = (self.arrive(factory) for _ in range(3))
+        first.send(line(CLIENT) + b"x\n")
+        again.send(line(CLIENT) + b"x\n")
+        other.send(line(("192.0.2.8", 1)) + b"x\n")
+        self.assertEqual(first.received(), b"response\r\n")
+        self.assertEqual(other.received(), b"response\r\n")
+        self.assertTrue(again.got_reset)
+        self.assertEqual(
+            self.peers.refused_for,
+            [
+                (
+                    IPv4Address("TCP", *CLIENT),
+                    "it has 1 connections open, the limit for a peer",
+                )
+            ],
+        )
+
+    def test_clients_are_let_in_by_their_own_address(self) -> None:
+        """Where the balancer's is does not matter."""
+        access = Access(parse_networks("192.0.2.0/24"), parse_networks("192.0.2.8"))
+        factory = self.serve(access=access)
+        for host, is_let_in in (("192.0.2.7", True), ("192.0.2.8", False), (BALANCER, False)):
+            wire = self.arrive(factory)
+            self.assertTrue(wire.is_open)
+            wire.send(line((host, 1)) + b"x\n")
+            self.assertEqual((wire.is_open, wire.got_reset), (is_let_in, not is_let_in))
+
+    def test_checks_of_the_balancer_cost_no_client_its_place(self) -> None:
+        """The limit for a peer does not strike at the balancer's connections."""
+        factory = self.serve(limits=Limits(max_per_peer=1))
+        check, client = self.arrive(factory), self.arrive(factory)
+        check.send(raw(0x20, 0) + b"x\n")
+        client.send(line(CLIENT) + b"x\n")
+        late = self.arrive(factory)
+        late.send(line(("192.0.2.8", 1)) + b"x\n")
+        for wire in (check, client, late):
+            self.assertEqual(wire.received(), b"response\r\n")
+
+    def test_who_is_not_known_yet_takes_a_place(self) -> None:
+        """Until it is gone; and it has its place once it is known."""
+        factory = self.serve(limits=Limits(max_connections=2))
+        first, second = self.arrive(factory), self.arrive(factory)
+        third = self.arrive(factory)
+        self.assertTrue(third.got_reset)
+        self.assertEqual(
+            self.peers.refused_for,
+            [(IPv4Address("TCP", BALANCER, 50000), "2 connections are open, the limit")],
+        )
+        first.send(line(CLIENT) + b"x\n")
+        self.assertEqual(first.received(), b"response\r\n")
+        self.assertTrue(self.arrive(factory).got_reset)
+        second.reset()
+        self.assertTrue(self.arrive(factory).is_open)
+
+
+class MalformedTests(Balanced):
+    """What is no header ends its connection, with a line in the log."""
+
+    def assert_ended(self, lines: list[str], wire: Wire, wanted: list[str]) -> None:
+        self.assertEqual(lines, [f"{BALANCER}:50000: {reason}; closing" for reason in wanted])
+        self.assertFalse(wire.is_open)
+        self.assertEqual((self.server.arrivals, self.server.connections), (set(), set()))
+        self.assertEqual((wire.received(), self.peers.met), (b"", []))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_no_header(self) -> None:
+        """A client that came past the balancer, say."""
+        wire = self.arrive(self.serve())
+        lines = self.logged(lambda: wire.send(b"G", b"ET /\r\n"))
+        self.assert_ended(lines, wire, ["no PROXY header, for it begins with b'G'"])
+        self.assertTrue(wire.got_reset)
+
+    def test_a_malformed_header(self) -> None:
+        """What is wrong with it is told."""
+        wire = self.arrive(self.serve())
+        lines = self.logged(lambda: wire.send(b"PROXY TCP4 1.2.3.4 1.2.3.4 1 x\r\nx\n"))
+        self.assert_ended(lines, wire, ["the PROXY line has b'x' for a port"])
+        self.assertTrue(wire.got_reset)
+
+    def test_the_header_is_late(self) -> None:
+        """Time does not begin again with each byte."""
+        for timeout, said in ((5.0, "5 s"), (3.5, "3.5 s")):
+            wire = self.arrive(self.serve(timeout=timeout))
+
+            def wait(wire: Wire = wire, timeout: float = timeout) -> None:
+                wire.send(b"PRO")
+                wire.wait(timeout - 0.5)
+                wire.send(b"XY")
+                self.assertTrue(wire.is_open)
+                wire.wait(0.5)
+
+            lines = self.logged(wait)
+            self.assert_ended(lines, wire, [f"no PROXY header came within {said}"])
+            self.assertTrue(wire.got_reset)
+
+    def test_the_end_comes_within_the_header(self) -> None:
+        """In order or not."""
+        for end in (Wire.send_eof, Wire.reset):
+            wire = self.arrive(self.serve())
+            wire.send(HEADERS["v2"][:20])
+            lines = self.logged(lambda wire=wire, end=end: end(wire))
+            wanted = "its end came within the PROXY header, behind 20 bytes of it"
+            self.assert_ended(lines, wire, [wanted])
+
+    def test_a_look_whether_the_port_is_open(self) -> None:
+        """Who connects and goes without a byte is not worth a warning."""
+        for end in (Wire.send_eof, Wire.reset):
+            wire = self.arrive(self.serve())
+            self.assert_ended(self.logged(lambda wire=wire, end=end: end(wire)), wire, [])
+
+    @settings(deadline=None, derandomize=True)
+    @given(st.integers(0, 2**64), st.integers(1, 50))
+    def test_mutated_headers(self, seed: int, size: int) -> None:
+        """Whatever comes, nothing breaks, and nothing is left behind."""
+        random = Random(seed)  # noqa: S311 (to be foreseen is what they are for)
+        reactor = FakeReactor()
+        server = ReqRespFactory(clock=reactor)
+        factory = PreambleFactory(server, server=server, trusted=parse_networks("10.0.0.0/8"))
+        with capturedLogs() as events:
+            for _ in range(10):
+                data = mutated_headers(random)
+                wire = Wire(factory, reactor, BALANCER)
+                wire.send(*(data[at : at + size] for at in range(0, len(data), size)))
+                wire.send_eof()
+                wire.wait(6)
+                self.assertFalse(wire.is_open)
+        self.assertEqual((server.arrivals, server.connections), (set(), set()))
+        self.assertEqual([event for event in events if "log_failure" in event], [])
+
+
+class DrainTests(Balanced):
+    """The server stops."""
+
+    def test_who_is_not_known(self) -> None:
+        """It is reset, for it has asked nothing; the drain waits for that."""
+        wire = self.arrive(self.serve())
+        wire.send(HEADERS["v1"][:-1])
+        drained = self.server.drain(5)
+        self.assertNoResult(drained)
+        self.assertEqual(self.logged(wire.turn), [])
+        self.assertTrue(wire.got_reset)
+        self.successResultOf(drained)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_what_has_arrived_is_answered(self) -> None:
+        """Also if its header had not been read when the drain began."""
+        wire = self.arrive(self.serve(lambda request: (Wait(1), Send(b"late"))))
+        wire.socket.arrived.append(HEADERS["v1"] + b"x\n")
+        drained = self.server.drain(5)
+        wire._read()
+        wire.turn()
+        self.assertNoResult(drained)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"late\r\n")
+        wire.send_eof()
+        self.successResultOf(drained)
+
+    def test_who_comes_late(self) -> None:
+        """It is refused before it is known."""
+        factory = self.serve(lambda request: (Wait(9), Close()))
+        wire = self.arrive(factory)
+        wire.send(HEADERS["v1"] + b"x\n")
+        self.server.drain(5)
+        wire.turn()
+        self.assertTrue(self.arrive(factory).got_reset)
+        self.assertEqual(self.peers.refused_for[0][1], "the server is stopping")
+
+
+class TLSClient:
+    """The client's side of TLS on a `Wire`."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
+        self.wire = wire
+        self._from_server, self._to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._from_server, self._to_server, server_hostname="localhost")
+
+    def shake_hands(self, before: bytes = b"") -> None:
+        """Open TLS; what is sent first has *before* in front of it, in the same segment."""
+        for _ in range(10):
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._exchange(before)
+                before = b""
+            else:
+                self._exchange()
+                return
+
+    def ask(self, data: bytes) -> bytes:
+        """Send *data*, and give what comes by then."""
+        self.tls.write(data)
+        self._exchange()
+        return self.tls.read(1000)
+
+    def _exchange(self, before: bytes = b"") -> None:
+        data = before + self._to_server.read()
+        self.wire.send(*([data] if data else []))
+        self.wire.wait(0.001)  # Twisted gathers what it encrypts
+        self._from_server.write(self.wire.received())
+
+
+class TLSTests(Balanced):
+    """The header comes before TLS."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.server_context, self.client_context = make_contexts("localhost")
+
+    def over_tls(self, factory: Any) -> TLSMemoryBIOFactory:
+        return TLSMemoryBIOFactory(
+            self.server_context,
+            False,
+            factory,
+            clock=self.reactor,
+        )
+
+    def serve_tls(self, **options: Any) -> PreambleFactory:
+        factory = self.serve(**options)
+        factory.inner = self.over_tls(self.server)
+        return factory
+
+    def test_a_request(self) -> None:
+        """The first of TLS may come with the header."""
+        for header in HEADERS.values():
+            for pieces in ([header], [header[:5], header[5:]], []):
+                wire = self.arrive(self.serve_tls())
+                wire.send(*pieces)
+                client = TLSClient(wire, self.client_context)
+                client.shake_hands(b"" if pieces else header)
+                self.assertEqual(client.ask(b"x\n"), b"response\r\n")
+                self.assertEqual(self.peers.met[-1], IPv4Address("TCP", *CLIENT))
+
+    def test_a_refusal(self) -> None:
+        """What TLS sent behind the header is nobody's."""
+        factory = self.serve_tls(limits=Limits(max_per_peer=1))
+        first = self.arrive(factory)
+        first.send(HEADERS["v1"])
+        second = self.arrive(factory)
+        client = TLSClient(second, self.client_context)
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        hello = client._to_server.read()
+        self.assertEqual(self.logged(lambda: second.send(HEADERS["v1"] + hello))[1:], [])
+        self.assertTrue(second.got_reset)
+        self.assertTrue(first.is_open)
+
+    def test_a_header_within_tls(self) -> None:
+        """Where the endpoint speaks TLS, the header is what is said first there."""
+        factory = self.over_tls(self.serve())
+        wire = self.arrive(factory)
+        client = TLSClient(wire, self.client_context)
+        client.shake_hands()
+        self.assertEqual(client.ask(HEADERS["v2"] + b"x\n"), b"response\r\n")
+        self.assertEqual(client.ask(b"y\n"), b"response\r\n")
+        self.assertEqual(self.peers.met, [IPv4Address("TCP", *CLIENT)])
+
+
+class UNIXTests(Balanced):
+    """A balancer on the same machine may come by a UNIX socket."""
+
+    def test_a_client(self) -> None:
+        """It is trusted, and has the address that its header names."""
+        running = ThreadedReactor()
+        self.addCleanup(running.stop)
+        path = str(temporary(self).joinpath("socket"))
+        server = ReqRespFactory(
+            lambda request: str(request.peer).encode(), framing=Line(), clock=running.reactor
+        )
+        factory = PreambleFactory(server, server=server, trusted=Networks())
+        port = running.call(running.reactor.listenUNIX, path, factory)
+        with socket.socket(socket.AF_UNIX) as client, capturedLogs() as events:
+            client.settimeout(PATIENCE)
+            client.connect(path)
+            client.sendall(HEADERS["v2"] + b"who\n")
+            client.shutdown(socket.SHUT_WR)
+            received = b""
+            while data := client.recv(1000):
+                received += data
+        running.call(port.stopListening)
+        running.call(server.drain, 0)
+        self.assertIn(b"192.0.2.7", received)
+        self.assertEqual([formatEvent(event) for event in events if event.get("isError")], [])
+
+
+class FactoryTests(Balanced):
+    """A factory like any other."""
+
+    def test_the_inner_factory_starts_and_stops_with_it(self) -> None:
+        """Once, as with a port of its own."""
+        factory = self.serve()
+        calls: list[str] = []
+        self.server.startFactory = lambda: calls.append("start")  # type: ignore[method-assign]
+        self.server.stopFactory = lambda: calls.append("stop")  # type: ignore[method-assign]
+        factory.doStart()
+        self.assertEqual(calls, ["start"])
+        factory.doStop()
+        self.assertEqual(calls, ["start", "stop"])
+
+    def test_the_log_names_both(self) -> None:
+        """When it starts to listen."""
+        self.assertEqual(self.serve().logPrefix(), "ReqRespFactory (PROXY)")

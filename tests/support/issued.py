@@ -1,0 +1,58 @@
+"""
+Issued: certificates for tests, thrown away with the process, and files of them.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import trustme
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.transport.tls import Certificates, TLSFiles
+from tests.support import live
+
+
+@cache
+def authority() -> trustme.CA:
+    """Signs what peers trust."""
+    return trustme.CA()
+
+
+@cache
+def stranger() -> trustme.CA:
+    """Signs what nobody trusts."""
+    return trustme.CA()
+
+
+def pem(leaf: trustme.LeafCert) -> bytes:
+    """A key, and the certificates that go with it."""
+    return leaf.private_key_and_cert_chain_pem.bytes()
+
+
+@cache
+def ours() -> bytes:
+    """What a server shows, and its key."""
+    return pem(authority().issue_cert("localhost"))
+
+
+class FileTestCase(SynchronousTestCase):
+    """Files of its own."""
+
+    def setUp(self) -> None:
+        self.directory = live.temporary(self)
+
+    def file(self, name: str, data: bytes) -> Path:
+        """Write a file."""
+        path = self.directory / name
+        path.write_bytes(data)
+        return path
+
+    def certificates(
+        self, data: bytes | None = None, key: Path | None = None, client_ca: bytes | None = None
+    ) -> Certificates:
+        """Those of a server with *data* in its certificate's file, loaded."""
+        path = self.file("it.pem", ours() if data is None else data)
+        ca = None if client_ca is None else self.file("ca.pem", client_ca)
+        loaded = Certificates(TLSFiles(path, key, ca))
+        loaded.load()
+        return loaded

@@ -1,0 +1,37 @@
+"""Streams cut into pieces, and what a decoder makes of them."""
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations, pairwise
+
+from reqresp.framing._base import Decoder, FrameError
+
+
+def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
+    """The requests that come out of *pieces*, and whether a fault ended them."""
+    requests: list[bytes] = []
+    for piece in pieces:
+        try:
+            requests += decoder.feed(piece)
+        except FrameError as error:
+            return [*requests, *error.requests], True
+    return requests, False
+
+
+def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
+    """The *stream*, cut at *places*."""
+    return [stream[start:stop] for start, stop in pairwise([0, *sorted(places), len(stream)])]
+
+
+def single(stream: bytes) -> list[bytes]:
+    """The *stream*, a byte at a time."""
+    return cut(stream, range(1, len(stream)))
+
+
+def every_cut(stream: bytes) -> Iterator[list[bytes]]:
+    """The *stream* whole, in single bytes, and in two or three pieces in every possible way."""
+    yield [stream]
+    yield single(stream)
+    places = range(1, len(stream))
+    for count in (1, 2):
+        for chosen in combinations(places, count):
+            yield cut(stream, chosen)

@@ -1,0 +1,592 @@
+"""The eager transport: what leaves at once, what waits, and what stays as Twisted has it."""
+
+from errno import ECONNRESET, EMFILE, ENOBUFS, EPIPE, EWOULDBLOCK
+from socket import AF_INET, AF_INET6, create_connection, create_server, socket
+from typing import Any, cast
+from unittest import SkipTest
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import (
+    CannotListenError,
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+)
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IListeningPort,
+    IPullProducer,
+    IPushProducer,
+    IReactorFDSet,
+)
+from twisted.internet.posixbase import PosixReactorBase
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.testing import MemoryReactor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint
+
+
+@implementer(IReactorFDSet)
+class HandCranked(PosixReactorBase):
+    """A POSIX reactor which turns when it is told to, and polls nothing."""
+
+    def __init__(self) -> None:
+        self.reading: set[Any] = set()
+        self.writing: set[Any] = set()
+        super().__init__()
+
+    def installWaker(self) -> None:  # noqa: N802, Twisted's name
+        """Open nothing: no thread and no signal wakes this reactor."""
+
+    def seconds(self) -> float:
+        return 0.0
+
+    def addReader(self, reader: Any) -> None:
+        self.reading.add(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        self.writing.add(writer)
+
+    def removeReader(self, reader: Any) -> None:
+        self.reading.discard(reader)
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writing.discard(writer)
+
+    def turn(self) -> None:
+        """Do what is due, and find every socket writable."""
+        self.runUntilCurrent()
+        for transport in list(self.writing):
+            self._end(transport, transport.doWrite(), is_read=False)
+
+    def read(self, transport: Any) -> None:
+        """Find *transport* readable."""
+        self._end(transport, transport.doRead(), is_read=True)
+
+    def _end(self, transport: Any, reason: Any, *, is_read: bool) -> None:
+        if reason:
+            self._disconnectSelectable(transport, reason, is_read)
+
+
+class FakeSocket:
+    """A connected socket: *room* bytes fit into the kernel, *arriving* is what recv gives."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.sends = 0
+        self.room = 2**30
+        self.refusal = EWOULDBLOCK
+        self.arriving: list[bytes] = []
+        self.closed = False
+
+    def send(self, data: bytes) -> int:
+        self.sends += 1
+        taken = bytes(data[: self.room])
+        if data and not taken:
+            raise OSError(self.refusal, "refused")
+        self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+    def recv(self, _most: int) -> bytes:
+        if not self.arriving:
+            raise OSError(EWOULDBLOCK, "nothing there")
+        return self.arriving.pop(0)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def fileno(self) -> int:
+        return 1000
+
+    def setblocking(self, _flag: bool) -> None: ...
+
+    def setsockopt(self, *_option: object) -> None: ...
+
+    def shutdown(self, _how: int) -> None: ...
+
+
+@implementer(IHalfCloseableProtocol)
+class Witness(Protocol):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.lost: list[object] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received.append(data)
+
+    def readConnectionLost(self) -> None:
+        self.lost.append(EOFError)
+
+    def writeConnectionLost(self) -> None: ...
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.append(type(reason.value))
+
+
+@implementer(IPushProducer)
+class Push:
+    """A streaming producer which remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        self.told.append("stop")
+
+
+@implementer(IPullProducer)
+class Pull:
+    """Writes the next piece each time it is asked; an empty piece is nothing ready yet."""
+
+    def __init__(self, transport: EagerServer, *pieces: bytes) -> None:
+        self.transport = transport
+        self.pieces = list(pieces)
+        self.stopped = False
+
+    def resumeProducing(self) -> None:
+        if self.pieces:
+            self.transport.write(self.pieces.pop(0))
+        else:
+            self.transport.unregisterProducer()
+
+    def stopProducing(self) -> None:
+        self.stopped = True
+
+
+class TransportCase(SynchronousTestCase):
+    """One accepted connection on a socket that is not one."""
+
+    def setUp(self) -> None:
+        self.reactor = HandCranked()
+        self.socket = FakeSocket()
+        self.protocol = Witness()
+        self.transport = EagerServer(
+            cast(socket, self.socket),
+            self.protocol,
+            ("127.0.0.1", 40000),
+            EagerPort(0, Factory(), reactor=self.reactor),
+            0,
+            self.reactor,
+        )
+        self.protocol.makeConnection(self.transport)
+
+
+class WriteTests(TransportCase):
+    """What becomes of the bytes."""
+
+    def test_a_write_leaves_at_once(self) -> None:
+        self.transport.write(b"reply")
+        self.assertEqual(self.socket.sent, b"reply")
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
+        """A later write, too, waits behind the rest of an earlier one."""
+        self.socket.room = 3
+        self.transport.write(b"first")
+        self.socket.room = 100
+        self.transport.write(b"second")
+        self.assertEqual(self.socket.sent, b"fir")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"firstsecond")
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_a_write_does_not_overtake_what_a_turn_left_over(self) -> None:
+        self.socket.room = 1
+        self.transport.write(b"first")
+        self.socket.room = 2
+        self.reactor.turn()
+        self.socket.room = 100
+        self.transport.write(b"second")
+        self.assertEqual(self.socket.sent, b"fir")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"firstsecond")
+
+    def test_writes_are_eager_again_when_the_rest_has_left(self) -> None:
+        self.socket.room = 1
+        self.transport.write(b"first")
+        self.socket.room = 100
+        self.reactor.turn()
+        self.transport.write(b"second")
+        self.assertEqual(self.socket.sent, b"firstsecond")
+
+    def test_a_full_kernel_is_no_error(self) -> None:
+        """Neither would-block nor a shortage of kernel memory ends the connection."""
+        for refusal in (EWOULDBLOCK, ENOBUFS):
+            self.socket.room, self.socket.refusal = 0, refusal
+            self.transport.write(b"reply")
+            self.reactor.turn()
+            self.reactor.read(self.transport)
+            self.socket.room = 100
+            self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"replyreply")
+        self.assertEqual(self.protocol.lost, [])
+
+    def test_an_empty_write_does_not_touch_the_socket(self) -> None:
+        self.transport.write(b"")
+        self.assertEqual(self.socket.sends, 0)
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_what_is_not_bytes_is_refused(self) -> None:
+        for data in (bytearray(b"x"), memoryview(b"x"), "x"):
+            self.assertRaises(TypeError, self.transport.write, data)
+        self.assertEqual(self.socket.sends, 0)
+
+    def test_up_to_the_limit_of_one_send_a_write_is_eager(self) -> None:
+        self.transport.write(b"x" * EagerServer.SEND_LIMIT)
+        self.assertEqual(len(self.socket.sent), EagerServer.SEND_LIMIT)
+
+    def test_a_longer_write_is_left_to_the_reactor(self) -> None:
+        data = b"x" * (EagerServer.SEND_LIMIT + 1)
+        self.transport.write(data)
+        self.assertEqual(self.socket.sends, 0)
+        self.reactor.turn()
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, data)
+
+    def test_write_sequence_is_gathered_by_the_reactor(self) -> None:
+        self.transport.write(b"first ")
+        self.transport.writeSequence([b"second ", b"third"])
+        self.assertEqual(self.socket.sent, b"first ")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"first second third")
+        self.assertEqual(self.socket.sends, 2)
+
+    def test_after_start_tls_nothing_leaves_in_the_clear(self) -> None:
+        self.transport.startTLS(CertificateOptions(), False)
+        self.reactor.turn()
+        self.transport.write(b"secret")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent[:1], b"\x16")
+        self.assertNotIn(b"secret", self.socket.sent)
+
+    def test_neither_a_producer_nor_a_partial_send_adds_an_attribute(self) -> None:
+        """One that did would give each connection a dict of its own."""
+        before = set(vars(self.transport))
+        self.transport.registerProducer(Push(), True)
+        self.socket.room = 1
+        self.transport.write(b"x" * EagerServer.SEND_LIMIT)
+        self.reactor.turn()
+        self.assertEqual(set(vars(self.transport)), before)
+
+
+class EndTests(TransportCase):
+    """How a connection ends."""
+
+    def test_what_was_written_leaves_before_the_close(self) -> None:
+        self.socket.room = 1
+        self.transport.write(b"first")
+        self.transport.loseConnection()
+        self.transport.write(b"second")
+        self.socket.room = 100
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"firstsecond")
+        self.assertEqual(self.protocol.lost, [ConnectionDone])
+        self.assertTrue(self.socket.closed)
+
+    def test_a_write_between_loss_and_close_is_sent(self) -> None:
+        """As in stock: what is written until the connection is closed still leaves."""
+        self.transport.loseConnection()
+        self.transport.write(b"last")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"last")
+        self.assertEqual(self.protocol.lost, [ConnectionDone])
+
+    def test_a_write_after_the_end_is_dropped(self) -> None:
+        self.transport.loseConnection()
+        self.reactor.turn()
+        self.transport.write(b"late")
+        self.assertEqual(self.socket.sent, b"")
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_a_write_after_the_half_close_is_dropped(self) -> None:
+        self.transport.write(b"last")
+        self.transport.loseWriteConnection()
+        self.reactor.turn()
+        self.transport.write(b"late")
+        self.assertEqual(self.socket.sent, b"last")
+
+    def test_nothing_is_sent_after_an_abort(self) -> None:
+        self.transport.abortConnection()
+        self.transport.write(b"late")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sends, 0)
+        self.assertEqual(self.protocol.lost, [ConnectionAborted])
+
+
+class FailedSendTests(TransportCase):
+    """A send that meets a reset, of which the kernel tells once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.socket.room, self.socket.refusal = 0, ECONNRESET
+
+    def test_the_protocol_hears_of_it_after_its_write(self) -> None:
+        self.transport.write(b"reply")
+        self.assertEqual(self.protocol.lost, [])
+        self.reactor.turn()
+        self.assertEqual(self.protocol.lost, [ConnectionLost])
+
+    def test_a_broken_pipe_is_a_lost_connection_too(self) -> None:
+        self.socket.refusal = EPIPE
+        self.transport.write(b"reply")
+        self.reactor.turn()
+        self.assertEqual(self.protocol.lost, [ConnectionLost])
+
+    def test_the_socket_is_not_asked_again(self) -> None:
+        """It would answer as if nothing had happened."""
+        self.transport.write(b"reply")
+        self.socket.room = 100
+        self.transport.write(b"another")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sends, 1)
+        self.assertEqual(self.protocol.lost, [ConnectionLost])
+
+    def test_it_is_no_orderly_close_to_a_reader(self) -> None:
+        """After the reset the kernel gives an end of file; half-closed is not what happened."""
+        self.transport.write(b"reply")
+        self.socket.arriving = [b""]
+        self.reactor.read(self.transport)
+        self.assertEqual(self.protocol.lost, [ConnectionLost])
+
+    def test_what_came_before_it_is_delivered(self) -> None:
+        self.transport.write(b"reply")
+        self.socket.arriving = [b"request"]
+        self.reactor.read(self.transport)
+        self.assertEqual(self.protocol.received, [b"request"])
+        self.assertEqual(self.protocol.lost, [])
+        self.reactor.turn()
+        self.assertEqual(self.protocol.lost, [ConnectionLost])
+
+    def test_an_abort_in_its_wake_is_an_abort(self) -> None:
+        self.transport.write(b"reply")
+        self.transport.abortConnection()
+        self.reactor.turn()
+        self.assertEqual(self.protocol.lost, [ConnectionAborted])
+
+
+class ProducerTests(TransportCase):
+    """Producers are paused and asked as stock Twisted does it."""
+
+    def test_a_streaming_producer_writes_eagerly(self) -> None:
+        producer = Push()
+        self.transport.registerProducer(producer, True)
+        self.transport.write(b"x" * (self.transport.bufferSize + 1))
+        self.assertEqual(len(self.socket.sent), self.transport.bufferSize + 1)
+        self.assertEqual(producer.told, [])
+
+    def test_it_is_paused_when_more_than_the_buffer_size_waits(self) -> None:
+        producer = Push()
+        self.transport.registerProducer(producer, True)
+        self.socket.room = 1
+        self.transport.write(b"x" * (self.transport.bufferSize + 2))
+        self.assertEqual(producer.told, ["pause"])
+        self.socket.room = 2**20
+        self.reactor.turn()
+        self.assertEqual(producer.told, ["pause", "resume"])
+
+    def test_it_is_not_paused_when_as_much_as_the_buffer_size_waits(self) -> None:
+        producer = Push()
+        self.transport.registerProducer(producer, True)
+        self.socket.room = 1
+        self.transport.write(b"x" * (self.transport.bufferSize + 1))
+        self.assertEqual(producer.told, [])
+
+    def test_a_pull_producer_is_asked_again_when_its_piece_has_left(self) -> None:
+        """Not before: each turn sends one piece."""
+        self.transport.registerProducer(Pull(self.transport, b"one ", b"two ", b"three"), False)
+        seen = []
+        for _ in range(4):
+            seen.append(self.socket.sent)
+            self.reactor.turn()
+        self.assertEqual(seen, [b"", b"one ", b"one two ", b"one two three"])
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_a_pull_producer_with_nothing_ready_is_asked_again(self) -> None:
+        """In stock the header, which has left here, would have waited and then asked."""
+        self.transport.write(b"header ")
+        self.transport.registerProducer(Pull(self.transport, b"", b"body"), False)
+        self.reactor.turn()
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"header body")
+
+    def test_a_pull_producer_of_a_lost_connection_is_stopped(self) -> None:
+        self.transport.loseConnection()
+        self.reactor.turn()
+        producer = Pull(self.transport)
+        self.transport.registerProducer(producer, False)
+        self.assertTrue(producer.stopped)
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_a_streaming_producer_alone_asks_for_no_turn(self) -> None:
+        self.transport.registerProducer(Push(), True)
+        self.assertEqual(self.reactor.writing, set())
+
+    def test_a_second_producer_is_refused(self) -> None:
+        self.transport.registerProducer(Push(), True)
+        self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), False)
+
+
+class FakeListener:
+    """A listening socket whose process has used up its descriptors, until it has one to spare."""
+
+    def __init__(self) -> None:
+        self.accepted = FakeSocket()
+        self._answers: list[Any] = [EMFILE, self.accepted, EWOULDBLOCK]
+
+    def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
+        answer = self._answers.pop(0)
+        if isinstance(answer, int):
+            raise OSError(answer, "refused")
+        return answer, ("127.0.0.1", 40000)
+
+
+class CrowdedListener:
+    """A listening socket at which there is always one more."""
+
+    def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
+        return FakeSocket(), ("127.0.0.1", 40000)
+
+
+class PortTests(SynchronousTestCase):
+    """Ports that really listen, on a reactor that is turned by hand."""
+
+    def setUp(self) -> None:
+        self.reactor = HandCranked()
+        self.built: list[Witness] = []
+        self.factory = Factory.forProtocol(self._build)
+
+    def _build(self) -> Witness:
+        self.built.append(Witness())
+        return self.built[-1]
+
+    def listen(self, interface: str) -> Any:
+        endpoint = EagerServerEndpoint(self.reactor, 0, interface=interface)
+        port = self.successResultOf(endpoint.listen(self.factory))
+        self.addCleanup(self.close, port)
+        return port
+
+    def close(self, port: Any) -> None:
+        stopped = port.stopListening()
+        self.reactor.runUntilCurrent()
+        self.successResultOf(stopped)
+
+    def accept(self, port: Any) -> tuple[socket, EagerServer]:
+        """Connect to *port*: the client's end and the server's."""
+        host = port.getHost()
+        client = create_connection((host.host, host.port), timeout=10)
+        self.addCleanup(client.close)
+        port.doRead()
+        transport = cast(EagerServer, self.built[-1].transport)
+        self.addCleanup(transport.connectionLost, Failure(ConnectionDone()))
+        return client, transport
+
+    def check(self, port: Any) -> None:
+        client, transport = self.accept(port)
+        transport.write(b"reply")
+        self.assertEqual(client.recv(100), b"reply")
+        self.assertTrue(transport.getTcpNoDelay())
+
+    def test_a_reply_reaches_an_ipv4_client_before_the_next_turn(self) -> None:
+        self.check(self.listen("127.0.0.1"))
+
+    def test_a_reply_reaches_an_ipv6_client_before_the_next_turn(self) -> None:
+        try:
+            create_server(("::1", 0), family=AF_INET6).close()
+        except OSError as error:
+            raise SkipTest(f"no IPv6 on this machine: {error}") from error
+        port = self.listen("::1")
+        self.check(port)
+        self.assertEqual(port.getHost().host, "::1")
+
+    def test_connections_to_an_adopted_socket_are_the_same(self) -> None:
+        with create_server(("127.0.0.1", 0)) as made:
+            made.setblocking(False)
+            port = EagerPort._fromListeningDescriptor(
+                self.reactor, made.fileno(), AF_INET, self.factory
+            )
+        port.startListening()
+        self.addCleanup(self.close, port)
+        self.check(port)
+
+    def test_without_descriptors_a_client_is_closed_and_the_port_goes_on(self) -> None:
+        """As in stock, which keeps one descriptor back to accept and close with."""
+        port = self.listen("127.0.0.1")
+        listener = FakeListener()
+        real, port.socket = port.socket, listener
+        port.doRead()
+        port.socket = real
+        self.assertTrue(listener.accepted.closed)
+        self.assertEqual(self.built, [])
+        self.check(port)
+
+    def test_a_crowd_is_accepted_a_hundred_at_a_time(self) -> None:
+        """However long it lasts: those who are reset need their descriptors until the next turn."""
+        port = self.listen("127.0.0.1")
+        real, port.socket = port.socket, CrowdedListener()
+        for turn in range(1, 4):
+            port.doRead()
+            self.assertEqual(len(self.built), turn * 100)
+        port.socket = real
+
+    def test_the_backlog_is_the_one_asked_for(self) -> None:
+        endpoint = EagerServerEndpoint(self.reactor, 0, 7, "127.0.0.1")
+        port = self.successResultOf(endpoint.listen(self.factory))
+        self.addCleanup(self.close, port)
+        self.assertEqual(cast(EagerPort, port).backlog, 7)
+
+    def test_a_port_that_is_taken_fails_the_endpoint(self) -> None:
+        taken = self.listen("127.0.0.1").getHost().port
+        endpoint = EagerServerEndpoint(self.reactor, taken, interface="127.0.0.1")
+        self.failureResultOf(endpoint.listen(self.factory), CannotListenError)
+
+
+class EndpointStringTests(SynchronousTestCase):
+    """``eager:`` is written as ``tcp:`` is; a reactor without sockets listens its own way."""
+
+    def assert_listens(self, description: str, *expected: object) -> None:
+        """The string makes *reactor* listen just as ``tcp:`` would."""
+        factory = Factory()
+        for prefix in ("eager", "tcp"):
+            reactor = MemoryReactor()
+            endpoint = serverFromString(reactor, f"{prefix}:{description}")
+            port = self.successResultOf(endpoint.listen(factory))
+            self.assertTrue(IListeningPort.providedBy(port))
+            (listening,) = reactor.tcpServers
+            self.assertEqual((listening[0], *listening[2:]), expected)
+            self.assertIs(listening[1], factory)
+
+    def test_the_port_alone(self) -> None:
+        self.assert_listens("9999", 9999, 50, "")
+
+    def test_an_interface(self) -> None:
+        self.assert_listens("9999:interface=127.0.0.1", 9999, 50, "127.0.0.1")
+
+    def test_an_ipv6_interface(self) -> None:
+        self.assert_listens(r"9999:interface=\:\:1", 9999, 50, "::1")
+
+    def test_a_backlog(self) -> None:
+        self.assert_listens("9999:backlog=5", 9999, 5, "")
+
+    def test_what_is_no_number_is_an_error(self) -> None:
+        for description in ("http", "", "9999:backlog=many"):
+            for prefix in ("eager", "tcp"):
+                string = f"{prefix}:{description}"
+                self.assertRaises(ValueError, serverFromString, MemoryReactor(), string)
+
+    def test_an_unknown_argument_is_an_error(self) -> None:
+        for prefix in ("eager", "tcp"):
+            string = f"{prefix}:9999:bogus=1"
+            self.assertRaises(TypeError, serverFromString, MemoryReactor(), string)

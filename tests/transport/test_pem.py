@@ -1,0 +1,208 @@
+"""What is said of files that no server can use, and what is taken."""
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from reqresp.transport.tls import Certificates, TLSFileError, TLSFiles
+from tests.support import live
+from tests.support.issued import FileTestCase, authority, ours
+
+
+class FilesTests(FileTestCase):
+    """One line for whatever is wrong with a file, with its name and what was expected."""
+
+    def refused(self, certificate: Path, key: Path | None = None, ca: Path | None = None) -> str:
+        """What is said of these files, without the directory."""
+        with self.assertRaises(TLSFileError) as caught:
+            Certificates(TLSFiles(certificate, key, ca)).load()
+        self.assertIsInstance(caught.exception, ValueError)
+        told = str(caught.exception).replace(f"{self.directory}/", "")
+        self.assertNotIn("\n", told)
+        return told
+
+    def test_all_that_a_server_needs_in_one_file(self) -> None:
+        """In any order; comments are passed over."""
+        leaf = authority().issue_cert("localhost")
+        key, certificate = leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes()
+        for data in (key + certificate, b"subject=CN = x\n" + certificate + key):
+            self.certificates(data)
+
+    def test_the_key_in_a_file_of_its_own(self) -> None:
+        """Then one that is in the certificate's file is not looked at."""
+        leaf = authority().issue_cert("localhost")
+        key = self.file("key.pem", leaf.private_key_pem.bytes())
+        self.certificates(leaf.cert_chain_pems[0].bytes(), key=key)
+        other = authority().issue_cert("localhost").private_key_pem.bytes()
+        self.certificates(other + leaf.cert_chain_pems[0].bytes(), key=key)
+
+    def test_keys_as_openssl_writes_them(self) -> None:
+        """Of elliptic curves, with the curve before the key; of RSA; in PKCS #1 and #8."""
+        openssl = live.program("openssl")
+        for number, words in enumerate(
+            (
+                ("ecparam", "-name", "prime256v1", "-genkey"),
+                ("genrsa", "-traditional", "2048"),
+                ("genpkey", "-algorithm", "ed25519"),
+            )
+        ):
+            path = self.directory / f"{number}.pem"
+            subprocess.run(
+                [openssl, *words[:1], "-out", path, *words[1:]],
+                check=True,
+                capture_output=True,
+                timeout=live.PATIENCE,
+            )
+            made = subprocess.run(
+                [openssl, "req", "-x509", "-key", path, "-subj", "/CN=localhost", "-days", "2"],
+                check=True,
+                capture_output=True,
+                timeout=live.PATIENCE,
+            )
+            self.certificates(made.stdout, key=path)
+
+    def test_no_file(self) -> None:
+        """Whichever of the three it is."""
+        gone, it = self.directory / "gone.pem", self.file("it.pem", ours())
+        for files, wanted in (
+            ((gone,), "the server's certificate, as PEM"),
+            ((it, gone), "the certificate's private key there, as PEM, not encrypted"),
+            ((it, None, gone), "the certificates of the clients' authorities, as PEM"),
+        ):
+            self.assertEqual(
+                self.refused(*files), f"gone.pem: No such file or directory; expected {wanted}"
+            )
+
+    def test_no_file_at_all(self) -> None:
+        """A directory, and what no path can be."""
+        for path, problem in (
+            (self.directory / "", "Is a directory"),
+            (Path("nul\0"), "this is no path"),
+        ):
+            self.assertIn(f"{problem}; expected the server's", self.refused(path))
+
+    def test_a_file_that_may_not_be_read(self) -> None:
+        """As a key often is, to all but root."""
+        path = self.file("it.pem", ours())
+
+        def denied(*_: Any) -> Any:
+            raise PermissionError(13, "Permission denied")
+
+        self.patch(Path, "open", denied)  # root may read all
+        self.assertIn("it.pem: Permission denied; expected the", self.refused(path))
+
+    def test_a_file_without_end(self) -> None:
+        """It is not read for ever."""
+        self.assertEqual(
+            self.refused(Path("/dev/zero")),
+            "/dev/zero: it has more than 4 MiB; expected the server's certificate, as PEM",
+        )
+
+    def test_no_certificate(self) -> None:
+        """Nothing, something else, or the key alone."""
+        key = authority().issue_cert("localhost").private_key_pem.bytes()
+        for data in (b"", b"\x30\x82\x01\x0a", b"hello\n", key):
+            self.assertEqual(
+                self.refused(self.file("it.pem", data)),
+                "it.pem: there is no certificate in it; expected the server's certificate, as PEM",
+            )
+
+    def test_no_authority(self) -> None:
+        """An empty file lets nobody in, which nobody means."""
+        it = self.file("it.pem", ours())
+        self.assertEqual(
+            self.refused(it, None, self.file("ca.pem", b"")),
+            "ca.pem: there is no certificate in it; expected the certificates of the clients' "
+            "authorities, as PEM",
+        )
+
+    def test_a_broken_certificate(self) -> None:
+        """Also one that is cut off behind a good one, as while a file is being written."""
+        whole = authority().issue_cert("localhost")
+        key, certificate = whole.private_key_pem.bytes(), whole.cert_chain_pems[0].bytes()
+        broken = certificate.replace(b"MII", b"MIJ", 1)
+        for data in (certificate[:-30], broken, certificate + certificate[:200]):
+            self.assertEqual(
+                self.refused(self.file("it.pem", key + data)),
+                "it.pem: a certificate in it is broken; expected the server's certificate, as PEM",
+            )
+
+    def test_no_key(self) -> None:
+        """Neither there nor elsewhere."""
+        certificate = authority().issue_cert("localhost").cert_chain_pems[0].bytes()
+        it = self.file("it.pem", certificate)
+        self.assertEqual(
+            self.refused(it),
+            "it.pem: there is no private key in it; "
+            "expected one there, not encrypted, or a file of its own for it",
+        )
+        self.assertEqual(
+            self.refused(it, self.file("key.pem", certificate)),
+            "key.pem: there is no private key in it; "
+            "expected the certificate's private key there, as PEM, not encrypted",
+        )
+
+    def test_an_encrypted_key(self) -> None:
+        """Nobody is asked for a passphrase: in a daemon nobody is there."""
+        plain = load_pem_private_key(ours(), None)
+        for style in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+            key = plain.private_bytes(Encoding.PEM, style, BestAvailableEncryption(b"secret"))
+            told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
+            self.assertEqual(
+                told,
+                "key.pem: the private key in it is encrypted; "
+                "expected the certificate's private key there, as PEM, not encrypted",
+            )
+
+    def test_a_broken_key(self) -> None:
+        """Nothing of it is shown."""
+        whole = authority().issue_cert("localhost").private_key_pem.bytes()
+        key = whole[:60] + whole[90:]
+        told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
+        self.assertIn("key.pem: the private key in it is broken, or of no known kind;", told)
+        self.assertNotIn(whole[40:50].decode(), told)
+
+    def test_another_key(self) -> None:
+        """As when half of a renewal is there."""
+        it = self.file("it.pem", ours())
+        other = authority().issue_cert("localhost").private_key_pem.bytes()
+        self.assertEqual(
+            self.refused(it, self.file("key.pem", other)),
+            "key.pem: the private key in it is not that of the certificate in it.pem; "
+            "expected two that go together",
+        )
+
+    def test_a_chain_that_begins_at_the_wrong_end(self) -> None:
+        """It is told from another key."""
+        leaf = authority().issue_cert("localhost")
+        chain = authority().cert_pem.bytes() + leaf.cert_chain_pems[0].bytes()
+        self.assertEqual(
+            self.refused(self.file("it.pem", leaf.private_key_pem.bytes() + chain)),
+            "it.pem: the private key is that of certificate 2; "
+            "expected the server's certificate first",
+        )
+
+    def test_a_key_that_openssl_finds_too_short(self) -> None:
+        """It says so itself."""
+        key = rsa.generate_private_key(65537, 1024)  # noqa: S505 (that is the point)
+        now = datetime.now(UTC)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1).not_valid_before(now)
+        made = builder.not_valid_after(now + timedelta(1)).sign(key, SHA256())
+        data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self.assertEqual(
+            self.refused(self.file("it.pem", data + made.public_bytes(Encoding.PEM))),
+            "it.pem: OpenSSL does not take it: ee key too small",
+        )

@@ -1,0 +1,681 @@
+"""What a client sees over TLS, where Twisted's transport is another; certificates that change."""
+
+import socket
+import ssl
+import subprocess
+import sys
+import warnings
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import trustme
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import (
+    Abort,
+    Close,
+    EagerServer,
+    HalfClose,
+    Limits,
+    ReqRespFactory,
+    Script,
+    Send,
+)
+from reqresp.server.proxied import PreambleFactory
+from reqresp.server.stream import LINGER
+from reqresp.testing import Server, serve
+from reqresp.transport.access import parse_networks
+from reqresp.transport.tls import Certificates, wrap
+from tests.support import proxy_headers as headers
+from tests.support.issued import FileTestCase, authority, pem, stranger
+from tests.support.wire import FakeReactor, Wire
+
+VERSIONS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+
+
+def context(
+    version: ssl.TLSVersion | None = None, shown: trustme.LeafCert | None = None
+) -> ssl.SSLContext:
+    """
+    A client's.
+
+    :param version: the only one that it speaks.
+    :param shown: its certificate.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority().configure_trust(made)
+    if version is not None:
+        made.minimum_version = made.maximum_version = version
+    if shown is not None:
+        shown.configure_cert(made)
+    return made
+
+
+class Secure:
+    """A client that speaks TLS, on a `Wire`."""
+
+    def __init__(
+        self, wire: Wire, its: ssl.SSLContext, session: ssl.SSLSession | None = None
+    ) -> None:
+        self.wire = wire
+        self._ended = False
+        self._arrived, self._leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = its.wrap_bio(
+            self._arrived, self._leaving, server_hostname="localhost", session=session
+        )
+
+    def turn(self) -> None:
+        """Send what is to be sent, and take what came."""
+        while (data := self._leaving.read()) or self.wire.socket.sent:
+            if data:
+                self.wire.send(data)
+            if came := self.wire.received():
+                self._arrived.write(came)
+        if self.wire.got_eof and not self._ended:
+            self._ended = True
+            self._arrived.write_eof()
+
+    def shake_hands(self) -> None:
+        """
+        Do so, as far as this side sees: with TLS 1.3 the server has not looked at it yet.
+
+        :raises ssl.SSLError: one side does not want to.
+        """
+        for _ in range(5):
+            try:
+                return self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self.turn()
+        raise AssertionError("there is no end to it")
+
+    def ask(self, data: bytes = b"request") -> bytes:
+        """Send *data*, and give what comes until nothing more does."""
+        self.tls.write(data)
+        return self.read()
+
+    def read(self) -> bytes:
+        """What came; ``(end)`` after it if the server said goodbye."""
+        self.turn()
+        received = b""
+        try:
+            while data := self.tls.read(1024):
+                received += data
+        except ssl.SSLWantReadError:
+            return received
+        except ssl.SSLZeroReturnError:
+            pass
+        return received + b"(end)"
+
+    @property
+    def shown(self) -> bytes:
+        """The certificate that the server showed."""
+        der = self.tls.getpeercert(binary_form=True)
+        assert der is not None
+        return ssl.DER_cert_to_PEM_cert(der).encode()
+
+
+def told(logged: Any) -> list[str]:
+    """What *logged* events that matter say; that none of them is a traceback."""
+    events = [event for event in logged if event["log_level"] > LogLevel.info]
+    assert not any("log_failure" in event for event in events), events
+    return [event["log_format"].format(**event) for event in events]
+
+
+class TLSTestCase(FileTestCase):
+    """A server in memory."""
+
+    transport: type[tcp.Server] = tcp.Server
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = FakeReactor()
+
+    def serve(
+        self, respond: Any = None, certificates: Certificates | None = None, **options: Any
+    ) -> None:
+        """Answer clients from now on."""
+        factory = ReqRespFactory(respond, clock=self.reactor, **options)
+        self.factory = factory
+        self.site = wrap(factory, certificates or self.certificates(), self.reactor)
+
+    def wire(self, host: str = "127.0.0.1") -> Wire:
+        return Wire(cast(Any, self.site), self.reactor, host, transport=self.transport)
+
+    def begin(
+        self, its: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+    ) -> Secure:
+        """Connect, and not shake hands yet."""
+        return Secure(self.wire(), its or context(), session)
+
+    def connect(
+        self, its: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
+    ) -> Secure:
+        client = self.begin(its, session)
+        client.shake_hands()
+        client.turn()
+        return client
+
+    def refused(self, its: ssl.SSLContext) -> tuple[str, list[str]]:
+        """What a client hears that gets no TLS, and the log."""
+        with capturedLogs() as logged:
+            client = self.begin(its)
+            try:
+                client.shake_hands()
+                client.ask()
+            except ssl.SSLError as error:
+                self.assertFalse(client.wire.is_open)
+                return error.reason, told(logged)
+        raise AssertionError("it was let in")
+
+
+class HandshakeTests(TLSTestCase):
+    """Who gets TLS, and what the log says of the others."""
+
+    def test_versions(self) -> None:
+        """1.2 and 1.3 are spoken."""
+        self.serve()
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(
+                client.tls.version(), version.name.replace("_", ".").replace("v1.", "v1.")
+            )
+            self.assertEqual(client.ask(), b"response")
+
+    def test_versions_that_are_too_old(self) -> None:
+        """1.1 is not, even with a client that would take anything."""
+        self.serve()
+        its = context()
+        its.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            its.minimum_version = its.maximum_version = ssl.TLSVersion.TLSv1_1
+        reason, log = self.refused(its)
+        self.assertEqual(reason, "TLSV1_ALERT_PROTOCOL_VERSION")
+        self.assertEqual(
+            log,
+            [
+                "127.0.0.1:50000: the TLS handshake failed, unsupported protocol (1 failed in all)",
+            ],
+        )
+
+    def test_ciphers_that_are_too_old(self) -> None:
+        """Those that tell a forgery late, or whoever has the key later all that was said."""
+        self.serve()
+        for cipher in ("ECDHE-ECDSA-AES256-SHA384", "AES256-GCM-SHA384"):
+            its = context(VERSIONS[0])
+            its.set_ciphers(cipher)
+            reason, log = self.refused(its)
+            self.assertIn("HANDSHAKE_FAILURE", reason)
+            self.wire().wait(1)
+            self.assertIn("the TLS handshake failed, no shared cipher", log[0])
+
+    def test_a_client_without_tls(self) -> None:
+        """It is let go, with one line in the log."""
+        self.serve()
+        with capturedLogs() as logged:
+            wire = self.wire()
+            wire.send(b"request\n")
+        self.assertFalse(wire.is_open)
+        (line,) = told(logged)
+        self.assertRegex(
+            line, "^127.0.0.1:50000: the TLS handshake failed, .* \\(1 failed in all\\)$"
+        )
+
+    def test_a_client_that_does_not_trust_us(self) -> None:
+        """It says so, and the log does."""
+        self.serve()
+        its = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        stranger().configure_trust(its)
+        with capturedLogs() as logged:
+            client = self.begin(its)
+            with self.assertRaises(ssl.SSLCertVerificationError):
+                client.shake_hands()
+            client.turn()
+        (line,) = told(logged)
+        self.assertIn("alert unknown ca", line)
+
+    def test_clients_that_go_before_the_handshake(self) -> None:
+        """Nothing is said of them: balancers look so whether a port is open."""
+        self.serve()
+        with capturedLogs() as logged:
+            self.wire().send_eof()
+            self.wire().reset()
+            client = self.begin()
+            with self.assertRaises(ssl.SSLWantReadError):
+                client.tls.do_handshake()
+            client.turn()
+            client.wire.reset()
+        self.assertEqual(told(logged), [])
+        self.assertEqual(self.factory.connections, set())
+
+    def test_a_client_behind_a_balancer(self) -> None:
+        """The log has its address, not the balancer's."""
+        self.serve()
+        trusted = parse_networks(["127.0.0.1"])
+        outer = PreambleFactory(self.site, server=self.factory, trusted=trusted)
+        with capturedLogs() as logged:
+            wire = Wire(outer, self.reactor, transport=self.transport)
+            wire.send(headers.line(("192.0.2.7", 7)) + b"request\n")
+        self.assertFalse(wire.is_open)
+        (line,) = told(logged)
+        self.assertIn("192.0.2.7:7: the TLS handshake failed", line)
+
+    def test_many_failures(self) -> None:
+        """One line a second says how many there were."""
+        self.serve()
+        with capturedLogs() as logged:
+            for _ in range(20):
+                self.wire().send(b"request\n")
+            self.reactor.advance(1)
+            self.wire().send(b"request\n")
+        self.assertEqual(
+            [line.partition(" (")[2] for line in told(logged)],
+            ["1 failed in all)", "21 failed in all)"],
+        )
+
+
+class ClientCertificateTests(TLSTestCase):
+    """Who is let in when clients need a certificate."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve(certificates=self.certificates(client_ca=authority().cert_pem.bytes()))
+
+    def test_a_certificate_of_the_authority(self) -> None:
+        """Its holder is let in; also where another authority stands between the two."""
+        between = authority().create_child_ca()
+        for signed_by in (authority(), between):
+            for version in VERSIONS:
+                client = self.connect(context(version, signed_by.issue_cert("client@test")))
+                self.assertEqual(client.ask(), b"response")
+
+    def test_no_certificate(self) -> None:
+        """Nothing is answered, and the log says it in one line."""
+        for number, version in enumerate(VERSIONS, 1):
+            self.reactor.advance(1)
+            reason, log = self.refused(context(version))
+            self.assertRegex(reason, "HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED")
+            self.assertEqual(
+                log,
+                [
+                    "127.0.0.1:50000: the TLS handshake failed, "
+                    f"peer did not return a certificate ({number} failed in all)"
+                ],
+            )
+
+    def test_a_certificate_of_somebody_else(self) -> None:
+        """Neither one that another has signed, nor one that has expired."""
+        expired = authority().issue_cert("client@test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+        for shown in (stranger().issue_cert("client@test"), expired):
+            for version in VERSIONS:
+                self.reactor.advance(1)
+                reason, (line,) = self.refused(context(version, shown))
+                self.assertRegex(reason, "UNKNOWN_CA|CERTIFICATE_EXPIRED")
+                self.assertIn("the TLS handshake failed, certificate verify failed", line)
+
+    def test_no_responder_sees_who_is_not_let_in(self) -> None:
+        """Though what they say comes with the handshake."""
+        seen: list[bytes] = []
+        self.serve(
+            lambda request: seen.append(request.data),
+            certificates=self.certificates(client_ca=authority().cert_pem.bytes()),
+        )
+        self.refused(context(VERSIONS[1]))
+        self.refused(context(VERSIONS[1], stranger().issue_cert("client@test")))
+        self.assertEqual(seen, [])
+
+
+class ReloadTests(TLSTestCase):
+    """Certificates that change while connections are open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.it = self.certificates()
+        self.serve(certificates=self.it)
+
+    def reload(self) -> list[str]:
+        """Do so, and tell all that the log says."""
+        with capturedLogs() as logged:
+            self.it.reload()
+        assert not any("log_failure" in event for event in logged)
+        return [
+            event["log_format"].format(**event).replace(f"{self.directory}/", "")
+            for event in logged
+        ]
+
+    def leaf(self) -> trustme.LeafCert:
+        """Renew the certificate."""
+        leaf = authority().issue_cert("localhost")
+        self.file("it.pem", pem(leaf))
+        return leaf
+
+    def test_the_next_handshake_gets_the_new_one(self) -> None:
+        """And a connection that is open goes on."""
+        before = self.connect()
+        shaking = self.begin()
+        leaf = self.leaf()
+        self.assertEqual(self.reload(), ["reloaded it.pem, for new connections"])
+        after = self.connect()
+        self.assertEqual(after.shown, leaf.cert_chain_pems[0].bytes())
+        self.assertNotEqual(before.shown, after.shown)
+        self.assertEqual(before.ask(), b"response")
+        shaking.shake_hands()
+        self.assertEqual(shaking.ask(), b"response")
+
+    def test_files_are_read_when_it_is_asked_for(self) -> None:
+        """Not at each handshake: half a renewal is nothing to serve."""
+        before = self.connect().shown
+        self.leaf()
+        self.assertEqual(self.connect().shown, before)
+
+    def test_a_reload_that_fails(self) -> None:
+        """It says why in one line, and the old certificate goes on."""
+        before = self.connect().shown
+        key = authority().issue_cert("localhost").private_key_pem.bytes()
+        self.file("it.pem", key + before)
+        self.assertEqual(
+            self.reload(),
+            [
+                "not reloaded, the old certificate goes on: it.pem: the private key in it is not "
+                "that of the certificate in it.pem; expected two that go together"
+            ],
+        )
+        self.assertEqual(self.connect().shown, before)
+        (self.directory / "it.pem").unlink()
+        (line,) = self.reload()
+        self.assertIn("goes on: it.pem: No such file or directory; expected", line)
+        self.assertEqual(self.connect().shown, before)
+        leaf = self.leaf()
+        self.reload()
+        self.assertEqual(self.connect().shown, leaf.cert_chain_pems[0].bytes())
+
+    def test_authorities_that_fail_to_load(self) -> None:
+        """Nothing is half done: neither the new certificate is used, nor is everybody let in."""
+        self.it = self.certificates(client_ca=authority().cert_pem.bytes())
+        self.serve(certificates=self.it)
+        mine = context(shown=authority().issue_cert("client@test"))
+        before = self.connect(mine).shown
+        self.leaf()
+        self.file("ca.pem", b"")
+        self.assertIn("ca.pem: there is no certificate in it", self.reload()[0])
+        self.assertEqual(self.connect(mine).shown, before)
+        self.refused(context())
+
+    def test_certificates_that_are_not_valid(self) -> None:
+        """They are served, for clients to be tested with, and the log warns of them."""
+        past, future = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
+        expired = authority().issue_cert("localhost", not_after=past)
+        self.file("it.pem", pem(expired))
+        reloaded = "reloaded it.pem, for new connections"
+        self.assertEqual(
+            self.reload(),
+            ["it.pem: the certificate has expired (2020-01-01 00:00 UTC)", reloaded],
+        )
+        with self.assertRaisesRegex(ssl.SSLCertVerificationError, "certificate has expired"):
+            self.connect()
+        early = authority().issue_cert(
+            "localhost", not_before=future, not_after=future + timedelta(1)
+        )
+        self.file("it.pem", pem(early) + pem(expired))
+        self.assertEqual(
+            self.reload(),
+            [
+                "it.pem: certificate 1 is not valid before 2090-01-01 00:00 UTC",
+                "it.pem: certificate 2 has expired (2020-01-01 00:00 UTC)",
+                reloaded,
+            ],
+        )
+
+    def test_a_chain(self) -> None:
+        """Clients that trust the first of authorities alone are shown all those between."""
+        leaf = authority().create_child_ca().create_child_ca().issue_cert("localhost")
+        self.assertEqual(len(leaf.cert_chain_pems), 3)
+        self.file("it.pem", pem(leaf))
+        self.reload()
+        for version in VERSIONS:
+            self.assertEqual(self.connect(context(version)).ask(), b"response")
+
+    def test_sessions_go_on_with_the_same_certificates(self) -> None:
+        """A client that was there before is spared half of the handshake."""
+        for version in VERSIONS:
+            its = context(version)
+            client = self.connect(its)
+            client.ask()
+            again = self.connect(its, client.tls.session)
+            self.assertTrue(again.tls.session_reused)
+            self.assertEqual(again.ask(), b"response")
+
+    def test_sessions_do_not_outlive_a_reload(self) -> None:
+        """Who was let in by an old authority is not let in by a session that he had with it."""
+        self.it = self.certificates(client_ca=stranger().cert_pem.bytes())
+        self.serve(certificates=self.it)
+        for version in VERSIONS:
+            self.file("ca.pem", stranger().cert_pem.bytes())
+            self.reload()
+            its = context(version, stranger().issue_cert("client@test"))
+            client = self.connect(its)
+            client.ask()
+            session = client.tls.session
+            self.assertTrue(self.connect(its, session).tls.session_reused)
+            self.file("ca.pem", authority().cert_pem.bytes())
+            self.reload()
+            with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
+                self.connect(its, session).ask()
+            # It goes on, since it was let in.
+            self.assertEqual(client.ask(), b"response")
+
+    def test_nothing_was_loaded(self) -> None:
+        """A client that comes before is no reason to go without."""
+        with self.assertRaisesRegex(RuntimeError, "no certificates are loaded"):
+            Certificates(self.it.files).serverConnectionForTLS(None)
+
+
+class EndingTests(TLSTestCase):
+    """How connections end."""
+
+    def test_abort(self) -> None:
+        """It is a reset, and no goodbye comes before it, which would make an end in order of it."""
+        self.serve(lambda _request: (Send(b"part"), Abort()))
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(client.ask(), b"part")
+            client.wire.wait(2 * LINGER)
+            self.assertEqual(client.wire.received(), b"")
+            self.assertTrue(client.wire.got_reset)
+
+    def test_close(self) -> None:
+        """It says goodbye behind the last byte."""
+        self.serve(lambda _request: (Send(b"all"), Close()))
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(client.ask(), b"all(end)")
+            client.tls.unwrap()
+            client.turn()
+            self.assertTrue(client.wire.got_eof)
+
+    def test_drain(self) -> None:
+        """Connections end in order, and those that were shaking hands still are let go."""
+        self.serve(b"x")
+        client, shaking = self.connect(), self.begin()
+        drained = self.factory.drain(1)
+        client.wire.wait(0.5)
+        self.assertEqual(client.read(), b"(end)")
+        client.wire.wait(1)
+        self.assertFalse(shaking.wire.is_open)
+        self.assertIsNone(self.successResultOf(drained))
+
+    def test_too_many(self) -> None:
+        """Clients over a limit are reset before anything is computed for them."""
+        for limits in (Limits(max_connections=1), Limits(max_per_peer=1)):
+            self.serve(limits=limits)
+            first = self.begin()
+            wire = self.wire()
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(wire.received(), b"")
+            first.shake_hands()
+            self.assertEqual(first.ask(), b"response")
+            first.wire.reset()
+            self.assertEqual(self.connect().ask(), b"response")
+
+    def test_a_handshake_that_is_never_finished(self) -> None:
+        """It is idle from the start, whether nothing comes or a byte from time to time."""
+        self.serve(limits=Limits(idle_timeout=4))
+        silent, client = self.wire(), self.begin()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        hello = client._leaving.read()
+        for place in range(6):
+            client.wire.send(hello[place : place + 1])
+            client.wire.wait(1)
+        self.assertFalse(silent.is_open)
+        self.assertFalse(client.wire.is_open)
+        self.assertEqual(self.factory.connections, set())
+
+    def test_idle(self) -> None:
+        """A connection whose client says nothing more is ended in order."""
+        self.serve(limits=Limits(idle_timeout=4))
+        client = self.connect()
+        self.assertEqual(client.ask(), b"response")
+        for _ in range(6):
+            client.wire.wait(1)
+        self.assertEqual(client.read(), b"(end)")
+
+    def test_a_client_that_never_reads(self) -> None:
+        """It is not read from, so the server does not grow."""
+        self.serve(lambda _request: b"x" * 64 * 1024)
+        client = self.connect()
+        client.wire.stop_reading()
+        for _ in range(30):
+            client.tls.write(b"request")
+            client.wire.send(client._leaving.read())
+        self.assertFalse(client.wire.reading)
+        self.assertLess(client.wire.buffered, 400 * 1024)
+
+
+class WhatTwistedCannotTests(TLSTestCase):
+    """What TLS, as Twisted does it, has not: one side that ends while the other goes on."""
+
+    def late(self) -> "tuple[Secure, Deferred[bytes]]":
+        """A client that waits for its reply."""
+        reply: Deferred[bytes] = Deferred(lambda _: None)
+        self.serve(lambda _request: reply)
+        client = self.connect()
+        self.assertEqual(client.ask(), b"")
+        return client, reply
+
+    def test_replies_that_come_after_a_goodbye_are_lost(self) -> None:
+        """TLS says that the server may go on; Twisted answers with an end."""
+        client, reply = self.late()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.unwrap()
+        client.turn()
+        self.assertFalse(client.wire.is_open)
+        self.assertTrue(reply.called)  # cancelled
+
+    def test_replies_that_come_after_eof_are_lost(self) -> None:
+        """So are they if TCP ends without a goodbye."""
+        client, reply = self.late()
+        client.wire.send_eof()
+        self.assertFalse(client.wire.is_open)
+        self.assertTrue(reply.called)
+
+    def test_a_half_close_is_a_close(self) -> None:
+        """The server cannot end its side alone either."""
+        self.serve(lambda _request: (Send(b"all"), HalfClose()))
+        client = self.connect()
+        self.assertEqual(client.ask(), b"all(end)")
+        client.wire.wait(2 * LINGER)
+        self.assertFalse(client.wire.is_open)
+
+
+class EagerHandshakeTests(HandshakeTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerClientCertificateTests(ClientCertificateTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerReloadTests(ReloadTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerEndingTests(EndingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerWhatTwistedCannotTests(WhatTwistedCannotTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class PackageTests(SynchronousTestCase):
+    """What TLS takes."""
+
+    def test_it_takes_an_extra(self) -> None:
+        """Which is named where it is not installed."""
+        for module in ("OpenSSL", "cryptography"):
+            program = f"import sys; sys.modules[{module!r}] = None; import reqresp.transport.tls"
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=False
+            )
+            self.assertRegex(done.stderr, r"ImportError: .* \(pip install 'reqresp\[tls\]'\)\n$")
+
+
+class ScriptTests(SynchronousTestCase):
+    """What a script says of endings, from a server in a thread to a blocking client."""
+
+    def connect(self, server: Server) -> ssl.SSLSocket:
+        assert server.client_context is not None
+        plain = socket.create_connection((server.host, server.port), timeout=10)
+        client = server.client_context.wrap_socket(plain, server_hostname=server.host)
+        self.addCleanup(client.close)
+        return client
+
+    def read(self, client: ssl.SSLSocket) -> bytes:
+        """All that comes until the end, whatever that is."""
+        received = b""
+        try:
+            while data := client.recv(1000):
+                received += data
+        except OSError:
+            return received + b"(reset)"
+        return received
+
+    def said(self, text: str, *requests: bytes) -> bytes:
+        """What a client gets from a script that ends its connection."""
+        what: Any = {"script": Script.parse(text), "tls": True, "strict": False}
+        with serve(**what) as server:
+            client = self.connect(server)
+            for request in requests:
+                client.sendall(request)
+            return self.read(client)
+
+    def test_a_greeting(self) -> None:
+        """It waits for the handshake, and does not keep it from going on."""
+        for greeting in ('"hello"', '{ reply = "hello", delay = 0.01 }'):
+            text = f'greeting = {greeting}\nrule = [{{ reply = "bye", close = true }}]'
+            self.assertEqual(self.said(text, b"x\n"), b"hello\r\nbye\r\n")
+
+    def test_a_reset_loses_nothing(self) -> None:
+        """What was sent before it arrives, also if time has passed before."""
+        for steps in ('{ send = "x" }', '{ wait = 0.01 }, { send = "x" }'):
+            text = f"rule = [{{ do = [{steps}, {{ abort = true }}] }}]"
+            self.assertEqual(self.said(text, b"a\n")[:3], b"x\r\n")
+
+    def test_a_fault_on_connect(self) -> None:
+        """It strikes what is said behind the handshake."""
+        fault = '[[fault]]\non = "connect"\nkind = "limit_data"\nbytes = 2\n'
+        self.assertEqual(self.said('greeting = "hello"\n' + fault), b"he")
