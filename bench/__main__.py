@@ -17,7 +17,7 @@ from bench.parts import PARTS
 from bench.plot import draw
 from bench.processes import ROOT, choose_cores
 from bench.report import report
-from bench.run import Plan, Runner
+from bench.run import ConfigSource, Runner
 from bench.values import Results, UnavailableError
 
 _DOCS = ROOT / "docs"
@@ -78,7 +78,7 @@ def main() -> int:
         cores = choose_cores()
         runner = Runner(cores, arguments.cache, lambda line: print(line, flush=True), results)
         parts = [PARTS[name] for name in arguments.only or PARTS]
-        runner.carry_out(Plan(parts, arguments.runs, arguments.scale))
+        runner.carry_out(ConfigSource(parts, arguments.runs, arguments.scale))
     except UnavailableError as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 @frozen
-class Plan:
+class ConfigSource:
     """How much to do: the parts, runs of each peer, and a factor on every amount of work."""
 
     parts: Sequence[Part]
@@ -47,7 +47,7 @@ class Runner:
     say: Say
     results: Results
 
-    def carry_out(self, plan: Plan) -> None:
+    def carry_out(self, plan: ConfigSource) -> None:
         """Run every part; what cannot be run is noted, and the rest goes on."""
         total = sum(len(_names(part)) * plan.runs for part in plan.parts)
         done = 0

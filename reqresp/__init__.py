@@ -11,13 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules` reads it, too
+    from reqresp.exchanges import Exchange as Exchange
+    from reqresp.exchanges import Exchanges as Exchanges
     from reqresp.faults.faults import Bandwidth as Bandwidth
     from reqresp.faults.faults import Corrupt as Corrupt
     from reqresp.faults.faults import Deaf as Deaf
     from reqresp.faults.faults import Fault as Fault
     from reqresp.faults.faults import Latency as Latency
     from reqresp.faults.faults import LimitData as LimitData
-    from reqresp.faults.faults import Placed as Placed
+    from reqresp.faults.faults import PlacedFault as PlacedFault
     from reqresp.faults.faults import ResetPeer as ResetPeer
     from reqresp.faults.faults import Slicer as Slicer
     from reqresp.faults.faults import SlowClose as SlowClose
@@ -29,7 +31,7 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.framing import Fixed as Fixed
     from reqresp.framing import FrameError as FrameError
     from reqresp.framing import Framing as Framing
-    from reqresp.framing import Headed as Headed
+    from reqresp.framing import HeaderBody as HeaderBody
     from reqresp.framing import Length as Length
     from reqresp.framing import LengthPrefix as LengthPrefix
     from reqresp.framing import Line as Line
@@ -47,31 +49,29 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.journal.entries import as_json as as_json
     from reqresp.journal.journal import Journal as Journal
     from reqresp.journal.jsonl import JournalFile as JournalFile
-    from reqresp.journal.request_log import Transcript as Transcript
+    from reqresp.journal.request_log import RequestLog as RequestLog
     from reqresp.script.loader import Script as Script
     from reqresp.script.loader import ScriptError as ScriptError
     from reqresp.script.reader import Problem as Problem
-    from reqresp.server.config import Behaviour as Behaviour
-    from reqresp.server.config import Plan as Plan
-    from reqresp.server.connection import ReqResp as ReqResp
-    from reqresp.server.counters import Meter as Meter
+    from reqresp.server.config import ConfigSource as ConfigSource
+    from reqresp.server.config import ServerConfig as ServerConfig
+    from reqresp.server.connection import Connection as Connection
+    from reqresp.server.counters import Counters as Counters
     from reqresp.server.factory import ReqRespFactory as ReqRespFactory
     from reqresp.server.limits import Limits as Limits
     from reqresp.server.observers import Observer as Observer
-    from reqresp.server.proxied import PreambleFactory as PreambleFactory
-    from reqresp.server.responders import Connection as Connection
+    from reqresp.server.proxied import ProxiedFactory as ProxiedFactory
+    from reqresp.server.responders import ConnectionContext as ConnectionContext
     from reqresp.server.responders import Reply as Reply
     from reqresp.server.responders import Responder as Responder
     from reqresp.server.responders import Table as Table
     from reqresp.server.responders import fixed as fixed
     from reqresp.steps import Abort as Abort
-    from reqresp.steps import Chosen as Chosen
     from reqresp.steps import Close as Close
-    from reqresp.steps import Exchange as Exchange
-    from reqresp.steps import Exchanges as Exchanges
     from reqresp.steps import HalfClose as HalfClose
     from reqresp.steps import Hang as Hang
     from reqresp.steps import Request as Request
+    from reqresp.steps import RuleReply as RuleReply
     from reqresp.steps import Send as Send
     from reqresp.steps import Step as Step
     from reqresp.steps import Steps as Steps

@@ -1,7 +1,15 @@
-"""Escapes: bytes the way people type them in a shell, ``\\r\\n`` and ``\\x00`` included."""
+"""
+How bytes and addresses are written for people.
+
+Knows no request and no connection.  Importing it loads nothing of Twisted.
+"""
 
 import os
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
 
 _NAMED = {b"0": b"\0", b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
@@ -25,3 +33,22 @@ def unescape(text: str) -> bytes:
 
     # fsencode: what a shell passed as bytes that are no UTF-8 comes back as it was.
     return _ESCAPE.sub(replace, os.fsencode(text))
+
+
+def format_address(peer: "IAddress") -> str:
+    """Write an address the way people do: ``127.0.0.1:9999``, ``[::1]:9999``, a path."""
+    from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+
+    match peer:
+        case IPv4Address(host=host, port=port):
+            return f"{host}:{port}"
+        case IPv6Address(host=host, port=port):
+            return f"[{host}]:{port}"
+        case UNIXAddress(name=bytes(name)) if name:
+            # A client chooses its own: what it holds must not look like a line of a log.
+            path = os.fsdecode(name)
+            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+        case UNIXAddress():
+            return "a UNIX socket"
+        case _:
+            return str(peer)

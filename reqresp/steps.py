@@ -5,17 +5,15 @@ Values only: nothing here does I/O, keeps time or imports another module of ours
 so it can be built before it is needed, changed on its way, compared in a test and written down.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import Attribute, field, frozen, validators
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 if TYPE_CHECKING:
-    from reqresp.faults.faults import Placed
+    from reqresp.faults.faults import PlacedFault
 
 
 @frozen
@@ -93,7 +91,7 @@ Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading
 Steps = tuple[Step, ...]
 
 
-class Chosen(tuple[Step, ...]):
+class RuleReply(tuple[Step, ...]):
     """
     Steps that know who chose them.
 
@@ -102,14 +100,14 @@ class Chosen(tuple[Step, ...]):
     """
 
     by: str
-    faults: "Sequence[Placed]"
+    faults: "Sequence[PlacedFault]"
     struck: tuple[str, ...]
 
     def __new__(
         cls,
         steps: Iterable[Step],
         by: str,
-        faults: "Sequence[Placed]" = (),
+        faults: "Sequence[PlacedFault]" = (),
         struck: tuple[str, ...] = (),
     ) -> Self:
         chosen = super().__new__(cls, steps)
@@ -120,91 +118,3 @@ class Chosen(tuple[Step, ...]):
 
     def __getnewargs__(self) -> tuple[Any, ...]:  # for copies
         return tuple(self), self.by, self.faults, self.struck
-
-
-@frozen
-class Exchange:
-    """
-    A request and the steps that answered it.
-
-    *by* names the rule or the responder that gave them, and *struck* the faults that changed what
-    became of them.
-    """
-
-    request: Request
-    steps: Steps
-    by: str = ""
-    struck: tuple[str, ...] = ()
-
-
-class Exchanges:
-    """
-    Consecutive exchanges of one connection: iterate over them, or take their `len`.
-
-    Built once for each read, so it is cheap to make and to keep: `Exchange` values come into being
-    when somebody looks.
-    """
-
-    __slots__ = ("_size", "_steps", "by", "connection", "first", "peer", "requests")
-
-    def __init__(
-        self,
-        peer: IAddress,
-        connection: int,
-        first: int,
-        requests: Sequence[bytes],
-        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
-        by: str = "",
-        size: int | None = None,
-    ) -> None:
-        """
-        :param first: the number of the first request on its connection.
-        :param steps: called with *requests* at each look; gives the steps of each, in order.
-        :param by: names who gave the steps that don't know.
-        :param size: what `size` is to be; counted when left out.
-        """
-        self.peer = peer
-        self.connection = connection
-        self.first = first
-        self.requests = requests
-        self.by = by
-        self._size = size
-        self._steps = steps
-
-    @property
-    def size(self) -> int:
-        """Bytes that are held with these: requests, and replies that are no constants."""
-        if self._size is None:
-            sends = (step for steps in self._steps(self.requests) for step in steps)
-            replies = sum(len(step.data) for step in sends if isinstance(step, Send))
-            self._size = sum(map(len, self.requests)) + replies
-        return self._size
-
-    def __len__(self) -> int:
-        return len(self.requests)
-
-    def __iter__(self) -> Iterator[Exchange]:
-        exchanges = zip(self.requests, self._steps(self.requests), strict=True)
-        for number, (data, steps) in enumerate(exchanges, self.first):
-            request = Request(data, self.peer, self.connection, number)
-            if isinstance(steps, Chosen):
-                yield Exchange(request, steps, steps.by, steps.struck)
-            else:
-                yield Exchange(request, steps, self.by)
-
-
-def show(peer: IAddress) -> str:
-    """Write an address the way people do: ``127.0.0.1:9999``, ``[::1]:9999``, a path."""
-    match peer:
-        case IPv4Address(host=host, port=port):
-            return f"{host}:{port}"
-        case IPv6Address(host=host, port=port):
-            return f"[{host}]:{port}"
-        case UNIXAddress(name=bytes(name)) if name:
-            # A client chooses its own: what it holds must not look like a line of a log.
-            path = os.fsdecode(name)
-            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
-        case UNIXAddress():
-            return "a UNIX socket"
-        case _:
-            return str(peer)

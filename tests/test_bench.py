@@ -20,12 +20,12 @@ from bench.peers import PEERS, command
 from bench.plot import draw
 from bench.processes import Cores, running
 from bench.report import number, report, simple_table
-from bench.run import Plan, Runner
+from bench.run import ConfigSource, Runner
 from bench.scripts import INDEXED, KINDS, LENGTHS, Kind
 from bench.targets import TARGETS
 from bench.values import Results, Sample, UnavailableError
 from reqresp import Script
-from reqresp.steps import Chosen, Send, Step
+from reqresp.steps import RuleReply, Send, Step
 
 REDIS_CSV = """\
 WARNING: Could not fetch server CONFIG
@@ -185,7 +185,7 @@ class ScriptTests(SynchronousTestCase):
     def answer(self, kind: Kind, request: bytes) -> tuple[str, list[Step]]:
         """Which of some rules of that kind answers the request, and with what."""
         steps = Script.parse(kind.script(LENGTHS + 10)).rules.respond(request, patterns.Asking())
-        assert isinstance(steps, Chosen)
+        assert isinstance(steps, RuleReply)
         return steps.by, [*steps]
 
     def test_every_rule_of_every_kind_answers_its_own_requests(self) -> None:
@@ -318,7 +318,7 @@ class LiveTests(SynchronousTestCase):
     @skipIf(shutil.which("redis-benchmark") is None, "redis-benchmark is not installed")
     def test_a_server_is_loaded_and_its_cpu_counted(self) -> None:
         part = LoadPart("closed-50", "", {"threads": RedisBenchmark(500, connections=2)})
-        self.runner.carry_out(Plan([part], runs=1))
+        self.runner.carry_out(ConfigSource([part], runs=1))
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("closed-50", "threads", "total") or 0, 0)
         self.assertGreater(self.results.median("closed-50", "threads", "rate") or 0, 0)
@@ -326,21 +326,21 @@ class LiveTests(SynchronousTestCase):
     def test_scripts_and_functions_are_loaded_with_keys(self) -> None:
         load = Keys(32, keys=10, connections=2)
         part = LoadPart("scripts", "", {"function": load, "starts_with-10": load})
-        self.runner.carry_out(Plan([part], runs=1))
+        self.runner.carry_out(ConfigSource([part], runs=1))
         self.assertEqual(self.results.missing, {})
         for peer in part.loads:
             self.assertGreater(self.results.median("scripts", peer, "total") or 0, 0)
 
     def test_idle_connections_and_starts_are_measured(self) -> None:
         parts = (IdlePart("idle", "", ("threads",), 40), StartPart("startup", "", ("threads",), 1))
-        self.runner.carry_out(Plan(parts, runs=1))
+        self.runner.carry_out(ConfigSource(parts, runs=1))
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("startup", "threads", "seconds") or 0, 0)
         self.assertGreater(self.results.median("idle", "threads", "resident") or 0, 0)
 
     def test_a_wrong_reply_is_no_measurement(self) -> None:
         part = LoadPart("replies", "", {"threads": Keys(16, keys=10, connections=1)})
-        self.runner.carry_out(Plan([part], runs=2))
+        self.runner.carry_out(ConfigSource([part], runs=2))
         self.assertIn("was expected", self.results.missing["replies", "threads"])
         self.assertEqual(len(self.said), 1)
 

@@ -363,11 +363,11 @@ class MakeServiceTests(Making):
             *("--max-request=1", "--max-connections=2", "--max-per-peer=3", "--idle-timeout=4"),
         )
         expected = Limits(max_request=1, max_connections=2, max_per_peer=3, idle_timeout=4)
-        self.assertEqual(made.service.factory.behaviour.limits, expected)
+        self.assertEqual(made.service.factory.config.limits, expected)
 
     def test_default_limits(self) -> None:
         """Without options the limits are the same as without a command."""
-        self.assertEqual(self.make().service.factory.behaviour.limits, Limits())
+        self.assertEqual(self.make().service.factory.config.limits, Limits())
 
     def test_idle_time_is_the_reactors(self) -> None:
         """An idle client is closed when the reactor says that the time has come."""
@@ -580,7 +580,7 @@ class ScriptTests(Making):
         made = self.make("-s", str(self.script()), "--framing=netstring", "--max-request=20")
         self.assertEqual(self.replies(made, b"1:a,"), b"1:b,")
         expected = Limits(max_request=20, idle_timeout=60)
-        self.assertEqual(made.service.factory.behaviour.limits, expected)
+        self.assertEqual(made.service.factory.config.limits, expected)
 
     def test_an_option_that_does_not_go_with_it(self) -> None:
         """One line, which names the rule."""
@@ -646,7 +646,7 @@ class ScriptTests(Making):
         protocol.dataReceived(b"a\n")
         self.assertEqual(transport.value(), b"b\r\n")
         protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(made.service.factory.behaviour.limits, Limits(max_request=20))
+        self.assertEqual(made.service.factory.config.limits, Limits(max_request=20))
         self.assertEqual([event["script"] for event in events if "script" in event], [path])
 
     def test_reload_of_a_broken_script(self) -> None:

@@ -1,5 +1,5 @@
 """
-reqresp embedded: ``REPLIES [journal|function|meter]``, line framing and a table of so many exact
+reqresp embedded: ``REPLIES [journal|function|counters]``, line framing and a table of so many exact
 replies.
 
 With ``journal``, the last 10,000 exchanges are kept.  With ``function``, a user's function looks
@@ -13,7 +13,7 @@ from twisted.internet import endpoints, reactor
 from twisted.internet.interfaces import IReactorCore
 
 from bench.clients import key, value
-from reqresp import Journal, Line, Meter, ReqRespFactory, Request, Table
+from reqresp import Counters, Journal, Line, ReqRespFactory, Request, Table
 
 replies = {b"PING": b"+PONG", **{key(n): value(n) for n in range(int(sys.argv[1]))}}
 
@@ -26,7 +26,7 @@ factory = ReqRespFactory(
     look_up if sys.argv[2:] == ["function"] else Table(replies, otherwise=b"-ERR"),
     framing=Line(),
     observers=[Journal(most=10_000)] if sys.argv[2:] == ["journal"] else [],
-    meter=Meter() if sys.argv[2:] == ["meter"] else None,
+    counters=Counters() if sys.argv[2:] == ["meter"] else None,
 )
 endpoint = endpoints.serverFromString(reactor, "eager:0:interface=127.0.0.1")
 endpoint.listen(factory)

@@ -14,7 +14,7 @@ import twisted
 from reqresp import __version__
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
-from reqresp.server.counters import BOUNDS, Meter
+from reqresp.server.counters import BOUNDS, Counters
 from reqresp.server.factory import ReqRespFactory
 
 try:
@@ -45,18 +45,20 @@ class ServerCollector(Collector):
     Gives the metrics of a server.
 
     :param factory: whose connections are counted.
-    :param meter: the factory's.
+    :param counters: the factory's.
     :param is_ready: tells whether new clients are welcome.
     """
 
-    def __init__(self, factory: ReqRespFactory, meter: Meter, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]
+    ) -> None:
         self._factory = factory
-        self._meter = meter
+        self._counters = counters
         self._is_ready = is_ready
 
     def collect(self) -> Iterator[Metric]:
         """Give all as it is now."""
-        factory, meter = self._factory, self._meter
+        factory, counters = self._factory, self._counters
         yield InfoMetricFamily(
             "reqresp_build",
             "What runs.",
@@ -86,16 +88,16 @@ class ServerCollector(Collector):
             _counts(REFUSALS, factory.admission.refused),
         )
         for name, documentation, value in (
-            ("requests", "Requests taken up.", meter.requests),
-            ("replies", "Replies whose last step was performed.", meter.replies),
-            ("received_bytes", "Bytes read from clients.", meter.received),
-            ("sent_bytes", "Bytes handed to the transports of clients.", meter.sent),
-            ("misses", "Requests that no rule of the script answered.", meter.misses),
-            ("frame_errors", "Connections closed over what is no request.", meter.frame_errors),
+            ("requests", "Requests taken up.", counters.requests),
+            ("replies", "Replies whose last step was performed.", counters.replies),
+            ("received_bytes", "Bytes read from clients.", counters.received),
+            ("sent_bytes", "Bytes handed to the transports of clients.", counters.sent),
+            ("misses", "Requests that no rule of the script answered.", counters.misses),
+            ("frame_errors", "Connections closed over what is no request.", counters.frame_errors),
             (
                 "responder_errors",
                 "Connections reset over what a responder raised.",
-                meter.responder_errors,
+                counters.responder_errors,
             ),
         ):
             yield CounterMetricFamily(f"reqresp_{name}", documentation, value=value)
@@ -103,22 +105,22 @@ class ServerCollector(Collector):
             "reqresp_faults",
             "Faults that struck, by their kind.",
             "kind",
-            _counts(FAULTS, meter.faults),
+            _counts(FAULTS, counters.faults),
         )
         yield HistogramMetricFamily(
             "reqresp_reply_seconds",
             "Time from a request being taken up until the last step of its reply.",
-            buckets=_buckets(meter),
-            sum_value=meter.seconds,
+            buckets=_buckets(counters),
+            sum_value=counters.seconds,
         )
 
 
 def registry(
-    factory: ReqRespFactory, meter: Meter, is_ready: Callable[[], bool]
+    factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]
 ) -> CollectorRegistry:
     """Make a registry of a server's metrics, and those of its process and of Python."""
     made = CollectorRegistry()
-    made.register(ServerCollector(factory, meter, is_ready))
+    made.register(ServerCollector(factory, counters, is_ready))
     ProcessCollector(registry=made)
     PlatformCollector(registry=made)
     return made
@@ -151,6 +153,6 @@ def _counts(kinds: Iterable[str], counted: Mapping[str, int]) -> dict[str, int]:
     return counts | {OTHER: sum(counted.values()) - sum(counts.values())}
 
 
-def _buckets(meter: Meter) -> list[tuple[str, float]]:
+def _buckets(counters: Counters) -> list[tuple[str, float]]:
     bounds = (*map(floatToGoString, BOUNDS), "+Inf")
-    return list(zip(bounds, accumulate(meter.times), strict=True))
+    return list(zip(bounds, accumulate(counters.times), strict=True))

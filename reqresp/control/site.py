@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from reqresp.control.prometheus import expose, registry
-from reqresp.server.counters import Meter
+from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 
 #: Seconds that a client may take to ask for a page, and to fetch it.
@@ -32,17 +32,17 @@ _PLAIN = "text/plain; charset=utf-8"
 Page = Callable[[Request], tuple[int, bytes, str]]
 
 
-def make_site(factory: ReqRespFactory, meter: Meter, is_ready: Callable[[], bool]) -> Site:
+def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]) -> Site:
     """
     Make the site of a server: ``/metrics``, ``/healthz`` and ``/readyz``.
 
     It keeps the time by the clock of *factory*.
 
     :param factory: whose connections are counted.
-    :param meter: the factory's.
+    :param counters: the factory's.
     :param is_ready: tells whether new clients are welcome.
     """
-    measured = registry(factory, meter, is_ready)
+    measured = registry(factory, counters, is_ready)
 
     def metrics(request: Request) -> tuple[int, bytes, str]:
         accept = b",".join(request.requestHeaders.getRawHeaders(b"Accept") or [])

@@ -26,12 +26,12 @@ from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.worker_files import journal_path, why_unusable
 from reqresp.journal.jsonl import JournalFile
-from reqresp.journal.request_log import Transcript
-from reqresp.server.counters import Meter
+from reqresp.journal.request_log import RequestLog
+from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
-from reqresp.server.proxied import PreambleFactory
+from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
 
 if TYPE_CHECKING:
@@ -59,19 +59,19 @@ def make_server(
     :param worker: its number, if it is one of several: its connections and its journal have it.
     :raises SystemExit: a file is of no use, or what it says; it says which.
     """
-    observers: list[Observer] = [] if options["quiet"] else [Transcript(reactor)]
-    meter = None if measured is None else Meter()
+    observers: list[Observer] = [] if options["quiet"] else [RequestLog(reactor)]
+    counters = None if measured is None else Counters()
     with _one_line(options):
-        behaviour = _behaviour(options, _load(options))
+        config = _config_of(options, _load(options))
         certificates = _certificates(options)
         journal = _journal(options, reactor, worker)
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(
-            **behaviour,
+            **config,
             observers=observers,
             clock=reactor,
             access=options["access"],
-            meter=meter,
+            counters=counters,
             first=(worker or 0) * NUMBERS + 1,
         )
     layered = _layers(options, factory, certificates, reactor)
@@ -82,11 +82,11 @@ def make_server(
         reactor,
         options["lame-duck"],
     )
-    if meter is not None and measured is not None:
+    if counters is not None and measured is not None:
         with _needing_extras():
             from reqresp.control.site import make_site
 
-        site = make_site(factory, meter, lambda: service.is_ready)
+        site = make_site(factory, counters, lambda: service.is_ready)
         last = evolve(measured, factory=site, is_last=True)
         service.listeners = [*service.listeners, last]
     if journal is not None:
@@ -106,9 +106,9 @@ def check(options: Options, reactor: Any) -> None:
     :raises SystemExit: a file is of no use, or what it says; it says which.
     """
     with _one_line(options):
-        behaviour = _behaviour(options, _load(options))
+        config = _config_of(options, _load(options))
         # Any seed: one that is chosen would be logged, and never used.
-        ReqRespFactory(**behaviour, clock=reactor, seed=0)
+        ReqRespFactory(**config, clock=reactor, seed=0)
         _certificates(options)
     if options["measured"]:
         with _needing_extras():
@@ -140,7 +140,7 @@ def _layers(
 
         layered = wrap(factory, certificates, reactor)
     if options["proxy-protocol"]:
-        layered = PreambleFactory(layered, server=factory, trusted=options["trusted"])
+        layered = ProxiedFactory(layered, server=factory, trusted=options["trusted"])
     return layered
 
 
@@ -183,7 +183,7 @@ def _load(options: Options) -> "Script | None":
     return Script.load(options["script"])
 
 
-def _behaviour(options: Options, script: "Script | None") -> dict[str, Any]:
+def _config_of(options: Options, script: "Script | None") -> dict[str, Any]:
     """Say how a factory is to behave; what was given as an option wins over a script."""
     if script is None:
         return {
@@ -206,8 +206,8 @@ def _told(options: Options, error: BaseException | None) -> str:
 
 
 def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> None:
-    def behave(script: "Script | None") -> None:
-        factory.behave(**_behaviour(options, script))
+    def take(script: "Script | None") -> None:
+        factory.reconfigure(**_config_of(options, script))
         _log.info("reloaded {script}, for new connections", script=options["script"])
 
     def keep(failure: Failure) -> None:
@@ -219,7 +219,7 @@ def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> No
         return  # the one that waits has not looked at the file yet
     # In a thread, so that clients need not wait for it; one at a time, so that the last one wins.
     loaded: Deferred[Any] = lock.run(deferToThread, _load, options)
-    loaded.addCallback(behave).addErrback(keep)
+    loaded.addCallback(take).addErrback(keep)
     loaded.addErrback(lambda failure: _log.failure("cannot reload", failure))
 
 

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from attrs import define, evolve
 
 from reqresp.faults.cutting import sent
-from reqresp.faults.faults import Placed, name_of
+from reqresp.faults.faults import PlacedFault, name_of
 from reqresp.steps import Steps
 
 
@@ -47,7 +47,7 @@ class Luck:
         self._dice: dict[str, Throws] = {}
         self._passed: dict[str, int] = {}
 
-    def strike(self, steps: Steps, faults: Iterable[Placed]) -> tuple[Steps, tuple[str, ...]]:
+    def strike(self, steps: Steps, faults: Iterable[PlacedFault]) -> tuple[Steps, tuple[str, ...]]:
         """
         Give what becomes of *steps*, and the names of those of *faults* that changed them.
 
@@ -65,7 +65,7 @@ class Luck:
             self._passed[key] = passed + size
         return steps, tuple(names)
 
-    def on_connect(self, faults: Iterable[Placed]) -> tuple[Placed, ...]:
+    def on_connect(self, faults: Iterable[PlacedFault]) -> tuple[PlacedFault, ...]:
         """Give those of *faults* that strike here: whether a connection's does is found out now."""
         return tuple(
             evolve(placed, fault=evolve(placed.fault, probability=1.0))

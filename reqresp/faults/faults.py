@@ -231,7 +231,7 @@ class Dice(Protocol):
 
 
 @frozen
-class Placed:
+class PlacedFault:
     """
     A *fault*, and the *key*, such as ``fault[0]``, that its dice are made of.
 

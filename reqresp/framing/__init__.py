@@ -23,7 +23,7 @@ from reqresp.framing._delimited import (
     Netstring,
     parse_framing,
 )
-from reqresp.framing._header_body import Headed
+from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, Length
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command, words
@@ -42,8 +42,8 @@ __all__ = [
     "FrameDecoder",
     "FrameError",
     "Framing",
-    "Headed",
     "Header",
+    "HeaderBody",
     "Length",
     "LengthPrefix",
     "Line",

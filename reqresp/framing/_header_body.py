@@ -1,5 +1,5 @@
 """
-Headed: requests whose head may announce a body, as in HTTP and memcached.
+HeaderBody: requests whose head may announce a body, as in HTTP and memcached.
 
 Knows bytes and RE2 patterns, which take linear time whatever a client sends; what a pattern finds
 in a head is the only thing that is known of a protocol.
@@ -14,7 +14,7 @@ from reqresp.framing._delimited import Delimiter, Line
 
 
 @frozen
-class Headed:
+class HeaderBody:
     r"""
     A request is a head, told apart by a line's end or a delimiter, and the body it announces.
 
@@ -59,14 +59,14 @@ class Headed:
 
     def decoder(self, limit: int) -> Decoder:
         if isinstance(self.head, Line):
-            return HeadedDecoder(limit, b"\n", b"\r", self._pattern, self.body_end)
-        return HeadedDecoder(limit, self.head.delimiter, b"", self._pattern, self.body_end)
+            return HeaderBodyDecoder(limit, b"\n", b"\r", self._pattern, self.body_end)
+        return HeaderBodyDecoder(limit, self.head.delimiter, b"", self._pattern, self.body_end)
 
     def encode(self, payload: bytes) -> bytes:
         return payload + self.head.ending if isinstance(self.head, Line) else payload
 
 
-class HeadedDecoder(FrameDecoder):
+class HeaderBodyDecoder(FrameDecoder):
     """A head ends with *delimiter*, or with *optional* and *delimiter*; *pattern* sizes a body."""
 
     __slots__ = ("_body_end", "_delimiter", "_frame", "_optional", "_pattern", "_searched")

@@ -10,22 +10,9 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.interfaces import IAddress
 
-from reqresp.steps import (
-    Abort,
-    Close,
-    Exchange,
-    HalfClose,
-    Hang,
-    Request,
-    Send,
-    Step,
-    StopReading,
-    Wait,
-    show,
-)
-
-#: What `Exchange.by` is where no rule of a script answered.
-UNMATCHED = "unmatched"
+from reqresp._text import format_address
+from reqresp.exchanges import UNMATCHED, Exchange
+from reqresp.steps import Abort, Close, HalfClose, Hang, Request, Send, Step, StopReading, Wait
 
 
 @frozen
@@ -123,9 +110,9 @@ def as_json(entry: Entry) -> dict[str, Any]:
         case Unanswered():
             line |= _request(entry.request)
         case Refused():
-            line |= {"peer": show(entry.peer), "reason": entry.reason}
+            line |= {"peer": format_address(entry.peer), "reason": entry.reason}
         case _:
-            line |= {"connection": entry.connection, "peer": show(entry.peer)}
+            line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             if not isinstance(entry, Connected):
                 line["reason"] = entry.reason
     return line
@@ -136,7 +123,7 @@ def _request(request: Request) -> dict[str, Any]:
     data = getattr(request.data, "raw", request.data)
     return {
         "connection": request.connection,
-        "peer": show(request.peer),
+        "peer": format_address(request.peer),
         "number": request.number,
         "request": _bytes(data),
     }

@@ -15,6 +15,7 @@ from attrs import Factory, frozen
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from reqresp.exchanges import Exchanges
 from reqresp.journal.entries import (
     Answered,
     Connected,
@@ -25,7 +26,7 @@ from reqresp.journal.entries import (
     Unanswered,
 )
 from reqresp.server.observers import Observer
-from reqresp.steps import Exchanges, Request
+from reqresp.steps import Request
 
 #: Bytes reckoned for an entry besides those of its request and its reply: about what Python takes
 #: for a request that comes alone, and whose reply is made for it.

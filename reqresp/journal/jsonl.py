@@ -16,9 +16,9 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from reqresp.exchanges import Exchanges
 from reqresp.journal.entries import Entry, as_json
 from reqresp.journal.journal import Recorder, Times, answers
-from reqresp.steps import Exchanges
 
 #: Seconds that an entry waits at most before it is written.
 FLUSH_EVERY = 1.0

@@ -1,5 +1,5 @@
 """
-Transcript: what clients sent, in Twisted's log, as the notebook prints it.
+RequestLog: what clients sent, in Twisted's log, as the notebook prints it.
 
 An observer that leans on the messages alone.  A log event costs as much as several requests, so
 there is one for all requests of a reactor turn.
@@ -11,8 +11,8 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from reqresp._text import format_address
 from reqresp.server.observers import Observer
-from reqresp.steps import show
 
 #: Bytes of a request that are shown; `Chunk` never has more.
 SHOWN = 1024
@@ -20,7 +20,7 @@ SHOWN = 1024
 LINES = 1000
 
 
-class Transcript(Observer):
+class RequestLog(Observer):
     """
     Logs requests as ``from client ADDRESS: b'...'``, and at debug level who comes and goes.
 
@@ -37,15 +37,16 @@ class Transcript(Observer):
         self._due = False
 
     def connected(self, peer: IAddress, connection: int) -> None:
-        self._note(self._came, f"client {show(peer)} connected, number {connection}")
+        self._note(self._came, f"client {format_address(peer)} connected, number {connection}")
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:  # noqa: ARG002
-        prefix = f"from client {show(peer)}: "
+        prefix = f"from client {format_address(peer)}: "
         for request in requests:
             self._note(self._requests, prefix + _shown(request))
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        text = f"client {show(peer)} is gone, number {connection}: {reason.getErrorMessage()}"
+        name = format_address(peer)
+        text = f"client {name} is gone, number {connection}: {reason.getErrorMessage()}"
         self._note(self._went, text)
 
     def _note(self, lines: list[str], line: str) -> None:

@@ -20,10 +20,10 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule, Rules
 from reqresp.steps import (
     Abort,
-    Chosen,
     Close,
     HalfClose,
     Hang,
+    RuleReply,
     Send,
     Step,
     Steps,
@@ -82,14 +82,14 @@ class _Explanation:
             fitting = [*self._rules.states[state].fitting(request, self._visitor)]
             steps = self._rules.respond(request, self._visitor)
             yield from self._answer(steps)
-            if isinstance(steps, Chosen) and steps.by == "unmatched":
+            if isinstance(steps, RuleReply) and steps.by == "unmatched":
                 yield from self._misses(state, request, fitting)
             after = self._rules.state(self._visitor)
             if after != state:
                 yield f"    from now on: {_shown(after)}"
 
     def _answer(self, steps: Steps) -> Iterator[str]:
-        if not isinstance(steps, Chosen):
+        if not isinstance(steps, RuleReply):
             return
         yield f"    {self._place(steps.by)}"
         for step in steps:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from attrs import evolve, field, frozen
 
-from reqresp.faults.faults import Placed
+from reqresp.faults.faults import PlacedFault
 from reqresp.framing import Framing, Mixed
 from reqresp.script.compiler import EVERY, Builder
 from reqresp.script.parts import Parts
@@ -23,7 +23,7 @@ from reqresp.script.reader import Problem, Reader
 from reqresp.script.rules import CLOSES, Rule, Rules
 from reqresp.script.schema import Document
 from reqresp.script.toml_positions import line_of, locate
-from reqresp.server.config import Behaviour, Plan
+from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
 
 #: Levels of tables and lists in a script.
@@ -41,7 +41,7 @@ class ScriptError(ValueError):
 
 
 @frozen(kw_only=True)
-class Script(Plan):
+class Script(ConfigSource):
     """
     A service as a script describes it, for ``ReqRespFactory(script)``.
 
@@ -58,7 +58,7 @@ class Script(Plan):
     framing: Framing
     reply_framing: Framing
     limits: Limits
-    faults: tuple[Placed, ...]
+    faults: tuple[PlacedFault, ...]
     seed: int | None
     warnings: tuple[Problem, ...] = ()
     #: Where each key stands in the file.
@@ -99,11 +99,11 @@ class Script(Plan):
             raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0))
         return cls(name=name, lines=lines, **parts)
 
-    def behaviour(self) -> Behaviour:
+    def config(self) -> ServerConfig:
         framing = self.framing
         if self.reply_framing != framing:
             framing = Mixed(framing, self.reply_framing)
-        return Behaviour(
+        return ServerConfig(
             self.rules.anew(),
             framing,
             self.limits,
@@ -173,7 +173,7 @@ def _build(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]
         unmatched = builder.answer(document.unmatched, "unmatched")
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.blame)
-    faults: list[Placed] = []
+    faults: list[PlacedFault] = []
     for at, table in enumerate(document.fault):
         if table is None:
             continue

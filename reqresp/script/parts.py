@@ -10,8 +10,8 @@ from typing import Any
 
 from attrs import frozen
 
-from reqresp.faults.faults import KINDS, Fault, Placed
-from reqresp.framing import Delimiter, Framing, Headed, Line, parse_framing
+from reqresp.faults.faults import KINDS, Fault, PlacedFault
+from reqresp.framing import Delimiter, Framing, HeaderBody, Line, parse_framing
 from reqresp.script.payloads import Source, Template, read_payload
 from reqresp.script.reader import Reader, unknown
 from reqresp.script.schema import FramingTable, Payload
@@ -86,12 +86,12 @@ class Parts:
         if kind is None or not isinstance(body, bytes) or not isinstance(end, bytes):
             return None
         try:
-            return Headed(kind, body, end)
+            return HeaderBody(kind, body, end)
         except ValueError as error:
             self.reader.blame(f"{path}.body", str(error))
             return None
 
-    def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[Placed]:
+    def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[PlacedFault]:
         """Give the faults that *tables* describe."""
         found = [
             self.fault(table, f"{path}[{at}]")
@@ -100,7 +100,7 @@ class Parts:
         ]
         return [fault for fault in found if fault is not None]
 
-    def fault(self, table: dict[str, Any], path: str) -> Placed | None:
+    def fault(self, table: dict[str, Any], path: str) -> PlacedFault | None:
         """Give the fault that *table* describes; None if it describes none."""
         if "kind" not in table:
             self.reader.blame(path, f"the key kind is missing, one of {', '.join(KINDS)}")
@@ -112,4 +112,4 @@ class Parts:
             return None
         parameters = {name: it for name, it in table.items() if name != "kind"}
         fault: Fault | None = self.reader.read(KINDS[kind], parameters, path)
-        return None if fault is None else Placed(path, fault)
+        return None if fault is None else PlacedFault(path, fault)

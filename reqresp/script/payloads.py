@@ -13,10 +13,10 @@ from typing import Any
 
 from attrs import frozen
 
+from reqresp._text import format_address
 from reqresp.script.reader import unknown
 from reqresp.script.schema import PayloadTable
-from reqresp.server.responders import Connection
-from reqresp.steps import show
+from reqresp.server.responders import ConnectionContext
 
 
 @frozen
@@ -28,7 +28,7 @@ class Moment:
     """
 
     data: bytes
-    connection: Connection
+    connection: ConnectionContext
     match: Any = None
     count: int = 0
 
@@ -41,7 +41,7 @@ LARGEST = 64 * 1024 * 1024
 #: What can be filled in wherever a template can stand.
 SOURCES: Mapping[str, Source] = {
     "0": lambda moment: moment.data,
-    "peer": lambda moment: show(moment.connection.peer).encode(errors="surrogateescape"),
+    "peer": lambda moment: format_address(moment.connection.peer).encode(errors="surrogateescape"),
     "connection": lambda moment: b"%d" % moment.connection.number,
     "request": lambda moment: b"%d" % moment.connection.taken,
 }
@@ -55,7 +55,7 @@ class Template:
 
     parts: tuple[bytes | Source, ...]
 
-    def fill(self, data: bytes, connection: Connection) -> bytes:
+    def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         """Fill in what is known of the request *data* of *connection*."""
         return self.at(Moment(data, connection))
 

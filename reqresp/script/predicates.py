@@ -11,20 +11,20 @@ from typing import Any, Protocol
 from attrs import Attribute, evolve, field, frozen
 
 from reqresp._re2 import compile_pattern
-from reqresp.server.responders import Connection
+from reqresp.server.responders import ConnectionContext
 
 
 class Fill(Protocol):
     """A template: bytes that depend on the request and on who asks."""
 
-    def fill(self, data: bytes, connection: Connection) -> bytes:
+    def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         """Give the bytes for the request *data* of *connection*."""
 
 
 Needle = bytes | Fill
 
 # Asked with the request, the same with its case folded (if it is), and who asks.
-_Test = Callable[[bytes, bytes, Connection], bool]
+_Test = Callable[[bytes, bytes, ConnectionContext], bool]
 _Comparison = Callable[[bytes, tuple[bytes, ...]], bool]
 
 
@@ -115,7 +115,7 @@ class Predicates:
         """Whether there is one kind of predicate and no more."""
         return len(self._required) == 1 and not self._forbidden
 
-    def hold(self, data: bytes, connection: Connection) -> bool:
+    def hold(self, data: bytes, connection: ConnectionContext) -> bool:
         """Tell whether the request *data* of *connection* is what these want."""
         text = data.lower() if self.ignore_case else data
         for test in self._required:
@@ -145,7 +145,7 @@ def _compared(compare: _Comparison, needles: tuple[bytes, ...], ignore_case: boo
 
 
 def _filled(compare: _Comparison, needles: tuple[Needle, ...], ignore_case: bool) -> _Test:
-    def test(data: bytes, text: bytes, connection: Connection) -> bool:
+    def test(data: bytes, text: bytes, connection: ConnectionContext) -> bool:
         for needle in needles:
             value = needle if isinstance(needle, bytes) else needle.fill(data, connection)
             if compare(text, (folded(value, ignore_case),)):

@@ -12,7 +12,7 @@ from typing import Any
 
 from reqresp._re2 import PatternSet
 from reqresp.script.predicates import Predicates
-from reqresp.server.responders import Connection
+from reqresp.server.responders import ConnectionContext
 
 #: Bytes that RE2 may use for the patterns of an index.
 BUDGET = 64 * 1024 * 1024
@@ -126,7 +126,7 @@ class Index:
         :raises ValueError: *budget* is too small.
         """
         # What is left to ask once a rule was found, if anything.
-        self._rests: list[Callable[[bytes, Connection], bool] | None] = []
+        self._rests: list[Callable[[bytes, ConnectionContext], bool] | None] = []
         tables: dict[tuple[type[_Table], bool], tuple[int, _Table]] = {}
         for position, rule in enumerate(rules):
             kind, keys = _key(rule)
@@ -142,7 +142,7 @@ class Index:
             (first, table.finder(budget), folds) for (_, folds), (first, table) in tables.items()
         ]
 
-    def matching(self, data: bytes, connection: Connection) -> Iterator[int]:
+    def matching(self, data: bytes, connection: ConnectionContext) -> Iterator[int]:
         """
         Find the rules that fit the request *data* of *connection*.
 

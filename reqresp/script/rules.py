@@ -12,14 +12,15 @@ from typing import Any, Self, cast, final
 from attrs import Factory, field, frozen
 from twisted.logger import Logger
 
-from reqresp.faults.faults import Placed
+from reqresp._text import format_address
+from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
 from reqresp.script.payloads import Moment, Template
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import BUDGET, Index
-from reqresp.server.responders import Connection, Responder, Table
+from reqresp.server.responders import ConnectionContext, Responder, Table
 from reqresp.server.responders import Reply as ConstantReply
-from reqresp.steps import Chosen, Close, Send, Step, Steps, show
+from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
 #: Bytes of a request that nothing answers that are logged.
 SHOWN = 200
@@ -42,7 +43,7 @@ class Rule:
     """
     Answers requests that fit *predicates* with *replies*, one after the other, then again.
 
-    :param name: what it is called in errors, logs and `Chosen.by`.
+    :param name: what it is called in errors, logs and `RuleReply.by`.
     :param when: the states that it answers in; None: in every state.
     :param times: so often; None: without end.
     :param per_connection: *times* and *replies* are counted for each connection.
@@ -57,7 +58,7 @@ class Rule:
     times: int | None = None
     per_connection: bool = False
     goto: str | None = None
-    faults: Sequence[Placed] = ()
+    faults: Sequence[PlacedFault] = ()
     #: The replies again, ready to be given where nothing is to be filled in.
     _ready: Sequence[Steps | None] = field(init=False, eq=False, repr=False)
     #: Its reply, where that is always the same and has no consequences.
@@ -81,7 +82,7 @@ class Rule:
             if isinstance(step, Send) and not step.raw:
                 encode(step.data)
 
-    def steps(self, count: int, data: bytes, connection: Connection) -> Steps:
+    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> Steps:
         """Give its reply to the request *data*, which is the *count*-th that it answers."""
         turn = (count - 1) % len(self.replies)
         ready = self._ready[turn]
@@ -94,7 +95,7 @@ class Rule:
         )
 
     def _choose(self, reply: Iterable[Step | Fill]) -> Steps:
-        return Chosen(reply, self.name, self.faults)  # type: ignore[arg-type]  # no Fill is left
+        return RuleReply(reply, self.name, self.faults)  # type: ignore[arg-type]  # no Fill is left
 
 
 class _Notes:
@@ -150,12 +151,12 @@ class Rules(Responder):
         other._counts = {}
         return other
 
-    def greet(self, connection: Connection) -> Steps:
+    def greet(self, connection: ConnectionContext) -> Steps:
         if self._greeting is None:
             return ()
         return self._choose(self._greeting, b"", connection)
 
-    def respond(self, data: bytes, connection: Connection) -> Steps:
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
         # A state that no rule names, as of a test's own, has the rules of every state.
         state = self.states.get(self.state(connection)) or self._elsewhere
         for place in state.index.matching(data, connection):
@@ -168,7 +169,7 @@ class Rules(Responder):
         if self._unmatched is CLOSES:
             self._log.warn(
                 "{peer}: no rule answers {request!r}; closing",
-                peer=show(connection.peer),
+                peer=format_address(connection.peer),
                 request=data[:SHOWN],
             )
         return self._choose(self._unmatched, data, connection)
@@ -203,27 +204,27 @@ class Rules(Responder):
         greeting = () if self._greeting is None else (self._greeting,)
         return (*greeting, *self.rules, self._unmatched)
 
-    def state(self, connection: Connection) -> str:
+    def state(self, connection: ConnectionContext) -> str:
         """Tell which state the conversation on *connection* is in."""
         return self._start if connection.notes is None else connection.notes.state
 
-    def move(self, connection: Connection, state: str) -> None:
+    def move(self, connection: ConnectionContext, state: str) -> None:
         """Have the conversation on *connection* go on in *state*."""
         self._notes(connection).state = state
 
-    def _count(self, rule: Rule, connection: Connection) -> int:
+    def _count(self, rule: Rule, connection: ConnectionContext) -> int:
         return self._counts_for(rule, connection).get(rule.name, 0)
 
-    def _counts_for(self, rule: Rule, connection: Connection) -> dict[str, int]:
+    def _counts_for(self, rule: Rule, connection: ConnectionContext) -> dict[str, int]:
         return self._notes(connection).counts if rule.per_connection else self._counts
 
-    def _notes(self, connection: Connection) -> _Notes:
+    def _notes(self, connection: ConnectionContext) -> _Notes:
         if connection.notes is None:
             connection.notes = _Notes(self._start)
         notes: _Notes = connection.notes
         return notes
 
-    def _choose(self, rule: Rule, data: bytes, connection: Connection) -> Steps:
+    def _choose(self, rule: Rule, data: bytes, connection: ConnectionContext) -> Steps:
         if rule.constant is not None:
             return rule.constant
         counts = self._counts_for(rule, connection)
@@ -264,10 +265,10 @@ class _State:
 
     def constant(self, data: Any) -> Steps | None:
         """Give the reply to *data*, if that is a constant which no fault of its own strikes."""
-        found = next(self.index.matching(data, cast(Connection, None)), None)
+        found = next(self.index.matching(data, cast(ConnectionContext, None)), None)
         rule = None if found is None else self.rules[found]
         return None if rule is None or rule.faults else rule.constant
 
-    def fitting(self, data: bytes, connection: Connection) -> Iterable[Rule]:
+    def fitting(self, data: bytes, connection: ConnectionContext) -> Iterable[Rule]:
         """Give the rules that fit, in their order."""
         return map(self.rules.__getitem__, self.index.matching(data, connection))

@@ -1,5 +1,5 @@
 """
-Behaviour: how connections are answered, from their beginning to their end.
+ServerConfig: how connections are answered, from their beginning to their end.
 
 Puts together a responder, a framing, limits and faults, and finds out whether they go together; it
 knows no connection.
@@ -10,22 +10,22 @@ from collections.abc import Iterable
 
 from attrs import Factory, field, frozen
 
-from reqresp.faults.faults import Fault, Placed
+from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder
 
 
-def _placed(faults: Iterable[Fault | Placed]) -> tuple[Placed, ...]:
+def _placed(faults: Iterable[Fault | PlacedFault]) -> tuple[PlacedFault, ...]:
     return tuple(
-        fault if isinstance(fault, Placed) else Placed(f"fault[{place}]", fault)
+        fault if isinstance(fault, PlacedFault) else PlacedFault(f"fault[{place}]", fault)
         for place, fault in enumerate(faults)
     )
 
 
 @frozen
-class Behaviour:
+class ServerConfig:
     """
     How connections are answered.
 
@@ -39,7 +39,7 @@ class Behaviour:
     responder: Responder
     framing: Framing = Factory(Chunk)
     limits: Limits = Factory(Limits)
-    faults: tuple[Placed, ...] = field(default=(), converter=_placed)
+    faults: tuple[PlacedFault, ...] = field(default=(), converter=_placed)
     seed: int | None = None
     #: Whether any of the faults strikes connections.
     on_connect: bool = field(init=False, eq=False, repr=False)
@@ -67,9 +67,9 @@ class Behaviour:
         return self.framing.decoder(self.limits.max_request)
 
 
-class Plan(ABC):
+class ConfigSource(ABC):
     """What tells the behaviour of a server."""
 
     @abstractmethod
-    def behaviour(self) -> Behaviour:
+    def config(self) -> ServerConfig:
         """Make it: another one for each server, which shares nothing that changes."""

@@ -17,18 +17,19 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from reqresp._text import format_address
 from reqresp.framing import FrameError
 from reqresp.server.constants import SLICE, Constants
 from reqresp.server.performer import NOTHING
 from reqresp.server.stream import HANGING
-from reqresp.steps import Chosen, Steps, Wait, show
+from reqresp.steps import RuleReply, Steps, Wait
 from reqresp.transport.closing import undelivered
 
 #: Sweeps in an idle time-out.
 SWEEPS = 4
 
 
-class ReqResp(Constants):
+class Connection(Constants):
     """Answers the requests of one connection, in their order; made by `ReqRespFactory`."""
 
     #: What the responder noted.
@@ -42,7 +43,7 @@ class ReqResp(Constants):
 
     def connectionMade(self) -> None:
         super().connectionMade()
-        self._decoder = self.behaviour.decoder()
+        self._decoder = self.config.decoder()
         self.factory.opened(self)
         self._greet()
 
@@ -51,7 +52,7 @@ class ReqResp(Constants):
         if self._ended or self._held is HANGING:
             self._count(data)
             return
-        batch = self.behaviour.batch
+        batch = self.config.batch
         if batch is None or self._held is not None or self._full or self._working or self._mute:
             self._put_off(data)
         elif len(data) > SLICE:
@@ -66,14 +67,14 @@ class ReqResp(Constants):
         self.factory.lost(self, reason)
 
     def _greet(self) -> None:
-        behaviour = self.behaviour
-        if behaviour.faults:
-            self._faults = behaviour.faults
-        if behaviour.on_connect:
-            self._faults = self._dice().on_connect(behaviour.faults)
+        config = self.config
+        if config.faults:
+            self._faults = config.faults
+        if config.on_connect:
+            self._faults = self._dice().on_connect(config.faults)
         try:
-            steps = behaviour.responder.greet(self)
-            if steps or isinstance(steps, Chosen):
+            steps = config.responder.greet(self)
+            if steps or isinstance(steps, RuleReply):
                 self._begin(steps, None)
             elif any(placed.on_connect for placed in self._faults):
                 self._strike_silence()
@@ -104,7 +105,7 @@ class ReqResp(Constants):
         self._left = left
         if self._quiet <= SWEEPS:
             return
-        self._log.debug("{peer}: idle; closing", peer=show(self.peer))
+        self._log.debug("{peer}: idle; closing", peer=format_address(self.peer))
         self._quiet = 0
         if left or self._ended:
             self.transport.abortConnection()
@@ -122,7 +123,7 @@ class ReqResp(Constants):
             return
         self._working = True
         self._quiet = 0
-        began = 0.0 if self.factory.meter is None else self.factory.meter.now()
+        began = 0.0 if self.factory.counters is None else self.factory.counters.now()
         while self._again:
             self._again = False
             self._answer_in_turn(began)
@@ -143,8 +144,8 @@ class ReqResp(Constants):
         except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
             self._failure = Failure()
         if received or answered:
-            if (meter := self.factory.meter) is not None:
-                since = meter.turned(len(received), len(answered), began, self._since)
+            if (counters := self.factory.counters) is not None:
+                since = counters.turned(len(received), len(answered), began, self._since)
                 if since is not self._since:  # an attribute of its own makes an object slower
                     self._since = since
             self._tell(received, answered, lambda _requests: steps)
@@ -164,7 +165,7 @@ class ReqResp(Constants):
         if len(self._decoder):
             self._log.info(
                 "{peer}: closing within a request, of which {size} bytes came",
-                peer=show(self.peer),
+                peer=format_address(self.peer),
                 size=len(self._decoder),
             )
         if self._eof:
@@ -180,7 +181,7 @@ class ReqResp(Constants):
             self._requests = iter(self._cut(self._take_up(SLICE)))
         self.taken += 1
         received.append(request)
-        answer = self.behaviour.responder.respond(request, self)
+        answer = self.config.responder.respond(request, self)
         if isinstance(answer, tuple):
             self._begin(answer, request)
         elif isinstance(answer, Deferred):
@@ -215,19 +216,21 @@ class ReqResp(Constants):
             self._fail(failure)
 
     def _refuse(self, fault: FrameError) -> None:
-        self._log.warn("{peer}: {fault}; closing", peer=show(self.peer), fault=fault)
-        if self.factory.meter is not None:
-            self.factory.meter.frame_errors += 1
+        self._log.warn("{peer}: {fault}; closing", peer=format_address(self.peer), fault=fault)
+        if self.factory.counters is not None:
+            self.factory.counters.frame_errors += 1
         self._close()
         self.factory.tell("failed", self.peer, self.number, Failure(fault))
 
     def _fail(self, failure: Failure) -> None:
-        if self.factory.meter is not None:
-            self.factory.meter.responder_errors += 1
-        by = self.behaviour.responder.name
-        if self._exchange is not None and isinstance(self._exchange[1], Chosen):
+        if self.factory.counters is not None:
+            self.factory.counters.responder_errors += 1
+        by = self.config.responder.name
+        if self._exchange is not None and isinstance(self._exchange[1], RuleReply):
             by = self._exchange[1].by
-        self._log.failure("{peer}: {by} failed; aborting", failure, peer=show(self.peer), by=by)
+        self._log.failure(
+            "{peer}: {by} failed; aborting", failure, peer=format_address(self.peer), by=by
+        )
         if not self._ended:
             self._abort()
         self.factory.tell("failed", self.peer, self.number, failure)

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 
-from reqresp.server.connection import SWEEPS, ReqResp
+from reqresp.server.connection import SWEEPS, Connection
 
 
 class Arrival(Protocol):
@@ -36,7 +36,7 @@ class Gathering(Factory):
     """
 
     def __init__(self, clock: IReactorTime | None) -> None:
-        self.connections: set[ReqResp] = set()
+        self.connections: set[Connection] = set()
         #: Those who will be connections, and take as much place.
         self.arrivals: set[Arrival] = set()
         self._clock = clock
@@ -69,7 +69,7 @@ class Gathering(Factory):
         finally:
             self._end_if_alone()  # no sooner: a drain is not over while this is under way
 
-    def _add(self, connection: ReqResp) -> None:
+    def _add(self, connection: Connection) -> None:
         self.connections.add(connection)
         if self._sweeps is None:
             self._start_sweeping()

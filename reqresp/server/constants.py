@@ -2,16 +2,17 @@
 Constants: the requests of a read, answered in one go where their replies are constants.
 
 Cuts what was read into requests, looks their replies up, and tells of both.  It knows batches, and
-nothing of responders or of what is held: `ReqResp`, which builds on it, answers what is left, one
-by one.
+nothing of responders or of what is held: `Connection`, which builds on it, answers what is left,
+one by one.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
+from reqresp.exchanges import Exchanges
 from reqresp.framing import Decoder, FrameError
 from reqresp.server._fast_path import Batch
 from reqresp.server.performer import Performer
-from reqresp.steps import Exchanges, Steps
+from reqresp.steps import Steps
 
 #: Bytes framed at a time: a request of three bytes takes fifteen times that once it is cut out.
 SLICE = 4 * 1024
@@ -39,27 +40,27 @@ class Constants(Performer):
         count = len(requests)
         self.taken += count
         factory = self.factory
-        meter = factory.meter
+        counters = factory.counters
         began: float | None = None
-        if meter is not None:
+        if counters is not None:
             # Each name that is looked up here costs every read some nanoseconds.
-            meter.received += len(data)
-            meter.sent += len(wire)
-            meter.until_timed -= count
-            if meter.until_timed < 0:
-                began = meter.now()
+            counters.received += len(data)
+            counters.sent += len(wire)
+            counters.until_timed -= count
+            if counters.until_timed < 0:
+                began = counters.now()
         if wire:
             self.transport.write(wire)
-        if began is not None and meter is not None:
-            meter.sampled(count, began)
+        if began is not None and counters is not None:
+            counters.sampled(count, began)
         if factory.observed:
             self._tell(requests, requests, batch.steps, len(data))
         return True
 
     def _answer_slices(self, data: bytes, batch: Batch) -> None:
         """Gather the replies to as much of *data* as has constant ones, and fits."""
-        meter = self.factory.meter
-        began = 0.0 if meter is None else meter.now()
+        counters = self.factory.counters
+        began = 0.0 if counters is None else counters.now()
         answered: list[bytes] = []
         at = 0
         while at < len(data) and not self._full:
@@ -72,8 +73,8 @@ class Constants(Performer):
         if at < len(data):
             self._put_off(data[at:])
         self.taken += len(answered)
-        if meter is not None:
-            meter.answered(len(answered), began)
+        if counters is not None:
+            counters.answered(len(answered), began)
         if self.factory.observed:
             self._tell(answered, answered, batch.steps, at)
 
@@ -91,8 +92,8 @@ class Constants(Performer):
 
     def _count(self, data: bytes) -> None:
         """Count *data*, which was read."""
-        if self.factory.meter is not None:
-            self.factory.meter.received += len(data)
+        if self.factory.counters is not None:
+            self.factory.counters.received += len(data)
 
     def _tell(
         self,
@@ -105,7 +106,7 @@ class Constants(Performer):
         if received and factory.hearers["received"]:
             factory.tell("received", self.peer, self.number, received)
         if answered and factory.hearers["answered"]:
-            first, by = self._answered + 1, self.behaviour.responder.name
+            first, by = self._answered + 1, self.config.responder.name
             self._answered += len(answered)
             exchanges = Exchanges(self.peer, self.number, first, answered, steps, by, size)
             factory.tell("answered", exchanges)

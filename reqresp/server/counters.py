@@ -1,5 +1,5 @@
 """
-Meter: plain counters of what a server does, kept a read at a time.
+Counters: plain counters of what a server does, kept a read at a time.
 
 Knows numbers and a clock: no connection, no request, no Prometheus.  Whoever serves tells it, and
 whoever shows them reads them; nothing here is done for each request of a read.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from reqresp.journal.entries import UNMATCHED
+from reqresp.exchanges import UNMATCHED
 
 #: Seconds from request to reply: the upper bounds, themselves included, of what is counted apart.
 BOUNDS = (
@@ -22,7 +22,7 @@ BOUNDS = (
 TOGETHER = 2048
 
 
-class Meter:
+class Counters:
     """
     What a factory's connections have done since it was made; all that can be read only grows.
 

@@ -15,20 +15,21 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp.faults.faults import Fault, Placed
+from reqresp._text import format_address
+from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Framing
 from reqresp.server.admission import STOPPING, Admission, Refusal
-from reqresp.server.config import Behaviour, Plan
-from reqresp.server.connection import ReqResp
+from reqresp.server.config import ConfigSource, ServerConfig
+from reqresp.server.connection import Connection
 from reqresp.server.connections import Gathering
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.server.responders import Answer, Function, Responder, fixed
-from reqresp.steps import Request, show
+from reqresp.steps import Request
 from reqresp.transport.access import Access
 
 if TYPE_CHECKING:
-    from reqresp.server.counters import Meter
+    from reqresp.server.counters import Counters
 
 #: Seconds between log lines about clients turned away.
 REFUSALS_EVERY = 1.0
@@ -41,41 +42,41 @@ class ReqRespFactory(Gathering):
     Answers requests on any number of listening ports.
 
     :param respond: a `Responder`, or a function of a `Request` that returns bytes, a step, a tuple
-        of these, or None for silence; plain, ``async def``, or returning a Deferred.  Or a `Plan`,
-        such as a `Script`: what it says of framing, limits, faults and seed holds where they are
-        not given here.  The default answers as the notebook does: ``response``, and closes after
+        of these, or None for silence; plain, ``async def``, or returning a Deferred.  Or a
+        `ConfigSource`, such as a `Script`: what it says of framing, limits, faults and seed holds
+        where they are not given here.  The default answers as the notebook does: ``response``, and closes after
         ``close``.
     :param framing: where a request ends; `Chunk` unless given.
     :param limits: what clients may use of the server.
-    :param faults: strike each reply, or, `Placed` so, connections; in this order.
+    :param faults: strike each reply, or, `PlacedFault` so, connections; in this order.
     :param seed: all chance in faults comes from it, so that the same seed makes the same run; one
         that was not given is chosen, and logged.
     :param observers: are told what happens, in this order.
     :param clock: keeps the time of waits and time-outs; the global reactor unless given.
     :param access: who may connect at all; everybody unless given.
     :param first: the number of the first connection; those that follow count on.
-    :param meter: counts what connections do; nothing is counted unless given.
+    :param counters: counts what connections do; nothing is counted unless given.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
     """
 
-    protocol = ReqResp  # type: ignore[assignment]  # Factory's type variable is its own
+    protocol = Connection  # type: ignore[assignment]  # Factory's type variable is its own
     noisy = False
     _log = Logger()
 
     def __init__(
         self,
-        respond: Plan | Responder | Callable[[Request], Answer] | None = None,
+        respond: ConfigSource | Responder | Callable[[Request], Answer] | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
-        faults: Sequence[Fault | Placed] | None = None,
+        faults: Sequence[Fault | PlacedFault] | None = None,
         seed: int | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
         first: int = 1,
         access: Access | None = None,
-        meter: "Meter | None" = None,
+        counters: "Counters | None" = None,
     ) -> None:
         super().__init__(clock)
         observers = tuple(observers)
@@ -85,18 +86,18 @@ class ReqRespFactory(Gathering):
         self.observed = bool(self.hearers["received"] or self.hearers["answered"])
         self.admission = Admission(access)
         #: Counts what connections do.
-        self.meter = meter
+        self.counters = counters
         self._first = self._next = first
         self._refusal_logged = -REFUSALS_EVERY
-        self.behave(respond, framing=framing, limits=limits, faults=faults, seed=seed)
+        self.reconfigure(respond, framing=framing, limits=limits, faults=faults, seed=seed)
 
-    def behave(
+    def reconfigure(
         self,
-        respond: Plan | Responder | Callable[[Request], Answer] | None = None,
+        respond: ConfigSource | Responder | Callable[[Request], Answer] | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
-        faults: Sequence[Fault | Placed] | None = None,
+        faults: Sequence[Fault | PlacedFault] | None = None,
         seed: int | None = None,
     ) -> None:
         """
@@ -105,16 +106,16 @@ class ReqRespFactory(Gathering):
         Connections that are open go on as they began; only the limits on their number and on idle
         time are the new ones for all.  Where this raises, nothing has changed.
         """
-        plan = respond.behaviour() if isinstance(respond, Plan) else _plain(respond)
+        plan = respond.config() if isinstance(respond, ConfigSource) else _plain(respond)
         given = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
-        behaviour = evolve(plan, **{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]  # each has its own type
-        if behaviour.is_faulty and behaviour.seed is None:
-            behaviour = evolve(behaviour, seed=randbits(32))
-            self._log.info("seed of the faults: {seed}", seed=behaviour.seed)
+        config = evolve(plan, **{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]  # each has its own type
+        if config.is_faulty and config.seed is None:
+            config = evolve(config, seed=randbits(32))
+            self._log.info("seed of the faults: {seed}", seed=config.seed)
         #: How new connections are answered.
-        self.behaviour = behaviour
+        self.config = config
         self.admission.recount(connection.peer for connection in self.connections)
-        self._sweep_each(behaviour.limits.idle_timeout)
+        self._sweep_each(config.limits.idle_timeout)
 
     def tell(self, event: str, *details: object) -> None:
         """Call the observers that hear *event*."""
@@ -140,9 +141,9 @@ class ReqRespFactory(Gathering):
         refusal = self.why_refuse(addr)
         if refusal is not None:
             return self.refuse(addr, refusal)
-        connection: ReqResp = self.protocol()
+        connection: Connection = self.protocol()
         connection.factory = self
-        connection.behaviour = self.behaviour
+        connection.config = self.config
         connection.peer = addr
         return connection
 
@@ -151,7 +152,7 @@ class ReqRespFactory(Gathering):
         if self._is_finishing:
             return STOPPING
         connected = len(self.connections) + len(self.arrivals)
-        return self.admission.why_refuse(peer, self.behaviour.limits, connected)
+        return self.admission.why_refuse(peer, self.config.limits, connected)
 
     def refuse(self, peer: IAddress, refusal: Refusal) -> Protocol:
         """Count and tell that *peer* is turned away; give the protocol that does it."""
@@ -161,27 +162,27 @@ class ReqRespFactory(Gathering):
             self._refusal_logged = now
             self._log.warn(
                 "{peer}: refused, {reason} ({refused} refused in all)",
-                peer=show(peer),
+                peer=format_address(peer),
                 reason=refusal.reason,
                 refused=self.refused,
             )
         self.tell("refused", peer, refusal.reason)
         return _Refused()
 
-    def opened(self, connection: ReqResp) -> None:
+    def opened(self, connection: Connection) -> None:
         """Count a new *connection* and number it."""
         connection.number = self._next
         self._next += 1
         self._add(connection)
-        if self.behaviour.limits.max_per_peer:
+        if self.config.limits.max_per_peer:
             self.admission.enter(connection.peer)
         if self.hearers["connected"]:
             self.tell("connected", connection.peer, connection.number)
 
-    def lost(self, connection: ReqResp, reason: Failure) -> None:
+    def lost(self, connection: Connection, reason: Failure) -> None:
         """Count a *connection* no more."""
         self.connections.discard(connection)
-        if self.behaviour.limits.max_per_peer:
+        if self.config.limits.max_per_peer:
             self.admission.leave(connection.peer)
         if self.hearers["disconnected"]:
             self.tell("disconnected", connection.peer, connection.number, reason)
@@ -199,10 +200,10 @@ class _Refused(Protocol):
         cast(ITCPTransport, self.transport).abortConnection()
 
 
-def _plain(respond: Responder | Callable[[Request], Answer] | None) -> Behaviour:
+def _plain(respond: Responder | Callable[[Request], Answer] | None) -> ServerConfig:
     if respond is None:
-        return Behaviour(fixed())
-    return Behaviour(respond if isinstance(respond, Responder) else Function(respond))
+        return ServerConfig(fixed())
+    return ServerConfig(respond if isinstance(respond, Responder) else Function(respond))
 
 
 def _hearers(event: str, observers: Iterable[Observer]) -> tuple[Callable[..., None], ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp.steps import Exchanges
+from reqresp.exchanges import Exchanges
 
 
 class Observer:

@@ -14,15 +14,15 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from reqresp.faults.dice import Luck
-from reqresp.faults.faults import Placed
+from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
 from reqresp.server.stream import HANGING, Stream
 from reqresp.steps import (
     Abort,
-    Chosen,
     Close,
     HalfClose,
     Hang,
+    RuleReply,
     Send,
     Step,
     Steps,
@@ -48,7 +48,7 @@ class Performer(Stream):
     _requests: Iterator[bytes] = NOTHING  # behind it
     _failure: Failure | None = None  # of whoever had to give the reply
     _luck: Luck | None = None  # where there are faults
-    _faults: tuple[Placed, ...] = ()  # that strike all that is said
+    _faults: tuple[PlacedFault, ...] = ()  # that strike all that is said
 
     #: The connection's number; the factory's first is 1.
     number: int
@@ -65,23 +65,23 @@ class Performer(Stream):
     def _begin(self, steps: Steps, request: bytes | None) -> None:
         """Begin a reply; to no *request*: what greets a client."""
         faults = self._faults
-        if isinstance(steps, Chosen):
+        if isinstance(steps, RuleReply):
             faults = (*steps.faults, *faults)
         self._steps = iter(steps)
         if faults and not self._mute:
             struck, names = self._strike(steps, faults)
             self._steps = iter(struck)
             if names:
-                by = steps.by if isinstance(steps, Chosen) else self.behaviour.responder.name
-                steps = Chosen(steps, by, faults, names)
-        meter = self.factory.meter
-        if meter is not None and isinstance(steps, Chosen):
-            meter.begun(steps.by, steps.struck)
+                by = steps.by if isinstance(steps, RuleReply) else self.config.responder.name
+                steps = RuleReply(steps, by, faults, names)
+        counters = self.factory.counters
+        if counters is not None and isinstance(steps, RuleReply):
+            counters.begun(steps.by, steps.struck)
         self._exchange = None if request is None else (request, steps)
 
-    def _strike(self, steps: Steps, faults: Sequence[Placed]) -> tuple[Steps, tuple[str, ...]]:
+    def _strike(self, steps: Steps, faults: Sequence[PlacedFault]) -> tuple[Steps, tuple[str, ...]]:
         """Let *faults* strike *steps*, framed: a reply in pieces is still one frame."""
-        encode = self.behaviour.framing.encode
+        encode = self.config.framing.encode
         framed: list[Step] = []
         for step in steps:
             if not isinstance(step, Send) or step.raw:
@@ -96,7 +96,7 @@ class Performer(Stream):
 
     def _dice(self) -> Luck:
         if self._luck is None:
-            self._luck = Luck(self.behaviour.seed or 0, self.number)
+            self._luck = Luck(self.config.seed or 0, self.number)
         return self._luck
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
@@ -122,7 +122,7 @@ class Performer(Stream):
         self._exchange = None
 
     def _send(self, step: Send) -> None:
-        self._gather(step.data if step.raw else self.behaviour.framing.encode(step.data))
+        self._gather(step.data if step.raw else self.config.framing.encode(step.data))
 
     def _wait(self, step: Wait) -> None:
         self._flush()

@@ -21,9 +21,9 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
+from reqresp._text import format_address
 from reqresp.server.admission import UNTRUSTED, Refusal
 from reqresp.server.factory import ReqRespFactory
-from reqresp.steps import show
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
 
@@ -31,7 +31,7 @@ from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
 _NOBODY = UNIXAddress(None)
 
 
-class PreambleFactory(Factory):
+class ProxiedFactory(Factory):
     """
     Has the protocols of another factory built for the clients that PROXY headers name.
 
@@ -88,10 +88,10 @@ class Preamble(Protocol):
 
     _log = Logger()
 
-    factory: PreambleFactory
+    factory: ProxiedFactory
     transport: Any
 
-    def __init__(self, factory: PreambleFactory, peer: IAddress) -> None:
+    def __init__(self, factory: ProxiedFactory, peer: IAddress) -> None:
         self.factory = factory
         self.peer = peer
         self._decoder = ProxyDecoder()
@@ -146,18 +146,18 @@ class Preamble(Protocol):
 
     def _end(self, reason: str) -> None:
         self._stop_waiting()
-        self._log.warn("{peer}: {reason}; closing", peer=show(self.peer), reason=reason)
+        self._log.warn("{peer}: {reason}; closing", peer=format_address(self.peer), reason=reason)
         self.transport.abortConnection()
 
     def _tell_lost(self, reason: Failure) -> None:
         size = len(self._decoder)
         # Balancers look whether a port is open by connecting to it; and the server may have ended.
         if not size or reason.check(ConnectionAborted):
-            self._log.debug("{peer}: gone before any PROXY header", peer=show(self.peer))
+            self._log.debug("{peer}: gone before any PROXY header", peer=format_address(self.peer))
             return
         self._log.warn(
             "{peer}: its end came within the PROXY header, behind {size} bytes of it; closing",
-            peer=show(self.peer),
+            peer=format_address(self.peer),
             size=size,
         )
 

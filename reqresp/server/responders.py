@@ -14,7 +14,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
-from reqresp.steps import Chosen, Close, Request, Send, Step, Steps
+from reqresp.steps import Close, Request, RuleReply, Send, Step, Steps
 
 #: What a user's function returns, or what its coroutine or Deferred gives.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
@@ -33,7 +33,7 @@ def as_steps(reply: Reply) -> Steps:
             return ()
         case bytes():
             return (Send(reply),)
-        case Chosen():
+        case RuleReply():
             return reply
         case tuple():
             return tuple(_as_step(item) for item in reply)
@@ -49,7 +49,7 @@ def _as_step(item: bytes | Step) -> Step:
     return item
 
 
-class Connection(Protocol):
+class ConnectionContext(Protocol):
     """What a responder may know of the connection that asks."""
 
     peer: IAddress
@@ -65,18 +65,18 @@ class Responder(ABC):
 
     #: What it is called where it is told who answered.
     name = "responder"
-    #: Whether it may ask for faults of its own (see `Chosen`).
+    #: Whether it may ask for faults of its own (see `RuleReply`).
     faulty = False
 
     @abstractmethod
-    def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         """
         Answer the request *data* of *connection*.
 
         An exception, raised here or through the Deferred, is logged and aborts that connection.
         """
 
-    def greet(self, connection: Connection) -> Steps:  # noqa: ARG002 (for those that override it)
+    def greet(self, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (for those that override it)
         """Give the steps that are performed when a client connects: none, unless overridden."""
         return ()
 
@@ -118,7 +118,7 @@ class Table(Responder):
     replies: Mapping[bytes, Steps] = field(converter=_as_table)
     otherwise: Steps = field(default=None, converter=as_steps)
 
-    def respond(self, data: bytes, connection: Connection) -> Steps:  # noqa: ARG002 (never asked)
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (never asked)
         return self.steps(data)
 
     def steps(self, data: bytes) -> Steps:
@@ -156,7 +156,7 @@ class Function(Responder):
         self._function = function
         self.name = getattr(function, "__qualname__", type(function).__name__)
 
-    def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
         reply: Any = self._function(request)
         if isinstance(reply, bytes):  # first: to ask an abstract class takes longer than all else

@@ -3,7 +3,7 @@ Stream: a connection's transport, and how it ends.
 
 Gathers what is to be written, notices when the transport is full, reads from it or doesn't, and
 closes it so that nothing sent is lost.  It knows bytes and Twisted's transports, and nothing of
-requests: `ReqResp`, which builds on it, is told when there is work again.
+requests: `Connection`, which builds on it, is told when there is work again.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from reqresp.transport.closing import can_half_close, undelivered, when_sent
 from reqresp.transport.eager import EagerServer
 
 if TYPE_CHECKING:
-    from reqresp.server.config import Behaviour
+    from reqresp.server.config import ServerConfig
     from reqresp.server.factory import ReqRespFactory
 
 #: Bytes of replies gathered for one write: what came together is answered together, and a client
@@ -70,7 +70,7 @@ class Stream(Protocol):
 
     factory: "ReqRespFactory"
     #: The factory's when the client connected: it stays until the client goes.
-    behaviour: "Behaviour"
+    config: "ServerConfig"
     transport: IStream
     peer: IAddress
 
@@ -123,8 +123,8 @@ class Stream(Protocol):
         if not self._frames:
             return
         frames, self._frames = self._frames, ()
-        if self.factory.meter is not None:
-            self.factory.meter.sent += self._gathered
+        if self.factory.counters is not None:
+            self.factory.counters.sent += self._gathered
         self._gathered = 0
         self.transport.write(b"".join(frames))
 
@@ -163,7 +163,7 @@ class Stream(Protocol):
             (self._full and not self._shakes_hands())
             or self._deaf
             or self._last
-            or len(self._waiting) > self.behaviour.limits.max_waiting
+            or len(self._waiting) > self.config.limits.max_waiting
         )
         # After EOF a resumed transport would tell of it again and again.
         if self._eof or read is not self._paused:

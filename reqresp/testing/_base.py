@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from reqresp.exchanges import Exchange
 from reqresp.faults.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal.entries import Answered, Entry
@@ -25,11 +26,11 @@ from reqresp.journal.journal import Journal
 from reqresp.script.loader import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule
-from reqresp.server.config import Behaviour, Plan
+from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Answer, Function, Responder, Table
-from reqresp.steps import Exchange, Request
+from reqresp.steps import Request
 from reqresp.testing._expectation import (
     Expectation,
     Maker,
@@ -40,25 +41,25 @@ from reqresp.testing._expectation import (
     as_predicates,
 )
 from reqresp.testing._report import conversation, last_lines, verdict
-from reqresp.testing._responder import Expectations
-from reqresp.testing._waiters import Watch, fits, requests
+from reqresp.testing._responder import ExpectationResponder
+from reqresp.testing._waiters import Waiters, fits, requests
 
 #: Where no test stands: this package, and what runs its context managers.
 _NO_TEST = (str(Path(__file__).parent) + os.sep, contextlib.__file__)
 
 
 @frozen
-class _Prepared(Plan):
-    """A behaviour, ready made."""
+class _Prepared(ConfigSource):
+    """A config, ready made."""
 
-    made: Behaviour
+    made: ServerConfig
 
-    def behaviour(self) -> Behaviour:
+    def config(self) -> ServerConfig:
         return self.made
 
 
 class Behaving(TypedDict, total=False):
-    """The parameters of `Fake`."""
+    """The parameters of `BaseServer`."""
 
     respond: Responder | Callable[[Request], Answer] | None
     script: str | Path | Script | None
@@ -71,7 +72,7 @@ class Behaving(TypedDict, total=False):
     strict: bool
 
 
-class Fake:
+class BaseServer:
     """
     What all servers of tests have in common.
 
@@ -103,22 +104,22 @@ class Fake:
     ) -> None:
         if respond is not None and script is not None:
             raise TypeError("respond and script exclude each other")
-        behaviour = _behaviour(respond, script)
+        config = _config_of(respond, script)
         framing = parse_framing(framing) if isinstance(framing, str) else framing
         given = {"framing": framing, "limits": limits, "faults": faults or None, "seed": seed}
-        behaviour = evolve(
-            behaviour,
+        config = evolve(
+            config,
             **{name: it for name, it in given.items() if it is not None},  # type: ignore[arg-type]  # each has its own type
         )
         self.strict = strict
-        self._encode = behaviour.framing.encode
-        self._maker = Maker(behaviour.framing, ignore_case, Path())
-        otherwise = None if respond is None and script is None else behaviour.responder
-        self._expectations = Expectations(otherwise, self._greeting(greeting), self._encode)
+        self._encode = config.framing.encode
+        self._maker = Maker(config.framing, ignore_case, Path())
+        otherwise = None if respond is None and script is None else config.responder
+        self._expectations = ExpectationResponder(otherwise, self._greeting(greeting), self._encode)
         self._journal = Journal(most=1_000_000, most_bytes=2**28)
-        self._watch = Watch(self._journal)
+        self._watch = Waiters(self._journal)
         self.factory = ReqRespFactory(
-            _Prepared(evolve(behaviour, responder=self._expectations)),
+            _Prepared(evolve(config, responder=self._expectations)),
             observers=[self._journal, self._watch, self._expectations],
             clock=clock,
         )
@@ -273,14 +274,14 @@ class Fake:
         return self._maker.rule(table, "request", _where()).predicates
 
 
-def _behaviour(
+def _config_of(
     respond: Responder | Callable[[Request], Answer] | None, script: str | Path | Script | None
-) -> Behaviour:
+) -> ServerConfig:
     if script is not None:
-        return (script if isinstance(script, Script) else Script.load(script)).behaviour()
+        return (script if isinstance(script, Script) else Script.load(script)).config()
     if respond is not None and not isinstance(respond, Responder):
         respond = Function(respond)
-    return Behaviour(respond or Table({}), Line())
+    return ServerConfig(respond or Table({}), Line())
 
 
 def _wanted(equals: Payloads | None, predicates: Mapping[str, Any]) -> str:

@@ -17,8 +17,8 @@ from reqresp.script.loader import ScriptError
 from reqresp.script.reader import Reader, unknown
 from reqresp.script.rules import Rule
 from reqresp.script.schema import Document, RuleTable
-from reqresp.server.responders import Answer, Connection, Function
-from reqresp.steps import Chosen, Request, Steps
+from reqresp.server.responders import Answer, ConnectionContext, Function
+from reqresp.steps import Request, RuleReply, Steps
 
 #: Bytes as a test writes them: text is UTF-8, a mapping is a payload's table of a script.
 Payload = str | bytes | Mapping[str, Any]
@@ -249,12 +249,12 @@ class Expectation:
         rule = self._maker.rule(table, self._path, self.where)
         return evolve(rule, name=f"{self.kind}, {self.where}")
 
-    def fits(self, data: bytes, connection: Connection, state: str) -> bool:
+    def fits(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
         """Tell whether it is for this request."""
         rule = self.rule
         return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
 
-    def answer(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
+    def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         """Give the steps that answer one more request."""
         self.count += 1
         rule = self.rule
@@ -263,7 +263,7 @@ class Expectation:
             return steps
 
         def add(more: Steps) -> Steps:
-            return Chosen((*steps, *more), rule.name, rule.faults)
+            return RuleReply((*steps, *more), rule.name, rule.faults)
 
         more = self._function.respond(data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)

@@ -1,7 +1,7 @@
 """
 Memory: a server that a test moves, for clients that are Twisted protocols.
 
-What it does is said and asked as in `Fake`.  No reactor runs, no thread, no socket is opened.
+What it does is said and asked as in `BaseServer`.  No reactor runs, no thread, no socket is opened.
 """
 
 from types import TracebackType
@@ -12,7 +12,7 @@ from twisted.internet.protocol import BaseProtocol, ClientFactory, Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from reqresp.testing._base import Behaving, Fake
+from reqresp.testing._base import BaseServer, Behaving
 from reqresp.testing._expectation import Payloads, Predicating
 from reqresp.testing._memory_reactor import HOST, LoopbackReactor
 
@@ -40,7 +40,7 @@ class _Once(ClientFactory[Any]):
         self.failure = reason
 
 
-class MemoryServer(Fake):
+class MemoryServer(BaseServer):
     """
     A server in memory.
 
@@ -52,7 +52,7 @@ class MemoryServer(Fake):
 
     :param port: the number that clients connect to; left out: any.
     :param reactor: another one's `reactor`, for clients that talk to several servers.
-    :param what: the parameters of `Fake`.
+    :param what: the parameters of `BaseServer`.
     """
 
     #: The address that clients connect to, though any other leads here, too.

@@ -1,7 +1,7 @@
 """
 Local: a server on the reactor that runs the test, as trial and pytest-twisted have it.
 
-What it does is said and asked as in `Fake`.  Nothing here blocks, and nothing is left in the
+What it does is said and asked as in `BaseServer`.  Nothing here blocks, and nothing is left in the
 reactor when it has stopped.
 """
 
@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from reqresp.steps import Request
-from reqresp.testing._base import Behaving, Fake
+from reqresp.testing._base import BaseServer, Behaving
 from reqresp.testing._expectation import Payloads, Predicating
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.eager import EagerServerEndpoint
@@ -30,7 +30,7 @@ TURNS = 5
 T = TypeVar("T")
 
 
-class LocalServer(Fake):
+class LocalServer(BaseServer):
     """
     A server on the reactor that runs the test: of trial, of pytest-twisted.
 
@@ -39,7 +39,7 @@ class LocalServer(Fake):
 
     :param reactor: left out: the global one.
     :param host: the address to listen on.
-    :param what: the parameters of `Fake`.
+    :param what: the parameters of `BaseServer`.
     """
 
     def __init__(

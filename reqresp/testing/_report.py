@@ -12,7 +12,7 @@ from reqresp.journal.entries import Answered, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Abort, Close, HalfClose, Hang, Request, Send, Step, Steps
 from reqresp.testing._expectation import Expectation
-from reqresp.testing._responder import UNEXPECTED, Expectations
+from reqresp.testing._responder import UNEXPECTED, ExpectationResponder
 from reqresp.testing._waiters import fits
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def last_lines(entries: Sequence[Entry], encode: Encode, dropped: int = 0) -> li
 
 def verdict(
     name: str,
-    expectations: Expectations,
+    expectations: ExpectationResponder,
     entries: Sequence[Entry],
     encode: Encode,
     *,

@@ -1,5 +1,5 @@
 """
-Expectations: who answers in a test, and what came that nobody expected.
+ExpectationResponder: who answers in a test, and what came that nobody expected.
 
 A responder that chooses among what a test has written; knows nothing of how a server runs.
 """
@@ -14,17 +14,17 @@ from twisted.python.failure import Failure
 from reqresp.framing import FrameError
 from reqresp.script.rules import CLOSES, Rule, Rules
 from reqresp.server.observers import Observer
-from reqresp.server.responders import Connection, Responder
-from reqresp.steps import Abort, Chosen, Close, Request, Send, Steps
+from reqresp.server.responders import ConnectionContext, Responder
+from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 from reqresp.testing._expectation import Expectation
 
-#: What `Chosen.by` is where nobody expected the request.
+#: What `RuleReply.by` is where nobody expected the request.
 UNEXPECTED = "unexpected"
 
-_UNEXPECTED = Chosen((Close(),), UNEXPECTED)
+_UNEXPECTED = RuleReply((Close(),), UNEXPECTED)
 
 
-class Expectations(Observer, Responder):
+class ExpectationResponder(Observer, Responder):
     """
     Answers as the first of these that fits says, in this order.
 
@@ -59,10 +59,10 @@ class Expectations(Observer, Responder):
         #: What handlers raised, for which request, and whose they are.
         self.errors: list[tuple[Request | None, BaseException]] = []
 
-    def greet(self, connection: Connection) -> Steps:
+    def greet(self, connection: ConnectionContext) -> Steps:
         return () if self._greets is None else self._greets.greet(connection)
 
-    def respond(self, data: bytes, connection: Connection) -> Steps | Deferred[Steps]:
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
         found: Expectation | None = None
         try:
@@ -75,7 +75,7 @@ class Expectations(Observer, Responder):
         except BaseException as error:  # whatever it is, it ends that connection alone
             return self._raised(error, request, found)
 
-    def _find(self, data: bytes, connection: Connection) -> Expectation | None:
+    def _find(self, data: bytes, connection: ConnectionContext) -> Expectation | None:
         state = self._states.state(connection)
         return next((it for it in self._in_order() if it.fits(data, connection, state)), None)
 
@@ -87,7 +87,7 @@ class Expectations(Observer, Responder):
         return [*kinds["expect_next"][:1], *kinds["expect"], *kinds["on"]]
 
     def _answer(
-        self, found: Expectation | None, data: bytes, connection: Connection
+        self, found: Expectation | None, data: bytes, connection: ConnectionContext
     ) -> Steps | Deferred[Steps]:
         if found is not None:
             if found.rule.goto is not None:
@@ -107,7 +107,7 @@ class Expectations(Observer, Responder):
         for step in steps:
             if isinstance(step, Send) and not step.raw:
                 self._encode(step.data)
-        return steps if isinstance(steps, Chosen) else Chosen(steps, self._by)
+        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._by)
 
     def _note(self, failure: Failure, request: Request, found: Expectation | None) -> Steps:
         if failure.check(CancelledError):  # the client has left
@@ -117,7 +117,7 @@ class Expectations(Observer, Responder):
     def _raised(self, error: BaseException, request: Request, found: Expectation | None) -> Steps:
         self.errors.append((request, error))
         by = self._by if found is None else found.rule.name
-        return Chosen((Abort(),), f"{by}, raised {type(error).__name__}")
+        return RuleReply((Abort(),), f"{by}, raised {type(error).__name__}")
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
         # What handlers raised was answered: this is about bytes that are no request, or the like.
@@ -141,8 +141,8 @@ class _States:
     def __init__(self) -> None:
         self._states: dict[int, str] = {}
 
-    def state(self, connection: Connection) -> str:
+    def state(self, connection: ConnectionContext) -> str:
         return self._states.get(connection.number, "start")
 
-    def move(self, connection: Connection, state: str) -> None:
+    def move(self, connection: ConnectionContext, state: str) -> None:
         self._states[connection.number] = state

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from reqresp.steps import Request, Wait
-from reqresp.testing._base import Behaving, Fake
+from reqresp.testing._base import BaseServer, Behaving
 from reqresp.testing._expectation import Expectation, Payloads, Predicating
 from reqresp.testing._in_memory import MemoryServer
 from reqresp.testing._on_reactor import LocalServer
@@ -36,11 +36,11 @@ __all__ = [
 PATIENCE = 1.0
 
 
-class Server(Fake):
+class Server(BaseServer):
     """
     A server in a thread of its own, on a port of its own.
 
-    It listens when it is made.  What it is to do is said as in `Fake`, of which it takes the
+    It listens when it is made.  What it is to do is said as in `BaseServer`, of which it takes the
     parameters; what is not said is unexpected.
 
     :param host: the address to listen on.

@@ -1,5 +1,5 @@
 """
-Watch: who waits for requests, and whether they came.
+Waiters: who waits for requests, and whether they came.
 
 An observer beside the journal, of which it asks what came before; knows nothing of threads.
 """
@@ -13,11 +13,12 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from reqresp.exchanges import Exchanges
 from reqresp.journal.entries import Answered, Entry, Unanswered
 from reqresp.journal.journal import Journal
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
-from reqresp.steps import Exchanges, Request
+from reqresp.steps import Request
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def requests(entries: Sequence[Entry]) -> list[Request]:
     ]
 
 
-class Watch(Observer):
+class Waiters(Observer):
     """Tells those who wait; it is to be told behind *journal* what happens."""
 
     def __init__(self, journal: Journal) -> None:

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.steps import show
+from reqresp._text import format_address
 from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read
 
 try:
@@ -205,7 +205,7 @@ class _Site(TLSMemoryBIOFactory):
         self._failure_logged = now
         self._log.warn(
             "{peer}: the TLS handshake failed, {reason} ({failed} failed in all)",
-            peer=show(peer),
+            peer=format_address(peer),
             reason=_reason(error),
             failed=self.failed,
         )

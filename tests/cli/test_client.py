@@ -23,7 +23,7 @@ from reqresp.framing._delimited import (
     Line,
     Netstring,
 )
-from reqresp.framing._header_body import Headed
+from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import Length
 from reqresp.framing._resp import Resp
 from tests.framing.test_base import PROPERTY
@@ -94,9 +94,9 @@ class Talk:
     received: bytes
 
 
-HTTP = Headed(Delimiter(b"\r\n\r\n"), body=rb"(?im)^Content-Length:[ \t]*(\d+)")
+HTTP = HeaderBody(Delimiter(b"\r\n\r\n"), body=rb"(?im)^Content-Length:[ \t]*(\d+)")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-MEMCACHED = Headed(Line(), body=rb"^(?:set|VALUE) \S+ \d+ (?:\d+ )?(\d+)", body_end=b"\r\n")
+MEMCACHED = HeaderBody(Line(), body=rb"^(?:set|VALUE) \S+ \d+ (?:\d+ )?(\d+)", body_end=b"\r\n")
 
 TALKS = {
     "chunk": Talk(Chunk(), b"a\n", b"a\n", b"b\n", b"b\n"),

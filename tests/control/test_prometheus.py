@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 import reqresp
-from reqresp import Chosen, Fault, Limits, Line, Netstring, Placed, Script, Send, Wait
+from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Script, Send, Wait
 from reqresp.control.prometheus import ServerCollector, expose, registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS
@@ -45,7 +45,7 @@ class Exposed(Metered):
     def read(self, factory: Any) -> Samples:
         """Give what Prometheus would read."""
         made = CollectorRegistry()
-        made.register(ServerCollector(factory, self.meter, lambda: self.ready))
+        made.register(ServerCollector(factory, self.counters, lambda: self.ready))
         found: Samples = defaultdict(dict)
         for family in text_string_to_metric_families(generate_latest(made).decode()):
             for sample in family.samples:
@@ -170,9 +170,9 @@ class LabelsTests(Exposed):
 
     def test_hostile_clients_and_odd_names_make_no_series(self) -> None:
         """What there is to be counted is there from the start, and nothing comes later."""
-        placed = [Placed(ODD, Odd()), Placed(ODD * 2, Odd(), on_connect=True)]
+        placed = [PlacedFault(ODD, Odd()), PlacedFault(ODD * 2, Odd(), on_connect=True)]
         factory = self.factory(
-            lambda request: Chosen((Send(request.data),), ODD, struck=(ODD,)),
+            lambda request: RuleReply((Send(request.data),), ODD, struck=(ODD,)),
             framing=Line(),
             faults=placed,
             seed=1,
@@ -217,7 +217,7 @@ class ExposeTests(Exposed):
 
     def test_the_format_that_is_asked_for(self) -> None:
         """Prometheus's own unless OpenMetrics is preferred; both parse."""
-        made = registry(self.factory(), self.meter, lambda: True)
+        made = registry(self.factory(), self.counters, lambda: True)
         text, content_type = expose(made, "")
         self.assertEqual(content_type, "text/plain; version=0.0.4; charset=utf-8")
         names = {family.name for family in text_string_to_metric_families(text.decode())}
@@ -228,7 +228,7 @@ class ExposeTests(Exposed):
 
     def test_a_version_that_is_none(self) -> None:
         """It is answered in the plain format."""
-        made = registry(self.factory(), self.meter, lambda: True)
+        made = registry(self.factory(), self.counters, lambda: True)
         for version in ("abc", "\xb2", "1..2", "-1"):
             for accept in ("application/openmetrics-text", "text/plain"):
                 text, _ = expose(made, f"{accept}; version={version}")
@@ -236,7 +236,7 @@ class ExposeTests(Exposed):
 
     def test_two_servers_in_a_process(self) -> None:
         """Each has its own registry."""
-        one, two = (registry(self.factory(), self.meter, lambda: True) for _ in range(2))
+        one, two = (registry(self.factory(), self.counters, lambda: True) for _ in range(2))
         self.assertEqual(expose(one, "")[1], expose(two, "")[1])
 
     def test_without_prometheus_client(self) -> None:

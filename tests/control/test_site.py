@@ -17,7 +17,7 @@ class Visited(Metered):
 
     def setUp(self) -> None:
         super().setUp()
-        self.site = make_site(self.factory(), self.meter, lambda: self.ready)
+        self.site = make_site(self.factory(), self.counters, lambda: self.ready)
         self.site.startFactory()
         self.addCleanup(self.site.stopFactory)
 

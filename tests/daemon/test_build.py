@@ -11,7 +11,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.web.server import Site
 
-from reqresp.server.proxied import PreambleFactory
+from reqresp.server.proxied import ProxiedFactory
 from tests.support import live
 from tests.test_tap import Made, Making, parsed
 
@@ -38,7 +38,7 @@ class LayersTests(Making):
         """A header names the client, for all that is behind it."""
         made = self.make("--proxy-protocol", "--trust=192.0.2.7", "--allow=10.0.0.0/8")
         factory = self.listening(made)
-        self.assertIsInstance(factory, PreambleFactory)
+        self.assertIsInstance(factory, ProxiedFactory)
         asked = {}
         for balancer, client in (
             ("192.0.2.7", "10.0.0.1"),
@@ -61,7 +61,7 @@ class LayersTests(Making):
         self.assertIsInstance(factory, TLSMemoryBIOFactory)
         self.assertIs(factory.wrappedFactory, made.service.factory)
         factory = self.listening(self.make(self.certificate(), "--proxy-protocol"))
-        self.assertIsInstance(factory, PreambleFactory)
+        self.assertIsInstance(factory, ProxiedFactory)
         self.assertIsInstance(factory.inner, TLSMemoryBIOFactory)
 
     def test_tls_is_private(self) -> None:
@@ -82,8 +82,8 @@ class MeasuredTests(Making):
         ports = [(port, interface) for port, _, _, interface in made.reactor.tcpServers]
         self.assertEqual(ports, [(7, "127.0.0.1"), (8, "127.0.0.1")])
         self.assertIsInstance(made.reactor.tcpServers[1][1], Site)
-        self.assertIsNotNone(made.service.factory.meter)
-        self.assertIsNone(self.make().service.factory.meter)
+        self.assertIsNotNone(made.service.factory.counters)
+        self.assertIsNone(self.make().service.factory.counters)
 
     def test_an_endpoint(self) -> None:
         """It can be elsewhere."""

@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.testing import Server
-from reqresp.testing._base import Behaving, Fake
+from reqresp.testing._base import BaseServer, Behaving
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._in_memory import MemoryServer
 from reqresp.testing._on_reactor import LocalServer
@@ -165,7 +165,10 @@ class ExamplesTests(SynchronousTestCase):
         names = {"host", "tls", *Behaving.__annotations__}
         for kind in (Server, MemoryServer, LocalServer, Expectation):
             names |= {name for name in vars(kind) if not name.startswith("_")}
-        names |= {name for name in vars(Fake) if not name.startswith("_")} - {"factory", "name"}
+        names |= {name for name in vars(BaseServer) if not name.startswith("_")} - {
+            "factory",
+            "name",
+        }
         # What asks an answer to do its work.
         names -= {"name", "fits", "answer"}
         self.assertEqual(names - words, set())

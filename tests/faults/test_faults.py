@@ -22,7 +22,7 @@ from reqresp.faults.faults import (
     Fault,
     Latency,
     LimitData,
-    Placed,
+    PlacedFault,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -126,7 +126,7 @@ class Fate:
 
     def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
         self._luck = Luck(seed, connection)
-        self._placed = [Placed(str(place), fault) for place, fault in enumerate(faults)]
+        self._placed = [PlacedFault(str(place), fault) for place, fault in enumerate(faults)]
 
     def strike(
         self, steps: Steps, among: Iterable[int] | None = None

@@ -1,4 +1,4 @@
-"""Headed: requests whose head may announce a body."""
+"""HeaderBody: requests whose head may announce a body."""
 
 import re
 import subprocess
@@ -12,16 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing._base import FrameError
 from reqresp.framing._delimited import Chunk, Delimiter, Line
-from reqresp.framing._header_body import Headed, HeadedDecoder
+from reqresp.framing._header_body import HeaderBody, HeaderBodyDecoder
 from tests.framing.test_base import PROPERTY, cut_streams
 from tests.support.streams import cut, every_cut, fed, single
 
 LIMIT = 65536
 
-MEMCACHED = Headed(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
-HTTP = Headed(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)")
+MEMCACHED = HeaderBody(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
+HTTP = HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)")
 #: A head is a size or anything else; small enough for every cut.
-SHORT = Headed(Line(), rb"^(\d+)", body_end=b"--")
+SHORT = HeaderBody(Line(), rb"^(\d+)", body_end=b"--")
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 4\r\n\r\n"
 
@@ -83,7 +83,7 @@ class TalkTests(SynchronousTestCase):
 
     def test_a_group_that_took_no_part_announces_nothing(self) -> None:
         """The pattern fits, with another of its branches."""
-        framing = Headed(Line(), rb"^(?:put (\d+)|get (\d+))$")
+        framing = HeaderBody(Line(), rb"^(?:put (\d+)|get (\d+))$")
         self.assertEqual(
             framing.decoder(LIMIT).feed(b"get 3\nput 3\nabcput 3 \n"),
             [b"get 3", b"put 3\nabc", b"put 3 "],
@@ -91,12 +91,12 @@ class TalkTests(SynchronousTestCase):
 
     def test_the_delimiter_is_no_part_of_what_is_searched(self) -> None:
         """A pattern can say where a head ends."""
-        framing = Headed(Delimiter(b";"), rb"^[^;]*(\d)$")
+        framing = HeaderBody(Delimiter(b";"), rb"^[^;]*(\d)$")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a1;bc;"), [b"a1;b", b"c"])
 
     def test_bytes_are_bytes(self) -> None:
         """Those that are no UTF-8 too, each for itself."""
-        framing = Headed(Line(), rb"^.\xff(\d)$")
+        framing = HeaderBody(Line(), rb"^.\xff(\d)$")
         self.assertEqual(
             framing.decoder(LIMIT).feed(b"\x80\xff1\na\xc3\x80\xff1\nb\n"),
             [b"\x80\xff1\na", b"\xc3\x80\xff1", b"b"],
@@ -123,7 +123,7 @@ class TalkTests(SynchronousTestCase):
         self, streams: tuple[bytes, list[bytes]], limit: int
     ) -> None:
         """Likewise."""
-        framing = Headed(Delimiter(b"END"), rb"(\d)$")
+        framing = HeaderBody(Delimiter(b"END"), rb"(\d)$")
         stream, pieces = streams
         whole = fed(framing.decoder(limit), [stream])
         self.assertEqual(fed(framing.decoder(limit), pieces), whole)
@@ -133,7 +133,7 @@ class TalkTests(SynchronousTestCase):
     @given(
         st.sampled_from([MEMCACHED, HTTP, SHORT]), st.lists(st.binary(max_size=12)), st.integers(1)
     )
-    def test_noise_does_no_harm(self, framing: Headed, noise: list[bytes], limit: int) -> None:
+    def test_noise_does_no_harm(self, framing: HeaderBody, noise: list[bytes], limit: int) -> None:
         """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
         decoder = framing.decoder(limit)
         _, failed = fed(decoder, noise)  # lets any other exception out
@@ -143,7 +143,7 @@ class TalkTests(SynchronousTestCase):
 class FaultTests(SynchronousTestCase):
     """What is no request, or too large a one."""
 
-    def refusal(self, framing: Headed, stream: bytes, limit: int = LIMIT) -> str:
+    def refusal(self, framing: HeaderBody, stream: bytes, limit: int = LIMIT) -> str:
         """What is said about *stream*."""
         with self.assertRaises(FrameError) as caught:
             framing.decoder(limit).feed(stream)
@@ -168,7 +168,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_an_endless_head_is_refused_where_no_end_could_help(self) -> None:
         """At the byte with which an end would have to be complete, and no byte before."""
-        for framing, last in ((SHORT, 6), (HTTP, 8), (Headed(Delimiter(b";"), b"(1)"), 5)):
+        for framing, last in ((SHORT, 6), (HTTP, 8), (HeaderBody(Delimiter(b";"), b"(1)"), 5)):
             decoder = framing.decoder(4)
             self.assertEqual(fed(decoder, [b"x"] * (last - 1)), ([], False))
             with self.assertRaises(FrameError):
@@ -193,7 +193,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_what_is_no_size_is_refused(self) -> None:
         """Where the pattern lets it through."""
-        framing = Headed(Line(), rb"^put *(.*)")
+        framing = HeaderBody(Line(), rb"^put *(.*)")
         for size in (b"", b"-1", b"+1", b"1 ", b"0x1", b"1_0", b"\xb2", b"1.0"):
             self.assertEqual(
                 self.refusal(framing, b"put " + size + b"\n"),
@@ -242,7 +242,7 @@ class CostTests(SynchronousTestCase):
                 heads.append(head)
                 return re.search(rb"(\d+)", head)
 
-        decoder = HeadedDecoder(99, b"\n", b"\r", Pattern(), b"")
+        decoder = HeaderBodyDecoder(99, b"\n", b"\r", Pattern(), b"")
         self.assertEqual(
             fed(decoder, single(b"9\r\n123456789a\n")), ([b"9\r\n123456789", b"a"], False)
         )
@@ -260,7 +260,7 @@ class CostTests(SynchronousTestCase):
 
     def test_a_hostile_head_costs_no_more_than_another(self) -> None:
         """Python's own patterns would try every way to split it, longer than anybody waits."""
-        framing = Headed(Line(), rb"^(?:a|aa|a+)+b(\d+)")
+        framing = HeaderBody(Line(), rb"^(?:a|aa|a+)+b(\d+)")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a" * 30000 + b"\n"), [b"a" * 30000])
 
 
@@ -271,7 +271,7 @@ class EncodeTests(SynchronousTestCase):
         """The one that was chosen, once, whatever the reply holds."""
         reply = b"VALUE k 0 2\r\nab\r\nEND"
         self.assertEqual(MEMCACHED.encode(reply), reply + b"\r\n")
-        self.assertEqual(Headed(Line(b"\n"), b"(1)").encode(reply), reply + b"\n")
+        self.assertEqual(HeaderBody(Line(b"\n"), b"(1)").encode(reply), reply + b"\n")
 
     def test_a_reply_is_sent_as_it_is_where_heads_have_a_delimiter(self) -> None:
         """It has a head, and perhaps a body, of its own."""
@@ -301,16 +301,16 @@ class ValueTests(SynchronousTestCase):
             (rb"\d+", r"a pattern without a group for a body's size: b'\\d+'"),
         ):
             with self.assertRaises(ValueError) as caught:
-                Headed(Line(), pattern)
+                HeaderBody(Line(), pattern)
             self.assertEqual(str(caught.exception), error)
 
     def test_a_bad_pattern_is_not_written_about(self) -> None:
         """RE2 would tell standard error, whoever that belongs to."""
         program = """
 from reqresp.framing._delimited import Line
-from reqresp.framing._header_body import Headed
+from reqresp.framing._header_body import HeaderBody
 try:
-    Headed(Line(), b"(")
+    HeaderBody(Line(), b"(")
 except ValueError:
     print("refused")
 """
@@ -323,13 +323,13 @@ except ValueError:
         """Nothing else can be told apart from a body."""
         head: Any = Chunk()
         with self.assertRaises(TypeError):
-            Headed(head, b"(1)")
+            HeaderBody(head, b"(1)")
 
     def test_framings_that_say_the_same_are_equal(self) -> None:
         """Their patterns too."""
-        self.assertEqual(Headed(Line(), b"(1)"), Headed(Line(), b"(1)", b""))
-        self.assertNotEqual(Headed(Line(), b"(1)"), Headed(Line(), b"(2)"))
+        self.assertEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(1)", b""))
+        self.assertNotEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(2)"))
         self.assertEqual(
-            repr(Headed(Line(), b"(1)", b"-")),
-            r"Headed(head=Line(ending=b'\r\n'), body=b'(1)', body_end=b'-')",
+            repr(HeaderBody(Line(), b"(1)", b"-")),
+            r"HeaderBody(head=Line(ending=b'\r\n'), body=b'(1)', body_end=b'-')",
         )

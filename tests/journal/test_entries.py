@@ -31,7 +31,7 @@ from reqresp import (
     Wait,
     as_json,
 )
-from reqresp.journal.entries import UNMATCHED
+from reqresp.exchanges import UNMATCHED
 from reqresp.script.rules import CLOSES
 from reqresp.testing._expectation import Maker
 

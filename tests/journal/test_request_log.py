@@ -1,4 +1,4 @@
-"""Transcript: what people read in the log."""
+"""RequestLog: what people read in the log."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.journal.request_log import Transcript
+from reqresp.journal.request_log import RequestLog
 
 ONE = IPv4Address("TCP", "192.0.2.1", 1111)
 TWO = IPv6Address("TCP", "2001:db8::2", 2222)
@@ -23,7 +23,7 @@ class Log:
     def __init__(self, events: Sequence[LogEvent]) -> None:
         self._events = events
         self.clock = Clock()
-        self.transcript = Transcript(self.clock)
+        self.transcript = RequestLog(self.clock)
 
     def turn(self) -> None:
         """End the reactor's turn."""

@@ -121,8 +121,8 @@ class ServingTests(WorkersTestCase):
             self.assertEqual(lines[0]["connection"], number * 1_000_000_000 + 1)
             self.assertIn("request", [line.get("request") for line in lines])
         text = server.log.text()
-        self.assertRegex(text, r"\[worker 1 reqresp\.transcript\.Transcript#info\] from client ")
-        self.assertRegex(text, r"\[worker 2 reqresp\.transcript\.Transcript#debug\] client ")
+        self.assertRegex(text, r"\[worker 1 reqresp\.transcript\.RequestLog#info\] from client ")
+        self.assertRegex(text, r"\[worker 2 reqresp\.transcript\.RequestLog#debug\] client ")
 
     def test_one_worker(self) -> None:
         """One is as good as several: it is started again, say."""

@@ -20,7 +20,7 @@ from reqresp.framing._delimited import (
     Netstring,
     parse_framing,
 )
-from reqresp.framing._header_body import Headed
+from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import Length
 from reqresp.framing._resp import Resp
 from tests.reliability.inputs import Mutations
@@ -144,10 +144,10 @@ def _framings() -> dict[str, FramingSubject]:
         "length: MySQL": FramingSubject(Length(3, 0, 1, "little"), _counted(3, 0, 1, "little")),
         "length: eight bytes": FramingSubject(Length(8), _counted(8)),
         "headed: memcached": FramingSubject(
-            Headed(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", b"\r\n"), _stored, _text
+            HeaderBody(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", b"\r\n"), _stored, _text
         ),
         "headed: HTTP": FramingSubject(
-            Headed(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)"), _posted, _text
+            HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)"), _posted, _text
         ),
         "mixed: netstring, line": FramingSubject(Mixed(Netstring(), Line()), Netstring().encode),
     }

@@ -10,14 +10,14 @@ from reqresp.faults.faults import (
     Fault,
     Latency,
     LimitData,
-    Placed,
+    PlacedFault,
     ResetPeer,
     Slicer,
     SlowClose,
     Timeout,
 )
 from reqresp.framing._delimited import Delimiter, Fixed, Framing, LengthPrefix, Mixed
-from reqresp.framing._header_body import Headed
+from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import Length
 from reqresp.framing._resp import Resp
 from tests.script.test_rules import Scripted
@@ -38,8 +38,10 @@ FRAMINGS: dict[str, Framing] = {
     '{ length = { size = 2, offset = 4, adjust = -1, byteorder = "little", strip = 3 } }': Length(
         2, 4, -1, "little", 3
     ),
-    r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": Headed(Line(), rb"(\d+)", b"\r\n"),
-    r"""{ head = 'delimiter:\r\n\r\n', body = { text = "(a)" } }""": Headed(
+    r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": HeaderBody(
+        Line(), rb"(\d+)", b"\r\n"
+    ),
+    r"""{ head = 'delimiter:\r\n\r\n', body = { text = "(a)" } }""": HeaderBody(
         Delimiter(b"\r\n\r\n"), b"(a)"
     ),
 }
@@ -114,11 +116,11 @@ class ValuesTests(Scripted):
         for written, framing in FRAMINGS.items():
             script = Script.parse(f"framing = {written}")
             self.assertEqual((script.framing, script.reply_framing), (framing, framing))
-            self.assertEqual(script.behaviour().framing, framing)
+            self.assertEqual(script.config().framing, framing)
             script = Script.parse(f'framing = "netstring"\nreply_framing = {written}')
             self.assertEqual((script.framing, script.reply_framing), (Netstring(), framing))
             if framing != Netstring():
-                self.assertEqual(script.behaviour().framing, Mixed(Netstring(), framing))
+                self.assertEqual(script.config().framing, Mixed(Netstring(), framing))
 
     def test_limits(self) -> None:
         """Those that are given; the others are the server's own."""
@@ -134,14 +136,14 @@ class ValuesTests(Scripted):
             max_request=9, max_connections=2, max_per_peer=1, max_waiting=8, idle_timeout=0.5
         )
         self.assertEqual(Script.parse(text).limits, limits)
-        self.assertEqual(Script.parse(text).behaviour().limits, limits)
+        self.assertEqual(Script.parse(text).config().limits, limits)
         self.assertEqual(Script.parse("limits = { max_waiting = 8 }").limits, Limits(max_waiting=8))
 
     def test_a_seed(self) -> None:
         """Any whole number."""
         for seed in (0, 42, -1, 2**63 - 1):
             script = Script.parse(f"seed = {seed}")
-            self.assertEqual((script.seed, script.behaviour().seed), (seed, seed))
+            self.assertEqual((script.seed, script.config().seed), (seed, seed))
 
     def test_faults(self) -> None:
         """Each kind, of replies unless it says otherwise, in the order of the file."""
@@ -155,13 +157,13 @@ class ValuesTests(Scripted):
             self.assertEqual(
                 script.faults,
                 (
-                    Placed("fault[0]", fault),
-                    Placed("fault[1]", fault, on_connect=True),
-                    Placed("fault[2]", Corrupt()),
+                    PlacedFault("fault[0]", fault),
+                    PlacedFault("fault[1]", fault, on_connect=True),
+                    PlacedFault("fault[2]", Corrupt()),
                 ),
             )
             (rule,) = script.rules.rules
-            self.assertEqual([*rule.faults], [Placed("rule[0].faults[0]", fault)])
+            self.assertEqual([*rule.faults], [PlacedFault("rule[0].faults[0]", fault)])
 
     def test_faults_of_rules(self) -> None:
         """Each rule's are its own, those of what greets and of what fits nothing, too."""

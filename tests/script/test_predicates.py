@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script.predicates import Needle, Predicates
-from reqresp.server.responders import Connection
+from reqresp.server.responders import ConnectionContext
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=600)
 
@@ -27,7 +27,7 @@ class Ending:
 
     text: bytes
 
-    def fill(self, data: bytes, connection: Connection) -> bytes:
+    def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         return self.text + b"%d" % connection.number
 
 
@@ -35,7 +35,7 @@ class Ending:
 class Head:
     """A template: the first byte of a request, which has one."""
 
-    def fill(self, data: bytes, connection: Connection) -> bytes:
+    def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         return bytes([data[0]])
 
 
@@ -79,7 +79,7 @@ def predicates(
 ANY_PREDICATES = predicates(st.none() | predicates())
 
 
-def by_hand(rule: Predicates, data: bytes, connection: Connection) -> bool:
+def by_hand(rule: Predicates, data: bytes, connection: ConnectionContext) -> bool:
     """Whether *rule* holds, in other words than its own."""
     return all(kinds(rule, rule.ignore_case, data, connection)) and not (
         rule.unless and any(kinds(rule.unless, rule.ignore_case, data, connection))
@@ -87,7 +87,7 @@ def by_hand(rule: Predicates, data: bytes, connection: Connection) -> bool:
 
 
 def kinds(
-    rule: Predicates, ignore_case: bool, data: bytes, connection: Connection
+    rule: Predicates, ignore_case: bool, data: bytes, connection: ConnectionContext
 ) -> Iterable[bool]:
     """For each kind that is given, whether it holds."""
     flags = re.IGNORECASE if ignore_case else 0

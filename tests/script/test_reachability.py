@@ -15,7 +15,7 @@ from reqresp.script.payloads import SOURCES, Template
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.rules import CLOSES, Rule, Rules
-from reqresp.steps import Chosen, Send
+from reqresp.steps import RuleReply, Send
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
 
@@ -81,7 +81,7 @@ def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
     for data in requests:
         connection.taken += 1
         steps = book.respond(data, connection)
-        assert isinstance(steps, Chosen)
+        assert isinstance(steps, RuleReply)
         names.add(steps.by)
         states.add(book.state(connection))
     return names, states

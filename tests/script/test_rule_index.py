@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp._re2 import PatternSet
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import Index
-from reqresp.server.responders import Connection
+from reqresp.server.responders import ConnectionContext
 from tests.script.test_predicates import (
     ANY_PREDICATES,
     ONE,
@@ -63,7 +63,7 @@ class Counting:
         """An index of *rules*, counted from now on."""
         hold, matching = Predicates.hold, PatternSet.matching
 
-        def counted_hold(rule: Predicates, data: bytes, connection: Connection) -> bool:
+        def counted_hold(rule: Predicates, data: bytes, connection: ConnectionContext) -> bool:
             self.holds += 1
             return hold(rule, data, connection)
 

@@ -3,20 +3,20 @@
 from typing import Any
 
 from reqresp import (
-    Chosen,
     EagerServer,
     FrameError,
     Latency,
     Limits,
     Line,
     Netstring,
+    RuleReply,
     Script,
     Send,
     Slicer,
     Table,
 )
-from reqresp.faults.faults import LimitData, Placed
-from reqresp.server.responders import Connection, Responder
+from reqresp.faults.faults import LimitData, PlacedFault
+from reqresp.server.responders import ConnectionContext, Responder
 from tests.script.test_rules import Scripted
 from tests.server.test_connection import Conversation
 
@@ -24,10 +24,10 @@ from tests.server.test_connection import Conversation
 class Greeter(Responder):
     """Greets, and answers with nothing."""
 
-    def greet(self, connection: Connection) -> Any:
+    def greet(self, connection: ConnectionContext) -> Any:
         return (Send(b"hello %d" % connection.number),)
 
-    def respond(self, data: bytes, connection: Connection) -> Any:
+    def respond(self, data: bytes, connection: ConnectionContext) -> Any:
         return ()
 
 
@@ -49,7 +49,7 @@ class GreetingTests(Conversation):
         """As a reply does."""
 
         class Broken(Greeter):
-            def greet(self, connection: Connection) -> Any:
+            def greet(self, connection: ConnectionContext) -> Any:
                 raise ZeroDivisionError
 
         wire = self.lines(Broken())
@@ -170,7 +170,7 @@ class PlacedTests(Conversation):
 
     def test_strike_connections(self) -> None:
         """Like a script's."""
-        fault = Placed("mine", LimitData(bytes=4), on_connect=True)
+        fault = PlacedFault("mine", LimitData(bytes=4), on_connect=True)
         wire = self.lines(lambda _request: b"abc", faults=[fault])
         wire.send(b"x\n")
         self.assertEqual((wire.received(), wire.got_eof), (b"abc\r", True))
@@ -247,12 +247,12 @@ class OwnFaultTests(Scripted):
         self.assertEqual(run(b"aaaaabbbbb"), run(b"ababababab"))
 
     def test_a_responder_can_ask_for_them(self) -> None:
-        """With steps that are `Chosen`."""
-        faults = [Placed("mine", LimitData(bytes=2))]
-        replies = iter([Chosen([Send(b"abc")], "me", faults), (Send(b"abc"),)])
+        """With steps that are `RuleReply`."""
+        faults = [PlacedFault("mine", LimitData(bytes=2))]
+        replies = iter([RuleReply([Send(b"abc")], "me", faults), (Send(b"abc"),)])
 
         class Picky(Responder):
-            def respond(self, data: bytes, connection: Connection) -> Any:
+            def respond(self, data: bytes, connection: ConnectionContext) -> Any:
                 return next(replies)
 
         wire = self.lines(Picky())
@@ -339,7 +339,7 @@ class BehaveTests(Scripted):
         """)
         old = self.join(factory)
         self.assertEqual(self.ask(old, "in", "x"), ["in|", "old 1|"])
-        factory.behave(Script.parse('framing = "netstring"\nrule = [{ reply = "new" }]'))
+        factory.reconfigure(Script.parse('framing = "netstring"\nrule = [{ reply = "new" }]'))
         new = self.join(factory)
         new.send(b"1:x,")
         self.assertEqual(new.received(), b"3:new,")
@@ -348,10 +348,10 @@ class BehaveTests(Scripted):
     def test_one_that_is_wrong_changes_nothing(self) -> None:
         """The error says why, and new clients are answered as before."""
         factory = self.factory(Table({}, otherwise=b"a\nb"))
-        before = factory.behaviour
+        before = factory.config
         with self.assertRaises(FrameError):
-            factory.behave(Table({}, otherwise=b"a\nb"), framing=Line())
-        self.assertIs(factory.behaviour, before)
+            factory.reconfigure(Table({}, otherwise=b"a\nb"), framing=Line())
+        self.assertIs(factory.config, before)
         wire = self.join(factory)
         wire.send(b"x")
         self.assertEqual(wire.received(), b"a\nb")
@@ -360,7 +360,7 @@ class BehaveTests(Scripted):
         """Also where none were counted before."""
         factory = self.factory()
         first = self.join(factory)
-        factory.behave(limits=Limits(max_per_peer=2))
+        factory.reconfigure(limits=Limits(max_per_peer=2))
         second = self.join(factory)
         self.assertTrue(self.join(factory).got_reset)
         first.send_eof()
@@ -372,12 +372,12 @@ class BehaveTests(Scripted):
         """It is that of the last behaviour, for all."""
         factory = self.factory()
         first = self.join(factory)
-        factory.behave(limits=Limits(idle_timeout=4))
+        factory.reconfigure(limits=Limits(idle_timeout=4))
         for _ in range(5):
             first.wait(1)
         self.assertTrue(first.got_eof)
         second = self.join(factory)
-        factory.behave()
+        factory.reconfigure()
         for _ in range(10):
             second.wait(1)
         self.assertFalse(second.got_eof)
@@ -396,11 +396,11 @@ class BehaveTests(Scripted):
         wire = self.join(factory)
         wire.send(b"1:a,")
         self.assertEqual(wire.received(), b"1:b")
-        self.assertEqual(factory.behaviour.limits.max_request, 10)
-        self.assertEqual(factory.behaviour.seed, 9)
+        self.assertEqual(factory.config.limits.max_request, 10)
+        self.assertEqual(factory.config.seed, 9)
         with self.assertRaisesRegex(FrameError, r"^rule\[0\]: "):
             self.factory(
                 Script.parse('rule = [{ reply = { text = "b" } }]'), framing=Line(b"\n")
-            ).behave(
+            ).reconfigure(
                 Script.parse('framing = "chunk"\nrule = [{ reply = "a\\nb" }]'), framing=Line()
             )

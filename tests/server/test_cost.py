@@ -4,7 +4,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from reqresp import EagerServer, Exchanges, Line, Meter, Observer, ReqRespFactory, Script, Table
+from reqresp import Counters, EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
 from reqresp.steps import Request
 from tests.server.test_connection import Conversation
 from tests.support.wire import Wire
@@ -51,7 +51,7 @@ class CostTests(Conversation):
         """It is told nothing by a call: numbers are added, and the time is asked now and then."""
         options: dict[str, Any] = {"framing": Line(), "observers": []}
         plain = self.factory(Table({b"a": b"A"}), **options)
-        metered = self.factory(Table({b"a": b"A"}), meter=Meter(), **options)
+        metered = self.factory(Table({b"a": b"A"}), counters=Counters(), **options)
         data = b"a\nb\n" * 100
         self.assertEqual(self.calls(metered, data), self.calls(plain, data))
 

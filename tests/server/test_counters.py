@@ -1,4 +1,4 @@
-"""Meter: what a server counts, in all the ways in which a request can fare."""
+"""Counters: what a server counts, in all the ways in which a request can fare."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from reqresp import (
     Abort,
     Chunk,
     Close,
+    Counters,
     EagerServer,
     Hang,
     Latency,
     Limits,
     Line,
-    Meter,
     Netstring,
-    Placed,
+    PlacedFault,
     ReqRespFactory,
     Script,
     Send,
@@ -44,98 +44,98 @@ class TimesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.hands = Hands()
-        self.meter = Meter(self.hands)
+        self.counters = Counters(self.hands)
 
     def places(self) -> dict[float, int]:
         """What was counted within each bound; what is over the last is under infinity."""
         bounds = (*BOUNDS, float("inf"))
-        return {bound: n for bound, n in zip(bounds, self.meter.times, strict=True) if n}
+        return {bound: n for bound, n in zip(bounds, self.counters.times, strict=True) if n}
 
     def give(self, count: int, began: float) -> None:
         """Give *count* constants in one go, and time them."""
-        self.meter.until_timed -= count
-        self.meter.sampled(count, began)
+        self.counters.until_timed -= count
+        self.counters.sampled(count, began)
 
     def test_replies_of_a_turn_are_counted_at_once(self) -> None:
         """All in one place, each with the time of all."""
         self.hands.now += 0.003
-        self.assertIsNone(self.meter.turned(4, 4, 100.0, None))
+        self.assertIsNone(self.counters.turned(4, 4, 100.0, None))
         self.assertEqual(self.places(), {0.005: 4})
-        self.assertAlmostEqual(self.meter.seconds, 0.012)
+        self.assertAlmostEqual(self.counters.seconds, 0.012)
 
     def test_a_bound_is_within(self) -> None:
         """As Prometheus has it: less or equal."""
-        self.meter = Meter(lambda: 0.25)
-        self.meter.answered(1, 0.0)
+        self.counters = Counters(lambda: 0.25)
+        self.counters.answered(1, 0.0)
         self.assertEqual(self.places(), {0.25: 1})
 
     def test_longer_than_all_bounds(self) -> None:
         """It has a place of its own."""
         self.hands.now += 11
-        self.meter.answered(1, 100.0)
+        self.counters.answered(1, 100.0)
         self.assertEqual(self.places(), {float("inf"): 1})
 
     def test_a_reply_that_comes_turns_later(self) -> None:
         """Its time began when its request was taken up, that of those behind it with their turn."""
-        since = self.meter.turned(1, 0, 100.0, None)
-        self.assertEqual((since, self.meter.requests, self.meter.replies), (100.0, 1, 0))
+        since = self.counters.turned(1, 0, 100.0, None)
+        self.assertEqual((since, self.counters.requests, self.counters.replies), (100.0, 1, 0))
         self.hands.now = 102.0
-        since = self.meter.turned(3, 3, 101.96, since)
+        since = self.counters.turned(3, 3, 101.96, since)
         self.assertEqual(since, 101.96)
         self.assertEqual(self.places(), {2.5: 1, 0.05: 2})
-        self.assertEqual((self.meter.requests, self.meter.unanswered), (4, 1))
+        self.assertEqual((self.counters.requests, self.counters.unanswered), (4, 1))
 
     def test_a_turn_in_which_nothing_is_done(self) -> None:
         """What waits goes on waiting."""
-        self.assertEqual(self.meter.turned(0, 0, 101.0, 100.0), 100.0)
+        self.assertEqual(self.counters.turned(0, 0, 101.0, 100.0), 100.0)
         self.assertEqual(self.places(), {})
 
     def test_a_sample_stands_for_what_follows(self) -> None:
         """Replies given in one go are counted when they are given, and timed now and then."""
         self.hands.now += 0.0002
         self.give(3, 100.0)
-        self.assertEqual(self.meter.until_timed, TOGETHER)
-        self.meter.until_timed -= TOGETHER + 1
-        self.assertLess(self.meter.until_timed, 0)
+        self.assertEqual(self.counters.until_timed, TOGETHER)
+        self.counters.until_timed -= TOGETHER + 1
+        self.assertLess(self.counters.until_timed, 0)
         self.hands.now += 0.002
         self.give(1, 100.0002)
         self.assertEqual(self.places(), {0.00025: 3 + TOGETHER + 1, 0.0025: 1})
-        self.assertAlmostEqual(self.meter.seconds, (4 + TOGETHER) * 0.0002 + 0.002)
+        self.assertAlmostEqual(self.counters.seconds, (4 + TOGETHER) * 0.0002 + 0.002)
 
     def test_to_look_loses_nothing_and_counts_nothing_twice(self) -> None:
         """Nothing ever shrinks, and what comes next after a look is timed."""
         self.give(1, 100.0)
-        self.meter.until_timed -= 5
-        self.assertEqual([self.meter.replies, self.meter.replies], [6, 6])
-        self.assertEqual(self.meter.until_timed, 0)
-        before = self.meter.times
+        self.counters.until_timed -= 5
+        self.assertEqual([self.counters.replies, self.counters.replies], [6, 6])
+        self.assertEqual(self.counters.until_timed, 0)
+        before = self.counters.times
         self.hands.now += 3
         self.give(1, 100.0)
-        self.assertTrue(all(a <= b for a, b in zip(before, self.meter.times, strict=True)))
-        self.assertEqual(self.meter.replies, 7)
+        self.assertTrue(all(a <= b for a, b in zip(before, self.counters.times, strict=True)))
+        self.assertEqual(self.counters.replies, 7)
 
 
 class Metered(Conversation):
-    """Servers with a meter, whose clock goes with the reactor's."""
+    """Servers with a counters, whose clock goes with the reactor's."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.meter = Meter(self.reactor.seconds)
+        self.counters = Counters(self.reactor.seconds)
 
     def factory(self, respond: Any = None, **options: Any) -> ReqRespFactory:
-        return super().factory(respond, meter=self.meter, **options)
+        return super().factory(respond, counters=self.counters, **options)
 
     def assert_counted(
         self, requests: int, replies: int, received: int, sent: int, seconds: float = 0.0
     ) -> None:
         """What was counted, all in all."""
-        meter = self.meter
+        counters = self.counters
         self.assertEqual(
-            (meter.requests, meter.replies, meter.received, meter.sent),
+            (counters.requests, counters.replies, counters.received, counters.sent),
             (requests, replies, received, sent),
         )
-        self.assertEqual(sum(meter.times), replies)
-        self.assertAlmostEqual(meter.seconds, seconds)
+        self.assertEqual(sum(counters.times), replies)
+        self.assertAlmostEqual(counters.seconds, seconds)
 
 
 class PathTests(Metered):
@@ -174,7 +174,7 @@ class PathTests(Metered):
         wire = self.connect(Table({}, otherwise=b"x" * 999), framing=Line())
         wire.stop_reading()
         wire.send(b"a\n" * 2000)
-        self.assertLess(self.meter.replies, 2000)
+        self.assertLess(self.counters.replies, 2000)
         wire.read_on()
         self.assertEqual(len(wire.received()), 2000 * 1001)
         self.assert_counted(2000, 2000, 4000, 2000 * 1001)
@@ -221,7 +221,7 @@ class PathTests(Metered):
     def test_endings_are_replies(self) -> None:
         """To close or to reset is the last step of a reply; to hang is none."""
         for ending, replies in ((Close(), 1), (Abort(), 1), (Hang(), 0)):
-            self.meter = Meter(self.reactor.seconds)
+            self.counters = Counters(self.reactor.seconds)
             wire = self.connect(lambda _request, it=ending: (b"1", it), framing=Line())
             wire.send(b"a\nb\n")
             self.assert_counted(1, replies, 4, 3)
@@ -267,23 +267,25 @@ class TroubleTests(Metered):
         """What no rule answers, whether that closes or has a reply; constants beside it or not."""
         rule = "[[rule]]\nequals = 'a'\nreply = 'b'\n\n"
         self.connect(Script.parse(rule)).send(b"a\n", b"c\n")
-        self.assertEqual(self.meter.misses, 1)
+        self.assertEqual(self.counters.misses, 1)
         self.connect(Script.parse(rule + "[unmatched]\nreply = '?'\n")).send(b"a\nc\na\n")
-        self.assertEqual(self.meter.misses, 2)
+        self.assertEqual(self.counters.misses, 2)
         self.connect(Script.parse(rule + "[unmatched]\ndo = [{ hang = true }]\n")).send(b"c\n")
-        self.assertEqual((self.meter.misses, self.meter.requests, self.meter.replies), (3, 6, 5))
+        self.assertEqual(
+            (self.counters.misses, self.counters.requests, self.counters.replies), (3, 6, 5)
+        )
 
     def test_frame_errors(self) -> None:
         """Each ends a connection, after the replies to what came before it."""
         wire = self.connect(Table({}, otherwise=b"1"), framing=Netstring())
         wire.send(b"1:a,nonsense")
         self.assertEqual(wire.received(), b"1:1,")
-        self.assertEqual((self.meter.frame_errors, self.meter.replies), (1, 1))
+        self.assertEqual((self.counters.frame_errors, self.counters.replies), (1, 1))
 
     def test_requests_that_are_too_long(self) -> None:
         """They are none."""
         self.connect(framing=Line(), limits=Limits(max_request=3)).send(b"abcdef")
-        self.assertEqual((self.meter.frame_errors, self.meter.requests), (1, 0))
+        self.assertEqual((self.counters.frame_errors, self.counters.requests), (1, 0))
 
     def test_responder_errors(self) -> None:
         """Raised, or through a Deferred, or in what cannot be sent."""
@@ -295,8 +297,8 @@ class TroubleTests(Metered):
         for respond in (fail, lambda _request: later, lambda _request: b"1\r\n2"):
             self.connect(respond, framing=Line()).send(b"a\n")
         later.errback(ValueError("no"))
-        self.assertEqual((self.meter.responder_errors, self.meter.frame_errors), (3, 0))
-        self.assertEqual((self.meter.requests, self.meter.replies), (3, 0))
+        self.assertEqual((self.counters.responder_errors, self.counters.frame_errors), (3, 0))
+        self.assertEqual((self.counters.requests, self.counters.replies), (3, 0))
         self.flushLoggedErrors()
 
     def test_faults(self) -> None:
@@ -305,23 +307,23 @@ class TroubleTests(Metered):
         wire = self.connect(Table({}, otherwise=b"1"), faults=faults, seed=1)
         wire.send(b"a")
         wire.wait(1)
-        self.assertEqual(self.meter.faults, {"latency": 1, "timeout": 1})
-        self.assertEqual((self.meter.requests, self.meter.replies), (1, 0))
+        self.assertEqual(self.counters.faults, {"latency": 1, "timeout": 1})
+        self.assertEqual((self.counters.requests, self.counters.replies), (1, 0))
 
     def test_faults_of_silence(self) -> None:
         """A connection can be struck before anything is said."""
-        self.connect(faults=[Placed("fault[0]", Latency(delay=1), on_connect=True)], seed=1)
-        self.connect(faults=[Placed("fault[0]", Timeout(seconds=1), on_connect=True)], seed=1)
-        self.assertEqual(self.meter.faults["timeout"], 1)
-        self.assertEqual(self.meter.requests, 0)
+        self.connect(faults=[PlacedFault("fault[0]", Latency(delay=1), on_connect=True)], seed=1)
+        self.connect(faults=[PlacedFault("fault[0]", Timeout(seconds=1), on_connect=True)], seed=1)
+        self.assertEqual(self.counters.faults["timeout"], 1)
+        self.assertEqual(self.counters.requests, 0)
 
 
 class WithoutTests(Conversation):
-    """A server without a meter."""
+    """A server without a counters."""
 
     def test_it_asks_no_clock(self) -> None:
         """It has none, and answers the same."""
         wire = self.connect(framing=Chunk())
         wire.send(b"a")
         self.assertEqual(wire.received(), b"response")
-        self.assertIsNone(wire.protocol.factory.meter)
+        self.assertIsNone(wire.protocol.factory.counters)

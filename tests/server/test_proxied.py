@@ -29,7 +29,7 @@ from reqresp import (
     Send,
     Wait,
 )
-from reqresp.server.proxied import PreambleFactory
+from reqresp.server.proxied import ProxiedFactory
 from reqresp.testing._certificates import make_contexts
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.access import Access, Networks, parse_networks
@@ -86,10 +86,10 @@ class Balanced(Conversation):
         super().setUp()
         self.peers = Peers()
 
-    def serve(self, respond: Any = None, timeout: float = 5.0, **options: Any) -> PreambleFactory:
+    def serve(self, respond: Any = None, timeout: float = 5.0, **options: Any) -> ProxiedFactory:
         options.setdefault("framing", Line())
         self.server = self.factory(respond, observers=[self.heard, self.peers], **options)
-        return PreambleFactory(
+        return ProxiedFactory(
             self.server, server=self.server, trusted=parse_networks("10.0.0.0/8"), timeout=timeout
         )
 
@@ -274,7 +274,7 @@ class EndingTests(Balanced):
         for how in endings:
             server = self.factory()
             wire = self.arrive(
-                PreambleFactory(
+                ProxiedFactory(
                     Ending(how, received), server=server, trusted=parse_networks(BALANCER)
                 )
             )
@@ -292,7 +292,7 @@ class EndingTests(Balanced):
 
         server = self.factory()
         wire = self.arrive(
-            PreambleFactory(Nothing(), server=server, trusted=parse_networks(BALANCER))
+            ProxiedFactory(Nothing(), server=server, trusted=parse_networks(BALANCER))
         )
         wire.send(HEADERS["v1"] + b"x")
         self.assertTrue(wire.got_reset)
@@ -330,7 +330,7 @@ class RefusalTests(Balanced):
     def test_nobody_is_trusted(self) -> None:
         """Unless it is said who is."""
         server = self.factory()
-        wire = self.arrive(PreambleFactory(server, server=server, trusted=Networks()))
+        wire = self.arrive(ProxiedFactory(server, server=server, trusted=Networks()))
         self.assertTrue(wire.got_reset)
 
     def test_clients_are_limited_by_their_own_address(self) -> None:
@@ -453,7 +453,7 @@ class MalformedTests(Balanced):
         random = Random(seed)  # noqa: S311 (to be foreseen is what they are for)
         reactor = FakeReactor()
         server = ReqRespFactory(clock=reactor)
-        factory = PreambleFactory(server, server=server, trusted=parse_networks("10.0.0.0/8"))
+        factory = ProxiedFactory(server, server=server, trusted=parse_networks("10.0.0.0/8"))
         with capturedLogs() as events:
             for _ in range(10):
                 data = mutated_headers(random)
@@ -552,7 +552,7 @@ class TLSTests(Balanced):
             clock=self.reactor,
         )
 
-    def serve_tls(self, **options: Any) -> PreambleFactory:
+    def serve_tls(self, **options: Any) -> ProxiedFactory:
         factory = self.serve(**options)
         factory.inner = self.over_tls(self.server)
         return factory
@@ -604,7 +604,7 @@ class UNIXTests(Balanced):
         server = ReqRespFactory(
             lambda request: str(request.peer).encode(), framing=Line(), clock=running.reactor
         )
-        factory = PreambleFactory(server, server=server, trusted=Networks())
+        factory = ProxiedFactory(server, server=server, trusted=Networks())
         port = running.call(running.reactor.listenUNIX, path, factory)
         with socket.socket(socket.AF_UNIX) as client, capturedLogs() as events:
             client.settimeout(PATIENCE)

@@ -780,7 +780,7 @@ class FaultTests(Conversation):
         """So that a run can be repeated all the same."""
         with capturedLogs() as events:
             factory = self.factory(faults=[Corrupt(bytes=1)])
-        self.assertEqual([event["seed"] for event in events], [factory.behaviour.seed])
+        self.assertEqual([event["seed"] for event in events], [factory.config.seed])
 
     def test_constants_that_cannot_be_framed_are_found_at_once(self) -> None:
         """As without faults."""

@@ -25,12 +25,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Headed, Line
+from reqresp import HeaderBody, Line
 from reqresp.testing import Server, StartServer, serve
 from tests.support.live import PATIENCE
 
 #: Where a request of memcached ends.
-MEMCACHED = Headed(Line(), body=rb"^set \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
+MEMCACHED = HeaderBody(Line(), body=rb"^set \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
 #: How PostgreSQL's clients begin: the version of the protocol, and a wish for TLS.
 VERSION_3 = {"hex": "00030000"}
 TLS_PLEASE = {"hex": "04d2162f"}

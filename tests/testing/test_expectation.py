@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import Abort, Close, Line, Mixed, Netstring, ScriptError
 from reqresp.server.responders import Reply
 from reqresp.steps import Request
-from reqresp.testing._base import Fake
+from reqresp.testing._base import BaseServer
 from reqresp.testing._expectation import as_payload, as_predicates
 from tests.support.wire import FakeReactor, Wire
 
@@ -16,9 +16,9 @@ from tests.support.wire import FakeReactor, Wire
 class FakeCase(SynchronousTestCase):
     """A server in memory, and a client on its wire."""
 
-    def serve(self, **what: Any) -> Fake:
+    def serve(self, **what: Any) -> BaseServer:
         self.reactor = FakeReactor()
-        self.server = Fake(self.reactor, **what)
+        self.server = BaseServer(self.reactor, **what)
         return self.server
 
     def connect(self) -> Wire:

@@ -7,7 +7,7 @@ from typing import Any
 
 from reqresp import Latency
 from reqresp.steps import Request
-from reqresp.testing._base import Fake
+from reqresp.testing._base import BaseServer
 from tests.testing.test_expectation import FakeCase
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -29,7 +29,7 @@ def golden(name: str, text: str) -> tuple[str, str]:
 class VerdictTests(FakeCase):
     """The conversation, and what is wrong with it."""
 
-    def serve(self, **what: Any) -> Fake:
+    def serve(self, **what: Any) -> BaseServer:
         server = super().serve(**what)
         server.name = "127.0.0.1:40123"
         return server

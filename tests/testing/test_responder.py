@@ -61,7 +61,7 @@ class OrderTests(FakeCase):
         self.assertEqual(asked, b"1\r\n1\r\n2\r\n3\r\n3\r\n")
 
     def test_it_does_not_matter_who_asks(self) -> None:
-        """Expectations are the server's, not the connection's."""
+        """ExpectationResponder are the server's, not the connection's."""
         server = self.serve()
         server.expect_next("a").reply("1")
         server.expect_next("a").reply("2")

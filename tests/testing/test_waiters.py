@@ -7,11 +7,12 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.exchanges import Exchange
 from reqresp.journal.entries import Answered, Disconnected, Entry, Unanswered
 from reqresp.journal.journal import Journal
 from reqresp.script.predicates import Predicates
-from reqresp.steps import Exchange, Request
-from reqresp.testing._waiters import Watch, requests
+from reqresp.steps import Request
+from reqresp.testing._waiters import Waiters, requests
 
 PEER = IPv4Address("TCP", "127.0.0.1", 50000)
 A = Predicates(equals=(b"a",))
@@ -22,7 +23,7 @@ class WatchTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.journal = Journal()
-        self.watch = Watch(self.journal)
+        self.watch = Waiters(self.journal)
 
     def receive(self, *requests: bytes) -> None:
         for observer in (self.journal, self.watch):

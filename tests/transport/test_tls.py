@@ -24,7 +24,7 @@ from reqresp import (
     Script,
     Send,
 )
-from reqresp.server.proxied import PreambleFactory
+from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.stream import LINGER
 from reqresp.testing import Server, serve
 from reqresp.transport.access import parse_networks
@@ -255,7 +255,7 @@ class HandshakeTests(TLSTestCase):
         """The log has its address, not the balancer's."""
         self.serve()
         trusted = parse_networks(["127.0.0.1"])
-        outer = PreambleFactory(self.site, server=self.factory, trusted=trusted)
+        outer = ProxiedFactory(self.site, server=self.factory, trusted=trusted)
         with capturedLogs() as logged:
             wire = Wire(outer, self.reactor, transport=self.transport)
             wire.send(headers.line(("192.0.2.7", 7)) + b"request\n")

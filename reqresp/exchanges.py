@@ -1,0 +1,86 @@
+"""
+Exchanges: requests and the replies that answered them.
+
+Values only: nothing here does I/O or keeps time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from attrs import frozen
+from twisted.internet.interfaces import IAddress
+
+from reqresp.steps import Request, RuleReply, Send, Steps
+
+#: What `Exchange.by` is where no rule of a script answered.
+UNMATCHED = "unmatched"
+
+
+@frozen
+class Exchange:
+    """
+    A request and the steps that answered it.
+
+    *by* names the rule or the responder that gave them, and *struck* the faults that changed what
+    became of them.
+    """
+
+    request: Request
+    steps: Steps
+    by: str = ""
+    struck: tuple[str, ...] = ()
+
+
+class Exchanges:
+    """
+    Consecutive exchanges of one connection: iterate over them, or take their `len`.
+
+    Built once for each read, so it is cheap to make and to keep: `Exchange` values come into being
+    when somebody looks.
+    """
+
+    __slots__ = ("_size", "_steps", "by", "connection", "first", "peer", "requests")
+
+    def __init__(
+        self,
+        peer: IAddress,
+        connection: int,
+        first: int,
+        requests: Sequence[bytes],
+        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
+        by: str = "",
+        size: int | None = None,
+    ) -> None:
+        """
+        :param first: the number of the first request on its connection.
+        :param steps: called with *requests* at each look; gives the steps of each, in order.
+        :param by: names who gave the steps that don't know.
+        :param size: what `size` is to be; counted when left out.
+        """
+        self.peer = peer
+        self.connection = connection
+        self.first = first
+        self.requests = requests
+        self.by = by
+        self._size = size
+        self._steps = steps
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held with these: requests, and replies that are no constants."""
+        if self._size is None:
+            sends = (step for steps in self._steps(self.requests) for step in steps)
+            replies = sum(len(step.data) for step in sends if isinstance(step, Send))
+            self._size = sum(map(len, self.requests)) + replies
+        return self._size
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        exchanges = zip(self.requests, self._steps(self.requests), strict=True)
+        for number, (data, steps) in enumerate(exchanges, self.first):
+            request = Request(data, self.peer, self.connection, number)
+            if isinstance(steps, RuleReply):
+                yield Exchange(request, steps, steps.by, steps.struck)
+            else:
+                yield Exchange(request, steps, self.by)
