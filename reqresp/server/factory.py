@@ -44,8 +44,8 @@ class ReqRespFactory(Gathering):
     :param respond: a `Responder`, or a function of a `Request` that returns bytes, a step, a tuple
         of these, or None for silence; plain, ``async def``, or returning a Deferred.  Or a
         `ConfigSource`, such as a `Script`: what it says of framing, limits, faults and seed holds
-        where they are not given here.  The default answers as the notebook does: ``response``, and closes after
-        ``close``.
+        where they are not given here.  The default answers ``response`` to everything, and closes
+        after ``close``.
     :param framing: where a request ends; `Chunk` unless given.
     :param limits: what clients may use of the server.
     :param faults: strike each reply, or, `PlacedFault` so, connections; in this order.
