@@ -8,6 +8,7 @@ installed package, ours too, whenever it looks for one, and must not load a whol
 import ast
 from functools import cache
 from importlib import import_module
+from pkgutil import get_data
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules` reads it, too
@@ -90,7 +91,7 @@ __version__ = "0.1.0"
 @cache
 def _modules() -> dict[str, str]:
     """Return the module of each public name, read from the imports above."""
-    source = __spec__.loader.get_source(__name__)  # type: ignore[union-attr]
+    source = get_data(__name__, "__init__.py") or b""  # works in a zip file, too
     return {
         alias.name: node.module
         for block in ast.parse(source).body

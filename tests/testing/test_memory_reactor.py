@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from reqresp import loopback
+from reqresp.testing import _memory_reactor as loopback
 from reqresp.testing._memory_reactor import LoopbackReactor
 from reqresp.testing._memory_socket import ROOM
 
