@@ -31,8 +31,8 @@ from reqresp import (
     StopReading,
     Table,
     Wait,
-    stream,
 )
+from reqresp.server import stream
 from reqresp.server.stream import LINGER
 from reqresp.transport.closing import undelivered
 from tests.server.test_connection import Conversation

@@ -19,9 +19,10 @@ from unittest import mock
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Script, certificates
+from reqresp import Script
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import Server, serve
+from reqresp.testing import _certificates as certificates
 from tests.support.live import PATIENCE, Client
 from tests.support.typed_sample import check, run_client, script
 from tests.testing.test_reactor_thread import descriptors
