@@ -1,5 +1,11 @@
 """Errors that carry where they belong as a field, so that no message has to be parsed."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
 
 class FieldError(ValueError):
     """
@@ -16,3 +22,20 @@ class FieldError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.problem}"
+
+
+def expect(
+    expected: str, accepts: Callable[[Any], bool]
+) -> Callable[[object, "Attribute[Any]", Any], None]:
+    """
+    Return a validator for an attrs field that raises `FieldError` for other values.
+
+    :param expected: what a value has to be, such as ``an integer >= 0``.
+    :param accepts: returns whether a value is.
+    """
+
+    def check(_instance: object, attribute: "Attribute[Any]", value: Any) -> None:
+        if not accepts(value):
+            raise FieldError(attribute.name, f"expected {expected}, found {value!r}")
+
+    return check

@@ -2,7 +2,10 @@
 
 from copy import copy
 
-from reqresp._errors import FieldError
+import pytest
+from attrs import field, frozen
+
+from reqresp._errors import FieldError, expect
 
 
 def test_a_field_error_carries_its_place_and_its_problem() -> None:
@@ -17,3 +20,19 @@ def test_a_field_error_can_be_copied() -> None:
     """A copy has the same field and problem."""
     error = copy(FieldError("delay", "expected a number"))
     assert (error.field, error.problem) == ("delay", "expected a number")
+
+
+def test_a_validator_names_its_field() -> None:
+    """An attrs field whose validator is from `expect` refuses other values with `FieldError`."""
+
+    @frozen
+    class Sized:
+        size: int = field(validator=expect("an integer >= 1", lambda it: it >= 1))
+
+    assert Sized(1).size == 1
+    with pytest.raises(FieldError) as raised:
+        Sized(0)
+    assert (raised.value.field, raised.value.problem) == (
+        "size",
+        "expected an integer >= 1, found 0",
+    )

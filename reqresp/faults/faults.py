@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from attrs import Attribute, field, frozen
 
+from reqresp._errors import FieldError
 from reqresp.faults.cutting import cut, find, joined, recut, refill, sent
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 
@@ -32,23 +33,25 @@ def _number(
 ) -> Callable[[object, "Attribute[Any]", Any], None]:
     def check(_instance: object, attribute: "Attribute[Any]", value: Any) -> None:
         if not (isinstance(value, kinds) and least <= value <= most):
-            raise ValueError(f"{attribute.name} must be {expected}: {value!r}")
+            raise FieldError(attribute.name, f"expected {expected}, found {value!r}")
 
     return check
 
 
-_SECONDS = _number(int | float, 0, LONGEST, f"from 0 to {LONGEST} seconds")
-_SHARE = _number(int | float, 0, 1, "from 0 to 1")
-_COUNT = _number(int, 0, inf, "a whole number, 0 or more")
-_POSITIVE = _number(int, 1, inf, "a whole number, 1 or more")
+_SECONDS = _number(int | float, 0, LONGEST, f"seconds from 0 to {LONGEST}")
+_SHARE = _number(int | float, 0, 1, "a number from 0 to 1")
+_COUNT = _number(int, 0, inf, "an integer >= 0")
+_POSITIVE = _number(int, 1, inf, "an integer >= 1")
 
 
-_SOME = _number(int, 1, 2**16, "a whole number from 1 to 65536")
+_SOME = _number(int, 1, 2**16, "an integer from 1 to 65536")
 
 
 def _smaller(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
     if value >= instance.size:
-        raise ValueError(f"{attribute.name} must be less than size ({instance.size}): {value!r}")
+        raise FieldError(
+            attribute.name, f"expected less than size ({instance.size}), found {value!r}"
+        )
 
 
 @frozen(kw_only=True)

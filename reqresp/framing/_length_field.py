@@ -6,8 +6,9 @@ Knows bytes and nothing else.  `framing` leans on it: a length in front is the u
 
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
+from reqresp._errors import FieldError, expect
 from reqresp.framing._base import Decoder, FrameError, SizedDecoder
 
 ByteOrder = Literal["big", "little"]
@@ -43,10 +44,12 @@ class Length:
     :source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
     """
 
-    size: int = field(validator=validators.in_((1, 2, 3, 4, 8)))
-    offset: int = field(default=0, validator=validators.ge(0))
+    size: int = field(validator=expect("1, 2, 3, 4 or 8", lambda it: it in (1, 2, 3, 4, 8)))
+    offset: int = field(default=0, validator=expect("an integer >= 0", lambda it: it >= 0))
     adjust: int = 0
-    byteorder: ByteOrder = field(default="big", validator=validators.in_(("big", "little")))
+    byteorder: ByteOrder = field(
+        default="big", validator=expect("big or little", lambda it: it in ("big", "little"))
+    )
     strip: int = field()
     _header_size: int = field(init=False, repr=False, eq=False)
 
@@ -61,7 +64,7 @@ class Length:
     @strip.validator
     def _check_strip(self, _attribute: object, strip: int) -> None:
         if not 0 <= strip <= self._header_size:
-            raise ValueError(f"strip must be from 0 to {self._header_size}: {strip!r}")
+            raise FieldError("strip", f"expected 0 to {self._header_size} bytes, found {strip!r}")
 
     def decoder(self, limit: int) -> Decoder:
         smallest = self._header_size + max(0, self.adjust) - self.strip

@@ -1,1 +1,6 @@
-"""Scripts: a whole service in one TOML file."""
+"""Scripts: a whole service in one TOML file.  The public names of the package."""
+
+from reqresp.script.loader import Script, ScriptError
+from reqresp.script.reader import Problem
+
+__all__ = ["Problem", "Script", "ScriptError"]

@@ -1,135 +1,279 @@
 """
-Builder: the rules that a script's tables describe.
+Compiler: the rules, framings and faults that the tables of a script describe.
 
-Knows predicates and what a rule's keys mean together; what it answers is for `answers`.
+Knows what the keys mean, alone and together.  Must not know TOML or files.
 """
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from reqresp.framing import Delimiter, Framing, Line
-from reqresp.script.answers import Answers
-from reqresp.script.parts import Names
-from reqresp.script.payloads import COUNT, SOURCES, groups
+from reqresp._re2 import compile_pattern
+from reqresp.exchanges import UNMATCHED
+from reqresp.faults.faults import PlacedFault
+from reqresp.framing import Framing, Mixed
+from reqresp.script._checks import check_needle, size_bounds
+from reqresp.script._parts import Parts
+from reqresp.script._replies import Replies
+from reqresp.script.payloads import (
+    REQUEST_SOURCES,
+    RULE_SOURCES,
+    Sources,
+    reply_sources,
+    reserved_groups,
+)
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Fill, Rule
-from reqresp.script.schema import Document, PayloadTable, PredicateTable, RuleTable, SizeTable
+from reqresp.script.reachability import check_states, never_answering
+from reqresp.script.reader import Reader
+from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
+from reqresp.script.schema import (
+    AnswerTable,
+    Document,
+    PayloadTable,
+    PredicateTable,
+    RuleTable,
+    SizeTable,
+)
+from reqresp.server.limits import Limits
 
-#: Names every state.
-EVERY = "*"
+#: What a fault of the whole script is injected into.
+FaultTarget = Literal["reply", "connect"]
 
-_COMPARING = ("equals", "starts_with", "ends_with", "contains")
+_COMPARISONS = ("equals", "starts_with", "ends_with", "contains")
 
 
-def _shows_count(rule: Rule) -> bool:
+def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
+    """
+    Return the fields of a `Script`; unusable if *reader* has problems afterwards.
+
+    :param base: the directory that file names are relative to.
+    """
+    document: Document = reader.read(Document, tables, "")
+    parts = Parts(reader, base)
+    framing = reply_framing = parts.framing(document.framing, "framing")
+    if document.reply_framing is not None:
+        reply_framing = parts.framing(document.reply_framing, "reply_framing")
+    if document.start == EVERY_STATE:
+        reader.report(
+            "start", f'expected one state, found "{EVERY_STATE}", which means every state'
+        )
+    compiler = _RuleCompiler(
+        reader, parts, Replies(reader, parts, reply_framing), framing, document
+    )
+    rules = [
+        compiler.rule(table, f"rule[{at}]")
+        for at, table in enumerate(document.rule)
+        if table is not None  # it was not a table, which has been reported
+    ]
+    greeting = compiler.answer(document.greeting, "greeting")
+    unmatched = compiler.answer(document.unmatched, UNMATCHED) or CLOSES
+    others = [unmatched] if greeting is None else [greeting, unmatched]
+    check_states(document.start, rules, others, reader.report)
+    faults = _faults(document.fault, parts)
+    limits = document.limits or Limits()
+    try:
+        if framing is not None:
+            framing.decoder(limits.max_request)
+    except ValueError as error:
+        reader.report("limits.max_request", str(error))
+    if reader.problems:
+        return {}
+    try:
+        responder = Rules(rules, start=document.start, greeting=greeting, unmatched=unmatched)
+    except ValueError as error:
+        reader.report("rule", str(error))
+        return {}
+    return {
+        "rules": responder,
+        "framing": framing,
+        "reply_framing": reply_framing,
+        "limits": limits,
+        "faults": faults,
+        "seed": document.seed,
+        "warnings": tuple(
+            reader.problem(
+                rule.name, f"never answers: {_answer(before)} every request that it matches"
+            )
+            for rule, before in never_answering(document.start, rules)
+        ),
+    }
+
+
+def compile_rule(
+    table: dict[str, Any],
+    path: str,
+    reader: Reader,
+    base: Path,
+    framing: Framing,
+    *,
+    ignore_case: bool,
+) -> Rule:
+    """Return the one rule that *table* describes; unusable if *reader* has problems afterwards."""
+    parts = Parts(reader, base)
+    requests = replies = framing
+    if isinstance(framing, Mixed):
+        requests, replies = framing.requests, framing.replies
+    document = Document(ignore_case=ignore_case)
+    compiler = _RuleCompiler(reader, parts, Replies(reader, parts, replies), requests, document)
+    return compiler.rule(reader.read(RuleTable, table, path) or RuleTable(), path)
+
+
+def _faults(tables: Sequence[dict[str, Any]], parts: Parts) -> tuple[PlacedFault, ...]:
+    faults = []
+    for at, table in enumerate(tables):
+        if table is None:  # it was not a table, which has been reported
+            continue
+        parameters = {name: it for name, it in table.items() if name != "on"}
+        on = parts.reader.read(FaultTarget, table.get("on", "reply"), f"fault[{at}].on")
+        found = parts.fault(parameters, f"fault[{at}]")
+        if on is not None and found is not None:
+            faults.append(evolve(found, on_connect=on == "connect"))
+    return tuple(faults)
+
+
+def _answer(rules: Sequence[Rule]) -> str:
+    names = " and ".join(rule.name for rule in rules)
+    return f"{names} already {'answers' if len(rules) == 1 else 'answer'}"
+
+
+def _uses_count(rule: Rule) -> bool:
     steps = (step for reply in rule.replies for step in reply)
-    return any(isinstance(it, Fill) and COUNT["count"] in it.template.parts for it in steps)
+    count = RULE_SOURCES["count"]
+    return any(isinstance(it, SendTemplate) and count in it.template.parts for it in steps)
 
 
 @frozen
-class Builder(Answers):
+class _RuleCompiler:
     """
     Makes rules of tables.
 
-    :param framing_of_requests: None: it is not known.
-    :param document: says what goes for all of them.
+    :param framing: of requests; None: it has problems, so predicates are not checked against it.
+    :param document: has the defaults for all rules.
     """
 
-    framing_of_requests: Framing | None
+    reader: Reader
+    parts: Parts
+    replies: Replies
+    framing: Framing | None
     document: Document
 
+    def answer(self, given: Any, path: str) -> Rule | None:
+        """Return the rule that answers without predicates; None: nothing is given."""
+        if given is None:
+            return None
+        sources = reply_sources(())
+        if not isinstance(given, AnswerTable):
+            return Rule(name=path, replies=[self.replies.payloads(given, path, sources)])
+        return Rule(name=path, **self._answer_keys(given, path, sources))
+
     def rule(self, table: RuleTable, path: str) -> Rule:
-        """Give the rule that *table* describes."""
+        """Return the rule that *table* describes; unusable after a problem."""
         ignore_case = table.ignore_case
         if ignore_case is None:
             ignore_case = self.document.ignore_case
         predicates = self._predicates(table, path, ignore_case)
         if table.times is not None and table.times < 1:
-            self.reader.blame(f"{path}.times", f"expected 1 or more, found {table.times}")
-        rule = self.make(
-            table,
-            path,
-            self._names(predicates, path),
+            self.reader.report(f"{path}.times", f"expected an integer >= 1, found {table.times}")
+        rule = Rule(
+            name=path,
             predicates=predicates,
             when=self._when(table, path),
             times=table.times,
             per_connection=table.scope == "connection",
+            **self._answer_keys(table, path, self._sources(predicates, path)),
         )
-        counts = table.times is not None or table.cycle is not None or _shows_count(rule)
-        if table.scope == "connection" and not counts and self.reader.is_clean(path):
-            self.reader.blame(
-                f"{path}.scope", "nothing is counted here: expected times, cycle, or {count}"
+        counts = table.times is not None or table.cycle is not None or _uses_count(rule)
+        if rule.per_connection and not counts and self.reader.is_clean(path):
+            self.reader.report(
+                f"{path}.scope", "expected times, cycle or {count} in this rule: it counts nothing"
             )
         return rule
+
+    def _answer_keys(self, table: AnswerTable, path: str, sources: Sources) -> dict[str, Any]:
+        return {
+            "replies": self.replies.replies(table, path, sources),
+            "goto": table.goto,
+            "faults": self.parts.faults(table.faults, f"{path}.faults"),
+        }
 
     def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
         if table.when is None:
             return frozenset([self.document.start])
-        states = {state for state, _ in self.each(table.when, f"{path}.when")}
-        if EVERY in states and len(states) > 1:
-            self.reader.blame(f"{path}.when", f'expected states, or "{EVERY}" alone')
-        return None if EVERY in states else frozenset(states)
+        states = frozenset(state for state, _ in self.parts.each(table.when, f"{path}.when"))
+        if EVERY_STATE not in states:
+            return states
+        if len(states) > 1:
+            self.reader.report(f"{path}.when", f'expected states, or "{EVERY_STATE}" alone')
+        return None
 
-    def _names(self, predicates: Predicates, path: str) -> Names:
+    def _sources(self, predicates: Predicates, path: str) -> Sources:
         if not self.reader.is_clean(f"{path}.matches"):
-            return defaultdict(lambda: SOURCES["0"])  # whatever its groups were to be
-        found = groups([*predicates.patterns])
-        for name in sorted(found.keys() & {*SOURCES, *COUNT}):
-            self.reader.blame(f"{path}.matches", f"no group can be called {name}: it is taken")
-        return {**found, **SOURCES, **COUNT}
+            return defaultdict(lambda: REQUEST_SOURCES["0"])  # the groups are unknown: accept all
+        for name in reserved_groups(predicates.patterns):
+            self.reader.report(
+                f"{path}.matches", f"expected another name for the group {name}: it is reserved"
+            )
+        return reply_sources(predicates.patterns)
 
     def _predicates(self, table: PredicateTable, path: str, ignore_case: bool) -> Predicates:
         kinds: dict[str, Any] = {
-            name: self._needles(table, name, path, SOURCES) for name in _COMPARING
+            name: self._needles(getattr(table, name), f"{path}.{name}") for name in _COMPARISONS
         }
         kinds["size"] = self._size(table.size, f"{path}.size")
         kinds["ignore_case"] = ignore_case
         if isinstance(table, RuleTable) and table.not_ is not None:
             kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
+        patterns = self._patterns(table.matches, f"{path}.matches")
         try:
-            return Predicates(matches=self._needles(table, "matches", path, None), **kinds)
+            return Predicates(matches=tuple(patterns.values()), **kinds)
         except ValueError:
-            self._blame_patterns(table.matches, f"{path}.matches")
+            self._report_patterns(patterns)
             return Predicates(**kinds)
 
-    def _blame_patterns(self, given: Any, path: str) -> None:
-        for payload, place in self.each(given, path):
-            pattern = self.payload(payload, place, None)
-            try:
-                Predicates(matches=() if pattern is None else (pattern,))  # type: ignore[arg-type]  # it is no template
-            except ValueError as error:
-                self.reader.blame(place, str(error))
-
-    def _needles(
-        self, table: PredicateTable, kind: str, path: str, names: Names
-    ) -> tuple[Any, ...]:
-        given = getattr(table, kind)
-        if given is None:
-            return ()
+    def _needles(self, given: Any, path: str) -> tuple[Any, ...]:
         needles = []
-        for payload, place in self.each(given, f"{path}.{kind}"):
-            if isinstance(payload, PayloadTable) and payload.raw:
-                self.reader.blame(place, "raw is for what is sent")
-            needles.append(self.payload(payload, place, names))
-            if kind in _COMPARING:
-                self._check_needle(needles[-1], place)
-        return tuple(needle for needle in needles if needle is not None)
+        for payload, place in self._payloads(given, path):
+            needle = self.parts.payload(payload, place, REQUEST_SOURCES)
+            if needle is None:
+                continue
+            needles.append(needle)
+            try:
+                check_needle(needle, self.framing)
+            except ValueError as error:
+                self.reader.report(place, str(error))
+        return tuple(needles)
 
-    def _check_needle(self, needle: Any, path: str) -> None:
-        end = None
-        if isinstance(self.framing_of_requests, Line):
-            end = b"\n"
-        elif isinstance(self.framing_of_requests, Delimiter):
-            end = self.framing_of_requests.delimiter
-        if end is not None and isinstance(needle, bytes) and end in needle:
-            self.reader.blame(path, f"no request holds {end!r}, which ends it: nothing can fit")
+    def _patterns(self, given: Any, path: str) -> dict[str, bytes]:
+        """Return the patterns by their paths."""
+        found = {
+            place: self.parts.payload(payload, place, None)
+            for payload, place in self._payloads(given, path)
+        }
+        return {place: it for place, it in found.items() if isinstance(it, bytes)}
+
+    def _report_patterns(self, patterns: Mapping[str, bytes]) -> None:
+        for path, pattern in patterns.items():
+            try:
+                compile_pattern(pattern)
+            except ValueError as error:
+                self.reader.report(path, str(error))
+
+    def _payloads(self, given: Any, path: str) -> list[tuple[Any, str]]:
+        found = [] if given is None else self.parts.each(given, path)
+        for payload, place in found:
+            if isinstance(payload, PayloadTable) and payload.raw:
+                self.reader.report(place, "expected no raw: it is only for what is sent")
+        return found
 
     def _size(self, size: int | SizeTable | None, path: str) -> tuple[int, int | None] | None:
         if size is None:
             return None
-        least, most = (size.min, size.max) if isinstance(size, SizeTable) else (size, size)
-        if least < 0 or (most is not None and most < least):
-            self.reader.blame(path, "expected 0 or more, and a max that is no less than the min")
-        return least, most
+        table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
+        try:
+            return size_bounds(table.min, table.max)
+        except ValueError as error:
+            self.reader.report(path, str(error))
+            return None

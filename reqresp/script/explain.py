@@ -79,7 +79,7 @@ class _Explanation:
                 yield f"    nobody is asked any more: {self._over}"
                 continue
             self._visitor.taken += 1
-            fitting = [*self._rules.states[state].fitting(request, self._visitor)]
+            fitting = [*self._rules.states[state].matching(request, self._visitor)]
             steps = self._rules.respond(request, self._visitor)
             yield from self._answer(steps)
             if isinstance(steps, RuleReply) and steps.by == "unmatched":
@@ -112,7 +112,7 @@ class _Explanation:
         for rule in fitting:
             yield f"    {self._place(rule.name)} fits, but is used up"
         for other, rules in self._rules.states.items():
-            for rule in rules.fitting(request, self._visitor):
+            for rule in rules.matching(request, self._visitor):
                 anything = Predicates(ignore_case=rule.predicates.ignore_case)
                 if rule.predicates != anything and rule not in self._rules.states[state].rules:
                     yield f"    {self._place(rule.name)} fits, but in the state {_shown(other)}"

@@ -1,13 +1,14 @@
 """
-Payloads: the bytes that a script compares or sends, and what it leaves to be filled in.
+Payloads: the bytes that a script compares or sends, and the templates among them.
 
-Knows what a request and its connection have to fill in; not what becomes of the bytes.
+Knows which values of a request and its connection a template can name.  Must not know rules,
+framings or how a payload is used.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,19 @@ from reqresp.script.reader import unknown
 from reqresp.script.schema import PayloadTable
 from reqresp.server.responders import ConnectionContext
 
+#: Largest file that a payload can be read from, in bytes.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+#: Characters of a payload that an error shows.
+MAX_SHOWN_CHARACTERS = 60
+
 
 @frozen
-class Moment:
+class TemplateContext:
     """
-    What there is to fill in while a request is answered.
+    The values that a template can name while a request is answered.
 
-    *match* is that of a rule's pattern, and *count* how often the rule has answered.
+    :param match: the match of the rule's pattern; None if the rule has no pattern.
+    :param count: how often the rule has answered, this reply included.
     """
 
     data: bytes
@@ -33,82 +40,95 @@ class Moment:
     count: int = 0
 
 
-Source = Callable[[Moment], bytes]
+#: Returns the bytes that replace a name in a template.
+Source = Callable[[TemplateContext], bytes]
+#: What a template can name; None: no template is allowed.
+Sources = Mapping[str, Source] | None
 
-#: Bytes of a file that is read whole.
-LARGEST = 64 * 1024 * 1024
-
-#: What can be filled in wherever a template can stand.
-SOURCES: Mapping[str, Source] = {
-    "0": lambda moment: moment.data,
-    "peer": lambda moment: format_address(moment.connection.peer).encode(errors="surrogateescape"),
-    "connection": lambda moment: b"%d" % moment.connection.number,
-    "request": lambda moment: b"%d" % moment.connection.taken,
+#: What every template can name.
+REQUEST_SOURCES: Mapping[str, Source] = {
+    "0": lambda context: context.data,
+    "peer": lambda context: format_address(context.connection.peer).encode(
+        errors="surrogateescape"
+    ),
+    "connection": lambda context: b"%d" % context.connection.number,
+    "request": lambda context: b"%d" % context.connection.taken,
 }
-#: What can be filled in only where a rule answers.
-COUNT: Mapping[str, Source] = {"count": lambda moment: b"%d" % moment.count}
+#: What only the template of a reply can name.
+RULE_SOURCES: Mapping[str, Source] = {"count": lambda context: b"%d" % context.count}
 
 
 @frozen
 class Template:
-    """Bytes with gaps, which a `Moment` fills."""
+    """Bytes, and sources whose values are inserted between them."""
 
     parts: tuple[bytes | Source, ...]
 
     def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
-        """Fill in what is known of the request *data* of *connection*."""
-        return self.at(Moment(data, connection))
+        """Return the bytes for the request *data* of *connection*, without a match or a count."""
+        return self.fill_from(TemplateContext(data, connection))
 
-    def at(self, moment: Moment) -> bytes:
-        """Fill in what *moment* has."""
-        return b"".join(part if isinstance(part, bytes) else part(moment) for part in self.parts)
+    def fill_from(self, context: TemplateContext) -> bytes:
+        """Return the bytes with the values that *context* has."""
+        return b"".join(part if isinstance(part, bytes) else part(context) for part in self.parts)
 
 
-def groups(patterns: list[Any]) -> dict[str, Source]:
+def reply_sources(patterns: Sequence[Any]) -> dict[str, Source]:
+    """Return what the template of a reply can name, if the rule has these compiled *patterns*."""
+    return {**group_sources(patterns), **REQUEST_SOURCES, **RULE_SOURCES}
+
+
+def reserved_groups(patterns: Sequence[Any]) -> list[str]:
+    """Return the groups of *patterns* that no template could name: other sources have the names."""
+    return sorted(group_sources(patterns).keys() & {*REQUEST_SOURCES, *RULE_SOURCES})
+
+
+def group_sources(patterns: Sequence[Any]) -> dict[str, Source]:
     """
-    Give the sources that compiled *patterns*, of which one matches, have in common.
+    Return the sources for the groups that all compiled *patterns* have, by number and by name.
 
     A group that took no part in the match is empty.
     """
-    first, *others = [_numbers(pattern) for pattern in patterns] or [{}]
+    first, *others = [_group_numbers(pattern) for pattern in patterns] or [{}]
     common = [name for name in first if all(name in other for other in others)]
     return {name: _group([it[name] for it in (first, *others)], name) for name in common}
 
 
-def _numbers(pattern: Any) -> dict[str, int]:
-    # RE2 reads a pattern in Latin-1: other names are not those that stand in the script.
+def _group_numbers(pattern: Any) -> dict[str, int]:
+    # RE2 decodes a pattern as Latin-1: a group name that is not ASCII would come out changed.
     named = {name.decode(): number for name, number in pattern.groupindex.items() if name.isascii()}
     return named | {str(number): number for number in range(1, pattern.groups + 1)}
 
 
 def _group(numbers: list[int], name: str) -> Source:
-    # By number takes half the time; where patterns disagree only the name will do.
+    # Access by number takes half the time; if the patterns disagree, only the name works.
     key = numbers[0] if len({*numbers}) == 1 else name.encode()
-    return lambda moment: moment.match[key] or b""
+    return lambda context: context.match[key] or b""
 
 
 def read_payload(
-    payload: str | PayloadTable, base: Path, sources: Mapping[str, Source] | None
+    payload: str | bytes | PayloadTable, base: Path, sources: Sources
 ) -> bytes | Template:
     """
-    Give the bytes that *payload* is, or the template.
+    Return the bytes or the template that *payload* describes.
 
-    :param base: the directory that names of files are relative to.
-    :param sources: what a template can name; None: there can be no template.
-    :raises ValueError: it is none; the message says why.
+    :param base: the directory that file names are relative to.
+    :raises ValueError: *payload* is not usable; the message says why.
     """
+    if isinstance(payload, bytes):
+        return payload
     if isinstance(payload, str):
         return _utf8(payload)
-    ways = {name: getattr(payload, name) for name in _READERS}
-    given = {name: text for name, text in ways.items() if text is not None}
+    encodings = {name: getattr(payload, name) for name in _READERS}
+    given = {name: text for name, text in encodings.items() if text is not None}
     if len(given) != 1:
-        raise ValueError(f"expected exactly one of {', '.join(ways)}; found {len(given)}")
-    ((way, text),) = given.items()
-    if way not in ("template", "template_hex"):
-        return _READERS[way](text, base)
+        raise ValueError(f"expected exactly one of {', '.join(encodings)}; found {len(given)}")
+    ((encoding, text),) = given.items()
+    if encoding not in ("template", "template_hex"):
+        return _READERS[encoding](text, base)
     if sources is None:
-        raise ValueError("nothing can be filled in here: expected no template")
-    return _template(text, _READERS[way], base, sources)
+        raise ValueError("expected no template: this key takes only fixed bytes")
+    return _template(text, _READERS[encoding], base, sources)
 
 
 def _utf8(text: str, _base: Path | None = None) -> bytes:
@@ -119,14 +139,16 @@ def _hex(digits: str, _base: Path) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise ValueError(f"expected pairs of hex digits, found {digits[:60]!r}") from None
+        shown = digits[:MAX_SHOWN_CHARACTERS]
+        raise ValueError(f"expected pairs of hex digits, found {shown!r}") from None
 
 
 def _base64(text: str, _base: Path) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"expected base64, found {text[:60]!r} ({error})") from None
+        shown = text[:MAX_SHOWN_CHARACTERS]
+        raise ValueError(f"expected base64, found {shown!r} ({error})") from None
 
 
 def _file(name: str, base: Path) -> bytes:
@@ -139,16 +161,18 @@ def _file(name: str, base: Path) -> bytes:
 
 def read_file(path: Path) -> bytes:
     """
-    Read a file whole.
+    Return the content of a regular file.
 
-    :raises ValueError: it cannot be read, is no file (a pipe would be waited for, and a device
-        never ends), or has more than `LARGEST` bytes; the message says so.
+    A pipe is refused because reading it could block, a device because it may never end.
+
+    :raises ValueError: the file cannot be read, is not a regular file, or is larger than
+        `MAX_FILE_BYTES`; the message says which, without the name.
     """
     try:
         if path.exists() and not path.is_file():
-            raise ValueError("is no file")
-        if path.exists() and path.stat().st_size > LARGEST:
-            raise ValueError(f"has more than {LARGEST} bytes")
+            raise ValueError("is not a regular file")
+        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError(f"is larger than {MAX_FILE_BYTES} bytes")
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
@@ -163,7 +187,7 @@ _READERS: dict[str, Callable[[str, Path], bytes]] = {
     "template_hex": _hex,
 }
 
-_GAP = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def _template(
@@ -172,18 +196,19 @@ def _template(
     parts: list[Any] = []
     literal = ""
     at = 0
-    for gap in _GAP.finditer(text):
-        literal += text[at : gap.start()]
-        at = gap.end()
-        if gap[0] in ("{{", "}}"):
-            literal += gap[0][0]
+    for braces in _BRACES.finditer(text):
+        literal += text[at : braces.start()]
+        at = braces.end()
+        if braces[0] in ("{{", "}}"):
+            literal += braces[0][0]
             continue
-        if gap[1] is None:
-            raise ValueError(f"a single {gap[0]!r}: write {gap[0] * 2!r}, or a name in braces")
+        if braces[1] is None:
+            one = braces[0]
+            raise ValueError(f"unpaired {one!r}: write {one * 2!r} for the character itself")
         try:
-            source = sources[gap[1]]
+            source = sources[braces[1]]
         except KeyError:
-            raise ValueError(unknown("name", gap[1], sources)) from None
+            raise ValueError(unknown("name", braces[1], sources)) from None
         parts += [read(literal, base), source]
         literal = ""
     parts.append(read(literal + text[at:], base))

@@ -1,8 +1,8 @@
 """
-Predicates: what a request has to be like for a rule to answer it.
+Predicates: the conditions under which a rule answers a request.
 
-Knows the bytes of one request and the connection that asks; no other rule, no state, no answer.
-Bytes are compared, and where case is ignored it is that of ASCII letters: 0x80 never equals 0x81.
+Knows the bytes of one request and its connection.  Must not know other rules, states or answers.
+Bytes are compared as bytes.  Ignoring case concerns ASCII letters only.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +14,17 @@ from reqresp._re2 import compile_pattern
 from reqresp.server.responders import ConnectionContext
 
 
-class Fill(Protocol):
-    """A template: bytes that depend on the request and on who asks."""
+class RequestTemplate(Protocol):
+    """Bytes that depend on the request and its connection."""
 
     def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
-        """Give the bytes for the request *data* of *connection*."""
+        """Return the bytes for the request *data* of *connection*."""
 
 
-Needle = bytes | Fill
+#: What a request is compared with.
+Needle = bytes | RequestTemplate
 
-# Asked with the request, the same with its case folded (if it is), and who asks.
+# Called with the request, the request in lower case (if case is ignored), and its connection.
 _Test = Callable[[bytes, bytes, ConnectionContext], bool]
 _Comparison = Callable[[bytes, tuple[bytes, ...]], bool]
 
@@ -35,7 +36,7 @@ def _contains(text: bytes, needles: tuple[bytes, ...]) -> bool:
     return False
 
 
-# The kinds of predicate that compare bytes, and how.
+# The predicates that compare bytes.
 _COMPARISONS: dict[str, _Comparison] = {
     "equals": lambda text, needles: text in needles,
     "starts_with": bytes.startswith,
@@ -46,22 +47,21 @@ _COMPARISONS: dict[str, _Comparison] = {
 
 def _check_unless(_instance: object, _attribute: "Attribute[Any]", value: Any) -> None:
     if value is not None and value.unless is not None:
-        raise ValueError("predicates that may not hold cannot have such themselves")
+        raise ValueError("expected predicates without an unless of their own")
 
 
 @frozen(kw_only=True)
 class Predicates:
     """
-    What all has to hold of a request: every kind that is given; any request fits where none is.
+    A set of predicates.  All that are given must hold; without any, every request matches.
 
-    A kind with several values holds with any of these.  A pattern of *matches* is of RE2 and fits
-    the whole request.  *size* is the least and the most bytes, or None for no bound.  Of *unless*
-    no kind may hold.  *ignore_case* goes for all kinds, those of *unless* included, whatever that
-    says itself.
+    A predicate with several values holds if any of the values matches.  Templates are filled last,
+    after all other predicates have held.
 
-    A template is filled after all other kinds have been found to hold, and only then: it may count
-    on the groups of *matches*.
-
+    :param matches: RE2 patterns for the whole request.
+    :param size: the smallest and the largest size in bytes; None: no upper bound.
+    :param unless: predicates of which none may hold.
+    :param ignore_case: ignore the case of ASCII letters, in *unless* too, whatever its own value.
     :raises ValueError: RE2 refuses a pattern, or *unless* has an ``unless`` of its own.
     """
 
@@ -104,19 +104,19 @@ class Predicates:
         return evolve(self.unless, ignore_case=self.ignore_case)._required
 
     @property
-    def is_filled(self) -> bool:
-        """Whether a template is among them: they depend on who asks."""
+    def has_template(self) -> bool:
+        """Whether a template is among them, so that the result depends on the connection."""
         every = (self, self.unless) if self.unless is not None else (self,)
         needles = (it for each in every for kind in _COMPARISONS for it in getattr(each, kind))
         return not all(isinstance(needle, bytes) for needle in needles)
 
     @property
-    def lone(self) -> bool:
-        """Whether there is one kind of predicate and no more."""
+    def is_single(self) -> bool:
+        """Whether exactly one predicate is given."""
         return len(self._required) == 1 and not self._forbidden
 
     def hold(self, data: bytes, connection: ConnectionContext) -> bool:
-        """Tell whether the request *data* of *connection* is what these want."""
+        """Return whether the request *data* of *connection* matches."""
         text = data.lower() if self.ignore_case else data
         for test in self._required:
             if not test(data, text, connection):
@@ -127,7 +127,7 @@ class Predicates:
         return True
 
     def match(self, data: bytes) -> Any:
-        """Give the match, with its groups, of the first of *matches* that fits *data*, or None."""
+        """Return the match of the first pattern that matches *data*, or None."""
         for pattern in self.patterns:
             if match := pattern.fullmatch(data):
                 return match
@@ -135,7 +135,7 @@ class Predicates:
 
 
 def folded(needle: bytes, ignore_case: bool) -> bytes:
-    """Fold the case of *needle*'s ASCII letters, if it is ignored."""
+    """Return *needle*, in lower case if case is ignored."""
     return needle.lower() if ignore_case else needle
 
 

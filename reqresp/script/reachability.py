@@ -87,7 +87,7 @@ def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
             if anything is None and _is_anything(rule.predicates):
                 anything = rule
             same.setdefault(rule.predicates, rule)
-            if rule.predicates.lone:
+            if rule.predicates.is_single:
                 for key in _keys(rule.predicates, fold=rule.predicates.ignore_case):
                     exact.setdefault(key, rule)
 

@@ -1,7 +1,7 @@
 """
-Tables: TOML's values, read into attrs classes, with every problem found on the way.
+Reader: TOML values converted to attrs classes, with every problem collected.
 
-Knows names and types, as the classes declare them; nothing of what they mean.
+Knows the names and types that the classes declare.  Must not know what a key means.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,21 +14,22 @@ from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
 import attrs
 from attrs import field, frozen
 
+from reqresp._errors import FieldError
 from reqresp.script.toml_positions import join
 
-#: Whole numbers of TOML have 64 bits.
-LARGEST = 2**63 - 1
-#: Other numbers are seconds or probabilities: thirty years of the former.
-LONGEST = 10**9
-#: What is shown of a value that is not what was expected, at most.
-SHOWN = 60
-#: How many names are listed where none was meant.
-NAMED = 30
+#: The largest integer of TOML, which has 64 bits.
+MAX_INTEGER = 2**63 - 1
+#: The largest float of a script.  Floats are seconds or probabilities; this is thirty years.
+MAX_FLOAT = 10**9
+#: Characters of an unexpected value that a message shows.
+MAX_SHOWN_CHARACTERS = 60
+#: Names that a message lists when no similar name exists.
+MAX_LISTED_NAMES = 30
 
-_NAMES = {
+_TYPE_NAMES = {
     str: "a string",
-    int: "a whole number of 64 bits",
-    float: f"a number up to {LONGEST}",
+    int: "a 64-bit integer",
+    float: f"a number up to {MAX_FLOAT}",
     bool: "true or false",
 }
 
@@ -36,9 +37,9 @@ _NAMES = {
 @frozen
 class Problem:
     """
-    What is wrong in a *file* at a key *path*, such as ``rule[3].reply``.
+    What is wrong in a *file*, at a key *path* such as ``rule[3].reply``.
 
-    The *line* is None where it is not known, and the path empty where it is the whole file.
+    *line* is None if it is not known.  *path* is empty if the problem is the whole file.
     """
 
     file: str
@@ -54,45 +55,46 @@ class Problem:
 @frozen
 class Reader:
     """
-    Reads values, and gathers the `problems` that they have.
+    Converts values, and collects the `problems` that they have.
 
-    :param file: what they stand in.
-    :param locate: gives the line of a key path.
+    :param file: the file's name in problems.
+    :param locate: returns the line of a key path, or None.
     """
 
     file: str
     locate: Callable[[str], int | None]
     problems: list[Problem] = field(factory=list, init=False)
-    #: The paths of these, and of all that encloses them.
-    _spoilt: set[str] = field(factory=set, init=False)
+    #: The paths of the problems, and of everything that encloses them.
+    _bad_paths: set[str] = field(factory=set, init=False)
 
-    def blame(self, path: str, message: str) -> None:
-        """Note a problem."""
+    def report(self, path: str, message: str) -> None:
+        """Add a problem at *path*."""
         self.problems.append(self.problem(path, message))
-        self._spoilt.update(path[:end] for end, sign in enumerate(f"{path}.") if sign in ".[")
+        ends = (end for end, sign in enumerate(f"{path}.") if sign in ".[")
+        self._bad_paths.update(path[:end] for end in ends)
 
     def problem(self, path: str, message: str) -> Problem:
-        """Make a problem of what stands at *path*."""
+        """Return a problem at *path* without adding it."""
         return Problem(self.file, self.locate(path), path, message)
 
     def is_clean(self, path: str) -> bool:
-        """Tell whether nothing at or below *path* has a problem."""
-        return path not in self._spoilt
+        """Return whether no problem was reported at or below *path*."""
+        return path not in self._bad_paths
 
     def read(self, kind: Any, value: object, path: str) -> Any:
         """
-        Give *value* as a *kind*: an attrs class, a list, a union, a literal, or a plain type.
+        Return *value* as a *kind*: an attrs class, a list, a union, a literal or a plain type.
 
-        None if it has problems and nothing can be made of it.  What can be made of a table with
-        problems lacks the keys that have them.
+        Return None if *value* has problems and cannot be converted at all.  A table that has
+        problems is converted without the keys that have them.
         """
         options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         fitting = [option for option in options if _fits(option, value)]
         if not fitting:
-            self.blame(path, f"expected {describe(kind)}, found {show_value(value)}")
+            self.report(path, f"expected {describe(kind)}, found {show_value(value)}")
             return None
         # Of several kinds of tables, the one that knows most of the keys.
-        return self._read_as(max(fitting, key=partial(_known, value)), value, path)
+        return self._read_as(max(fitting, key=partial(_known_keys, value)), value, path)
 
     def _read_as(self, kind: Any, value: Any, path: str) -> Any:
         if attrs.has(kind):
@@ -108,28 +110,29 @@ class Reader:
         for name, value in table.items():
             place = join(path, name)
             if name not in fields:
-                self.blame(place, unknown("key", name, fields))
+                self.report(place, unknown("key", name, fields))
             elif (found := self.read(fields[name].type, value, place)) is not None:
                 values[fields[name].name] = found
         for name, it in fields.items():
             if it.default is attrs.NOTHING and name not in table:
-                self.blame(path, f"the key {name} is missing")
-        return self._made(kind, values, path)
+                self.report(path, f"the key {name} is missing")
+        return self._make(kind, values, path)
 
-    def _made(self, kind: Any, values: dict[str, Any], path: str) -> Any:
+    def _make(self, kind: Any, values: dict[str, Any], path: str) -> Any:
         try:
             return kind(**values)
-        except TypeError:  # a key is missing, which was said, or could not be read
+        except TypeError:  # a required key is missing or unreadable, which has been reported
             return None
-        except ValueError as error:
-            message = str(error.args[0])
-            name = message.split(" ", 1)[0].strip("'")  # what it is about comes first
-            if name not in values:
-                self.blame(path, message)
+        except FieldError as error:
+            if error.field not in values:
+                self.report(path, str(error))
                 return None
-            self.blame(join(path, name), message)
-            others = {key: value for key, value in values.items() if key != name}
-            return self._made(kind, others, path)  # which may have problems, too
+            self.report(join(path, error.field.removesuffix("_")), error.problem)
+            others = {key: value for key, value in values.items() if key != error.field}
+            return self._make(kind, others, path)  # the others may have problems, too
+        except ValueError as error:
+            self.report(path, str(error))
+            return None
 
 
 def _fits(kind: Any, value: object) -> bool:
@@ -140,13 +143,13 @@ def _fits(kind: Any, value: object) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if kind is float:
-        return _is_number(value, int | float) and abs(value) <= LONGEST
+        return _is_number(value, int | float) and abs(value) <= MAX_FLOAT
     if kind is int:
-        return _is_number(value, int) and abs(value) <= LARGEST
+        return _is_number(value, int) and abs(value) <= MAX_INTEGER
     return kind is not type(None) and isinstance(value, kind)
 
 
-def _known(value: Any, kind: Any) -> int:
+def _known_keys(value: Any, kind: Any) -> int:
     return len(value.keys() & _fields(kind)) if attrs.has(kind) else 0
 
 
@@ -159,7 +162,7 @@ def _is_number(value: object, kind: Any) -> TypeGuard[float]:
 
 
 def describe(kind: Any) -> str:
-    """Say in words what values of *kind* are."""
+    """Return what values of *kind* are called in messages."""
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(describe(it) for it in get_args(kind) if it is not type(None))
     if get_origin(kind) is Literal:
@@ -170,30 +173,32 @@ def describe(kind: Any) -> str:
         return "a list of tables" if tables else "a list"
     if attrs.has(kind) or get_origin(kind) is dict:
         return "a table"
-    return _NAMES[kind]
+    return _TYPE_NAMES[kind]
 
 
 def show_value(value: object) -> str:
-    """Write *value* as TOML would, more or less, and not at length."""
+    """Return *value* for a message: close to its TOML, and shortened."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):
         return "a list"
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return "a number of more than 64 bits"  # Python may refuse to write it
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return "a number of more than 64 bits"  # Python may refuse to convert it to text
     if isinstance(value, date | time):
         return value.isoformat()
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}..."
 
 
 def unknown(what: str, name: str, names: Iterable[str]) -> str:
-    """Say that *name* names no *what*, and which of *names* is meant, or else what they are."""
+    """Return a message that no *what* has this *name*, with the similar one of *names* or all."""
     names = list(names)
     near = get_close_matches(name, names, 1)
-    some = [it if it and it.isprintable() else show_value(it) for it in near or names[:NAMED]]
-    more = ", ..." if len(names) > NAMED else ""
-    hint = f"did you mean {some[0]}?" if near else f"there are: {', '.join(some)}{more}"
+    listed = [
+        it if it and it.isprintable() else show_value(it) for it in near or names[:MAX_LISTED_NAMES]
+    ]
+    more = ", ..." if len(names) > MAX_LISTED_NAMES else ""
+    hint = f"did you mean {listed[0]}?" if near else f"expected one of: {', '.join(listed)}{more}"
     return f"unknown {what} {show_value(name)}" + (f"; {hint}" if names else "")

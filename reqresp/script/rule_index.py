@@ -130,7 +130,7 @@ class Index:
         tables: dict[tuple[type[_Table], bool], tuple[int, _Table]] = {}
         for position, rule in enumerate(rules):
             kind, keys = _key(rule)
-            proven = kind is not _Others and rule.lone
+            proven = kind is not _Others and rule.is_single
             self._rests.append(None if proven else rule.hold)
             folds = kind.FOLDS and rule.ignore_case
             _, table = tables.setdefault((kind, folds), (position, kind()))

@@ -1,7 +1,7 @@
 """
-Rules: a conversation's states, and which rule answers a request in each.
+Rules: a responder that answers with the first rule that matches in the conversation's state.
 
-A responder.  It knows requests, steps and what a connection noted; no framing, no file format.
+Knows requests, steps and the notes of a connection.  Must not know framings or the file format.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,61 +13,63 @@ from attrs import Factory, field, frozen
 from twisted.logger import Logger
 
 from reqresp._text import format_address
+from reqresp.exchanges import UNMATCHED
 from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
-from reqresp.script.payloads import Moment, Template
+from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import BUDGET, Index
-from reqresp.server.responders import ConnectionContext, Responder, Table
-from reqresp.server.responders import Reply as ConstantReply
+from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
-#: Bytes of a request that nothing answers that are logged.
-SHOWN = 200
+#: In `when`, stands for every state.
+EVERY_STATE = "*"
+#: Bytes of an unmatched request that are logged.
+MAX_LOGGED_BYTES = 200
 
 
 @frozen
-class Fill:
-    """Stands for a `Send` of what *template* comes to."""
+class SendTemplate:
+    """Becomes a `Send` of the bytes that *template* has for a request."""
 
     template: Template
     raw: bool = False
 
 
-#: A reply as it stands in a rule.
-Reply = tuple[Step | Fill, ...]
+#: A rule's reply before its templates are filled.
+ReplyTemplate = tuple[Step | SendTemplate, ...]
 
 
 @frozen(kw_only=True)
 class Rule:
     """
-    Answers requests that fit *predicates* with *replies*, one after the other, then again.
+    Answers requests that match *predicates* with each of *replies* in turn, then from the first.
 
-    :param name: what it is called in errors, logs and `RuleReply.by`.
-    :param when: the states that it answers in; None: in every state.
-    :param times: so often; None: without end.
-    :param per_connection: *times* and *replies* are counted for each connection.
-    :param goto: the state of the conversation from then on; None: it stays.
-    :param faults: strike it alone.
+    :param name: its name in errors, logs and `RuleReply.by`.
+    :param when: the states in which it answers; None: every state.
+    :param times: how often it answers; None: without limit.
+    :param per_connection: count *times* and *replies* for each connection.
+    :param goto: the state that follows; None: the state stays.
+    :param faults: faults that are injected into its replies only.
     """
 
     name: str
-    replies: Sequence[Reply]
+    replies: Sequence[ReplyTemplate]
     predicates: Predicates = Factory(Predicates)
     when: frozenset[str] | None = None
     times: int | None = None
     per_connection: bool = False
     goto: str | None = None
     faults: Sequence[PlacedFault] = ()
-    #: The replies again, ready to be given where nothing is to be filled in.
+    #: Each of *replies* as steps; None if it has a template.
     _ready: Sequence[Steps | None] = field(init=False, eq=False, repr=False)
-    #: Its reply, where that is always the same and has no consequences.
+    #: Its reply, if that is always the same and changes neither a count nor the state.
     constant: Steps | None = field(init=False, eq=False, repr=False)
 
     @_ready.default
-    def _chosen(self) -> Sequence[Steps | None]:
+    def _ready_replies(self) -> Sequence[Steps | None]:
         return [
-            None if any(isinstance(step, Fill) for step in reply) else self._choose(reply)
+            None if any(isinstance(step, SendTemplate) for step in reply) else self._as_steps(reply)
             for reply in self.replies
         ]
 
@@ -77,50 +79,56 @@ class Rule:
         return self._ready[0] if alike else None
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
-        """:raises FrameError: *encode* refuses a constant."""
+        """
+        Check that *encode* accepts every constant part of its replies.
+
+        :raises FrameError: it does not.
+        """
         for step in (step for reply in self.replies for step in reply):
             if isinstance(step, Send) and not step.raw:
                 encode(step.data)
 
     def steps(self, count: int, data: bytes, connection: ConnectionContext) -> Steps:
-        """Give its reply to the request *data*, which is the *count*-th that it answers."""
+        """Return its reply to the request *data*, which is the *count*-th that it answers."""
         turn = (count - 1) % len(self.replies)
         ready = self._ready[turn]
         if ready is not None:
             return ready
-        moment = Moment(data, connection, self.predicates.match(data), count)
-        return self._choose(
-            Send(step.template.at(moment), step.raw) if isinstance(step, Fill) else step
+        context = TemplateContext(data, connection, self.predicates.match(data), count)
+        return self._as_steps(
+            Send(step.template.fill_from(context), step.raw)
+            if isinstance(step, SendTemplate)
+            else step
             for step in self.replies[turn]
         )
 
-    def _choose(self, reply: Iterable[Step | Fill]) -> Steps:
-        return RuleReply(reply, self.name, self.faults)  # type: ignore[arg-type]  # no Fill is left
+    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> Steps:
+        return RuleReply(reply, self.name, self.faults)  # type: ignore[arg-type]  # no template is left
 
 
 class _Notes:
-    """What is to be remembered of one connection."""
+    """What the rules remember of one connection."""
 
     __slots__ = ("counts", "state")
 
     def __init__(self, state: str) -> None:
         self.state = state
-        self.counts: dict[str, int] = {}  # of rules that count for each connection
+        self.counts: dict[str, int] = {}  # of rules with per_connection
 
 
-#: What answers where nothing was said about requests that fit no rule.
-CLOSES = Rule(name="unmatched", replies=[(Close(),)])
+#: Answers a request that no rule matches, unless the script has an answer of its own.
+CLOSES = Rule(name=UNMATCHED, replies=[(Close(),)])
 
 
 @final
 class Rules(Responder):
     """
-    Answers with the first of *rules* that fits, is not used up and belongs to the state.
+    Answers with the first of *rules* that belongs to the state, matches and is not used up.
 
-    :param start: the state that a conversation starts in.
-    :param greeting: its reply greets a client.
-    :param unmatched: answers where no rule does; `CLOSES` also says so in the log.
-    :raises ValueError: the patterns are too much for RE2.
+    :param start: the state in which a conversation starts.
+    :param greeting: its reply is sent when a client connects.
+    :param unmatched: answers if no rule does; `CLOSES` also logs a warning.
+    :raises ValueError: the patterns need more memory than RE2 may use.
     """
 
     _log = Logger()
@@ -142,11 +150,11 @@ class Rules(Responder):
         self.states = _states(start, rules)
 
     @cached_property
-    def _elsewhere(self) -> "_State":
+    def _any_state(self) -> "_State":
         return _State([rule for rule in self.rules if rule.when is None], BUDGET)
 
     def anew(self) -> Self:
-        """Give the same rules, none of which has answered yet."""
+        """Return a copy in which no rule has answered yet."""
         other = copy(self)
         other._counts = {}
         return other
@@ -157,8 +165,8 @@ class Rules(Responder):
         return self._choose(self._greeting, b"", connection)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
-        # A state that no rule names, as of a test's own, has the rules of every state.
-        state = self.states.get(self.state(connection)) or self._elsewhere
+        # A state that no rule names, which a test may enter, has the rules for every state.
+        state = self.states.get(self.state(connection)) or self._any_state
         for place in state.index.matching(data, connection):
             constant = state.constants[place]
             if constant is not None:
@@ -168,28 +176,25 @@ class Rules(Responder):
                 return self._choose(rule, data, connection)
         if self._unmatched is CLOSES:
             self._log.warn(
-                "{peer}: no rule answers {request!r}; closing",
+                "{peer}: no rule matches {request!r}; closing the connection",
                 peer=format_address(connection.peer),
-                request=data[:SHOWN],
+                request=data[:MAX_LOGGED_BYTES],
             )
         return self._choose(self._unmatched, data, connection)
 
     def constants(self) -> Table | None:
         """
-        Give the replies to what equals one thing or another, where there is one state alone.
+        Return the constant replies to requests that an ``equals`` names, if there is one state.
 
-        They need nothing of what `respond` does: no pattern is tried, nothing counted, no fault
-        asked for.
+        Such a reply needs nothing that `respond` does: no pattern, no count and no fault.
         """
-        if len(self.states) > 1 or any(rule.predicates.is_filled for rule in self.rules):
+        if len(self.states) > 1 or any(rule.predicates.has_template for rule in self.rules):
             return None
         [state] = self.states.values()
         wanted: set[Any] = {needle for rule in self.rules for needle in rule.predicates.equals}
         found = ((needle, state.constant(needle)) for needle in wanted)
-        replies: dict[bytes, ConstantReply] = {
-            it: steps for it, steps in found if steps is not None
-        }
-        # No constant: `respond` says what it is, and logs what nobody expected.
+        replies: dict[bytes, Reply] = {it: steps for it, steps in found if steps is not None}
+        # Other requests go to `respond`, which answers them and logs those that nothing matches.
         return Table(replies, otherwise=Close()) if replies else None
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
@@ -200,16 +205,16 @@ class Rules(Responder):
                 raise FrameError(f"{rule.name}: {error}") from None
 
     def all(self) -> Iterable[Rule]:
-        """Give all rules, the greeting and what answers the rest included."""
+        """Return all rules, with the greeting first and the answer to unmatched requests last."""
         greeting = () if self._greeting is None else (self._greeting,)
         return (*greeting, *self.rules, self._unmatched)
 
     def state(self, connection: ConnectionContext) -> str:
-        """Tell which state the conversation on *connection* is in."""
+        """Return the state of the conversation on *connection*."""
         return self._start if connection.notes is None else connection.notes.state
 
     def move(self, connection: ConnectionContext, state: str) -> None:
-        """Have the conversation on *connection* go on in *state*."""
+        """Set the state of the conversation on *connection*."""
         self._notes(connection).state = state
 
     def _count(self, rule: Rule, connection: ConnectionContext) -> int:
@@ -236,7 +241,7 @@ class Rules(Responder):
 
 
 def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
-    """Give each state's rules; RE2's memory is split among them by their patterns."""
+    """Return the rules of each state.  RE2's memory is split in proportion to the patterns."""
     states = sorted({start, *(state for rule in rules for state in rule.when or ())})
     own = {
         state: tuple(at for at, it in enumerate(rules) if it.when is None or state in it.when)
@@ -246,7 +251,7 @@ def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
         places: sum(len(rules[at].predicates.matches) for at in places) for places in own.values()
     }
     total = sum(patterns.values()) or 1
-    # States with the same rules are one.
+    # States with the same rules share one object.
     made = {
         places: _State([rules[at] for at in places], BUDGET * count // total)
         for places, count in patterns.items()
@@ -255,20 +260,20 @@ def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
 
 
 class _State:
-    """The rules of one state, and what finds them."""
+    """The rules of one state, and their index."""
 
     def __init__(self, rules: Sequence[Rule], budget: int) -> None:
         self.rules = rules
-        # Beside the rules: of thousands, few are at hand in a processor's cache.
+        # A list of its own: of thousands of rules, few are in a processor's cache.
         self.constants = [rule.constant for rule in self.rules]
         self.index = Index([rule.predicates for rule in self.rules], budget)
 
     def constant(self, data: Any) -> Steps | None:
-        """Give the reply to *data*, if that is a constant which no fault of its own strikes."""
+        """Return the reply to *data* if it is constant and its rule has no faults, else None."""
         found = next(self.index.matching(data, cast(ConnectionContext, None)), None)
         rule = None if found is None else self.rules[found]
         return None if rule is None or rule.faults else rule.constant
 
-    def fitting(self, data: bytes, connection: ConnectionContext) -> Iterable[Rule]:
-        """Give the rules that fit, in their order."""
+    def matching(self, data: bytes, connection: ConnectionContext) -> Iterable[Rule]:
+        """Return the rules that match *data*, in their order."""
         return map(self.rules.__getitem__, self.index.matching(data, connection))

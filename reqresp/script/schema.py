@@ -1,7 +1,8 @@
 """
-Document: the keys of a script, and the type that each one's value has.
+Schema: the keys of a script and the types of their values.
 
-Declarations alone: what they mean is for `script`.  A name that Python reserves has a ``_`` behind.
+Declarations only.  Must not know what a key means: that is `compiler`.  A key that is a reserved
+word in Python has a ``_`` appended.
 """
 
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from reqresp.server.limits import Limits
 
 @frozen(kw_only=True)
 class PayloadTable:
-    """Bytes, in one of the ways to write them."""
+    """A payload with its encoding: exactly one key besides *raw*."""
 
     text: str | None = None
     hex: str | None = None
@@ -25,27 +26,29 @@ class PayloadTable:
     raw: bool = False
 
 
-Payload = str | PayloadTable
-Payloads = str | PayloadTable | list[Payload]
+#: A payload as a script writes it.
+WrittenPayload = str | PayloadTable
+#: One payload, or a list of them.
+WrittenPayloads = str | PayloadTable | list[WrittenPayload]
 
 
 @frozen(kw_only=True)
 class SizeTable:
-    """A request's size in bytes."""
+    """The smallest and the largest size of a request, in bytes."""
 
     min: int = 0
     max: int | None = None
 
 
-@frozen(kw_only=True, slots=False)  # a class can have slots from one parent only
+@frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
 class PredicateTable:
-    """What a request has to be like."""
+    """The predicates that a request must match."""
 
-    equals: Payloads | None = None
-    starts_with: Payloads | None = None
-    ends_with: Payloads | None = None
-    contains: Payloads | None = None
-    matches: Payloads | None = None
+    equals: WrittenPayloads | None = None
+    starts_with: WrittenPayloads | None = None
+    ends_with: WrittenPayloads | None = None
+    contains: WrittenPayloads | None = None
+    matches: WrittenPayloads | None = None
     size: int | SizeTable | None = None
 
 
@@ -53,7 +56,7 @@ class PredicateTable:
 class StepTable:
     """One step of a reply."""
 
-    send: Payload | None = None
+    send: WrittenPayload | None = None
     wait: float | None = None
     close: bool | None = None
     half_close: bool | None = None
@@ -62,12 +65,12 @@ class StepTable:
     stop_reading: bool | None = None
 
 
-@frozen(kw_only=True, slots=False)  # a class can have slots from one parent only
+@frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
 class AnswerTable:
-    """What is done."""
+    """The keys of an answer."""
 
-    reply: Payloads | None = None
-    cycle: list[Payloads] | None = None
+    reply: WrittenPayloads | None = None
+    cycle: list[WrittenPayloads] | None = None
     delay: float | None = None
     close: bool = False
     silent: bool = False
@@ -78,7 +81,7 @@ class AnswerTable:
 
 @frozen(kw_only=True)
 class RuleTable(PredicateTable, AnswerTable):
-    """When what is done."""
+    """A rule: its predicates, its states and its answer."""
 
     not_: PredicateTable | None = None
     ignore_case: bool | None = None
@@ -89,12 +92,12 @@ class RuleTable(PredicateTable, AnswerTable):
 
 @frozen(kw_only=True)
 class FramingTable:
-    """Where a request ends, if that takes more than a name."""
+    """A framing that needs more than a name."""
 
     length: Length | None = None
     head: str | None = None
-    body: Payload | None = None
-    body_end: Payload | None = None
+    body: WrittenPayload | None = None
+    body_end: WrittenPayload | None = None
 
 
 @frozen(kw_only=True)
@@ -106,8 +109,8 @@ class Document:
     ignore_case: bool = False
     start: str = "start"
     seed: int | None = None
-    greeting: str | list[Payload] | AnswerTable | PayloadTable | None = None
+    greeting: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
     limits: Limits | None = None
     rule: list[RuleTable] = Factory(list)
-    unmatched: str | list[Payload] | AnswerTable | PayloadTable | None = None
+    unmatched: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
     fault: list[dict[str, Any]] = Factory(list)

@@ -11,6 +11,8 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
+from reqresp._errors import FieldError
+
 #: Descriptors left for what is no client (listening sockets, the reactor's own, logs, files), and
 #: for those that Twisted accepts in one go, up to 100, before the first can be turned away.
 RESERVED_DESCRIPTORS = 128
@@ -25,13 +27,13 @@ def _descriptors_left() -> int:
 
 def _positive(_instance: object, attribute: "Attribute[Any]", value: float | None) -> None:
     if value is None or not 0 < value < inf:
-        raise ValueError(f"{attribute.name} must be more than 0, and finite: {value!r}")
+        raise FieldError(attribute.name, f"expected a finite number > 0, found {value!r}")
 
 
 def _a_while(_instance: object, attribute: "Attribute[Any]", seconds: float) -> None:
     # It is looked at four times in that time: any less would keep a processor busy.
     if not 0.001 <= seconds < inf:
-        raise ValueError(f"{attribute.name} must be a millisecond or more, and finite: {seconds!r}")
+        raise FieldError(attribute.name, f"expected finite seconds >= 0.001, found {seconds!r}")
 
 
 @frozen(kw_only=True)

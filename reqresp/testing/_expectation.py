@@ -11,12 +11,11 @@ from typing import Any, Self, TypedDict
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from reqresp.framing import Framing, Mixed
-from reqresp.script.compiler import EVERY, Builder
+from reqresp.framing import Framing
+from reqresp.script.compiler import compile_rule
 from reqresp.script.loader import ScriptError
 from reqresp.script.reader import Reader, unknown
-from reqresp.script.rules import Rule
-from reqresp.script.schema import Document, RuleTable
+from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.responders import Answer, ConnectionContext, Function
 from reqresp.steps import Request, RuleReply, Steps
 
@@ -93,13 +92,9 @@ class Maker:
         :raises ScriptError: it has problems; *where* and *path* say whose they are.
         """
         reader = Reader(where, lambda _path: None)
-        document = Document(ignore_case=self._ignore_case)
-        requests = replies = self._framing
-        if isinstance(self._framing, Mixed):
-            requests, replies = self._framing.requests, self._framing.replies
-        builder = Builder(reader, self._base, replies, requests, document)
-        read = reader.read(RuleTable, dict(table), path)
-        rule = builder.rule(read or RuleTable(), path)
+        rule = compile_rule(
+            dict(table), path, reader, self._base, self._framing, ignore_case=self._ignore_case
+        )
         if reader.problems:
             raise ScriptError(*reader.problems)
         return rule
@@ -143,7 +138,7 @@ class Expectation:
         self.wanted = wanted
         self._path = path
         self._maker = maker
-        self._keys: dict[str, Any] = {"when": EVERY, **predicates}
+        self._keys: dict[str, Any] = {"when": EVERY_STATE, **predicates}
         self._do: list[dict[str, Any]] = []
         self._function: Function | None = None
         self.rule = self._made()

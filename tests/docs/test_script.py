@@ -22,8 +22,9 @@ from reqresp._text import unescape
 from reqresp.cli.client import escape
 from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
-from reqresp.script.loader import On, Script, ScriptError
-from reqresp.script.payloads import COUNT, SOURCES
+from reqresp.script.compiler import FaultTarget
+from reqresp.script.loader import Script, ScriptError
+from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
 from reqresp.script.schema import Document
 from reqresp.server.factory import ReqRespFactory
 from tests.docs.test_docs import ROOT, indented
@@ -202,7 +203,7 @@ def usable(kind: Any) -> Iterator[str]:
         elif get_origin(option) is list:
             yield from usable(get_args(option)[0])
         elif get_origin(option) is dict:
-            yield from (f"on = {name}" for name in get_args(On))
+            yield from (f"on = {name}" for name in get_args(FaultTarget))
             for name, fault in KINDS.items():
                 yield f"kind = {name}"
                 yield from usable(fault)
@@ -278,7 +279,7 @@ class GuideTests(SynchronousTestCase):
             if not after.code.startswith((NAME, "warning: ")):
                 seen |= {*used(Document, tomllib.loads(script.code))}
                 seen |= {*re.findall(r"(?<!\{)\{\w+\}", script.code)}
-        names = {f"{{{name}}}" for name in [*SOURCES, *COUNT]}
+        names = {f"{{{name}}}" for name in [*REQUEST_SOURCES, *RULE_SOURCES]}
         self.assertEqual({*usable(Document), *names} - seen, set())
 
     def test_every_key_is_told(self) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp._errors import FieldError
 from reqresp.faults.dice import Luck
 from reqresp.faults.faults import (
     KINDS,
@@ -554,15 +555,15 @@ class EveryKindTests(SynchronousTestCase):
             fault.delay = 2  # type: ignore[misc]
 
 
-SECONDS = f"must be from 0 to {LONGEST} seconds: "
-COUNT = "must be a whole number, 0 or more: "
-POSITIVE = "must be a whole number, 1 or more: "
-SHARE = "must be from 0 to 1: "
+SECONDS = f"seconds from 0 to {LONGEST}"
+COUNT = "an integer >= 0"
+POSITIVE = "an integer >= 1"
+SHARE = "a number from 0 to 1"
 
 NO_SECONDS = (-0.001, -1, inf, -inf, nan, LONGEST + 1, 1e300, 10**400, "1", None)
 NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
 
-SOME = "must be a whole number from 1 to 65536: "
+SOME = "an integer from 1 to 65536"
 #: Every parameter: a good fault's others, what may be said, what may not, and what is answered.
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
     (Latency, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
@@ -570,7 +571,7 @@ PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[
     (Bandwidth, "rate", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
     (Slicer, "size", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
     (Slicer, "variation", {"size": 10}, (0, 9), NO_COUNT, COUNT),
-    (Slicer, "variation", {"size": 10}, (0, 9), (10, 2**63), r"must be less than size \(10\): "),
+    (Slicer, "variation", {"size": 10}, (0, 9), (10, 2**63), "less than size (10)"),
     (Slicer, "delay", {"size": 10}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
     (LimitData, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
     (ResetPeer, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
@@ -603,9 +604,11 @@ class ParameterTests(SynchronousTestCase):
         """The parameter is named, what is expected, and what was said."""
         for kind, name, known, _, bad, expected in PARAMETERS:
             for value in bad:
-                with self.assertRaisesRegex(ValueError, f"^{name} {expected}") as caught:
+                with self.assertRaises(FieldError) as caught:
                     kind(**known, **{name: value})
-                self.assertTrue(str(caught.exception).endswith(f": {value!r}"))
+                self.assertEqual(
+                    str(caught.exception), f"{name}: expected {expected}, found {value!r}"
+                )
 
     def test_what_must_be_said(self) -> None:
         """A fault without its measure is a mistake."""

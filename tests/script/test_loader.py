@@ -193,7 +193,10 @@ class ValuesTests(Scripted):
         script = Script.parse("[[rule]]\nsilent = true\n[[rule]]\nclose = true", "it.toml")
         self.assertEqual(
             [str(warning) for warning in script.warnings],
-            ["it.toml:3: rule[1]: never answers: rule[0] answers all that comes to it"],
+            [
+                "it.toml:3: rule[1]: never answers: rule[0] already answers every request that it"
+                " matches"
+            ],
         )
 
     def test_lines(self) -> None:

@@ -12,12 +12,19 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._re2 import compile_pattern
-from reqresp.script.payloads import COUNT, SOURCES, Moment, Template, groups, read_payload
+from reqresp.script.payloads import (
+    REQUEST_SOURCES,
+    RULE_SOURCES,
+    Template,
+    TemplateContext,
+    group_sources,
+    read_payload,
+)
 from reqresp.script.schema import PayloadTable
 from tests.support.live import temporary
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
-NAMES = {**SOURCES, **COUNT}
+NAMES = {**REQUEST_SOURCES, **RULE_SOURCES}
 
 
 def read(*, names: Any = NAMES, base: Path = Path(), **ways: Any) -> bytes | Template:
@@ -36,14 +43,14 @@ def filled(
 ) -> bytes:
     """What it comes to for a request."""
     assert isinstance(template, Template), template
-    return template.at(Moment(data, client(), match, count))
+    return template.fill_from(TemplateContext(data, client(), match, count))
 
 
 def matched(patterns: list[str], text: str, data: bytes) -> bytes:
     """What a template comes to with the groups of the first of *patterns* that fits."""
     compiled = [compile_pattern(pattern.encode()) for pattern in patterns]
     match = next(match for pattern in compiled if (match := pattern.fullmatch(data)))
-    return filled(read(template=text, names=groups(compiled)), data, match)
+    return filled(read(template=text, names=group_sources(compiled)), data, match)
 
 
 class PayloadTestCase(SynchronousTestCase):
@@ -110,9 +117,9 @@ class BytesTests(PayloadTestCase):
         for name, reason in {
             "missing": "cannot be read: No such file or directory",
             "\n": "cannot be read: No such file or directory",
-            ".": "is no file",
-            "": "is no file",
-            "pipe": "is no file",
+            ".": "is not a regular file",
+            "": "is not a regular file",
+            "pipe": "is not a regular file",
             "file/inside": "cannot be read: Not a directory",
             "a\0b": "embedded null byte",
             "x" * 300: "cannot be read: File name too long",
@@ -125,7 +132,7 @@ class BytesTests(PayloadTestCase):
         with (base / "large").open("wb") as file:
             file.truncate(64 * 1024 * 1024 + 1)
         path = str(base / "large")
-        self.assert_none(f"{path!r} has more than 67108864 bytes", file="large", base=base)
+        self.assert_none(f"{path!r} is larger than 67108864 bytes", file="large", base=base)
 
     def test_one_way_to_write_it(self) -> None:
         """Neither none nor two."""
@@ -180,7 +187,7 @@ class TemplateTests(PayloadTestCase):
         """Is a mistake, and both remedies are said."""
         for text, brace in (("{", "{"), ("a}", "}"), ("{0}}", "}"), ("{a{0}", "{"), ("{{}", "}")):
             self.assert_none(
-                f"a single {brace!r}: write {brace * 2!r}, or a name in braces", template=text
+                f"unpaired {brace!r}: write {brace * 2!r} for the character itself", template=text
             )
 
     def test_unknown_names(self) -> None:
@@ -189,14 +196,14 @@ class TemplateTests(PayloadTestCase):
             ("{cuont}", "unknown name 'cuont'; did you mean count?"),
             ("{Peer}", "unknown name 'Peer'; did you mean peer?"),
             ("{ 0}", "unknown name ' 0'; did you mean 0?"),
-            ("{}", "unknown name ''; there are: 0, peer, connection, request, count"),
-            ("{é\n}", "unknown name 'é\\n'; there are: 0, peer, connection, request, count"),
+            ("{}", "unknown name ''; expected one of: 0, peer, connection, request, count"),
+            ("{é\n}", "unknown name 'é\\n'; expected one of: 0, peer, connection, request, count"),
         ):
             self.assert_none(message, template=text)
         self.assert_none(
-            "unknown name 'count'; there are: 0, peer, connection, request",
+            "unknown name 'count'; expected one of: 0, peer, connection, request",
             template="{count}",
-            names=SOURCES,
+            names=REQUEST_SOURCES,
         )
 
     def test_hex_around_bytes(self) -> None:
@@ -214,7 +221,7 @@ class TemplateTests(PayloadTestCase):
         """Nothing can be filled in, not even nothing."""
         for ways in ({"template": "a"}, {"template_hex": ""}):
             self.assert_none(
-                "nothing can be filled in here: expected no template", names=None, **ways
+                "expected no template: this key takes only fixed bytes", names=None, **ways
             )
 
 
@@ -244,11 +251,11 @@ class GroupsTests(PayloadTestCase):
     def test_only_what_all_patterns_have(self) -> None:
         """Whichever of them fits, there has to be something."""
         patterns = [compile_pattern(it) for it in (b"(?P<x>a)(?P<y>b)", b"(?P<y>c)", b"(d)(?P<y>)")]
-        self.assertEqual({*groups(patterns)}, {"y", "1"})
-        self.assertEqual({*groups(patterns[:1])}, {"x", "y", "1", "2"})
-        self.assertEqual(groups([]), {})
-        self.assertEqual(groups([compile_pattern(b"a"), patterns[0]]), {})
+        self.assertEqual({*group_sources(patterns)}, {"y", "1"})
+        self.assertEqual({*group_sources(patterns[:1])}, {"x", "y", "1", "2"})
+        self.assertEqual(group_sources([]), {})
+        self.assertEqual(group_sources([compile_pattern(b"a"), patterns[0]]), {})
 
     def test_names_that_are_no_ascii_are_numbers_alone(self) -> None:
         """RE2 reads another name than the script has, where it takes it at all."""
-        self.assertEqual({*groups([compile_pattern("(?P<ê>a)".encode())])}, {"1"})
+        self.assertEqual({*group_sources([compile_pattern("(?P<ê>a)".encode())])}, {"1"})

@@ -200,7 +200,7 @@ class HoldTests(SynchronousTestCase):
         """Who would want to read more."""
         with self.assertRaises(ValueError) as caught:
             Predicates(unless=Predicates(unless=Predicates()))
-        self.assertIn("that may not hold", str(caught.exception))
+        self.assertIn("without an unless of their own", str(caught.exception))
 
     def test_a_bad_pattern_is_refused(self) -> None:
         """In *unless*, too."""
@@ -237,10 +237,10 @@ class ValueTests(SynchronousTestCase):
 
     def test_one_kind_is_told_from_more(self) -> None:
         """`unless` is more."""
-        self.assertTrue(Predicates(equals=(b"a", b"b"), ignore_case=True).lone)
+        self.assertTrue(Predicates(equals=(b"a", b"b"), ignore_case=True).is_single)
         for rule in (
             Predicates(),
             Predicates(equals=(b"a",), size=(1, 1)),
             Predicates(equals=(b"a",), unless=Predicates(equals=(b"b",))),
         ):
-            self.assertFalse(rule.lone)
+            self.assertFalse(rule.is_single)

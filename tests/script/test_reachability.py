@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script.loader import Script, ScriptError
-from reqresp.script.payloads import SOURCES, Template
+from reqresp.script.payloads import REQUEST_SOURCES, Template
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.rules import CLOSES, Rule, Rules
@@ -26,7 +26,7 @@ LONGEST = 3
 
 NEEDLES = st.sampled_from([b"", b"a", b"A", b"b", b"ab"])
 #: The same object each time, as in a script: templates are equal if they name the same.
-REQUEST = Template((SOURCES["request"],))
+REQUEST = Template((REQUEST_SOURCES["request"],))
 STATES = st.sampled_from(["start", "s", "t"])
 
 
@@ -180,7 +180,7 @@ class ScriptTestCase(SynchronousTestCase):
             self.warnings(*rules, before=before),
             [
                 f"script:{last + 3}: rule[{last}]: never answers:"
-                " rule[0] answers all that comes to it"
+                " rule[0] already answers every request that it matches"
             ],
         )
 
@@ -225,7 +225,8 @@ class NeverAnsweringTests(ScriptTestCase):
             'when = ["b", "start"], equals = "x"',
         )
         self.assertTrue(
-            warning.endswith("rule[0] and rule[1] answer all that comes to it"), warning
+            warning.endswith("rule[0] and rule[1] already answer every request that it matches"),
+            warning,
         )
 
     def test_what_may_answer_after_all(self) -> None:
@@ -266,7 +267,7 @@ class NeverAnsweringTests(ScriptTestCase):
             self.warnings(*rules[:9])
         found = self.warnings(*rules)
         self.assertEqual(len(found), 9)
-        self.assertIn("rule[1] and rule[3] and rule[5] and rule[8] answer all", found[0])
+        self.assertIn("rule[1] and rule[3] and rule[5] and rule[8] already answer every", found[0])
 
 
 class StatesTests(ScriptTestCase):
@@ -289,8 +290,8 @@ class StatesTests(ScriptTestCase):
             self.problems(text),
             [
                 "script:2: greeting.goto: unknown state 'dta'; did you mean data?",
-                "script:3: unmatched.goto: unknown state 'x'; there are: start, data",
-                "script:10: rule[1].goto: unknown state '*'; there are: start, data",
+                "script:3: unmatched.goto: unknown state 'x'; expected one of: start, data",
+                "script:10: rule[1].goto: unknown state '*'; expected one of: start, data",
             ],
         )
 
@@ -342,7 +343,7 @@ class StatesTests(ScriptTestCase):
         """What names all of them cannot be it."""
         self.assertEqual(
             self.problems('start = "*"'),
-            ['script:1: start: expected a state, found "*", which stands for them all'],
+            ['script:1: start: expected one state, found "*", which means every state'],
         )
 
     def test_every_state_and_one_more(self) -> None:

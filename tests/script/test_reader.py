@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, time
 from math import inf, nan
 from typing import Any, Literal
 
-from attrs import Factory, field, frozen, validators
+from attrs import Factory, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp._errors import expect
 from reqresp.script.reader import Problem, Reader, describe, show_value, unknown
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
@@ -26,8 +27,8 @@ class Outer:
     """A table with a key of each type."""
 
     name: str
-    count: int = field(default=1, validator=validators.ge(1))
-    least: int = field(default=0, validator=validators.ge(0))
+    count: int = field(default=1, validator=expect("an integer >= 1", lambda it: it >= 1))
+    least: int = field(default=0, validator=expect("an integer >= 0", lambda it: it >= 0))
     share: float | None = None
     way: Literal["in", "out"] = "in"
     inner: Inner | None = None
@@ -139,8 +140,8 @@ class ValuesTests(ReaderTestCase):
         self.assertEqual(
             self.problems(),
             [
-                "it.toml: it[1]: expected a whole number of 64 bits, found 'a'",
-                "it.toml: it[3]: expected a whole number of 64 bits, found true",
+                "it.toml: it[1]: expected a 64-bit integer, found 'a'",
+                "it.toml: it[3]: expected a 64-bit integer, found true",
             ],
         )
         self.assert_refused(list[int], "a", 1, {})
@@ -149,7 +150,7 @@ class ValuesTests(ReaderTestCase):
         """In words."""
         for kind, words in (
             (str, "a string"),
-            (int, "a whole number of 64 bits"),
+            (int, "a 64-bit integer"),
             (float | None, "a number up to 1000000000"),
             (bool, "true or false"),
             (Literal["a", "b"], '"a" or "b"'),
@@ -217,7 +218,7 @@ class TablesTests(ReaderTestCase):
         self.assertEqual(
             self.problems(),
             [
-                "it.toml: count: expected a whole number of 64 bits, found '2'",
+                "it.toml: count: expected a 64-bit integer, found '2'",
                 "it.toml: sharee: unknown key 'sharee'; did you mean share?",
                 'it.toml:7: way: expected "in" or "out", found \'off\'',
                 "it.toml: inner.flog: unknown key 'flog'; did you mean flag?",
@@ -247,14 +248,14 @@ class TablesTests(ReaderTestCase):
         self.assertEqual(self.problems(), ["it.toml: it.name: expected a string, found 1"])
 
     def test_what_a_class_refuses(self) -> None:
-        """Is told of the key that the message begins with, if it is there, or of the table."""
+        """A `FieldError` is reported at its key if the table has it, any other at the table."""
         table = {"name": "a", "count": 0, "least": -1, "share": 0.5}
         self.assertEqual(self.read(Outer, table), Outer(name="a", share=0.5))
         self.assertEqual(
             self.problems(),
             [
-                "it.toml: it.count: 'count' must be >= 1: 0",
-                "it.toml: it.least: 'least' must be >= 0: -1",
+                "it.toml: it.count: expected an integer >= 1, found 0",
+                "it.toml: it.least: expected an integer >= 0, found -1",
             ],
         )
 
@@ -268,14 +269,34 @@ class TablesTests(ReaderTestCase):
         self.assertIsNone(self.read(Fussy, {"name": "a"}))
         self.assertEqual(self.problems(), ["it.toml: it: nothing is right"])
 
+        @frozen
+        class Defaulted:
+            size: int = field(default=0, validator=expect("an integer >= 1", lambda it: it >= 1))
+
+        self.assertIsNone(self.read(Defaulted, {}))
+        self.assertEqual(self.problems(), ["it.toml: it: size: expected an integer >= 1, found 0"])
+
+    def test_a_key_that_begins_a_message_is_not_taken_for_its_place(self) -> None:
+        """Only the field of an error says where it belongs, never its text."""
+
+        @frozen
+        class Fussy:
+            name: str = field(default="")
+
+            def __attrs_post_init__(self) -> None:
+                raise ValueError("name is not what is wrong")
+
+        self.assertIsNone(self.read(Fussy, {"name": "a"}))
+        self.assertEqual(self.problems(), ["it.toml: it: name is not what is wrong"])
+
     def test_keys_that_have_to_be_quoted(self) -> None:
         """They are, so that a path is one line and tells keys apart."""
         self.read(Inner, {"a.b": 1, "c\nd": 2}, "it")
         self.assertEqual(
             self.problems(),
             [
-                "it.toml: it.\"a.b\": unknown key 'a.b'; there are: flag",
-                "it.toml: it.\"c\\nd\": unknown key 'c\\nd'; there are: flag",
+                "it.toml: it.\"a.b\": unknown key 'a.b'; expected one of: flag",
+                "it.toml: it.\"c\\nd\": unknown key 'c\\nd'; expected one of: flag",
             ],
         )
 
@@ -315,7 +336,7 @@ class PlacesTests(ReaderTestCase):
 
     def test_whether_a_path_is_clean(self) -> None:
         """Problems at it or below count, those of a longer name do not."""
-        self.reader.blame("rule[1].do[0].send", "is wrong")
+        self.reader.report("rule[1].do[0].send", "is wrong")
         for path in ("rule", "rule[1]", "rule[1].do", "rule[1].do[0]", "rule[1].do[0].send"):
             self.assertFalse(self.reader.is_clean(path), path)
         for path in ("rul", "rule[0]", "rule[1].d", "rule[1].do[0].sen", "rule[1].do[0].send.a"):
@@ -335,9 +356,11 @@ class NearestTests(SynchronousTestCase):
 
     def test_no_name_is_near(self) -> None:
         """All there are, but not by the hundred; what would not be seen is quoted."""
-        self.assertEqual(unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; there are: a, b")
         self.assertEqual(
-            unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; there are: '', 'a\n'"
+            unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"
+        )
+        self.assertEqual(
+            unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; expected one of: '', 'a\n'"
         )
         self.assertEqual(unknown("state", "a", []), "unknown state 'a'")
         many = [f"s{number}" for number in range(31)]

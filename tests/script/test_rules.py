@@ -105,7 +105,8 @@ class ChoiceTests(Scripted):
         self.assertTrue(wire.got_eof)
         [event] = [event for event in events if event["log_level"] is LogLevel.warn]
         self.assertEqual(
-            event["log_format"].format(**event), "127.0.0.1:50000: no rule answers b'x'; closing"
+            event["log_format"].format(**event),
+            "127.0.0.1:50000: no rule matches b'x'; closing the connection",
         )
 
     def test_unmatched_answers_what_fits_no_rule(self) -> None:

@@ -67,13 +67,13 @@ class ValidationTests(SynchronousTestCase):
     def test_nonsense_is_refused(self) -> None:
         """A limit that is no finite number above zero is named in the error."""
         for name in NAMES:
-            least = "a millisecond or more" if name == "idle_timeout" else "more than 0"
+            least = "finite seconds >= 0.001" if name == "idle_timeout" else "a finite number > 0"
             for value in (0, -1, inf, nan):
                 wrong: dict[str, Any] = {name: value}
                 with self.assertRaises(ValueError) as caught:
                     Limits(**wrong)
                 self.assertEqual(
-                    str(caught.exception), f"{name} must be {least}, and finite: {value!r}"
+                    str(caught.exception), f"{name}: expected {least}, found {value!r}"
                 )
 
     def test_a_time_too_short_to_be_looked_at(self) -> None:

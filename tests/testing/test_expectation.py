@@ -169,7 +169,7 @@ class MistakeTests(FakeCase):
     def test_steps_that_do_not_go_together(self) -> None:
         """Nothing is done behind an end; a cycle has no steps but some."""
         on = self.serve().on
-        self.assertIn("nothing is done behind close", self.mistake(on("a").close().reply, "x"))
+        self.assertIn("expected no step after close", self.mistake(on("a").close().reply, "x"))
         self.assertIn("abort", self.mistake(on("a").cycle("x").abort))
         self.assertIn("seconds", self.mistake(on("a").wait, -1))
         self.assertIn("slicer", self.mistake(on("a").fault, "slice"))
@@ -177,10 +177,10 @@ class MistakeTests(FakeCase):
     def test_what_cannot_be_framed(self) -> None:
         """Is told before anybody asks; also what no request can be."""
         on = self.serve().on
-        self.assertIn("a line holds no newline", self.mistake(on("a").reply, "x\ny"))
-        self.assertIn("nothing can fit", self.mistake(on, "a\r\n"))
+        self.assertIn("a line cannot contain a newline", self.mistake(on("a").reply, "x\ny"))
+        self.assertIn("no request can match", self.mistake(on, "a\r\n"))
         on = self.serve(framing=Mixed(Netstring(), Line())).on
-        self.assertIn("a line holds no newline", self.mistake(on("a\n").reply, "x\ny"))
+        self.assertIn("a line cannot contain a newline", self.mistake(on("a\n").reply, "x\ny"))
 
     def test_a_greeting_that_cannot_be_sent(self) -> None:
         """It is the server's line, then."""

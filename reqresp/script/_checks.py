@@ -1,0 +1,81 @@
+"""
+Checks of single values: what makes them unusable in a rule, whoever writes it.
+
+A check raises.  Must not know where a value is written: the caller adds the place.
+"""
+
+from math import isfinite
+
+from reqresp.framing import Delimiter, FrameError, Framing, Line
+from reqresp.script.payloads import Template
+from reqresp.script.predicates import Needle
+from reqresp.script.reader import MAX_FLOAT
+from reqresp.steps import Wait
+
+
+def terminator_of(framing: Framing | None) -> bytes | None:
+    """Return the bytes that end a frame, so that no payload can hold them; None: there are none."""
+    if isinstance(framing, Line):
+        return b"\n"
+    return framing.delimiter if isinstance(framing, Delimiter) else None
+
+
+def check_reply(payload: bytes | Template, framing: Framing | None) -> None:
+    """
+    Check that *framing* can express *payload*, as far as that is known before templates are filled.
+
+    :param framing: of replies; None: unknown, and nothing is checked.
+    :raises FrameError: it cannot.
+    """
+    if framing is None:
+        return
+    terminator = terminator_of(framing)
+    parts = [payload] if isinstance(payload, bytes) else []
+    if isinstance(payload, Template) and terminator is not None:
+        # A terminator is refused whatever the template inserts.  All else depends on that.
+        parts = [it for it in payload.parts if isinstance(it, bytes) and terminator in it]
+    if terminator == b"\n" and any(b"\n" in part for part in parts):
+        raise FrameError(
+            "a line cannot contain a newline (the framing adds the line ending); for several lines"
+            ' use a list, such as ["one", "two"]'
+        )
+    for part in parts:
+        framing.encode(part)
+
+
+def check_needle(needle: Needle, framing: Framing | None) -> None:
+    """
+    Check that a request of *framing* can contain *needle*.
+
+    :param framing: of requests; None: unknown, and nothing is checked.
+    :raises ValueError: it cannot.
+    """
+    terminator = terminator_of(framing)
+    if terminator is not None and isinstance(needle, bytes) and terminator in needle:
+        raise ValueError(
+            f"no request can match: a request ends at {terminator!r} and does not contain it"
+        )
+
+
+def wait(seconds: float) -> Wait:
+    """
+    Return the step that waits for *seconds*.
+
+    :raises ValueError: *seconds* is negative or too large.
+    """
+    if not (isfinite(seconds) and 0 <= seconds <= MAX_FLOAT):
+        raise ValueError(f"expected seconds >= 0, found {seconds}")
+    return Wait(seconds)
+
+
+def size_bounds(least: int, most: int | None) -> tuple[int, int | None]:
+    """
+    Return the bounds of a request's size.
+
+    :raises ValueError: no size is within them.
+    """
+    if least < 0:
+        raise ValueError(f"expected a size >= 0, found {least}")
+    if most is not None and most < least:
+        raise ValueError(f"expected max >= min, found min {least} and max {most}")
+    return least, most

@@ -1,0 +1,116 @@
+"""
+Parts: the payloads, framings and faults of a script, made from its tables.
+
+Reports what is wrong and continues.  Must not know rules.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from reqresp._errors import FieldError
+from reqresp.faults.faults import KINDS, PlacedFault
+from reqresp.framing import Delimiter, Framing, HeaderBody, Line, parse_framing
+from reqresp.script.payloads import Sources, Template, read_payload
+from reqresp.script.reader import Reader, unknown
+from reqresp.script.schema import FramingTable, WrittenPayload
+
+_LENGTH_OR_HEAD = "expected either length, or head and body"
+
+
+@frozen
+class Parts:
+    """
+    Makes the values that rules consist of.
+
+    :param reader: receives the problems.
+    :param base: the directory that file names are relative to.
+    """
+
+    reader: Reader
+    base: Path
+
+    def payload(
+        self, payload: WrittenPayload, path: str, sources: Sources
+    ) -> bytes | Template | None:
+        """Return the bytes or the template that *payload* describes; None after a problem."""
+        try:
+            return read_payload(payload, self.base, sources)
+        except ValueError as error:
+            if self.reader.is_clean(path):
+                self.reader.report(path, str(error))
+            return None
+
+    def each(self, given: Any, path: str) -> list[tuple[Any, str]]:
+        """Return the one or the several things *given*, each with its path."""
+        if not isinstance(given, list):
+            return [(given, path)]
+        if not given:
+            self.reader.report(path, "expected at least one element, found an empty list")
+        return [(it, f"{path}[{at}]") for at, it in enumerate(given) if it is not None]
+
+    def framing(self, given: str | FramingTable, path: str) -> Framing | None:
+        """Return the framing that *given* describes; None after a problem."""
+        try:
+            if isinstance(given, str):
+                return parse_framing(given)
+            return self._framing_of_table(given, path)
+        except ValueError as error:
+            if self.reader.is_clean(path):
+                self.reader.report(path, str(error))
+            return None
+
+    def _framing_of_table(self, table: FramingTable, path: str) -> Framing | None:
+        has_head = (table.head, table.body, table.body_end) != (None, None, None)
+        if has_head == (table.length is not None) or (has_head and table.head is None):
+            raise ValueError(_LENGTH_OR_HEAD)
+        if table.length is not None:
+            return table.length
+        if table.body is None:
+            raise ValueError(
+                "the key body is missing: a pattern that finds the body's size in the head"
+            )
+        body = self.payload(table.body, f"{path}.body", None)
+        end = self.payload(table.body_end or "", f"{path}.body_end", None)
+        head = self.framing(table.head or "", f"{path}.head")
+        if not isinstance(head, Line | Delimiter | None):
+            self.reader.report(
+                f"{path}.head", f"expected a line or a delimiter, found {table.head!r}"
+            )
+            return None
+        if head is None or not isinstance(body, bytes) or not isinstance(end, bytes):
+            return None
+        try:
+            return HeaderBody(head, body, end)
+        except ValueError as error:
+            problem = error.problem if isinstance(error, FieldError) else str(error)
+            self.reader.report(f"{path}.body", problem)
+            return None
+
+    def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[PlacedFault]:
+        """Return the faults that *tables* describe, without those that have problems."""
+        found = [
+            self.fault(table, f"{path}[{at}]")
+            for at, table in enumerate(tables)
+            if table is not None  # it was not a table, which has been reported
+        ]
+        return [fault for fault in found if fault is not None]
+
+    def fault(self, table: dict[str, Any], path: str) -> PlacedFault | None:
+        """Return the fault that *table* describes; None after a problem."""
+        if "kind" not in table:
+            self.reader.report(
+                path, f"the key kind is missing; expected one of: {', '.join(KINDS)}"
+            )
+            return None
+        kind = self.reader.read(str, table["kind"], f"{path}.kind")
+        if kind is None:
+            return None
+        if kind not in KINDS:
+            self.reader.report(f"{path}.kind", unknown("kind", kind, KINDS))
+            return None
+        parameters = {name: it for name, it in table.items() if name != "kind"}
+        fault = self.reader.read(KINDS[kind], parameters, path)
+        return None if fault is None else PlacedFault(path, fault)

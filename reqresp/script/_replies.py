@@ -1,0 +1,123 @@
+"""
+Replies: the replies that the answer keys of a table describe.
+
+Knows which keys exclude each other, and what the framing can express.  Must not know predicates.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import fields, frozen
+
+from reqresp.framing import FrameError, Framing
+from reqresp.script._checks import check_reply, wait
+from reqresp.script._parts import Parts
+from reqresp.script.payloads import Sources, Template
+from reqresp.script.reader import Reader
+from reqresp.script.rules import ReplyTemplate, SendTemplate
+from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
+from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, StopReading, Wait
+
+_STEPS_BY_KEY: Mapping[str, Callable[[], Step]] = {
+    "close": Close,
+    "half_close": HalfClose,
+    "abort": Abort,
+    "hang": Hang,
+    "stop_reading": StopReading,
+}
+_ENDS_REPLY: dict[type, str] = {Close: "close", Abort: "abort", Hang: "hang"}
+_STEP_KEYS = tuple(it.name for it in fields(StepTable))
+
+
+@frozen
+class Replies:
+    """
+    Makes the replies of rules.
+
+    :param framing: of replies; None: it has problems, so replies are not checked.
+    """
+
+    reader: Reader
+    parts: Parts
+    framing: Framing | None
+
+    def replies(self, table: AnswerTable, path: str, sources: Sources) -> list[ReplyTemplate]:
+        """Return the replies that *table* describes; templates can name *sources*."""
+        self._check_keys(table, path)
+        # Every key is read, so that each problem is found.
+        steps = None if table.do is None else self._steps(table.do, f"{path}.do", sources)
+        before = self._wait(table.delay, f"{path}.delay")
+        after = (Close(),) if table.close else ()
+        given = [(table.reply, f"{path}.reply")] if table.reply is not None else []
+        if table.cycle is not None:
+            given += self.parts.each(table.cycle, f"{path}.cycle")
+        replies: list[ReplyTemplate] = [
+            (*before, *self.payloads(it, place, sources), *after) for it, place in given
+        ]
+        return [steps] if steps is not None else replies or [(*before, *after)]
+
+    def payloads(self, given: Any, path: str, sources: Sources) -> ReplyTemplate:
+        """Return the reply that sends the payloads *given*."""
+        return tuple(
+            self._send(payload, place, sources) for payload, place in self.parts.each(given, path)
+        )
+
+    def _check_keys(self, table: AnswerTable, path: str) -> None:
+        given = [
+            name
+            for name in ("reply", "cycle", "do", "silent")
+            if getattr(table, name) not in (None, False)
+        ]
+        also = [name for name in ("delay", "close") if getattr(table, name)]
+        if len(given) > 1:
+            self.reader.report(path, f"{' and '.join(given)} exclude each other")
+        elif given in (["do"], ["silent"]) and also:
+            self.reader.report(path, f"{also[0]} cannot be combined with {given[0]}")
+        elif not given and "close" not in also and self.reader.is_clean(path):
+            self.reader.report(path, "expected one of reply, cycle, do, close, or silent = true")
+
+    def _steps(self, tables: list[StepTable], path: str, sources: Sources) -> ReplyTemplate:
+        steps: list[Step | SendTemplate] = []
+        ending = ""
+        for table, place in self.parts.each(tables, path):
+            if ending:
+                self.reader.report(place, f"expected no step after {ending}, which ends the reply")
+            steps.append(self._step(table, place, sources))
+            ending = _ENDS_REPLY.get(type(steps[-1]), "")
+        return tuple(steps)
+
+    def _step(self, table: StepTable, path: str, sources: Sources) -> Step | SendTemplate:
+        given = [name for name in _STEP_KEYS if getattr(table, name) is not None]
+        if len(given) != 1:
+            if self.reader.is_clean(path):
+                self.reader.report(path, f"expected exactly one of {', '.join(_STEP_KEYS)}")
+            return Wait(0)
+        (name,) = given
+        value = getattr(table, name)
+        if name == "send":
+            return self._send(value, f"{path}.send", sources)
+        if name == "wait":
+            (step,) = self._wait(value, f"{path}.wait") or (Wait(0),)
+            return step
+        if value is False:
+            self.reader.report(f"{path}.{name}", "expected true, found false")
+        return _STEPS_BY_KEY[name]()
+
+    def _wait(self, seconds: float | None, path: str) -> tuple[Wait, ...]:
+        try:
+            return (wait(seconds),) if seconds else ()
+        except ValueError as error:
+            self.reader.report(path, str(error))
+            return ()
+
+    def _send(self, payload: WrittenPayload, path: str, sources: Sources) -> Send | SendTemplate:
+        found = self.parts.payload(payload, path, sources)
+        raw = isinstance(payload, PayloadTable) and payload.raw
+        if found is None:
+            return Send(b"", raw=True)
+        if not raw:
+            try:
+                check_reply(found, self.framing)
+            except FrameError as error:
+                self.reader.report(path, str(error))
+        return SendTemplate(found, raw) if isinstance(found, Template) else Send(found, raw)

@@ -1,0 +1,201 @@
+"""
+Rule parts: what a `Rule` consists of, made from Python values instead of TOML.
+
+Checks the same as for a script, and raises at the first problem.  Must not know who writes the
+values or how a rule is used.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from reqresp._errors import FieldError
+from reqresp._re2 import compile_pattern
+from reqresp.faults.faults import KINDS, PlacedFault
+from reqresp.framing import Framing, Mixed
+from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
+from reqresp.script.payloads import (
+    REQUEST_SOURCES,
+    Sources,
+    Template,
+    read_payload,
+    reply_sources,
+    reserved_groups,
+)
+from reqresp.script.predicates import Predicates
+from reqresp.script.reader import Reader, unknown
+from reqresp.script.rules import EVERY_STATE, SendTemplate
+from reqresp.script.schema import PayloadTable, SizeTable
+from reqresp.steps import Send, Wait
+
+T = TypeVar("T")
+
+#: A payload as Python code writes it: text is sent as UTF-8; a mapping has the keys of a script.
+PayloadLike = str | bytes | Mapping[str, Any]
+#: One payload, or several.
+PayloadsLike = PayloadLike | Sequence[PayloadLike]
+
+_COMPARISONS = ("equals", "starts_with", "ends_with", "contains")
+_PREDICATES = (*_COMPARISONS, "matches", "size", "ignore_case", "not_")
+
+
+@frozen
+class RuleParts:
+    """
+    Makes the parts of rules for a server that uses *framing*.
+
+    All methods raise `FieldError`, whose field is the argument's name, such as ``equals[1]``.
+
+    :param ignore_case: the default of ``ignore_case`` in `predicates`.
+    :param base: the directory that file names in payloads are relative to.
+    """
+
+    framing: Framing
+    ignore_case: bool = False
+    base: Path = Path()
+
+    def predicates(self, values: Mapping[str, Any]) -> Predicates:
+        """
+        Return the predicates that *values* have, by their names in a script; ``not`` is ``not_``.
+
+        :raises FieldError: a value is not usable.
+        :raises TypeError: there is no such predicate.
+        """
+        predicates = self._predicates(values, "")
+        for name in reserved_groups(predicates.patterns):
+            raise FieldError(
+                "matches", f"expected another name for the group {name}: it is reserved"
+            )
+        return predicates
+
+    def states(self, when: str | Sequence[str]) -> frozenset[str] | None:
+        """
+        Return the states that *when* names, for `Rule.when`; ``"*"`` is every state.
+
+        :raises FieldError: *when* is empty, or has other states besides ``"*"``.
+        """
+        names = [when] if isinstance(when, str) else [*when]
+        states = frozenset(_convert(str, name, "when") for name in names)
+        if not states or (EVERY_STATE in states and len(states) > 1):
+            raise FieldError("when", f'expected states, or "{EVERY_STATE}" alone')
+        return None if EVERY_STATE in states else states
+
+    def send(
+        self,
+        payload: PayloadLike,
+        predicates: Predicates | None = None,
+        *,
+        raw: bool = False,
+        field: str = "send",
+    ) -> Send | SendTemplate:
+        """
+        Return the step that sends *payload* in a frame.
+
+        :param predicates: those of the rule: a template can name the groups of their patterns.
+        :param raw: send it without a frame, also if *payload* does not say so itself.
+        :param field: the field of errors.
+        :raises FieldError: *payload* is not usable, or the framing cannot express it.
+        """
+        patterns = () if predicates is None else predicates.patterns
+        found, is_raw = self._payload(payload, field, reply_sources(patterns))
+        raw = raw or is_raw
+        if not raw:
+            replies = self.framing.replies if isinstance(self.framing, Mixed) else self.framing
+            _placed(field, check_reply, found, replies)
+        return SendTemplate(found, raw) if isinstance(found, Template) else Send(found, raw)
+
+    def wait(self, seconds: float) -> Wait:
+        """
+        Return the step that waits for *seconds*.
+
+        :raises FieldError: *seconds* is not a number >= 0.
+        """
+        return _placed("wait", wait, _convert(float, seconds, "wait"))
+
+    def fault(self, key: str, kind: str, parameters: Mapping[str, Any]) -> PlacedFault:
+        """
+        Return the fault of a *kind*, with the *parameters* that it has in a script.
+
+        :param key: what its dice are derived from, such as ``rule[0].faults[0]``.
+        :raises FieldError: there is no such kind or parameter, or a parameter is out of range.
+        """
+        if kind not in KINDS:
+            raise FieldError("kind", unknown("kind", kind, KINDS))
+        return PlacedFault(key, _convert(KINDS[kind], parameters, ""))
+
+    def _predicates(self, values: Mapping[str, Any], path: str) -> Predicates:
+        for name in values:
+            if name not in _PREDICATES:
+                raise TypeError(unknown("predicate", name, _PREDICATES))
+        kinds: dict[str, Any] = {
+            name: self._needles(values.get(name), f"{path}{name}") for name in _COMPARISONS
+        }
+        kinds["matches"] = self._patterns(values.get("matches"), f"{path}matches")
+        if "size" in values:
+            size = _convert(int | SizeTable, values["size"], f"{path}size")
+            table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
+            kinds["size"] = _placed(f"{path}size", size_bounds, table.min, table.max)
+        if "not_" in values:
+            kinds["unless"] = self._predicates(values["not_"], f"{path}not_.")
+        ignore_case = values.get("ignore_case", self.ignore_case)
+        return Predicates(ignore_case=_convert(bool, ignore_case, f"{path}ignore_case"), **kinds)
+
+    def _needles(self, given: PayloadsLike | None, path: str) -> tuple[Any, ...]:
+        requests = self.framing.requests if isinstance(self.framing, Mixed) else self.framing
+        needles = []
+        for payload, place in _each(given, path):
+            needles.append(self._unsent_payload(payload, place, REQUEST_SOURCES))
+            _placed(place, check_needle, needles[-1], requests)
+        return tuple(needles)
+
+    def _patterns(self, given: PayloadsLike | None, path: str) -> tuple[bytes, ...]:
+        patterns = []
+        for payload, place in _each(given, path):
+            patterns.append(self._unsent_payload(payload, place, None))
+            _placed(place, compile_pattern, patterns[-1])
+        return tuple(patterns)
+
+    def _unsent_payload(self, payload: PayloadLike, path: str, sources: Sources) -> Any:
+        found, raw = self._payload(payload, path, sources)
+        if raw:
+            raise FieldError(path, "expected no raw: it is only for what is sent")
+        return found
+
+    def _payload(
+        self, payload: PayloadLike, path: str, sources: Sources
+    ) -> tuple[bytes | Template, bool]:
+        """Return the payload, and whether it is raw."""
+        if isinstance(payload, bytes):
+            return payload, False
+        table = _convert(str | PayloadTable, payload, path)
+        found = _placed(path, read_payload, table, self.base, sources)
+        return found, isinstance(table, PayloadTable) and table.raw
+
+
+def _each(given: PayloadsLike | None, path: str) -> list[tuple[PayloadLike, str]]:
+    if given is None:
+        return []
+    if isinstance(given, str | bytes | Mapping):
+        return [(given, path)]
+    if not given:
+        raise FieldError(path, "expected at least one element, found an empty list")
+    return [(it, f"{path}[{at}]") for at, it in enumerate(given)]
+
+
+def _convert(kind: Any, value: object, path: str) -> Any:
+    """Return *value* as a *kind*, as `Reader.read` does."""
+    reader = Reader("", lambda _path: None)
+    found = reader.read(kind, dict(value) if isinstance(value, Mapping) else value, path)
+    for problem in reader.problems:
+        raise FieldError(problem.path, problem.message)
+    return found
+
+
+def _placed(path: str, function: Callable[..., T], *arguments: Any) -> T:
+    """Call *function*; its `ValueError` becomes a `FieldError` of *path*."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise FieldError(path, str(error)) from None
