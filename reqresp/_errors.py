@@ -11,7 +11,8 @@ class FieldError(ValueError):
     """
     A value is not what a field expects.
 
-    :param field: the field's name as its class spells it, such as ``max_request``.
+    :param field: the field's name as its class spells it, such as ``max_request``; empty if the
+        value as a whole is wrong.
     :param problem: what is wrong, without the name: ``expected seconds >= 0, found -1``.
     """
 
@@ -21,7 +22,7 @@ class FieldError(ValueError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.problem}"
+        return f"{self.field}: {self.problem}" if self.field else self.problem
 
 
 def expect(

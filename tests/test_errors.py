@@ -14,6 +14,7 @@ def test_a_field_error_carries_its_place_and_its_problem() -> None:
     assert isinstance(error, ValueError)
     assert (error.field, error.problem) == ("delay", "expected seconds >= 0, found -1")
     assert str(error) == "delay: expected seconds >= 0, found -1"
+    assert str(FieldError("", "the key delay is missing")) == "the key delay is missing"
 
 
 def test_a_field_error_can_be_copied() -> None:

@@ -138,7 +138,8 @@ class RuleParts:
             table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
             kinds["size"] = _placed(f"{path}size", size_bounds, table.min, table.max)
         if "not_" in values:
-            kinds["unless"] = self._predicates(values["not_"], f"{path}not_.")
+            negated = _convert(dict[str, Any], values["not_"], f"{path}not_")
+            kinds["unless"] = self._predicates(negated, f"{path}not_.")
         ignore_case = values.get("ignore_case", self.ignore_case)
         return Predicates(ignore_case=_convert(bool, ignore_case, f"{path}ignore_case"), **kinds)
 
@@ -177,8 +178,8 @@ class RuleParts:
 def _each(given: PayloadsLike | None, path: str) -> list[tuple[PayloadLike, str]]:
     if given is None:
         return []
-    if isinstance(given, str | bytes | Mapping):
-        return [(given, path)]
+    if not isinstance(given, list | tuple):
+        return [(given, path)]  # type: ignore[list-item]  # no sequence is left
     if not given:
         raise FieldError(path, "expected at least one element, found an empty list")
     return [(it, f"{path}[{at}]") for at, it in enumerate(given)]
