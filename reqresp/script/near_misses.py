@@ -1,7 +1,7 @@
 """
-Nearest: which rules a request fits nearly, and where it differs.
+Near misses: the rules that a request nearly matches, and where it differs.
 
-For whoever wonders why nothing answered; knows predicates and bytes.
+Explains why no rule answered.  Must not know answers or connections.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,22 @@ from attrs import frozen
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule
 
-#: Bytes shown of what differs, some of them before the first that does.
-SHOWN = 16
-BEFORE = 4
+#: Bytes that `compare` shows, and how many of them are before the first difference.
+SHOWN_BYTES = 16
+BYTES_BEFORE_DIFFERENCE = 4
 
-_KINDS = ("equals", "starts_with")
+_PREDICATES = ("equals", "starts_with")
 
 
 @frozen
-class Near:
-    """A *rule* of whose predicate *kind* the bytes *wanted* differ from a request at byte *at*."""
+class NearMiss:
+    """
+    A rule that a request nearly matches.
+
+    :param kind: the predicate, ``equals`` or ``starts_with``.
+    :param wanted: the bytes of the predicate.
+    :param at: the position of the first byte that differs, from 0.
+    """
 
     rule: Rule
     kind: str
@@ -28,16 +34,18 @@ class Near:
     at: int
 
 
-def nearest(rules: Sequence[Rule], data: bytes, most: int = 3) -> list[Near]:
-    """Give the rules, *most* at most, that *data* agrees with longest before it differs."""
+def nearest(rules: Sequence[Rule], data: bytes, most: int = 3) -> list[NearMiss]:
+    """Return at most *most* rules, those first that *data* agrees with for the most bytes."""
     near = [found for rule in rules if (found := _near(rule, data)) is not None]
-    near.sort(key=lambda it: it.at, reverse=True)  # stable: in file order where alike
+    near.sort(
+        key=lambda it: it.at, reverse=True
+    )  # a stable sort: equal ones keep the order of the file
     return [it for it in near if it.at][:most] or near[:1]
 
 
-def _near(rule: Rule, data: bytes) -> Near | None:
+def _near(rule: Rule, data: bytes) -> NearMiss | None:
     found = [
-        Near(rule, kind, needle, at)
+        NearMiss(rule, kind, needle, at)
         for kind, needle in _needles(rule.predicates)
         if (at := _differs(needle, data, kind, ignore_case=rule.predicates.ignore_case)) is not None
     ]
@@ -45,14 +53,14 @@ def _near(rule: Rule, data: bytes) -> Near | None:
 
 
 def _needles(predicates: Predicates) -> Iterator[tuple[str, bytes]]:
-    for kind in _KINDS:
+    for kind in _PREDICATES:
         for needle in getattr(predicates, kind):
             if isinstance(needle, bytes):
                 yield kind, needle
 
 
 def _differs(wanted: bytes, data: bytes, kind: str, *, ignore_case: bool) -> int | None:
-    """Find the first byte that differs; None: there is none."""
+    """Return the position of the first byte that differs; None: the predicate holds."""
     if ignore_case:
         wanted, data = wanted.lower(), data.lower()
     if wanted == data or (kind == "starts_with" and data.startswith(wanted)):
@@ -64,9 +72,9 @@ def _differs(wanted: bytes, data: bytes, kind: str, *, ignore_case: bool) -> int
 
 
 def compare(wanted: bytes, got: bytes, at: int) -> tuple[str, str]:
-    """Write both around byte *at*, in hex and as text, so that they stand below each other."""
-    start = max(0, at - BEFORE)
-    pieces = wanted[start : start + SHOWN], got[start : start + SHOWN]
+    """Return two aligned lines with the bytes around *at*, in hex and as text."""
+    start = max(0, at - BYTES_BEFORE_DIFFERENCE)
+    pieces = wanted[start : start + SHOWN_BYTES], got[start : start + SHOWN_BYTES]
     width = max(map(len, pieces)) * 3 - 1
     want, have = (f"{piece.hex(' '):{width}} |{_text(piece)}|" for piece in pieces)
     return f"want {want}", f"got  {have}"

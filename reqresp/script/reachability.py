@@ -1,7 +1,7 @@
 """
-States: whether a script's conversation can come to all of its rules.
+Reachability: states that no conversation can reach, and rules that never answer.
 
-Knows rules and the states that they name; finds what is wrong, and what is hardly meant.
+Knows rules, their states and their predicates.  Must not know tables or files.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.reader import unknown
 from reqresp.script.rules import Rule
 
-#: Is told a key path, and what is wrong there.
-Blame = Callable[[str, str], None]
+#: Receives a key path and the problem there.
+Report = Callable[[str, str], None]
 
 
-def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], blame: Blame) -> None:
+def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], report: Report) -> None:
     """
-    Blame a `goto` to no state, and a state that nothing goes to.
+    Report each `goto` to an unknown state, and each state that no rule goes to.
 
-    :param others: what answers in every state: the greeting, and the answer to what fits no rule.
+    :param others: the rules of the greeting and of unmatched requests, which have no state.
     """
     named: dict[str, str] = {start: "start"}
     for rule in rules:
@@ -26,11 +26,11 @@ def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], blam
             named.setdefault(state, f"{rule.name}.when")
     for rule in (*rules, *others):
         if rule.goto is not None and rule.goto not in named:
-            blame(f"{rule.name}.goto", unknown("state", rule.goto, named))
+            report(f"{rule.name}.goto", unknown("state", rule.goto, named))
     reached = _reached(start, (*rules, *others))
     for state, path in named.items():
         if state not in reached:
-            blame(path, f"nothing goes to the state {state!r}")
+            report(path, f"no rule goes to the state {state!r}")
 
 
 def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
@@ -50,21 +50,21 @@ def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
 
 
 def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Sequence[Rule]]]:
-    """Give each rule that others before it, one in each of its states, leave nothing to."""
+    """Yield each rule that never answers, with the earlier rules that answer its requests."""
     places = {rule.name: place for place, rule in enumerate(rules)}
     states = {start}.union(*(rule.when or () for rule in rules))
-    hidden: dict[str, list[int]] = {}  # by a rule's name, the place of the one before it by state
+    shadowed: dict[str, list[int]] = {}  # by name, the position of the earlier rule in each state
     for state in states:
-        for rule, before in _hidden([it for it in rules if it.when is None or state in it.when]):
-            hidden.setdefault(rule.name, []).append(places[before.name])
+        for rule, before in _shadowed([it for it in rules if it.when is None or state in it.when]):
+            shadowed.setdefault(rule.name, []).append(places[before.name])
     for rule in rules:
-        found = hidden.get(rule.name, [])
+        found = shadowed.get(rule.name, [])
         if found and len(found) == len(states if rule.when is None else rule.when):
             yield rule, [rules[place] for place in sorted({*found})]
 
 
 def _is_anything(predicates: Predicates) -> bool:
-    """Tell whether any request fits, as far as can be seen."""
+    """Return whether every request matches, as far as can be determined without trying."""
     kinds = predicates.starts_with, predicates.ends_with, predicates.contains
     return (
         not predicates.equals
@@ -75,7 +75,7 @@ def _is_anything(predicates: Predicates) -> bool:
     )
 
 
-def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
+def _shadowed(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
     same: dict[Predicates, Rule] = {}
     exact: dict[tuple[bool, object], Rule] = {}
     anything: Rule | None = None
@@ -93,7 +93,7 @@ def _hidden(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
 
 
 def _equal(rule: Rule, exact: Mapping[tuple[bool, object], Rule]) -> Rule | None:
-    """Give a rule that answers all that *rule* could: what equals one of a few things."""
+    """Return an earlier rule that answers every request that *rule* names by ``equals``."""
     folded = [exact.get(key) for key in _keys(rule.predicates, fold=True)]
     plain = folded
     if not rule.predicates.ignore_case:

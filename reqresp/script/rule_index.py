@@ -1,8 +1,7 @@
 """
-Index: which of many rules fit a request, in their order, without trying them all.
+Rule index: finds the rules that match a request, in their order, without trying each of them.
 
-Knows predicates and where they stand; what a rule answers, and whether it is used up, is the
-caller's.
+Knows predicates and their positions.  Must not know what a rule answers or whether it is used up.
 """
 
 from abc import ABC, abstractmethod
@@ -14,29 +13,29 @@ from reqresp._re2 import PatternSet
 from reqresp.script.predicates import Predicates
 from reqresp.server.responders import ConnectionContext
 
-#: Bytes that RE2 may use for the patterns of an index.
-BUDGET = 64 * 1024 * 1024
+#: Bytes that RE2 may use for all patterns of a script.
+MAX_PATTERN_MEMORY = 64 * 1024 * 1024
 
-# Where the rules with a key in common stand, in ascending order.
+# The positions of the rules that have a key in common, in ascending order.
 _Positions = list[int]
 
-# What finds the lists of the rules whose keys a text has.
+# Returns the positions of the rules whose keys a request has, one list for each key.
 _Find = Callable[[bytes], Iterable[_Positions]]
 
 
 class _Table(ABC):
-    """Rules by their keys, of one kind."""
+    """Rules by keys of one kind."""
 
-    #: Whether keys are told apart by case, or folded like what is looked up.
+    #: Whether keys and requests are converted to lower case if case is ignored.
     FOLDS = True
 
     @abstractmethod
     def slot(self, key: Any) -> _Positions:
-        """Give the list of the rules with *key*, to be added to."""
+        """Return the list of the rules with *key*, to which the caller adds."""
 
     @abstractmethod
     def finder(self, budget: int) -> _Find:
-        """Make the function that looks a request up, once all rules are in."""
+        """Return the function that finds the rules for a request, after all rules are added."""
 
 
 class _Exact(_Table):
@@ -54,7 +53,7 @@ class _Exact(_Table):
 
 
 class _Prefix(_Table):
-    """Rules by what a request starts with."""
+    """Rules by the start of the request."""
 
     def __init__(self) -> None:
         self._sizes: dict[int, dict[bytes, _Positions]] = {}
@@ -72,7 +71,7 @@ class _Prefix(_Table):
 class _Patterns(_Table):
     """Rules by compiled patterns."""
 
-    FOLDS = False  # patterns know for themselves
+    FOLDS = False  # a compiled pattern ignores case by itself
 
     def __init__(self) -> None:
         self._slots: dict[tuple[bytes, bool], tuple[Any, _Positions]] = {}
@@ -88,7 +87,7 @@ class _Patterns(_Table):
 
 
 class _Others(_Table):
-    """Rules that no key finds."""
+    """Rules without a key."""
 
     FOLDS = False
 
@@ -103,7 +102,7 @@ class _Others(_Table):
 
 
 def _key(rule: Predicates) -> tuple[type[_Table], Iterable[Any]]:
-    """Choose the kind of table that finds *rule*, and its keys there."""
+    """Return the kind of table for *rule*, and its keys in it."""
     for kind, needles in ((_Exact, rule.equals), (_Prefix, rule.starts_with)):
         if needles and all(isinstance(needle, bytes) for needle in needles):
             return kind, needles
@@ -112,49 +111,46 @@ def _key(rule: Predicates) -> tuple[type[_Table], Iterable[Any]]:
 
 class Index:
     """
-    Finds the rules that fit a request.
+    Finds the rules that match a request.
 
-    A rule has a key, by which it is found among others: what requests equal, else what they start
-    with (neither of them where it holds a template), else its patterns.  A rule without a key is
-    tried whenever a look-up comes to it.  A look-up does no more than the next rule that fits
-    takes: nothing is tried, and no table looked into, that holds only rules behind that one.
+    The key of a rule is its ``equals``, else its ``starts_with`` (without templates), else its
+    patterns.  A rule without a key is tried each time.  The search is lazy: before it returns a
+    rule, it tries no rule and no table that can only lead to later rules.
     """
 
-    def __init__(self, rules: Sequence[Predicates], budget: int = BUDGET) -> None:
+    def __init__(self, rules: Sequence[Predicates], budget: int = MAX_PATTERN_MEMORY) -> None:
         """
         :param budget: bytes that RE2 may use for the patterns of all *rules*.
-        :raises ValueError: *budget* is too small.
+        :raises ValueError: the patterns need more than *budget*.
         """
-        # What is left to ask once a rule was found, if anything.
-        self._rests: list[Callable[[bytes, ConnectionContext], bool] | None] = []
+        # What remains to be checked after a rule is found by its key; None: nothing.
+        self._checks: list[Callable[[bytes, ConnectionContext], bool] | None] = []
         tables: dict[tuple[type[_Table], bool], tuple[int, _Table]] = {}
         for position, rule in enumerate(rules):
             kind, keys = _key(rule)
             proven = kind is not _Others and rule.is_single
-            self._rests.append(None if proven else rule.hold)
+            self._checks.append(None if proven else rule.hold)
             folds = kind.FOLDS and rule.ignore_case
             _, table = tables.setdefault((kind, folds), (position, kind()))
             for key in keys:
                 table.slot(key.lower() if folds else key).append(position)
         self._folds = any(folds for _, folds in tables)
-        # Each with its first rule, which are in ascending order.
+        # Each with the position of its first rule, in ascending order of these.
         self._tables = [
             (first, table.finder(budget), folds) for (_, folds), (first, table) in tables.items()
         ]
 
     def matching(self, data: bytes, connection: ConnectionContext) -> Iterator[int]:
         """
-        Find the rules that fit the request *data* of *connection*.
-
-        Gives their positions among the rules, in ascending order, each when it is asked for.
+        Yield the positions of the rules that match the request *data*, in ascending order.
         """
         texts = data, data.lower() if self._folds else data
         tables, opened = self._tables, 0
-        # The lists that rules were found in: (next position, tie-breaker, its place, list).
+        # A heap of the lists found: (next position, tie-breaker, index of that position, list).
         found: list[tuple[int, int, int, _Positions]] = []
         last = -1
         while True:
-            # A table is looked into as soon as it may hold the next rule, and not before.
+            # Search a table only when it may have the next rule.
             while opened < len(tables) and not (found and found[0][0] < tables[opened][0]):
                 _, find, folds = tables[opened]
                 for slot in find(texts[folds]):
@@ -167,9 +163,9 @@ class Index:
                 heapreplace(found, (slot[place + 1], tie, place + 1, slot))
             else:
                 heappop(found)
-            if position == last:  # found by another of its keys, or by the same given twice
+            if position == last:  # found by another of its keys, or by a key given twice
                 continue
             last = position
-            rest = self._rests[position]
-            if rest is None or rest(data, connection):
+            check = self._checks[position]
+            if check is None or check(data, connection):
                 yield position

@@ -18,7 +18,7 @@ from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
 from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule_index import BUDGET, Index
+from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
@@ -151,7 +151,7 @@ class Rules(Responder):
 
     @cached_property
     def _any_state(self) -> "_State":
-        return _State([rule for rule in self.rules if rule.when is None], BUDGET)
+        return _State([rule for rule in self.rules if rule.when is None], MAX_PATTERN_MEMORY)
 
     def anew(self) -> Self:
         """Return a copy in which no rule has answered yet."""
@@ -253,7 +253,7 @@ def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
     total = sum(patterns.values()) or 1
     # States with the same rules share one object.
     made = {
-        places: _State([rules[at] for at in places], BUDGET * count // total)
+        places: _State([rules[at] for at in places], MAX_PATTERN_MEMORY * count // total)
         for places, count in patterns.items()
     }
     return {state: made[places] for state, places in own.items()}

@@ -1,10 +1,10 @@
 r"""
-Where each key of a TOML text stands, which ``tomllib`` does not tell.
+TOML positions: the line of each key of a TOML text, which ``tomllib`` does not report.
 
-Knows of TOML's grammar how to tell keys, strings, comments and brackets apart, and nothing of
-values: ``tomllib`` has accepted the text, so nothing is checked here.  Knows no key of ours.
+Recognizes keys, strings, comments and brackets.  Checks nothing: ``tomllib`` has accepted the text.
+Must not know the keys of a script.
 
-Keys are named by their paths, as error messages write them: ``rule[0].do[2].send``.
+A key is named by its path, as in error messages: ``rule[0].do[2].send``.
 """
 
 import json
@@ -18,7 +18,7 @@ _PART = rf"(?:[\w-]+|{_BASIC}|'[^']*')"
 _KEY = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
 _FLAGS = re.ASCII | re.DOTALL
 
-#: No repetition here can match the same text in two ways: what fails, fails in linear time.
+#: No repetition can match the same text in two ways, so a failing match takes linear time.
 _TOKEN = re.compile(
     r"[ \t\r\n,]+|\#[^\n]*"
     rf"|(?P<key>{_KEY})[ \t]*="
@@ -36,9 +36,9 @@ _STEPS = re.compile(rf"\[\d+\]|[\w-]+|{_BASIC}", _FLAGS)
 
 def join(path: str, key: str | int) -> str:
     """
-    Write the path of what stands in *path* (``""`` is the whole document) under *key*.
+    Return the path of *key* in the table or array at *path* (``""`` is the whole document).
 
-    An integer is an index, from 0.  A key of other characters than ASCII letters, digits, ``_``
+    An integer is an index, from 0.  A key with characters other than ASCII letters, digits, ``_``
     and ``-`` is quoted as in TOML.
     """
     if isinstance(key, int):
@@ -49,28 +49,28 @@ def join(path: str, key: str | int) -> str:
 
 
 def line_of(lines: Mapping[str, int], path: str) -> int | None:
-    """Look up the line of *path*, or else of the nearest that encloses it; None: of none."""
+    """Return the line of *path*, else of the innermost path around it that has one, else None."""
     ends = [step.end() for step in _STEPS.finditer(path)]
     return next((lines[path[:end]] for end in reversed(ends) if path[:end] in lines), None)
 
 
 def locate(text: str) -> Mapping[str, int]:
     """
-    Find the lines, from 1, of all that *text* holds: tables, keys, elements of arrays, by path.
+    Return the line, from 1, of each table, key and array element in *text*, by its path.
 
-    A table stands where its header does; one without, and an array of tables, where it is first
-    named.  What ``tomllib.loads(text)`` accepts is located without an error; of any other text,
-    the result means nothing.  Takes time and space for the text, and for the paths written out.
+    The line of a table is that of its header.  A table without a header, and an array of tables,
+    has the line where it is first named.  If ``tomllib.loads(text)`` refuses *text*, the result is
+    meaningless.  Takes time and space in proportion to the text and to all paths together.
     """
     lines: dict[str, int] = {}
     sizes = Counter[str]()  # of arrays, by path
-    around = [""]  # the table of the last header, then the brackets that are open
-    due = ""  # the key that has no value yet
+    around = [""]  # the table of the last header, then the open brackets
+    due = ""  # the key whose value has not come yet
     position, line = 0, 1
 
     def named(path: str, key: str) -> str:
         for part in _PARTS.findall(key):
-            if path in sizes:  # in headers, an array of tables means its last table
+            if path in sizes:  # in a header, the name of an array of tables means its last table
                 path = join(path, sizes[path] - 1)
             path = join(path, _unquoted(part))
             lines.setdefault(path, line)
@@ -95,7 +95,7 @@ def locate(text: str) -> Mapping[str, int]:
                 due = ""
             case "value":
                 element(around[-1])
-            case "header" | "open":  # an array may look like a header: go on behind its bracket
+            case "header" | "open":  # an array may look like a header: continue after its bracket
                 around.append(due or element(around[-1]))
                 if text[position] == "[":
                     sizes[around[-1]] = 0
@@ -108,7 +108,7 @@ def locate(text: str) -> Mapping[str, int]:
 
 
 def _unquoted(part: str) -> str:
-    """Read one part of a key as TOML does."""
+    """Return one part of a key as TOML reads it."""
     if _BARE.fullmatch(part):
         return part
     return str(tomllib.loads(f"key = {part}")["key"])

@@ -153,10 +153,10 @@ class FuzzedTests(SynchronousTestCase):
         messages = blamed(rules)
         if messages:
             _, reached = every_talk(rules)
-            unreached = {f"nothing goes to the state {state!r}" for state in ("s", "t")}
+            unreached = {f"no rule goes to the state {state!r}" for state in ("s", "t")}
             self.assertLessEqual({*messages}, unreached)
             for state in reached:
-                self.assertNotIn(f"nothing goes to the state {state!r}", messages)
+                self.assertNotIn(f"no rule goes to the state {state!r}", messages)
 
 
 class ScriptTestCase(SynchronousTestCase):
@@ -306,8 +306,8 @@ class StatesTests(ScriptTestCase):
         self.assertEqual(
             self.problems(text),
             [
-                "script:3: rule[0].when: nothing goes to the state 'a'",
-                "script:4: rule[1].when: nothing goes to the state 'b'",
+                "script:3: rule[0].when: no rule goes to the state 'a'",
+                "script:4: rule[1].when: no rule goes to the state 'b'",
             ],
         )
 
