@@ -25,7 +25,7 @@ from reqresp.daemon.log_relay import Lines, PipeObserver
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import FIRST_SOCKET, HELD
 from reqresp.daemon.service import ReqRespService
-from reqresp.transport.inherited import inherited
+from reqresp.transport.inherited import inherited_endpoint
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -50,7 +50,9 @@ def main(arguments: Sequence[str]) -> None:
     # The parent has said where it listens on every interface.
     listeners = [
         Listener(it.name, it, is_private=True)
-        for it in (inherited(reactor, FIRST_SOCKET + index) for index in range(int(sockets)))
+        for it in (
+            inherited_endpoint(reactor, FIRST_SOCKET + index) for index in range(int(sockets))
+        )
     ]
     measured = listeners.pop() if has_metrics else None
     service = make_server(options, listeners, measured, reactor, worker=int(number))

@@ -1,7 +1,7 @@
 """
-Networks: which addresses belong to which networks.
+Access lists: which client addresses may connect.
 
-Knows addresses and nothing of who is behind them, or of what becomes of those who are refused.
+Knows addresses and networks.  It must not know what becomes of a refused connection.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,22 +12,22 @@ from attrs import field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress
 
-# IPv4 within IPv6: ::ffff:0:0/96, where a socket that listens on both families puts its clients.
-_MAPPED = 0xFFFF
+# IPv4 within IPv6: ::ffff:0:0/96.  A socket that listens on both families reports IPv4 clients so.
+_MAPPED_PREFIX = 0xFFFF
 
-#: A network's first address and its mask, as numbers.
+#: The first address and the mask of each network, as integers.
 _Masks = tuple[tuple[int, int], ...]
 
 
 @frozen
 class Networks:
     """
-    Any number of networks; made by `parse_networks`.
+    A set of networks; `parse_networks` makes one.
 
-    ``peer in networks`` tells whether the address of a client is in one of them.  An IPv4 address
-    within IPv6 (``::ffff:1.2.3.4``) is the IPv4 address, and in no IPv6 network, not even
-    ``::/0``; a scope (``%eth0``) is passed over; what is no IP address, such as that of a UNIX
-    socket, is in no network.
+    ``peer in networks`` is true if the address of a client is in one of them.  An IPv4 address
+    within IPv6 (``::ffff:1.2.3.4``) counts as the IPv4 address: it is in no IPv6 network, not even
+    in ``::/0``.  A scope (``%eth0``) is ignored.  An address that is not an IP address, such as
+    that of a UNIX socket, is in no network.
     """
 
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
@@ -35,18 +35,19 @@ class Networks:
     _masks6: _Masks = field(init=False, eq=False, repr=False)
 
     @_masks4.default
-    def _of_ipv4(self) -> _Masks:
+    def _ipv4_masks(self) -> _Masks:
         return _masks(self.networks, 4)
 
     @_masks6.default
-    def _of_ipv6(self) -> _Masks:
+    def _ipv6_masks(self) -> _Masks:
         return _masks(self.networks, 6)
 
     def __contains__(self, peer: IAddress) -> bool:
-        found = _number(peer)
+        found = _as_number(peer)
         if found is None:
             return False
-        number, masks = found[0], self._masks4 if found[1] == AF_INET else self._masks6
+        number, family = found
+        masks = self._masks4 if family == AF_INET else self._masks6
         return any(number & mask == first for first, mask in masks)
 
     def __str__(self) -> str:
@@ -56,17 +57,17 @@ class Networks:
 @frozen
 class Access:
     """
-    Who may connect.
+    Which clients may connect.
 
-    :param allow: only these may; left out: all.
-    :param deny: these may not, even where they are among the former.
+    :param allow: the networks that may connect; None: all.
+    :param deny: the networks that may not, even where *allow* includes them.
     """
 
     allow: Networks | None = None
     deny: Networks = field(factory=Networks)
 
     def refuses(self, peer: IAddress) -> bool:
-        """Tell whether *peer* may not connect; who comes without an IP address always may."""
+        """Return whether *peer* may not connect.  An address that is not IP always may."""
         if not isinstance(peer, IPv4Address | IPv6Address):
             return False
         if peer in self.deny:
@@ -76,10 +77,10 @@ class Access:
 
 def parse_networks(text: str | Sequence[str]) -> Networks:
     """
-    Read networks, such as ``10.0.0.0/8, ::1``.
+    Return the networks that *text* lists, such as ``10.0.0.0/8, ::1``.
 
-    :param text: networks or single addresses with commas between them, or several texts of these.
-    :raises ValueError: in one line: what is none, and what was expected.
+    :param text: networks or single addresses, separated by commas; or a sequence of such texts.
+    :raises ValueError: an item is not a network.  The message is one line.
     """
     texts = [text] if isinstance(text, str) else text
     return Networks(tuple(_network(item.strip()) for it in texts for item in it.split(",")))
@@ -87,7 +88,7 @@ def parse_networks(text: str | Sequence[str]) -> Networks:
 
 def _network(item: str) -> IPv4Network | IPv6Network:
     address, slash, bits = item.partition("/")
-    # ip_network takes masks for bits, too, and those of the host for those of the network.
+    # ip_network also takes netmasks and hostmasks for the bits.
     if "%" in address or (slash and not (bits.isascii() and bits.isdigit())):
         raise _not_a_network(item)
     try:
@@ -95,16 +96,16 @@ def _network(item: str) -> IPv4Network | IPv6Network:
     except ValueError:
         raise _not_a_network(item) from None
     if first != network.network_address:
-        raise ValueError(f"{item} is no network, for it has host bits set: was {network} meant?")
+        raise ValueError(f"{item} has host bits set; did you mean {network}?")
     if isinstance(network, IPv6Network) and network.prefixlen >= 96:
         high, low = divmod(int(first), 2**32)
-        if high == _MAPPED:
+        if high == _MAPPED_PREFIX:
             return IPv4Network((low, network.prefixlen - 96))
     return network
 
 
 def _not_a_network(item: str) -> ValueError:
-    return ValueError(f"{item!r} is no network, nor an address: expected as 10.0.0.0/8 or ::1")
+    return ValueError(f"{item!r} is not a network; expected one such as 10.0.0.0/8 or ::1")
 
 
 def _masks(networks: Iterable[IPv4Network | IPv6Network], version: int) -> _Masks:
@@ -115,16 +116,16 @@ def _masks(networks: Iterable[IPv4Network | IPv6Network], version: int) -> _Mask
     )
 
 
-def _number(peer: IAddress) -> tuple[int, int] | None:
-    """Give an address as a number, and its family."""
+def _as_number(peer: IAddress) -> tuple[int, int] | None:
+    """Return an IP address as an integer, with its family."""
     try:
         if isinstance(peer, IPv4Address):
             return int.from_bytes(inet_pton(AF_INET, peer.host)), AF_INET
         if isinstance(peer, IPv6Address):
             number = int.from_bytes(inet_pton(AF_INET6, peer.host.partition("%")[0]))
-            if number >> 32 == _MAPPED:
+            if number >> 32 == _MAPPED_PREFIX:
                 return number & 0xFFFFFFFF, AF_INET
             return number, AF_INET6
-    except (OSError, ValueError):  # a name, which is no address
+    except (OSError, ValueError):  # a host name in place of an address
         pass
     return None

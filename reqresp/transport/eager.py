@@ -1,9 +1,9 @@
 """
-The eager transport: a write leaves at once when nothing is waiting before it.
+The eager transport: it sends a write at once if no earlier write is waiting.
 
-Knows Twisted's TCP transports and nothing of ours: no request, no reply, no protocol.  What
-is decided here is only whether a write may go straight to the socket; everything else, and
-every doubtful case, is left to the stock transport that the classes derive from.
+Knows Twisted's TCP transports.  It must not know requests, replies or protocols.  It decides only
+whether a write may go straight to the socket.  Everything else, and every doubtful case, is left to
+the Twisted transport that the classes derive from.
 """
 
 from errno import ENOBUFS, EWOULDBLOCK
@@ -26,31 +26,31 @@ from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.posixbase import PosixReactorBase
 from zope.interface import implementer
 
-# The most that stock Twisted passes to one send.  A longer write is left to it whole: it keeps
-# such a write as the one object it is, where sending the head here would copy all of the tail.
-_MOST_AT_ONCE = tcp.Server.SEND_LIMIT
-# The most that are accepted in one go.  Stock Twisted begins with as many, and takes more and more
-# while a crowd lasts: those among them who are turned away, a turn later, need descriptors until
-# then, and in the end there would be none.
-_MOST_ACCEPTED = 100
+# The most bytes that Twisted passes to one send.  A longer write is left to Twisted whole: it keeps
+# the object, where sending the head here would copy all of the tail.
+_MAX_EAGER_BYTES = tcp.Server.SEND_LIMIT
+# The most clients that are accepted in one turn.  Twisted starts with this number, and raises it
+# while many clients wait.  Refused clients keep their descriptors until the next turn, so that a
+# higher number would use up all descriptors.
+_MAX_ACCEPTS = 100
 
 
 class EagerWrites(tcp.Connection):
     """
-    Mix in before a TCP transport class, to make its writes eager.
+    A mixin for a TCP transport class that makes its writes eager.
 
-    Stock Twisted buffers each write, asks the reactor to be told when the socket is writable,
-    and sends a turn of the reactor later.
+    Twisted buffers each write, waits for the reactor to report that the socket is writable, and
+    sends one reactor turn later.
 
     :source: https://github.com/twisted/twisted/issues/5303
     """
 
     def write(self, data: bytes) -> None:
         """
-        Send *data* (bytes) now if nothing is waiting before it; buffer what the kernel refuses.
+        Send *data* now if no earlier write is waiting; buffer what the kernel does not accept.
 
-        Never raises for the state of the connection, and never calls ``connectionLost``: the
-        protocol that is writing hears of a broken connection from the reactor, as always.
+        This never raises an error for the state of the connection, and never calls
+        ``connectionLost``: the reactor reports a broken connection later, as with any transport.
 
         :raises TypeError: *data* is not bytes.
         """
@@ -61,10 +61,10 @@ class EagerWrites(tcp.Connection):
             or self._writeDisconnected
             or self._aborting
             or self.TLS
-            # A pull producer is asked for more when the buffer runs empty: let it be used.
+            # A pull producer is asked for more when the buffer runs empty: use the buffer.
             or not (self.producer is None or self.streamingProducer)
             or not isinstance(data, bytes)
-            or not 0 < (length := len(data)) <= _MOST_AT_ONCE
+            or not 0 < (length := len(data)) <= _MAX_EAGER_BYTES
         ):
             super().write(data)
             return
@@ -79,37 +79,37 @@ class EagerWrites(tcp.Connection):
 
     @property
     def drained(self) -> bool:
-        """Whether all that was written has left."""
+        """Whether the kernel has accepted everything that was written."""
         return not (self._tempDataBuffer or self.dataBuffer)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """
-        Register *producer*; a pull producer (not *streaming*) is asked for more as ever.
+        Register *producer*.  A pull producer (not *streaming*) is asked for more as in Twisted.
 
-        :raises RuntimeError: there is a producer already.
+        :raises RuntimeError: a producer is registered already.
         """
         super().registerProducer(producer, streaming)
         if not streaming and self.connected:
-            # In stock whatever was written before still waits, and asks for more when it is sent.
+            # In Twisted earlier writes still wait, and the producer is asked when they are sent.
             self.startWriting()
 
     def _remember_failure(self) -> None:
         """
-        Report at the reactor's next call the error that a send has just met.
+        Report a failed send at the reactor's next call.
 
-        The kernel tells of a reset once: the next recv would look like an orderly close.
+        The kernel reports a reset once: the next recv would look like an orderly close.
         """
-        # On the instance, as abortConnection does it: no other connection pays for the test.
+        # On the instance, as abortConnection does: other connections pay nothing for this case.
         self.doRead = self._read_rest  # type: ignore[method-assign]
         self.doWrite = _report_lost  # type: ignore[method-assign]
 
     def _read_rest(self) -> ConnectionLost | ConnectionDone | None:
-        """Deliver what came before the reset, as stock does; after it, the connection is lost."""
+        """Deliver the bytes received before the reset, then report the connection as lost."""
         return super().doRead() and CONNECTION_LOST
 
 
 def _report_lost() -> ConnectionLost:
-    """Stand in for ``doWrite``: the connection is lost."""
+    """Report the connection as lost, in place of ``doWrite``."""
     return CONNECTION_LOST
 
 
@@ -125,9 +125,9 @@ class EagerServer(EagerWrites, tcp.Server):
         sessionno: int,
         reactor: IReactorFDSet,
     ) -> None:
-        # The class has these very values.  On the instance they are cheaper for write to test, and
-        # CPython keeps sharing one dict layout among connections when they change: an attribute
-        # first set in the midst of a life (by a partial send, say) costs each one 650 bytes more.
+        # The class has the same values.  On the instance they are faster for write to read, and
+        # CPython keeps one shared dict layout for all connections.  An attribute that is first set
+        # later (by a partial send, for example) costs each connection 650 bytes more.
         self.dataBuffer = b""
         self.offset = 0
         self.producer = None
@@ -140,22 +140,22 @@ class EagerPort(tcp.Port):
     """
     A listening port whose connections write eagerly.
 
-    They have ``TCP_NODELAY`` set: with it unset the kernel holds back a small write until the
-    one before it is acknowledged, which eager writes meet more often than gathered ones.
+    They have ``TCP_NODELAY`` set.  Without it, the kernel holds back a small write until the write
+    before it is acknowledged, which affects eager writes more often than gathered ones.
     """
 
     transport = EagerServer
 
     def doRead(self) -> None:
-        """Accept those who wait, as many as may be accepted in one go."""
+        """Accept waiting clients, up to the limit for one turn."""
         super().doRead()
-        self.numberAccepts = min(self.numberAccepts, _MOST_ACCEPTED)
+        self.numberAccepts = min(self.numberAccepts, _MAX_ACCEPTS)
 
     def createInternetSocket(self) -> socket:  # noqa: N802, Twisted's name
         """
-        Make the socket to listen on.
+        Return a new socket to listen on.
 
-        :raises OSError: the system gives no socket.
+        :raises OSError: the system cannot make one.
         """
         made: socket = super().createInternetSocket()
         _inherit_nodelay(made)
@@ -166,9 +166,9 @@ class EagerPort(tcp.Port):
         cls, reactor: IReactorFDSet, fd: int, family: int, factory: IProtocolFactory
     ) -> Self:
         """
-        Listen on a socket that was made elsewhere; *fd* stays the caller's to close.
+        Listen on an existing socket.  The caller closes *fd*.
 
-        :raises OSError: *fd* is no socket.
+        :raises OSError: *fd* is not a socket.
         :source: twisted.internet.tcp.Port._fromListeningDescriptor
         """
         made: Self = super()._fromListeningDescriptor(reactor, fd, family, factory)
@@ -177,7 +177,7 @@ class EagerPort(tcp.Port):
 
 
 def _inherit_nodelay(listening: socket) -> None:
-    """Set ``TCP_NODELAY`` for all that *listening* accepts, without a call for each."""
+    """Set ``TCP_NODELAY`` on *listening*: accepted sockets inherit it, at no call each."""
     listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
 
 
@@ -193,11 +193,11 @@ class EagerServerEndpoint:
         self, reactor: IReactorTCP, port: int, backlog: int = 50, interface: str = ""
     ) -> None:
         """
-        Prepare to listen; nothing is bound yet.
+        Prepare to listen; no socket is bound yet.
 
-        :param port: the number to listen on, 0 for any that is free.
+        :param port: the port number to listen on; 0: any free one.
         :param backlog: how many connections may wait to be accepted.
-        :param interface: the IPv4 or IPv6 address to listen on, empty for every IPv4 one.
+        :param interface: the IPv4 or IPv6 address to listen on; empty: all IPv4 addresses.
         """
         self._reactor = reactor
         self._port = port
@@ -211,14 +211,14 @@ class EagerServerEndpoint:
         """
         Listen for connections for *protocolFactory*.
 
-        :return: the port; fails with CannotListenError (a port that is taken or not permitted)
-            or OverflowError (no such port number).
+        :return: the port; fails with CannotListenError (the port is in use or not permitted) or
+            OverflowError (the port number does not exist).
         """
         return execute(self._listen, protocolFactory)
 
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        # Not IReactorFDSet, which is what the transport needs: MemoryReactor claims that too,
-        # and a real socket would be bound in the midst of a test that asked for none.
+        # Not IReactorFDSet, which is what the transport needs: MemoryReactor provides that, too,
+        # and a test in memory would bind a real socket.
         if not isinstance(self._reactor, PosixReactorBase):
             return self._reactor.listenTCP(
                 self._port,

@@ -1,7 +1,8 @@
 """
-Shared: listening on sockets that other processes listen on too, and that somebody else has made.
+Inherited sockets: listening on a socket that another process made and that several accept from.
 
-Knows descriptors and Twisted's ports; neither who made the sockets nor what comes in there.
+Knows descriptors and Twisted's ports.  It must not know which process made a socket, or what
+connects to it.
 """
 
 import os
@@ -20,38 +21,38 @@ from reqresp.transport.eager import EagerPort
 
 class SharedPort(EagerPort):
     """
-    A TCP port whose socket is accepted from by other processes as well.
+    A TCP port on a socket that other processes accept from, too.
 
-    It takes one client at a time, so that a crowd spreads: each process that wakes up for it would
-    otherwise take all that it finds.
+    It accepts one client at a time, so that many clients are spread over the processes.  A process
+    that accepted all at once would take every client that waits.
     """
 
     def doRead(self) -> None:
-        """Accept a client, unless somebody else has."""
+        """Accept one client, unless another process has accepted it."""
         self.numberAccepts = 1
         super().doRead()
 
 
 class SharedUNIXPort(unix.Port):
-    """The same on a UNIX socket; its path and mode are left to whoever made it."""
+    """The same for a UNIX socket.  Its path and mode belong to the process that made it."""
 
     def startListening(self) -> None:
-        """Listen, without giving the socket a mode or a backlog of our own."""
+        """Start to accept clients, without changing the socket's mode or backlog."""
         tcp._reservedFD.reserve()
         cast(Factory, self.factory).doStart()
         self.socket, self._preexistingSocket = cast(socket, self._preexistingSocket), None
-        self.fileno = self.socket.fileno  # type: ignore[method-assign]  # as stock ports do
-        self._shouldShutdown = False  # the others go on
+        self.fileno = self.socket.fileno  # type: ignore[method-assign]  # as Twisted's ports do
+        self._shouldShutdown = False  # the other processes keep listening
         self.connected = True
         self.startReading()
 
     def doRead(self) -> None:
-        """Accept a client, unless somebody else has."""
+        """Accept one client, unless another process has accepted it."""
         self.numberAccepts = 1
         super().doRead()
 
     def connectionLost(self, reason: Any) -> None:
-        """Close, without removing the path."""
+        """Close the descriptor, and keep the path."""
         tcp.Port.connectionLost(self, reason)
 
 
@@ -59,10 +60,11 @@ class SharedUNIXPort(unix.Port):
 @frozen
 class SharedEndpoint:
     """
-    Listens on the listening socket with this *descriptor*, which it closes in favour of its own.
+    Listens on an inherited listening socket.
 
+    :param descriptor: the socket's; `listen` closes it and uses a duplicate.
     :param family: of the socket: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
-    :param name: what the socket is called in messages.
+    :param name: the socket's address, for messages.
     """
 
     reactor: Any
@@ -75,9 +77,9 @@ class SharedEndpoint:
         protocolFactory: IProtocolFactory,  # noqa: N803, the interface names it
     ) -> Deferred[IListeningPort]:
         """
-        Listen for connections for *protocolFactory*; once.
+        Listen for connections for *protocolFactory*.  Call it once.
 
-        :return: the port; fails with OSError where there is no such socket any more.
+        :return: the port; fails with OSError if the descriptor is not a socket any more.
         """
         return execute(self._listen, protocolFactory)
 
@@ -97,11 +99,11 @@ class SharedEndpoint:
         return listening
 
 
-def inherited(reactor: Any, descriptor: int) -> SharedEndpoint:
+def inherited_endpoint(reactor: Any, descriptor: int) -> SharedEndpoint:
     """
-    Make the endpoint of the listening socket with this *descriptor*.
+    Return an endpoint for the listening socket with this *descriptor*.
 
-    :raises OSError: it is no socket.
+    :raises OSError: it is not a socket.
     """
     with socket(fileno=os.dup(descriptor)) as it:
         family, address = it.family, it.getsockname()

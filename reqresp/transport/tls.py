@@ -1,8 +1,8 @@
 """
-TLS: connections encrypted with certificates that may change while they are open.
+TLS: encrypted connections, with certificates that can be replaced while connections are open.
 
-Makes OpenSSL's contexts of what is in files, and puts TLS between a factory and its transports.  It
-knows nothing of requests.
+Makes OpenSSL contexts from files, and adds TLS between a factory and its transports.  It must not
+know requests.
 """
 
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp._text import format_address
-from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read
+from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
 
 try:
     from OpenSSL import SSL
@@ -33,17 +33,17 @@ except ImportError as error:
 
 __all__ = ["Certificates", "TLSFileError", "TLSFiles", "wrap"]
 
-#: Seconds between log lines about handshakes that failed.
-FAILURES_EVERY = 1.0
+#: The shortest time between two log lines about failed handshakes, in seconds.
+FAILURE_LOG_INTERVAL = 1.0
 
-#: Of TLS 1.2: what leaves nobody who gets the key later able to read what was said before, and
-#: tells a forgery before it decrypts it.  (TLS 1.3 has nothing else.)
+#: The ciphers for TLS 1.2: only those with forward secrecy and authenticated encryption (AEAD).
+#: TLS 1.3 has no others.
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 _OPTIONS = (
-    # A client that starts new handshakes without end costs the server much and itself little.
+    # Renegotiation costs a server much more than it costs a client.
     SSL.OP_NO_RENEGOTIATION
-    # The size of what was compressed tells what is in it.
+    # The size of compressed data reveals its contents.
     | SSL.OP_NO_COMPRESSION
     | SSL.OP_CIPHER_SERVER_PREFERENCE
 )
@@ -52,9 +52,9 @@ _OPTIONS = (
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
     """
-    What new connections are encrypted with: what was in *files* when they were last read.
+    The certificates for new connections, as *files* were when last loaded.
 
-    It has to be loaded before the first client connects.
+    Call `load` before the first client connects.
     """
 
     _log = Logger()
@@ -65,27 +65,27 @@ class Certificates:
 
     def load(self) -> None:
         """
-        Read the files, and use what is in them for handshakes from now on.
+        Read the files, and use their contents for new handshakes.
 
-        Open connections go on with what they began with.  A certificate that is not valid now is
-        used all the same, and logged.
+        Open connections keep the certificates that they started with.  A certificate that is not
+        valid now is used, and logged as a warning.
 
-        :raises TLSFileError: they cannot be used; nothing has changed.
+        :raises TLSFileError: a file cannot be used; nothing has changed.
         """
-        credentials = read(self.files)
+        credentials = read_credentials(self.files)
         self._context = _make_context(credentials)
         for problem in credentials.warnings(datetime.now(UTC)):
-            # Not as "warning": trial takes that for one of Python's.
+            # Not with the key "warning": trial takes such an event for a Python warning.
             self._log.warn("{problem}", problem=problem)
 
     def reload(self) -> None:
-        """Do the same, or, where the files cannot be used, log that and change nothing."""
+        """Load the files again.  If they cannot be used, log why and change nothing."""
         try:
             self.load()
         except TLSFileError as error:
-            self._log.error("not reloaded, the old certificate goes on: {error}", error=error)
+            self._log.error("reload failed; keeping the current certificate: {error}", error=error)
             return
-        self._log.info("reloaded {path}, for new connections", path=self.files.certificate)
+        self._log.info("reloaded {path} for new connections", path=self.files.certificate)
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: ARG002, N802 (Twisted's)
         if self._context is None:
@@ -95,23 +95,22 @@ class Certificates:
 
 def _make_context(credentials: Credentials) -> SSL.Context:
     """
-    Make what new connections begin with.
+    Return the OpenSSL context for new connections.
 
-    Not with Twisted's CertificateOptions, which pass pyOpenSSL what it warns of; they do as much,
-    but for their longer list of ciphers.
+    Twisted's CertificateOptions does the same, with a longer list of ciphers, but uses pyOpenSSL in
+    a way that raises deprecation warnings.
 
-    :raises TLSFileError: OpenSSL finds what is in the files too weak.
+    :raises TLSFileError: OpenSSL rejects a certificate or key, as too weak for example.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(_OPTIONS)
     context.set_cipher_list(CIPHERS)
-    # A connection that is idle holds no buffers, which were 34 kB each.
+    # An idle connection then holds no buffers, which take 34 kB.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    # Clients keep their sessions, encrypted with a key that each context makes for itself: what
-    # began with an old one is not gone on with, and whoever was let in by an old authority has to
-    # show a certificate again.  Sessions of another context with the same key (there is none) would
-    # be told by this.
+    # Clients hold their sessions as tickets, encrypted with a key of this context.  So sessions end
+    # when certificates are reloaded, and a client whose CA was removed must show a certificate
+    # again.  OpenSSL requires a session id when it verifies client certificates.
     context.set_session_id(token_bytes(16))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     path = credentials.files.certificate
@@ -123,7 +122,7 @@ def _make_context(credentials: Credentials) -> SSL.Context:
         context.use_privatekey(credentials.key)
         context.check_privatekey()
     except (SSL.Error, TypeError, ValueError) as error:
-        raise TLSFileError(f"{path}: OpenSSL does not take it: {_reason(error)}") from None
+        raise TLSFileError(f"{path}: rejected by OpenSSL: {_reason(error)}") from None
     if credentials.files.client_ca is not None:
         _require_certificates(context, credentials)
     return context
@@ -133,13 +132,13 @@ def _require_certificates(context: SSL.Context, credentials: Credentials) -> Non
     store = cast(X509Store, context.get_cert_store())
     for authority in credentials.authorities:
         store.add_cert(X509.from_cryptography(authority))
-        # Its name: clients that have several certificates choose by it.
+        # The CA's name is sent to clients, which choose among several certificates by it.
         context.add_client_ca(authority)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
 def _reason(error: BaseException) -> str:
-    """What OpenSSL says, the last of what it has to say."""
+    """Return the last reason in an error of OpenSSL, such as ``no shared cipher``."""
     try:
         return str(error.args[0][-1][-1]) or type(error).__name__
     except (LookupError, TypeError):
@@ -150,61 +149,60 @@ def wrap(
     factory: IProtocolFactory, certificates: IOpenSSLServerConnectionCreator, clock: IReactorTime
 ) -> TLSMemoryBIOFactory:
     """
-    Put TLS between *factory* and the transports of its connections.
+    Return a factory that adds TLS between *factory* and the transports of its connections.
 
-    :param certificates: loaded, if they are `Certificates`.
+    :param certificates: `Certificates` that are loaded, or another creator of connections.
     :param clock: the reactor.
     """
-    return _Site(certificates, False, factory, clock)
+    return _TLSFactory(certificates, False, factory, clock)
 
 
-class _Connection(BufferingTLSTransport):
+class _TLSConnection(BufferingTLSTransport):
     """TLS on one connection."""
 
-    factory: "_Site"
-    #: The client, who may be another than at the transport's other end: a balancer is there.
+    factory: "_TLSFactory"
+    #: The client's address; behind a balancer it differs from the transport's peer.
     peer: IAddress
 
     def abortConnection(self) -> None:
-        # First: Twisted would say goodbye, and to a client that makes an end in order of a reset.
+        # First: Twisted would send a close_notify, which turns the reset into a clean end.
         cast(ITCPTransport, self.transport).abortConnection()
         super().abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        why = None if self._handshakeDone else self._reason
+        error = None if self._handshakeDone else self._reason
         super().connectionLost(reason)
-        # Who goes before the handshake, as those do who only look whether a port is open, is no
-        # error of TLS.
-        if why is not None and why.check(SSL.Error):
-            self.factory.handshake_failed(self.peer, why.value)
+        # A client that disconnects before the handshake, such as a health check, is not an error.
+        if error is not None and error.check(SSL.Error):
+            self.factory.handshake_failed(self.peer, error.value)
 
 
-class _Site(TLSMemoryBIOFactory):
+class _TLSFactory(TLSMemoryBIOFactory):
     """TLS on all connections of a factory."""
 
-    protocol = _Connection
+    protocol = _TLSConnection
     _log = Logger()
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         #: How many handshakes failed.
         self.failed = 0
-        self._failure_logged = -FAILURES_EVERY
+        self._failure_logged = -FAILURE_LOG_INTERVAL
 
-    def buildProtocol(self, addr: Any) -> _Connection:
-        connection = cast(_Connection, super().buildProtocol(addr))
+    def buildProtocol(self, addr: Any) -> _TLSConnection:
+        connection = cast(_TLSConnection, super().buildProtocol(addr))
         connection.peer = addr
         return connection
 
     def handshake_failed(self, peer: IAddress, error: BaseException) -> None:
-        """Count a client with whom TLS was not to be had, and log it, if none was just now."""
+        """Count a failed handshake, and log it if `FAILURE_LOG_INTERVAL` has passed."""
         self.failed += 1
         now = self._clock.seconds()
-        if now - self._failure_logged < FAILURES_EVERY:
+        if now - self._failure_logged < FAILURE_LOG_INTERVAL:
             return
         self._failure_logged = now
         self._log.warn(
-            "{peer}: the TLS handshake failed, {reason} ({failed} failed in all)",
+            "{peer}: TLS handshake failed: {reason} ({failed} failed in total)",
             peer=format_address(peer),
             reason=_reason(error),
             failed=self.failed,

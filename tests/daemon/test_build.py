@@ -140,7 +140,7 @@ class TogetherTests(Making):
         """What is no network is named, with its option."""
         for name in ("allow", "deny", "trust"):
             text = self.refusal("--proxy-protocol", f"--{name}=10.0.0.0/8,x")
-            self.assertIn(f"--{name}: 'x' is no network", text)
+            self.assertIn(f"--{name}: 'x' is not a network", text)
 
     def test_what_a_worker_is_told(self) -> None:
         """All that is no affair of its parent's; paths as they are from everywhere."""

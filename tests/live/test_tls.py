@@ -103,7 +103,7 @@ class VersionTests(TLSTestCase):
         spoken = self.s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
         self.assertEqual(spoken.output, b"")
         self.assertIn("alert protocol version", spoken.told)
-        server.log.wait("the TLS handshake failed, unsupported protocol")
+        server.log.wait("TLS handshake failed: unsupported protocol")
         self.assertEqual(self.s_client(server).output, b"response\r\n" * 2)
         self.assertEqual(server.log.text().count("handshake failed"), 1)
         self.assertNotIn("Traceback", server.log.text())
@@ -141,7 +141,7 @@ class VersionTests(TLSTestCase):
         path = self.directory / "it.pem"
         self.assertRegex(
             server.log.text(),
-            rf"^reqresp: .*{path.name}: there is no private key in it; expected one there, .*$",
+            rf"^reqresp: .*{path.name}: contains no private key; expected an unencrypted .*$",
         )
 
     def test_abort(self) -> None:
@@ -201,7 +201,7 @@ class ClientCertificateTests(TLSTestCase):
             spoken = self.s_client(self.server, version)
             self.assertEqual(spoken.output, b"")
             self.assertRegex(spoken.told, "alert handshake failure|alert certificate required")
-        self.server.log.wait("the TLS handshake failed, peer did not return a certificate")
+        self.server.log.wait("TLS handshake failed: peer did not return a certificate")
         self.assertNotIn("Traceback", self.server.log.text())
 
     def test_with_that_of_somebody_else(self) -> None:
@@ -214,7 +214,7 @@ class ClientCertificateTests(TLSTestCase):
             self.assertIn("alert unknown ca", spoken.told)
         with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
             self.ask(self.wrapped(self.server, leaf))
-        self.server.log.wait("the TLS handshake failed, certificate verify failed")
+        self.server.log.wait("TLS handshake failed: certificate verify failed")
         self.assertNotIn("Traceback", self.server.log.text())
 
 
@@ -229,7 +229,7 @@ class ReloadTests(TLSTestCase):
         for number in range(1, 4):
             new = self.renew()
             server.signal(signal.SIGHUP)
-            server.log.wait("reloaded .*it.pem, for new connections", number)
+            server.log.wait("reloaded .*it.pem for new connections", number)
             self.assertEqual(self.shown(self.wrapped(server)), new)
             self.assertEqual(self.ask(before), b"response\r\n")
         self.assertNotEqual(self.shown(before), new)
@@ -241,7 +241,9 @@ class ReloadTests(TLSTestCase):
         whole = pem(authority().issue_cert("localhost"))
         self.file("it.pem", whole[: len(whole) * 2 // 3])
         server.signal(signal.SIGHUP)
-        server.log.wait("not reloaded, the old certificate goes on: .*it.pem: a certificate in it")
+        server.log.wait(
+            "reload failed; keeping the current certificate: .*it.pem: contains a malformed"
+        )
         client = self.wrapped(server)
         self.assertEqual((self.shown(client), self.ask(client)), (old, b"response\r\n"))
         self.file("it.pem", whole)

@@ -125,10 +125,10 @@ class MistakeTests(SynchronousTestCase):
         """Who writes an address with a prefix is told of which network it is."""
         self.assertEqual(
             self.problem("::1, 10.1.2.3/8"),
-            "10.1.2.3/8 is no network, for it has host bits set: was 10.0.0.0/8 meant?",
+            "10.1.2.3/8 has host bits set; did you mean 10.0.0.0/8?",
         )
-        self.assertIn("was 2001:db8::/32 meant?", self.problem("2001:db8::1/32"))
-        self.assertIn("was ::ffff:a00:0/104 meant?", self.problem("::ffff:10.0.0.1/104"))
+        self.assertIn("did you mean 2001:db8::/32?", self.problem("2001:db8::1/32"))
+        self.assertIn("did you mean ::ffff:a00:0/104?", self.problem("::ffff:10.0.0.1/104"))
 
     def test_what_is_none(self) -> None:
         """It is quoted, beside what was expected."""
@@ -139,13 +139,13 @@ class MistakeTests(SynchronousTestCase):
         ):
             self.assertEqual(
                 self.problem(f"127.0.0.1,{item}"),
-                f"{item!r} is no network, nor an address: expected as 10.0.0.0/8 or ::1",
+                f"{item!r} is not a network; expected one such as 10.0.0.0/8 or ::1",
             )
 
     def test_nothing(self) -> None:
         """A comma too many, or an empty option, is a mistake: it may have been meant otherwise."""
         for text in ("", " ", "::1,", ",::1", "::1,,::2", [""]):
-            self.assertTrue(self.problem(text).startswith("'' is no network"), text)
+            self.assertTrue(self.problem(text).startswith("'' is not a network"), text)
 
     @settings(deadline=None, derandomize=True)
     @given(st.text() | st.text("0123456789abcdef:./,% "))

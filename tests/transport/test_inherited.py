@@ -9,7 +9,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.transport.inherited import inherited
+from reqresp.transport.inherited import inherited_endpoint
 from tests.support import live
 from tests.support.wire import FakeReactor
 
@@ -31,7 +31,7 @@ class SharedTests(SynchronousTestCase):
 
     def port(self, listening: socket.socket) -> Any:
         """A port that has it, as if it had come with the process."""
-        endpoint = inherited(self.reactor, os.dup(listening.fileno()))
+        endpoint = inherited_endpoint(self.reactor, os.dup(listening.fileno()))
         self.name = endpoint.name
         port: Any = self.successResultOf(endpoint.listen(self.factory))
         return port
@@ -93,4 +93,4 @@ class SharedTests(SynchronousTestCase):
     def test_what_is_no_socket(self) -> None:
         """Cannot be listened on."""
         with open(os.devnull) as file:  # noqa: PTH123 (a descriptor is wanted)
-            self.assertRaises(OSError, inherited, self.reactor, file.fileno())
+            self.assertRaises(OSError, inherited_endpoint, self.reactor, file.fileno())

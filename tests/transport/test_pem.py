@@ -78,8 +78,8 @@ class FilesTests(FileTestCase):
         gone, it = self.directory / "gone.pem", self.file("it.pem", ours())
         for files, wanted in (
             ((gone,), "the server's certificate, as PEM"),
-            ((it, gone), "the certificate's private key there, as PEM, not encrypted"),
-            ((it, None, gone), "the certificates of the clients' authorities, as PEM"),
+            ((it, gone), "the certificate's private key as PEM, not encrypted"),
+            ((it, None, gone), "the certificates of the CAs that sign client certificates, as PEM"),
         ):
             self.assertEqual(
                 self.refused(*files), f"gone.pem: No such file or directory; expected {wanted}"
@@ -89,7 +89,7 @@ class FilesTests(FileTestCase):
         """A directory, and what no path can be."""
         for path, problem in (
             (self.directory / "", "Is a directory"),
-            (Path("nul\0"), "this is no path"),
+            (Path("nul\0"), "not a valid path"),
         ):
             self.assertIn(f"{problem}; expected the server's", self.refused(path))
 
@@ -107,7 +107,7 @@ class FilesTests(FileTestCase):
         """It is not read for ever."""
         self.assertEqual(
             self.refused(Path("/dev/zero")),
-            "/dev/zero: it has more than 4 MiB; expected the server's certificate, as PEM",
+            "/dev/zero: larger than 4 MiB; expected the server's certificate, as PEM",
         )
 
     def test_no_certificate(self) -> None:
@@ -116,7 +116,7 @@ class FilesTests(FileTestCase):
         for data in (b"", b"\x30\x82\x01\x0a", b"hello\n", key):
             self.assertEqual(
                 self.refused(self.file("it.pem", data)),
-                "it.pem: there is no certificate in it; expected the server's certificate, as PEM",
+                "it.pem: contains no certificate; expected the server's certificate, as PEM",
             )
 
     def test_no_authority(self) -> None:
@@ -124,8 +124,8 @@ class FilesTests(FileTestCase):
         it = self.file("it.pem", ours())
         self.assertEqual(
             self.refused(it, None, self.file("ca.pem", b"")),
-            "ca.pem: there is no certificate in it; expected the certificates of the clients' "
-            "authorities, as PEM",
+            "ca.pem: contains no certificate; expected the certificates of the CAs that sign "
+            "client certificates, as PEM",
         )
 
     def test_a_broken_certificate(self) -> None:
@@ -136,7 +136,8 @@ class FilesTests(FileTestCase):
         for data in (certificate[:-30], broken, certificate + certificate[:200]):
             self.assertEqual(
                 self.refused(self.file("it.pem", key + data)),
-                "it.pem: a certificate in it is broken; expected the server's certificate, as PEM",
+                "it.pem: contains a malformed certificate; "
+                "expected the server's certificate, as PEM",
             )
 
     def test_no_key(self) -> None:
@@ -145,13 +146,13 @@ class FilesTests(FileTestCase):
         it = self.file("it.pem", certificate)
         self.assertEqual(
             self.refused(it),
-            "it.pem: there is no private key in it; "
-            "expected one there, not encrypted, or a file of its own for it",
+            "it.pem: contains no private key; "
+            "expected an unencrypted private key in this file, or a separate key file",
         )
         self.assertEqual(
             self.refused(it, self.file("key.pem", certificate)),
-            "key.pem: there is no private key in it; "
-            "expected the certificate's private key there, as PEM, not encrypted",
+            "key.pem: contains no private key; "
+            "expected the certificate's private key as PEM, not encrypted",
         )
 
     def test_an_encrypted_key(self) -> None:
@@ -162,8 +163,8 @@ class FilesTests(FileTestCase):
             told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
             self.assertEqual(
                 told,
-                "key.pem: the private key in it is encrypted; "
-                "expected the certificate's private key there, as PEM, not encrypted",
+                "key.pem: the private key is encrypted; "
+                "expected the certificate's private key as PEM, not encrypted",
             )
 
     def test_a_broken_key(self) -> None:
@@ -171,7 +172,7 @@ class FilesTests(FileTestCase):
         whole = authority().issue_cert("localhost").private_key_pem.bytes()
         key = whole[:60] + whole[90:]
         told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
-        self.assertIn("key.pem: the private key in it is broken, or of no known kind;", told)
+        self.assertIn("key.pem: the private key is malformed or of an unknown type;", told)
         self.assertNotIn(whole[40:50].decode(), told)
 
     def test_another_key(self) -> None:
@@ -180,8 +181,8 @@ class FilesTests(FileTestCase):
         other = authority().issue_cert("localhost").private_key_pem.bytes()
         self.assertEqual(
             self.refused(it, self.file("key.pem", other)),
-            "key.pem: the private key in it is not that of the certificate in it.pem; "
-            "expected two that go together",
+            "key.pem: the private key does not belong to the certificate in it.pem; "
+            "expected a certificate and its private key",
         )
 
     def test_a_chain_that_begins_at_the_wrong_end(self) -> None:
@@ -190,7 +191,7 @@ class FilesTests(FileTestCase):
         chain = authority().cert_pem.bytes() + leaf.cert_chain_pems[0].bytes()
         self.assertEqual(
             self.refused(self.file("it.pem", leaf.private_key_pem.bytes() + chain)),
-            "it.pem: the private key is that of certificate 2; "
+            "it.pem: the private key belongs to certificate 2; "
             "expected the server's certificate first",
         )
 
@@ -204,5 +205,5 @@ class FilesTests(FileTestCase):
         data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self.assertEqual(
             self.refused(self.file("it.pem", data + made.public_bytes(Encoding.PEM))),
-            "it.pem: OpenSSL does not take it: ee key too small",
+            "it.pem: rejected by OpenSSL: ee key too small",
         )

@@ -197,7 +197,7 @@ class HandshakeTests(TLSTestCase):
         self.assertEqual(
             log,
             [
-                "127.0.0.1:50000: the TLS handshake failed, unsupported protocol (1 failed in all)",
+                "127.0.0.1:50000: TLS handshake failed: unsupported protocol (1 failed in total)",
             ],
         )
 
@@ -210,7 +210,7 @@ class HandshakeTests(TLSTestCase):
             reason, log = self.refused(its)
             self.assertIn("HANDSHAKE_FAILURE", reason)
             self.wire().wait(1)
-            self.assertIn("the TLS handshake failed, no shared cipher", log[0])
+            self.assertIn("TLS handshake failed: no shared cipher", log[0])
 
     def test_a_client_without_tls(self) -> None:
         """It is let go, with one line in the log."""
@@ -221,7 +221,7 @@ class HandshakeTests(TLSTestCase):
         self.assertFalse(wire.is_open)
         (line,) = told(logged)
         self.assertRegex(
-            line, "^127.0.0.1:50000: the TLS handshake failed, .* \\(1 failed in all\\)$"
+            line, "^127.0.0.1:50000: TLS handshake failed: .* \\(1 failed in total\\)$"
         )
 
     def test_a_client_that_does_not_trust_us(self) -> None:
@@ -261,7 +261,7 @@ class HandshakeTests(TLSTestCase):
             wire.send(headers.line(("192.0.2.7", 7)) + b"request\n")
         self.assertFalse(wire.is_open)
         (line,) = told(logged)
-        self.assertIn("192.0.2.7:7: the TLS handshake failed", line)
+        self.assertIn("192.0.2.7:7: TLS handshake failed", line)
 
     def test_many_failures(self) -> None:
         """One line a second says how many there were."""
@@ -273,7 +273,7 @@ class HandshakeTests(TLSTestCase):
             self.wire().send(b"request\n")
         self.assertEqual(
             [line.partition(" (")[2] for line in told(logged)],
-            ["1 failed in all)", "21 failed in all)"],
+            ["1 failed in total)", "21 failed in total)"],
         )
 
 
@@ -301,8 +301,8 @@ class ClientCertificateTests(TLSTestCase):
             self.assertEqual(
                 log,
                 [
-                    "127.0.0.1:50000: the TLS handshake failed, "
-                    f"peer did not return a certificate ({number} failed in all)"
+                    "127.0.0.1:50000: TLS handshake failed: "
+                    f"peer did not return a certificate ({number} failed in total)"
                 ],
             )
 
@@ -314,7 +314,7 @@ class ClientCertificateTests(TLSTestCase):
                 self.reactor.advance(1)
                 reason, (line,) = self.refused(context(version, shown))
                 self.assertRegex(reason, "UNKNOWN_CA|CERTIFICATE_EXPIRED")
-                self.assertIn("the TLS handshake failed, certificate verify failed", line)
+                self.assertIn("TLS handshake failed: certificate verify failed", line)
 
     def test_no_responder_sees_who_is_not_let_in(self) -> None:
         """Though what they say comes with the handshake."""
@@ -357,7 +357,7 @@ class ReloadTests(TLSTestCase):
         before = self.connect()
         shaking = self.begin()
         leaf = self.leaf()
-        self.assertEqual(self.reload(), ["reloaded it.pem, for new connections"])
+        self.assertEqual(self.reload(), ["reloaded it.pem for new connections"])
         after = self.connect()
         self.assertEqual(after.shown, leaf.cert_chain_pems[0].bytes())
         self.assertNotEqual(before.shown, after.shown)
@@ -379,14 +379,15 @@ class ReloadTests(TLSTestCase):
         self.assertEqual(
             self.reload(),
             [
-                "not reloaded, the old certificate goes on: it.pem: the private key in it is not "
-                "that of the certificate in it.pem; expected two that go together"
+                "reload failed; keeping the current certificate: it.pem: the private key "
+                "does not belong to the certificate in it.pem; expected a certificate and its "
+                "private key"
             ],
         )
         self.assertEqual(self.connect().shown, before)
         (self.directory / "it.pem").unlink()
         (line,) = self.reload()
-        self.assertIn("goes on: it.pem: No such file or directory; expected", line)
+        self.assertIn("certificate: it.pem: No such file or directory; expected", line)
         self.assertEqual(self.connect().shown, before)
         leaf = self.leaf()
         self.reload()
@@ -400,7 +401,7 @@ class ReloadTests(TLSTestCase):
         before = self.connect(mine).shown
         self.leaf()
         self.file("ca.pem", b"")
-        self.assertIn("ca.pem: there is no certificate in it", self.reload()[0])
+        self.assertIn("ca.pem: contains no certificate", self.reload()[0])
         self.assertEqual(self.connect(mine).shown, before)
         self.refused(context())
 
@@ -409,7 +410,7 @@ class ReloadTests(TLSTestCase):
         past, future = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
         expired = authority().issue_cert("localhost", not_after=past)
         self.file("it.pem", pem(expired))
-        reloaded = "reloaded it.pem, for new connections"
+        reloaded = "reloaded it.pem for new connections"
         self.assertEqual(
             self.reload(),
             ["it.pem: the certificate has expired (2020-01-01 00:00 UTC)", reloaded],
