@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from attrs import define, evolve
 
-from reqresp.faults.cutting import sent
+from reqresp.faults._pieces import sent
 from reqresp.faults.faults import PlacedFault, name_of
 from reqresp.steps import Steps
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from attrs import Attribute, field, frozen
 
 from reqresp._errors import FieldError
-from reqresp.faults.cutting import cut, find, joined, recut, refill, sent
+from reqresp.faults._pieces import cut, find, joined, recut, refill, sent
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 
 #: Seconds that a fault may take, at most: some thirty years.
