@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.exchanges import Exchanges as Exchanges
     from reqresp.faults.faults import Bandwidth as Bandwidth
     from reqresp.faults.faults import Corrupt as Corrupt
-    from reqresp.faults.faults import Deaf as Deaf
     from reqresp.faults.faults import Fault as Fault
     from reqresp.faults.faults import Latency as Latency
     from reqresp.faults.faults import LimitData as LimitData
@@ -24,6 +23,7 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.faults.faults import ResetPeer as ResetPeer
     from reqresp.faults.faults import Slicer as Slicer
     from reqresp.faults.faults import SlowClose as SlowClose
+    from reqresp.faults.faults import StopReadingFault as StopReadingFault
     from reqresp.faults.faults import Timeout as Timeout
     from reqresp.framing import Chunk as Chunk
     from reqresp.framing import Command as Command

@@ -1,5 +1,5 @@
 """
-Exchanges: requests and the replies that answered them.
+Exchanges: requests, and the replies that answered them.
 
 Values only: nothing here does I/O or keeps time.
 """
@@ -11,31 +11,32 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.steps import Request, RuleReply, Send, Steps
 
-#: What `Exchange.by` is where no rule of a script answered.
+#: The value of `Exchange.by` if no rule of a script answered.
 UNMATCHED = "unmatched"
 
 
 @frozen
 class Exchange:
     """
-    A request and the steps that answered it.
+    A request, and the steps that answered it.
 
-    *by* names the rule or the responder that gave them, and *struck* the faults that changed what
-    became of them.
+    :param by: the name of the rule, or of the responder, that the steps come from.
+    :param injected: the names of the faults that changed the reply.  *steps* are as they were
+        before.
     """
 
     request: Request
     steps: Steps
     by: str = ""
-    struck: tuple[str, ...] = ()
+    injected: tuple[str, ...] = ()
 
 
 class Exchanges:
     """
     Consecutive exchanges of one connection: iterate over them, or take their `len`.
 
-    Built once for each read, so it is cheap to make and to keep: `Exchange` values come into being
-    when somebody looks.
+    One is made for each read, so it is cheap to make and to keep.  `Exchange` values are made each
+    time it is iterated over.
     """
 
     __slots__ = ("_size", "_steps", "by", "connection", "first", "peer", "requests")
@@ -52,9 +53,9 @@ class Exchanges:
     ) -> None:
         """
         :param first: the number of the first request on its connection.
-        :param steps: called with *requests* at each look; gives the steps of each, in order.
-        :param by: names who gave the steps that don't know.
-        :param size: what `size` is to be; counted when left out.
+        :param steps: called with *requests* at each iteration; returns the steps of each, in order.
+        :param by: where steps come from that are no `RuleReply`.
+        :param size: the value of `size`; None: it is counted when it is asked for.
         """
         self.peer = peer
         self.connection = connection
@@ -66,7 +67,7 @@ class Exchanges:
 
     @property
     def size(self) -> int:
-        """Bytes that are held with these: requests, and replies that are no constants."""
+        """Return the bytes kept in memory: requests, and replies that are no constants."""
         if self._size is None:
             sends = (step for steps in self._steps(self.requests) for step in steps)
             replies = sum(len(step.data) for step in sends if isinstance(step, Send))
@@ -81,6 +82,6 @@ class Exchanges:
         for number, (data, steps) in enumerate(exchanges, self.first):
             request = Request(data, self.peer, self.connection, number)
             if isinstance(steps, RuleReply):
-                yield Exchange(request, steps, steps.by, steps.struck)
+                yield Exchange(request, steps, steps.by, steps.injected)
             else:
                 yield Exchange(request, steps, self.by)

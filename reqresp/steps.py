@@ -1,19 +1,17 @@
 """
-Messages: a request, the steps of its reply, and the exchange that both make.
+Requests, and the steps that a reply consists of.
 
-Values only: nothing here does I/O, keeps time or imports another module of ours.  A reply is data,
-so it can be built before it is needed, changed on its way, compared in a test and written down.
+Values only: nothing here does I/O, keeps time or imports another module of ours.  A reply is data:
+it can be built before it is needed, changed on its way, compared in a test and written to a file.
+Only a connection performs steps.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar, Protocol, Self, get_args
 
 from attrs import Attribute, field, frozen, validators
 from twisted.internet.interfaces import IAddress
-
-if TYPE_CHECKING:
-    from reqresp.faults.faults import PlacedFault
 
 
 @frozen
@@ -21,9 +19,10 @@ class Request:
     """
     One request, as the framing found it.
 
-    *data* is its bytes without the framing, *peer* the client's address, *connection* the
-    connection's number (the factory's first is 1) and *number* the request's on that connection
-    (likewise).
+    :param data: its bytes without the framing.
+    :param peer: the client's address.
+    :param connection: the number of the connection; the first of a factory is 1.
+    :param number: the number of the request on its connection; the first is 1.
     """
 
     data: bytes
@@ -37,84 +36,150 @@ def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> Non
         raise ValueError(f"{attribute.name} must be 0 or more, and finite: {value!r}")
 
 
+class _BaseStep:
+    """What every step says of itself.  A step that nothing else is said of ends nothing."""
+
+    __slots__ = ()
+
+    #: Its name in scripts (TOML) and in journals (JSON).
+    key: ClassVar[str]
+    #: Its name in messages.
+    label: ClassVar[str]
+    #: Whether no data is sent after it.
+    ends_sending: ClassVar[bool] = False
+    #: Whether no later request is answered.
+    ends_requests: ClassVar[bool] = False
+    #: Whether no step after it is performed.
+    ends_reply: ClassVar[bool] = False
+
+
+class _LastStep(_BaseStep):
+    """A step that ends its reply, and everything else on its connection."""
+
+    __slots__ = ()
+
+    ends_sending = True
+    ends_requests = True
+    ends_reply = True
+
+
 @frozen
-class Send:
+class Send(_BaseStep):
     """
     Send *data*, wrapped by the framing, or as it is (*raw*).
 
     :raises TypeError: *data* is not bytes.
     """
 
+    key = "send"
+    label = "send"
+
     data: bytes = field(validator=validators.instance_of(bytes))
     raw: bool = False
 
 
 @frozen
-class Wait:
+class Wait(_BaseStep):
     """
-    Let *seconds* pass before the next step.
+    Wait for *seconds* before the next step.
 
     :raises ValueError: *seconds* is negative, infinite or not a number.
     """
+
+    key = "wait"
+    label = "wait"
 
     seconds: float = field(validator=_finite)
 
 
 @frozen
-class Close:
-    """Close once everything sent has been delivered; requests that follow are dropped."""
+class Close(_LastStep):
+    """Close after everything sent has been delivered.  Later requests are dropped."""
+
+    key = "close"
+    label = "close"
 
 
 @frozen
-class HalfClose:
-    """Send no more (the client sees EOF), yet go on receiving.  Over TLS this is a `Close`."""
+class HalfClose(_BaseStep):
+    """Stop sending (the client sees EOF), and keep receiving.  Over TLS this is a `Close`."""
+
+    key = "half_close"
+    label = "half-close"
+    ends_sending = True
 
 
 @frozen
-class Abort:
-    """Reset the connection once everything sent has left: the client sees ECONNRESET."""
+class Abort(_LastStep):
+    """Reset the connection after everything sent has left: the client sees ECONNRESET."""
+
+    key = "abort"
+    label = "reset"
 
 
 @frozen
-class Hang:
-    """Do nothing more: the connection stays open, unanswered, until the client ends it."""
+class Hang(_LastStep):
+    """Do nothing more: the connection stays open, without replies, until the client ends it."""
+
+    key = "hang"
+    label = "hang"
 
 
 @frozen
-class StopReading:
-    """Read no more: what the client sends from now on fills its own buffers."""
+class StopReading(_BaseStep):
+    """Stop reading: what the client sends from now on stays in the buffers of both systems."""
+
+    key = "stop_reading"
+    label = "stop reading"
+    ends_requests = True
 
 
 Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading
 
-#: What a reply is: steps, performed in order.
+#: A reply: steps, performed in order.
 Steps = tuple[Step, ...]
+
+#: What makes a step of each kind, by its key.
+STEPS: Mapping[str, Callable[..., Step]] = {step.key: step for step in get_args(Step)}
+
+
+class ReplyFault(Protocol):
+    """A fault of one rule, as a reply carries it: `reqresp.faults.PlacedFault` is one."""
+
+    @property
+    def key(self) -> str:
+        """Return the fault's place in its script, such as ``rule[2].faults[0]``."""
+
+    @property
+    def fault(self) -> Any:
+        """Return the fault itself, which has a method `apply`."""
 
 
 class RuleReply(tuple[Step, ...]):
     """
-    Steps that know who chose them.
+    The steps of a reply, with the rule that they come from.
 
-    *by* names it, *faults* are to strike these steps alone, before those that strike all, and
-    *struck* are the names of those that did strike.
+    :param by: the name of the rule.
+    :param faults: faults that apply to this reply only, before those of all replies.
+    :param injected: the names of the faults that changed this reply.
     """
 
     by: str
-    faults: "Sequence[PlacedFault]"
-    struck: tuple[str, ...]
+    faults: Sequence[ReplyFault]
+    injected: tuple[str, ...]
 
     def __new__(
         cls,
         steps: Iterable[Step],
         by: str,
-        faults: "Sequence[PlacedFault]" = (),
-        struck: tuple[str, ...] = (),
+        faults: Sequence[ReplyFault] = (),
+        injected: tuple[str, ...] = (),
     ) -> Self:
-        chosen = super().__new__(cls, steps)
-        chosen.by = by
-        chosen.faults = faults
-        chosen.struck = struck
-        return chosen
+        reply = super().__new__(cls, steps)
+        reply.by = by
+        reply.faults = faults
+        reply.injected = injected
+        return reply
 
     def __getnewargs__(self) -> tuple[Any, ...]:  # for copies
-        return tuple(self), self.by, self.faults, self.struck
+        return tuple(self), self.by, self.faults, self.injected

@@ -1,37 +1,39 @@
 """
-Cutting: what of a reply leaves, and how its bytes are cut off, cut up or replaced.
+Cut the bytes of a reply short, cut them into pieces, or replace them.
 
-Knows steps whose every `Send` is raw, and nothing of why somebody would do that to them.
+Works on steps whose every `Send` is raw, and knows no fault.
 """
 
 from collections.abc import Callable, Iterable
 from io import BytesIO
 
-from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps
-
-# No Send leaves after one of these.
-_ENDINGS = (Close, HalfClose, Abort, Hang)
+from reqresp.steps import Send, Step, Steps
 
 
 def find(steps: Steps, *kinds: type[Step]) -> int:
-    """Give the place of the first of *steps* that is one of *kinds*, or else their number."""
+    """Return the index of the first of *steps* that is one of *kinds*, else their number."""
     return next((at for at, step in enumerate(steps) if isinstance(step, kinds)), len(steps))
 
 
+def _end_of_sending(steps: Steps) -> int:
+    """Return the index of the first step after which no data is sent, else their number."""
+    return next((at for at, step in enumerate(steps) if step.ends_sending), len(steps))
+
+
 def sent(steps: Steps) -> int:
-    """Count the bytes that leave: none of what stands behind an ending does."""
-    end = find(steps, *_ENDINGS)
+    """Count the bytes that are sent: those before the first step that ends sending."""
+    end = _end_of_sending(steps)
     return sum(len(step.data) for step in steps[:end] if isinstance(step, Send))
 
 
 def cut(steps: Steps, left: int, *ending: Step) -> Steps:
     """
-    Let *left* bytes out, and put *ending* right behind the last in place of all that follows.
+    Return *steps* with *ending* in place of all that follows the first *left* bytes.
 
-    If *left* is 0 or less, *ending* stands where the first byte or an ending would have.  Steps
-    that send less are given back as they are.
+    If *left* is 0 or less, *ending* stands in place of the first byte, or of the first step that
+    ends sending.  Steps that send less than *left* bytes are returned unchanged.
     """
-    end = find(steps, *_ENDINGS)
+    end = _end_of_sending(steps)
     for at, step in enumerate(steps[:end]):
         if not isinstance(step, Send):
             continue
@@ -43,7 +45,7 @@ def cut(steps: Steps, left: int, *ending: Step) -> Steps:
 
 
 def recut(steps: Steps, pieces: Callable[[bytes], Iterable[Step]]) -> Steps:
-    """Put the *pieces* of its data in place of each `Send`; leave alone what sends nothing."""
+    """Return *steps* with the *pieces* of its data in place of each `Send`, if any data is sent."""
     if not sent(steps):
         return steps
     return tuple(
@@ -54,12 +56,12 @@ def recut(steps: Steps, pieces: Callable[[bytes], Iterable[Step]]) -> Steps:
 
 
 def joined(steps: Steps) -> bytes:
-    """Give the data of every `Send`, one after the other."""
+    """Return the data of every `Send`, joined."""
     return b"".join(step.data for step in steps if isinstance(step, Send))
 
 
 def refill(steps: Steps, data: bytes) -> Steps:
-    """Put *data*, as much as is `joined` of *steps*, in the place of theirs."""
+    """Return *steps* with *data*, as long as `joined` of *steps*, in place of their data."""
     rest = BytesIO(data)
     return tuple(
         Send(rest.read(len(step.data)), raw=True) if isinstance(step, Send) else step

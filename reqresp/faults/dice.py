@@ -1,7 +1,7 @@
 """
-Luck: which faults strike the replies of one connection, and how.
+Which faults are injected into the replies of one connection, and with what randomness.
 
-Keeps what a connection's faults have to remember, and nothing of what they do.
+Keeps what the faults of a connection have to remember, and does not know what each of them does.
 """
 
 from collections.abc import Iterable
@@ -11,62 +11,69 @@ from attrs import define, evolve
 
 from reqresp.faults._pieces import sent
 from reqresp.faults.faults import PlacedFault, name_of
-from reqresp.steps import Steps
+from reqresp.steps import ReplyFault, Steps
 
 
 @define
-class Throws:
-    """Dice that fall as *seed* has it; smaller than `random.Random` by 3 kB."""
+class SeededDice:
+    """Random numbers that *seed* determines; takes 3 kB less than `random.Random`."""
 
     seed: str
     thrown: int = 0
 
     def random(self) -> float:
-        """Give a number from 0 to 1, which it is not."""
+        """Return a float in [0, 1)."""
         return self.getrandbits(53) / 2**53
 
     def getrandbits(self, k: int) -> int:
-        """Give a number of *k* bits, 64 at most."""
+        """Return an integer of *k* bits, at most 64."""
         self.thrown += 1
         digest = blake2b(f"{self.seed}/{self.thrown}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") >> (64 - k)
 
 
-class Luck:
+class FaultInjector:
     """
-    The dice of each fault on one connection, and how much each has let out there.
+    Injects faults into the replies of one connection.
 
-    The dice are made of *seed*, the number of the *connection* and the fault's key: nothing that
-    other connections or other faults do changes how they fall.
+    Keeps the dice of each fault, and how many bytes it has let through.  The dice are seeded with
+    *seed*, the number of the *connection* and the fault's key, so other connections and other
+    faults do not change them.
     """
 
     __slots__ = ("_dice", "_passed", "_seed")
 
     def __init__(self, seed: int, connection: int) -> None:
         self._seed = f"{seed}/{connection}"
-        self._dice: dict[str, Throws] = {}
+        self._dice: dict[str, SeededDice] = {}
         self._passed: dict[str, int] = {}
 
-    def strike(self, steps: Steps, faults: Iterable[PlacedFault]) -> tuple[Steps, tuple[str, ...]]:
+    def inject(self, steps: Steps, faults: Iterable[ReplyFault]) -> tuple[Steps, tuple[str, ...]]:
         """
-        Give what becomes of *steps*, and the names of those of *faults* that changed them.
+        Return the changed *steps*, and the names of those of *faults* that changed them.
 
-        They strike in this order.  What a fault is not asked about does not count as let out by it.
+        The faults are applied in this order.  A fault counts only bytes of replies that it was
+        applied to.
         """
         names: list[str] = []
         size = sent(steps)
         for placed in faults:
             key, fault = placed.key, placed.fault
             passed = self._passed.get(key, 0)
-            struck = fault.strike(steps, self._dice_of(key), passed)
-            if struck != steps:
+            changed = fault.apply(steps, self._dice_of(key), passed)
+            if changed != steps:
                 names.append(name_of(fault))
-                steps, size = struck, sent(struck)
+                steps, size = changed, sent(changed)
             self._passed[key] = passed + size
         return steps, tuple(names)
 
     def on_connect(self, faults: Iterable[PlacedFault]) -> tuple[PlacedFault, ...]:
-        """Give those of *faults* that strike here: whether a connection's does is found out now."""
+        """
+        Return those of *faults* that apply to this connection.
+
+        Throws the dice of those that are drawn once for a connection.  Those that are drawn then
+        apply to every reply.
+        """
         return tuple(
             evolve(placed, fault=evolve(placed.fault, probability=1.0))
             if placed.on_connect
@@ -76,8 +83,8 @@ class Luck:
             or self._dice_of(placed.key).random() < placed.fault.probability
         )
 
-    def _dice_of(self, key: str) -> Throws:
+    def _dice_of(self, key: str) -> SeededDice:
         dice = self._dice.get(key)
         if dice is None:
-            dice = self._dice[key] = Throws(f"{self._seed}/{key}")
+            dice = self._dice[key] = SeededDice(f"{self._seed}/{key}")
         return dice

@@ -1,9 +1,9 @@
 """
-Faults: what goes wrong with a reply on its way to the client.
+Faults: what can go wrong with a reply on its way to the client.
 
-Knows steps and nothing else: no framing, no transport, no clock.  A fault turns the steps of a
-reply, which are framed by then (every `Send` is raw), into other steps.  All chance comes from
-dice that are handed in, so that the same seed makes the same run.
+Knows steps only: no framing, no transport, no clock.  A fault turns the steps of a reply into other
+steps.  The reply is framed before, so every `Send` is raw.  All randomness comes from dice that the
+caller passes, so the same seed makes the same run.
 """
 
 from abc import ABC, abstractmethod
@@ -18,14 +18,14 @@ from reqresp._errors import FieldError
 from reqresp.faults._pieces import cut, find, joined, recut, refill, sent
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 
-#: Seconds that a fault may take, at most: some thirty years.
-LONGEST = 10**9
-#: Seconds between pieces, at least: time for a transport that sends a turn later.
-APART = 0.001
-#: Pieces of one payload, at most: each takes time and memory of its own before the first leaves.
-PIECES = 10_000
-#: Slices in which a second's worth of a limited bandwidth leaves, at most.
-SLICES = 20
+#: Upper bound of every time parameter, in seconds: about thirty years.
+MAX_SECONDS = 10**9
+#: Lower bound of the time between pieces, in seconds, so that a transport sends them apart.
+MIN_GAP = 0.001
+#: Upper bound of the pieces of one payload: each takes time and memory before the first is sent.
+MAX_PIECES = 10_000
+#: Upper bound of the slices that `Bandwidth` sends in a second.
+MAX_SLICES_PER_SECOND = 20
 
 
 def _number(
@@ -38,12 +38,10 @@ def _number(
     return check
 
 
-_SECONDS = _number(int | float, 0, LONGEST, f"seconds from 0 to {LONGEST}")
+_SECONDS = _number(int | float, 0, MAX_SECONDS, f"seconds from 0 to {MAX_SECONDS}")
 _SHARE = _number(int | float, 0, 1, "a number from 0 to 1")
 _COUNT = _number(int, 0, inf, "an integer >= 0")
 _POSITIVE = _number(int, 1, inf, "an integer >= 1")
-
-
 _SOME = _number(int, 1, 2**16, "an integer from 1 to 65536")
 
 
@@ -57,60 +55,62 @@ def _smaller(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> Non
 @frozen(kw_only=True)
 class Fault(ABC):
     """
-    What may go wrong with a reply, with the *probability* that it does (always: 1).
+    A fault that changes a reply with some *probability*, from 0 (never) to 1 (always).
 
-    :raises ValueError: a parameter is out of its range; the message names it and says which.
+    A fault of your own overrides `_change`.
+
+    :raises ValueError: a parameter is out of range; the message names it and its range.
     """
 
     probability: float = field(default=1.0, validator=_SHARE)
 
-    def strike(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
+    def apply(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
         """
-        Give what becomes of *steps*: the same object where the fault leaves them alone.
+        Return the changed *steps*, or the same object where the fault does not change them.
 
-        As many of *dice* are thrown whatever *steps* hold and whether or not the fault strikes, so
-        no reply decides over the luck of the next.
+        Each call throws the same number of *dice*, so a reply never changes what happens to the
+        next one.
 
-        :param passed: bytes that this fault has let out on this connection so far.
+        :param passed: bytes that this fault has let through on this connection before.
         """
-        roll, luck = dice.random(), dice.getrandbits(64)
-        return self._strike(steps, luck, passed) if roll < self.probability else steps
+        roll, seed = dice.random(), dice.getrandbits(64)
+        return self._change(steps, seed, passed) if roll < self.probability else steps
 
     @abstractmethod
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:
-        """Do it; `_dice` of *luck* for whatever else is left to chance."""
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:
+        """Return the changed *steps*; all further randomness comes from *seed*, an integer."""
 
 
 @frozen(kw_only=True)
 class Latency(Fault):
-    """Delays each reply by *delay* seconds, give or take up to *jitter*; silence is left alone."""
+    """Delays each reply by *delay* seconds, plus or minus up to *jitter*; an empty reply is not."""
 
     delay: float = field(validator=_SECONDS)
     jitter: float = field(default=0.0, validator=_SECONDS)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         seconds = self.delay
         if self.jitter:
-            seconds = max(0.0, seconds + _dice(luck).uniform(-self.jitter, self.jitter))
+            seconds = max(0.0, seconds + _dice(seed).uniform(-self.jitter, self.jitter))
         return (Wait(seconds), *steps) if steps and seconds else steps
 
 
 @frozen(kw_only=True)
 class Bandwidth(Fault):
     """
-    Sends no more than *rate* bytes a second, a slice at a time.
+    Sends at most *rate* bytes a second, one slice at a time.
 
-    A slice leaves when the time that it takes has passed, so the last byte of a reply of N bytes
-    leaves after N / *rate* seconds, and at no moment has more left than the rate allows.
+    A slice is sent after the time that it takes.  So the last byte of a reply of N bytes is sent
+    after N / *rate* seconds, and at no time has more been sent than the rate allows.
     """
 
     rate: int = field(validator=_POSITIVE)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         return recut(steps, self._slices)
 
     def _slices(self, data: bytes) -> Iterator[Step]:
-        size = max(-(-self.rate // SLICES), -(-len(data) // PIECES))
+        size = max(-(-self.rate // MAX_SLICES_PER_SECOND), -(-len(data) // MAX_PIECES))
         whole = Wait(size / self.rate)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
@@ -121,25 +121,25 @@ class Bandwidth(Fault):
 @frozen(kw_only=True)
 class Slicer(Fault):
     """
-    Cuts what is sent into pieces of *size* bytes, give or take up to *variation*.
+    Cuts what is sent into pieces of *size* bytes, plus or minus up to *variation*.
 
-    Of a payload so large that these would be more than `PIECES`, they are larger.
+    The pieces of a payload that would have more than `MAX_PIECES` are larger.
 
-    After each piece *delay* seconds pass, or at least a millisecond, also before the next reply:
-    otherwise neighbours would leave in one segment.
+    After each piece, the last included, it waits for *delay* seconds, and at least for a
+    millisecond: without a wait, two pieces would be sent in one segment.
     """
 
     size: int = field(validator=_POSITIVE)
     variation: int = field(default=0, validator=[_COUNT, _smaller])
     delay: float = field(default=0.0, validator=_SECONDS)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
-        dice = _dice(luck) if self.variation else None
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
+        dice = _dice(seed) if self.variation else None
         return recut(steps, lambda data: self._pieces(data, dice))
 
     def _pieces(self, data: bytes, dice: Random | None) -> Iterator[Step]:
-        gap = Wait(max(self.delay, APART))
-        size = max(self.size, -(-len(data) // PIECES))
+        gap = Wait(max(self.delay, MIN_GAP))
+        size = max(self.size, -(-len(data) // MAX_PIECES))
         start = 0
         while start < len(data):
             vary = dice.randint(-self.variation, self.variation) if dice else 0
@@ -151,64 +151,63 @@ class Slicer(Fault):
 
 @frozen(kw_only=True)
 class LimitData(Fault):
-    """Lets so many *bytes* out on a connection, and closes right behind the last of them."""
+    """Lets *bytes* bytes through on a connection, then closes it."""
 
     bytes: int = field(validator=_COUNT)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         return cut(steps, self.bytes - passed, Close())
 
 
 @frozen(kw_only=True)
 class ResetPeer(Fault):
     """
-    Lets so many *bytes* out on a connection (none: resets at once), and resets it behind them.
+    Lets *bytes* bytes through on a connection (0: none), then resets it after *delay* seconds.
 
-    In the *delay* seconds between, a client can read what came: not every system lets it do so
-    after a reset.
+    During the delay a client can read what was sent: not every system allows that after a reset.
     """
 
     bytes: int = field(default=0, validator=_COUNT)
     delay: float = field(default=0.0, validator=_SECONDS)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         wait = (Wait(self.delay),) if self.delay else ()
         return cut(steps, self.bytes - passed, *wait, Abort())
 
 
 @frozen(kw_only=True)
 class Timeout(Fault):
-    """Swallows what would be sent, and closes after so many *seconds*; never, if 0."""
+    """Sends nothing, and closes after *seconds* seconds; if 0, never."""
 
     seconds: float = field(validator=_SECONDS)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         ending = (Wait(self.seconds), Close()) if self.seconds else (Hang(),)
         return cut(steps, 0, *ending)
 
 
 @frozen(kw_only=True)
 class SlowClose(Fault):
-    """Lets *delay* seconds pass before a reply's `Close` or `HalfClose`."""
+    """Waits for *delay* seconds before the `Close` or `HalfClose` of a reply."""
 
     delay: float = field(validator=_SECONDS)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         end = find(steps, Close, HalfClose)
         return (*steps[:end], Wait(self.delay), *steps[end:]) if steps[end:] else steps
 
 
 @frozen(kw_only=True)
 class Corrupt(Fault):
-    """Changes that many *bytes* of a reply, all of a shorter one: some of the bits of each flip."""
+    """Flips bits in *bytes* bytes of a reply, or in all bytes of a shorter reply."""
 
     bytes: int = field(default=1, validator=_SOME)
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         size = sent(steps)
         if not size:
             return steps
-        dice = _dice(luck)
+        dice = _dice(seed)
         data = bytearray(joined(steps))
         for position in dice.sample(range(size), min(size, self.bytes)):
             data[position] ^= dice.randint(1, 255)
@@ -216,30 +215,31 @@ class Corrupt(Fault):
 
 
 @frozen(kw_only=True)
-class Deaf(Fault):
-    """Reads no more from the client; the reply is sent."""
+class StopReadingFault(Fault):
+    """Stops reading from the client; the reply is still sent."""
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:  # noqa: ARG002
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         return (StopReading(), *steps)
 
 
 class Dice(Protocol):
-    """What chance comes from; `random.Random` is one."""
+    """A source of random numbers; `random.Random` is one."""
 
     def random(self) -> float:
-        """Give a number from 0 to 1, which it is not."""
+        """Return a float in [0, 1)."""
 
     def getrandbits(self, k: int) -> int:
-        """Give a number of *k* bits."""
+        """Return an integer of *k* bits."""
 
 
 @frozen
 class PlacedFault:
     """
-    A *fault*, and the *key*, such as ``fault[0]``, that its dice are made of.
+    A fault, and its place in a script.
 
-    :param on_connect: it strikes connections, not replies: whether it does is left to chance once,
-        when a client connects, and from then on it strikes all that is said there.
+    :param key: the place, such as ``fault[0]``; it seeds the dice of the fault.
+    :param on_connect: throw the dice once, when a client connects.  If the fault is drawn, it
+        applies to every reply of the connection.
     """
 
     key: str
@@ -247,7 +247,7 @@ class PlacedFault:
     on_connect: bool = False
 
 
-#: What a script calls them.
+#: Every kind of fault, by its ``kind`` in scripts.
 KINDS: Mapping[str, type[Fault]] = {
     "latency": Latency,
     "bandwidth": Bandwidth,
@@ -257,17 +257,16 @@ KINDS: Mapping[str, type[Fault]] = {
     "timeout": Timeout,
     "slow_close": SlowClose,
     "corrupt": Corrupt,
-    "stop_reading": Deaf,
+    "stop_reading": StopReadingFault,
 }
-
 
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def name_of(fault: Fault) -> str:
-    """Give what a script calls it, or the name of its class."""
+    """Return the kind of *fault* in scripts, or the name of its class if it is in no table."""
     return _NAMES.get(type(fault), type(fault).__name__)
 
 
-def _dice(luck: int) -> Random:
-    return Random(luck)  # noqa: S311 (to be foreseen is what they are for)
+def _dice(seed: int) -> Random:
+    return Random(seed)  # noqa: S311 (it must be predictable: the same seed, the same run)

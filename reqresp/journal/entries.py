@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchange
-from reqresp.steps import Abort, Close, HalfClose, Hang, Request, Send, Step, StopReading, Wait
+from reqresp.steps import Request, Send, Step, Wait
 
 
 @frozen
@@ -82,14 +82,6 @@ class Disconnected:
 
 Entry = Connected | Refused | Answered | Unanswered | Failed | Disconnected
 
-_STEPS: dict[type[Step], str] = {
-    Close: "close",
-    HalfClose: "half_close",
-    Abort: "abort",
-    Hang: "hang",
-    StopReading: "stop_reading",
-}
-
 
 def as_json(entry: Entry) -> dict[str, Any]:
     """
@@ -105,8 +97,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
             line |= {"by": exchange.by, "steps": [_step(step) for step in exchange.steps]}
             if entry.is_miss:
                 line["miss"] = True
-            if exchange.struck:
-                line["faults"] = list(exchange.struck)
+            if exchange.injected:
+                line["faults"] = list(exchange.injected)
         case Unanswered():
             line |= _request(entry.request)
         case Refused():
@@ -147,4 +139,4 @@ def _step(step: Step) -> dict[str, Any]:
         case Wait(seconds=seconds):
             return {"wait": seconds}
         case _:
-            return {_STEPS[type(step)]: True}
+            return {step.key: True}

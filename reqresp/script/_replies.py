@@ -4,7 +4,6 @@ Replies: the replies that the answer keys of a table describe.
 Knows which keys exclude each other, and what the framing can express.  Must not know predicates.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import fields, frozen
@@ -16,16 +15,8 @@ from reqresp.script.payloads import Sources, Template
 from reqresp.script.reader import Reader
 from reqresp.script.rules import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
-from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, StopReading, Wait
+from reqresp.steps import STEPS, Close, Send, Step, Wait
 
-_STEPS_BY_KEY: Mapping[str, Callable[[], Step]] = {
-    "close": Close,
-    "half_close": HalfClose,
-    "abort": Abort,
-    "hang": Hang,
-    "stop_reading": StopReading,
-}
-_ENDS_REPLY: dict[type, str] = {Close: "close", Abort: "abort", Hang: "hang"}
 _STEP_KEYS = tuple(it.name for it in fields(StepTable))
 
 
@@ -82,8 +73,9 @@ class Replies:
         for table, place in self.parts.each(tables, path):
             if ending:
                 self.reader.report(place, f"expected no step after {ending}, which ends the reply")
-            steps.append(self._step(table, place, sources))
-            ending = _ENDS_REPLY.get(type(steps[-1]), "")
+            step = self._step(table, place, sources)
+            steps.append(step)
+            ending = step.key if not isinstance(step, SendTemplate) and step.ends_reply else ""
         return tuple(steps)
 
     def _step(self, table: StepTable, path: str, sources: Sources) -> Step | SendTemplate:
@@ -101,7 +93,7 @@ class Replies:
             return step
         if value is False:
             self.reader.report(f"{path}.{name}", "expected true, found false")
-        return _STEPS_BY_KEY[name]()
+        return STEPS[name]()
 
     def _wait(self, seconds: float | None, path: str) -> tuple[Wait, ...]:
         try:

@@ -18,28 +18,7 @@ from reqresp.script.loader import Script
 from reqresp.script.near_misses import compare, nearest
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule, Rules
-from reqresp.steps import (
-    Abort,
-    Close,
-    HalfClose,
-    Hang,
-    RuleReply,
-    Send,
-    Step,
-    Steps,
-    StopReading,
-    Wait,
-)
-
-_DOES: dict[type[Step], str] = {
-    Close: "close",
-    HalfClose: "half-close",
-    Abort: "abort",
-    Hang: "hang",
-    StopReading: "stop reading",
-}
-#: Behind these no request is looked at.
-_LAST: dict[type[Step], str] = {Close: "closed", Abort: "reset", Hang: "hung", StopReading: "deaf"}
+from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 
 
 @define
@@ -101,7 +80,8 @@ class _Explanation:
                     yield f"        which cannot be framed, and resets: {error}"
                     self._over = "reset"
                     break
-            self._over = self._over or _LAST.get(type(step), "")
+            if step.ends_requests:
+                self._over = self._over or step.label
         if not steps:
             yield "    silence"
         faults = [placed.fault for placed in (*steps.faults, *self._script.faults)]
@@ -138,7 +118,7 @@ def _show(step: Step) -> str:
         return f"> {step.data!r}{', unframed' if step.raw else ''}"
     if isinstance(step, Wait):
         return f"wait {step.seconds:g} s"
-    return _DOES[type(step)]
+    return step.label
 
 
 def _named(faults: Sequence[Fault]) -> str:

@@ -71,20 +71,20 @@ class Connection(Constants):
         if config.faults:
             self._faults = config.faults
         if config.on_connect:
-            self._faults = self._dice().on_connect(config.faults)
+            self._faults = self._injected().on_connect(config.faults)
         try:
             steps = config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
                 self._begin(steps, None)
             elif any(placed.on_connect for placed in self._faults):
-                self._strike_silence()
+                self._inject_into_silence()
             else:
                 return
         except BaseException:  # as for replies
             self._failure = Failure()
         self._work()
 
-    def _strike_silence(self) -> None:
+    def _inject_into_silence(self) -> None:
         """Delay, cut off or reset a connection on which nothing was said."""
         faults = self._faults
         self._faults = tuple(placed for placed in faults if placed.on_connect)

@@ -127,11 +127,11 @@ class Counters:
             return None
         return began if done or since is None else since
 
-    def begun(self, by: str, struck: Sequence[str]) -> None:
-        """Count a reply that *by* gave, and that faults of the names *struck* have changed."""
+    def begun(self, by: str, injected: Sequence[str]) -> None:
+        """Count a reply that *by* gave, and that faults of the names *injected* have changed."""
         if by == UNMATCHED:
             self.misses += 1
-        for name in struck:
+        for name in injected:
             self.faults[name] += 1
 
     def _settle(self) -> None:

@@ -13,7 +13,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from reqresp.faults.dice import Luck
+from reqresp.faults.dice import FaultInjector
 from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
 from reqresp.server.stream import HANGING, Stream
@@ -22,6 +22,7 @@ from reqresp.steps import (
     Close,
     HalfClose,
     Hang,
+    ReplyFault,
     RuleReply,
     Send,
     Step,
@@ -47,7 +48,7 @@ class Performer(Stream):
     _steps: Iterator[Step] = NOTHING  # what is left of it
     _requests: Iterator[bytes] = NOTHING  # behind it
     _failure: Failure | None = None  # of whoever had to give the reply
-    _luck: Luck | None = None  # where there are faults
+    _injector: FaultInjector | None = None  # where there are faults
     _faults: tuple[PlacedFault, ...] = ()  # that strike all that is said
 
     #: The connection's number; the factory's first is 1.
@@ -64,23 +65,23 @@ class Performer(Stream):
 
     def _begin(self, steps: Steps, request: bytes | None) -> None:
         """Begin a reply; to no *request*: what greets a client."""
-        faults = self._faults
+        faults: tuple[ReplyFault, ...] = self._faults
         if isinstance(steps, RuleReply):
             faults = (*steps.faults, *faults)
         self._steps = iter(steps)
         if faults and not self._mute:
-            struck, names = self._strike(steps, faults)
-            self._steps = iter(struck)
+            changed, names = self._inject(steps, faults)
+            self._steps = iter(changed)
             if names:
                 by = steps.by if isinstance(steps, RuleReply) else self.config.responder.name
                 steps = RuleReply(steps, by, faults, names)
         counters = self.factory.counters
         if counters is not None and isinstance(steps, RuleReply):
-            counters.begun(steps.by, steps.struck)
+            counters.begun(steps.by, steps.injected)
         self._exchange = None if request is None else (request, steps)
 
-    def _strike(self, steps: Steps, faults: Sequence[PlacedFault]) -> tuple[Steps, tuple[str, ...]]:
-        """Let *faults* strike *steps*, framed: a reply in pieces is still one frame."""
+    def _inject(self, steps: Steps, faults: Sequence[ReplyFault]) -> tuple[Steps, tuple[str, ...]]:
+        """Inject *faults* into *steps*, framed: a reply in pieces is still one frame."""
         encode = self.config.framing.encode
         framed: list[Step] = []
         for step in steps:
@@ -92,12 +93,12 @@ class Performer(Stream):
             except FrameError as error:
                 framed.append(_Unframed(error))  # type: ignore[arg-type]  # a step of our own
                 break
-        return self._dice().strike(tuple(framed), faults)
+        return self._injected().inject(tuple(framed), faults)
 
-    def _dice(self) -> Luck:
-        if self._luck is None:
-            self._luck = Luck(self.config.seed or 0, self.number)
-        return self._luck
+    def _injected(self) -> FaultInjector:
+        if self._injector is None:
+            self._injector = FaultInjector(self.config.seed or 0, self.number)
+        return self._injector
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; False when that is all for now."""

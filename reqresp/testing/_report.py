@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from reqresp.journal.entries import Answered, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
-from reqresp.steps import Abort, Close, HalfClose, Hang, Request, Send, Step, Steps
+from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._responder import UNEXPECTED, ExpectationResponder
 from reqresp.testing._waiters import fits
@@ -27,13 +27,6 @@ WIDTH = 40
 SHOWN = 80
 
 Encode = Callable[[bytes], bytes]
-
-_ENDINGS: dict[type[Step], str] = {
-    Close: "closed",
-    Abort: "reset",
-    HalfClose: "half-closed",
-    Hang: "hung",
-}
 
 
 def conversation(entries: Sequence[Entry], encode: Encode) -> list[str]:
@@ -71,8 +64,9 @@ def _done(entry: Entry, encode: Encode) -> str:
         case Answered(exchange=exchange) if exchange.by == UNEXPECTED:
             return "unexpected; closed"
         case Answered(exchange=exchange):
-            struck = f", struck by {', '.join(exchange.struck)}" if exchange.struck else ""
-            return f"{_reply(exchange.steps, encode)}  ({exchange.by}{struck})"
+            names = ", ".join(exchange.injected)
+            injected = f", injected: {names}" if names else ""
+            return f"{_reply(exchange.steps, encode)}  ({exchange.by}{injected})"
         case Failed(reason=reason):
             return reason
     return "not answered"
@@ -81,7 +75,7 @@ def _done(entry: Entry, encode: Encode) -> str:
 def _reply(steps: Steps, encode: Encode) -> str:
     sends = [step for step in steps if isinstance(step, Send)]
     wire = b"".join(step.data if step.raw else encode(step.data) for step in sends)
-    endings = [_ENDINGS[type(step)] for step in steps if type(step) in _ENDINGS]
+    endings = [step.label for step in steps if step.ends_sending]
     said = [f"> {_shown(wire)}"] if wire else []
     return "; ".join([*said, *endings]) or "silence"
 

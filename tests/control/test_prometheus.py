@@ -30,7 +30,7 @@ ODD = 'x"}\n evil{a="1"} 7\n# HELP \\ \u2028\xff'
 class Odd(Fault):
     """A fault of a user, who named it as he liked."""
 
-    def _strike(self, steps: Steps, luck: int, passed: int) -> Steps:
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:
         return (Wait(0), *steps)
 
 
@@ -172,7 +172,7 @@ class LabelsTests(Exposed):
         """What there is to be counted is there from the start, and nothing comes later."""
         placed = [PlacedFault(ODD, Odd()), PlacedFault(ODD * 2, Odd(), on_connect=True)]
         factory = self.factory(
-            lambda request: RuleReply((Send(request.data),), ODD, struck=(ODD,)),
+            lambda request: RuleReply((Send(request.data),), ODD, injected=(ODD,)),
             framing=Line(),
             faults=placed,
             seed=1,

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import FieldError
-from reqresp.faults.dice import Luck
+from reqresp.faults.dice import FaultInjector
 from reqresp.faults.faults import (
     KINDS,
-    LONGEST,
+    MAX_SECONDS,
     Bandwidth,
     Corrupt,
-    Deaf,
     Fault,
     Latency,
     LimitData,
@@ -27,6 +26,7 @@ from reqresp.faults.faults import (
     ResetPeer,
     Slicer,
     SlowClose,
+    StopReadingFault,
     Timeout,
 )
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
@@ -52,7 +52,7 @@ EVERY: tuple[Fault, ...] = (
     Timeout(seconds=1),
     SlowClose(delay=1),
     Corrupt(),
-    Deaf(),
+    StopReadingFault(),
 )
 
 
@@ -122,32 +122,32 @@ def differences(one: bytes, other: bytes) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
 
 
-class Fate:
+class Injected:
     """The luck of one connection with *faults*, each placed by its number."""
 
     def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
-        self._luck = Luck(seed, connection)
+        self._injector = FaultInjector(seed, connection)
         self._placed = [PlacedFault(str(place), fault) for place, fault in enumerate(faults)]
 
-    def strike(
+    def inject(
         self, steps: Steps, among: Iterable[int] | None = None
     ) -> tuple[Steps, tuple[str, ...]]:
         """Let the faults of these places, or all, strike."""
         placed = self._placed
-        return self._luck.strike(
+        return self._injector.inject(
             steps, placed if among is None else [placed[place] for place in among]
         )
 
 
-def strike_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
+def apply_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
     """What *fault* makes of consecutive replies of one connection, until one of them ends it."""
-    luck = Fate([fault], 1, 1)
-    struck: list[Steps] = []
+    injector = Injected([fault], 1, 1)
+    changed: list[Steps] = []
     for reply in replies:
-        struck.append(luck.strike(reply)[0])
-        if see(struck[-1]).end[1] is not None:
+        changed.append(injector.inject(reply)[0])
+        if see(changed[-1]).end[1] is not None:
             break
-    return struck
+    return changed
 
 
 class LatencyTests(SynchronousTestCase):
@@ -155,36 +155,34 @@ class LatencyTests(SynchronousTestCase):
 
     def test_a_reply_is_delayed_as_a_whole(self) -> None:
         """Bytes, pauses and the end keep their distance."""
-        struck = Latency(delay=2).strike(REPLY, DICE, 0)
+        changed = Latency(delay=2).apply(REPLY, DICE, 0)
         self.assertEqual(
-            see(struck), Seen([(2, b"Hello"), (2.25, b", world\r\n")], (2.25, Close()))
+            see(changed), Seen([(2, b"Hello"), (2.25, b", world\r\n")], (2.25, Close()))
         )
 
     def test_an_end_alone_is_delayed(self) -> None:
         """A FIN takes as long as bytes do."""
-        self.assertEqual(see(Latency(delay=2).strike((Close(),), DICE, 0)).end, (2, Close()))
+        self.assertEqual(see(Latency(delay=2).apply((Close(),), DICE, 0)).end, (2, Close()))
 
     def test_silence_is_not_delayed(self) -> None:
         """Or it would delay the reply that follows it."""
-        self.assertIs(Latency(delay=2).strike(SILENCE, DICE, 0), SILENCE)
+        self.assertIs(Latency(delay=2).apply(SILENCE, DICE, 0), SILENCE)
 
     def test_no_delay_is_no_fault(self) -> None:
         """A reply is not touched for nothing."""
-        self.assertIs(Latency(delay=0).strike(REPLY, DICE, 0), REPLY)
+        self.assertIs(Latency(delay=0).apply(REPLY, DICE, 0), REPLY)
 
     def test_jitter_goes_both_ways(self) -> None:
         """Delays fill the range around the delay, and no more."""
         fault, dice = Latency(delay=10, jitter=4), dice_of(5)
-        delays = sorted(
-            see(fault.strike((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(2000)
-        )
+        delays = sorted(see(fault.apply((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(2000))
         self.assertTrue(6 <= delays[0] < 6.1 < 13.9 < delays[-1] <= 14, delays[:: len(delays) - 1])
         self.assertTrue(9.8 < sum(delays) / len(delays) < 10.2)
 
     def test_no_reply_comes_early(self) -> None:
         """A jitter over the delay ends at no delay."""
         fault, dice = Latency(delay=1, jitter=4), dice_of(5)
-        delays = [see(fault.strike((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(100)]
+        delays = [see(fault.apply((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(100)]
         self.assertEqual(min(delays), 0)
         self.assertLessEqual(max(delays), 5)
 
@@ -192,8 +190,8 @@ class LatencyTests(SynchronousTestCase):
     @PROPERTY
     def test_nothing_else_changes(self, reply: Steps, seed: int) -> None:
         """Behind the delay stands the reply as it was."""
-        struck = Latency(delay=1, jitter=0.5).strike(reply, dice_of(seed), 0)
-        self.assertEqual(struck[1:] if reply else struck, reply)
+        changed = Latency(delay=1, jitter=0.5).apply(reply, dice_of(seed), 0)
+        self.assertEqual(changed[1:] if reply else changed, reply)
 
 
 class BandwidthTests(SynchronousTestCase):
@@ -201,7 +199,7 @@ class BandwidthTests(SynchronousTestCase):
 
     def test_bytes_leave_when_their_time_has_passed(self) -> None:
         """A hundred bytes a second: five each twentieth of a second, the last ones sooner."""
-        seen = see(Bandwidth(rate=100).strike((raw(b"123456789012"), Close()), DICE, 0))
+        seen = see(Bandwidth(rate=100).apply((raw(b"123456789012"), Close()), DICE, 0))
         self.assertEqual(seen.segments, [b"12345", b"67890", b"12"])
         for (moment, _), expected in zip(seen.arrivals, (0.05, 0.1, 0.12), strict=True):
             self.assertAlmostEqual(moment, expected)
@@ -209,26 +207,26 @@ class BandwidthTests(SynchronousTestCase):
 
     def test_a_slow_line_sends_byte_by_byte(self) -> None:
         """Less than a byte in a twentieth of a second: a byte, when its time has come."""
-        seen = see(Bandwidth(rate=2).strike((raw(b"abc"),), DICE, 0))
+        seen = see(Bandwidth(rate=2).apply((raw(b"abc"),), DICE, 0))
         self.assertEqual(seen.arrivals, [(0.5, b"a"), (1.0, b"b"), (1.5, b"c")])
 
     def test_slices_are_few(self) -> None:
         """Whatever the rate, no more than twenty a second."""
         for rate in (1, 19, 20, 21, 39, 40, 41, 999, 10**6, 10**400):
             size = min(5 * rate, 10**5)
-            seen = see(Bandwidth(rate=rate).strike((raw(bytes(size)),), DICE, 0))
+            seen = see(Bandwidth(rate=rate).apply((raw(bytes(size)),), DICE, 0))
             self.assertLessEqual(len(seen.segments), 20 * seen.arrivals[-1][0] + 1.001, rate)
 
     def test_nothing_to_send_takes_no_time(self) -> None:
         """A reply without bytes is left alone."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
-            self.assertIs(Bandwidth(rate=1).strike(reply, DICE, 0), reply)
+            self.assertIs(Bandwidth(rate=1).apply(reply, DICE, 0), reply)
 
     @given(REPLIES, st.integers(1, 200))
     @PROPERTY
     def test_no_byte_is_too_early_or_too_late(self, reply: Steps, rate: int) -> None:
         """At no moment have more bytes left than rate allows, and the last is on time."""
-        seen = see(Bandwidth(rate=rate).strike(reply, DICE, 0))
+        seen = see(Bandwidth(rate=rate).apply(reply, DICE, 0))
         for (moment, _), sent in zip(
             seen.arrivals, accumulate(map(len, seen.segments)), strict=True
         ):
@@ -240,9 +238,9 @@ class BandwidthTests(SynchronousTestCase):
     @PROPERTY
     def test_bytes_and_ends_are_the_same(self, reply: Steps, rate: int) -> None:
         """The client receives what was sent, and what else happens, happens."""
-        struck = Bandwidth(rate=rate).strike(reply, DICE, 0)
-        self.assertEqual(see(struck).data, see(reply).data)
-        self.assertEqual(others(struck), others(reply))
+        changed = Bandwidth(rate=rate).apply(reply, DICE, 0)
+        self.assertEqual(see(changed).data, see(reply).data)
+        self.assertEqual(others(changed), others(reply))
 
 
 class SlicerTests(SynchronousTestCase):
@@ -250,37 +248,37 @@ class SlicerTests(SynchronousTestCase):
 
     def test_pieces_are_segments_of_their_own(self) -> None:
         """Time passes between them, across the sends of a reply too."""
-        seen = see(Slicer(size=3).strike((raw(b"Hello"), raw(b", you"), Close()), DICE, 0))
+        seen = see(Slicer(size=3).apply((raw(b"Hello"), raw(b", you"), Close()), DICE, 0))
         self.assertEqual(seen.segments, [b"Hel", b"lo", b", y", b"ou"])
         self.assertEqual(seen.end[1], Close())
 
     def test_replies_are_segments_of_their_own(self) -> None:
         """The last piece of a reply does not leave with the first of the next."""
-        replies = strike_all(Slicer(size=3), [(raw(b"one\n"),), (raw(b"2\n"),)])
+        replies = apply_all(Slicer(size=3), [(raw(b"one\n"),), (raw(b"2\n"),)])
         self.assertEqual(see(*replies).segments, [b"one", b"\n", b"2\n"])
 
     def test_pieces_keep_a_delay(self) -> None:
         """Also from one reply to the next."""
-        replies = strike_all(Slicer(size=1, delay=2), [(raw(b"ab"),), (raw(b"c"),)])
+        replies = apply_all(Slicer(size=1, delay=2), [(raw(b"ab"),), (raw(b"c"),)])
         self.assertEqual(see(*replies).arrivals, [(0, b"a"), (2, b"b"), (4, b"c")])
 
     def test_sizes_vary(self) -> None:
         """They fill the range around the size, and no more; the last piece is what is left."""
-        struck = Slicer(size=5, variation=2).strike((raw(bytes(5000)),), dice_of(3), 0)
-        *sizes, _last = map(len, see(struck).segments)
+        changed = Slicer(size=5, variation=2).apply((raw(bytes(5000)),), dice_of(3), 0)
+        *sizes, _last = map(len, see(changed).segments)
         self.assertEqual(set(sizes), {3, 4, 5, 6, 7})
         self.assertTrue(4.8 < sum(sizes) / len(sizes) < 5.2)
 
     def test_sizes_are_not_the_same_for_every_reply(self) -> None:
         """The next reply has luck of its own."""
         fault, dice = Slicer(size=5, variation=4), dice_of(3)
-        cuts = [see(fault.strike((raw(bytes(50)),), dice, 0)).segments for _ in range(2)]
+        cuts = [see(fault.apply((raw(bytes(50)),), dice, 0)).segments for _ in range(2)]
         self.assertNotEqual(*cuts)
 
     def test_nothing_to_send_is_left_alone(self) -> None:
         """No turn is taken for nothing."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
-            self.assertIs(Slicer(size=1, delay=1).strike(reply, DICE, 0), reply)
+            self.assertIs(Slicer(size=1, delay=1).apply(reply, DICE, 0), reply)
 
     @given(REPLIES, st.integers(1, 9), st.integers(0, 8), SEEDS)
     @PROPERTY
@@ -289,10 +287,10 @@ class SlicerTests(SynchronousTestCase):
     ) -> None:
         """No piece is empty or too large, and together they are what was sent."""
         fault = Slicer(size=size, variation=min(variation, size - 1))
-        struck = fault.strike(reply, dice_of(seed), 0)
-        seen = see(struck)
+        changed = fault.apply(reply, dice_of(seed), 0)
+        seen = see(changed)
         self.assertEqual(seen.data, see(reply).data)
-        self.assertEqual(others(struck), others(reply))
+        self.assertEqual(others(changed), others(reply))
         sizes = set(map(len, seen.segments))
         self.assertLessEqual(sizes, {*range(1, size + fault.variation + 1)})
 
@@ -302,42 +300,42 @@ class LimitDataTests(SynchronousTestCase):
 
     def test_a_reply_is_cut_in_its_midst(self) -> None:
         """A FIN follows the last byte that is let out, what stood before it stays in place."""
-        struck = LimitData(bytes=7).strike((*REPLY[:-1], Wait(9), HalfClose()), DICE, 0)
-        self.assertEqual(see(struck), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
-        self.assertEqual(struck[-1], Close())
+        changed = LimitData(bytes=7).apply((*REPLY[:-1], Wait(9), HalfClose()), DICE, 0)
+        self.assertEqual(see(changed), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
+        self.assertEqual(changed[-1], Close())
 
     def test_closes_right_behind_the_last_byte(self) -> None:
         """A limit that is just reached is reached: no further request is waited for."""
         for reply in ((raw(b"Hello"),), (raw(b"Hello"), Wait(1), Abort())):
-            struck = LimitData(bytes=5).strike(reply, DICE, 0)
-            self.assertEqual(struck, (raw(b"Hello"), Close()))
+            changed = LimitData(bytes=5).apply(reply, DICE, 0)
+            self.assertEqual(changed, (raw(b"Hello"), Close()))
 
     def test_less_is_left_alone(self) -> None:
         """Below the limit a reply is the same object, an end of its own included."""
-        self.assertIs(LimitData(bytes=15).strike(REPLY, DICE, 0), REPLY)
+        self.assertIs(LimitData(bytes=15).apply(REPLY, DICE, 0), REPLY)
 
     def test_what_passed_before_counts(self) -> None:
         """The limit is the connection's."""
-        struck = LimitData(bytes=15).strike(REPLY, DICE, 8)
-        self.assertEqual(see(struck), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
+        changed = LimitData(bytes=15).apply(REPLY, DICE, 8)
+        self.assertEqual(see(changed), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
 
     def test_no_byte_at_all(self) -> None:
         """A limit of none closes at once, even where nothing was to be sent."""
         for reply in (SILENCE, (raw(b"Hello"),), (raw(b""),), (Hang(),), (Close(), raw(b"late"))):
-            self.assertEqual(see(LimitData(bytes=0).strike(reply, DICE, 0)), Seen([], (0, Close())))
+            self.assertEqual(see(LimitData(bytes=0).apply(reply, DICE, 0)), Seen([], (0, Close())))
 
     def test_what_never_leaves_does_not_count(self) -> None:
         """Bytes behind an end are not sent, so no limit is reached by them."""
         for ending in (Close(), HalfClose(), Abort(), Hang()):
             reply = raw(b"abc"), ending, raw(b"defgh")
-            self.assertIs(LimitData(bytes=4).strike(reply, DICE, 0), reply)
+            self.assertIs(LimitData(bytes=4).apply(reply, DICE, 0), reply)
 
     @given(st.lists(GOING_ON, max_size=8), st.integers(0, 300))
     @PROPERTY
     def test_never_lets_more_out(self, replies: Sequence[Steps], limit: int) -> None:
         """However the bytes fall into replies, exactly the first of them leave, then the FIN."""
         replies = [*replies, (raw(bytes(301)),)]
-        seen = see(*strike_all(LimitData(bytes=limit), replies))
+        seen = see(*apply_all(LimitData(bytes=limit), replies))
         self.assertEqual(seen.data, see(*replies).data[:limit])
         self.assertEqual(seen.end[1], Close())
 
@@ -348,31 +346,31 @@ class ResetPeerTests(SynchronousTestCase):
     def test_at_once(self) -> None:
         """If nothing else is said; even a reply of silence, or one that would close."""
         for reply in (SILENCE, (raw(b"Hello"),), (Close(),), (Hang(),), (HalfClose(), raw(b"x"))):
-            self.assertEqual(ResetPeer().strike(reply, DICE, 0), (Abort(),))
+            self.assertEqual(ResetPeer().apply(reply, DICE, 0), (Abort(),))
 
     def test_in_place_of_the_first_byte(self) -> None:
         """What happens before it still happens."""
         reply = StopReading(), Wait(1), raw(b"Hello"), Close()
-        self.assertEqual(ResetPeer().strike(reply, DICE, 0), (StopReading(), Wait(1), Abort()))
+        self.assertEqual(ResetPeer().apply(reply, DICE, 0), (StopReading(), Wait(1), Abort()))
 
     def test_behind_the_last_byte(self) -> None:
         """In the midst of a reply, or just at its end."""
         for size in (6, 14):
-            seen = see(ResetPeer(bytes=size).strike(REPLY, DICE, 0))
+            seen = see(ResetPeer(bytes=size).apply(REPLY, DICE, 0))
             self.assertEqual((seen.data, seen.end), (see(REPLY).data[:size], (0.25, Abort())))
 
     def test_what_passed_before_counts(self) -> None:
         """The bytes are the connection's."""
-        replies = strike_all(ResetPeer(bytes=5), [(raw(b"abc"),)] * 3)
+        replies = apply_all(ResetPeer(bytes=5), [(raw(b"abc"),)] * 3)
         self.assertEqual(replies, [(raw(b"abc"),), (raw(b"ab"), Abort())])
 
     def test_less_is_left_alone(self) -> None:
         """Until the bytes are reached."""
-        self.assertIs(ResetPeer(bytes=15).strike(REPLY, DICE, 0), REPLY)
+        self.assertIs(ResetPeer(bytes=15).apply(REPLY, DICE, 0), REPLY)
 
     def test_time_to_read(self) -> None:
         """The reset comes a delay behind the last byte."""
-        seen = see(ResetPeer(bytes=3, delay=2).strike(REPLY, DICE, 0))
+        seen = see(ResetPeer(bytes=3, delay=2).apply(REPLY, DICE, 0))
         self.assertEqual(seen, Seen([(0, b"Hel")], (2, Abort())))
 
 
@@ -382,18 +380,18 @@ class TimeoutTests(SynchronousTestCase):
     def test_swallows_and_closes(self) -> None:
         """No byte arrives, no FIN either until the time is over."""
         for reply in (SILENCE, REPLY, (Close(),), (HalfClose(), Abort())):
-            self.assertEqual(see(Timeout(seconds=3).strike(reply, DICE, 0)).arrivals, [])
-            self.assertEqual(see(Timeout(seconds=3).strike(reply, DICE, 0)).end, (3, Close()))
+            self.assertEqual(see(Timeout(seconds=3).apply(reply, DICE, 0)).arrivals, [])
+            self.assertEqual(see(Timeout(seconds=3).apply(reply, DICE, 0)).end, (3, Close()))
 
     def test_for_good(self) -> None:
         """No time at all is no end at all."""
         for reply in (SILENCE, REPLY, (Abort(),)):
-            self.assertEqual(Timeout(seconds=0).strike(reply, DICE, 0), (Hang(),))
+            self.assertEqual(Timeout(seconds=0).apply(reply, DICE, 0), (Hang(),))
 
     def test_in_place_of_the_first_byte(self) -> None:
         """What happens before it still happens."""
-        struck = Timeout(seconds=0).strike((StopReading(), Wait(1), raw(b"a")), DICE, 0)
-        self.assertEqual(struck, (StopReading(), Wait(1), Hang()))
+        changed = Timeout(seconds=0).apply((StopReading(), Wait(1), raw(b"a")), DICE, 0)
+        self.assertEqual(changed, (StopReading(), Wait(1), Hang()))
 
 
 class SlowCloseTests(SynchronousTestCase):
@@ -402,18 +400,18 @@ class SlowCloseTests(SynchronousTestCase):
     def test_a_fin_is_delayed(self) -> None:
         """Whether it closes or half-closes; the bytes before it are not."""
         for ending in (Close(), HalfClose()):
-            seen = see(SlowClose(delay=2).strike((raw(b"bye"), ending), DICE, 0))
+            seen = see(SlowClose(delay=2).apply((raw(b"bye"), ending), DICE, 0))
             self.assertEqual(seen, Seen([(0, b"bye")], (2, ending)))
 
     def test_only_the_first_is_delayed(self) -> None:
         """There is one FIN."""
-        struck = SlowClose(delay=2).strike((HalfClose(), Wait(1), Close()), DICE, 0)
-        self.assertEqual(struck, (Wait(2), HalfClose(), Wait(1), Close()))
+        changed = SlowClose(delay=2).apply((HalfClose(), Wait(1), Close()), DICE, 0)
+        self.assertEqual(changed, (Wait(2), HalfClose(), Wait(1), Close()))
 
     def test_nothing_else_is_delayed(self) -> None:
         """A reset sends no FIN, and what goes on needs no delay."""
         for reply in (SILENCE, (raw(b"a"), Abort()), (raw(b"a"), Hang()), (raw(b"a"), Wait(1))):
-            self.assertIs(SlowClose(delay=2).strike(reply, DICE, 0), reply)
+            self.assertIs(SlowClose(delay=2).apply(reply, DICE, 0), reply)
 
 
 class LargeTests(SynchronousTestCase):
@@ -423,10 +421,10 @@ class LargeTests(SynchronousTestCase):
         """They are larger then: to make them holds up everybody, and each takes memory."""
         data = bytes(10**6)
         for fault in (Slicer(size=1), Bandwidth(rate=20)):
-            struck = fault.strike((raw(data),), DICE, 0)
-            pieces = [step for step in struck if isinstance(step, Send)]
+            changed = fault.apply((raw(data),), DICE, 0)
+            pieces = [step for step in changed if isinstance(step, Send)]
             self.assertEqual(len(pieces), 10_000)
-            self.assertEqual(see(struck).data, data)
+            self.assertEqual(see(changed).data, data)
 
 
 class CorruptTests(SynchronousTestCase):
@@ -435,45 +433,45 @@ class CorruptTests(SynchronousTestCase):
     def test_every_byte_can_be_struck(self) -> None:
         """The first and the last too, and by any change of bits."""
         fault, dice = Corrupt(), dice_of(1)
-        struck = [see(fault.strike((raw(b"\0\0"), raw(b"\0")), dice, 0)).data for _ in range(6000)]
-        self.assertEqual({len(data.rstrip(b"\0")) for data in struck}, {1, 2, 3})
-        self.assertEqual({max(data) for data in struck}, {*range(1, 256)})
+        changed = [see(fault.apply((raw(b"\0\0"), raw(b"\0")), dice, 0)).data for _ in range(6000)]
+        self.assertEqual({len(data.rstrip(b"\0")) for data in changed}, {1, 2, 3})
+        self.assertEqual({max(data) for data in changed}, {*range(1, 256)})
 
     def test_nothing_to_send_is_left_alone(self) -> None:
         """There is nothing to change."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),), (Close(), raw(b"late"))):
-            self.assertIs(Corrupt(bytes=3).strike(reply, DICE, 0), reply)
+            self.assertIs(Corrupt(bytes=3).apply(reply, DICE, 0), reply)
 
     def test_what_never_leaves_is_not_struck(self) -> None:
         """Or the client might see no change."""
         reply = raw(b"a"), Close(), raw(bytes(1000))
         for seed in range(20):
-            struck = Corrupt().strike(reply, dice_of(seed), 0)
-            self.assertNotEqual(see(struck).data, b"a")
+            changed = Corrupt().apply(reply, dice_of(seed), 0)
+            self.assertNotEqual(see(changed).data, b"a")
 
     @given(REPLIES, st.integers(1, 80), SEEDS)
     @PROPERTY
     def test_exactly_so_many_bytes_differ(self, reply: Steps, count: int, seed: int) -> None:
         """All of them in a shorter reply; nothing else changes, nor does any size."""
-        struck = Corrupt(bytes=count).strike(reply, dice_of(seed), 0)
-        before, after = see(reply), see(struck)
+        changed = Corrupt(bytes=count).apply(reply, dice_of(seed), 0)
+        before, after = see(reply), see(changed)
         self.assertEqual(differences(before.data, after.data), min(count, len(before.data)))
         self.assertEqual(
-            [len(step.data) if isinstance(step, Send) else step for step in struck],
+            [len(step.data) if isinstance(step, Send) else step for step in changed],
             [len(step.data) if isinstance(step, Send) else step for step in reply],
         )
 
 
-class DeafTests(SynchronousTestCase):
+class StopReadingTests(SynchronousTestCase):
     """The server reads no more."""
 
     def test_the_reply_is_sent(self) -> None:
         """From now on nothing is read, and all else happens."""
-        self.assertEqual(Deaf().strike(REPLY, DICE, 0), (StopReading(), *REPLY))
+        self.assertEqual(StopReadingFault().apply(REPLY, DICE, 0), (StopReading(), *REPLY))
 
     def test_strikes_silence(self) -> None:
         """A connection can be deaf from its start."""
-        self.assertEqual(Deaf().strike(SILENCE, DICE, 0), (StopReading(),))
+        self.assertEqual(StopReadingFault().apply(SILENCE, DICE, 0), (StopReading(),))
 
 
 class EveryKindTests(SynchronousTestCase):
@@ -495,14 +493,14 @@ class EveryKindTests(SynchronousTestCase):
     def test_what_is_sent_stays_framed(self) -> None:
         """No fault gives something to be framed once more."""
         for fault in EVERY:
-            for step in fault.strike(REPLY, dice_of(0), 0):
+            for step in fault.apply(REPLY, dice_of(0), 0):
                 self.assertTrue(not isinstance(step, Send) or step.raw, fault)
 
     def test_nothing_follows_an_end(self) -> None:
         """A reply that a fault ends is cut there."""
         for fault in EVERY:
-            struck = fault.strike((*REPLY[:-1], Wait(1)), dice_of(0), 0)
-            for step in struck[:-1]:
+            changed = fault.apply((*REPLY[:-1], Wait(1)), dice_of(0), 0)
+            for step in changed[:-1]:
                 self.assertNotIsInstance(step, Close | Abort | Hang)
 
     def test_unlikely_to_certain(self) -> None:
@@ -512,8 +510,8 @@ class EveryKindTests(SynchronousTestCase):
                 known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
                 fault = type(kind)(**{**known, "probability": probability})
                 dice = dice_of(7)
-                struck = sum(fault.strike(REPLY, dice, 0) is not REPLY for _ in range(1000))
-                self.assertTrue(least <= struck <= most, (fault, struck))
+                changed = sum(fault.apply(REPLY, dice, 0) is not REPLY for _ in range(1000))
+                self.assertTrue(least <= changed <= most, (fault, changed))
 
     def test_never_is_never(self) -> None:
         """Not even with the lowest throw there is."""
@@ -522,11 +520,13 @@ class EveryKindTests(SynchronousTestCase):
             def random(self) -> float:
                 return 0.0
 
-        for dice, probability, struck in (
+        for dice, probability, changed in (
             (Lowest(), 0, SILENCE),
             (Lowest(), 1e-300, (StopReading(),)),
         ):
-            self.assertEqual(Deaf(probability=probability).strike(SILENCE, dice, 0), struck)
+            self.assertEqual(
+                StopReadingFault(probability=probability).apply(SILENCE, dice, 0), changed
+            )
 
     def test_strikes_unless_it_is_told_how_often(self) -> None:
         """A fault without a probability is a certain one."""
@@ -538,12 +538,12 @@ class EveryKindTests(SynchronousTestCase):
     def test_no_reply_changes_the_luck_of_the_next(
         self, one: Steps, other: Steps, kind: Fault, probability: float, seed: int
     ) -> None:
-        """What a reply holds, and whether it is struck, throws no more and no fewer dice."""
+        """What a reply holds, and whether it is changed, throws no more and no fewer dice."""
         known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
         fault = type(kind)(**{**known, "probability": probability})
         dice, same = dice_of(seed), dice_of(seed)
-        fault.strike(one, dice, 0)
-        kind.strike(other, same, 10**6)
+        fault.apply(one, dice, 0)
+        kind.apply(other, same, 10**6)
         self.assertEqual(dice.getstate(), same.getstate())
 
     def test_faults_are_values(self) -> None:
@@ -555,31 +555,31 @@ class EveryKindTests(SynchronousTestCase):
             fault.delay = 2  # type: ignore[misc]
 
 
-SECONDS = f"seconds from 0 to {LONGEST}"
+SECONDS = f"seconds from 0 to {MAX_SECONDS}"
 COUNT = "an integer >= 0"
 POSITIVE = "an integer >= 1"
 SHARE = "a number from 0 to 1"
 
-NO_SECONDS = (-0.001, -1, inf, -inf, nan, LONGEST + 1, 1e300, 10**400, "1", None)
+NO_SECONDS = (-0.001, -1, inf, -inf, nan, MAX_SECONDS + 1, 1e300, 10**400, "1", None)
 NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
 
 SOME = "an integer from 1 to 65536"
 #: Every parameter: a good fault's others, what may be said, what may not, and what is answered.
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
-    (Latency, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
-    (Latency, "jitter", {"delay": 1}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Latency, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
+    (Latency, "jitter", {"delay": 1}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (Bandwidth, "rate", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
     (Slicer, "size", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
     (Slicer, "variation", {"size": 10}, (0, 9), NO_COUNT, COUNT),
     (Slicer, "variation", {"size": 10}, (0, 9), (10, 2**63), "less than size (10)"),
-    (Slicer, "delay", {"size": 10}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (Slicer, "delay", {"size": 10}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (LimitData, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
     (ResetPeer, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
-    (ResetPeer, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
-    (Timeout, "seconds", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
-    (SlowClose, "delay", {}, (0, 0.5, LONGEST), NO_SECONDS, SECONDS),
+    (ResetPeer, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
+    (Timeout, "seconds", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
+    (SlowClose, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (Corrupt, "bytes", {}, (1, 2**16), (0, 2**16 + 1, *NO_COUNT), SOME),
-    (Deaf, "probability", {}, (0, 0.3, 1), (-0.1, 1.1, 2, inf, nan, "1", None), SHARE),
+    (StopReadingFault, "probability", {}, (0, 0.3, 1), (-0.1, 1.1, 2, inf, nan, "1", None), SHARE),
 ]
 
 
@@ -591,7 +591,7 @@ class ParameterTests(SynchronousTestCase):
         self.assertEqual(
             {(kind, each.name) for kind in KINDS.values() for each in fields(kind)}
             - {(kind, "probability") for kind in KINDS.values()},
-            {(kind, name) for kind, name, *_ in PARAMETERS} - {(Deaf, "probability")},
+            {(kind, name) for kind, name, *_ in PARAMETERS} - {(StopReadingFault, "probability")},
         )
 
     def test_what_makes_sense(self) -> None:
@@ -635,13 +635,13 @@ CHANCY: tuple[Fault, ...] = (
 def run(
     order: Iterable[int], seed: int = 42, faults: Sequence[Fault] = CHANCY
 ) -> dict[int, list[tuple[Steps, tuple[str, ...]]]]:
-    """The replies of connections, struck in this *order* of their numbers."""
-    lucks: dict[int, Fate] = {}
-    struck: dict[int, list[tuple[Steps, tuple[str, ...]]]] = {}
+    """The replies of connections, changed in this *order* of their numbers."""
+    injectors: dict[int, Injected] = {}
+    changed: dict[int, list[tuple[Steps, tuple[str, ...]]]] = {}
     for number in order:
-        luck = lucks.setdefault(number, Fate(faults, seed, number))
-        struck.setdefault(number, []).append(luck.strike(REPLY))
-    return struck
+        injector = injectors.setdefault(number, Injected(faults, seed, number))
+        changed.setdefault(number, []).append(injector.inject(REPLY))
+    return changed
 
 
 class LuckTests(SynchronousTestCase):
@@ -651,34 +651,35 @@ class LuckTests(SynchronousTestCase):
         """Each strikes what the one before it left, and each that changed something is named."""
         faults = [SlowClose(delay=1), LimitData(bytes=3), Timeout(seconds=1, probability=0)]
         self.assertEqual(
-            Fate(faults, 1, 1).strike((raw(b"Hello"),)), ((raw(b"Hel"), Close()), ("limit_data",))
+            Injected(faults, 1, 1).inject((raw(b"Hello"),)),
+            ((raw(b"Hel"), Close()), ("limit_data",)),
         )
         faults = [faults[1], faults[0]]
         self.assertEqual(
-            Fate(faults, 1, 1).strike((raw(b"Hello"),)),
+            Injected(faults, 1, 1).inject((raw(b"Hello"),)),
             ((raw(b"Hel"), Wait(1), Close()), ("limit_data", "slow_close")),
         )
 
     def test_no_fault_struck(self) -> None:
         """The reply is the same object."""
-        faults = [Deaf(probability=0), LimitData(bytes=100), SlowClose(delay=1)]
+        faults = [StopReadingFault(probability=0), LimitData(bytes=100), SlowClose(delay=1)]
         reply: Steps = (raw(b"Hello"),)
-        struck, names = Fate(faults, 1, 1).strike(reply)
-        self.assertIs(struck, reply)
+        changed, names = Injected(faults, 1, 1).inject(reply)
+        self.assertIs(changed, reply)
         self.assertEqual(names, ())
 
     def test_a_strike_that_shows_nothing(self) -> None:
         """To close what closes anyway is no fault: nothing is named, the reply stays the same."""
         reply: Steps = (Close(),)
-        struck, names = Fate([LimitData(bytes=0)], 1, 1).strike(reply)
-        self.assertIs(struck, reply)
+        changed, names = Injected([LimitData(bytes=0)], 1, 1).inject(reply)
+        self.assertIs(changed, reply)
         self.assertEqual(names, ())
 
     def test_each_counts_what_it_let_out(self) -> None:
-        """Not what another held back, and struck or not."""
+        """Not what another held back, and changed or not."""
         faults = [ResetPeer(bytes=8), LimitData(bytes=3, probability=0), LimitData(bytes=7)]
-        luck = Fate(faults, 1, 1)
-        replies = [luck.strike((raw(b"abc"),)) for _ in range(3)]
+        injector = Injected(faults, 1, 1)
+        replies = [injector.inject((raw(b"abc"),)) for _ in range(3)]
         self.assertEqual(
             replies,
             [
@@ -690,28 +691,28 @@ class LuckTests(SynchronousTestCase):
 
     def test_each_counts_what_the_one_before_left(self) -> None:
         """What was swallowed never came to the second."""
-        luck = Fate([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
+        injector = Injected([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
         for _ in range(3):
-            self.assertEqual(luck.strike((raw(b"ab"),)), ((Wait(1), Close()), ("timeout",)))
+            self.assertEqual(injector.inject((raw(b"ab"),)), ((Wait(1), Close()), ("timeout",)))
 
     def test_some_of_them(self) -> None:
         """Those that are asked, in the order in which they are; the others count nothing."""
-        luck = Fate([LimitData(bytes=3), SlowClose(delay=1), Deaf()], 1, 1)
+        injector = Injected([LimitData(bytes=3), SlowClose(delay=1), StopReadingFault()], 1, 1)
         reply = raw(b"abcd"), Close()
-        self.assertEqual(luck.strike(reply, ())[0], reply)
+        self.assertEqual(injector.inject(reply, ())[0], reply)
         self.assertEqual(
-            luck.strike(reply, (2, 1)),
+            injector.inject(reply, (2, 1)),
             ((StopReading(), raw(b"abcd"), Wait(1), Close()), ("stop_reading", "slow_close")),
         )
-        self.assertEqual(luck.strike(reply, [0])[0], (raw(b"abc"), Close()))
+        self.assertEqual(injector.inject(reply, [0])[0], (raw(b"abc"), Close()))
 
     def test_a_kind_of_somebody_else(self) -> None:
         """A fault that is in no table goes by the name of its class."""
 
-        class Reverse(Deaf):
+        class Reverse(StopReadingFault):
             """Somebody's own."""
 
-        self.assertEqual(Fate([Reverse()], 1, 1).strike(SILENCE)[1], ("Reverse",))
+        self.assertEqual(Injected([Reverse()], 1, 1).inject(SILENCE)[1], ("Reverse",))
 
     def test_the_same_seed_is_the_same_run(self) -> None:
         """To the bit, and another seed is another run."""
@@ -721,14 +722,14 @@ class LuckTests(SynchronousTestCase):
 
     def test_connections_have_luck_of_their_own(self) -> None:
         """They do not all see the same."""
-        struck = run([*range(1, 13)] * 10)
-        self.assertEqual(len({repr(replies) for replies in struck.values()}), 12)
+        changed = run([*range(1, 13)] * 10)
+        self.assertEqual(len({repr(replies) for replies in changed.values()}), 12)
 
     def test_numbers_do_not_run_into_each_other(self) -> None:
         """The eleventh fault on connection 1 is not the first on connection 11, nor any other."""
         faults = [Latency(delay=1, jitter=1)] * 12
         delays = {
-            see(Fate(faults, seed, number).strike(REPLY, [place])[0]).arrivals[0][0]
+            see(Injected(faults, seed, number).inject(REPLY, [place])[0]).arrivals[0][0]
             for seed in (1, 11)
             for number in range(12)
             for place in range(12)
@@ -737,18 +738,18 @@ class LuckTests(SynchronousTestCase):
 
     def test_faults_have_luck_of_their_own(self) -> None:
         """Two of the same kind do not strike as one."""
-        names = [struck for _, struck in run([1] * 100)[1]]
+        names = [changed for _, changed in run([1] * 100)[1]]
         both = sum(each.count("latency") == 2 for each in names)
         one = sum(each.count("latency") == 1 for each in names)
         self.assertTrue(10 <= both <= 40 <= one <= 60, (both, one))
 
     def test_what_others_do_changes_nothing(self) -> None:
         """A fault that was added behind, or made unlikely, leaves the luck of the rest alone."""
-        alone = Fate([CHANCY[0]], 42, 1)
-        beside = Fate([CHANCY[0], *CHANCY[1:]], 42, 1)
+        alone = Injected([CHANCY[0]], 42, 1)
+        beside = Injected([CHANCY[0], *CHANCY[1:]], 42, 1)
         for _ in range(50):
             self.assertEqual(
-                alone.strike(REPLY)[0][0] == REPLY[0], "latency" not in beside.strike(REPLY, [0])[1]
+                alone.inject(REPLY)[0][0] == REPLY[0], "latency" not in beside.inject(REPLY, [0])[1]
             )
 
     @given(st.lists(st.integers(1, 4), min_size=1, max_size=24), st.randoms(use_true_random=False))
@@ -763,9 +764,9 @@ class LuckTests(SynchronousTestCase):
 
     def test_the_same_in_every_process(self) -> None:
         """Nothing hangs on what differs from one start of Python to the next."""
-        luck = Fate([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
+        injector = Injected([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
         self.assertEqual(
-            [luck.strike((raw(b"Hello"),))[0] for _ in range(3)],
+            [injector.inject((raw(b"Hello"),))[0] for _ in range(3)],
             [
                 (raw(b"Hel\x83\x82"),),
                 (Wait(1.8856694924524324), raw(b"\xf0ell\x86")),

@@ -43,9 +43,9 @@ def request(data: bytes = b"a") -> Request:
 
 
 def answered(
-    steps: Steps = (), data: bytes = b"a", by: str = "rule[0]", struck: tuple[str, ...] = ()
+    steps: Steps = (), data: bytes = b"a", by: str = "rule[0]", injected: tuple[str, ...] = ()
 ) -> Answered:
-    return Answered(1.5, 2.5, Exchange(request(data), steps, by, struck))
+    return Answered(1.5, 2.5, Exchange(request(data), steps, by, injected))
 
 
 #: Any bytes, and any text as UTF-8.
@@ -121,9 +121,9 @@ class JsonTests(SynchronousTestCase):
         )
 
     def test_faults(self) -> None:
-        """Those that struck are named."""
+        """The faults that changed the reply are named."""
         self.assertEqual(
-            as_json(answered(struck=("slicer", "abort")))["faults"], ["slicer", "abort"]
+            as_json(answered(injected=("slicer", "abort")))["faults"], ["slicer", "abort"]
         )
         self.assertNotIn("faults", as_json(answered()))
 

@@ -115,7 +115,7 @@ class AnsweringTests(Journaled):
         wire.send(b"ab\ncd\n")
         exchanges = [entry.exchange for entry in self.journal.exchanges()]
         self.assertEqual([it.steps for it in exchanges], [(Send(b"AB"),), (Send(b"CD"),)])
-        self.assertEqual([it.struck for it in exchanges], [("corrupt",)] * 2)
+        self.assertEqual([it.injected for it in exchanges], [("corrupt",)] * 2)
         self.assertTrue(exchanges[0].by.endswith("respond"))
 
     def test_a_late_reply(self) -> None:

@@ -66,7 +66,7 @@ class ExplainTests(SynchronousTestCase):
                 hang
                 struck by slicer, latency (probability 0.25)
             inside: b'more'
-                nobody is asked any more: deaf
+                nobody is asked any more: stop reading
             """,
         )
 

@@ -6,7 +6,6 @@ from reqresp import Chunk, Limits, Line, Netstring, Script
 from reqresp.faults.faults import (
     Bandwidth,
     Corrupt,
-    Deaf,
     Fault,
     Latency,
     LimitData,
@@ -14,6 +13,7 @@ from reqresp.faults.faults import (
     ResetPeer,
     Slicer,
     SlowClose,
+    StopReadingFault,
     Timeout,
 )
 from reqresp.framing._delimited import Delimiter, Fixed, Framing, LengthPrefix, Mixed
@@ -60,7 +60,7 @@ FAULTS: dict[str, Fault] = {
     'kind = "slow_close", delay = 2': SlowClose(delay=2),
     'kind = "corrupt"': Corrupt(),
     'kind = "corrupt", bytes = 2': Corrupt(bytes=2),
-    'kind = "stop_reading", probability = 0': Deaf(probability=0),
+    'kind = "stop_reading", probability = 0': StopReadingFault(probability=0),
 }
 
 #: Predicates, the requests that fit, and some that do not.

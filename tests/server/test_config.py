@@ -258,7 +258,7 @@ class OwnFaultTests(Scripted):
         wire = self.lines(Picky())
         wire.send(b"x\nx\n")
         self.assertEqual((wire.received(), wire.got_eof), (b"ab", True))
-        self.assertEqual(self.heard.exchanges[0].struck, ("limit_data",))
+        self.assertEqual(self.heard.exchanges[0].injected, ("limit_data",))
 
 
 class SeededRunTests(Scripted):

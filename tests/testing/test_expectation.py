@@ -97,8 +97,8 @@ class StepTests(FakeCase):
         self.serve().on("a").reply("1").fault("limit_data", bytes=1).fault("slow_close", delay=0)
         self.server.on("b").reply("2")
         self.assertEqual(self.ask(b"b", b"a"), b"2\r\n1")
-        struck = [it.struck for it in self.server.exchanges]
-        self.assertEqual(struck, [(), ("limit_data", "slow_close")])
+        injected = [it.injected for it in self.server.exchanges]
+        self.assertEqual(injected, [(), ("limit_data", "slow_close")])
 
     def test_states(self) -> None:
         """A conversation is in one; ``on`` and the others belong to all unless they say so."""
