@@ -36,8 +36,8 @@ def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> Non
         raise ValueError(f"{attribute.name} must be 0 or more, and finite: {value!r}")
 
 
-class _BaseStep:
-    """What every step says of itself.  A step that nothing else is said of ends nothing."""
+class BaseStep:
+    """What every step says of itself: its names, and what it ends (by default nothing)."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ class _BaseStep:
     ends_reply: ClassVar[bool] = False
 
 
-class _LastStep(_BaseStep):
+class _LastStep(BaseStep):
     """A step that ends its reply, and everything else on its connection."""
 
     __slots__ = ()
@@ -64,7 +64,7 @@ class _LastStep(_BaseStep):
 
 
 @frozen
-class Send(_BaseStep):
+class Send(BaseStep):
     """
     Send *data*, wrapped by the framing, or as it is (*raw*).
 
@@ -79,7 +79,7 @@ class Send(_BaseStep):
 
 
 @frozen
-class Wait(_BaseStep):
+class Wait(BaseStep):
     """
     Wait for *seconds* before the next step.
 
@@ -101,7 +101,7 @@ class Close(_LastStep):
 
 
 @frozen
-class HalfClose(_BaseStep):
+class HalfClose(BaseStep):
     """Stop sending (the client sees EOF), and keep receiving.  Over TLS this is a `Close`."""
 
     key = "half_close"
@@ -126,7 +126,7 @@ class Hang(_LastStep):
 
 
 @frozen
-class StopReading(_BaseStep):
+class StopReading(BaseStep):
     """Stop reading: what the client sends from now on stays in the buffers of both systems."""
 
     key = "stop_reading"

@@ -19,6 +19,7 @@ from reqresp.framing import FrameError
 from reqresp.server.stream import HANGING, Stream
 from reqresp.steps import (
     Abort,
+    BaseStep,
     Close,
     HalfClose,
     Hang,
@@ -35,7 +36,7 @@ NOTHING: Iterator[Any] = iter(())
 
 
 @frozen
-class _Unframed:
+class _Unframed(BaseStep):
     """Stands for what cannot be framed, which is an error when its turn has come."""
 
     error: FrameError
