@@ -585,11 +585,9 @@ class ScriptTests(Making):
     def test_an_option_that_does_not_go_with_it(self) -> None:
         """One line, which names the rule."""
         text = self.refused("-s", str(self.script()), "--framing=fixed:2")
-        self.assertRegex(
-            text, r"it.toml does not go with --framing: rule\[0\]: a payload of 1 bytes"
-        )
+        self.assertRegex(text, r"it.toml conflicts with --framing: rule\[0\]: a payload of 1 bytes")
         text = self.refused("-s", str(self.script()), "--framing=fixed:20")
-        self.assertRegex(text, "it.toml does not go with --framing: requests of 20 bytes")
+        self.assertRegex(text, "it.toml conflicts with --framing: requests of 20 bytes")
 
     def test_a_response_beside_it(self) -> None:
         """Two that answer are one too many."""

@@ -20,6 +20,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from reqresp._errors import FieldError
 from reqresp.daemon.endpoints import Place
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
@@ -27,9 +28,9 @@ from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.worker_files import journal_path, why_unusable
 from reqresp.journal.jsonl import JournalFile
 from reqresp.journal.request_log import RequestLog
+from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
-from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
@@ -67,7 +68,7 @@ def make_server(
         journal = _journal(options, reactor, worker)
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(
-            **config,
+            config,
             observers=observers,
             clock=reactor,
             access=options["access"],
@@ -108,7 +109,7 @@ def check(options: Options, reactor: Any) -> None:
     with _one_line(options):
         config = _config_of(options, _load(options))
         # Any seed: one that is chosen would be logged, and never used.
-        ReqRespFactory(**config, clock=reactor, seed=0)
+        ReqRespFactory(config, clock=reactor, seed=0)
         _certificates(options)
     if options["measured"]:
         with _needing_extras():
@@ -183,18 +184,16 @@ def _load(options: Options) -> "Script | None":
     return Script.load(options["script"])
 
 
-def _config_of(options: Options, script: "Script | None") -> dict[str, Any]:
-    """Say how a factory is to behave; what was given as an option wins over a script."""
-    if script is None:
-        return {
-            "respond": fixed(options["response"], close_on=options["close-on"] or None),
-            "framing": options["framing"],
-            "limits": Limits(**options["limits"]),
-        }
-    for warning in script.warnings:
+def _config_of(options: Options, script: "Script | None") -> ServerConfig:
+    """Return the config of a server; command-line options override the script."""
+    source: Source = (
+        fixed(options["response"], close_on=options["close-on"] or None)
+        if script is None
+        else script
+    )
+    for warning in () if script is None else script.warnings:
         _log.warn("{problem}", problem=warning)
-    limits = evolve(script.limits, **options["limits"])
-    return {"respond": script, "framing": options["framing"], "limits": limits}
+    return resolve(source, framing=options["framing"], limits=options["limits"])
 
 
 def _told(options: Options, error: BaseException | None) -> str:
@@ -202,12 +201,13 @@ def _told(options: Options, error: BaseException | None) -> str:
     if options["script"] is None or hasattr(error, "problems"):
         return str(error)
     given = [f"--{name}" for name in ("framing", "max-request") if options[name] is not None]
-    return f"{options['script']} does not go with {' and '.join(given)}: {error}"
+    problem = error.problem if isinstance(error, FieldError) else error
+    return f"{options['script']} conflicts with {' and '.join(given)}: {problem}"
 
 
 def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> None:
     def take(script: "Script | None") -> None:
-        factory.reconfigure(**_config_of(options, script))
+        factory.reconfigure(_config_of(options, script))
         _log.info("reloaded {script}, for new connections", script=options["script"])
 
     def keep(failure: Failure) -> None:

@@ -1,39 +1,42 @@
 """
-ServerConfig: how connections are answered, from their beginning to their end.
+ServerConfig: everything that decides how a server answers, as one frozen value.
 
-Puts together a responder, a framing, limits and faults, and finds out whether they go together; it
-knows no connection.
+Combines a responder, a framing, limits and faults, and checks that they fit together.  Resolves
+what was given against what a script says and the defaults.  It must not know connections.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
+from reqresp._errors import FieldError
 from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
-from reqresp.server.responders import Responder
+from reqresp.server.responders import Answer, Function, Responder, fixed
+from reqresp.steps import Request
 
 
 def _placed(faults: Iterable[Fault | PlacedFault]) -> tuple[PlacedFault, ...]:
     return tuple(
-        fault if isinstance(fault, PlacedFault) else PlacedFault(f"fault[{place}]", fault)
-        for place, fault in enumerate(faults)
+        fault if isinstance(fault, PlacedFault) else PlacedFault(f"fault[{index}]", fault)
+        for index, fault in enumerate(faults)
     )
 
 
 @frozen
 class ServerConfig:
     """
-    How connections are answered.
+    How a server answers.
 
-    :param faults: strike each reply, and the greeting if there is one, in this order; those that
-        are placed ``on_connect`` all of some connections, the silence at their start included.
-    :param seed: all chance in faults comes from it.
-    :raises FrameError: a constant reply cannot be expressed in *framing*.
-    :raises ValueError: no request of *framing* could be within *limits*.
+    :param faults: change each reply, and the greeting if there is one, in this order.  Those placed
+        ``on_connect`` apply to whole connections, also before anything is sent.
+    :param seed: the source of all randomness in faults; None: not chosen yet.
+    :raises FrameError: *framing* cannot encode a constant reply.
+    :raises FieldError: *framing* cannot have a request within *limits*.
     """
 
     responder: Responder
@@ -41,9 +44,9 @@ class ServerConfig:
     limits: Limits = Factory(Limits)
     faults: tuple[PlacedFault, ...] = field(default=(), converter=_placed)
     seed: int | None = None
-    #: Whether any of the faults strikes connections.
+    #: Whether any fault applies to whole connections.
     on_connect: bool = field(init=False, eq=False, repr=False)
-    #: Answers a read in one go, where nothing stands against it.
+    #: Answers all requests of a read at once; None: the responder or the faults rule that out.
     batch: Batch | None = field(init=False, eq=False, repr=False)
 
     @on_connect.default
@@ -52,24 +55,68 @@ class ServerConfig:
 
     @batch.default
     def _constants(self) -> Batch | None:
-        self.decoder()  # raises now what it would raise at every connection
+        # Now, so that a mistake is found before the first connection.
+        try:
+            self.decoder()
+        except ValueError as error:
+            raise FieldError("framing", str(error)) from error
         self.responder.check(self.framing.encode)
         table = None if self.faults else self.responder.constants()
         return None if table is None else Batch(table, self.framing.encode)
 
     @property
     def is_faulty(self) -> bool:
-        """Whether any fault may strike."""
+        """Whether any fault can be injected."""
         return bool(self.faults or self.responder.faulty)
 
     def decoder(self) -> Decoder:
-        """Make a connection's decoder."""
+        """Return a new decoder, for one connection."""
         return self.framing.decoder(self.limits.max_request)
 
 
 class ConfigSource(ABC):
-    """What tells the behaviour of a server."""
+    """Something that describes how a server answers, such as a script."""
 
     @abstractmethod
     def config(self) -> ServerConfig:
-        """Make it: another one for each server, which shares nothing that changes."""
+        """Return a new config; two servers share nothing that changes."""
+
+
+#: Everything that `resolve` accepts as the source of a config.
+Source = ServerConfig | ConfigSource | Responder | Callable[[Request], Answer]
+
+
+def resolve(
+    source: Source | None = None,
+    *,
+    framing: Framing | None = None,
+    limits: Limits | Mapping[str, Any] | None = None,
+    faults: Sequence[Fault | PlacedFault] | None = None,
+    seed: int | None = None,
+) -> ServerConfig:
+    """
+    Return the config to use: each part is the one given, else the source's, else the default.
+
+    :param source: a config, a `ConfigSource`, a responder, or a function that answers.  The default
+        is `fixed`.
+    :param limits: replaces all limits of the source.  A mapping of names to values replaces only
+        the limits that it names.
+    :raises FrameError: *framing* cannot encode a constant reply of the source.
+    :raises FieldError: a limit is out of range, or *framing* cannot have a request within it.
+    """
+    config = _config_of(source)
+    if isinstance(limits, Mapping):
+        limits = evolve(config.limits, **limits)
+    given: dict[str, Any] = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
+    changes = {name: value for name, value in given.items() if value is not None}
+    return evolve(config, **changes) if changes else config
+
+
+def _config_of(source: Source | None) -> ServerConfig:
+    if isinstance(source, ServerConfig):
+        return source
+    if isinstance(source, ConfigSource):
+        return source.config()
+    if source is None:
+        return ServerConfig(fixed())
+    return ServerConfig(source if isinstance(source, Responder) else Function(source))

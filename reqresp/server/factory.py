@@ -19,13 +19,11 @@ from reqresp._text import format_address
 from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Framing
 from reqresp.server.admission import STOPPING, Admission, Refusal
-from reqresp.server.config import ConfigSource, ServerConfig
+from reqresp.server.config import Source, resolve
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Gathering
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
-from reqresp.server.responders import Answer, Function, Responder, fixed
-from reqresp.steps import Request
 from reqresp.transport.access import Access
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ class ReqRespFactory(Gathering):
 
     def __init__(
         self,
-        respond: ConfigSource | Responder | Callable[[Request], Answer] | None = None,
+        respond: Source | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
@@ -93,7 +91,7 @@ class ReqRespFactory(Gathering):
 
     def reconfigure(
         self,
-        respond: ConfigSource | Responder | Callable[[Request], Answer] | None = None,
+        respond: Source | None = None,
         *,
         framing: Framing | None = None,
         limits: Limits | None = None,
@@ -106,9 +104,7 @@ class ReqRespFactory(Gathering):
         Connections that are open go on as they began; only the limits on their number and on idle
         time are the new ones for all.  Where this raises, nothing has changed.
         """
-        plan = respond.config() if isinstance(respond, ConfigSource) else _plain(respond)
-        given = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
-        config = evolve(plan, **{name: it for name, it in given.items() if it is not None})  # type: ignore[arg-type]  # each has its own type
+        config = resolve(respond, framing=framing, limits=limits, faults=faults, seed=seed)
         if config.is_faulty and config.seed is None:
             config = evolve(config, seed=randbits(32))
             self._log.info("seed of the faults: {seed}", seed=config.seed)
@@ -198,12 +194,6 @@ class _Refused(Protocol):
 
     def connectionMade(self) -> None:
         cast(ITCPTransport, self.transport).abortConnection()
-
-
-def _plain(respond: Responder | Callable[[Request], Answer] | None) -> ServerConfig:
-    if respond is None:
-        return ServerConfig(fixed())
-    return ServerConfig(respond if isinstance(respond, Responder) else Function(respond))
 
 
 def _hearers(event: str, observers: Iterable[Observer]) -> tuple[Callable[..., None], ...]:

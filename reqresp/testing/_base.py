@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -26,10 +26,10 @@ from reqresp.journal.journal import Journal
 from reqresp.script.loader import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule
-from reqresp.server.config import ConfigSource, ServerConfig
+from reqresp.server.config import Source, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.limits import Limits
-from reqresp.server.responders import Answer, Function, Responder, Table
+from reqresp.server.responders import Answer, Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._expectation import (
     Expectation,
@@ -46,16 +46,6 @@ from reqresp.testing._waiters import Waiters, fits, requests
 
 #: Where no test stands: this package, and what runs its context managers.
 _NO_TEST = (str(Path(__file__).parent) + os.sep, contextlib.__file__)
-
-
-@frozen
-class _Prepared(ConfigSource):
-    """A config, ready made."""
-
-    made: ServerConfig
-
-    def config(self) -> ServerConfig:
-        return self.made
 
 
 class Behaving(TypedDict, total=False):
@@ -104,12 +94,14 @@ class BaseServer:
     ) -> None:
         if respond is not None and script is not None:
             raise TypeError("respond and script exclude each other")
-        config = _config_of(respond, script)
-        framing = parse_framing(framing) if isinstance(framing, str) else framing
-        given = {"framing": framing, "limits": limits, "faults": faults or None, "seed": seed}
-        config = evolve(
-            config,
-            **{name: it for name, it in given.items() if it is not None},  # type: ignore[arg-type]  # each has its own type
+        if framing is None and script is None:
+            framing = Line()
+        config = resolve(
+            _source(respond, script),
+            framing=parse_framing(framing) if isinstance(framing, str) else framing,
+            limits=limits,
+            faults=faults or None,
+            seed=seed,
         )
         self.strict = strict
         self._encode = config.framing.encode
@@ -119,7 +111,7 @@ class BaseServer:
         self._journal = Journal(most=1_000_000, most_bytes=2**28)
         self._watch = Waiters(self._journal)
         self.factory = ReqRespFactory(
-            _Prepared(evolve(config, responder=self._expectations)),
+            evolve(config, responder=self._expectations),
             observers=[self._journal, self._watch, self._expectations],
             clock=clock,
         )
@@ -274,14 +266,12 @@ class BaseServer:
         return self._maker.rule(table, "request", _where()).predicates
 
 
-def _config_of(
+def _source(
     respond: Responder | Callable[[Request], Answer] | None, script: str | Path | Script | None
-) -> ServerConfig:
-    if script is not None:
-        return (script if isinstance(script, Script) else Script.load(script)).config()
-    if respond is not None and not isinstance(respond, Responder):
-        respond = Function(respond)
-    return ServerConfig(respond or Table({}), Line())
+) -> Source:
+    if script is None:
+        return Table({}) if respond is None else respond
+    return script if isinstance(script, Script) else Script.load(script)
 
 
 def _wanted(equals: Payloads | None, predicates: Mapping[str, Any]) -> str:

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from reqresp import (
+    Chunk,
     EagerServer,
+    Fixed,
     FrameError,
     Latency,
     Limits,
@@ -15,10 +19,72 @@ from reqresp import (
     Slicer,
     Table,
 )
+from reqresp._errors import FieldError
 from reqresp.faults.faults import LimitData, PlacedFault
-from reqresp.server.responders import ConnectionContext, Responder
+from reqresp.server.config import ServerConfig, resolve
+from reqresp.server.responders import ConnectionContext, Function, Responder, fixed
 from tests.script.test_rules import Scripted
 from tests.server.test_connection import Conversation
+
+
+class ResolveTests(SynchronousTestCase):
+    """What is given, else what the source says, else the default."""
+
+    SCRIPT = """
+        framing = "netstring"
+        seed = 3
+        limits.max_request = 10
+        limits.idle_timeout = 60
+        rule = [{ reply = "a" }]
+        [[fault]]
+        kind = "latency"
+        delay = 1
+    """
+
+    def test_defaults(self) -> None:
+        """Without a source and without arguments, the defaults of each part are used."""
+        config = resolve()
+        self.assertEqual(config, ServerConfig(fixed(), Chunk(), Limits()))
+        self.assertEqual((config.faults, config.seed), ((), None))
+
+    def test_source_wins_over_defaults(self) -> None:
+        """A part that was not given is the script's."""
+        script = Script.parse(self.SCRIPT)
+        config = resolve(script)
+        self.assertEqual((config.framing, config.seed), (Netstring(), 3))
+        self.assertEqual(config.limits, Limits(max_request=10, idle_timeout=60))
+        self.assertEqual([placed.fault for placed in config.faults], [Latency(delay=1)])
+
+    def test_given_wins_over_source(self) -> None:
+        """A part that was given replaces the script's, also a seed of 0 and an empty list."""
+        script = Script.parse(self.SCRIPT)
+        limits = Limits(max_request=20)
+        config = resolve(script, framing=Line(), limits=limits, faults=[], seed=0)
+        self.assertEqual((config.framing, config.limits, config.faults), (Line(), limits, ()))
+        self.assertEqual(config.seed, 0)
+
+    def test_single_limits(self) -> None:
+        """A mapping of limits replaces only those that it names."""
+        config = resolve(Script.parse(self.SCRIPT), limits={"max_request": 20})
+        self.assertEqual(config.limits, Limits(max_request=20, idle_timeout=60))
+        self.assertEqual(resolve(limits={}).limits, Limits())
+
+    def test_sources(self) -> None:
+        """A config, a responder and a function can be the source, too."""
+        config = ServerConfig(Table({}), Line())
+        self.assertIs(resolve(config), config)
+        table = Table({b"a": b"b"})
+        self.assertIs(resolve(table).responder, table)
+        self.assertIsInstance(resolve(lambda request: request.data).responder, Function)
+
+    def test_framing_outside_the_limits(self) -> None:
+        """A framing whose requests are all too large is an error with the field's name."""
+        with self.assertRaises(FieldError) as caught:
+            resolve(framing=Fixed(8), limits={"max_request": 7})
+        self.assertEqual(caught.exception.field, "framing")
+        with self.assertRaises(FieldError) as caught:
+            resolve(limits={"max_request": 0})
+        self.assertEqual(caught.exception.field, "max_request")
 
 
 class Greeter(Responder):
