@@ -1,4 +1,4 @@
-"""What is wrong with a script: all of it at once, each where it is, found and expected."""
+"""Errors of a script: all problems at once, each with its line, its key and what is expected."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ NO_PATTERN = "no pattern of RE2: b'(': missing ): ("
 
 
 def problems_of(text: str) -> list[str]:
-    """Those of a script that does not load."""
+    """Return the problems of a script that does not load, one line each."""
     try:
         script = Script.parse(dedent(text), "it.toml")
     except ScriptError as error:
@@ -37,25 +37,25 @@ def problems_of(text: str) -> list[str]:
 
 
 class ErrorsTestCase(SynchronousTestCase):
-    """What tests of errors need."""
+    """Asserts which problems a script has."""
 
     def assert_problem(self, text: str, *expected: str) -> None:
-        """There are these and no others; each begins with its line, if it has one."""
+        """Assert that *text* has exactly the *expected* problems, each with its line if known."""
         found = [it.removeprefix("it.toml:").removeprefix(" ") for it in problems_of(text)]
         self.assertEqual(found, [*expected])
 
     def assert_in_rule(self, keys: str, *expected: str, before: str = "") -> None:
-        """The same of the only rule, which is on the second line."""
+        """Assert the problems of a script whose only rule has these *keys* and is on line 2."""
         self.assert_problem(
             f"{before}\nrule = [{{ {keys} }}]", *(f"2: rule[0]{message}" for message in expected)
         )
 
 
 class ManyTests(ErrorsTestCase):
-    """A whole file of mistakes."""
+    """A script with many problems."""
 
     def test_twenty_mistakes_at_once(self) -> None:
-        """In the order of their lines."""
+        """All problems are reported at once, in the order of their lines."""
         self.assert_problem(
             r"""
             framing = "lines"
@@ -120,7 +120,7 @@ class ManyTests(ErrorsTestCase):
         )
 
     def test_the_same_in_every_process(self) -> None:
-        """However it hashes the names of states and groups."""
+        """The order of problems does not depend on the hash seed."""
         script = """
             [[rule]]
             matches = '(?P<f>)(?P<e>)(?P<d>)(?P<peer>)(?P<count>)(?P<request>)'
@@ -146,7 +146,7 @@ class ManyTests(ErrorsTestCase):
         self.assertEqual(len(problems_of(script)), 8)
 
     def test_as_an_exception(self) -> None:
-        """It is a ValueError, and keeps its problems one by one."""
+        """A ScriptError is a ValueError and keeps its problems one by one."""
         with self.assertRaises(ValueError) as caught:
             Script.parse("sede = 1\nrule = 2", "it.toml")
         assert isinstance(caught.exception, ScriptError)
@@ -160,7 +160,7 @@ class ManyTests(ErrorsTestCase):
         self.assertEqual(str(caught.exception), "\n".join(map(str, caught.exception.problems)))
 
     def test_one_mistake_is_told_once(self) -> None:
-        """What follows from it is not told."""
+        """A problem that follows from another one is not reported."""
         self.assert_in_rule(
             'matches = "(", reply = { template = "{x}{1}" }', f".matches: {NO_PATTERN}"
         )
@@ -178,10 +178,10 @@ class ManyTests(ErrorsTestCase):
 
 
 class FileTests(ErrorsTestCase):
-    """What is not a regular file of TOML."""
+    """A file that is not a script."""
 
     def refused(self, path: Path) -> str:
-        """What is said of the script at *path*, less its name."""
+        """Return the message for the script at *path*, without the path."""
         with self.assertRaises(ScriptError) as caught:
             Script.load(path)
         (problem,) = caught.exception.problems
@@ -189,13 +189,13 @@ class FileTests(ErrorsTestCase):
         return str(caught.exception).removeprefix(str(path))
 
     def written(self, data: bytes) -> str:
-        """What is said of a script that holds *data*."""
+        """Return the message for a script that contains *data*."""
         path = temporary(self) / "it.toml"
         path.write_bytes(data)
         return self.refused(path)
 
     def test_that_cannot_be_read(self) -> None:
-        """Missing, a directory, below a file, or no name of a file at all."""
+        """A missing file, a directory, a pipe and an unusable name have one line each."""
         base = temporary(self)
         (base / "file").touch()
         os.mkfifo(base / "pipe")
@@ -210,7 +210,7 @@ class FileTests(ErrorsTestCase):
             self.assertEqual(self.refused(base / name), f": {reason}")
 
     def test_that_is_no_utf8(self) -> None:
-        """With the line, and the byte."""
+        """The message has the line and the first byte that is not UTF-8."""
         for data, line, byte in (
             (b'seed = 1\r\nstart = "\xff"\n', 2, r"b'\xff'"),
             ('start = "ü"'.encode("utf-16"), 1, r"b'\xff'"),
@@ -220,7 +220,7 @@ class FileTests(ErrorsTestCase):
             self.assertEqual(self.written(data), found)
 
     def test_names_of_the_file_in_every_problem(self) -> None:
-        """As it was given."""
+        """Each problem names the file as the caller did."""
         path = temporary(self) / "it.toml"
         path.write_text("\nsede = 1\nrules = []\n")
         with self.assertRaises(ScriptError) as caught:
@@ -235,10 +235,10 @@ class FileTests(ErrorsTestCase):
 
 
 class TomlTests(ErrorsTestCase):
-    """What TOML itself forbids."""
+    """Text that TOML does not allow."""
 
     def test_with_line_and_column(self) -> None:
-        """Where reading had to stop."""
+        """The message has the line and the column where the parser stopped."""
         for text, message in (
             (
                 "seed = 1\nstart 'a'\n",
@@ -259,27 +259,27 @@ class TomlTests(ErrorsTestCase):
             self.assert_problem(text, message)
 
     def test_at_the_end(self) -> None:
-        """The last line that holds anything."""
+        """An error at the end is reported at the last line that is not blank."""
         for text in ("seed = 1\nrule = [", "seed = 1\nrule = [\n\n", "seed = 1\r\nrule = [ \r\n"):
             self.assertRegex(
                 "\n".join(problems_of(text)), r"\Ait.toml:2: invalid TOML: .*, at the end\Z"
             )
 
     def test_nested_too_deeply(self) -> None:
-        """Whatever nests."""
+        """Arrays and tables that are nested too deeply are refused with one line."""
         for opening in ("[", "{a=", "[{a="):
             self.assert_problem("rule = " + opening * 5000, "nested too deeply")
 
     def test_numbers_of_too_many_digits(self) -> None:
-        """Which Python itself refuses to read."""
+        """An integer that Python refuses to convert is one problem."""
         self.assert_problem("seed = " + "9" * 5000, "a number has too many digits")
 
 
 class NumbersTests(ErrorsTestCase):
-    """Numbers that are none of the format's."""
+    """Numbers out of range."""
 
     def test_whole_numbers(self) -> None:
-        """Neither huge, nor fractions, nor truth."""
+        """Huge integers, fractions and booleans are not integers."""
         for written, shown in (
             ("9223372036854775808", "a number of more than 64 bits"),
             ("0x" + "f" * 9999, "a number of more than 64 bits"),
@@ -294,7 +294,7 @@ class NumbersTests(ErrorsTestCase):
             self.assert_in_rule(f"silent = true, times = {written}", f".times: {message}")
 
     def test_seconds(self) -> None:
-        """Neither infinite, nor none, nor huge, nor truth."""
+        """Infinite, NaN and huge numbers and booleans are not seconds."""
         for written, shown in (
             ("inf", "inf"),
             ("-inf", "-inf"),
@@ -317,7 +317,7 @@ class NumbersTests(ErrorsTestCase):
             )
 
     def test_out_of_range(self) -> None:
-        """With what the range is."""
+        """The message has the expected range."""
         self.assert_in_rule(
             "close = true, delay = -0.5", ".delay: expected seconds >= 0, found -0.5"
         )
@@ -340,7 +340,7 @@ class NumbersTests(ErrorsTestCase):
         )
 
     def test_faults(self) -> None:
-        """Each parameter has its range, and its kind."""
+        """Each parameter of a fault has its type and its range."""
         for keys, message in (
             ('kind = "latency"', ": the key delay is missing"),
             (
@@ -381,7 +381,7 @@ class FramingTests(ErrorsTestCase):
     """Framings, and what they can express."""
 
     def test_what_is_no_framing(self) -> None:
-        """As a string or as a table, of requests or of replies."""
+        """A framing that is not usable is reported, for requests and for replies."""
         either = "expected either length, or head and body"
         for framing, message in (
             ('"int9"', f": 'int9' is no framing: {SPECIFICATIONS}"),
@@ -430,7 +430,7 @@ class FramingTests(ErrorsTestCase):
                 self.assert_problem(f"{key} = {framing}", f"1: {key}{message}")
 
     def test_replies_that_cannot_be_framed(self) -> None:
-        """Wherever they stand; what is sent raw is not framed."""
+        """A payload that the framing cannot express is a problem, unless it is sent raw."""
         self.assert_in_rule(r'reply = "a\nb"', f".reply: {NEWLINE}")
         self.assert_in_rule(r'reply = ["a", "b\r\n"]', f".reply[1]: {NEWLINE}")
         self.assert_in_rule(r'reply = { template = "{0}\n" }', f".reply: {NEWLINE}")
@@ -451,7 +451,7 @@ class FramingTests(ErrorsTestCase):
             Script.parse(f'framing = "{framing}"\ngreeting = [{{ text = "{reply}", raw = true }}]')
 
     def test_parts_of_templates_that_a_framing_may_take(self) -> None:
-        """Only what is wrong whatever is filled in is a problem."""
+        """A template is a problem only if it cannot be framed with any values."""
         for framing, text in (
             ("line:\\\\n", "a\\r{0}"),
             ("delimiter:;;", "a;{0}"),
@@ -460,7 +460,7 @@ class FramingTests(ErrorsTestCase):
             Script.parse(f'framing = "{framing}"\nrule = [{{ reply = {{ template = "{text}" }} }}]')
 
     def test_requests_that_no_limit_allows(self) -> None:
-        """The key that says otherwise is named, there or not."""
+        """A framing whose smallest request exceeds max_request is reported at that key."""
         self.assert_problem(
             'framing = "fixed:65537"',
             "limits.max_request: requests of 65537 bytes, where 65536 are allowed",
@@ -472,10 +472,10 @@ class FramingTests(ErrorsTestCase):
 
 
 class RulesTests(ErrorsTestCase):
-    """Rules that say too little, or too much."""
+    """Rules with missing keys, or with keys that exclude each other."""
 
     def test_what_answers(self) -> None:
-        """One of a few keys, and what goes with it."""
+        """A rule needs exactly one way to answer."""
         for keys, message in (
             ('equals = "a"', f": expected one of {ANSWERS}"),
             ("delay = 1", f": expected one of {ANSWERS}"),
@@ -496,7 +496,7 @@ class RulesTests(ErrorsTestCase):
             self.assert_in_rule(keys, message)
 
     def test_empty_lists(self) -> None:
-        """Are no answer, and no predicate."""
+        """An empty list is neither an answer nor a predicate."""
         for keys in ("reply = []", "do = []", "cycle = []", "silent = true, equals = []"):
             key = keys.split(" = []")[0].split(", ")[-1]
             self.assert_in_rule(keys, f".{key}: expected at least one element, found an empty list")
@@ -511,7 +511,7 @@ class RulesTests(ErrorsTestCase):
         )
 
     def test_payloads(self) -> None:
-        """Exactly one way to write each."""
+        """A payload has exactly one encoding."""
         self.assert_in_rule("reply = {}", f".reply: expected exactly one of {WAYS}; found 0")
         self.assert_in_rule(
             'reply = { text = "a", hex = "" }', f".reply: expected exactly one of {WAYS}; found 2"
@@ -526,7 +526,7 @@ class RulesTests(ErrorsTestCase):
         )
 
     def test_predicates(self) -> None:
-        """What is compared is no template of groups, and is not sent."""
+        """A predicate cannot have a template with groups, and cannot be raw."""
         template = 'equals = { template = "{x}" }'
         self.assert_in_rule(
             f"silent = true, matches = '(?P<x>a)', {template}",
@@ -548,7 +548,7 @@ class RulesTests(ErrorsTestCase):
         self.assert_in_rule("silent = true, not = { matches = '(' }", f".not.matches: {NO_PATTERN}")
 
     def test_groups(self) -> None:
-        """Templates name those that all patterns have; some names are taken."""
+        """Templates can name the groups that all patterns have; reserved names are refused."""
         self.assert_in_rule(
             """matches = ["(?P<host>a)(b)", "(?P<host>c)"], reply = { template = "{hots}{2}" }""",
             ".reply: unknown name 'hots'; did you mean host?",
@@ -570,7 +570,7 @@ class RulesTests(ErrorsTestCase):
         )
 
     def test_a_scope_of_nothing(self) -> None:
-        """Where nothing is counted, nothing is counted for each connection."""
+        """Scope "connection" is a problem in a rule that counts nothing."""
         self.assert_in_rule(
             'silent = true, scope = "connection"',
             ".scope: expected times, cycle or {count} in this rule: it counts nothing",
@@ -581,7 +581,7 @@ class RulesTests(ErrorsTestCase):
         )
 
     def test_patterns_that_are_too_much_for_re2(self) -> None:
-        """Alone or together."""
+        """Patterns that need more memory than RE2 may use are a problem, alone or together."""
         self.assert_in_rule(
             "silent = true, matches = '((a{100}){100}){100}'",
             ".matches: no pattern of RE2: b'((a{100}){100}){100}': invalid repetition size: {100}",
@@ -597,10 +597,10 @@ class RulesTests(ErrorsTestCase):
 
 
 class StepsTests(ErrorsTestCase):
-    """Steps that make no sense behind each other."""
+    """Steps after a step that ends the reply."""
 
     def test_nothing_is_done_behind_an_end(self) -> None:
-        """Each step that would never be performed is told."""
+        """Each step that would never be performed is reported."""
         for name in ("close", "abort", "hang"):
             self.assert_problem(
                 f'rule = [{{ do = [{{ {name} = true }}, {{ send = "x" }}] }}]',
@@ -609,10 +609,10 @@ class StepsTests(ErrorsTestCase):
 
 
 class LinesTests(ErrorsTestCase):
-    """Where mistakes are said to be."""
+    """The lines of problems."""
 
     def test_the_nearest_line_that_is_known(self) -> None:
-        """Of what is missing, that of where it is missed."""
+        """A missing key is reported at the line of the table around it."""
         self.assert_problem(
             """
             [[rule]]   # a comment
@@ -628,7 +628,7 @@ class LinesTests(ErrorsTestCase):
         )
 
     def test_keys_of_any_spelling(self) -> None:
-        """Quoted, so that each problem is one line."""
+        """A key with special characters is quoted, so that a problem stays one line."""
         self.assert_problem(
             '"a\\nb" = 1\n"" = 2\nlimits."é" = 3',
             r"""1: "a\nb": unknown key 'a\nb'; expected one of: framing, reply_framing,"""

@@ -1,4 +1,4 @@
-"""A conversation, explained."""
+"""Explain: a conversation with a script, written out without a server."""
 
 from textwrap import dedent
 
@@ -9,7 +9,7 @@ from reqresp.script.explain import explain
 
 
 class ExplainTests(SynchronousTestCase):
-    """What a person reads."""
+    """The text that `reqresp explain` prints."""
 
     maxDiff = None
 
@@ -20,7 +20,7 @@ class ExplainTests(SynchronousTestCase):
         self.assertEqual(self.explained(text, *requests), dedent(expected).strip("\n"))
 
     def test_a_conversation(self) -> None:
-        """Who answers, in which state, with what, struck by what, until nobody is asked."""
+        """Each request has its state, its rule, its steps and its faults, until the connection ends."""
         self.check(
             """
             greeting = "hello"
@@ -71,7 +71,7 @@ class ExplainTests(SynchronousTestCase):
         )
 
     def test_a_miss(self) -> None:
-        """The nearest rules, and the first byte that differs."""
+        """A request that no rule matches has the nearest rules and the first byte that differs."""
         self.check(
             """
             [[rule]]
@@ -93,7 +93,7 @@ class ExplainTests(SynchronousTestCase):
         )
 
     def test_a_rule_that_is_used_up(self) -> None:
-        """It would have fitted."""
+        """A rule that would match but is used up is named."""
         self.check(
             """
             rule = [{ equals = "a", reply = "b", times = 1 }]
@@ -112,7 +112,7 @@ class ExplainTests(SynchronousTestCase):
         )
 
     def test_a_rule_of_another_state(self) -> None:
-        """Where the conversation is, is what most mistakes are about."""
+        """A rule that would match in another state is named with that state."""
         self.check(
             """
             rule = [
@@ -133,7 +133,7 @@ class ExplainTests(SynchronousTestCase):
         )
 
     def test_what_cannot_be_framed(self) -> None:
-        """It would be an error of the script, and reset the connection."""
+        """A reply that cannot be framed is shown with the error, and resets the connection."""
         self.check(
             """
             framing = "netstring"
@@ -155,12 +155,12 @@ class ExplainTests(SynchronousTestCase):
         )
 
     def test_a_connection_that_is_struck(self) -> None:
-        """With a greeting or without."""
+        """Faults of the connection are shown when the client connects, with or without a greeting."""
         fault = '[[fault]]\non = "connect"\nkind = "reset_peer"'
         expected = "a client connects\n    struck by reset_peer"
         self.assertEqual(self.explained(fault), expected)
 
     def test_another_run_begins_anew(self) -> None:
-        """Nothing is used up by explaining."""
+        """Explaining a script changes no count in it."""
         script = Script.parse('rule = [{ reply = "once", times = 1 }]\nunmatched = "rest"')
         self.assertEqual(explain(script, [b"x"]), explain(script, [b"x"]))

@@ -60,14 +60,14 @@ FRAMINGS: list[Any] = [
 
 
 def table(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """A table with some of these keys."""
+    """Return a strategy for tables with some of these keys."""
     return st.fixed_dictionaries({}, optional=optional)
 
 
 def also(
     strategy: st.SearchStrategy[dict[str, Any]], *others: st.SearchStrategy[dict[str, Any]]
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """A table with the keys of all."""
+    """Return a strategy for tables with the keys of all."""
     return st.tuples(strategy, *others).map(lambda tables: reduce(lambda a, b: a | b, tables))
 
 
@@ -105,7 +105,7 @@ STEPS = st.one_of(
 
 
 def up_to_an_end(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leave out what is behind a step that ends the reply."""
+    """Return *steps* without those after a step that ends the reply."""
     ends = [at for at, step in enumerate(steps) if step.keys() & {"close", "abort", "hang"}]
     return steps[: ends[0] + 1] if ends else steps
 
@@ -240,7 +240,7 @@ SCRAPS = [
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """All tables and arrays in *value*, each with all its keys."""
+    """Return all tables and arrays in *value*, each with all its keys."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     found = [(value, key) for key, _ in inner]
     for holder, key in [*found]:
@@ -255,7 +255,7 @@ def misspelt(name: str, random: Random) -> str:
 
 
 def spoil(document: dict[str, Any], random: Random) -> None:
-    """Change one thing in it."""
+    """Change one thing in *document*."""
     document.setdefault("rule", [])  # so that there is something
     holder, key = random.choice(places(document))
     value = holder[key]
@@ -283,7 +283,7 @@ def spoil(document: dict[str, Any], random: Random) -> None:
 
 
 def tear(text: str, random: Random) -> str:
-    """Change one thing in it."""
+    """Change one thing in *text*."""
     start = random.randrange(len(text) + 1)
     end = min(len(text), start + random.choice([0, 0, 1, 1, 2, 9, 99]))
     other = random.randrange(len(text) + 1)
@@ -299,7 +299,7 @@ def bare(key: str) -> str:
 
 
 def inline(value: Any) -> str:
-    """Write a value of TOML."""
+    """Return *value* as TOML."""
     match value:
         case bool():
             return str(value).lower()
@@ -319,7 +319,7 @@ def inline(value: Any) -> str:
 
 
 def written(document: dict[str, Any]) -> str:
-    """Write a document the way people do: headers for arrays of tables."""
+    """Return *document* as people write it: with headers for arrays of tables."""
     first, last = [], []
     for key, value in document.items():
         if value and isinstance(value, list) and all(isinstance(one, dict) for one in value):
@@ -342,7 +342,7 @@ TALKS = st.lists(st.sampled_from(PIECES), max_size=5)
 
 
 def outcome(text: str) -> Script | list[str]:
-    """The script, or its problems, of which each is one line."""
+    """Return the script, or its problems, each of which is one line."""
     try:
         return Script.parse(text, "it.toml", BASE)
     except ScriptError as error:
@@ -359,7 +359,7 @@ def outcome(text: str) -> Script | list[str]:
 
 
 def talked(script: Script, pieces: list[bytes]) -> tuple[list[bytes], list[str]]:
-    """What three clients get who say the same, and what is logged of failures."""
+    """Return what three clients receive that send the same, and the failures in the log."""
     reactor = FakeReactor()
     received = []
     with capturedLogs() as events:
@@ -383,10 +383,10 @@ def talked(script: Script, pieces: list[bytes]) -> tuple[list[bytes], list[str]]
 
 
 class FuzzTests(SynchronousTestCase):
-    """Nothing but a `ScriptError` keeps a script from being served."""
+    """Only a `ScriptError` keeps a script from being served."""
 
     def judge(self, text: str, pieces: list[bytes]) -> Script | None:
-        """Load it twice, and serve it twice if it loads; give the script then."""
+        """Load *text* twice, and serve it twice if it loads; return the script if it does."""
         first, second = outcome(text), outcome(text)
         if not (isinstance(first, Script) and isinstance(second, Script)):
             self.assertEqual(first, second)
@@ -404,7 +404,7 @@ class FuzzTests(SynchronousTestCase):
     @PROPERTY
     @given(DOCUMENTS, TALKS)
     def test_documents_of_the_format(self, document: dict[str, Any], pieces: list[bytes]) -> None:
-        """They load, unless replies do not suit their framing."""
+        """Valid documents load, unless the framing cannot express a reply."""
         script = self.judge(written(document), pieces)
         if "framing" not in document and "reply_framing" not in document:
             self.assertIsNotNone(script, written(document))
@@ -414,7 +414,7 @@ class FuzzTests(SynchronousTestCase):
     def test_documents_with_mistakes(
         self, document: dict[str, Any], pieces: list[bytes], random: Random, count: int
     ) -> None:
-        """Keys misspelt, types changed, values swapped, dropped, doubled, nested."""
+        """Documents with misspelt keys, changed types, and swapped, missing or nested values."""
         document = deepcopy(document)
         for _ in range(count):
             spoil(document, random)
@@ -425,14 +425,14 @@ class FuzzTests(SynchronousTestCase):
     def test_texts_with_mistakes(
         self, document: dict[str, Any], pieces: list[bytes], random: Random, count: int
     ) -> None:
-        """Bits of them gone, doubled, moved; others put in."""
+        """TOML text with pieces removed, repeated, moved or inserted."""
         text = written(document)
         for _ in range(count):
             text = tear(text, random)
         self.judge(text, pieces)
 
     def test_all_faults_are_tried(self) -> None:
-        """There are the kinds that documents are made of here, and no others."""
+        """The documents generated here have every kind of fault, and no other."""
         self.assertEqual({*PARAMETERS}, {*KINDS})
 
 

@@ -1,4 +1,4 @@
-"""Scripts: what each key becomes, in the value that is loaded and for a client."""
+"""Scripts: what each key becomes in the loaded value, and for a client."""
 
 from pathlib import Path
 
@@ -96,10 +96,10 @@ PREDICATES: dict[str, tuple[list[str], list[str]]] = {
 
 
 class ValuesTests(Scripted):
-    """What is loaded, before anybody connects."""
+    """The loaded value, before a client connects."""
 
     def test_an_empty_script(self) -> None:
-        """Is a script of lines, that closes on the first."""
+        """An empty script uses lines and closes at the first request."""
         script = Script.parse("")
         self.assertEqual(script.name, "script")
         self.assertEqual((script.framing, script.reply_framing), (Line(), Line()))
@@ -112,7 +112,7 @@ class ValuesTests(Scripted):
         self.assertTrue(wire.got_eof)
 
     def test_framings(self) -> None:
-        """All that the command line knows, and two kinds of table; of replies, too."""
+        """A framing is a name as on the command line or a table, also for replies."""
         for written, framing in FRAMINGS.items():
             script = Script.parse(f"framing = {written}")
             self.assertEqual((script.framing, script.reply_framing), (framing, framing))
@@ -123,7 +123,7 @@ class ValuesTests(Scripted):
                 self.assertEqual(script.config().framing, Mixed(Netstring(), framing))
 
     def test_limits(self) -> None:
-        """Those that are given; the others are the server's own."""
+        """Limits that are not given have the server's defaults."""
         text = """
             [limits]
             max_request = 9
@@ -140,13 +140,13 @@ class ValuesTests(Scripted):
         self.assertEqual(Script.parse("limits = { max_waiting = 8 }").limits, Limits(max_waiting=8))
 
     def test_a_seed(self) -> None:
-        """Any whole number."""
+        """A seed is any integer."""
         for seed in (0, 42, -1, 2**63 - 1):
             script = Script.parse(f"seed = {seed}")
             self.assertEqual((script.seed, script.config().seed), (seed, seed))
 
     def test_faults(self) -> None:
-        """Each kind, of replies unless it says otherwise, in the order of the file."""
+        """Faults keep the order of the file and apply to replies unless `on` says otherwise."""
         for written, fault in FAULTS.items():
             script = Script.parse(
                 f"[[fault]]\n{written.replace(', ', chr(10))}\n"
@@ -166,7 +166,7 @@ class ValuesTests(Scripted):
             self.assertEqual([*rule.faults], [PlacedFault("rule[0].faults[0]", fault)])
 
     def test_faults_of_rules(self) -> None:
-        """Each rule's are its own, those of what greets and of what fits nothing, too."""
+        """Each rule has its own faults; so have the greeting and `unmatched`."""
         script = Script.parse("""
             greeting = { silent = true, faults = [{ kind = "corrupt", bytes = 1 }] }
             unmatched = { silent = true, faults = [{ kind = "corrupt", bytes = 2 }] }
@@ -189,7 +189,7 @@ class ValuesTests(Scripted):
         )
 
     def test_warnings(self) -> None:
-        """It loads all the same, and they say where."""
+        """A script with warnings loads; each warning has its line."""
         script = Script.parse("[[rule]]\nsilent = true\n[[rule]]\nclose = true", "it.toml")
         self.assertEqual(
             [str(warning) for warning in script.warnings],
@@ -200,7 +200,7 @@ class ValuesTests(Scripted):
         )
 
     def test_lines(self) -> None:
-        """Where each key stands is kept, for what is found out later."""
+        """The line of each key is kept for later messages."""
         lines = Script.parse(
             "[[rule]]\nsilent = true\n\n[[rule]]\nequals = 'a'\nclose = true"
         ).lines
@@ -211,7 +211,7 @@ class LoadTests(Scripted):
     """Scripts in files."""
 
     def test_a_file(self) -> None:
-        """By its path, as text or not; that is its name."""
+        """A path is text or a Path, and becomes the name of the script."""
         path = temporary(self) / "it.toml"
         path.write_text("seed = 1")
         for given in (path, str(path)):
@@ -219,7 +219,7 @@ class LoadTests(Scripted):
             self.assertEqual((script.seed, script.name), (1, str(path)))
 
     def test_files_stand_beside_it(self) -> None:
-        """Wherever the server runs."""
+        """Names of files are relative to the script, not to the working directory."""
         base = temporary(self)
         (base / "it.toml").write_text("""
             greeting = { reply = { file = "data/greeting" } }
@@ -234,7 +234,7 @@ class LoadTests(Scripted):
         self.assertEqual(self.ask(self.join(self.factory(script)), "hello"), ["hello|yes|"])
 
     def test_files_are_read_once(self) -> None:
-        """When it is loaded: what changes later changes nothing."""
+        """A file is read when the script is loaded; later changes have no effect."""
         base = temporary(self)
         (base / "reply").write_text("old")
         script = Script.parse('unmatched = [{ file = "reply" }]', base=base)
@@ -242,7 +242,7 @@ class LoadTests(Scripted):
         self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["old|"])
 
     def test_line_ends_of_any_system(self) -> None:
-        """The same script; in strings, too, as TOML has it."""
+        """LF and CR LF make the same script, inside strings too."""
         path = temporary(self) / "it.toml"
         path.write_bytes(b'seed = 1\r\n[[rule]]\r\nequals = """\r\na"""\r\nreply = "b"\r\n')
         script = Script.load(path)
@@ -250,26 +250,26 @@ class LoadTests(Scripted):
         self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["b|"])
 
     def test_paths_that_are_given_otherwise(self) -> None:
-        """From the directory that the process is in."""
+        """A relative path is relative to the working directory."""
         with self.assertRaisesRegex(ValueError, r"\Ano such\.toml: cannot be read: "):
             Script.load(Path("no such.toml"))
 
 
 class MarkTests(Scripted):
-    """What some editors put in front."""
+    """A byte order mark, which some editors write."""
 
     def test_a_byte_order_mark_is_passed_over(self) -> None:
-        """It is no part of the script."""
+        """A byte order mark is not part of the script."""
         path = temporary(self) / "it.toml"
         path.write_bytes(b"\xef\xbb\xbfseed = 5")
         self.assertEqual(Script.load(path).seed, 5)
 
 
 class PredicatesTests(Scripted):
-    """What has to hold of a request."""
+    """Predicates of a request."""
 
     def test_each(self) -> None:
-        """Alone, as a list, of any payload, negated, with others."""
+        """Each predicate works alone, as a list, with any payload, negated, and with others."""
         for keys, (fitting, others) in PREDICATES.items():
             wire = self.script(f"unmatched = ['no']\nrule = [{{ {keys}, reply = 'yes' }}]")
             self.assertEqual(self.ask(wire, *fitting), ["yes|"] * len(fitting), keys)
@@ -277,12 +277,12 @@ class PredicatesTests(Scripted):
             self.assertEqual(self.ask(wire, *others), ["no|"] * len(others), keys)
 
     def test_none(self) -> None:
-        """Any request fits."""
+        """A rule without predicates matches any request."""
         wire = self.script("rule = [{ reply = 'yes' }]")
         self.assertEqual(self.ask(wire, "", "a", "é"), ["yes|"] * 3)
 
     def test_case_is_ignored_everywhere_or_by_some(self) -> None:
-        """A rule may say otherwise, either way."""
+        """A rule's ignore_case overrides the script's, either way."""
         rules = """
             unmatched = ["no"]
             rule = [
@@ -300,7 +300,7 @@ class PredicatesTests(Scripted):
             self.assertEqual(self.ask(wire, "a", "b", "c", "B"), [a, b, c, "exact|"])
 
     def test_bytes_of_no_text(self) -> None:
-        """They are told apart; patterns see bytes."""
+        """Bytes that are not text are compared as bytes; patterns see bytes too."""
         wire = self.script("""
             framing = "int8"
             unmatched = ["no"]
@@ -314,10 +314,10 @@ class PredicatesTests(Scripted):
 
 
 class StatesTests(Scripted):
-    """When a rule may answer."""
+    """The states in which a rule answers."""
 
     def test_when(self) -> None:
-        """Left out, one, several, or in every state."""
+        """A rule answers in the start state, in one state, in several, or in every state."""
         text = """
             start = "one"
             unmatched = ["no"]
@@ -339,7 +339,7 @@ class StatesTests(Scripted):
             self.assertEqual(self.ask(self.script(text), state, *"abcd"), ["", *replies])
 
     def test_a_scope_for_a_count_that_is_shown(self) -> None:
-        """Each client sees its own, where the rule says so."""
+        """With scope "connection", each client has its own {count}."""
         for scope, second in (("", "3|"), (', scope = "connection"', "1|")):
             factory = self.server(f"rule = [{{ reply = {{ template = '{{count}}' }}{scope} }}]")
             self.assertEqual(self.ask(self.join(factory), "a", "a"), ["1|", "2|"])
@@ -347,16 +347,16 @@ class StatesTests(Scripted):
 
 
 class AnswersTests(Scripted):
-    """What is done."""
+    """The answers of a rule."""
 
     def asked(self, keys: str, data: bytes = b"a\n", before: str = "") -> bytes:
-        """What comes at once from a rule of these *keys*."""
+        """Return what a client receives at once from a rule with these *keys*."""
         wire = self.script(f"{before}\nrule = [{{ {keys} }}]")
         wire.send(data)
         return wire.received()
 
     def test_replies(self) -> None:
-        """One frame or several, of any payload, framed or not."""
+        """A reply is one frame or several, of any payload, framed or raw."""
         for keys, expected in (
             ('reply = "é"', "é\r\n".encode()),
             ('reply = ""', b"\r\n"),
@@ -374,18 +374,18 @@ class AnswersTests(Scripted):
             self.assertEqual(self.asked(keys), expected, keys)
 
     def test_replies_are_framed_otherwise(self) -> None:
-        """Where the script says so."""
+        """A script can have a separate framing for replies."""
         self.assertEqual(
             self.asked('reply = ["b", "cd"]', before='reply_framing = "int8"'), b"\1b\2cd"
         )
 
     def test_groups_of_several_patterns(self) -> None:
-        """A name is that of the pattern that fitted, whatever its number there."""
+        """A group name refers to the pattern that matched, whatever its number there."""
         keys = r"""matches = ['(?P<x>a)(\d)', '(b)(?P<x>\d)'], reply = { template = "{x}{2}" }"""
         self.assertEqual(self.asked(keys, b"a1\nb2\n"), b"a1\r\n22\r\n")
 
     def test_a_cycle(self) -> None:
-        """Each in its turn, with what else is done."""
+        """A cycle's replies come in turn, with the delay and the close of the rule."""
         wire = self.script("rule = [{ cycle = ['b', ['c', { template = '{count}' }]], delay = 1 }]")
         for expected in (b"b\r\n", b"c\r\n2\r\n", b"b\r\n"):
             wire.send(b"a\n")
@@ -394,7 +394,7 @@ class AnswersTests(Scripted):
             self.assertEqual(wire.received(), expected)
 
     def test_delays_and_endings(self) -> None:
-        """First the delay, then the replies, then the end."""
+        """The delay comes first, then the replies, then the close."""
         wire = self.script('rule = [{ reply = ["b", "c"], delay = 0.5, close = true }]')
         wire.send(b"a\n")
         wire.wait(0.4)
@@ -403,7 +403,7 @@ class AnswersTests(Scripted):
         self.assertEqual((wire.received(), wire.got_eof), (b"b\r\nc\r\n", True))
 
     def test_an_end_alone(self) -> None:
-        """At once, or late."""
+        """A close without a reply comes at once or after the delay."""
         wire = self.script("rule = [{ close = true, delay = 1 }]")
         wire.send(b"a\n")
         self.assertFalse(wire.got_eof)
@@ -411,13 +411,13 @@ class AnswersTests(Scripted):
         self.assertEqual((wire.received(), wire.got_eof), (b"", True))
 
     def test_what_is_said_with_false(self) -> None:
-        """Is as if it were left out."""
+        """A key that is false has no effect."""
         self.assertEqual(
             self.asked('reply = "b", close = false, silent = false, delay = 0'), b"b\r\n"
         )
 
     def test_steps(self) -> None:
-        """One after the other, as they stand."""
+        """The steps of `do` are performed in order."""
         wire = self.script("""
             [[rule]]
             do = [
@@ -431,7 +431,7 @@ class AnswersTests(Scripted):
         self.assertEqual((wire.received(), wire.got_eof, wire.is_open), (b"a", True, True))
 
     def test_steps_that_end(self) -> None:
-        """In order, by a reset, or never."""
+        """A step ends the connection orderly or by a reset, or leaves it open."""
         for step, eof, reset in (
             ("close", True, False),
             ("abort", False, True),
@@ -444,13 +444,13 @@ class AnswersTests(Scripted):
             self.assertEqual((wire.got_eof, wire.got_reset), (eof, reset), step)
 
     def test_a_step_that_reads_no_more(self) -> None:
-        """What was sent before is answered."""
+        """What was sent before stop_reading is answered."""
         wire = self.script('rule = [{ do = [{ send = "b" }, { stop_reading = true }] }]')
         wire.send(b"a\n")
         self.assertEqual((wire.received(), wire.reading), (b"b\r\n", False))
 
     def test_greetings(self) -> None:
-        """A payload, several, or a table of what a rule does."""
+        """A greeting is a payload, several payloads, or a table with the keys of an answer."""
         for greeting, expected in (
             ('"hi"', b"hi\r\n"),
             ('["hi", { text = "ho", raw = true }]', b"hi\r\nho"),
@@ -463,7 +463,7 @@ class AnswersTests(Scripted):
             self.assertEqual(self.script(f"greeting = {greeting}").received(), expected, greeting)
 
     def test_what_fits_no_rule(self) -> None:
-        """Gets a payload, several, or what a table says."""
+        """The answer to unmatched requests is a payload, several, or a table."""
         for unmatched, expected in (
             ('"what?"', b"what?\r\n"),
             ('["what", "?"]', b"what\r\n?\r\n"),

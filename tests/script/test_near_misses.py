@@ -1,4 +1,4 @@
-"""Which rules a request fits nearly."""
+"""Near misses: the rules that a request nearly matches."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,13 +15,13 @@ def rules(*predicates: Predicates) -> list[Rule]:
 
 
 class NearestTests(SynchronousTestCase):
-    """The rules that a request agrees with longest."""
+    """The rules that a request agrees with for the most bytes."""
 
     def near(self, data: bytes, *predicates: Predicates, most: int = 3) -> list[tuple[str, int]]:
         return [(it.rule.name, it.at) for it in nearest(rules(*predicates), data, most)]
 
     def test_the_longest_agreement_comes_first(self) -> None:
-        """What differs from its first byte on is not near."""
+        """The longest agreement comes first; a rule that differs at byte 0 is left out."""
         found = self.near(
             b"STAS",
             Predicates(equals=(b"STOP",)),
@@ -31,12 +31,12 @@ class NearestTests(SynchronousTestCase):
         self.assertEqual(found, [("rule[1]", 3), ("rule[0]", 2)])
 
     def test_one_is_told_in_any_case(self) -> None:
-        """Even if nothing agrees, somebody wonders what was expected."""
+        """If every rule differs at byte 0, one is returned all the same."""
         found = self.near(b"x", Predicates(equals=(b"a",)), Predicates(starts_with=(b"b",)))
         self.assertEqual(found, [("rule[0]", 0)])
 
     def test_not_more_than_asked_for(self) -> None:
-        """In file order where they agree as long."""
+        """At most so many are returned, in file order if they agree equally long."""
         same = [Predicates(equals=(b"ab%d" % number,)) for number in range(9)]
         self.assertEqual(self.near(b"abc", *same, most=2), [("rule[0]", 2), ("rule[1]", 2)])
 
@@ -45,33 +45,33 @@ class NearestTests(SynchronousTestCase):
         self.assertEqual(self.near(b"abx", Predicates(equals=(b"zz", b"abc"))), [("rule[0]", 2)])
 
     def test_too_short_and_too_long(self) -> None:
-        """They differ where one of them ends."""
+        """A value that is too short or too long differs where the shorter one ends."""
         self.assertEqual(self.near(b"ab", Predicates(equals=(b"abc",))), [("rule[0]", 2)])
         self.assertEqual(self.near(b"abc", Predicates(equals=(b"ab",))), [("rule[0]", 2)])
         self.assertEqual(self.near(b"ab", Predicates(starts_with=(b"abc",))), [("rule[0]", 2)])
 
     def test_what_holds_is_not_near(self) -> None:
-        """It was another predicate that failed; case is folded where the rule does."""
+        """A predicate that holds is not a near miss; case is ignored if the rule ignores it."""
         self.assertEqual(self.near(b"abc", Predicates(starts_with=(b"ab",), size=(9, 9))), [])
         self.assertEqual(self.near(b"ABC", Predicates(equals=(b"abc",), ignore_case=True)), [])
 
     def test_other_kinds_are_left_out(self) -> None:
-        """Of a pattern, nobody knows where it differs."""
+        """Predicates other than equals and starts_with have no position and are left out."""
         self.assertEqual(self.near(b"abc", Predicates(matches=(b"a.*d",), contains=(b"x",))), [])
 
 
 class CompareTests(SynchronousTestCase):
-    """Two byte strings, one below the other."""
+    """Two byte strings, aligned."""
 
     def test_both_stand_below_each_other(self) -> None:
-        """In hex and as text."""
+        """Both are shown in hex and as text."""
         self.assertEqual(
             compare(b"STAT", b"STAS\r\n", 3),
             ("want 53 54 41 54       |STAT|", "got  53 54 41 53 0d 0a |STAS..|"),
         )
 
     def test_long_ones_are_shown_around_the_difference(self) -> None:
-        """A few bytes before it, more behind it."""
+        """Long values are shown from a few bytes before the difference."""
         want, got = compare(b"x" * 100 + b"a" * 100, b"x" * 100 + b"b" * 100, 100)
         self.assertEqual(want, "want " + "78 " * 4 + "61 " * 12 + "|xxxxaaaaaaaaaaaa|")
         self.assertEqual(got, "got  " + "78 " * 4 + "62 " * 12 + "|xxxxbbbbbbbbbbbb|")

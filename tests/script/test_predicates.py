@@ -1,4 +1,4 @@
-"""Predicates: what a request has to be like, against what can be said of it in plain Python."""
+"""Predicates: which requests match, compared with a second implementation in plain Python."""
 
 import re
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ PROPERTY = settings(deadline=None, derandomize=True, max_examples=600)
 
 
 def peer(number: int = 1) -> Any:
-    """A connection, as far as anybody here looks at it."""
+    """Return a connection as predicates see it."""
     return SimpleNamespace(number=number)
 
 
 @frozen
 class Ending:
-    """A template: *text*, and the number of who asks."""
+    """A template: *text*, and the number of the connection."""
 
     text: bytes
 
@@ -33,7 +33,7 @@ class Ending:
 
 @frozen
 class Head:
-    """A template: the first byte of a request, which has one."""
+    """A template: the first byte of a request, which is not empty."""
 
     def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         return bytes([data[0]])
@@ -55,14 +55,14 @@ SIZES = st.tuples(st.integers(0, 3), st.none() | st.integers(0, 5))
 
 
 def any_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly none of *values*: predicates of all kinds hold of nothing."""
+    """Return a strategy that mostly returns no value: predicates of all kinds never hold."""
     return st.just(()) | st.just(()) | st.lists(values, max_size=3).map(tuple)
 
 
 def predicates(
     unless: st.SearchStrategy[Predicates | None] = st.none(),  # noqa: B008 (a value)
 ) -> st.SearchStrategy[Predicates]:
-    """Predicates of all kinds, *unless* among them."""
+    """Return a strategy for predicates of all kinds, *unless* included."""
     return st.builds(
         Predicates,
         equals=any_of(NEEDLES),
@@ -80,7 +80,7 @@ ANY_PREDICATES = predicates(st.none() | predicates())
 
 
 def by_hand(rule: Predicates, data: bytes, connection: ConnectionContext) -> bool:
-    """Whether *rule* holds, in other words than its own."""
+    """Return whether *rule* holds, by a second implementation."""
     return all(kinds(rule, rule.ignore_case, data, connection)) and not (
         rule.unless and any(kinds(rule.unless, rule.ignore_case, data, connection))
     )
@@ -89,7 +89,7 @@ def by_hand(rule: Predicates, data: bytes, connection: ConnectionContext) -> boo
 def kinds(
     rule: Predicates, ignore_case: bool, data: bytes, connection: ConnectionContext
 ) -> Iterable[bool]:
-    """For each kind that is given, whether it holds."""
+    """Yield for each predicate that is given whether it holds."""
     flags = re.IGNORECASE if ignore_case else 0
 
     def regular(form: bytes, needles: tuple[Needle, ...]) -> bool:
@@ -114,21 +114,21 @@ def kinds(
 
 
 class HoldTests(SynchronousTestCase):
-    """Which requests predicates hold of."""
+    """The requests that predicates match."""
 
     def check(self, rule: Predicates, fitting: Iterable[bytes], others: Iterable[bytes]) -> None:
-        """*rule* holds of all that are *fitting*, and of no *others*."""
+        """Assert that *rule* holds for all *fitting* requests and for no *others*."""
         for data in fitting:
             self.assertTrue(rule.hold(data, ONE), data)
         for data in others:
             self.assertFalse(rule.hold(data, ONE), data)
 
     def test_none_hold_of_anything(self) -> None:
-        """The empty request is one."""
+        """Without predicates every request matches, the empty one included."""
         self.check(Predicates(), [b"", b"a"], [])
 
     def test_any_value_of_a_kind_will_do(self) -> None:
-        """Each kind has its own way to compare."""
+        """Any value of a predicate is enough, with each kind of comparison."""
         values = b"ab", b"c"
         self.check(Predicates(equals=values), [b"ab", b"c"], [b"", b"a", b"abc", b"AB"])
         self.check(Predicates(starts_with=values), [b"abc", b"c", b"cab"], [b"", b"a", b"ba", b"b"])
@@ -137,19 +137,19 @@ class HoldTests(SynchronousTestCase):
         self.check(Predicates(matches=(b"a+|bc", b"d")), [b"aa", b"bc", b"d"], [b"ac", b"ab", b""])
 
     def test_an_empty_value_is_one(self) -> None:
-        """Every request starts with it; only one equals it."""
+        """An empty value is a value: each request starts with it, and only the empty one equals it."""
         self.check(Predicates(equals=(b"",)), [b""], [b"a"])
         for kind in ("starts_with", "ends_with", "contains"):
             self.check(Predicates(**{kind: (b"",)}), [b"", b"a"], [])  # type: ignore[arg-type]  # any kind
 
     def test_a_size_has_two_bounds(self) -> None:
-        """Both are within; the greater may be missing."""
+        """Both bounds of a size are inclusive; the upper one may be missing."""
         self.check(Predicates(size=(1, 2)), [b"a", b"ab"], [b"", b"abc"])
         self.check(Predicates(size=(2, None)), [b"ab", b"abc"], [b"", b"a"])
         self.check(Predicates(size=(0, 0)), [b""], [b"a"])
 
     def test_all_kinds_must_hold(self) -> None:
-        """One that does not suffices."""
+        """All predicates must hold; one that does not is enough to fail."""
         rule = Predicates(
             starts_with=(b"a",),
             ends_with=(b"b",),
@@ -160,7 +160,7 @@ class HoldTests(SynchronousTestCase):
         self.check(rule, [b"accab"], [b"bccab", b"accaa", b"acbab", b"accxb", b"accb"])
 
     def test_no_kind_of_unless_may_hold(self) -> None:
-        """One that does suffices; none is none."""
+        """None of the predicates in *unless* may hold; an empty *unless* fails nothing."""
         rule = Predicates(unless=Predicates(equals=(b"a",), size=(3, None)))
         self.check(rule, [b"", b"b", b"ab"], [b"a", b"abc"])
         self.check(Predicates(equals=(b"a",), unless=Predicates()), [b"a"], [b"b"])
@@ -174,14 +174,14 @@ class HoldTests(SynchronousTestCase):
         self.check(Predicates(equals=(b"\x80",), ignore_case=True), [b"\x80"], [b"\x81", b"\x00"])
 
     def test_case_of_unless_is_the_rule_s(self) -> None:
-        """Whatever it says itself."""
+        """The rule's ignore_case applies to *unless*, whatever its own value."""
         for inner in (True, False):
             unless = Predicates(equals=(b"A",), matches=(b"b",), ignore_case=inner)
             self.check(Predicates(unless=unless, ignore_case=True), [b"c"], [b"a", b"A", b"B"])
             self.check(Predicates(unless=unless), [b"a", b"B"], [b"A", b"b"])
 
     def test_a_template_is_filled_for_each_request(self) -> None:
-        """With what is known of who asks; beside bytes, and folded like them."""
+        """A template is filled with the request and the connection, and compared like bytes."""
         rule = Predicates(equals=(Ending(b"A"), b"x"))
         self.check(rule, [b"A1", b"x"], [b"a1", b"A2", b"A"])
         self.assertTrue(rule.hold(b"A2", peer(2)))
@@ -189,7 +189,7 @@ class HoldTests(SynchronousTestCase):
         self.check(Predicates(unless=Predicates(contains=(Ending(b"A"),))), [b"a1"], [b"xA1x"])
 
     def test_a_template_is_filled_where_all_else_holds(self) -> None:
-        """It may count on it."""
+        """A template is filled only after all other predicates have held."""
         for rule in (
             Predicates(ends_with=(Head(),), size=(1, None)),
             Predicates(ends_with=(Head(),), matches=(b".+",)),
@@ -197,13 +197,13 @@ class HoldTests(SynchronousTestCase):
             self.check(rule, [b"aba", b"a"], [b"", b"ab"])
 
     def test_unless_is_one_deep(self) -> None:
-        """Who would want to read more."""
+        """Predicates in *unless* cannot have an *unless* themselves."""
         with self.assertRaises(ValueError) as caught:
             Predicates(unless=Predicates(unless=Predicates()))
         self.assertIn("without an unless of their own", str(caught.exception))
 
     def test_a_bad_pattern_is_refused(self) -> None:
-        """In *unless*, too."""
+        """A pattern that RE2 refuses is refused, in *unless* too."""
         with self.assertRaises(ValueError):
             Predicates(matches=(b"a", b"("))
         with self.assertRaises(ValueError):
@@ -213,7 +213,7 @@ class HoldTests(SynchronousTestCase):
     @given(ANY_PREDICATES, REQUESTS, st.integers(1, 2))
     @example(Predicates(equals=(b"\xc0",), ignore_case=True), b"\xe0", 1)
     def test_they_hold_as_by_hand(self, rule: Predicates, data: bytes, number: int) -> None:
-        """All kinds together."""
+        """Any combination of predicates agrees with the second implementation."""
         self.assertEqual(rule.hold(data, peer(number)), by_hand(rule, data, peer(number)))
 
 
@@ -221,7 +221,7 @@ class ValueTests(SynchronousTestCase):
     """Predicates as values."""
 
     def test_the_first_pattern_that_fits_gives_the_groups(self) -> None:
-        """With its names as bytes; None where none fits."""
+        """The first pattern that matches returns its groups, with names as bytes; else None."""
         rule = Predicates(matches=(b"a(?P<x>.)", b"(.)(.)"), ignore_case=True)
         self.assertEqual(rule.match(b"Ab")[b"x"], b"b")
         self.assertEqual(rule.match(b"xy").groups(), (b"x", b"y"))
@@ -229,14 +229,14 @@ class ValueTests(SynchronousTestCase):
         self.assertIsNone(Predicates(equals=(b"a",)).match(b"a"))
 
     def test_those_that_say_the_same_are_equal(self) -> None:
-        """Their patterns too, and what they show is what they were given."""
+        """Equal predicates are equal values, and their representation shows what was passed."""
         one, same, other = (Predicates(matches=(each,)) for each in (b"a", b"a", b"b"))
         self.assertEqual((one, hash(one)), (same, hash(same)))
         self.assertNotEqual(one, other)
         self.assertNotIn("object at", repr(one))
 
     def test_one_kind_is_told_from_more(self) -> None:
-        """`unless` is more."""
+        """*unless* counts as another predicate."""
         self.assertTrue(Predicates(equals=(b"a", b"b"), ignore_case=True).is_single)
         for rule in (
             Predicates(),

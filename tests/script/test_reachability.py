@@ -1,4 +1,4 @@
-"""States: conversations come to all of them, and to all rules, or the author is told."""
+"""Reachability: states that no conversation reaches and rules that never answer are reported."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -31,7 +31,7 @@ STATES = st.sampled_from(["start", "s", "t"])
 
 
 def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly none."""
+    """Return a strategy for mostly empty tuples."""
     return st.just(()) | st.just(()) | st.lists(values, min_size=1, max_size=2).map(tuple)
 
 
@@ -70,12 +70,12 @@ LAST = Rule(
 
 
 def named(rules: Sequence[Rule]) -> list[Rule]:
-    """The same with names, as a script gives them."""
+    """Return the rules with names as a script has them."""
     return [*(evolve(rule, name=f"rule[{place}]") for place, rule in enumerate(rules)), LAST]
 
 
 def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
-    """What answers *requests* on one connection, and the states that it comes to."""
+    """Return the rules that answer *requests* on one connection, and the states reached."""
     connection: Any = SimpleNamespace(taken=0, notes=None, peer=None)
     names, states = set[str](), {book.state(connection)}
     for data in requests:
@@ -88,32 +88,32 @@ def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
 
 
 def every_talk(rules: Sequence[Rule]) -> tuple[set[str], set[str]]:
-    """What answers, and the states there are, in any conversation."""
+    """Return the rules that answer, and the states reached, in all conversations."""
     book = Rules(rules, unmatched=Rule(name="unmatched", replies=CLOSES.replies))
     talks = [talk(book.anew(), requests) for requests in product(REQUESTS, repeat=LONGEST)]
     return set.union(*(names for names, _ in talks)), set.union(*(states for _, states in talks))
 
 
 def warned(rules: Sequence[Rule], start: str = "start") -> dict[str, list[str]]:
-    """The rules that never answer, and which do instead."""
+    """Return the rules that never answer, each with the rules that answer instead."""
     found = never_answering(start, rules)
     return {rule.name: [it.name for it in instead] for rule, instead in found}
 
 
 def blamed(rules: Sequence[Rule]) -> list[str]:
-    """What is wrong with their states."""
+    """Return the problems with the states of *rules*."""
     messages: list[str] = []
     check_states("start", rules, [], lambda _path, message: messages.append(message))
     return messages
 
 
 class FuzzedTests(SynchronousTestCase):
-    """Against every conversation of a few requests."""
+    """All results agree with every possible conversation of a few requests."""
 
     @PROPERTY
     @given(RULES)
     def test_a_rule_that_is_warned_of_never_answers(self, some_rules: list[Rule]) -> None:
-        """And those that are named in its place stand before it."""
+        """A rule with a warning never answers, and the rules named are before it."""
         rules = named(some_rules)
         never = warned(rules)
         if never:
@@ -140,7 +140,7 @@ class FuzzedTests(SynchronousTestCase):
         )
     )
     def test_of_rules_about_whole_requests_all_others_answer(self, some_rules: list[Rule]) -> None:
-        """There it is decided to the last: who is not warned of answers something."""
+        """For rules with `equals` alone the warnings are complete: all others answer something."""
         rules = [rule for rule in named(some_rules) if rule is not LAST]
         if sum(rule.times or 0 for rule in rules) < LONGEST:
             self.assertEqual({rule.name for rule in rules} - every_talk(rules)[0], {*warned(rules)})
@@ -148,7 +148,7 @@ class FuzzedTests(SynchronousTestCase):
     @PROPERTY
     @given(RULES)
     def test_a_state_that_nothing_goes_to_is_never_reached(self, some_rules: list[Rule]) -> None:
-        """Whatever is asked."""
+        """A state that is reported as unreachable is reached in no conversation."""
         rules = named(some_rules)
         messages = blamed(rules)
         if messages:
@@ -160,21 +160,21 @@ class FuzzedTests(SynchronousTestCase):
 
 
 class ScriptTestCase(SynchronousTestCase):
-    """What tests of whole scripts need."""
+    """Reads whole scripts."""
 
     def problems(self, text: str) -> list[str]:
-        """Those of a script that does not load."""
+        """Return the problems of a script that does not load."""
         with self.assertRaises(ScriptError) as caught:
             Script.parse(text)
         return str(caught.exception).split("\n")
 
     def warnings(self, *rules: str, before: str = "") -> list[str]:
-        """Those of a script that loads; each of its rules silent, and on a line of its own."""
+        """Return the warnings of a script with these silent rules, each on its own line."""
         text = "".join(f"\n    {{ silent = true, {rule} }}," for rule in rules)
         return [str(it) for it in Script.parse(f"{before}\nrule = [{text}\n]").warnings]
 
     def assert_warned(self, *rules: str, before: str = "") -> None:
-        """The last rule, and no other, never answers because of the first."""
+        """Assert that the last rule, and no other, never answers because of the first."""
         last = len(rules) - 1
         self.assertEqual(
             self.warnings(*rules, before=before),
@@ -186,10 +186,10 @@ class ScriptTestCase(SynchronousTestCase):
 
 
 class NeverAnsweringTests(ScriptTestCase):
-    """Rules that others leave nothing to."""
+    """Rules that never answer."""
 
     def test_the_same_again(self) -> None:
-        """Whatever the kinds, as long as they are equal."""
+        """A rule with equal predicates never answers, whatever the predicates are."""
         for rule in (
             'equals = "a"',
             'starts_with = ["a", "b"]',
@@ -201,24 +201,24 @@ class NeverAnsweringTests(ScriptTestCase):
             self.assert_warned(rule, 'equals = "z"', rule, before="ignore_case = true")
 
     def test_the_same_bytes_written_otherwise(self) -> None:
-        """It is bytes that are compared."""
+        """Values that are written differently but are the same bytes are equal."""
         self.assert_warned('equals = "a"', 'equals = { hex = "61" }')
 
     def test_behind_one_that_takes_everything(self) -> None:
-        """Whether or not that ignores case, which nothing is compared in."""
+        """No rule answers after one that matches every request, whether it ignores case or not."""
         for case in ("", ", ignore_case = true"):
             for rule in ('equals = "a"', "size = 3", "matches = '.'", "ignore_case = true"):
                 self.assert_warned(f"scope = 'server' {case}", rule)
 
     def test_some_of_what_was_taken(self) -> None:
-        """Values of one kind that an earlier rule of that kind alone has all of, in any order."""
+        """A rule whose values an earlier rule has too never answers, in any order."""
         self.assert_warned('equals = ["a", "b", "c"]', 'equals = ["c", "a"]')
         self.assert_warned('equals = ["a", "b"]', 'equals = "b", size = 1')
         self.assert_warned('equals = "A", ignore_case = true', 'equals = "a"')
         self.assert_warned('equals = "a", ignore_case = true', 'equals = "A", ignore_case = true')
 
     def test_others_together(self) -> None:
-        """Each in one of its states."""
+        """Several rules together can answer everything, each in another state."""
         (warning,) = self.warnings(
             'when = "b", equals = "x", goto = "start"',
             'equals = "x", goto = "b"',
@@ -230,7 +230,7 @@ class NeverAnsweringTests(ScriptTestCase):
         )
 
     def test_what_may_answer_after_all(self) -> None:
-        """Nothing is said of rules that have something of their own, or wait for their turn."""
+        """There is no warning for a rule that has requests of its own or takes over later."""
         for first, second in (
             ('equals = "a"', 'equals = ["a", "b"]'),
             ('equals = "a", size = 1', 'equals = "a"'),
@@ -252,13 +252,13 @@ class NeverAnsweringTests(ScriptTestCase):
             self.assertEqual(self.warnings(first, second), [], (first, second))
 
     def test_in_some_of_its_states(self) -> None:
-        """It answers in the others."""
+        """There is no warning for a rule that answers in some of its states."""
         rules = ['equals = "x", goto = "b"', 'when = ["b", "start"], equals = "x"']
         self.assertEqual(self.warnings(*rules), [])
         self.assertEqual(len(self.warnings('when = "*"', rules[0], rules[1])), 2)
 
     def test_the_same_warnings_each_time(self) -> None:
-        """In the order of the rules, however states are hashed."""
+        """The warnings come in the order of the rules, whatever the hash seed."""
         rules = [f'when = "{state}", goto = "{state}"' for state in "abcdefgh"]
         rules = ['when = "*", equals = "x", goto = "a"', *rules, 'when = ["h", "c", "a", "e"]']
         for state, following in zip("abcdefgh", "bcdefgha", strict=True):
@@ -271,10 +271,10 @@ class NeverAnsweringTests(ScriptTestCase):
 
 
 class StatesTests(ScriptTestCase):
-    """The states that a script names."""
+    """The states of a script."""
 
     def test_a_goto_to_nowhere(self) -> None:
-        """With the nearest state, or all there are; of whatever answers."""
+        """A goto to an unknown state is a problem, with the similar state or all states."""
         text = """
             greeting = { reply = "hi", goto = "dta" }
             unmatched = { close = true, goto = "x" }
@@ -296,7 +296,7 @@ class StatesTests(ScriptTestCase):
         )
 
     def test_a_state_that_nothing_goes_to(self) -> None:
-        """It is blamed once, where it is first named."""
+        """A state that no rule goes to is reported once, where it is first named."""
         text = """
             rule = [
                 { when = "a", silent = true },
@@ -312,7 +312,7 @@ class StatesTests(ScriptTestCase):
         )
 
     def test_states_that_lead_to_each_other_alone(self) -> None:
-        """Nothing leads there from the start."""
+        """States that only lead to each other cannot be reached."""
         text = """
             rule = [
                 { when = "a", silent = true, goto = "b" },
@@ -322,7 +322,7 @@ class StatesTests(ScriptTestCase):
         self.assertEqual(len(self.problems(text)), 2)
 
     def test_all_ways_to_a_state(self) -> None:
-        """From the start, from every state, by the greeting, and by what answers the rest."""
+        """A state is reached from the start, from every state, by the greeting, or by unmatched."""
         last = '{ when = "a", silent = true }'
         for rule, more in (
             ('{ silent = true, goto = "a" }', ""),
@@ -335,19 +335,19 @@ class StatesTests(ScriptTestCase):
             Script.parse(f"{more}\nrule = [{rule}, {last}]")
 
     def test_the_start_is_a_state(self) -> None:
-        """Also where no rule names it; a rule without `when` is about it."""
+        """The start is a state even if no rule names it."""
         text = 'start = "s"\nrule = [{ silent = true, goto = "s" }]'
         self.assertEqual({*Script.parse(text).rules.states}, {"s"})
 
     def test_the_start_is_one_state(self) -> None:
-        """What names all of them cannot be it."""
+        """The start cannot be "*"."""
         self.assertEqual(
             self.problems('start = "*"'),
             ['script:1: start: expected one state, found "*", which means every state'],
         )
 
     def test_every_state_and_one_more(self) -> None:
-        """Is said otherwise."""
+        """"*" cannot be combined with other states."""
         self.assertEqual(
             self.problems('rule = [{ silent = true, when = ["*", "start"] }]'),
             ['script:1: rule[0].when: expected states, or "*" alone'],

@@ -1,4 +1,4 @@
-"""Tables: values of TOML become those of classes, and all that is wrong with them is told."""
+"""Reader: TOML values become attrs classes, and every problem is reported."""
 
 from datetime import UTC, date, datetime, time
 from math import inf, nan
@@ -67,7 +67,7 @@ VALUES = [value for value, _ in SHOWN]
 
 
 class ReaderTestCase(SynchronousTestCase):
-    """What tests of a reader need."""
+    """Has a reader that knows two lines."""
 
     def setUp(self) -> None:
         self.reader = Reader("it.toml", {"way": 7, "all[1].flag": 9}.get)
@@ -76,13 +76,13 @@ class ReaderTestCase(SynchronousTestCase):
         return self.reader.read(kind, value, path)
 
     def problems(self) -> list[str]:
-        """Those found since this was last asked for."""
+        """Return the problems since the last call."""
         found = [str(problem) for problem in self.reader.problems]
         self.reader.problems.clear()
         return found
 
     def assert_refused(self, kind: Any, *values: object) -> None:
-        """Each is no *kind*, and the message says what is expected and what was found."""
+        """Assert that each value is refused as a *kind*, with what is expected and found."""
         for value in values:
             self.assertIsNone(self.read(kind, value))
             message = f"expected {describe(kind)}, found {show_value(value)}"
@@ -90,10 +90,10 @@ class ReaderTestCase(SynchronousTestCase):
 
 
 class ValuesTests(ReaderTestCase):
-    """Types are told apart, and nothing is converted."""
+    """Values of each type; nothing is converted."""
 
     def assert_taken(self, kind: Any, *values: object) -> None:
-        """Each of *values* is a *kind*; of all others none is."""
+        """Assert that these *values*, and no others of `VALUES`, are a *kind*."""
         for value in values:
             self.assertIs(self.read(kind, value), value)
         self.assertEqual(self.problems(), [])
@@ -105,37 +105,37 @@ class ValuesTests(ReaderTestCase):
         self.assert_taken(str, *(value for value in VALUES if isinstance(value, str)))
 
     def test_whole_numbers(self) -> None:
-        """Neither true nor 1.0 is one, nor what has more than 64 bits."""
+        """An integer is neither true nor 1.0, and has at most 64 bits."""
         self.assert_taken(int, 1, 0, -7, 2**63 - 1, -(2**63) + 1)
         self.assert_refused(int, 1.0, 2**63, -(2**63))
 
     def test_numbers(self) -> None:
-        """Whole ones, too; neither true nor infinite nor huge nor none."""
+        """A number may be an integer, but not true, infinite, huge or NaN."""
         self.assert_taken(float, 1, 1.5, -0.0, 0, 10**9, -1e9)
         self.assert_refused(float, 10**9 + 1, -1e10, 1e308, -inf)
 
     def test_truths(self) -> None:
-        """Neither 0 nor 1 is one."""
+        """0 and 1 are not booleans."""
         self.assert_taken(bool, True, False)
         self.assert_refused(bool, 0, 1, "true")
 
     def test_literals(self) -> None:
-        """Exactly one of them."""
+        """A literal is exactly one of its values."""
         self.assert_taken(Literal["a", "b"], "a", "b")
 
     def test_tables_of_anything(self) -> None:
-        """They are read by somebody else."""
+        """A dictionary is taken without reading it."""
         self.assert_taken(dict[str, Any], {"a": 1}, {})
 
     def test_unions(self) -> None:
-        """What is any of them."""
+        """A union takes each of its kinds."""
         self.assert_taken(
             str | int | None, "", 1, *(it for it in VALUES if isinstance(it, str)), 2**63 - 1
         )
         self.assert_refused(str | None, None)
 
     def test_lists(self) -> None:
-        """Each element has its own path, and its own problem."""
+        """Each element has its own path and its own problem."""
         self.assertEqual(self.read(list[int], [1, "a", 2, True]), [1, None, 2, None])
         self.assertEqual(
             self.problems(),
@@ -147,7 +147,7 @@ class ValuesTests(ReaderTestCase):
         self.assert_refused(list[int], "a", 1, {})
 
     def test_what_is_expected(self) -> None:
-        """In words."""
+        """The message names the expected type in words."""
         for kind, words in (
             (str, "a string"),
             (int, "a 64-bit integer"),
@@ -165,16 +165,16 @@ class ValuesTests(ReaderTestCase):
             self.assertEqual(describe(kind), words)
 
     def test_what_was_found(self) -> None:
-        """Not at length, and as TOML writes it where that is short."""
+        """The value found is shown as in TOML, and shortened."""
         for value, words in SHOWN:
             self.assertEqual(show_value(value), words)
 
 
 class TablesTests(ReaderTestCase):
-    """Classes name the keys, their types, and which have to be there."""
+    """Classes declare the keys, their types, and which are required."""
 
     def test_a_table_becomes_its_class(self) -> None:
-        """What is left out has its default; a name of Python's is written as TOML wants it."""
+        """A missing key has its default; a trailing underscore is not part of the key."""
         self.assertEqual(self.read(Outer, {"name": "a"}), Outer(name="a"))
         table = {
             "name": "a",
@@ -203,7 +203,7 @@ class TablesTests(ReaderTestCase):
         self.assertEqual(self.problems(), [])
 
     def test_all_problems_at_once(self) -> None:
-        """Each where it is; what can be made of the rest is made."""
+        """All problems are reported, and the rest of the table is converted."""
         table = {
             "name": "a",
             "count": "2",
@@ -234,14 +234,14 @@ class TablesTests(ReaderTestCase):
         )
 
     def test_unknown_keys(self) -> None:
-        """Those that Python alone knows are unknown, too."""
+        """Names that only Python knows are unknown keys."""
         for key in ("not_", "hidden", "self", "_name", "", "NAME", "__init__", "x y"):
             self.assertIsNotNone(self.read(Outer, {"name": "a", key: 1}, ""))
             (problem,) = self.problems()
             self.assertIn(f"unknown key {key!r}; ", problem)
 
     def test_a_missing_key(self) -> None:
-        """Is missed where its table is; one with a wrong value is not missing."""
+        """A missing key is reported at its table; a key with a wrong value is not missing."""
         self.assertIsNone(self.read(Outer, {}))
         self.assertEqual(self.problems(), ["it.toml: it: the key name is missing"])
         self.assertIsNone(self.read(Outer, {"name": 1}))
@@ -290,7 +290,7 @@ class TablesTests(ReaderTestCase):
         self.assertEqual(self.problems(), ["it.toml: it: name is not what is wrong"])
 
     def test_keys_that_have_to_be_quoted(self) -> None:
-        """They are, so that a path is one line and tells keys apart."""
+        """Keys are quoted, so that a path is one line and unambiguous."""
         self.read(Inner, {"a.b": 1, "c\nd": 2}, "it")
         self.assertEqual(
             self.problems(),
@@ -303,7 +303,7 @@ class TablesTests(ReaderTestCase):
     @PROPERTY
     @given(st.dictionaries(st.sampled_from([*KEYS.split(", "), "x"]), st.sampled_from(VALUES)))
     def test_nothing_is_lost_without_a_word(self, table: dict[str, Any]) -> None:
-        """Each key is blamed, or is there in the end."""
+        """Each key either has a problem or is in the result."""
         self.reader = Reader("it.toml", lambda _path: None)
         found = self.read(Outer, {"name": "a", **table}, "")
         self.assertEqual(found is None, not self.reader.is_clean("name"))
@@ -314,10 +314,10 @@ class TablesTests(ReaderTestCase):
 
 
 class PlacesTests(ReaderTestCase):
-    """Where problems are."""
+    """The places of problems."""
 
     def test_a_problem_is_one_line(self) -> None:
-        """Without what is not known."""
+        """A problem is one line, without the parts that are not known."""
         for problem, text in (
             (
                 Problem("a.toml", 3, "rule[0].reply", "is wrong"),
@@ -330,12 +330,12 @@ class PlacesTests(ReaderTestCase):
             self.assertEqual(str(problem), text)
 
     def test_a_warning_is_no_problem(self) -> None:
-        """To make one is not to note it."""
+        """A problem that is made without `report` is not collected."""
         self.assertEqual(self.reader.problem("way", "odd"), Problem("it.toml", 7, "way", "odd"))
         self.assertEqual(self.problems(), [])
 
     def test_whether_a_path_is_clean(self) -> None:
-        """Problems at it or below count, those of a longer name do not."""
+        """A problem makes its path and all paths around it unclean, but not longer names."""
         self.reader.report("rule[1].do[0].send", "is wrong")
         for path in ("rule", "rule[1]", "rule[1].do", "rule[1].do[0]", "rule[1].do[0].send"):
             self.assertFalse(self.reader.is_clean(path), path)
@@ -347,7 +347,7 @@ class NearestTests(SynchronousTestCase):
     """Misspelt names."""
 
     def test_the_nearest_name(self) -> None:
-        """Is what was meant, most likely."""
+        """The similar name is suggested."""
         names = ["reply", "reply_framing", "cycle", "close"]
         for name, near in (("repyl", "reply"), ("Reply", "reply"), ("clos", "close")):
             self.assertEqual(
@@ -355,7 +355,7 @@ class NearestTests(SynchronousTestCase):
             )
 
     def test_no_name_is_near(self) -> None:
-        """All there are, but not by the hundred; what would not be seen is quoted."""
+        """All names are listed, up to a limit; names that cannot be printed are quoted."""
         self.assertEqual(
             unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"
         )
@@ -368,5 +368,5 @@ class NearestTests(SynchronousTestCase):
         self.assertTrue(unknown("state", "zzz", many).endswith(", s29, ..."))
 
     def test_long_names(self) -> None:
-        """Are cut."""
+        """Long names are shortened."""
         self.assertLess(len(unknown("key", "z" * 10_000, ["a"])), 100)

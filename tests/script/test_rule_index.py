@@ -1,4 +1,4 @@
-"""Index: the rules that fit, as if each were tried, at the cost of a few."""
+"""Rule index: finds the rules that match, as if each were tried, at the cost of a few."""
 
 from itertools import islice
 from typing import Any
@@ -54,13 +54,13 @@ A_ONLY = [
 
 
 class Counting:
-    """Counts the requests that rules are asked about, and that patterns are."""
+    """Counts the requests that predicates and patterns are tried with."""
 
     def __init__(self) -> None:
         self.holds = self.sets = 0
 
     def patched(self, rules: list[Predicates]) -> Index:
-        """An index of *rules*, counted from now on."""
+        """Return an index of *rules* and start counting."""
         hold, matching = Predicates.hold, PatternSet.matching
 
         def counted_hold(rule: Predicates, data: bytes, connection: ConnectionContext) -> bool:
@@ -79,21 +79,21 @@ class Counting:
 
 
 class OrderTests(SynchronousTestCase):
-    """What is found, and in which order."""
+    """Which rules are found, and in which order."""
 
     def test_all_that_fit_are_found_in_order(self) -> None:
-        """Whatever finds them, wherever they stand."""
+        """All rules that match are found in order, whatever their keys."""
         for shift in range(len(A_ONLY)):
             rules = A_ONLY[shift:] + A_ONLY[:shift]
             self.assertEqual([*Index(rules).matching(b"a", ONE)], [*range(len(rules))])
             self.assertEqual([*Index(rules).matching(b"b", ONE)], [])
 
     def test_no_rules(self) -> None:
-        """Nothing fits."""
+        """Without rules nothing is found."""
         self.assertEqual([*Index([]).matching(b"a", ONE)], [])
 
     def test_a_rule_is_found_once(self) -> None:
-        """However many of its values, or of its patterns, fit."""
+        """A rule is found once, however many of its values or patterns match."""
         rules = [
             Predicates(equals=(b"ab", b"ab", b"c")),
             Predicates(equals=(b"ab", b"AB"), ignore_case=True),
@@ -103,12 +103,12 @@ class OrderTests(SynchronousTestCase):
         self.assertEqual([*Index(rules * 2).matching(b"ab", ONE)], [*range(8)])
 
     def test_rules_that_say_the_same_are_all_found(self) -> None:
-        """One after the other."""
+        """Rules with equal predicates are all found, in order."""
         for make in INDEXED.values():
             self.assertEqual([*Index([make(1)] * 3).matching(b"k1;", ONE)], [0, 1, 2])
 
     def test_the_same_in_another_case_is_another(self) -> None:
-        """Also where rules have a pattern in common."""
+        """Rules that differ only in ignore_case are different, even with the same pattern."""
         for kind in ("equals", "starts_with", "matches"):
             key: Any = {kind: (b"a",)}
             index = Index([Predicates(**key), Predicates(**key, ignore_case=True)] * 2)
@@ -116,14 +116,14 @@ class OrderTests(SynchronousTestCase):
             self.assertEqual([*index.matching(b"A", ONE)], [1, 3], kind)
 
     def test_a_template_is_asked_who_asks(self) -> None:
-        """It is no key, though bytes beside it could be one."""
+        """A template is not a key, and is compared with the connection at hand."""
         index = Index([Predicates(equals=(Ending(b"a"), b"x")), Predicates(starts_with=(b"a",))])
         self.assertEqual([*index.matching(b"a2", peer(2))], [0, 1])
         self.assertEqual([*index.matching(b"a2", ONE)], [1])
         self.assertEqual([*index.matching(b"x", ONE)], [0])
 
     def test_too_many_patterns_are_refused(self) -> None:
-        """Within what RE2 may use; rules without patterns use nothing."""
+        """Patterns that exceed the budget are refused; rules without patterns use no memory."""
         with self.assertRaises(ValueError):
             Index([INDEXED["matches"](number) for number in range(100)], budget=1000)
         Index(A_ONLY[:4], budget=0)
@@ -133,7 +133,7 @@ class OrderTests(SynchronousTestCase):
     def test_it_finds_what_trying_each_would(
         self, rules: list[Predicates], requests: list[bytes], number: int
     ) -> None:
-        """Of rules of all kinds."""
+        """The index finds the same rules as trying each one, for any rules."""
         index, who = Index(rules), peer(number)
         for data in requests:
             expected = [place for place, rule in enumerate(rules) if by_hand(rule, data, who)]
@@ -141,10 +141,10 @@ class OrderTests(SynchronousTestCase):
 
 
 class CostTests(SynchronousTestCase):
-    """What a look-up does, and what it leaves."""
+    """What a search does, and what it avoids."""
 
     def test_one_of_many_is_found_without_asking_the_others(self) -> None:
-        """Of each kind that is indexed, no rule is asked; patterns are, all at once."""
+        """With a key of any kind, one of many rules is found without trying the others."""
         for kind, make in INDEXED.items():
             counting = Counting()
             index = counting.patched([make(number) for number in range(MANY)])
@@ -154,7 +154,7 @@ class CostTests(SynchronousTestCase):
             self.assertEqual((counting.holds, counting.sets), (0, 5 * ("matches" in kind)), kind)
 
     def test_what_else_a_rule_wants_is_asked_where_its_key_fits(self) -> None:
-        """And of no other rule."""
+        """The other predicates of a rule are tried only if its key matches."""
         counting = Counting()
         index = counting.patched(
             [
@@ -166,7 +166,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(counting.holds, 2)
 
     def test_rules_behind_the_one_that_fits_are_not_tried(self) -> None:
-        """Nor patterns; those before it are."""
+        """Rules and patterns after the one that matches are not tried."""
         counting = Counting()
         general = [Predicates(contains=(b"x",))]
         index = counting.patched(
@@ -179,7 +179,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual((counting.holds, counting.sets), (4 + MANY, 1))
 
     def test_case_is_folded_where_somebody_ignores_it(self) -> None:
-        """Once for all tables, or never."""
+        """A request is converted to lower case at most once, and only if a rule ignores case."""
         for ignore_case, expected in ((False, 0), (True, 1)):
             folds = 0
 

@@ -1,4 +1,4 @@
-"""Which rule answers, in which state and how often; and what holds of any server holds here."""
+"""Rules: which rule answers, in which state and how often, on a real server."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.wire import Wire
 
 
 class Scripted(Conversation):
-    """Arranges servers that a script describes."""
+    """Makes servers from scripts."""
 
     def script(self, text: str, **options: Any) -> Wire:
         return self.join(self.server(text, **options))
@@ -20,7 +20,7 @@ class Scripted(Conversation):
         return self.factory(Script.parse(text), **options)
 
     def ask(self, wire: Wire, *requests: str) -> list[str]:
-        """Send lines, one at a time, and give what came for each."""
+        """Send lines one at a time; return what was received for each."""
         replies = []
         for request in requests:
             wire.send(request.encode() + b"\n")
@@ -29,10 +29,10 @@ class Scripted(Conversation):
 
 
 class ChoiceTests(Scripted):
-    """The first rule that fits answers."""
+    """The first rule that matches answers."""
 
     def test_file_order_decides_whatever_the_kind(self) -> None:
-        """An exact rule behind a pattern behind a substring: the first in the file wins."""
+        """The first rule in the file answers, whatever kind of predicate it has."""
         rules = {
             "contains": 'contains = "bc"',
             "matches": "matches = 'a.c'",
@@ -46,7 +46,7 @@ class ChoiceTests(Scripted):
             self.assertEqual(self.ask(self.script(text), "abc"), [f"{first}|"])
 
     def test_a_rule_that_is_used_up_leaves_it_to_the_next(self) -> None:
-        """`times` counts for the whole server."""
+        """After `times` replies on the whole server, the next rule answers."""
         factory = self.server("""
             rule = [{ equals = "a", reply = "one", times = 2 }, { equals = "a", reply = "rest" }]
         """)
@@ -56,7 +56,7 @@ class ChoiceTests(Scripted):
         self.assertEqual(self.ask(first, "a"), ["rest|"])
 
     def test_times_can_count_for_each_connection(self) -> None:
-        """With `scope`, everybody gets the first reply."""
+        """With scope "connection", each client gets the first reply."""
         factory = self.server("""
             [[rule]]
             times = 1
@@ -69,7 +69,7 @@ class ChoiceTests(Scripted):
             self.assertEqual(self.ask(wire, "a", "a"), ["first|", "again|"])
 
     def test_a_cycle_begins_again(self) -> None:
-        """Its replies come in turn, for all clients together."""
+        """The replies of a cycle come in turn, for all clients together."""
         factory = self.server('rule = [{ cycle = ["a", ["b", "c"]] }]')
         first, second = self.join(factory), self.join(factory)
         self.assertEqual(self.ask(first, "x"), ["a|"])
@@ -77,27 +77,27 @@ class ChoiceTests(Scripted):
         self.assertEqual(self.ask(first, "x"), ["a|"])
 
     def test_a_cycle_of_a_connection(self) -> None:
-        """With `scope`, each client sees it from its start."""
+        """With scope "connection", each client sees the cycle from its start."""
         factory = self.server('rule = [{ cycle = ["a", "b"], scope = "connection" }]')
         for wire in (self.join(factory), self.join(factory)):
             self.assertEqual(self.ask(wire, "x", "x", "x"), ["a|", "b|", "a|"])
 
     def test_a_cycle_can_be_used_up(self) -> None:
-        """After `times` replies, wherever the cycle is then."""
+        """A cycle ends after `times` replies, at any position."""
         wire = self.script("""
             rule = [{ cycle = ["a", "b"], times = 3 }, { reply = "rest" }]
         """)
         self.assertEqual(self.ask(wire, *"xxxx"), ["a|", "b|", "a|", "rest|"])
 
     def test_servers_count_for_themselves(self) -> None:
-        """A script that two servers run is begun by each."""
+        """Two servers of one script count for themselves."""
         script = Script.parse('rule = [{ reply = "once", times = 1 }, { reply = "rest" }]')
         for _ in range(2):
             wire = self.join(self.factory(script))
             self.assertEqual(self.ask(wire, "x", "x"), ["once|", "rest|"])
 
     def test_what_fits_no_rule_closes_and_is_logged(self) -> None:
-        """One line, which shows the request; what follows it is not answered."""
+        """An unmatched request closes the connection and is logged in one line."""
         wire = self.script('rule = [{ equals = "a", reply = "b" }]')
         with capturedLogs() as events:
             wire.send(b"a\nx\na\n")
@@ -110,7 +110,7 @@ class ChoiceTests(Scripted):
         )
 
     def test_unmatched_answers_what_fits_no_rule(self) -> None:
-        """It is no miss then, and nothing is logged; it has the keys of any answer."""
+        """An `unmatched` answer has the keys of any answer, and nothing is logged."""
         wire = self.script('unmatched = { cycle = ["what?", "what??"] }')
         with capturedLogs() as events:
             self.assertEqual(self.ask(wire, "x", "y", "z"), ["what?|", "what??|", "what?|"])
@@ -118,7 +118,7 @@ class ChoiceTests(Scripted):
 
 
 class StateTests(Scripted):
-    """What a conversation remembers."""
+    """The state of a conversation."""
 
     TEXT = """
         start = "out"
@@ -132,7 +132,7 @@ class StateTests(Scripted):
     """
 
     def test_a_state_is_the_connections(self) -> None:
-        """One client's login is not another's."""
+        """Each connection has its own state."""
         factory = self.server(self.TEXT)
         first, second = self.join(factory), self.join(factory)
         self.assertEqual(
@@ -142,20 +142,20 @@ class StateTests(Scripted):
         self.assertEqual(self.ask(first, "out", "x"), ["bye|", "you are out|"])
 
     def test_every_state_has_the_rules_of_all(self) -> None:
-        """`when = "*"`, in file order with those of the state."""
+        """A rule with `when = "*"` is in every state, in file order with the others."""
         wire = self.script(self.TEXT)
         self.assertEqual(self.ask(wire, "state", "in"), ["never seen inside|", "welcome|"])
         self.assertEqual(self.ask(wire, "state"), ["you are inside|"])
 
     def test_pipelined_requests_are_matched_in_turn(self) -> None:
-        """The second is matched in the state that the first leads to, though both came at once."""
+        """Pipelined requests are matched one by one, each in the state that the one before left."""
         wire = self.script(self.TEXT)
         wire.send(b"in\nx\nout\nx\n")
         expected = b"welcome\r\nyou are inside\r\nbye\r\nyou are out\r\n"
         self.assertEqual(wire.received(), expected)
 
     def test_goto_happens_when_its_rule_is_chosen(self) -> None:
-        """A delayed reply is no reason to match the next request in the old state."""
+        """The state changes when the rule is chosen, even if its reply is delayed."""
         wire = self.script("""
             [[rule]]
             equals = "in"
@@ -172,7 +172,7 @@ class StateTests(Scripted):
         self.assertEqual(wire.received(), b"welcome\r\ninside\r\n")
 
     def test_a_greeting_can_change_the_state(self) -> None:
-        """The first request finds the state that the greeting left."""
+        """A greeting can change the state of the first request."""
         wire = self.script("""
             greeting = { reply = "hello", goto = "greeted" }
             rule = [{ when = "greeted", reply = "yes" }, { reply = "no" }]
@@ -180,7 +180,7 @@ class StateTests(Scripted):
         self.assertEqual(self.ask(wire, "x"), ["hello|yes|"])
 
     def test_after_a_close_nothing_is_matched(self) -> None:
-        """What came with it uses no rule up."""
+        """A request after a close is not matched and uses up no rule."""
         factory = self.server("""
             rule = [{ equals = "q", reply = "bye", close = true }, { reply = "once", times = 1 }]
         """)
@@ -191,16 +191,16 @@ class StateTests(Scripted):
 
 
 class GreetingTests(Scripted):
-    """What a client gets for connecting."""
+    """The greeting."""
 
     def test_is_sent_at_once(self) -> None:
-        """Before the client said anything; it is no exchange."""
+        """It is sent at once, and is not an exchange."""
         wire = self.script('greeting = "hello"')
         self.assertEqual(wire.received(), b"hello\r\n")
         self.assertEqual(self.heard.events, ["connected"])
 
     def test_a_delayed_one_holds_up_the_replies(self) -> None:
-        """What is asked meanwhile is answered after it."""
+        """Replies wait for a greeting that is delayed."""
         wire = self.script("""
             greeting = { reply = "hello", delay = 2 }
             rule = [{ reply = "yes" }]
@@ -211,7 +211,7 @@ class GreetingTests(Scripted):
         self.assertEqual(wire.received(), b"hello\r\nyes\r\n")
 
     def test_can_be_several_lines_filled_in(self) -> None:
-        """With whom, and which connection it is; no request is there yet."""
+        """A greeting can have several payloads, and templates with the peer and the connection."""
         factory = self.server(
             'greeting = ["a", { template = "{peer} {connection} {request} {count}" }]'
         )
@@ -219,23 +219,23 @@ class GreetingTests(Scripted):
         self.assertEqual(self.join(factory).received(), b"a\r\n127.0.0.1:50000 2 0 2\r\n")
 
     def test_can_be_a_payload_or_an_answer(self) -> None:
-        """A table is what its keys say; an answer is the one with the keys of answers."""
+        """A table is a payload or an answer, depending on its keys."""
         for greeting in ('{ hex = "6869" }', '{ reply = "hi" }', '[{ hex = "6869" }]', '"hi"'):
             self.assertEqual(self.script(f"greeting = {greeting}").received(), b"hi\r\n")
 
     def test_can_end_it(self) -> None:
-        """A server that is busy says so and closes."""
+        """A greeting can close the connection."""
         wire = self.script('greeting = { reply = "busy", close = true }')
         self.assertEqual(wire.received(), b"busy\r\n")
         self.assertTrue(wire.got_eof)
 
     def test_can_reset(self) -> None:
-        """So does one that is broken."""
+        """A greeting can reset the connection."""
         wire = self.script("greeting = { do = [{ abort = true }] }")
         self.assertTrue(wire.got_reset)
 
     def test_one_that_cannot_be_framed_resets(self) -> None:
-        """It is an error of the script, which goes into the log."""
+        """A greeting that cannot be framed is logged and resets the connection."""
         wire = self.script("""
             reply_framing = "fixed:10"
             greeting = [{ template = "{peer}" }]
@@ -251,7 +251,7 @@ class EagerGreetingTests(GreetingTests):
 
 
 class KeptTests(Scripted):
-    """Order, half-close, drain and bounds hold with delays and faults in play."""
+    """Order, half-close, drain and limits hold with delays and faults."""
 
     TEXT = """
         seed = 7
@@ -268,7 +268,7 @@ class KeptTests(Scripted):
     """
 
     def test_replies_keep_their_order(self) -> None:
-        """However long one takes, and in however many pieces it leaves."""
+        """Replies keep their order, however long and in however many pieces one is sent."""
         wire = self.script(self.TEXT)
         wire.send(b"a\nslow\nb\n")
         for _ in range(100):
@@ -276,7 +276,7 @@ class KeptTests(Scripted):
         self.assertEqual(wire.received(), b"a\r\nslow\r\nb\r\n")
 
     def test_a_half_closed_client_gets_all(self) -> None:
-        """And only then the end."""
+        """A client that has half-closed receives all replies, then EOF."""
         wire = self.script(self.TEXT)
         wire.send(b"slow\nb\n")
         wire.send_eof()
@@ -287,7 +287,7 @@ class KeptTests(Scripted):
         self.assertTrue(wire.got_eof)
 
     def test_a_drain_waits(self) -> None:
-        """What was received is answered, within the time there is."""
+        """A drain waits for the replies to requests that were received."""
         factory = self.server(self.TEXT)
         wire = self.join(factory)
         wire.send(b"slow\nb\n")
@@ -299,7 +299,7 @@ class KeptTests(Scripted):
         self.successResultOf(drained)
 
     def test_too_much_that_waits_is_not_read(self) -> None:
-        """A bound of the script's holds while a reply is delayed."""
+        """A script's limit on waiting requests applies while a reply is delayed."""
         wire = self.script("limits.max_waiting = 100\n" + self.TEXT)
         wire.send(b"slow\n", *[b"x" * 50 + b"\n"] * 4)
         self.assertFalse(wire.reading)
@@ -316,10 +316,10 @@ class EagerKeptTests(KeptTests):
 
 
 class ConstantsTests(Scripted):
-    """Replies that are given in one go are those that rules would give."""
+    """Constant replies that are sent together are those that the rules would choose."""
 
     def both(self, text: str, *requests: str) -> None:
-        """Ask at once, in one go where that can be, and one by one."""
+        """Compare the replies to all requests at once with those to one after the other."""
         at_once = self.script(text)
         at_once.send("".join(f"{request}\n" for request in requests).encode())
         with_fault = self.script(text + '[[fault]]\nkind = "latency"\ndelay = 0\n')
@@ -328,7 +328,7 @@ class ConstantsTests(Scripted):
         self.assertEqual(at_once.got_eof, with_fault.got_eof)
 
     def test_the_first_rule_that_fits_answers(self) -> None:
-        """Also where that is none of the exact ones."""
+        """The first rule that matches answers, even if it has no constant reply."""
         text = """
             ignore_case = true
             [[rule]]
@@ -351,7 +351,7 @@ class ConstantsTests(Scripted):
         self.both(text, "y", "nothing", "y")
 
     def test_nothing_is_counted_or_forgotten(self) -> None:
-        """Rules with consequences are asked each time."""
+        """Rules with a count or a goto are asked for each request."""
         for rules in (
             '[[rule]]\nequals = "x"\ntimes = 2\nreply = "a"\n[[rule]]\nreply = "b"\n',
             '[[rule]]\nequals = "x"\ngoto = "t"\nreply = "a"\n[[rule]]\nwhen = "t"\nreply = "b"\n',
@@ -361,14 +361,14 @@ class ConstantsTests(Scripted):
             self.both(rules, "x", "1", "x", "x", "1")
 
     def test_a_rules_own_faults_strike(self) -> None:
-        """They are no constants then."""
+        """The faults of a rule are injected into replies that would be constant without them."""
         fault = '{ kind = "limit_data", bytes = 1 }'
         wire = self.script(f'rule = [{{ equals = "a", reply = "abc", faults = [{fault}] }}]')
         wire.send(b"a\n")
         self.assertEqual((wire.received(), wire.got_eof), (b"a", True))
 
     def test_observers_hear_of_the_rule(self) -> None:
-        """As they do when it is asked."""
+        """Observers see the rule of a constant reply."""
         wire = self.script('rule = [{ equals = "a", reply = "b" }]')
         wire.send(b"a\na\n")
         self.assertEqual([exchange.by for exchange in self.heard.exchanges], ["rule[0]"] * 2)
@@ -378,13 +378,13 @@ class RulesTests(Scripted):
     """Rules that are made in Python."""
 
     def test_a_constant_that_cannot_be_framed_is_named(self) -> None:
-        """By its rule, when a server is made of it."""
+        """A constant reply that cannot be framed names its rule when a server is made."""
         rules = Rules([Rule(name="greedy", replies=[(Send(b"a\nb"),)])])
         with self.assertRaisesRegex(FrameError, "^greedy: "):
             self.lines(rules)
 
     def test_a_reply_knows_its_rule(self) -> None:
-        """Observers can tell which rule answered."""
+        """Observers see which rule answered."""
         wire = self.script(
             'rule = [{ equals = "a", reply = "b" }, { reply = { template = "{0}" } }]'
         )

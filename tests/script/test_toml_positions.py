@@ -1,4 +1,4 @@
-"""Lines: an error can say where it is, in any TOML that people write."""
+"""TOML positions: an error has its line, whatever the layout of the TOML."""
 
 import json
 import re
@@ -49,13 +49,13 @@ def basic(text: str) -> str:
 
 
 def has_headers(value: object) -> bool:
-    """Whether *value* can be written as a table, or tables, under headers."""
+    """Return whether *value* can be written as a table, or tables, under headers."""
     tables = value if isinstance(value, list) else [value]
     return bool(tables) and all(isinstance(table, dict) for table in tables)
 
 
 class Writer:
-    """Writes a document as TOML, laid out as *random* likes, and notes the line of each path."""
+    """Writes a document as TOML, laid out at *random*, and notes the line of each path."""
 
     def __init__(self, random: Random, document: dict[str, Any]) -> None:
         self.random = random
@@ -75,17 +75,17 @@ class Writer:
         self.blank()
 
     def gap(self) -> None:
-        """Write what may stand around the elements of an array."""
+        """Write what may stand between the elements of an array."""
         self.write("", "", "", " ", "\n", "\r\n\t", "# ], [x]\n", ' # key = \'\r\n# """\n  ')
 
     def end(self) -> None:
-        """End a line, and write some that hold nothing."""
+        """End the line, and write some blank ones."""
         self.write("", " ", " # [x] 'no' \"", "#\"\"\" key = 1 '''")
         self.write("\n", "\r\n", "\n\n", "\r\n \t\r\n", '\n# [[x]] """\n', "\r\n  # key = {[\n")
         self.blank()
 
     def note(self, *paths: str) -> None:
-        """These stand here, unless they were named before."""
+        """Note the current line for these paths, unless they have one."""
         for path in paths:
             self.lines.setdefault(path, self.text.count("\n") + 1)
 
@@ -136,7 +136,7 @@ class Writer:
         self.write(*forms)
 
     def pairs(self, key: str, value: Any, path: str, end: str = "") -> None:
-        """Write a key and its value; of a table sometimes each key of its own, dotted."""
+        """Write a key and its value; a table sometimes as dotted keys."""
         path = join(path, key)
         if not (isinstance(value, dict) and value) or self.random.random() < 0.5:
             self.note(path)
@@ -153,7 +153,7 @@ class Writer:
             self.value(one, join(path, inner))
 
     def table(self, table: dict[str, Any], steps: Steps, path: str) -> None:
-        """Write the keys of *table*, then those of its tables that get headers."""
+        """Write the keys of *table*, then its tables that have headers."""
         under = {
             key: ((*steps, (key, join(path, key))), value)
             for key, value in table.items()
@@ -195,7 +195,7 @@ class Writer:
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """All paths of a document."""
+    """Return all paths of a document."""
     match value:
         case dict():
             inner = [(join(path, key), one) for key, one in value.items()]
@@ -209,12 +209,12 @@ def paths(value: Any, path: str = "") -> Iterator[str]:
 
 
 class WrittenTests(SynchronousTestCase):
-    """Whatever the layout."""
+    """Every layout."""
 
     @PROPERTY
     @given(LAYOUTS, DOCUMENTS)
     def test_every_path_has_its_line(self, random: Random, document: dict[str, Any]) -> None:
-        """All that the document holds is found, where it was written."""
+        """Each path of the document has the line where it was written."""
         written = Writer(random, document)
         self.assertEqual(tomllib.loads(written.text), document)
         self.assertEqual(locate(written.text), written.lines)
@@ -224,7 +224,7 @@ class WrittenTests(SynchronousTestCase):
     def test_what_tomllib_accepts_is_located(
         self, random: Random, documents: list[dict[str, Any]]
     ) -> None:
-        """A text torn and put together again is no error; its paths are those there are."""
+        """A text that was torn and put together raises no error; its paths are those of tomllib."""
         pieces = [
             piece
             for document in documents
@@ -249,7 +249,7 @@ class WrittenTests(SynchronousTestCase):
 
 
 class LocateTests(SynchronousTestCase):
-    """What stands where."""
+    """The lines of particular texts."""
 
     def located(self, text: str) -> dict[str, int]:
         text = dedent(text)
@@ -257,7 +257,7 @@ class LocateTests(SynchronousTestCase):
         return dict(locate(text))
 
     def test_a_script(self) -> None:
-        """Tables below a rule are of the last rule; elements stand where they begin."""
+        """A table after a rule belongs to the last rule; an element's line is that of its start."""
         lines = self.located(
             """\
             framing = "line"  # rule = 1
@@ -304,11 +304,11 @@ class LocateTests(SynchronousTestCase):
         )
 
     def test_a_table_stands_at_its_header(self) -> None:
-        """Also where a table below it came first."""
+        """A table has the line of its header, even if a table in it came first."""
         self.assertEqual(self.located("[a.b]\n[a]\n"), {"a": 2, "a.b": 1})
 
     def test_an_array_that_looks_like_a_header(self) -> None:
-        """After a key, and within an array, a bracket begins a value."""
+        """After a key, and in an array, a bracket begins a value and not a header."""
         lines = self.located("a = [true]\nb = [[1.5]]\nc = [\n[1],\n]\n")
         self.assertEqual(
             lines,
@@ -316,32 +316,32 @@ class LocateTests(SynchronousTestCase):
         )
 
     def test_quotes_at_the_end_of_a_long_string(self) -> None:
-        """Up to two belong to the string; a third and the rest end it."""
+        """Up to two quotes at the end of a long string belong to it."""
         for quote in "'\"":
             for more in range(3):
                 text = f"a = {quote * 3}\nb = 1{quote * (3 + more)}\nc = 1"
                 self.assertEqual(self.located(text), {"a": 1, "c": 3})
 
     def test_only_newlines_end_lines(self) -> None:
-        """As in editors: CR LF is one, and no other character of Unicode is any."""
+        """Only LF and CR LF end a line, as in editors."""
         text = "# \u2028 \x85\r\n\r\na = '\u2028'\r\nb = 1"
         self.assertEqual(self.located(text), {"a": 3, "b": 4})
 
     def test_one_key_has_one_path(self) -> None:
-        """However it is quoted, it is the key that ``tomllib`` gives."""
+        """A key has one path, however it is quoted."""
         for key in ('"a b"', "'a b'", r'"a\u0020b"', r'"\u0061 b"'):
             self.assertEqual(self.located(f"{key} = 1"), {'"a b"': 1})
         self.assertEqual(self.located("'a' . \"b\".\t'' = 1"), {"a": 1, "a.b": 1, 'a.b.""': 1})
 
     def test_depth_is_no_error(self) -> None:
-        """Brackets are counted on no stack of calls."""
+        """Deep nesting raises no error."""
         depth = 3000
         lines = locate("a = " + "[" * depth + "\n1" + "]" * depth + "\nb = 1")
         self.assertEqual(lines["a" + "[0]" * depth], 2)
         self.assertEqual((len(lines), lines["b"]), (depth + 2, 3))
 
     def test_long_values_are_read_once(self) -> None:
-        """No value makes the search for its end, or for a key, start over and over."""
+        """Long values take linear time."""
         many = 20_000
         for value in (
             '"' + r"a\"" * many + '"',
@@ -358,7 +358,7 @@ class PathTests(SynchronousTestCase):
     """Paths, and the line that a problem is reported at."""
 
     def test_paths_are_written_as_in_toml(self) -> None:
-        """Keys are joined by dots, and quoted where they have to be."""
+        """Keys are joined by dots, and quoted if necessary."""
         self.assertEqual(join(join(join("", "rule"), 0), "starts_with"), "rule[0].starts_with")
         for key in TRAPS:
             path = join("a", key)
@@ -366,7 +366,7 @@ class PathTests(SynchronousTestCase):
         self.assertEqual(join("", "größe"), '"größe"')
 
     def test_the_nearest_that_encloses(self) -> None:
-        """What has no line of its own is reported where it is missing."""
+        """A path without a line has that of the innermost path around it."""
         lines = {"rule": 1, "rule[0]": 2, "rule[0].do[2]": 7, 'rule[0]."a.b]"': 8, "limits": 9}
         for path, line in {
             "rule[0].do[2]": 7,
