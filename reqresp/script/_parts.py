@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from reqresp._errors import FieldError
-from reqresp.faults.faults import KINDS, PlacedFault
+from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Delimiter, Framing, HeaderBody, Line, parse_framing
 from reqresp.script.payloads import Sources, Template, read_payload
 from reqresp.script.reader import Reader, unknown

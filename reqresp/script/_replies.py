@@ -75,7 +75,7 @@ class Replies:
                 self.reader.report(place, f"expected no step after {ending}, which ends the reply")
             step = self._step(table, place, sources)
             steps.append(step)
-            ending = step.key if not isinstance(step, SendTemplate) and step.ends_reply else ""
+            ending = step.key if step.ends_reply else ""
         return tuple(steps)
 
     def _step(self, table: StepTable, path: str, sources: Sources) -> Step | SendTemplate:

@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from reqresp._re2 import compile_pattern
 from reqresp.exchanges import UNMATCHED
-from reqresp.faults.faults import PlacedFault
+from reqresp.faults import PlacedFault
 from reqresp.framing import Framing, Mixed
 from reqresp.script._checks import check_needle, size_bounds
 from reqresp.script._parts import Parts

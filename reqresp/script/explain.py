@@ -1,8 +1,7 @@
 """
-Explain: a conversation with a script, without a server.
+Explain: what a script answers to the requests of one connection, without a server.
 
-Tells which rule answers each request, in which state, with what; and where none does, which come
-nearest.
+Writes for each request its state, its rule and its reply; if no rule matches, the near misses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,18 +11,19 @@ from attrs import Factory, define
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
-from reqresp.faults.faults import Fault, name_of
+from reqresp.exchanges import UNMATCHED
+from reqresp.faults import Fault, name_of
 from reqresp.framing import FrameError
 from reqresp.script.loader import Script
 from reqresp.script.near_misses import compare, nearest
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule, Rules
-from reqresp.steps import RuleReply, Send, Step, Steps, Wait
+from reqresp.script.rules import Rule
+from reqresp.steps import ReplyFault, RuleReply, Send, Step, Steps, Wait
 
 
 @define
-class _Visitor:
-    """The connection of somebody who is not there."""
+class _Client:
+    """The connection of a client that does not exist."""
 
     peer: IAddress = Factory(lambda: IPv4Address("TCP", "127.0.0.1", 50000))
     number: int = 1
@@ -32,70 +32,84 @@ class _Visitor:
 
 
 def explain(script: Script, requests: Sequence[bytes]) -> str:
-    """Tell what *script* answers if one client sends *requests*, one line for each thing."""
+    """Return, as lines, what *script* answers if one client sends *requests*."""
     return "\n".join(_Explanation(script).lines(requests))
 
 
 class _Explanation:
+    """One conversation, and whether it has ended."""
+
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._rules: Rules = script.rules.anew()
-        self._visitor = _Visitor()
-        self._over = ""  # why nobody is asked any more
+        self._rules = script.rules.anew()
+        self._client = _Client()
+        self._ended_by = ""  # the label of the step after which no request is answered
 
     def lines(self, requests: Sequence[bytes]) -> Iterator[str]:
-        greeting = self._rules.greet(self._visitor)
-        on_connect = [placed.fault for placed in self._script.faults if placed.on_connect]
+        """Yield the lines of the explanation."""
+        yield from self._connect()
+        for request in requests:
+            state = self._rules.state(self._client)
+            yield f"{_printable(state)}: {request!r}"
+            if self._ended_by:
+                yield f"    not answered after {self._ended_by}"
+                continue
+            yield from self._request(request, state)
+
+    def _connect(self) -> Iterator[str]:
+        greeting = self._rules.greet(self._client)
+        on_connect = [placed for placed in self._script.faults if placed.on_connect]
         if greeting or on_connect:
             yield "a client connects"
-            yield from self._answer(greeting)
+            yield from self._reply(greeting)
         if on_connect and not greeting:
-            yield f"    struck by {_named(on_connect)}"
-        for request in requests:
-            state = self._rules.state(self._visitor)
-            yield f"{_shown(state)}: {request!r}"
-            if self._over:
-                yield f"    nobody is asked any more: {self._over}"
-                continue
-            self._visitor.taken += 1
-            fitting = [*self._rules.states[state].matching(request, self._visitor)]
-            steps = self._rules.respond(request, self._visitor)
-            yield from self._answer(steps)
-            if isinstance(steps, RuleReply) and steps.by == "unmatched":
-                yield from self._misses(state, request, fitting)
-            after = self._rules.state(self._visitor)
-            if after != state:
-                yield f"    from now on: {_shown(after)}"
+            yield _faults(on_connect)
 
-    def _answer(self, steps: Steps) -> Iterator[str]:
+    def _request(self, request: bytes, state: str) -> Iterator[str]:
+        self._client.taken += 1
+        matching = [*self._rules.states[state].matching(request, self._client)]
+        steps = self._rules.respond(request, self._client)
+        yield from self._reply(steps)
+        if isinstance(steps, RuleReply) and steps.by == UNMATCHED:
+            yield from self._misses(state, request, matching)
+        after = self._rules.state(self._client)
+        if after != state:
+            yield f"    new state: {_printable(after)}"
+
+    def _reply(self, steps: Steps) -> Iterator[str]:
         if not isinstance(steps, RuleReply):
             return
         yield f"    {self._place(steps.by)}"
         for step in steps:
             yield f"    {_show(step)}"
-            if isinstance(step, Send) and not step.raw:
-                try:
-                    self._script.reply_framing.encode(step.data)
-                except FrameError as error:
-                    yield f"        which cannot be framed, and resets: {error}"
-                    self._over = "reset"
-                    break
+            if error := self._frame_error(step):
+                yield f"        cannot be framed, connection reset: {error}"
+                self._ended_by = "reset"
+                break
             if step.ends_requests:
-                self._over = self._over or step.label
+                self._ended_by = self._ended_by or step.label
         if not steps:
             yield "    silence"
-        faults = [placed.fault for placed in (*steps.faults, *self._script.faults)]
+        faults = [*steps.faults, *self._script.faults]
         if faults:
-            yield f"    struck by {_named(faults)}"
+            yield _faults(faults)
 
-    def _misses(self, state: str, request: bytes, fitting: Sequence[Rule]) -> Iterator[str]:
-        for rule in fitting:
-            yield f"    {self._place(rule.name)} fits, but is used up"
+    def _frame_error(self, step: Step) -> FrameError | None:
+        if isinstance(step, Send) and not step.raw:
+            try:
+                self._script.reply_framing.encode(step.data)
+            except FrameError as error:
+                return error
+        return None
+
+    def _misses(self, state: str, request: bytes, matching: Sequence[Rule]) -> Iterator[str]:
+        for rule in matching:
+            yield f"    {self._place(rule.name)} matches, but is used up"
         for other, rules in self._rules.states.items():
-            for rule in rules.matching(request, self._visitor):
+            for rule in rules.matching(request, self._client):
                 anything = Predicates(ignore_case=rule.predicates.ignore_case)
                 if rule.predicates != anything and rule not in self._rules.states[state].rules:
-                    yield f"    {self._place(rule.name)} fits, but in the state {_shown(other)}"
+                    yield f"    {self._place(rule.name)} matches, but in state {_printable(other)}"
         for near in nearest(self._rules.states[state].rules, request):
             place = self._place(near.rule.name)
             yield f"    nearest: {place} {near.kind}, differs at byte {near.at}"
@@ -105,24 +119,26 @@ class _Explanation:
         line = self._script.lines.get(name)
         if line is not None:
             return f"{name} (line {line})"
-        return name if name != "unmatched" else "no rule: unmatched, which the script leaves out"
+        return name if name != UNMATCHED else "no rule matches (the script has no unmatched)"
 
 
-def _shown(state: str) -> str:
-    # Any terminal can show it, and no line of ours is broken.
+def _printable(state: str) -> str:
+    """Return *state* in printable ASCII, so that any terminal shows it on one line."""
     return "".join(c if c.isprintable() and c.isascii() else ascii(c)[1:-1] for c in state)
 
 
 def _show(step: Step) -> str:
     if isinstance(step, Send):
-        return f"> {step.data!r}{', unframed' if step.raw else ''}"
+        return f"> {step.data!r}{', raw' if step.raw else ''}"
     if isinstance(step, Wait):
         return f"wait {step.seconds:g} s"
     return step.label
 
 
-def _named(faults: Sequence[Fault]) -> str:
-    return ", ".join(
-        name_of(fault) + (f" (probability {fault.probability:g})" if fault.probability < 1 else "")
-        for fault in faults
-    )
+def _faults(faults: Sequence[ReplyFault]) -> str:
+    return f"    faults: {', '.join(_show_fault(placed.fault) for placed in faults)}"
+
+
+def _show_fault(fault: Fault) -> str:
+    chance = f" (probability {fault.probability:g})" if fault.probability < 1 else ""
+    return f"{name_of(fault)}{chance}"

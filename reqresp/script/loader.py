@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
-from reqresp.faults.faults import PlacedFault
+from reqresp.faults import PlacedFault
 from reqresp.framing import Framing, Mixed
 from reqresp.script.compiler import compile_script
 from reqresp.script.payloads import read_file

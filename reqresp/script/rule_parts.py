@@ -13,7 +13,7 @@ from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
-from reqresp.faults.faults import KINDS, PlacedFault
+from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, Mixed
 from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
 from reqresp.script.payloads import (

@@ -14,13 +14,13 @@ from twisted.logger import Logger
 
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED
-from reqresp.faults.faults import PlacedFault
+from reqresp.faults import PlacedFault
 from reqresp.framing import FrameError
 from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
-from reqresp.steps import Close, RuleReply, Send, Step, Steps
+from reqresp.steps import BaseStep, Close, RuleReply, Send, Step, Steps
 
 #: In `when`, stands for every state.
 EVERY_STATE = "*"
@@ -29,8 +29,11 @@ MAX_LOGGED_BYTES = 200
 
 
 @frozen
-class SendTemplate:
+class SendTemplate(BaseStep):
     """Becomes a `Send` of the bytes that *template* has for a request."""
+
+    key = Send.key
+    label = Send.label
 
     template: Template
     raw: bool = False

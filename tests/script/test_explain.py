@@ -20,7 +20,7 @@ class ExplainTests(SynchronousTestCase):
         self.assertEqual(self.explained(text, *requests), dedent(expected).strip("\n"))
 
     def test_a_conversation(self) -> None:
-        """Each request has its state, its rule, its steps and its faults, until the connection ends."""
+        """Each request has its state, its rule, its steps and its faults."""
         self.check(
             """
             greeting = "hello"
@@ -47,26 +47,26 @@ class ExplainTests(SynchronousTestCase):
             a client connects
                 greeting (line 1)
                 > b'hello'
-                struck by latency (probability 0.25)
+                faults: latency (probability 0.25)
             start: b'in x'
                 rule[0] (line 2)
                 wait 0.5 s
                 > b'a'
-                > b'in x', unframed
-                struck by latency (probability 0.25)
-                from now on: inside
+                > b'in x', raw
+                faults: latency (probability 0.25)
+                new state: inside
             inside: b'note'
                 rule[1] (line 7)
                 silence
-                struck by latency (probability 0.25)
+                faults: latency (probability 0.25)
             inside: b'bye'
                 rule[2] (line 11)
                 stop reading
                 half-close
                 hang
-                struck by slicer, latency (probability 0.25)
+                faults: slicer, latency (probability 0.25)
             inside: b'more'
-                nobody is asked any more: stop reading
+                not answered after stop reading
             """,
         )
 
@@ -84,7 +84,7 @@ class ExplainTests(SynchronousTestCase):
             [b"STAS"],
             """
             start: b'STAS'
-                no rule: unmatched, which the script leaves out
+                no rule matches (the script has no unmatched)
                 close
                 nearest: rule[0] (line 1) equals, differs at byte 3
                     want 53 54 41 54 |STAT|
@@ -107,7 +107,7 @@ class ExplainTests(SynchronousTestCase):
             start: b'a'
                 unmatched (line 2)
                 > b'what?'
-                rule[0] (line 1) fits, but is used up
+                rule[0] (line 1) matches, but is used up
             """,
         )
 
@@ -123,9 +123,9 @@ class ExplainTests(SynchronousTestCase):
             [b"work"],
             """
             start: b'work'
-                no rule: unmatched, which the script leaves out
+                no rule matches (the script has no unmatched)
                 close
-                rule[1] (line 3) fits, but in the state inside
+                rule[1] (line 3) matches, but in state inside
                 nearest: rule[0] (line 2) equals, differs at byte 0
                     want 69 6e       |in|
                     got  77 6f 72 6b |work|
@@ -148,16 +148,16 @@ class ExplainTests(SynchronousTestCase):
             start: b'ab'
                 rule[0] (line 3)
                 > b'ab'
-                    which cannot be framed, and resets: a payload of 2 bytes, where all have 3
+                    cannot be framed, connection reset: a payload of 2 bytes, where all have 3
             start: b'c'
-                nobody is asked any more: reset
+                not answered after reset
             """,
         )
 
     def test_a_connection_that_is_struck(self) -> None:
-        """Faults of the connection are shown when the client connects, with or without a greeting."""
+        """Faults of the connection are shown when the client connects."""
         fault = '[[fault]]\non = "connect"\nkind = "reset_peer"'
-        expected = "a client connects\n    struck by reset_peer"
+        expected = "a client connects\n    faults: reset_peer"
         self.assertEqual(self.explained(fault), expected)
 
     def test_another_run_begins_anew(self) -> None:

@@ -137,7 +137,7 @@ class HoldTests(SynchronousTestCase):
         self.check(Predicates(matches=(b"a+|bc", b"d")), [b"aa", b"bc", b"d"], [b"ac", b"ab", b""])
 
     def test_an_empty_value_is_one(self) -> None:
-        """An empty value is a value: each request starts with it, and only the empty one equals it."""
+        """Each request starts with an empty value, and only the empty one equals it."""
         self.check(Predicates(equals=(b"",)), [b""], [b"a"])
         for kind in ("starts_with", "ends_with", "contains"):
             self.check(Predicates(**{kind: (b"",)}), [b"", b"a"], [])  # type: ignore[arg-type]  # any kind

@@ -347,7 +347,7 @@ class StatesTests(ScriptTestCase):
         )
 
     def test_every_state_and_one_more(self) -> None:
-        """"*" cannot be combined with other states."""
+        """ "*" cannot be combined with other states."""
         self.assertEqual(
             self.problems('rule = [{ silent = true, when = ["*", "start"] }]'),
             ['script:1: rule[0].when: expected states, or "*" alone'],
