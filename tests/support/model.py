@@ -1,0 +1,248 @@
+"""
+What the docs promise of one connection, written down a second time.
+
+Knows requests, steps and bytes.  It knows no transport, and none of the code that it is compared
+with.
+"""
+
+from enum import Enum, auto
+
+from reqresp import Abort, Close, HalfClose, Hang, Latency, Send, Slicer, Steps, StopReading, Wait
+from tests.support.model_client import ModelClient
+from tests.support.model_setup import ModelSteps, Setup, Special
+
+
+class Ending(Enum):
+    """What ended a connection, or its replies."""
+
+    CLOSED = auto()
+    ABORTED = auto()
+    FAILED = auto()
+    UNFRAMED = auto()
+    HANGING = auto()
+    DEAF = auto()
+
+
+#: Stands for bytes that are no request.
+GARBAGE = b""
+
+
+class Expected:
+    """
+    What one connection must do.
+
+    Add what the client sends to `requests`, and call `go_on`.
+    """
+
+    def __init__(self, setup: Setup, number: int, is_tls: bool) -> None:
+        self.setup, self.number, self.is_tls = setup, number, is_tls
+        self.requests: list[bytes] = []
+        #: The bytes of all replies.
+        self.out = bytearray()
+        #: Pairs of an offset in these, and the seconds that pass at least before it is reached.
+        self.waits: list[tuple[int, float]] = []
+        #: Seconds that it takes at least, and at most.
+        self.least = self.most = 0.0
+        #: How much of `out` answers the first so many requests.
+        self.offsets: list[int] = []
+        #: How many requests the responder is asked, and how many replies end.
+        self.taken = self.answered = 0
+        self.ending: Ending | None = None
+        self.is_muted = False
+        #: The steps of each reply that ended.
+        self.steps: list[Steps] = []
+        #: What became of the requests that had to wait, by their number.
+        self.outcomes: dict[int, bool] = {}
+        self._is_late = False
+        self._at = 0
+        self._state = "start"
+        self._perform(setup.greet())
+        self.offsets.append(len(self.out))
+
+    def go_on(self) -> None:
+        """Answer what there is to be answered."""
+        while self.ending is None and self._at < len(self.requests):
+            request = self.requests[self._at]
+            if request == GARBAGE:
+                self.ending = Ending.UNFRAMED
+                break
+            if not self._is_late:
+                self.taken += 1
+            steps, state = self.setup.reply(request, self._state)
+            if steps == (Special.LATE,):
+                self._is_late = self.taken not in self.outcomes
+                if self._is_late:
+                    break
+                steps = self.setup.late(request) if self.outcomes[self.taken] else (Special.FAILS,)
+            self._state = state
+            self._at += 1
+            if self._perform(steps):
+                self.answered += 1
+                self.steps.append(steps)  # type: ignore[arg-type]  # nothing special is left
+            self.offsets.append(len(self.out))
+
+    @property
+    def fails(self) -> bool:
+        """Whether observers are told of a failure."""
+        return self.ending in (Ending.FAILED, Ending.UNFRAMED)
+
+    @property
+    def waits_for(self) -> int | None:
+        """The number of the request whose reply a test has to let come."""
+        return self.taken if self._is_late and self.ending is None else None
+
+    def least_at(self, offset: int) -> float:
+        """Return the seconds that have to pass before *offset* bytes have come."""
+        return max((wait for at, wait in self.waits if at < offset), default=0.0)
+
+    def _perform(self, steps: ModelSteps) -> bool:
+        """Perform *steps*; return whether the reply ended."""
+        is_deaf = False
+        self._slow_down(steps)
+        for step in steps:
+            match step:
+                case Send():
+                    if not self.is_muted:
+                        self.out += step.data if step.raw else self.setup.look.reply(step.data)
+                case Wait():
+                    self.least += step.seconds
+                    self.most += step.seconds
+                    self.waits.append((len(self.out), self.least))
+                case Close():
+                    self.ending = Ending.CLOSED
+                    return True
+                case Abort():
+                    self.ending = Ending.ABORTED
+                    return True
+                case HalfClose() if self.is_tls:
+                    self.ending = Ending.CLOSED
+                    return True
+                case HalfClose():
+                    self.is_muted = True
+                case Hang():
+                    self.ending = Ending.HANGING
+                    return False
+                case StopReading():
+                    is_deaf = True
+                case _:
+                    self.ending = Ending.FAILED
+                    return False
+        if is_deaf:
+            self.ending = Ending.DEAF
+        return True
+
+    def _slow_down(self, steps: ModelSteps) -> None:
+        """Count the time that faults take, which is no more than this."""
+        size = sum(len(step.data) + 10 for step in steps if isinstance(step, Send))
+        for fault in self.setup.faults:
+            if isinstance(fault, Latency):
+                self.most += fault.delay
+            elif isinstance(fault, Slicer):
+                self.most += (size / fault.size + 2) * 0.001
+
+
+class ExpectedChunks(Expected):
+    """The same for `Chunk`, where requests are what the network makes of them: an echo."""
+
+    def add(self, data: bytes) -> None:
+        """Have the client send *data*."""
+        self.out += data
+        self.offsets.append(len(self.out))
+
+
+class Connected:
+    """A client, what is expected of its connection, and what has happened to it."""
+
+    def __init__(self, client: ModelClient, expected: Expected, now: float) -> None:
+        self.client, self.expected = client, expected
+        self.number = expected.number
+        self.began = self.changed = now
+        self.count = 0  # of requests sent
+        self.sends_no_more = False
+        #: Whether less than all may come, and how many requests are answered all the same.
+        self.is_cut = False
+        self.floor = 0
+        #: Whether a reset may end it.
+        self.may_reset = False
+        #: When a drain resets it.
+        self.deadline: float | None = None
+        #: Whether nothing more is expected, as the client has gone.
+        self.is_gone = False
+        self._checked = 0
+
+    def cut(self, floor: int) -> None:
+        """Expect no more than replies to the first *floor* requests, and perhaps others."""
+        if not self.may_reset:
+            self.is_cut = True
+            self.floor = max(self.floor, floor)
+
+    def cut_anywhere(self) -> None:
+        """Expect nothing, not even an end in order."""
+        self.is_cut = self.may_reset = True
+        self.floor = -1
+
+    def check(self, now: float) -> None:
+        """Compare what the client saw with what has to come."""
+        self._check_bytes(now)
+        self._check_ending()
+        if self.is_due(now):
+            self._check_complete()
+            assert not self._must_have_ended or self.client.ending, f"{self.number} has not ended"
+
+    def _check_bytes(self, now: float) -> None:
+        expected, received = self.expected, self.client.received
+        new = received[self._checked :]
+        assert expected.out.startswith(new, self._checked), (
+            f"{self.number}: at {self._checked} came {bytes(new[:60])!r},"
+            f" expected {bytes(expected.out[self._checked :][:60])!r}"
+        )
+        self._checked = len(received)
+        least = expected.least_at(self._checked)
+        assert now - self.began >= least - 1e-6, (
+            f"{self.number}: {self._checked} bytes after {now - self.began} s, not {least} s"
+        )
+
+    def _check_ending(self) -> None:
+        how, expected = self.client.ending, self.expected
+        if not how or self.is_gone:
+            return
+        if how == "eof":
+            assert (
+                self.is_cut
+                or expected.is_muted
+                or expected.ending in (Ending.CLOSED, Ending.UNFRAMED)
+                or (self.client.sent_eof and expected.waits_for is None)
+            ), f"{self.number}: EOF, {expected.ending}"
+        else:
+            assert self.may_reset or expected.ending in (Ending.ABORTED, Ending.FAILED), (
+                f"{self.number}: reset, {expected.ending}"
+            )
+        self._check_complete()
+
+    def _check_complete(self) -> None:
+        offsets = self.expected.offsets
+        least = len(self.expected.out)
+        if self.is_cut:
+            least = offsets[min(self.floor, len(offsets) - 1)] if self.floor >= 0 else 0
+        assert len(self.client.received) >= least, (
+            f"{self.number}: {len(self.client.received)} bytes came, not {least}"
+        )
+
+    def is_due(self, now: float) -> bool:
+        """Whether all that is expected must have come by *now*, if the client reads."""
+        return (
+            self.client.is_reading
+            and not (self.is_gone or self.is_cut)
+            and now >= self.changed + self.expected.most
+        )
+
+    @property
+    def _must_have_ended(self) -> bool:
+        expected = self.expected
+        if expected.ending is Ending.DEAF:
+            return expected.is_muted
+        return (
+            expected.is_muted
+            or expected.ending not in (None, Ending.HANGING)
+            or (self.client.sent_eof and expected.waits_for is None)
+        )

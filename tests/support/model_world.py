@@ -1,0 +1,397 @@
+"""
+A server of the randomized model, its clients, and all that can happen to them.
+
+Each method is one event; `check` compares what came of all so far with `tests.support.model`.  It
+knows no order of events: that is what hypothesis makes up.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+
+from reqresp import (
+    Counters,
+    EagerServer,
+    FrameError,
+    Observer,
+    ReqRespFactory,
+    Request,
+    Send,
+)
+from reqresp.testing._memory_reactor import LoopbackReactor
+from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedChunks
+from tests.support.model_client import ModelClient
+from tests.support.model_observers import Heard, HeardConnection, ObserverError, Raising
+from tests.support.model_setup import NUMBERS, ModelError, Setup
+
+#: What may be logged: errors that are made on purpose.
+LOGGED = (ModelError, ObserverError, TypeError, FrameError)
+#: Rounds in which client and server have to come to rest.
+MAX_ROUNDS = 100_000
+#: Seconds that a connection needs to end, at most: to linger, or for a time-out.
+TO_END = 20.0
+#: Seconds that pass at once where connections have an idle time-out, which is longer.
+IDLE_STEP = 0.5
+
+
+class World:
+    """
+    A server and its clients, in memory.
+
+    :param is_observed: whether there are observers and counters; requests that depend on the
+        network (`Chunk`) need them.
+    :param raises: whether one of the observers raises.
+    """
+
+    def __init__(self, setup: Setup, is_observed: bool, raises: bool) -> None:
+        self.setup = setup
+        self.reactor = LoopbackReactor()
+        self.clients: list[Connected] = []
+        #: Replies that are waited for: the connection, the request's number, the Deferred.
+        self.late: list[tuple[Connected, int, Deferred[Any]]] = []
+        self._problems: list[str] = []
+        self._asked: dict[int, int] = {}
+        self._refused: list[ModelClient] = []
+        self._drained: list[Deferred[None]] = []
+        self._deadline: float | None = None
+        self._logged: list[Failure] = []
+        self._heard = Heard(self.reactor.seconds) if is_observed else None
+        self._counters = Counters() if is_observed else None
+        observers: list[Observer] = [Raising()] if raises else []
+        if self._heard is not None:
+            observers.append(self._heard)
+        self._factory = ReqRespFactory(
+            setup.responder(self._ask),
+            framing=setup.look.framing,
+            limits=setup.limits,
+            faults=setup.faults,
+            seed=1,
+            observers=observers,
+            clock=self.reactor,
+            counters=self._counters,
+        )
+
+    def log(self, event: Any) -> None:
+        """Take note of what is logged."""
+        failure = event.get("log_failure")
+        if failure is not None:
+            self._logged.append(failure)
+            if not failure.check(*LOGGED):
+                self._problems.append(f"logged: {failure.getTraceback()}")
+        elif event["log_level"] >= LogLevel.error:
+            self._problems.append(f"logged: {event}")
+
+    @property
+    def now(self) -> float:
+        """The time."""
+        return self.reactor.seconds()
+
+    def later(self, turns: int, act: Callable[[], object]) -> None:
+        """Call *act* when so many *turns* of the reactor have passed, in the midst of others."""
+        if turns:
+            self.reactor.callLater(0, self.later, turns - 1, act)
+        else:
+            act()
+
+    # What a server does
+
+    def reconfigure(self, setup: Setup) -> None:
+        """Have those who connect from now on answered as *setup* says, where that can be told."""
+        if setup.idle_timeout != self.setup.idle_timeout:
+            return  # it would hold for open connections, too
+        if setup.wires == "chunk" and self._heard is None:
+            return
+        self.setup = setup
+        self._factory.reconfigure(
+            setup.responder(self._ask),
+            framing=setup.look.framing,
+            limits=setup.limits,
+            faults=setup.faults,
+            seed=1,
+        )
+
+    def _ask(self, request: Request, late: "Deferred[Any] | None") -> None:
+        number = self._asked[request.connection] = self._asked.get(request.connection, 0) + 1
+        if number != request.number:
+            self._problems.append(f"{request} is number {number}")
+        (it,) = [it for it in self.clients if it.number == request.connection]
+        if isinstance(it.expected, ExpectedChunks):
+            return
+        if number > it.expected.taken:
+            self._problems.append(f"{request} must not be answered")
+        elif it.expected.requests[number - 1] != request.data:
+            self._problems.append(f"{request} is not what was sent")
+        if late is not None:
+            self.late.append((it, number, late))
+
+    def fire(self, which: int, succeeds: bool) -> None:
+        """Let a reply come that is waited for, or fail."""
+        self._fire(*self.late.pop(which % len(self.late)), succeeds)
+
+    def _fire(self, it: Connected, number: int, late: "Deferred[Any]", succeeds: bool) -> None:
+        if late.called:  # it was cancelled
+            return
+        expected = it.expected
+        expected.outcomes[number] = succeeds
+        expected.go_on()
+        it.changed = self.now
+        if succeeds:
+            request = expected.requests[number - 1]
+            late.callback(expected.setup.look.prefix + b"late " + request)
+        else:
+            late.errback(ModelError())
+
+    def drain(self, seconds: float) -> None:
+        """Answer what was received, then end."""
+        deadline = self.now + seconds
+        for it in self.clients:
+            it.cut(self._floor(it))
+            if it.client.is_tls and not it.client.has_shaken_hands:
+                it.cut_anywhere()
+            it.deadline = min(it.deadline or deadline, deadline)
+        self._deadline = min(self._deadline or deadline, deadline)
+        drained = self._factory.drain(seconds)
+        self._drained.append(drained)
+        drained.addCallback(lambda _none: self._has_drained(drained))
+
+    def _has_drained(self, drained: "Deferred[None]") -> None:
+        self._drained.remove(drained)
+        if not self._drained:
+            self._deadline = None
+
+    def _floor(self, it: Connected) -> int:
+        """Return how many of its requests have certainly come to the server."""
+        if it.client.ending or it.may_reset or it.deadline is not None:
+            return it.floor
+        if it.client.is_settled:
+            return len(it.expected.requests)
+        heard = self._heard_of(it)
+        return 0 if heard is None else len(heard.received)
+
+    # What clients do
+
+    def connect(self, is_eager: bool, is_tls: bool, is_reading: bool) -> None:
+        """Connect a client; while the server drains it may be refused."""
+        accepted = self._factory.accepted
+        transport = EagerServer if is_eager else tcp.Server
+        number = len(self.clients) + len(self._refused)
+        client = ModelClient(self.reactor, self._factory, number, transport, is_tls)
+        client.is_reading = is_reading
+        if self._factory.accepted == accepted:
+            self._check_refused(client)
+            return
+        kind = ExpectedChunks if self.setup.wires == "chunk" else Expected
+        it = Connected(client, kind(self.setup, self._factory.accepted, is_tls), self.now)
+        self.clients.append(it)
+        if is_tls and it.expected.ending is Ending.DEAF:
+            it.cut_anywhere()  # a server that reads nothing cannot shake hands
+        if self._drained:
+            it.cut(0)
+            it.deadline = self._deadline
+            if is_tls:
+                it.cut_anywhere()  # it may not have shaken hands by then
+
+    def _check_refused(self, client: ModelClient) -> None:
+        assert self._drained, "refused, though nothing drains"
+        self._refused.append(client)
+        self.settle()
+        assert client.ending == "reset" or client.is_tls or not client.is_reading
+
+    def send(self, it: Connected, names: list[str], cuts: list[int]) -> None:
+        """Send requests of the kinds *names*, cut at *cuts*."""
+        if it.sends_no_more:
+            return
+        requests = []
+        for name in names:
+            requests.append(b"%b%02d" % (name.encode(), it.count % NUMBERS))
+            it.count += 1
+        self._expect(it, requests)
+        self._send_bytes(it, b"".join(map(it.expected.setup.look.framed, requests)), cuts)
+
+    def send_start(self, it: Connected) -> None:
+        """Send the start of a request."""
+        frame = it.expected.setup.look.framed(b"echo00")
+        if not it.sends_no_more and it.expected.setup.wires != "chunk":
+            it.sends_no_more = True
+            self._send_bytes(it, frame[: len(frame) // 2], [])
+
+    def send_garbage(self, it: Connected) -> None:
+        """Send what is no request, if anything is none."""
+        garbage = it.expected.setup.look.garbage
+        if not it.sends_no_more and garbage:
+            it.sends_no_more = True
+            self._expect(it, [GARBAGE])
+            self._send_bytes(it, garbage, [])
+
+    def _expect(self, it: Connected, requests: list[bytes]) -> None:
+        if isinstance(it.expected, ExpectedChunks):
+            it.expected.add(b"".join(requests))
+            return
+        it.expected.requests += requests
+        it.expected.go_on()
+
+    def _send_bytes(self, it: Connected, data: bytes, cuts: list[int]) -> None:
+        starts = sorted({cut for cut in cuts if cut < len(data)} | {0})
+        ends = [*starts[1:], len(data)]
+        it.changed = self.now
+        it.client.send(*(data[start:end] for start, end in zip(starts, ends, strict=True)))
+
+    def half_close(self, it: Connected) -> None:
+        """Send no more, and read on."""
+        if it.is_gone:
+            return
+        it.changed = self.now
+        it.sends_no_more = True
+        if it.client.is_tls:
+            it.cut_anywhere()  # TLS has no half-close
+        it.client.half_close()
+
+    def leave(self, it: Connected, is_reset: bool) -> None:
+        """Close the client's socket."""
+        it.is_gone = it.sends_no_more = True
+        it.cut_anywhere()
+        if is_reset:
+            it.client.reset()
+        else:
+            it.client.close()
+
+    def pause(self, it: Connected) -> None:
+        """Stop reading."""
+        it.client.is_reading = False
+
+    def resume(self, it: Connected) -> None:
+        """Read on."""
+        if not it.client.is_reading:
+            it.client.is_reading = True
+            it.changed = self.now
+
+    # Time
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.settle()
+        for it in self.clients:
+            if it.expected.setup.idle_timeout is None or it.is_gone:
+                continue
+            if it.client.is_reading:
+                it.cut(self._floor(it))
+            else:
+                it.cut_anywhere()
+        # A client that reads must not look idle because all the time passes at once.
+        has_idle = any(it.expected.setup.idle_timeout for it in self.clients)
+        steps = int(seconds / IDLE_STEP) if has_idle else 0
+        for _ in range(steps):
+            self.reactor.advance(IDLE_STEP)
+            self._move()
+        self.reactor.advance(seconds - steps * IDLE_STEP)
+        self.settle()
+
+    def settle(self) -> None:
+        """Let all do what they can without time passing, then check all."""
+        self._move()
+        self.check()
+
+    def _move(self) -> None:
+        for _ in range(MAX_ROUNDS):
+            self.reactor.advance(0)
+            moving = [it for it in self.clients if it.client.turn()]
+            for it in moving:
+                it.changed = self.now
+            if not moving:
+                break
+        else:
+            raise AssertionError("client and server never come to rest")
+        for client in self._refused:
+            client.turn()
+
+    # Checks
+
+    def check(self) -> None:
+        """Compare all that came, at both ends, with what has to come."""
+        problems = [*self._problems, *(self._heard.problems if self._heard else ())]
+        assert not problems, problems
+        for it in self.clients:
+            heard = self._heard_of(it)
+            if it.deadline is not None and it.deadline <= self.now:
+                gone_at = heard.gone_at if heard else None
+                if gone_at is None or gone_at >= it.deadline:
+                    it.cut_anywhere()
+            it.check(self.now)
+            if heard is not None:
+                self._check_heard(it, heard)
+
+    def _check_heard(self, it: Connected, heard: HeardConnection) -> None:
+        expected, received, is_due = it.expected, heard.received, it.is_due(self.now)
+        if isinstance(expected, ExpectedChunks):
+            echoed = b"".join(received)
+            assert expected.out.startswith(echoed)
+            assert not is_due or len(echoed) == len(expected.out)
+            return
+        assert received == expected.requests[: len(received)], f"{it.number}: {received}"
+        counts = len(received), len(heard.answered), len(heard.failures)
+        due = expected.taken, expected.answered, int(expected.fails)
+        assert not [1 for count, most in zip(counts, due, strict=True) if count > most], (
+            f"{it.number}: observers heard {counts}, at most {due} were due"
+        )
+        assert not is_due or counts == due, f"{it.number}: observers heard {counts}, not {due}"
+        if expected.setup.faults:
+            return
+        for number, steps in enumerate(heard.answered, 1):
+            right = _sends(steps) == _sends(expected.steps[number - 1])
+            assert right, f"{it.number}: request {number} was answered with other steps"
+
+    def _heard_of(self, it: Connected) -> HeardConnection | None:
+        return None if self._heard is None else self._heard.connections[it.number]
+
+    def finish(self) -> None:
+        """Let all come to its end, and check that nothing is left."""
+        self.settle()
+        for it in self.clients:
+            self.resume(it)
+        self.settle()
+        while self.late:
+            self.fire(0, True)
+            self.settle()
+            self._pass_time()
+        self._pass_time()
+        for it in self.clients[::2]:
+            self.half_close(it)
+        self.settle()
+        self._pass_time()
+        self.drain(5)
+        self.advance(TO_END)
+        self._check_end()
+
+    def _pass_time(self) -> None:
+        self.advance(TO_END + max((it.expected.most for it in self.clients), default=0))
+
+    def _check_end(self) -> None:
+        assert not self._drained, "a drain is not over"
+        assert not self.reactor.getReaders(), self.reactor.getReaders()
+        assert not self.reactor.getWriters(), self.reactor.getWriters()
+        assert not self.reactor.getDelayedCalls(), self.reactor.getDelayedCalls()
+        failures = sum(it.expected.ending is Ending.FAILED for it in self.clients)
+        logged = [failure for failure in self._logged if not failure.check(ObserverError)]
+        assert len(logged) <= failures, logged
+        for it in self.clients:
+            assert it.client.ending or it.is_gone, f"{it.number} is open"
+        if self._heard is not None and self._counters is not None:
+            self._check_counts(self._heard, self._counters)
+
+    def _check_counts(self, heard: Heard, counters: Counters) -> None:
+        connections = heard.connections.values()
+        assert len(connections) == self._factory.accepted == len(self.clients)
+        assert all(it.gone_at is not None for it in connections), "not disconnected"
+        assert counters.requests == sum(len(it.received) for it in connections)
+        assert counters.replies == sum(len(it.answered) for it in connections)
+        failures = sum(len(it.failures) for it in connections)
+        assert counters.frame_errors + counters.responder_errors == failures
+        assert counters.sent >= sum(len(it.client.received) for it in self.clients)
+
+
+def _sends(steps: Any) -> list[bytes]:
+    return [step.data for step in steps if isinstance(step, Send)]
