@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.framing import FrameError as FrameError
     from reqresp.framing import Framing as Framing
     from reqresp.framing import HeaderBody as HeaderBody
-    from reqresp.framing import Length as Length
+    from reqresp.framing import LengthField as LengthField
     from reqresp.framing import LengthPrefix as LengthPrefix
     from reqresp.framing import Line as Line
     from reqresp.framing import Mixed as Mixed

@@ -14,21 +14,12 @@ from time import monotonic
 
 from attrs import frozen
 
-from reqresp.framing import (
-    Chunk,
-    ChunkDecoder,
-    Decoder,
-    FrameError,
-    Framing,
-    Resp,
-    ValueDecoder,
-    words,
-)
+from reqresp.framing import Decoder, FrameError
 
 #: Bytes that are received at once, at most.
 RECEIVED = 64 * 1024
 #: Bytes of a reply: more than anybody wants to read, less than what a wrong framing may announce.
-LIMIT = 64 * 1024 * 1024
+MAX_REPLY = 64 * 1024 * 1024
 
 
 class AskError(Exception):
@@ -66,31 +57,6 @@ def parse_address(text: str) -> Address:
             " slash in it"
         )
     return Address(match[1] or match[2], int(match[3]))
-
-
-def encode(framing: Framing, request: bytes) -> bytes:
-    """
-    Wrap *request* the way a client does: in `Resp` its words make an array of bulk strings.
-
-    :raises FrameError: the framing cannot express it.
-    """
-    if not isinstance(framing, Resp):
-        return framing.encode(request)
-    found = words(request)
-    if not found:
-        raise FrameError("a command without a word")
-    return b"*%d\r\n" % len(found) + b"".join(b"$%d\r\n%b\r\n" % (len(it), it) for it in found)
-
-
-def reply_decoder(framing: Framing) -> Decoder:
-    """
-    Make what finds replies: values in `Resp`, in `Chunk` whatever is received at once.
-
-    :raises ValueError: no reply could ever be read.
-    """
-    if isinstance(framing, Resp):
-        return ValueDecoder(LIMIT)
-    return ChunkDecoder(RECEIVED) if isinstance(framing, Chunk) else framing.decoder(LIMIT)
 
 
 def ask(

@@ -13,9 +13,9 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reqresp.cli.client import AskError, ask, encode, escape, reply_decoder
+from reqresp.cli.client import MAX_REPLY, AskError, ask, escape
 from reqresp.cli.parser import parse, requests
-from reqresp.framing import Framing, LengthPrefix
+from reqresp.framing import BaseFraming
 
 if TYPE_CHECKING:
     from reqresp.script.loader import Script
@@ -52,16 +52,16 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _ask(options: Namespace) -> int:
-    sent: Framing = options.framing
-    received: Framing = options.framing
+    sent: BaseFraming = options.framing
+    received: BaseFraming = options.framing
     if options.script is not None:
         script = _load(options.script)
         if script is None:
             return 1
         sent, received = script.framing, script.reply_framing
-    frames = requests(options, lambda request: encode(sent, request))
+    frames = requests(options, sent.encode_request)
     try:
-        decoder = reply_decoder(received)
+        decoder = received.reply_decoder(MAX_REPLY)
     except ValueError as error:
         options.error(str(error))
     how = {name: getattr(options, name) for name in ("replies", "greeting", "timeout")}
@@ -118,18 +118,12 @@ def _summary(script: "Script") -> str:
         *script.faults,
         *(fault for rule in script.rules.all() for fault in rule.faults),
     )
-    framing = f"framing {_framing_name(script.framing)}"
+    framing = f"framing {script.framing.name}"
     if script.reply_framing != script.framing:
-        framing += f", replies {_framing_name(script.reply_framing)}"
+        framing += f", replies {script.reply_framing.name}"
     rules = _several(script.rules.rules, "rule")
     states = _several(script.rules.states, "state")
     return f"{rules} in {states}, {framing}, {_several(faults, 'fault')}"
-
-
-def _framing_name(framing: Framing) -> str:
-    if isinstance(framing, LengthPrefix):
-        return f"int{framing.size * 8}"
-    return type(framing).__name__.lower()
 
 
 def _several(things: Sized, name: str) -> str:

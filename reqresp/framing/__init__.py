@@ -1,59 +1,43 @@
-"""Framings: where one request ends and the next begins; sans-I/O."""
+"""
+Framings: where one request ends and the next begins, and how a reply is wrapped.
+
+Sans-I/O: a framing knows bytes, and no connection, no clock and no meaning of a request.  A framing
+is a frozen value that connections share.  Each connection has a decoder of its own.
+"""
 
 from reqresp.framing._base import (
-    ChunkDecoder,
+    BaseFraming,
     Decoder,
-    DelimiterDecoder,
-    FrameDecoder,
     FrameError,
-    Header,
-    SizedDecoder,
-    check_end,
-    too_large,
-)
-from reqresp.framing._delimited import (
-    SPECIFICATIONS,
-    Chunk,
-    Delimiter,
-    Fixed,
     Framing,
-    LengthPrefix,
-    Line,
-    Mixed,
-    Netstring,
-    parse_framing,
+    complete_framing,
 )
+from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
-from reqresp.framing._length_field import ByteOrder, Length
+from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
 from reqresp.framing._resp import Resp
-from reqresp.framing._resp_commands import Command, words
-from reqresp.framing._resp_values import ValueDecoder
+from reqresp.framing._resp_commands import Command
+from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
 
 __all__ = [
     "SPECIFICATIONS",
+    "BaseFraming",
     "ByteOrder",
     "Chunk",
-    "ChunkDecoder",
     "Command",
     "Decoder",
+    "Delimited",
     "Delimiter",
-    "DelimiterDecoder",
     "Fixed",
-    "FrameDecoder",
     "FrameError",
     "Framing",
-    "Header",
     "HeaderBody",
-    "Length",
+    "LengthField",
     "LengthPrefix",
     "Line",
     "Mixed",
     "Netstring",
     "Resp",
-    "SizedDecoder",
-    "ValueDecoder",
-    "check_end",
+    "complete_framing",
     "parse_framing",
-    "too_large",
-    "words",
 ]

@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from attrs import frozen
+
 
 class FrameError(ValueError):
     """
@@ -37,6 +39,104 @@ class Decoder(Protocol):
 
     def __len__(self) -> int:
         """How many bytes of an unfinished request are kept."""
+
+
+class Framing(Protocol):
+    """
+    Where a request ends, and how a reply is wrapped: all that a server needs.
+
+    A framing of your own has these two methods.  It can be a `BaseFraming`.
+    """
+
+    def decoder(self, limit: int) -> Decoder:
+        """
+        Return a new decoder for one connection; a request may have up to *limit* bytes.
+
+        :raises ValueError: no request could be within *limit*.
+        """
+
+    def encode(self, payload: bytes) -> bytes:
+        """
+        Return the frame of a reply with this *payload*.
+
+        :raises FrameError: the framing cannot express the payload.
+        """
+
+
+class BaseFraming(ABC):
+    """
+    A framing that also says what clients, scripts and messages need to know of it.
+
+    The defaults are right where a reply is framed as a request is.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def decoder(self, limit: int) -> Decoder:
+        """As in `Framing`."""
+
+    @abstractmethod
+    def encode(self, payload: bytes) -> bytes:
+        """As in `Framing`."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it."""
+        return type(self).__name__
+
+    @property
+    def terminator(self) -> bytes:
+        """Return the bytes that end a frame and cannot be in a payload; empty: there are none."""
+        return b""
+
+    @property
+    def requests(self) -> "BaseFraming":
+        """Return the framing of requests."""
+        return self
+
+    @property
+    def replies(self) -> "BaseFraming":
+        """Return the framing of replies."""
+        return self
+
+    def encode_request(self, payload: bytes) -> bytes:
+        """
+        Return the frame of a request with this *payload*, as a client sends it.
+
+        :raises FrameError: the framing cannot express the payload.
+        """
+        return self.encode(payload)
+
+    def reply_decoder(self, limit: int) -> Decoder:
+        """
+        Return a new decoder for the replies that a client receives, of up to *limit* bytes each.
+
+        :raises ValueError: no reply could be within *limit*.
+        """
+        return self.decoder(limit)
+
+
+@frozen
+class _CustomFraming(BaseFraming):
+    """A framing that has a decoder and an encoder only, with the defaults of `BaseFraming`."""
+
+    framing: Framing
+
+    @property
+    def name(self) -> str:
+        return type(self.framing).__name__
+
+    def decoder(self, limit: int) -> Decoder:
+        return self.framing.decoder(limit)
+
+    def encode(self, payload: bytes) -> bytes:
+        return self.framing.encode(payload)
+
+
+def complete_framing(framing: Framing) -> BaseFraming:
+    """Return *framing* itself, or with the defaults of `BaseFraming` if it is none."""
+    return framing if isinstance(framing, BaseFraming) else _CustomFraming(framing)
 
 
 class ChunkDecoder:

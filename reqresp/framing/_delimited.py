@@ -6,39 +6,24 @@ that any number of connections share; what arrives on each is found by a decoder
 """
 
 import re
-from collections.abc import Callable
-from typing import Protocol
 
 from attrs import field, frozen, validators
 
-from reqresp._text import unescape
-from reqresp.framing._base import ChunkDecoder, Decoder, DelimiterDecoder, FrameError, SizedDecoder
-from reqresp.framing._length_field import ByteOrder, Length
-from reqresp.framing._resp import Resp
+from reqresp.framing._base import (
+    BaseFraming,
+    ChunkDecoder,
+    Decoder,
+    DelimiterDecoder,
+    FrameError,
+    SizedDecoder,
+    complete_framing,
+)
 
 CHUNK_SIZE = 1024
 
 
-class Framing(Protocol):
-    """How requests are told apart and replies are wrapped."""
-
-    def decoder(self, limit: int) -> Decoder:
-        """
-        Make a connection's decoder; a request may have *limit* bytes.
-
-        :raises ValueError: no request could ever be within *limit*.
-        """
-
-    def encode(self, payload: bytes) -> bytes:
-        """
-        Wrap *payload* the way the peer expects to receive it.
-
-        :raises FrameError: the payload cannot be expressed in this framing.
-        """
-
-
 @frozen
-class Chunk:
+class Chunk(BaseFraming):
     """
     A request is what was received, in pieces of at most 1024 bytes; a reply is sent as it is.
 
@@ -47,38 +32,70 @@ class Chunk:
     :source: the notebook's ``recv(1024)``.
     """
 
+    name = "chunk"
+
     def decoder(self, limit: int) -> Decoder:
         return ChunkDecoder(min(limit, CHUNK_SIZE))
 
     def encode(self, payload: bytes) -> bytes:
         return payload
 
+    def reply_decoder(self, limit: int) -> Decoder:
+        return ChunkDecoder(limit)
+
+
+class Delimited(BaseFraming):
+    """A framing whose requests end with `terminator`: also the head of a `HeaderBody`."""
+
+    __slots__ = ()
+
+    @property
+    def optional(self) -> bytes:
+        """Return what is dropped where it stands before the terminator of a request."""
+        return b""
+
+    @property
+    def after_body(self) -> bytes:
+        """Return what ends the replies of a `HeaderBody` whose heads end so."""
+        return b""
+
+    def decoder(self, limit: int) -> Decoder:
+        return DelimiterDecoder(limit, self.terminator, self.optional)
+
 
 @frozen
-class Delimiter:
+class Delimiter(Delimited):
     """A request, and a reply, ends with *delimiter*, which is no part of it."""
+
+    name = "delimiter"
 
     delimiter: bytes = field(validator=validators.min_len(1))
 
-    def decoder(self, limit: int) -> Decoder:
-        return DelimiterDecoder(limit, self.delimiter)
+    @property
+    def terminator(self) -> bytes:
+        return self.delimiter
 
     def encode(self, payload: bytes) -> bytes:
         return _ended(payload, self.delimiter, self.delimiter)
 
 
 @frozen
-class Line:
+class Line(Delimited):
     r"""
     A request ends with LF; a CR before it is dropped.  A reply ends with *ending*.
 
     :param ending: ``b"\r\n"`` or ``b"\n"``.
     """
 
+    name = "line"
+    terminator = b"\n"
+    optional = b"\r"
+
     ending: bytes = field(default=b"\r\n", validator=validators.in_((b"\r\n", b"\n")))
 
-    def decoder(self, limit: int) -> Decoder:
-        return DelimiterDecoder(limit, b"\n", optional=b"\r")
+    @property
+    def after_body(self) -> bytes:
+        return self.ending
 
     def encode(self, payload: bytes) -> bytes:
         if self.ending == b"\n" and payload.endswith(b"\r"):
@@ -94,12 +111,14 @@ def _ended(payload: bytes, ending: bytes, delimiter: bytes) -> bytes:
 
 
 @frozen
-class Netstring:
+class Netstring(BaseFraming):
     """
     A request is its length in decimal, a colon, that many bytes and a comma; so is a reply.
 
     :source: https://cr.yp.to/proto/netstrings.txt
     """
+
+    name = "netstring"
 
     def decoder(self, limit: int) -> Decoder:
         return SizedDecoder(limit, _netstring_header, trailer=b",")
@@ -126,34 +145,10 @@ def _netstring_header(buffer: bytearray, at: int, limit: int) -> tuple[int, int]
 
 
 @frozen
-class LengthPrefix:
-    """
-    A request, and a reply, starts with its length, in *size* bytes: `Length` for the usual cases.
-
-    :param size: 1, 2 or 4.
-    :param inclusive: the length counts its own bytes too.
-    :source: twisted.protocols.basic.Int32StringReceiver, which is ``LengthPrefix(4)``
-    """
-
-    size: int = field(validator=validators.in_((1, 2, 4)))
-    byteorder: ByteOrder = field(default="big", validator=validators.in_(("big", "little")))
-    inclusive: bool = False
-    _length: Length = field(init=False, repr=False, eq=False)
-
-    @_length.default
-    def _in_full(self) -> Length:
-        return Length(self.size, adjust=-self.size * self.inclusive, byteorder=self.byteorder)
-
-    def decoder(self, limit: int) -> Decoder:
-        return self._length.decoder(limit)
-
-    def encode(self, payload: bytes) -> bytes:
-        return self._length.encode(payload)
-
-
-@frozen
-class Fixed:
+class Fixed(BaseFraming):
     """Every request, and every reply, has *size* bytes."""
+
+    name = "fixed"
 
     size: int = field(validator=validators.ge(1))
 
@@ -169,11 +164,13 @@ class Fixed:
 
 
 @frozen
-class Mixed:
+class Mixed(BaseFraming):
     """Requests as in one framing, replies as in another."""
 
-    requests: Framing
-    replies: Framing
+    name = "mixed"
+
+    requests: BaseFraming = field(converter=complete_framing)
+    replies: BaseFraming = field(converter=complete_framing)
 
     def decoder(self, limit: int) -> Decoder:
         return self.requests.decoder(limit)
@@ -181,41 +178,8 @@ class Mixed:
     def encode(self, payload: bytes) -> bytes:
         return self.replies.encode(payload)
 
+    def encode_request(self, payload: bytes) -> bytes:
+        return self.requests.encode_request(payload)
 
-#: How `parse_framing` is to be fed, for help and for errors.
-SPECIFICATIONS = (
-    "chunk, line[:ENDING], delimiter:TEXT, netstring, "
-    "int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp"
-)
-
-_LENGTHS: dict[str, tuple[ByteOrder, bool]] = {
-    "big": ("big", False),
-    "little": ("little", False),
-    "inclusive": ("big", True),
-    "big:inclusive": ("big", True),
-    "little:inclusive": ("little", True),
-}
-_PARSERS: dict[str, Callable[..., Framing]] = {
-    "chunk": Chunk,
-    "line": lambda *ending: Line(*map(unescape, ending)),
-    "delimiter": lambda text: Delimiter(unescape(text)),
-    "netstring": Netstring,
-    "resp": Resp,
-    "int8": lambda how="big": LengthPrefix(1, *_LENGTHS[how]),
-    "int16": lambda how="big": LengthPrefix(2, *_LENGTHS[how]),
-    "int32": lambda how="big": LengthPrefix(4, *_LENGTHS[how]),
-    "fixed": lambda size: Fixed(int(size) if re.fullmatch("[0-9]+", size) else 0),
-}
-
-
-def parse_framing(specification: str) -> Framing:
-    """
-    Make the framing that *specification* names, such as ``line`` or ``int16:little``.
-
-    :raises ValueError: it names none; the message lists what can be named.
-    """
-    name, *argument = specification.split(":", 1)
-    try:
-        return _PARSERS[name](*argument)
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{specification!r} is no framing: {SPECIFICATIONS}") from None
+    def reply_decoder(self, limit: int) -> Decoder:
+        return self.replies.reply_decoder(limit)

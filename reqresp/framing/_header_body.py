@@ -9,12 +9,19 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from reqresp.framing._base import Decoder, FrameDecoder, FrameError, check_end, too_large
-from reqresp.framing._delimited import Delimiter, Line
+from reqresp.framing._base import (
+    BaseFraming,
+    Decoder,
+    FrameDecoder,
+    FrameError,
+    check_end,
+    too_large,
+)
+from reqresp.framing._delimited import Delimited
 
 
 @frozen
-class HeaderBody:
+class HeaderBody(BaseFraming):
     r"""
     A request is a head, told apart by a line's end or a delimiter, and the body it announces.
 
@@ -42,7 +49,11 @@ class HeaderBody:
     :source: https://microsoft.github.io/language-server-protocol, Base Protocol
     """
 
-    head: Line | Delimiter = field(validator=validators.instance_of((Line, Delimiter)))
+    name = "head and body"
+
+    head: Delimited = field(
+        validator=validators.instance_of(Delimited)  # type: ignore[type-abstract]  # none is made
+    )
     body: bytes = field()
     body_end: bytes = b""
     _pattern: Any = field(init=False, repr=False, eq=False)
@@ -58,12 +69,13 @@ class HeaderBody:
         return pattern
 
     def decoder(self, limit: int) -> Decoder:
-        if isinstance(self.head, Line):
-            return HeaderBodyDecoder(limit, b"\n", b"\r", self._pattern, self.body_end)
-        return HeaderBodyDecoder(limit, self.head.delimiter, b"", self._pattern, self.body_end)
+        head = self.head
+        return HeaderBodyDecoder(
+            limit, head.terminator, head.optional, self._pattern, self.body_end
+        )
 
     def encode(self, payload: bytes) -> bytes:
-        return payload + self.head.ending if isinstance(self.head, Line) else payload
+        return payload + self.head.after_body
 
 
 class HeaderBodyDecoder(FrameDecoder):

@@ -9,13 +9,13 @@ from typing import Literal
 from attrs import field, frozen
 
 from reqresp._errors import FieldError, expect
-from reqresp.framing._base import Decoder, FrameError, SizedDecoder
+from reqresp.framing._base import BaseFraming, Decoder, FrameError, SizedDecoder
 
 ByteOrder = Literal["big", "little"]
 
 
 @frozen
-class Length:
+class LengthField(BaseFraming):
     """
     A request's header holds a length: *size* bytes, *offset* bytes behind the request's start.
 
@@ -26,13 +26,13 @@ class Length:
     stripped.  Otherwise nobody but the author knows what belongs in a header: a reply is a whole
     frame then, and its length is checked.
 
-    ================================  ==========================================================
-    ``Length(2)``                     DNS over TCP, whose length is no part of a message
-    ``Length(2, offset=4)``           Modbus/TCP, whose header begins with what a reply repeats
-    ``Length(4, adjust=-4)``          PostgreSQL's start-up, whose length counts itself
-    ``Length(4, 1, -4)``              what PostgreSQL says after that, its type in front
-    ``Length(3, 0, 1, "little")``     MySQL, whose length does not count the number behind it
-    ================================  ==========================================================
+    ==================================  ========================================================
+    ``LengthField(2)``                  DNS over TCP, whose length is no part of a message
+    ``LengthField(2, offset=4)``        Modbus/TCP, whose header begins with what a reply repeats
+    ``LengthField(4, adjust=-4)``       PostgreSQL's start-up, whose length counts itself
+    ``LengthField(4, 1, -4)``           what PostgreSQL says after that, its type in front
+    ``LengthField(3, 0, 1, "little")``  MySQL, whose length does not count the number behind it
+    ==================================  ========================================================
 
     :param size: 1, 2, 3, 4 or 8.
     :param adjust: what the length leaves out, or, negative, what it counts of the header.
@@ -43,6 +43,8 @@ class Length:
     :source: https://www.postgresql.org/docs/current/protocol-message-formats.html
     :source: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_packets.html
     """
+
+    name = "length"
 
     size: int = field(validator=expect("1, 2, 3, 4 or 8", lambda it: it in (1, 2, 3, 4, 8)))
     offset: int = field(default=0, validator=expect("an integer >= 0", lambda it: it >= 0))
@@ -117,3 +119,35 @@ class Length:
                 f"a frame of {len(frame)} bytes whose length is {found}, where {right} belongs:"
                 f" {frame[:40]!r}"
             )
+
+
+@frozen
+class LengthPrefix(BaseFraming):
+    """
+    A request, and a reply, starts with its length in *size* bytes: the usual `LengthField`.
+
+    :param size: 1, 2 or 4.
+    :param inclusive: the length counts its own bytes too.
+    :source: twisted.protocols.basic.Int32StringReceiver, which is ``LengthPrefix(4)``
+    """
+
+    size: int = field(validator=expect("1, 2 or 4", lambda it: it in (1, 2, 4)))
+    byteorder: ByteOrder = field(
+        default="big", validator=expect("big or little", lambda it: it in ("big", "little"))
+    )
+    inclusive: bool = False
+    _length: LengthField = field(init=False, repr=False, eq=False)
+
+    @_length.default
+    def _in_full(self) -> LengthField:
+        return LengthField(self.size, adjust=-self.size * self.inclusive, byteorder=self.byteorder)
+
+    @property
+    def name(self) -> str:
+        return f"int{self.size * 8}"
+
+    def decoder(self, limit: int) -> Decoder:
+        return self._length.decoder(limit)
+
+    def encode(self, payload: bytes) -> bytes:
+        return self._length.encode(payload)

@@ -7,13 +7,13 @@ is something that a client can read is found out here, by what `values` knows.
 
 from attrs import frozen
 
-from reqresp.framing._base import Decoder, FrameError
-from reqresp.framing._resp_commands import CommandDecoder
-from reqresp.framing._resp_values import read
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._resp_commands import CommandDecoder, words
+from reqresp.framing._resp_values import ValueDecoder, read
 
 
 @frozen
-class Resp:
+class Resp(BaseFraming):
     r"""
     A request is an array of bulk strings, or a line of words, as a person types it.
 
@@ -27,6 +27,8 @@ class Resp:
 
     :source: https://redis.io/docs/latest/develop/reference/protocol-spec/
     """
+
+    name = "resp"
 
     def decoder(self, limit: int) -> Decoder:
         if limit < len(b"x\n"):
@@ -44,3 +46,13 @@ class Resp:
         if not found:
             raise FrameError(f"a reply that lacks a value at its end: {payload[:40]!r}")
         raise FrameError(f"{found!r} in a reply, where a value of RESP belongs, such as b'+OK'")
+
+    def encode_request(self, payload: bytes) -> bytes:
+        found = words(payload)
+        if not found:
+            raise FrameError("a command without a word")
+        arguments = (b"$%d\r\n%b\r\n" % (len(word), word) for word in found)
+        return b"*%d\r\n%b" % (len(found), b"".join(arguments))
+
+    def reply_decoder(self, limit: int) -> Decoder:
+        return ValueDecoder(limit)

@@ -6,21 +6,14 @@ A check raises.  Must not know where a value is written: the caller adds the pla
 
 from math import isfinite
 
-from reqresp.framing import Delimiter, FrameError, Framing, Line
+from reqresp.framing import BaseFraming, FrameError
 from reqresp.script.payloads import Template
 from reqresp.script.predicates import Needle
 from reqresp.script.reader import MAX_FLOAT
 from reqresp.steps import Wait
 
 
-def terminator_of(framing: Framing | None) -> bytes | None:
-    """Return the bytes that end a frame, so that no payload can hold them; None: there are none."""
-    if isinstance(framing, Line):
-        return b"\n"
-    return framing.delimiter if isinstance(framing, Delimiter) else None
-
-
-def check_reply(payload: bytes | Template, framing: Framing | None) -> None:
+def check_reply(payload: bytes | Template, framing: BaseFraming | None) -> None:
     """
     Check that *framing* can express *payload*, as far as that is known before templates are filled.
 
@@ -29,9 +22,9 @@ def check_reply(payload: bytes | Template, framing: Framing | None) -> None:
     """
     if framing is None:
         return
-    terminator = terminator_of(framing)
+    terminator = framing.terminator
     parts = [payload] if isinstance(payload, bytes) else []
-    if isinstance(payload, Template) and terminator is not None:
+    if isinstance(payload, Template) and terminator:
         # A terminator is refused whatever the template inserts.  All else depends on that.
         parts = [it for it in payload.parts if isinstance(it, bytes) and terminator in it]
     if terminator == b"\n" and any(b"\n" in part for part in parts):
@@ -43,17 +36,19 @@ def check_reply(payload: bytes | Template, framing: Framing | None) -> None:
         framing.encode(part)
 
 
-def check_needle(needle: Needle, framing: Framing | None) -> None:
+def check_needle(needle: Needle, framing: BaseFraming | None) -> None:
     """
     Check that a request of *framing* can contain *needle*.
 
     :param framing: of requests; None: unknown, and nothing is checked.
     :raises ValueError: it cannot.
     """
-    terminator = terminator_of(framing)
-    if terminator is not None and isinstance(needle, bytes) and terminator in needle:
+    if framing is None or not framing.terminator:
+        return
+    if isinstance(needle, bytes) and framing.terminator in needle:
         raise ValueError(
-            f"no request can match: a request ends at {terminator!r} and does not contain it"
+            f"no request can match: a request ends at {framing.terminator!r} and does not"
+            " contain it"
         )
 
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp.faults import KINDS, PlacedFault
-from reqresp.framing import Delimiter, Framing, HeaderBody, Line, parse_framing
+from reqresp.framing import BaseFraming, Delimited, HeaderBody, parse_framing
 from reqresp.script.payloads import Sources, Template, read_payload
 from reqresp.script.reader import Reader, unknown
 from reqresp.script.schema import FramingTable, WrittenPayload
@@ -51,7 +51,7 @@ class Parts:
             self.reader.report(path, "expected at least one element, found an empty list")
         return [(it, f"{path}[{at}]") for at, it in enumerate(given) if it is not None]
 
-    def framing(self, given: str | FramingTable, path: str) -> Framing | None:
+    def framing(self, given: str | FramingTable, path: str) -> BaseFraming | None:
         """Return the framing that *given* describes; None after a problem."""
         try:
             if isinstance(given, str):
@@ -62,7 +62,7 @@ class Parts:
                 self.reader.report(path, str(error))
             return None
 
-    def _framing_of_table(self, table: FramingTable, path: str) -> Framing | None:
+    def _framing_of_table(self, table: FramingTable, path: str) -> BaseFraming | None:
         has_head = (table.head, table.body, table.body_end) != (None, None, None)
         if has_head == (table.length is not None) or (has_head and table.head is None):
             raise ValueError(_LENGTH_OR_HEAD)
@@ -75,7 +75,7 @@ class Parts:
         body = self.payload(table.body, f"{path}.body", None)
         end = self.payload(table.body_end or "", f"{path}.body_end", None)
         head = self.framing(table.head or "", f"{path}.head")
-        if not isinstance(head, Line | Delimiter | None):
+        if not isinstance(head, Delimited | None):
             self.reader.report(
                 f"{path}.head", f"expected a line or a delimiter, found {table.head!r}"
             )

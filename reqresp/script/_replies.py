@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from reqresp.framing import FrameError, Framing
+from reqresp.framing import BaseFraming, FrameError
 from reqresp.script._checks import check_reply, wait
 from reqresp.script._parts import Parts
 from reqresp.script.payloads import Sources, Template
@@ -30,7 +30,7 @@ class Replies:
 
     reader: Reader
     parts: Parts
-    framing: Framing | None
+    framing: BaseFraming | None
 
     def replies(self, table: AnswerTable, path: str, sources: Sources) -> list[ReplyTemplate]:
         """Return the replies that *table* describes; templates can name *sources*."""

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reqresp._re2 import compile_pattern
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
-from reqresp.framing import Framing, Mixed
+from reqresp.framing import BaseFraming, Framing, complete_framing
 from reqresp.script._checks import check_needle, size_bounds
 from reqresp.script._parts import Parts
 from reqresp.script._replies import Replies
@@ -113,11 +113,10 @@ def compile_rule(
 ) -> Rule:
     """Return the one rule that *table* describes; unusable if *reader* has problems afterwards."""
     parts = Parts(reader, base)
-    requests = replies = framing
-    if isinstance(framing, Mixed):
-        requests, replies = framing.requests, framing.replies
+    complete = complete_framing(framing)
     document = Document(ignore_case=ignore_case)
-    compiler = _RuleCompiler(reader, parts, Replies(reader, parts, replies), requests, document)
+    replies = Replies(reader, parts, complete.replies)
+    compiler = _RuleCompiler(reader, parts, replies, complete.requests, document)
     return compiler.rule(reader.read(RuleTable, table, path) or RuleTable(), path)
 
 
@@ -157,7 +156,7 @@ class _RuleCompiler:
     reader: Reader
     parts: Parts
     replies: Replies
-    framing: Framing | None
+    framing: BaseFraming | None
     document: Document
 
     def answer(self, given: Any, path: str) -> Rule | None:

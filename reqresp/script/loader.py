@@ -14,7 +14,7 @@ from typing import Any, Self
 from attrs import field, frozen
 
 from reqresp.faults import PlacedFault
-from reqresp.framing import Framing, Mixed
+from reqresp.framing import BaseFraming, Mixed
 from reqresp.script.compiler import compile_script
 from reqresp.script.payloads import read_file
 from reqresp.script.reader import Problem, Reader
@@ -50,8 +50,8 @@ class Script(ConfigSource):
 
     name: str
     rules: Rules
-    framing: Framing
-    reply_framing: Framing
+    framing: BaseFraming
+    reply_framing: BaseFraming
     limits: Limits
     faults: tuple[PlacedFault, ...]
     seed: int | None

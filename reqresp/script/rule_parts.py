@@ -14,7 +14,7 @@ from attrs import frozen
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
 from reqresp.faults import KINDS, PlacedFault
-from reqresp.framing import Framing, Mixed
+from reqresp.framing import Framing, complete_framing
 from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
 from reqresp.script.payloads import (
     REQUEST_SOURCES,
@@ -102,8 +102,7 @@ class RuleParts:
         found, is_raw = self._payload(payload, field, reply_sources(patterns))
         raw = raw or is_raw
         if not raw:
-            replies = self.framing.replies if isinstance(self.framing, Mixed) else self.framing
-            _placed(field, check_reply, found, replies)
+            _placed(field, check_reply, found, complete_framing(self.framing).replies)
         return SendTemplate(found, raw) if isinstance(found, Template) else Send(found, raw)
 
     def wait(self, seconds: float) -> Wait:
@@ -144,7 +143,7 @@ class RuleParts:
         return Predicates(ignore_case=_convert(bool, ignore_case, f"{path}ignore_case"), **kinds)
 
     def _needles(self, given: PayloadsLike | None, path: str) -> tuple[Any, ...]:
-        requests = self.framing.requests if isinstance(self.framing, Mixed) else self.framing
+        requests = complete_framing(self.framing).requests
         needles = []
         for payload, place in _each(given, path):
             needles.append(self._unsent_payload(payload, place, REQUEST_SOURCES))

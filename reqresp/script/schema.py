@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from attrs import Factory, frozen
 
-from reqresp.framing import Length
+from reqresp.framing import LengthField
 from reqresp.server.limits import Limits
 
 
@@ -94,7 +94,7 @@ class RuleTable(PredicateTable, AnswerTable):
 class FramingTable:
     """A framing that needs more than a name."""
 
-    length: Length | None = None
+    length: LengthField | None = None
     head: str | None = None
     body: WrittenPayload | None = None
     body_end: WrittenPayload | None = None

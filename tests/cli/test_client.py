@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._text import unescape
-from reqresp.cli.client import Address, AskError, ask, encode, escape, parse_address, reply_decoder
-from reqresp.framing._base import FrameError
-from reqresp.framing._delimited import (
+from reqresp.cli.client import MAX_REPLY, Address, AskError, ask, escape, parse_address
+from reqresp.framing import (
+    BaseFraming,
     Chunk,
     Delimiter,
     Fixed,
-    Framing,
+    FrameError,
+    HeaderBody,
+    LengthField,
     LengthPrefix,
     Line,
     Netstring,
+    Resp,
 )
-from reqresp.framing._header_body import HeaderBody
-from reqresp.framing._length_field import Length
-from reqresp.framing._resp import Resp
 from tests.framing.test_base import PROPERTY
 from tests.support.live import PATIENCE, temporary
 
@@ -87,7 +87,7 @@ class Peer:
 class Talk:
     """One exchange in a framing: a request and its frame, a reply and its frame."""
 
-    framing: Framing
+    framing: BaseFraming
     request: bytes
     sent: bytes
     reply: bytes
@@ -107,7 +107,7 @@ TALKS = {
     "int16:little": Talk(LengthPrefix(2, "little"), b"a", b"\1\0a", b"bc", b"\2\0bc"),
     "int32": Talk(LengthPrefix(4), b"a", b"\0\0\0\1a", b"bc", b"\0\0\0\2bc"),
     "fixed": Talk(Fixed(3), b"abc", b"abc", b"d\r\n", b"d\r\n"),
-    "length": Talk(Length(2, offset=2), b"12\0\3abc", b"12\0\3abc", b"12\0\1a", b"12\0\1a"),
+    "length": Talk(LengthField(2, offset=2), b"12\0\3abc", b"12\0\3abc", b"12\0\1a", b"12\0\1a"),
     "resp": Talk(
         Resp(),
         b"SET k 'a b'",
@@ -130,22 +130,22 @@ class AskTests(SynchronousTestCase):
     """Requests and replies over a socket."""
 
     def ask(
-        self, peer: Peer, *requests: bytes, framing: Framing = LINE, **options: Any
+        self, peer: Peer, *requests: bytes, framing: BaseFraming = LINE, **options: Any
     ) -> list[bytes]:
         """All replies to *requests*."""
-        frames = [encode(framing, request) for request in requests]
+        frames = [framing.encode_request(request) for request in requests]
         options = {"timeout": PATIENCE, **options}
-        return [*ask(peer.address, frames, reply_decoder(framing), **options)]
+        return [*ask(peer.address, frames, framing.reply_decoder(MAX_REPLY), **options)]
 
     def failure(
-        self, address: Address, *requests: bytes, framing: Framing = LINE, **options: Any
+        self, address: Address, *requests: bytes, framing: BaseFraming = LINE, **options: Any
     ) -> tuple[list[bytes], str]:
         """The replies that came, and why there were no more, after the address."""
-        frames = [encode(framing, request) for request in requests or (b"a",)]
+        frames = [framing.encode_request(request) for request in requests or (b"a",)]
         options = {"timeout": PATIENCE, **options}
         replies: list[bytes] = []
         with self.assertRaises(AskError) as caught:
-            for reply in ask(address, frames, reply_decoder(framing), **options):
+            for reply in ask(address, frames, framing.reply_decoder(MAX_REPLY), **options):
                 replies.append(reply)  # noqa: PERF402 (those before the error are kept)
         start, message = str(caught.exception).split(": ", 1)
         self.assertEqual(start, str(address))
@@ -319,7 +319,7 @@ class AskTests(SynchronousTestCase):
             (Netstring(), b"1:A,1:Bx", "b'x' where a reply ends, not b','"),
             (Resp(), b"A\r\n", r"b'A\r\n' where a value of RESP belongs, such as b'+OK'"),
         ):
-            request = encode(framing, b"a")
+            request = framing.encode_request(b"a")
             peer = Peer(self, len(request), sent)
             replies, found = self.failure(peer.address, framing=framing, replies=2)
             self.assertEqual(replies, [b"A"] * (framing == Netstring()))
@@ -334,7 +334,8 @@ class AskTests(SynchronousTestCase):
     def test_the_socket_is_closed(self) -> None:
         """Also when the caller has enough, and when it went wrong."""
         peer = Peer(self, 3, b"A\r\nA\r\n", stays=True)
-        replies = ask(peer.address, [b"a\r\n"], reply_decoder(Line()), replies=9, timeout=PATIENCE)
+        decoder = Line().reply_decoder(MAX_REPLY)
+        replies = ask(peer.address, [b"a\r\n"], decoder, replies=9, timeout=PATIENCE)
         self.assertEqual(next(replies), b"A")
         replies.close()  # type: ignore[attr-defined]  # an Iterator is a generator here
         peer.end()
@@ -351,7 +352,7 @@ class EncodeTests(SynchronousTestCase):
             (b'"a\r\nb"', b"*1\r\n$4\r\na\r\nb\r\n"),
             (b"+OK", b"*1\r\n$3\r\n+OK\r\n"),
         ):
-            self.assertEqual(encode(Resp(), request), frame)
+            self.assertEqual(Resp().encode_request(request), frame)
 
     def test_what_cannot_be_expressed(self) -> None:
         """A command of nothing, a quote that is open, a line with an end in it."""
@@ -361,12 +362,12 @@ class EncodeTests(SynchronousTestCase):
             (Line(), b"a\nb", "a payload cannot hold the delimiter"),
         ):
             with self.assertRaisesRegex(FrameError, message):
-                encode(framing, request)
+                framing.encode_request(request)
 
     def test_replies_that_could_never_be_read(self) -> None:
         """It is said before anything is sent."""
         with self.assertRaisesRegex(ValueError, "requests of 67108865 bytes"):
-            reply_decoder(Fixed(2**26 + 1))
+            Fixed(2**26 + 1).reply_decoder(MAX_REPLY)
 
 
 class AddressTests(SynchronousTestCase):

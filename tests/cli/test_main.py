@@ -134,7 +134,7 @@ class CommandTests(CommandTestCase):
 
     def test_replies_that_could_never_be_read(self) -> None:
         """Nothing is sent."""
-        with mock.patch("reqresp.cli.client.LIMIT", 2):
+        with mock.patch("reqresp.cli.main.MAX_REPLY", 2):
             message = self.usage("ask", "a:1", "abc", "--framing=fixed:3")
         self.assertEqual(message, "requests of 3 bytes, where 2 are allowed")
 

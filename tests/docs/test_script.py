@@ -341,7 +341,12 @@ class NoticeTests(SynchronousTestCase):
         self.assertEqual(
             found,
             {
-                *("Document.framing", "FramingTable.length", "Length.size", "Document.greeting"),
+                *(
+                    "Document.framing",
+                    "FramingTable.length",
+                    "LengthField.size",
+                    "Document.greeting",
+                ),
                 *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RuleTable.not"),
                 *("PredicateTable.equals", "RuleTable.scope", "Document.fault", "Latency.delay"),
                 *("on = connect", "kind = latency"),

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, FrameError, SizedDecoder
+from reqresp.framing import FrameError
+from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
 from tests.support.streams import cut, every_cut, fed, single
 
 PROPERTY = settings(deadline=None, derandomize=True)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._delimited import (
+from reqresp.framing import (
     Chunk,
     Delimiter,
     Fixed,
+    FrameError,
     Framing,
     LengthPrefix,
     Line,

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._delimited import Chunk, Delimiter, Line
-from reqresp.framing._header_body import HeaderBody, HeaderBodyDecoder
+from reqresp.framing import Chunk, Delimiter, FrameError, HeaderBody, Line
+from reqresp.framing._header_body import HeaderBodyDecoder
 from tests.framing.test_base import PROPERTY, cut_streams
 from tests.support.streams import cut, every_cut, fed, single
 
@@ -307,8 +306,7 @@ class ValueTests(SynchronousTestCase):
     def test_a_bad_pattern_is_not_written_about(self) -> None:
         """RE2 would tell standard error, whoever that belongs to."""
         program = """
-from reqresp.framing._delimited import Line
-from reqresp.framing._header_body import HeaderBody
+from reqresp.framing import HeaderBody, Line
 try:
     HeaderBody(Line(), b"(")
 except ValueError:

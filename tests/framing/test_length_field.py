@@ -7,68 +7,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._delimited import LengthPrefix
-from reqresp.framing._length_field import Length
+from reqresp.framing import FrameError, LengthField, LengthPrefix
 from tests.framing.test_base import PROPERTY
 from tests.support.streams import cut, every_cut, fed, single
 
 LIMIT = 65536
 
 #: Protocols: their framing, what a client sends, and the requests in it.
-TALKS: dict[str, tuple[Length, bytes, list[bytes]]] = {
+TALKS: dict[str, tuple[LengthField, bytes, list[bytes]]] = {
     "DNS over TCP": (
-        Length(2),
+        LengthField(2),
         b"\0\x0c\xab\xcd\1\0\0\1\0\0\0\0\0\0" + b"\0\0" + b"\0\1x",
         [b"\xab\xcd\1\0\0\1\0\0\0\0\0\0", b"", b"x"],
     ),
     "Modbus/TCP": (
-        Length(2, offset=4),
+        LengthField(2, offset=4),
         b"\0\1\0\0\0\6\1\3\0\0\0\2" + b"\0\2\0\0\0\2\1\7",
         [b"\0\1\0\0\0\6\1\3\0\0\0\2", b"\0\2\0\0\0\2\1\7"],
     ),
     "Modbus/TCP, its header dropped": (
-        Length(2, offset=4, strip=6),
+        LengthField(2, offset=4, strip=6),
         b"\0\1\0\0\0\6\1\3\0\0\0\2" + b"\0\2\0\0\0\2\1\7",
         [b"\1\3\0\0\0\2", b"\1\7"],
     ),
     "PostgreSQL's start-up": (
-        Length(4, adjust=-4),
+        LengthField(4, adjust=-4),
         b"\0\0\0\x08\4\xd2\x16\x2f" + b"\0\0\0\x0f\0\3\0\0user\0a\0" + b"\0\0\0\4",
         [b"\4\xd2\x16\x2f", b"\0\3\0\0user\0a\0", b""],
     ),
     "PostgreSQL": (
-        Length(4, offset=1, adjust=-4),
+        LengthField(4, offset=1, adjust=-4),
         b"Q\0\0\0\x0dSELECT 1\0" + b"S\0\0\0\4",
         [b"Q\0\0\0\x0dSELECT 1\0", b"S\0\0\0\4"],
     ),
     "MySQL": (
-        Length(3, adjust=1, byteorder="little"),
+        LengthField(3, adjust=1, byteorder="little"),
         b"\1\0\0\0\x0e" + b"\2\0\0\7\1x" + b"\0\0\0\1",
         [b"\0\x0e", b"\7\1x", b"\1"],
     ),
     "a length that counts more than its header": (
-        Length(1, adjust=-3),
+        LengthField(1, adjust=-3),
         b"\3" + b"\5ab" + b"\4a",
         [b"", b"ab", b"a"],
     ),
-    "a checksum behind": (Length(1, adjust=2, strip=0), b"\1a##\0##", [b"\1a##", b"\0##"]),
-    "half a header": (Length(2, offset=2, strip=1), b"ab\0\1x", [b"b\0\1x"]),
-    "64 bits": (Length(8, byteorder="little"), b"\2" + bytes(7) + b"ab", [b"ab"]),
+    "a checksum behind": (LengthField(1, adjust=2, strip=0), b"\1a##\0##", [b"\1a##", b"\0##"]),
+    "half a header": (LengthField(2, offset=2, strip=1), b"ab\0\1x", [b"b\0\1x"]),
+    "64 bits": (LengthField(8, byteorder="little"), b"\2" + bytes(7) + b"ab", [b"ab"]),
 }
 
 
 @st.composite
-def lengths(draw: st.DrawFn) -> Length:
+def lengths(draw: st.DrawFn) -> LengthField:
     """Any framing of this kind whose frames can be short."""
     size = draw(st.sampled_from([1, 2, 3, 4, 8]))
     offset = draw(st.integers(0, 3))
     strip = draw(st.integers(0, size + offset))
     byteorder: Any = draw(st.sampled_from(["big", "little"]))
-    return Length(size, offset, draw(st.integers(-6, 6)), byteorder, strip)
+    return LengthField(size, offset, draw(st.integers(-6, 6)), byteorder, strip)
 
 
-def frame(framing: Length, data: bytes) -> bytes:
+def frame(framing: LengthField, data: bytes) -> bytes:
     """What a client sends: the header, the length in it, and *data* behind it."""
     length = (len(data) - framing.adjust).to_bytes(framing.size, framing.byteorder)
     return b"#" * framing.offset + length + data
@@ -87,8 +85,8 @@ class TalkTests(SynchronousTestCase):
 
     def test_what_is_stripped_when_nothing_is_said(self) -> None:
         """A length in front; what has more in front of it is kept whole."""
-        self.assertEqual([Length(2).strip, Length(4, adjust=-4).strip], [2, 4])
-        self.assertEqual([Length(2, 4).strip, Length(4, 1, -4).strip], [0, 0])
+        self.assertEqual([LengthField(2).strip, LengthField(4, adjust=-4).strip], [2, 4])
+        self.assertEqual([LengthField(2, 4).strip, LengthField(4, 1, -4).strip], [0, 0])
 
     def test_prefixes_are_short_forms(self) -> None:
         """They read and write the same."""
@@ -97,7 +95,7 @@ class TalkTests(SynchronousTestCase):
                 for inclusive in (False, True):
                     order: Any = byteorder
                     short = LengthPrefix(size, order, inclusive)
-                    full = Length(size, 0, -size if inclusive else 0, order)
+                    full = LengthField(size, 0, -size if inclusive else 0, order)
                     written = full.encode(b"abc")
                     self.assertEqual(short.encode(b"abc"), written)
                     self.assertEqual(fed(short.decoder(9), single(written)), ([b"abc"], False))
@@ -119,7 +117,7 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(lengths(), st.lists(st.binary(max_size=12)), st.integers(0, 9))
-    def test_noise_does_no_harm(self, framing: Length, noise: list[bytes], more: int) -> None:
+    def test_noise_does_no_harm(self, framing: LengthField, noise: list[bytes], more: int) -> None:
         """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
         limit = framing.offset + framing.size + 6 + more
         decoder = framing.decoder(limit)
@@ -130,7 +128,7 @@ class TalkTests(SynchronousTestCase):
 class EncodeTests(SynchronousTestCase):
     """What leaves for a reply."""
 
-    def refusal(self, framing: Length, payload: bytes) -> str:
+    def refusal(self, framing: LengthField, payload: bytes) -> str:
         """What is said about *payload*."""
         with self.assertRaises(FrameError) as caught:
             framing.encode(payload)
@@ -139,52 +137,52 @@ class EncodeTests(SynchronousTestCase):
     def test_a_length_in_front_is_added(self) -> None:
         """And counts what it is said to count."""
         for framing, payload, sent in (
-            (Length(2), b"abc", b"\0\3abc"),
-            (Length(4, adjust=-4), b"abc", b"\0\0\0\7abc"),
-            (Length(3, adjust=1, byteorder="little"), b"\1abc", b"\3\0\0\1abc"),
-            (Length(8), b"", bytes(8)),
-            (Length(1, adjust=-3), b"a", b"\4a"),
+            (LengthField(2), b"abc", b"\0\3abc"),
+            (LengthField(4, adjust=-4), b"abc", b"\0\0\0\7abc"),
+            (LengthField(3, adjust=1, byteorder="little"), b"\1abc", b"\3\0\0\1abc"),
+            (LengthField(8), b"", bytes(8)),
+            (LengthField(1, adjust=-3), b"a", b"\4a"),
         ):
             self.assertEqual(framing.encode(payload), sent)
 
     def test_a_whole_frame_is_sent_as_it_is(self) -> None:
         """Where the header holds more, or where requests keep it."""
         for framing, sent in (
-            (Length(2, offset=4), b"\0\1\0\0\0\3\1\x83\2"),
-            (Length(2, offset=4, strip=6), b"\0\1\0\0\0\3\1\x83\2"),
-            (Length(4, offset=1, adjust=-4), b"Z\0\0\0\5I"),
-            (Length(1, adjust=2, strip=0), b"\1a##"),
-            (Length(2, byteorder="little", strip=1), b"\1\0a"),
+            (LengthField(2, offset=4), b"\0\1\0\0\0\3\1\x83\2"),
+            (LengthField(2, offset=4, strip=6), b"\0\1\0\0\0\3\1\x83\2"),
+            (LengthField(4, offset=1, adjust=-4), b"Z\0\0\0\5I"),
+            (LengthField(1, adjust=2, strip=0), b"\1a##"),
+            (LengthField(2, byteorder="little", strip=1), b"\1\0a"),
         ):
             self.assertEqual(framing.encode(sent), sent)
 
     def test_a_whole_frame_with_another_length_is_refused(self) -> None:
         """Both lengths are told."""
         self.assertEqual(
-            self.refusal(Length(2, offset=4), b"\0\1\0\0\0\4\1\x83\2"),
+            self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0\4\1\x83\2"),
             r"a frame of 9 bytes whose length is 4, where 3 belongs:"
             r" b'\x00\x01\x00\x00\x00\x04\x01\x83\x02'",
         )
         self.assertEqual(
-            self.refusal(Length(4, offset=1, adjust=-4), b"Z\0\0\0\1I"),
+            self.refusal(LengthField(4, offset=1, adjust=-4), b"Z\0\0\0\1I"),
             r"a frame of 6 bytes whose length is 1, where 5 belongs: b'Z\x00\x00\x00\x01I'",
         )
-        self.assertLess(len(self.refusal(Length(2, offset=4), bytes(9999))), 300)
+        self.assertLess(len(self.refusal(LengthField(2, offset=4), bytes(9999))), 300)
 
     def test_a_frame_has_a_header(self) -> None:
         """Less than that is refused."""
         self.assertEqual(
-            self.refusal(Length(2, offset=4), b"\0\1\0\0\0"),
+            self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0"),
             r"a frame of 5 bytes, where the header has 6: b'\x00\x01\x00\x00\x00'",
         )
-        self.assertEqual(Length(2, offset=4).encode(bytes(6)), bytes(6))
+        self.assertEqual(LengthField(2, offset=4).encode(bytes(6)), bytes(6))
 
     def test_a_length_has_its_bound(self) -> None:
         """What is one byte too long for it is refused, with its size."""
         for framing, longest in (
-            (Length(1), 255),
-            (Length(1, adjust=2), 257),
-            (Length(2, adjust=-2), 65533),
+            (LengthField(1), 255),
+            (LengthField(1, adjust=2), 257),
+            (LengthField(2, adjust=-2), 65533),
         ):
             sent = framing.encode(bytes(longest))
             self.assertEqual(sent, b"\xff" * framing.size + bytes(longest))
@@ -195,7 +193,7 @@ class EncodeTests(SynchronousTestCase):
 
     def test_what_a_length_leaves_out_must_be_there(self) -> None:
         """A client waits for it, whatever the length."""
-        framing = Length(3, adjust=2)
+        framing = LengthField(3, adjust=2)
         self.assertEqual(framing.encode(b"ab"), b"\0\0\0ab")
         self.assertEqual(
             self.refusal(framing, b"a"),
@@ -204,7 +202,7 @@ class EncodeTests(SynchronousTestCase):
 
     @PROPERTY
     @given(lengths(), st.lists(st.binary(min_size=6, max_size=99), max_size=5))
-    def test_what_is_encoded_is_decoded(self, framing: Length, payloads: list[bytes]) -> None:
+    def test_what_is_encoded_is_decoded(self, framing: LengthField, payloads: list[bytes]) -> None:
         """A client that frames as the server does gets through; a header is stripped once."""
         if framing.strip == framing.size and not framing.offset:
             stream = b"".join(map(framing.encode, payloads))
@@ -222,11 +220,11 @@ class LimitTests(SynchronousTestCase):
     def test_a_limit_counts_the_request(self) -> None:
         """A header where it is part of it; a byte more is refused by the header alone."""
         for framing, limit in (
-            (Length(2), 4),
-            (Length(2, offset=4), 10),
-            (Length(2, offset=4, strip=6), 4),
-            (Length(4, adjust=-4), 4),
-            (Length(2, offset=2, strip=1), 7),
+            (LengthField(2), 4),
+            (LengthField(2, offset=4), 10),
+            (LengthField(2, offset=4, strip=6), 4),
+            (LengthField(4, adjust=-4), 4),
+            (LengthField(2, offset=2, strip=1), 7),
         ):
             good, bad = frame(framing, b"1234"), frame(framing, b"12345")
             header = framing.offset + framing.size
@@ -244,7 +242,7 @@ class LimitTests(SynchronousTestCase):
     def test_a_huge_length_is_refused(self) -> None:
         """It is a number like any other."""
         with self.assertRaises(FrameError) as caught:
-            Length(8).decoder(4).feed(b"\xff" * 8)
+            LengthField(8).decoder(4).feed(b"\xff" * 8)
         self.assertEqual(
             str(caught.exception), f"a request of {2**64 - 1} bytes or more, where 4 are allowed"
         )
@@ -252,9 +250,9 @@ class LimitTests(SynchronousTestCase):
     def test_a_length_that_counts_a_header_is_no_smaller(self) -> None:
         """Whatever the rest says; what came before is delivered."""
         for framing, least in (
-            (Length(4, adjust=-4), 4),
-            (Length(2, offset=4, adjust=-6), 6),
-            (Length(2, byteorder="little", adjust=-5), 5),
+            (LengthField(4, adjust=-4), 4),
+            (LengthField(2, offset=4, adjust=-6), 6),
+            (LengthField(2, byteorder="little", adjust=-5), 5),
         ):
             good = frame(framing, b"ab")
             order = framing.byteorder
@@ -274,10 +272,10 @@ class LimitTests(SynchronousTestCase):
     def test_some_request_must_be_within_the_limit(self) -> None:
         """Else every connection would fail: it is said beforehand."""
         for framing, smallest in (
-            (Length(2, offset=4), 6),
-            (Length(2, adjust=3), 3),
-            (Length(4, adjust=-4, strip=0), 4),
-            (Length(2, offset=2, adjust=1, strip=1), 4),
+            (LengthField(2, offset=4), 6),
+            (LengthField(2, adjust=3), 3),
+            (LengthField(4, adjust=-4, strip=0), 4),
+            (LengthField(2, offset=2, adjust=1, strip=1), 4),
         ):
             framing.decoder(smallest)
             with self.assertRaises(ValueError) as caught:
@@ -290,7 +288,7 @@ class LimitTests(SynchronousTestCase):
     def test_a_large_request_in_many_pieces(self) -> None:
         """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
         size, piece = 2**26, bytes(1024)
-        decoder = Length(4, offset=4).decoder(size + 8)
+        decoder = LengthField(4, offset=4).decoder(size + 8)
         requests, failed = fed(decoder, [pack(">4xI", size), *[piece] * (size // 1024)])
         self.assertEqual(([len(request) for request in requests], failed), ([size + 8], False))
 
@@ -310,12 +308,13 @@ class ValueTests(SynchronousTestCase):
         ]
         for arguments in wrong:
             with self.assertRaises(ValueError, msg=arguments):
-                Length(**arguments)
+                LengthField(**arguments)
 
     def test_framings_that_say_the_same_are_equal(self) -> None:
         """What is left out is what would have been said."""
-        self.assertEqual(Length(2), Length(2, 0, 0, "big", 2))
-        self.assertNotEqual(Length(2), Length(2, strip=0))
+        self.assertEqual(LengthField(2), LengthField(2, 0, 0, "big", 2))
+        self.assertNotEqual(LengthField(2), LengthField(2, strip=0))
         self.assertEqual(
-            repr(Length(2, 4)), "Length(size=2, offset=4, adjust=0, byteorder='big', strip=0)"
+            repr(LengthField(2, 4)),
+            "LengthField(size=2, offset=4, adjust=0, byteorder='big', strip=0)",
         )

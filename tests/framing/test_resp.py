@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._resp import Resp
+from reqresp.framing import FrameError, Resp
 from tests.framing.test_base import PROPERTY
 from tests.support.streams import fed, single
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._resp_commands import Command, CommandDecoder, words
+from reqresp.framing import Command, FrameError
+from reqresp.framing._resp_commands import CommandDecoder, words
 from tests.framing.test_base import PROPERTY, cut_streams
 from tests.support.streams import cut, every_cut, fed, single
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._resp import Resp
+from reqresp.framing import FrameError, Resp
 from reqresp.framing._resp_values import ValueDecoder
 from tests.framing.test_base import PROPERTY, cut_streams
 from tests.framing.test_resp import VALUES, values

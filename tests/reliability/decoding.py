@@ -9,20 +9,21 @@ from random import Random
 
 from attrs import frozen
 
-from reqresp.framing._base import Decoder, FrameError
-from reqresp.framing._delimited import (
+from reqresp.framing import (
     Chunk,
+    Decoder,
     Delimiter,
     Fixed,
+    FrameError,
     Framing,
+    HeaderBody,
+    LengthField,
     Line,
     Mixed,
     Netstring,
+    Resp,
     parse_framing,
 )
-from reqresp.framing._header_body import HeaderBody
-from reqresp.framing._length_field import Length
-from reqresp.framing._resp import Resp
 from tests.reliability.inputs import Mutations
 
 #: Bytes that a request may have, one or the other: few, so that the limit is met, and many.
@@ -138,11 +139,13 @@ def _framings() -> dict[str, FramingSubject]:
         **lengths,
         "fixed:8": FramingSubject(Fixed(8), lambda text: text[:8].ljust(8)),
         "resp": FramingSubject(Resp(), _command, _text),
-        "length: DNS": FramingSubject(Length(2), _counted(2)),
-        "length: Modbus": FramingSubject(Length(2, offset=4), _counted(2, 4)),
-        "length: PostgreSQL": FramingSubject(Length(4, 1, -4), _counted(4, 1, -4)),
-        "length: MySQL": FramingSubject(Length(3, 0, 1, "little"), _counted(3, 0, 1, "little")),
-        "length: eight bytes": FramingSubject(Length(8), _counted(8)),
+        "length: DNS": FramingSubject(LengthField(2), _counted(2)),
+        "length: Modbus": FramingSubject(LengthField(2, offset=4), _counted(2, 4)),
+        "length: PostgreSQL": FramingSubject(LengthField(4, 1, -4), _counted(4, 1, -4)),
+        "length: MySQL": FramingSubject(
+            LengthField(3, 0, 1, "little"), _counted(3, 0, 1, "little")
+        ),
+        "length: eight bytes": FramingSubject(LengthField(8), _counted(8)),
         "headed: memcached": FramingSubject(
             HeaderBody(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", b"\r\n"), _stored, _text
         ),

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._delimited import SPECIFICATIONS
+from reqresp.framing import SPECIFICATIONS
 from reqresp.script.loader import Script, ScriptError
 from reqresp.script.reader import Problem
 from tests.support.live import temporary

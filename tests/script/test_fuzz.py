@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import ReqRespFactory
 from reqresp.faults.faults import KINDS
-from reqresp.framing._base import FrameError
+from reqresp.framing import FrameError
 from reqresp.script.loader import Script, ScriptError
 from tests.support.wire import FakeReactor, Wire
 

@@ -16,10 +16,16 @@ from reqresp.faults.faults import (
     StopReadingFault,
     Timeout,
 )
-from reqresp.framing._delimited import Delimiter, Fixed, Framing, LengthPrefix, Mixed
-from reqresp.framing._header_body import HeaderBody
-from reqresp.framing._length_field import Length
-from reqresp.framing._resp import Resp
+from reqresp.framing import (
+    Delimiter,
+    Fixed,
+    Framing,
+    HeaderBody,
+    LengthField,
+    LengthPrefix,
+    Mixed,
+    Resp,
+)
 from tests.script.test_rules import Scripted
 from tests.support.live import temporary
 
@@ -34,9 +40,9 @@ FRAMINGS: dict[str, Framing] = {
     '"int32:big:inclusive"': LengthPrefix(4, "big", inclusive=True),
     '"fixed:9"': Fixed(9),
     '"resp"': Resp(),
-    "{ length = { size = 2 } }": Length(2),
-    '{ length = { size = 2, offset = 4, adjust = -1, byteorder = "little", strip = 3 } }': Length(
-        2, 4, -1, "little", 3
+    "{ length = { size = 2 } }": LengthField(2),
+    '{ length = { size = 2, offset = 4, adjust = -1, byteorder = "little", strip = 3 } }': (
+        LengthField(2, 4, -1, "little", 3)
     ),
     r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": HeaderBody(
         Line(), rb"(\d+)", b"\r\n"

@@ -2,8 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import FrameError
-from reqresp.framing._delimited import Chunk, Fixed, Framing, Line
+from reqresp.framing import Chunk, Fixed, FrameError, Framing, Line
 from reqresp.server._fast_path import Batch
 from reqresp.server.responders import Reply, Table, fixed
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Wait

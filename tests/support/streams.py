@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
 
-from reqresp.framing._base import Decoder, FrameError
+from reqresp.framing import Decoder, FrameError
 
 
 def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
