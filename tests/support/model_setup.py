@@ -24,7 +24,7 @@ from reqresp import (
     HalfClose,
     Hang,
     HeaderBody,
-    Length,
+    LengthField,
     LengthPrefix,
     Limits,
     Line,
@@ -107,7 +107,7 @@ WIRES = {
         b"\xff" * 4,
     ),
     "length": Wires(
-        Length(3, 0, 1, "little"),
+        LengthField(3, 0, 1, "little"),
         lambda data: (len(data) - 1).to_bytes(3, "little") + data,
         lambda data: (len(data) - 1).to_bytes(3, "little") + data,
         b"\xff" * 3,
@@ -115,7 +115,7 @@ WIRES = {
     "fixed": Wires(Mixed(Fixed(6), Line()), _as_it_is, _line),
     "mixed": Wires(Mixed(Netstring(), Delimiter(b";")), _netstring, lambda data: data + b";", b"x"),
     "header_body": Wires(
-        HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?m)^Content-Length: (\d+)"),
+        HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?m)^Content-LengthField: (\d+)"),
         lambda data: data + b"\r\n\r\n",
         _as_it_is,
         TOO_LONG,
