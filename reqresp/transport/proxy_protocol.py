@@ -1,8 +1,9 @@
 """
-PROXY headers: what a balancer says of a client, before the client's first byte; sans-I/O.
+PROXY headers: the client's address, as a balancer sends it before the client's first byte.
 
-Knows bytes and addresses: no transport, no clock, nor whom to believe.  Both versions are read, and
-told apart by their first byte; bytes that begin neither are refused at the first that differs.
+Parses bytes into addresses, without I/O.  It must not know transports, clocks, or which balancers
+are trusted.  The first byte decides between version 1 and version 2.  Bytes that start neither are
+refused at the first wrong byte.
 
 :source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, of 2020/03/05
 """
@@ -14,15 +15,15 @@ from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-#: What a version 2 header begins with, and a version 1 header.
+#: The first bytes of a version 2 header, and of a version 1 header.
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 PROXY = b"PROXY "
-#: Bytes of a version 1 header, at most, its CRLF included.
-LONGEST_LINE = 107
-#: Bytes that may follow the first 16 of a version 2 header.  It is meant to fit a segment of 536,
-#: and what TLS adds, such as a client certificate's name, makes it longer; yet 64 KiB, which could
-#: be announced, would let ten thousand connections hold 640 MB before any of them is known.
-MOST = 4096
+#: The longest version 1 header, in bytes, with its CRLF.
+MAX_LINE = 107
+#: The most bytes after the first 16 of a version 2 header.  A header is meant to fit a segment of
+#: 536 bytes, and is longer if it describes TLS, with a certificate's name for example.  The format
+#: allows 64 KiB: ten thousand unfinished headers would hold 640 MB.
+MAX_BINARY_REST = 4096
 
 _FIXED = 16  # bytes of version 2 before the addresses
 _LOCAL, _RELAYED = 0x20, 0x21  # version and command
@@ -36,16 +37,20 @@ _CRC32C = 0x03  # the type of a checksum
 
 
 class ProxyError(ValueError):
-    """The bytes are no PROXY header, or none that a stream may begin with."""
+    """The bytes are not a PROXY header, or not one for a stream."""
 
 
 @frozen
-class Header:
+class ProxyHeader:
     """
-    Who connected to the balancer, and where.
+    The addresses in a PROXY header.
 
-    Both are None where the balancer speaks for itself (``LOCAL``, as in its health checks) or does
-    not know (``UNKNOWN``, an unspecified family): then the connection's own addresses count.
+    Both are None if the balancer connects for itself (``LOCAL``, such as a health check) or does
+    not know the client (``UNKNOWN``, or an unspecified family).  Then use the connection's own
+    addresses.
+
+    :param source: the client's address.
+    :param destination: the address that the client connected to.
     """
 
     source: IAddress | None = None
@@ -53,7 +58,7 @@ class Header:
 
 
 class ProxyDecoder:
-    """Reads the header of one connection."""
+    """Parses the header of one connection."""
 
     __slots__ = ("_kept",)
 
@@ -61,17 +66,18 @@ class ProxyDecoder:
         self._kept = bytearray()
 
     def __len__(self) -> int:
-        """How many bytes of an unfinished header are kept."""
+        """Return how many bytes of an unfinished header are kept."""
         return len(self._kept)
 
-    def feed(self, data: bytes) -> tuple[Header, bytes] | None:
+    def feed(self, data: bytes) -> tuple[ProxyHeader, bytes] | None:
         """
-        Take *data* as it arrived; give the header, once it is complete, and the bytes behind it.
+        Take *data*, in pieces of any size.
 
-        Nothing can be fed behind that.  Of what may follow the addresses in version 2, a checksum
-        is checked, and all else passed over.
+        Of the extensions in version 2, a checksum is verified, and all others are ignored.  Do not
+        call this again after a header was returned or an error raised.
 
-        :raises ProxyError: it is malformed.  Nothing can be fed any more.
+        :return: the header and the bytes after it; None: the header is not complete yet.
+        :raises ProxyError: the header is malformed.
         """
         kept = self._kept
         kept += data
@@ -84,15 +90,15 @@ class ProxyDecoder:
 
 
 def _size(head: bytearray) -> int | None:
-    """Tell how long the header is that begins with *head*; None as long as nobody can know."""
-    if _may_begin(head, SIGNATURE):
+    """Return the length of the header that starts with *head*; None if it is not known yet."""
+    if _may_start(head, SIGNATURE):
         return _binary_size(head)
-    if _may_begin(head, PROXY):
+    if _may_start(head, PROXY):
         return _line_size(head)
-    raise ProxyError(f"no PROXY header, for it begins with {bytes(head[:12])!r}")
+    raise ProxyError(f"not a PROXY header: it starts with {bytes(head[:12])!r}")
 
 
-def _may_begin(head: bytearray, start: bytes) -> bool:
+def _may_start(head: bytearray, start: bytes) -> bool:
     return head[: len(start)] == start[: len(head)]
 
 
@@ -100,28 +106,30 @@ def _may_begin(head: bytearray, start: bytes) -> bool:
 
 
 def _line_size(head: bytearray) -> int | None:
-    end = head.find(b"\r\n", 0, LONGEST_LINE)
+    end = head.find(b"\r\n", 0, MAX_LINE)
     if end >= 0:
         return end + 2
-    if len(head) >= LONGEST_LINE:
-        raise ProxyError(f"the PROXY line has more than {LONGEST_LINE} bytes")
+    if len(head) >= MAX_LINE:
+        raise ProxyError(f"PROXY line: longer than {MAX_LINE} bytes")
     if b"\n" in head and not head.startswith(b"PROXY UNKNOWN"):
-        # Nothing may follow that would end it, so why wait?
-        raise ProxyError("the PROXY line ends with LF, not with CRLF")
+        # No later byte can make it valid.
+        raise ProxyError("PROXY line: ends with LF; expected CRLF")
     return None
 
 
-def _parse_line(line: bytes) -> Header:
+def _parse_line(line: bytes) -> ProxyHeader:
     _proxy, *fields = line[:-2].split(b" ")
     if fields[0] == b"UNKNOWN":
-        return Header()  # whatever follows
+        return ProxyHeader()  # the specification says to ignore the rest of the line
     if fields[0] not in (b"TCP4", b"TCP6"):
-        raise ProxyError(f"the PROXY line is of {_shown(fields[0])}, not of TCP4, TCP6 or UNKNOWN")
+        raise ProxyError(
+            f"PROXY line: unknown protocol {_quoted(fields[0])}; expected TCP4, TCP6 or UNKNOWN"
+        )
     if len(fields) != 5:
-        raise ProxyError(f"the PROXY line has {len(fields) - 1} fields behind TCP*, not 4")
+        raise ProxyError(f"PROXY line: {len(fields) - 1} fields after the protocol; expected 4")
     kind, source, destination, from_port, to_port = fields
     family = AF_INET if kind == b"TCP4" else AF_INET6
-    return Header(
+    return ProxyHeader(
         _address(family, _packed(family, source), _port(from_port)),
         _address(family, _packed(family, destination), _port(to_port)),
     )
@@ -130,20 +138,20 @@ def _parse_line(line: bytes) -> Header:
 def _port(text: bytes) -> int:
     number = int(text) if text.isdigit() and len(text) <= 5 else -1
     if b"%d" % number != text or number > 0xFFFF:
-        raise ProxyError(f"the PROXY line has {_shown(text)} for a port")
+        raise ProxyError(f"PROXY line: {_quoted(text)} is not a port")
     return number
 
 
 def _packed(family: int, text: bytes) -> bytes:
     try:
-        # A balancer writes an IPv4 address within IPv6 as the system does, so ours may read it.
+        # The system's own parser: balancers write an IPv4 address within IPv6 as the system does.
         return inet_pton(family, text.decode("ascii"))
     except (OSError, ValueError):
         version = 4 if family == AF_INET else 6
-        raise ProxyError(f"the PROXY line has {_shown(text)} for an IPv{version} address") from None
+        raise ProxyError(f"PROXY line: {_quoted(text)} is not an IPv{version} address") from None
 
 
-def _shown(text: bytes) -> str:
+def _quoted(text: bytes) -> str:
     return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
 
 
@@ -158,59 +166,64 @@ def _binary_size(head: bytearray) -> int | None:
     if len(head) < _FIXED:
         return None
     length = head[14] << 8 | head[15]
-    if length > MOST:
-        raise ProxyError(f"the PROXY header has {length} bytes of addresses and more, over {MOST}")
+    if length > MAX_BINARY_REST:
+        limit = f"expected at most {MAX_BINARY_REST}"
+        raise ProxyError(f"PROXY header: {length} bytes after the first {_FIXED}; {limit}")
     layout = _layout(head)
     if layout is not None and length < layout.size:
-        raise ProxyError(f"the PROXY header has {length} bytes for addresses of {layout.size}")
+        raise ProxyError(
+            f"PROXY header: {length} bytes for addresses; expected at least {layout.size}"
+        )
     return _FIXED + length
 
 
 def _check_command(byte: int) -> None:
     if byte >> 4 != 2:
-        raise ProxyError(f"the PROXY header is of version {byte >> 4}, not 2")
+        raise ProxyError(f"PROXY header: version {byte >> 4}; expected 2")
     if byte not in (_LOCAL, _RELAYED):
-        raise ProxyError(f"the PROXY header has command {byte & 15}, neither LOCAL nor PROXY")
+        raise ProxyError(
+            f"PROXY header: unknown command {byte & 15}; expected 0 (LOCAL) or 1 (PROXY)"
+        )
 
 
 def _check_family(byte: int) -> None:
     if byte & 15 == _DATAGRAMS:
-        raise ProxyError("the PROXY header is of datagrams, on a stream")
+        raise ProxyError("PROXY header: a datagram transport; expected a stream")
     if byte & 15 > _DATAGRAMS or byte & 0xF0 > _UNIX:
-        raise ProxyError(f"the PROXY header has family and transport 0x{byte:02x}, unassigned")
+        raise ProxyError(f"PROXY header: unassigned family and transport 0x{byte:02x}")
 
 
 def _layout(head: bytes | bytearray) -> Struct | None:
-    """How the addresses are written, if there are any that count."""
+    """Return the layout of the addresses, or None if the header has no addresses to use."""
     if head[12] == _LOCAL or head[13] & 15 == _UNSPECIFIED:
         return None
     return _LAYOUTS.get(head[13] & 0xF0)
 
 
-def _parse_binary(header: bytes) -> Header:
+def _parse_binary(header: bytes) -> ProxyHeader:
     layout = _layout(header)
     if layout is None:
-        return Header()
+        return ProxyHeader()
     _check_rest(header, _FIXED + layout.size)
     source, destination, *ports = layout.unpack_from(header, _FIXED)
     if layout is _PATHS:
-        return Header(_unix(source), _unix(destination))
+        return ProxyHeader(_unix(source), _unix(destination))
     family = AF_INET if layout is _IPV4 else AF_INET6
-    return Header(*map(_address, (family, family), (source, destination), ports))
+    return ProxyHeader(*map(_address, (family, family), (source, destination), ports))
 
 
 def _address(family: int, packed: bytes, port: int) -> IAddress:
-    """Give an address the one way that the system writes it: clients are told apart by it."""
+    """Return an address in the system's notation: limits for each client compare it as text."""
     kind = IPv4Address if family == AF_INET else IPv6Address
     return kind("TCP", inet_ntop(family, packed), port)
 
 
 def _unix(path: bytes) -> UNIXAddress:
     """
-    Give the address of a UNIX socket.
+    Return the address of a UNIX socket.
 
-    One without a name has none here either, nor has an abstract one, whose name begins with a zero:
-    Twisted asks the file system for a name, which refuses those.
+    A socket without a name gets no name here.  Neither does an abstract one, whose name starts with
+    a zero byte: Twisted looks names up in the file system, which refuses a zero byte.
     """
     name, _, _ = path.partition(b"\0")
     return UNIXAddress(name or None)
@@ -218,27 +231,27 @@ def _unix(path: bytes) -> UNIXAddress:
 
 def _check_rest(header: bytes, at: int) -> None:
     """
-    Walk what follows the addresses, as far as to see that it adds up, and to check a checksum.
+    Check the lengths of the extensions after the addresses, and the checksum if there is one.
 
-    :source: section 2.2.3: who knows of checksums must refuse a header with one that is wrong.
+    :source: section 2.2.3: a receiver that supports checksums must refuse a wrong one.
     """
     while at < len(header):
         value = at + 3
         end = value + int.from_bytes(header[at + 1 : value])
         if value > len(header) or end > len(header):
-            raise ProxyError("the PROXY header ends within an extension of it")
+            raise ProxyError("PROXY header: the last extension is incomplete")
         if header[at] == _CRC32C:
             without = header[:value] + bytes(end - value) + header[end:]
             if header[value:end] != _crc32c(without).to_bytes(4):
-                raise ProxyError("the PROXY header has a checksum that is wrong")
+                raise ProxyError("PROXY header: wrong checksum")
         at = end
 
 
 def _crc32c(data: bytes) -> int:
     """
-    Give the CRC32c of *data*, whose first byte on the wire is its highest.
+    Return the CRC32c of *data*.  On the wire its highest byte comes first.
 
-    :source: RFC 4960, appendix B, and what HAProxy sends
+    :source: RFC 4960, appendix B, and the headers that HAProxy sends.
     """
     crc = 0xFFFFFFFF
     for byte in data:

@@ -7,12 +7,18 @@ Knows the decoder of PROXY headers; `tests.support.proxy_headers` makes what is 
 from collections.abc import Callable, Sequence
 from random import Random
 
-from reqresp.transport.proxy_protocol import LONGEST_LINE, MOST, Header, ProxyDecoder, ProxyError
+from reqresp.transport.proxy_protocol import (
+    MAX_BINARY_REST,
+    MAX_LINE,
+    ProxyDecoder,
+    ProxyError,
+    ProxyHeader,
+)
 from tests.reliability.decoding import Subject
 from tests.support.proxy_headers import mutated_headers
 
 #: Bytes that may be kept while a header is not complete: version 2 begins with 16.
-_KEPT = max(LONGEST_LINE, MOST + 16)
+_KEPT = max(MAX_LINE, MAX_BINARY_REST + 16)
 
 
 class ProxySubject(Subject):
@@ -33,7 +39,7 @@ class ProxySubject(Subject):
         return whole == "refused"
 
 
-def _outcome(pieces: Sequence[bytes]) -> "tuple[Header, bytes] | str":
+def _outcome(pieces: Sequence[bytes]) -> tuple[ProxyHeader, bytes] | str:
     decoder = ProxyDecoder()
     for number, piece in enumerate(pieces, 1):
         try:

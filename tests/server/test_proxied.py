@@ -405,14 +405,14 @@ class MalformedTests(Balanced):
         """A client that came past the balancer, say."""
         wire = self.arrive(self.serve())
         lines = self.logged(lambda: wire.send(b"G", b"ET /\r\n"))
-        self.assert_ended(lines, wire, ["no PROXY header, for it begins with b'G'"])
+        self.assert_ended(lines, wire, ["not a PROXY header: it starts with b'G'"])
         self.assertTrue(wire.got_reset)
 
     def test_a_malformed_header(self) -> None:
         """What is wrong with it is told."""
         wire = self.arrive(self.serve())
         lines = self.logged(lambda: wire.send(b"PROXY TCP4 1.2.3.4 1.2.3.4 1 x\r\nx\n"))
-        self.assert_ended(lines, wire, ["the PROXY line has b'x' for a port"])
+        self.assert_ended(lines, wire, ["PROXY line: b'x' is not a port"])
         self.assertTrue(wire.got_reset)
 
     def test_the_header_is_late(self) -> None:

@@ -12,7 +12,7 @@ from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.transport.proxy_protocol import Header, ProxyDecoder, ProxyError
+from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError, ProxyHeader
 from tests.support.proxy_headers import (
     FROM_HAPROXY,
     SIGNATURE,
@@ -31,7 +31,7 @@ PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
 SEEDS = st.integers(0, 2**64)
 
 
-def decode(*pieces: bytes) -> tuple[Header, bytes] | None:
+def decode(*pieces: bytes) -> tuple[ProxyHeader, bytes] | None:
     """What comes of a connection's first bytes; None if they are too few."""
     decoder = ProxyDecoder()
     for at, piece in enumerate(pieces):
@@ -84,7 +84,7 @@ class ValidTests(HeaderTestCase):
             (("192.0.2.7", 56324), ("192.0.2.1", 443)),
             (("2001:db8::7", 0), ("2001:db8::1", 65535)),
         ):
-            wanted = Header(tcp(client), tcp(service))
+            wanted = ProxyHeader(tcp(client), tcp(service))
             for header in (line(client, service), binary(client, service)):
                 self.assertEqual(decode(header), (wanted, b""))
 
@@ -164,8 +164,8 @@ class ValidTests(HeaderTestCase):
 
     def test_a_header_is_a_value(self) -> None:
         """It can be compared, and stays as it is."""
-        header = Header(tcp(("192.0.2.7", 1)))
-        self.assertEqual(header, Header(tcp(("192.0.2.7", 1)), None))
+        header = ProxyHeader(tcp(("192.0.2.7", 1)))
+        self.assertEqual(header, ProxyHeader(tcp(("192.0.2.7", 1)), None))
         with self.assertRaises(FrozenInstanceError):
             header.source = None  # type: ignore[misc]
 
@@ -241,7 +241,7 @@ class MalformedTests(HeaderTestCase):
             (b"PROXY\t", "b'PROXY\\t'"),
             (b"proxy ", "b'proxy '"),
         ):
-            self.assert_refused(data, f"no PROXY header, for it begins with {shown}")
+            self.assert_refused(data, f"not a PROXY header: it starts with {shown}")
 
     def test_the_first_byte_that_differs(self) -> None:
         """It is refused without waiting for more, wherever it stands."""
@@ -257,43 +257,43 @@ class MalformedTests(HeaderTestCase):
         """Every field is what it has to be."""
         good = "PROXY TCP4 192.0.2.7 192.0.2.1 5 6"
         self.assertEqual(problem(f"{good}\r\n".encode()), "")
-        of = "the PROXY line"
+        known = "expected TCP4, TCP6 or UNKNOWN"
         for wrong, wording in {
-            good.replace("TCP4", "UDP4"): "is of b'UDP4', not of TCP4, TCP6 or UNKNOWN",
-            good.replace("TCP4", "tcp4"): "is of b'tcp4', not of TCP4, TCP6 or UNKNOWN",
-            "PROXY ": "is of b'', not of TCP4, TCP6 or UNKNOWN",
-            "PROXY UNKNOWN2": "is of b'UNKNOWN2', not of TCP4, TCP6 or UNKNOWN",
-            "PROXY TCP4": "has 0 fields behind TCP*, not 4",
-            good + " ": "has 5 fields behind TCP*, not 4",
-            good + " 7": "has 5 fields behind TCP*, not 4",
-            good.replace(" 5", "  5"): "has 5 fields behind TCP*, not 4",
-            good[:-2]: "has 3 fields behind TCP*, not 4",
-            good.replace("TCP4", "TCP6"): "has b'192.0.2.7' for an IPv6 address",
-            good.replace("192.0.2.1", "::1"): "has b'::1' for an IPv4 address",
+            good.replace("TCP4", "UDP4"): f"unknown protocol b'UDP4'; {known}",
+            good.replace("TCP4", "tcp4"): f"unknown protocol b'tcp4'; {known}",
+            "PROXY ": f"unknown protocol b''; {known}",
+            "PROXY UNKNOWN2": f"unknown protocol b'UNKNOWN2'; {known}",
+            "PROXY TCP4": "0 fields after the protocol; expected 4",
+            good + " ": "5 fields after the protocol; expected 4",
+            good + " 7": "5 fields after the protocol; expected 4",
+            good.replace(" 5", "  5"): "5 fields after the protocol; expected 4",
+            good[:-2]: "3 fields after the protocol; expected 4",
+            good.replace("TCP4", "TCP6"): "b'192.0.2.7' is not an IPv6 address",
+            good.replace("192.0.2.1", "::1"): "b'::1' is not an IPv4 address",
             good.replace("TCP4 192.0.2.7", "TCP6 fe80::1%lo"): (
-                "has b'fe80::1%lo' for an IPv6 address"
+                "b'fe80::1%lo' is not an IPv6 address"
             ),
-            good.replace(".7", ".07"): "has b'192.0.2.07' for an IPv4 address",
-            good.replace(".7", ".256"): "has b'192.0.2.256' for an IPv4 address",
-            good.replace("192.0.2.7", "3221225991"): "has b'3221225991' for an IPv4 address",
-            good.replace(".7", ".\xff"): "has b'192.0.2.\\xff' for an IPv4 address",
-            good.replace(".7", ".7\0"): "has b'192.0.2.7\\x00' for an IPv4 address",
-            good.replace("192.0.2.7", ""): "has b'' for an IPv4 address",
-            good.replace(" 5", " 05"): "has b'05' for a port",
-            good.replace(" 5", " 65536"): "has b'65536' for a port",
-            good.replace(" 5", " -5"): "has b'-5' for a port",
-            good.replace(" 5", " +5"): "has b'+5' for a port",
-            good.replace(" 5", " 5_5"): "has b'5_5' for a port",
-            good.replace(" 5", " \xb2"): "has b'\\xb2' for a port",
-            good.replace(" 6", " "): "has b'' for a port",
-            good + "\r": "has b'6\\r' for a port",
-            "PROXY " + "x" * 50: f"is of {b'x' * 40!r}..., not of TCP4, TCP6 or UNKNOWN",
+            good.replace(".7", ".07"): "b'192.0.2.07' is not an IPv4 address",
+            good.replace(".7", ".256"): "b'192.0.2.256' is not an IPv4 address",
+            good.replace("192.0.2.7", "3221225991"): "b'3221225991' is not an IPv4 address",
+            good.replace(".7", ".\xff"): "b'192.0.2.\\xff' is not an IPv4 address",
+            good.replace(".7", ".7\0"): "b'192.0.2.7\\x00' is not an IPv4 address",
+            good.replace("192.0.2.7", ""): "b'' is not an IPv4 address",
+            good.replace(" 5", " 05"): "b'05' is not a port",
+            good.replace(" 5", " 65536"): "b'65536' is not a port",
+            good.replace(" 5", " -5"): "b'-5' is not a port",
+            good.replace(" 5", " +5"): "b'+5' is not a port",
+            good.replace(" 5", " 5_5"): "b'5_5' is not a port",
+            good.replace(" 5", " \xb2"): "b'\\xb2' is not a port",
+            good.replace(" 6", " "): "b'' is not a port",
+            good + "\r": "b'6\\r' is not a port",
+            "PROXY " + "x" * 50: f"unknown protocol {b'x' * 40!r}...; {known}",
         }.items():
-            self.assert_refused(f"{wrong}\r\n".encode("latin-1"), f"{of} {wording}")
+            self.assert_refused(f"{wrong}\r\n".encode("latin-1"), f"PROXY line: {wording}")
 
     def test_how_a_line_ends(self) -> None:
         """With CRLF; what ends it otherwise is refused at once."""
-        wording = "the PROXY line ends with LF, not with CRLF"
+        wording = "PROXY line: ends with LF; expected CRLF"
         self.assert_refused(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\n", wording)
         self.assert_refused(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\nhello", wording)
         self.assertNotEqual(problem(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\nhello\r\n"), "")
@@ -301,7 +301,7 @@ class MalformedTests(HeaderTestCase):
 
     def test_a_line_without_end(self) -> None:
         """It has 107 bytes at most, wherever its CRLF is cut."""
-        wording = "the PROXY line has more than 107 bytes"
+        wording = "PROXY line: longer than 107 bytes"
         start = b"PROXY UNKNOWN ".ljust(105, b"x")
         self.assertEqual(problem(start + b"\r\n"), "")
         self.assertEqual(problem(start + b"x"), "")
@@ -312,13 +312,13 @@ class MalformedTests(HeaderTestCase):
     def test_versions_and_commands(self) -> None:
         """Those that are not assigned, at the byte that says so."""
         for command, wording in (
-            (0x11, "is of version 1, not 2"),
-            (0x31, "is of version 3, not 2"),
-            (0x00, "is of version 0, not 2"),
-            (0x22, "has command 2, neither LOCAL nor PROXY"),
-            (0x2F, "has command 15, neither LOCAL nor PROXY"),
+            (0x11, "version 1; expected 2"),
+            (0x31, "version 3; expected 2"),
+            (0x00, "version 0; expected 2"),
+            (0x22, "unknown command 2; expected 0 (LOCAL) or 1 (PROXY)"),
+            (0x2F, "unknown command 15; expected 0 (LOCAL) or 1 (PROXY)"),
         ):
-            self.assert_refused(SIGNATURE + bytes([command]), f"the PROXY header {wording}")
+            self.assert_refused(SIGNATURE + bytes([command]), f"PROXY header: {wording}")
 
     def test_families_and_transports(self) -> None:
         """Of 256 pairs, those that a stream can have are read."""
@@ -328,9 +328,9 @@ class MalformedTests(HeaderTestCase):
             if family in valid:
                 self.assertEqual(said, "")
             elif family & 15 == 2:
-                self.assertEqual(said, "the PROXY header is of datagrams, on a stream")
+                self.assertEqual(said, "PROXY header: a datagram transport; expected a stream")
             else:
-                wording = f"the PROXY header has family and transport 0x{family:02x}, unassigned"
+                wording = f"PROXY header: unassigned family and transport 0x{family:02x}"
                 self.assertEqual(said, wording)
 
     def test_too_few_bytes_for_addresses(self) -> None:
@@ -340,7 +340,7 @@ class MalformedTests(HeaderTestCase):
             for length in (0, size - 1):
                 self.assert_refused(
                     raw(0x21, family, length=length),
-                    f"the PROXY header has {length} bytes for addresses of {size}",
+                    f"PROXY header: {length} bytes for addresses; expected at least {size}",
                 )
 
     def test_too_many_bytes(self) -> None:
@@ -348,7 +348,7 @@ class MalformedTests(HeaderTestCase):
         for command, family in ((0x21, 0x11), (0x21, 0x00), (0x20, 0x00)):
             self.assert_refused(
                 raw(command, family, length=4097),
-                "the PROXY header has 4097 bytes of addresses and more, over 4096",
+                "PROXY header: 4097 bytes after the first 16; expected at most 4096",
             )
 
     def test_extensions_that_do_not_add_up(self) -> None:
@@ -356,13 +356,13 @@ class MalformedTests(HeaderTestCase):
         for behind in (b"\4", b"\4\0", b"\4\0\1", extension(4, b"abc")[:-1], b"\4\xff\xff"):
             self.assert_refused(
                 binary(("192.0.2.7", 1), behind=behind),
-                "the PROXY header ends within an extension of it",
+                "PROXY header: the last extension is incomplete",
             )
 
     def test_a_wrong_checksum(self) -> None:
         """Any bit that has changed is noticed; so is a checksum of another size."""
         header = summed(binary(("192.0.2.7", 1), behind=extension(1, b"h2")))
-        wording = "the PROXY header has a checksum that is wrong"
+        wording = "PROXY header: wrong checksum"
         for at in (*range(16, 28), *range(31, 33), *range(36, 40)):
             for bit in range(8):
                 changed = bytearray(header)
