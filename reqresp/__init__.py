@@ -40,17 +40,17 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import Resp as Resp
     from reqresp.framing import parse_framing as parse_framing
-    from reqresp.journal.entries import Answered as Answered
-    from reqresp.journal.entries import Connected as Connected
-    from reqresp.journal.entries import Disconnected as Disconnected
-    from reqresp.journal.entries import Entry as Entry
-    from reqresp.journal.entries import Failed as Failed
-    from reqresp.journal.entries import Refused as Refused
-    from reqresp.journal.entries import Unanswered as Unanswered
-    from reqresp.journal.entries import as_json as as_json
-    from reqresp.journal.journal import Journal as Journal
-    from reqresp.journal.jsonl import JournalFile as JournalFile
-    from reqresp.journal.request_log import RequestLog as RequestLog
+    from reqresp.journal import Answered as Answered
+    from reqresp.journal import Connected as Connected
+    from reqresp.journal import Disconnected as Disconnected
+    from reqresp.journal import Entry as Entry
+    from reqresp.journal import Failed as Failed
+    from reqresp.journal import Journal as Journal
+    from reqresp.journal import JournalFile as JournalFile
+    from reqresp.journal import Refused as Refused
+    from reqresp.journal import RequestLog as RequestLog
+    from reqresp.journal import Unanswered as Unanswered
+    from reqresp.journal import as_json as as_json
     from reqresp.script.loader import Script as Script
     from reqresp.script.loader import ScriptError as ScriptError
     from reqresp.script.reader import Problem as Problem

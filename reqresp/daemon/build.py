@@ -26,8 +26,7 @@ from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.worker_files import journal_path, why_unusable
-from reqresp.journal.jsonl import JournalFile
-from reqresp.journal.request_log import RequestLog
+from reqresp.journal import JournalFile, RequestLog
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory

@@ -1,1 +1,33 @@
-"""The journal: what happened, in memory and as JSON Lines."""
+"""
+The journal: what a server did, in memory, in a file and in the log.
+
+Knows observers and what they receive.  It must not know connections, or how a server is configured.
+"""
+
+from reqresp.journal.entries import (
+    Answered,
+    Connected,
+    Disconnected,
+    Entry,
+    Failed,
+    Refused,
+    Unanswered,
+    as_json,
+)
+from reqresp.journal.journal import Journal
+from reqresp.journal.jsonl import JournalFile
+from reqresp.journal.request_log import RequestLog
+
+__all__ = [
+    "Answered",
+    "Connected",
+    "Disconnected",
+    "Entry",
+    "Failed",
+    "Journal",
+    "JournalFile",
+    "Refused",
+    "RequestLog",
+    "Unanswered",
+    "as_json",
+]

@@ -1,7 +1,7 @@
 """
-Entries: what can be said of a server's past, one thing at a time.
+Entries: the events of a server's past, and how each is written as JSON.
 
-Values only, as in `steps`; and how each is written as JSON.
+Values only: nothing here does I/O or keeps time.
 """
 
 import base64
@@ -17,7 +17,12 @@ from reqresp.steps import Request, Send, Step, Wait
 
 @frozen
 class Connected:
-    """A client connected; *at* is seconds since the epoch, here and in all others."""
+    """
+    A client connected.
+
+    :param at: when, in seconds since the epoch, as in all entries.
+    :param connection: the connection's number, as in `Request`.
+    """
 
     at: float
     peer: IAddress
@@ -26,7 +31,7 @@ class Connected:
 
 @frozen
 class Refused:
-    """A client was turned away over a limit."""
+    """A client was refused; *reason* names the limit."""
 
     at: float
     peer: IAddress
@@ -38,7 +43,7 @@ class Answered:
     """
     A request was answered.
 
-    :param at: when it was taken up.
+    :param at: when the request was received by the responder.
     :param sent: when the last of its reply was handed to the transport.
     """
 
@@ -48,13 +53,13 @@ class Answered:
 
     @property
     def is_miss(self) -> bool:
-        """Whether no rule of a script answered."""
+        """Whether no rule of the script matched the request."""
         return self.exchange.by == UNMATCHED
 
 
 @frozen
 class Unanswered:
-    """A request was taken up, and not answered (yet, or before its connection was gone)."""
+    """A request has no complete reply: not yet, or not before its connection was lost."""
 
     at: float
     request: Request
@@ -62,7 +67,7 @@ class Unanswered:
 
 @frozen
 class Failed:
-    """A connection was ended over a malformed request, or over what a responder raised."""
+    """A connection was ended because of a malformed request, or an error in a responder."""
 
     at: float
     peer: IAddress
@@ -72,7 +77,7 @@ class Failed:
 
 @frozen
 class Disconnected:
-    """A connection is gone."""
+    """A connection was closed or lost; *reason* is Twisted's."""
 
     at: float
     peer: IAddress
@@ -85,10 +90,11 @@ Entry = Connected | Refused | Answered | Unanswered | Failed | Disconnected
 
 def as_json(entry: Entry) -> dict[str, Any]:
     """
-    Give *entry* as `json` takes it.
+    Return *entry* as a dict that `json` accepts.
 
-    Bytes are a string where they are UTF-8, else ``{"base64": ...}``; steps are what a script has
-    under ``do``.  What is seldom true is left out when it is not: ``miss``, ``faults``, ``raw``.
+    Bytes are a string if they are UTF-8, else ``{"base64": ...}``.  Steps are written as under
+    ``do`` in a script.  The keys ``miss``, ``faults`` and ``raw`` are left out if they are false or
+    empty.
     """
     line: dict[str, Any] = {"event": type(entry).__name__.lower(), "at": entry.at}
     match entry:
@@ -111,7 +117,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
 
 
 def _request(request: Request) -> dict[str, Any]:
-    # A command of Redis as it came, not as rules see it.
+    # A RESP command as it was received, not as rules see it.
     data = getattr(request.data, "raw", request.data)
     return {
         "connection": request.connection,
@@ -131,12 +137,12 @@ def _bytes(data: bytes) -> str | dict[str, Any]:
 def _step(step: Step) -> dict[str, Any]:
     match step:
         case Send(data=data, raw=False):
-            return {"send": _bytes(data)}
+            return {step.key: _bytes(data)}
         case Send(data=data):
             payload = _bytes(data)
             table = {"text": payload} if isinstance(payload, str) else payload
-            return {"send": table | {"raw": True}}
+            return {step.key: table | {"raw": True}}
         case Wait(seconds=seconds):
-            return {"wait": seconds}
+            return {step.key: seconds}
         case _:
             return {step.key: True}

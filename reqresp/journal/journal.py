@@ -1,168 +1,38 @@
 """
-Journal: what happened, as far back as memory is granted.
+Journal: what a server did, in memory, up to a number of entries and of bytes.
 
-An observer that leans on messages alone.  It keeps what a read brought as it came, and takes it
-apart when somebody looks.
+Knows exchanges and their sizes.  It keeps the exchanges of one read as one object, and makes
+entries of them only when it is read.
 """
 
 import time
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, repeat
-
-from attrs import Factory, frozen
-from twisted.internet.interfaces import IAddress
-from twisted.python.failure import Failure
+from collections.abc import Callable
+from itertools import islice
 
 from reqresp.exchanges import Exchanges
-from reqresp.journal.entries import (
-    Answered,
-    Connected,
-    Disconnected,
-    Entry,
-    Failed,
-    Refused,
-    Unanswered,
-)
-from reqresp.server.observers import Observer
-from reqresp.steps import Request
+from reqresp.journal._observer import EntryObserver, Times, answered_entries
+from reqresp.journal.entries import Answered, Entry, Unanswered
 
-#: Bytes reckoned for an entry besides those of its request and its reply: about what Python takes
-#: for a request that comes alone, and whose reply is made for it.
-OVERHEAD = 1000
+#: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
+#: about as many for a request that arrives alone, with a reply that is made for it.
+ENTRY_OVERHEAD = 1000
 
-#: When requests were taken up: each, or all of them.
-Times = list[float] | float
-
-
-class Recorder(Observer, ABC):
-    """
-    Puts together what an observer hears of a request: when it was taken up, and what became of it.
-
-    For one factory only: connections are known by their numbers.
-
-    :param now: gives the time, in seconds since the epoch.
-    """
-
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        # What was received last: nearly always it is answered at once.
-        self._latest: tuple[Sequence[bytes], float, IAddress, int] | None = None
-        # By connection: what was taken up and is not answered, and the number of what comes next.
-        self._waiting: dict[int, _Waiting] = {}
-        self._next: dict[int, int] = {}
-
-    @abstractmethod
-    def _note(self, entry: Entry) -> None:
-        """Record *entry*, which is no answer."""
-
-    @abstractmethod
-    def _note_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
-        """Record what `answers` makes of these."""
-
-    def unanswered(self) -> list[Unanswered]:
-        """Give the requests that are being answered now: at most a few for each connection."""
-        self._set_aside()
-        return [entry for connection in self._waiting for entry in self._unanswered(connection)]
-
-    def connected(self, peer: IAddress, connection: int) -> None:
-        self._note(Connected(self._now(), peer, connection))
-
-    def refused(self, peer: IAddress, reason: str) -> None:
-        self._note(Refused(self._now(), peer, reason))
-
-    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        if self._latest is not None:
-            self._set_aside()
-        self._latest = requests, self._now(), peer, connection
-
-    def answered(self, exchanges: Exchanges) -> None:
-        requests = exchanges.requests
-        connection = exchanges.connection
-        latest = self._latest
-        if latest is not None and latest[0] is requests:
-            self._latest = None
-            times: Times = latest[1]
-            sent = latest[1]
-        else:
-            times = self._times(connection, len(requests))
-            sent = self._now()
-        self._next[connection] = exchanges.first + len(requests)
-        self._note_answers(exchanges, times, sent)
-
-    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
-        self._note(Failed(self._now(), peer, connection, failure.getErrorMessage()))
-
-    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        self._set_aside()
-        for entry in self._unanswered(connection):
-            self._note(entry)
-        self._waiting.pop(connection, None)
-        self._next.pop(connection, None)
-        self._note(Disconnected(self._now(), peer, connection, reason.getErrorMessage()))
-
-    def _times(self, connection: int, count: int) -> Times:
-        """Tell when the next *count* requests to be answered were taken up, and forget them."""
-        latest = self._latest
-        # Where nothing of this connection waits, what was received last is what is answered.
-        if connection not in self._waiting and latest is not None and len(latest[0]) == count:
-            self._latest = None
-            return latest[1]
-        self._set_aside()
-        requests = self._waiting[connection].requests
-        times = [requests.popleft()[1] for _ in range(count)]
-        if not requests:
-            del self._waiting[connection]
-        return times
-
-    def _set_aside(self) -> None:
-        """Have what was received last wait for its reply."""
-        if self._latest is None:
-            return
-        requests, at, peer, connection = self._latest
-        self._latest = None
-        waiting = self._waiting.setdefault(connection, _Waiting(peer))
-        waiting.requests.extend((data, at) for data in requests)
-
-    def _unanswered(self, connection: int) -> list[Unanswered]:
-        waiting = self._waiting.get(connection)
-        if waiting is None:
-            return []
-        return [
-            Unanswered(at, Request(data, waiting.peer, connection, number))
-            for number, (data, at) in enumerate(waiting.requests, self._next.get(connection, 1))
-        ]
-
-
-@frozen
-class _Waiting:
-    """Requests of *peer* that are being answered, and when each was taken up."""
-
-    peer: IAddress
-    requests: deque[tuple[bytes, float]] = Factory(deque)
-
-
-def answers(exchanges: Exchanges, times: Times, sent: float) -> Iterator[Answered]:
-    """Take *exchanges* apart, whose requests were taken up at *times*."""
-    each = times if isinstance(times, list) else repeat(times)
-    return (Answered(at, sent, exchange) for at, exchange in zip(each, exchanges, strict=False))
-
-
-#: What is kept: how many entries, their bytes, and what makes them.
+#: How many entries a record holds, their bytes, and what the entries are made of.
 _Record = tuple[int, int, Entry] | tuple[int, int, Exchanges, Times, float]
 
 
-class Journal(Recorder):
+class Journal(EntryObserver):
     """
     Keeps the last entries.
 
-    Requests that are being answered come on top, one for each connection at most.
+    Requests that are not answered yet are kept besides, at most one for each connection.
 
-    :param most: entries to keep.
-    :param most_bytes: likewise of requests and replies, and an `OVERHEAD` for each entry.  Whole
-        reads are forgotten at a time; one that alone is larger than this is not kept.
-    :param now: gives the time, in seconds since the epoch.
+    :param most: how many entries to keep.
+    :param most_bytes: how many bytes of requests and replies to keep.  Each entry counts for
+        `ENTRY_OVERHEAD` more.  The entries of one read are dropped together; a read that alone is
+        larger is not kept.
+    :param now: returns the time, in seconds since the epoch.
     :raises ValueError: *most* or *most_bytes* is less than 1.
     """
 
@@ -173,9 +43,9 @@ class Journal(Recorder):
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(now)
-        for name, bound in (("most", most), ("most_bytes", most_bytes)):
-            if bound < 1:
-                raise ValueError(f"{name} must be 1 or more: {bound!r}")
+        for name, limit in (("most", most), ("most_bytes", most_bytes)):
+            if limit < 1:
+                raise ValueError(f"{name}: expected 1 or more, found {limit!r}")
         self._most = most
         self._most_bytes = most_bytes
         self._records: deque[_Record] = deque()
@@ -185,40 +55,40 @@ class Journal(Recorder):
 
     @property
     def dropped(self) -> int:
-        """How many entries were forgotten."""
+        """How many entries were dropped to stay within the limits."""
         return self._dropped + self._surplus
 
     @property
     def _surplus(self) -> int:
-        """How many entries are kept only because they came together with others."""
+        """How many entries are over the limit, and kept only because their read is not dropped."""
         return max(0, self._count - self._most)
 
     def entries(self) -> list[Entry]:
-        """Give all that is kept, in the order in which it ended, and last what has not."""
+        """Return all entries, in the order in which they ended, then unanswered requests."""
         kept: list[Entry] = []
         for record in self._records:
-            kept += (record[2],) if len(record) == 3 else answers(*record[2:])
+            kept += (record[2],) if len(record) == 3 else answered_entries(*record[2:])
         return [*islice(kept, self._surplus, None), *self.unanswered()]
 
     def exchanges(self) -> list[Answered]:
-        """Give the requests that were answered, in that order."""
+        """Return the requests that were answered, in the order of their replies."""
         return [entry for entry in self.entries() if isinstance(entry, Answered)]
 
     def clear(self) -> None:
-        """Forget all that has ended; none of it counts as dropped."""
+        """Forget all entries, except unanswered requests.  They do not count as dropped."""
         self._dropped = self.dropped
         self._records.clear()
         self._count = self._size = 0
 
-    def _note(self, entry: Entry) -> None:
+    def _record(self, entry: Entry) -> None:
         text = entry.request.data if isinstance(entry, Unanswered) else getattr(entry, "reason", "")
-        self._keep((1, OVERHEAD + len(text), entry))
+        self._keep((1, ENTRY_OVERHEAD + len(text), entry))
 
-    def _note_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
+    def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
         requests = exchanges.requests
         count = len(requests)
-        # The first may have begun in a read before, of which the size does not tell.
-        size = OVERHEAD * count + exchanges.size + len(requests[0])
+        # The first request may have started in an earlier read, which the size does not include.
+        size = ENTRY_OVERHEAD * count + exchanges.size + len(requests[0])
         self._keep((count, size, exchanges, times, sent))
 
     def _keep(self, record: _Record) -> None:
@@ -227,9 +97,9 @@ class Journal(Recorder):
         self._count += record[0]
         self._size += record[1]
         while self._size > self._most_bytes or self._count - records[0][0] >= self._most:
-            forgotten = records.popleft()
-            self._count -= forgotten[0]
-            self._size -= forgotten[1]
-            self._dropped += forgotten[0]
+            dropped = records.popleft()
+            self._count -= dropped[0]
+            self._size -= dropped[1]
+            self._dropped += dropped[0]
             if not records:
                 break

@@ -1,8 +1,8 @@
 """
-Journal file: what happened, as JSON Lines in a file.
+JournalFile: what a server did, as JSON Lines in a file.
 
-An observer that knows entries, its file and a clock.  What goes wrong with the file is logged, and
-costs no reply.
+Knows entries, its file and a clock.  It must not know the meaning of an entry.  An error with the
+file is logged, and never affects a reply.
 """
 
 import json
@@ -17,35 +17,38 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from reqresp.exchanges import Exchanges
+from reqresp.journal._observer import EntryObserver, Times, answered_entries
 from reqresp.journal.entries import Entry, as_json
-from reqresp.journal.journal import Recorder, Times, answers
 
-#: Seconds that an entry waits at most before it is written.
-FLUSH_EVERY = 1.0
-#: Bytes that wait at most, as long as the file can be written ...
-FLUSH_AT = 64 * 1024
-#: ... and while it cannot; entries that come then are lost, and counted.
-WAITING = 1024 * 1024
+#: The longest time before a new entry is written, in seconds.
+FLUSH_INTERVAL = 1.0
+#: The buffer is written when it holds this many bytes.
+FLUSH_SIZE = 64 * 1024
+#: The most bytes in the buffer while the file cannot be written.  Further entries are lost, and
+#: counted.
+MAX_BUFFER_SIZE = 1024 * 1024
 
 _NEWLINE = b"\n"
-# All in ASCII: there are readers that take some other characters for the end of a line.
+# ASCII only: some readers take other characters for the end of a line.
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-class JournalFile(Recorder):
+class JournalFile(EntryObserver):
     """
     Appends each entry to a file, as a line of JSON (see `as_json`).
 
-    The file is made readable for its owner alone, since requests may hold secrets; one that is
-    there keeps its mode.  It is written at least every `FLUSH_EVERY` seconds, and by `close`.  A
-    full disk is logged once; it goes on trying, and says when it works again, in the log and with a
-    line ``{"event": "lost", "entries": ...}`` if entries were lost meanwhile.
+    A new file is readable by its owner only, since requests may contain secrets.  An existing file
+    keeps its mode.  It is written at least every `FLUSH_INTERVAL` seconds, and by `close`.
 
-    Like a log, it is written where the server runs: a disk that hangs holds up all.
+    An error, such as a full disk, is logged once, and the file is tried again.  When it can be
+    written again, this is logged, too.  If entries were lost in between, the file gets a line
+    ``{"event": "lost", "entries": ...}``.
 
-    :param clock: keeps the time between writes: the reactor.
-    :param now: gives the time, in seconds since the epoch.
-    :param worker: the number of the process, which each line is to have.
+    The file is written in the reactor's thread, as logs are: a disk that hangs stops the server.
+
+    :param clock: measures the time between writes; the reactor.
+    :param now: returns the time, in seconds since the epoch.
+    :param worker: the number of the worker process, to add to each line; None: no number.
     :raises OSError: the file cannot be opened.
     """
 
@@ -59,69 +62,69 @@ class JournalFile(Recorder):
         worker: int | None = None,
     ) -> None:
         super().__init__(now)
-        self._every_line = {} if worker is None else {"worker": worker}
+        self._extra = {} if worker is None else {"worker": worker}
         self.path = Path(path)
-        #: How many entries were lost because they could not be written.
+        #: How many entries were lost because the file could not be written.
         self.lost = 0
         self._clock = clock
         self._buffer = bytearray()
         self._file: int | None = None
-        self._due: IDelayedCall | None = None
+        self._timer: IDelayedCall | None = None
         self._failing = False
-        self._torn = False  # the file ends within the line that the buffer begins with
-        self._untold = 0  # entries that were lost since it was said
-        self._begin(self._open())
+        self._is_split = False  # the first line in the buffer is partly in the file already
+        self._lost_unreported = 0  # lost entries that are not in the log yet
+        self._start(self._open())
 
     def flush(self) -> None:
-        """Write what waits, as far as the file takes it."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+        """Write the buffer, as far as the file accepts it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self._buffer:
             return
         try:
             self._write()
         except OSError as error:
-            self._wait()
+            self._schedule()
             if not self._failing:
                 self._failing = True
-                self._say_error("cannot be written", error, "trying on")
+                self._log_error("cannot be written", error, "retrying")
             return
         if self._failing:
             self._failing = False
-            self._tell_what_was_lost()
+            self._report_lost()
 
     def reopen(self) -> None:
-        """Go on in a file of the same name, if somebody (logrotate, say) has renamed this one."""
+        """Continue in a new file of the same name, if logrotate, for example, renamed this one."""
         self.flush()
         try:
             file = self._open()
         except OSError as error:
-            self._say_error("cannot be opened again", error, "the file that is open goes on")
+            self._log_error("cannot be reopened", error, "keeping the open file")
             return
         if self._file is not None and os.path.samestat(os.fstat(self._file), os.fstat(file)):
             os.close(file)
             return
-        if self._torn:
+        if self._is_split:
             del self._buffer[: self._buffer.find(_NEWLINE) + 1]
-            self._lose(1)
+            self._count_lost(1)
         if self._file is not None:
             os.close(self._file)
-        self._begin(file)
-        self._log.info("the journal goes on in a new {path}", path=self.path)
+        self._start(file)
+        self._log.info("journal {path}: reopened as a new file", path=self.path)
         self.flush()
 
     def close(self) -> None:
-        """Write what waits, and close the file; what is recorded later opens it again."""
+        """Write the buffer, and close the file.  A later entry opens it again."""
         self.flush()
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._buffer:
-            self._lose(sum(map(bool, self._buffer.split(_NEWLINE))))
+            self._count_lost(sum(map(bool, self._buffer.split(_NEWLINE))))
             self._buffer.clear()
             self._log.error(
-                "the journal {path} is closed; {lost} entries were lost in all",
+                "journal {path}: closed; {lost} entries lost in total",
                 path=self.path,
                 lost=self.lost,
             )
@@ -129,68 +132,68 @@ class JournalFile(Recorder):
             os.close(self._file)
             self._file = None
 
-    def _note(self, entry: Entry) -> None:
+    def _record(self, entry: Entry) -> None:
         self._add((entry,))
 
-    def _note_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
-        self._add(answers(exchanges, times, sent))
+    def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
+        self._add(answered_entries(exchanges, times, sent))
 
     def _add(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
-            if len(self._buffer) >= WAITING:
-                self._lose(1)
+            if len(self._buffer) >= MAX_BUFFER_SIZE:
+                self._count_lost(1)
                 continue
             self._put(as_json(entry))
-            if len(self._buffer) >= FLUSH_AT and not self._failing:
+            if len(self._buffer) >= FLUSH_SIZE and not self._failing:
                 self.flush()
-        self._wait()
+        self._schedule()
 
     def _put(self, line: dict[str, Any]) -> None:
-        self._buffer += _encode(line | self._every_line).encode() + _NEWLINE
+        self._buffer += _encode(line | self._extra).encode() + _NEWLINE
 
-    def _wait(self) -> None:
-        """Have what waits written in time."""
-        if self._buffer and self._due is None:
-            self._due = self._clock.callLater(FLUSH_EVERY, self._flush_in_time)
+    def _schedule(self) -> None:
+        """Schedule the next write."""
+        if self._buffer and self._timer is None:
+            self._timer = self._clock.callLater(FLUSH_INTERVAL, self._flush_on_time)
 
-    def _flush_in_time(self) -> None:
-        self._due = None
+    def _flush_on_time(self) -> None:
+        self._timer = None
         self.flush()
 
     def _write(self) -> None:
-        file = self._begin(self._open()) if self._file is None else self._file
+        file = self._start(self._open()) if self._file is None else self._file
         status = os.fstat(file)
-        if self._torn and stat.S_ISREG(status.st_mode) and not status.st_size:
-            # It was emptied meanwhile: what is left of a line means nothing there.
+        if self._is_split and stat.S_ISREG(status.st_mode) and not status.st_size:
+            # The file was truncated: the rest of a line has no meaning there.
             del self._buffer[: self._buffer.find(_NEWLINE) + 1]
-            self._torn = False
-            self._lose(1)
+            self._is_split = False
+            self._count_lost(1)
         while self._buffer:
             written = os.write(file, self._buffer)
-            self._torn = self._buffer[written - 1] != _NEWLINE[0]
+            self._is_split = self._buffer[written - 1] != _NEWLINE[0]
             del self._buffer[:written]
 
     def _open(self) -> int:
-        # Without waiting: a pipe that nobody reads is an error like any other.
+        # Non-blocking: a pipe without a reader is an error, and must not stop the server.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
         return os.open(self.path, flags, 0o600)
 
-    def _begin(self, file: int) -> int:
-        """Write to *file* from now on, behind what a crash may have left there."""
+    def _start(self, file: int) -> int:
+        """Write to *file* from now on.  Start a new line, if a crash left an incomplete one."""
         self._file = file
-        self._torn = False
-        if _ends_within_a_line(file, self.path):
+        self._is_split = False
+        if _ends_within_line(file, self.path):
             self._buffer[:0] = _NEWLINE
         return file
 
-    def _lose(self, count: int) -> None:
+    def _count_lost(self, count: int) -> None:
         self.lost += count
-        self._untold += count
+        self._lost_unreported += count
 
-    def _tell_what_was_lost(self) -> None:
-        lost, self._untold = self._untold, 0
+    def _report_lost(self) -> None:
+        lost, self._lost_unreported = self._lost_unreported, 0
         self._log.info(
-            "the journal {path} is written again; {lost} entries were lost",
+            "journal {path}: can be written again; {lost} entries lost",
             path=self.path,
             lost=lost,
         )
@@ -198,22 +201,22 @@ class JournalFile(Recorder):
             self._put({"event": "lost", "at": self._now(), "entries": lost})
             self.flush()
 
-    def _say_error(self, what: str, error: OSError, consequence: str) -> None:
+    def _log_error(self, problem: str, error: OSError, consequence: str) -> None:
         self._log.error(
-            "the journal {path} {what}: {reason}; {consequence}",
+            "journal {path}: {problem}: {reason}; {consequence}",
             path=self.path,
-            what=what,
+            problem=problem,
             reason=error.strerror,
             consequence=consequence,
         )
 
 
-def _ends_within_a_line(file: int, path: Path) -> bool:
-    if not os.fstat(file).st_size:  # nor have pipes and devices a size
+def _ends_within_line(file: int, path: Path) -> bool:
+    if not os.fstat(file).st_size:  # empty, or a pipe or device
         return False
     try:
         with path.open("rb") as reader:
             reader.seek(-1, os.SEEK_END)
             return reader.read(1) != _NEWLINE
-    except OSError:  # it may be written, and not read
+    except OSError:  # writable, but not readable
         return False

@@ -1,8 +1,8 @@
 """
-RequestLog: what clients sent, in Twisted's log, as the notebook prints it.
+RequestLog: the requests of clients, as lines in Twisted's log.
 
-An observer that leans on the messages alone.  A log event costs as much as several requests, so
-there is one for all requests of a reactor turn.
+Knows requests and the log.  It must not know replies.  A log event takes as long as several
+requests, so all lines of one reactor turn share one.
 """
 
 from collections.abc import Sequence
@@ -14,65 +14,67 @@ from twisted.python.failure import Failure
 from reqresp._text import format_address
 from reqresp.server.observers import Observer
 
-#: Bytes of a request that are shown; `Chunk` never has more.
-SHOWN = 1024
-#: Lines in one event; a turn that brings more is logged in several.
-LINES = 1000
+#: The most bytes of a request that a line shows.
+MAX_LOGGED_BYTES = 1024
+#: The most lines in one log event.  A turn with more lines has several events.
+MAX_LINES_PER_EVENT = 1000
 
 
 class RequestLog(Observer):
     """
-    Logs requests as ``from client ADDRESS: b'...'``, and at debug level who comes and goes.
+    Logs each request as ``from client ADDRESS: b'...'``.
 
-    :param clock: tells when a reactor turn is over; the reactor.
+    At debug level it also logs ``#NUMBER ADDRESS connected`` and ``#NUMBER ADDRESS disconnected:
+    REASON``, with the number of the connection.
+
+    :param clock: calls back after the reactor turn; the reactor.
     """
 
     _log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._came: list[str] = []
+        self._connects: list[str] = []
         self._requests: list[str] = []
-        self._went: list[str] = []
-        self._due = False
+        self._disconnects: list[str] = []
+        self._is_scheduled = False
 
     def connected(self, peer: IAddress, connection: int) -> None:
-        self._note(self._came, f"client {format_address(peer)} connected, number {connection}")
+        self._add(self._connects, f"#{connection} {format_address(peer)} connected")
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:  # noqa: ARG002
         prefix = f"from client {format_address(peer)}: "
         for request in requests:
-            self._note(self._requests, prefix + _shown(request))
+            self._add(self._requests, prefix + _format_request(request))
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        name = format_address(peer)
-        text = f"client {name} is gone, number {connection}: {reason.getErrorMessage()}"
-        self._note(self._went, text)
+        client = f"#{connection} {format_address(peer)}"
+        self._add(self._disconnects, f"{client} disconnected: {reason.getErrorMessage()}")
 
-    def _note(self, lines: list[str], line: str) -> None:
+    def _add(self, lines: list[str], line: str) -> None:
         lines.append(line)
-        if len(lines) >= LINES:
+        if len(lines) >= MAX_LINES_PER_EVENT:
             self._write()
-        elif not self._due:
-            self._due = True
-            self._clock.callLater(0, self._turn_over)
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._clock.callLater(0, self._end_of_turn)
 
-    def _turn_over(self) -> None:
-        self._due = False
+    def _end_of_turn(self) -> None:
+        self._is_scheduled = False
         self._write()
 
     def _write(self) -> None:
         for level, lines in (
-            (LogLevel.debug, self._came),
+            (LogLevel.debug, self._connects),
             (LogLevel.info, self._requests),
-            (LogLevel.debug, self._went),
+            (LogLevel.debug, self._disconnects),
         ):
             if lines:
                 self._log.emit(level, "{lines}", lines="\n".join(lines))
                 lines.clear()
 
 
-def _shown(request: bytes) -> str:
-    if len(request) <= SHOWN:
+def _format_request(request: bytes) -> str:
+    if len(request) <= MAX_LOGGED_BYTES:
         return repr(request)
-    return f"{request[:SHOWN]!r}... ({len(request)} bytes)"
+    return f"{request[:MAX_LOGGED_BYTES]!r}... ({len(request)} bytes)"

@@ -21,8 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from reqresp.exchanges import Exchange
 from reqresp.faults.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
-from reqresp.journal.entries import Answered, Entry
-from reqresp.journal.journal import Journal
+from reqresp.journal import Answered, Entry, Journal
 from reqresp.script.loader import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TypeVar
 
-from reqresp.journal.entries import Answered, Entry, Failed, Unanswered
+from reqresp.journal import Answered, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation

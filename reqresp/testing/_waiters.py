@@ -14,8 +14,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
-from reqresp.journal.entries import Answered, Entry, Unanswered
-from reqresp.journal.journal import Journal
+from reqresp.journal import Answered, Entry, Journal, Unanswered
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
 from reqresp.steps import Request

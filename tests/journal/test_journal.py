@@ -35,7 +35,7 @@ from reqresp import (
     Unanswered,
     Wait,
 )
-from reqresp.journal.journal import OVERHEAD
+from reqresp.journal.journal import ENTRY_OVERHEAD
 from tests.server.test_connection import Conversation
 from tests.support.wire import Wire
 
@@ -304,29 +304,29 @@ class BoundsTests(Journaled):
 
     def test_bytes_are_bounded(self) -> None:
         """Large requests are forgotten sooner."""
-        self.keep(most_bytes=3 * (OVERHEAD + 1000))
+        self.keep(most_bytes=3 * (ENTRY_OVERHEAD + 1000))
         wire = self.send(*(b"%d" % number + b"x" * 900 + b"\n" for number in range(9)))
         self.assertEqual([it[:1] for it in self.asked()], [b"7", b"8"])
-        self.assertLessEqual(self.journal._size, 3 * (OVERHEAD + 1000))
+        self.assertLessEqual(self.journal._size, 3 * (ENTRY_OVERHEAD + 1000))
         wire.send(b"a\n")
         self.assertEqual(self.journal.dropped + len(self.told()), 11)
 
     def test_replies_count(self) -> None:
         """Those that are no constants of a table are kept, so they are reckoned."""
-        self.keep(most_bytes=3 * OVERHEAD + 100_000)
+        self.keep(most_bytes=3 * ENTRY_OVERHEAD + 100_000)
         wire = self.lines(lambda _request: b"x" * 60_000)
         wire.send(b"a\n", b"b\n", b"c\n")
         self.assertEqual(self.asked(), [b"c"])
 
     def test_requests_in_pieces_count(self) -> None:
         """A request is as large as it is, not as the read that brought its end."""
-        self.keep(most_bytes=3 * OVERHEAD + 50_000)
+        self.keep(most_bytes=3 * ENTRY_OVERHEAD + 50_000)
         self.send(*[b"x" * 30_000, b"\n"] * 3)
         self.assertEqual(len(self.asked()), 1)
 
     def test_unanswered_requests_count(self) -> None:
         """When their connection is gone."""
-        self.keep(most_bytes=3 * OVERHEAD + 50_000)
+        self.keep(most_bytes=3 * ENTRY_OVERHEAD + 50_000)
         wire = self.lines(lambda _request: Hang())
         other = self.join(wire.protocol.factory)
         for each in (wire, other):
@@ -340,7 +340,7 @@ class BoundsTests(Journaled):
         def respond(request: Request) -> bytes:
             raise ValueError("x" * 30_000)
 
-        self.keep(most_bytes=10 * OVERHEAD + 50_000)
+        self.keep(most_bytes=10 * ENTRY_OVERHEAD + 50_000)
         wire = self.lines(respond)
         other = self.join(wire.protocol.factory)
         with capturedLogs():
@@ -351,11 +351,11 @@ class BoundsTests(Journaled):
 
     def test_a_read_that_is_too_large(self) -> None:
         """It is not kept, and the journal goes on."""
-        self.keep(most_bytes=2 * OVERHEAD)
+        self.keep(most_bytes=2 * ENTRY_OVERHEAD)
         wire = self.send(b"a\nb\nc\n")
         self.assertEqual((self.told(), self.journal.dropped), ([], 4))
         wire.send(b"d\n")
-        self.assertEqual((self.asked(), self.journal._size), ([b"d"], OVERHEAD + 3))
+        self.assertEqual((self.asked(), self.journal._size), ([b"d"], ENTRY_OVERHEAD + 3))
 
     def test_clear(self) -> None:
         """What has ended is forgotten, and not counted as dropped; what has not is still there."""
@@ -372,7 +372,9 @@ class BoundsTests(Journaled):
     def test_bounds_that_keep_nothing(self) -> None:
         """They are refused."""
         for bounds in ({"most": 0}, {"most_bytes": 0}, {"most": -1}):
-            with self.assertRaisesRegex(ValueError, f"{next(iter(bounds))} must be 1 or more"):
+            with self.assertRaisesRegex(
+                ValueError, f"{next(iter(bounds))}: expected 1 or more, found"
+            ):
                 self.keep(**bounds)
 
     def test_times_of_day(self) -> None:

@@ -16,7 +16,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Exchanges, JournalFile, Send
-from reqresp.journal.jsonl import FLUSH_AT, WAITING
+from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE
 from tests.support import live
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
@@ -132,7 +132,7 @@ class WritingTests(FileTestCase):
         journal = self.open()
         self.ask(journal, *[b"x" * 1000] * 200)
         self.assertGreater(len(self.requests()), 100)
-        self.assertLess(len(journal._buffer), FLUSH_AT)
+        self.assertLess(len(journal._buffer), FLUSH_SIZE)
         journal.flush()
         self.assertEqual(len(self.requests()), 200)
 
@@ -241,10 +241,10 @@ class WritingTests(FileTestCase):
 class FullTests(FileTestCase):
     """A disk that is full."""
 
-    FULL = "cannot be written: No space left on device; trying on"
+    FULL = "cannot be written: No space left on device; retrying"
 
     def texts(self) -> list[str]:
-        prefix = f"the journal {self.path} "
+        prefix = f"journal {self.path}: "
         for _, text in self.logged:
             self.assertTrue(text.startswith(prefix), text)
         return [text.removeprefix(prefix) for _, text in self.logged]
@@ -260,7 +260,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.logged[0][0], LogLevel.error)
         self.disk.room = float("inf")
         self.clock.advance(1)
-        self.assertEqual(self.texts()[1:], ["is written again; 0 entries were lost"])
+        self.assertEqual(self.texts()[1:], ["can be written again; 0 entries lost"])
         self.assertEqual(self.requests(), ["a", "b", "c"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.disk.room = 0
@@ -282,14 +282,14 @@ class FullTests(FileTestCase):
         """What happens when much waits is lost, counted, and told in the file and the log."""
         journal = self.open()
         self.disk.room = 0
-        data = b"x" * (WAITING // 10)
+        data = b"x" * (MAX_BUFFER_SIZE // 10)
         for _ in range(7):
             self.ask(journal, data, data)
-        self.assertLess(len(journal._buffer), WAITING + 2 * len(data))
+        self.assertLess(len(journal._buffer), MAX_BUFFER_SIZE + 2 * len(data))
         self.assertEqual(journal.lost, 4)
         self.disk.room = float("inf")
         self.clock.advance(1)
-        self.assertEqual(self.texts()[1:], ["is written again; 4 entries were lost"])
+        self.assertEqual(self.texts()[1:], ["can be written again; 4 entries lost"])
         self.assertEqual(len(self.requests()), 10)
         self.assertEqual(self.lines()[-1], {"event": "lost", "at": 1, "entries": 4})
         self.ask(journal, b"a")
@@ -301,7 +301,7 @@ class FullTests(FileTestCase):
         self.clock.advance(1)
         self.disk.room = float("inf")
         self.clock.advance(1)
-        self.assertEqual(self.texts()[-1], "is written again; 0 entries were lost")
+        self.assertEqual(self.texts()[-1], "can be written again; 0 entries lost")
 
     def test_tears_no_line(self) -> None:
         """What was written of one is continued when there is room."""
@@ -320,13 +320,13 @@ class FullTests(FileTestCase):
         self.disk.room = 0
         self.ask(journal, b"a", b"b")
         journal.close()
-        self.assertEqual(self.texts(), [self.FULL, "is closed; 2 entries were lost in all"])
+        self.assertEqual(self.texts(), [self.FULL, "closed; 2 entries lost in total"])
         self.assertEqual((self.clock.getDelayedCalls(), journal._file), ([], None))
         self.disk.room = float("inf")
         self.ask(journal, b"c")
         journal.close()
         self.assertEqual(self.requests(), ["c"])
-        self.assertEqual(self.texts()[2:], ["is written again; 2 entries were lost"])
+        self.assertEqual(self.texts()[2:], ["can be written again; 2 entries lost"])
 
     def test_the_device(self) -> None:
         """A real one."""
@@ -360,7 +360,7 @@ class ReopeningTests(FileTestCase):
         journal.close()
         self.assertEqual((self.requests(self.old), self.requests()), (["a"], ["b"]))
         self.assertEqual(
-            self.logged, [(LogLevel.info, f"the journal goes on in a new {self.path}")]
+            self.logged, [(LogLevel.info, f"journal {self.path}: reopened as a new file")]
         )
 
     def test_nothing_renamed(self) -> None:
@@ -396,8 +396,7 @@ class ReopeningTests(FileTestCase):
             (level, text),
             (
                 LogLevel.error,
-                f"the journal {self.path} cannot be opened again: Is a directory;"
-                " the file that is open goes on",
+                f"journal {self.path}: cannot be reopened: Is a directory; keeping the open file",
             ),
         )
 

@@ -142,11 +142,11 @@ class LevelTests(SynchronousTestCase):
             self.assertEqual(
                 it.levels(),
                 [
-                    (LogLevel.debug, "client 192.0.2.1:1111 connected, number 7"),
+                    (LogLevel.debug, "#7 192.0.2.1:1111 connected"),
                     (LogLevel.info, "from client 192.0.2.1:1111: b'a'"),
                     (
                         LogLevel.debug,
-                        "client 192.0.2.1:1111 is gone, number 7: Connection was closed cleanly.",
+                        "#7 192.0.2.1:1111 disconnected: Connection was closed cleanly.",
                     ),
                 ],
             )

@@ -125,7 +125,7 @@ class ClientsTests(LiveTestCase):
         client.half_close()
         self.assertEqual(client.rest(), b"")
         client.close()
-        server.log.wait("client .* is gone, number 1: ")
+        server.log.wait("#1 .* disconnected: ")
         self.assertNotIn("b''", server.log.text())
 
     def test_eof_costs_no_time(self) -> None:
@@ -164,7 +164,7 @@ class ClientsTests(LiveTestCase):
         self.assertTrue(self.connect(server).is_reset())
         self.assertEqual(client.ask(b"close"), b"response")
         client.close()
-        server.log.wait("number 1: ")
+        server.log.wait("#1 .* disconnected: ")
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
         self.assertIn("refused, 1 connections are open, the limit", server.log.text())
 
@@ -538,8 +538,8 @@ class LogTests(LiveTestCase):
         client.send(b"close")
         client.rest()
         client.close()
-        server.log.wait(r"client 127\.0\.0\.1:\d+ connected, number 1")
-        server.log.wait(r"client 127\.0\.0\.1:\d+ is gone, number 1: Connection was closed")
+        server.log.wait(r"#1 127\.0\.0\.1:\d+ connected")
+        server.log.wait(r"#1 127\.0\.0\.1:\d+ disconnected: Connection was closed")
 
     def test_long_request(self) -> None:
         """Of a long request the beginning is logged, and its length."""
@@ -639,7 +639,7 @@ application = serve(respond, drain={drain})
         for number in (signal.SIGTERM, signal.SIGINT):
             server = self.serve("--drain=600")
             self.connect(server).close()
-            server.log.wait("is gone, number 1")
+            server.log.wait("#1 .* disconnected")
             server.signal(number)
             self.assertEqual(server.wait(), -number)
 

@@ -94,7 +94,7 @@ class WorkersTestCase(LiveTestCase):
         for _ in range(1000):
             client = self.connect(server)
             host, port = client.socket.getsockname()
-            [match] = server.log.wait(rf"worker (\d+) .*client {host}:{port} connected")[:1]
+            [match] = server.log.wait(rf"worker (\d+) .*#\d+ {host}:{port} connected")[:1]
             found.setdefault(int(match[1]), client)
             if len(found) == count:
                 return found
@@ -121,8 +121,12 @@ class ServingTests(WorkersTestCase):
             self.assertEqual(lines[0]["connection"], number * 1_000_000_000 + 1)
             self.assertIn("request", [line.get("request") for line in lines])
         text = server.log.text()
-        self.assertRegex(text, r"\[worker 1 reqresp\.transcript\.RequestLog#info\] from client ")
-        self.assertRegex(text, r"\[worker 2 reqresp\.transcript\.RequestLog#debug\] client ")
+        self.assertRegex(
+            text, r"\[worker 1 reqresp\.journal\.request_log\.RequestLog#info\] from client "
+        )
+        self.assertRegex(
+            text, r"\[worker 2 reqresp\.journal\.request_log\.RequestLog#debug\] #\d+ "
+        )
 
     def test_one_worker(self) -> None:
         """One is as good as several: it is started again, say."""
@@ -169,7 +173,7 @@ class ServingTests(WorkersTestCase):
         server = self.workers("--metrics=0", "--lame-duck=3", ports=3)
         shared, *measured = dict.fromkeys(server.ports)
         self.clients_of_each(server)
-        connected = len(re.findall(" connected, number ", server.log.text()))
+        connected = len(re.findall(r"#\d+ \S+ connected", server.log.text()))
         counts = []
         for port in measured:
             found = re.search(
@@ -395,7 +399,7 @@ class StopTests(WorkersTestCase):
             path.rename(path.with_suffix(".old"))
         server.signal(signal.SIGHUP)
         server.log.wait(r"worker \d .* reloaded ", 2)
-        server.log.wait(r"worker \d .* goes on in a new ", 2)
+        server.log.wait(r"worker \d .* reopened as a new file", 2)
         for client in self.clients_of_each(server).values():
             self.assertEqual(client.ask(b"a\n", 5), b"new\r\n")
         self.assertEqual(self.pids(server), before)

@@ -119,9 +119,9 @@ def run(scale: float, say: Say) -> list[Figure]:
             full = FULL // CLIENTS
             answered += sum([ask_all(clients, REQUEST, REPLY) for _ in range(full)])
             asked += (turns + full) * CLIENTS
-            server.log.wait(f"cannot be written: {disk.error}; trying on", number)
+            server.log.wait(f"cannot be written: {disk.error}; retrying", number)
             disk.free(server)
-            server.log.wait(r"is written again; \d+ entries were lost", number)
+            server.log.wait(r"can be written again; \d+ entries lost", number)
         for client in clients:
             client.close()
         server.stop()
@@ -142,6 +142,8 @@ def run(scale: float, say: Say) -> list[Figure]:
         ),
         at_least("requests in the journal", requests, asked - lost),
         exactly("lines in the log that say it is full", said.count(disk.error), rounds),
-        exactly("lines in the log that say it works again", said.count("is written again"), rounds),
+        exactly(
+            "lines in the log that say it works again", said.count("can be written again"), rounds
+        ),
         exactly("tracebacks in the log", tracebacks(server), 0),
     ]

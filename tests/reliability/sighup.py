@@ -95,5 +95,5 @@ def _write(directory: Path, generation: int) -> None:
 def _is_done(server: Server, number: int) -> bool:
     lines = server.log.lines()
     reloaded = sum("reloaded" in line for line in lines)
-    reopened = sum("goes on in a new" in line for line in lines)
+    reopened = sum("reopened as a new file" in line for line in lines)
     return reloaded >= number and reopened >= number

@@ -1,0 +1,149 @@
+"""
+EntryObserver: an observer that turns what it receives into entries.
+
+Knows events and entries.  It must not know where entries are kept.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+
+from attrs import Factory, frozen
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+
+from reqresp.exchanges import Exchanges
+from reqresp.journal.entries import (
+    Answered,
+    Connected,
+    Disconnected,
+    Entry,
+    Failed,
+    Refused,
+    Unanswered,
+)
+from reqresp.server.observers import Observer
+from reqresp.steps import Request
+
+#: When requests were received: a time for each, or one for all.
+Times = list[float] | float
+
+
+class EntryObserver(Observer, ABC):
+    """
+    Makes an entry of each event, and matches the replies with the times of their requests.
+
+    It is for one factory only, since it tells connections apart by their numbers.
+
+    :param now: returns the time, in seconds since the epoch.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        # The requests received last.  Nearly always they are answered at once.
+        self._latest: tuple[Sequence[bytes], float, IAddress, int] | None = None
+        # By connection: the requests that are not answered yet, and the number of the next request.
+        self._waiting: dict[int, _Waiting] = {}
+        self._next: dict[int, int] = {}
+
+    @abstractmethod
+    def _record(self, entry: Entry) -> None:
+        """Record *entry*, which is not `Answered`."""
+
+    @abstractmethod
+    def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
+        """Record what `answered_entries` returns for these arguments."""
+
+    def unanswered(self) -> list[Unanswered]:
+        """Return the requests that have no complete reply yet, at most a few per connection."""
+        self._set_aside()
+        return [entry for connection in self._waiting for entry in self._unanswered(connection)]
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        self._record(Connected(self._now(), peer, connection))
+
+    def refused(self, peer: IAddress, reason: str) -> None:
+        self._record(Refused(self._now(), peer, reason))
+
+    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
+        if self._latest is not None:
+            self._set_aside()
+        self._latest = requests, self._now(), peer, connection
+
+    def answered(self, exchanges: Exchanges) -> None:
+        requests = exchanges.requests
+        connection = exchanges.connection
+        latest = self._latest
+        if latest is not None and latest[0] is requests:
+            self._latest = None
+            times: Times = latest[1]
+            sent = latest[1]
+        else:
+            times = self._take_times(connection, len(requests))
+            sent = self._now()
+        self._next[connection] = exchanges.first + len(requests)
+        self._record_answers(exchanges, times, sent)
+
+    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        self._record(Failed(self._now(), peer, connection, failure.getErrorMessage()))
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self._set_aside()
+        for entry in self._unanswered(connection):
+            self._record(entry)
+        self._waiting.pop(connection, None)
+        self._next.pop(connection, None)
+        self._record(Disconnected(self._now(), peer, connection, reason.getErrorMessage()))
+
+    def _take_times(self, connection: int, count: int) -> Times:
+        """Return when the next *count* requests to be answered were received; forget them."""
+        latest = self._latest
+        # If no request of this connection waits, the requests received last are those answered.
+        if connection not in self._waiting and latest is not None and len(latest[0]) == count:
+            self._latest = None
+            return latest[1]
+        self._set_aside()
+        requests = self._waiting[connection].requests
+        times = [requests.popleft()[1] for _ in range(count)]
+        if not requests:
+            del self._waiting[connection]
+        return times
+
+    def _set_aside(self) -> None:
+        """Move the requests received last to those that wait for their replies."""
+        if self._latest is None:
+            return
+        requests, at, peer, connection = self._latest
+        self._latest = None
+        waiting = self._waiting.setdefault(connection, _Waiting(peer))
+        waiting.requests.extend((data, at) for data in requests)
+
+    def _unanswered(self, connection: int) -> list[Unanswered]:
+        waiting = self._waiting.get(connection)
+        if waiting is None:
+            return []
+        return [
+            Unanswered(at, Request(data, waiting.peer, connection, number))
+            for number, (data, at) in enumerate(waiting.requests, self._next.get(connection, 1))
+        ]
+
+
+@frozen
+class _Waiting:
+    """The unanswered requests of one connection, each with the time when it was received."""
+
+    peer: IAddress
+    requests: deque[tuple[bytes, float]] = Factory(deque)
+
+
+def answered_entries(exchanges: Exchanges, times: Times, sent: float) -> Iterator[Answered]:
+    """
+    Return an entry for each of *exchanges*.
+
+    :param times: when the requests were received, in seconds since the epoch.
+    :param sent: when the last of the replies was handed to the transport.
+    """
+    each = times if isinstance(times, list) else repeat(times)
+    return (Answered(at, sent, exchange) for at, exchange in zip(each, exchanges, strict=False))
