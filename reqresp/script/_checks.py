@@ -1,7 +1,8 @@
 """
-Checks of single values: what makes them unusable in a rule, whoever writes it.
+Checks of single values, the same for rules from TOML and from Python.
 
-A check raises.  Must not know where a value is written: the caller adds the place.
+A check raises a `ValueError` without a place.  Must not know where a value is written: the caller
+adds the place.
 """
 
 from math import isfinite

@@ -19,15 +19,15 @@ from reqresp.script._checks import check_needle, size_bounds
 from reqresp.script._parts import Parts
 from reqresp.script._replies import Replies
 from reqresp.script.payloads import (
+    REPLY_SOURCES,
     REQUEST_SOURCES,
     RULE_SOURCES,
     Sources,
-    reply_sources,
-    reserved_groups,
+    group_sources,
 )
-from reqresp.script.predicates import Predicates
+from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
-from reqresp.script.reader import Reader
+from reqresp.script.reader import Problem, Reader
 from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
 from reqresp.script.schema import (
     AnswerTable,
@@ -42,8 +42,6 @@ from reqresp.server.limits import Limits
 #: What a fault of the whole script is injected into.
 FaultTarget = Literal["reply", "connect"]
 
-_COMPARISONS = ("equals", "starts_with", "ends_with", "contains")
-
 
 def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
     """
@@ -56,29 +54,18 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
-    if document.start == EVERY_STATE:
-        reader.report(
-            "start", f'expected one state, found "{EVERY_STATE}", which means every state'
-        )
     compiler = _RuleCompiler(
         reader, parts, Replies(reader, parts, reply_framing), framing, document
     )
-    rules = [
-        compiler.rule(table, f"rule[{at}]")
-        for at, table in enumerate(document.rule)
-        if table is not None  # it was not a table, which has been reported
-    ]
+    rules = compiler.rules()
     greeting = compiler.answer(document.greeting, "greeting")
     unmatched = compiler.answer(document.unmatched, UNMATCHED) or CLOSES
+    _check_start(document.start, reader)
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.report)
     faults = _faults(document.fault, parts)
     limits = document.limits or Limits()
-    try:
-        if framing is not None:
-            framing.decoder(limits.max_request)
-    except ValueError as error:
-        reader.report("limits.max_request", str(error))
+    _check_limits(limits, framing, reader)
     if reader.problems:
         return {}
     try:
@@ -93,13 +80,31 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "limits": limits,
         "faults": faults,
         "seed": document.seed,
-        "warnings": tuple(
-            reader.problem(
-                rule.name, f"never answers: {_answer(before)} every request that it matches"
-            )
-            for rule, before in never_answering(document.start, rules)
-        ),
+        "warnings": _warnings(document.start, rules, reader),
     }
+
+
+def _check_start(start: str, reader: Reader) -> None:
+    if start == EVERY_STATE:
+        reader.report("start", f'expected one state, found "{start}", which means every state')
+
+
+def _check_limits(limits: Limits, framing: Framing | None, reader: Reader) -> None:
+    try:
+        if framing is not None:
+            framing.decoder(limits.max_request)
+    except ValueError as error:
+        reader.report("limits.max_request", str(error))
+
+
+def _warnings(start: str, rules: Sequence[Rule], reader: Reader) -> tuple[Problem, ...]:
+    warnings = []
+    for rule, earlier in never_answering(start, rules):
+        names = " and ".join(it.name for it in earlier)
+        answer = "answers" if len(earlier) == 1 else "answer"
+        message = f"never answers: {names} already {answer} every request that it matches"
+        warnings.append(reader.problem(rule.name, message))
+    return tuple(warnings)
 
 
 def compile_rule(
@@ -133,11 +138,6 @@ def _faults(tables: Sequence[dict[str, Any]], parts: Parts) -> tuple[PlacedFault
     return tuple(faults)
 
 
-def _answer(rules: Sequence[Rule]) -> str:
-    names = " and ".join(rule.name for rule in rules)
-    return f"{names} already {'answers' if len(rules) == 1 else 'answer'}"
-
-
 def _uses_count(rule: Rule) -> bool:
     steps = (step for reply in rule.replies for step in reply)
     count = RULE_SOURCES["count"]
@@ -159,14 +159,21 @@ class _RuleCompiler:
     framing: BaseFraming | None
     document: Document
 
+    def rules(self) -> list[Rule]:
+        """Return all rules of the document."""
+        return [
+            self.rule(table, f"rule[{at}]")
+            for at, table in enumerate(self.document.rule)
+            if table is not None  # it was not a table, which has been reported
+        ]
+
     def answer(self, given: Any, path: str) -> Rule | None:
         """Return the rule that answers without predicates; None: nothing is given."""
         if given is None:
             return None
-        sources = reply_sources(())
         if not isinstance(given, AnswerTable):
-            return Rule(name=path, replies=[self.replies.payloads(given, path, sources)])
-        return Rule(name=path, **self._answer_keys(given, path, sources))
+            return Rule(name=path, replies=[self.replies.payloads(given, path, REPLY_SOURCES)])
+        return Rule(name=path, **self._answer_keys(given, path, REPLY_SOURCES))
 
     def rule(self, table: RuleTable, path: str) -> Rule:
         """Return the rule that *table* describes; unusable after a problem."""
@@ -211,15 +218,16 @@ class _RuleCompiler:
     def _sources(self, predicates: Predicates, path: str) -> Sources:
         if not self.reader.is_clean(f"{path}.matches"):
             return defaultdict(lambda: REQUEST_SOURCES["0"])  # the groups are unknown: accept all
-        for name in reserved_groups(predicates.patterns):
+        groups = group_sources(predicates.patterns)
+        for name in sorted(groups.keys() & REPLY_SOURCES.keys()):
             self.reader.report(
                 f"{path}.matches", f"expected another name for the group {name}: it is reserved"
             )
-        return reply_sources(predicates.patterns)
+        return {**groups, **REPLY_SOURCES}
 
     def _predicates(self, table: PredicateTable, path: str, ignore_case: bool) -> Predicates:
         kinds: dict[str, Any] = {
-            name: self._needles(getattr(table, name), f"{path}.{name}") for name in _COMPARISONS
+            name: self._needles(getattr(table, name), f"{path}.{name}") for name in COMPARISONS
         }
         kinds["size"] = self._size(table.size, f"{path}.size")
         kinds["ignore_case"] = ignore_case

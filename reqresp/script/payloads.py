@@ -56,6 +56,8 @@ REQUEST_SOURCES: Mapping[str, Source] = {
 }
 #: What only the template of a reply can name.
 RULE_SOURCES: Mapping[str, Source] = {"count": lambda context: b"%d" % context.count}
+#: What every template of a reply can name.  No group of a pattern can have such a name.
+REPLY_SOURCES: Mapping[str, Source] = {**REQUEST_SOURCES, **RULE_SOURCES}
 
 
 @frozen
@@ -71,16 +73,6 @@ class Template:
     def fill_from(self, context: TemplateContext) -> bytes:
         """Return the bytes with the values that *context* has."""
         return b"".join(part if isinstance(part, bytes) else part(context) for part in self.parts)
-
-
-def reply_sources(patterns: Sequence[Any]) -> dict[str, Source]:
-    """Return what the template of a reply can name, if the rule has these compiled *patterns*."""
-    return {**group_sources(patterns), **REQUEST_SOURCES, **RULE_SOURCES}
-
-
-def reserved_groups(patterns: Sequence[Any]) -> list[str]:
-    """Return the groups of *patterns* that no template could name: other sources have the names."""
-    return sorted(group_sources(patterns).keys() & {*REQUEST_SOURCES, *RULE_SOURCES})
 
 
 def group_sources(patterns: Sequence[Any]) -> dict[str, Source]:

@@ -45,6 +45,10 @@ _COMPARISONS: dict[str, _Comparison] = {
 }
 
 
+#: The names of the predicates that compare bytes, which are fields of `Predicates`.
+COMPARISONS = tuple(_COMPARISONS)
+
+
 def _check_unless(_instance: object, _attribute: "Attribute[Any]", value: Any) -> None:
     if value is not None and value.unless is not None:
         raise ValueError("expected predicates without an unless of their own")

@@ -23,7 +23,7 @@ _Positions = list[int]
 _Find = Callable[[bytes], Iterable[_Positions]]
 
 
-class _Table(ABC):
+class _Lookup(ABC):
     """Rules by keys of one kind."""
 
     #: Whether keys and requests are converted to lower case if case is ignored.
@@ -38,7 +38,7 @@ class _Table(ABC):
         """Return the function that finds the rules for a request, after all rules are added."""
 
 
-class _Exact(_Table):
+class _Exact(_Lookup):
     """Rules by the whole request."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class _Exact(_Table):
         return lambda text: (slots[text],) if text in slots else ()
 
 
-class _Prefix(_Table):
+class _Prefix(_Lookup):
     """Rules by the start of the request."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Prefix(_Table):
         ]
 
 
-class _Patterns(_Table):
+class _Patterns(_Lookup):
     """Rules by compiled patterns."""
 
     FOLDS = False  # a compiled pattern ignores case by itself
@@ -86,7 +86,7 @@ class _Patterns(_Table):
         return lambda data: [slots[index] for index in matching(data)]
 
 
-class _Others(_Table):
+class _Others(_Lookup):
     """Rules without a key."""
 
     FOLDS = False
@@ -101,8 +101,8 @@ class _Others(_Table):
         return lambda _data: (self._slot,)
 
 
-def _key(rule: Predicates) -> tuple[type[_Table], Iterable[Any]]:
-    """Return the kind of table for *rule*, and its keys in it."""
+def _key(rule: Predicates) -> tuple[type[_Lookup], Iterable[Any]]:
+    """Return the kind of look-up for *rule*, and its keys there."""
     for kind, needles in ((_Exact, rule.equals), (_Prefix, rule.starts_with)):
         if needles and all(isinstance(needle, bytes) for needle in needles):
             return kind, needles
@@ -125,7 +125,7 @@ class Index:
         """
         # What remains to be checked after a rule is found by its key; None: nothing.
         self._checks: list[Callable[[bytes, ConnectionContext], bool] | None] = []
-        tables: dict[tuple[type[_Table], bool], tuple[int, _Table]] = {}
+        tables: dict[tuple[type[_Lookup], bool], tuple[int, _Lookup]] = {}
         for position, rule in enumerate(rules):
             kind, keys = _key(rule)
             proven = kind is not _Others and rule.is_single

@@ -1,8 +1,8 @@
 """
 Rule parts: what a `Rule` consists of, made from Python values instead of TOML.
 
-Checks the same as for a script, and raises at the first problem.  Must not know who writes the
-values or how a rule is used.
+Checks the same as for a script, and raises at the first problem.  Must not know how a rule
+is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
 from reqresp.script.payloads import (
+    REPLY_SOURCES,
     REQUEST_SOURCES,
     Sources,
     Template,
+    group_sources,
     read_payload,
-    reply_sources,
-    reserved_groups,
 )
-from reqresp.script.predicates import Predicates
+from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader, unknown
 from reqresp.script.rules import EVERY_STATE, SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
@@ -37,8 +37,7 @@ PayloadLike = str | bytes | Mapping[str, Any]
 #: One payload, or several.
 PayloadsLike = PayloadLike | Sequence[PayloadLike]
 
-_COMPARISONS = ("equals", "starts_with", "ends_with", "contains")
-_PREDICATES = (*_COMPARISONS, "matches", "size", "ignore_case", "not_")
+_PREDICATES = (*COMPARISONS, "matches", "size", "ignore_case", "not_")
 
 
 @frozen
@@ -64,7 +63,8 @@ class RuleParts:
         :raises TypeError: there is no such predicate.
         """
         predicates = self._predicates(values, "")
-        for name in reserved_groups(predicates.patterns):
+        groups = group_sources(predicates.patterns)
+        for name in sorted(groups.keys() & REPLY_SOURCES.keys()):
             raise FieldError(
                 "matches", f"expected another name for the group {name}: it is reserved"
             )
@@ -98,8 +98,8 @@ class RuleParts:
         :param field: the field of errors.
         :raises FieldError: *payload* is not usable, or the framing cannot express it.
         """
-        patterns = () if predicates is None else predicates.patterns
-        found, is_raw = self._payload(payload, field, reply_sources(patterns))
+        groups = {} if predicates is None else group_sources(predicates.patterns)
+        found, is_raw = self._payload(payload, field, {**groups, **REPLY_SOURCES})
         raw = raw or is_raw
         if not raw:
             _placed(field, check_reply, found, complete_framing(self.framing).replies)
@@ -129,7 +129,7 @@ class RuleParts:
             if name not in _PREDICATES:
                 raise TypeError(unknown("predicate", name, _PREDICATES))
         kinds: dict[str, Any] = {
-            name: self._needles(values.get(name), f"{path}{name}") for name in _COMPARISONS
+            name: self._needles(values.get(name), f"{path}{name}") for name in COMPARISONS
         }
         kinds["matches"] = self._patterns(values.get("matches"), f"{path}matches")
         if "size" in values:
