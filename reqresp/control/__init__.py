@@ -1,1 +1,11 @@
-"""Control: everything spoken over HTTP."""
+"""
+Control: what a server shows over HTTP: its metrics and its health.
+
+Reads factories and counters.  It must not change them.  Importing it needs the extra ``metrics``:
+without ``prometheus_client`` an ImportError says what to install.
+"""
+
+from reqresp.control.prometheus import ServerCollector, expose, make_registry
+from reqresp.control.site import MetricsSite, make_site
+
+__all__ = ["MetricsSite", "ServerCollector", "expose", "make_registry", "make_site"]

@@ -1,20 +1,21 @@
 """
-Metrics: a server's counters as Prometheus reads them.
+Prometheus: the counters of a server as metrics.
 
-Reads a factory and its meter when it is asked, and changes neither; knows no web.  No label holds
-what clients send or users name: each has one of a few values, all of which are there from the
-start.
+Reads a factory and its counters when metrics are collected.  It must not know HTTP.  No label
+contains data of clients or names of users.  Each label has a few fixed values, and all series exist
+from the start.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 import twisted
 from reqresp import __version__
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
-from reqresp.server.counters import BOUNDS, Counters
+from reqresp.server.counters import BUCKET_BOUNDS, Counters
 from reqresp.server.factory import ReqRespFactory
 
 try:
@@ -36,17 +37,36 @@ try:
 except ImportError as error:
     raise ImportError(f"{error} (pip install 'reqresp[metrics]')") from error
 
-#: The label's value for kinds that are none of ours: a fault that a user wrote, for one.
+#: The label value for all unknown kinds, such as a fault that a user wrote.
 OTHER = "other"
+
+#: The metrics that show one number of `Counters`: name, help text, and how to read the number.
+_TOTALS: Sequence[tuple[str, str, Callable[[Counters], float]]] = (
+    ("requests", "Requests passed to the responder.", attrgetter("requests")),
+    ("replies", "Replies completed.", attrgetter("replies")),
+    ("received_bytes", "Bytes received from clients.", attrgetter("received")),
+    ("sent_bytes", "Bytes sent to clients.", attrgetter("sent")),
+    ("misses", "Requests that no rule of the script matched.", attrgetter("misses")),
+    (
+        "frame_errors",
+        "Connections closed because of a malformed request.",
+        attrgetter("frame_errors"),
+    ),
+    (
+        "responder_errors",
+        "Connections reset because of an error in a responder.",
+        attrgetter("responder_errors"),
+    ),
+)
 
 
 class ServerCollector(Collector):
     """
-    Gives the metrics of a server.
+    Collects the metrics of a server.
 
-    :param factory: whose connections are counted.
-    :param counters: the factory's.
-    :param is_ready: tells whether new clients are welcome.
+    :param factory: the server's factory.
+    :param counters: the counters of *factory*.
+    :param is_ready: returns whether new clients are accepted.
     """
 
     def __init__(
@@ -57,11 +77,11 @@ class ServerCollector(Collector):
         self._is_ready = is_ready
 
     def collect(self) -> Iterator[Metric]:
-        """Give all as it is now."""
+        """Return the current values of all metrics."""
         factory, counters = self._factory, self._counters
         yield InfoMetricFamily(
             "reqresp_build",
-            "What runs.",
+            "Versions of the running software.",
             value={
                 "version": __version__,
                 "twisted": twisted.__version__,
@@ -69,75 +89,63 @@ class ServerCollector(Collector):
             },
         )
         yield GaugeMetricFamily(
-            "reqresp_ready", "1: new clients are welcome; 0: not.", value=int(self._is_ready())
+            "reqresp_ready", "1 if new clients are accepted, else 0.", value=int(self._is_ready())
         )
         yield GaugeMetricFamily(
             "reqresp_connections_open",
-            "Connections that are open.",
+            "Open connections.",
             value=len(factory.connections) + len(factory.arrivals),
         )
         yield CounterMetricFamily(
             "reqresp_connections_accepted",
-            "Connections that there were, those open included.",
+            "Connections accepted, including open ones.",
             value=factory.accepted,
         )
         yield _by(
             "reqresp_connections_refused",
-            "Clients turned away, by the limit that they met.",
+            "Connections refused, by limit.",
             "limit",
             _counts(REFUSALS, factory.admission.refused),
         )
-        for name, documentation, value in (
-            ("requests", "Requests taken up.", counters.requests),
-            ("replies", "Replies whose last step was performed.", counters.replies),
-            ("received_bytes", "Bytes read from clients.", counters.received),
-            ("sent_bytes", "Bytes handed to the transports of clients.", counters.sent),
-            ("misses", "Requests that no rule of the script answered.", counters.misses),
-            ("frame_errors", "Connections closed over what is no request.", counters.frame_errors),
-            (
-                "responder_errors",
-                "Connections reset over what a responder raised.",
-                counters.responder_errors,
-            ),
-        ):
-            yield CounterMetricFamily(f"reqresp_{name}", documentation, value=value)
+        for name, documentation, read in _TOTALS:
+            yield CounterMetricFamily(f"reqresp_{name}", documentation, value=read(counters))
         yield _by(
             "reqresp_faults",
-            "Faults that struck, by their kind.",
+            "Faults injected, by kind.",
             "kind",
             _counts(FAULTS, counters.faults),
         )
         yield HistogramMetricFamily(
             "reqresp_reply_seconds",
-            "Time from a request being taken up until the last step of its reply.",
+            "Time from a request to its complete reply, in seconds.",
             buckets=_buckets(counters),
             sum_value=counters.seconds,
         )
 
 
-def registry(
+def make_registry(
     factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]
 ) -> CollectorRegistry:
-    """Make a registry of a server's metrics, and those of its process and of Python."""
-    made = CollectorRegistry()
-    made.register(ServerCollector(factory, counters, is_ready))
-    ProcessCollector(registry=made)
-    PlatformCollector(registry=made)
-    return made
+    """Return a registry with the metrics of a server, of its process and of Python."""
+    registry = CollectorRegistry()
+    registry.register(ServerCollector(factory, counters, is_ready))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
 
 
-def expose(made: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     """
-    Write metrics in the best format that the header *accept* of a request allows.
+    Return the metrics as text, and its content type.
 
-    :returns: the text, and its content type.
+    :param accept: the header ``Accept`` of the request, which selects the format.
     """
     try:
         encode, content_type = exposition.choose_encoder(accept)
-        return encode(made), content_type
-    except (TypeError, ValueError):  # what it makes of a version that is none
+        return encode(registry), content_type
+    except (TypeError, ValueError):  # prometheus_client raises these for a malformed version
         encode, content_type = exposition.choose_encoder("")
-        return encode(made), content_type
+        return encode(registry), content_type
 
 
 def _by(name: str, documentation: str, label: str, counts: Mapping[str, int]) -> Metric:
@@ -148,11 +156,11 @@ def _by(name: str, documentation: str, label: str, counts: Mapping[str, int]) ->
 
 
 def _counts(kinds: Iterable[str], counted: Mapping[str, int]) -> dict[str, int]:
-    """Give the count of each of *kinds*, and of all others together."""
+    """Return the count of each of *kinds*, and the sum of all others as `OTHER`."""
     counts = {kind: counted.get(kind, 0) for kind in kinds}
     return counts | {OTHER: sum(counted.values()) - sum(counts.values())}
 
 
 def _buckets(counters: Counters) -> list[tuple[str, float]]:
-    bounds = (*map(floatToGoString, BOUNDS), "+Inf")
+    bounds = (*map(floatToGoString, BUCKET_BOUNDS), "+Inf")
     return list(zip(bounds, accumulate(counters.times), strict=True))

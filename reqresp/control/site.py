@@ -1,9 +1,9 @@
 """
-Pages: the web pages that show a server's metrics, and whether it is well.
+Site: the web pages that show a server's metrics and health.
 
-Knows HTTP as Twisted speaks it; nothing of what is measured, or of when a server is ready.  Its
-clients are trusted with nothing: there are few at a time, none takes long, what they upload is
-dropped, and nothing that they say is logged or shown.
+Knows Twisted's HTTP server.  It must not know what is measured, or when a server is ready.  It
+trusts no client: their number and their time are limited, uploads are discarded, and nothing that a
+client sends is logged or shown.
 """
 
 from collections.abc import Callable
@@ -17,36 +17,36 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from reqresp.control.prometheus import expose, registry
+from reqresp.control.prometheus import expose, make_registry
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 
-#: Seconds that a client may take to ask for a page, and to fetch it.
-PATIENCE = 20.0
-#: Clients at a time; more are reset.
-MOST = 64
+#: The time for a client to request a page and to receive it, in seconds.
+REQUEST_TIMEOUT = 20.0
+#: The most connections at a time; further ones are reset.
+MAX_CLIENTS = 64
 
 _PLAIN = "text/plain; charset=utf-8"
 
-#: A page's status, text and content type, for a request.
+#: A function that returns the status, the text and the content type for a request.
 Page = Callable[[Request], tuple[int, bytes, str]]
 
 
 def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]) -> Site:
     """
-    Make the site of a server: ``/metrics``, ``/healthz`` and ``/readyz``.
+    Return the site of a server, with ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    It keeps the time by the clock of *factory*.
+    Listen with it as with any factory.  It uses the clock of *factory*.
 
-    :param factory: whose connections are counted.
-    :param counters: the factory's.
-    :param is_ready: tells whether new clients are welcome.
+    :param factory: the server's factory.
+    :param counters: the counters of *factory*.
+    :param is_ready: returns whether new clients are accepted.
     """
-    measured = registry(factory, counters, is_ready)
+    registry = make_registry(factory, counters, is_ready)
 
     def metrics(request: Request) -> tuple[int, bytes, str]:
         accept = b",".join(request.requestHeaders.getRawHeaders(b"Accept") or [])
-        return http.OK, *expose(measured, accept.decode("latin-1"))
+        return http.OK, *expose(registry, accept.decode("latin-1"))
 
     def ready(_request: Request) -> tuple[int, bytes, str]:
         if is_ready():
@@ -55,7 +55,7 @@ def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[]
 
     pages: dict[bytes, Page] = {
         b"/metrics": metrics,
-        # Who can say so turns its reactor.
+        # A process that can answer is healthy: its reactor runs.
         b"/healthz": lambda _request: (http.OK, b"ok\n", _PLAIN),
         b"/readyz": ready,
     }
@@ -63,7 +63,7 @@ def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[]
 
 
 class _Pages(Resource):
-    """All pages, by path: no path has anything below it."""
+    """All pages, by exact path."""
 
     isLeaf = True  # noqa: N815, Twisted's name
 
@@ -72,7 +72,7 @@ class _Pages(Resource):
         self._pages = pages
 
     def render(self, request: Request) -> bytes:
-        # No render_GET: to other methods Twisted answers in HTML, and shows what it was asked for.
+        # No render_GET: Twisted answers other methods in HTML that shows the request.
         status, text, content_type = self._find(request)
         request.setResponseCode(status)
         request.setHeader("Content-Type", content_type)
@@ -88,8 +88,8 @@ class _Pages(Resource):
         return (http.NOT_FOUND, b"not found\n", _PLAIN) if page is None else page(request)
 
 
-class _Client(http.HTTPChannel):
-    """A client, who has `PATIENCE` seconds for each request, however fast he goes about it."""
+class _Channel(http.HTTPChannel):
+    """A connection of a client, with a fixed time for each request."""
 
     site: "MetricsSite"
     transport: ITCPTransport
@@ -97,7 +97,7 @@ class _Client(http.HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self.site.clients += 1
-        if self.site.clients > MOST:
+        if self.site.clients > MAX_CLIENTS:
             self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -105,40 +105,42 @@ class _Client(http.HTTPChannel):
         super().connectionLost(reason)
 
     def resetTimeout(self) -> None:  # noqa: N802, Twisted's name
-        """A byte buys no time: the next request does."""
+        """Do nothing: received bytes must not extend the time.  The next request does."""
 
     def timeoutConnection(self) -> None:
-        """End without a word in the log, which its client could have as many of as he likes."""
+        """Reset the connection without a log line, which a client could repeat at will."""
         self.transport.abortConnection()
 
 
-class _Nowhere(BytesIO):
-    """Takes what is uploaded, and keeps nothing."""
+class _DiscardingFile(BytesIO):
+    """A file for uploads that stores nothing."""
 
     def write(self, data: Any) -> int:
         return len(data)
 
 
 class MetricsSite(Site):
-    """A site that logs nothing of its clients."""
+    """A site that logs nothing about its clients."""
 
     noisy = False
-    protocol = _Client  # type: ignore[assignment]  # Twisted's can be turned into HTTP/2
-    #: How many there are.
+    protocol = _Channel  # type: ignore[assignment]  # Twisted's wrapper selects HTTP/2
+    #: How many clients are connected.
     clients = 0
 
     def __init__(self, resource: Resource, reactor: Any) -> None:
-        super().__init__(resource, timeout=PATIENCE, reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(
+            resource, timeout=REQUEST_TIMEOUT, reactor=reactor, parsePOSTFormSubmission=False
+        )
 
     def startFactory(self) -> None:
-        """Open no access log, and keep no time for it."""
+        """Open no access log, and start no timer for it."""
 
     def stopFactory(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: `startFactory` opened nothing."""
 
     def log(self, request: http.Request) -> None:
         """Log nothing."""
 
     def getContentFile(self, _length: int | None) -> BytesIO:
-        """Give the file that a request's body is written to."""
-        return _Nowhere()
+        """Return the file for the body of a request."""
+        return _DiscardingFile()

@@ -1,8 +1,9 @@
 """
-Counters: plain counters of what a server does, kept a read at a time.
+Counters: how many requests, replies, bytes, errors and faults a server has had.
 
-Knows numbers and a clock: no connection, no request, no Prometheus.  Whoever serves tells it, and
-whoever shows them reads them; nothing here is done for each request of a read.
+Knows numbers and a clock.  It must not know connections, requests or Prometheus.  Connections
+update the counters, and metrics and tests read them.  Counting costs the same for one request or
+for all requests of a read.
 """
 
 from bisect import bisect_left
@@ -12,107 +13,109 @@ from time import perf_counter
 
 from reqresp.exchanges import UNMATCHED
 
-#: Seconds from request to reply: the upper bounds, themselves included, of what is counted apart.
-BOUNDS = (
+#: The upper bounds of the buckets of reply times, in seconds; each bucket includes its bound.
+BUCKET_BOUNDS = (
     *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
     *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-#: Replies given in one go that a time, once taken, stands for: to ask what time it is costs a
-#: server more, between two system calls, than all that is counted.
-TOGETHER = 2048
+#: How many constant replies one measured time counts for.  Reading the clock between two system
+#: calls takes longer than all the counting.
+REPLIES_PER_SAMPLE = 2048
 
 
 class Counters:
     """
-    What a factory's connections have done since it was made; all that can be read only grows.
+    The totals of all connections of a factory.  Every public number only grows.
 
-    The time from request to reply begins with the turn that takes the request up: the read that
-    brought it, or what let it come to be first in the line, where it had to wait for others.  It
-    ends when the last step of its reply was performed: what was sent is with the transport then.  A
-    reply for which the transport's buffer has no room is done when there is room again.  What is
-    taken up, or done, in the same turn is timed together.
+    The time of a reply starts with the turn that passes its request to the responder: the read that
+    brought the request, or the end of the reply before it.  It ends when the last step of the reply
+    has been performed, with everything handed to the transport.  If the transport is full, it ends
+    when the transport has room again.  Requests passed on, or replies completed, in the same turn
+    share one time.
 
-    Constants that leave in one go, in a few microseconds, are all counted, and timed now and then:
-    each time stands also for those that follow, until `TOGETHER` have, or times are asked for.
+    Replies that are constants, sent together in a few microseconds, are all counted, but only some
+    are timed.  A measured time counts for the replies that follow it, until there are
+    `REPLIES_PER_SAMPLE` or the times are read.
 
-    :param now: gives seconds of a clock that never goes back.
+    :param now: returns the seconds of a monotonic clock.
     """
 
     __slots__ = (
-        *("_given", "_latest", "_seconds", "_times", "faults", "frame_errors", "misses", "now"),
-        *("received", "responder_errors", "sent", "unanswered", "until_timed"),
+        *("_credited", "_seconds", "_time_counts", "_time_of_sample", "faults", "frame_errors"),
+        *("misses", "now", "received", "responder_errors", "sent", "unanswered", "until_timed"),
     )
 
     def __init__(self, now: Callable[[], float] = perf_counter) -> None:
         self.now = now
-        #: Bytes that the transports of connections gave; under TLS, of what was decrypted.
+        #: Bytes received from clients; over TLS, after decryption.
         self.received = 0
-        #: Bytes that they were given, whether or not they could deliver them.
+        #: Bytes handed to the transports, delivered or not.
         self.sent = 0
-        #: Requests that were taken up, and whose reply is not done: not yet, or never.
+        #: Requests passed to the responder without a complete reply: not yet, or never.
         self.unanswered = 0
-        #: Replies until those given in one go are timed: each of these counts as one less.
+        #: How many more constant replies are counted before one is timed: subtract their number.
         self.until_timed = 0
-        #: Requests that no rule of a script answered.
+        #: Requests that no rule of the script matched.
         self.misses = 0
-        #: Connections closed over what is no request.
+        #: Connections closed because of a malformed request.
         self.frame_errors = 0
-        #: Connections reset over what a responder raised, or gave that cannot be sent.
+        #: Connections reset because a responder raised an error, or returned an invalid reply.
         self.responder_errors = 0
-        #: Faults that struck a reply, a greeting or the silence in its place, by name.
+        #: Faults that changed a greeting or a reply, or replaced it by silence, by name.
         self.faults: Counter[str] = Counter()
-        self._given = 0  # what `until_timed` was when all was in the two that follow
-        self._times = [0] * (len(BOUNDS) + 1)
+        self._credited = 0  # the value of `until_timed` when the two below were complete
+        self._time_counts = [0] * (len(BUCKET_BOUNDS) + 1)
         self._seconds = 0.0
-        self._latest = 0.0  # time taken of what was given in one go
+        self._time_of_sample = 0.0  # of the constant replies that were timed last
 
     @property
     def times(self) -> Sequence[int]:
-        """Replies done, by the time that they took: within each of `BOUNDS`, and over the last."""
+        """The number of replies in each bucket of `BUCKET_BOUNDS`, and over the last bound."""
         self._settle()
-        self._given = self.until_timed = 0
-        return tuple(self._times)
+        self._credited = self.until_timed = 0
+        return tuple(self._time_counts)
 
     @property
     def seconds(self) -> float:
-        """What they took all together."""
+        """The sum of the times of all replies."""
         self._settle()
         return self._seconds
 
     @property
     def replies(self) -> int:
-        """How many replies were done; silence is one, if that was the reply."""
+        """How many replies were completed.  A reply without data counts, too."""
         return sum(self.times)
 
     @property
     def requests(self) -> int:
-        """How many requests were taken up."""
+        """How many requests were passed to the responder."""
         return self.replies + self.unanswered
 
     def answered(self, count: int, began: float) -> None:
-        """Count *count* requests, taken up at *began*, and their replies, done now."""
+        """Count *count* requests, passed to the responder at *began*, and replied to now."""
         seconds = self.now() - began
-        # As _add does it: this is called often.
-        self._times[bisect_left(BOUNDS, seconds)] += count
+        # The code of _add, repeated here: this is called often.
+        self._time_counts[bisect_left(BUCKET_BOUNDS, seconds)] += count
         self._seconds += seconds * count
 
     def sampled(self, count: int, began: float) -> None:
-        """Time these, given in one go, which `until_timed` tells of; others took as long."""
+        """Time *count* constant replies, already subtracted from `until_timed`."""
         self.until_timed += count
         self._settle()
-        self._latest = self.now() - began
-        self._add(count, self._latest)
-        self._given = self.until_timed = TOGETHER
+        self._time_of_sample = self.now() - began
+        self._add(count, self._time_of_sample)
+        self._credited = self.until_timed = REPLIES_PER_SAMPLE
 
     def turned(self, taken: int, done: int, began: float, since: float | None) -> float | None:
         """
-        Count a turn of one connection, which answers its requests in their order.
+        Count one turn of a connection, which answers its requests in order.
 
-        :param taken: requests that were taken up in it.
-        :param done: replies that were done in it.
-        :param began: when it began.
-        :param since: when the one request was taken up that was being answered at its beginning.
-        :returns: likewise for the one that is being answered at its end; None: there is none.
+        :param taken: how many requests were passed to the responder in the turn.
+        :param done: how many replies were completed in the turn.
+        :param began: when the turn began.
+        :param since: when the request that had no complete reply before the turn was passed to the
+            responder; None: there was none.
+        :return: the same for the request that has no complete reply after the turn.
         """
         if since is None and taken == done:  # nearly always
             self.answered(done, began)
@@ -128,16 +131,17 @@ class Counters:
         return began if done or since is None else since
 
     def begun(self, by: str, injected: Sequence[str]) -> None:
-        """Count a reply that *by* gave, and that faults of the names *injected* have changed."""
+        """Count a reply of the rule *by*, changed by faults with the names *injected*."""
         if by == UNMATCHED:
             self.misses += 1
         for name in injected:
             self.faults[name] += 1
 
     def _settle(self) -> None:
-        count, self._given = self._given - self.until_timed, self.until_timed
-        self._add(count, self._latest)
+        """Add the constant replies since the last sample, with its time."""
+        count, self._credited = self._credited - self.until_timed, self.until_timed
+        self._add(count, self._time_of_sample)
 
     def _add(self, count: int, seconds: float) -> None:
-        self._times[bisect_left(BOUNDS, seconds)] += count
+        self._time_counts[bisect_left(BUCKET_BOUNDS, seconds)] += count
         self._seconds += seconds * count

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads, whoever the clients are and whatever they say."""
+"""The metrics: their names, values, labels and formats."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import reqresp
 from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Script, Send, Wait
-from reqresp.control.prometheus import ServerCollector, expose, registry
+from reqresp.control.prometheus import ServerCollector, expose, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS
 from reqresp.steps import Steps
@@ -28,7 +28,7 @@ ODD = 'x"}\n evil{a="1"} 7\n# HELP \\ \u2028\xff'
 
 
 class Odd(Fault):
-    """A fault of a user, who named it as he liked."""
+    """A fault that a user wrote, with an unusual name."""
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:
         return (Wait(0), *steps)
@@ -38,12 +38,12 @@ Odd.__name__ = ODD
 
 
 class Exposed(Metered):
-    """Servers whose metrics are read."""
+    """Servers whose metrics are parsed."""
 
     ready = True
 
     def read(self, factory: Any) -> Samples:
-        """Give what Prometheus would read."""
+        """Return the samples that Prometheus would read."""
         made = CollectorRegistry()
         made.register(ServerCollector(factory, self.counters, lambda: self.ready))
         found: Samples = defaultdict(dict)
@@ -53,17 +53,17 @@ class Exposed(Metered):
         return dict(found)
 
     def single(self, factory: Any, name: str) -> float:
-        """Give the value of a metric without labels."""
+        """Return the value of a metric without labels."""
         [(labels, value)] = self.read(factory)[f"reqresp_{name}"].items()
         self.assertEqual(labels, ())
         return value
 
 
 class MetricsTests(Exposed):
-    """Each metric tells what it is named for."""
+    """Each metric has the value that its name says."""
 
     def test_all_are_there_from_the_start(self) -> None:
-        """Each with 0, so that the first increase is one."""
+        """All series exist from the start with 0, so that the first increase is visible."""
         samples = self.read(self.factory())
         info = samples.pop("reqresp_build_info")
         self.assertEqual(samples.pop("reqresp_ready"), {(): 1.0})
@@ -92,7 +92,7 @@ class MetricsTests(Exposed):
         )
 
     def test_connections(self) -> None:
-        """Those that are open, those that were, and those that could not be."""
+        """Open, accepted and refused connections are counted."""
         factory = self.factory(limits=Limits(max_connections=2))
         gone = self.join(factory)
         gone.reset()
@@ -109,7 +109,7 @@ class MetricsTests(Exposed):
         self.assertEqual(set(refused.values()), {0})
 
     def test_traffic(self) -> None:
-        """Requests, replies, and bytes each way."""
+        """Requests, replies, and bytes in both directions are counted."""
         factory = self.factory(lambda request: request.data * 2, framing=Line())
         self.join(factory).send(b"a\nbc\nd")
         names = ("requests", "replies", "received_bytes", "sent_bytes")
@@ -117,7 +117,7 @@ class MetricsTests(Exposed):
         self.assertEqual(values, [2, 2, 6, 10])
 
     def test_time_from_request_to_reply(self) -> None:
-        """A histogram: each bucket holds the ones before it, and the last all."""
+        """The histogram of reply times has cumulative buckets."""
         factory = self.factory(lambda request: Wait(float(request.data)), framing=Line())
         wire = self.join(factory)
         wire.send(b"0\n2\n30\n")
@@ -169,7 +169,7 @@ class LabelsTests(Exposed):
         }
 
     def test_hostile_clients_and_odd_names_make_no_series(self) -> None:
-        """What there is to be counted is there from the start, and nothing comes later."""
+        """Data from clients and users adds no series and no label."""
         placed = [PlacedFault(ODD, Odd()), PlacedFault(ODD * 2, Odd(), on_connect=True)]
         factory = self.factory(
             lambda request: RuleReply((Send(request.data),), ODD, injected=(ODD,)),
@@ -189,7 +189,7 @@ class LabelsTests(Exposed):
         self.assertGreater(samples["reqresp_faults_total"][(("kind", "other"),)], 3)
 
     def test_kinds_are_those_that_there_are(self) -> None:
-        """And one for all that are none of ours."""
+        """The labels are the known kinds, and ``other`` for the rest."""
         labels = self.labels(self.factory())
         self.assertEqual(
             {dict(them)["limit"] for name, them in labels if "refused" in name}, {*KINDS, "other"}
@@ -199,7 +199,7 @@ class LabelsTests(Exposed):
         )
 
     def test_every_kind_of_refusal_is_listed(self) -> None:
-        """Whoever makes one finds it in `KINDS`, too."""
+        """The reason of each `Refusal` in the source is in `KINDS`."""
         made = {
             call.args[0].value
             for path in Path(reqresp.__file__).parent.rglob("*.py")
@@ -213,11 +213,11 @@ class LabelsTests(Exposed):
 
 
 class ExposeTests(Exposed):
-    """The formats."""
+    """The metrics as text, in the format that the request prefers."""
 
     def test_the_format_that_is_asked_for(self) -> None:
-        """Prometheus's own unless OpenMetrics is preferred; both parse."""
-        made = registry(self.factory(), self.counters, lambda: True)
+        """The text is in Prometheus's format unless OpenMetrics is preferred; both parse."""
+        made = make_registry(self.factory(), self.counters, lambda: True)
         text, content_type = expose(made, "")
         self.assertEqual(content_type, "text/plain; version=0.0.4; charset=utf-8")
         names = {family.name for family in text_string_to_metric_families(text.decode())}
@@ -227,20 +227,20 @@ class ExposeTests(Exposed):
         self.assertIn("reqresp_requests", {it.name for it in open_metrics(text.decode())})
 
     def test_a_version_that_is_none(self) -> None:
-        """It is answered in the plain format."""
-        made = registry(self.factory(), self.counters, lambda: True)
+        """A malformed version in ``Accept`` selects the plain format."""
+        made = make_registry(self.factory(), self.counters, lambda: True)
         for version in ("abc", "\xb2", "1..2", "-1"):
             for accept in ("application/openmetrics-text", "text/plain"):
                 text, _ = expose(made, f"{accept}; version={version}")
                 self.assertIn(b"\nreqresp_ready 1.0\n", text)
 
     def test_two_servers_in_a_process(self) -> None:
-        """Each has its own registry."""
-        one, two = (registry(self.factory(), self.counters, lambda: True) for _ in range(2))
+        """Two servers in one process have separate registries."""
+        one, two = (make_registry(self.factory(), self.counters, lambda: True) for _ in range(2))
         self.assertEqual(expose(one, "")[1], expose(two, "")[1])
 
     def test_without_prometheus_client(self) -> None:
-        """Whoever asks for metrics is told what to install."""
+        """Without ``prometheus_client`` the error says what to install."""
         program = (
             "import sys; sys.modules['prometheus_client'] = None\n"
             "try: import reqresp.control.site\n"
@@ -250,7 +250,7 @@ class ExposeTests(Exposed):
         self.assertTrue(done.stdout.endswith(b" (pip install 'reqresp[metrics]')\n"), done.stdout)
 
     def test_without_metrics_none_of_it_is_loaded(self) -> None:
-        """A server that shows none needs neither prometheus_client nor Twisted's web."""
+        """A server without metrics loads neither prometheus_client nor twisted.web."""
         program = (
             "import sys, reqresp.tap, reqresp.script.loader\n"
             "print(*(it for it in sys.modules if it.startswith(('prometheus', 'twisted.web'))))"

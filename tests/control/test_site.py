@@ -1,17 +1,17 @@
-"""Pages: what a browser, a balancer and a hostile client get."""
+"""The site: what a browser, a load balancer and a hostile client receive."""
 
 from typing import Any, cast
 
 from twisted.logger import capturedLogs
 
 from reqresp.control.prometheus import ServerCollector
-from reqresp.control.site import MOST, PATIENCE, make_site
+from reqresp.control.site import MAX_CLIENTS, REQUEST_TIMEOUT, make_site
 from tests.server.test_counters import Metered
 from tests.support.wire import Wire
 
 
 class Visited(Metered):
-    """A site, and clients of it."""
+    """A site in memory, and its clients."""
 
     ready = True
 
@@ -22,11 +22,11 @@ class Visited(Metered):
         self.addCleanup(self.site.stopFactory)
 
     def visit(self) -> Wire:
-        """Connect to it."""
+        """Return a new client of the site."""
         return Wire(cast(Any, self.site), self.reactor)
 
     def get(self, path: str, method: str = "GET", *headers: str) -> tuple[int, dict[str, str], str]:
-        """Ask for a page; give its status, headers and text."""
+        """Request a page; return its status, headers and text."""
         wire = self.visit()
         lines = [f"{method} {path} HTTP/1.1", "Host: it", "Connection: close", *headers, "", ""]
         wire.send("\r\n".join(lines).encode())
@@ -35,17 +35,17 @@ class Visited(Metered):
 
 
 def parsed(response: bytes) -> tuple[int, dict[str, str], str]:
-    """Take an HTTP response apart."""
+    """Return the status, the headers and the text of an HTTP response."""
     head, _, text = response.decode().partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     return int(status.split()[1]), dict(line.split(": ", 1) for line in lines), text
 
 
 class PagesTests(Visited):
-    """The pages."""
+    """Each page has its status, its content type and its text."""
 
     def test_metrics(self) -> None:
-        """They are there, in the format that Prometheus asks for."""
+        """``/metrics`` has the metrics, in the format that the request prefers."""
         status, headers, text = self.get("/metrics")
         self.assertEqual(status, 200)
         self.assertEqual(headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
@@ -56,27 +56,27 @@ class PagesTests(Visited):
         self.assertTrue(text.endswith("# EOF\n"))
 
     def test_health(self) -> None:
-        """Who answers is well, ready or not."""
+        """``/healthz`` is 200, whether or not the server is ready."""
         self.ready = False
         status, headers, text = self.get("/healthz")
         self.assertEqual((status, text), (200, "ok\n"))
         self.assertEqual(headers["Content-Type"], "text/plain; charset=utf-8")
 
     def test_readiness(self) -> None:
-        """Clients are welcome, or not any more."""
+        """``/readyz`` is 200 if new clients are accepted, else 503."""
         self.assertEqual(self.get("/readyz")[::2], (200, "ready\n"))
         self.ready = False
         self.assertEqual(self.get("/readyz")[::2], (503, "not ready\n"))
 
     def test_head(self) -> None:
-        """The same without the text."""
+        """HEAD has the status and headers of GET, and no text."""
         for path in ("/metrics", "/healthz", "/readyz", "/no"):
             status, headers, text = self.get(path, "HEAD")
             self.assertEqual((status, text), (self.get(path)[0], ""))
             self.assertGreater(int(headers["Content-Length"]), 1)
 
     def test_nothing_else(self) -> None:
-        """Neither above nor below a page."""
+        """Any other path is 404."""
         for path in (
             "/",
             "/metrics/",
@@ -89,33 +89,33 @@ class PagesTests(Visited):
             self.assertEqual(self.get(path)[::2], (404, "not found\n"), path)
 
     def test_other_methods(self) -> None:
-        """They are not for reading."""
+        """Other methods than GET and HEAD are 405."""
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "BREW"):
             status, headers, text = self.get("/metrics", method, "Content-Length: 0")
             self.assertEqual((status, text), (405, "only GET and HEAD\n"))
             self.assertEqual(headers["Allow"], "GET, HEAD")
 
     def test_a_connection_is_kept(self) -> None:
-        """Prometheus asks on the one that it has, again and again."""
+        """A client can request pages again and again on one connection."""
         wire = self.visit()
         for _ in range(5):
             wire.send(b"GET /healthz HTTP/1.1\r\nHost: it\r\n\r\n")
             self.assertEqual(parsed(wire.received())[2], "ok\n")
-            wire.wait(PATIENCE - 1)
+            wire.wait(REQUEST_TIMEOUT - 1)
         self.assertTrue(wire.is_open)
 
 
 class HostileTests(Visited):
-    """Clients that mean no good."""
+    """A hostile client costs little memory and time, and no log line."""
 
     def test_a_client_that_says_nothing(self) -> None:
-        """It is reset."""
+        """A client that sends nothing is reset after the timeout."""
         wire = self.visit()
-        wire.wait(PATIENCE + 1)
+        wire.wait(REQUEST_TIMEOUT + 1)
         self.assertTrue(wire.got_reset)
 
     def test_a_client_that_says_little_at_a_time(self) -> None:
-        """A byte buys no time."""
+        """A received byte does not extend the time for a request."""
         wire = self.visit()
         for byte in b"GET /metrics HTTP/1.1\r\nHos":
             wire.send(bytes([byte]))
@@ -123,17 +123,17 @@ class HostileTests(Visited):
         self.assertTrue(wire.got_reset)
 
     def test_a_client_that_does_not_read(self) -> None:
-        """It is reset, too."""
+        """A client that does not read is disconnected, and little is buffered for it."""
         wire = self.visit()
         wire.stop_reading()
         wire.send(b"GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n" * 100)
         self.assertLess(wire.buffered, 1024 * 1024)
-        wire.wait(PATIENCE + 1)
+        wire.wait(REQUEST_TIMEOUT + 1)
         self.assertFalse(wire.is_open)
 
     def test_too_many_clients(self) -> None:
-        """Those that are there stay, and a place that is free again is given away."""
-        wires = [self.visit() for _ in range(MOST)]
+        """Connections over the limit are reset, until another one ends."""
+        wires = [self.visit() for _ in range(MAX_CLIENTS)]
         self.assertTrue(self.visit().got_reset)
         wires[0].reset()
         wires[0] = self.visit()
@@ -142,7 +142,7 @@ class HostileTests(Visited):
         self.assertTrue(all(wire.is_open for wire in wires[1:]))
 
     def test_an_upload(self) -> None:
-        """It is dropped, not kept."""
+        """The body of a request is discarded."""
         wire = self.visit()
         wire.send(b"POST /metrics HTTP/1.1\r\nHost: it\r\nContent-Length: 9000000\r\n\r\n")
         [request] = wire.protocol.requests
@@ -151,7 +151,7 @@ class HostileTests(Visited):
         self.assertEqual(request.content.getvalue(), b"")
 
     def test_nothing_is_logged(self) -> None:
-        """Of good clients and bad ones alike."""
+        """Neither valid nor malformed requests are logged."""
         with capturedLogs() as logs:
             self.get("/metrics")
             self.get("/no", "HEAD")
@@ -161,11 +161,11 @@ class HostileTests(Visited):
             for data in (accept, b"nonsense\r\n\r\n", b"\0" * 9999, b"GET / HTTP/9\r\n\r\n"):
                 wire = self.visit()
                 wire.send(data)
-            self.visit().wait(PATIENCE + 1)
+            self.visit().wait(REQUEST_TIMEOUT + 1)
         self.assertEqual(list(logs), [])
 
     def test_an_error_of_ours(self) -> None:
-        """It is in the log, and not on the page."""
+        """An error in our code is logged, and not shown on the page."""
 
         def fail(_self: Any) -> Any:
             raise ZeroDivisionError("secret")

@@ -1,4 +1,4 @@
-"""The real twistd with its metrics, read over HTTP while it serves and while it stops."""
+"""A real twistd with metrics, read over HTTP while it serves and while it stops."""
 
 import http.client
 import os
@@ -17,7 +17,7 @@ class MetricsTests(LiveTestCase):
         return self.serve("--metrics=0", "--framing=line", *options, ports=2)
 
     def get(self, server: Server, path: str) -> tuple[int, str]:
-        """Ask for a page of the server's."""
+        """Request a page; return its status and its text."""
         asked = http.client.HTTPConnection("127.0.0.1", server.ports[1], timeout=PATIENCE)
         self.addCleanup(asked.close)
         asked.request("GET", path)
@@ -25,7 +25,7 @@ class MetricsTests(LiveTestCase):
         return response.status, response.read().decode()
 
     def metrics(self, server: Server) -> dict[str, float]:
-        """Give the metrics that have no labels."""
+        """Return the values of the metrics without labels."""
         status, text = self.get(server, "/metrics")
         self.assertEqual(status, 200)
         return {
@@ -36,7 +36,7 @@ class MetricsTests(LiveTestCase):
         }
 
     def test_what_clients_did(self) -> None:
-        """It is counted, with the process's own figures beside it, and not in the log."""
+        """Requests and bytes are counted, process metrics are shown, and nothing is logged."""
         server = self.measured()
         client = self.connect(server)
         for _ in range(3):
@@ -55,7 +55,7 @@ class MetricsTests(LiveTestCase):
         self.assertNotIn("HTTP/1.1", server.log.text())
 
     def test_a_server_that_stops_says_so_first(self) -> None:
-        """It is not ready, and well, and goes on counting, until it has drained."""
+        """A stopping server is healthy but not ready, and shows metrics until it has drained."""
         (self.directory / "it.toml").write_text(
             "rule = [{ equals = 'slow', do = [{ wait = 60 }, { send = 'S' }] }]"
         )

@@ -1,4 +1,4 @@
-"""Counters: what a server counts, in all the ways in which a request can fare."""
+"""Counters: what is counted for requests, replies, bytes, errors and faults."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ from reqresp import (
     Wait,
 )
 from reqresp.server.constants import SLICE
-from reqresp.server.counters import BOUNDS, TOGETHER
+from reqresp.server.counters import BUCKET_BOUNDS, REPLIES_PER_SAMPLE
 from tests.server.test_connection import Conversation
 
 
 class Hands:
-    """A clock that goes on only when it is told."""
+    """A clock that changes only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -40,43 +40,43 @@ class Hands:
 
 
 class TimesTests(SynchronousTestCase):
-    """How long replies took."""
+    """The times of replies, in buckets and in total."""
 
     def setUp(self) -> None:
         self.hands = Hands()
         self.counters = Counters(self.hands)
 
     def places(self) -> dict[float, int]:
-        """What was counted within each bound; what is over the last is under infinity."""
-        bounds = (*BOUNDS, float("inf"))
+        """Return the counts that are not 0, by the bucket's bound."""
+        bounds = (*BUCKET_BOUNDS, float("inf"))
         return {bound: n for bound, n in zip(bounds, self.counters.times, strict=True) if n}
 
     def give(self, count: int, began: float) -> None:
-        """Give *count* constants in one go, and time them."""
+        """Count *count* constant replies, and time them."""
         self.counters.until_timed -= count
         self.counters.sampled(count, began)
 
     def test_replies_of_a_turn_are_counted_at_once(self) -> None:
-        """All in one place, each with the time of all."""
+        """All replies of a turn have the same time."""
         self.hands.now += 0.003
         self.assertIsNone(self.counters.turned(4, 4, 100.0, None))
         self.assertEqual(self.places(), {0.005: 4})
         self.assertAlmostEqual(self.counters.seconds, 0.012)
 
     def test_a_bound_is_within(self) -> None:
-        """As Prometheus has it: less or equal."""
+        """A time equal to a bound is in that bucket, as in Prometheus."""
         self.counters = Counters(lambda: 0.25)
         self.counters.answered(1, 0.0)
         self.assertEqual(self.places(), {0.25: 1})
 
     def test_longer_than_all_bounds(self) -> None:
-        """It has a place of its own."""
+        """A time over the last bound is in the bucket of infinity."""
         self.hands.now += 11
         self.counters.answered(1, 100.0)
         self.assertEqual(self.places(), {float("inf"): 1})
 
     def test_a_reply_that_comes_turns_later(self) -> None:
-        """Its time began when its request was taken up, that of those behind it with their turn."""
+        """A late reply is timed from its request's turn, later replies from theirs."""
         since = self.counters.turned(1, 0, 100.0, None)
         self.assertEqual((since, self.counters.requests, self.counters.replies), (100.0, 1, 0))
         self.hands.now = 102.0
@@ -86,24 +86,24 @@ class TimesTests(SynchronousTestCase):
         self.assertEqual((self.counters.requests, self.counters.unanswered), (4, 1))
 
     def test_a_turn_in_which_nothing_is_done(self) -> None:
-        """What waits goes on waiting."""
+        """A turn without a complete reply changes no count."""
         self.assertEqual(self.counters.turned(0, 0, 101.0, 100.0), 100.0)
         self.assertEqual(self.places(), {})
 
     def test_a_sample_stands_for_what_follows(self) -> None:
-        """Replies given in one go are counted when they are given, and timed now and then."""
+        """A measured time counts for the constant replies that follow it."""
         self.hands.now += 0.0002
         self.give(3, 100.0)
-        self.assertEqual(self.counters.until_timed, TOGETHER)
-        self.counters.until_timed -= TOGETHER + 1
+        self.assertEqual(self.counters.until_timed, REPLIES_PER_SAMPLE)
+        self.counters.until_timed -= REPLIES_PER_SAMPLE + 1
         self.assertLess(self.counters.until_timed, 0)
         self.hands.now += 0.002
         self.give(1, 100.0002)
-        self.assertEqual(self.places(), {0.00025: 3 + TOGETHER + 1, 0.0025: 1})
-        self.assertAlmostEqual(self.counters.seconds, (4 + TOGETHER) * 0.0002 + 0.002)
+        self.assertEqual(self.places(), {0.00025: 3 + REPLIES_PER_SAMPLE + 1, 0.0025: 1})
+        self.assertAlmostEqual(self.counters.seconds, (4 + REPLIES_PER_SAMPLE) * 0.0002 + 0.002)
 
     def test_to_look_loses_nothing_and_counts_nothing_twice(self) -> None:
-        """Nothing ever shrinks, and what comes next after a look is timed."""
+        """Reading the counts changes none of them, and the next replies are timed."""
         self.give(1, 100.0)
         self.counters.until_timed -= 5
         self.assertEqual([self.counters.replies, self.counters.replies], [6, 6])
@@ -116,7 +116,7 @@ class TimesTests(SynchronousTestCase):
 
 
 class Metered(Conversation):
-    """Servers with a counters, whose clock goes with the reactor's."""
+    """Servers with counters that use the reactor's clock."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -128,7 +128,7 @@ class Metered(Conversation):
     def assert_counted(
         self, requests: int, replies: int, received: int, sent: int, seconds: float = 0.0
     ) -> None:
-        """What was counted, all in all."""
+        """Assert all totals."""
         counters = self.counters
         self.assertEqual(
             (counters.requests, counters.replies, counters.received, counters.sent),
@@ -139,29 +139,34 @@ class Metered(Conversation):
 
 
 class PathTests(Metered):
-    """Every way from a request to its reply counts the same."""
+    """Requests and replies are counted the same in every code path."""
 
     def test_constants(self) -> None:
-        """A read that is answered in one go."""
+        """Requests of one read with constant replies are counted."""
         wire = self.connect(Table({b"a": b"1"}, otherwise=b"22"), framing=Line())
         wire.send(b"a\nb\na\n", b"a")
         self.assertEqual(wire.received(), b"1\r\n22\r\n1\r\n")
         self.assert_counted(3, 3, 7, 10)
 
     def test_many_reads_of_constants(self) -> None:
-        """More than a sample stands for."""
+        """More constant replies than one sample covers are all counted."""
         wire = self.connect(Table({}, otherwise=b"1"), framing=Line())
-        wire.send(*[b"a\nb\n"] * TOGETHER)
-        self.assert_counted(2 * TOGETHER, 2 * TOGETHER, 4 * TOGETHER, 3 * 2 * TOGETHER)
+        wire.send(*[b"a\nb\n"] * REPLIES_PER_SAMPLE)
+        self.assert_counted(
+            2 * REPLIES_PER_SAMPLE,
+            2 * REPLIES_PER_SAMPLE,
+            4 * REPLIES_PER_SAMPLE,
+            3 * 2 * REPLIES_PER_SAMPLE,
+        )
 
     def test_silence(self) -> None:
-        """A reply of nothing is one."""
+        """A reply without data counts as a reply."""
         wire = self.connect(Table({}, otherwise=None))
         wire.send(b"abc")
         self.assert_counted(1, 1, 3, 0)
 
     def test_large_reads_of_constants(self) -> None:
-        """A read that is answered slice by slice, its tail put off."""
+        """A large read that is answered in slices is counted once."""
         wire = self.connect(Table({b"end": (b"!", Close())}, otherwise=b"1"), framing=Line())
         lines = b"a\n" * SLICE + b"end\n"
         wire.send(lines)
@@ -170,7 +175,7 @@ class PathTests(Metered):
         self.assert_counted(SLICE + 1, SLICE + 1, len(lines), len(received))
 
     def test_a_client_that_does_not_read(self) -> None:
-        """What did not fit is answered, and counted, when it has read."""
+        """Replies that wait for a slow reader are counted when they are sent."""
         wire = self.connect(Table({}, otherwise=b"x" * 999), framing=Line())
         wire.stop_reading()
         wire.send(b"a\n" * 2000)
@@ -180,14 +185,14 @@ class PathTests(Metered):
         self.assert_counted(2000, 2000, 4000, 2000 * 1001)
 
     def test_a_function(self) -> None:
-        """Requests that are answered one by one."""
+        """Requests that a function answers are counted."""
         wire = self.connect(lambda request: request.data * 2, framing=Netstring())
         wire.send(b"1:a,1:b,1:", b"c,")
         self.assertEqual(wire.received(), b"2:aa,2:bb,2:cc,")
         self.assert_counted(3, 3, 12, 15)
 
     def test_raw_sends_and_waits(self) -> None:
-        """The reply is done with its last step, as late as that is."""
+        """A reply with waits is counted, and timed, at its last step."""
         wire = self.connect(lambda _request: (b"1", Wait(2), Send(b"2", raw=True)), framing=Line())
         wire.send(b"a\n")
         self.assert_counted(1, 0, 2, 3)
@@ -195,7 +200,7 @@ class PathTests(Metered):
         self.assert_counted(1, 1, 2, 4, seconds=2.0)
 
     def test_a_deferred(self) -> None:
-        """Time runs until it has fired; what waits behind it is not taken up."""
+        """A reply of a Deferred is timed until it fires; later requests wait uncounted."""
         waiting: list[Deferred[bytes]] = []
 
         def respond(_request: object) -> Deferred[bytes]:
@@ -213,13 +218,13 @@ class PathTests(Metered):
         self.assert_counted(2, 2, 4, 6, seconds=4.0)
 
     def test_a_greeting(self) -> None:
-        """Its bytes are sent; it answers no request."""
+        """The bytes of a greeting are counted, and no request or reply."""
         script = "[greeting]\nreply = 'hello'\n[[rule]]\nequals = 'a'\nreply = 'b'\n"
         self.connect(Script.parse(script))
         self.assert_counted(0, 0, 0, 7)
 
     def test_endings_are_replies(self) -> None:
-        """To close or to reset is the last step of a reply; to hang is none."""
+        """A reply that closes or resets is counted; one that hangs is not."""
         for ending, replies in ((Close(), 1), (Abort(), 1), (Hang(), 0)):
             self.counters = Counters(self.reactor.seconds)
             wire = self.connect(lambda _request, it=ending: (b"1", it), framing=Line())
@@ -227,13 +232,13 @@ class PathTests(Metered):
             self.assert_counted(1, replies, 4, 3)
 
     def test_what_comes_too_late_is_received(self) -> None:
-        """Bytes that nobody looks at any more were read all the same."""
+        """Bytes that arrive after the last request are counted as received."""
         wire = self.connect(lambda _request: Hang())
         wire.send(b"abc", b"defg")
         self.assert_counted(1, 0, 7, 0)
 
     def test_a_client_that_goes_before_its_reply(self) -> None:
-        """It asked, and got nothing; the next client's time is its own."""
+        """A request without a reply does not change the time of another client's reply."""
         factory = self.factory(lambda _request: (Wait(5), b"late"))
         self.join(factory).send(b"a")
         gone = self.join(factory)
@@ -243,7 +248,7 @@ class PathTests(Metered):
         self.assert_counted(2, 1, 2, 4, seconds=5.0)
 
     def test_eager_writes_are_counted_once(self) -> None:
-        """Whichever transport it is."""
+        """Bytes sent through the eager transport are counted once."""
         self.transport = EagerServer
         wire = self.connect(Table({b"f": (b"2", Wait(1), b"3")}, otherwise=b"1"), framing=Line())
         wire.send(b"a\n", b"a\nf\n")
@@ -252,7 +257,7 @@ class PathTests(Metered):
         self.assert_counted(3, 3, 6, len(received), seconds=1.0)
 
     def test_no_more_connections_than_there_were(self) -> None:
-        """Whatever number the first one had."""
+        """The accepted connections are counted from 0, whatever the first number is."""
         factory = self.factory(first=1000)
         for _ in range(3):
             self.join(factory).reset()
@@ -261,10 +266,10 @@ class PathTests(Metered):
 
 
 class TroubleTests(Metered):
-    """Misses, errors and faults."""
+    """Misses, errors and faults are counted."""
 
     def test_misses(self) -> None:
-        """What no rule answers, whether that closes or has a reply; constants beside it or not."""
+        """A request that no rule matches is a miss, whatever its reply is."""
         rule = "[[rule]]\nequals = 'a'\nreply = 'b'\n\n"
         self.connect(Script.parse(rule)).send(b"a\n", b"c\n")
         self.assertEqual(self.counters.misses, 1)
@@ -276,19 +281,19 @@ class TroubleTests(Metered):
         )
 
     def test_frame_errors(self) -> None:
-        """Each ends a connection, after the replies to what came before it."""
+        """A malformed request is counted once, and earlier requests are answered."""
         wire = self.connect(Table({}, otherwise=b"1"), framing=Netstring())
         wire.send(b"1:a,nonsense")
         self.assertEqual(wire.received(), b"1:1,")
         self.assertEqual((self.counters.frame_errors, self.counters.replies), (1, 1))
 
     def test_requests_that_are_too_long(self) -> None:
-        """They are none."""
+        """A request over the limit is a frame error, not a request."""
         self.connect(framing=Line(), limits=Limits(max_request=3)).send(b"abcdef")
         self.assertEqual((self.counters.frame_errors, self.counters.requests), (1, 0))
 
     def test_responder_errors(self) -> None:
-        """Raised, or through a Deferred, or in what cannot be sent."""
+        """Errors raised, errors of a Deferred and invalid replies are counted."""
 
         def fail(_request: object) -> bytes:
             raise ValueError("no")
@@ -302,7 +307,7 @@ class TroubleTests(Metered):
         self.flushLoggedErrors()
 
     def test_faults(self) -> None:
-        """Each that strikes, by name; one that swallows the reply, too."""
+        """Each injected fault is counted by name, even if it removes the reply."""
         faults = [Latency(delay=1), Latency(delay=1, probability=0.0), Timeout(seconds=0)]
         wire = self.connect(Table({}, otherwise=b"1"), faults=faults, seed=1)
         wire.send(b"a")
@@ -311,7 +316,7 @@ class TroubleTests(Metered):
         self.assertEqual((self.counters.requests, self.counters.replies), (1, 0))
 
     def test_faults_of_silence(self) -> None:
-        """A connection can be struck before anything is said."""
+        """A fault on connect is counted although no request was received."""
         self.connect(faults=[PlacedFault("fault[0]", Latency(delay=1), on_connect=True)], seed=1)
         self.connect(faults=[PlacedFault("fault[0]", Timeout(seconds=1), on_connect=True)], seed=1)
         self.assertEqual(self.counters.faults["timeout"], 1)
@@ -319,10 +324,10 @@ class TroubleTests(Metered):
 
 
 class WithoutTests(Conversation):
-    """A server without a counters."""
+    """A server without counters."""
 
     def test_it_asks_no_clock(self) -> None:
-        """It has none, and answers the same."""
+        """A server without counters answers the same, and reads no clock."""
         wire = self.connect(framing=Chunk())
         wire.send(b"a")
         self.assertEqual(wire.received(), b"response")
