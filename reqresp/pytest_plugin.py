@@ -1,8 +1,8 @@
 """
-Pytest plugin: the fixture ``reqresp_server``, and the verdict at the end of a test.
+Pytest plugin: the fixture ``reqresp_server``, whose servers are verified after each test.
 
-Loaded in every run of pytest where reqresp is installed, so it imports nothing of the server until
-a test asks for one.
+Pytest loads this module wherever reqresp is installed: it must not import Twisted, or another
+module of reqresp, before a test asks for a server.
 """
 
 from collections.abc import Generator, Iterator
@@ -20,35 +20,35 @@ _STARTED = pytest.StashKey["list[Server]"]()
 @pytest.fixture
 def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
     """
-    Start TCP servers that a client can be tested against; see ``reqresp.testing.Server``.
+    Start TCP servers to test a client against; see ``reqresp.testing.Server``.
 
-    They are verified when the test is over, and end with it.
+    They are verified after the test, and end with it.
     """
     from reqresp.testing import Server
 
     stash = request.node.stash
     with ExitStack() as ends:
 
-        def start(**what: Any) -> "Server":
-            server = Server(**what)
+        def start(**arguments: Any) -> "Server":
+            server = Server(**arguments)
             ends.callback(server.end)
             stash[_STARTED].append(server)
             return server
 
         stash[_STARTED] = []
         yield start
-    # What it was told need not be kept until the last test is over.
+    # pytest keeps items until the end of the run: do not keep their servers in memory.
     del stash[_STARTED]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test that passed although its servers were not content."""
-    # In the call, not in a fixture's teardown: there it would be an error beside a test that
-    # passed, and no xfail would count.
+    """Verify the servers of a test that has passed, and fail the test if they have problems."""
+    # Not in the teardown of the fixture: there, the test passes, an error is reported besides, and
+    # xfail has no effect.
     __tracebackhide__ = True
     result = yield
-    # Where pytest keeps what a unittest.TestCase raised.
+    # pytest stores what a unittest.TestCase raised in _excinfo.
     if _STARTED in item.stash and not getattr(item, "_excinfo", None):
         servers, item.stash[_STARTED] = item.stash[_STARTED], []
         _verify(servers)
@@ -57,32 +57,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Tell of the servers of a test that failed by itself, or while it was set up."""
+    """Add the reports of its servers to a test that has failed, also during its setup."""
     report = yield
     if report.failed and report.when in ("setup", "call"):
         for server in item.stash.get(_STARTED, ()):
-            try:
-                told = server.report()
-            except Exception as error:  # the server's thread may be busy: the test's error counts
-                told = f"{type(error).__name__}: {error}"
-            report.sections.append((f"Captured reqresp {report.when}", told))
+            report.sections.append((f"Captured reqresp {report.when}", server.report()))
     return report
 
 
 def _verify(servers: "list[Server]") -> None:
     """
-    Verify all of *servers*.
+    Verify all *servers*.
 
-    :raises AssertionError: the first that was raised, or one with what all of them told.
+    :raises AssertionError: one has problems; of several, the message has the problems of all.
     """
     __tracebackhide__ = True
-    found = []
+    errors = []
     for server in servers:
         try:
             server.verify()
         except AssertionError as error:
-            found.append(error)
-    if len(found) > 1:
-        raise AssertionError("\n".join(map(str, found))) from found[0].__cause__
-    if found:
-        raise found[0]
+            errors.append(error)
+    if len(errors) > 1:
+        raise AssertionError("\n".join(map(str, errors))) from errors[0].__cause__
+    if errors:
+        raise errors[0]

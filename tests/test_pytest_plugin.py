@@ -205,10 +205,10 @@ def test_client(client):
 def test_busy(reqresp_server, monkeypatch):
     server = reqresp_server()
 
-    def report():
+    def call(*arguments):
         raise RuntimeError("busy")
 
-    monkeypatch.setattr(server, "report", report)
+    monkeypatch.setattr(server, "_call", call)
     assert not "this counts"
 """
 
@@ -297,7 +297,7 @@ class PluginTests(SynchronousTestCase):
 
     def assert_told(self, name: str, test: str) -> None:
         told, text = golden(name, self.run_of_pop.failures[test])
-        self.assertEqual(text, told, "see golden() in tests/test_verdict.py")
+        self.assertEqual(text, told, "see golden() in tests/testing/test_report.py")
 
     def test_messages(self) -> None:
         """They show the conversation, with lines of the test."""
@@ -330,7 +330,7 @@ class PluginTests(SynchronousTestCase):
         self.assertIn("this counts", self.run_of_pop.failures["test_earlier_failure"])
         section = self.run_of_pop.section("test_earlier_failure")
         below = section.partition("Captured reqresp call")[2]
-        self.assertIn('unmet: expect "QUIT" 0 of 1 (test_pop.py:54)', below)
+        self.assertIn('unmet: expect "QUIT" (test_pop.py:54): received 0 of 1', below)
         section = self.run_of_pop.section("test_earlier_failure_of_a_content_server")
         self.assertIn("#1 < b'STAT'  > b'-ERR\\r\\n'", section)
         failure = self.run_of_pop.failures["UnitTests.test_earlier_failure"]
@@ -351,7 +351,9 @@ class PluginTests(SynchronousTestCase):
         """Tests that the global reactor runs, beside which ours does."""
         run = Run(TWISTED)
         self.assertEqual(run.outcomes, {"test_content": [], "test_unmet": ["failure"]})
-        self.assertIn('unmet: expect "QUIT" 0 of 1', run.failures["test_unmet"])
+        self.assertIn(
+            'unmet: expect "QUIT" (test_pop.py:32): received 0 of 1', run.failures["test_unmet"]
+        )
         self.assertEqual(run.errors, "")
 
     def test_xdist(self) -> None:

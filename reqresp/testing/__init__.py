@@ -1,4 +1,4 @@
-"""Servers to test clients against."""
+"""Servers to test clients against: in a thread, on the running reactor, or in memory."""
 
 from reqresp.steps import Wait
 from reqresp.testing._expectation import Expectation

@@ -1,14 +1,9 @@
 """
-Fakes: a server that a test tells what to expect, and asks what came.
+BaseServer: what all test servers have in common: expectations, and what was received.
 
-Knows expectations and the journal; how such a server runs is for those that build on it.
+Knows expectations and the journal.  Must not know how the server runs: subclasses do.
 """
 
-import contextlib
-import json
-import os
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,12 +14,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from reqresp.exchanges import Exchange
-from reqresp.faults.faults import Fault
+from reqresp.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Journal
-from reqresp.script.loader import Script
+from reqresp.script import Script
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
+from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import Source, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.limits import Limits
@@ -32,28 +28,30 @@ from reqresp.server.responders import Answer, Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._expectation import (
     Expectation,
-    Maker,
-    Payload,
-    Payloads,
-    Predicating,
-    as_payload,
+    PredicateArguments,
+    as_list,
     as_predicates,
+    errors_with_line,
+    sends,
 )
-from reqresp.testing._report import conversation, last_lines, verdict
+from reqresp.testing._report import Findings, describe, report_or_error
 from reqresp.testing._responder import ExpectationResponder
-from reqresp.testing._waiters import Waiters, fits, requests
+from reqresp.testing._waiters import Waiters, matches, requests_among
 
-#: Where no test stands: this package, and what runs its context managers.
-_NO_TEST = (str(Path(__file__).parent) + os.sep, contextlib.__file__)
+#: The number of seconds that a test waits for what it asserts, by default.
+ASSERT_TIMEOUT = 1.0
+#: The number of entries that a test server remembers, and their bytes.
+MAX_REMEMBERED_ENTRIES = 1_000_000
+MAX_REMEMBERED_BYTES = 2**28
 
 
-class Behaving(TypedDict, total=False):
-    """The parameters of `BaseServer`."""
+class ServerArguments(TypedDict, total=False):
+    """The keyword arguments of `BaseServer`."""
 
     respond: Responder | Callable[[Request], Answer] | None
     script: str | Path | Script | None
     framing: str | Framing | None
-    greeting: Payload | Sequence[Payload] | None
+    greeting: PayloadLike | Sequence[PayloadLike] | None
     ignore_case: bool
     limits: Limits | None
     faults: Sequence[Fault]
@@ -63,18 +61,24 @@ class Behaving(TypedDict, total=False):
 
 class BaseServer:
     """
-    What all servers of tests have in common.
+    A server that answers as a test says, and records what it receives.
 
-    :param respond: answers what nothing else is said about, as for `ReqRespFactory`.
-    :param script: the same, as a script says: a path, or a `Script`.
-    :param framing: as ``--framing`` has it, or a `Framing`; left out: the script's, or lines.
-    :param greeting: what is sent when a client connects.
-    :param faults: strike every reply.
-    :param seed: all chance comes from it.
-    :param strict: what nobody expected makes the test fail.
+    :param respond: answers requests that no expectation matches: a `Responder`, or a function as
+        for `ReqRespFactory`.
+    :param script: answers requests that no expectation matches: a `Script`, or its path.
+    :param framing: a `Framing`, or its name as for ``--framing``; None: the script's, or lines.
+    :param greeting: the payload or payloads that are sent when a client connects.
+    :param ignore_case: the default of ``ignore_case`` for all predicates.
+    :param limits: replace those of the script.
+    :param faults: are injected into every reply.
+    :param seed: the source of all randomness in faults.
+    :param strict: whether a request that nothing answers makes the test fail.
+    :raises TypeError: *respond* and *script* are both given.
+    :raises ScriptError: *script* has problems, or *greeting* is not usable.
+    :raises ValueError: another argument is not usable; the message names it.
     """
 
-    #: What it is called in messages.
+    #: The server's name in messages.
     name = "server"
 
     def __init__(
@@ -84,7 +88,7 @@ class BaseServer:
         respond: Responder | Callable[[Request], Answer] | None = None,
         script: str | Path | Script | None = None,
         framing: str | Framing | None = None,
-        greeting: Payload | Sequence[Payload] | None = None,
+        greeting: PayloadLike | Sequence[PayloadLike] | None = None,
         ignore_case: bool = False,
         limits: Limits | None = None,
         faults: Sequence[Fault] = (),
@@ -92,7 +96,7 @@ class BaseServer:
         strict: bool = True,
     ) -> None:
         if respond is not None and script is not None:
-            raise TypeError("respond and script exclude each other")
+            raise TypeError("expected one of respond and script, found both")
         if framing is None and script is None:
             framing = Line()
         config = resolve(
@@ -104,138 +108,165 @@ class BaseServer:
         )
         self.strict = strict
         self._encode = config.framing.encode
-        self._maker = Maker(config.framing, ignore_case, Path())
-        otherwise = None if respond is None and script is None else config.responder
-        self._expectations = ExpectationResponder(otherwise, self._greeting(greeting), self._encode)
-        self._journal = Journal(most=1_000_000, most_bytes=2**28)
-        self._watch = Waiters(self._journal)
+        self._parts = RuleParts(config.framing, ignore_case)
+        fallback = None if respond is None and script is None else config.responder
+        self._responder = ExpectationResponder(fallback, self._greeting(greeting), self._encode)
+        self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
+        self._waiters = Waiters(self._journal)
         self.factory = ReqRespFactory(
-            evolve(config, responder=self._expectations),
-            observers=[self._journal, self._watch, self._expectations],
+            evolve(config, responder=self._responder),
+            observers=[self._journal, self._waiters, self._responder],
             clock=clock,
         )
 
-    def _greeting(self, greeting: Payload | Sequence[Payload] | None) -> Rule | None:
+    def _greeting(self, greeting: PayloadLike | Sequence[PayloadLike] | None) -> Rule | None:
         if greeting is None:
             return None
-        given = [greeting] if isinstance(greeting, str | bytes | Mapping) else greeting
-        table = {"do": [{"send": as_payload(it)} for it in given]}
-        return evolve(self._maker.rule(table, "greeting", _where()), name="greeting")
+        with errors_with_line():
+            reply = sends(self._parts, as_list(greeting), "greeting")
+        return Rule(name="greeting", replies=[reply])
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call *function* where the server runs."""
+        """Call *function* where the server runs, and return its result."""
         return function(*arguments)
 
-    # What is to be
+    # What is expected
 
-    def on(self, equals: Payloads | None = None, **predicates: Unpack[Predicating]) -> Expectation:
+    def on(
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
+    ) -> Expectation:
         """
-        Answer requests like this as often as they come, or not at all.
+        Answer matching requests, any number of them.
 
-        :param equals: what they are; text, bytes, a payload's table, or a list: any of these.
-        :param predicates: or another predicate of a script, such as ``starts_with=``; ``not_=``
-            takes a dictionary of them; ``when=`` is a state, of which all is the default.
+        :param equals: the whole request: text, bytes or a script's payload; a list is any of them.
+        :param predicates: other predicates of a script, such as ``starts_with=``; ``not_`` is a
+            dictionary of predicates, and ``when`` is a state or a list of states (default: all).
+        :raises ScriptError: a value is not usable.
+        :raises TypeError: there is no such predicate.
         """
         return self._expect("on", equals, predicates, None)
 
     def expect(
-        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        times: int = 1,
+        **predicates: Unpack[PredicateArguments],
     ) -> Expectation:
-        """Expect a request like this so many *times*, whatever comes before and behind it."""
+        """Expect a matching request this number of *times*, in any order with others; see `on`."""
         return self._expect("expect", equals, predicates, times)
 
     def expect_next(
-        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        times: int = 1,
+        **predicates: Unpack[PredicateArguments],
     ) -> Expectation:
-        """Expect a request like this behind those that were to come next before it."""
+        """Expect a matching request after those of earlier calls of `expect_next`; see `on`."""
         return self._expect("expect_next", equals, predicates, times)
 
     def _expect(
-        self, kind: str, equals: Payloads | None, predicates: Mapping[str, Any], times: int | None
+        self,
+        kind: str,
+        equals: PayloadsLike | None,
+        arguments: Mapping[str, Any],
+        times: int | None,
     ) -> Expectation:
-        found = self._expectations.expectations
+        expectations = self._responder.expectations
+        wanted = describe(equals, arguments)
+        predicates = {name: value for name, value in arguments.items() if name != "when"}
         expectation = Expectation(
             kind,
-            f"{kind}[{len(found)}]",
-            _where(),
-            _wanted(equals, predicates),
-            as_predicates(equals, predicates),
+            len(expectations),
+            wanted,
+            self._parts,
+            as_predicates(self._parts, equals, predicates),
+            arguments.get("when", EVERY_STATE),
             times,
-            self._maker,
         )
-        found.append(expectation)  # at once, whatever the server does: handlers may do so, too
+        # Not in the server's thread: a handler can do this, too, and a list is safe.
+        expectations.append(expectation)
         return expectation
 
-    # What was
+    # What was received
 
     @property
     def entries(self) -> list[Entry]:
-        """All that happened so far."""
-        found: list[Entry] = self._call(self._journal.entries)
-        return found
+        """Everything that has happened so far."""
+        entries: list[Entry] = self._call(self._journal.entries)
+        return entries
 
     @property
     def exchanges(self) -> list[Exchange]:
-        """The requests that were answered so far, with their replies."""
+        """The requests that have been answered so far, with their replies."""
         return [entry.exchange for entry in self.entries if isinstance(entry, Answered)]
 
     def requests(
-        self, equals: Payloads | None = None, **predicates: Unpack[Predicating]
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
     ) -> list[Request]:
-        """Give the requests like this (see `on`) that came so far; left out: all."""
+        """Return the matching requests so far; without predicates, all.  See `on`."""
         wanted = self._predicates(equals, predicates)
-        return [request for request in requests(self.entries) if fits(wanted, request)]
+        return [request for request in requests_among(self.entries) if matches(wanted, request)]
 
     def conversation(self) -> str:
-        """Tell what was asked and answered, one line for each request."""
-        return "\n".join(conversation(self.entries, self._encode))
+        """Return the requests and replies so far, a line for each request."""
+        return self._findings(self.entries).conversation()
 
     def when(
-        self, equals: Payloads | None = None, *, times: int = 1, **predicates: Unpack[Predicating]
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        times: int = 1,
+        **predicates: Unpack[PredicateArguments],
     ) -> "Future[list[Request]]":
         """
-        Wait for requests like this, those that came already included.
+        Return a future of the matching requests, done when there are at least *times*.
 
-        :returns: fires with them once there were *times*; ``asyncio.wrap_future`` makes it one
-            that can be awaited there.
+        Requests that were received before count.  In asyncio, await
+        ``asyncio.wrap_future(server.when(...))``.
         """
         wanted = self._predicates(equals, predicates)
-        found: Future[list[Request]] = self._call(self._watch.when, wanted, times)
-        return found
+        future: Future[list[Request]] = self._call(self._waiters.when, wanted, times)
+        return future
 
     def problems(self) -> str:
-        """Tell what was not as expected so far; nothing if all was."""
-        text: str = self._call(self._problems)
+        """Return what was not as expected so far, with the conversation; empty if all was."""
+        text: str = self._call(lambda: self._findings(self._journal.entries()).problems())
         return text
 
     def report(self) -> str:
-        """Tell the same and what handlers raised, or else the conversation so far."""
-        raised = [
-            "".join(traceback.format_exception(error)).rstrip()
-            for _, error in self._expectations.errors
-        ]
-        return "\n".join([self.problems() or "\n".join(self._last_lines()), *raised])
+        """
+        Return the problems, or else the conversation, and the tracebacks of handlers.
 
-    def _last_lines(self) -> list[str]:
-        return last_lines(self.entries, self._encode, self._journal.dropped)
+        Does not raise: if the server cannot be asked, the text says why.
+        """
+        return report_or_error(
+            lambda: self._call(lambda: self._findings(self._journal.entries()).report())
+        )
 
-    def _problems(self) -> str:
-        journal = self._journal
-        return verdict(
-            self.name,
-            self._expectations,
-            journal.entries(),
-            self._encode,
+    def _findings(self, entries: Sequence[Entry]) -> Findings:
+        responder = self._responder
+        return Findings(
+            name=self.name,
+            encode=self._encode,
+            entries=entries,
+            dropped=self._journal.dropped,
+            expectations=responder.expectations,
+            unexpected=responder.unexpected,
+            malformed=responder.malformed,
+            errors=responder.errors,
             strict=self.strict,
-            dropped=journal.dropped,
         )
 
     @property
     def _is_settled(self) -> bool:
-        """Whether all that was expected came and all that came was asked, or nobody is there."""
-        met = all(it.is_met for it in self._expectations.expectations)
+        """Whether nothing more will happen that `verify` should wait for."""
         connections = self.factory.connections
-        return not connections or (met and not any(it.is_busy for it in connections))
+        if not connections:
+            return True
+        is_met = all(expectation.is_met for expectation in self._responder.expectations)
+        return is_met and not any(connection.is_busy for connection in connections)
 
     def _disconnect(self) -> Deferred[None]:
         """Reset all connections; fires when they are gone."""
@@ -244,25 +275,27 @@ class BaseServer:
         return self.factory.drain(0)
 
     def _verify(self) -> None:
-        __tracebackhide__ = True  # the test's line is what matters
-        text = self.problems()
-        errors = self._expectations.errors
-        if text:
+        """:raises AssertionError: something was not as expected."""
+        __tracebackhide__ = True  # pytest shows the line of the test instead
+        if text := self.problems():
+            errors = self._responder.errors
             raise AssertionError(text) from (errors[0][1] if errors else None)
 
-    def _missed(
-        self, equals: Payloads | None, predicates: Mapping[str, Any], times: int, came: int
-    ) -> str:
-        """Say that requests like this came not as often as was asserted."""
-        told = "\n".join(f"  {line}" for line in self._last_lines())
-        wanted = _wanted(equals, predicates)
-        return f"reqresp {self.name}: {wanted} came {came} of {times} times\n{told}".rstrip()
+    def _wrong_number(
+        self,
+        equals: PayloadsLike | None,
+        predicates: Mapping[str, Any],
+        found: int,
+        expected: str,
+    ) -> AssertionError:
+        """Return the error that *found* matching requests are not as many as *expected*."""
+        wanted = describe(equals, predicates)
+        return AssertionError(self._findings(self.entries).wrong_number(wanted, found, expected))
 
-    def _predicates(self, equals: Payloads | None, predicates: Mapping[str, Any]) -> Predicates:
-        if "when" in predicates:
-            raise TypeError("when= says in which state something is answered, not what was asked")
-        table = {**as_predicates(equals, predicates), "silent": True}
-        return self._maker.rule(table, "request", _where()).predicates
+    def _predicates(self, equals: PayloadsLike | None, arguments: Mapping[str, Any]) -> Predicates:
+        if "when" in arguments:
+            raise TypeError("unexpected when=: a state is for expectations, not for requests")
+        return as_predicates(self._parts, equals, arguments)
 
 
 def _source(
@@ -271,16 +304,3 @@ def _source(
     if script is None:
         return Table({}) if respond is None else respond
     return script if isinstance(script, Script) else Script.load(script)
-
-
-def _wanted(equals: Payloads | None, predicates: Mapping[str, Any]) -> str:
-    first = [json.dumps(equals) if isinstance(equals, str) else repr(equals)] * (equals is not None)
-    return ", ".join([*first, *(f"{name}={it!r}" for name, it in predicates.items())]) or "anything"
-
-
-def _where() -> str:
-    """Name the line of whoever called us from outside of this package."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NO_TEST):
-        frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

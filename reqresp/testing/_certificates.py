@@ -1,7 +1,7 @@
 """
-Certificates: throwaway ones, for tests of clients that speak TLS.
+Certificates for tests of clients that use TLS.
 
-Made by trustme, which the extra ``reqresp[testing]`` brings.
+They are made by trustme, which the extra ``reqresp[testing]`` installs.
 """
 
 import ssl
@@ -11,8 +11,8 @@ from typing import Any
 from twisted.internet.ssl import ContextFactory
 
 
-class _Fixed(ContextFactory):
-    """Gives the same context to all connections."""
+class _OneContext(ContextFactory):
+    """Uses the same context for all connections."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -23,24 +23,25 @@ class _Fixed(ContextFactory):
 
 def make_contexts(host: str) -> tuple[ContextFactory, ssl.SSLContext]:
     """
-    Make a certificate for *host*, and give what the server needs, and a client's context.
+    Return contexts for a server on *host* and for its clients.
 
-    The client trusts nobody but the authority that signed it, which lives as long as this process.
+    The client's context trusts only the authority that signed the server's certificate.  Each
+    process has its own authority.
 
-    :raises ImportError: trustme, or what Twisted needs for TLS, is not installed.
+    :raises ImportError: trustme, or a package that Twisted needs for TLS, is not installed.
     """
     authority = _authority()
     from OpenSSL import SSL
 
-    # Not with Twisted's own options: they pass pyOpenSSL what it warns of.
+    # Not Twisted's CertificateOptions: what it passes to pyOpenSSL causes a warning.
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     authority.issue_cert(host, "localhost").configure_cert(context)
-    # Not the default context: it trusts, and takes the time to read, what the system trusts.
+    # Not the default context: it takes time to read the system's authorities, and trusts them.
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.minimum_version = ssl.TLSVersion.TLSv1_2
     authority.configure_trust(client_context)
-    return _Fixed(context), client_context
+    return _OneContext(context), client_context
 
 
 @cache
@@ -48,5 +49,5 @@ def _authority() -> Any:
     try:
         import trustme
     except ImportError as error:
-        raise ImportError(f"{error}: TLS takes pip install 'reqresp[testing]'") from error
+        raise ImportError(f"{error}: for TLS, run pip install 'reqresp[testing]'") from error
     return trustme.CA()

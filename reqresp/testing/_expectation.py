@@ -1,256 +1,257 @@
 """
-Stubs: what a test wants a server to answer, written one call at a time.
+Expectation: what a test server answers to one kind of request, built one call at a time.
 
-Rules of a script, made by what makes those; knows nothing of who chooses among them.
+Holds a `Rule`, made from Python values; each call replaces it.  Must not know which expectation
+answers a request, or how the server runs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, TypedDict
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from reqresp.framing import Framing
-from reqresp.script.compiler import compile_rule
-from reqresp.script.loader import ScriptError
-from reqresp.script.reader import Reader, unknown
-from reqresp.script.rules import EVERY_STATE, Rule
+from reqresp._errors import FieldError
+from reqresp.script import Problem, ScriptError
+from reqresp.script.predicates import Predicates
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
+from reqresp.script.rules import ReplyTemplate, Rule, SendTemplate
 from reqresp.server.responders import Answer, ConnectionContext, Function
-from reqresp.steps import Request, RuleReply, Steps
+from reqresp.steps import (
+    Abort,
+    Close,
+    HalfClose,
+    Hang,
+    Request,
+    RuleReply,
+    Step,
+    Steps,
+    StopReading,
+    Wait,
+)
+from reqresp.testing._caller import calling_line
 
-#: Bytes as a test writes them: text is UTF-8, a mapping is a payload's table of a script.
-Payload = str | bytes | Mapping[str, Any]
 
+class PredicateArguments(TypedDict, total=False):
+    """The predicates of a script as keyword arguments; ``not_`` is a dictionary of predicates."""
 
-#: Or one of several.
-Payloads = Payload | Sequence[Payload]
-
-
-class Predicating(TypedDict, total=False):
-    """The predicates of a script, as a test writes them; ``not_`` takes a dictionary of them."""
-
-    starts_with: Payloads
-    ends_with: Payloads
-    contains: Payloads
-    matches: Payloads
+    starts_with: PayloadsLike
+    ends_with: PayloadsLike
+    contains: PayloadsLike
+    matches: PayloadsLike
     size: int | Mapping[str, int]
     ignore_case: bool
     when: str | Sequence[str]
     not_: Mapping[str, Any]
 
 
-_PREDICATES = {"equals", *Predicating.__annotations__}
-
-
-def as_payload(payload: Payload, raw: bool = False) -> Any:
-    """Give *payload* as a script has it."""
-    if isinstance(payload, bytes):
-        payload = {"hex": payload.hex()}
-    if not raw:
-        return payload
-    return {"text": payload, "raw": True} if isinstance(payload, str) else {**payload, "raw": True}
-
-
-def as_predicates(equals: Any, predicates: Mapping[str, Any]) -> dict[str, Any]:
+@contextmanager
+def errors_with_line(method: str = "") -> Iterator[None]:
     """
-    Give the predicates of a script that a test's arguments stand for; ``not_`` is ``not``.
+    Turn the error of a wrong argument into one that names the line of the test.
+
+    :param method: named before the argument, if given.
+    :raises ScriptError: `FieldError` was raised.
+    """
+    try:
+        yield
+    except FieldError as error:
+        name = ".".join(filter(None, (method, error.field)))
+        raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
+
+
+def as_predicates(
+    parts: RuleParts, equals: PayloadsLike | None, arguments: Mapping[str, Any]
+) -> Predicates:
+    """
+    Return the predicates of the arguments of a test, such as ``on("STAT", size=4)``.
 
     :raises TypeError: there is no such predicate.
+    :raises ScriptError: a value is not usable.
     """
-    for name in predicates.keys() - _PREDICATES:
-        raise TypeError(unknown("predicate", name, sorted(_PREDICATES)))
-    given = dict(predicates) if equals is None else {"equals": equals, **predicates}
-    return {
-        name.removesuffix("_"): as_predicates(None, it)
-        if name == "not_"
-        else as_payload(it)
-        if isinstance(it, str | bytes)
-        else [as_payload(each) for each in it]
-        if isinstance(it, list | tuple)
-        else it
-        for name, it in given.items()
-    }
+    given = dict(arguments) if equals is None else {"equals": equals, **arguments}
+    with errors_with_line():
+        return parts.predicates(given)
 
 
-class Maker:
+def as_list(given: PayloadLike | Sequence[PayloadLike]) -> Sequence[PayloadLike]:
+    """Return the payloads *given*, one or several."""
+    return given if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
+
+
+def sends(
+    parts: RuleParts,
+    payloads: Sequence[PayloadLike],
+    name: str,
+    predicates: Predicates | None = None,
+    *,
+    raw: bool = False,
+) -> ReplyTemplate:
     """
-    Makes rules of tables, for a server that speaks *framing*.
+    Return the steps that send *payloads*.
 
-    :param base: the directory that names of files are relative to.
+    :param name: their name in errors; of several, ``name[0]`` is the first.
+    :param predicates: have the groups that templates can name.
+    :raises FieldError: a payload is not usable.
     """
-
-    def __init__(self, framing: Framing, ignore_case: bool, base: Path) -> None:
-        self._framing = framing
-        self._ignore_case = ignore_case
-        self._base = base
-
-    def rule(self, table: Mapping[str, Any], path: str, where: str) -> Rule:
-        """
-        Make the rule that *table* describes.
-
-        :raises ScriptError: it has problems; *where* and *path* say whose they are.
-        """
-        reader = Reader(where, lambda _path: None)
-        rule = compile_rule(
-            dict(table), path, reader, self._base, self._framing, ignore_case=self._ignore_case
-        )
-        if reader.problems:
-            raise ScriptError(*reader.problems)
-        return rule
+    names = [name] if len(payloads) == 1 else [f"{name}[{at}]" for at in range(len(payloads))]
+    return tuple(
+        parts.send(payload, predicates, raw=raw, field=field)
+        for payload, field in zip(payloads, names, strict=True)
+    )
 
 
 class Expectation:
     """
-    What is to be done with requests of one kind, one step behind the other.
+    What the server answers to one kind of request.
 
-    Each method adds to it, and gives it back; what is wrong with a step is raised there, as
-    `ScriptError`.  Until a step is added, the answer is silence.
+    Each method adds to the answer and returns the expectation, so that calls can be chained.  An
+    argument that is not usable raises `ScriptError` there.  Without any step, nothing is sent.
 
     :param kind: ``on``, ``expect`` or ``expect_next``.
-    :param where: the line of the test that it stands in.
-    :param wanted: what it is for, as the test wrote it.
-    :param times: how often it is expected; None: as often as it comes.
-    :raises ScriptError: something is wrong with *predicates*.
-    :raises ValueError: *times* is less than 1.
+    :param number: how many expectations the server had before.
+    :param wanted: the predicates as the test wrote them, for messages.
+    :param parts: makes the parts of the rule.
+    :param times: the number of requests that are expected; None: any number.
+    :raises ScriptError: *when* or *times* is not usable.
     """
 
     def __init__(
         self,
         kind: str,
-        path: str,
-        where: str,
+        number: int,
         wanted: str,
-        predicates: Mapping[str, Any],
+        parts: RuleParts,
+        predicates: Predicates,
+        when: str | Sequence[str],
         times: int | None,
-        maker: Maker,
     ) -> None:
-        if times is not None and (not isinstance(times, int) or times < 1):
-            raise ValueError(
-                f"times must be 1 or more: {times!r}; nothing expects what is not said"
-            )
+        with errors_with_line():
+            states = parts.states(when)
+            if times is not None and (not isinstance(times, int) or times < 1):
+                raise FieldError("times", f"expected an integer >= 1, found {times!r}")
+        #: The method of the server that made it: ``on``, ``expect`` or ``expect_next``.
         self.kind = kind
-        self.where = where
-        self.times = times
-        #: How many requests it answered so far.
-        self.count = 0
-        #: What it is for, as a test wrote it.
+        #: The line of the test that made it.
+        self.where = calling_line()
+        #: The predicates as the test wrote them.
         self.wanted = wanted
-        self._path = path
-        self._maker = maker
-        self._keys: dict[str, Any] = {"when": EVERY_STATE, **predicates}
-        self._do: list[dict[str, Any]] = []
+        #: The number of requests that are expected; None: any number.
+        self.times = times
+        #: The number of requests that it has answered.
+        self.count = 0
+        self._number = number
+        self._parts = parts
+        self._steps: ReplyTemplate = ()
+        self._cycle: tuple[ReplyTemplate, ...] = ()
         self._function: Function | None = None
-        self.rule = self._made()
+        #: What it does as the rule of a script does it.
+        self.rule = Rule(
+            name=f"{kind}, {self.where}", replies=[()], predicates=predicates, when=states
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.wanted}"
 
     @property
     def is_met(self) -> bool:
-        """Whether it was asked for as often as it was expected."""
+        """Whether it has answered as many requests as are expected."""
         return self.times is None or self.count >= self.times
 
-    def reply(self, *payloads: Payload, raw: bool = False, **payload: str) -> Self:
+    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
         """
         Send *payloads*, each in a frame of its own.
 
-        :param raw: send them as they are, unframed.
-        :param payload: or one as a script writes it: ``template="..."``, ``hex="..."`` and so on.
+        :param raw: send them without frames.
+        :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``.
         """
-        given = (*payloads, payload) if payload else payloads
-        return self._add(*({"send": as_payload(each, raw)} for each in given))
+        given = [*payloads, payload] if payload else [*payloads]
+        with errors_with_line():
+            steps = sends(self._parts, given, "reply", self.rule.predicates, raw=raw)
+        return self._add("reply", *steps)
 
     def wait(self, seconds: float) -> Self:
-        """Let time pass."""
-        return self._add({"wait": seconds})
+        """Wait for *seconds* before the next step."""
+        with errors_with_line():
+            step = self._parts.wait(seconds)
+        return self._add("wait", step)
 
     def close(self) -> Self:
-        """Close once all is delivered."""
-        return self._add({"close": True})
+        """Close the connection after everything has been delivered."""
+        return self._add("close", Close())
 
     def half_close(self) -> Self:
-        """Send no more, and go on receiving."""
-        return self._add({"half_close": True})
+        """Stop sending, and keep receiving."""
+        return self._add("half_close", HalfClose())
 
     def abort(self) -> Self:
         """Reset the connection."""
-        return self._add({"abort": True})
+        return self._add("abort", Abort())
 
     def hang(self) -> Self:
-        """Do nothing more, and stay open."""
-        return self._add({"hang": True})
+        """Do nothing more, and leave the connection open."""
+        return self._add("hang", Hang())
 
     def stop_reading(self) -> Self:
-        """Read no more."""
-        return self._add({"stop_reading": True})
+        """Stop reading from the connection."""
+        return self._add("stop_reading", StopReading())
 
-    def cycle(self, *replies: Payload | Sequence[Payload]) -> Self:
-        """Give *replies* in turn, each a payload or a list of them; goes with `wait`, `close`."""
-        if "cycle" in self._keys:
-            raise ValueError("a cycle was given already")
-        self._keys["cycle"] = [
-            [as_payload(it) for it in reply]
-            if isinstance(reply, list | tuple)
-            else as_payload(reply)  # type: ignore[arg-type]  # no sequence is left
-            for reply in replies
-        ]
-        return self._add()
+    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike]) -> Self:
+        """
+        Send each of *replies* in turn, then start again; each is a payload or a list of payloads.
+
+        Other than `wait` before and `close` after the reply, there can be no other step.
+        """
+        with errors_with_line():
+            if self._cycle:
+                raise FieldError("cycle", "expected one cycle, found a second one")
+            if not replies or any(isinstance(it, list | tuple) and not it for it in replies):
+                raise FieldError("cycle", "expected at least one payload in each reply")
+            cycle = tuple(
+                sends(self._parts, as_list(reply), f"cycle[{at}]", self.rule.predicates)
+                for at, reply in enumerate(replies)
+            )
+            return self._set("cycle", self._steps, cycle)
 
     def fault(self, kind: str, **parameters: Any) -> Self:
-        """Let a fault strike this reply, as in a script's ``faults``."""
-        faults = self._keys.get("faults", [])
-        self._keys["faults"] = [*faults, {"kind": kind, **parameters}]
-        return self._add()
+        """Inject a fault into these replies: a *kind* of a script, with its *parameters*."""
+        faults = self.rule.faults
+        key = f"{self.kind}[{self._number}].faults[{len(faults)}]"
+        with errors_with_line("fault"):
+            fault = self._parts.fault(key, kind, parameters)
+        self.rule = evolve(self.rule, faults=[*faults, fault])
+        return self
 
     def goto(self, state: str) -> Self:
-        """Change the conversation's state."""
-        self._keys["goto"] = state
-        return self._add()
+        """Set the state of the conversation."""
+        with errors_with_line():
+            if not isinstance(state, str):
+                raise FieldError("goto", f"expected a string, found {state!r}")
+        self.rule = evolve(self.rule, goto=state)
+        return self
 
     def call(self, function: Callable[[Request], Answer]) -> Self:
         """
-        Have *function* answer, last of all; see `ReqRespFactory` for what it may be and give.
+        Answer with what *function* returns, after the other steps.
 
-        It is called in the server's thread.
+        The function is called in the server's thread; see `ReqRespFactory` for what it can return.
+
+        :raises TypeError: *function* is not callable.
         """
         if not callable(function):
-            raise TypeError(f"expected a function of a request, not {function!r}")
-        self._check_order()
+            raise TypeError(f"call: expected a function of a request, found {function!r}")
+        self._check_no_call("call")
         self._function = Function(function)
         return self
 
-    def _check_order(self) -> None:
-        if self._function is not None:
-            raise ValueError("what call() was given answers last of all: nothing can follow it")
-
-    def _add(self, *steps: dict[str, Any]) -> Self:
-        if steps:
-            self._check_order()
-        self._do = [*self._do, *steps]
-        self.rule = self._made()
-        return self
-
-    def _made(self) -> Rule:
-        table = {**self._keys}
-        if "cycle" in table:
-            for step in self._do:
-                seconds = step.get("wait", 0) + table.get("delay", 0)
-                table |= {"delay": seconds} if "wait" in step else step
-        elif self._do:
-            table["do"] = self._do
-        else:
-            table["silent"] = True
-        rule = self._maker.rule(table, self._path, self.where)
-        return evolve(rule, name=f"{self.kind}, {self.where}")
-
-    def fits(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
-        """Tell whether it is for this request."""
+    def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
+        """Return whether it is for the request *data* in *state*."""
         rule = self.rule
         return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
 
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
-        """Give the steps that answer one more request."""
+        """Count the request *data*, and return the steps that answer it."""
         self.count += 1
         rule = self.rule
         steps = rule.steps(self.count, data, connection)
@@ -262,3 +263,40 @@ class Expectation:
 
         more = self._function.respond(data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)
+
+    def _add(self, name: str, *steps: Step | SendTemplate) -> Self:
+        """Add the *steps* of the method *name*."""
+        self._check_no_call(name)
+        with errors_with_line():
+            return self._set(name, (*self._steps, *steps), self._cycle)
+
+    def _set(self, name: str, steps: ReplyTemplate, cycle: tuple[ReplyTemplate, ...]) -> Self:
+        """
+        Replace what the replies are made of, in the method *name*.
+
+        :raises FieldError: the steps cannot be combined; nothing is changed.
+        """
+        rule = evolve(self.rule, replies=_around(cycle, name, steps) if cycle else [steps])
+        for step in steps[:-1]:
+            if not cycle and not isinstance(step, SendTemplate) and step.ends_reply:
+                raise FieldError(name, f"expected no step after {step.key}")
+        self.rule, self._steps, self._cycle = rule, steps, cycle
+        return self
+
+    def _check_no_call(self, name: str) -> None:
+        if self._function is None:
+            return
+        with errors_with_line():
+            raise FieldError(name, "expected no step after call")
+
+
+def _around(
+    cycle: Sequence[ReplyTemplate], name: str, steps: ReplyTemplate
+) -> Sequence[ReplyTemplate]:
+    """Return the replies of *cycle* with the waits of *steps* before, and their close after."""
+    if not all(isinstance(step, Wait | Close) for step in steps):
+        raise FieldError(name, "expected no step besides wait and close together with cycle")
+    seconds = sum(step.seconds for step in steps if isinstance(step, Wait))
+    before = (Wait(seconds),) if seconds else ()
+    after = (Close(),) if any(isinstance(step, Close) for step in steps) else ()
+    return [(*before, *reply, *after) for reply in cycle]

@@ -1,7 +1,7 @@
 """
-Memory: a server that a test moves, for clients that are Twisted protocols.
+MemoryServer: a test server in memory, for clients that are Twisted protocols.
 
-What it does is said and asked as in `BaseServer`.  No reactor runs, no thread, no socket is opened.
+There is no running reactor, no thread and no socket: the test moves data and time.
 """
 
 from types import TracebackType
@@ -12,15 +12,16 @@ from twisted.internet.protocol import BaseProtocol, ClientFactory, Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from reqresp.testing._base import BaseServer, Behaving
-from reqresp.testing._expectation import Payloads, Predicating
-from reqresp.testing._memory_reactor import HOST, LoopbackReactor
+from reqresp.script.rule_parts import PayloadsLike
+from reqresp.testing._base import BaseServer, ServerArguments
+from reqresp.testing._expectation import PredicateArguments
+from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
 P = TypeVar("P", bound=BaseProtocol)
 
 
-class _Once(ClientFactory[Any]):
-    """Builds the protocol that a test gave, or has its factory do so."""
+class _ConnectOnce(ClientFactory[Any]):
+    """Returns the protocol of a test, or has its factory build one; remembers a failure."""
 
     noisy = False
 
@@ -42,30 +43,34 @@ class _Once(ClientFactory[Any]):
 
 class MemoryServer(BaseServer):
     """
-    A server in memory.
+    A test server in memory.
 
-    It listens when it is made.  Nothing moves by itself: what a client or the server wrote arrives
-    when `pump` or `advance` is called, and time passes in `advance` alone.  Connecting pumps, too,
-    and so does asking what came.
+    It listens once it is made.  Nothing happens by itself: data that a client or the server has
+    written arrives during `pump` and `advance`, and time passes during `advance` only.  `connect`
+    and all methods that return what was received call `pump`.
 
-    As a context manager it verifies at the end of a block that raises nothing.
+    As a context manager, it verifies at the end of a block that raises nothing.  It takes all
+    arguments of `BaseServer` but the clock.
 
-    :param port: the number that clients connect to; left out: any.
-    :param reactor: another one's `reactor`, for clients that talk to several servers.
-    :param what: the parameters of `BaseServer`.
+    :param port: the port that clients connect to; 0: any.
+    :param reactor: the `reactor` of another server, for clients that connect to several.
     """
 
-    #: The address that clients connect to, though any other leads here, too.
+    #: The address for clients; every other address leads to the same server.
     host = HOST
 
     def __init__(
-        self, *, port: int = 0, reactor: LoopbackReactor | None = None, **what: Unpack[Behaving]
+        self,
+        *,
+        port: int = 0,
+        reactor: InMemoryReactor | None = None,
+        **arguments: Unpack[ServerArguments],
     ) -> None:
-        #: For clients that are given a reactor: a ``MemoryReactorClock`` that connects to here.
-        self.reactor = reactor or LoopbackReactor()
-        #: The port's number.
+        #: For clients that take a reactor: a ``MemoryReactorClock`` that connects to this server.
+        self.reactor = reactor or InMemoryReactor()
+        #: The port that it listens on.
         self.port = port or self.reactor.free_port()
-        super().__init__(cast(Any, self.reactor), **what)
+        super().__init__(cast(Any, self.reactor), **arguments)
         self.start()
 
     @property
@@ -74,22 +79,22 @@ class MemoryServer(BaseServer):
 
     @property
     def clock(self) -> Clock:
-        """What keeps the server's time, for clients that are given a clock: the reactor."""
+        """The server's clock, for clients that take one: the reactor."""
         return self.reactor
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         self.pump()
         return function(*arguments)
 
-    # Its life
+    # Starting and stopping
 
     def start(self) -> None:
-        """Listen; nothing happens if it does."""
+        """Listen again; does nothing if the server listens."""
         if not self._listening:
             self.reactor.listenTCP(self.port, self.factory)
 
     def stop(self) -> None:
-        """Listen no more, and reset all connections; clients are refused until it is started."""
+        """Stop listening, and reset all connections; clients are refused until `start`."""
         for listening in self._listening:
             self.reactor.tcpServers.remove(listening)
         self.disconnect_all()
@@ -111,52 +116,53 @@ class MemoryServer(BaseServer):
 
     def connect(self, client: Any) -> Any:
         """
-        Connect *client*, a protocol or a factory, and give the protocol.
+        Connect *client*, a protocol or a factory, and return the protocol.
 
-        To a ``ClientFactory`` it is told like any other when connecting fails or connections end.
+        A ``ClientFactory`` is notified of a failure and of the end, as by every reactor.
 
-        :raises ConnectionRefusedError: the server is stopped (unless a ``ClientFactory`` was told).
+        :raises ConnectionRefusedError: the server is stopped, and *client* is no ``ClientFactory``.
         """
-        factory = client if isinstance(client, ClientFactory) else _Once(client)
+        factory = client if isinstance(client, ClientFactory) else _ConnectOnce(client)
         connector = self.reactor.connectTCP(self.host, self.port, factory)
         self.pump()
-        if isinstance(factory, _Once) and factory.failure is not None:
+        if isinstance(factory, _ConnectOnce) and factory.failure is not None:
             factory.failure.raiseException()
         return connector.protocol
 
     def pump(self) -> None:
-        """Deliver all that was written, and what is written in answer, until nothing moves."""
+        """Deliver everything that was written, and the replies, until nothing is left to do."""
         self.reactor.advance(0)
 
     def advance(self, seconds: float) -> None:
-        """Let so many *seconds* pass, and do all that is due in between, at its time."""
+        """Let *seconds* pass; every call that is due is made at its time."""
         self.reactor.advance(seconds)
 
-    # What was
+    # Assertions
 
     def assert_received(
         self,
-        equals: Payloads | None = None,
+        equals: PayloadsLike | None = None,
         *,
         times: int | None = None,
-        **predicates: Unpack[Predicating],
+        **predicates: Unpack[PredicateArguments],
     ) -> None:
         """
-        Assert that requests like this (see `on`) came, as often as *times* says; once at least.
+        Assert that exactly *times* matching requests (see `on`) were received; None: at least one.
 
-        :raises AssertionError: they came less often, or more often.
+        :raises AssertionError: it is not so; the message has the conversation.
         """
         __tracebackhide__ = True
-        came = len(self.requests(equals, **predicates))
-        least = 1 if times is None else times
-        if came < least or (times is not None and came > times):
-            raise AssertionError(self._missed(equals, predicates, least, came))
+        received = len(self.requests(equals, **predicates))
+        if times is None and not received:
+            raise self._wrong_number(equals, predicates, received, "at least 1")
+        if times is not None and received != times:
+            raise self._wrong_number(equals, predicates, received, str(times))
 
     def verify(self) -> None:
         """
-        Assert that all that was expected came, and nothing else.
+        Assert that every expectation is met, and that nothing unexpected was received.
 
-        :raises AssertionError: it is not so; the message tells the conversation.
+        :raises AssertionError: it is not so; the message has the conversation.
         """
         __tracebackhide__ = True
         self._verify()

@@ -1,12 +1,14 @@
 """
-Loopback: a reactor whose connections lead to each other, without a kernel, a thread, or real time.
+InMemoryReactor: a reactor whose connections lead to each other, without a kernel or a thread.
 
-Knows Twisted and its transports, and nothing of requests.  Only sockets and time are made up: both
-ends have the TCP transports of Twisted's own reactors, and so its buffering, producers, half-close
-and resets.  (``twisted.test.iosim`` stands in for the transports themselves: there a half-close
-does nothing, a reset looks like an orderly end, and nobody's buffer is ever full.)
+Only sockets and time are replaced.  Both ends of a connection have the TCP transports of Twisted's
+reactors, with their buffering, producers, half-close and resets.  (``twisted.test.iosim`` replaces
+the transports: there a half-close does nothing, a reset looks like an orderly end, and no buffer is
+ever full.)  Must not know requests.
 """
 
+from collections.abc import Callable
+from errno import ECONNREFUSED
 from functools import partial
 from itertools import count
 from operator import methodcaller
@@ -19,14 +21,15 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.posixbase import _DisconnectSelectableMixin
 from twisted.internet.testing import MemoryReactorClock
 
+from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import Accept, MemorySocket
 from reqresp.transport.eager import EagerServer
 
-#: What every name resolves to.
+#: The address that every name resolves to.
 HOST = "127.0.0.1"
-#: Turns without a pause after which it seems that there will be none.
-TURNS = 100_000
-#: The first port that is given to who asks for none.
+#: The number of turns after which `InMemoryReactor.advance` gives up.
+MAX_TURNS = 100_000
+#: The first port that `InMemoryReactor.free_port` returns.
 _FIRST_PORT = 40000
 
 
@@ -36,7 +39,7 @@ class _Client(tcp.Client):
 
 
 class _Connector(tcp.Connector):
-    #: What the factory built last.
+    #: The protocol that the factory has built last.
     protocol: IProtocol | None = None
 
     def _makeTransport(self) -> tcp.Client:  # noqa: N802, Twisted's name
@@ -47,16 +50,21 @@ class _Connector(tcp.Connector):
         return self.protocol
 
 
-class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
+class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
     """
-    A ``MemoryReactorClock`` whose ``connectTCP`` reaches what was given to its ``listenTCP``.
+    A ``MemoryReactorClock`` whose ``connectTCP`` connects to the factory of its ``listenTCP``.
 
-    All names and addresses lead to it; only the port counts.  Nothing moves until `advance` is
-    called, if only by 0 seconds.
+    All names and addresses lead to the same place: only the port counts.  Nothing moves until
+    `advance` is called; 0 seconds are enough.
+
+    :param server_transport: the class of the transports of accepted connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server_transport: type[tcp.Server] = EagerServer) -> None:
         super().__init__()
+        #: The transports of all connections that have been accepted.
+        self.accepted: list[tcp.Server] = []
+        self._server_transport = server_transport
         self._numbers = count()
         self._ports = count(_FIRST_PORT)
         self._until = 0.0
@@ -72,7 +80,7 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         timeout: float = 30,
         bindAddress: Any = None,  # noqa: N803, Twisted's name
     ) -> _Connector:
-        """Connect to who listens on *port*."""
+        """Connect to the factory that listens on *port*."""
         self.tcpClients.append((host, port, factory, int(timeout), bindAddress))
         connector = _Connector(host, port, factory, timeout, bindAddress, self)
         self.connectors.append(connector)
@@ -80,17 +88,31 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         return connector
 
     def resolve(self, name: str, timeout: Any = 10) -> Deferred[str]:  # noqa: ARG002, Twisted's
-        """Resolve any *name*."""
+        """Return `HOST`, whatever *name* is."""
         return succeed(HOST)
 
     def free_port(self) -> int:
-        """Give a port that nobody has."""
+        """Return a port that is not in use."""
         return next(self._ports)
 
     def make_socket(self) -> MemorySocket:
-        """Give a socket that can connect."""
+        """Return a socket that is not connected."""
         name = HOST, self.free_port()
         return MemorySocket(next(self._numbers), name, self._listener)
+
+    def connect_peer(self, port: int, host: str = HOST) -> MemoryPeer:
+        """
+        Connect a client that is controlled byte by byte, and return it.
+
+        :param host: the address of the client.
+        :raises ConnectionRefusedError: nothing listens on *port*.
+        """
+        socket = self.make_socket()
+        socket.bind((host, 0))
+        while error := socket.connect_ex((HOST, port)):
+            if error == ECONNREFUSED:
+                raise ConnectionRefusedError(error, f"nothing listens on port {port}")
+        return MemoryPeer(self, socket)
 
     def _listener(self, port: int) -> Accept | None:
         for at, factory, *_ in reversed(self.tcpServers):
@@ -105,9 +127,15 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         if protocol is None:
             accepted.close()
             return
-        transport = EagerServer(
-            cast(Any, accepted), protocol, client, cast(Any, None), accepted.number, self
+        transport = self._server_transport(
+            cast(Any, accepted),
+            protocol,
+            client,
+            cast(Any, None),
+            accepted.number,
+            cast(Any, self),
         )
+        self.accepted.append(transport)
         transport.repstr = f"<{type(protocol).__name__} #{accepted.number} on {accepted.name[1]}>"
         protocol.makeConnection(transport)
 
@@ -115,13 +143,13 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
 
     def advance(self, amount: float) -> None:
         """
-        Let *amount* seconds pass, in which everybody does what they can, in order.
+        Let *amount* seconds pass, and do everything that is due, in order.
 
-        Called from within, it returns at once, and the time passes when that is done.
+        Called by something that is due, it returns at once; the time passes afterwards.
 
-        :raises RuntimeError: they seem never to come to rest.
-        :raises BaseException: what a protocol or a delayed call raises; as in any reactor, that
-            protocol's connection is lost.
+        :raises RuntimeError: there is always something left to do.
+        :raises BaseException: a protocol or a delayed call raised it.  The connection of the
+            protocol is lost, as in any reactor.
         """
         self._until += amount
         if self._is_moving:
@@ -137,13 +165,13 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
             self._is_moving = False
 
     def _settle(self) -> None:
-        for _ in range(TURNS):
+        for _ in range(MAX_TURNS):
             if not self._turn():
                 return
-        raise RuntimeError(f"after {TURNS} turns there is still something to do at once")
+        raise RuntimeError(f"there is something left to do after {MAX_TURNS} turns")
 
     def _turn(self) -> bool:
-        """Make the calls that are due, then read and write; tell whether there was anything."""
+        """Make the calls that are due, then read and write; return whether anything was done."""
         due = [it for it in self.calls if it.getTime() <= self.rightNow]
         for call in sorted(due, key=_time):
             if call.active():
@@ -152,26 +180,27 @@ class LoopbackReactor(MemoryReactorClock, _DisconnectSelectableMixin):
                 call.func(*call.args, **call.kw)
         moved = bool(due)
         for transport in sorted(self.readers | self.writers, key=_order):
-            moved |= self._let(transport, self.readers, "is_readable", "doRead")
-            moved |= self._let(transport, self.writers, "is_writable", "doWrite")
+            if transport in self.readers and transport.socket.is_readable:
+                self._serve(transport, transport.doRead, is_read=True)
+                moved = True
+            if transport in self.writers and transport.socket.is_writable:
+                self._serve(transport, transport.doWrite, is_read=False)
+                moved = True
         return moved
 
-    def _let(self, transport: Any, who: set[Any], can: str, do: str) -> bool:
-        if transport not in who or not getattr(transport.socket, can):
-            return False
+    def _serve(self, transport: Any, operation: Callable[[], Any], *, is_read: bool) -> None:
         try:
-            why = getattr(transport, do)()
+            reason = operation()
         except BaseException as error:
             self._disconnectSelectable(transport, error, False)
             raise
-        if why:
-            self._disconnectSelectable(transport, why, do == "doRead")
-        return True
+        if reason:
+            self._disconnectSelectable(transport, reason, is_read)
 
 
 _time = methodcaller("getTime")
 
 
 def _order(transport: Any) -> tuple[int, bool]:
-    """Let those who connected first be first, and clients before their servers."""
+    """Return the place of *transport* in a turn: by connection, the client before the server."""
     return transport.socket.number, isinstance(transport, tcp.Server)

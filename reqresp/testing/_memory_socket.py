@@ -1,8 +1,8 @@
 """
-Sockets: the kernel's part of a TCP connection, played in memory.
+MemorySocket: one end of a TCP connection in memory, in place of a socket of the kernel.
 
-Knows errors and options as Linux gives them, and as far as Twisted asks for them; moves nothing by
-itself, and knows nothing of Twisted, nor of ours.
+Has the errors and options of Linux, as far as Twisted uses them.  Moves nothing by itself, and must
+not know Twisted or the rest of reqresp.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from errno import ECONNREFUSED, ECONNRESET, EINPROGRESS, EPIPE, EWOULDBLOCK
 from socket import SHUT_RD, SO_ERROR, SO_LINGER, SOL_SOCKET
 from typing import Any
 
-#: Bytes that one end may send before the other reads.
-ROOM = 64 * 1024
+#: The number of bytes that one end can send before the other end reads.
+CAPACITY = 64 * 1024
 
 
 class MemorySocket:
     """
-    The kernel's part of one end, as far as Twisted asks for it.
+    One end of a connection.
 
-    :param number: tells it from others, but not from its other end.
-    :param name: its address and port.
-    :param listener: gives what accepts connections to a port, if anybody listens on it; that is
-        called with the other end of this one.
+    :param number: identifies the connection; its two ends have the same.
+    :param name: the address and port of this end.
+    :param listener: called with a port; returns what accepts a connection to that port, or None.
+        What it returns is called with the other end.
     """
 
     def __init__(
@@ -32,38 +32,57 @@ class MemorySocket:
     ) -> None:
         self.number = number
         self.name = name
+        #: The other end, once it is connected.
         self.peer: MemorySocket | None = None
+        #: Whether this end has been closed.
         self.is_closed = False
+        #: The number of bytes that it accepts before they are read.
+        self.capacity = CAPACITY
         self._listener = listener
         self._port: int | None = None  # that it connects to
-        self._inbox = bytearray()  # has arrived
+        self._inbox = bytearray()  # received, and not read yet
         self._got_eof = False
         self._got_reset = False
-        self._error = 0  # that is to be told, once
+        self._error = 0  # raised once
         self._sent_eof = False
         self._options: dict[tuple[int, int], Any] = {}
 
-    # What a reactor asks
+    # For a reactor, and for tests
 
     @property
     def is_readable(self) -> bool:
-        """Whether something has arrived, if only the end."""
+        """Whether data, EOF or a reset has arrived."""
         return bool(self._inbox or self._got_eof or self._got_reset)
 
     @property
     def is_writable(self) -> bool:
-        """Whether something can be sent, or it is known that nothing can."""
+        """Whether data can be sent, or sending would fail at once."""
         return self.peer is None or self.peer.is_closed or self._room > 0
 
     @property
-    def _room(self) -> int:
-        assert self.peer is not None  # noqa: S101, who sends is connected
-        return ROOM - len(self.peer._inbox)
+    def unread(self) -> int:
+        """The number of bytes that have arrived and have not been read."""
+        return len(self._inbox)
 
-    # What a transport asks
+    @property
+    def got_eof(self) -> bool:
+        """Whether the other end has ended its side, or closed in order."""
+        return self._got_eof
+
+    @property
+    def got_reset(self) -> bool:
+        """Whether the other end has reset the connection."""
+        return self._got_reset
+
+    @property
+    def _room(self) -> int:
+        assert self.peer is not None  # noqa: S101, only a connected end sends
+        return self.peer.capacity - len(self.peer._inbox)
+
+    # For a transport
 
     def connect_ex(self, address: tuple[str, int]) -> int:
-        """Begin to connect, and the second time have connected."""
+        """Start to connect; when called again, connect."""
         if self._port is None:
             self._port = address[1]
             return EINPROGRESS
@@ -76,79 +95,79 @@ class MemorySocket:
         return 0
 
     def getsockopt(self, level: int, option: int) -> Any:
-        """Tell what was set; an attempt to connect finds out here that nobody listens."""
+        """Return an option; SO_ERROR is ECONNREFUSED if nothing listens on the port."""
         if (level, option) == (SOL_SOCKET, SO_ERROR) and self._port is not None:
             return 0 if self._listener(self._port) else ECONNREFUSED
         return self._options.get((level, option), 0)
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Note it; only SO_LINGER means something here."""
+        """Store an option; only SO_LINGER has an effect."""
         self._options[level, option] = value
 
     def recv(self, size: int) -> bytes:
-        """Receive what came, even before a reset; an EOF is told again and again, a reset once."""
+        """Return data, even if a reset has followed; return EOF each time, raise a reset once."""
         if self._inbox:
             data = bytes(self._inbox[:size])
             del self._inbox[:size]
             return data
         if self._error:
-            raise self._told()
+            raise self._take_error()
         if self._got_eof or self._got_reset:
             return b""
-        raise OSError(EWOULDBLOCK, "nothing there")
+        raise OSError(EWOULDBLOCK, "no data")
 
     def send(self, data: Any) -> int:
-        """Send what there is room for; to who is gone all of it, which is answered by a reset."""
+        """Send as much as there is room for; data sent to a closed end is answered by a reset."""
         if self._got_reset or self._sent_eof or self.peer is None:
-            raise self._told()
+            raise self._take_error()
         if self.peer.is_closed:
-            self._be_reset()
+            self._receive_reset()
             return len(data)
-        sent = bytes(data[: self._room])
+        sent = bytes(data[: max(self._room, 0)])
         if data and not sent:
-            raise OSError(EWOULDBLOCK, "full")
+            raise OSError(EWOULDBLOCK, "no room")
         self.peer._inbox += sent
         return len(sent)
 
     def shutdown(self, how: int) -> None:
-        """Send no more."""
+        """Send EOF, unless *how* is SHUT_RD."""
         if how != SHUT_RD and self.peer is not None:
             self._sent_eof = True
             self.peer._got_eof = True
 
     def close(self) -> None:
-        """End in order; with a reset if that was asked for, or something is unread."""
+        """Close in order, or with a reset if data is unread or SO_LINGER is set."""
         if self.is_closed or self.peer is None:
             return
         self.is_closed = True
         if self._inbox or (SOL_SOCKET, SO_LINGER) in self._options:
-            self.peer._be_reset()
+            self.peer._receive_reset()
         else:
             self.peer._got_eof = True
 
-    def _be_reset(self) -> None:
+    def _receive_reset(self) -> None:
         self._got_reset = True
         if not self._got_eof:
             self._error = ECONNRESET
 
-    def _told(self) -> OSError:
+    def _take_error(self) -> OSError:
         error, self._error = self._error or EPIPE, 0
         return OSError(error, "the connection is broken")
 
     def bind(self, address: tuple[str, int]) -> None:
-        """Take a port of one's own choice."""
+        """Set the address of this end; port 0 keeps the port."""
         self.name = address[0], address[1] or self.name[1]
 
     def getsockname(self) -> tuple[str, int]:
-        """Tell the address of this end."""
+        """Return the address of this end."""
         return self.name
 
     def fileno(self) -> int:
-        """Tell that there is no descriptor."""
+        """Return that there is no descriptor."""
         return -1
 
     def setblocking(self, flag: bool) -> None:
-        """It never blocks."""
+        """Do nothing: it never blocks."""
 
 
 Accept = Callable[[MemorySocket], object]

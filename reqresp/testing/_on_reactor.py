@@ -1,8 +1,7 @@
 """
-Local: a server on the reactor that runs the test, as trial and pytest-twisted have it.
+LocalServer: a test server on the reactor that runs the test, for trial and pytest-twisted.
 
-What it does is said and asked as in `BaseServer`.  Nothing here blocks, and nothing is left in the
-reactor when it has stopped.
+Nothing here blocks, and nothing is left in the reactor after `LocalServer.stop`.
 """
 
 from concurrent.futures import Future
@@ -11,59 +10,59 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
 from twisted.internet import defer
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
-from reqresp.testing._base import BaseServer, Behaving
-from reqresp.testing._expectation import Payloads, Predicating
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments
+from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.eager import EagerServerEndpoint
 
-#: Seconds that a test waits for what it asserts, unless it says otherwise.
-PATIENCE = 1.0
-#: Turns of the reactor in which all that has arrived is read, and clients hear that they were left.
-TURNS = 5
+#: Turns of the reactor after which what has arrived is read, and clients know of a reset.
+SETTLING_TURNS = 5
 
 T = TypeVar("T")
 
 
 class LocalServer(BaseServer):
     """
-    A server on the reactor that runs the test: of trial, of pytest-twisted.
+    A test server on the reactor that runs the test.
 
-    What takes time gives a Deferred.  As an asynchronous context manager it starts and stops, and
-    verifies at the end of a block that raises nothing.
+    Methods that take time return a Deferred.  As an asynchronous context manager, it starts and
+    stops with the block, and verifies at the end of a block that raises nothing.  It takes all
+    arguments of `BaseServer` but the clock.
 
-    :param reactor: left out: the global one.
+    :param reactor: the reactor; None: the global one.
     :param host: the address to listen on.
-    :param what: the parameters of `BaseServer`.
     """
 
     def __init__(
-        self, reactor: Any = None, *, host: str = "127.0.0.1", **what: Unpack[Behaving]
+        self, reactor: Any = None, *, host: str = "127.0.0.1", **arguments: Unpack[ServerArguments]
     ) -> None:
         if reactor is None:
             from twisted.internet import reactor
         self._reactor: Any = reactor
+        #: The address that it listens on.
         self.host = host
-        #: The port's number, once it has started.
+        #: The port that it listens on, once it has started.
         self.port = 0
         self._listening: IListeningPort | None = None
-        super().__init__(self._reactor, **what)
+        super().__init__(self._reactor, **arguments)
 
     @property
     def name(self) -> str:  # type: ignore[override]  # known once it has started
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
-    # Its life
+    # Starting and stopping
 
     def start(self) -> Deferred[Self]:
         """
-        Listen, on a port that is free, or the same as before; nothing happens if it does.
+        Listen on a free port, or on the same port as before; does nothing if the server listens.
 
         :returns: fires with this server when clients can connect.
         """
@@ -78,82 +77,84 @@ class LocalServer(BaseServer):
 
     def stop(self) -> Deferred[None]:
         """
-        Listen no more, and reset all connections.
+        Stop listening, and reset all connections.
 
-        :returns: fires when nothing is left of them in the reactor, the clients' ends included if
-            these are its own.
+        :returns: fires when nothing of them is left in the reactor, including clients of the same
+            reactor.
         """
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         if self._listening is not None:
             listening, self._listening = self._listening, None
-            await _deferred(listening.stopListening())
+            await maybeDeferred(listening.stopListening)
         await self.disconnect_all()
 
     def disconnect_all(self) -> Deferred[None]:
-        """Reset all connections; fires when they are gone."""
+        """Reset all connections; the Deferred fires when they are gone."""
         return self._disconnect().addCallback(lambda _: self._turns())
 
     def _turns(self) -> Deferred[None]:
-        """Wait until all that has arrived is read."""
+        """Wait for `SETTLING_TURNS`."""
         turns: Deferred[None] = deferLater(self._reactor, 0)
-        for _ in range(TURNS - 1):
+        for _ in range(SETTLING_TURNS - 1):
             turns.addCallback(lambda _: deferLater(self._reactor, 0))
         return turns
 
-    # What was
+    # Assertions
 
     def received(
         self,
-        equals: Payloads | None = None,
+        equals: PayloadsLike | None = None,
         *,
         times: int = 1,
-        timeout: float = PATIENCE,
-        **predicates: Unpack[Predicating],
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
     ) -> Deferred[list[Request]]:
         """
-        Wait until requests like this (see `on`) came so many *times*.
+        Wait until at least *times* matching requests (see `on`) have been received.
 
-        :returns: fires with them, those that came before included; fails with an AssertionError
-            that tells what came if it were fewer within *timeout* seconds.
+        :param timeout: the number of seconds to wait at most.
+        :returns: fires with all of them, including earlier ones; fails with an AssertionError that
+            has the conversation if fewer were received.
         """
 
         def fail(failure: Failure) -> list[Request]:
             failure.trap(defer.TimeoutError)
-            came = len(self.requests(equals, **predicates))
-            raise AssertionError(self._missed(equals, predicates, times, came))
+            received = len(self.requests(equals, **predicates))
+            raise self._wrong_number(equals, predicates, received, f"at least {times}")
 
-        came = self._fired(self.when(equals, times=times, **predicates), timeout)
-        return came.addErrback(fail)
+        future = self.when(equals, times=times, **predicates)
+        return self._as_deferred(future, timeout).addErrback(fail)
 
-    def _fired(self, future: "Future[T]", timeout: float) -> Deferred[T]:
-        """Give a Deferred of *future*, which may take so long."""
-        # Without a canceller: a Deferred that was cancelled takes one result, and drops it.
+    def _as_deferred(self, future: "Future[T]", timeout: float) -> Deferred[T]:
+        """Return a Deferred of *future* that fails after *timeout* seconds."""
+        # It has no canceller: a Deferred without one ignores the result that comes after a cancel.
         fired: Deferred[T] = Deferred()
 
         def fire(_: object) -> None:
-            # A turn later: the server is in the midst of answering.
+            # In the next turn, because the server is answering in this one.
             self._reactor.callLater(0, lambda: fired.callback(future.result()))
 
         future.add_done_callback(fire)
         return fired.addTimeout(timeout, self._reactor)
 
-    def verify(self, timeout: float = PATIENCE) -> Deferred[None]:
+    def verify(self, timeout: float = ASSERT_TIMEOUT) -> Deferred[None]:
         """
-        Assert that all that was expected came, and nothing else.
+        Assert that every expectation is met, and that nothing unexpected was received.
 
-        While a client is connected, what is missing is waited for, *timeout* seconds at most.
+        As long as a client is connected, wait for missing requests.
 
-        :returns: fails with an AssertionError if it is not so; the message tells the conversation.
+        :param timeout: the number of seconds to wait at most.
+        :returns: fails with an AssertionError that has the conversation if it is not so.
         """
         return Deferred.fromCoroutine(self._verify_all(timeout))
 
     async def _verify_all(self, timeout: float) -> None:
-        await when_read(self._reactor, PATIENCE)
+        await when_read(self._reactor, ASSERT_TIMEOUT)
         await self._turns()
         with suppress(defer.TimeoutError):
-            await self._fired(self._watch.until(lambda: self._is_settled), timeout)
+            await self._as_deferred(self._waiters.until(lambda: self._is_settled), timeout)
         self._verify()
 
     async def __aenter__(self) -> Self:
@@ -170,12 +171,3 @@ class LocalServer(BaseServer):
                 await self.verify()
         finally:
             await self.stop()
-
-
-def _deferred(result: Any) -> Deferred[Any]:
-    """Give a Deferred; a port that has stopped at once gives None."""
-    deferred: Deferred[Any] = Deferred()
-    if isinstance(result, Deferred):
-        return result
-    deferred.callback(result)
-    return deferred

@@ -1,7 +1,7 @@
 """
-Reactors: one of its own, in a thread of its own, beside whatever else runs in a process.
+ThreadedReactor: a reactor in a thread of its own, beside any other reactor or event loop.
 
-Installs no reactor and touches none; what it is asked to do is done in its thread.
+Installs no reactor, and must not use the global one.
 """
 
 import atexit
@@ -18,15 +18,15 @@ from twisted.internet import tcp
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
-#: Seconds that a call may take in the reactor's thread.
-PATIENCE = 10.0
+#: The number of seconds that a call in the reactor's thread may take.
+CALL_TIMEOUT = 10.0
 
 
 def when_read(reactor: Any, seconds: float) -> Deferred[None]:
     """
-    Wait until all is read that has arrived at *reactor* by now.
+    Wait until *reactor* has read everything that has arrived.
 
-    :returns: fires then, or after so many *seconds* of ever more to read.
+    :returns: fires then, or after *seconds* if data keeps arriving.
     """
     deadline = reactor.seconds() + seconds
     read: Deferred[None] = Deferred()
@@ -44,7 +44,7 @@ def when_read(reactor: Any, seconds: float) -> Deferred[None]:
 def _has_unread(reactor: Any) -> bool:
     poll = select.poll()
     for reader in reactor.getReaders():
-        if reader is not reactor.waker:  # who is woken has something to do, not to read
+        if reader is not reactor.waker:  # its bytes wake the reactor, and are no input
             poll.register(reader, select.POLLIN)
     return bool(poll.poll(0))
 
@@ -53,32 +53,38 @@ class ThreadedReactor:
     """A reactor that runs in a thread until it is stopped."""
 
     def __init__(self) -> None:
-        self.reactor: Any = _make()
+        self.reactor: Any = _make_reactor()
         started: Future[None] = Future()
         self.reactor.callWhenRunning(started.set_result, None)
         self._thread = threading.Thread(target=self._run, name="reqresp", daemon=True)
         try:
             self._thread.start()
-        except BaseException:  # there may be no more threads
+        except BaseException:  # the system may refuse another thread
             self._close()
             raise
         try:
-            started.result(PATIENCE)
-        except BaseException:  # Ctrl-C, for one
+            started.result(CALL_TIMEOUT)
+        except BaseException:  # such as KeyboardInterrupt
             self.reactor.callFromThread(self.reactor.stop)
             raise
 
     def check(self) -> None:
-        """:raises RuntimeError: this is its thread: who waits for it would wait for itself."""
+        """:raises RuntimeError: this is the reactor's thread, which cannot wait for itself."""
         if threading.current_thread() is self._thread:
-            raise RuntimeError("this waits for the server: it cannot be called by a handler of it")
+            raise RuntimeError(
+                "this method waits for the server's thread: a handler, which runs in that thread,"
+                " cannot call it"
+            )
 
-    def call(self, function: Callable[..., Any], *arguments: Any, timeout: float = PATIENCE) -> Any:
+    def call(
+        self, function: Callable[..., Any], *arguments: Any, timeout: float = CALL_TIMEOUT
+    ) -> Any:
         """
-        Call *function* in the reactor's thread, and wait for what it, or its Deferred, gives.
+        Call *function* in the reactor's thread, and return its result, or that of its Deferred.
 
         :raises RuntimeError: this is that thread.
-        :raises TimeoutError: it takes longer than *timeout* seconds; what keeps it is told.
+        :raises TimeoutError: it takes longer than *timeout* seconds; the message has the line that
+            the thread is at.
         """
         self.check()
         done: Future[Any] = Future()
@@ -94,30 +100,30 @@ class ThreadedReactor:
         try:
             return done.result(timeout)
         except TimeoutError:
-            if done.done():  # it raised this itself
+            if done.done():  # *function* raised it
                 raise
             raise TimeoutError(self._busy(timeout)) from None
 
     def stop(self) -> None:
         """
-        Stop it, and wait until its thread has ended and its descriptors are closed.
+        Stop the reactor, and wait until its thread has ended and its descriptors are closed.
 
         :raises RuntimeError: this is its thread.
-        :raises TimeoutError: it has other things to do; it stops when these are done.
+        :raises TimeoutError: the thread is busy; the reactor stops when it is not.
         """
         self.call(self.reactor.callLater, 0, self.reactor.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(CALL_TIMEOUT)
         if self._thread.is_alive():
-            raise TimeoutError(self._busy(PATIENCE))
+            raise TimeoutError(self._busy(CALL_TIMEOUT))
 
     def when_read(self, seconds: float) -> Deferred[None]:
-        """See `when_read`; to be called in its thread."""
+        """Call `when_read`; must be called in the reactor's thread."""
         return when_read(self.reactor, seconds)
 
     def _busy(self, seconds: float) -> str:
         frame = sys._current_frames().get(self._thread.ident or 0)
         at = f", at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
-        return f"the server's thread was busy for {seconds:g} s{at}: does a handler block?"
+        return f"the server's thread has been busy for {seconds:g} s{at}: does a handler block?"
 
     def _run(self) -> None:
         try:
@@ -126,23 +132,23 @@ class ThreadedReactor:
             self._close()
 
     def _close(self) -> None:
-        """Close the descriptors that a reactor takes for itself, and keeps when it stops."""
+        """Close the descriptors that a reactor keeps open for itself when it stops."""
         self.reactor.waker.connectionLost(None)
         poller = getattr(self.reactor, "_poller", None)  # of epoll
         if poller is not None:
             poller.close()
 
 
-def _make() -> Any:
-    reactor = _kind()()
-    # Or it would take its thread for the only one of the process that does I/O.
+def _make_reactor() -> Any:
+    reactor = _reactor_class()()
+    # Otherwise Twisted takes this thread for the one that runs the global reactor.
     reactor._registerAsIOThread = False
-    # A clock that is set, or that a test replaces, delays nothing then.
+    # Timers do not depend on the time of day, which can be set, or patched by a test.
     reactor.seconds = time.monotonic
     return reactor
 
 
-def _kind() -> Any:
+def _reactor_class() -> Any:
     if sys.platform == "linux":
         from twisted.internet.epollreactor import EPollReactor
 
@@ -153,7 +159,7 @@ def _kind() -> Any:
 
 
 def _release() -> None:
-    """Close the descriptor that Twisted reserves for bad days, which would be a ResourceWarning."""
+    """Close the descriptor that Twisted keeps in reserve: left open, it is a ResourceWarning."""
     reserved: Any = getattr(tcp, "_reservedFD", None)
     if reserved is not None and reserved.available():
         reserved.__enter__()

@@ -1,162 +1,213 @@
 """
-Verdict: what a failed test is told of the conversation that its server had.
+Report: all text that a test server shows about its conversation.
 
-Knows entries of the journal and expectations; writes text.
+Knows the entries of a journal and the expectations of a test.  Must not know how the server runs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from attrs import frozen
+
+from reqresp.exchanges import Exchange
 from reqresp.journal import Answered, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation
-from reqresp.testing._responder import UNEXPECTED, ExpectationResponder
-from reqresp.testing._waiters import fits
+from reqresp.testing._waiters import matches
 
 T = TypeVar("T")
 
-#: Lines of a conversation that are told, at most: the last.
-LINES = 50
-#: How many of each kind of problem are told in full: the first.
-MOST = 10
-#: Columns that requests take, unless they are longer.
-WIDTH = 40
-#: Bytes of a request or a reply that are shown.
-SHOWN = 80
+#: The value of `RuleReply.by` for a request that no expectation matches.
+UNEXPECTED = "unexpected"
+
+#: The number of lines of a conversation in an error message: the last ones.
+MAX_LINES = 50
+#: The number of problems of each kind that are described: the first ones.
+MAX_PROBLEMS = 10
+#: The width of the column of requests; longer ones stand out.
+REQUEST_WIDTH = 40
+#: The number of bytes of a request or a reply that are shown.
+MAX_SHOWN_BYTES = 80
 
 Encode = Callable[[bytes], bytes]
 
 
-def conversation(entries: Sequence[Entry], encode: Encode) -> list[str]:
+@frozen(kw_only=True)
+class Findings:
     """
-    Write the requests among *entries*, and what answered them, as lines.
+    What a server has seen, for its report.
 
-    :param encode: frames replies: they are shown as they went over the wire.
+    :param name: the name of the server.
+    :param encode: puts a reply into its frame: replies are shown as they were sent.
+    :param dropped: the number of entries that the journal no longer has.
+    :param malformed: the number of frames that were no request.
+    :param errors: exceptions, each with the request that was being answered.
+    :param strict: whether unexpected and malformed requests are problems.
     """
-    told = [(_asked(entry), _done(entry, encode)) for entry in entries if _is_told(entry)]
-    width = max((len(asked) for asked, _ in told if len(asked) <= WIDTH), default=0)
-    return [f"{asked:{width}}  {done}" for asked, done in told]
+
+    name: str
+    encode: Encode
+    entries: Sequence[Entry]
+    dropped: int
+    expectations: Sequence[Expectation]
+    unexpected: Sequence[Request]
+    malformed: int
+    errors: Sequence[tuple[Request | None, BaseException]]
+    strict: bool
+
+    def conversation(self) -> str:
+        """Return the whole conversation, a line for each request."""
+        return "\n".join(_aligned(self._lines()))
+
+    def problems(self) -> str:
+        """Return what was not as expected, with the conversation; empty if all was."""
+        unmet = [it for it in self.expectations if not it.is_met]
+        counts = (
+            (len(self.unexpected) * self.strict, "unexpected request"),
+            (self.malformed * self.strict, "malformed request"),
+            (len(self.errors), "error"),
+            (len(unmet), "unmet expectation"),
+        )
+        wrong = [_count(number, thing) for number, thing in counts if number]
+        if not wrong:
+            return ""
+        lines = [
+            f"reqresp {self.name}: {', '.join(wrong)}",
+            *(f"  {line}" for line in self._last_lines()),
+            *_first("errors", self.errors, _error),
+            *_first("unmet", unmet, lambda it: _unmet(it, self.unexpected[-MAX_LINES:])),
+        ]
+        if self.strict and not unmet:
+            expectations = self.expectations
+            lines += _first("unexpected", self.unexpected, lambda it: _stray(it, expectations))
+        return "\n".join(lines)
+
+    def report(self) -> str:
+        """Return the problems, or else the conversation; then the tracebacks of handlers."""
+        raised = [
+            "".join(traceback.format_exception(error)).rstrip() for _request, error in self.errors
+        ]
+        return "\n".join([self.problems() or "\n".join(self._last_lines()), *raised])
+
+    def wrong_number(self, wanted: str, found: int, expected: str) -> str:
+        """
+        Return that *found* requests were received that are *wanted*, with the conversation.
+
+        :param expected: how many were expected, such as ``at least 1``.
+        """
+        head = (
+            f"reqresp {self.name}: received {wanted} {_count(found, 'time')}, expected {expected}"
+        )
+        return "\n".join([head, *(f"  {line}" for line in self._last_lines())])
+
+    def _lines(self) -> list[tuple[str, str]]:
+        return [line for entry in self.entries if (line := _line(entry, self.encode)) is not None]
+
+    def _last_lines(self) -> list[str]:
+        lines = self._lines()
+        last = _aligned(lines[-MAX_LINES:])
+        omitted = self.dropped + len(lines) - len(last)
+        return [f"... {_count(omitted, 'earlier line')} omitted", *last] if omitted else last
 
 
-def _is_told(entry: Entry) -> bool:
-    return isinstance(entry, Answered | Unanswered | Failed)
+def describe(equals: object | None, predicates: Mapping[str, Any]) -> str:
+    """Return predicates as the test wrote them."""
+    first = [json.dumps(equals) if isinstance(equals, str) else repr(equals)] * (equals is not None)
+    named = (f"{name}={value!r}" for name, value in predicates.items())
+    return ", ".join([*first, *named]) or "any request"
 
 
-def _asked(entry: Entry) -> str:
-    match entry:
-        case Answered(exchange=exchange):
-            return _line(exchange.request)
-        case Unanswered(request=request):
-            return _line(request)
-        case Failed(connection=connection):
-            return f"#{connection} !"
-    raise TypeError(entry)
+def raised_by(by: str, error: BaseException) -> str:
+    """Return the value of `RuleReply.by` where *error* was raised instead of an answer."""
+    return f"{by}, raised {type(error).__name__}"
 
 
-def _line(request: Request) -> str:
-    return f"#{request.connection} < {_shown(request.data)}"
+def report_or_error(report: Callable[[], str]) -> str:
+    """Return what *report* returns, or its error as text: the error of the test counts more."""
+    try:
+        return report()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
-def _done(entry: Entry, encode: Encode) -> str:
-    match entry:
-        case Answered(exchange=exchange) if exchange.by == UNEXPECTED:
-            return "unexpected; closed"
-        case Answered(exchange=exchange):
-            names = ", ".join(exchange.injected)
-            injected = f", injected: {names}" if names else ""
-            return f"{_reply(exchange.steps, encode)}  ({exchange.by}{injected})"
-        case Failed(reason=reason):
-            return reason
-    return "not answered"
-
-
-def _reply(steps: Steps, encode: Encode) -> str:
-    sends = [step for step in steps if isinstance(step, Send)]
-    wire = b"".join(step.data if step.raw else encode(step.data) for step in sends)
-    endings = [step.label for step in steps if step.ends_sending]
-    said = [f"> {_shown(wire)}"] if wire else []
-    return "; ".join([*said, *endings]) or "silence"
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _shown(data: bytes) -> str:
-    return repr(data) if len(data) <= SHOWN else f"{data[:SHOWN]!r}..."
+    return repr(data) if len(data) <= MAX_SHOWN_BYTES else f"{data[:MAX_SHOWN_BYTES]!r}..."
 
 
-def last_lines(entries: Sequence[Entry], encode: Encode, dropped: int = 0) -> list[str]:
-    """
-    Write the end of a conversation, `LINES` lines of it at most.
-
-    :param dropped: how much of it was forgotten.
-    """
-    told = [entry for entry in entries if _is_told(entry)]
-    lines = conversation(told[-LINES:], encode)
-    if before := dropped + len(told) - len(lines):
-        lines.insert(0, f"... {before} before")
-    return lines
+# The conversation
 
 
-def verdict(
-    name: str,
-    expectations: ExpectationResponder,
-    entries: Sequence[Entry],
-    encode: Encode,
-    *,
-    strict: bool,
-    dropped: int = 0,
-) -> str:
-    """
-    Say what was not as it should have been; nothing if all was.
-
-    :param name: what the server is called.
-    :param strict: unexpected requests are failures, too.
-    :param dropped: how many entries were forgotten.
-    """
-    unmet = [it for it in expectations.expectations if not it.is_met]
-    unexpected, errors = expectations.unexpected, expectations.errors
-    counts = (
-        (len(unexpected) * strict, "unexpected request", "unexpected requests"),
-        (expectations.malformed * strict, "malformed request", "malformed requests"),
-        (len(errors), "error", "errors"),
-        (len(unmet), "expectation unmet", "expectations unmet"),
-    )
-    wrong = [_several(*each) for each in counts if each[0]]
-    if not wrong:
-        return ""
-    lines = last_lines(entries, encode, dropped)
-    lines = [f"reqresp {name}: {', '.join(wrong)}", *(f"  {line}" for line in lines)]
-    recent = unexpected[-LINES:]
-    lines += _each("errors", errors, _error)
-    lines += _each("unmet", unmet, lambda it: _unmet(it, recent))
-    if not unmet and strict:
-        lines += _each("unexpected", unexpected, lambda it: _stray(it, expectations.expectations))
-    return "\n".join(lines)
+def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
+    """Return what was received and what was done about it; None if *entry* is no line."""
+    match entry:
+        case Answered(exchange=exchange):
+            return _received(exchange.request), _done(exchange, encode)
+        case Unanswered(request=request):
+            return _received(request), "not answered"
+        case Failed(connection=connection, reason=reason):
+            return f"#{connection} !", reason
+    return None
 
 
-def _several(count: int, one: str, more: str) -> str:
-    return f"{count} {one if count == 1 else more}"
+def _aligned(lines: Sequence[tuple[str, str]]) -> list[str]:
+    width = max((len(left) for left, _ in lines if len(left) <= REQUEST_WIDTH), default=0)
+    return [f"{left:{width}}  {right}" for left, right in lines]
 
 
-def _each(what: str, items: Sequence[T], write: Callable[[T], Iterable[str]]) -> Iterator[str]:
-    for item in items[:MOST]:
-        yield from write(item)
-    if len(items) > MOST:
-        yield f"{what}: {len(items) - MOST} more"
+def _received(request: Request) -> str:
+    return f"#{request.connection} < {_shown(request.data)}"
+
+
+def _done(exchange: Exchange, encode: Encode) -> str:
+    if exchange.by == UNEXPECTED:
+        return "unexpected; connection closed"
+    faults = f", injected: {', '.join(exchange.injected)}" if exchange.injected else ""
+    return f"{_reply(exchange.steps, encode)}  ({exchange.by}{faults})"
+
+
+def _reply(steps: Steps, encode: Encode) -> str:
+    payloads = [step for step in steps if isinstance(step, Send)]
+    sent = b"".join(step.data if step.raw else encode(step.data) for step in payloads)
+    endings = [step.label for step in steps if step.ends_sending or step.ends_requests]
+    return "; ".join([f"> {_shown(sent)}"] * bool(sent) + endings) or "no reply"
+
+
+# The problems
+
+
+def _first(
+    kind: str, problems: Sequence[T], describe: Callable[[T], Iterable[str]]
+) -> Iterator[str]:
+    for problem in problems[:MAX_PROBLEMS]:
+        yield from describe(problem)
+    if len(problems) > MAX_PROBLEMS:
+        yield f"{kind}: {len(problems) - MAX_PROBLEMS} more"
 
 
 def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
     request, raised = error
-    asked = "" if request is None else f", for {_shown(request.data)}"
+    about = "" if request is None else f" (request: {_shown(request.data)})"
     first, *more = str(raised).splitlines() or [""]
-    yield f"error: {type(raised).__name__}: {first}{asked}"
+    yield f"error: {type(raised).__name__}: {first}{about}"
     yield from (f"  {line}" for line in more)
 
 
 def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[str]:
-    told = f"unmet: {expectation} {expectation.count} of {expectation.times} ({expectation.where})"
-    if any(fits(expectation.rule.predicates, request) for request in unexpected):
-        yield f"{told}; it came, but not in its turn"
+    """Describe an unmet expectation, and the request that is nearest to it."""
+    text = (
+        f"unmet: {expectation} ({expectation.where}):"
+        f" received {expectation.count} of {expectation.times}"
+    )
+    if any(matches(expectation.rule.predicates, request) for request in unexpected):
+        yield f"{text}; a matching request was received out of order"
         return
     near = [
         (it.at, it.wanted, request.data)
@@ -165,23 +216,29 @@ def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[
         if it.at
     ]
     if not near:
-        yield told
+        yield text
         return
     at, wanted, data = max(near, key=itemgetter(0))
-    yield f"{told}; nearest differs at byte {at}:"
+    yield f"{text}; the nearest request differs at byte {at}:"
     yield from (f"  {line}" for line in compare(wanted, data, at))
 
 
 def _stray(request: Request, expectations: Sequence[Expectation]) -> Iterator[str]:
-    """Say of what nobody expected what it is near to, if it is."""
-    told = f"unexpected: {_shown(request.data)}"
-    by_rule = {id(it.rule): it for it in expectations}
+    """Describe an unexpected request, if it matches an expectation or is near to one."""
+    text = f"unexpected: {_shown(request.data)}"
     for expectation in expectations:
-        if fits(expectation.rule.predicates, request):
-            yield f"{told}; {expectation} was not to come then, or so often ({expectation.where})"
+        if matches(expectation.rule.predicates, request):
+            yield (
+                f"{text} matches {expectation} ({expectation.where}),"
+                " but was received too often, out of order or in another state"
+            )
             return
+    by_rule = {id(it.rule): it for it in expectations}
     for near in nearest([it.rule for it in expectations], request.data, 1):
         if near.at:
             expectation = by_rule[id(near.rule)]
-            yield f"{told}; {expectation} ({expectation.where}) differs at byte {near.at}:"
+            yield (
+                f"{text}; the nearest is {expectation} ({expectation.where}),"
+                f" which differs at byte {near.at}:"
+            )
             yield from (f"  {line}" for line in compare(near.wanted, request.data, near.at))

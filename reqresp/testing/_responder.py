@@ -1,7 +1,7 @@
 """
-ExpectationResponder: who answers in a test, and what came that nobody expected.
+ExpectationResponder: chooses which expectation of a test answers a request.
 
-A responder that chooses among what a test has written; knows nothing of how a server runs.
+Records what no expectation matches, and what handlers raise.  Must not know how the server runs.
 """
 
 from collections.abc import Callable
@@ -17,23 +17,22 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, Responder
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 from reqresp.testing._expectation import Expectation
+from reqresp.testing._report import UNEXPECTED, raised_by
 
-#: What `RuleReply.by` is where nobody expected the request.
-UNEXPECTED = "unexpected"
-
-_UNEXPECTED = RuleReply((Close(),), UNEXPECTED)
+_UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
 
 
 class ExpectationResponder(Observer, Responder):
     """
-    Answers as the first of these that fits says, in this order.
+    Answers a request with the first expectation that matches it.
 
-    The head of those that are expected next, those expected in any order that are not met yet, the
-    stubs of ``on``, and *otherwise*.  What nobody expects is noted, and closes; what somebody
-    raises is noted, too, and resets.
+    The order is: the first unmet ``expect_next``, every unmet ``expect``, every ``on``, then
+    *fallback*.  A request that none of them answers is recorded, and its connection is closed.  An
+    exception is recorded, and its connection is reset.
 
-    :param greeting: greets clients; None: *otherwise* does.
-    :param encode: frames replies.
+    :param fallback: answers what no expectation matches; None: such requests are unexpected.
+    :param greeting: its reply is sent when a client connects; None: *fallback* greets.
+    :param encode: puts a reply into its frame.
     """
 
     name = "expectations"
@@ -41,26 +40,26 @@ class ExpectationResponder(Observer, Responder):
 
     def __init__(
         self,
-        otherwise: Responder | None,
+        fallback: Responder | None,
         greeting: Rule | None,
         encode: Callable[[bytes], bytes],
     ) -> None:
-        self._otherwise = otherwise
-        self._by = self.name if otherwise is None else otherwise.name
-        # States are the script's, if there is one: its rules and ours change the same.
-        self._states = otherwise if isinstance(otherwise, Rules) else _States()
-        self._greets = otherwise if greeting is None else Rules([], greeting=greeting)
+        self._fallback = fallback
+        self._default_by = self.name if fallback is None else fallback.name
+        # A script has states of its own: its rules and the expectations share them.
+        self._states = fallback if isinstance(fallback, Rules) else _States()
+        self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
         self.expectations: list[Expectation] = []
-        #: Requests that nobody expected.
+        #: The requests that nothing answers.
         self.unexpected: list[Request] = []
-        #: How many were none at all.
+        #: The number of frames that were no request.
         self.malformed = 0
-        #: What handlers raised, for which request, and whose they are.
+        #: The exceptions, each with the request that was being answered.
         self.errors: list[tuple[Request | None, BaseException]] = []
 
     def greet(self, connection: ConnectionContext) -> Steps:
-        return () if self._greets is None else self._greets.greet(connection)
+        return () if self._greeter is None else self._greeter.greet(connection)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
@@ -70,16 +69,16 @@ class ExpectationResponder(Observer, Responder):
             answer = self._answer(found, data, connection)
             if isinstance(answer, Deferred):
                 checked = answer.addCallback(self._check_steps)
-                return checked.addErrback(lambda failure: self._note(failure, request, found))
+                return checked.addErrback(lambda failure: self._failed(failure, request, found))
             return self._check_steps(answer, request)
-        except BaseException as error:  # whatever it is, it ends that connection alone
+        except BaseException as error:  # also SystemExit: it ends this connection only
             return self._raised(error, request, found)
 
     def _find(self, data: bytes, connection: ConnectionContext) -> Expectation | None:
         state = self._states.state(connection)
-        return next((it for it in self._in_order() if it.fits(data, connection, state)), None)
+        return next((it for it in self._candidates() if it.matches(data, connection, state)), None)
 
-    def _in_order(self) -> list[Expectation]:
+    def _candidates(self) -> list[Expectation]:
         kinds: dict[str, list[Expectation]] = {"expect_next": [], "expect": [], "on": []}
         for expectation in self.expectations:
             if expectation.times is None or not expectation.is_met:
@@ -93,42 +92,48 @@ class ExpectationResponder(Observer, Responder):
             if found.rule.goto is not None:
                 self._states.move(connection, found.rule.goto)
             return found.answer(data, connection)
-        if self._otherwise is not None:
-            return self._otherwise.respond(data, connection)
-        return _UNEXPECTED
+        if self._fallback is not None:
+            return self._fallback.respond(data, connection)
+        return _UNEXPECTED_REPLY
 
     def _check_steps(self, steps: Steps, request: Request | None = None) -> Steps:
-        """Find out now what could not be sent: later, nobody would know whose it was."""
-        if request is not None and (steps is _UNEXPECTED or steps is CLOSES.constant):
+        """
+        Return *steps* with the name of their source, if they can be sent.
+
+        :raises FrameError: the framing cannot express a reply.  Raised later, it could not be
+            attributed to a request.
+        :raises TypeError: *steps* are no steps.
+        """
+        if request is not None and (steps is _UNEXPECTED_REPLY or steps is CLOSES.constant):
             self.unexpected.append(request)
-            return _UNEXPECTED
+            return _UNEXPECTED_REPLY
         if not isinstance(steps, tuple):
-            raise TypeError(f"a responder gives steps, or a Deferred of them; not {steps!r}")
+            raise TypeError(f"a responder returns steps or a Deferred of steps, not {steps!r}")
         for step in steps:
             if isinstance(step, Send) and not step.raw:
                 self._encode(step.data)
-        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._by)
+        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._default_by)
 
-    def _note(self, failure: Failure, request: Request, found: Expectation | None) -> Steps:
-        if failure.check(CancelledError):  # the client has left
+    def _failed(self, failure: Failure, request: Request, found: Expectation | None) -> Steps:
+        if failure.check(CancelledError):  # the client has disconnected
             failure.raiseException()
         return self._raised(_error(failure), request, found)
 
     def _raised(self, error: BaseException, request: Request, found: Expectation | None) -> Steps:
         self.errors.append((request, error))
-        by = self._by if found is None else found.rule.name
-        return RuleReply((Abort(),), f"{by}, raised {type(error).__name__}")
+        by = self._default_by if found is None else found.rule.name
+        return RuleReply((Abort(),), raised_by(by, error))
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
-        # What handlers raised was answered: this is about bytes that are no request, or the like.
+        # Exceptions of handlers have been answered: these are other errors, such as no request.
         if failure.check(FrameError):
             self.malformed += 1
         else:
             self.errors.append((None, _error(failure)))
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
-        if self._otherwise is not None:
-            self._otherwise.check(encode)
+        if self._fallback is not None:
+            self._fallback.check(encode)
 
 
 def _error(failure: Failure) -> BaseException:
@@ -136,7 +141,7 @@ def _error(failure: Failure) -> BaseException:
 
 
 class _States:
-    """The states of conversations, where there is no script; `Rules` has these methods, too."""
+    """The states of conversations where there is no script; has these methods of `Rules`."""
 
     def __init__(self) -> None:
         self._states: dict[int, str] = {}

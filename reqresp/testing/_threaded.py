@@ -1,7 +1,7 @@
 """
-Testing: servers to test clients against, whatever these are written with.
+Server: a test server in a thread of its own, for clients of any kind.
 
-`serve` starts one in a thread of its own, as the pytest fixture does.
+`serve` starts one for the duration of a block; the pytest fixture starts one for a test.
 """
 
 import socket
@@ -14,54 +14,45 @@ from typing import Any, Protocol, Unpack
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from reqresp.steps import Request, Wait
-from reqresp.testing._base import BaseServer, Behaving
-from reqresp.testing._expectation import Expectation, Payloads, Predicating
-from reqresp.testing._in_memory import MemoryServer
-from reqresp.testing._on_reactor import LocalServer
+from reqresp.script.rule_parts import PayloadsLike
+from reqresp.steps import Request
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments
+from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 
-__all__ = [
-    "Expectation",
-    "LocalServer",
-    "MemoryServer",
-    "Server",
-    "StartServer",
-    "Wait",
-    "serve",
-]
-
-#: Seconds that a test waits for what it asserts, unless it says otherwise.
-PATIENCE = 1.0
+#: The number of clients that the system lets wait for the server to accept them.
+BACKLOG = 1024
 
 
 class Server(BaseServer):
     """
-    A server in a thread of its own, on a port of its own.
+    A test server in a thread of its own, on a port of its own.
 
-    It listens when it is made.  What it is to do is said as in `BaseServer`, of which it takes the
-    parameters; what is not said is unexpected.
+    It listens once it is made.  It takes all arguments of `BaseServer` but the clock.
 
     :param host: the address to listen on.
-    :param tls: whether clients are to speak TLS, for which there is `client_context`.
+    :param tls: whether clients use TLS; see `client_context`.
+    :raises OSError: it cannot listen on *host*.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+        self, *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
     ) -> None:
+        #: The address that it listens on.
         self.host = host
-        #: Trusts this server; for clients that speak TLS.
+        #: Trusts the server's certificate: for clients that use TLS.
         self.client_context: ssl.SSLContext | None = None
         self._tls: Any = None
         self._listening: Any = None
-        self._is_over = False
-        # Bound, it keeps the port while nobody listens, and with SO_REUSEADDR somebody can.
+        self._has_ended = False
+        # This socket is bound and does not listen.  It keeps the port while the server is stopped.
+        # With SO_REUSEADDR, the server can listen on the same port.
         self._reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._reserved.bind((host, 0))
-            #: The port's number.
+            #: The port that it listens on.
             self.port: int = self._reserved.getsockname()[1]
             if tls:
                 from reqresp.testing._certificates import make_contexts
@@ -72,7 +63,7 @@ class Server(BaseServer):
             self._reserved.close()
             raise
         try:
-            super().__init__(self._thread.reactor, **what)
+            super().__init__(self._thread.reactor, **arguments)
             self.start()
         except BaseException:
             self._reserved.close()
@@ -81,7 +72,7 @@ class Server(BaseServer):
 
     @property
     def clock(self) -> IReactorTime:
-        """What keeps its time: for handlers, which can ``await deferLater(server.clock, ...)``."""
+        """The server's clock, for handlers: ``await deferLater(server.clock, 0.1)``."""
         clock: IReactorTime = self._thread.reactor
         return clock
 
@@ -91,27 +82,28 @@ class Server(BaseServer):
         return f"{host}:{self.port}"
 
     def _call(self, function: Any, *arguments: Any) -> Any:
-        # When all is over, nothing changes any more.
-        return function(*arguments) if self._is_over else self._thread.call(function, *arguments)
+        # After the end there is no thread, and nothing changes any more.
+        return function(*arguments) if self._has_ended else self._thread.call(function, *arguments)
 
-    # Its life
+    # Starting and stopping
 
     def start(self) -> None:
         """
-        Listen, on the same port as before; nothing happens if it does.
+        Listen again, on the same port; does nothing if the server listens.
 
-        :raises RuntimeError: it has ended.
+        :raises RuntimeError: the server has ended.
         """
-        if self._is_over:
-            raise RuntimeError("a server that has ended cannot be started again")
+        if self._has_ended:
+            raise RuntimeError("the server has ended: it cannot be started again")
         if self._listening is None:
             self._listening = self._call(self._listen)
 
     def stop(self) -> None:
         """
-        Listen no more, and reset all connections; clients are refused until it is started again.
+        Stop listening, and reset all connections; clients are refused until `start`.
 
-        Nobody else gets the port meanwhile, unless they ask for just that one with SO_REUSEADDR.
+        The port stays reserved, except from a program that binds to this very port with
+        SO_REUSEADDR.
         """
         if self._listening is not None:
             self._call(self._listening.stopListening)
@@ -120,12 +112,12 @@ class Server(BaseServer):
 
     def disconnect_all(self) -> None:
         """Reset all connections, and wait until they are gone."""
-        self._read()  # who has connected may not be accepted yet
+        self._read_all()  # accepts clients that have connected
         self._call(self._disconnect)
 
     def end(self) -> None:
-        """Stop for good; the thread ends, and the port is given back."""
-        if self._is_over:
+        """Stop for good: the thread ends, and the port is released."""
+        if self._has_ended:
             return
         self._thread.check()
         try:
@@ -134,8 +126,8 @@ class Server(BaseServer):
             try:
                 self._thread.stop()
             finally:
-                self._is_over = True
-                self._watch.give_up()
+                self._has_ended = True
+                self._waiters.cancel_all()
                 self._reserved.close()
 
     def _listen(self) -> Deferred[Any]:
@@ -144,117 +136,123 @@ class Server(BaseServer):
         if self._tls is not None:
             from reqresp.transport.tls import wrap
 
-            # Not listenSSL, which has the global reactor keep its time.
+            # Not listenSSL, which uses the clock of the global reactor.
             factory = wrap(factory, self._tls, reactor)
-        endpoint = EagerServerEndpoint(reactor, self.port, backlog=1024, interface=self.host)
+        endpoint = EagerServerEndpoint(reactor, self.port, backlog=BACKLOG, interface=self.host)
         return endpoint.listen(factory)
 
-    # What was
+    # Assertions
 
     def wait_for(
         self,
-        equals: Payloads | None = None,
+        equals: PayloadsLike | None = None,
         *,
         times: int = 1,
-        timeout: float = PATIENCE,
-        **predicates: Unpack[Predicating],
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
     ) -> list[Request]:
         """
-        Wait until requests like this (see `on`) came so many *times*, and give them.
+        Wait until at least *times* matching requests (see `on`) have been received; return them.
 
-        :raises AssertionError: they did not come within *timeout* seconds; it tells what did.
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: fewer were received; the message has the conversation.
         """
         __tracebackhide__ = True
-        found = self.when(equals, times=times, **predicates)
-        try:
-            return found.result(0 if self._is_over else timeout)
-        except TimeoutError:
-            found.cancel()
-        came = self.requests(equals, **predicates)
-        if len(came) < times:
-            raise AssertionError(self._missed(equals, predicates, times, len(came)))
-        return came  # just in time
+        found = self._wait_for(equals, predicates, times, timeout)
+        if len(found) < times:
+            raise self._wrong_number(equals, predicates, len(found), f"at least {times}")
+        return found
 
     def assert_received(
         self,
-        equals: Payloads | None = None,
+        equals: PayloadsLike | None = None,
         *,
         times: int | None = None,
-        timeout: float = PATIENCE,
-        **predicates: Unpack[Predicating],
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
     ) -> None:
         """
-        Assert that requests like this (see `on`) came, as often as *times* says; once at least.
+        Assert that exactly *times* matching requests (see `on`) are received; None: at least one.
 
-        :raises AssertionError: they came less often within *timeout* seconds, or more often.
+        :param timeout: the number of seconds to wait for them at most.
+        :raises AssertionError: it is not so; the message has the conversation.
         """
         __tracebackhide__ = True
-        least = 1 if times is None else times
-        self.wait_for(equals, times=least, timeout=timeout, **predicates)
+        found = self._wait_for(equals, predicates, 1 if times is None else times, timeout)
         if times is None:
+            if not found:
+                raise self._wrong_number(equals, predicates, 0, "at least 1")
             return
-        self._read()
-        came = len(self.requests(equals, **predicates))
-        if came != times:
-            raise AssertionError(self._missed(equals, predicates, times, came))
+        self._read_all()
+        received = len(self.requests(equals, **predicates))
+        if received != times:
+            raise self._wrong_number(equals, predicates, received, str(times))
 
-    def verify(self, timeout: float = PATIENCE) -> None:
+    def _wait_for(
+        self,
+        equals: PayloadsLike | None,
+        predicates: PredicateArguments,
+        times: int,
+        timeout: float,
+    ) -> list[Request]:
+        future = self.when(equals, times=times, **predicates)
+        try:
+            return future.result(0 if self._has_ended else timeout)
+        except TimeoutError:
+            future.cancel()
+        return self.requests(equals, **predicates)
+
+    def verify(self, timeout: float = ASSERT_TIMEOUT) -> None:
         """
-        Assert that all that was expected came, and nothing else.
+        Assert that every expectation is met, and that nothing unexpected was received.
 
-        While a client is connected, what is missing is waited for, *timeout* seconds at most.
+        As long as a client is connected, wait for missing requests.
 
-        :raises AssertionError: it is not so; the message tells the conversation.
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: it is not so; the message has the conversation.
         """
         __tracebackhide__ = True
-        if not self._is_over:
-            self._read()
-            settled: Future[None] = self._call(self._watch.until, lambda: self._is_settled)
+        if not self._has_ended:
+            self._read_all()
+            settled: Future[None] = self._call(self._waiters.until, lambda: self._is_settled)
             wait([settled], timeout)
             settled.cancel()
         self._verify()
 
-    def _read(self) -> None:
-        """Have the server read all that has arrived by now."""
-        if not self._is_over:
-            self._thread.call(self._thread.when_read, PATIENCE)
+    def _read_all(self) -> None:
+        """Wait until the server has read everything that has arrived by now."""
+        if not self._has_ended:
+            self._thread.call(self._thread.when_read, ASSERT_TIMEOUT)
 
 
 class StartServer(Protocol):
-    """What the fixture ``reqresp_server`` is: starts a server that ends with the test."""
+    """The type of the fixture ``reqresp_server``: starts servers that end with the test."""
 
     def __call__(
-        self, *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+        self, *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
     ) -> Server:
-        """Start one; see `Server`."""
+        """Start a server and return it; the arguments are those of `Server`."""
 
 
 @contextmanager
 def serve(
-    *, host: str = "127.0.0.1", tls: bool = False, **what: Unpack[Behaving]
+    *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
 ) -> Iterator[Server]:
     """
-    Start a `Server`, of which these are the parameters, and end it behind the block.
+    Start a `Server` with these arguments; verify and end it at the end of the block.
 
-    :raises AssertionError: at the end of a block that raises nothing itself: what was expected
-        did not come, or something else did (see `Server.verify`).
+    :raises AssertionError: the block raised nothing, and something was not as expected; see
+        `Server.verify`.  Any other exception of the block gets the server's report as a note.
     """
     __tracebackhide__ = True
-    server = Server(host=host, tls=tls, **what)
+    server = Server(host=host, tls=tls, **arguments)
     try:
         yield server
         server.verify()
     except Exception as error:
-        # As the fixture does beside a test's own error.
-        if (told := _report(server)) not in str(error):
-            error.add_note(told)
+        # The fixture shows the report below the error of a test.
+        if (report := server.report()) not in str(error):
+            error.add_note(report)
         raise
     finally:
         server.end()
-
-
-def _report(server: Server) -> str:
-    try:
-        return server.report()
-    except Exception as error:  # its thread may be busy: it is another error that counts
-        return f"{type(error).__name__}: {error}"

@@ -1,7 +1,8 @@
 """
-Waiters: who waits for requests, and whether they came.
+Waiters: futures of requests that have not been received yet.
 
-An observer beside the journal, of which it asks what came before; knows nothing of threads.
+An observer that is notified after the journal, which has the earlier requests.  Must not know
+threads or how the server runs.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +22,15 @@ from reqresp.steps import Request
 
 T = TypeVar("T")
 
+# Called with the requests of a read of one connection; returns whether the future is done.
+_Check = Callable[[IAddress, int, Sequence[bytes]], bool]
+
+_NO_PEER = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104, nothing listens there
+
 
 @define
-class _Asker:
-    """A connection as predicates see it."""
+class _PastContext:
+    """The `ConnectionContext` of a request that was received before."""
 
     peer: IAddress
     number: int
@@ -32,91 +38,89 @@ class _Asker:
     notes: Any = None
 
 
-def fits(wanted: Predicates, request: Request) -> bool:
-    """Tell whether *request* is what is *wanted*."""
-    return wanted.hold(request.data, _Asker(request.peer, request.connection, request.number))
+def matches(predicates: Predicates, request: Request) -> bool:
+    """Return whether *request* fulfils *predicates*."""
+    context = _PastContext(request.peer, request.connection, request.number)
+    return predicates.hold(request.data, context)
 
 
-def requests(entries: Sequence[Entry]) -> list[Request]:
-    """Give the requests among *entries*, in the order in which they were taken up."""
-    asked = [entry for entry in entries if isinstance(entry, Answered | Unanswered)]
+def requests_among(entries: Sequence[Entry]) -> list[Request]:
+    """Return the requests among *entries*, in the order in which they were received."""
+    found = [entry for entry in entries if isinstance(entry, Answered | Unanswered)]
     return [
         entry.exchange.request if isinstance(entry, Answered) else entry.request
-        for entry in sorted(asked, key=lambda entry: entry.at)
+        for entry in sorted(found, key=lambda entry: entry.at)
     ]
 
 
 class Waiters(Observer):
-    """Tells those who wait; it is to be told behind *journal* what happens."""
+    """Completes futures when requests are received; to be notified after *journal*."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._looks: list[_Look] = []
-        self._found: set[Future[Any]] = set()
+        self._checks: list[_Check] = []
+        self._pending: set[Future[Any]] = set()
+
+    def __len__(self) -> int:
+        """Return how many futures are not done."""
+        return len(self._checks)
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        self._tell(peer, connection, requests)
+        self._check_all(peer, connection, requests)
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002, the observer's
-        self._tell(peer, connection, ())
+        self._check_all(peer, connection, ())
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
-        self._tell(peer, connection, ())
+        self._check_all(peer, connection, ())
 
     def answered(self, exchanges: Exchanges) -> None:
-        self._tell(exchanges.peer, exchanges.connection, ())
+        self._check_all(exchanges.peer, exchanges.connection, ())
 
-    def give_up(self) -> None:
-        """Cancel all that is still being waited for: nothing will come any more."""
-        for found in self._found:
-            found.cancel()
-        self._found.clear()
-        self._looks.clear()
+    def cancel_all(self) -> None:
+        """Cancel all futures that are not done: the server has ended."""
+        for future in self._pending:
+            future.cancel()
+        self._pending.clear()
+        self._checks.clear()
 
-    def came(self, wanted: Predicates) -> list[Request]:
-        """Give the requests like this that came so far."""
-        return [it for it in requests(self._journal.entries()) if fits(wanted, it)]
+    def requests(self, predicates: Predicates) -> list[Request]:
+        """Return the requests that were received so far and fulfil *predicates*."""
+        return [it for it in requests_among(self._journal.entries()) if matches(predicates, it)]
 
-    def when(self, wanted: Predicates, times: int) -> "Future[list[Request]]":
-        """Wait until *times* requests like this came, and give them."""
-        missing = times - len(self.came(wanted))
+    def when(self, predicates: Predicates, times: int) -> "Future[list[Request]]":
+        """Return a future of the first *times* or more requests that fulfil *predicates*."""
+        missing = times - len(self.requests(predicates))
 
-        def is_so(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
+        def is_done(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
             nonlocal missing
-            asker = _Asker(peer, connection)
-            missing -= sum(wanted.hold(request, asker) for request in requests)
+            context = _PastContext(peer, connection)
+            missing -= sum(predicates.hold(request, context) for request in requests)
             return missing <= 0
 
-        return self._wait(is_so, lambda: self.came(wanted))
+        return self._wait(is_done, lambda: self.requests(predicates))
 
-    def until(self, is_so: Callable[[], bool]) -> "Future[None]":
-        """Wait until *is_so*, which is asked now, and whenever something happened."""
-        return self._wait(lambda *_: is_so(), lambda: None)
+    def until(self, condition: Callable[[], bool]) -> "Future[None]":
+        """Return a future that is done once *condition*, called at each event, returns True."""
+        return self._wait(lambda *_: condition(), lambda: None)
 
-    def _wait(self, is_so: "_Look", give: Callable[[], T]) -> "Future[T]":
-        found: Future[T] = Future()
+    def _wait(self, is_done: _Check, result: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
 
-        def look(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
-            if not found.cancelled() and not is_so(peer, connection, requests):
+        def check(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
+            if not future.cancelled() and not is_done(peer, connection, requests):
                 return False
-            # Nobody can cancel it from here on.
-            self._found.discard(found)
-            if found.set_running_or_notify_cancel():
-                found.set_result(give())
+            self._pending.discard(future)
+            if future.set_running_or_notify_cancel():  # cannot be cancelled from here on
+                future.set_result(result())
             return True
 
-        if not look(_NOBODY, 0, ()):
-            self._looks.append(look)
-            self._found.add(found)
-        return found
+        if not check(_NO_PEER, 0, ()):
+            self._checks.append(check)
+            self._pending.add(future)
+        return future
 
-    def _tell(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        for look in [*self._looks]:
-            if look(peer, connection, requests):
-                self._looks.remove(look)
-
-
-#: Tells whether something is so, after so many requests of a connection.
-_Look = Callable[[IAddress, int, Sequence[bytes]], bool]
-
-_NOBODY = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104, nothing listens there
+    def _check_all(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
+        for check in [*self._checks]:
+            if check(peer, connection, requests):
+                self._checks.remove(check)

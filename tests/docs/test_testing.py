@@ -15,11 +15,8 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.testing import Server
-from reqresp.testing._base import BaseServer, Behaving
-from reqresp.testing._expectation import Expectation
-from reqresp.testing._in_memory import MemoryServer
-from reqresp.testing._on_reactor import LocalServer
+from reqresp.testing import Expectation, LocalServer, MemoryServer, Server
+from reqresp.testing._base import BaseServer, ServerArguments
 from tests.docs.test_docs import ROOT
 from tests.docs.test_script import Block, blocks
 from tests.support.live import PATIENCE
@@ -162,7 +159,7 @@ class ExamplesTests(SynchronousTestCase):
         """What servers are made with, and what they and their answers have, is in the tables."""
         reference = GUIDE.partition("\nAll there is\n")[2].partition("\nComing from elsewhere\n")[0]
         words = {*re.findall(r"\w+", " ".join(re.findall(r"``(.+?)``", reference)))}
-        names = {"host", "tls", *Behaving.__annotations__}
+        names = {"host", "tls", *ServerArguments.__annotations__}
         for kind in (Server, MemoryServer, LocalServer, Expectation):
             names |= {name for name in vars(kind) if not name.startswith("_")}
         names |= {name for name in vars(BaseServer) if not name.startswith("_")} - {
@@ -170,7 +167,7 @@ class ExamplesTests(SynchronousTestCase):
             "name",
         }
         # What asks an answer to do its work.
-        names -= {"name", "fits", "answer"}
+        names -= {"name", "matches", "answer"}
         self.assertEqual(names - words, set())
 
 

@@ -32,8 +32,9 @@ from reqresp import (
     as_json,
 )
 from reqresp.exchanges import UNMATCHED
+from reqresp.script.compiler import compile_rule
+from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES
-from reqresp.testing._expectation import Maker
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
@@ -182,5 +183,12 @@ class JsonTests(SynchronousTestCase):
         steps = (Wait(0), *steps, *end)
         line = json.loads(json.dumps(as_json(answered(steps, data))))
         self.assertEqual(as_bytes(line["request"]), data)
-        rule = Maker(Chunk(), False, Path()).rule({"do": line["steps"]}, "on", "here")
+        rule = compile_rule(
+            {"do": line["steps"]},
+            "on",
+            Reader("", lambda _: None),
+            Path(),
+            Chunk(),
+            ignore_case=False,
+        )
         self.assertEqual([tuple(reply) for reply in rule.replies], [steps])

@@ -1,4 +1,4 @@
-"""What a test wants answered."""
+"""The answers that a test builds one call at a time."""
 
 from typing import Any
 
@@ -6,57 +6,57 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Abort, Close, Line, Mixed, Netstring, ScriptError
+from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
-from reqresp.steps import Request
+from reqresp.steps import Request, Send
 from reqresp.testing._base import BaseServer
-from reqresp.testing._expectation import as_payload, as_predicates
 from tests.support.wire import FakeReactor, Wire
 
 
-class FakeCase(SynchronousTestCase):
-    """A server in memory, and a client on its wire."""
+class ServerCase(SynchronousTestCase):
+    """A test case with a server in memory and clients that tests control."""
 
-    def serve(self, **what: Any) -> BaseServer:
+    def serve(self, **arguments: Any) -> BaseServer:
         self.reactor = FakeReactor()
-        self.server = BaseServer(self.reactor, **what)
+        self.server = BaseServer(self.reactor, **arguments)
         return self.server
 
     def connect(self) -> Wire:
         return Wire(self.server.factory, self.reactor)
 
     def ask(self, *requests: bytes) -> bytes:
-        """Send lines on a new connection; give what came."""
+        """Send lines on a new connection; return what was received."""
         wire = self.connect()
         wire.send(b"".join(it + b"\r\n" for it in requests))
         return wire.received()
 
 
-class StepTests(FakeCase):
-    """Each method adds a step."""
+class StepTests(ServerCase):
+    """Tests for the methods that add a step."""
 
     def test_replies_are_framed_one_by_one(self) -> None:
-        """Text is UTF-8, bytes are themselves."""
+        """Each payload of a reply is sent in a frame of its own; text is sent as UTF-8."""
         self.serve().on("a").reply("é", b"\xff").reply({"hex": "00"})
         self.assertEqual(self.ask(b"a"), b"\xc3\xa9\r\n\xff\r\n\x00\r\n")
 
     def test_raw_replies(self) -> None:
-        """Are sent as they are, however they are written."""
+        """A raw reply is sent without a frame, whatever kind of payload it is."""
         self.serve().on("a").reply("x", b"y", {"text": "z"}, raw=True).reply(hex="00ff", raw=True)
         self.assertEqual(self.ask(b"a"), b"xyz\x00\xff")
 
     def test_templates(self) -> None:
-        """Groups of the pattern, and how often it was asked, are at hand."""
+        """A template can use the groups of the pattern and the number of the request."""
         self.serve().on(matches=r"TOP (?P<n>\d+)").reply(template="{n} {count}")
         self.assertEqual(self.ask(b"TOP 7", b"TOP 8"), b"7 1\r\n8 2\r\n")
 
-    def test_nothing_is_silence(self) -> None:
-        """And no fault of the client's."""
+    def test_no_step_sends_nothing(self) -> None:
+        """An expectation without steps sends nothing, and is no problem."""
         self.serve().on("a")
         self.assertEqual(self.ask(b"a"), b"")
         self.assertEqual(self.server.problems(), "")
 
     def test_waiting(self) -> None:
-        """What follows comes later."""
+        """The steps after a wait are performed when its time has passed."""
         self.serve().on("a").reply("1").wait(2).reply("2")
         wire = self.connect()
         wire.send(b"a\r\n")
@@ -65,7 +65,7 @@ class StepTests(FakeCase):
         self.assertEqual(wire.received(), b"2\r\n")
 
     def test_endings(self) -> None:
-        """Each is seen by the client."""
+        """The client sees each way to end a reply."""
         server = self.serve()
         server.on("close").close()
         server.on("abort").abort()
@@ -82,7 +82,7 @@ class StepTests(FakeCase):
         self.assertEqual([it.connection for it in server.requests("more")], [3])
 
     def test_cycles(self) -> None:
-        """One reply after the other, then again; each after a wait."""
+        """A cycle sends its replies in turn, with the wait before and the close after each."""
         self.serve().on("a").cycle("1", ["2", b"3"]).wait(1).close()
         for expected in (b"1\r\n", b"2\r\n3\r\n", b"1\r\n"):
             wire = self.connect()
@@ -93,7 +93,7 @@ class StepTests(FakeCase):
             self.assertTrue(wire.got_eof)
 
     def test_faults(self) -> None:
-        """They strike this reply alone; who looks is told."""
+        """A fault of an expectation changes its replies only, and its name is in the exchange."""
         self.serve().on("a").reply("1").fault("limit_data", bytes=1).fault("slow_close", delay=0)
         self.server.on("b").reply("2")
         self.assertEqual(self.ask(b"b", b"a"), b"2\r\n1")
@@ -101,7 +101,7 @@ class StepTests(FakeCase):
         self.assertEqual(injected, [(), ("limit_data", "slow_close")])
 
     def test_states(self) -> None:
-        """A conversation is in one; ``on`` and the others belong to all unless they say so."""
+        """An expectation belongs to every state unless ``when`` says otherwise."""
         server = self.serve()
         server.on("data").reply("go").goto("data")
         server.on(".", when="data").reply("ok").goto("start")
@@ -110,14 +110,14 @@ class StepTests(FakeCase):
         self.assertEqual(
             self.ask(b"x", b"data", b"x", b".", b"x"), b"what?\r\ngo\r\ntaken\r\nok\r\nwhat?\r\n"
         )
-        self.assertEqual(self.ask(b"x"), b"what?\r\n")  # each conversation has its own
+        self.assertEqual(self.ask(b"x"), b"what?\r\n")  # each connection has a state of its own
 
 
-class CallTests(FakeCase):
-    """A function answers."""
+class CallTests(ServerCase):
+    """Tests for `Expectation.call`."""
 
-    def test_what_functions_may_give(self) -> None:
-        """The same as those of a factory."""
+    def test_what_functions_can_return(self) -> None:
+        """A function can return bytes, None, a step, or a tuple, as for a factory."""
         replies: list[Reply] = [b"1", None, (b"2", b"3"), Close()]
         self.serve().on("a").call(lambda request: replies[request.number - 1])
         wire = self.connect()
@@ -125,14 +125,14 @@ class CallTests(FakeCase):
         self.assertEqual(wire.received(), b"1\r\n2\r\n3\r\n")
         self.assertTrue(wire.got_eof)
 
-    def test_steps_before_it(self) -> None:
-        """Are performed before."""
+    def test_steps_before_a_function(self) -> None:
+        """The steps before ``call`` are performed before the result of the function."""
         self.serve().on("a").reply("first").call(lambda _request: b"then")
         self.assertEqual(self.ask(b"a"), b"first\r\nthen\r\n")
-        self.assertRegex(self.server.exchanges[0].by, r"^on, test_stubs\.py:\d+$")
+        self.assertRegex(self.server.exchanges[0].by, r"^on, test_expectation\.py:\d+$")
 
-    def test_later(self) -> None:
-        """A coroutine, or a Deferred."""
+    def test_a_function_that_answers_later(self) -> None:
+        """A coroutine function can await a Deferred before it answers."""
         fired: Deferred[bytes] = Deferred()
 
         async def function(request: Request) -> bytes:
@@ -148,46 +148,53 @@ class CallTests(FakeCase):
         self.assertEqual(self.server.problems(), "")
 
 
-class MistakeTests(FakeCase):
-    """They are told where they are made."""
+class MistakeTests(ServerCase):
+    """Tests for arguments that are not usable: the call raises, and names the line and argument."""
 
     def mistake(self, call: Any, *arguments: Any, **keywords: Any) -> str:
         with self.assertRaises(ScriptError) as raised:
             call(*arguments, **keywords)
         place, message = str(raised.exception).split(": ", 1)
-        self.assertRegex(place, r"^test_stubs\.py:\d+$")
+        self.assertRegex(place, r"^test_expectation\.py:\d+$")
         return message
 
-    def test_the_line_of_the_test(self) -> None:
-        """In which the expectation stands."""
+    def test_the_error_names_the_line(self) -> None:
+        """The error begins with the line of the call, the method, and what is wrong."""
         server = self.serve()
         with self.assertRaises(ScriptError) as raised:
             server.on("a").reply(template="{nobody}")
         line = raised.exception.__traceback__.tb_lineno
-        self.assertIn(f"test_stubs.py:{line}: on[0].do[0].send", str(raised.exception))
+        self.assertIn(f"test_expectation.py:{line}: reply: unknown name", str(raised.exception))
 
-    def test_steps_that_do_not_go_together(self) -> None:
-        """Nothing is done behind an end; a cycle has no steps but some."""
+    def test_steps_that_cannot_be_combined(self) -> None:
+        """No step can follow an ending, and a cycle can be combined with some steps only."""
         on = self.serve().on
         self.assertIn("expected no step after close", self.mistake(on("a").close().reply, "x"))
-        self.assertIn("abort", self.mistake(on("a").cycle("x").abort))
-        self.assertIn("seconds", self.mistake(on("a").wait, -1))
+        self.assertEqual(
+            self.mistake(on("a").cycle("x").abort),
+            "abort: expected no step besides wait and close together with cycle",
+        )
+        self.assertEqual(self.mistake(on("a").wait, -1), "wait: expected seconds >= 0, found -1")
+        self.assertIn("fault.kind: unknown kind", self.mistake(on("a").fault, "slice"))
         self.assertIn("slicer", self.mistake(on("a").fault, "slice"))
+        self.assertIn("fault.size: ", self.mistake(on("a").fault, "slicer", size=0))
+        self.assertIn("goto: expected a string", self.mistake(on("a").goto, 3))
 
     def test_what_cannot_be_framed(self) -> None:
-        """Is told before anybody asks; also what no request can be."""
+        """A reply or a predicate that the framing rules out raises before any client connects."""
         on = self.serve().on
         self.assertIn("a line cannot contain a newline", self.mistake(on("a").reply, "x\ny"))
         self.assertIn("no request can match", self.mistake(on, "a\r\n"))
         on = self.serve(framing=Mixed(Netstring(), Line())).on
         self.assertIn("a line cannot contain a newline", self.mistake(on("a\n").reply, "x\ny"))
 
-    def test_a_greeting_that_cannot_be_sent(self) -> None:
-        """It is the server's line, then."""
-        self.mistake(self.serve, greeting="a\nb")
+    def test_a_greeting_that_cannot_be_framed(self) -> None:
+        """The error names the line that makes the server."""
+        message = self.mistake(self.serve, greeting=["a", "a\nb"])
+        self.assertIn("greeting[1]: a line cannot contain a newline", message)
 
     def test_unknown_predicates(self) -> None:
-        """What a rule of a script may have besides is no predicate."""
+        """A keyword that is no predicate raises TypeError, also if it is a key of scripts."""
         server = self.serve()
         methods: list[Any] = [server.on, server.expect, server.expect_next]
         for call in [*methods, server.requests, server.when]:
@@ -196,42 +203,66 @@ class MistakeTests(FakeCase):
         self.assertRaises(TypeError, server.on, "a", times=2)
         self.assertRaises(TypeError, server.on, "a", not_={"like": "b"})
 
-    def test_expecting_nothing(self) -> None:
-        """Nobody needs to say so."""
+    def test_a_wrong_number_of_requests(self) -> None:
+        """The number of expected requests is a positive integer."""
         for times in (0, -1):
-            with self.assertRaisesRegex(ValueError, "times must be 1 or more"):
-                self.serve().expect("a", times=times)
+            message = self.mistake(self.serve().expect, "a", times=times)
+            self.assertEqual(message, f"times: expected an integer >= 1, found {times}")
 
 
-class WritingTests(SynchronousTestCase):
-    """What a test writes, as a script has it."""
-
-    def test_payloads(self) -> None:
-        """Text, bytes, or a table."""
-        self.assertEqual(as_payload("a"), "a")
-        self.assertEqual(as_payload(b"\xff"), {"hex": "ff"})
-        self.assertEqual(as_payload({"base64": "AA=="}), {"base64": "AA=="})
-        self.assertEqual(as_payload("a", raw=True), {"text": "a", "raw": True})
-        self.assertEqual(as_payload(b"a", raw=True), {"hex": "61", "raw": True})
+class RuleTests(ServerCase):
+    """Tests for the rule that an expectation holds."""
 
     def test_predicates(self) -> None:
-        """One of several, sizes, and what must not be."""
+        """The arguments of a test become the predicates of the rule."""
+        server = self.serve()
+        rule = server.on(("a", b"b"), size={"min": 1}, not_={"contains": b"x"}, when="s").rule
         self.assertEqual(
-            as_predicates(("a", b"b"), {"size": {"min": 1}, "not_": {"contains": b"x"}}),
-            {
-                "equals": ["a", {"hex": "62"}],
-                "size": {"min": 1},
-                "not": {"contains": {"hex": "78"}},
-            },
+            rule.predicates,
+            Predicates(equals=(b"a", b"b"), size=(1, None), unless=Predicates(contains=(b"x",))),
         )
-        self.assertEqual(as_predicates(None, {"when": "a"}), {"when": "a"})
+        self.assertEqual(rule.when, frozenset(["s"]))
+        self.assertEqual(server.on().rule.predicates, Predicates())
+        self.assertIsNone(server.on().rule.when)
+
+    def test_payloads(self) -> None:
+        """A payload is text, bytes, or a table of a script."""
+        reply = self.serve().on().reply("a", b"\xff", {"base64": "AA=="})
+        self.assertEqual(reply.rule.replies, [(Send(b"a"), Send(b"\xff"), Send(b"\0"))])
+        reply = self.serve().on().reply("a", b"b", raw=True)
+        self.assertEqual(reply.rule.replies, [(Send(b"a", raw=True), Send(b"b", raw=True))])
+
+    def test_calls_keep_what_was_compiled(self) -> None:
+        """A chained call makes a new rule with the same predicates, and compiles nothing again."""
+        expectation = self.serve().on(matches="a+")
+        before = expectation.rule
+        expectation.reply("x").wait(1).fault("slicer", size=1).goto("s")
+        self.assertIsNot(expectation.rule, before)
+        self.assertIs(expectation.rule.predicates, before.predicates)
+
+    def test_an_error_changes_nothing(self) -> None:
+        """After a call that raises, the expectation is as it was before."""
+        expectation = self.serve().on("a").reply("x")
+        before = expectation.rule
+        for call in (lambda: expectation.cycle("a"), lambda: expectation.wait(-1)):
+            self.assertRaises(ScriptError, call)
+            self.assertEqual(expectation.rule, before)
+        self.assertEqual(expectation.close().rule.replies, [(Send(b"x"), Close())])
+
+    def test_the_keys_of_faults(self) -> None:
+        """A key has the number of the expectation, so that each fault has dice of its own."""
+        server = self.serve()
+        server.on("a")
+        expectation = server.expect("b").fault("latency", delay=1).fault("slicer", size=1)
+        keys = [placed.key for placed in expectation.rule.faults]
+        self.assertEqual(keys, ["expect[1].faults[0]", "expect[1].faults[1]"])
 
 
-class AbortTests(FakeCase):
-    """Steps of functions end connections, too."""
+class AbortTests(ServerCase):
+    """Tests for functions that return a step."""
 
-    def test_a_function_resets(self) -> None:
-        """Once what it sent has left."""
+    def test_a_function_can_reset(self) -> None:
+        """The connection is reset after the function's data has been sent."""
         self.serve().on("a").call(lambda _request: (b"x", Abort()))
         wire = self.connect()
         wire.send(b"a\r\n")

@@ -255,22 +255,22 @@ class VerdictTests(SynchronousTestCase):
         with self.assertRaises(AssertionError) as caught:
             self.server.verify()
         told = str(caught.exception)
-        self.assertIn(f"reqresp {self.server.name}: 1 unexpected request, 1 expectation", told)
-        self.assertIn("nearest differs at byte 3", told)
-        self.assertIn("test_memory.py:", told)
+        self.assertIn(f"reqresp {self.server.name}: 1 unexpected request, 1 unmet", told)
+        self.assertIn("the nearest request differs at byte 3", told)
+        self.assertIn("test_in_memory.py:", told)
 
     def test_assert_received(self) -> None:
         """Once at least, or as often as it says."""
         self.server.on("a").reply("ok")
-        with self.assertRaisesRegex(AssertionError, '"a" came 0 of 1 times'):
+        with self.assertRaisesRegex(AssertionError, 'received "a" 0 times, expected at least 1'):
             self.server.assert_received("a")
         self.server.assert_received("a", times=0)
         self.ask(b"a\r\na\r\n")
         self.server.assert_received("a")
         self.server.assert_received("a", times=2)
-        with self.assertRaisesRegex(AssertionError, '"a" came 2 of 1 times'):
+        with self.assertRaisesRegex(AssertionError, 'received "a" 2 times, expected 1'):
             self.server.assert_received("a", times=1)
-        with self.assertRaisesRegex(AssertionError, '"a" came 2 of 0 times'):
+        with self.assertRaisesRegex(AssertionError, 'received "a" 2 times, expected 0'):
             self.server.assert_received("a", times=0)
 
     def test_context_manager(self) -> None:

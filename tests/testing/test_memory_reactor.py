@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from reqresp.testing import _memory_reactor as loopback
-from reqresp.testing._memory_reactor import LoopbackReactor
-from reqresp.testing._memory_socket import ROOM
+from reqresp.testing import _memory_reactor as memory_reactor
+from reqresp.testing._memory_reactor import InMemoryReactor
+from reqresp.testing._memory_socket import CAPACITY
 
 
 class End(Protocol):
@@ -87,11 +87,11 @@ class Producer:
         self.heard.append("stop")
 
 
-class LoopbackCase(SynchronousTestCase):
+class ReactorCase(SynchronousTestCase):
     """A reactor, and two ends that can be connected."""
 
     def setUp(self) -> None:
-        self.reactor = LoopbackReactor()
+        self.reactor = InMemoryReactor()
 
     def connected(self, client: Any = None, server: Any = None) -> tuple[Any, Any]:
         """Two ends that are connected."""
@@ -108,7 +108,7 @@ def _factory(end: Protocol | None) -> Any:
     return factory
 
 
-class ConnectingTests(LoopbackCase):
+class ConnectingTests(ReactorCase):
     """Who reaches whom."""
 
     def test_nothing_moves_by_itself(self) -> None:
@@ -195,7 +195,7 @@ class ConnectingTests(LoopbackCase):
         self.assertEqual(self.reactor.connectors, [connector])
 
 
-class EndingTests(LoopbackCase):
+class EndingTests(ReactorCase):
     """How connections end."""
 
     def test_in_order(self) -> None:
@@ -258,7 +258,7 @@ class EndingTests(LoopbackCase):
         self.assertEqual(other.heard, ["made"])
 
 
-class FlowTests(LoopbackCase):
+class FlowTests(ReactorCase):
     """Who does not read is not written to for ever."""
 
     def test_backpressure(self) -> None:
@@ -267,14 +267,14 @@ class FlowTests(LoopbackCase):
         server.transport.pauseProducing()
         producer = Producer()
         client.transport.registerProducer(producer, True)
-        client.transport.write(bytes(2 * ROOM + 1))
+        client.transport.write(bytes(2 * CAPACITY + 1))
         self.reactor.advance(0)
         self.assertEqual(producer.heard, ["pause"])
         self.assertEqual(server.heard, ["made"])
         server.transport.resumeProducing()
         self.reactor.advance(0)
         self.assertEqual(producer.heard, ["pause", "resume"])
-        self.assertEqual(sum(map(len, server.heard[1:])), 2 * ROOM + 1)
+        self.assertEqual(sum(map(len, server.heard[1:])), 2 * CAPACITY + 1)
 
     def test_segments(self) -> None:
         """What is written in different turns arrives so, what is written in one may merge."""
@@ -287,7 +287,7 @@ class FlowTests(LoopbackCase):
         self.assertEqual(client.heard, ["made", b"ab", b"c", b"d"])
 
 
-class TimeTests(LoopbackCase):
+class TimeTests(ReactorCase):
     """Time passes as a test says."""
 
     def test_each_call_at_its_time(self) -> None:
@@ -351,7 +351,10 @@ class TimeTests(LoopbackCase):
 
         client, _server = self.connected(Echo(), Echo())
         client.transport.write(b"x")
-        with patch.object(loopback, "TURNS", 100), self.assertRaisesRegex(RuntimeError, "100"):
+        with (
+            patch.object(memory_reactor, "MAX_TURNS", 100),
+            self.assertRaisesRegex(RuntimeError, "100"),
+        ):
             self.reactor.advance(0)
 
     def test_coroutines(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from reqresp.testing._memory_socket import ROOM, MemorySocket
+from reqresp.testing._memory_socket import CAPACITY, MemorySocket
 
 OPERATIONS = ["send", "send", "send", "receive", "receive", "end", "close", "abort"]
 
@@ -93,7 +93,7 @@ class SocketTests(SynchronousTestCase):
     def test_room_is_bounded(self) -> None:
         """Who is not read can send so much, and more when something was read."""
         client, server = in_memory()
-        self.assertEqual(client.send(bytes(ROOM + 1)), ROOM)
+        self.assertEqual(client.send(bytes(CAPACITY + 1)), CAPACITY)
         self.assertFalse(client.is_writable)
         self.assertEqual(perform([client], "send", 0), "EAGAIN")
         self.assertTrue(server.is_writable)
@@ -104,7 +104,7 @@ class SocketTests(SynchronousTestCase):
     def test_nothing_can_be_sent_always(self) -> None:
         """Twisted sends nothing when it has only an end to send."""
         client, _server = in_memory()
-        client.send(bytes(ROOM))
+        client.send(bytes(CAPACITY))
         self.assertEqual(client.send(b""), 0)
 
     def test_nobody_listens(self) -> None:

@@ -111,7 +111,7 @@ class VerdictTests(TestCase):
             end = await connect(server)
             end.transport.write(b"a\\r\\n")
             await server.received("a")
-            with self.assertRaisesRegex(AssertionError, '"b" came 0 of 1 times'):
+            with self.assertRaisesRegex(AssertionError, '"b" 0 times, expected at least 1'):
                 await server.received("b", timeout=0.01)
             # Too late: nobody waits any more.
             end.transport.write(b"b\\r\\n")
@@ -135,7 +135,7 @@ class VerdictTests(TestCase):
         end.transport.write(b"STAS\\r\\n")
         with self.assertRaises(AssertionError) as caught:
             await server.verify()
-        self.assertIn("1 unexpected request, 1 expectation unmet", str(caught.exception))
+        self.assertIn("1 unexpected request, 1 unmet expectation", str(caught.exception))
         self.assertIn(f"reqresp 127.0.0.1:{server.port}:", str(caught.exception))
         await server.stop()
 
@@ -143,7 +143,7 @@ class VerdictTests(TestCase):
         server = await LocalServer().start()
         server.expect("a")
         await connect(server)
-        with self.assertRaisesRegex(AssertionError, "0 of 1"):
+        with self.assertRaisesRegex(AssertionError, "received 0 of 1"):
             await server.verify(timeout=0.01)
         await server.stop()
 

@@ -1,4 +1,4 @@
-"""What a failed test is told, compared with tests/golden."""
+"""The text of failed tests, compared with the files in tests/golden."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from typing import Any
 from reqresp import Latency
 from reqresp.steps import Request
 from reqresp.testing._base import BaseServer
-from tests.testing.test_expectation import FakeCase
+from tests.testing.test_expectation import ServerCase
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def golden(name: str, text: str) -> tuple[str, str]:
     """
-    Give what stands in tests/golden, and *text* in the same form.
+    Return the text of a file in tests/golden, and *text* in the same form: without ports.
 
-    With ``REQRESP_GOLDEN`` in the environment it is written there first.
+    If ``REQRESP_GOLDEN`` is in the environment, write *text* to the file first.
     """
     text = re.sub(r"(127\.0\.0\.1|\[::1\]):\d+", r"\1:PORT", text)
     path = GOLDEN / f"{name}.txt"
@@ -26,21 +26,21 @@ def golden(name: str, text: str) -> tuple[str, str]:
     return path.read_text(encoding="utf-8").rstrip("\n"), text
 
 
-class VerdictTests(FakeCase):
-    """The conversation, and what is wrong with it."""
+class ReportTests(ServerCase):
+    """Tests for the conversation and the problems."""
 
-    def serve(self, **what: Any) -> BaseServer:
-        server = super().serve(**what)
+    def serve(self, **arguments: Any) -> BaseServer:
+        server = super().serve(**arguments)
         server.name = "127.0.0.1:40123"
         return server
 
-    def assert_told(self, name: str) -> None:
-        text = re.sub(r"(test_verdict\.py):\d+", r"\1:LINE", self.server.problems())
-        told, text = golden(name, text)
-        self.assertEqual(text, told, "see golden() in tests/test_verdict.py")
+    def assert_problems(self, name: str) -> None:
+        text = re.sub(r"(test_report\.py):\d+", r"\1:LINE", self.server.problems())
+        expected, text = golden(name, text)
+        self.assertEqual(text, expected, "see golden() in tests/testing/test_report.py")
 
     def test_nothing_is_wrong(self) -> None:
-        """Then nothing is told; an expectation that is no verified one may wait for ever."""
+        """There is no text if all expectations are met; ``on`` expects nothing."""
         server = self.serve()
         server.on("STAT")
         server.expect("NOOP").reply("+OK")
@@ -48,75 +48,75 @@ class VerdictTests(FakeCase):
         self.assertEqual(server.problems(), "")
 
     def test_an_unexpected_request_that_is_near(self) -> None:
-        """To what is unmet: they are compared."""
+        """An unmet expectation is compared with an unexpected request that is near to it."""
         server = self.serve()
         server.on("USER ann").reply("+OK")
         server.expect("STAT").reply("+OK 2 320")
         self.ask(b"USER ann", b"STAS")
-        self.assert_told("near")
+        self.assert_problems("near")
 
     def test_the_nearest_of_several_is_compared(self) -> None:
-        """Of all that came; what differs from the start is not near to anything."""
+        """The nearest request is compared; one that differs in the first byte is not near."""
         server = self.serve(framing="netstring")
         server.expect("RETR 100").reply("x")
         server.expect(starts_with=["\0", "abc"], times=2).reply("x")
         for data in (b"3:xyz,", b"8:RETR 1\r\n,", b"9:RETR 1000,", b"4:ab\0\xff,"):
             self.connect().send(data)
-        self.assert_told("nearest")
+        self.assert_problems("nearest")
 
-    def test_nothing_came(self) -> None:
-        """There is no conversation to be shown."""
+    def test_no_request(self) -> None:
+        """Without a request, the text has no conversation."""
         server = self.serve()
         server.expect_next("HELO").reply("hi")
         server.expect(matches="QUIT.*", ignore_case=True).close()
         server.expect(b"\xff")
-        self.assert_told("nothing_came")
+        self.assert_problems("no_request")
 
-    def test_only_some_came(self) -> None:
-        """They are counted."""
+    def test_too_few_requests(self) -> None:
+        """An unmet expectation shows how many requests it has received."""
         server = self.serve()
         server.expect(starts_with="RCPT", times=3).reply("250")
         self.ask(b"RCPT a", b"RCPT b")
-        self.assert_told("some_came")
+        self.assert_problems("too_few")
 
-    def test_not_in_its_turn(self) -> None:
-        """What came too early is there, but not as it should have been."""
+    def test_out_of_order(self) -> None:
+        """An unmet expectation says that its request was received too early."""
         server = self.serve()
         server.expect_next("RETR 1").reply("+OK")
         server.expect_next("DELE 1").reply("+OK")
         self.ask(b"DELE 1")
-        self.assert_told("turn")
+        self.assert_problems("out_of_order")
 
     def test_only_unexpected(self) -> None:
-        """They are compared with what was expected, or said to have come too often."""
+        """An unexpected request is compared with the expectations if all are met."""
         server = self.serve()
         server.expect("STAT").reply("+OK")
         server.on("NOOP").reply("+OK")
         for request in (b"STAT", b"STAT", b"NOOQ", b"QUIT"):
             self.ask(request)
-        self.assert_told("stray")
+        self.assert_problems("unexpected")
 
-    def test_all_kinds_of_answers(self) -> None:
-        """Endings, silence, faults, what is not answered yet, what was no request."""
+    def test_all_kinds_of_replies(self) -> None:
+        """A line shows data, endings, faults, a missing reply, or why a frame is no request."""
         server = self.serve(framing="netstring", greeting="hello", faults=[Latency(delay=1)])
-        server.on("silence")
+        server.on("nothing")
         server.on("close").reply("bye").close()
         server.on("abort").abort()
         server.on("hang").hang()
         server.on("half").reply("1", "2").half_close()
         server.on("raw").reply(b"\x00\xff", raw=True).fault("slicer", size=1)
         server.on("late").wait(10).reply("x")
-        for request in (b"silence", b"close", b"abort", b"hang", b"half", b"raw", b"?", b"late"):
+        for request in (b"nothing", b"close", b"abort", b"hang", b"half", b"raw", b"?", b"late"):
             wire = self.connect()
             wire.send(b"%d:%s," % (len(request), request))
             wire.wait(3)
             wire.wait(3)
         self.connect().send(b"12x:")
         self.reactor.advance(1)
-        self.assert_told("answers")
+        self.assert_problems("replies")
 
     def test_errors(self) -> None:
-        """Of handlers; what they say may have lines."""
+        """What a handler raises is shown, also if the message has several lines."""
 
         def function(request: Request) -> bytes:
             if request.data == b"a":
@@ -126,10 +126,10 @@ class VerdictTests(FakeCase):
         self.serve().on(size=1).call(function)
         self.ask(b"a")
         self.ask(b"x")
-        self.assert_told("errors")
+        self.assert_problems("errors")
 
-    def test_long_conversations_are_cut(self) -> None:
-        """To their end; long requests and replies to their start; and problems to the first."""
+    def test_long_conversations(self) -> None:
+        """The last lines, the start of long data, and the first problems are shown."""
         server = self.serve()
         server.on(starts_with="n").reply("x" * 1000)
         for number in range(12):
@@ -137,22 +137,22 @@ class VerdictTests(FakeCase):
         self.ask(*(b"n%d" % number for number in range(60)))
         self.ask(b"y" * 1000)
         _, before, *lines = server.problems().splitlines()
-        self.assertEqual(before, "  ... 11 before")
+        self.assertEqual(before, "  ... 11 earlier lines omitted")
         self.assertTrue(lines[0].startswith(f"  #1 < b'n11'  > b'{'x' * 80}'...  (on, "), lines[0])
-        self.assertEqual(lines[49], f"  #2 < b'{'y' * 80}'...  unexpected; closed")
+        self.assertEqual(lines[49], f"  #2 < b'{'y' * 80}'...  unexpected; connection closed")
         self.assertEqual(len(lines), 50 + 11)
         self.assertEqual(lines[-1], "unmet: 2 more")
 
-    def test_strays_are_cut(self) -> None:
-        """The first are told."""
+    def test_many_unexpected_requests(self) -> None:
+        """The first of many unexpected requests are described."""
         self.serve()
         for number in range(12):
             self.ask(b"%d" % number)
         self.assertIn("\nunexpected: 2 more", self.server.problems())
-        self.assertEqual(self.server.problems().count("unexpected; closed"), 12)
+        self.assertEqual(self.server.problems().count("unexpected; connection closed"), 12)
 
-    def test_what_was_forgotten_is_counted(self) -> None:
-        """Where memory did not suffice."""
+    def test_dropped_entries_are_counted(self) -> None:
+        """The lines that the journal no longer has are counted."""
         server = self.serve()
         server._journal._most = 3
         server.expect("never")
@@ -160,10 +160,12 @@ class VerdictTests(FakeCase):
         wire = self.connect()
         for _ in range(10):
             wire.send(b"a\r\n")
-        self.assertIn("expectation unmet\n  ... 8 before\n  #1 < b'a'", server.problems())
+        self.assertIn(
+            "unmet expectation\n  ... 8 earlier lines omitted\n  #1 < b'a'", server.problems()
+        )
 
-    def test_the_lines_are_those_of_the_test(self) -> None:
-        """Whatever called it; helpers count as tests."""
+    def test_the_line_of_an_expectation(self) -> None:
+        """It is the line that calls ``expect``, also in a helper of the test."""
         server = self.serve()
 
         def helper() -> None:
@@ -171,22 +173,24 @@ class VerdictTests(FakeCase):
 
         helper()
         line = helper.__code__.co_firstlineno + 1
-        self.assertIn(f'unmet: expect "a" 0 of 1 (test_verdict.py:{line})', server.problems())
+        self.assertIn(
+            f'unmet: expect "a" (test_report.py:{line}): received 0 of 1', server.problems()
+        )
 
-    def test_nobody_minds(self) -> None:
-        """Then what is unexpected is shown all the same, if something else is wrong."""
+    def test_a_server_that_is_not_strict(self) -> None:
+        """An unexpected request is shown in the conversation, and is no problem."""
         server = self.serve(strict=False)
         server.on("STAT").reply("+OK")
         server.expect("NOOP").reply("+OK")
         self.ask(b"STAS")
-        self.assert_told("not_strict")
+        self.assert_problems("not_strict")
 
     def test_a_conversation(self) -> None:
-        """Is told whenever somebody asks."""
+        """The conversation can be asked for at any time."""
         server = self.serve(framing="resp")
         server.on("GET a").reply("$1\r\n1")
         self.connect().send(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n")
         self.assertRegex(
             server.conversation(),
-            r"^#1 < b'GET a'  > b'\$1\\r\\n1\\r\\n'  \(on, test_verdict\.py:\d+\)$",
+            r"^#1 < b'GET a'  > b'\$1\\r\\n1\\r\\n'  \(on, test_report\.py:\d+\)$",
         )

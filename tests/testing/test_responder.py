@@ -1,4 +1,4 @@
-"""Who answers in a test, and what came that nobody expected."""
+"""The choice of the expectation that answers, unexpected requests, and errors of handlers."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from reqresp import Responder, Script
 from reqresp.steps import Request, Send, Steps
-from tests.testing.test_expectation import FakeCase
+from tests.testing.test_expectation import ServerCase
 
 SCRIPT = """
 greeting = "hello"
@@ -21,11 +21,11 @@ reply = "you"
 """
 
 
-class OrderTests(FakeCase):
-    """The first that fits answers."""
+class OrderTests(ServerCase):
+    """Tests for the order in which expectations are tried."""
 
-    def test_the_head_of_what_is_to_come_next_is_first(self) -> None:
-        """Then what is expected at any time, then stubs, whatever was written first."""
+    def test_the_order_of_kinds(self) -> None:
+        """``expect_next`` is tried first, then ``expect``, then ``on``, whichever is made first."""
         server = self.serve()
         server.on("a").reply("on")
         server.expect("a").reply("expect")
@@ -33,8 +33,8 @@ class OrderTests(FakeCase):
         self.assertEqual(self.ask(b"a", b"a", b"a", b"a"), b"next\r\nexpect\r\non\r\non\r\n")
         self.assertEqual(server.problems(), "")
 
-    def test_what_comes_next_comes_in_order(self) -> None:
-        """So many times each; all else may come in between."""
+    def test_expect_next_is_in_order(self) -> None:
+        """Each is expected its number of times, and other requests can come in between."""
         server = self.serve()
         server.expect_next("a", times=2).reply("1")
         server.expect_next("b").reply("2")
@@ -42,16 +42,16 @@ class OrderTests(FakeCase):
         self.assertEqual(self.ask(b"a", b"x", b"a", b"b"), b"1\r\nx\r\n1\r\n2\r\n")
         self.assertEqual(server.problems(), "")
 
-    def test_who_is_not_at_the_head_waits(self) -> None:
-        """Its request is unexpected until then."""
+    def test_a_request_that_is_too_early(self) -> None:
+        """The request of a later ``expect_next`` is unexpected until the earlier ones are met."""
         server = self.serve()
         server.expect_next("a").reply("1")
         server.expect_next("b").reply("2")
         self.assertEqual(self.ask(b"b"), b"")
-        self.assertIn("it came, but not in its turn", server.problems())
+        self.assertIn("a matching request was received out of order", server.problems())
 
-    def test_of_the_same_kind_the_first_written_answers(self) -> None:
-        """Stubs that follow never do; expectations when those before are met."""
+    def test_the_first_of_a_kind_answers(self) -> None:
+        """A later ``on`` never answers, a later ``expect`` does when those before it are met."""
         server = self.serve()
         server.expect("a", times=2).reply("1")
         server.expect(starts_with="a").reply("2")
@@ -60,15 +60,15 @@ class OrderTests(FakeCase):
         asked = self.ask(b"a", b"a", b"a", b"b", b"b")
         self.assertEqual(asked, b"1\r\n1\r\n2\r\n3\r\n3\r\n")
 
-    def test_it_does_not_matter_who_asks(self) -> None:
-        """ExpectationResponder are the server's, not the connection's."""
+    def test_connections_share_expectations(self) -> None:
+        """An expectation can be met on any connection."""
         server = self.serve()
         server.expect_next("a").reply("1")
         server.expect_next("a").reply("2")
         self.assertEqual([self.ask(b"a"), self.ask(b"a")], [b"1\r\n", b"2\r\n"])
 
-    def test_while_traffic_runs(self) -> None:
-        """What is added goes for what comes from then on; a handler may add, too."""
+    def test_expectations_can_be_added_later(self) -> None:
+        """A new expectation is tried from then on, also if a handler makes it."""
         server = self.serve()
         server.on("a").reply("1")
         wire = self.connect()
@@ -83,11 +83,11 @@ class OrderTests(FakeCase):
         self.assertEqual(wire.received(), b"1\r\n2\r\n3\r\n")
 
 
-class UnexpectedTests(FakeCase):
-    """What nobody expects closes, and is noted."""
+class UnexpectedTests(ServerCase):
+    """Tests for requests that nothing answers."""
 
-    def test_it_closes(self) -> None:
-        """Behind what was answered before."""
+    def test_the_connection_is_closed(self) -> None:
+        """An unexpected request closes the connection after the earlier replies."""
         self.serve().on("a").reply("1")
         wire = self.connect()
         wire.send(b"a\r\nb\r\na\r\n")
@@ -95,19 +95,19 @@ class UnexpectedTests(FakeCase):
         self.assertTrue(wire.got_eof)
         self.assertIn("1 unexpected request", self.server.problems())
 
-    def test_unless_nobody_minds(self) -> None:
-        """It closes just the same; what is missing is a problem still."""
+    def test_a_server_that_is_not_strict(self) -> None:
+        """The connection is closed, and only unmet expectations are problems."""
         server = self.serve(strict=False)
         server.expect("a")
         wire = self.connect()
         wire.send(b"b\r\n")
         self.assertTrue(wire.got_eof)
-        self.assertIn(": 1 expectation unmet\n", server.problems())
+        self.assertIn(": 1 unmet expectation\n", server.problems())
         self.ask(b"a")
         self.assertEqual(server.problems(), "")
 
-    def test_what_is_no_request(self) -> None:
-        """It is unexpected, too."""
+    def test_malformed_requests(self) -> None:
+        """A frame that is no request is a problem of a strict server."""
         for strict in (True, False):
             server = self.serve(framing="netstring", strict=strict)
             wire = self.connect()
@@ -116,18 +116,18 @@ class UnexpectedTests(FakeCase):
             self.assertEqual("1 malformed request" in server.problems(), strict)
 
 
-class OtherwiseTests(FakeCase):
-    """A script or a function answers what nothing else is said about."""
+class FallbackTests(ServerCase):
+    """Tests for a script or a function that answers requests that no expectation matches."""
 
     def test_a_function(self) -> None:
-        """It is told the request."""
+        """A function receives the request, with its number."""
         server = self.serve(respond=lambda request: request.data * request.number)
         server.on("b").reply("stub")
         self.assertEqual(self.ask(b"a", b"b", b"c"), b"a\r\nstub\r\nccc\r\n")
         self.assertEqual(server.problems(), "")
 
     def test_a_script(self) -> None:
-        """Its states are those of expectations; what it does not know is unexpected."""
+        """Expectations share the script's states; a request that no rule matches is unexpected."""
         server = self.serve(script=Script.parse(SCRIPT))
         server.expect("OUT", when="in").reply("bye").goto("start")
         wire = self.connect()
@@ -137,18 +137,18 @@ class OtherwiseTests(FakeCase):
         self.assertIn("1 unexpected request\n", server.problems())
         self.assertEqual([it.by for it in server.exchanges][1::2], ["rule[1]", "unexpected"])
 
-    def test_both_exclude_each_other(self) -> None:
-        """Nobody could say which is asked."""
-        with self.assertRaisesRegex(TypeError, "respond and script exclude each other"):
+    def test_a_script_and_a_function(self) -> None:
+        """A server cannot have both."""
+        with self.assertRaisesRegex(TypeError, "expected one of respond and script, found both"):
             self.serve(script=Script.parse(SCRIPT), respond=lambda _request: b"")
 
-    def test_a_greeting_of_the_test(self) -> None:
-        """Instead of the script's; of several lines, if need be."""
+    def test_a_greeting(self) -> None:
+        """The greeting of a test, of one or more payloads, replaces the script's."""
         self.serve(script=Script.parse(SCRIPT), greeting=["a", b"b"])
         self.assertEqual(self.ask(), b"a\r\nb\r\n")
 
     def test_a_responder(self) -> None:
-        """It greets, and what it notes of a connection is its own."""
+        """A responder greets, and its notes of a connection are not touched by states."""
 
         class Counting(Responder):
             def greet(self, connection: Any) -> Steps:
@@ -164,14 +164,14 @@ class OtherwiseTests(FakeCase):
         server.on("x", when="there").reply("here")
         self.assertEqual(self.ask(b"x", b"go", b"x", b"y"), b"0\r\n1\r\ngone\r\nhere\r\n2\r\n")
 
-    def test_its_constants_are_checked(self) -> None:
-        """Before anybody asks."""
+    def test_constants_are_checked(self) -> None:
+        """A reply of a script that cannot be framed raises when the server is made."""
         with self.assertRaises(ValueError):
             self.serve(script=Script.parse(SCRIPT), framing="fixed:3")
 
 
-class ErrorTests(FakeCase):
-    """What handlers raise is noted, resets the connection, and is in no log."""
+class ErrorTests(ServerCase):
+    """Tests for what handlers raise: it resets the connection, is recorded, and is not logged."""
 
     def raised(self, message: str, function: Any) -> BaseException:
         server = self.serve()
@@ -185,9 +185,9 @@ class ErrorTests(FakeCase):
         with self.assertRaises(AssertionError) as raised:
             server._verify()
         self.assertIn(": 1 error\n", str(raised.exception))
-        self.assertIn(f"\nerror: {message}, for b'b'", str(raised.exception))
+        self.assertIn(f"\nerror: {message} (request: b'b')", str(raised.exception))
         self.assertRegex(
-            str(raised.exception), r"< b'b'  reset  \(on, test_expectations\.py:\d+, raised \w+\)"
+            str(raised.exception), r"< b'b'  reset  \(on, test_responder\.py:\d+, raised \w+\)"
         )
         cause: BaseException | None = raised.exception.__cause__
         assert cause is not None
@@ -195,8 +195,8 @@ class ErrorTests(FakeCase):
         self.assertEqual(self.flushLoggedErrors(), [])
         return cause
 
-    def test_at_once(self) -> None:
-        """The traceback leads to the line that raised it."""
+    def test_a_function_that_raises(self) -> None:
+        """The traceback ends in the function that raised."""
 
         def function(_request: Request) -> None:
             raise ValueError("boom")
@@ -207,8 +207,8 @@ class ErrorTests(FakeCase):
         assert traceback is not None
         self.assertEqual(traceback.tb_frame.f_code.co_name, "function")
 
-    def test_later(self) -> None:
-        """By a coroutine, or through a Deferred."""
+    def test_an_error_after_a_while(self) -> None:
+        """A coroutine can raise, and a Deferred can fail."""
 
         async def function(_request: Request) -> None:
             raise ValueError("boom")
@@ -216,23 +216,23 @@ class ErrorTests(FakeCase):
         self.assertIsNotNone(self.raised("ValueError: boom", function).__traceback__)
         self.raised("KeyError: 'x'", lambda _request: fail(KeyError("x")))
 
-    def test_whatever_it_is(self) -> None:
-        """An assertion, an exit."""
+    def test_system_exit(self) -> None:
+        """SystemExit is handled as any other exception."""
 
         def function(_request: Request) -> None:
             raise SystemExit("enough")
 
         self.raised("SystemExit: enough", function)
 
-    def test_replies_that_cannot_be_sent(self) -> None:
-        """Those of a template, too, which nobody could know before."""
+    def test_replies_that_cannot_be_framed(self) -> None:
+        """A reply that the framing cannot express is an error of its handler."""
         newline = r"FrameError: a payload cannot hold the delimiter b'\n': b'x\ny'"
         self.raised(newline, lambda _request: b"x\ny")
         self.raised(newline, lambda _request: succeed(b"x\ny"))
         self.raised("TypeError: a reply is bytes, a step, a tuple of these, or None; not 'x'", str_)
 
-    def test_a_responder_that_gives_something_else(self) -> None:
-        """It is told, as its type would have."""
+    def test_a_responder_that_returns_no_steps(self) -> None:
+        """The error says what a responder returns."""
 
         class Wrong(Responder):
             def respond(self, data: bytes, connection: Any) -> Any:
@@ -240,11 +240,11 @@ class ErrorTests(FakeCase):
 
         server = self.serve(respond=Wrong())
         self.ask(b"a")
-        self.assertIn("TypeError: a responder gives steps", server.problems())
+        self.assertIn("TypeError: a responder returns steps", server.problems())
         self.assertIn("(responder, raised TypeError)", server.problems())
 
-    def test_a_client_that_leaves_meanwhile_is_no_error(self) -> None:
-        """What it waited for is cancelled."""
+    def test_a_client_that_disconnects(self) -> None:
+        """Its Deferred is cancelled, which is no error."""
         self.serve().expect("a").call(lambda _request: Deferred())
         wire = self.connect()
         wire.send(b"a\r\n")
@@ -252,8 +252,8 @@ class ErrorTests(FakeCase):
         self.assertEqual(self.server.problems(), "")
         self.assertIn("not answered", self.server.conversation())
 
-    def test_an_error_that_is_nobodys(self) -> None:
-        """A fault that fails, for example, ends the connection and is told."""
+    def test_an_error_without_a_request(self) -> None:
+        """An error in the greeting ends the connection, and is a problem."""
 
         class Broken(Responder):
             def greet(self, connection: Any) -> Steps:
@@ -269,5 +269,5 @@ class ErrorTests(FakeCase):
 
 
 def str_(_request: Request) -> Any:
-    """Forget that replies are bytes."""
+    """Return text, which is no reply."""
     return "x"

@@ -39,8 +39,8 @@ def ask(server: Server, *requests: str) -> bytes:
 class ServerCase(SynchronousTestCase):
     """Servers that end with the test, verified or not."""
 
-    def serve(self, **what: Any) -> Server:
-        server = Server(**what)
+    def serve(self, **arguments: Any) -> Server:
+        server = Server(**arguments)
         self.addCleanup(server.end)
         return server
 
@@ -314,7 +314,7 @@ class AssertionTests(ServerCase):
         busy.wait(PATIENCE)
         client.send((b"a" * 998 + b"\r\n") * 150)  # two or three reads
         go_on.set()
-        with self.assertRaisesRegex(AssertionError, "'aaa' came 150 of 1 times"):
+        with self.assertRaisesRegex(AssertionError, "'aaa' 150 times, expected 1"):
             server.assert_received(starts_with="aaa", times=1, timeout=PATIENCE)
         server.assert_received(size=998, times=150, timeout=PATIENCE)
 
@@ -332,7 +332,7 @@ class AssertionTests(ServerCase):
         self.assertEqual(
             text.splitlines(),
             [
-                f'reqresp 127.0.0.1:{server.port}: "c" came 0 of 1 times',
+                f'reqresp 127.0.0.1:{server.port}: received "c" 0 times, expected at least 1',
                 *(f"  #1 < b'{it}'  > b'x\\r\\n'  ({answer.__qualname__})" for it in "aba"),
             ],
         )
@@ -342,8 +342,12 @@ class AssertionTests(ServerCase):
         server = self.serve(respond=lambda _request: b"x")
         ask(server, "a", "b", "a")
         server.assert_received("a", times=2)
-        self.assertIn('"a" came 2 of 3 times', self.missed(server.assert_received, "a", times=3))
-        self.assertIn('"a" came 2 of 1 times', self.missed(server.assert_received, "a", times=1))
+        self.assertIn(
+            'received "a" 2 times, expected 3', self.missed(server.assert_received, "a", times=3)
+        )
+        self.assertIn(
+            'received "a" 2 times, expected 1', self.missed(server.assert_received, "a", times=1)
+        )
 
     def test_it_did_not_come(self) -> None:
         """Also if it was sent a moment ago."""
@@ -352,7 +356,9 @@ class AssertionTests(ServerCase):
         client = self.connect(server)
         server.assert_received("a", times=0)
         client.send(b"a\r\n")
-        self.assertIn('"a" came 1 of 0 times', self.missed(server.assert_received, "a", times=0))
+        self.assertIn(
+            'received "a" 1 time, expected 0', self.missed(server.assert_received, "a", times=0)
+        )
 
     def test_all_is_read_before_it_is_counted(self) -> None:
         """Whether something must not have come, or everything must."""
@@ -383,13 +389,13 @@ class AssertionTests(ServerCase):
         server.expect("a").reply("b")
         client = self.connect(server)
         client.receive(4)
-        until = server._watch.until
+        until = server._waiters.until
 
         def spy(is_so: Callable[[], bool]) -> object:
             server._thread.reactor.callLater(0.05, meanwhile, client)
             return until(is_so)
 
-        self.patch(server._watch, "until", spy)
+        self.patch(server._waiters, "until", spy)
         errors: list[AssertionError] = []
 
         def verify() -> None:
@@ -411,7 +417,7 @@ class AssertionTests(ServerCase):
     def test_verifying_waits_no_longer_than_for_the_last_client(self) -> None:
         """When it has left, nothing more can come."""
         (error,) = self.verify(lambda client: client.close())
-        self.assertIn("1 expectation unmet", str(error))
+        self.assertIn("1 unmet expectation", str(error))
 
     def test_verifying_sees_what_was_just_sent(self) -> None:
         """By a client that has left without waiting for anything."""
@@ -514,7 +520,7 @@ class ServeTests(SynchronousTestCase):
             server.expect("a").reply("b")
             self.assertEqual(ask(server, "a"), b"b\r\n")
         self.assertRaises(ConnectionRefusedError, ask, server)
-        with self.assertRaisesRegex(AssertionError, "1 expectation unmet"), serve() as server:
+        with self.assertRaisesRegex(AssertionError, "1 unmet expectation"), serve() as server:
             server.expect("a")
         self.assertRaises(ConnectionRefusedError, ask, server)
 
@@ -528,7 +534,7 @@ class ServeTests(SynchronousTestCase):
     def test_mistakes_are_in_the_test(self) -> None:
         """Not in what runs context managers."""
         context: AbstractContextManager[Server] = serve(greeting="a\nb")
-        with self.assertRaisesRegex(ValueError, r"^test_testing\.py:\d+: "):
+        with self.assertRaisesRegex(ValueError, r"^test_threaded\.py:\d+: "):
             context.__enter__()
 
 
@@ -682,6 +688,6 @@ class MendedTests(ServerCase):
         ask(server, *["A"] * 200)
         with self.assertRaises(AssertionError) as caught:
             server.assert_received("B", timeout=0)
-        self.assertIn("... 150 before", str(caught.exception))
+        self.assertIn("... 150 earlier lines omitted", str(caught.exception))
         self.assertEqual(len(server.report().splitlines()), 51)
         self.assertEqual(len(server.conversation().splitlines()), 200)
