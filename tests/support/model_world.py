@@ -22,7 +22,7 @@ from reqresp import (
     Request,
     Send,
 )
-from reqresp.testing._memory_reactor import LoopbackReactor
+from reqresp.testing._memory_reactor import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedChunks
 from tests.support.model_client import ModelClient
 from tests.support.model_observers import Heard, HeardConnection, ObserverError, Raising
@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, setup: Setup, is_observed: bool, raises: bool) -> None:
         self.setup = setup
-        self.reactor = LoopbackReactor()
+        self.reactor = InMemoryReactor()
         self.clients: list[Connected] = []
         #: Replies that are waited for: the connection, the request's number, the Deferred.
         self.late: list[tuple[Connected, int, Deferred[Any]]] = []
