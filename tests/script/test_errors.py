@@ -159,7 +159,7 @@ class ManyTests(ErrorsTestCase):
         )
         self.assertEqual(str(caught.exception), "\n".join(map(str, caught.exception.problems)))
 
-    def test_one_mistake_is_told_once(self) -> None:
+    def test_a_consequence_of_a_problem_is_not_reported(self) -> None:
         """A problem that follows from another one is not reported."""
         self.assert_in_rule(
             'matches = "(", reply = { template = "{x}{1}" }', f".matches: {NO_PATTERN}"
@@ -599,7 +599,7 @@ class RulesTests(ErrorsTestCase):
 class StepsTests(ErrorsTestCase):
     """Steps after a step that ends the reply."""
 
-    def test_nothing_is_done_behind_an_end(self) -> None:
+    def test_steps_after_an_end(self) -> None:
         """Each step that would never be performed is reported."""
         for name in ("close", "abort", "hang"):
             self.assert_problem(

@@ -154,7 +154,7 @@ class ExplainTests(SynchronousTestCase):
             """,
         )
 
-    def test_a_connection_that_is_struck(self) -> None:
+    def test_faults_of_connections(self) -> None:
         """Faults of the connection are shown when the client connects."""
         fault = '[[fault]]\non = "connect"\nkind = "reset_peer"'
         expected = "a client connects\n    faults: reset_peer"

@@ -1,8 +1,8 @@
 """
-Scripts that are nearly right: they load and can be served, or their problems are told.
+Fuzzing: a script loads and can be served, or has problems with one line each.
 
-``python -m tests.script.test_fuzz 20000`` tries so many examples of each kind, other ones at each
-run, instead of the few that are tried with all other tests.
+``python -m tests.script.test_fuzz 20000`` tries 20,000 random examples of each kind.  The test
+suite tries a few, always the same ones.
 """
 
 import json
@@ -37,16 +37,16 @@ PROPERTY = settings(
 )
 
 BASE = Path(__file__).parent
-#: Seconds between sweeps of idle connections that a test's clock can count.
+#: The shortest idle time-out in seconds.
 SHORTEST = 1e-3
 
 # Valid documents
 
-#: What is compared and sent: each fits `line`, and most of what else frames replies.
+#: Payloads: `line` can express each of them, and so can most other framings.
 TEXTS = st.sampled_from(["a", "A", "ab", "b", "+OK", "", "é", "\0", "{0}", " "])
 STATES = st.sampled_from(["start", "a", "b"])
 SECONDS = st.sampled_from([0, 0.25, 1, 3])
-#: Each finds groups called 1 and x.
+#: Each has the groups 1 and x.
 PATTERNS = ["(?P<x>a).*", "(?s)(.)(?P<x>.*)", "(?P<x>\\x00)|(b)", "(?P<x>)"]
 TEMPLATES = ["{0}", "{{{count}}}", "{peer}/{connection}/{request}", "+{count}{0}"]
 FRAMINGS: list[Any] = [
@@ -111,7 +111,7 @@ def up_to_an_end(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 SHARES = st.sampled_from([0, 0.5, 1])
-#: The parameters of each kind: those that it needs, and the others.
+#: The required and the optional parameters of each kind.
 PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "latency": ({"delay": SECONDS}, {"jitter": SECONDS}),
     "bandwidth": ({"rate": st.integers(1, 50)}, {}),
@@ -152,7 +152,7 @@ RULES = also(
         ignore_case=st.booleans(),
     ),
 )
-#: Every state is named, and reached.
+#: Rules that name every state and reach it.
 TURNS = [
     {"when": ["start", "a", "b"], "equals": f"go {state}", "silent": True, "goto": state}
     for state in "ab"
@@ -177,7 +177,7 @@ DOCUMENTS = also(
     ),
 )
 
-# What is wrong with them
+# Documents and texts with mistakes
 
 KEYS = [
     *("framing", "reply_framing", "ignore_case", "start", "seed", "greeting", "limits", "rule"),
@@ -256,7 +256,7 @@ def misspelt(name: str, random: Random) -> str:
 
 def spoil(document: dict[str, Any], random: Random) -> None:
     """Change one thing in *document*."""
-    document.setdefault("rule", [])  # so that there is something
+    document.setdefault("rule", [])  # so that there is something to change
     holder, key = random.choice(places(document))
     value = holder[key]
     other, there = random.choice(places(document))
@@ -331,7 +331,7 @@ def written(document: dict[str, Any]) -> str:
     return "\n".join([*first, *last, ""])
 
 
-# What clients see of them
+# Serving
 
 PIECES = [
     *(b"a\r\n", b"ab\n", b"A\n", b"\n", b"go a\r\ngo b\n", b"a\nb\xff\xe9\na 3\r\nabc\r\n"),
@@ -437,5 +437,5 @@ class FuzzTests(SynchronousTestCase):
 
 
 if __name__ == "__main__":
-    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)  # else failures are printed
+    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)  # otherwise failures are printed
     unittest.main(argv=sys.argv[:1])

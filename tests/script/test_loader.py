@@ -69,7 +69,7 @@ FAULTS: dict[str, Fault] = {
     'kind = "stop_reading", probability = 0': StopReadingFault(probability=0),
 }
 
-#: Predicates, the requests that fit, and some that do not.
+#: Predicates, requests that match, and requests that do not.
 PREDICATES: dict[str, tuple[list[str], list[str]]] = {
     'equals = "ab"': (["ab"], ["a", "abc", "AB", ""]),
     'equals = ["ab", "c"]': (["ab", "c"], ["b"]),
@@ -224,7 +224,7 @@ class LoadTests(Scripted):
             script = Script.load(given)
             self.assertEqual((script.seed, script.name), (1, str(path)))
 
-    def test_files_stand_beside_it(self) -> None:
+    def test_files_are_relative_to_the_script(self) -> None:
         """Names of files are relative to the script, not to the working directory."""
         base = temporary(self)
         (base / "it.toml").write_text("""
@@ -255,7 +255,7 @@ class LoadTests(Scripted):
         self.assertEqual(script.lines["rule[0].reply"], 5)
         self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["b|"])
 
-    def test_paths_that_are_given_otherwise(self) -> None:
+    def test_relative_paths(self) -> None:
         """A relative path is relative to the working directory."""
         with self.assertRaisesRegex(ValueError, r"\Ano such\.toml: cannot be read: "):
             Script.load(Path("no such.toml"))
@@ -264,7 +264,7 @@ class LoadTests(Scripted):
 class MarkTests(Scripted):
     """A byte order mark, which some editors write."""
 
-    def test_a_byte_order_mark_is_passed_over(self) -> None:
+    def test_a_byte_order_mark_is_skipped(self) -> None:
         """A byte order mark is not part of the script."""
         path = temporary(self) / "it.toml"
         path.write_bytes(b"\xef\xbb\xbfseed = 5")
@@ -305,7 +305,7 @@ class PredicatesTests(Scripted):
             wire = self.script(before + rules)
             self.assertEqual(self.ask(wire, "a", "b", "c", "B"), [a, b, c, "exact|"])
 
-    def test_bytes_of_no_text(self) -> None:
+    def test_bytes_that_are_not_text(self) -> None:
         """Bytes that are not text are compared as bytes; patterns see bytes too."""
         wire = self.script("""
             framing = "int8"
@@ -379,7 +379,7 @@ class AnswersTests(Scripted):
         ):
             self.assertEqual(self.asked(keys), expected, keys)
 
-    def test_replies_are_framed_otherwise(self) -> None:
+    def test_a_framing_of_replies(self) -> None:
         """A script can have a separate framing for replies."""
         self.assertEqual(
             self.asked('reply = ["b", "cd"]', before='reply_framing = "int8"'), b"\1b\2cd"
@@ -408,7 +408,7 @@ class AnswersTests(Scripted):
         wire.wait(0.1)
         self.assertEqual((wire.received(), wire.got_eof), (b"b\r\nc\r\n", True))
 
-    def test_an_end_alone(self) -> None:
+    def test_a_close_alone(self) -> None:
         """A close without a reply comes at once or after the delay."""
         wire = self.script("rule = [{ close = true, delay = 1 }]")
         wire.send(b"a\n")
@@ -416,7 +416,7 @@ class AnswersTests(Scripted):
         wire.wait(1)
         self.assertEqual((wire.received(), wire.got_eof), (b"", True))
 
-    def test_what_is_said_with_false(self) -> None:
+    def test_keys_that_are_false(self) -> None:
         """A key that is false has no effect."""
         self.assertEqual(
             self.asked('reply = "b", close = false, silent = false, delay = 0'), b"b\r\n"
@@ -449,7 +449,7 @@ class AnswersTests(Scripted):
             wire.wait(1)
             self.assertEqual((wire.got_eof, wire.got_reset), (eof, reset), step)
 
-    def test_a_step_that_reads_no_more(self) -> None:
+    def test_stop_reading(self) -> None:
         """What was sent before stop_reading is answered."""
         wire = self.script('rule = [{ do = [{ send = "b" }, { stop_reading = true }] }]')
         wire.send(b"a\n")
@@ -468,7 +468,7 @@ class AnswersTests(Scripted):
         ):
             self.assertEqual(self.script(f"greeting = {greeting}").received(), expected, greeting)
 
-    def test_what_fits_no_rule(self) -> None:
+    def test_unmatched(self) -> None:
         """The answer to unmatched requests is a payload, several, or a table."""
         for unmatched, expected in (
             ('"what?"', b"what?\r\n"),

@@ -30,12 +30,12 @@ class NearestTests(SynchronousTestCase):
         )
         self.assertEqual(found, [("rule[1]", 3), ("rule[0]", 2)])
 
-    def test_one_is_told_in_any_case(self) -> None:
+    def test_one_is_returned_in_any_case(self) -> None:
         """If every rule differs at byte 0, one is returned all the same."""
         found = self.near(b"x", Predicates(equals=(b"a",)), Predicates(starts_with=(b"b",)))
         self.assertEqual(found, [("rule[0]", 0)])
 
-    def test_not_more_than_asked_for(self) -> None:
+    def test_at_most_so_many(self) -> None:
         """At most so many are returned, in file order if they agree equally long."""
         same = [Predicates(equals=(b"ab%d" % number,)) for number in range(9)]
         self.assertEqual(self.near(b"abc", *same, most=2), [("rule[0]", 2), ("rule[1]", 2)])
@@ -55,7 +55,7 @@ class NearestTests(SynchronousTestCase):
         self.assertEqual(self.near(b"abc", Predicates(starts_with=(b"ab",), size=(9, 9))), [])
         self.assertEqual(self.near(b"ABC", Predicates(equals=(b"abc",), ignore_case=True)), [])
 
-    def test_other_kinds_are_left_out(self) -> None:
+    def test_other_predicates_are_left_out(self) -> None:
         """Predicates other than equals and starts_with have no position and are left out."""
         self.assertEqual(self.near(b"abc", Predicates(matches=(b"a.*d",), contains=(b"x",))), [])
 
@@ -63,7 +63,7 @@ class NearestTests(SynchronousTestCase):
 class CompareTests(SynchronousTestCase):
     """Two byte strings, aligned."""
 
-    def test_both_stand_below_each_other(self) -> None:
+    def test_both_are_aligned(self) -> None:
         """Both are shown in hex and as text."""
         self.assertEqual(
             compare(b"STAT", b"STAS\r\n", 3),

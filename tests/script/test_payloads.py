@@ -99,7 +99,7 @@ class BytesTests(PayloadTestCase):
             with self.assertRaisesRegex(ValueError, r"\Aexpected base64, found '.*' \(.+\)\Z"):
                 read(base64=text)
 
-    def test_a_file_stands_beside_the_script(self) -> None:
+    def test_a_file_is_relative_to_the_script(self) -> None:
         """A file is read as it is, relative to the script unless its path is absolute."""
         base = temporary(self)
         data = bytes(range(256)) + b"\r\n{0}"
@@ -145,7 +145,7 @@ class BytesTests(PayloadTestCase):
 class TemplateTests(PayloadTestCase):
     """Templates: payloads that depend on the request."""
 
-    def test_what_there_is_to_fill_in(self) -> None:
+    def test_what_a_template_can_name(self) -> None:
         """A template can name the request, the peer, the numbers and the count."""
         text = "{0}|{peer}|{connection}|{request}|{count}"
         self.assertEqual(
@@ -163,7 +163,7 @@ class TemplateTests(PayloadTestCase):
         ):
             self.assertEqual(template.fill(b"", client(peer=peer)), expected)
 
-    def test_names_stand_anywhere(self) -> None:
+    def test_names_anywhere(self) -> None:
         """Names can be first, last, adjacent and repeated."""
         self.assertEqual(filled(read(template="{0}{0} é {0}"), b"x"), "xx é x".encode())
 
@@ -217,7 +217,7 @@ class TemplateTests(PayloadTestCase):
         for text, found in (("0{0}0", "0"), ("00{0}0", "0"), ("xx{0}", "xx"), ("{{00", "{00")):
             self.assert_none(f"expected pairs of hex digits, found {found!r}", template_hex=text)
 
-    def test_where_there_is_no_request(self) -> None:
+    def test_where_no_template_is_allowed(self) -> None:
         """A key that takes only fixed bytes refuses every template."""
         for ways in ({"template": "a"}, {"template_hex": ""}):
             self.assert_none(
@@ -256,6 +256,6 @@ class GroupsTests(PayloadTestCase):
         self.assertEqual(group_sources([]), {})
         self.assertEqual(group_sources([compile_pattern(b"a"), patterns[0]]), {})
 
-    def test_names_that_are_no_ascii_are_numbers_alone(self) -> None:
+    def test_group_names_that_are_not_ascii(self) -> None:
         """A group whose name is not ASCII has only its number."""
         self.assertEqual({*group_sources([compile_pattern("(?P<ê>a)".encode())])}, {"1"})

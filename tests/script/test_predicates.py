@@ -41,13 +41,13 @@ class Head:
 
 ONE = peer()
 
-#: What requests and predicates are made of: 0xC0 and 0xE0 are a letter's cases elsewhere.
+#: The bytes of requests and predicates.  In Latin-1, 0xC0 and 0xE0 are one letter in two cases.
 BYTES = st.sampled_from(b"aAbB1\xc0\xe0\n")
 REQUESTS = st.lists(BYTES, max_size=5).map(bytes)
 NEEDLES = st.lists(BYTES, max_size=3).map(bytes) | st.builds(
     Ending, st.sampled_from([b"", b"a", b"B"])
 )
-#: Patterns that mean the same to RE2 and to Python.
+#: Patterns with the same meaning in RE2 and in Python.
 PATTERNS = st.sampled_from(
     [b"a|bB", b"[^a]*", b".", b"(?s).*A.*", b"(\xe0|b)+", b"", b"(a)(b)?1?", b".*1", b"A.*"]
 )
@@ -123,11 +123,11 @@ class HoldTests(SynchronousTestCase):
         for data in others:
             self.assertFalse(rule.hold(data, ONE), data)
 
-    def test_none_hold_of_anything(self) -> None:
+    def test_no_predicates_match_everything(self) -> None:
         """Without predicates every request matches, the empty one included."""
         self.check(Predicates(), [b"", b"a"], [])
 
-    def test_any_value_of_a_kind_will_do(self) -> None:
+    def test_any_value_of_a_predicate_is_enough(self) -> None:
         """Any value of a predicate is enough, with each kind of comparison."""
         values = b"ab", b"c"
         self.check(Predicates(equals=values), [b"ab", b"c"], [b"", b"a", b"abc", b"AB"])
@@ -173,7 +173,7 @@ class HoldTests(SynchronousTestCase):
                 self.check(rule, [b"ab\xe0", b"AB\xe0"], [b"ab\xc0", b"ab", b"xb\xe0"])
         self.check(Predicates(equals=(b"\x80",), ignore_case=True), [b"\x80"], [b"\x81", b"\x00"])
 
-    def test_case_of_unless_is_the_rule_s(self) -> None:
+    def test_unless_has_the_case_of_the_rule(self) -> None:
         """The rule's ignore_case applies to *unless*, whatever its own value."""
         for inner in (True, False):
             unless = Predicates(equals=(b"A",), matches=(b"b",), ignore_case=inner)
@@ -188,7 +188,7 @@ class HoldTests(SynchronousTestCase):
         self.check(Predicates(ends_with=(Ending(b"A"),), ignore_case=True), [b"xa1"], [b"a2"])
         self.check(Predicates(unless=Predicates(contains=(Ending(b"A"),))), [b"a1"], [b"xA1x"])
 
-    def test_a_template_is_filled_where_all_else_holds(self) -> None:
+    def test_a_template_is_filled_after_all_else_holds(self) -> None:
         """A template is filled only after all other predicates have held."""
         for rule in (
             Predicates(ends_with=(Head(),), size=(1, None)),
@@ -212,7 +212,9 @@ class HoldTests(SynchronousTestCase):
     @PROPERTY
     @given(ANY_PREDICATES, REQUESTS, st.integers(1, 2))
     @example(Predicates(equals=(b"\xc0",), ignore_case=True), b"\xe0", 1)
-    def test_they_hold_as_by_hand(self, rule: Predicates, data: bytes, number: int) -> None:
+    def test_they_agree_with_a_second_implementation(
+        self, rule: Predicates, data: bytes, number: int
+    ) -> None:
         """Any combination of predicates agrees with the second implementation."""
         self.assertEqual(rule.hold(data, peer(number)), by_hand(rule, data, peer(number)))
 
@@ -220,7 +222,7 @@ class HoldTests(SynchronousTestCase):
 class ValueTests(SynchronousTestCase):
     """Predicates as values."""
 
-    def test_the_first_pattern_that_fits_gives_the_groups(self) -> None:
+    def test_the_first_pattern_that_matches_has_the_groups(self) -> None:
         """The first pattern that matches returns its groups, with names as bytes; else None."""
         rule = Predicates(matches=(b"a(?P<x>.)", b"(.)(.)"), ignore_case=True)
         self.assertEqual(rule.match(b"Ab")[b"x"], b"b")
@@ -228,14 +230,14 @@ class ValueTests(SynchronousTestCase):
         self.assertIsNone(rule.match(b"xyz"))
         self.assertIsNone(Predicates(equals=(b"a",)).match(b"a"))
 
-    def test_those_that_say_the_same_are_equal(self) -> None:
+    def test_equal_predicates_are_equal_values(self) -> None:
         """Equal predicates are equal values, and their representation shows what was passed."""
         one, same, other = (Predicates(matches=(each,)) for each in (b"a", b"a", b"b"))
         self.assertEqual((one, hash(one)), (same, hash(same)))
         self.assertNotEqual(one, other)
         self.assertNotIn("object at", repr(one))
 
-    def test_one_kind_is_told_from_more(self) -> None:
+    def test_a_single_predicate(self) -> None:
         """*unless* counts as another predicate."""
         self.assertTrue(Predicates(equals=(b"a", b"b"), ignore_case=True).is_single)
         for rule in (

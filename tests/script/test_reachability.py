@@ -19,13 +19,13 @@ from reqresp.steps import RuleReply, Send
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
 
-#: All that is asked; no rule is about the last alone.
+#: All requests; no rule names only the last one.
 REQUESTS = [b"", b"a", b"A", b"b", b"ab", b"zz"]
-#: How many requests a conversation has: enough for all that two rules are good for, and one more.
+#: Requests in a conversation: enough to use up two rules, and one more.
 LONGEST = 3
 
 NEEDLES = st.sampled_from([b"", b"a", b"A", b"b", b"ab"])
-#: The same object each time, as in a script: templates are equal if they name the same.
+#: One object, as in a script: templates with the same sources are equal.
 REQUEST = Template((REQUEST_SOURCES["request"],))
 STATES = st.sampled_from(["start", "s", "t"])
 
@@ -60,7 +60,7 @@ RULES = st.lists(
 )
 
 
-#: So that there is every state.
+#: Rules that name every state.
 LAST = Rule(
     name="last",
     replies=[()],
@@ -100,7 +100,7 @@ def warned(rules: Sequence[Rule], start: str = "start") -> dict[str, list[str]]:
     return {rule.name: [it.name for it in instead] for rule, instead in found}
 
 
-def blamed(rules: Sequence[Rule]) -> list[str]:
+def state_problems(rules: Sequence[Rule]) -> list[str]:
     """Return the problems with the states of *rules*."""
     messages: list[str] = []
     check_states("start", rules, [], lambda _path, message: messages.append(message))
@@ -112,7 +112,7 @@ class FuzzedTests(SynchronousTestCase):
 
     @PROPERTY
     @given(RULES)
-    def test_a_rule_that_is_warned_of_never_answers(self, some_rules: list[Rule]) -> None:
+    def test_a_rule_with_a_warning_never_answers(self, some_rules: list[Rule]) -> None:
         """A rule with a warning never answers, and the rules named are before it."""
         rules = named(some_rules)
         never = warned(rules)
@@ -139,7 +139,7 @@ class FuzzedTests(SynchronousTestCase):
             max_size=4,
         )
     )
-    def test_of_rules_about_whole_requests_all_others_answer(self, some_rules: list[Rule]) -> None:
+    def test_rules_without_a_warning_answer(self, some_rules: list[Rule]) -> None:
         """For rules with `equals` alone the warnings are complete: all others answer something."""
         rules = [rule for rule in named(some_rules) if rule is not LAST]
         if sum(rule.times or 0 for rule in rules) < LONGEST:
@@ -147,10 +147,10 @@ class FuzzedTests(SynchronousTestCase):
 
     @PROPERTY
     @given(RULES)
-    def test_a_state_that_nothing_goes_to_is_never_reached(self, some_rules: list[Rule]) -> None:
+    def test_an_unreachable_state_is_never_reached(self, some_rules: list[Rule]) -> None:
         """A state that is reported as unreachable is reached in no conversation."""
         rules = named(some_rules)
-        messages = blamed(rules)
+        messages = state_problems(rules)
         if messages:
             _, reached = every_talk(rules)
             unreached = {f"no rule goes to the state {state!r}" for state in ("s", "t")}
@@ -188,7 +188,7 @@ class ScriptTestCase(SynchronousTestCase):
 class NeverAnsweringTests(ScriptTestCase):
     """Rules that never answer."""
 
-    def test_the_same_again(self) -> None:
+    def test_equal_predicates(self) -> None:
         """A rule with equal predicates never answers, whatever the predicates are."""
         for rule in (
             'equals = "a"',
@@ -200,24 +200,24 @@ class NeverAnsweringTests(ScriptTestCase):
             self.assert_warned(rule, rule)
             self.assert_warned(rule, 'equals = "z"', rule, before="ignore_case = true")
 
-    def test_the_same_bytes_written_otherwise(self) -> None:
+    def test_equal_bytes(self) -> None:
         """Values that are written differently but are the same bytes are equal."""
         self.assert_warned('equals = "a"', 'equals = { hex = "61" }')
 
-    def test_behind_one_that_takes_everything(self) -> None:
+    def test_after_a_rule_that_matches_everything(self) -> None:
         """No rule answers after one that matches every request, whether it ignores case or not."""
         for case in ("", ", ignore_case = true"):
             for rule in ('equals = "a"', "size = 3", "matches = '.'", "ignore_case = true"):
                 self.assert_warned(f"scope = 'server' {case}", rule)
 
-    def test_some_of_what_was_taken(self) -> None:
+    def test_a_subset_of_the_values(self) -> None:
         """A rule whose values an earlier rule has too never answers, in any order."""
         self.assert_warned('equals = ["a", "b", "c"]', 'equals = ["c", "a"]')
         self.assert_warned('equals = ["a", "b"]', 'equals = "b", size = 1')
         self.assert_warned('equals = "A", ignore_case = true', 'equals = "a"')
         self.assert_warned('equals = "a", ignore_case = true', 'equals = "A", ignore_case = true')
 
-    def test_others_together(self) -> None:
+    def test_several_rules_together(self) -> None:
         """Several rules together can answer everything, each in another state."""
         (warning,) = self.warnings(
             'when = "b", equals = "x", goto = "start"',
@@ -229,7 +229,7 @@ class NeverAnsweringTests(ScriptTestCase):
             warning,
         )
 
-    def test_what_may_answer_after_all(self) -> None:
+    def test_rules_that_may_answer(self) -> None:
         """There is no warning for a rule that has requests of its own or takes over later."""
         for first, second in (
             ('equals = "a"', 'equals = ["a", "b"]'),
@@ -263,7 +263,7 @@ class NeverAnsweringTests(ScriptTestCase):
         rules = ['when = "*", equals = "x", goto = "a"', *rules, 'when = ["h", "c", "a", "e"]']
         for state, following in zip("abcdefgh", "bcdefgha", strict=True):
             rules.append(f'when = "{state}", equals = "y", goto = "{following}"')
-        with self.assertRaises(ScriptError):  # only `a` is reached: the others are behind it
+        with self.assertRaises(ScriptError):  # only `a` is reached: the others follow it
             self.warnings(*rules[:9])
         found = self.warnings(*rules)
         self.assertEqual(len(found), 9)
@@ -273,7 +273,7 @@ class NeverAnsweringTests(ScriptTestCase):
 class StatesTests(ScriptTestCase):
     """The states of a script."""
 
-    def test_a_goto_to_nowhere(self) -> None:
+    def test_a_goto_to_an_unknown_state(self) -> None:
         """A goto to an unknown state is a problem, with the similar state or all states."""
         text = """
             greeting = { reply = "hi", goto = "dta" }
@@ -295,7 +295,7 @@ class StatesTests(ScriptTestCase):
             ],
         )
 
-    def test_a_state_that_nothing_goes_to(self) -> None:
+    def test_a_state_that_no_rule_goes_to(self) -> None:
         """A state that no rule goes to is reported once, where it is first named."""
         text = """
             rule = [
@@ -311,7 +311,7 @@ class StatesTests(ScriptTestCase):
             ],
         )
 
-    def test_states_that_lead_to_each_other_alone(self) -> None:
+    def test_states_that_only_lead_to_each_other(self) -> None:
         """States that only lead to each other cannot be reached."""
         text = """
             rule = [
@@ -346,7 +346,7 @@ class StatesTests(ScriptTestCase):
             ['script:1: start: expected one state, found "*", which means every state'],
         )
 
-    def test_every_state_and_one_more(self) -> None:
+    def test_every_state_and_another(self) -> None:
         """ "*" cannot be combined with other states."""
         self.assertEqual(
             self.problems('rule = [{ silent = true, when = ["*", "start"] }]'),

@@ -39,9 +39,9 @@ class Outer:
     hidden: int = field(init=False, default=5)
 
 
-#: What a table's keys are, where none of them is near.
+#: The keys that a message lists if no key is similar.
 KEYS = "name, count, least, share, way, inner, all, either, tables, not"
-#: Values of TOML of each type, and how they are shown.
+#: TOML values of each type, and how messages show them.
 SHOWN: list[tuple[Any, str]] = [
     ("a", "'a'"),
     ("", "''"),
@@ -104,7 +104,7 @@ class ValuesTests(ReaderTestCase):
     def test_strings(self) -> None:
         self.assert_taken(str, *(value for value in VALUES if isinstance(value, str)))
 
-    def test_whole_numbers(self) -> None:
+    def test_integers(self) -> None:
         """An integer is neither true nor 1.0, and has at most 64 bits."""
         self.assert_taken(int, 1, 0, -7, 2**63 - 1, -(2**63) + 1)
         self.assert_refused(int, 1.0, 2**63, -(2**63))
@@ -114,7 +114,7 @@ class ValuesTests(ReaderTestCase):
         self.assert_taken(float, 1, 1.5, -0.0, 0, 10**9, -1e9)
         self.assert_refused(float, 10**9 + 1, -1e10, 1e308, -inf)
 
-    def test_truths(self) -> None:
+    def test_booleans(self) -> None:
         """0 and 1 are not booleans."""
         self.assert_taken(bool, True, False)
         self.assert_refused(bool, 0, 1, "true")
@@ -230,7 +230,7 @@ class TablesTests(ReaderTestCase):
         )
         self.assertEqual(
             found,
-            Outer(name="a", inner=Inner(), all=[Inner(), Inner()], tables=[None]),  # type: ignore[list-item]  # what was blamed
+            Outer(name="a", inner=Inner(), all=[Inner(), Inner()], tables=[None]),  # type: ignore[list-item]  # None stands for the element with a problem
         )
 
     def test_unknown_keys(self) -> None:
@@ -302,7 +302,7 @@ class TablesTests(ReaderTestCase):
 
     @PROPERTY
     @given(st.dictionaries(st.sampled_from([*KEYS.split(", "), "x"]), st.sampled_from(VALUES)))
-    def test_nothing_is_lost_without_a_word(self, table: dict[str, Any]) -> None:
+    def test_each_key_is_reported_or_read(self, table: dict[str, Any]) -> None:
         """Each key either has a problem or is in the result."""
         self.reader = Reader("it.toml", lambda _path: None)
         found = self.read(Outer, {"name": "a", **table}, "")
@@ -329,7 +329,7 @@ class PlacesTests(ReaderTestCase):
         ):
             self.assertEqual(str(problem), text)
 
-    def test_a_warning_is_no_problem(self) -> None:
+    def test_a_problem_that_is_not_reported(self) -> None:
         """A problem that is made without `report` is not collected."""
         self.assertEqual(self.reader.problem("way", "odd"), Problem("it.toml", 7, "way", "odd"))
         self.assertEqual(self.problems(), [])
@@ -346,7 +346,7 @@ class PlacesTests(ReaderTestCase):
 class NearestTests(SynchronousTestCase):
     """Misspelt names."""
 
-    def test_the_nearest_name(self) -> None:
+    def test_a_similar_name(self) -> None:
         """The similar name is suggested."""
         names = ["reply", "reply_framing", "cycle", "close"]
         for name, near in (("repyl", "reply"), ("Reply", "reply"), ("clos", "close")):
@@ -354,7 +354,7 @@ class NearestTests(SynchronousTestCase):
                 unknown("key", name, names), f"unknown key {name!r}; did you mean {near}?"
             )
 
-    def test_no_name_is_near(self) -> None:
+    def test_no_similar_name(self) -> None:
         """All names are listed, up to a limit; names that cannot be printed are quoted."""
         self.assertEqual(
             unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"

@@ -24,7 +24,7 @@ from tests.script.test_predicates import (
 
 MANY = 10_000
 
-#: Makers of a rule that the request ``k<number>;`` fits, for each table of an index.
+#: Functions that return predicates for the request ``k<number>;``, one for each kind of key.
 INDEXED = {
     "equals": lambda number: Predicates(equals=(b"k%d;" % number,)),
     "equals, folded": lambda number: Predicates(equals=(b"K%d;" % number,), ignore_case=True),
@@ -36,7 +36,7 @@ INDEXED = {
     "matches, folded": lambda number: Predicates(matches=(b"K(%d);" % number,), ignore_case=True),
 }
 
-#: One for each way to find it: all fit ``a`` and not ``b``.
+#: One for each kind of key: all match ``a`` and not ``b``.
 A_ONLY = [
     Predicates(equals=(b"a",)),
     Predicates(equals=(b"A",), ignore_case=True),
@@ -81,7 +81,7 @@ class Counting:
 class OrderTests(SynchronousTestCase):
     """Which rules are found, and in which order."""
 
-    def test_all_that_fit_are_found_in_order(self) -> None:
+    def test_all_that_match_are_found_in_order(self) -> None:
         """All rules that match are found in order, whatever their keys."""
         for shift in range(len(A_ONLY)):
             rules = A_ONLY[shift:] + A_ONLY[:shift]
@@ -102,12 +102,12 @@ class OrderTests(SynchronousTestCase):
         ]
         self.assertEqual([*Index(rules * 2).matching(b"ab", ONE)], [*range(8)])
 
-    def test_rules_that_say_the_same_are_all_found(self) -> None:
+    def test_equal_rules_are_all_found(self) -> None:
         """Rules with equal predicates are all found, in order."""
         for make in INDEXED.values():
             self.assertEqual([*Index([make(1)] * 3).matching(b"k1;", ONE)], [0, 1, 2])
 
-    def test_the_same_in_another_case_is_another(self) -> None:
+    def test_rules_with_and_without_case(self) -> None:
         """Rules that differ only in ignore_case are different, even with the same pattern."""
         for kind in ("equals", "starts_with", "matches"):
             key: Any = {kind: (b"a",)}
@@ -115,7 +115,7 @@ class OrderTests(SynchronousTestCase):
             self.assertEqual([*index.matching(b"a", ONE)], [0, 1, 2, 3], kind)
             self.assertEqual([*index.matching(b"A", ONE)], [1, 3], kind)
 
-    def test_a_template_is_asked_who_asks(self) -> None:
+    def test_templates(self) -> None:
         """A template is not a key, and is compared with the connection at hand."""
         index = Index([Predicates(equals=(Ending(b"a"), b"x")), Predicates(starts_with=(b"a",))])
         self.assertEqual([*index.matching(b"a2", peer(2))], [0, 1])
@@ -143,7 +143,7 @@ class OrderTests(SynchronousTestCase):
 class CostTests(SynchronousTestCase):
     """What a search does, and what it avoids."""
 
-    def test_one_of_many_is_found_without_asking_the_others(self) -> None:
+    def test_one_of_many_is_found_without_trying_the_others(self) -> None:
         """With a key of any kind, one of many rules is found without trying the others."""
         for kind, make in INDEXED.items():
             counting = Counting()
@@ -153,7 +153,7 @@ class CostTests(SynchronousTestCase):
             self.assertEqual([*index.matching(b"nothing", ONE)], [], kind)
             self.assertEqual((counting.holds, counting.sets), (0, 5 * ("matches" in kind)), kind)
 
-    def test_what_else_a_rule_wants_is_asked_where_its_key_fits(self) -> None:
+    def test_other_predicates_are_tried_after_the_key(self) -> None:
         """The other predicates of a rule are tried only if its key matches."""
         counting = Counting()
         index = counting.patched(
@@ -165,7 +165,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual([*index.matching(b"k17", ONE)], [34])
         self.assertEqual(counting.holds, 2)
 
-    def test_rules_behind_the_one_that_fits_are_not_tried(self) -> None:
+    def test_later_rules_are_not_tried(self) -> None:
         """Rules and patterns after the one that matches are not tried."""
         counting = Counting()
         general = [Predicates(contains=(b"x",))]
@@ -178,7 +178,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual([*islice(found, 2)], [2, MANY + 3])
         self.assertEqual((counting.holds, counting.sets), (4 + MANY, 1))
 
-    def test_case_is_folded_where_somebody_ignores_it(self) -> None:
+    def test_lower_case_is_made_only_if_needed(self) -> None:
         """A request is converted to lower case at most once, and only if a rule ignores case."""
         for ignore_case, expected in ((False, 0), (True, 1)):
             folds = 0

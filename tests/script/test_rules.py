@@ -45,7 +45,7 @@ class ChoiceTests(Scripted):
             text = "".join(f'[[rule]]\n{rules[name]}\nreply = "{name}"\n' for name in order)
             self.assertEqual(self.ask(self.script(text), "abc"), [f"{first}|"])
 
-    def test_a_rule_that_is_used_up_leaves_it_to_the_next(self) -> None:
+    def test_times(self) -> None:
         """After `times` replies on the whole server, the next rule answers."""
         factory = self.server("""
             rule = [{ equals = "a", reply = "one", times = 2 }, { equals = "a", reply = "rest" }]
@@ -96,7 +96,7 @@ class ChoiceTests(Scripted):
             wire = self.join(self.factory(script))
             self.assertEqual(self.ask(wire, "x", "x"), ["once|", "rest|"])
 
-    def test_what_fits_no_rule_closes_and_is_logged(self) -> None:
+    def test_an_unmatched_request_closes_and_is_logged(self) -> None:
         """An unmatched request closes the connection and is logged in one line."""
         wire = self.script('rule = [{ equals = "a", reply = "b" }]')
         with capturedLogs() as events:
@@ -109,7 +109,7 @@ class ChoiceTests(Scripted):
             "127.0.0.1:50000: no rule matches b'x'; closing the connection",
         )
 
-    def test_unmatched_answers_what_fits_no_rule(self) -> None:
+    def test_unmatched(self) -> None:
         """An `unmatched` answer has the keys of any answer, and nothing is logged."""
         wire = self.script('unmatched = { cycle = ["what?", "what??"] }')
         with capturedLogs() as events:
@@ -327,7 +327,7 @@ class ConstantsTests(Scripted):
         self.assertEqual(at_once.received().decode(), one_by_one)
         self.assertEqual(at_once.got_eof, with_fault.got_eof)
 
-    def test_the_first_rule_that_fits_answers(self) -> None:
+    def test_the_first_rule_that_matches_answers(self) -> None:
         """The first rule that matches answers, even if it has no constant reply."""
         text = """
             ignore_case = true
@@ -360,14 +360,14 @@ class ConstantsTests(Scripted):
         ):
             self.both(rules, "x", "1", "x", "x", "1")
 
-    def test_a_rules_own_faults_strike(self) -> None:
+    def test_faults_of_a_rule(self) -> None:
         """The faults of a rule are injected into replies that would be constant without them."""
         fault = '{ kind = "limit_data", bytes = 1 }'
         wire = self.script(f'rule = [{{ equals = "a", reply = "abc", faults = [{fault}] }}]')
         wire.send(b"a\n")
         self.assertEqual((wire.received(), wire.got_eof), (b"a", True))
 
-    def test_observers_hear_of_the_rule(self) -> None:
+    def test_observers_see_the_rule(self) -> None:
         """Observers see the rule of a constant reply."""
         wire = self.script('rule = [{ equals = "a", reply = "b" }]')
         wire.send(b"a\na\n")
@@ -383,7 +383,7 @@ class RulesTests(Scripted):
         with self.assertRaisesRegex(FrameError, "^greedy: "):
             self.lines(rules)
 
-    def test_a_reply_knows_its_rule(self) -> None:
+    def test_a_reply_has_the_name_of_its_rule(self) -> None:
         """Observers see which rule answered."""
         wire = self.script(
             'rule = [{ equals = "a", reply = "b" }, { reply = { template = "{0}" } }]'

@@ -17,7 +17,7 @@ from reqresp.script.toml_positions import join, line_of, locate
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
 
-#: Texts that a walk which looks at lines, or counts brackets or quotes, takes for something else.
+#: Strings that mislead a reader that only looks at lines, or counts brackets or quotes.
 TRAPS = [
     *("", "[rule]", "[[rule]]", "key = 1", "# no", "]", "}", "[{", "a.b", "a]b", "a=b", "it's"),
     *('"', '""', "\\", "\\\\", 'x"', "C:\\", "'", "''", "true", "1.5", "\u2028", "\x85", "\x7f"),
@@ -40,7 +40,7 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 DOCUMENTS = st.dictionaries(KEYS, st.recursive(LEAVES, nested, max_leaves=12), max_size=4)
 LAYOUTS = st.randoms(use_true_random=False)
 
-#: The steps that headers name: each key, and the path it leads to.
+#: The keys of a header, each with the path it leads to.
 Steps = tuple[tuple[str, str], ...]
 
 
@@ -179,7 +179,7 @@ class Writer:
             return
         for key, one in value.items():
             self.headed((*steps, (key, join(path, key))), one)
-        if self.random.random() < 0.5:  # a header may follow those of the tables below it
+        if self.random.random() < 0.5:  # a header may come after those of the tables in it
             self.header("[", steps, "]", path)
 
     def header(self, left: str, steps: Steps, right: str, path: str) -> None:
@@ -303,7 +303,7 @@ class LocateTests(SynchronousTestCase):
             },
         )
 
-    def test_a_table_stands_at_its_header(self) -> None:
+    def test_a_table_has_the_line_of_its_header(self) -> None:
         """A table has the line of its header, even if a table in it came first."""
         self.assertEqual(self.located("[a.b]\n[a]\n"), {"a": 2, "a.b": 1})
 
@@ -365,7 +365,7 @@ class PathTests(SynchronousTestCase):
             self.assertEqual(tomllib.loads(f"{path} = 1"), {"a": {key: 1}})
         self.assertEqual(join("", "größe"), '"größe"')
 
-    def test_the_nearest_that_encloses(self) -> None:
+    def test_a_path_without_a_line(self) -> None:
         """A path without a line has that of the innermost path around it."""
         lines = {"rule": 1, "rule[0]": 2, "rule[0].do[2]": 7, 'rule[0]."a.b]"': 8, "limits": 9}
         for path, line in {
