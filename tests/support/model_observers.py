@@ -65,6 +65,8 @@ class HeardConnection:
         self.answered: list[Any] = []
         self.failures: list[Failure] = []
         self.gone_at: float | None = None
+        #: How many of these have been compared with the model.
+        self.checked = self.checked_replies = 0
 
 
 class ObserverError(Exception):

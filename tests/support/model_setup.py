@@ -175,8 +175,12 @@ KINDS: dict[str, Callable[[bytes], ModelSteps]] = {
     "bad_": lambda it: (Send(it), Special.FAILS),
 }
 _BY_FUNCTIONS = ("late", "asyn", "soon", "fail", "type", "bad_")
-_LARGE = ("big_", "huge", "bcls", "bhlf", "babr")
+#: What can be asked for very often.
+SMALL = ("echo", "many", "none", "zero", "what")
 _GOING_ON = ("echo", "many", "none", "wait", "wmid", "zero", "big_", "huge", "late", "asyn", "soon")
+
+#: All that can be asked for, where some replies go on and others do not, the first more often.
+NAMES = (*KINDS, *_GOING_ON, *_GOING_ON, "move", "move", "what")
 
 #: What a connection can begin with.
 GREETINGS: dict[str, Steps] = {
@@ -305,7 +309,7 @@ class Setup:
             return ("echo", "many", "none", "wait")
         if self.answers == "fixed":
             return ("echo", "none", "clos") if self.ends else ("echo", "none")
-        kinds = [kind for kind in KINDS if self.ends or kind in _GOING_ON]
+        kinds = [*KINDS] if self.ends else [*_GOING_ON]
         if self.answers == "table":
             return [kind for kind in kinds if kind not in _BY_FUNCTIONS]
         if self._bad_reply is None:

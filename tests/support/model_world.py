@@ -130,7 +130,8 @@ class World:
 
     def fire(self, which: int, succeeds: bool) -> None:
         """Let a reply come that is waited for, or fail."""
-        self._fire(*self.late.pop(which % len(self.late)), succeeds)
+        if self.late:
+            self._fire(*self.late.pop(which % len(self.late)), succeeds)
 
     def _fire(self, it: Connected, number: int, late: "Deferred[Any]", succeeds: bool) -> None:
         if late.called:  # it was cancelled
@@ -202,24 +203,43 @@ class World:
         assert client.ending == "reset" or client.is_tls or not client.is_reading
 
     def send(self, it: Connected, names: list[str], cuts: list[int]) -> None:
-        """Send requests of the kinds *names*, cut at *cuts*."""
+        """Send requests of the kinds *names*, or "echo" for those not known, cut at *cuts*."""
         if it.sends_no_more:
             return
+        kinds = it.expected.setup.kinds
         requests = []
         for name in names:
-            requests.append(b"%b%02d" % (name.encode(), it.count % NUMBERS))
+            kind = name if name in kinds else "echo"
+            requests.append(b"%b%02d" % (kind.encode(), it.count % NUMBERS))
             it.count += 1
         self._expect(it, requests)
         self._send_bytes(it, b"".join(map(it.expected.setup.look.framed, requests)), cuts)
 
-    def send_start(self, it: Connected) -> None:
+    def end(self, it: Connected, how: str) -> None:
+        """
+        End what a client sends.
+
+        :param how: "half_close", "close", "reset", "garbage" (what is no request), "start" (of a
+            request), or "" for not at all.
+        """
+        match how:
+            case "half_close":
+                self.half_close(it)
+            case "close" | "reset":
+                self._leave(it, how == "reset")
+            case "garbage":
+                self._send_garbage(it)
+            case "start":
+                self._send_start(it)
+
+    def _send_start(self, it: Connected) -> None:
         """Send the start of a request."""
         frame = it.expected.setup.look.framed(b"echo00")
         if not it.sends_no_more and it.expected.setup.wires != "chunk":
             it.sends_no_more = True
             self._send_bytes(it, frame[: len(frame) // 2], [])
 
-    def send_garbage(self, it: Connected) -> None:
+    def _send_garbage(self, it: Connected) -> None:
         """Send what is no request, if anything is none."""
         garbage = it.expected.setup.look.garbage
         if not it.sends_no_more and garbage:
@@ -250,7 +270,7 @@ class World:
             it.cut_anywhere()  # TLS has no half-close
         it.client.half_close()
 
-    def leave(self, it: Connected, is_reset: bool) -> None:
+    def _leave(self, it: Connected, is_reset: bool) -> None:
         """Close the client's socket."""
         it.is_gone = it.sends_no_more = True
         it.cut_anywhere()
@@ -259,13 +279,13 @@ class World:
         else:
             it.client.close()
 
-    def pause(self, it: Connected) -> None:
-        """Stop reading."""
-        it.client.is_reading = False
-
-    def resume(self, it: Connected) -> None:
-        """Read on."""
-        if not it.client.is_reading:
+    def read(self, it: Connected, size: int | None) -> None:
+        """Read *size* bytes, and then no more; None: read on."""
+        if size is not None:
+            it.client.is_reading = False
+            if size:
+                it.client.read(size)
+        elif not it.client.is_reading:
             it.client.is_reading = True
             it.changed = self.now
 
@@ -331,7 +351,9 @@ class World:
             assert expected.out.startswith(echoed)
             assert not is_due or len(echoed) == len(expected.out)
             return
-        assert received == expected.requests[: len(received)], f"{it.number}: {received}"
+        new = received[heard.checked :]
+        assert new == expected.requests[heard.checked : len(received)], f"{it.number}: {new}"
+        heard.checked = len(received)
         counts = len(received), len(heard.answered), len(heard.failures)
         due = expected.taken, expected.answered, int(expected.fails)
         assert not [1 for count, most in zip(counts, due, strict=True) if count > most], (
@@ -340,9 +362,10 @@ class World:
         assert not is_due or counts == due, f"{it.number}: observers heard {counts}, not {due}"
         if expected.setup.faults:
             return
-        for number, steps in enumerate(heard.answered, 1):
-            right = _sends(steps) == _sends(expected.steps[number - 1])
-            assert right, f"{it.number}: request {number} was answered with other steps"
+        for at in range(heard.checked_replies, len(heard.answered)):
+            right = _sends(heard.answered[at]) == _sends(expected.steps[at])
+            assert right, f"{it.number}: request {at + 1} was answered with other steps"
+        heard.checked_replies = len(heard.answered)
 
     def _heard_of(self, it: Connected) -> HeardConnection | None:
         return None if self._heard is None else self._heard.connections[it.number]
@@ -351,7 +374,7 @@ class World:
         """Let all come to its end, and check that nothing is left."""
         self.settle()
         for it in self.clients:
-            self.resume(it)
+            self.read(it, None)
         self.settle()
         while self.late:
             self.fire(0, True)
