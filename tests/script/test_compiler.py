@@ -129,7 +129,7 @@ class ManyTests(ErrorsTestCase):
             goto = "zzz"
         """
         program = (
-            "import sys; from tests.script.test_errors import *; print(problems_of(sys.argv[1]))"
+            "import sys; from tests.script.test_compiler import *; print(problems_of(sys.argv[1]))"
         )
         said = {
             subprocess.run(
