@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from reqresp._re2 import compile_pattern
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
-from reqresp.framing import BaseFraming, Framing, complete_framing
+from reqresp.framing import BaseFraming, Framing
 from reqresp.script._checks import check_needle, size_bounds
 from reqresp.script._parts import Parts
 from reqresp.script._replies import Replies
@@ -105,24 +105,6 @@ def _warnings(start: str, rules: Sequence[Rule], reader: Reader) -> tuple[Proble
         message = f"never answers: {names} already {answer} every request that it matches"
         warnings.append(reader.problem(rule.name, message))
     return tuple(warnings)
-
-
-def compile_rule(
-    table: dict[str, Any],
-    path: str,
-    reader: Reader,
-    base: Path,
-    framing: Framing,
-    *,
-    ignore_case: bool,
-) -> Rule:
-    """Return the one rule that *table* describes; unusable if *reader* has problems afterwards."""
-    parts = Parts(reader, base)
-    complete = complete_framing(framing)
-    document = Document(ignore_case=ignore_case)
-    replies = Replies(reader, parts, complete.replies)
-    compiler = _RuleCompiler(reader, parts, replies, complete.requests, document)
-    return compiler.rule(reader.read(RuleTable, table, path) or RuleTable(), path)
 
 
 def _faults(tables: Sequence[dict[str, Any]], parts: Parts) -> tuple[PlacedFault, ...]:

@@ -13,7 +13,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import (
     Abort,
     Answered,
-    Chunk,
     Close,
     Command,
     Connected,
@@ -32,7 +31,7 @@ from reqresp import (
     as_json,
 )
 from reqresp.exchanges import UNMATCHED
-from reqresp.script.compiler import compile_rule
+from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES
 
@@ -183,12 +182,7 @@ class JsonTests(SynchronousTestCase):
         steps = (Wait(0), *steps, *end)
         line = json.loads(json.dumps(as_json(answered(steps, data))))
         self.assertEqual(as_bytes(line["request"]), data)
-        rule = compile_rule(
-            {"do": line["steps"]},
-            "on",
-            Reader("", lambda _: None),
-            Path(),
-            Chunk(),
-            ignore_case=False,
-        )
+        script = {"framing": "chunk", "rule": [{"do": line["steps"]}]}
+        fields = compile_script(script, Reader("", lambda _path: None), Path())
+        [rule] = fields["rules"].rules
         self.assertEqual([tuple(reply) for reply in rule.replies], [steps])
