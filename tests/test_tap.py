@@ -208,17 +208,20 @@ class OptionsTests(SynchronousTestCase):
         """What is no framing is refused, and the line lists all that are."""
         for value in ("", "lines", "int64", "fixed", "fixed:x", "fixed:0", "line:x", "delimiter:"):
             text = self.refusal("--framing", value)
-            self.assertIn(f"--framing: {value!r} is no framing: chunk, line[:ENDING], ", text)
+            self.assertIn(
+                f"--framing: unknown framing {value!r}; expected one of: chunk, line[:ENDING], ",
+                text,
+            )
 
     def test_framing_that_no_request_fits(self) -> None:
         """Requests of a size that is over the limit could never be answered."""
         text = self.refusal("--framing=fixed:8", "--max-request=7")
-        self.assertIn("--framing: requests of 8 bytes, where 7 are allowed", text)
+        self.assertIn("--framing: requests have 8 bytes, more than the limit of 7", text)
 
     def test_response_that_the_framing_cannot_hold(self) -> None:
         """A response that could never be sent is refused."""
         text = self.refusal("--framing=line", "--response", r"a\nb")
-        self.assertIn("--response: a payload cannot hold the delimiter", text)
+        self.assertIn("--response: a payload cannot contain the delimiter", text)
 
     def test_unknown_option(self) -> None:
         """An option that there is not is named."""
@@ -585,7 +588,9 @@ class ScriptTests(Making):
     def test_an_option_that_does_not_go_with_it(self) -> None:
         """One line, which names the rule."""
         text = self.refused("-s", str(self.script()), "--framing=fixed:2")
-        self.assertRegex(text, r"it.toml conflicts with --framing: rule\[0\]: a payload of 1 bytes")
+        self.assertRegex(
+            text, r"it.toml conflicts with --framing: rule\[0\]: expected a payload of 2 bytes"
+        )
         text = self.refused("-s", str(self.script()), "--framing=fixed:20")
         self.assertRegex(text, "it.toml conflicts with --framing: requests of 20 bytes")
 

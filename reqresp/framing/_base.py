@@ -1,11 +1,10 @@
 """
-Decoders: finding requests in a stream that arrives in arbitrary pieces.
+The base of framings, and decoders that find requests in a stream.
 
-Knows bytes and nothing else: no transport, no reply, no clock.  A decoder belongs to one
-connection; it is fed whatever arrived, gives back the requests that are complete and keeps the
-rest.  However a stream is cut, the same requests come out of it, and no byte is searched or copied
-again at each piece (`ChunkDecoder` excepted, whose requests *are* the pieces).  A limit strikes
-while a request is still being collected, not when it is complete.
+Knows bytes only: no transport, no reply, no clock.  A decoder belongs to one connection.  It is fed
+what arrives, returns the requests that are complete, and keeps the rest.  However the stream is
+cut, it returns the same requests (except `ChunkDecoder`, whose requests are the pieces), and it
+searches and copies no byte again at each piece.  It applies the limit while a request arrives.
 """
 
 from abc import ABC, abstractmethod
@@ -17,9 +16,9 @@ from attrs import frozen
 
 class FrameError(ValueError):
     """
-    The bytes are no request, or a payload cannot be expressed.
+    Bytes are not a request of the framing, or the framing cannot express a payload.
 
-    *requests* holds the complete ones that came before the fault, in order.
+    :param requests: the complete requests before the error, in order.
     """
 
     def __init__(self, message: str, requests: Sequence[bytes] = ()) -> None:
@@ -28,17 +27,17 @@ class FrameError(ValueError):
 
 
 class Decoder(Protocol):
-    """One connection's side of a framing."""
+    """Finds the requests of one connection."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """
-        Take *data* as it arrived; give the requests that are now complete, in order.
+        Take *data* as it arrived, and return the requests that are now complete, in order.
 
-        :raises FrameError: a request is malformed or too large.  Nothing can be fed any more.
+        :raises FrameError: a request is malformed or too large.  The decoder cannot be used again.
         """
 
     def __len__(self) -> int:
-        """How many bytes of an unfinished request are kept."""
+        """Return the number of bytes kept of an unfinished request."""
 
 
 class Framing(Protocol):
@@ -140,7 +139,7 @@ def complete_framing(framing: Framing) -> BaseFraming:
 
 
 class ChunkDecoder:
-    """What was fed is a request, cut into pieces of at most *size* bytes."""
+    """Returns what it is fed as requests, each of at most *size* bytes."""
 
     __slots__ = ("_size",)
 
@@ -158,7 +157,7 @@ class ChunkDecoder:
 
 
 class DelimiterDecoder:
-    """A request ends with *delimiter*, or with *optional* and *delimiter*."""
+    """Finds requests that end with *delimiter*, or with *optional* and *delimiter*."""
 
     __slots__ = ("_delimiter", "_limit", "_optional", "_rest", "_searched")
 
@@ -192,7 +191,7 @@ class DelimiterDecoder:
     def _split(self, data: bytes) -> list[bytes]:
         delimiter, optional = self._delimiter, self._optional
         with_optional = data.count(optional + delimiter)
-        # One split where all are alike, as they nearly always are.
+        # Usually all requests end alike, so that one split is enough.
         if with_optional == data.count(delimiter):
             return data.split(optional + delimiter)
         requests = data.split(delimiter)
@@ -215,14 +214,14 @@ class DelimiterDecoder:
 
 
 class FrameDecoder(ABC):
-    """Frames are taken one after the other from what is kept; each kind knows its own."""
+    """Takes one frame after the other from a buffer; a subclass knows what a frame is."""
 
     __slots__ = ("_buffer", "_limit", "_needed")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._buffer = bytearray()
-        self._needed = 1  # so many bytes must be there before it is worth looking
+        self._needed = 1  # bytes that must be in the buffer before the next look at it
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -244,20 +243,20 @@ class FrameDecoder(ABC):
     @abstractmethod
     def _take(self, at: int, requests: list[bytes]) -> int:
         """
-        Add the request in the frame at *at* to *requests*; give where the next frame starts.
+        Add the request in the frame at *at* to *requests*, and return where the next frame starts.
 
-        That is *at* while the frame is not complete: then `_needed` says how many bytes of it must
-        be there until it is worth looking again, and otherwise 1.
+        While the frame is incomplete, return *at*, and set `_needed` to the number of its bytes
+        that must be there before the next look at it.  Otherwise set it to 1.
         """
 
 
-#: Finds a request's size: called with what was received, where the request starts and the limit;
-#: gives where its data starts and how long it is, or None when more must be seen.
+#: Finds the size of a request.  Called with the buffer, the start of the frame and the limit; it
+#: returns the start of the request's data and its size, or None if the header is incomplete.
 Header = Callable[[bytearray, int, int], tuple[int, int] | None]
 
 
 class SizedDecoder(FrameDecoder):
-    """A *header* tells how many bytes follow, behind which *trailer* must stand."""
+    """Finds requests whose *header* has their size, and that *trailer* must follow."""
 
     __slots__ = ("_header", "_trailer")
 
@@ -289,15 +288,16 @@ class SizedDecoder(FrameDecoder):
 
 def check_end(buffer: bytearray, stop: int, trailer: bytes) -> None:
     """
-    Check that the request that stops at *stop* is followed by its *trailer*.
+    Check that *trailer* follows the request that ends at *stop*.
 
-    :raises FrameError: something else stands there.
+    :raises FrameError: something else follows.
     """
     found = bytes(buffer[stop : stop + len(trailer)])
     if found != trailer:
-        raise FrameError(f"{found!r} where a request ends, not {trailer!r}")
+        raise FrameError(f"expected {trailer!r} after a request, found {found!r}")
 
 
 def too_large(size: int, limit: int, requests: Sequence[bytes] = ()) -> FrameError:
-    """Say that a request has *size* bytes or more, behind complete *requests*."""
-    return FrameError(f"a request of {size} bytes or more, where {limit} are allowed", requests)
+    """Return the error for a request of *size* bytes or more, after the complete *requests*."""
+    message = f"expected a request of at most {limit} bytes, found {size} or more"
+    return FrameError(message, requests)

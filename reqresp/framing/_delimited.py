@@ -1,8 +1,7 @@
 """
-Framing: where one request ends and the next begins, and how a reply is wrapped.
+Framings whose requests end with a delimiter, have a size, or are what arrives.
 
-Knows bytes and nothing else: no transport, no responder, no clock.  A framing is a frozen value
-that any number of connections share; what arrives on each is found by a decoder of its own.
+Knows bytes only: no transport, no responder, no clock.
 """
 
 import re
@@ -17,6 +16,7 @@ from reqresp.framing._base import (
     FrameError,
     SizedDecoder,
     complete_framing,
+    too_large,
 )
 
 CHUNK_SIZE = 1024
@@ -25,11 +25,10 @@ CHUNK_SIZE = 1024
 @frozen
 class Chunk(BaseFraming):
     """
-    A request is what was received, in pieces of at most 1024 bytes; a reply is sent as it is.
+    A request is what was received at once, at most 1024 bytes; a reply is sent as it is.
 
-    TCP may join or cut what a client sent, so this can see ``requestclose`` as one request.
-
-    :source: the notebook's ``recv(1024)``.
+    TCP may join or cut what a client sends: this framing can find one request ``requestclose``
+    where a client sent ``request`` and ``close``.
     """
 
     name = "chunk"
@@ -45,18 +44,18 @@ class Chunk(BaseFraming):
 
 
 class Delimited(BaseFraming):
-    """A framing whose requests end with `terminator`: also the head of a `HeaderBody`."""
+    """A framing whose requests end with `terminator`.  It can be the head of a `HeaderBody`."""
 
     __slots__ = ()
 
     @property
     def optional(self) -> bytes:
-        """Return what is dropped where it stands before the terminator of a request."""
+        """Return the bytes that are dropped if they stand before the terminator of a request."""
         return b""
 
     @property
     def after_body(self) -> bytes:
-        """Return what ends the replies of a `HeaderBody` whose heads end so."""
+        """Return the bytes that a `HeaderBody` with this head adds to a reply."""
         return b""
 
     def decoder(self, limit: int) -> Decoder:
@@ -65,7 +64,7 @@ class Delimited(BaseFraming):
 
 @frozen
 class Delimiter(Delimited):
-    """A request, and a reply, ends with *delimiter*, which is no part of it."""
+    """A request, and a reply, ends with *delimiter*, which is not part of it."""
 
     name = "delimiter"
 
@@ -82,7 +81,7 @@ class Delimiter(Delimited):
 @frozen
 class Line(Delimited):
     r"""
-    A request ends with LF; a CR before it is dropped.  A reply ends with *ending*.
+    A request ends with LF, and a CR before the LF is dropped.  A reply ends with *ending*.
 
     :param ending: ``b"\r\n"`` or ``b"\n"``.
     """
@@ -99,14 +98,14 @@ class Line(Delimited):
 
     def encode(self, payload: bytes) -> bytes:
         if self.ending == b"\n" and payload.endswith(b"\r"):
-            raise FrameError(f"a line's last CR would be dropped: {payload[-40:]!r}")
+            raise FrameError(f"a line cannot end with CR, which a client drops: {payload[-40:]!r}")
         return _ended(payload, self.ending, b"\n")
 
 
 def _ended(payload: bytes, ending: bytes, delimiter: bytes) -> bytes:
     frame = payload + ending
     if frame.find(delimiter) != len(frame) - len(delimiter):
-        raise FrameError(f"a payload cannot hold the delimiter {delimiter!r}: {payload[:40]!r}")
+        raise FrameError(f"a payload cannot contain the delimiter {delimiter!r}: {payload[:40]!r}")
     return frame
 
 
@@ -134,19 +133,18 @@ def _netstring_header(buffer: bytearray, at: int, limit: int) -> tuple[int, int]
     longest = len(str(limit)) + 1
     match = _NETSTRING_LENGTH.match(buffer, at, at + longest)
     if match is None:
-        raise FrameError(f"{bytes(buffer[at : at + longest])!r} where a netstring's length belongs")
+        found = bytes(buffer[at : at + longest])
+        raise FrameError(f"expected the length of a netstring, found {found!r}")
     if match[2]:
         return match.end(), int(match[1])
     if len(match[0]) == longest:
-        raise FrameError(
-            f"a netstring of {match[0].decode()} bytes or more, where {limit} are allowed"
-        )
+        raise too_large(int(match[0]), limit)
     return None
 
 
 @frozen
 class Fixed(BaseFraming):
-    """Every request, and every reply, has *size* bytes."""
+    """Every request, and every reply, has *size* bytes, without a header."""
 
     name = "fixed"
 
@@ -154,12 +152,12 @@ class Fixed(BaseFraming):
 
     def decoder(self, limit: int) -> Decoder:
         if self.size > limit:
-            raise ValueError(f"requests of {self.size} bytes, where {limit} are allowed")
+            raise ValueError(f"requests have {self.size} bytes, more than the limit of {limit}")
         return SizedDecoder(limit, lambda _buffer, at, _limit: (at, self.size))
 
     def encode(self, payload: bytes) -> bytes:
         if len(payload) != self.size:
-            raise FrameError(f"a payload of {len(payload)} bytes, where all have {self.size}")
+            raise FrameError(f"expected a payload of {self.size} bytes, found {len(payload)}")
         return payload
 
 

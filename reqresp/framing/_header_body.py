@@ -1,8 +1,8 @@
 """
-HeaderBody: requests whose head may announce a body, as in HTTP and memcached.
+A framing whose requests have a head that can announce a body, as in HTTP and memcached.
 
-Knows bytes and RE2 patterns, which take linear time whatever a client sends; what a pattern finds
-in a head is the only thing that is known of a protocol.
+Knows bytes and RE2 patterns, which take linear time for any input.  It knows nothing of a protocol
+but what the pattern finds in a head.
 """
 
 from typing import Any
@@ -23,18 +23,18 @@ from reqresp.framing._delimited import Delimited
 @frozen
 class HeaderBody(BaseFraming):
     r"""
-    A request is a head, told apart by a line's end or a delimiter, and the body it announces.
+    A request is a head, and the body that it announces, if any.
 
-    *body* is searched for in the head, which its delimiter is no part of.  Where it is found, its
-    first group is the size of the body behind the delimiter, in decimal, and *body_end* must
-    follow that.  Where it is not, or where that group took no part in it, there is no body.
+    *head* is the framing of heads.  The pattern *body* is searched for in a head, without its
+    terminator.  If the first group of the pattern matches, it has the size of the body in decimal:
+    the body follows the terminator, and *body_end* follows the body.  Otherwise there is no body.
 
-    The request is the bytes as they came, less what ends them: a head alone, as in `Line` and
-    `Delimiter`, or the head, its delimiter and the body, be it empty, without *body_end*.
-    A limit counts the same, and refuses a body when it is announced.
+    A request without a body is the head alone, as in `Line` and `Delimiter`.  A request with a body
+    is the head, its terminator and the body as they came, without *body_end*; this holds for an
+    empty body, too.  A limit counts these bytes, and applies when the body is announced.
 
-    A reply is sent as it is where the head ends with a delimiter: what holds its own head and body
-    needs no end.  Behind a line the line's ending is sent, whatever the reply holds.
+    After a `Delimiter` a reply is sent as it is: it has its own head and body.  After a `Line` the
+    line ending is added to every reply.
 
     =============  ==========================  ==================================================
     memcached      ``Line()``                  ``rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)"``, with
@@ -42,7 +42,8 @@ class HeaderBody(BaseFraming):
     HTTP, LSP      ``Delimiter(b"\r\n\r\n")``  ``rb"(?im)^Content-Length:[ \t]*(\d+)"``
     =============  ==========================  ==================================================
 
-    :param body: an RE2 pattern with a group, matched byte by byte.
+    :param head: a `Line` or a `Delimiter`.
+    :param body: an RE2 pattern with a group, over bytes.
     :raises ValueError: *body* is no pattern of RE2, or has no group.
     :source: RFC 9112, 6.3, without transfer codings
     :source: https://github.com/memcached/memcached/blob/master/doc/protocol.txt
@@ -60,7 +61,7 @@ class HeaderBody(BaseFraming):
 
     @_pattern.default
     def _compiled(self) -> Any:
-        # Late: most framings need no patterns, and the command starts faster without them.
+        # Imported late: other framings need no patterns, and the command starts faster.
         from reqresp._re2 import compile_pattern
 
         pattern = compile_pattern(self.body)
@@ -79,7 +80,7 @@ class HeaderBody(BaseFraming):
 
 
 class HeaderBodyDecoder(FrameDecoder):
-    """A head ends with *delimiter*, or with *optional* and *delimiter*; *pattern* sizes a body."""
+    """Finds heads that end with *delimiter* or *optional* and *delimiter*, and their bodies."""
 
     __slots__ = ("_body_end", "_delimiter", "_frame", "_optional", "_pattern", "_searched")
 
@@ -92,7 +93,7 @@ class HeaderBodyDecoder(FrameDecoder):
         self._pattern = pattern
         self._body_end = body_end
         self._searched = 0  # no delimiter starts before here in the head
-        # What is known once the head is complete: the request's size, and what must follow it.
+        # Set when the head is complete: the size of the request, and what must follow it.
         self._frame: tuple[int, bytes] | None = None
 
     def _take(self, at: int, requests: list[bytes]) -> int:
@@ -114,7 +115,7 @@ class HeaderBodyDecoder(FrameDecoder):
         return end
 
     def _read_head(self, at: int) -> tuple[int, bytes] | None:
-        """Size the request at *at*, and say what must follow it, if its head is complete."""
+        """Return the size of the request at *at* and what must follow it; None: incomplete."""
         buffer, delimiter, optional = self._buffer, self._delimiter, self._optional
         longest = self._limit + len(optional) + len(delimiter)
         found = buffer.find(delimiter, at + self._searched, at + longest)
@@ -126,11 +127,11 @@ class HeaderBodyDecoder(FrameDecoder):
             self._needed = kept + 1
             return None
         self._searched = 0
-        behind = found + len(delimiter)
+        after = found + len(delimiter)
         end = optional + delimiter if buffer.endswith(optional, at, found) else delimiter
-        head = bytes(buffer[at : behind - len(end)])
+        head = bytes(buffer[at : after - len(end)])
         size = self._body_size(head)
-        frame = (len(head), end) if size is None else (behind - at + size, self._body_end)
+        frame = (len(head), end) if size is None else (after - at + size, self._body_end)
         if frame[0] > self._limit:
             raise too_large(frame[0], self._limit)
         return frame
@@ -141,6 +142,6 @@ class HeaderBodyDecoder(FrameDecoder):
         if digits is None:
             return None
         if not digits.isdigit():
-            raise FrameError(f"{digits[:40]!r} where a body's size belongs")
-        # More digits than a limit can have are not worth a number, which Python may refuse.
+            raise FrameError(f"expected the size of a body, found {digits[:40]!r}")
+        # One digit more than the limit has is enough; Python refuses to convert very many digits.
         return int(digits.lstrip(b"0")[: len(str(self._limit)) + 1] or b"0")

@@ -1,7 +1,7 @@
 """
-Length: requests that say their size in a field of their header.
+Framings whose requests have their length in a field of a header.
 
-Knows bytes and nothing else.  `framing` leans on it: a length in front is the usual case of this.
+Knows bytes only.
 """
 
 from typing import Literal
@@ -17,27 +17,26 @@ ByteOrder = Literal["big", "little"]
 @frozen
 class LengthField(BaseFraming):
     """
-    A request's header holds a length: *size* bytes, *offset* bytes behind the request's start.
+    The header of a request has a length field of *size* bytes, after *offset* other bytes.
 
-    From its first byte a frame has *offset* + *size* + length + *adjust* bytes, the header at
-    least.  The request is all of it but the first *strip* bytes; a limit counts the request.
+    A frame has *offset* + *size* + length + *adjust* bytes, and at least its header.  The request
+    is the frame without its first *strip* bytes.  A limit counts the request.
 
-    A reply is wrapped in its length where that is all a header consists of and where it is
-    stripped.  Otherwise nobody but the author knows what belongs in a header: a reply is a whole
-    frame then, and its length is checked.
+    If the header is the length field only, and is stripped, then the length of a reply is added.
+    Otherwise a reply has to be a whole frame with its header, and its length is checked.
 
     ==================================  ========================================================
-    ``LengthField(2)``                  DNS over TCP, whose length is no part of a message
-    ``LengthField(2, offset=4)``        Modbus/TCP, whose header begins with what a reply repeats
-    ``LengthField(4, adjust=-4)``       PostgreSQL's start-up, whose length counts itself
-    ``LengthField(4, 1, -4)``           what PostgreSQL says after that, its type in front
-    ``LengthField(3, 0, 1, "little")``  MySQL, whose length does not count the number behind it
+    ``LengthField(2)``                  DNS over TCP: the length is not part of a message
+    ``LengthField(2, offset=4)``        Modbus/TCP: a reply repeats the start of the header
+    ``LengthField(4, adjust=-4)``       PostgreSQL, first message: the length counts itself
+    ``LengthField(4, 1, -4)``           PostgreSQL, later messages: a type before the length
+    ``LengthField(3, 0, 1, "little")``  MySQL: the length does not count the number after it
     ==================================  ========================================================
 
     :param size: 1, 2, 3, 4 or 8.
-    :param adjust: what the length leaves out, or, negative, what it counts of the header.
-    :param strip: at most *offset* + *size*.  When left out: the length if it stands in front, and
-        nothing if anything stands before it.
+    :param adjust: bytes after the header that the length does not count; negative: bytes of the
+        header that it counts.
+    :param strip: at most *offset* + *size*.  By default *size* if *offset* is 0, and otherwise 0.
     :source: RFC 1035, 4.2.2
     :source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3
     :source: https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -71,7 +70,9 @@ class LengthField(BaseFraming):
     def decoder(self, limit: int) -> Decoder:
         smallest = self._header_size + max(0, self.adjust) - self.strip
         if smallest > limit:
-            raise ValueError(f"requests of {smallest} bytes or more, where {limit} are allowed")
+            raise ValueError(
+                f"requests have at least {smallest} bytes, more than the limit of {limit}"
+            )
         return SizedDecoder(limit, self._header)
 
     def encode(self, payload: bytes) -> bytes:
@@ -85,38 +86,39 @@ class LengthField(BaseFraming):
         if len(buffer) < start:
             return None
         length = int.from_bytes(buffer[at + self.offset : start], self.byteorder)
-        behind = length + self.adjust
-        if behind < 0:
+        rest = length + self.adjust
+        if rest < 0:
             raise FrameError(
-                f"a length of {length}, which counts its own {-self.adjust} bytes of header"
+                f"expected a length of at least {-self.adjust} (it counts bytes of the header),"
+                f" found {length}"
             )
-        return at + self.strip, self._header_size - self.strip + behind
+        return at + self.strip, self._header_size - self.strip + rest
 
     def _wrapped(self, payload: bytes) -> bytes:
         length = len(payload) - self.adjust
         if length < 0:
             raise FrameError(
-                f"a payload of {len(payload)} bytes, where {self.adjust} more than a length says"
-                " are sent"
+                f"expected a payload of at least {self.adjust} bytes, found {len(payload)}"
             )
         try:
             return length.to_bytes(self.size, self.byteorder) + payload
         except OverflowError:
             raise FrameError(
-                f"a payload of {len(payload)} bytes does not fit a length of {self.size} bytes"
+                f"a payload of {len(payload)} bytes is too long for a length field of"
+                f" {self.size * 8} bits"
             ) from None
 
     def _check(self, frame: bytes) -> None:
         if len(frame) < self._header_size:
             raise FrameError(
-                f"a frame of {len(frame)} bytes, where the header has {self._header_size}:"
+                f"expected a header of {self._header_size} bytes, found a frame of {len(frame)}:"
                 f" {frame!r}"
             )
         found = int.from_bytes(frame[self.offset : self._header_size], self.byteorder)
         right = len(frame) - self._header_size - self.adjust
         if found != right:
             raise FrameError(
-                f"a frame of {len(frame)} bytes whose length is {found}, where {right} belongs:"
+                f"expected the length {right} in a frame of {len(frame)} bytes, found {found}:"
                 f" {frame[:40]!r}"
             )
 
@@ -124,11 +126,12 @@ class LengthField(BaseFraming):
 @frozen
 class LengthPrefix(BaseFraming):
     """
-    A request, and a reply, starts with its length in *size* bytes: the usual `LengthField`.
+    A request, and a reply, starts with its length: a `LengthField` for the usual cases.
 
-    :param size: 1, 2 or 4.
-    :param inclusive: the length counts its own bytes too.
-    :source: twisted.protocols.basic.Int32StringReceiver, which is ``LengthPrefix(4)``
+    ``LengthPrefix(4)`` is the framing of `twisted.protocols.basic.Int32StringReceiver`.
+
+    :param size: bytes of the length: 1, 2 or 4.
+    :param inclusive: the length counts its own bytes, too.
     """
 
     size: int = field(validator=expect("1, 2 or 4", lambda it: it in (1, 2, 4)))
@@ -136,10 +139,10 @@ class LengthPrefix(BaseFraming):
         default="big", validator=expect("big or little", lambda it: it in ("big", "little"))
     )
     inclusive: bool = False
-    _length: LengthField = field(init=False, repr=False, eq=False)
+    _field: LengthField = field(init=False, repr=False, eq=False)
 
-    @_length.default
-    def _in_full(self) -> LengthField:
+    @_field.default
+    def _make_field(self) -> LengthField:
         return LengthField(self.size, adjust=-self.size * self.inclusive, byteorder=self.byteorder)
 
     @property
@@ -147,7 +150,7 @@ class LengthPrefix(BaseFraming):
         return f"int{self.size * 8}"
 
     def decoder(self, limit: int) -> Decoder:
-        return self._length.decoder(limit)
+        return self._field.decoder(limit)
 
     def encode(self, payload: bytes) -> bytes:
-        return self._length.encode(payload)
+        return self._field.encode(payload)

@@ -1,8 +1,7 @@
 r"""
-Resp: the protocol of Redis, commands in and values of RESP2 and RESP3 out.
+The framing of Redis: commands from clients, and values of RESP2 and RESP3 from servers.
 
-Knows bytes and nothing else: no command's meaning.  `commands` finds the requests; whether a reply
-is something that a client can read is found out here, by what `values` knows.
+Knows bytes only, and no command's meaning.
 """
 
 from attrs import frozen
@@ -15,15 +14,14 @@ from reqresp.framing._resp_values import ValueDecoder, read
 @frozen
 class Resp(BaseFraming):
     r"""
-    A request is an array of bulk strings, or a line of words, as a person types it.
+    A request is an array of bulk strings, or a line of words as a person types it.
 
-    What is matched is its arguments joined by one space; it is a `Command`, which keeps the bytes
-    as they came in ``raw``.  A limit counts these.  An empty line and an array of nothing are
-    passed over: there is no request in them.
+    Its data is a `Command`: the arguments joined by one space, with the bytes as they came in
+    ``raw``.  A limit counts the bytes as they came.  An empty line and an empty array are skipped.
 
-    A reply is one value as it goes over the wire, less its last CRLF if you like: ``+OK``, ``:1``,
-    ``$3\r\nabc``, ``*-1``, ``%1\r\n+proto\r\n:3``, ``>2\r\n+message\r\n+hi``, and attributes before
-    any of them.  Strings and aggregates in chunks are left out, as in Redis.
+    A reply is one value as it is sent; its last CRLF can be left out.  Examples: ``+OK``, ``:1``,
+    ``$3\r\nabc``, ``*-1``, ``%1\r\n+proto\r\n:3``, ``>2\r\n+message\r\n+hi``.  Attributes can
+    precede each.  Streamed strings and aggregates are not supported, as in Redis.
 
     :source: https://redis.io/docs/latest/develop/reference/protocol-spec/
     """
@@ -32,7 +30,7 @@ class Resp(BaseFraming):
 
     def decoder(self, limit: int) -> Decoder:
         if limit < len(b"x\n"):
-            raise ValueError(f"requests of 2 bytes or more, where {limit} are allowed")
+            raise ValueError(f"requests have at least 2 bytes, more than the limit of {limit}")
         return CommandDecoder(limit)
 
     def encode(self, payload: bytes) -> bytes:
@@ -42,15 +40,15 @@ class Resp(BaseFraming):
                 return frame
         found = payload[end : end + 40]
         if not missing:
-            raise FrameError(f"{found!r} behind a reply that is complete")
+            raise FrameError(f"expected nothing after a complete reply, found {found!r}")
         if not found:
-            raise FrameError(f"a reply that lacks a value at its end: {payload[:40]!r}")
-        raise FrameError(f"{found!r} in a reply, where a value of RESP belongs, such as b'+OK'")
+            raise FrameError(f"expected another value at the end of a reply: {payload[:40]!r}")
+        raise FrameError(f"expected a RESP value such as b'+OK' in a reply, found {found!r}")
 
     def encode_request(self, payload: bytes) -> bytes:
         found = words(payload)
         if not found:
-            raise FrameError("a command without a word")
+            raise FrameError("expected a command, found no words")
         arguments = (b"$%d\r\n%b\r\n" % (len(word), word) for word in found)
         return b"*%d\r\n%b" % (len(found), b"".join(arguments))
 

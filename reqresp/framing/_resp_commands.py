@@ -1,8 +1,8 @@
 """
-Commands: what clients of Redis send, arrays of bulk strings or plain lines.
+Commands of Redis clients: arrays of bulk strings, or lines of words.
 
-Knows bytes and nothing else: no command's meaning, and no reply, which is for `resp`.  What Redis
-calls a protocol error is a `FrameError`.
+Knows bytes only: no command's meaning, and no reply.  What Redis calls a protocol error is a
+`FrameError`.
 """
 
 import re
@@ -11,15 +11,15 @@ from typing import Self
 from reqresp.framing._base import FrameDecoder, FrameError, check_end, too_large
 
 _CRLF = b"\r\n"
-#: The bytes of the shortest argument, which is empty.
-_LEAST = len(b"$0\r\n\r\n")
-#: What an array and an argument begin with.  An array of -1 is the null of RESP2: nothing to do.
+#: The size of the shortest argument, which is empty.
+_MIN_ARGUMENT = len(b"$0\r\n\r\n")
+#: The start of an array, and of an argument.  An array of -1 is the null of RESP2, and skipped.
 _ARRAY = re.compile(rb"\*(-1|0|[1-9][0-9]{0,17})\r\n")
 _ARGUMENT = re.compile(rb"\$(0|[1-9][0-9]{0,17})\r\n")
 
 
 class Command(bytes):
-    """A request's arguments joined by one space, and the *raw* bytes that they came in."""
+    """The arguments of a request joined by one space; *raw* are the bytes as they came."""
 
     raw: bytes
 
@@ -34,7 +34,7 @@ class Command(bytes):
 
 class CommandDecoder(FrameDecoder):
     """
-    Requests are commands, empty ones excepted; a limit counts them as they came.
+    Finds commands, and skips empty ones.  A limit counts their bytes as they came.
 
     :source: ``processMultibulkBuffer`` and ``processInlineBuffer`` in Redis's networking.c
     """
@@ -43,9 +43,9 @@ class CommandDecoder(FrameDecoder):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        self._read = 0  # so many bytes of the unfinished command are dealt with
-        self._missing = 0  # so many of its arguments are not
-        self._joined = bytearray()  # the others, a space before each
+        self._read = 0  # bytes of the unfinished command that have been read
+        self._missing = 0  # its arguments that have not been read
+        self._joined = bytearray()  # its arguments that have been read, a space before each
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         take = self._array if self._buffer[at] == ord("*") else self._line
@@ -74,7 +74,7 @@ class CommandDecoder(FrameDecoder):
             if header is None:
                 return self._wait(at)
             count, end = header
-            self._check_size(end - at + max(0, count) * _LEAST)
+            self._check_size(end - at + max(0, count) * _MIN_ARGUMENT)
             if count <= 0:
                 return end
             self._missing = count
@@ -88,7 +88,7 @@ class CommandDecoder(FrameDecoder):
         return end
 
     def _argument(self, at: int) -> bool:
-        """Read the next argument of the array at *at*, if all of it is there."""
+        """Read the next argument of the array at *at*; return False if it is incomplete."""
         buffer = self._buffer
         header = self._length(at + self._read, _ARGUMENT)
         if header is None:
@@ -97,7 +97,7 @@ class CommandDecoder(FrameDecoder):
         size, start = header
         stop = start + size
         end = stop + len(_CRLF)
-        self._check_size(end - at + (self._missing - 1) * _LEAST)
+        self._check_size(end - at + (self._missing - 1) * _MIN_ARGUMENT)
         if len(buffer) < end:
             self._needed = end - at
             return False
@@ -109,7 +109,7 @@ class CommandDecoder(FrameDecoder):
         return True
 
     def _length(self, position: int, kind: re.Pattern[bytes]) -> tuple[int, int] | None:
-        """Read the length at *position* of a thing of that *kind*, and where its data starts."""
+        """Return the length at *position*, after the mark of *kind*, and where its data starts."""
         match = kind.match(self._buffer, position)
         if match:
             return int(match[1]), match.end()
@@ -119,7 +119,7 @@ class CommandDecoder(FrameDecoder):
         if len(found) < longest and found[:1] in (b"", mark) and _CRLF not in found:
             return None
         raise FrameError(
-            f"{found!r} in a command, where {mark!r} and a length up to {self._limit} belong"
+            f"expected {mark!r} and a length of at most {self._limit} in a command, found {found!r}"
         )
 
     def _check_size(self, size: int) -> None:
@@ -131,9 +131,9 @@ class CommandDecoder(FrameDecoder):
         return at
 
 
-#: What makes a line more than words and blanks: quotes, and white space that does not end a word.
-_PECULIAR = re.compile(rb"""["'\v\f]""")
-# Possessive throughout: a quote that is not closed is found out in one go.
+#: Bytes that `bytes.split` does not treat as Redis does: quotes, and other white space.
+_SPECIAL = re.compile(rb"""["'\v\f]""")
+# All quantifiers are possessive, so an open quote is found without backtracking.
 _WORD = re.compile(
     rb"""
     (?P<plain>[^ \t\r\n"']*+)
@@ -150,13 +150,13 @@ def words(line: bytes) -> list[bytes]:
     r"""
     Split *line* at white space outside of quotes.
 
-    Double quotes allow for ``\n``, ``\r``, ``\t``, ``\b``, ``\a``, ``\xNN`` and a backslash before
-    any other character; single quotes for ``\'`` only.
+    Double quotes can contain ``\n``, ``\r``, ``\t``, ``\b``, ``\a``, ``\xNN``, and a backslash
+    before any other character.  Single quotes can contain ``\'``.
 
-    :raises FrameError: a quote is not closed, or something else than space follows it.
+    :raises FrameError: a quote is not closed, or is followed by something else than white space.
     :source: ``sdssplitargs`` in Redis's sds.c
     """
-    if not _PECULIAR.search(line):
+    if not _SPECIAL.search(line):
         return line.split()
     line = line.lstrip()
     found: list[bytes] = []
@@ -164,7 +164,7 @@ def words(line: bytes) -> list[bytes]:
     while at < len(line):
         word = _WORD.match(line, at)
         if word is None:
-            raise FrameError(f"a line with unbalanced quotes: {line[:40]!r}")
+            raise FrameError(f"unbalanced quotes in a line: {line[:40]!r}")
         double = _ESCAPE.sub(_unescaped, word["double"] or b"")
         single = (word["single"] or b"").replace(rb"\'", b"'")
         found.append(word["plain"] + double + single)
@@ -173,7 +173,7 @@ def words(line: bytes) -> list[bytes]:
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
-    what = escape[1]
-    if len(what) > 1:
-        return bytes.fromhex(what[1:].decode())
-    return _NAMED.get(what, what)
+    code = escape[1]
+    if len(code) > 1:
+        return bytes.fromhex(code[1:].decode())
+    return _NAMED.get(code, code)

@@ -1,8 +1,8 @@
 r"""
-Values: what servers of Redis answer, in RESP2 and RESP3, found in a stream or in a reply.
+Values of RESP2 and RESP3, which Redis servers send, found in a stream or in a reply.
 
-Knows bytes and nothing else: no value's meaning, and no command, which is for `commands`.  Strings
-and aggregates in chunks are left out, as in Redis.
+Knows bytes only: no value's meaning, and no command.  Streamed strings and aggregates are not
+supported, as in Redis.
 
 :source: https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
@@ -12,12 +12,12 @@ import re
 from reqresp.framing._base import FrameDecoder, FrameError, check_end, too_large
 
 _CRLF = b"\r\n"
-#: The bytes of the shortest value, which is null.
-_LEAST = len(b"_\r\n")
-#: What a value may begin with.
+#: The size of the shortest value, which is null.
+_MIN_VALUE = len(b"_\r\n")
+#: The first bytes of values.
 _KINDS = b"+-:$*_#,(!=%~>|"
 
-#: The first line of a value: all of it, or a number of bytes or of values that follow.
+#: The first line of a value: a whole value, or the number of bytes or values that follow.
 _HEAD = re.compile(
     rb"""
     (?: [+-] [^\r\n]*
@@ -38,12 +38,12 @@ _HEAD = re.compile(
     re.VERBOSE,
 )
 
-#: How many values follow for each that a first line counts, by what it counts.
+#: How many values follow for each that a first line counts, by the name of its group.
 _FACTORS = {None: 0, "bytes": 0, "verbatim": 0, "values": 1, "pairs": 2, "attributes": 2}
 
 
 def _announced(head: "re.Match[bytes]") -> tuple[int, int]:
-    """What *head* tells: where its string ends, if it has one, and how many more values follow."""
+    """Return where the value of *head* ends, and how many more values are missing after it."""
     kind = head.lastgroup
     size = int(head[kind]) if kind else 0
     end = head.end()
@@ -53,8 +53,8 @@ def _announced(head: "re.Match[bytes]") -> tuple[int, int]:
 
 
 def read(data: bytes) -> tuple[int, int]:
-    """Read one value of *data*: where it ends or goes wrong, and how many values it lacks there."""
-    at, missing = 0, 1  # a count is enough, however deep they are nested
+    """Read one value; return where it ends or is wrong, and how many values are missing there."""
+    at, missing = 0, 1  # a count is enough for any depth of nesting
     while missing and (head := _HEAD.match(data, at)):
         end, more = _announced(head)
         if end > head.end() and data[end - 2 : end] != _CRLF:
@@ -66,18 +66,18 @@ def read(data: bytes) -> tuple[int, int]:
 
 class ValueDecoder(FrameDecoder):
     """
-    What is found are values, with all their attributes and less their last CRLF.
+    Finds values with their attributes, and returns them without their last CRLF.
 
-    A limit counts that CRLF, too, and strikes when more is announced.
+    A limit counts that CRLF, too, and applies when a value announces more bytes.
     """
 
     __slots__ = ("_missing", "_read", "_searched")
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        self._read = 0  # so many bytes of the unfinished value are dealt with
-        self._missing = 1  # so many values within it are not
-        self._searched = 0  # so many bytes behind those hold no line's end
+        self._read = 0  # bytes of the unfinished value that have been read
+        self._missing = 1  # values in it that have not been read
+        self._searched = 0  # bytes after those that contain no line end
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         while self._missing:
@@ -91,14 +91,14 @@ class ValueDecoder(FrameDecoder):
         return end
 
     def _value(self, at: int) -> bool:
-        """Read the next first line and its string in the value at *at*, if all of it is there."""
+        """Read the next part of the value at *at*; return False if it is incomplete."""
         head = self._head(at, at + self._read)
         if head is None:
             return False
         buffer = self._buffer
         end, more = _announced(head)
         missing = self._missing + more
-        self._check_size(end - at + missing * _LEAST)
+        self._check_size(end - at + missing * _MIN_VALUE)
         if len(buffer) < end:
             self._needed = end - at
             return False
@@ -109,19 +109,19 @@ class ValueDecoder(FrameDecoder):
         return True
 
     def _head(self, at: int, start: int) -> "re.Match[bytes] | None":
-        """Match the first line that starts at *start*, in the value at *at*, if it is there."""
+        """Match the first line at *start*, in the value at *at*; return None if incomplete."""
         buffer = self._buffer
         end = buffer.find(b"\n", start + self._searched) + 1
         if end and (head := _HEAD.match(buffer, start)):
             self._searched = 0
             return head
         seen = bytes(buffer[start : start + 40])
-        # What kind of text a verbatim string holds is seen together with its first line.
+        # The kind of text in a verbatim string is matched together with its first line.
         is_whole = end and (seen[:1] != b"=" or len(buffer) >= end + len(b"txt:"))
         if is_whole or (seen and seen[0] not in _KINDS):
-            raise FrameError(f"{seen!r} where a value of RESP belongs, such as b'+OK'")
+            raise FrameError(f"expected a RESP value such as b'+OK', found {seen!r}")
         self._searched = 0 if end else len(buffer) - start
-        self._check_size(len(buffer) - at + 1 + (self._missing - 1) * _LEAST)
+        self._check_size(len(buffer) - at + 1 + (self._missing - 1) * _MIN_VALUE)
         self._needed = len(buffer) - at + 1
         return None
 

@@ -26,7 +26,7 @@ def _fixed(_name: str, size: str) -> Fixed:
     return Fixed(int(size) if re.fullmatch("[0-9]+", size) else 0)
 
 
-#: What makes each framing, by how it is written: called with its name and what follows a colon.
+#: What makes each framing, by its form.  Called with the name, and the text after the first colon.
 _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
     "chunk": lambda _name: Chunk(),
     "line[:ENDING]": lambda _name, *ending: Line(*map(unescape, ending)),
@@ -54,4 +54,6 @@ def parse_framing(specification: str) -> BaseFraming:
     try:
         return _BY_NAME[name](name, *argument)
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{specification!r} is no framing: {SPECIFICATIONS}") from None
+        raise ValueError(
+            f"unknown framing {specification!r}; expected one of: {SPECIFICATIONS}"
+        ) from None

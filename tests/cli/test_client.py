@@ -315,9 +315,9 @@ class AskTests(SynchronousTestCase):
     def test_a_malformed_reply(self) -> None:
         """What came before it in the same piece is given; the error speaks of a reply."""
         for framing, sent, message in (
-            (Netstring(), b"1:A,x", "b'x' where a netstring's length belongs"),
-            (Netstring(), b"1:A,1:Bx", "b'x' where a reply ends, not b','"),
-            (Resp(), b"A\r\n", r"b'A\r\n' where a value of RESP belongs, such as b'+OK'"),
+            (Netstring(), b"1:A,x", "expected the length of a netstring, found b'x'"),
+            (Netstring(), b"1:A,1:Bx", "expected b',' after a reply, found b'x'"),
+            (Resp(), b"A\r\n", r"expected a RESP value such as b'+OK', found b'A\r\n'"),
         ):
             request = framing.encode_request(b"a")
             peer = Peer(self, len(request), sent)
@@ -329,7 +329,9 @@ class AskTests(SynchronousTestCase):
         """As a wrong framing may well announce one: its bytes are not waited for."""
         peer = Peer(self, 5, b"HTTP/1.1 400 Bad Request\r\n", stays=True)
         _replies, message = self.failure(peer.address, framing=LengthPrefix(4))
-        self.assertIn("a reply of 1213486160 bytes or more, where 67108864 are allowed", message)
+        self.assertIn(
+            "expected a reply of at most 67108864 bytes, found 1213486160 or more", message
+        )
 
     def test_the_socket_is_closed(self) -> None:
         """Also when the caller has enough, and when it went wrong."""
@@ -357,16 +359,16 @@ class EncodeTests(SynchronousTestCase):
     def test_what_cannot_be_expressed(self) -> None:
         """A command of nothing, a quote that is open, a line with an end in it."""
         for framing, request, message in (
-            (Resp(), b" ", "a command without a word"),
+            (Resp(), b" ", "expected a command, found no words"),
             (Resp(), b"'a", "unbalanced quotes"),
-            (Line(), b"a\nb", "a payload cannot hold the delimiter"),
+            (Line(), b"a\nb", "a payload cannot contain the delimiter"),
         ):
             with self.assertRaisesRegex(FrameError, message):
                 framing.encode_request(request)
 
     def test_replies_that_could_never_be_read(self) -> None:
         """It is said before anything is sent."""
-        with self.assertRaisesRegex(ValueError, "requests of 67108865 bytes"):
+        with self.assertRaisesRegex(ValueError, "requests have 67108865 bytes"):
             Fixed(2**26 + 1).reply_decoder(MAX_REPLY)
 
 

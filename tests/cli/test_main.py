@@ -93,7 +93,10 @@ class CommandTests(CommandTestCase):
             (("what",), "argument COMMAND: invalid choice: 'what'"),
             (("ask", "a:1"), "the following arguments are required: REQUEST"),
             (("ask", "a", "b"), "argument ADDRESS: 'a' is no address: HOST:PORT"),
-            (("ask", "a:1", "b", "--framing", "x"), "argument --framing: 'x' is no framing: chunk"),
+            (
+                ("ask", "a:1", "b", "--framing", "x"),
+                "argument --framing: unknown framing 'x'; expected one of: chunk",
+            ),
             (
                 ("ask", "a:1", "b", "--framing", "line", "--script", "s"),
                 "argument --script: not allowed with argument --framing",
@@ -113,11 +116,11 @@ class CommandTests(CommandTestCase):
             ),
             (
                 ("ask", "a:1", r"a\nb", "--framing", "line"),
-                r"REQUEST 1: a payload cannot hold the delimiter b'\n': b'a\nb'",
+                r"REQUEST 1: a payload cannot contain the delimiter b'\n': b'a\nb'",
             ),
             (
                 ("ask", "--framing", "resp", "a:1", "abc", "'"),
-                "REQUEST 2: a line with unbalanced quotes",
+                "REQUEST 2: unbalanced quotes in a line",
             ),
             (("explain", "it.toml"), "the following arguments are required: REQUEST"),
             (("check",), "the following arguments are required: FILE"),
@@ -136,7 +139,7 @@ class CommandTests(CommandTestCase):
         """Nothing is sent."""
         with mock.patch("reqresp.cli.main.MAX_REPLY", 2):
             message = self.usage("ask", "a:1", "abc", "--framing=fixed:3")
-        self.assertEqual(message, "requests of 3 bytes, where 2 are allowed")
+        self.assertEqual(message, "requests have 3 bytes, more than the limit of 2")
 
     def test_ctrl_c(self) -> None:
         """The status is that of shells, and there is no traceback."""

@@ -171,7 +171,9 @@ class DelimiterLimitTests(SynchronousTestCase):
         """And how much there was at least."""
         with self.assertRaises(FrameError) as caught:
             DelimiterDecoder(4, b";").feed(b"123456;")
-        self.assertEqual(str(caught.exception), "a request of 6 bytes or more, where 4 are allowed")
+        self.assertEqual(
+            str(caught.exception), "expected a request of at most 4 bytes, found 6 or more"
+        )
 
 
 class CountingBuffer(bytearray):
@@ -270,7 +272,7 @@ class SizedDecoderTests(SynchronousTestCase):
             )
         with self.assertRaises(FrameError) as caught:
             SizedDecoder(9, one_byte_header, b"--").feed(b"\1a-+")
-        self.assertEqual(str(caught.exception), "b'-+' where a request ends, not b'--'")
+        self.assertEqual(str(caught.exception), "expected b'--' after a request, found b'-+'")
 
     def test_a_header_that_is_refused(self) -> None:
         """Its error comes out with the requests that came before it."""
@@ -304,7 +306,9 @@ class SizedDecoderTests(SynchronousTestCase):
         """And the size that was announced."""
         with self.assertRaises(FrameError) as caught:
             SizedDecoder(4, one_byte_header).feed(b"\x06")
-        self.assertEqual(str(caught.exception), "a request of 6 bytes or more, where 4 are allowed")
+        self.assertEqual(
+            str(caught.exception), "expected a request of at most 4 bytes, found 6 or more"
+        )
 
     @PROPERTY
     @given(cut_streams([b"\0", b"\1", b"\2", b"\5", b"-", b"--", b"a"]), st.integers(1, 4))

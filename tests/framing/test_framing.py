@@ -287,7 +287,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(fed(Netstring().decoder(limit), single(allowed)), ([], False))
             decoder = Netstring().decoder(limit)
             self.assertEqual(fed(decoder, single(refused)[:-1]), ([], False), msg=refused)
-            with self.assertRaisesRegex(FrameError, f"where {limit} are allowed"):
+            with self.assertRaisesRegex(FrameError, f"of at most {limit} bytes"):
                 decoder.feed(refused[-1:])
 
     def test_a_netstring_length_has_an_end(self) -> None:
@@ -306,7 +306,7 @@ class LimitTests(SynchronousTestCase):
     def test_a_fixed_size_must_be_within_the_limit(self) -> None:
         """Else every connection would fail: it is said beforehand."""
         self.assertEqual(Fixed(4).decoder(4).feed(b"1234"), [b"1234"])
-        with self.assertRaisesRegex(ValueError, "requests of 5 bytes, where 4 are allowed"):
+        with self.assertRaisesRegex(ValueError, "requests have 5 bytes, more than the limit of 4"):
             Fixed(5).decoder(4)
 
 
@@ -335,13 +335,14 @@ class FaultTests(SynchronousTestCase):
             b"0x1",
         ):
             self.assertEqual(
-                self.refusal(Netstring(), stream), f"{stream!r} where a netstring's length belongs"
+                self.refusal(Netstring(), stream),
+                f"expected the length of a netstring, found {stream!r}",
             )
 
     def test_a_netstring_ends_with_a_comma(self) -> None:
         """Whatever else stands there is shown."""
         self.assertEqual(
-            self.refusal(Netstring(), b"3:abc\n"), r"b'\n' where a request ends, not b','"
+            self.refusal(Netstring(), b"3:abc\n"), r"expected b',' after a request, found b'\n'"
         )
 
     def test_an_inclusive_length_counts_itself(self) -> None:
@@ -353,7 +354,7 @@ class FaultTests(SynchronousTestCase):
             (4, "big", b"\0\0\0\3"),
         ):
             framing = LengthPrefix(size, cast(Any, byteorder), inclusive=True)
-            self.assertIn(f"counts its own {size} bytes", self.refusal(framing, stream))
+            self.assertIn(f"expected a length of at least {size}", self.refusal(framing, stream))
 
 
 class EncodeTests(SynchronousTestCase):
@@ -370,7 +371,7 @@ class EncodeTests(SynchronousTestCase):
         for payload in (b"a\nb", b"\n", b"a\n", b"a\r\nb"):
             self.assertEqual(
                 self.refusal(Line(), payload),
-                rf"a payload cannot hold the delimiter b'\n': {payload!r}",
+                rf"a payload cannot contain the delimiter b'\n': {payload!r}",
             )
 
     def test_a_line_can_end_with_cr_before_cr_lf(self) -> None:
@@ -379,13 +380,15 @@ class EncodeTests(SynchronousTestCase):
 
     def test_a_line_cannot_end_with_cr_before_lf(self) -> None:
         """A client would drop it."""
-        self.assertIn("CR would be dropped", self.refusal(Line(b"\n"), b"a\r"))
+        self.assertIn("cannot end with CR", self.refusal(Line(b"\n"), b"a\r"))
 
     def test_a_payload_cannot_hold_its_delimiter(self) -> None:
         """Neither within nor by what it makes together with its end."""
         for payload in (b"aab", b"xaaby", b"aa"):
-            self.assertIn("cannot hold", self.refusal(Delimiter(b"aab" * 2), payload + b"aabaab"))
-        self.assertIn("cannot hold", self.refusal(Delimiter(b"aa"), b"xa"))
+            self.assertIn(
+                "cannot contain", self.refusal(Delimiter(b"aab" * 2), payload + b"aabaab")
+            )
+        self.assertIn("cannot contain", self.refusal(Delimiter(b"aa"), b"xa"))
 
     def test_a_long_payload_is_not_repeated_whole(self) -> None:
         """An error is to be read."""
@@ -405,7 +408,8 @@ class EncodeTests(SynchronousTestCase):
             )
             self.assertEqual(
                 self.refusal(framing, bytes(longest + 1)),
-                f"a payload of {longest + 1} bytes does not fit a length of {framing.size} bytes",
+                f"a payload of {longest + 1} bytes is too long for a length field of"
+                f" {framing.size * 8} bits",
             )
 
     def test_all_have_the_same_size(self) -> None:
@@ -413,7 +417,7 @@ class EncodeTests(SynchronousTestCase):
         for payload in (b"", b"12", b"1234"):
             self.assertEqual(
                 self.refusal(Fixed(3), payload),
-                f"a payload of {len(payload)} bytes, where all have 3",
+                f"expected a payload of 3 bytes, found {len(payload)}",
             )
 
 
@@ -470,8 +474,9 @@ class SpecificationTests(SynchronousTestCase):
             answer = str(error)
         self.assertEqual(
             answer,
-            f"{specification!r} is no framing: chunk, line[:ENDING], delimiter:TEXT, "
-            "netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp",
+            f"unknown framing {specification!r}; expected one of: chunk, line[:ENDING],"
+            " delimiter:TEXT, netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE,"
+            " resp",
         )
 
     def test_what_is_malformed_is_refused(self) -> None:

@@ -181,9 +181,9 @@ class FaultTests(SynchronousTestCase):
         """More than Python makes numbers of, too; zeros in front are none of them."""
         self.assertEqual(
             self.refusal(SHORT, b"70000\n"),
-            "a request of 70006 bytes or more, where 65536 are allowed",
+            "expected a request of at most 65536 bytes, found 70006 or more",
         )
-        self.assertIn("where 65536 are allowed", self.refusal(SHORT, b"9" * 5000 + b"\n"))
+        self.assertIn("of at most 65536 bytes", self.refusal(SHORT, b"9" * 5000 + b"\n"))
         zeros = b"0" * 5000
         self.assertEqual(
             SHORT.decoder(LIMIT).feed(zeros + b"\n--" + zeros + b"2\nab--"),
@@ -196,7 +196,7 @@ class FaultTests(SynchronousTestCase):
         for size in (b"", b"-1", b"+1", b"1 ", b"0x1", b"1_0", b"\xb2", b"1.0"):
             self.assertEqual(
                 self.refusal(framing, b"put " + size + b"\n"),
-                f"{size!r} where a body's size belongs",
+                f"expected the size of a body, found {size!r}",
             )
         self.assertLess(len(self.refusal(framing, b"put" + b"x" * 9999 + b"\n")), 100)
 
@@ -206,7 +206,7 @@ class FaultTests(SynchronousTestCase):
             self.assertEqual(fed(SHORT.decoder(LIMIT), pieces), ([b"1\na"], True), msg=pieces)
         self.assertEqual(
             self.refusal(MEMCACHED, b"set k 0 0 1\r\nabc"),
-            r"b'bc' where a request ends, not b'\r\n'",
+            r"expected b'\r\n' after a request, found b'bc'",
         )
 
 

@@ -160,12 +160,12 @@ class EncodeTests(SynchronousTestCase):
         """Both lengths are told."""
         self.assertEqual(
             self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0\4\1\x83\2"),
-            r"a frame of 9 bytes whose length is 4, where 3 belongs:"
+            r"expected the length 3 in a frame of 9 bytes, found 4:"
             r" b'\x00\x01\x00\x00\x00\x04\x01\x83\x02'",
         )
         self.assertEqual(
             self.refusal(LengthField(4, offset=1, adjust=-4), b"Z\0\0\0\1I"),
-            r"a frame of 6 bytes whose length is 1, where 5 belongs: b'Z\x00\x00\x00\x01I'",
+            r"expected the length 5 in a frame of 6 bytes, found 1: b'Z\x00\x00\x00\x01I'",
         )
         self.assertLess(len(self.refusal(LengthField(2, offset=4), bytes(9999))), 300)
 
@@ -173,7 +173,7 @@ class EncodeTests(SynchronousTestCase):
         """Less than that is refused."""
         self.assertEqual(
             self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0"),
-            r"a frame of 5 bytes, where the header has 6: b'\x00\x01\x00\x00\x00'",
+            r"expected a header of 6 bytes, found a frame of 5: b'\x00\x01\x00\x00\x00'",
         )
         self.assertEqual(LengthField(2, offset=4).encode(bytes(6)), bytes(6))
 
@@ -188,7 +188,8 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(sent, b"\xff" * framing.size + bytes(longest))
             self.assertEqual(
                 self.refusal(framing, bytes(longest + 1)),
-                f"a payload of {longest + 1} bytes does not fit a length of {framing.size} bytes",
+                f"a payload of {longest + 1} bytes is too long for a length field of"
+                f" {framing.size * 8} bits",
             )
 
     def test_what_a_length_leaves_out_must_be_there(self) -> None:
@@ -197,7 +198,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(framing.encode(b"ab"), b"\0\0\0ab")
         self.assertEqual(
             self.refusal(framing, b"a"),
-            "a payload of 1 bytes, where 2 more than a length says are sent",
+            "expected a payload of at least 2 bytes, found 1",
         )
 
     @PROPERTY
@@ -244,7 +245,8 @@ class LimitTests(SynchronousTestCase):
         with self.assertRaises(FrameError) as caught:
             LengthField(8).decoder(4).feed(b"\xff" * 8)
         self.assertEqual(
-            str(caught.exception), f"a request of {2**64 - 1} bytes or more, where 4 are allowed"
+            str(caught.exception),
+            f"expected a request of at most 4 bytes, found {2**64 - 1} or more",
         )
 
     def test_a_length_that_counts_a_header_is_no_smaller(self) -> None:
@@ -266,7 +268,8 @@ class LimitTests(SynchronousTestCase):
                 framing.decoder(LIMIT).feed(bad)
             self.assertEqual(
                 str(caught.exception),
-                f"a length of {least - 1}, which counts its own {least} bytes of header",
+                f"expected a length of at least {least} (it counts bytes of the header),"
+                f" found {least - 1}",
             )
 
     def test_some_request_must_be_within_the_limit(self) -> None:
@@ -282,7 +285,7 @@ class LimitTests(SynchronousTestCase):
                 framing.decoder(smallest - 1)
             self.assertEqual(
                 str(caught.exception),
-                f"requests of {smallest} bytes or more, where {smallest - 1} are allowed",
+                f"requests have at least {smallest} bytes, more than the limit of {smallest - 1}",
             )
 
     def test_a_large_request_in_many_pieces(self) -> None:

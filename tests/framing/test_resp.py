@@ -59,7 +59,9 @@ class DecoderTests(SynchronousTestCase):
     def test_some_request_must_be_within_the_limit(self) -> None:
         """Else every connection would fail: it is said beforehand."""
         self.assertEqual(Resp().decoder(2).feed(b"x\n"), [b"x"])
-        with self.assertRaisesRegex(ValueError, "requests of 2 bytes or more, where 1 are allowed"):
+        with self.assertRaisesRegex(
+            ValueError, "requests have at least 2 bytes, more than the limit of 1"
+        ):
             Resp().decoder(1)
 
     def test_a_command_is_a_reply_too(self) -> None:
@@ -110,7 +112,7 @@ class EncodeTests(SynchronousTestCase):
             b"*" + b"9" * 5000,
         ):
             message = self.refusal(payload)
-            self.assertIn("in a reply, where a value of RESP belongs, such as b'+OK'", message)
+            self.assertIn("expected a RESP value such as b'+OK' in a reply, found ", message)
             self.assertLess(len(message), 300)
 
     def test_what_lacks_something_is_refused(self) -> None:
@@ -128,22 +130,24 @@ class EncodeTests(SynchronousTestCase):
                 if payload:
                     self.assertEqual(
                         self.refusal(payload + ending),
-                        f"a reply that lacks a value at its end: {payload + ending!r}",
+                        f"expected another value at the end of a reply: {payload + ending!r}",
                     )
-        self.assertEqual(self.refusal(b""), "a reply that lacks a value at its end: b''")
-        self.assertIn("lacks a value", self.refusal(b"|1\r\n+a\r\n+b"))
+        self.assertEqual(self.refusal(b""), "expected another value at the end of a reply: b''")
+        self.assertIn("expected another value", self.refusal(b"|1\r\n+a\r\n+b"))
 
     def test_what_follows_a_value_is_refused(self) -> None:
         """It would answer the client's next request."""
         for payload in (b"+OK\r\n+OK", b":1\r\n:2\r\n", b"*0\r\n:1", b"$1\r\na\r\nb", b"_\r\n\r\n"):
-            self.assertIn("behind a reply that is complete", self.refusal(payload))
-        self.assertEqual(self.refusal(b"+OK\r\n:1"), "b':1' behind a reply that is complete")
+            self.assertIn("expected nothing after a complete reply", self.refusal(payload))
+        self.assertEqual(
+            self.refusal(b"+OK\r\n:1"), "expected nothing after a complete reply, found b':1'"
+        )
 
     def test_the_place_is_shown(self) -> None:
         """What is good before it is not."""
         self.assertEqual(
             self.refusal(b"*3\r\n:1\r\nhello\r\n:3"),
-            r"b'hello\r\n:3' in a reply, where a value of RESP belongs, such as b'+OK'",
+            r"expected a RESP value such as b'+OK' in a reply, found b'hello\r\n:3'",
         )
 
     @PROPERTY

@@ -147,7 +147,7 @@ class FaultTests(SynchronousTestCase):
         for wrong in (b"*1\r\n", b"+OK\r\n", b":1\r\n", b"abc", b"\r\n"):
             self.assertEqual(
                 self.refusal(b"*1\r\n" + wrong),
-                f"{wrong!r} in a command, where b'$' and a length up to 65536 belong",
+                f"expected b'$' and a length of at most 65536 in a command, found {wrong!r}",
             )
             self.assertEqual(
                 fed(CommandDecoder(LIMIT), single(PING + b"*2\r\n$1\r\na\r\n" + wrong)),
@@ -162,7 +162,7 @@ class FaultTests(SynchronousTestCase):
                     self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([], True), msg=pieces)
         self.assertEqual(
             self.refusal(b"*1\r\n$-1\r\n"),
-            r"b'$-1\r\n' in a command, where b'$' and a length up to 65536 belong",
+            r"expected b'$' and a length of at most 65536 in a command, found b'$-1\r\n'",
         )
 
     def test_a_length_has_an_end(self) -> None:
@@ -185,14 +185,14 @@ class FaultTests(SynchronousTestCase):
         for pieces in every_cut(b"PING\n*1\r\n$1\r\nab\r\n"):
             self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([b"PING"], True), msg=pieces)
         self.assertEqual(
-            self.refusal(b"*1\r\n$1\r\nab\r\n"), r"b'b\r' where a request ends, not b'\r\n'"
+            self.refusal(b"*1\r\n$1\r\nab\r\n"), r"expected b'\r\n' after a request, found b'b\r'"
         )
 
     def test_a_line_with_an_open_quote(self) -> None:
         """It is shown, and all that came before it is delivered."""
         self.assertEqual(
             self.refusal(b"set k 'a\r\n"),
-            r"""a line with unbalanced quotes: b"set k 'a\r\n" """.rstrip(),
+            r"""unbalanced quotes in a line: b"set k 'a\r\n" """.rstrip(),
         )
         self.assertEqual(fed(CommandDecoder(LIMIT), [PING + b'a "\n']), ([b"PING"], True))
 
@@ -232,7 +232,7 @@ class LimitTests(SynchronousTestCase):
         ):
             decoder = CommandDecoder(limit)
             self.assertEqual(fed(decoder, single(stream)[:-1]), ([], False), msg=stream)
-            with self.assertRaisesRegex(FrameError, f"or more, where {limit} are allowed"):
+            with self.assertRaisesRegex(FrameError, f"of at most {limit} bytes"):
                 decoder.feed(stream[-1:])
         for limit, stream in ((10, b"*1\r\n"), (27, b"*2\r\n$10\r\n"), (606, b"*100\r\n")):
             self.assertEqual(fed(CommandDecoder(limit), single(stream)), ([], False), msg=stream)
@@ -241,7 +241,7 @@ class LimitTests(SynchronousTestCase):
         """At the byte that should have ended it."""
         decoder = CommandDecoder(4)
         self.assertEqual(fed(decoder, single(b"abc")), ([], False))
-        with self.assertRaisesRegex(FrameError, "of 5 bytes or more, where 4 are allowed"):
+        with self.assertRaisesRegex(FrameError, "of at most 4 bytes, found 5 or more"):
             decoder.feed(b"d")
         self.assertEqual(fed(CommandDecoder(4), [b"a\nabcdefgh\n"]), ([b"a"], True))
 

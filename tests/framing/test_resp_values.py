@@ -59,18 +59,18 @@ class ValueDecoderTests(SynchronousTestCase):
     def test_what_is_no_value_is_refused_at_once(self) -> None:
         """At its first byte, or where its first line ends; the error shows it."""
         self.assertEqual(
-            self.refusal(b"HTTP"), "b'HTTP' where a value of RESP belongs, such as b'+OK'"
+            self.refusal(b"HTTP"), "expected a RESP value such as b'+OK', found b'HTTP'"
         )
         for stream in (
             *(b"\r\n", b" ", b"?", b"*1\r\nx", b"+OK\n", b"+a\rb\r\n", b":x\r\n", b"$-2\r\n"),
             *(b"$03\r\n", b"*?\r\n", b"#true\r\n", b"=3\r\ntxt:", b"=4\r\ntext", b"=5\r\nab:cd"),
         ):
-            self.assertIn("where a value of RESP belongs", self.refusal(stream))
+            self.assertIn("expected a RESP value", self.refusal(stream))
 
     def test_a_string_ends_where_it_says(self) -> None:
         """The error shows what is there."""
-        self.assertIn("b'cd' where", self.refusal(b"$2\r\nabcd\r\n"))
-        self.assertIn(r"b'\r\r' where", self.refusal(b"$2\r\nab\r\r"))
+        self.assertIn("found b'cd'", self.refusal(b"$2\r\nabcd\r\n"))
+        self.assertIn(r"found b'\r\r'", self.refusal(b"$2\r\nab\r\r"))
 
     def test_values_before_a_fault_are_given(self) -> None:
         """In order, with the error."""
@@ -98,7 +98,7 @@ class ValueDecoderTests(SynchronousTestCase):
             (b"+" + b"a" * 99, 101),
             (b"*9\r\n+" + b"a" * 71, 101),
         ):
-            message = f"a request of {size} bytes or more, where 100 are allowed"
+            message = f"expected a request of at most 100 bytes, found {size} or more"
             self.assertEqual(self.refusal(stream, 100), message)
             if not stream.endswith(b"\n"):
                 self.assertEqual(ValueDecoder(100).feed(stream[:-1]), [])

@@ -210,7 +210,7 @@ class AnsweringTests(Journaled):
         wire.send(b"a\ntoo long\n")
         self.assertEqual([entry[0] for entry in self.told()], ["connected", "answered", "failed"])
         [failed] = [it for it in self.journal.entries() if isinstance(it, Failed)]
-        self.assertIn("where 4 are allowed", failed.reason)
+        self.assertIn("of at most 4 bytes", failed.reason)
 
     def test_a_responder_that_raises(self) -> None:
         """Its request is unanswered, and what it raised is told."""

@@ -703,7 +703,7 @@ class RefusalsTests(LiveTestCase):
                 ("--backlog=x",): "--backlog: expected a whole number, 0 or more, not 'x'",
                 ("--response", r"\q"): r"--response: unknown escape \q",
                 ("--close-on", r"\q"): r"--close-on: unknown escape \q",
-                ("--framing=x",): "--framing: 'x' is no framing: chunk, line",
+                ("--framing=x",): "--framing: unknown framing 'x'; expected one of: chunk, line",
                 ("--max-request=0",): "--max-request: expected a whole number, 1 or more",
                 ("--max-connections=x",): "--max-connections: expected a whole number",
                 ("--max-per-peer=-1",): "--max-per-peer: expected a whole number, 1 or more",
@@ -713,7 +713,7 @@ class RefusalsTests(LiveTestCase):
                 ("bogus",): "unexpected argument 'bogus'",
                 ("--port=tcp:0", "--interface=::1"): "--interface goes with a port's number",
                 ("--port=tcp:0", "--backlog=1"): "--backlog goes with a port's number",
-                ("--framing=line", "--response", r"\n"): "--response: a payload cannot hold",
+                ("--framing=line", "--response", r"\n"): "--response: a payload cannot contain",
             }
         )
 

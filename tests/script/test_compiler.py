@@ -94,7 +94,7 @@ class ManyTests(ErrorsTestCase):
             [[fault]]
             delay = 1
             """,
-            f"2: framing: 'lines' is no framing: {SPECIFICATIONS}",
+            f"2: framing: unknown framing 'lines'; expected one of: {SPECIFICATIONS}",
             "3: ignore_case: expected true or false, found 'yes'",
             "4: sede: unknown key 'sede'; did you mean seed?",
             "6: limits.max_request: expected a finite number > 0, found 0",
@@ -173,7 +173,7 @@ class ManyTests(ErrorsTestCase):
         self.assert_in_rule("silent = 1", ".silent: expected true or false, found 1")
         self.assert_problem(
             'framing = "lines"\ngreeting = "a\\nb"',
-            f"1: framing: 'lines' is no framing: {SPECIFICATIONS}",
+            f"1: framing: unknown framing 'lines'; expected one of: {SPECIFICATIONS}",
         )
 
 
@@ -384,7 +384,7 @@ class FramingTests(ErrorsTestCase):
         """A framing that is not usable is reported, for requests and for replies."""
         either = "expected either length, or head and body"
         for framing, message in (
-            ('"int9"', f": 'int9' is no framing: {SPECIFICATIONS}"),
+            ('"int9"', f": unknown framing 'int9'; expected one of: {SPECIFICATIONS}"),
             ("{}", f": {either}"),
             ('{ body = "(a)" }', f": {either}"),
             ('{ length = { size = 1 }, body_end = "a" }', f": {either}"),
@@ -419,7 +419,10 @@ class FramingTests(ErrorsTestCase):
                 '{ head = "chunk", body = "(a)" }',
                 ".head: expected a line or a delimiter, found 'chunk'",
             ),
-            ('{ head = "x", body = "(a)" }', f".head: 'x' is no framing: {SPECIFICATIONS}"),
+            (
+                '{ head = "x", body = "(a)" }',
+                f".head: unknown framing 'x'; expected one of: {SPECIFICATIONS}",
+            ),
             (
                 '{ head = "line", body = { template = "{0}" } }',
                 ".body: expected no template: this key takes only fixed bytes",
@@ -438,11 +441,11 @@ class FramingTests(ErrorsTestCase):
         self.assert_in_rule(r'do = [{ send = "\n" }]', f".do[0].send: {NEWLINE}")
         self.assert_problem(r'unmatched = "a\nb"', f"1: unmatched: {NEWLINE}")
         for framing, reply, message in (
-            ("int8", "a" * 256, "a payload of 256 bytes does not fit a length of 1 bytes"),
-            ("fixed:2", "a\\nb", "a payload of 3 bytes, where all have 2"),
-            ("delimiter:;", "a;b", "a payload cannot hold the delimiter b';': b'a;b'"),
-            ("line:\\\\n", "a\\r", r"a line's last CR would be dropped: b'a\r'"),
-            ("resp", "OK", "b'OK' in a reply, where a value of RESP belongs, such as b'+OK'"),
+            ("int8", "a" * 256, "a payload of 256 bytes is too long for a length field of 8 bits"),
+            ("fixed:2", "a\\nb", "expected a payload of 2 bytes, found 3"),
+            ("delimiter:;", "a;b", "a payload cannot contain the delimiter b';': b'a;b'"),
+            ("line:\\\\n", "a\\r", r"a line cannot end with CR, which a client drops: b'a\r'"),
+            ("resp", "OK", "expected a RESP value such as b'+OK' in a reply, found b'OK'"),
         ):
             for key in ("framing", "reply_framing"):
                 self.assert_in_rule(
@@ -463,11 +466,11 @@ class FramingTests(ErrorsTestCase):
         """A framing whose smallest request exceeds max_request is reported at that key."""
         self.assert_problem(
             'framing = "fixed:65537"',
-            "limits.max_request: requests of 65537 bytes, where 65536 are allowed",
+            "limits.max_request: requests have 65537 bytes, more than the limit of 65536",
         )
         self.assert_problem(
             'framing = "fixed:9"\n[limits]\nmax_request = 8',
-            "3: limits.max_request: requests of 9 bytes, where 8 are allowed",
+            "3: limits.max_request: requests have 9 bytes, more than the limit of 8",
         )
 
 

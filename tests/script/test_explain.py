@@ -148,7 +148,7 @@ class ExplainTests(SynchronousTestCase):
             start: b'ab'
                 rule[0] (line 3)
                 > b'ab'
-                    cannot be framed, connection reset: a payload of 2 bytes, where all have 3
+                    cannot be framed, connection reset: expected a payload of 3 bytes, found 2
             start: b'c'
                 not answered after reset
             """,

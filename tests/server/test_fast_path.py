@@ -103,7 +103,7 @@ class ConstructionTests(SynchronousTestCase):
 
     def test_a_reply_that_cannot_be_framed(self) -> None:
         """Neither as a value nor as what is answered otherwise."""
-        with self.assertRaisesRegex(FrameError, "a payload of 5 bytes, where all have 4"):
+        with self.assertRaisesRegex(FrameError, "expected a payload of 4 bytes, found 5"):
             batch({b"a": b"12345"}, otherwise=b"1234", framing=Fixed(4))
         with self.assertRaises(FrameError):
             batch({b"a": b"1234"}, otherwise=b"12345", framing=Fixed(4))

@@ -226,7 +226,7 @@ class ErrorTests(ServerCase):
 
     def test_replies_that_cannot_be_framed(self) -> None:
         """A reply that the framing cannot express is an error of its handler."""
-        newline = r"FrameError: a payload cannot hold the delimiter b'\n': b'x\ny'"
+        newline = r"FrameError: a payload cannot contain the delimiter b'\n': b'x\ny'"
         self.raised(newline, lambda _request: b"x\ny")
         self.raised(newline, lambda _request: succeed(b"x\ny"))
         self.raised("TypeError: a reply is bytes, a step, a tuple of these, or None; not 'x'", str_)
