@@ -592,7 +592,7 @@ class ScriptTests(Making):
             text, r"it.toml conflicts with --framing: rule\[0\]: expected a payload of 2 bytes"
         )
         text = self.refused("-s", str(self.script()), "--framing=fixed:20")
-        self.assertRegex(text, "it.toml conflicts with --framing: requests of 20 bytes")
+        self.assertRegex(text, "it.toml conflicts with --framing: requests have 20 bytes")
 
     def test_a_response_beside_it(self) -> None:
         """Two that answer are one too many."""
