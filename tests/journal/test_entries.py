@@ -1,4 +1,4 @@
-"""What happened, and how it is written as JSON."""
+"""Entries: the events of a server's past, and their form as JSON."""
 
 import base64
 import json
@@ -58,17 +58,17 @@ STEPS = st.lists(
 
 
 def as_bytes(value: Any) -> bytes:
-    """What somebody who reads a line makes of bytes in it."""
+    """Return the bytes that a line of JSON stands for."""
     if isinstance(value, str):
         return value.encode()
     return base64.b64decode(value["base64"])
 
 
 class JsonTests(SynchronousTestCase):
-    """An entry as JSON has it."""
+    """An entry as a dict for JSON."""
 
     def test_comings_and_goings(self) -> None:
-        """Each says when, who, and if there is one, why."""
+        """Each entry of a connection has its time, its client and, if there is one, its reason."""
         who = {"connection": 3, "peer": "192.0.2.1:1234"}
         cases: dict[Any, dict[str, Any]] = {
             Connected(1.5, PEER, 3): {"event": "connected", "at": 1.5} | who,
@@ -90,7 +90,7 @@ class JsonTests(SynchronousTestCase):
             self.assertEqual(as_json(entry), expected)
 
     def test_an_exchange(self) -> None:
-        """When it was asked and answered, what, by whom, and with which steps."""
+        """An answered request has its times, its bytes, its rule and its steps."""
         self.assertEqual(
             as_json(answered((Send(b"b"), Close()))),
             {
@@ -107,7 +107,7 @@ class JsonTests(SynchronousTestCase):
         )
 
     def test_an_unanswered_request(self) -> None:
-        """It has all of a request and nothing of a reply."""
+        """An unanswered request has the keys of a request and none of a reply."""
         self.assertEqual(
             as_json(Unanswered(1.5, request())),
             {
@@ -136,11 +136,11 @@ class JsonTests(SynchronousTestCase):
         self.assertNotIn("miss", as_json(answered()))
 
     def test_misses_are_named_by_rules(self) -> None:
-        """What rules call what answers the rest is what is looked for."""
+        """Rules and entries use the same name for what answers unmatched requests."""
         self.assertEqual(CLOSES.name, UNMATCHED)
 
     def test_bytes(self) -> None:
-        """UTF-8 is text, and all else base64."""
+        """Bytes in UTF-8 are written as text, other bytes as base64."""
         for data, expected in {
             b"": "",
             "ä\n\0".encode(): "ä\n\0",
@@ -151,7 +151,7 @@ class JsonTests(SynchronousTestCase):
             self.assertEqual(as_json(answered((Send(data),)))["steps"], [{"send": expected}])
 
     def test_raw_bytes(self) -> None:
-        """What was sent without a frame says so, as in a script."""
+        """Bytes that were sent without framing are marked as raw, as in a script."""
         steps = as_json(answered((Send(b"a", raw=True), Send(b"\xff", raw=True))))["steps"]
         self.assertEqual(
             steps,
@@ -159,13 +159,13 @@ class JsonTests(SynchronousTestCase):
         )
 
     def test_a_command_of_redis(self) -> None:
-        """It is told as it came, not as rules see it."""
+        """A RESP command is written as it was received, not as rules see it."""
         raw = b"*1\r\n$4\r\nPING\r\n"
         line = as_json(answered(data=Command(b"PING", raw)))
         self.assertEqual(line["request"], raw.decode())
 
     def test_every_step(self) -> None:
-        """Those that take nothing are true."""
+        """A step without parameters is written as true."""
         steps = (Wait(0.5), HalfClose(), Abort(), Hang(), StopReading())
         self.assertEqual(
             as_json(answered(steps))["steps"],
@@ -178,7 +178,7 @@ class JsonTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(BYTES, STEPS, st.sampled_from([(), (Close(),), (HalfClose(),), (Abort(),), (Hang(),)]))
     def test_nothing_is_lost(self, data: bytes, steps: Steps, end: Steps) -> None:
-        """A line says which bytes were asked, and a script that has its steps answers the same."""
+        """A line contains all bytes of a request, and its steps work in a script."""
         steps = (Wait(0), *steps, *end)
         line = json.loads(json.dumps(as_json(answered(steps, data))))
         self.assertEqual(as_bytes(line["request"]), data)

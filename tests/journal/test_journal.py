@@ -1,4 +1,4 @@
-"""What the journal tells of a server's past, whatever clients and responders do."""
+"""Journal: the entries of a server in memory, for any behaviour of clients and responders."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
@@ -41,25 +41,25 @@ from tests.support.wire import Wire
 
 
 class Journaled(Conversation):
-    """A server that keeps a journal, by the clock of its reactor."""
+    """A server with a journal that uses the reactor's clock."""
 
     def setUp(self) -> None:
         super().setUp()
         self.keep()
 
     def keep(self, **bounds: int) -> None:
-        """Keep a journal with these bounds from now on."""
+        """Replace the journal by one with these limits."""
         self.journal = Journal(now=self.reactor.seconds, **bounds)
 
     def factory(self, respond: Any = None, **options: Any) -> Any:
         return super().factory(respond, observers=[self.journal], **options)
 
     def told(self) -> list[tuple[Any, ...]]:
-        """What the journal tells: the kind of each entry, and what matters of it."""
+        """Return the kind and the main fields of each entry."""
         return [told(entry) for entry in self.journal.entries()]
 
     def asked(self) -> list[bytes]:
-        """The requests among it."""
+        """Return the requests of the journal."""
         return [entry[3] for entry in self.told() if entry[0] in ("answered", "unanswered")]
 
 
@@ -76,10 +76,10 @@ def told(entry: Entry) -> tuple[Any, ...]:
 
 
 class AnsweringTests(Journaled):
-    """Requests, and what became of them."""
+    """Requests, and the entries for them."""
 
     def test_constants(self) -> None:
-        """All requests of a read, with their steps and who answered, in order."""
+        """All requests of a read are kept in order, with their steps and their responder."""
         wire = self.lines(Table({b"a": b"A"}, otherwise=(b"?", b"!")))
         self.reactor.advance(5)
         wire.send(b"a\nb\n", b"a\n")
@@ -97,7 +97,7 @@ class AnsweringTests(Journaled):
         self.assertEqual(exchanges[0].exchange.request.peer, wire.protocol.peer)
 
     def test_many_constants(self) -> None:
-        """Of a read that is answered in slices, too."""
+        """All requests of a read that is answered in slices are kept."""
         wire = self.lines(Table({}, otherwise=b"A"))
         wire.send(b"x\n" * 10_000)
         self.assertEqual(
@@ -106,7 +106,7 @@ class AnsweringTests(Journaled):
         )
 
     def test_a_function(self) -> None:
-        """It is named, and so are the faults that struck its replies."""
+        """An entry has the function's name, and the names of the faults that changed its reply."""
 
         def respond(request: Request) -> bytes:
             return request.data.upper()
@@ -119,7 +119,7 @@ class AnsweringTests(Journaled):
         self.assertTrue(exchanges[0].by.endswith("respond"))
 
     def test_a_late_reply(self) -> None:
-        """It was asked when it came, and answered when it was answered."""
+        """An entry has the time of its request and the time of its reply."""
         late: Deferred[bytes] = Deferred()
         wire = self.lines(lambda request: late if request.data == b"late" else request.data)
         wire.send(b"soon\nlate\n")
@@ -137,7 +137,7 @@ class AnsweringTests(Journaled):
         )
 
     def test_delayed_steps(self) -> None:
-        """A reply is answered when its last step was performed."""
+        """A reply is answered when its last step has been performed."""
         wire = self.lines(lambda request: (request.data, Wait(1), b"!"))
         wire.send(b"a\nb\n")
         wire.wait(1)
@@ -149,7 +149,7 @@ class AnsweringTests(Journaled):
         self.assertEqual(self.journal._waiting, {})
 
     def test_a_client_that_does_not_read(self) -> None:
-        """What does not fit into the transport is not answered yet."""
+        """A reply that waits for a slow reader is not answered yet."""
         wire = self.lines(lambda _request: b"x" * 100_000)
         wire.stop_reading()
         wire.send(b"a\nb\nc\n")
@@ -160,13 +160,13 @@ class AnsweringTests(Journaled):
         self.assertEqual(len(self.journal.exchanges()), 3)
 
     def test_silence(self) -> None:
-        """No reply at all is one, without steps."""
+        """A reply without data is answered, without steps."""
         self.lines(lambda _request: None).send(b"a\n")
         [entry] = self.journal.exchanges()
         self.assertEqual(entry.exchange.steps, ())
 
     def test_a_request_that_is_never_answered(self) -> None:
-        """It is told as long as it waits, and when its connection is gone."""
+        """A request without a reply is unanswered, before and after its connection is lost."""
         wire = self.lines(lambda _request: Hang())
         wire.send(b"a\n", b"b\n")
         self.assertEqual(self.told(), [("connected", 1), ("unanswered", 1, 1, b"a")])
@@ -177,7 +177,7 @@ class AnsweringTests(Journaled):
         self.assertEqual(self.journal.unanswered(), [])
 
     def test_a_client_that_goes(self) -> None:
-        """What it waited for is unanswered, what came before is not."""
+        """A request whose client disconnects is unanswered; earlier ones are answered."""
         late: Deferred[bytes] = Deferred()
         wire = self.lines(lambda request: late if request.data == b"b" else b"?")
         other = self.join(wire.protocol.factory)
@@ -197,7 +197,7 @@ class AnsweringTests(Journaled):
         self.assertEqual(gone.peer, wire.protocol.peer)
 
     def test_closing_replies(self) -> None:
-        """What ends the connection is answered, and what follows was never asked."""
+        """A reply that closes is answered; later requests have no entry."""
         for end in (Close(), Abort()):
             self.keep()
             wire = self.lines(lambda _request, end=end: (b"bye", end))
@@ -205,7 +205,7 @@ class AnsweringTests(Journaled):
             self.assertEqual(self.asked(), [b"a"])
 
     def test_malformed_requests(self) -> None:
-        """What came before is answered, and why it ended is told."""
+        """Requests before a malformed one are answered, and the reason for the end is kept."""
         wire = self.lines(Table({}, otherwise=b"A"), limits=Limits(max_request=4))
         wire.send(b"a\ntoo long\n")
         self.assertEqual([entry[0] for entry in self.told()], ["connected", "answered", "failed"])
@@ -213,7 +213,7 @@ class AnsweringTests(Journaled):
         self.assertIn("of at most 4 bytes", failed.reason)
 
     def test_a_responder_that_raises(self) -> None:
-        """Its request is unanswered, and what it raised is told."""
+        """The request of a failing responder is unanswered, and its error is kept."""
 
         def respond(request: Request) -> bytes:
             return {b"a": b"A"}[request.data]
@@ -231,7 +231,7 @@ class AnsweringTests(Journaled):
         self.flushLoggedErrors(KeyError)
 
     def test_refusals(self) -> None:
-        """Whoever is turned away is told, and why."""
+        """A refused connection is kept with its reason."""
         wire = self.lines(None, limits=Limits(max_connections=1))
         self.join(wire.protocol.factory, "192.0.2.9")
         [refused] = [it for it in self.journal.entries() if isinstance(it, Refused)]
@@ -239,7 +239,7 @@ class AnsweringTests(Journaled):
         self.assertIn("the limit", refused.reason)
 
     def test_misses(self) -> None:
-        """A request that no rule of a script answers is one, also where something answers it."""
+        """A request that no rule matches is a miss, whatever its reply is."""
         for unmatched in ("", 'unmatched = "what?"\n'):
             self.keep()
             script = Script.parse(f'{unmatched}rule = [{{ equals = "a", reply = "A" }}]')
@@ -250,13 +250,13 @@ class AnsweringTests(Journaled):
             self.assertEqual(entries[0].exchange.by, "rule[0]")
 
     def test_commands_of_redis(self) -> None:
-        """They keep the bytes that they came in."""
+        """RESP commands keep the bytes that were received."""
         self.connect(Table({}, otherwise=b"+OK"), framing=Resp()).send(b"*1\r\n$1\r\na\r\n")
         [entry] = self.journal.exchanges()
         self.assertEqual(getattr(entry.exchange.request.data, "raw", b""), b"*1\r\n$1\r\na\r\n")
 
     def test_connections_that_are_gone_leave_nothing(self) -> None:
-        """What is remembered of a connection ends with it."""
+        """Nothing is kept for a connection that has ended."""
         wire = self.lines(lambda _request: Wait(1))
         wire.send(b"a\nb\n")
         wire.wait(1)
@@ -265,13 +265,13 @@ class AnsweringTests(Journaled):
 
 
 class EagerAnsweringTests(AnsweringTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class BoundsTests(Journaled):
-    """How much is kept."""
+    """How many entries and bytes are kept."""
 
     def send(self, *pieces: bytes) -> Wire:
         wire = self.lines(Table({}, otherwise=b"A"))
@@ -279,14 +279,14 @@ class BoundsTests(Journaled):
         return wire
 
     def test_the_last_are_kept(self) -> None:
-        """What came before is forgotten, and counted."""
+        """Earlier entries are dropped, and counted."""
         self.keep(most=3)
         self.send(*(b"%d\n" % number for number in range(10)))
         self.assertEqual(self.asked(), [b"7", b"8", b"9"])
         self.assertEqual(self.journal.dropped, 8)  # with the connection's entry
 
     def test_the_last_of_a_read_are_kept(self) -> None:
-        """A read of more than is kept is shown as if it had come one by one."""
+        """Of a read that exceeds the limit, the last requests are shown."""
         self.keep(most=3)
         wire = self.send(b"a\nb\nc\nd\ne\n")
         self.assertEqual((self.asked(), self.journal.dropped), ([b"c", b"d", b"e"], 3))
@@ -297,13 +297,13 @@ class BoundsTests(Journaled):
         self.assertEqual(self.journal._count, 3)
 
     def test_as_many_as_are_allowed(self) -> None:
-        """None is forgotten before there is one too many."""
+        """No entry is dropped until there is one too many."""
         self.keep(most=3)
         self.send(b"a\n", b"b\n")
         self.assertEqual((len(self.told()), self.journal.dropped), (3, 0))
 
     def test_bytes_are_bounded(self) -> None:
-        """Large requests are forgotten sooner."""
+        """Large requests are dropped earlier, since their bytes count."""
         self.keep(most_bytes=3 * (ENTRY_OVERHEAD + 1000))
         wire = self.send(*(b"%d" % number + b"x" * 900 + b"\n" for number in range(9)))
         self.assertEqual([it[:1] for it in self.asked()], [b"7", b"8"])
@@ -312,20 +312,20 @@ class BoundsTests(Journaled):
         self.assertEqual(self.journal.dropped + len(self.told()), 11)
 
     def test_replies_count(self) -> None:
-        """Those that are no constants of a table are kept, so they are reckoned."""
+        """Replies that are not constants count as bytes."""
         self.keep(most_bytes=3 * ENTRY_OVERHEAD + 100_000)
         wire = self.lines(lambda _request: b"x" * 60_000)
         wire.send(b"a\n", b"b\n", b"c\n")
         self.assertEqual(self.asked(), [b"c"])
 
     def test_requests_in_pieces_count(self) -> None:
-        """A request is as large as it is, not as the read that brought its end."""
+        """A request counts with its own size, not with the size of its last read."""
         self.keep(most_bytes=3 * ENTRY_OVERHEAD + 50_000)
         self.send(*[b"x" * 30_000, b"\n"] * 3)
         self.assertEqual(len(self.asked()), 1)
 
     def test_unanswered_requests_count(self) -> None:
-        """When their connection is gone."""
+        """Unanswered requests count when their connection has ended."""
         self.keep(most_bytes=3 * ENTRY_OVERHEAD + 50_000)
         wire = self.lines(lambda _request: Hang())
         other = self.join(wire.protocol.factory)
@@ -335,7 +335,7 @@ class BoundsTests(Journaled):
         self.assertEqual(len(self.asked()), 1)
 
     def test_reasons_count(self) -> None:
-        """What was raised can be long."""
+        """Long error messages count."""
 
         def respond(request: Request) -> bytes:
             raise ValueError("x" * 30_000)
@@ -350,7 +350,7 @@ class BoundsTests(Journaled):
         self.flushLoggedErrors(ValueError)
 
     def test_a_read_that_is_too_large(self) -> None:
-        """It is not kept, and the journal goes on."""
+        """A read that exceeds the limit alone is not kept, and later ones are."""
         self.keep(most_bytes=2 * ENTRY_OVERHEAD)
         wire = self.send(b"a\nb\nc\n")
         self.assertEqual((self.told(), self.journal.dropped), ([], 4))
@@ -358,7 +358,7 @@ class BoundsTests(Journaled):
         self.assertEqual((self.asked(), self.journal._size), ([b"d"], ENTRY_OVERHEAD + 3))
 
     def test_clear(self) -> None:
-        """What has ended is forgotten, and not counted as dropped; what has not is still there."""
+        """`clear` forgets ended requests, does not count them as dropped, and keeps unanswered ones."""
         self.keep(most=2)
         wire = self.lines(lambda request: Wait(1) if request.data == b"late" else request.data)
         wire.send(b"a\nb\nc\nlate\n")
@@ -370,7 +370,7 @@ class BoundsTests(Journaled):
         self.assertEqual((self.journal.dropped, self.journal._count), (2, 1))
 
     def test_bounds_that_keep_nothing(self) -> None:
-        """They are refused."""
+        """Limits under 1 are refused."""
         for bounds in ({"most": 0}, {"most_bytes": 0}, {"most": -1}):
             with self.assertRaisesRegex(
                 ValueError, f"{next(iter(bounds))}: expected 1 or more, found"

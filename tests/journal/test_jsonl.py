@@ -1,4 +1,4 @@
-"""The journal's file: what is in it and when, and what happens where it cannot be written."""
+"""JournalFile: what is in the file and when, and what happens if it cannot be written."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _write = os.write
 
 
 class Disk:
-    """Stands in for `os.write`: takes so many bytes more."""
+    """Replaces `os.write`: it accepts a limited number of bytes, then raises ENOSPC."""
 
     def __init__(self, room: float = float("inf")) -> None:
         self.room = room
@@ -42,7 +42,7 @@ class Disk:
 
 
 class FileTestCase(SynchronousTestCase):
-    """A journal in a file, and a disk that may be full."""
+    """A journal in a file on a disk that may be full."""
 
     def setUp(self) -> None:
         self.path = live.temporary(self) / "journal"
@@ -65,7 +65,7 @@ class FileTestCase(SynchronousTestCase):
         return journal
 
     def ask(self, journal: JournalFile, *requests: bytes, reply: bytes = b"") -> None:
-        """Have requests answered that one read brought."""
+        """Report a read of requests, and their replies."""
         self.asked += len(requests)
         first = self.asked - len(requests) + 1
         journal.received(PEER, 1, requests)
@@ -74,7 +74,7 @@ class FileTestCase(SynchronousTestCase):
         )
 
     def lines(self, path: Path | None = None) -> list[Any]:
-        """What is in the file, which has whole lines only."""
+        """Return the lines of the file, which must be complete."""
         data = (path or self.path).read_bytes()
         self.assertTrue(data.endswith(b"\n") or not data)
         return [json.loads(line) for line in data.decode("ascii").split("\n")[:-1]]
@@ -84,10 +84,10 @@ class FileTestCase(SynchronousTestCase):
 
 
 class WritingTests(FileTestCase):
-    """What is in the file, and when."""
+    """What is written to the file, and when."""
 
     def test_lines(self) -> None:
-        """One for each entry, in order, as JSON."""
+        """The file has one line of JSON for each entry, in order."""
         journal = self.open()
         journal.connected(PEER, 1)
         self.clock.advance(0.5)
@@ -100,7 +100,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(b["request"], {"base64": "/w=="})
 
     def test_lines_are_lines_to_all(self) -> None:
-        """Nothing that a client sends ends a line, whatever a reader takes for its end."""
+        """No byte that a client sends ends a line, for any reader."""
         journal = self.open()
         text = "a\u2028\u2029\x85\x0b\x0c\x1c\r\nb"
         self.ask(journal, text.encode())
@@ -109,7 +109,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.requests(), [text])
 
     def test_in_a_second(self) -> None:
-        """It is written a second after it happened at the latest, and not for each entry."""
+        """An entry is written within a second, and entries share a write."""
         journal = self.open()
         self.ask(journal, b"a")
         self.clock.advance(0.9)
@@ -120,7 +120,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.disk.writes, 1)
 
     def test_idle(self) -> None:
-        """Where nothing happens, nobody is woken."""
+        """Without new entries there is no timer."""
         journal = self.open()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.ask(journal, b"a")
@@ -128,7 +128,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_much_at_once(self) -> None:
-        """What waits is written sooner when it is much, within a read too."""
+        """The file is written at once when the buffer is large, within a read, too."""
         journal = self.open()
         self.ask(journal, *[b"x" * 1000] * 200)
         self.assertGreater(len(self.requests()), 100)
@@ -137,7 +137,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(len(self.requests()), 200)
 
     def test_flush(self) -> None:
-        """It is written when somebody asks for it, and once."""
+        """`flush` writes the buffer, once."""
         journal = self.open()
         self.ask(journal, b"a")
         journal.flush()
@@ -147,7 +147,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.requests(), ["a"])
 
     def test_appends(self) -> None:
-        """What is there stays, whoever wrote it and when."""
+        """An existing file is appended to."""
         self.path.write_bytes(b'{"request":"old"}\n')
         journal = self.open()
         self.ask(journal, b"a")
@@ -159,7 +159,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.requests(), ["old", "a", "other", "b"])
 
     def test_what_a_crash_left(self) -> None:
-        """Half a line stays one, and costs no other."""
+        """An incomplete line of an earlier process is ended before the next line."""
         self.path.write_bytes(b'{"request":"old"}\n{"requ')
         journal = self.open()
         self.ask(journal, b"a")
@@ -169,7 +169,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(json.loads(new)["request"], "a")
 
     def test_the_owner_alone_can_read_it(self) -> None:
-        """Requests may hold secrets; a file that is there was given its mode by somebody."""
+        """A new file is readable by its owner only; an existing one keeps its mode."""
         self.open()
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
         self.path.chmod(0o644)
@@ -177,19 +177,19 @@ class WritingTests(FileTestCase):
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o644)
 
     def test_a_file_that_cannot_be_opened(self) -> None:
-        """That is found out at once."""
+        """A file that cannot be opened raises an error at once."""
         for path, error in ((self.path / "no", FileNotFoundError), (Path("/"), IsADirectoryError)):
             with self.assertRaises(error):
                 JournalFile(path, self.clock)
 
     def test_a_pipe_without_a_reader(self) -> None:
-        """It is an error, and nothing to wait for."""
+        """A pipe without a reader raises an error, and does not block."""
         os.mkfifo(self.path)
         with self.assertRaises(OSError):
             JournalFile(self.path, self.clock)
 
     def test_a_pipe(self) -> None:
-        """What its reader leaves in it costs nothing but entries."""
+        """A pipe whose reader is slow or gone loses entries, and nothing else."""
         os.mkfifo(self.path)
         reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
@@ -206,7 +206,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(len(lines) - 1 + journal.lost, 3000)
 
     def test_a_file_that_cannot_be_read(self) -> None:
-        """It can be written all the same."""
+        """A file that can be written but not read is used."""
 
         def refuse(*_: Any) -> None:
             raise PermissionError
@@ -219,7 +219,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.requests(), ["old", "a"])
 
     def test_close(self) -> None:
-        """Nothing is left: no timer, no descriptor; more that happens opens it again."""
+        """`close` leaves no timer and no descriptor; a later entry opens the file again."""
         journal = self.open()
         self.ask(journal, b"a")
         journal.close()
@@ -230,7 +230,7 @@ class WritingTests(FileTestCase):
         self.assertEqual(self.requests(), ["a", "b"])
 
     def test_the_system_keeps_the_time(self) -> None:
-        """Unless a clock is given."""
+        """Without `now`, entries have the system's time."""
         journal = JournalFile(str(self.path), self.clock)
         journal.connected(PEER, 1)
         journal.close()
@@ -250,7 +250,7 @@ class FullTests(FileTestCase):
         return [text.removeprefix(prefix) for _, text in self.logged]
 
     def test_is_logged_once(self) -> None:
-        """However long it lasts; and when it is over."""
+        """A full disk is logged once, and so is its end."""
         journal = self.open()
         self.disk.room = 0
         for data in (b"a", b"b", b"c"):
@@ -269,7 +269,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.texts()[2:], [self.FULL])
 
     def test_is_tried_once_a_second(self) -> None:
-        """However much happens."""
+        """While the disk is full, one write is tried each second, however many entries there are."""
         journal = self.open()
         self.disk.room = 0
         for _ in range(3):
@@ -279,7 +279,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.disk.writes, 4)
 
     def test_costs_entries_and_no_memory(self) -> None:
-        """What happens when much waits is lost, counted, and told in the file and the log."""
+        """Entries over the buffer's limit are lost, counted, and reported in the file and the log."""
         journal = self.open()
         self.disk.room = 0
         data = b"x" * (MAX_BUFFER_SIZE // 10)
@@ -304,7 +304,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.texts()[-1], "can be written again; 0 entries lost")
 
     def test_tears_no_line(self) -> None:
-        """What was written of one is continued when there is room."""
+        """A line that was written in part is completed when there is space."""
         journal = self.open()
         self.disk.room = 30
         self.ask(journal, b"a", b"b")
@@ -315,7 +315,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.requests(), ["a", "b"])
 
     def test_at_the_end(self) -> None:
-        """What cannot be written then is lost, and said to be."""
+        """Entries that cannot be written at the end are lost, and this is logged."""
         journal = self.open()
         self.disk.room = 0
         self.ask(journal, b"a", b"b")
@@ -329,7 +329,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.texts()[2:], ["can be written again; 2 entries lost"])
 
     def test_the_device(self) -> None:
-        """A real one."""
+        """The real full device loses entries, and raises nothing."""
         self.path = Path("/dev/full")
         journal = self.open()
         self.disk.room = float("inf")
@@ -339,19 +339,19 @@ class FullTests(FileTestCase):
 
 
 def descriptors() -> int:
-    """How many this process has open."""
+    """Return how many descriptors this process has open."""
     return len([*Path("/proc/self/fd").iterdir()])
 
 
 class ReopeningTests(FileTestCase):
-    """A file that is renamed meanwhile."""
+    """A file that is renamed while the journal is open."""
 
     def setUp(self) -> None:
         super().setUp()
         self.old = self.path.with_name("journal.1")
 
     def test_goes_on_in_a_new_file(self) -> None:
-        """What happened before is in the old one."""
+        """After a rename, `reopen` writes to a new file; earlier entries are in the old one."""
         journal = self.open()
         self.ask(journal, b"a")
         self.path.rename(self.old)
@@ -364,7 +364,7 @@ class ReopeningTests(FileTestCase):
         )
 
     def test_nothing_renamed(self) -> None:
-        """It goes on as it did."""
+        """Without a rename, `reopen` changes nothing."""
         journal = self.open()
         self.ask(journal, b"a")
         before = descriptors()
@@ -375,7 +375,7 @@ class ReopeningTests(FileTestCase):
         self.assertEqual((self.requests(), self.logged), (["a", "b"], []))
 
     def test_leaves_no_descriptor(self) -> None:
-        """The old file is closed."""
+        """`reopen` closes the old file."""
         journal = self.open()
         before = descriptors()
         self.path.rename(self.old)
@@ -383,7 +383,7 @@ class ReopeningTests(FileTestCase):
         self.assertEqual(descriptors(), before)
 
     def test_a_new_file_that_cannot_be_opened(self) -> None:
-        """The old one goes on, and it is logged."""
+        """If the new file cannot be opened, the old one is kept, and this is logged."""
         journal = self.open()
         self.path.rename(self.old)
         self.path.mkdir()
@@ -401,7 +401,7 @@ class ReopeningTests(FileTestCase):
         )
 
     def test_emptied_while_the_disk_was_full(self) -> None:
-        """The rest of a line whose beginning is gone is not written, and counts as lost."""
+        """The rest of a line whose start is gone is not written, and counts as lost."""
         journal = self.open()
         self.disk.room = 150
         self.ask(journal, b"a", b"b", b"c")
@@ -415,7 +415,7 @@ class ReopeningTests(FileTestCase):
         self.assertEqual(journal.lost, 1)
 
     def test_while_the_disk_is_full(self) -> None:
-        """What waits goes to the new file, without the rest of a line that was begun."""
+        """`reopen` on a full disk writes the buffer to the new file, without half a line."""
         journal = self.open()
         self.disk.room = 30
         self.ask(journal, b"a", b"b")
@@ -430,7 +430,7 @@ class ReopeningTests(FileTestCase):
         self.assertEqual(self.old.stat().st_size, 30)
 
     def test_on_another_disk(self) -> None:
-        """A new file that can be written ends the trouble at once."""
+        """A new file that can be written ends the failure at once."""
         journal = self.open()
         self.disk.room = 0
         self.ask(journal, b"a")
@@ -448,7 +448,7 @@ class ReopeningTests(FileTestCase):
         self.assertEqual(self.requests(), ["a"])
 
     def test_once_closed(self) -> None:
-        """There is nothing to reopen but the name."""
+        """`reopen` after `close` opens the file of that name."""
         journal = self.open()
         journal.close()
         self.path.rename(self.old)
@@ -459,7 +459,7 @@ class ReopeningTests(FileTestCase):
 
 
 class RandomTests(FileTestCase):
-    """Whatever the disk does, and whenever."""
+    """Any order of entries, full disks, renames and closes."""
 
     @settings(deadline=None, max_examples=150)
     @given(
@@ -471,7 +471,7 @@ class RandomTests(FileTestCase):
         )
     )
     def test_every_entry_is_written_or_counted(self, actions: list[tuple[str, int]]) -> None:
-        """In order, in whole lines but for one that nothing could follow."""
+        """Each entry is in the files once, in order, or is counted as lost."""
         self.setUp()
         journal = self.open()
         paths = [self.path]

@@ -1,4 +1,4 @@
-"""RequestLog: what people read in the log."""
+"""RequestLog: the lines in the log, their levels and their events."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ TWO = IPv6Address("TCP", "2001:db8::2", 2222)
 
 
 class Log:
-    """A transcript, and what it has logged so far."""
+    """A request log, and what it has logged."""
 
     def __init__(self, events: Sequence[LogEvent]) -> None:
         self._events = events
@@ -26,7 +26,7 @@ class Log:
         self.transcript = RequestLog(self.clock)
 
     def turn(self) -> None:
-        """End the reactor's turn."""
+        """End the reactor turn."""
         self.clock.advance(0)
 
     def received(self, *requests: bytes, peer: IAddress = ONE) -> None:
@@ -36,11 +36,11 @@ class Log:
         self.transcript.disconnected(peer, 1, Failure(ConnectionDone()))
 
     def events(self) -> list[list[str]]:
-        """The lines of each event."""
+        """Return the lines of each event."""
         return [formatEvent(event).split("\n") for event in self._events]
 
     def levels(self) -> list[tuple[LogLevel, str]]:
-        """The level of each event, and its text."""
+        """Return the level and the text of each event."""
         return [(event["log_level"], formatEvent(event)) for event in self._events]
 
 
@@ -51,10 +51,10 @@ def log() -> Iterator[Log]:
 
 
 class TurnTests(SynchronousTestCase):
-    """When something is logged."""
+    """When lines are logged."""
 
     def test_one_event_for_all_requests_of_a_turn(self) -> None:
-        """However many connections they came on, in the order in which they came."""
+        """All requests of a turn are in one event, in order, for any number of connections."""
         with log() as it:
             it.received(b"a", b"b")
             it.received(b"c", peer=TWO)
@@ -73,13 +73,13 @@ class TurnTests(SynchronousTestCase):
             )
 
     def test_nothing_before_the_turn_is_over(self) -> None:
-        """The requests of a turn are awaited."""
+        """Nothing is logged before the end of the turn."""
         with log() as it:
             it.received(b"a")
             self.assertEqual(it.events(), [])
 
     def test_each_turn_has_its_own_event(self) -> None:
-        """Nothing is told twice, and nothing is forgotten."""
+        """Each turn has one event, with its own lines only."""
         with log() as it:
             for request in (b"a", b"b"):
                 it.received(request)
@@ -90,7 +90,7 @@ class TurnTests(SynchronousTestCase):
             )
 
     def test_a_quiet_turn_logs_nothing(self) -> None:
-        """And no timer runs for it."""
+        """A turn without requests logs nothing and starts no timer."""
         with log() as it:
             it.received(b"a")
             it.turn()
@@ -99,14 +99,14 @@ class TurnTests(SynchronousTestCase):
             self.assertEqual(len(it.events()), 1)
 
     def test_a_turn_needs_one_timer(self) -> None:
-        """However much it brings."""
+        """A turn starts one timer, for any number of requests."""
         with log() as it:
             it.received(*[b"a"] * 1500)
             it.gone()
             self.assertEqual(len(it.clock.getDelayedCalls()), 1)
 
     def test_1000_lines_are_logged_without_waiting(self) -> None:
-        """A turn that brings many does not pile them up."""
+        """A thousand lines are logged at once, so that memory is limited."""
         with log() as it:
             it.received(*[b"a"] * 999)
             self.assertEqual(it.events(), [])
@@ -114,7 +114,7 @@ class TurnTests(SynchronousTestCase):
             self.assertEqual([len(lines) for lines in it.events()], [1000])
 
     def test_what_comes_after_1000_lines_is_logged_too(self) -> None:
-        """When the turn is over, or when there are a thousand again; once."""
+        """Lines after the first thousand are logged at the end of the turn, once."""
         with log() as it:
             it.received(*[b"a"] * 2500)
             it.turn()
@@ -123,17 +123,17 @@ class TurnTests(SynchronousTestCase):
 
 
 class LevelTests(SynchronousTestCase):
-    """Who is to read it."""
+    """The levels of the lines."""
 
     def test_requests_are_for_everybody(self) -> None:
-        """At level info."""
+        """Requests are logged at level info."""
         with log() as it:
             it.received(b"a")
             it.turn()
             self.assertEqual(it.levels(), [(LogLevel.info, "from client 192.0.2.1:1111: b'a'")])
 
     def test_a_visit_is_told_in_order(self) -> None:
-        """Who comes and goes is at debug level, around the requests, even within one turn."""
+        """Connects and disconnects are at level debug, before and after the requests of a turn."""
         with log() as it:
             it.transcript.connected(ONE, 7)
             it.received(b"a")
@@ -152,7 +152,7 @@ class LevelTests(SynchronousTestCase):
             )
 
     def test_many_visitors_make_one_event(self) -> None:
-        """Those of a turn who come, and those who go."""
+        """All connects of a turn are one event, and all disconnects are another."""
         with log() as it:
             for peer in (ONE, TWO):
                 it.transcript.connected(peer, 1)
@@ -162,10 +162,10 @@ class LevelTests(SynchronousTestCase):
 
 
 class LineTests(SynchronousTestCase):
-    """What a request looks like."""
+    """The text of a line."""
 
     def line(self, request: bytes, peer: IAddress = ONE) -> str:
-        """The only line that *request* leaves in the log."""
+        """Return the only line that *request* leaves in the log."""
         with log() as it:
             it.received(request, peer=peer)
             it.turn()
@@ -173,43 +173,43 @@ class LineTests(SynchronousTestCase):
         return line
 
     def test_1024_bytes_are_shown_whole(self) -> None:
-        """As many as the notebook receives at once."""
+        """A request of 1024 bytes is shown whole."""
         request = b"x" * 1024
         self.assertEqual(self.line(request), f"from client 192.0.2.1:1111: {request!r}")
 
     def test_a_longer_request_is_cut(self) -> None:
-        """Its size is told instead."""
+        """A longer request is cut, and its size is shown."""
         self.assertEqual(
             self.line(b"x" * 1024 + b"y"),
             f"from client 192.0.2.1:1111: {b'x' * 1024!r}... (1025 bytes)",
         )
 
     def test_an_empty_request_has_a_line(self) -> None:
-        """It was asked."""
+        """An empty request has a line."""
         self.assertEqual(self.line(b""), "from client 192.0.2.1:1111: b''")
 
     def test_line_ends_forge_no_lines(self) -> None:
-        """Whatever ends a line in a request is shown as an escape."""
+        """Line ends in a request are shown as escapes."""
         line = self.line("a\n\r\v\f\x1c\x85\u2028from client".encode())
         self.assertEqual(line.splitlines(), [line])
         self.assertIn(r"a\n\r", line)
 
     def test_braces_are_no_format(self) -> None:
-        """What looks like a field of a log event is shown as it is."""
+        """Braces in a request are shown as they are, not as fields of a log event."""
         line = self.line(b"{lines} {log_level} {0} {} {{ %s {x")
         self.assertEqual(line, "from client 192.0.2.1:1111: b'{lines} {log_level} {0} {} {{ %s {x'")
 
     def test_a_client_without_a_name(self) -> None:
-        """One of a UNIX socket, as a rule."""
+        """A client of a UNIX socket without a name is shown as ``a UNIX socket``."""
         self.assertEqual(self.line(b"a", UNIXAddress(None)), "from client a UNIX socket: b'a'")
 
     def test_an_address_forges_no_lines(self) -> None:
-        """A client of a UNIX socket chooses its own path."""
+        """Line ends in the path of a UNIX socket are shown as escapes."""
         with log() as it:
             it.received(b"a", peer=UNIXAddress(b"/run/a: b'a'\nfrom client b"))
             it.turn()
             self.assertEqual([len(lines) for lines in it.events()], [1])
 
     def test_braces_in_an_address_are_no_format(self) -> None:
-        """They too are shown as they are."""
+        """Braces in an address are shown as they are."""
         self.assertEqual(self.line(b"a", UNIXAddress(b"/{lines}")), "from client /{lines}: b'a'")

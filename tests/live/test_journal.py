@@ -1,4 +1,4 @@
-"""The real twistd with a journal, what its clients see, and what is in the file then."""
+"""A real twistd with a journal: what clients see, and what is in the file."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tests.support.live import Server, twistd
 
 
 class JournalTests(LiveTestCase):
-    """``twistd reqresp --journal``."""
+    """``twistd reqresp --journal`` with real clients, signals and disks."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -23,7 +23,7 @@ class JournalTests(LiveTestCase):
         return self.serve("--journal=it.jsonl", "--framing=line", *options)
 
     def lines(self, path: Path | None = None) -> list[Any]:
-        """What is in the file, all of it whole lines."""
+        """Return the lines of the file, which must be complete."""
         text = (path or self.path).read_text()
         self.assertTrue(text.endswith("\n") or not text)
         return [json.loads(line) for line in text.splitlines()]
@@ -32,7 +32,7 @@ class JournalTests(LiveTestCase):
         return [line["request"] for line in self.lines(path) if "request" in line]
 
     def test_is_complete_when_it_was_stopped(self) -> None:
-        """Also what was answered while it drained, and the goodbyes."""
+        """After a stop the file has all replies, those during the drain included."""
         (self.directory / "it.toml").write_text(
             'rule = [{ equals = "a", reply = "A" }, { equals = "slow", delay = 0.2, reply = "S" }]'
         )
@@ -54,7 +54,7 @@ class JournalTests(LiveTestCase):
         self.assertGreaterEqual(slow["sent"] - slow["at"], 0.15)
 
     def test_is_written_while_it_runs(self) -> None:
-        """Nobody has to ask for it; a pipe tells when it comes."""
+        """Entries are written while the server runs; the reader of a pipe receives them."""
         os.mkfifo(self.path)
         reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
@@ -87,7 +87,7 @@ class JournalTests(LiveTestCase):
         self.assertEqual(self.requests(), ["300"])
 
     def test_rotation_with_a_script(self) -> None:
-        """The same signal has both the script read again and the journal opened again."""
+        """SIGHUP reloads the script and reopens the journal."""
         script = self.directory / "it.toml"
         script.write_text('rule = [{ reply = "old" }]')
         server = self.journaling("--script=it.toml")
@@ -102,7 +102,7 @@ class JournalTests(LiveTestCase):
         self.assertEqual((self.requests(old), self.requests()), (["a"], ["b"]))
 
     def test_a_full_disk(self) -> None:
-        """It is logged once and costs no reply; when there is room again, that is said."""
+        """A full disk is logged once and costs no reply, and its end is logged."""
         self.path.symlink_to("/dev/full")
         server = self.journaling()
         client = self.connect(server)
@@ -118,7 +118,7 @@ class JournalTests(LiveTestCase):
         self.assertNotIn("Traceback", server.log.text())
 
     def test_limited_file_size(self) -> None:
-        """Nor does a limit on the size of files end the server, or tear a line."""
+        """A limit on file sizes neither ends the server nor splits a line."""
         server = self.stopped(
             live.start(
                 self.directory,
@@ -136,7 +136,7 @@ class JournalTests(LiveTestCase):
         server.log.wait(r"closed; \d+ entries lost")
 
     def test_paths_that_are_of_no_use(self) -> None:
-        """One line, status 1, and nothing listens."""
+        """A journal that cannot be opened is one line, status 1, and no listening port."""
         command = [*twistd(), "-n", "--pidfile=", "reqresp", "-p", "0", "--journal"]
         paths = {"no/such": "No such file or directory", ".": "Is a directory"}
         ended = live.run_all(self.directory, {path: [*command, path] for path in paths})
@@ -147,6 +147,6 @@ class JournalTests(LiveTestCase):
             self.assertNotIn("starting on", ended[path].output)
 
     def test_the_mode_of_the_file(self) -> None:
-        """Only its owner can read it."""
+        """Only the owner can read the file."""
         self.assertEqual(self.connect(self.journaling()).ask(b"a\n", 10), b"response\r\n")
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)

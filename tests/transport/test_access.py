@@ -1,4 +1,4 @@
-"""Networks: who is in them, who is let in, and what a mistake in one is answered with."""
+"""Access lists: which addresses are in networks, which may connect, and errors in the text."""
 
 from ipaddress import IPv4Address as Four
 from ipaddress import IPv6Address as Six
@@ -15,13 +15,13 @@ from reqresp.transport.access import Access, Networks, parse_networks
 
 
 def peer(host: str) -> IPv4Address | IPv6Address:
-    """A client with this address."""
+    """Return the address of a client on *host*."""
     kind = IPv6Address if ":" in host else IPv4Address
     return kind("TCP", host, 50000)
 
 
 class ContainsTests(SynchronousTestCase):
-    """Which addresses belong to networks."""
+    """Which addresses are in networks."""
 
     def assert_contains(self, text: str, inside: str, outside: str) -> None:
         networks = parse_networks(text)
@@ -31,7 +31,7 @@ class ContainsTests(SynchronousTestCase):
             self.assertNotIn(peer(host), networks)
 
     def test_a_network(self) -> None:
-        """From its first address to its last."""
+        """A network contains its first to its last address."""
         self.assert_contains(
             "10.8.0.0/14", "10.8.0.0 10.11.255.255 10.9.1.2", "10.7.255.255 10.12.0.0 ::10.8.0.0"
         )
@@ -40,12 +40,12 @@ class ContainsTests(SynchronousTestCase):
         )
 
     def test_an_address(self) -> None:
-        """It is a network of one."""
+        """A single address is a network of one."""
         self.assert_contains("127.0.0.1", "127.0.0.1", "127.0.0.2")
         self.assert_contains("::1", "::1 0:0::1", "::2 :: 0.0.0.1")
 
     def test_several(self) -> None:
-        """Each counts, of whatever family; blanks do not."""
+        """Several networks, of both families, are separated by commas and spaces."""
         self.assert_contains(
             " 10.0.0.0/8,::1 , 192.168.0.0/16",
             "10.1.1.1 ::1 192.168.0.1",
@@ -53,28 +53,28 @@ class ContainsTests(SynchronousTestCase):
         )
 
     def test_texts(self) -> None:
-        """An option can be given more than once."""
+        """Several texts are read as one list."""
         self.assertEqual(
             parse_networks(["10.0.0.0/8", "::1,127.0.0.1"]),
             parse_networks("10.0.0.0/8,::1,127.0.0.1"),
         )
 
     def test_everybody(self) -> None:
-        """Each family has a network of all."""
+        """Each family has a network of all its addresses."""
         self.assert_contains("0.0.0.0/0", "0.0.0.0 255.255.255.255 ::ffff:1.2.3.4", ":: ::1")
         self.assert_contains("::/0", ":: ffff::1", "0.0.0.0 ::ffff:1.2.3.4")
 
     def test_ipv4_within_ipv6(self) -> None:
-        """A client of a socket for both families is in the networks that it is in without it."""
+        """An IPv4 address within IPv6 is in IPv4 networks."""
         self.assert_contains("10.0.0.0/8", "::ffff:10.1.2.3 ::ffff:a01:203", "::ffff:11.0.0.1")
         self.assert_contains("::ffff:10.0.0.0/104", "10.1.2.3 ::ffff:10.1.2.3", "11.0.0.1")
 
     def test_a_scope(self) -> None:
-        """The interface that a client came by does not matter."""
+        """The scope of an IPv6 address is ignored."""
         self.assert_contains("fe80::/10", "fe80::1%eth0 fe80::1", "fec0::1%eth0")
 
     def test_what_is_no_ip_address(self) -> None:
-        """It is nowhere, not even among all."""
+        """An address that is not an IP address is in no network."""
         everybody = parse_networks("0.0.0.0/0, ::/0")
         others: list[Any] = [
             *(UNIXAddress("/run/x"), UNIXAddress(None), HostnameAddress(b"localhost", 1), None),
@@ -84,7 +84,7 @@ class ContainsTests(SynchronousTestCase):
             self.assertNotIn(other, everybody)
 
     def test_none(self) -> None:
-        """Nobody is in no network."""
+        """No address is in an empty list."""
         self.assertNotIn(peer("127.0.0.1"), Networks())
         self.assertEqual(parse_networks([]), Networks())
 
@@ -93,7 +93,7 @@ class ContainsTests(SynchronousTestCase):
     def test_it_is_as_the_standard_library_has_it(
         self, client: Four | Six, other: Four | Six, bits: int
     ) -> None:
-        """For any two addresses, and those that differ from a network's in their last bits only."""
+        """Membership is as in `ipaddress`, for any two addresses and for similar ones."""
         network = ip_network((other, min(bits, other.max_prefixlen)), strict=False)
         near = type(other)(int(network[0]) ^ (int(client) % network.num_addresses))
         for address in (client, near):
@@ -103,7 +103,7 @@ class ContainsTests(SynchronousTestCase):
                 )
 
     def test_it_is_a_value(self) -> None:
-        """It can be compared, hashed and shown, and stays as it is."""
+        """Networks can be compared, hashed and shown, and are immutable."""
         networks = parse_networks("10.0.0.0/8,::1")
         self.assertEqual(networks, parse_networks("10.0.0.0/8, ::1/128"))
         self.assertNotEqual(networks, parse_networks("10.0.0.0/8"))
@@ -114,7 +114,7 @@ class ContainsTests(SynchronousTestCase):
 
 
 class MistakeTests(SynchronousTestCase):
-    """What is told of a text that holds something else."""
+    """Errors for texts that are not networks."""
 
     def problem(self, text: Any) -> str:
         with self.assertRaises(ValueError) as caught:
@@ -122,7 +122,7 @@ class MistakeTests(SynchronousTestCase):
         return str(caught.exception)
 
     def test_host_bits(self) -> None:
-        """Who writes an address with a prefix is told of which network it is."""
+        """The error for an address with host bits suggests the network."""
         self.assertEqual(
             self.problem("::1, 10.1.2.3/8"),
             "10.1.2.3/8 has host bits set; did you mean 10.0.0.0/8?",
@@ -131,7 +131,7 @@ class MistakeTests(SynchronousTestCase):
         self.assertIn("did you mean ::ffff:a00:0/104?", self.problem("::ffff:10.0.0.1/104"))
 
     def test_what_is_none(self) -> None:
-        """It is quoted, beside what was expected."""
+        """The error for any other text quotes it, and says what is expected."""
         for item in (
             *("localhost", "10.0.0.0/33", "::/129", "10.0.0", "10.0.0.0/8/8", "/8", "10.0.0.0/"),
             *("10.0.0.0/-1", "10.0.0.0/255.0.0.0", "010.0.0.0", "256.0.0.0", "1.2.3.4:80"),
@@ -143,14 +143,14 @@ class MistakeTests(SynchronousTestCase):
             )
 
     def test_nothing(self) -> None:
-        """A comma too many, or an empty option, is a mistake: it may have been meant otherwise."""
+        """An empty item is an error."""
         for text in ("", " ", "::1,", ",::1", "::1,,::2", [""]):
             self.assertTrue(self.problem(text).startswith("'' is not a network"), text)
 
     @settings(deadline=None, derandomize=True)
     @given(st.text() | st.text("0123456789abcdef:./,% "))
     def test_any_text(self, text: str) -> None:
-        """It is read, or refused in one line that says why."""
+        """Any text is parsed or refused in one line."""
         try:
             networks = parse_networks(text)
         except ValueError as error:
@@ -160,42 +160,42 @@ class MistakeTests(SynchronousTestCase):
 
 
 class AccessTests(SynchronousTestCase):
-    """Who may connect."""
+    """Which clients may connect."""
 
     def allowed(self, access: Access) -> str:
-        """Which of five clients may."""
+        """Return which of five clients may connect."""
         hosts = ["10.1.1.1", "10.2.2.2", "127.0.0.1", "::ffff:10.1.1.1", "::1"]
         return " ".join(host for host in hosts if not access.refuses(peer(host)))
 
     def test_everybody(self) -> None:
-        """Where nothing is said."""
+        """Without lists, all clients may connect."""
         self.assertEqual(self.allowed(Access()), "10.1.1.1 10.2.2.2 127.0.0.1 ::ffff:10.1.1.1 ::1")
 
     def test_those_who_are_allowed(self) -> None:
-        """And nobody else."""
+        """With an allow list, only its clients may connect."""
         self.assertEqual(
             self.allowed(Access(parse_networks("10.0.0.0/8"))), "10.1.1.1 10.2.2.2 ::ffff:10.1.1.1"
         )
         self.assertEqual(self.allowed(Access(Networks())), "")
 
     def test_those_who_are_denied(self) -> None:
-        """All others may."""
+        """With a deny list, all other clients may connect."""
         self.assertEqual(
             self.allowed(Access(deny=parse_networks("10.1.0.0/16,::1"))), "10.2.2.2 127.0.0.1"
         )
 
     def test_those_who_are_both(self) -> None:
-        """They may not, however large either network is."""
+        """A client in both lists may not connect."""
         small, large = parse_networks("10.1.0.0/16"), parse_networks("10.0.0.0/8")
         self.assertEqual(self.allowed(Access(large, small)), "10.2.2.2")
         self.assertEqual(self.allowed(Access(small, large)), "")
 
     def test_who_has_no_address(self) -> None:
-        """The file system says who may use a UNIX socket."""
+        """A client of a UNIX socket may always connect: the file system controls access."""
         access = Access(Networks(), parse_networks("0.0.0.0/0,::/0"))
         for other in (UNIXAddress("/run/x"), UNIXAddress(None)):
             self.assertFalse(access.refuses(other))
 
     def test_what_is_no_address(self) -> None:
-        """It is not let in where only some are."""
+        """A host name in place of an address is refused if there is an allow list."""
         self.assertTrue(Access(parse_networks("0.0.0.0/0")).refuses(peer("localhost")))

@@ -1,4 +1,4 @@
-"""The eager transport: what leaves at once, what waits, and what stays as Twisted has it."""
+"""The eager transport: what is sent at once, what waits, and what is left to Twisted."""
 
 from errno import ECONNRESET, EMFILE, ENOBUFS, EPIPE, EWOULDBLOCK
 from socket import AF_INET, AF_INET6, create_connection, create_server, socket
@@ -32,7 +32,7 @@ from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint
 
 @implementer(IReactorFDSet)
 class HandCranked(PosixReactorBase):
-    """A POSIX reactor which turns when it is told to, and polls nothing."""
+    """A POSIX reactor that a test turns by hand, and that polls nothing."""
 
     def __init__(self) -> None:
         self.reading: set[Any] = set()
@@ -58,13 +58,13 @@ class HandCranked(PosixReactorBase):
         self.writing.discard(writer)
 
     def turn(self) -> None:
-        """Do what is due, and find every socket writable."""
+        """Run due calls, and treat every socket as writable."""
         self.runUntilCurrent()
         for transport in list(self.writing):
             self._end(transport, transport.doWrite(), is_read=False)
 
     def read(self, transport: Any) -> None:
-        """Find *transport* readable."""
+        """Treat *transport* as readable."""
         self._end(transport, transport.doRead(), is_read=True)
 
     def _end(self, transport: Any, reason: Any, *, is_read: bool) -> None:
@@ -73,7 +73,7 @@ class HandCranked(PosixReactorBase):
 
 
 class FakeSocket:
-    """A connected socket: *room* bytes fit into the kernel, *arriving* is what recv gives."""
+    """A connected socket: the kernel accepts *room* bytes, and recv returns *arriving*."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -112,7 +112,7 @@ class FakeSocket:
 
 @implementer(IHalfCloseableProtocol)
 class Witness(Protocol):
-    """Remembers what it was told."""
+    """A protocol that records its events."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -132,7 +132,7 @@ class Witness(Protocol):
 
 @implementer(IPushProducer)
 class Push:
-    """A streaming producer which remembers what it was told."""
+    """A streaming producer that records its events."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -149,7 +149,7 @@ class Push:
 
 @implementer(IPullProducer)
 class Pull:
-    """Writes the next piece each time it is asked; an empty piece is nothing ready yet."""
+    """A pull producer of fixed pieces; an empty piece means that none is ready."""
 
     def __init__(self, transport: EagerServer, *pieces: bytes) -> None:
         self.transport = transport
@@ -167,7 +167,7 @@ class Pull:
 
 
 class TransportCase(SynchronousTestCase):
-    """One accepted connection on a socket that is not one."""
+    """One accepted connection on a fake socket."""
 
     def setUp(self) -> None:
         self.reactor = HandCranked()
@@ -185,7 +185,7 @@ class TransportCase(SynchronousTestCase):
 
 
 class WriteTests(TransportCase):
-    """What becomes of the bytes."""
+    """What happens to written bytes."""
 
     def test_a_write_leaves_at_once(self) -> None:
         self.transport.write(b"reply")
@@ -193,7 +193,7 @@ class WriteTests(TransportCase):
         self.assertEqual(self.reactor.writing, set())
 
     def test_what_the_kernel_does_not_take_follows_in_order(self) -> None:
-        """A later write, too, waits behind the rest of an earlier one."""
+        """A later write waits for the rest of an earlier one."""
         self.socket.room = 3
         self.transport.write(b"first")
         self.socket.room = 100
@@ -223,7 +223,7 @@ class WriteTests(TransportCase):
         self.assertEqual(self.socket.sent, b"firstsecond")
 
     def test_a_full_kernel_is_no_error(self) -> None:
-        """Neither would-block nor a shortage of kernel memory ends the connection."""
+        """Neither EWOULDBLOCK nor ENOBUFS ends the connection."""
         for refusal in (EWOULDBLOCK, ENOBUFS):
             self.socket.room, self.socket.refusal = 0, refusal
             self.transport.write(b"reply")
@@ -273,7 +273,7 @@ class WriteTests(TransportCase):
         self.assertNotIn(b"secret", self.socket.sent)
 
     def test_neither_a_producer_nor_a_partial_send_adds_an_attribute(self) -> None:
-        """One that did would give each connection a dict of its own."""
+        """No attribute is added later: one would give each connection its own dict layout."""
         before = set(vars(self.transport))
         self.transport.registerProducer(Push(), True)
         self.socket.room = 1
@@ -297,7 +297,7 @@ class EndTests(TransportCase):
         self.assertTrue(self.socket.closed)
 
     def test_a_write_between_loss_and_close_is_sent(self) -> None:
-        """As in stock: what is written until the connection is closed still leaves."""
+        """As in Twisted, bytes written before the connection is closed are sent."""
         self.transport.loseConnection()
         self.transport.write(b"last")
         self.reactor.turn()
@@ -327,7 +327,7 @@ class EndTests(TransportCase):
 
 
 class FailedSendTests(TransportCase):
-    """A send that meets a reset, of which the kernel tells once."""
+    """A send that fails with a reset, which the kernel reports once."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -346,7 +346,7 @@ class FailedSendTests(TransportCase):
         self.assertEqual(self.protocol.lost, [ConnectionLost])
 
     def test_the_socket_is_not_asked_again(self) -> None:
-        """It would answer as if nothing had happened."""
+        """The socket is not read again: it would report a clean EOF."""
         self.transport.write(b"reply")
         self.socket.room = 100
         self.transport.write(b"another")
@@ -355,7 +355,7 @@ class FailedSendTests(TransportCase):
         self.assertEqual(self.protocol.lost, [ConnectionLost])
 
     def test_it_is_no_orderly_close_to_a_reader(self) -> None:
-        """After the reset the kernel gives an end of file; half-closed is not what happened."""
+        """The connection is lost with an error, not half-closed, although recv returns EOF."""
         self.transport.write(b"reply")
         self.socket.arriving = [b""]
         self.reactor.read(self.transport)
@@ -378,7 +378,7 @@ class FailedSendTests(TransportCase):
 
 
 class ProducerTests(TransportCase):
-    """Producers are paused and asked as stock Twisted does it."""
+    """Producers are paused and resumed as in Twisted."""
 
     def test_a_streaming_producer_writes_eagerly(self) -> None:
         producer = Push()
@@ -405,7 +405,7 @@ class ProducerTests(TransportCase):
         self.assertEqual(producer.told, [])
 
     def test_a_pull_producer_is_asked_again_when_its_piece_has_left(self) -> None:
-        """Not before: each turn sends one piece."""
+        """A pull producer is asked once for each piece, after the last one was sent."""
         self.transport.registerProducer(Pull(self.transport, b"one ", b"two ", b"three"), False)
         seen = []
         for _ in range(4):
@@ -415,7 +415,7 @@ class ProducerTests(TransportCase):
         self.assertEqual(self.reactor.writing, set())
 
     def test_a_pull_producer_with_nothing_ready_is_asked_again(self) -> None:
-        """In stock the header, which has left here, would have waited and then asked."""
+        """A pull producer is asked although its header was sent at once."""
         self.transport.write(b"header ")
         self.transport.registerProducer(Pull(self.transport, b"", b"body"), False)
         self.reactor.turn()
@@ -440,7 +440,7 @@ class ProducerTests(TransportCase):
 
 
 class FakeListener:
-    """A listening socket whose process has used up its descriptors, until it has one to spare."""
+    """A listening socket whose process has no free descriptors until it closes one."""
 
     def __init__(self) -> None:
         self.accepted = FakeSocket()
@@ -454,7 +454,7 @@ class FakeListener:
 
 
 class CrowdedListener:
-    """A listening socket at which there is always one more."""
+    """A listening socket with an endless number of waiting clients."""
 
     def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
         return FakeSocket(), ("127.0.0.1", 40000)
@@ -484,7 +484,7 @@ class PortTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def accept(self, port: Any) -> tuple[socket, EagerServer]:
-        """Connect to *port*: the client's end and the server's."""
+        """Return both ends of a new connection to *port*."""
         host = port.getHost()
         client = create_connection((host.host, host.port), timeout=10)
         self.addCleanup(client.close)
@@ -522,7 +522,7 @@ class PortTests(SynchronousTestCase):
         self.check(port)
 
     def test_without_descriptors_a_client_is_closed_and_the_port_goes_on(self) -> None:
-        """As in stock, which keeps one descriptor back to accept and close with."""
+        """As in Twisted, a reserved descriptor is used to accept and close the client."""
         port = self.listen("127.0.0.1")
         listener = FakeListener()
         real, port.socket = port.socket, listener
@@ -533,7 +533,7 @@ class PortTests(SynchronousTestCase):
         self.check(port)
 
     def test_a_crowd_is_accepted_a_hundred_at_a_time(self) -> None:
-        """However long it lasts: those who are reset need their descriptors until the next turn."""
+        """At most 100 clients are accepted in a turn, since refused ones hold descriptors."""
         port = self.listen("127.0.0.1")
         real, port.socket = port.socket, CrowdedListener()
         for turn in range(1, 4):
@@ -554,10 +554,10 @@ class PortTests(SynchronousTestCase):
 
 
 class EndpointStringTests(SynchronousTestCase):
-    """``eager:`` is written as ``tcp:`` is; a reactor without sockets listens its own way."""
+    """``eager:`` takes the arguments of ``tcp:``, and works on reactors without sockets."""
 
     def assert_listens(self, description: str, *expected: object) -> None:
-        """The string makes *reactor* listen just as ``tcp:`` would."""
+        """Assert that the string makes *reactor* listen as ``tcp:`` would."""
         factory = Factory()
         for prefix in ("eager", "tcp"):
             reactor = MemoryReactor()

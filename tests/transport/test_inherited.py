@@ -1,4 +1,4 @@
-"""Listening on a socket that somebody else has made; real sockets, and a reactor that waits."""
+"""Listening on inherited sockets, with real sockets and a fake reactor."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ class Greeting(Protocol):
 
 
 class SharedTests(SynchronousTestCase):
-    """One socket, two ports."""
+    """Two ports that share one socket."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -30,14 +30,14 @@ class SharedTests(SynchronousTestCase):
         self.addCleanup(self.close)
 
     def port(self, listening: socket.socket) -> Any:
-        """A port that has it, as if it had come with the process."""
+        """Return a port on an inherited duplicate of *listening*."""
         endpoint = inherited_endpoint(self.reactor, os.dup(listening.fileno()))
         self.name = endpoint.name
         port: Any = self.successResultOf(endpoint.listen(self.factory))
         return port
 
     def close(self) -> None:
-        """Close the ports, and all connections."""
+        """Close the ports and all connections."""
         for reader in [*self.reactor.readers]:
             reader.connectionLost(Failure(ConnectionDone()))
 
@@ -48,7 +48,7 @@ class SharedTests(SynchronousTestCase):
         return clients
 
     def test_one_client_at_a_time(self) -> None:
-        """Each port takes one when it is its turn, so that a crowd spreads."""
+        """Each port accepts one client in its turn, so that clients are spread over processes."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             one, other = self.port(listening), self.port(listening)
             self.assertEqual(self.name, "{}:{}".format(*listening.getsockname()))
@@ -59,7 +59,7 @@ class SharedTests(SynchronousTestCase):
             self.assertEqual((one.sessionno, other.sessionno), (2, 2))
 
     def test_the_other_goes_on(self) -> None:
-        """When one is closed the socket still listens."""
+        """When one port is closed, the other one still accepts."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             one, other = self.port(listening), self.port(listening)
             one.connectionLost(Failure(ConnectionDone()))
@@ -68,7 +68,7 @@ class SharedTests(SynchronousTestCase):
             self.assertEqual(client.receive(5), b"hello")
 
     def test_unix_sockets(self) -> None:
-        """The path, and its mode, are somebody else's."""
+        """A UNIX socket keeps its path and mode when a port is closed."""
         path = live.temporary(self) / "it.sock"
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(path))
@@ -85,12 +85,12 @@ class SharedTests(SynchronousTestCase):
             self.assertEqual(path.stat().st_mode & 0o777, 0o600)
 
     def test_ipv6(self) -> None:
-        """Is named as people write it."""
+        """The name of an IPv6 endpoint has brackets."""
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
             self.port(listening)
             self.assertEqual(self.name, f"[::1]:{listening.getsockname()[1]}")
 
     def test_what_is_no_socket(self) -> None:
-        """Cannot be listened on."""
+        """A descriptor that is not a socket raises OSError."""
         with open(os.devnull) as file:  # noqa: PTH123 (a descriptor is wanted)
             self.assertRaises(OSError, inherited_endpoint, self.reactor, file.fileno())

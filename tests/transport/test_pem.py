@@ -1,4 +1,4 @@
-"""What is said of files that no server can use, and what is taken."""
+"""PEM files: which are accepted, and the errors for the others."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -22,10 +22,10 @@ from tests.support.issued import FileTestCase, authority, ours
 
 
 class FilesTests(FileTestCase):
-    """One line for whatever is wrong with a file, with its name and what was expected."""
+    """Each error is one line with the file, what is wrong and what is expected."""
 
     def refused(self, certificate: Path, key: Path | None = None, ca: Path | None = None) -> str:
-        """What is said of these files, without the directory."""
+        """Return the error for these files, without the directory."""
         with self.assertRaises(TLSFileError) as caught:
             Certificates(TLSFiles(certificate, key, ca)).load()
         self.assertIsInstance(caught.exception, ValueError)
@@ -34,14 +34,14 @@ class FilesTests(FileTestCase):
         return told
 
     def test_all_that_a_server_needs_in_one_file(self) -> None:
-        """In any order; comments are passed over."""
+        """One file may hold key and certificate in any order, and comments."""
         leaf = authority().issue_cert("localhost")
         key, certificate = leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes()
         for data in (key + certificate, b"subject=CN = x\n" + certificate + key):
             self.certificates(data)
 
     def test_the_key_in_a_file_of_its_own(self) -> None:
-        """Then one that is in the certificate's file is not looked at."""
+        """With a separate key file, a key in the certificate's file is ignored."""
         leaf = authority().issue_cert("localhost")
         key = self.file("key.pem", leaf.private_key_pem.bytes())
         self.certificates(leaf.cert_chain_pems[0].bytes(), key=key)
@@ -49,7 +49,7 @@ class FilesTests(FileTestCase):
         self.certificates(other + leaf.cert_chain_pems[0].bytes(), key=key)
 
     def test_keys_as_openssl_writes_them(self) -> None:
-        """Of elliptic curves, with the curve before the key; of RSA; in PKCS #1 and #8."""
+        """Keys of elliptic curves and RSA are accepted, in PKCS #1 and PKCS #8."""
         openssl = live.program("openssl")
         for number, words in enumerate(
             (
@@ -74,7 +74,7 @@ class FilesTests(FileTestCase):
             self.certificates(made.stdout, key=path)
 
     def test_no_file(self) -> None:
-        """Whichever of the three it is."""
+        """Each of the three files can be missing."""
         gone, it = self.directory / "gone.pem", self.file("it.pem", ours())
         for files, wanted in (
             ((gone,), "the server's certificate, as PEM"),
@@ -86,7 +86,7 @@ class FilesTests(FileTestCase):
             )
 
     def test_no_file_at_all(self) -> None:
-        """A directory, and what no path can be."""
+        """A directory and a path with a NUL byte are errors."""
         for path, problem in (
             (self.directory / "", "Is a directory"),
             (Path("nul\0"), "not a valid path"),
@@ -94,7 +94,7 @@ class FilesTests(FileTestCase):
             self.assertIn(f"{problem}; expected the server's", self.refused(path))
 
     def test_a_file_that_may_not_be_read(self) -> None:
-        """As a key often is, to all but root."""
+        """A file without read permission is an error."""
         path = self.file("it.pem", ours())
 
         def denied(*_: Any) -> Any:
@@ -104,14 +104,14 @@ class FilesTests(FileTestCase):
         self.assertIn("it.pem: Permission denied; expected the", self.refused(path))
 
     def test_a_file_without_end(self) -> None:
-        """It is not read for ever."""
+        """A file over the size limit is an error, and is not read to its end."""
         self.assertEqual(
             self.refused(Path("/dev/zero")),
             "/dev/zero: larger than 4 MiB; expected the server's certificate, as PEM",
         )
 
     def test_no_certificate(self) -> None:
-        """Nothing, something else, or the key alone."""
+        """An empty file, other data, or a key alone contains no certificate."""
         key = authority().issue_cert("localhost").private_key_pem.bytes()
         for data in (b"", b"\x30\x82\x01\x0a", b"hello\n", key):
             self.assertEqual(
@@ -120,7 +120,7 @@ class FilesTests(FileTestCase):
             )
 
     def test_no_authority(self) -> None:
-        """An empty file lets nobody in, which nobody means."""
+        """An empty CA file is an error, since it would refuse all clients."""
         it = self.file("it.pem", ours())
         self.assertEqual(
             self.refused(it, None, self.file("ca.pem", b"")),
@@ -129,7 +129,7 @@ class FilesTests(FileTestCase):
         )
 
     def test_a_broken_certificate(self) -> None:
-        """Also one that is cut off behind a good one, as while a file is being written."""
+        """A malformed certificate is an error, even if it is cut off after a valid one."""
         whole = authority().issue_cert("localhost")
         key, certificate = whole.private_key_pem.bytes(), whole.cert_chain_pems[0].bytes()
         broken = certificate.replace(b"MII", b"MIJ", 1)
@@ -141,7 +141,7 @@ class FilesTests(FileTestCase):
             )
 
     def test_no_key(self) -> None:
-        """Neither there nor elsewhere."""
+        """A missing key is an error in either file."""
         certificate = authority().issue_cert("localhost").cert_chain_pems[0].bytes()
         it = self.file("it.pem", certificate)
         self.assertEqual(
@@ -156,7 +156,7 @@ class FilesTests(FileTestCase):
         )
 
     def test_an_encrypted_key(self) -> None:
-        """Nobody is asked for a passphrase: in a daemon nobody is there."""
+        """An encrypted key is an error, and no passphrase is requested."""
         plain = load_pem_private_key(ours(), None)
         for style in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
             key = plain.private_bytes(Encoding.PEM, style, BestAvailableEncryption(b"secret"))
@@ -168,7 +168,7 @@ class FilesTests(FileTestCase):
             )
 
     def test_a_broken_key(self) -> None:
-        """Nothing of it is shown."""
+        """A malformed key is an error that shows none of its bytes."""
         whole = authority().issue_cert("localhost").private_key_pem.bytes()
         key = whole[:60] + whole[90:]
         told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
@@ -176,7 +176,7 @@ class FilesTests(FileTestCase):
         self.assertNotIn(whole[40:50].decode(), told)
 
     def test_another_key(self) -> None:
-        """As when half of a renewal is there."""
+        """A key of another certificate is an error, as after half a renewal."""
         it = self.file("it.pem", ours())
         other = authority().issue_cert("localhost").private_key_pem.bytes()
         self.assertEqual(
@@ -186,7 +186,7 @@ class FilesTests(FileTestCase):
         )
 
     def test_a_chain_that_begins_at_the_wrong_end(self) -> None:
-        """It is told from another key."""
+        """A chain in the wrong order is an error of its own."""
         leaf = authority().issue_cert("localhost")
         chain = authority().cert_pem.bytes() + leaf.cert_chain_pems[0].bytes()
         self.assertEqual(
@@ -196,7 +196,7 @@ class FilesTests(FileTestCase):
         )
 
     def test_a_key_that_openssl_finds_too_short(self) -> None:
-        """It says so itself."""
+        """A key that OpenSSL rejects as too small is an error with OpenSSL's reason."""
         key = rsa.generate_private_key(65537, 1024)  # noqa: S505 (that is the point)
         now = datetime.now(UTC)
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])

@@ -1,4 +1,4 @@
-"""PROXY headers: what is read from those that are valid, and what is said of all others."""
+"""PROXY headers: how valid ones are parsed, and the errors for others."""
 
 from ipaddress import ip_address
 from random import Random
@@ -32,7 +32,7 @@ SEEDS = st.integers(0, 2**64)
 
 
 def decode(*pieces: bytes) -> tuple[ProxyHeader, bytes] | None:
-    """What comes of a connection's first bytes; None if they are too few."""
+    """Return the header and the rest of the bytes; None: the header is incomplete."""
     decoder = ProxyDecoder()
     for at, piece in enumerate(pieces):
         if (found := decoder.feed(piece)) is not None:
@@ -41,7 +41,7 @@ def decode(*pieces: bytes) -> tuple[ProxyHeader, bytes] | None:
 
 
 def problem(*pieces: bytes) -> str:
-    """What is wrong with them; nothing if nothing is."""
+    """Return the error for the bytes; an empty string: there is none."""
     try:
         decode(*pieces)
     except ProxyError as error:
@@ -50,22 +50,22 @@ def problem(*pieces: bytes) -> str:
 
 
 def chance(seed: int) -> Random:
-    """Dice that fall as *seed* has it."""
+    """Return random numbers for *seed*."""
     return Random(seed)  # noqa: S311 (to be foreseen is what they are for)
 
 
 def tcp(place: Place | None) -> IPv4Address | IPv6Address | None:
-    """A place as Twisted has it."""
+    """Return Twisted's address for a host and port."""
     if place is None:
         return None
     return (IPv6Address if ":" in place[0] else IPv4Address)("TCP", *place)
 
 
 class HeaderTestCase(SynchronousTestCase):
-    """Asserts what a header says."""
+    """Assertions on headers."""
 
     def assert_from(self, source: Any, header: bytes) -> None:
-        """Assert that *header* says so, and leaves what is behind it."""
+        """Assert the source of *header*, and that later bytes are returned."""
         for rest in (b"", b"GET / HTTP/1.1\r\n", b"\r\n", header):
             found = decode(header + rest)
             assert found is not None
@@ -76,10 +76,10 @@ class HeaderTestCase(SynchronousTestCase):
 
 
 class ValidTests(HeaderTestCase):
-    """What a balancer may write."""
+    """Headers that balancers send."""
 
     def test_the_client_and_where_it_connected(self) -> None:
-        """In either version, of either family."""
+        """Both addresses are parsed, for both versions and families."""
         for client, service in (
             (("192.0.2.7", 56324), ("192.0.2.1", 443)),
             (("2001:db8::7", 0), ("2001:db8::1", 65535)),
@@ -89,18 +89,18 @@ class ValidTests(HeaderTestCase):
                 self.assertEqual(decode(header), (wanted, b""))
 
     def test_what_haproxy_writes(self) -> None:
-        """For clients of each family, and for its own checks."""
+        """Headers of HAProxy are parsed, for clients and for its health checks."""
         for header, client in FROM_HAPROXY.items():
             self.assert_from(tcp(client), header)
 
     def test_the_balancer_speaks_for_itself(self) -> None:
-        """LOCAL comes with any family, and with bytes that mean nothing."""
+        """A LOCAL header has no addresses, for any family and any further bytes."""
         for family in (0x00, 0x11, 0x12, 0x21, 0xFF):
             for content in (b"", b"\1\2\3", bytes(4096)):
                 self.assert_from(None, raw(0x20, family, content))
 
     def test_who_it_is_was_not_known(self) -> None:
-        """Then nothing of what follows counts."""
+        """A header of an unknown client has no addresses, and its rest is ignored."""
         for rest in ("", " ", " ::1 ::1 1 2", " \0\xff\r \n", " " + "f" * 91):
             self.assert_from(None, f"PROXY UNKNOWN{rest}\r\n".encode("latin-1"))
         for family in (0x00, 0x01, 0x10, 0x20, 0x30):
@@ -108,7 +108,7 @@ class ValidTests(HeaderTestCase):
                 self.assert_from(None, raw(0x21, family, content))
 
     def test_an_address_is_written_one_way(self) -> None:
-        """However a balancer wrote it: limits for a client compare what is written."""
+        """Addresses are returned in one notation, since limits compare them as text."""
         for text in ("2001:DB8:0:0:0:0:0:a", "2001:db8::000a", "2001:db8::0.0.0.10"):
             self.assert_from(tcp(("2001:db8::a", 1)), line((text, 1), ("::", 2)))
         for text in ("::ffff:192.0.2.7", "::ffff:c000:207"):
@@ -116,7 +116,7 @@ class ValidTests(HeaderTestCase):
                 self.assert_from(tcp(("::ffff:192.0.2.7", 1)), write((text, 1), ("::", 2)))
 
     def test_the_longest_lines(self) -> None:
-        """As the protocol has them."""
+        """The longest lines of the specification are parsed."""
         full = "ffff:" * 7 + "ffff"
         lines = [
             (line(("255.255.255.255", 65535), ("255.255.255.255", 65535)), 56),
@@ -128,7 +128,7 @@ class ValidTests(HeaderTestCase):
             self.assertEqual(problem(header), "")
 
     def test_unix_sockets(self) -> None:
-        """A path is told; what has none, or one that no file can have, has none here."""
+        """The path of a UNIX socket is returned; an empty or abstract one is no name."""
         for path, name in (
             (b"/run/client.sock", b"/run/client.sock"),
             (b"/" + b"x" * 107, b"/" + b"x" * 107),
@@ -141,7 +141,7 @@ class ValidTests(HeaderTestCase):
             self.assertEqual(hash(source), hash(UNIXAddress(name)))
 
     def test_what_follows_the_addresses(self) -> None:
-        """It is passed over, whatever it is."""
+        """Extensions after the addresses are ignored."""
         behind = extension(1, b"h2") + extension(0x20, bytes(300)) + extension(0xFF, b"")
         for source, service in (
             (("192.0.2.7", 1), ("192.0.2.1", 2)),
@@ -151,19 +151,19 @@ class ValidTests(HeaderTestCase):
         self.assert_from(UNIXAddress(b"/x"), binary(b"/x", b"/y", behind))
 
     def test_a_checksum(self) -> None:
-        """It is no matter where it stands."""
+        """A valid checksum is accepted in any position."""
         client = ("192.0.2.7", 1)
         self.assert_from(tcp(client), summed(binary(client)))
         self.assert_from(tcp(client), summed(binary(client, behind=extension(1, b"h2"))))
 
     def test_the_longest_header(self) -> None:
-        """Of 4096 bytes and the 16 before them."""
+        """A header with 4096 bytes after the first 16 is parsed."""
         header = binary(("192.0.2.7", 1), behind=extension(4, bytes(4096 - 12 - 3)))
         self.assertEqual(len(header), 4112)
         self.assert_from(tcp(("192.0.2.7", 1)), header)
 
     def test_a_header_is_a_value(self) -> None:
-        """It can be compared, and stays as it is."""
+        """A header can be compared, and is immutable."""
         header = ProxyHeader(tcp(("192.0.2.7", 1)))
         self.assertEqual(header, ProxyHeader(tcp(("192.0.2.7", 1)), None))
         with self.assertRaises(FrozenInstanceError):
@@ -171,10 +171,10 @@ class ValidTests(HeaderTestCase):
 
 
 class CutTests(HeaderTestCase):
-    """A header arrives as it likes."""
+    """Headers that arrive in pieces."""
 
     def test_every_cut(self) -> None:
-        """What comes of it is the same, and nothing before it is complete."""
+        """Any cut gives the same result, and none before the header is complete."""
         for header in (
             line(("192.0.2.7", 1)),
             b"PROXY UNKNOWN\r\n",
@@ -190,7 +190,7 @@ class CutTests(HeaderTestCase):
     @PROPERTY
     @given(SEEDS, st.binary(max_size=50), st.sets(st.integers(0, 400)))
     def test_any_cut(self, seed: int, rest: bytes, places: set[int]) -> None:
-        """Of any header, with anything behind."""
+        """Any header with any following bytes can be cut anywhere."""
         stream = valid_header(chance(seed)) + rest
         wanted = decode(stream)
         assert wanted is not None
@@ -199,7 +199,7 @@ class CutTests(HeaderTestCase):
         self.assertEqual(decode(*single(stream)), wanted)
 
     def test_what_is_kept_is_counted(self) -> None:
-        """Until the header is complete."""
+        """The length of the decoder is the number of bytes kept."""
         decoder = ProxyDecoder()
         self.assertEqual(len(decoder), 0)
         decoder.feed(b"")
@@ -209,12 +209,12 @@ class CutTests(HeaderTestCase):
         self.assertEqual(len(decoder), 5)
 
     def test_single_bytes_cost_no_more_than_their_number(self) -> None:
-        """A long header in single bytes takes as many steps for its last as for its first."""
+        """A long header in single bytes costs the same for each byte."""
         header = binary(("192.0.2.7", 1), behind=extension(4, bytes(4000)))
         looked_at = 0
 
         class Counted(bytearray):
-            """Counts the bytes that are taken out of it."""
+            """A bytearray that counts the bytes read from it."""
 
             def __getitem__(self, key: Any) -> Any:
                 nonlocal looked_at
@@ -230,10 +230,10 @@ class CutTests(HeaderTestCase):
 
 
 class MalformedTests(HeaderTestCase):
-    """What is no header is refused, in a line that says what is wrong."""
+    """Bytes that are not a header are refused, with an error that says what is wrong."""
 
     def test_something_else(self) -> None:
-        """What came is quoted, as far as it is short."""
+        """The error for other data quotes its first bytes."""
         for data, shown in (
             (b"GET / HTTP/1.1\r\nHost: x\r\n", "b'GET / HTTP/1'"),
             (b"\x16\x03\x01\x02\x00", "b'\\x16\\x03\\x01\\x02\\x00'"),
@@ -244,7 +244,7 @@ class MalformedTests(HeaderTestCase):
             self.assert_refused(data, f"not a PROXY header: it starts with {shown}")
 
     def test_the_first_byte_that_differs(self) -> None:
-        """It is refused without waiting for more, wherever it stands."""
+        """A wrong byte is refused at once, in any position of the start."""
         starts = [(b"PROXY ", 6), (SIGNATURE, 12), (SIGNATURE + b"\x21\x11", 14)]
         for start, size in starts:
             for at in range(size):
@@ -254,7 +254,7 @@ class MalformedTests(HeaderTestCase):
                 self.assertNotEqual(problem(*pieces, wrong), "", start[:at] + wrong)
 
     def test_lines(self) -> None:
-        """Every field is what it has to be."""
+        """Each field of a line is checked."""
         good = "PROXY TCP4 192.0.2.7 192.0.2.1 5 6"
         self.assertEqual(problem(f"{good}\r\n".encode()), "")
         known = "expected TCP4, TCP6 or UNKNOWN"
@@ -292,7 +292,7 @@ class MalformedTests(HeaderTestCase):
             self.assert_refused(f"{wrong}\r\n".encode("latin-1"), f"PROXY line: {wording}")
 
     def test_how_a_line_ends(self) -> None:
-        """With CRLF; what ends it otherwise is refused at once."""
+        """A line that ends without CRLF is refused at once."""
         wording = "PROXY line: ends with LF; expected CRLF"
         self.assert_refused(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\n", wording)
         self.assert_refused(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\nhello", wording)
@@ -300,7 +300,7 @@ class MalformedTests(HeaderTestCase):
         self.assertNotEqual(problem(b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\rhello\r\n"), "")
 
     def test_a_line_without_end(self) -> None:
-        """It has 107 bytes at most, wherever its CRLF is cut."""
+        """A line over 107 bytes is refused, wherever its CRLF is cut."""
         wording = "PROXY line: longer than 107 bytes"
         start = b"PROXY UNKNOWN ".ljust(105, b"x")
         self.assertEqual(problem(start + b"\r\n"), "")
@@ -310,7 +310,7 @@ class MalformedTests(HeaderTestCase):
         self.assert_refused(start + b"x\r", wording)
 
     def test_versions_and_commands(self) -> None:
-        """Those that are not assigned, at the byte that says so."""
+        """Unassigned versions and commands are refused at their byte."""
         for command, wording in (
             (0x11, "version 1; expected 2"),
             (0x31, "version 3; expected 2"),
@@ -321,7 +321,7 @@ class MalformedTests(HeaderTestCase):
             self.assert_refused(SIGNATURE + bytes([command]), f"PROXY header: {wording}")
 
     def test_families_and_transports(self) -> None:
-        """Of 256 pairs, those that a stream can have are read."""
+        """Of all 256 families and transports, those of streams are accepted."""
         valid = {0x00, 0x01, 0x10, 0x11, 0x20, 0x21, 0x30, 0x31}
         for family in range(256):
             said = problem(SIGNATURE + bytes([0x21, family]))
@@ -334,7 +334,7 @@ class MalformedTests(HeaderTestCase):
                 self.assertEqual(said, wording)
 
     def test_too_few_bytes_for_addresses(self) -> None:
-        """It is refused by what the header announces."""
+        """A length that is too short for the addresses is refused."""
         for family, size in ((0x11, 12), (0x21, 36), (0x31, 216)):
             self.assertEqual(problem(raw(0x21, family, length=size)), "")
             for length in (0, size - 1):
@@ -344,7 +344,7 @@ class MalformedTests(HeaderTestCase):
                 )
 
     def test_too_many_bytes(self) -> None:
-        """They are not waited for, not even where they would mean nothing."""
+        """A length over the limit is refused, even if the bytes have no meaning."""
         for command, family in ((0x21, 0x11), (0x21, 0x00), (0x20, 0x00)):
             self.assert_refused(
                 raw(command, family, length=4097),
@@ -352,7 +352,7 @@ class MalformedTests(HeaderTestCase):
             )
 
     def test_extensions_that_do_not_add_up(self) -> None:
-        """One has three bytes at least, and ends within the header."""
+        """An extension has at least three bytes, and ends within the header."""
         for behind in (b"\4", b"\4\0", b"\4\0\1", extension(4, b"abc")[:-1], b"\4\xff\xff"):
             self.assert_refused(
                 binary(("192.0.2.7", 1), behind=behind),
@@ -360,7 +360,7 @@ class MalformedTests(HeaderTestCase):
             )
 
     def test_a_wrong_checksum(self) -> None:
-        """Any bit that has changed is noticed; so is a checksum of another size."""
+        """A wrong checksum is refused, for any changed bit and any other size."""
         header = summed(binary(("192.0.2.7", 1), behind=extension(1, b"h2")))
         wording = "PROXY header: wrong checksum"
         for at in (*range(16, 28), *range(31, 33), *range(36, 40)):
@@ -373,12 +373,12 @@ class MalformedTests(HeaderTestCase):
 
 
 class FuzzTests(HeaderTestCase):
-    """Whatever comes, there is a header or a `ProxyError`."""
+    """Any bytes give a header or a `ProxyError`."""
 
     @PROPERTY
     @given(SEEDS)
     def test_mutated_headers(self, seed: int) -> None:
-        """However they are cut, the same ones are refused."""
+        """A mutated header gives the same result for any cut."""
         random = chance(seed)
         for _ in range(20):
             data = mutated_headers(random)
@@ -392,13 +392,13 @@ class FuzzTests(HeaderTestCase):
     @PROPERTY
     @given(st.binary(max_size=300))
     def test_any_bytes(self, data: bytes) -> None:
-        """Also such as begin as a header does."""
+        """Any bytes, after the start of a header too, give the same result for any cut."""
         for start in (b"", b"PROXY ", b"PROXY TCP6 ", SIGNATURE, SIGNATURE + b"\x21"):
             wrong = problem(start + data)
             self.assertEqual(bool(problem(*single(start + data))), bool(wrong))
 
     def test_mutations_are_of_every_kind(self) -> None:
-        """Among a few thousand, each of the three outcomes is common, and chance is the seed's."""
+        """Mutations give all three outcomes often, and depend on the seed only."""
         random = chance(6)
         found = [mutated_headers(random) for _ in range(3000)]
         refused = sum(bool(problem(data)) for data in found)
@@ -415,12 +415,12 @@ PAIRS = st.tuples(PLACES4, PLACES4) | st.tuples(PLACES6, PLACES6)
 
 
 class ComparedTests(HeaderTestCase):
-    """What others make of the same headers."""
+    """Other implementations read the same headers."""
 
     @PROPERTY
     @given(PAIRS)
     def test_what_was_written_is_read(self, places: tuple[Place, Place]) -> None:
-        """Any addresses and ports, in both versions."""
+        """Any addresses and ports are parsed, in both versions."""
         for header in (line(*places), binary(*places), summed(binary(*places))):
             found = decode(header)
             assert found is not None
@@ -433,7 +433,7 @@ class ComparedTests(HeaderTestCase):
     @PROPERTY
     @given(PAIRS, st.binary(max_size=9))
     def test_twisted_reads_the_same(self, places: tuple[Place, Place], rest: bytes) -> None:
-        """Its parsers give the same addresses, and the same bytes behind them."""
+        """Twisted's parsers return the same addresses and rest."""
         for header, parser in ((line(*places), V1Parser()), (binary(*places), V2Parser())):
             ours, theirs = decode(header + rest), parser.feed(header + rest)
             assert ours is not None
@@ -451,7 +451,7 @@ class ComparedTests(HeaderTestCase):
                 self.assertEqual(ip_address(address.host), ip_address(other.host))
 
     def test_twisted_reads_what_haproxy_writes(self) -> None:
-        """As we do."""
+        """Twisted's parsers read HAProxy's headers as ours does."""
         for header, client in FROM_HAPROXY.items():
             parser = V2Parser() if header.startswith(SIGNATURE) else V1Parser()
             if header == b"PROXY UNKNOWN\r\n":
