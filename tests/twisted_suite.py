@@ -1,9 +1,9 @@
 """
 Twisted's own tests, run against the eager transport: ``python -m tests.twisted_suite``.
 
-Each module of Twisted's installed test suite runs twice, in two processes at once: with the
-stock transport, and on reactors that hand out eager ones, to clients too.  Every test must come
-to the same result in both.  ``--tcp-only`` takes the modules that are about TCP connections.
+Each module of Twisted's installed test suite runs twice, in two processes at once: with Twisted's
+transport, and on reactors whose servers and clients have the eager transport.  Every test must have
+the same result in both.  ``--tcp-only`` selects the modules about TCP connections.
 """
 
 import argparse
@@ -66,11 +66,11 @@ ABOUT_TCP = (
 )
 # The end of a test's name, and the reason why its result must differ.
 CANNOT_APPLY = {
-    ".test_tcpNoDelay": "expects TCP_NODELAY to be unset until it is asked for",
+    ".test_tcpNoDelay": "expects TCP_NODELAY to be off by default",
 }
 TRANSPORTS = ("stock", "eager")
 MODULE_SECONDS = 300
-# Where the results of a module tell how its process ended, when that was not well.
+# The key for the result of the process itself, if it failed.
 PROCESS = "(its process)"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,14 +82,14 @@ class EagerClient(EagerWrites, tcp.Client):
 
 
 class EagerConnector(tcp.Connector):
-    """Makes eager clients."""
+    """Makes clients with eager writes."""
 
     def _makeTransport(self) -> EagerClient:
         return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
 class EagerReactor(PosixReactorBase):
-    """Mixed in before a stock reactor: every TCP transport it hands out is eager."""
+    """A mixin for a reactor that makes all its TCP transports eager."""
 
     # ruff: noqa: N802, N803, the names are Twisted's
 
@@ -120,13 +120,13 @@ class EagerReactor(PosixReactorBase):
 
 
 def eager_class(stock: type[PosixReactorBase]) -> type[PosixReactorBase]:
-    """Derive an eager reactor from *stock*."""
-    # Tests look at the name, and tell the processes that they start to install the module.
+    """Return a subclass of the reactor *stock* with eager transports."""
+    # Tests read the name, and pass the module's name to their child processes.
     return type(stock.__name__, (EagerReactor, stock), {"__module__": stock.__module__})
 
 
 def eager_factory(stock: Any) -> Any:
-    """Do for what makes a reactor, as ReactorBuilder names it, what eager_class does."""
+    """Return a factory of eager reactors for *stock*, a reactor factory of ReactorBuilder."""
     if isinstance(stock, type):
         return eager_class(stock)
 
@@ -139,7 +139,7 @@ def eager_factory(stock: Any) -> Any:
 
 
 def use_eager_reactors() -> None:
-    """Make this process test eager reactors: the global one, and those that tests build."""
+    """Make all reactors of this process eager: the global one, and those that tests build."""
     from twisted.internet import reactor
 
     installed: Any = reactor
@@ -151,57 +151,57 @@ def use_eager_reactors() -> None:
         name = stock.rpartition(".")[2]
         try:
             setattr(module, name, eager_factory(namedAny(stock)))
-        except ImportError:  # one that needs what is not installed: its tests skip themselves
+        except ImportError:  # it needs a missing package: its tests are skipped
             names.append(stock)
         else:
             names.append(f"{module.__name__}.{name}")
-    # Each test class is made from this list when its module is imported, which comes after.
+    # Test classes are made from this list when their module is imported, later.
     ReactorBuilder._reactors = names
 
 
-class Recorder(TestResult):
-    """Write down what became of each test, at once: a run that is cut short leaves its part."""
+class ResultWriter(TestResult):
+    """Writes the result of each test at once, so that an aborted run keeps its results."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._file = path.open("w", buffering=1)
 
-    def _note(self, test: Any, outcome: str) -> None:
+    def _write(self, test: Any, outcome: str) -> None:
         self._file.write(json.dumps([test.id(), outcome]) + "\n")
 
     def addSuccess(self, test: Any) -> None:
-        self._note(test, "passed")
+        self._write(test, "passed")
 
     def addError(self, test: Any, _error: Any) -> None:
-        self._note(test, "failed")
+        self._write(test, "failed")
 
     addFailure = addError
 
     def addSkip(self, test: Any, _reason: Any) -> None:
-        self._note(test, "skipped")
+        self._write(test, "skipped")
 
     def addExpectedFailure(self, test: Any, _error: Any, _todo: Any = None) -> None:
-        self._note(test, "failed as expected")
+        self._write(test, "failed as expected")
 
     def addUnexpectedSuccess(self, test: Any, _todo: Any = None) -> None:
-        self._note(test, "passed unexpectedly")
+        self._write(test, "passed unexpectedly")
 
 
 def child(transport: str, record: Path, names: list[str]) -> None:
-    """Run the tests in this process, which is new and does nothing else."""
+    """Run the tests in this process, which does nothing else."""
     default.install()
     if transport == "eager":
         use_eager_reactors()
-    runner = TrialRunner(lambda *_: Recorder(record), stream=sys.stderr)
+    runner = TrialRunner(lambda *_: ResultWriter(record), stream=sys.stderr)
     runner.run(TestLoader().loadByNames(names))
 
 
 def run_both(names: list[str]) -> tuple[Results, Results]:
     """
-    Run the tests with the stock transport and, meanwhile, with the eager one.
+    Run the tests with Twisted's transport and, at the same time, with the eager one.
 
     :param names: dotted names of modules or tests.
-    :return: what became of each test, by its name, for each of the two.
+    :return: the result of each test by its name, for both transports.
     """
     with tempfile.TemporaryDirectory() as folder:
         started = [(start(kind, Path(folder), names), kind) for kind in TRANSPORTS]
@@ -210,7 +210,7 @@ def run_both(names: list[str]) -> tuple[Results, Results]:
 
 
 def start(transport: str, folder: Path, names: list[str]) -> subprocess.Popen[bytes]:
-    """Start a process of its own, in a directory of its own under *folder*."""
+    """Start a process for the tests, in a new directory under *folder*."""
     place = folder / transport
     place.mkdir()
     return subprocess.Popen(
@@ -224,7 +224,7 @@ def start(transport: str, folder: Path, names: list[str]) -> subprocess.Popen[by
 
 
 def finish(process: subprocess.Popen[bytes], place: Path) -> Results:
-    """Wait for the process, at most MODULE_SECONDS, and read what it wrote down."""
+    """Wait for the process, at most MODULE_SECONDS, and return its results."""
     try:
         ending = f"exit status {process.wait(MODULE_SECONDS)}"
     except subprocess.TimeoutExpired:
@@ -245,7 +245,7 @@ def finish(process: subprocess.Popen[bytes], place: Path) -> Results:
 
 
 def differing(stock: Mapping[str, str], eager: Mapping[str, str]) -> list[str]:
-    """Name the tests that came to different results."""
+    """Return the names of the tests with different results."""
     return sorted(test for test in {*stock, *eager} if stock.get(test) != eager.get(test))
 
 
@@ -255,14 +255,14 @@ def cannot_apply(test: str) -> bool:
 
 def compare(module: str) -> tuple[Results, Results]:
     """
-    Run a module in both ways, and what differs once more by itself.
+    Run a module with both transports, then the differing tests once more alone.
 
-    A result that depends on the machine's mood is not one of the transport.
+    This excludes results that depend on the load of the machine.
     """
     stock, eager = run_both([module])
     again = [test for test in differing(stock, eager) if not cannot_apply(test)]
     if again:
-        say(f"    {module}: {len(again)} differ, once more")
+        say(f"    {module}: {len(again)} differ; running them again")
         alone = [module] if PROCESS in again else again
         for results, fresh in zip((stock, eager), run_both(alone), strict=True):
             results.pop(PROCESS, None)
@@ -271,13 +271,13 @@ def compare(module: str) -> tuple[Results, Results]:
 
 
 def modules_in(package: str) -> list[str]:
-    """Name the test modules of an installed *package*."""
+    """Return the names of the test modules of an installed *package*."""
     path = namedAny(package).__path__
     return [f"{package}.{m.name}" for m in iter_modules(path) if m.name.startswith("test_")]
 
 
 def count(results: Mapping[str, str]) -> str:
-    """Sum up results in a few words, as ``12 passed, 3 skipped``."""
+    """Return a summary of results, such as ``12 passed, 3 skipped``."""
     outcomes = Counter(results.values())
     return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
 
@@ -289,9 +289,9 @@ def say(line: str) -> None:
 
 def judge(modules: Iterable[str]) -> bool:
     """
-    Compare the modules one by one, and tell how it went.
+    Compare the modules one by one, and print the results.
 
-    :return: whether each test came to the same result, but for those that cannot apply.
+    :return: whether all tests have the same result, except those that cannot apply.
     """
     totals: tuple[Results, Results] = ({}, {})
     for module in modules:
@@ -308,7 +308,7 @@ def judge(modules: Iterable[str]) -> bool:
         reasons = [CANNOT_APPLY[end] for end in CANNOT_APPLY if test.endswith(end)]
         say(f"  {test}: {says}" + "".join(f" (cannot apply: it {reason})" for reason in reasons))
     if not excused:
-        say("Nothing differs, not even what must: the eager transport was not in use.")
+        say("No test differs, not even the expected one: the eager transport was not in use.")
     say(f"stock: {count(totals[0])}")
     say(f"eager: {count(totals[1])}")
     verdict = f"{len(wrong)} differ" if wrong else "the same"
@@ -317,11 +317,11 @@ def judge(modules: Iterable[str]) -> bool:
 
 
 def main() -> None:
-    """Read the command line; exit with 1 when a test came to another result."""
+    """Run the command; exit with 1 if a test has different results."""
     parser = argparse.ArgumentParser(prog="python -m tests.twisted_suite", description=__doc__)
-    parser.add_argument("--tcp-only", action="store_true", help="only what is about TCP")
+    parser.add_argument("--tcp-only", action="store_true", help="run only the modules about TCP")
     parser.add_argument("--child", choices=TRANSPORTS, help=argparse.SUPPRESS)
-    parser.add_argument("names", nargs="*", help="only these modules of Twisted's")
+    parser.add_argument("names", nargs="*", help="run only these test modules of Twisted")
     options = parser.parse_args()
     if options.child:
         child(options.child, Path("record"), options.names)

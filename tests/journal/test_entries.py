@@ -145,7 +145,7 @@ class JsonTests(SynchronousTestCase):
             b"": "",
             "ä\n\0".encode(): "ä\n\0",
             b"\xff": {"base64": "/w=="},
-            b"\xed\xa0\x80": {"base64": "7aCA"},  # a surrogate, which UTF-8 has not
+            b"\xed\xa0\x80": {"base64": "7aCA"},  # a surrogate, which UTF-8 does not allow
         }.items():
             self.assertEqual(as_json(Unanswered(0, request(data)))["request"], expected)
             self.assertEqual(as_json(answered((Send(data),)))["steps"], [{"send": expected}])

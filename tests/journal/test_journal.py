@@ -358,7 +358,7 @@ class BoundsTests(Journaled):
         self.assertEqual((self.asked(), self.journal._size), ([b"d"], ENTRY_OVERHEAD + 3))
 
     def test_clear(self) -> None:
-        """`clear` forgets ended requests, does not count them as dropped, and keeps unanswered ones."""
+        """`clear` forgets what has ended, without counting it as dropped."""
         self.keep(most=2)
         wire = self.lines(lambda request: Wait(1) if request.data == b"late" else request.data)
         wire.send(b"a\nb\nc\nlate\n")
@@ -378,14 +378,14 @@ class BoundsTests(Journaled):
                 self.keep(**bounds)
 
     def test_times_of_day(self) -> None:
-        """Unless a clock is given, it is the system's."""
+        """Without `now`, entries have the system's time."""
         journal = Journal()
         journal.connected(IPv4Address("TCP", "192.0.2.1", 1234), 1)
         [entry] = journal.entries()
         self.assertGreater(entry.at, 1.7e9)
 
     def test_a_read_is_kept_as_it_came(self) -> None:
-        """Nothing is made of its requests until somebody looks; the time is asked for once."""
+        """A read is kept as one object, and the time is read once for it."""
         looked: list[bytes] = []
 
         def steps(requests: Sequence[bytes]) -> Iterable[Steps]:
@@ -402,7 +402,7 @@ class BoundsTests(Journaled):
         self.assertEqual(looked, requests)
 
 
-#: What a request may have the responder do, by its first word; others are echoed.
+#: The actions of the responder, by the first word of a request; others are echoed.
 REPLIES: dict[bytes, Any] = {
     b"wait": (b"w", Wait(1)),
     b"close": Close(),
@@ -412,12 +412,12 @@ REPLIES: dict[bytes, Any] = {
 
 
 class InterleavingTests(Journaled):
-    """Whatever clients and responders do, and whenever."""
+    """Any order of requests, replies, cuts and disconnects."""
 
     def begin(self) -> None:
         self.setUp()
         self.wires: list[Wire] = []
-        #: What clients sent, by connection, and Deferreds that a responder gave.
+        #: The requests of each connection, and the Deferreds that a responder returned.
         self.sent: dict[int, list[bytes]] = {}
         self.late: list[Deferred[Any]] = []
 
@@ -456,14 +456,14 @@ class InterleavingTests(Journaled):
         actions[action](wire)
 
     def check(self, wire: Wire) -> None:
-        """The journal tells of all that one connection asked."""
+        """Assert that the journal has all requests of one connection."""
         number = wire.protocol.number
         mine = [it for it in self.told() if it[1:2] == (number,)]
         requests = [it for it in mine if it[0].endswith("answered")]
         self.assertEqual(len(requests), wire.protocol.taken)
         self.assertEqual([it[3] for it in requests], self.sent.get(number, [])[: len(requests)])
         self.assertEqual([it[2] for it in requests], [*range(1, len(requests) + 1)])
-        # What is unanswered comes last.
+        # Unanswered requests are last.
         kinds = [it[0] for it in requests]
         self.assertEqual(kinds, sorted(kinds))
         ends = [it[0] for it in mine]
@@ -473,7 +473,7 @@ class InterleavingTests(Journaled):
     @settings(deadline=None, max_examples=200)
     @given(st.data())
     def test_each_request_once_and_in_order(self, data: st.DataObject) -> None:
-        """Each request that was taken up is told once, in order, with its number."""
+        """Each request is in the journal once, in order, with its number."""
         self.begin()
         transport = data.draw(st.sampled_from([tcp.Server, EagerServer]))
         table = Table({b"close 3": Close(), b"wait 2": Wait(1)}, otherwise=b"x" * 9000)

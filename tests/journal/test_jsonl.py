@@ -269,7 +269,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.texts()[2:], [self.FULL])
 
     def test_is_tried_once_a_second(self) -> None:
-        """While the disk is full, one write is tried each second, however many entries there are."""
+        """While the disk is full, one write is tried each second."""
         journal = self.open()
         self.disk.room = 0
         for _ in range(3):
@@ -279,7 +279,7 @@ class FullTests(FileTestCase):
         self.assertEqual(self.disk.writes, 4)
 
     def test_costs_entries_and_no_memory(self) -> None:
-        """Entries over the buffer's limit are lost, counted, and reported in the file and the log."""
+        """Entries over the buffer's limit are lost, counted, and reported in file and log."""
         journal = self.open()
         self.disk.room = 0
         data = b"x" * (MAX_BUFFER_SIZE // 10)
@@ -508,7 +508,7 @@ class RandomTests(FileTestCase):
                 if "request" in entry:
                     found.append(int(entry["request"]))
         self.assertEqual(found, sorted(set(found)))
-        # A line that tells of losses can be lost, too, and counts.
+        # A line that reports losses can be lost, too, and is counted.
         self.assertGreaterEqual(len(found) + journal.lost, asked)
         if not journal.lost:
             self.assertEqual(len(found), asked)

@@ -1,4 +1,4 @@
-"""The real twistd with ``--tls-cert``, and what openssl and Python make of it."""
+"""A real twistd with ``--tls-cert``, and clients of OpenSSL and Python."""
 
 import signal
 import socket
@@ -14,18 +14,18 @@ from tests.support.issued import authority, pem, stranger
 from tests.support.live import Server
 
 
-class Spoken:
-    """How openssl's client fared."""
+class ClientOutput:
+    """The output of an ``openssl s_client`` process."""
 
     def __init__(self, output: bytes, errors: bytes) -> None:
         #: What the server sent.
         self.output = output
-        #: What was said of TLS.
-        self.told = errors.decode(errors="backslashreplace")
+        #: The messages about TLS.
+        self.messages = errors.decode(errors="backslashreplace")
 
 
 class TLSTestCase(LiveTestCase):
-    """A server with a certificate, and clients that trust who signed it."""
+    """A server with a certificate, and clients that trust its CA."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -39,7 +39,7 @@ class TLSTestCase(LiveTestCase):
         return path
 
     def renew(self) -> bytes:
-        """Have a new certificate in the file, and give it."""
+        """Write a new certificate to the file, and return it."""
         leaf = authority().issue_cert("localhost")
         self.file("it.pem", pem(leaf))
         return leaf.cert_chain_pems[0].bytes()
@@ -47,8 +47,10 @@ class TLSTestCase(LiveTestCase):
     def serve_tls(self, *options: str) -> Server:
         return self.serve("--tls-cert=it.pem", "--framing=line", *options)
 
-    def s_client(self, server: Server, *options: str, text: bytes = b"request\nclose\n") -> Spoken:
-        """Have ``openssl s_client`` say *text*, and wait for the server's end."""
+    def s_client(
+        self, server: Server, *options: str, text: bytes = b"request\nclose\n"
+    ) -> ClientOutput:
+        """Send *text* with ``openssl s_client``, and wait until the server ends the connection."""
         done = subprocess.run(
             [
                 *(self.openssl, "s_client", "-connect", f"127.0.0.1:{server.port}"),
@@ -60,10 +62,10 @@ class TLSTestCase(LiveTestCase):
             timeout=live.PATIENCE,
             check=False,
         )
-        return Spoken(done.stdout, done.stderr)
+        return ClientOutput(done.stdout, done.stderr)
 
     def wrapped(self, server: Server, shown: trustme.LeafCert | None = None) -> ssl.SSLSocket:
-        """Python's client."""
+        """Return a TLS client of Python."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority().configure_trust(context)
         if shown is not None:
@@ -79,39 +81,39 @@ class TLSTestCase(LiveTestCase):
         return client.recv(100)
 
     def shown(self, client: ssl.SSLSocket) -> bytes:
-        """The certificate that it was shown."""
+        """Return the certificate that the client received, as PEM."""
         der = client.getpeercert(binary_form=True)
         assert der is not None
         return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
 class VersionTests(TLSTestCase):
-    """What is spoken."""
+    """TLS versions and handshakes."""
 
     def test_versions(self) -> None:
-        """1.2 and 1.3, with a certificate that is verified."""
+        """TLS 1.2 and 1.3 are accepted, and the certificate is verified."""
         server = self.serve_tls()
         for option, name in (("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")):
             spoken = self.s_client(server, option)
             self.assertEqual(spoken.output, b"response\r\n" * 2)
-            self.assertIn(f"Protocol version: {name}", spoken.told)
-            self.assertIn("Verification: OK", spoken.told)
+            self.assertIn(f"Protocol version: {name}", spoken.messages)
+            self.assertIn("Verification: OK", spoken.messages)
 
     def test_versions_that_are_too_old(self) -> None:
-        """1.1 is refused, with one line in the log."""
+        """TLS 1.1 is refused, with one log line."""
         server = self.serve_tls("--max-connections=100")
         spoken = self.s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
         self.assertEqual(spoken.output, b"")
-        self.assertIn("alert protocol version", spoken.told)
+        self.assertIn("alert protocol version", spoken.messages)
         server.log.wait("TLS handshake failed: unsupported protocol")
         self.assertEqual(self.s_client(server).output, b"response\r\n" * 2)
         self.assertEqual(server.log.text().count("handshake failed"), 1)
         self.assertNotIn("Traceback", server.log.text())
 
     def test_renegotiation(self) -> None:
-        """A client that begins the handshake anew is told no, and gets no further."""
+        """A client that renegotiates gets an alert and no reply."""
         server = self.serve_tls()
-        # Not -brief, which takes no commands; R is one.
+        # Not -brief, which accepts no commands such as R.
         process = subprocess.Popen(
             [
                 *(self.openssl, "s_client", "-connect", f"127.0.0.1:{server.port}"),
@@ -126,15 +128,15 @@ class VersionTests(TLSTestCase):
         self.assertRegex(output, b"no.renegotiation")
 
     def test_a_chain(self) -> None:
-        """What stands between the certificate and whom clients trust is sent along."""
+        """The intermediate certificates are sent."""
         leaf = authority().create_child_ca().issue_cert("localhost")
         self.file("chain.pem", b"".join(it.bytes() for it in leaf.cert_chain_pems))
         self.file("key.pem", leaf.private_key_pem.bytes())
         server = self.serve("--tls-cert=chain.pem", "--tls-key=key.pem", "--framing=line")
-        self.assertIn("Verification: OK", self.s_client(server).told)
+        self.assertIn("Verification: OK", self.s_client(server).messages)
 
     def test_a_mistake(self) -> None:
-        """It is one line, and the end."""
+        """A file without a key ends the start with one line."""
         self.file("it.pem", authority().cert_pem.bytes())
         server = self.stopped(live.start(self.directory, "reqresp", "--tls-cert=it.pem"))
         self.assertEqual(server.wait(), 1)
@@ -145,12 +147,12 @@ class VersionTests(TLSTestCase):
         )
 
     def test_abort(self) -> None:
-        """It is a reset of TCP, without a goodbye of TLS before it."""
+        """`Abort` sends a TCP reset and no close_notify."""
         self.file("it.toml", b"rule = [{ do = [{ abort = true }] }]")
         server = self.serve_tls("--script=it.toml")
         arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 sends tickets behind the handshake
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 sends tickets after the handshake
         authority().configure_trust(context)
         tls = context.wrap_bio(arrived, leaving, server_hostname="localhost")
         client = self.connect(server)
@@ -158,7 +160,7 @@ class VersionTests(TLSTestCase):
             with self.assertRaises(ssl.SSLWantReadError):
                 tls.do_handshake()
             client.send(leaving.read())
-            # All of a flight, which is one write of the server.
+            # All messages that the server sends in one write.
             arrived.write(client.socket.recv(65536))
         tls.do_handshake()
         tls.write(b"request\n")
@@ -168,14 +170,14 @@ class VersionTests(TLSTestCase):
 
 
 class ClientCertificateTests(TLSTestCase):
-    """``--client-ca``."""
+    """``--client-ca`` with clients of OpenSSL and Python."""
 
     def setUp(self) -> None:
         super().setUp()
         self.server = self.serve_tls("--client-ca=ca.pem")
 
     def test_with_one(self) -> None:
-        """Its holder is let in, by openssl as by Python, and is told who has to have signed it."""
+        """A client with a certificate is accepted, and receives the CA's name."""
         leaf = authority().issue_cert("client@test")
         path = str(self.file("client.pem", pem(leaf)))
         for version in ("-tls1_2", "-tls1_3"):
@@ -196,22 +198,22 @@ class ClientCertificateTests(TLSTestCase):
         self.assertIn("trustme", names.partition("\n")[0])
 
     def test_without(self) -> None:
-        """Nothing is answered, and the log has a line of it."""
+        """A client without a certificate gets no reply, and one log line."""
         for version in ("-tls1_2", "-tls1_3"):
             spoken = self.s_client(self.server, version)
             self.assertEqual(spoken.output, b"")
-            self.assertRegex(spoken.told, "alert handshake failure|alert certificate required")
+            self.assertRegex(spoken.messages, "alert handshake failure|alert certificate required")
         self.server.log.wait("TLS handshake failed: peer did not return a certificate")
         self.assertNotIn("Traceback", self.server.log.text())
 
     def test_with_that_of_somebody_else(self) -> None:
-        """As good as none."""
+        """A certificate of another CA is refused."""
         leaf = stranger().issue_cert("client@test")
         path = str(self.file("client.pem", pem(leaf)))
         for version in ("-tls1_2", "-tls1_3"):
             spoken = self.s_client(self.server, version, "-cert", path, "-key", path)
             self.assertEqual(spoken.output, b"")
-            self.assertIn("alert unknown ca", spoken.told)
+            self.assertIn("alert unknown ca", spoken.messages)
         with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
             self.ask(self.wrapped(self.server, leaf))
         self.server.log.wait("TLS handshake failed: certificate verify failed")
@@ -219,10 +221,10 @@ class ClientCertificateTests(TLSTestCase):
 
 
 class ReloadTests(TLSTestCase):
-    """SIGHUP."""
+    """SIGHUP reloads the certificates."""
 
     def test_a_renewal(self) -> None:
-        """The next client is shown the new certificate; one that is connected stays so."""
+        """New clients receive the new certificate; connected ones continue."""
         server = self.serve_tls()
         before = self.wrapped(server)
         self.assertEqual(self.ask(before), b"response\r\n")
@@ -235,7 +237,7 @@ class ReloadTests(TLSTestCase):
         self.assertNotEqual(self.shown(before), new)
 
     def test_half_a_renewal(self) -> None:
-        """The log says what is wrong with it, and the old certificate is shown still."""
+        """With half a certificate the reload fails, and the current one is kept."""
         server = self.serve_tls()
         old = self.shown(self.wrapped(server))
         whole = pem(authority().issue_cert("localhost"))
@@ -253,7 +255,7 @@ class ReloadTests(TLSTestCase):
         self.assertNotIn("Traceback", server.log.text())
 
     def test_another_authority(self) -> None:
-        """Who has a certificate of the old one is refused from then on."""
+        """A certificate of the replaced CA is refused in new handshakes."""
         server = self.serve_tls("--client-ca=ca.pem")
         leaf = authority().issue_cert("client@test")
         before = self.wrapped(server, leaf)

@@ -100,7 +100,7 @@ class FilesTests(FileTestCase):
         def denied(*_: Any) -> Any:
             raise PermissionError(13, "Permission denied")
 
-        self.patch(Path, "open", denied)  # root may read all
+        self.patch(Path, "open", denied)  # root could read the file
         self.assertIn("it.pem: Permission denied; expected the", self.refused(path))
 
     def test_a_file_without_end(self) -> None:

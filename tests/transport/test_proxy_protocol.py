@@ -51,7 +51,7 @@ def problem(*pieces: bytes) -> str:
 
 def chance(seed: int) -> Random:
     """Return random numbers for *seed*."""
-    return Random(seed)  # noqa: S311 (to be foreseen is what they are for)
+    return Random(seed)  # noqa: S311 (predictable on purpose)
 
 
 def tcp(place: Place | None) -> IPv4Address | IPv6Address | None:
@@ -447,7 +447,7 @@ class ComparedTests(HeaderTestCase):
                 assert isinstance(other, IPv4Address | IPv6Address)
                 self.assertEqual(type(address), type(other))
                 self.assertEqual(address.port, other.port)
-                # It does not always write an IPv6 address the short way.
+                # Twisted does not always use the short form of an IPv6 address.
                 self.assertEqual(ip_address(address.host), ip_address(other.host))
 
     def test_twisted_reads_what_haproxy_writes(self) -> None:
@@ -455,7 +455,7 @@ class ComparedTests(HeaderTestCase):
         for header, client in FROM_HAPROXY.items():
             parser = V2Parser() if header.startswith(SIGNATURE) else V1Parser()
             if header == b"PROXY UNKNOWN\r\n":
-                continue  # which it does not: it wants a blank behind
+                continue  # Twisted expects a space after UNKNOWN
             info, rest = parser.feed(header)
             assert info is not None
             source: Any = info.source

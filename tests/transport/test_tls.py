@@ -1,4 +1,4 @@
-"""What a client sees over TLS, where Twisted's transport is another; certificates that change."""
+"""TLS: what a client sees, and certificates that are replaced while connections are open."""
 
 import socket
 import ssl
@@ -40,9 +40,9 @@ def context(
     version: ssl.TLSVersion | None = None, shown: trustme.LeafCert | None = None
 ) -> ssl.SSLContext:
     """
-    A client's.
+    Return the TLS context of a client.
 
-    :param version: the only one that it speaks.
+    :param version: the only version that it accepts.
     :param shown: its certificate.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -55,7 +55,7 @@ def context(
 
 
 class Secure:
-    """A client that speaks TLS, on a `Wire`."""
+    """A TLS client on a `Wire`."""
 
     def __init__(
         self, wire: Wire, its: ssl.SSLContext, session: ssl.SSLSession | None = None
@@ -68,7 +68,7 @@ class Secure:
         )
 
     def turn(self) -> None:
-        """Send what is to be sent, and take what came."""
+        """Exchange bytes with the server until neither side has more."""
         while (data := self._leaving.read()) or self.wire.socket.sent:
             if data:
                 self.wire.send(data)
@@ -80,24 +80,24 @@ class Secure:
 
     def shake_hands(self) -> None:
         """
-        Do so, as far as this side sees: with TLS 1.3 the server has not looked at it yet.
+        Complete the client's handshake.  With TLS 1.3 the server may still refuse it.
 
-        :raises ssl.SSLError: one side does not want to.
+        :raises ssl.SSLError: one side refuses.
         """
         for _ in range(5):
             try:
                 return self.tls.do_handshake()
             except ssl.SSLWantReadError:
                 self.turn()
-        raise AssertionError("there is no end to it")
+        raise AssertionError("the handshake does not end")
 
     def ask(self, data: bytes = b"request") -> bytes:
-        """Send *data*, and give what comes until nothing more does."""
+        """Send *data*, and return all bytes that arrive."""
         self.tls.write(data)
         return self.read()
 
     def read(self) -> bytes:
-        """What came; ``(end)`` after it if the server said goodbye."""
+        """Return the bytes that arrived, then ``(end)`` if the server sent close_notify."""
         self.turn()
         received = b""
         try:
@@ -111,14 +111,14 @@ class Secure:
 
     @property
     def shown(self) -> bytes:
-        """The certificate that the server showed."""
+        """Return the certificate of the server, as PEM."""
         der = self.tls.getpeercert(binary_form=True)
         assert der is not None
         return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
 def told(logged: Any) -> list[str]:
-    """What *logged* events that matter say; that none of them is a traceback."""
+    """Return the warnings and errors in the log; assert that none is a traceback."""
     events = [event for event in logged if event["log_level"] > LogLevel.info]
     assert not any("log_failure" in event for event in events), events
     return [event["log_format"].format(**event) for event in events]
@@ -136,7 +136,7 @@ class TLSTestCase(FileTestCase):
     def serve(
         self, respond: Any = None, certificates: Certificates | None = None, **options: Any
     ) -> None:
-        """Answer clients from now on."""
+        """Start to answer clients."""
         factory = ReqRespFactory(respond, clock=self.reactor, **options)
         self.factory = factory
         self.site = wrap(factory, certificates or self.certificates(), self.reactor)
@@ -147,7 +147,7 @@ class TLSTestCase(FileTestCase):
     def begin(
         self, its: ssl.SSLContext | None = None, session: ssl.SSLSession | None = None
     ) -> Secure:
-        """Connect, and not shake hands yet."""
+        """Connect without a handshake."""
         return Secure(self.wire(), its or context(), session)
 
     def connect(
@@ -159,7 +159,7 @@ class TLSTestCase(FileTestCase):
         return client
 
     def refused(self, its: ssl.SSLContext) -> tuple[str, list[str]]:
-        """What a client hears that gets no TLS, and the log."""
+        """Return the error of a client whose handshake fails, and the log."""
         with capturedLogs() as logged:
             client = self.begin(its)
             try:
@@ -172,10 +172,10 @@ class TLSTestCase(FileTestCase):
 
 
 class HandshakeTests(TLSTestCase):
-    """Who gets TLS, and what the log says of the others."""
+    """Which handshakes succeed, and the log lines for the others."""
 
     def test_versions(self) -> None:
-        """1.2 and 1.3 are spoken."""
+        """TLS 1.2 and 1.3 are accepted."""
         self.serve()
         for version in VERSIONS:
             client = self.connect(context(version))
@@ -185,7 +185,7 @@ class HandshakeTests(TLSTestCase):
             self.assertEqual(client.ask(), b"response")
 
     def test_versions_that_are_too_old(self) -> None:
-        """1.1 is not, even with a client that would take anything."""
+        """TLS 1.1 is refused, even from a client that accepts everything."""
         self.serve()
         its = context()
         its.set_ciphers("ALL:@SECLEVEL=0")
@@ -202,7 +202,7 @@ class HandshakeTests(TLSTestCase):
         )
 
     def test_ciphers_that_are_too_old(self) -> None:
-        """Those that tell a forgery late, or whoever has the key later all that was said."""
+        """Ciphers without authenticated encryption or forward secrecy are refused."""
         self.serve()
         for cipher in ("ECDHE-ECDSA-AES256-SHA384", "AES256-GCM-SHA384"):
             its = context(VERSIONS[0])
@@ -213,7 +213,7 @@ class HandshakeTests(TLSTestCase):
             self.assertIn("TLS handshake failed: no shared cipher", log[0])
 
     def test_a_client_without_tls(self) -> None:
-        """It is let go, with one line in the log."""
+        """A client without TLS is disconnected, with one log line."""
         self.serve()
         with capturedLogs() as logged:
             wire = self.wire()
@@ -225,7 +225,7 @@ class HandshakeTests(TLSTestCase):
         )
 
     def test_a_client_that_does_not_trust_us(self) -> None:
-        """It says so, and the log does."""
+        """A client that does not trust the certificate gets an error, and so does the log."""
         self.serve()
         its = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         stranger().configure_trust(its)
@@ -238,7 +238,7 @@ class HandshakeTests(TLSTestCase):
         self.assertIn("alert unknown ca", line)
 
     def test_clients_that_go_before_the_handshake(self) -> None:
-        """Nothing is said of them: balancers look so whether a port is open."""
+        """A client that disconnects before the handshake, as health checks do, is not logged."""
         self.serve()
         with capturedLogs() as logged:
             self.wire().send_eof()
@@ -252,7 +252,7 @@ class HandshakeTests(TLSTestCase):
         self.assertEqual(self.factory.connections, set())
 
     def test_a_client_behind_a_balancer(self) -> None:
-        """The log has its address, not the balancer's."""
+        """Behind a balancer, the log line has the client's address."""
         self.serve()
         trusted = parse_networks(["127.0.0.1"])
         outer = ProxiedFactory(self.site, server=self.factory, trusted=trusted)
@@ -264,7 +264,7 @@ class HandshakeTests(TLSTestCase):
         self.assertIn("192.0.2.7:7: TLS handshake failed", line)
 
     def test_many_failures(self) -> None:
-        """One line a second says how many there were."""
+        """Many failed handshakes are one log line a second, with their number."""
         self.serve()
         with capturedLogs() as logged:
             for _ in range(20):
@@ -278,14 +278,14 @@ class HandshakeTests(TLSTestCase):
 
 
 class ClientCertificateTests(TLSTestCase):
-    """Who is let in when clients need a certificate."""
+    """Which clients are accepted if a certificate is required."""
 
     def setUp(self) -> None:
         super().setUp()
         self.serve(certificates=self.certificates(client_ca=authority().cert_pem.bytes()))
 
     def test_a_certificate_of_the_authority(self) -> None:
-        """Its holder is let in; also where another authority stands between the two."""
+        """A certificate of the CA is accepted, also through an intermediate CA."""
         between = authority().create_child_ca()
         for signed_by in (authority(), between):
             for version in VERSIONS:
@@ -293,7 +293,7 @@ class ClientCertificateTests(TLSTestCase):
                 self.assertEqual(client.ask(), b"response")
 
     def test_no_certificate(self) -> None:
-        """Nothing is answered, and the log says it in one line."""
+        """A client without a certificate gets no reply, and one log line."""
         for number, version in enumerate(VERSIONS, 1):
             self.reactor.advance(1)
             reason, log = self.refused(context(version))
@@ -307,7 +307,7 @@ class ClientCertificateTests(TLSTestCase):
             )
 
     def test_a_certificate_of_somebody_else(self) -> None:
-        """Neither one that another has signed, nor one that has expired."""
+        """A certificate of another CA, or an expired one, is refused."""
         expired = authority().issue_cert("client@test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
         for shown in (stranger().issue_cert("client@test"), expired):
             for version in VERSIONS:
@@ -317,7 +317,7 @@ class ClientCertificateTests(TLSTestCase):
                 self.assertIn("TLS handshake failed: certificate verify failed", line)
 
     def test_no_responder_sees_who_is_not_let_in(self) -> None:
-        """Though what they say comes with the handshake."""
+        """No responder receives requests of a refused client, sent with its handshake."""
         seen: list[bytes] = []
         self.serve(
             lambda request: seen.append(request.data),
@@ -329,7 +329,7 @@ class ClientCertificateTests(TLSTestCase):
 
 
 class ReloadTests(TLSTestCase):
-    """Certificates that change while connections are open."""
+    """Certificates that are replaced while connections are open."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -337,7 +337,7 @@ class ReloadTests(TLSTestCase):
         self.serve(certificates=self.it)
 
     def reload(self) -> list[str]:
-        """Do so, and tell all that the log says."""
+        """Reload the certificates, and return all log lines."""
         with capturedLogs() as logged:
             self.it.reload()
         assert not any("log_failure" in event for event in logged)
@@ -347,13 +347,13 @@ class ReloadTests(TLSTestCase):
         ]
 
     def leaf(self) -> trustme.LeafCert:
-        """Renew the certificate."""
+        """Write a new certificate to the file."""
         leaf = authority().issue_cert("localhost")
         self.file("it.pem", pem(leaf))
         return leaf
 
     def test_the_next_handshake_gets_the_new_one(self) -> None:
-        """And a connection that is open goes on."""
+        """New handshakes use the new certificate; open connections continue."""
         before = self.connect()
         shaking = self.begin()
         leaf = self.leaf()
@@ -366,13 +366,13 @@ class ReloadTests(TLSTestCase):
         self.assertEqual(shaking.ask(), b"response")
 
     def test_files_are_read_when_it_is_asked_for(self) -> None:
-        """Not at each handshake: half a renewal is nothing to serve."""
+        """Files are read by `load` and `reload` only, so half a renewal is never served."""
         before = self.connect().shown
         self.leaf()
         self.assertEqual(self.connect().shown, before)
 
     def test_a_reload_that_fails(self) -> None:
-        """It says why in one line, and the old certificate goes on."""
+        """A failed reload is logged in one line, and keeps the current certificate."""
         before = self.connect().shown
         key = authority().issue_cert("localhost").private_key_pem.bytes()
         self.file("it.pem", key + before)
@@ -394,7 +394,7 @@ class ReloadTests(TLSTestCase):
         self.assertEqual(self.connect().shown, leaf.cert_chain_pems[0].bytes())
 
     def test_authorities_that_fail_to_load(self) -> None:
-        """Nothing is half done: neither the new certificate is used, nor is everybody let in."""
+        """If the CA file cannot be loaded, neither file is used."""
         self.it = self.certificates(client_ca=authority().cert_pem.bytes())
         self.serve(certificates=self.it)
         mine = context(shown=authority().issue_cert("client@test"))
@@ -406,7 +406,7 @@ class ReloadTests(TLSTestCase):
         self.refused(context())
 
     def test_certificates_that_are_not_valid(self) -> None:
-        """They are served, for clients to be tested with, and the log warns of them."""
+        """Expired certificates, and future ones, are served and logged."""
         past, future = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
         expired = authority().issue_cert("localhost", not_after=past)
         self.file("it.pem", pem(expired))
@@ -431,7 +431,7 @@ class ReloadTests(TLSTestCase):
         )
 
     def test_a_chain(self) -> None:
-        """Clients that trust the first of authorities alone are shown all those between."""
+        """Intermediate certificates are sent, for clients that trust the root CA only."""
         leaf = authority().create_child_ca().create_child_ca().issue_cert("localhost")
         self.assertEqual(len(leaf.cert_chain_pems), 3)
         self.file("it.pem", pem(leaf))
@@ -440,7 +440,7 @@ class ReloadTests(TLSTestCase):
             self.assertEqual(self.connect(context(version)).ask(), b"response")
 
     def test_sessions_go_on_with_the_same_certificates(self) -> None:
-        """A client that was there before is spared half of the handshake."""
+        """A session can be resumed while the certificates stay the same."""
         for version in VERSIONS:
             its = context(version)
             client = self.connect(its)
@@ -450,7 +450,7 @@ class ReloadTests(TLSTestCase):
             self.assertEqual(again.ask(), b"response")
 
     def test_sessions_do_not_outlive_a_reload(self) -> None:
-        """Who was let in by an old authority is not let in by a session that he had with it."""
+        """A session of a client whose CA was removed cannot be resumed."""
         self.it = self.certificates(client_ca=stranger().cert_pem.bytes())
         self.serve(certificates=self.it)
         for version in VERSIONS:
@@ -465,11 +465,11 @@ class ReloadTests(TLSTestCase):
             self.reload()
             with self.assertRaisesRegex(ssl.SSLError, "UNKNOWN_CA"):
                 self.connect(its, session).ask()
-            # It goes on, since it was let in.
+            # An accepted connection continues.
             self.assertEqual(client.ask(), b"response")
 
     def test_nothing_was_loaded(self) -> None:
-        """A client that comes before is no reason to go without."""
+        """A connection before `load` raises RuntimeError."""
         with self.assertRaisesRegex(RuntimeError, "no certificates are loaded"):
             Certificates(self.it.files).serverConnectionForTLS(None)
 
@@ -478,7 +478,7 @@ class EndingTests(TLSTestCase):
     """How connections end."""
 
     def test_abort(self) -> None:
-        """It is a reset, and no goodbye comes before it, which would make an end in order of it."""
+        """`Abort` sends a TCP reset and no close_notify."""
         self.serve(lambda _request: (Send(b"part"), Abort()))
         for version in VERSIONS:
             client = self.connect(context(version))
@@ -488,7 +488,7 @@ class EndingTests(TLSTestCase):
             self.assertTrue(client.wire.got_reset)
 
     def test_close(self) -> None:
-        """It says goodbye behind the last byte."""
+        """`Close` sends close_notify after the last byte."""
         self.serve(lambda _request: (Send(b"all"), Close()))
         for version in VERSIONS:
             client = self.connect(context(version))
@@ -498,7 +498,7 @@ class EndingTests(TLSTestCase):
             self.assertTrue(client.wire.got_eof)
 
     def test_drain(self) -> None:
-        """Connections end in order, and those that were shaking hands still are let go."""
+        """A drain closes connections, and resets those in a handshake."""
         self.serve(b"x")
         client, shaking = self.connect(), self.begin()
         drained = self.factory.drain(1)
@@ -509,7 +509,7 @@ class EndingTests(TLSTestCase):
         self.assertIsNone(self.successResultOf(drained))
 
     def test_too_many(self) -> None:
-        """Clients over a limit are reset before anything is computed for them."""
+        """Clients over a limit are reset before any cryptography."""
         for limits in (Limits(max_connections=1), Limits(max_per_peer=1)):
             self.serve(limits=limits)
             first = self.begin()
@@ -522,7 +522,7 @@ class EndingTests(TLSTestCase):
             self.assertEqual(self.connect().ask(), b"response")
 
     def test_a_handshake_that_is_never_finished(self) -> None:
-        """It is idle from the start, whether nothing comes or a byte from time to time."""
+        """A connection in a handshake counts as idle, even if single bytes arrive."""
         self.serve(limits=Limits(idle_timeout=4))
         silent, client = self.wire(), self.begin()
         with self.assertRaises(ssl.SSLWantReadError):
@@ -536,7 +536,7 @@ class EndingTests(TLSTestCase):
         self.assertEqual(self.factory.connections, set())
 
     def test_idle(self) -> None:
-        """A connection whose client says nothing more is ended in order."""
+        """An idle connection is closed with close_notify."""
         self.serve(limits=Limits(idle_timeout=4))
         client = self.connect()
         self.assertEqual(client.ask(), b"response")
@@ -545,7 +545,7 @@ class EndingTests(TLSTestCase):
         self.assertEqual(client.read(), b"(end)")
 
     def test_a_client_that_never_reads(self) -> None:
-        """It is not read from, so the server does not grow."""
+        """A client that does not read is not read from, so memory is limited."""
         self.serve(lambda _request: b"x" * 64 * 1024)
         client = self.connect()
         client.wire.stop_reading()
@@ -557,10 +557,10 @@ class EndingTests(TLSTestCase):
 
 
 class WhatTwistedCannotTests(TLSTestCase):
-    """What TLS, as Twisted does it, has not: one side that ends while the other goes on."""
+    """Limits of TLS in Twisted: neither side can half-close."""
 
     def late(self) -> "tuple[Secure, Deferred[bytes]]":
-        """A client that waits for its reply."""
+        """Return a client that waits for its reply."""
         reply: Deferred[bytes] = Deferred(lambda _: None)
         self.serve(lambda _request: reply)
         client = self.connect()
@@ -568,7 +568,7 @@ class WhatTwistedCannotTests(TLSTestCase):
         return client, reply
 
     def test_replies_that_come_after_a_goodbye_are_lost(self) -> None:
-        """TLS says that the server may go on; Twisted answers with an end."""
+        """A client's close_notify ends the connection, and late replies are lost."""
         client, reply = self.late()
         with self.assertRaises(ssl.SSLWantReadError):
             client.tls.unwrap()
@@ -577,14 +577,14 @@ class WhatTwistedCannotTests(TLSTestCase):
         self.assertTrue(reply.called)  # cancelled
 
     def test_replies_that_come_after_eof_are_lost(self) -> None:
-        """So are they if TCP ends without a goodbye."""
+        """A client's EOF ends the connection, and late replies are lost."""
         client, reply = self.late()
         client.wire.send_eof()
         self.assertFalse(client.wire.is_open)
         self.assertTrue(reply.called)
 
     def test_a_half_close_is_a_close(self) -> None:
-        """The server cannot end its side alone either."""
+        """`HalfClose` closes the connection."""
         self.serve(lambda _request: (Send(b"all"), HalfClose()))
         client = self.connect()
         self.assertEqual(client.ask(), b"all(end)")
@@ -593,40 +593,40 @@ class WhatTwistedCannotTests(TLSTestCase):
 
 
 class EagerHandshakeTests(HandshakeTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class EagerClientCertificateTests(ClientCertificateTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class EagerReloadTests(ReloadTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class EagerEndingTests(EndingTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class EagerWhatTwistedCannotTests(WhatTwistedCannotTests):
-    """The same on the eager transport."""
+    """The same tests on the eager transport."""
 
     transport = EagerServer
 
 
 class PackageTests(SynchronousTestCase):
-    """What TLS takes."""
+    """The packages that TLS needs."""
 
     def test_it_takes_an_extra(self) -> None:
-        """Which is named where it is not installed."""
+        """If a package is missing, the error names the extra to install."""
         for module in ("OpenSSL", "cryptography"):
             program = f"import sys; sys.modules[{module!r}] = None; import reqresp.transport.tls"
             done = subprocess.run(
@@ -636,7 +636,7 @@ class PackageTests(SynchronousTestCase):
 
 
 class ScriptTests(SynchronousTestCase):
-    """What a script says of endings, from a server in a thread to a blocking client."""
+    """Endings from a script, with a server in a thread and a blocking client."""
 
     def connect(self, server: Server) -> ssl.SSLSocket:
         assert server.client_context is not None
@@ -646,7 +646,7 @@ class ScriptTests(SynchronousTestCase):
         return client
 
     def read(self, client: ssl.SSLSocket) -> bytes:
-        """All that comes until the end, whatever that is."""
+        """Return all bytes until the end of the connection."""
         received = b""
         try:
             while data := client.recv(1000):
@@ -656,7 +656,7 @@ class ScriptTests(SynchronousTestCase):
         return received
 
     def said(self, text: str, *requests: bytes) -> bytes:
-        """What a client gets from a script that ends its connection."""
+        """Return what a client receives from a script that ends its connection."""
         what: Any = {"script": Script.parse(text), "tls": True, "strict": False}
         with serve(**what) as server:
             client = self.connect(server)
@@ -665,18 +665,18 @@ class ScriptTests(SynchronousTestCase):
             return self.read(client)
 
     def test_a_greeting(self) -> None:
-        """It waits for the handshake, and does not keep it from going on."""
+        """A greeting is sent after the handshake."""
         for greeting in ('"hello"', '{ reply = "hello", delay = 0.01 }'):
             text = f'greeting = {greeting}\nrule = [{{ reply = "bye", close = true }}]'
             self.assertEqual(self.said(text, b"x\n"), b"hello\r\nbye\r\n")
 
     def test_a_reset_loses_nothing(self) -> None:
-        """What was sent before it arrives, also if time has passed before."""
+        """All bytes sent before a reset arrive, after a wait, too."""
         for steps in ('{ send = "x" }', '{ wait = 0.01 }, { send = "x" }'):
             text = f"rule = [{{ do = [{steps}, {{ abort = true }}] }}]"
             self.assertEqual(self.said(text, b"a\n")[:3], b"x\r\n")
 
     def test_a_fault_on_connect(self) -> None:
-        """It strikes what is said behind the handshake."""
+        """A fault on connect applies after the handshake."""
         fault = '[[fault]]\non = "connect"\nkind = "limit_data"\nbytes = 2\n'
         self.assertEqual(self.said('greeting = "hello"\n' + fault), b"he")
