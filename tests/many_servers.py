@@ -1,8 +1,8 @@
 """
-Run many tests that use the fixture ``reqresp_server``, in parallel, over and over.
+Run many tests that use the fixture ``reqresp_server``, in parallel, several times.
 
-``python -m tests.many_servers --tests 200 --processes 4 --times 20`` is what it does by itself; it
-ends with status 1 as soon as a run fails, or says anything on stderr.
+The defaults are ``python -m tests.many_servers --tests 200 --processes 4 --times 20``.  The exit
+status is 1 after the first run that fails or writes to standard error.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-#: Seconds after which a run hangs.
-PATIENCE = 300
+#: The number of seconds that a run can take.
+RUN_TIMEOUT = 300
 
 TESTS = """
 import gc
@@ -53,7 +53,7 @@ def test_a_conversation(reqresp_server, number):
 
 @pytest.fixture(scope="session")
 def a_server_before():
-    with serve():  # from the first on, Twisted keeps a descriptor in reserve
+    with serve():  # the first one makes Twisted keep a descriptor in reserve
         pass
 
 
@@ -67,10 +67,10 @@ def nothing_is_left(a_server_before):
 
 
 def run(tests: int, processes: int) -> str:
-    """Run *tests* once; give what is wrong, or nothing."""
+    """Run *tests* once; return the output of a run that fails, else an empty string."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "test_many.py").write_text(TESTS.format(tests=tests))
-        # pytest-twisted opens descriptors when it feels like it.
+        # pytest-twisted opens descriptors during the tests.
         command = [
             "-m",
             "pytest",
@@ -87,7 +87,7 @@ def run(tests: int, processes: int) -> str:
             cwd=directory,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=RUN_TIMEOUT,
             check=False,
         )
     passed = f"{tests} passed" in done.stdout and not done.returncode and not done.stderr
@@ -95,11 +95,11 @@ def run(tests: int, processes: int) -> str:
 
 
 def main() -> int:
-    """Do what the command line says; give the status."""
+    """Run as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.many_servers", description=__doc__)
-    parser.add_argument("--tests", type=int, default=200, help="how many tests")
-    parser.add_argument("--processes", type=int, default=4, help="in so many processes")
-    parser.add_argument("--times", type=int, default=20, help="so often")
+    parser.add_argument("--tests", type=int, default=200, help="number of tests (default: 200)")
+    parser.add_argument("--processes", type=int, default=4, help="number of processes (default: 4)")
+    parser.add_argument("--times", type=int, default=20, help="number of runs (default: 20)")
     given = parser.parse_args()
     for number in range(1, given.times + 1):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The fixture, in runs of pytest of its own."""
+"""The pytest fixture, in runs of pytest in processes of their own."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.live import PATIENCE
 from tests.testing.test_report import golden
 
 POP = '''\
-"""The tests of somebody who has written a client for POP3."""
+"""Tests of a client for POP3."""
 import asyncio
 import socket
 import unittest
@@ -214,7 +214,7 @@ def test_busy(reqresp_server, monkeypatch):
 
 
 class Run:
-    """A run of pytest on one module: what became of its tests, and what it said."""
+    """A run of pytest on one module: the outcomes of its tests, and the output."""
 
     def __init__(self, text: str, *arguments: str) -> None:
         with tempfile.TemporaryDirectory() as directory:
@@ -246,31 +246,31 @@ class Run:
         for case in cases:
             name = case.attrib["classname"].removeprefix("test_pop").lstrip(".")
             name = f"{name}.{case.attrib['name']}".lstrip(".")
-            told = [it for it in case if it.tag in ("failure", "error", "skipped")]
-            self.outcomes[name] = [f"{it.tag} {it.get('type', '')}".strip() for it in told]
-            self.failures[name] = "".join(it.get("message") or "" for it in told)
+            found = [it for it in case if it.tag in ("failure", "error", "skipped")]
+            self.outcomes[name] = [f"{it.tag} {it.get('type', '')}".strip() for it in found]
+            self.failures[name] = "".join(it.get("message") or "" for it in found)
 
     def section(self, name: str) -> str:
-        """What was said of the failure of the test *name*."""
+        """Return the section of the output for the test *name*; empty if it did not fail."""
         parts = re.split(r"^_{3,} (.*) _{3,}$", self.output, flags=re.MULTILINE)
         return parts[parts.index(name) + 1] if name in parts else ""
 
 
 @cache
 def run_of_pop() -> Run:
-    """Run the tests above, once for all that look at it."""
+    """Return the run of the tests above, which happens once."""
     return Run(POP)
 
 
 class PluginTests(SynchronousTestCase):
-    """The test fails, not what comes behind it."""
+    """Tests for the outcome and the messages of tests that use the fixture."""
 
     @property
     def run_of_pop(self) -> Run:
         return run_of_pop()
 
     def test_outcomes(self) -> None:
-        """One for each test: no error beside a test that passed."""
+        """Each test has one outcome: there is no error besides a test that has passed."""
         self.assertEqual(
             self.run_of_pop.outcomes,
             {
@@ -295,22 +295,22 @@ class PluginTests(SynchronousTestCase):
         )
         self.assertEqual(self.run_of_pop.errors, "")
 
-    def assert_told(self, name: str, test: str) -> None:
-        told, text = golden(name, self.run_of_pop.failures[test])
-        self.assertEqual(text, told, "see golden() in tests/testing/test_report.py")
+    def assert_message(self, name: str, test: str) -> None:
+        expected, text = golden(name, self.run_of_pop.failures[test])
+        self.assertEqual(text, expected, "see golden() in tests/testing/test_report.py")
 
     def test_messages(self) -> None:
-        """They show the conversation, with lines of the test."""
-        self.assert_told("pytest_unexpected", "test_unexpected")
-        self.assert_told("pytest_two_servers", "test_two_servers")
-        self.assert_told("pytest_handler", "test_handler")
-        self.assert_told("pytest_asyncio", "test_asyncio")
-        self.assert_told("pytest_fixture", "test_server_of_a_fixture")
-        self.assert_told("pytest_unittest", "UnitTests.test_unmet")
-        self.assert_told("pytest_serve", "UnitTests.test_serve")
+        """A message has the conversation and the lines of the test."""
+        self.assert_message("pytest_unexpected", "test_unexpected")
+        self.assert_message("pytest_two_servers", "test_two_servers")
+        self.assert_message("pytest_handler", "test_handler")
+        self.assert_message("pytest_asyncio", "test_asyncio")
+        self.assert_message("pytest_fixture", "test_server_of_a_fixture")
+        self.assert_message("pytest_unittest", "UnitTests.test_unmet")
+        self.assert_message("pytest_serve", "UnitTests.test_serve")
 
-    def test_nothing_of_ours_stands_before_the_message(self) -> None:
-        """No line of the package that failed it; and nothing is said twice."""
+    def test_the_traceback_is_short(self) -> None:
+        """The traceback has no line of reqresp, and nothing is shown twice."""
         section = self.run_of_pop.section("test_unexpected")
         self.assertNotIn("reqresp/", section)
         self.assertNotIn("Captured", section)
@@ -320,13 +320,13 @@ class PluginTests(SynchronousTestCase):
         self.assertNotIn("reqresp/", section)
 
     def test_the_traceback_of_a_handler(self) -> None:
-        """Leads to the line that raised, and is in no log."""
+        """The traceback has the line of the handler that raised, and nothing is logged."""
         section = self.run_of_pop.section("test_handler")
         self.assertIn('>       raise ValueError("boom")', section)
         self.assertNotIn("Captured stderr", section)
 
     def test_an_earlier_failure_keeps_its_message(self) -> None:
-        """What the server has to say stands below it."""
+        """The error of a test stays, and the server's report is below."""
         self.assertIn("this counts", self.run_of_pop.failures["test_earlier_failure"])
         section = self.run_of_pop.section("test_earlier_failure")
         below = section.partition("Captured reqresp call")[2]
@@ -338,8 +338,8 @@ class PluginTests(SynchronousTestCase):
         section = self.run_of_pop.section("UnitTests.test_earlier_failure")
         self.assertIn('unmet: expect "STAT"', section.partition("Captured reqresp call")[2])
 
-    def test_what_is_told_of_other_failures(self) -> None:
-        """Of a fixture that could not log in; and a thread that is busy hides no error."""
+    def test_reports_of_other_failures(self) -> None:
+        """A failing fixture has a report; a server that cannot be asked hides no error."""
         run = Run(FAILING)
         self.assertEqual([*run.outcomes.values()], [["error"], ["failure"]])
         section = run.section("ERROR at setup of test_client")
@@ -348,7 +348,7 @@ class PluginTests(SynchronousTestCase):
         self.assertIn("RuntimeError: busy", run.section("test_busy"))
 
     def test_pytest_twisted(self) -> None:
-        """Tests that the global reactor runs, beside which ours does."""
+        """The fixture works in tests that pytest-twisted runs on the global reactor."""
         run = Run(TWISTED)
         self.assertEqual(run.outcomes, {"test_content": [], "test_unmet": ["failure"]})
         self.assertIn(
@@ -357,17 +357,17 @@ class PluginTests(SynchronousTestCase):
         self.assertEqual(run.errors, "")
 
     def test_xdist(self) -> None:
-        """Nothing is shared, so nothing is in the way."""
+        """The outcomes are the same with pytest-xdist."""
         run = Run(POP, "-n", "2")
         self.assertEqual(run.outcomes, self.run_of_pop.outcomes)
         self.assertEqual(run.errors, "")
 
 
 class ImportTests(SynchronousTestCase):
-    """Runs of pytest that never ask for the fixture pay nearly nothing."""
+    """Tests for what the plugin imports."""
 
-    def test_the_plugin_loads_nothing(self) -> None:
-        """Nothing of Twisted, and of ours nothing but itself, until a server is made."""
+    def test_the_plugin_imports_nothing(self) -> None:
+        """Before a server is made, Twisted and the rest of reqresp are not imported."""
         text = """
 import sys
 
@@ -385,7 +385,7 @@ def test_asked_for(reqresp_server):
     reqresp_server(tls=True)
     assert "twisted.internet.reactor" not in sys.modules
 """
-        # Other plugins load what they like.
+        # These plugins import Twisted or attrs themselves.
         others = ("-p", "no:twisted", "-p", "no:hypothesispytest", "-p", "no:hypothesis")
         run = Run(text, *others)
         self.assertEqual(run.outcomes, {"test_before": [], "test_asked_for": []}, run.output)

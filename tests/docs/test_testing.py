@@ -1,8 +1,8 @@
 """
-The guide to tests: its examples have the outcome that it shows, run as its readers would.
+The testing guide: its examples are run, and have the outcome that the guide shows.
 
-The first line of an example names its file, behind the command that runs it, if that is not
-``pytest``.  A text that follows is what the last of its tests fails with.
+The first line of an example has the name of its file, after the command that runs it unless that is
+``pytest``.  A text block that follows is the message that the last test of the file fails with.
 """
 
 import re
@@ -25,7 +25,7 @@ GUIDE = (ROOT / "docs" / "testing.rst").read_text(encoding="utf-8")
 
 PYTEST = (
     *("pytest", "-v", "-W", "error", "--tb=short", "-p", "no:cacheprovider"),
-    *("-c", "/dev/null", "--rootdir", "."),  # whatever is configured above the directory
+    *("-c", "/dev/null", "--rootdir", "."),  # no configuration of a parent directory
 )
 #: The modules that run examples, with their options, for the words in a first line.
 RUNNERS = {
@@ -34,7 +34,7 @@ RUNNERS = {
     "trial": ("twisted.trial", "--reporter=verbose"),
     "python -m unittest": ("unittest", "-v"),
 }
-#: How each of them tells that a test passed.
+#: What each of them prints for a test that has passed.
 PASSED = {
     "": " PASSED ",
     "pytest-twisted": " PASSED ",
@@ -45,7 +45,7 @@ PASSED = {
 
 @frozen
 class Example:
-    """A file of the guide, what runs it, and the message that its last test fails with."""
+    """A file of the guide, its runner, and the message that its last test fails with."""
 
     line: int
     runner: str
@@ -55,12 +55,12 @@ class Example:
 
     @property
     def tests(self) -> int:
-        """How many tests it has."""
+        """The number of its tests."""
         return len(re.findall(r"^ *(?:async )?def test_", self.code, re.MULTILINE))
 
 
 def examples(text: str) -> list[Example]:
-    """All files in *text*."""
+    """Return all files in *text*."""
     found = blocks(text)
     following = [*found[1:], Block(0, "nothing", "")]
     return [
@@ -71,18 +71,18 @@ def examples(text: str) -> list[Example]:
 
 
 def _named(block: Block) -> tuple[str, str, str]:
-    """The runner, the name and the code of a file."""
+    """Return the runner, the name and the code of a file."""
     head = re.match(r"# (?:(.+) )?(\w+)(\.\w+)?$", block.code, re.MULTILINE)
     if head is None:
         raise ValueError(f"line {block.line}: the first line does not name the file")
-    # In a process of its own: its reactor and trio's loop want the same signals.
+    # In a process of its own: the reactor and trio's loop handle the same signals.
     runner = head[1] or ("pytest-twisted" if "import pytest_twisted" in block.code else "")
     return runner, head[2] + (head[3] or ".py"), f"{block.code}\n"
 
 
 @frozen
 class Ran:
-    """What a runner printed, and the status it ended with."""
+    """The output and the exit status of a runner."""
 
     status: int
     output: str
@@ -90,7 +90,7 @@ class Ran:
 
 @cache
 def run_all() -> dict[str, Ran]:
-    """Run all examples, those of a runner in one process; the processes run side by side."""
+    """Run all examples: one process for each runner, all at the same time."""
     with TemporaryDirectory() as directory:
         for example in examples(GUIDE):
             Path(directory, example.name).write_text(example.code, encoding="utf-8")
@@ -121,22 +121,22 @@ def _end(process: "subprocess.Popen[str]") -> Ran:
 
 
 def without_ports(text: str) -> str:
-    """*text*, in which all ports are alike."""
+    """Return *text* with PORT for every port."""
     return re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", text)
 
 
 def messages(output: str) -> list[str]:
-    """What servers had to say in a run of pytest: as errors, or in a section of the report."""
+    """Return the messages of servers in the output of pytest, as errors or in sections."""
     errors = re.findall(r"^E   AssertionError: (reqresp .*(?:\n(?:E   |    ).*)*)", output, re.M)
     section = r"^-+ Captured reqresp call -+\n(reqresp .*(?:\n(?![-_=]{3}).*)*)"
     return [re.sub(r"\n.{4}", "\n", it) for it in errors] + re.findall(section, output, re.M)
 
 
 class ExamplesTests(SynchronousTestCase):
-    """The examples, run as they stand."""
+    """Tests that run the examples."""
 
-    def test_all_have_the_outcome_that_is_shown(self) -> None:
-        """As many tests pass as there are without a message; the others fail with it."""
+    def test_outcomes(self) -> None:
+        """The last test of a file with a message fails, and every other test passes."""
         for runner, ran in run_all().items():
             mine = [it for it in examples(GUIDE) if it.runner == runner]
             failing = [it for it in mine if it.message is not None]
@@ -144,19 +144,19 @@ class ExamplesTests(SynchronousTestCase):
             passed = sum(it.tests for it in mine) - len(failing)
             self.assertEqual(ran.output.count(PASSED[runner]), passed, ran.output)
 
-    def test_messages_are_exact(self) -> None:
-        """But for the ports."""
+    def test_messages(self) -> None:
+        """The messages are those of the guide, except for the ports."""
         ran = run_all()[""]
         shown = [it.message for it in examples(GUIDE) if it.message is not None]
         failed = [without_ports(it) for it in messages(ran.output)]
         self.assertEqual(sorted(failed), sorted(map(without_ports, shown)), ran.output)
 
     def test_every_runner_is_shown(self) -> None:
-        """There is an example for each, and none for one that is not known here."""
+        """There is an example for each runner, and for no other."""
         self.assertEqual({it.runner for it in examples(GUIDE) if it.tests}, set(RUNNERS))
 
-    def test_every_name_is_told(self) -> None:
-        """What servers are made with, and what they and their answers have, is in the tables."""
+    def test_every_name_is_documented(self) -> None:
+        """All arguments and public names of servers and expectations are in the reference."""
         reference = GUIDE.partition("\nAll there is\n")[2].partition("\nComing from elsewhere\n")[0]
         words = {*re.findall(r"\w+", " ".join(re.findall(r"``(.+?)``", reference)))}
         names = {"host", "tls", *ServerArguments.__annotations__}
@@ -166,16 +166,16 @@ class ExamplesTests(SynchronousTestCase):
             "factory",
             "name",
         }
-        # What asks an answer to do its work.
+        # Called by the server only.
         names -= {"name", "matches", "answer"}
         self.assertEqual(names - words, set())
 
 
-class NoticeTests(SynchronousTestCase):
-    """What would not be true of an example is noticed."""
+class HelperTests(SynchronousTestCase):
+    """Tests for the helpers of this module."""
 
     def test_files_are_found(self) -> None:
-        """With their names, what runs them, and the message that follows."""
+        """A file has a name, a runner, and the message that follows."""
         text = """
 .. code-block:: python
 
@@ -198,12 +198,12 @@ class NoticeTests(SynchronousTestCase):
         self.assertEqual((toml.runner, toml.name, toml.message), ("", "a.toml", None))
 
     def test_a_file_without_a_name(self) -> None:
-        """Would not be run."""
+        """A file without a name is an error: it would not be run."""
         with self.assertRaises(ValueError):
             examples(".. code-block:: python\n\n   import a\n")
 
     def test_messages_are_found(self) -> None:
-        """Whole, and apart from each other; not those of others."""
+        """Messages of servers are found whole and separate, other messages are not."""
         output = """
 E   AssertionError: reqresp b
 E     c

@@ -1,4 +1,4 @@
-"""A user's test, as a type checker sees it: every public name of `reqresp.testing` at work."""
+"""A user's test for type checkers, which uses every public name of `reqresp.testing`."""
 
 import asyncio
 import ssl
@@ -10,12 +10,12 @@ from tests.support.live import Client
 
 
 def function(request: Request) -> bytes | tuple[bytes | Wait, ...]:
-    """Answer later, and more than is usual."""
+    """Answer after a while, with several steps."""
     return (Wait(0.001), request.data.upper(), b".")
 
 
 def run_client(host: str, port: int) -> bytes:
-    """Say all that the servers below expect, and give what they said."""
+    """Send all requests that the servers below expect; return what is received."""
     with Client((host, port)) as client:
         greeting = client.ask(b"", len(b"+OK\r\n"))
         client.send(b"NOOP\r\nSTAT\r\nUSER a\r\nUSER b\r\nRETR 1\r\nTOP 7\r\nLIST\r\nLIST\r\nY\r\n")
@@ -24,7 +24,7 @@ def run_client(host: str, port: int) -> bytes:
 
 
 def script(server: Server) -> None:
-    """Tell *server* what will come."""
+    """Add expectations of every kind to *server*."""
     stub: Expectation = server.on("NOOP").reply("+OK")
     stub.wait(0)
     server.expect("STAT").wait(0.01).reply("+OK 2 320")
@@ -39,7 +39,7 @@ def script(server: Server) -> None:
 
 
 def check(server: Server) -> None:
-    """Ask *server* what came."""
+    """Check what *server* has received."""
     server.assert_received("STAT", times=1)
     server.assert_received("RETR 2", times=0)
     users: list[Request] = server.wait_for(starts_with="USER", times=2, timeout=5)
@@ -54,7 +54,7 @@ def check(server: Server) -> None:
 
 
 def test_with_the_fixture(reqresp_server: StartServer) -> None:
-    """As the documents show it."""
+    """The fixture starts servers."""
     server = reqresp_server(framing="line", greeting="+OK")
     script(server)
     run_client(server.host, server.port)
@@ -62,12 +62,12 @@ def test_with_the_fixture(reqresp_server: StartServer) -> None:
 
 
 def test_without(reqresp_server: StartServer) -> None:
-    """With asyncio, and the context manager."""
+    """`serve` works with asyncio."""
 
     async def client(server: Server) -> list[Request]:
-        quitted: Future[list[Request]] = server.when("QUIT")
+        quit_received: Future[list[Request]] = server.when("QUIT")
         await asyncio.to_thread(run_client, server.host, server.port)
-        return await asyncio.wrap_future(quitted)
+        return await asyncio.wrap_future(quit_received)
 
     with serve(greeting=["+OK"], strict=False) as server:
         script(server)

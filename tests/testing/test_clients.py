@@ -1,8 +1,8 @@
 """
-Real clients against servers of tests: with the fixture, and with ``serve`` where trial runs them.
+Real clients, tested with the fixture, and with ``serve`` where trial runs the tests.
 
-What each client says is its own business, and changes with its versions: here is said what it
-cannot do without.
+What a client sends beyond its protocol depends on its version, so each test has only the requests
+that the client cannot do without.
 """
 
 import poplib
@@ -29,9 +29,9 @@ from reqresp import HeaderBody, Line
 from reqresp.testing import Server, StartServer, serve
 from tests.support.live import PATIENCE
 
-#: Where a request of memcached ends.
+#: The framing of memcached.
 MEMCACHED = HeaderBody(Line(), body=rb"^set \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
-#: How PostgreSQL's clients begin: the version of the protocol, and a wish for TLS.
+#: The first bytes of PostgreSQL's clients: the version of the protocol, and a request for TLS.
 VERSION_3 = {"hex": "00030000"}
 TLS_PLEASE = {"hex": "04d2162f"}
 
@@ -40,7 +40,7 @@ TLS_PLEASE = {"hex": "04d2162f"}
 
 
 def speak_smtp(server: Server) -> None:
-    """Take mails for anybody."""
+    """Accept mails for every recipient."""
     server.on(starts_with="EHLO ").reply("250-mail.test", "250 SIZE 1000")
     server.on(starts_with=["MAIL FROM:", "RCPT TO:"], when="start").reply("250 ok")
     server.on("DATA", when="start").reply("354 go on").goto("data")
@@ -50,23 +50,23 @@ def speak_smtp(server: Server) -> None:
 
 
 def send_mail(client: smtplib.SMTP) -> dict[str, tuple[int, bytes]]:
-    """Send a mail of two lines; give the recipients that were refused."""
+    """Send a mail of two lines; return the recipients that were refused."""
     return client.sendmail("me@a.test", ["you@a.test", "he@a.test"], "Subject: hi\r\n\r\nHello\r\n")
 
 
 def test_smtplib_sends_a_mail(reqresp_server: StartServer) -> None:
-    """Line by line, and the server tells which."""
+    """smtplib sends a mail line by line, and reports a refused recipient."""
     server = reqresp_server(greeting="220 mail.test", ignore_case=True)
-    server.expect("RCPT TO:<he@a.test>").reply("550 who?")
+    server.expect("RCPT TO:<he@a.test>").reply("550 no such user")
     speak_smtp(server)
     with smtplib.SMTP(server.host, server.port, "me.test", PATIENCE) as client:
-        assert send_mail(client) == {"he@a.test": (550, b"who?")}
+        assert send_mail(client) == {"he@a.test": (550, b"no such user")}
     server.assert_received(starts_with="MAIL FROM:<me@a.test>", times=1)
     server.assert_received("Hello")
 
 
-def test_smtplib_is_hung_up_on(reqresp_server: StartServer) -> None:
-    """In the midst of a mail, which it says clearly."""
+def test_smtplib_is_disconnected(reqresp_server: StartServer) -> None:
+    """smtplib reports a connection that is reset during a mail."""
     server = reqresp_server(greeting="220 mail.test", ignore_case=True)
     server.expect("DATA").abort()
     speak_smtp(server)
@@ -79,7 +79,7 @@ def test_smtplib_is_hung_up_on(reqresp_server: StartServer) -> None:
 
 
 def test_poplib_reads_a_mail(reqresp_server: StartServer) -> None:
-    """After it said who it is, in this order."""
+    """poplib logs in and reads a mail, in the order that the test expects."""
     server = reqresp_server(greeting="+OK ready")
     server.expect_next("USER ann").reply("+OK")
     server.expect_next("PASS secret").wait(0.01).reply("+OK")
@@ -93,7 +93,7 @@ def test_poplib_reads_a_mail(reqresp_server: StartServer) -> None:
 
 
 def test_poplib_over_tls(reqresp_server: StartServer) -> None:
-    """It trusts the server, for it was given a context that does."""
+    """poplib trusts the server with the client context."""
     server = reqresp_server(tls=True, greeting="+OK ready")
     server.expect("NOOP").reply("+OK")
     context = server.client_context
@@ -102,8 +102,8 @@ def test_poplib_over_tls(reqresp_server: StartServer) -> None:
         assert client.noop() == b"+OK"
 
 
-def test_poplib_trusts_nobody_else(reqresp_server: StartServer) -> None:
-    """Without that context there is no conversation, and no request is missed."""
+def test_poplib_without_the_context(reqresp_server: StartServer) -> None:
+    """Without the client context there is no request, and nothing unexpected."""
     server = reqresp_server(tls=True)
     stranger = ssl.create_default_context()
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -115,14 +115,14 @@ def test_poplib_trusts_nobody_else(reqresp_server: StartServer) -> None:
 
 
 def connect_redis(server: Server, **options: Any) -> redis.Redis:
-    """Make a client that the server welcomes."""
+    """Return a client, whose first requests the server answers."""
     server.on("HELLO 3").reply("%1\r\n+proto\r\n:3")
     server.on(starts_with=["CLIENT SETINFO ", "CLIENT MAINT_NOTIFICATIONS "]).reply("+OK")
     return redis.Redis(host=server.host, port=server.port, socket_timeout=PATIENCE, **options)
 
 
 def test_redis_gets_and_sets(reqresp_server: StartServer) -> None:
-    """Commands are told apart, whatever bytes are in them."""
+    """Commands with any bytes are separated."""
     server = reqresp_server(framing="resp")
     server.expect(b"SET a \xff\r\n").reply("+OK")
     server.on("GET a").cycle("$1\r\n1", "$1\r\n2")
@@ -131,8 +131,8 @@ def test_redis_gets_and_sets(reqresp_server: StartServer) -> None:
         assert [client.get("a") for _ in range(3)] == [b"1", b"2", b"1"]
 
 
-def test_redis_tries_again(reqresp_server: StartServer) -> None:
-    """It was reset, connects again, and asks the same."""
+def test_redis_retries(reqresp_server: StartServer) -> None:
+    """redis connects again after a reset, and sends the same request."""
     server = reqresp_server(framing="resp")
     server.expect_next("GET a").abort()
     server.expect_next("GET a").reply("$1\r\n1")
@@ -142,7 +142,7 @@ def test_redis_tries_again(reqresp_server: StartServer) -> None:
 
 
 def test_redis_pipelines(reqresp_server: StartServer) -> None:
-    """Requests that come in one piece are answered each."""
+    """Each request of a pipeline has its reply."""
     server = reqresp_server(framing="resp")
     server.on(matches=r"GET (\w+)").reply(template="+{1}")
     with connect_redis(server) as client:
@@ -154,7 +154,7 @@ def test_redis_pipelines(reqresp_server: StartServer) -> None:
 
 
 def test_pymemcache_stores_and_finds(reqresp_server: StartServer) -> None:
-    """A value may have line ends in it."""
+    """A value can contain line ends."""
     server = reqresp_server(framing=MEMCACHED)
     server.expect(starts_with="set a 0 0 4", ends_with=b"1\r\n2").reply("STORED")
     server.on("get a").reply("VALUE a 0 1", "x", "END")
@@ -164,7 +164,7 @@ def test_pymemcache_stores_and_finds(reqresp_server: StartServer) -> None:
 
 
 def test_pymemcache_over_tls(reqresp_server: StartServer) -> None:
-    """A client that speaks first."""
+    """A client that sends first can use TLS."""
     server = reqresp_server(framing=MEMCACHED, tls=True)
     server.expect("get a").reply("VALUE a 0 1", "x", "END")
     where = "localhost", server.port
@@ -173,8 +173,8 @@ def test_pymemcache_over_tls(reqresp_server: StartServer) -> None:
         assert client.get("a") == b"x"
 
 
-def test_pymemcache_hears_of_errors(reqresp_server: StartServer) -> None:
-    """The server's, and its end in the midst of a reply."""
+def test_pymemcache_reports_errors(reqresp_server: StartServer) -> None:
+    """pymemcache reports an error reply, and a connection that ends during a reply."""
     server = reqresp_server(framing=MEMCACHED)
     server.expect_next("get a").reply("SERVER_ERROR out of memory")
     server.expect_next("get a").reply("VALUE a 0 1", "x").fault("limit_data", bytes=9)
@@ -189,13 +189,13 @@ def test_pymemcache_hears_of_errors(reqresp_server: StartServer) -> None:
 
 
 def refusal(code: str, message: str) -> bytes:
-    """What PostgreSQL says to whom it does not let in."""
+    """Return the error that PostgreSQL sends to a client that it refuses."""
     fields = f"SFATAL\0VFATAL\0C{code}\0M{message}\0\0".encode()
     return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
 
 
 def connect_postgres(server: Server, **options: Any) -> None:
-    """Try to connect; it succeeds never."""
+    """Try to connect, which always fails."""
     psycopg.connect(
         host=server.host,
         port=server.port,
@@ -208,7 +208,7 @@ def connect_postgres(server: Server, **options: Any) -> None:
 
 
 def test_psycopg_is_refused(reqresp_server: StartServer) -> None:
-    """By a server without TLS, which it asks for first; its error holds the server's words."""
+    """psycopg asks for TLS, is refused without TLS, and reports the server's message."""
     server = reqresp_server(framing="int32:inclusive")
     server.expect_next(TLS_PLEASE).reply("N", raw=True)
     server.expect_next(starts_with=VERSION_3, contains="user\0ann\0").reply(
@@ -219,7 +219,7 @@ def test_psycopg_is_refused(reqresp_server: StartServer) -> None:
 
 
 def test_psycopg_gets_no_answer(reqresp_server: StartServer) -> None:
-    """The connection ends, cleanly or not."""
+    """psycopg reports a connection that is closed or reset."""
     server = reqresp_server(framing="int32:inclusive")
     server.expect_next(starts_with=VERSION_3).close()
     server.expect_next(starts_with=VERSION_3).abort()
@@ -229,7 +229,7 @@ def test_psycopg_gets_no_answer(reqresp_server: StartServer) -> None:
 
 
 def test_psycopg_gets_garbage(reqresp_server: StartServer) -> None:
-    """What no PostgreSQL says; it does not wait for more."""
+    """psycopg reports a reply that is not PostgreSQL's."""
     server = reqresp_server(framing="int32:inclusive")
     server.expect(starts_with=VERSION_3).reply(b"HTTP/1.1 400\r\n\r\n", raw=True).close()
     with pytest.raises(psycopg.OperationalError):
@@ -237,17 +237,17 @@ def test_psycopg_gets_garbage(reqresp_server: StartServer) -> None:
 
 
 class ServeTests(SynchronousTestCase):
-    """The same clients where there is no fixture."""
+    """Tests of the same clients with ``serve``."""
 
     def test_smtplib(self) -> None:
-        """It sends a mail."""
+        """smtplib sends a mail."""
         with serve(greeting="220 mail.test", ignore_case=True) as server:
             speak_smtp(server)
             with smtplib.SMTP(server.host, server.port, "me.test", PATIENCE) as client:
                 self.assertEqual(send_mail(client), {})
 
     def test_poplib(self) -> None:
-        """It is told of an error, and goes on."""
+        """poplib reports an error reply, and continues."""
         with serve(greeting="+OK ready") as server:
             server.on("STAT").reply("-ERR later")
             server.expect("NOOP").reply("+OK")
@@ -256,14 +256,14 @@ class ServeTests(SynchronousTestCase):
                 self.assertEqual(client.noop(), b"+OK")
 
     def test_redis(self) -> None:
-        """It gets an error as such."""
+        """redis reports an error reply."""
         with serve(framing="resp") as server:
             server.expect("LPOP a").reply("-WRONGTYPE no list")
             with connect_redis(server) as client:
                 self.assertRaises(redis.ResponseError, client.lpop, "a")
 
     def test_pymemcache(self) -> None:
-        """It finds nothing."""
+        """pymemcache finds no value."""
         with (
             serve(framing=MEMCACHED) as server,
             closing(Memcache((server.host, server.port), timeout=PATIENCE)) as client,
@@ -272,7 +272,7 @@ class ServeTests(SynchronousTestCase):
             self.assertIsNone(client.get("a"))
 
     def test_psycopg(self) -> None:
-        """It is refused."""
+        """psycopg reports why it is refused."""
         with serve(framing="int32:inclusive") as server:
             answer = refusal("53300", "too many clients")
             server.expect(starts_with=VERSION_3).reply(answer, raw=True).close()
@@ -280,8 +280,8 @@ class ServeTests(SynchronousTestCase):
                 connect_postgres(server, sslmode="disable")
             self.assertIn("too many clients", str(raised.exception))
 
-    def test_an_unexpected_request_is_told(self) -> None:
-        """Of whatever client, with the bytes that it sent."""
+    def test_an_unexpected_request(self) -> None:
+        """An unexpected request of a real client is in the error, with its bytes."""
         with (
             self.assertRaises(AssertionError) as raised,
             serve(greeting="+OK ready") as server,

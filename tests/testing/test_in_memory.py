@@ -1,4 +1,4 @@
-"""The server in memory, and clients that ship with Twisted."""
+"""The server in memory, with clients that are part of Twisted."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from tests.testing.test_memory_reactor import End
 
 
 class Reconnecting(ReconnectingClientFactory):
-    """A client that comes back."""
+    """A client that connects again."""
 
     protocol = End
     jitter = 0
@@ -28,13 +28,13 @@ class Reconnecting(ReconnectingClientFactory):
 
 
 class ClientTests(SynchronousTestCase):
-    """Real clients talk to it."""
+    """Tests with real clients."""
 
     def setUp(self) -> None:
         self.server = MemoryServer(framing="line", greeting="+OK")
 
     def test_pop3(self) -> None:
-        """A protocol is connected, asks, and gets its answers when the test pumps."""
+        """A client receives replies when the test calls ``pump`` or ``advance``."""
         server = self.server
         server.on("CAPA").reply("-ERR")
         server.expect_next("USER ann").reply("+OK")
@@ -60,7 +60,7 @@ class ClientTests(SynchronousTestCase):
         server.verify()
 
     def test_pop3_refused_and_reset(self) -> None:
-        """Its errors are the client's errors."""
+        """The client reports an error reply and a reset."""
         server = self.server
         server.on("STAT").reply("-ERR no")
         server.on("NOOP").reply("+OK", raw=True).abort()
@@ -73,7 +73,7 @@ class ClientTests(SynchronousTestCase):
         self.failureResultOf(noop, ConnectionLost)
 
     def test_smtp(self) -> None:
-        """A client factory is given a connector, and told of the end."""
+        """A client factory has a connector, and is notified of the end."""
         server = MemoryServer(greeting="220 hello", ignore_case=True)
         server.on(starts_with=["HELO", "MAIL", "RCPT", "RSET"]).reply("250 ok")
         server.on("DATA").reply("354 go on").goto("data")
@@ -90,7 +90,7 @@ class ClientTests(SynchronousTestCase):
         server.verify()
 
     def test_memcache_timeout(self) -> None:
-        """A client that shares the server's clock times out when the test says so."""
+        """A client with the server's clock times out when the test lets the time pass."""
         server = MemoryServer()
         server.on("get a").reply("VALUE a 0 2", "hi", "END")
         server.on("get b").hang()
@@ -108,10 +108,10 @@ class ClientTests(SynchronousTestCase):
         self.assertEqual(len(server.requests("get b")), 1)
 
     def test_no_reactor(self) -> None:
-        """A test in memory neither imports the reactor nor opens a socket."""
+        """A test in memory does not import the global reactor, and opens no socket."""
         program = """
 import socket, sys
-from reqresp.testing._in_memory import MemoryServer
+from reqresp.testing import MemoryServer
 from twisted.protocols.memcache import MemCacheProtocol
 socket.socket.__init__ = None
 with MemoryServer() as server:
@@ -133,16 +133,16 @@ with MemoryServer() as server:
 
 
 class ConnectTests(SynchronousTestCase):
-    """How clients get to it."""
+    """Tests for the ways to connect a client."""
 
-    def test_protocol_is_given_back(self) -> None:
-        """Connected, and greeted."""
+    def test_protocol(self) -> None:
+        """``connect`` returns the protocol, which has received the greeting."""
         server, end = MemoryServer(greeting="hello"), End()
         self.assertIs(server.connect(end), end)
         self.assertEqual(end.heard, ["made", b"hello\r\n"])
 
     def test_factory(self) -> None:
-        """What it builds is given; nothing if it builds nothing."""
+        """``connect`` returns what a factory builds, or None."""
         server = MemoryServer()
         plain = server.connect(Factory.forProtocol(End))
         client = server.connect(ClientFactory.forProtocol(End))
@@ -152,7 +152,7 @@ class ConnectTests(SynchronousTestCase):
         self.assertIsNone(server.connect(nothing))
 
     def test_reactor(self) -> None:
-        """Code that takes a reactor finds the server where it says it is."""
+        """Code that takes a reactor connects to the address of the server."""
         server = MemoryServer()
         server.expect("x").reply("y")
 
@@ -167,8 +167,8 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(asked), ["made", b"y\r\n"])
         server.verify()
 
-    def test_port_of_ones_own(self) -> None:
-        """For code that knows where it connects to."""
+    def test_port(self) -> None:
+        """A test can choose the port, and the client can use any host name."""
         server = MemoryServer(port=110)
         self.assertEqual((server.port, server.name), (110, "127.0.0.1:110"))
         end = End()
@@ -177,7 +177,7 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual(end.heard, ["made"])
 
     def test_two_servers(self) -> None:
-        """They share a reactor, and nothing else."""
+        """Two servers can share a reactor, and share nothing else."""
         first = MemoryServer()
         second = MemoryServer(reactor=first.reactor)
         self.assertNotEqual(first.port, second.port)
@@ -187,7 +187,7 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual((len(first.requests()), len(second.requests())), (1, 0))
 
     def test_stopped(self) -> None:
-        """Connections are reset, clients refused; started again, it is where it was."""
+        """A stopped server resets and refuses; started again, it has the same port."""
         server = MemoryServer()
         port = server.port
         server.start()
@@ -202,7 +202,7 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual(server.port, port)
 
     def test_client_that_reconnects(self) -> None:
-        """A factory that tries again does so as time passes."""
+        """A factory that reconnects does so as the time passes."""
         server = MemoryServer()
         factory = Reconnecting()
         factory.clock = server.clock  # type: ignore[assignment]  # it needs no more than a clock
@@ -218,19 +218,19 @@ class ConnectTests(SynchronousTestCase):
         factory.stopTrying()
 
 
-class VerdictTests(SynchronousTestCase):
-    """What a test is told."""
+class AssertionTests(SynchronousTestCase):
+    """Tests for assertions, and for what was received."""
 
     def setUp(self) -> None:
         self.server = MemoryServer()
         self.end = self.server.connect(End())
 
     def ask(self, data: bytes) -> None:
-        """Write without pumping."""
+        """Write *data*, without ``pump``."""
         self.end.transport.write(data)
 
     def test_asking_pumps(self) -> None:
-        """What a client has written counts, whichever way it is asked for."""
+        """All methods that return what was received deliver the client's data before."""
         self.server.on(starts_with="").reply("ok")
         self.ask(b"a\r\n")
         self.assertEqual([it.data for it in self.server.requests()], [b"a"])
@@ -241,26 +241,26 @@ class VerdictTests(SynchronousTestCase):
         self.ask(b"d\r\n")
         self.assertEqual(self.server.exchanges[-1].request.data, b"d")
 
-    def test_what_is_written_before_it_is_expected(self) -> None:
-        """Nothing moved yet, so it can still be said."""
+    def test_expectation_after_the_data(self) -> None:
+        """An expectation can be added after data is written, before it is delivered."""
         self.ask(b"a\r\n")
         self.server.expect("a").reply("ok")
         self.server.verify()
         self.assertEqual(self.end.heard, ["made", b"ok\r\n"])
 
     def test_unexpected(self) -> None:
-        """A request that nobody expected fails the verdict, and closes."""
+        """An unexpected request makes ``verify`` fail; the message has the conversation."""
         self.server.expect("STAT")
         self.ask(b"STAS\r\n")
         with self.assertRaises(AssertionError) as caught:
             self.server.verify()
-        told = str(caught.exception)
-        self.assertIn(f"reqresp {self.server.name}: 1 unexpected request, 1 unmet", told)
-        self.assertIn("the nearest request differs at byte 3", told)
-        self.assertIn("test_in_memory.py:", told)
+        text = str(caught.exception)
+        self.assertIn(f"reqresp {self.server.name}: 1 unexpected request, 1 unmet", text)
+        self.assertIn("the nearest request differs at byte 3", text)
+        self.assertIn("test_in_memory.py:", text)
 
     def test_assert_received(self) -> None:
-        """Once at least, or as often as it says."""
+        """A request is received at least once, or exactly as often as the test says."""
         self.server.on("a").reply("ok")
         with self.assertRaisesRegex(AssertionError, 'received "a" 0 times, expected at least 1'):
             self.server.assert_received("a")
@@ -274,15 +274,15 @@ class VerdictTests(SynchronousTestCase):
             self.server.assert_received("a", times=0)
 
     def test_context_manager(self) -> None:
-        """It verifies at the end, unless the block has failed by itself."""
+        """The end of the block verifies, unless the block has raised."""
         with self.assertRaisesRegex(AssertionError, "unmet"), MemoryServer() as server:
             server.expect("a")
         with self.assertRaisesRegex(KeyError, "mine"), MemoryServer() as server:
             server.expect("a")
             raise KeyError("mine")
 
-    def test_handlers_may_ask(self) -> None:
-        """A handler sees what came so far, its own request included."""
+    def test_requests_in_a_handler(self) -> None:
+        """A handler sees the requests so far, including the one that it answers."""
         seen: list[int] = []
 
         def handle(request: Request) -> bytes:
@@ -298,14 +298,14 @@ class VerdictTests(SynchronousTestCase):
         self.assertEqual(self.end.heard, ["made", b"ok\r\n", b"ok\r\n"])
 
     def test_faults(self) -> None:
-        """They strike as everywhere, a piece at a time."""
+        """A slicer sends its pieces one at a time."""
         self.server.on("a").reply("abc").fault("slicer", size=2)
         self.ask(b"a\r\n")
         self.server.advance(1)
         self.assertEqual(self.end.heard, ["made", b"ab", b"c\r", b"\n"])
 
     def test_half_close(self) -> None:
-        """A client that ends its side still gets its reply."""
+        """A client that has ended its side still receives its reply."""
         self.server.on("a").wait(1).reply("late")
         self.ask(b"a\r\n")
         self.end.transport.loseWriteConnection()

@@ -1,4 +1,4 @@
-"""The reactor in memory: Twisted's transports at both ends, and time in a test's hands."""
+"""The reactor in memory, with Twisted's transports at both ends of its connections."""
 
 from typing import Any
 from unittest.mock import patch
@@ -23,7 +23,7 @@ from reqresp.testing._memory_socket import CAPACITY
 
 
 class End(Protocol):
-    """Notes what it hears."""
+    """Records its events."""
 
     transport: Any
 
@@ -42,7 +42,7 @@ class End(Protocol):
 
 @implementer(IHalfCloseableProtocol)
 class HalfCloseable(End):
-    """Hears of either side's end."""
+    """Records the end of each direction, too."""
 
     def readConnectionLost(self) -> None:
         self.heard.append("read lost")
@@ -52,7 +52,7 @@ class HalfCloseable(End):
 
 
 class Client(ClientFactory):
-    """Builds the one protocol; notes how connecting went."""
+    """Builds one protocol; records its events."""
 
     def __init__(self, end: Protocol | None) -> None:
         self.end = end
@@ -72,7 +72,7 @@ class Client(ClientFactory):
 
 
 class Producer:
-    """A push producer that notes what it is told."""
+    """A push producer that records the calls."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -88,13 +88,13 @@ class Producer:
 
 
 class ReactorCase(SynchronousTestCase):
-    """A reactor, and two ends that can be connected."""
+    """A test case with a reactor, and two protocols to connect."""
 
     def setUp(self) -> None:
         self.reactor = InMemoryReactor()
 
     def connected(self, client: Any = None, server: Any = None) -> tuple[Any, Any]:
-        """Two ends that are connected."""
+        """Return two protocols that are connected."""
         client, server = client or End(), server or End()
         self.reactor.listenTCP(7, _factory(server))
         self.reactor.connectTCP("127.0.0.1", 7, Client(client))
@@ -109,10 +109,10 @@ def _factory(end: Protocol | None) -> Any:
 
 
 class ConnectingTests(ReactorCase):
-    """Who reaches whom."""
+    """Tests for connecting."""
 
     def test_nothing_moves_by_itself(self) -> None:
-        """Only when time passes, be it none."""
+        """Data and connections move only during ``advance``, also by 0 seconds."""
         self.reactor.listenTCP(7, _factory(End()))
         client = End()
         self.reactor.connectTCP("127.0.0.1", 7, Client(client))
@@ -122,16 +122,16 @@ class ConnectingTests(ReactorCase):
         client.transport.write(b"x")
         self.assertEqual(client.heard, ["made"])
 
-    def test_both_know_each_other(self) -> None:
-        """The addresses of one end are those of the other, the other way round."""
+    def test_addresses(self) -> None:
+        """The local address of one end is the remote address of the other."""
         client, server = self.connected()
         self.assertEqual(client.transport.getHost(), server.transport.getPeer())
         self.assertEqual(client.transport.getPeer(), server.transport.getHost())
         self.assertEqual(server.transport.getHost().port, 7)
         self.assertIn("End #0 on 7", repr(server.transport))
 
-    def test_any_name_leads_here(self) -> None:
-        """Programs that resolve names need not be told of the test."""
+    def test_any_name(self) -> None:
+        """Every host name leads to the listener on the port."""
         server = End()
         self.reactor.listenTCP(7, _factory(server))
         connecting = connectProtocol(HostnameEndpoint(self.reactor, "example.com", 7), End())
@@ -143,22 +143,22 @@ class ConnectingTests(ReactorCase):
         self.assertEqual(other.heard, ["made"])
 
     def test_refused(self) -> None:
-        """Nobody listens on that port."""
+        """Connecting to a port without a listener is refused."""
         factory = Client(End())
         self.reactor.connectTCP("127.0.0.1", 7, factory)
         self.reactor.advance(0)
         self.assertEqual(factory.heard, ["started", ConnectionRefusedError])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_the_last_to_listen_on_a_port_has_it(self) -> None:
-        """A test that listens again need not stop first."""
+    def test_two_listeners_on_a_port(self) -> None:
+        """The last listener receives the connections, so a test need not stop the first."""
         first, second = End(), End()
         self.reactor.listenTCP(7, _factory(first))
         self.connected(server=second)
         self.assertEqual((first.heard, second.heard), ([], ["made"]))
 
     def test_connect_again(self) -> None:
-        """A connector connects a second time, as reconnecting factories want."""
+        """A connector can connect again, as reconnecting factories do."""
         client = End()
         factory = Client(client)
         self.reactor.listenTCP(7, _factory(End()))
@@ -172,7 +172,7 @@ class ConnectingTests(ReactorCase):
         self.assertEqual(client.heard, ["made", ConnectionDone, "made"])
 
     def test_server_builds_no_protocol(self) -> None:
-        """The client's connection is made, and ends."""
+        """If the server's factory builds no protocol, the client is disconnected."""
         client = End()
         self.reactor.listenTCP(7, _factory(None))
         self.reactor.connectTCP("127.0.0.1", 7, Client(client))
@@ -180,15 +180,15 @@ class ConnectingTests(ReactorCase):
         self.assertEqual(client.heard, ["made", ConnectionDone])
 
     def test_bind_address(self) -> None:
-        """A client may choose where it comes from."""
+        """A client can choose its address."""
         server = End()
         self.reactor.listenTCP(7, _factory(server))
         self.reactor.connectTCP("127.0.0.1", 7, Client(End()), bindAddress=("127.0.0.1", 99))
         self.reactor.advance(0)
         self.assertEqual(server.transport.getPeer().port, 99)
 
-    def test_it_records_as_its_base_does(self) -> None:
-        """Tests written for MemoryReactor find what they look for."""
+    def test_records_of_the_base_class(self) -> None:
+        """It has the records of ``MemoryReactor``."""
         factory = Client(End())
         connector = self.reactor.connectTCP("127.0.0.1", 7, factory, 5)
         self.assertEqual(self.reactor.tcpClients, [("127.0.0.1", 7, factory, 5, None)])
@@ -196,10 +196,10 @@ class ConnectingTests(ReactorCase):
 
 
 class EndingTests(ReactorCase):
-    """How connections end."""
+    """Tests for the ways in which connections end."""
 
-    def test_in_order(self) -> None:
-        """What was written before arrives first."""
+    def test_orderly_end(self) -> None:
+        """Data that was written before the end is received first."""
         client, server = self.connected()
         client.transport.write(b"bye")
         client.transport.loseConnection()
@@ -209,7 +209,7 @@ class EndingTests(ReactorCase):
         self.assertFalse(self.reactor.getReaders() or self.reactor.getWriters())
 
     def test_reset(self) -> None:
-        """What has arrived is read; then the other end hears of a loss."""
+        """Data that has arrived is read before the reset is seen."""
         client, server = self.connected()
         server.transport.write(b"half")
         server.transport.abortConnection()
@@ -218,7 +218,7 @@ class EndingTests(ReactorCase):
         self.assertEqual(server.heard, ["made", ConnectionAborted])
 
     def test_half_close(self) -> None:
-        """One side ends, the other goes on."""
+        """One direction ends, and the other continues."""
         client, server = self.connected(HalfCloseable(), HalfCloseable())
         client.transport.write(b"all")
         client.transport.loseWriteConnection()
@@ -230,8 +230,8 @@ class EndingTests(ReactorCase):
         self.reactor.advance(0)
         self.assertEqual(client.heard, ["made", "write lost", b"late", "read lost"])
 
-    def test_write_to_who_is_gone(self) -> None:
-        """It is answered by a reset, which a half-closeable end finds out at its next write."""
+    def test_write_to_a_closed_end(self) -> None:
+        """Data sent to a closed end is answered by a reset, which the next write finds."""
         client, server = self.connected(HalfCloseable())
         server.transport.loseConnection()
         self.reactor.advance(0)
@@ -242,7 +242,7 @@ class EndingTests(ReactorCase):
         self.assertEqual(client.heard, ["made", "read lost", ConnectionLost])
 
     def test_protocol_raises(self) -> None:
-        """A test sees the error; the connection is lost with it, and others go on."""
+        """An error of a protocol is raised to the test, and ends only its connection."""
         client, server = self.connected()
         other = End()
         self.reactor.listenTCP(8, _factory(other))
@@ -259,10 +259,10 @@ class EndingTests(ReactorCase):
 
 
 class FlowTests(ReactorCase):
-    """Who does not read is not written to for ever."""
+    """Tests for backpressure and segments."""
 
     def test_backpressure(self) -> None:
-        """A producer is paused when the other side does not read, and resumed when it does."""
+        """A producer is paused while the other end does not read."""
         client, server = self.connected()
         server.transport.pauseProducing()
         producer = Producer()
@@ -277,7 +277,7 @@ class FlowTests(ReactorCase):
         self.assertEqual(sum(map(len, server.heard[1:])), 2 * CAPACITY + 1)
 
     def test_segments(self) -> None:
-        """What is written in different turns arrives so, what is written in one may merge."""
+        """Data written in one turn arrives together, data of two turns apart."""
         client, server = self.connected()
         server.transport.write(b"a")
         server.transport.write(b"b")
@@ -288,25 +288,25 @@ class FlowTests(ReactorCase):
 
 
 class TimeTests(ReactorCase):
-    """Time passes as a test says."""
+    """Tests for the time, which a test controls."""
 
     def test_each_call_at_its_time(self) -> None:
-        """However far time is advanced, and what a call brings about comes before later calls."""
+        """Each call is made at its time, and its consequences come before later calls."""
         client, server = self.connected()
         heard: list[Any] = []
 
-        def note(what: Any) -> None:
+        def record(what: Any) -> None:
             heard.append((what, self.reactor.seconds()))
 
-        client.dataReceived = note
-        self.reactor.callLater(3, note, "late")
+        client.dataReceived = record
+        self.reactor.callLater(3, record, "late")
         self.reactor.callLater(1, server.transport.write, b"data")
         self.reactor.advance(5)
         self.assertEqual(heard, [(b"data", 1), ("late", 3)])
         self.assertEqual(self.reactor.seconds(), 5)
 
     def test_calls_can_be_cancelled_and_moved(self) -> None:
-        """By each other, even in the same turn."""
+        """A call can cancel or delay another one that is due in the same turn."""
         heard: list[str] = []
         second: Any = None
         self.reactor.callLater(1, lambda: second.cancel())
@@ -319,7 +319,7 @@ class TimeTests(ReactorCase):
         self.assertEqual(heard, ["moved"])
 
     def test_advance_from_within(self) -> None:
-        """Time passes once the caller is done."""
+        """The time passes after the call that calls ``advance``."""
         heard: list[Any] = []
 
         def within() -> None:
@@ -333,7 +333,7 @@ class TimeTests(ReactorCase):
         self.assertEqual(self.reactor.seconds(), 2)
 
     def test_an_error_stops_time(self) -> None:
-        """It is raised to the test; the next advance goes on from there."""
+        """An error is raised to the test, and the next ``advance`` continues from there."""
         heard: list[float] = []
         self.reactor.callLater(1, lambda: 1 / 0)
         self.reactor.callLater(2, lambda: heard.append(self.reactor.seconds()))
@@ -343,7 +343,7 @@ class TimeTests(ReactorCase):
         self.assertEqual((heard, self.reactor.seconds()), ([2], 3))
 
     def test_no_rest(self) -> None:
-        """Ends that talk for ever are an error, not a test that hangs."""
+        """Protocols that never stop sending are an error, so that the test does not hang."""
 
         class Echo(End):
             def dataReceived(self, data: bytes) -> None:
@@ -358,7 +358,7 @@ class TimeTests(ReactorCase):
             self.reactor.advance(0)
 
     def test_coroutines(self) -> None:
-        """A client's coroutine is driven by time that passes."""
+        """A coroutine of a client runs during ``advance``."""
 
         async def flow() -> bytes:
             end = await connectProtocol(HostnameEndpoint(self.reactor, "example.com", 7), End())

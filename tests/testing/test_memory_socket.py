@@ -1,4 +1,4 @@
-"""The kernel's part of a connection, compared with the kernel."""
+"""Sockets in memory, compared with those of the kernel."""
 
 import socket
 import struct
@@ -17,7 +17,7 @@ OPERATIONS = ["send", "send", "send", "receive", "receive", "end", "close", "abo
 
 
 def in_memory() -> list[Any]:
-    """Two ends of a connection in memory."""
+    """Return two ends of a connection in memory."""
     accepted: list[MemorySocket] = []
     client = MemorySocket(0, ("127.0.0.1", 1), lambda _port: accepted.append)
     client.connect_ex(("127.0.0.1", 2))
@@ -26,7 +26,7 @@ def in_memory() -> list[Any]:
 
 
 def in_kernel() -> list[Any]:
-    """Two ends of a real one."""
+    """Return two ends of a connection of the kernel."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         server, _ = listening.accept()
@@ -37,7 +37,7 @@ def in_kernel() -> list[Any]:
 
 
 def perform(ends: list[Any], operation: str, who: int) -> object:
-    """What an operation gives, or its error's name."""
+    """Return the result of an operation, or the name of its error."""
     end = ends[who]
     if end is None:
         return None
@@ -58,28 +58,28 @@ def perform(ends: list[Any], operation: str, who: int) -> object:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 end.close()
     except OSError as error:
-        # That a connection is broken already is no news to who ends it.
+        # Ending a broken connection raises on some ends only.
         return errorcode[error.errno or 0] if operation in ("send", "receive") else None
     return None
 
 
 class KernelTests(SynchronousTestCase):
-    """Whatever two ends do to each other, they see what they would of the kernel."""
+    """Tests with random operations on both kinds of sockets."""
 
     @given(st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 1)), max_size=10))
     @settings(deadline=None, max_examples=200)
     def test_same_results(self, operations: list[tuple[str, int]]) -> None:
-        """Data, ends and errors, in the same order, each told as often."""
+        """Data, EOF and errors are the same, in the same order, each as often."""
         if sys.platform != "linux":
-            raise SkipTest("other kernels tell of resets in their own ways")
+            raise SkipTest("the sockets in memory report resets as Linux does")
         memory, kernel = in_memory(), in_kernel()
         try:
             for operation, who in operations:
                 expected = perform(memory, operation, who)
                 if kernel[who] is not None and expected in (b"ab", b"", "ECONNRESET"):
-                    news = poll()  # what is on its way may take its time
-                    news.register(kernel[who], POLLIN)
-                    news.poll(5000)
+                    arrival = poll()  # the kernel may take some time to deliver it
+                    arrival.register(kernel[who], POLLIN)
+                    arrival.poll(5000)
                 self.assertEqual(perform(kernel, operation, who), expected, operation)
         finally:
             for end in kernel:
@@ -88,10 +88,10 @@ class KernelTests(SynchronousTestCase):
 
 
 class SocketTests(SynchronousTestCase):
-    """What is told without the kernel."""
+    """Tests without the kernel."""
 
-    def test_room_is_bounded(self) -> None:
-        """Who is not read can send so much, and more when something was read."""
+    def test_capacity(self) -> None:
+        """An end can send up to the capacity, and more when the other end has read."""
         client, server = in_memory()
         self.assertEqual(client.send(bytes(CAPACITY + 1)), CAPACITY)
         self.assertFalse(client.is_writable)
@@ -101,14 +101,14 @@ class SocketTests(SynchronousTestCase):
         self.assertTrue(client.is_writable)
         self.assertEqual(client.send(b"ab"), 1)
 
-    def test_nothing_can_be_sent_always(self) -> None:
-        """Twisted sends nothing when it has only an end to send."""
+    def test_send_nothing(self) -> None:
+        """Sending no bytes never fails: Twisted does it before it ends a connection."""
         client, _server = in_memory()
         client.send(bytes(CAPACITY))
         self.assertEqual(client.send(b""), 0)
 
-    def test_nobody_listens(self) -> None:
-        """The second look at a connection attempt tells that it was refused."""
+    def test_no_listener(self) -> None:
+        """The second call to connect reports that the connection was refused."""
         client = MemorySocket(0, ("127.0.0.1", 1), lambda _port: None)
         self.assertEqual(client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0)
         self.assertEqual(client.connect_ex(("127.0.0.1", 2)), EINPROGRESS)
@@ -126,7 +126,7 @@ class SocketTests(SynchronousTestCase):
         self.assertEqual(client.getsockname(), ("10.0.0.1", 7))
 
     def test_options_are_kept(self) -> None:
-        """Those that mean nothing here can be read again."""
+        """An option without an effect can be read again."""
         client, _server = in_memory()
         self.assertFalse(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)

@@ -1,8 +1,8 @@
 """
-The server on the running reactor, in suites of users.
+The server on the running reactor, in test suites of users.
 
-These run in a process of their own: the reactor of this one belongs to pytest-twisted, and trial's
-tests find it dirty.
+Each suite runs in a process of its own, because pytest-twisted uses the reactor of this process,
+and trial would report what pytest-twisted leaves in it.
 """
 
 import os
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-#: Seconds after which a run has gone wrong.
-PATIENCE = 120
+#: The number of seconds that a suite can take.
+SUITE_TIMEOUT = 120
 
 HEAD = """
 from typing import Any
@@ -27,7 +27,7 @@ from twisted.internet.protocol import Protocol
 from twisted.mail.pop3 import AdvancedPOP3Client
 from twisted.trial.unittest import TestCase
 
-from reqresp.testing._on_reactor import LocalServer
+from reqresp.testing import LocalServer
 
 class End(Protocol):
     def __init__(self):
@@ -57,15 +57,15 @@ class LifeTests(TestCase):
         self.addCleanup(self.server.stop)
         return self.server.start()
 
-    async def test_clients_that_stay_are_reset(self):
+    async def test_connected_clients_are_reset(self):
         ends = [await connect(self.server) for _ in range(3)]
         await self.server.stop()
-        # Their ends are gone from the reactor, not only the server's.
+        # The clients' ends are gone from the reactor, too.
         self.assertTrue(all(end.lost.called for end in ends))
         self.assertEqual(await ends[0].lost, ConnectionLost)
         self.assertEqual(self.server.factory.connections, set())
 
-    async def test_a_reply_under_way_is_dropped(self):
+    async def test_a_waiting_reply_is_dropped(self):
         self.server.on("a").wait(60).reply("late")
         end = await connect(self.server)
         end.transport.write(b"a\\r\\n")
@@ -88,7 +88,7 @@ class LifeTests(TestCase):
         self.assertTrue(end.lost.called)
         await connect(self.server)
 
-class VerdictTests(TestCase):
+class AssertionTests(TestCase):
     @inlineCallbacks
     def test_received(self):
         server = LocalServer()
@@ -99,7 +99,7 @@ class VerdictTests(TestCase):
         end.transport.write(b"b\\r\\na\\r\\nb\\r\\n")
         requests = yield waiting
         self.assertEqual([it.data for it in requests], [b"b", b"b"])
-        # They have been answered by then.
+        # All three have been answered.
         self.assertEqual(len(server.exchanges), 3)
         again = yield server.received("a", timeout=0)
         self.assertEqual([it.number for it in again], [2])
@@ -113,7 +113,7 @@ class VerdictTests(TestCase):
             await server.received("a")
             with self.assertRaisesRegex(AssertionError, '"b" 0 times, expected at least 1'):
                 await server.received("b", timeout=0.01)
-            # Too late: nobody waits any more.
+            # After the timeout, a new call finds the request.
             end.transport.write(b"b\\r\\n")
             await server.received("b")
             for request in "bc":
@@ -122,7 +122,7 @@ class VerdictTests(TestCase):
                 with self.assertRaises(CancelledError):
                     await waiting
 
-    async def test_verify_waits_for_what_is_under_way(self):
+    async def test_verify_waits(self):
         async with LocalServer() as server:
             server.expect("a").reply("ok")
             end = await connect(server)
@@ -139,7 +139,7 @@ class VerdictTests(TestCase):
         self.assertIn(f"reqresp 127.0.0.1:{server.port}:", str(caught.exception))
         await server.stop()
 
-    async def test_verify_gives_up(self):
+    async def test_verify_times_out(self):
         server = await LocalServer().start()
         server.expect("a")
         await connect(server)
@@ -201,10 +201,10 @@ def test_blockon(blocked_on):
 
 
 class SuiteTests(SynchronousTestCase):
-    """Suites that use it, run by what runs them."""
+    """Tests that run the suites with trial and with pytest."""
 
     def run_suite(self, text: str, *command: str) -> tuple[int, str]:
-        """Run a suite in a process of its own; give its status and what it printed."""
+        """Run a suite in a process of its own; return its status and output."""
         directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
         (directory / "test_suite.py").write_text(HEAD + text)
@@ -215,27 +215,27 @@ class SuiteTests(SynchronousTestCase):
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=SUITE_TIMEOUT,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
         )
         return done.returncode, done.stdout
 
     def test_trial(self) -> None:
-        """The reactor is clean behind each test."""
-        status, told = self.run_suite(TRIAL, "twisted.trial", "test_suite")
-        self.assertEqual(status, 0, told)
-        self.assertIn("PASSED (successes=12)", told)
+        """With trial, the reactor is clean after each test."""
+        status, output = self.run_suite(TRIAL, "twisted.trial", "test_suite")
+        self.assertEqual(status, 0, output)
+        self.assertIn("PASSED (successes=12)", output)
 
     def test_trial_finds_what_is_left(self) -> None:
-        """The test above would notice: who does not stop leaves the reactor dirty."""
-        status, told = self.run_suite(DIRTY, "twisted.trial", "test_suite")
-        self.assertNotEqual(status, 0, told)
-        self.assertIn("DirtyReactorAggregateError", told)
+        """Trial reports a server that is not stopped, so the test above would notice."""
+        status, output = self.run_suite(DIRTY, "twisted.trial", "test_suite")
+        self.assertNotEqual(status, 0, output)
+        self.assertIn("DirtyReactorAggregateError", output)
 
     def test_pytest_twisted(self) -> None:
-        """As a fixture, and waited for by plain functions."""
-        status, told = self.run_suite(
+        """The server can be a fixture, and plain functions can wait for its Deferreds."""
+        status, output = self.run_suite(
             PYTEST, "pytest", "-q", "-p", "no:cacheprovider", "-W", "error"
         )
-        self.assertEqual(status, 0, told)
-        self.assertIn("2 passed", told)
+        self.assertEqual(status, 0, output)
+        self.assertIn("2 passed", output)

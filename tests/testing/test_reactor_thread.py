@@ -1,4 +1,4 @@
-"""A reactor in a thread of its own."""
+"""The reactor in a thread of its own."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ from tests.support.live import PATIENCE
 
 
 def descriptors() -> set[str]:
-    """What this process has open, as far as the system tells; sockets by their number."""
+    """Return what this process has open, if the system has /proc; sockets by their inode."""
     fds = Path("/proc/self/fd")
     found = (
         {str(it.readlink()) for it in fds.iterdir() if it.is_symlink()} if fds.exists() else set()
@@ -26,7 +26,7 @@ def descriptors() -> set[str]:
 
 
 class Reader:
-    """Calls *read* when there is something to read from *of*."""
+    """A reader of a reactor that calls *read* when *of* is readable."""
 
     def __init__(self, of: socket, read: Callable[[], object]) -> None:
         self.fileno = of.fileno
@@ -36,82 +36,82 @@ class Reader:
         return "reader"
 
     def connectionLost(self, reason: Any) -> None:
-        """It ends with the reactor."""
+        """Do nothing: it ends with the reactor."""
 
 
 class ThreadedReactorTests(SynchronousTestCase):
-    """It does what it is asked to, in its thread."""
+    """Tests for `ThreadedReactor`."""
 
     def start(self) -> ThreadedReactor:
-        made = ThreadedReactor()
-        self.addCleanup(made.stop)
-        return made
+        threaded = ThreadedReactor()
+        self.addCleanup(threaded.stop)
+        return threaded
 
     def test_calls_are_made_in_its_thread(self) -> None:
-        """And give what the function gives, or the Deferred."""
-        made = self.start()
-        self.assertEqual(made.call(lambda: threading.current_thread().name), "reqresp")
-        self.assertEqual(made.call(divmod, 7, 3), (2, 1))
-        self.assertEqual(made.call(succeed, "later"), "later")
+        """A call runs in the reactor's thread, and returns the result, or that of a Deferred."""
+        threaded = self.start()
+        self.assertEqual(threaded.call(lambda: threading.current_thread().name), "reqresp")
+        self.assertEqual(threaded.call(divmod, 7, 3), (2, 1))
+        self.assertEqual(threaded.call(succeed, "later"), "later")
 
-    def test_what_is_raised_comes_back(self) -> None:
-        """Also through a Deferred, and also if it is a TimeoutError."""
-        made = self.start()
-        self.assertRaises(ZeroDivisionError, made.call, divmod, 1, 0)
-        self.assertRaises(KeyError, made.call, fail, KeyError("x"))
+    def test_exceptions(self) -> None:
+        """A call raises what the function raises, or what its Deferred fails with."""
+        threaded = self.start()
+        self.assertRaises(ZeroDivisionError, threaded.call, divmod, 1, 0)
+        self.assertRaises(KeyError, threaded.call, fail, KeyError("x"))
         with self.assertRaisesRegex(TimeoutError, "^mine$"):
-            made.call(fail, TimeoutError("mine"))
+            threaded.call(fail, TimeoutError("mine"))
 
-    def test_it_waits_for_itself_never(self) -> None:
-        """Whoever would is told so."""
-        made = self.start()
+    def test_calls_from_its_own_thread(self) -> None:
+        """A call in the reactor's thread raises instead of waiting for itself."""
+        threaded = self.start()
         with self.assertRaisesRegex(RuntimeError, "a handler"):
-            made.call(made.call, int)
+            threaded.call(threaded.call, int)
         with self.assertRaisesRegex(RuntimeError, "a handler"):
-            made.call(made.stop)
+            threaded.call(threaded.stop)
 
-    def test_what_keeps_it_is_told(self) -> None:
-        """By the line in which its thread is."""
-        made = self.start()
+    def test_a_busy_thread(self) -> None:
+        """The error of a call that times out has the line that the thread is at."""
+        threaded = self.start()
         busy, go_on = threading.Event(), threading.Event()
 
         def block() -> None:
             busy.set()
             go_on.wait(PATIENCE)
 
-        made.reactor.callFromThread(block)
+        threaded.reactor.callFromThread(block)
         busy.wait(PATIENCE)
         with self.assertRaisesRegex(TimeoutError, r"busy for 0\.01 s, at threading\.py:\d+: does"):
-            made.call(int, timeout=0.01)
+            threaded.call(int, timeout=0.01)
         go_on.set()
-        self.assertEqual(made.call(int), 0)
+        self.assertEqual(threaded.call(int), 0)
 
-    def test_a_deferred_that_never_fires_is_not_waited_for_in_vain(self) -> None:
-        """Not longer than was said."""
+    def test_a_deferred_that_never_fires(self) -> None:
+        """A call waits for a Deferred no longer than its timeout."""
         never: Deferred[None] = Deferred()
         self.assertRaises(TimeoutError, self.start().call, lambda: never, timeout=0.01)
 
-    def test_other_systems(self) -> None:
-        """Do without epoll."""
+    def test_other_operating_systems(self) -> None:
+        """On a system other than Linux, the reactor does not use epoll."""
         before = descriptors()
         self.patch(sys, "platform", "darwin")
-        made = ThreadedReactor()
-        self.assertEqual(type(made.reactor).__name__, "SelectReactor")
-        self.assertEqual(made.call(divmod, 7, 3), (2, 1))
-        made.stop()
+        threaded = ThreadedReactor()
+        self.assertEqual(type(threaded.reactor).__name__, "SelectReactor")
+        self.assertEqual(threaded.call(divmod, 7, 3), (2, 1))
+        threaded.stop()
         self.assertEqual(descriptors(), before)
 
-    def test_the_end_of_its_thread(self) -> None:
-        """And of all that it had open."""
+    def test_stop(self) -> None:
+        """The thread ends, and all descriptors are closed."""
         before, threads = descriptors(), threading.active_count()
-        made = ThreadedReactor()
+        threaded = ThreadedReactor()
         self.assertNotEqual(descriptors(), before)
-        made.stop()
+        threaded.stop()
         self.assertEqual(descriptors(), before)
         self.assertEqual(threading.active_count(), threads)
 
-    def test_no_thread_no_descriptors(self) -> None:
-        """If the system grants no more threads."""
+    def test_no_thread(self) -> None:
+        """If the system refuses a thread, nothing is left open."""
         before = descriptors()
 
         def refuse(thread: object) -> None:
@@ -121,32 +121,32 @@ class ThreadedReactorTests(SynchronousTestCase):
         self.assertRaises(RuntimeError, ThreadedReactor)
         self.assertEqual(descriptors(), before)
 
-    def test_the_thread_that_does_io_stays_who_it_was(self) -> None:
-        """Others ask Twisted for it."""
+    def test_the_io_thread_of_twisted(self) -> None:
+        """Twisted's record of the thread that does I/O does not change."""
         self.patch(threadable, "ioThread", None)
-        made = self.start()
-        self.assertIsNone(made.call(lambda: threadable.ioThread))
+        threaded = self.start()
+        self.assertIsNone(threaded.call(lambda: threadable.ioThread))
 
-    def test_a_clock_that_is_set_back_delays_nothing(self) -> None:
-        """What is due is not a matter of the time of day."""
+    def test_the_clock_is_monotonic(self) -> None:
+        """The timers do not depend on the time of day."""
         self.assertIs(self.start().reactor.seconds, time.monotonic)
 
-    def read(self, made: ThreadedReactor, data: bytes, size: int, seconds: float) -> bytes:
-        """Give what was read of *data*, of which each turn takes *size* bytes, in *seconds*."""
+    def read(self, threaded: ThreadedReactor, data: bytes, size: int, seconds: float) -> bytes:
+        """Return what is read of *data* in *seconds*, with *size* bytes a turn."""
         received = bytearray()
         ours, theirs = socketpair()
         with ours, theirs:
             ours.sendall(data)
             reader = Reader(theirs, lambda: received.extend(theirs.recv(size) if size else b""))
-            made.call(made.reactor.addReader, reader)
-            made.call(made.when_read, seconds)
-            made.call(made.reactor.removeReader, reader)
+            threaded.call(threaded.reactor.addReader, reader)
+            threaded.call(threaded.when_read, seconds)
+            threaded.call(threaded.reactor.removeReader, reader)
         return bytes(received)
 
     def test_what_has_arrived_is_read(self) -> None:
-        """All of it, however many turns that takes."""
+        """``when_read`` waits for all data that has arrived, however many turns that takes."""
         self.assertEqual(self.read(self.start(), b"x" * 100, 1, PATIENCE), b"x" * 100)
 
-    def test_who_never_ends_to_send_is_left(self) -> None:
-        """When the time is over."""
+    def test_data_that_never_ends(self) -> None:
+        """``when_read`` waits no longer than its timeout."""
         self.assertEqual(self.read(self.start(), b"x", 0, 0.01), b"")

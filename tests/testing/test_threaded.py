@@ -1,4 +1,4 @@
-"""Servers in threads of their own, as tests use them."""
+"""The server in a thread of its own."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from tests.testing.test_reactor_thread import descriptors
 
 
 def ask(server: Server, *requests: str) -> bytes:
-    """Send lines, and give what came until the server had no more to say."""
+    """Send lines, and return what is received until the server ends its side."""
     with Client((server.host, server.port)) as client:
         client.send("".join(f"{it}\r\n" for it in requests).encode())
         client.half_close()
@@ -37,7 +37,7 @@ def ask(server: Server, *requests: str) -> bytes:
 
 
 class ServerCase(SynchronousTestCase):
-    """Servers that end with the test, verified or not."""
+    """A test case whose servers end with the test, verified or not."""
 
     def serve(self, **arguments: Any) -> Server:
         server = Server(**arguments)
@@ -55,10 +55,10 @@ def client_family(server: Server) -> int:
 
 
 class ExampleTests(ServerCase):
-    """The example of the documents, line by line."""
+    """Tests with the typed sample, and with asyncio."""
 
-    def test_all_of_it(self) -> None:
-        """Replies come in the order of requests, and all that was expected came."""
+    def test_typed_sample(self) -> None:
+        """The replies are in the order of the requests, and all expectations are met."""
         server = self.serve(framing="line", greeting="+OK")
         script(server)
         said = run_client(server.host, server.port)
@@ -70,7 +70,7 @@ class ExampleTests(ServerCase):
         check(server)
 
     def test_with_asyncio(self) -> None:
-        """What is waited for can be awaited, on a loop that runs meanwhile."""
+        """A future of requests can be awaited while the client runs in the same loop."""
 
         async def client(server: Server) -> tuple[bytes, list[Request]]:
             quitted = asyncio.wrap_future(server.when("QUIT"))
@@ -87,8 +87,8 @@ class ExampleTests(ServerCase):
         self.assertEqual((line, [it.data for it in requests]), (b"+OK\r\n", [b"QUIT"]))
         server.verify()
 
-    def test_giving_up_with_asyncio(self) -> None:
-        """A time-out there cancels what is waited for, and the server goes on."""
+    def test_timeout_with_asyncio(self) -> None:
+        """A timeout in asyncio cancels the future, and the server continues."""
 
         async def client(server: Server) -> None:
             await asyncio.wait_for(asyncio.wrap_future(server.when("QUIT")), 0.001)
@@ -100,11 +100,11 @@ class ExampleTests(ServerCase):
         self.assertEqual(len(server.wait_for("QUIT")), 1)
 
 
-class KindTests(ServerCase):
-    """What a server can be made of."""
+class ArgumentTests(ServerCase):
+    """Tests for the arguments of a server."""
 
     def test_a_script(self) -> None:
-        """From a file."""
+        """A script can be the path of a file."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "smtp.toml")
             path.write_text('[[rule]]\nequals = "NOOP"\nreply = "250 ok"\n')
@@ -112,13 +112,13 @@ class KindTests(ServerCase):
                 self.assertEqual(ask(self.serve(script=name), "NOOP"), b"250 ok\r\n")
 
     def test_a_function(self) -> None:
-        """It is called in the server's thread."""
+        """A function is called in the server's thread."""
         server = self.serve(respond=lambda _request: threading.current_thread().name.encode())
         self.assertEqual(ask(server, "who?"), b"reqresp\r\n")
         server.verify()
 
     def test_tls(self) -> None:
-        """Its client context trusts it, by address and as localhost alone; others do not."""
+        """The client context trusts the server by its address and as localhost; others do not."""
         server = self.serve(tls=True, greeting="hello")
         context = server.client_context
         assert context is not None
@@ -135,8 +135,8 @@ class KindTests(ServerCase):
         server.disconnect_all()
         server.verify()
 
-    def test_a_secure_connection_ends_with_the_server(self) -> None:
-        """Though its client is there still; it may hear a goodbye first."""
+    def test_the_end_of_a_tls_connection(self) -> None:
+        """A TLS connection ends with the server; the client may receive a close_notify first."""
         server = self.serve(tls=True)
         context = server.client_context
         assert context is not None
@@ -147,8 +147,8 @@ class KindTests(ServerCase):
             with contextlib.suppress(ConnectionResetError):
                 self.assertEqual(secure.recv(1), b"")
 
-    def test_tls_takes_an_extra(self) -> None:
-        """Which is named where it is not installed."""
+    def test_tls_without_the_extra(self) -> None:
+        """The error names the extra that has to be installed."""
         certificates._authority.cache_clear()
         self.addCleanup(certificates._authority.cache_clear)
         with (
@@ -158,7 +158,7 @@ class KindTests(ServerCase):
             Server(tls=True)
 
     def test_another_address(self) -> None:
-        """Of IPv6, for example; a name is as good."""
+        """The host can be an IPv6 address or a name."""
         for host, name in (
             ("::1", "[::1]"),
             ("127.0.0.2", "127.0.0.2"),
@@ -171,7 +171,7 @@ class KindTests(ServerCase):
             server.end()
 
     def test_several(self) -> None:
-        """At once, each with its own port and its own conversation."""
+        """Several servers run at once, each with a port and a conversation of its own."""
         servers = [self.serve(respond=lambda request: request.data) for _ in range(3)]
         for number, server in enumerate(servers):
             self.assertEqual(ask(server, str(number)), f"{number}\r\n".encode())
@@ -181,10 +181,10 @@ class KindTests(ServerCase):
 
 
 class LifeTests(ServerCase):
-    """It starts, stops, starts again, and ends."""
+    """Tests for start, stop and end."""
 
     def test_refused_while_stopped(self) -> None:
-        """And served again on the same port; what came before is remembered."""
+        """A stopped server refuses clients; started again, it has its port and requests."""
         server = self.serve(respond=lambda request: request.data)
         port = server.port
         ask(server, "a")
@@ -198,8 +198,8 @@ class LifeTests(ServerCase):
         self.assertEqual(server.port, port)
         self.assertEqual([it.connection for it in server.requests()], [1, 2, 3])
 
-    def test_nobody_takes_the_port(self) -> None:
-        """Neither on purpose nor by chance."""
+    def test_the_port_is_reserved(self) -> None:
+        """Another socket gets the port of a stopped server neither on purpose nor by chance."""
         server = self.serve()
         server.stop()
         with socket.socket() as other, self.assertRaises(OSError) as raised:
@@ -215,7 +215,7 @@ class LifeTests(ServerCase):
         server.start()
 
     def test_connections_are_reset(self) -> None:
-        """All of them, also one that waits for its reply; the next one is served."""
+        """All connections are reset, also one that waits for a reply; new ones are accepted."""
         server = self.serve(greeting="hi")
         server.on("wait").wait(PATIENCE).reply("never")
         clients = [self.connect(server) for _ in range(3)]
@@ -228,8 +228,8 @@ class LifeTests(ServerCase):
         self.assertEqual(self.connect(server).receive(4), b"hi\r\n")
         server.verify()
 
-    def test_a_client_that_is_there_at_the_end(self) -> None:
-        """It is reset, and refused from then on."""
+    def test_a_client_at_the_end(self) -> None:
+        """A connected client is reset when the server ends, and new ones are refused."""
         server = self.serve(greeting="hi")
         client = self.connect(server)
         client.receive(4)
@@ -238,7 +238,7 @@ class LifeTests(ServerCase):
         self.assertRaises(ConnectionRefusedError, self.connect, server)
 
     def test_nothing_is_left(self) -> None:
-        """No thread and no descriptor; nothing happens if it ends twice, stopped or not."""
+        """After the end no thread and no descriptor is left; a second end does nothing."""
         for host, tls in (("127.0.0.1", False), ("::1", True)):
             gc.collect()
             before = descriptors(), threading.active_count()
@@ -252,7 +252,7 @@ class LifeTests(ServerCase):
             self.assertEqual((descriptors(), threading.active_count()), before)
 
     def test_after_the_end(self) -> None:
-        """What came can be asked for; nothing more is waited for."""
+        """After the end, requests can be asked for, and no method waits."""
         server = self.serve()
         server.expect("a").reply("b")
         ask(server, "a")
@@ -263,11 +263,11 @@ class LifeTests(ServerCase):
         server.assert_received("a", times=1)
         server.assert_received("b", times=0)
         self.assertRaises(AssertionError, server.wait_for, "b", timeout=PATIENCE)
-        with self.assertRaisesRegex(RuntimeError, "cannot be started again"):
+        with self.assertRaisesRegex(RuntimeError, "it cannot be started again"):
             server.start()
 
     def test_a_server_that_cannot_be_made(self) -> None:
-        """Whatever is wrong, it leaves nothing."""
+        """A server with wrong arguments leaves no thread and no descriptor."""
         mistakes: list[tuple[type[Exception], dict[str, Any]]] = [
             (OSError, {"host": "192.0.2.1"}),
             (OSError, {"host": "::ffff:192.0.2.1"}),
@@ -291,7 +291,7 @@ class LifeTests(ServerCase):
 
 
 class AssertionTests(ServerCase):
-    """What a test asserts, it asserts of all that was sent by then."""
+    """Tests for assertions, which include everything that was sent before."""
 
     def missed(self, call: Callable[..., object], *arguments: Any, **keywords: Any) -> str:
         with self.assertRaises(AssertionError) as raised:
@@ -299,7 +299,7 @@ class AssertionTests(ServerCase):
         return str(raised.exception)
 
     def test_what_was_sent_was_received(self) -> None:
-        """However much it is, and though no reply was waited for."""
+        """Data counts that the server has not read yet, however much it is."""
         server = self.serve()
         busy, go_on = threading.Event(), threading.Event()
 
@@ -318,8 +318,8 @@ class AssertionTests(ServerCase):
             server.assert_received(starts_with="aaa", times=1, timeout=PATIENCE)
         server.assert_received(size=998, times=150, timeout=PATIENCE)
 
-    def test_it_came_at_least_once(self) -> None:
-        """Where nothing is said about how often."""
+    def test_at_least_once(self) -> None:
+        """Without ``times``, one request is enough."""
 
         def answer(_request: Request) -> bytes:
             return b"x"
@@ -337,8 +337,8 @@ class AssertionTests(ServerCase):
             ],
         )
 
-    def test_it_came_so_often(self) -> None:
-        """Neither less often nor more."""
+    def test_exact_number(self) -> None:
+        """With ``times``, there are neither fewer requests nor more."""
         server = self.serve(respond=lambda _request: b"x")
         ask(server, "a", "b", "a")
         server.assert_received("a", times=2)
@@ -349,8 +349,8 @@ class AssertionTests(ServerCase):
             'received "a" 2 times, expected 1', self.missed(server.assert_received, "a", times=1)
         )
 
-    def test_it_did_not_come(self) -> None:
-        """Also if it was sent a moment ago."""
+    def test_zero_times(self) -> None:
+        """A request that was sent just before counts."""
         server = self.serve()
         server.on("a")
         client = self.connect(server)
@@ -360,8 +360,8 @@ class AssertionTests(ServerCase):
             'received "a" 1 time, expected 0', self.missed(server.assert_received, "a", times=0)
         )
 
-    def test_all_is_read_before_it_is_counted(self) -> None:
-        """Whether something must not have come, or everything must."""
+    def test_everything_is_read_before_it_is_counted(self) -> None:
+        """``assert_received`` and ``verify`` wait until the server has read everything."""
         server = self.serve()
         read: list[float] = []
         when_read = server._thread.when_read
@@ -375,8 +375,8 @@ class AssertionTests(ServerCase):
         server.verify()
         self.assertEqual(len(read), 2)
 
-    def test_waiting_for_what_comes_later(self) -> None:
-        """From another thread, for example."""
+    def test_waiting_for_requests(self) -> None:
+        """``wait_for`` waits for requests of another thread."""
         server = self.serve(respond=lambda _request: b"x")
         thread = threading.Thread(target=ask, args=(server, "a", "b", "a"))
         thread.start()
@@ -384,7 +384,7 @@ class AssertionTests(ServerCase):
         thread.join(PATIENCE)
 
     def verify(self, meanwhile: Callable[[Client], object]) -> list[AssertionError]:
-        """Verify a server that expects something; do *meanwhile* to its client while it waits."""
+        """Call *meanwhile* with the client while ``verify`` waits for a request; return errors."""
         server = self.serve(greeting="hi")
         server.expect("a").reply("b")
         client = self.connect(server)
@@ -410,17 +410,17 @@ class AssertionTests(ServerCase):
         self.assertFalse(thread.is_alive())
         return errors
 
-    def test_verifying_waits_for_clients_that_are_there(self) -> None:
-        """For what they still have to send."""
+    def test_verify_waits_for_connected_clients(self) -> None:
+        """``verify`` waits for the requests of clients that are connected."""
         self.assertEqual(self.verify(lambda client: client.send(b"a\r\n")), [])
 
-    def test_verifying_waits_no_longer_than_for_the_last_client(self) -> None:
-        """When it has left, nothing more can come."""
+    def test_verify_stops_waiting_without_clients(self) -> None:
+        """``verify`` does not wait any longer once the last client has disconnected."""
         (error,) = self.verify(lambda client: client.close())
         self.assertIn("1 unmet expectation", str(error))
 
-    def test_verifying_sees_what_was_just_sent(self) -> None:
-        """By a client that has left without waiting for anything."""
+    def test_verify_reads_everything(self) -> None:
+        """``verify`` sees the requests of clients that have disconnected at once."""
         server = self.serve()
         for _ in range(10):
             with self.connect(server) as client:
@@ -430,10 +430,10 @@ class AssertionTests(ServerCase):
 
 
 class HandlerTests(ServerCase):
-    """What handlers may do."""
+    """Tests for handlers."""
 
     def test_blocking_calls_raise(self) -> None:
-        """They would wait for themselves."""
+        """A method that waits for the server's thread raises in a handler."""
         calls: list[Callable[[Server], object]] = [
             lambda server: server.exchanges,
             lambda server: server.entries,
@@ -463,12 +463,12 @@ class HandlerTests(ServerCase):
         self.assertEqual(ask(server, "a"), b"done\r\n")
         self.assertEqual(len(raised), len(calls))
         self.assertIn("a handler", raised[0])
-        self.assertEqual(ask(server, "a"), b"done\r\n")  # it listens still
+        self.assertEqual(ask(server, "a"), b"done\r\n")  # the server still listens
 
     def test_what_a_handler_raises_is_the_cause(self) -> None:
-        """Of the verdict; the client is reset."""
+        """The error of ``verify`` has the exception as its cause; the client is reset."""
         server = self.serve()
-        server.on("a").call(lambda request: request.nothing)  # type: ignore[attr-defined]  # that is it
+        server.on("a").call(lambda request: request.nothing)  # type: ignore[attr-defined]  # it raises
         client = self.connect(server)
         client.send(b"a\r\n")
         self.assertTrue(client.is_reset())
@@ -477,8 +477,8 @@ class HandlerTests(ServerCase):
         self.assertIsInstance(raised.exception.__cause__, AttributeError)
         self.assertIn("in <lambda>", server.report())
 
-    def test_one_that_blocks(self) -> None:
-        """Whoever waits for the server is told which line keeps it."""
+    def test_a_handler_that_blocks(self) -> None:
+        """The error of a call that waits for the server has the line that the handler is at."""
         busy, go_on = threading.Event(), threading.Event()
         server = self.serve()
 
@@ -494,8 +494,8 @@ class HandlerTests(ServerCase):
         go_on.set()
         server.verify()
 
-    def test_one_that_blocks_at_the_end(self) -> None:
-        """The port is given back, and the thread ends when it can."""
+    def test_a_handler_that_blocks_at_the_end(self) -> None:
+        """The port is released, and the thread ends when the handler returns."""
         server = Server()
         stop = server._thread.stop
 
@@ -512,10 +512,10 @@ class HandlerTests(ServerCase):
 
 
 class ServeTests(SynchronousTestCase):
-    """A server for the length of a block."""
+    """Tests for ``serve``."""
 
-    def test_it_is_verified(self) -> None:
-        """At the end, and it ends in any case."""
+    def test_the_server_is_verified(self) -> None:
+        """The end of the block verifies the server, and ends it in any case."""
         with serve() as server:
             server.expect("a").reply("b")
             self.assertEqual(ask(server, "a"), b"b\r\n")
@@ -524,25 +524,25 @@ class ServeTests(SynchronousTestCase):
             server.expect("a")
         self.assertRaises(ConnectionRefusedError, ask, server)
 
-    def test_what_the_block_raises_counts(self) -> None:
-        """And nothing else."""
+    def test_an_error_of_the_block(self) -> None:
+        """An exception of the block is raised, and the server is not verified."""
         with self.assertRaises(KeyError), serve() as server:
             server.expect("a")
             raise KeyError
         self.assertRaises(ConnectionRefusedError, ask, server)
 
-    def test_mistakes_are_in_the_test(self) -> None:
-        """Not in what runs context managers."""
+    def test_a_wrong_argument(self) -> None:
+        """The error of a wrong argument names the line of the test."""
         context: AbstractContextManager[Server] = serve(greeting="a\nb")
         with self.assertRaisesRegex(ValueError, r"^test_threaded\.py:\d+: "):
             context.__enter__()
 
 
 class ProcessTests(SynchronousTestCase):
-    """What a whole process sees of it."""
+    """Tests that run a program in a process of its own."""
 
-    def test_no_reactor_is_installed_and_nothing_is_left(self) -> None:
-        """Not even a warning, when it ends."""
+    def test_nothing_is_left_in_a_process(self) -> None:
+        """No global reactor is installed, no thread is left, and there is no warning."""
         program = """
 import socket, ssl, sys, threading
 from reqresp.testing import serve
@@ -578,13 +578,13 @@ print(threading.enumerate() == [threading.main_thread()])
 """
         self.assertEqual(self.run_program(program), "boom\n[]\nTrue\n")
 
-    def test_nothing_is_said_at_exit(self) -> None:
-        """Of a descriptor that Twisted keeps in reserve, for example."""
+    def test_no_warning_at_exit(self) -> None:
+        """A descriptor that Twisted keeps in reserve causes no warning at exit."""
         program = "from reqresp.testing import serve\nwith serve(): pass"
         self.assertEqual(self.run_program(program), "")
 
     def run_program(self, program: str) -> str:
-        """Run *program*, for which every warning is an error; give what it said on stdout."""
+        """Run *program*, with warnings as errors; return its standard output."""
         done = subprocess.run(
             [sys.executable, "-W", "error", "-X", "dev", "-c", program],
             capture_output=True,
@@ -596,25 +596,25 @@ print(threading.enumerate() == [threading.main_thread()])
         return done.stdout
 
 
-class MendedTests(ServerCase):
-    """What users stumbled over."""
+class DetailTests(ServerCase):
+    """Tests for details that users have reported."""
 
-    def test_serve_tells_beside_an_error(self) -> None:
-        """A block that raises keeps its error, which is told what the server has to say."""
+    def test_the_report_is_a_note(self) -> None:
+        """The exception of a block has the server's report as a note."""
         with self.assertRaises(KeyError) as caught, serve() as server:
             server.expect("STAT").reply("+OK")
             raise KeyError("mine")
         self.assertIn("unmet: expect", "".join(caught.exception.__notes__))
 
-    def test_serve_tells_a_verdict_once(self) -> None:
-        """It is the error itself."""
+    def test_the_report_is_there_once(self) -> None:
+        """The error of ``verify`` has no note with the same text."""
         with self.assertRaises(AssertionError) as caught, serve() as server:
             server.expect("STAT").reply("+OK")
         self.assertIn("unmet: expect", str(caught.exception))
         self.assertFalse(hasattr(caught.exception, "__notes__"))
 
-    def test_a_state_that_a_script_does_not_know(self) -> None:
-        """Has the script's rules of every state, and the test's."""
+    def test_a_state_that_is_not_in_the_script(self) -> None:
+        """A state of the test has the script's rules for every state."""
         script = Script.parse('rule = [{ when = "*", equals = "NOOP", reply = "noop" }]')
         server = self.serve(script=script)
         server.on("DATA").reply("354").goto("data")
@@ -622,14 +622,14 @@ class MendedTests(ServerCase):
         self.assertEqual(ask(server, "DATA", "NOOP", "x"), b"354\r\nnoop\r\nin data\r\n")
         server.verify()
 
-    def test_a_state_is_no_question(self) -> None:
-        """What was asked for has none."""
+    def test_requests_have_no_state(self) -> None:
+        """``when`` is an argument of expectations only."""
         server = self.serve()
         with self.assertRaises(TypeError):
             server.requests("A", when="nonsense")
 
-    def test_nothing_follows_a_call(self) -> None:
-        """Nor a cycle another one; waits add up."""
+    def test_steps_after_a_call_or_a_cycle(self) -> None:
+        """No step follows a call, and no cycle another one; waits before a cycle add up."""
         server = self.serve()
         with self.assertRaises(ValueError):
             server.on("A").call(lambda _request: b"a").reply("b")
@@ -638,8 +638,8 @@ class MendedTests(ServerCase):
         rule = server.on("C").cycle("a").wait(1).wait(2).rule
         self.assertEqual(rule.replies, [(Wait(3), Send(b"a"))])
 
-    def test_a_handler_can_wait(self) -> None:
-        """By the server's clock."""
+    def test_a_handler_that_waits(self) -> None:
+        """A handler can use the server's clock to wait."""
         server = self.serve()
 
         async def answer(_request: Request) -> bytes:
@@ -649,8 +649,8 @@ class MendedTests(ServerCase):
         server.on("A").call(answer)
         self.assertEqual(ask(server, "A"), b"late\r\n")
 
-    def test_what_waits_behind_a_reply_is_verified(self) -> None:
-        """It has arrived, although nobody has looked at it when the test is over."""
+    def test_a_request_that_waits_is_verified(self) -> None:
+        """``verify`` waits for a request that arrives while an earlier one is being answered."""
         for second in (b"A\n", b"DELETE\n"):
             server = self.serve()
             server.expect("A").wait(0.05).reply("ok")
@@ -660,8 +660,8 @@ class MendedTests(ServerCase):
             with self.assertRaisesRegex(AssertionError, "1 unexpected request"):
                 server.verify(PATIENCE)
 
-    def test_what_a_handler_raises_late_is_verified(self) -> None:
-        """Its reply is under way until then."""
+    def test_a_late_error_is_verified(self) -> None:
+        """``verify`` waits for a handler that raises after a while."""
         server = self.serve()
 
         async def fail(_request: Request) -> bytes:
@@ -675,14 +675,14 @@ class MendedTests(ServerCase):
         with self.assertRaisesRegex(AssertionError, "ValueError: late"):
             server.verify(PATIENCE)
 
-    def test_nobody_waits_for_a_server_that_has_ended(self) -> None:
-        """A future that was not fired is cancelled."""
+    def test_futures_of_a_server_that_has_ended(self) -> None:
+        """A future that is not done is cancelled when the server ends."""
         with serve() as server:
             found = server.when("A")
         self.assertTrue(found.cancelled())
 
-    def test_a_long_conversation_is_cut(self) -> None:
-        """In each message that tells it."""
+    def test_a_long_conversation(self) -> None:
+        """An error and the report have the end of a long conversation, `conversation` has all."""
         server = self.serve()
         server.on("A").reply("b")
         ask(server, *["A"] * 200)
