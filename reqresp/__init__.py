@@ -51,9 +51,9 @@ if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules
     from reqresp.journal import RequestLog as RequestLog
     from reqresp.journal import Unanswered as Unanswered
     from reqresp.journal import as_json as as_json
-    from reqresp.script.loader import Script as Script
-    from reqresp.script.loader import ScriptError as ScriptError
-    from reqresp.script.reader import Problem as Problem
+    from reqresp.script import Problem as Problem
+    from reqresp.script import Script as Script
+    from reqresp.script import ScriptError as ScriptError
     from reqresp.server.config import ConfigSource as ConfigSource
     from reqresp.server.config import ServerConfig as ServerConfig
     from reqresp.server.connection import Connection as Connection

@@ -18,7 +18,7 @@ from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
 
 if TYPE_CHECKING:
-    from reqresp.script.loader import Script
+    from reqresp.script import Script
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +101,7 @@ _COMMANDS = {"ask": _ask, "check": _check, "explain": _explain}
 
 def _load(file: str) -> "Script | None":
     """Load a script, and complain about what is wrong with it."""
-    from reqresp.script.loader import Script, ScriptError
+    from reqresp.script import Script, ScriptError
 
     try:
         script = Script.load(Path(file))

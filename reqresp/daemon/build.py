@@ -35,7 +35,7 @@ from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
 
 if TYPE_CHECKING:
-    from reqresp.script.loader import Script
+    from reqresp.script import Script
     from reqresp.transport.tls import Certificates
 
 _log = Logger()
@@ -178,7 +178,7 @@ def _load(options: Options) -> "Script | None":
     """Load the script, if there is one; one of thousands of rules takes seconds."""
     if options["script"] is None:
         return None
-    from reqresp.script.loader import Script  # late: without a script there is no need for all that
+    from reqresp.script import Script  # late: without a script there is no need for all that
 
     return Script.load(options["script"])
 

@@ -27,7 +27,7 @@ from pymemcache.exceptions import (  # type: ignore[import-untyped]  # nor has t
 from pymodbus.client import ModbusTcpClient
 
 from reqresp.faults.faults import KINDS
-from reqresp.script.loader import Script
+from reqresp.script import Script
 from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Server

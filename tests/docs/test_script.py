@@ -22,8 +22,8 @@ from reqresp._text import unescape
 from reqresp.cli.client import escape
 from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
+from reqresp.script import Script, ScriptError
 from reqresp.script.compiler import FaultTarget
-from reqresp.script.loader import Script, ScriptError
 from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
 from reqresp.script.schema import Document
 from reqresp.server.factory import ReqRespFactory

@@ -9,8 +9,7 @@ from textwrap import dedent
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import SPECIFICATIONS
-from reqresp.script.loader import Script, ScriptError
-from reqresp.script.reader import Problem
+from reqresp.script import Problem, Script, ScriptError
 from tests.support.live import temporary
 
 ROOT = Path(__file__).parent.parent.parent

@@ -25,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import ReqRespFactory
 from reqresp.faults.faults import KINDS
 from reqresp.framing import FrameError
-from reqresp.script.loader import Script, ScriptError
+from reqresp.script import Script, ScriptError
 from tests.support.wire import FakeReactor, Wire
 
 EXAMPLES = int(sys.argv[1]) if __name__ == "__main__" else 0

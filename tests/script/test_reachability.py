@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.script.loader import Script, ScriptError
+from reqresp.script import Script, ScriptError
 from reqresp.script.payloads import REQUEST_SOURCES, Template
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
