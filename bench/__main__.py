@@ -1,7 +1,7 @@
 """
-``python -m bench``: the arguments, and the order of things.
+``python -m bench``: the command line of the benchmark.
 
-Starts each server on a core of its own, loads it from another, prints one table and writes it,
+Run each server on one core and its load on another.  Print the figures as tables, and write them,
 with a plot, into docs/.
 """
 
@@ -17,11 +17,11 @@ from bench.parts import PARTS
 from bench.plot import draw
 from bench.processes import ROOT, choose_cores
 from bench.report import report
-from bench.run import ConfigSource, Runner
+from bench.run import Plan, Runner
 from bench.values import Results, UnavailableError
 
 _DOCS = ROOT / "docs"
-# More than this before anything was started, and the machine has other work.
+# A higher load average before the start means that the machine does other work.
 _BUSY = 0.5
 _CACHE = Path.home() / ".cache" / "reqresp-bench"
 
@@ -39,15 +39,25 @@ def _arguments() -> argparse.Namespace:
         action="append",
         choices=PARTS,
         metavar="NAME",
-        help="run this part (repeatable); nothing is written, unless --output is given",
+        help="run only this part (repeatable); writes files only with --output",
     )
-    parser.add_argument("--runs", type=int, default=3, help="runs of each peer (%(default)s)")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="factor on all amounts of work (%(default)s)"
+        "--runs", type=int, default=3, help="runs of each server (default: %(default)s)"
     )
-    parser.add_argument("--output", type=Path, help="where to write (docs/, if all is run)")
     parser.add_argument(
-        "--cache", type=Path, default=_CACHE, help="for built peers and npm's (%(default)s)"
+        "--scale",
+        type=float,
+        default=1.0,
+        help="factor for all amounts of work (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder to write to (default: docs/, if all parts run)"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=_CACHE,
+        help="folder for built servers and npm packages (default: %(default)s)",
     )
     arguments = parser.parse_args()
     if arguments.runs < 1 or arguments.scale <= 0:
@@ -61,7 +71,7 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _terminated(number: int, _: object) -> NoReturn:
-    # An exception, so that every server under way is killed on the way out.
+    # An exception, so that all running servers are killed.
     sys.exit(128 + number)
 
 
@@ -73,12 +83,12 @@ def main() -> int:
     results = Results()
     busy, _, _ = os.getloadavg()
     if busy > _BUSY:
-        print(f"bench: the load average is {busy:.1f}; what else runs will show in the figures")
+        print(f"bench: the load average is {busy:.1f}; other processes will affect the figures")
     try:
         cores = choose_cores()
         runner = Runner(cores, arguments.cache, lambda line: print(line, flush=True), results)
         parts = [PARTS[name] for name in arguments.only or PARTS]
-        runner.carry_out(ConfigSource(parts, arguments.runs, arguments.scale))
+        runner.carry_out(Plan(parts, arguments.runs, arguments.scale))
     except UnavailableError as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """
-Clients: what ready-made load generators do not do, many different keys and many idle connections.
+Clients: loads that load generators do not have: many different keys, and many idle connections.
 
-Knows sockets; only the server's CPU and memory are judged, so being slow here costs time alone.
+Knows sockets.  Only the server's CPU and memory are measured, so these clients need not be fast.
 """
 
 import random
@@ -16,31 +16,31 @@ from itertools import chain, cycle, islice
 from bench.values import UnavailableError
 
 _TIMEOUT = 10.0
-# Every so many idle connections one asks and waits: what came before has been accepted then, and
-# the backlog never overflows.
+# One of so many idle connections sends a request and waits for the reply.  By then the server has
+# accepted the earlier ones, so the backlog never overflows.
 _PACE = 32
 
 
 class BadReplyError(Exception):
-    """A server closed, or answered other bytes than all others do."""
+    """A server closed the connection, or sent a wrong reply."""
 
 
 def key(number: int) -> bytes:
-    """The request of that number; all are of one length."""
+    """Return the request with that number.  All have the same length."""
     return b"key%06d" % number
 
 
 def value(number: int) -> bytes:
-    """Its reply, without the line's end."""
+    """Return the reply to that request, without the line end."""
     return b"+value%06d" % number
 
 
 def blocks(keys: int, depth: int) -> list[tuple[bytes, bytes]]:
     """
-    Make requests and replies, *depth* in a block, every key as often as any other, in rounds.
+    Return requests and their replies, *depth* in a block, with each key equally often.
 
-    About 20,000 requests whatever the number of keys, so that the client's own memory traffic
-    is the same.
+    There are about 20,000 requests for any number of keys, so that the client uses the same amount
+    of memory.
     """
     chance = random.Random(1)  # noqa: S311  # the same order in every run, no secret
     rounds = (chance.sample(range(keys), keys) for _ in range(max(1, 20_000 // keys)))
@@ -56,9 +56,10 @@ def blocks(keys: int, depth: int) -> list[tuple[bytes, bytes]]:
 
 def ask_keys(port: int, keys: int, depth: int, connections: int, requests: int) -> int:
     """
-    Send *requests* or a few more, *depth* at a time on each connection, and compare every reply.
+    Send at least *requests*, *depth* at a time on each connection, and check every reply.
 
-    :return: how many were answered.
+    :return: how many requests were answered.
+    :raises BadReplyError: a reply is wrong or missing.
     """
     supply = cycle(blocks(keys, depth))
     asked = 0
@@ -76,7 +77,7 @@ def ask_keys(port: int, keys: int, depth: int, connections: int, requests: int) 
 
 @contextmanager
 def idle_connections(port: int, count: int, request: bytes, reply: bytes) -> Iterator[None]:
-    """Hold *count* connections, all accepted, of which one in 32 has asked something."""
+    """Hold *count* accepted connections; one in 32 has sent a request."""
     sockets: list[socket.socket] = []
     try:
         for number in range(1, count + 1):
@@ -87,22 +88,22 @@ def idle_connections(port: int, count: int, request: bytes, reply: bytes) -> Ite
         yield
     finally:
         for sock in sockets:
-            # A reset leaves no TIME_WAIT behind to slow the next server's turn.
+            # A reset leaves no TIME_WAIT, which would slow down the next server.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
 
 
 def allow_descriptors(count: int) -> None:
     """
-    Raise this process's limit, which the servers inherit, to at least *count* open files.
+    Raise the limit of open files to at least *count*.  Servers inherit it.
 
-    :raises UnavailableError: the hard limit is below that.
+    :raises UnavailableError: the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= count:
         return
     if hard != resource.RLIM_INFINITY and hard < count:
-        raise UnavailableError(f"{count} open files are needed, the hard limit is {hard}")
+        raise UnavailableError(f"{count} open files are needed; the hard limit is {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
@@ -119,4 +120,4 @@ def _expect(sock: socket.socket, reply: bytes) -> None:
         more = sock.recv(len(reply) - len(got))
         got += more
         if not more or not reply.startswith(got) or time.monotonic() > deadline:
-            raise BadReplyError(f"{got!r} where {reply!r} was expected")
+            raise BadReplyError(f"received {got!r}; expected {reply!r}")

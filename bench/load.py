@@ -1,7 +1,7 @@
 """
-Load: what asks a server, and what it says of it.
+Load: the load generators, and how their output is read.
 
-Knows load generators and their output; nothing of which server answers.
+Knows load generators.  It must not know which server replies.
 """
 
 import csv
@@ -17,14 +17,14 @@ from attrs import evolve, frozen
 from bench.clients import ask_keys
 from bench.values import UnavailableError
 
-# redis-benchmark tries for ever to reach a server that is gone.
+# redis-benchmark tries without end to connect to a server that has ended.
 _LIMIT = 30.0
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 @frozen
 class Outcome:
-    """What a load saw: *p50* and *p99* are milliseconds, None where it does not time replies."""
+    """The result of a load; *p50* and *p99* are milliseconds, None if replies are not timed."""
 
     requests: int
     rate: float
@@ -33,18 +33,18 @@ class Outcome:
 
 
 class Load(Protocol):
-    """Something that asks and counts."""
+    """Sends requests to a server and counts the replies."""
 
     def run(self, port: int) -> Outcome: ...
 
     def times(self, factor: float) -> "Load":
-        """The same with *factor* times the work: to warm up, to try out, for a slow server."""
+        """Return the same load with *factor* times the work."""
         ...
 
 
 @frozen
 class RedisBenchmark:
-    """redis-benchmark's ``PING_INLINE``: ``PING`` and CRLF, answered by ``+PONG`` and CRLF."""
+    """redis-benchmark's ``PING_INLINE``: the request ``PING``, the reply ``+PONG``, with CRLF."""
 
     requests: int
     connections: int = 50
@@ -72,7 +72,7 @@ class RedisBenchmark:
 
 @frozen
 class Wrk:
-    """wrk: HTTP/1.1 requests for some seconds."""
+    """wrk: HTTP/1.1 requests for a number of seconds."""
 
     seconds: int
     connections: int = 50
@@ -87,7 +87,7 @@ class Wrk:
 
 @frozen
 class Keys:
-    """Our own client: as many different keys, equally often, and every reply compared."""
+    """Our own client: it sends all keys equally often, and checks every reply."""
 
     requests: int
     keys: int
@@ -100,20 +100,20 @@ class Keys:
         return Outcome(asked, asked / (time.monotonic() - begun))
 
     def times(self, factor: float) -> "Keys":
-        # Every key once, or what a server learns of each would be counted as what it costs.
+        # At least every key once, so that the warm-up includes what a server caches for each.
         return evolve(self, requests=max(self.keys, self.depth, round(self.requests * factor)))
 
 
 def parse_redis_benchmark(output: str, requests: int) -> Outcome:
     """
-    Read the last line of ``--csv``; it does not tell the number of requests.
+    Return the result in the last line of ``--csv``, which lacks the number of *requests*.
 
     :raises UnavailableError: there is no such line.
     """
     lines = [line for line in output.splitlines() if line.startswith('"')]
     rows = list(csv.DictReader(lines))
     if not rows:
-        raise UnavailableError("redis-benchmark gave no figures")
+        raise UnavailableError("redis-benchmark printed no figures")
     row = rows[-1]
     return Outcome(
         requests, float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"])
@@ -122,14 +122,14 @@ def parse_redis_benchmark(output: str, requests: int) -> Outcome:
 
 def parse_wrk(output: str) -> Outcome:
     """
-    Read wrk's report with ``--latency``.
+    Return the result in wrk's report with ``--latency``.
 
-    :raises UnavailableError: it is incomplete, or tells of replies that were no success.
+    :raises UnavailableError: the report is incomplete, or has failed requests.
     """
     total = re.search(r"(\d+) requests in ", output)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     if total is None or rate is None or int(total[1]) == 0:
-        raise UnavailableError("wrk got no reply")
+        raise UnavailableError("wrk received no reply")
     failed = re.search(r"Socket errors:.*|Non-2xx.*", output)
     if failed is not None:
         raise UnavailableError(f"wrk: {failed[0]}")

@@ -1,7 +1,7 @@
 """
-Machine: what the figures were made on, asked at run time.
+Machine: the hardware and the versions that the figures were measured with.
 
-Knows where to ask for names and versions; none that tell whose machine it is.
+Knows where to find names and versions.  It must not show names that identify the machine's owner.
 """
 
 import os
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-# Each writes its version somewhere in what it prints.
+# Commands whose output contains a version.
 _PROGRAMS = {
     "redis-server": ("redis-server", "--version"),
     "redis-benchmark": ("redis-benchmark", "--version"),
@@ -29,9 +29,10 @@ _PACKAGES = ("reqresp", "Twisted", "uvloop", "gevent")
 
 def describe(cache: Path, command: str, busy: float) -> str:
     """
-    Write a section of reStructuredText: *command*, the day, processor, kernel, versions.
+    Return a section of reStructuredText: *command*, the date, processor, kernel and versions.
 
-    *busy* is the load average before anything was started.
+    :param cache: the folder of npm packages.
+    :param busy: the load average before the start.
     """
     facts = basics(command, busy, _PACKAGES)
     facts |= {name: _program(*command) for name, command in _PROGRAMS.items()}
@@ -39,7 +40,7 @@ def describe(cache: Path, command: str, busy: float) -> str:
 
 
 def basics(command: str, busy: float, packages: Sequence[str]) -> dict[str, str]:
-    """Ask for what is of interest whatever is measured: the machine, and versions of *packages*."""
+    """Return what every measurement needs: the machine, and the versions of *packages*."""
     return {
         "command": f"``{command}``",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -52,7 +53,7 @@ def basics(command: str, busy: float, packages: Sequence[str]) -> dict[str, str]
 
 
 def section(facts: Mapping[str, str]) -> str:
-    """Write *facts* as a section of reStructuredText."""
+    """Return *facts* as a section of reStructuredText."""
     lines = [f":{name}: {fact}" for name, fact in facts.items()]
     title = "The machine"
     return "\n".join([title, "-" * len(title), "", *lines, ""])
@@ -77,7 +78,7 @@ def _package(name: str) -> str:
 def _program(*command: str) -> str:
     if shutil.which(command[0]) is None:
         return "not installed"
-    # wrk prints its version and fails.
+    # wrk prints its version and exits with an error.
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL
     )

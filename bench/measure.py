@@ -1,7 +1,7 @@
 """
-Measure: what the kernel says about a process.
+Measure: the CPU time, memory and ports of a process.
 
-Knows /proc and process clocks; nothing of servers, loads or reports.
+Knows /proc and process clocks.  It must not know servers, loads or reports.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from attrs import frozen
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
-# The bits under a pid that make it a clock of all its threads, dead ones too (clock_getcpuclockid).
+# The low bits of the id of a process's CPU clock (clock_getcpuclockid).
 _SCHEDULED_TIME = 2
 
 
 @frozen
 class Cpu:
-    """Seconds of CPU that a process and its reaped children have used."""
+    """The CPU time of a process and its reaped children, in seconds."""
 
     user: float
     system: float
@@ -29,7 +29,7 @@ class Cpu:
 
 @frozen
 class CpuReading:
-    """One look at a process: the exact total, and the ticks that tell how to share it out."""
+    """The exact CPU time of a process, and its user and system ticks."""
 
     seconds: float
     user_ticks: int
@@ -38,12 +38,12 @@ class CpuReading:
 
 def read_cpu(pid: int) -> CpuReading:
     """
-    Read the CPU used so far.
+    Return the CPU time used so far.
 
-    /proc/PID/stat counts in ticks of 10 ms; the process clock in nanoseconds, but it does not
-    tell user from system.  Children are in ticks only, and only once they were waited for.
+    /proc/PID/stat counts in ticks of 10 ms.  The process clock counts in nanoseconds, but does not
+    separate user from system.  Children are counted in ticks only, after they were waited for.
     """
-    # The second field, the name in parentheses, may hold spaces.
+    # The second field, the name in parentheses, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system, child_user, child_system = map(int, fields[11:15])
     exact = time.clock_gettime((~pid << 3) | _SCHEDULED_TIME)
@@ -55,7 +55,7 @@ def read_cpu(pid: int) -> CpuReading:
 
 
 def spent(before: CpuReading, after: CpuReading) -> Cpu:
-    """Share the exact total between user and system as the ticks of the same time do."""
+    """Return the CPU time between two readings, divided by the ratio of their ticks."""
     total = after.seconds - before.seconds
     user = after.user_ticks - before.user_ticks
     system = after.system_ticks - before.system_ticks
@@ -65,9 +65,9 @@ def spent(before: CpuReading, after: CpuReading) -> Cpu:
 
 def resident_bytes(pid: int) -> int:
     """
-    Tell the resident memory, page by page.
+    Return the resident memory, counted page by page.
 
-    VmRSS in /proc/PID/status is counted per CPU and may lag by hundreds of kilobytes.
+    VmRSS in /proc/PID/status is counted per CPU, and may differ by hundreds of kilobytes.
     """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -77,7 +77,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def listening_ports(pid: int) -> frozenset[int]:
-    """Tell on which TCP ports a process listens, by the sockets that it holds."""
+    """Return the TCP ports that a process listens on."""
     inodes = _socket_inodes(pid)
     ports = set()
     for table in ("tcp", "tcp6"):
@@ -94,7 +94,7 @@ def _socket_inodes(pid: int) -> frozenset[str]:
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = str(descriptor.readlink())
-        except FileNotFoundError:  # closed meanwhile
+        except FileNotFoundError:  # closed since
             continue
         if target.startswith("socket:["):
             inodes.add(target[8:-1])

@@ -1,7 +1,7 @@
 """
-Parts: what the benchmark consists of; a table, each line of which ``--only`` can choose.
+Parts: the parts of the benchmark, which ``--only`` selects by name.
 
-Knows which peers meet which load; nothing of how either is run.
+Knows which servers get which load.  It must not know how either is run.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
 
 @frozen
 class LoadPart:
-    """Peers under load: CPU for each request, throughput, latency; *floor* is what 1.0 means."""
+    """Servers under load: CPU per request, throughput, latency; *floor* is the ratio's base."""
 
     name: str
     title: str
@@ -28,7 +28,7 @@ class LoadPart:
 
 @frozen
 class IdlePart:
-    """Peers holding connections that ask nothing: resident bytes for each."""
+    """Servers with idle connections: resident bytes for each."""
 
     name: str
     title: str
@@ -39,7 +39,7 @@ class IdlePart:
 
 @frozen
 class StartPart:
-    """Peers being started: seconds until they listen."""
+    """The start of servers: seconds until they listen."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ def _all(load: Load, *peers: str) -> dict[str, Load]:
 
 
 def _scripts(requests: int, depth: int) -> dict[str, Load]:
-    """Each is asked for all that it answers, equally often."""
+    """Return loads that send every request of a server equally often."""
     replies = {"table-10": 10, "function": 10, "script-1": 1}
     replies |= {f"{kind}-{rules}": rules for kind in INDEXED for rules in (10, 10_000)}
     return {peer: Keys(requests, keys, depth) for peer, keys in replies.items()}
@@ -112,20 +112,20 @@ _ALL = (
         ),
     ),
     LoadPart(
-        "transcript",
-        "the transcript on, against --quiet",
-        _all(RedisBenchmark(60_000), "reqresp", "transcript"),
+        "request-log",
+        "with the request log, against --quiet",
+        _all(RedisBenchmark(60_000), "reqresp", "request-log"),
         floor="reqresp",
     ),
     LoadPart(
         "metrics",
-        "one request at a time, 50 connections: metered, against not",
+        "one request at a time, 50 connections: with counters, against without",
         _all(RedisBenchmark(100_000), "table-1000", "metered"),
         floor="table-1000",
     ),
     LoadPart(
         "metrics-16",
-        "lines, 16 deep, 50 connections: metered, against not",
+        "lines, 16 deep, 50 connections: with counters, against without",
         _all(RedisBenchmark(1_600_000, depth=16), "table-1000", "metered"),
         floor="table-1000",
     ),
@@ -137,19 +137,19 @@ _ALL = (
     ),
     LoadPart(
         "replies",
-        "lines, 16 deep, every key as often: 10,000 exact replies against 10",
+        "lines, 16 deep, all keys equally often: 10,000 exact replies against 10",
         {"table-10": Keys(1_000_000, keys=10), "table-10000": Keys(1_000_000, keys=10_000)},
         floor="table-10",
     ),
     LoadPart(
         "scripts",
-        "one request at a time, every key as often: a table, a function, and scripts",
+        "one request at a time, all keys equally often: a table, a function, and scripts",
         _scripts(30_000, depth=1),
         floor="table-10",
     ),
     LoadPart(
         "scripts-16",
-        "lines, 16 deep, every key as often: a table, a function, and scripts",
+        "lines, 16 deep, all keys equally often: a table, a function, and scripts",
         _scripts(160_000, depth=16),
         floor="table-10",
     ),

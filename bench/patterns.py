@@ -1,8 +1,8 @@
 """
-``python -m bench.patterns``: what scripts cost, by the kind of their rules and how many there are.
+``python -m bench.patterns``: the cost of scripts, by the kind and number of their rules.
 
-In the process alone, without sockets: the CPU time to find the rule that answers a request, and
-what loading 10,000 rules takes.  Each script has a process of its own.  Prints two tables.
+Measure, in one process and without sockets, the CPU time to find the rule for a request, and to
+load 10,000 rules.  Each script runs in its own process.  Print two tables.
 """
 
 import os
@@ -25,10 +25,10 @@ from bench.scripts import KINDS, Kind
 from reqresp import Script
 
 SIZES = (1, 100, 1_000, 10_000)
-# Requests are timed so many at a time: a look at the clock costs as much as some of them.
+# The number of requests timed together: reading the clock takes as long as some of them.
 _BLOCK = 10
 _BLOCKS = 100
-# Enough of these: the slowest kinds do not get to 100 blocks.
+# The time limit for a script: the slowest kinds do not reach 100 blocks.
 _SECONDS = 2.0
 _TEXT = 12
 _LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -36,7 +36,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
 @define
 class Asking:
-    """Who asks, as far as a script wants to know."""
+    """The context of a request, as far as a script needs it."""
 
     peer: IAddress = Factory(lambda: IPv4Address("TCP", "127.0.0.1", 50_000))
     number: int = 1
@@ -47,10 +47,13 @@ class Asking:
 @frozen
 class Figures:
     """
-    What one script costs.
+    The cost of one script.
 
-    Seconds of CPU to load it, and for a request, asked for the *first* time and *again*; bytes by
-    which the process has grown with *loaded*, and when all were *asked*.
+    :param seconds: CPU time to load it.
+    :param first: CPU time for a request that was not sent before, in seconds.
+    :param again: CPU time for the same request again, in seconds.
+    :param loaded: growth of the process after loading, in bytes.
+    :param asked: growth of the process after all requests, in bytes.
     """
 
     seconds: float
@@ -61,9 +64,9 @@ class Figures:
 
 
 def measure(kind: Kind, rules: int, blocks: int = _BLOCKS) -> Figures:
-    """Load a script of so many *rules* of one *kind* and ask it, in this process."""
+    """Load a script of *rules* rules of one *kind*, and send requests to it, in this process."""
     text = kind.script(rules)
-    Script.parse(kind.script(1))  # what is imported or made once is no rule's
+    Script.parse(kind.script(1))  # imports and one-time allocations do not count
     before = resident_bytes(os.getpid())
     begun = time.process_time()
     script = Script.parse(text)
@@ -81,7 +84,7 @@ def measure(kind: Kind, rules: int, blocks: int = _BLOCKS) -> Figures:
 
 
 def requests(kind: Kind, rules: int, blocks: int) -> Iterator[Sequence[bytes]]:
-    """Make requests, no two alike where the kind allows it, for any rule as likely as another."""
+    """Return requests for random rules, all different if the kind allows it."""
     chance = random.Random(1)  # noqa: S311  # the same in every run, no secret
     for _ in range(blocks):
         yield [
@@ -99,7 +102,7 @@ def _cost(script: Script, block: Sequence[bytes]) -> float:
 
 
 def tables(measured: dict[tuple[str, int], Figures]) -> str:
-    """Write the figures of each kind and number of rules as reStructuredText."""
+    """Return the figures of each kind and number of rules as reStructuredText."""
     sizes = sorted({rules for _, rules in measured})
     kinds = [name for name in KINDS if (name, sizes[-1]) in measured]
     costs = [
@@ -133,7 +136,7 @@ def tables(measured: dict[tuple[str, int], Figures]) -> str:
 def main() -> int:
     wanted = [(name, rules) for name in KINDS for rules in SIZES]
     measured = {}
-    # Not forked: what a process has freed it does not take again, and so would not seem to grow.
+    # Not forked: a process that reuses freed memory would not grow.
     with ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), max_tasks_per_child=1
     ) as processes:

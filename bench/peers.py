@@ -1,7 +1,7 @@
 """
-Peers: the servers that are compared, and how each is made ready and started.
+Peers: the servers that are compared, and how each is built and started.
 
-Knows commands and what they need; nothing of loads or figures.
+Knows commands and their requirements.  It must not know loads or figures.
 """
 
 import importlib.util
@@ -28,10 +28,10 @@ class Peer:
     """
     One server.
 
-    *prepare* builds or finds the program, given a folder to keep things in, and returns the
-    command, or raises UnavailableError.  ``{reply}`` in its words stands for the reply,
-    ``{escaped}`` for the reply with backslash escapes; for ``{port}`` see bench.processes.  A
-    *slow* one is run once, with few requests.
+    :param prepare: builds or finds the program in a cache folder, and returns its command, or
+        raises UnavailableError.  In the command, ``{reply}`` stands for the reply, and
+        ``{escaped}`` for the reply with backslash escapes; for ``{port}`` see bench.processes.
+    :param slow: run the server once, with fewer requests.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Peer:
 
 
 def command(words: Words, reply: str) -> Words:
-    """Put a reply into a prepared command."""
+    """Return a prepared command with its reply."""
     escaped = reply.encode("unicode_escape").decode()
     return tuple(word.replace("{reply}", reply).replace("{escaped}", escaped) for word in words)
 
@@ -76,13 +76,13 @@ def _find(program: str) -> str:
 
 
 def _twistd(*words: str, module: str) -> Callable[[Path], Words]:
-    """Run twistd's plugin in the foreground, its log on standard output, which goes nowhere."""
+    """Run a twistd plugin in the foreground, with its log on standard output (discarded)."""
 
     def prepare(_: Path) -> Words:
         _require(module)
         beside = Path(sys.executable).with_name("twistd")
         twistd = str(beside) if beside.exists() else _find("twistd")
-        # Never --logfile=/dev/null: twistd's log rotates after 1 MB, and root's would rename it.
+        # Not --logfile=/dev/null: twistd rotates logs after 1 MB, and root would rename the device.
         return (sys.executable, twistd, "--nodaemon", "--pidfile=", "--logfile=-", *words)
 
     return prepare
@@ -127,7 +127,7 @@ def _mountebank(cache: Path) -> Words:
         options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
         _build(_find("npm"), "install", f"--prefix={folder}", *options, _MOUNTEBANK)
     return (
-        # Its template reads the environment.
+        # Its template reads the port from the environment.
         *("env", "BENCH_PORT={port}", _find("node"), str(program), "--port", "{second}"),
         *("--host", "127.0.0.1", "--localOnly", "--configfile", str(_SERVERS / "mountebank.ejs")),
         *("--nologfile", "--loglevel", "error"),
@@ -138,7 +138,9 @@ def _build(*words: str) -> None:
     try:
         subprocess.run(words, check=True, capture_output=True, text=True, timeout=_BUILD_LIMIT)
     except subprocess.TimeoutExpired as error:
-        raise UnavailableError(f"{Path(words[0]).name} took over {_BUILD_LIMIT:.0f} s") from error
+        raise UnavailableError(
+            f"{Path(words[0]).name} took longer than {_BUILD_LIMIT:.0f} s"
+        ) from error
     except subprocess.CalledProcessError as error:
         said = str(error.stderr or error.stdout).strip().splitlines()
         reason = said[-1] if said else f"status {error.returncode}"
@@ -158,7 +160,7 @@ _EAGER = "eager:0:interface=127.0.0.1:backlog=4096"
 
 _ALL = (
     Peer("reqresp", "reqresp (twistd, quiet)", _reqresp("--quiet")),
-    Peer("transcript", "reqresp, transcript on", _reqresp()),
+    Peer("request-log", "reqresp, request log on", _reqresp()),
     Peer("table-10", "reqresp, 10 replies", _python("reqresp_table.py", "10")),
     Peer("table-1000", "reqresp, 1,000 replies", _python("reqresp_table.py", "1000")),
     Peer("table-10000", "reqresp, 10,000 replies", _python("reqresp_table.py", "10000")),
@@ -169,8 +171,8 @@ _ALL = (
     ),
     Peer(
         "metered",
-        "reqresp, 1,000 replies, metered",
-        _python("reqresp_table.py", "1000", "meter"),
+        "reqresp, 1,000 replies, counted",
+        _python("reqresp_table.py", "1000", "counters"),
     ),
     Peer("function", "reqresp, a function", _python("reqresp_table.py", "10", "function")),
     Peer("script-1", "script, 1 rule: equals", _script("equals", 1)),
@@ -201,7 +203,7 @@ _ALL = (
         _python("twisted_protocol.py", "{reply}", _EAGER, needs=("reqresp.transport.eager",)),
     ),
     Peer("twisted-lines", "Twisted LineReceiver", _python("twisted_lines.py", "{reply}")),
-    Peer("threads", "the notebook: a thread each", _python("threads.py", "{reply}")),
+    Peer("threads", "a thread for each connection", _python("threads.py", "{reply}")),
     Peer(
         "socketserver",
         "socketserver.ThreadingTCPServer",
@@ -210,7 +212,7 @@ _ALL = (
     Peer("node", "Node net", _node),
     Peer("go", "Go net", _built("go", ("build",), "go_net.go", "{reply}")),
     Peer("redis", "redis-server", _program(*_REDIS)),
-    Peer("ncat", "ncat, a shell each", _program(*_NCAT), slow=True),
+    Peer("ncat", "ncat, a shell for each connection", _program(*_NCAT), slow=True),
     Peer("mountebank", "mountebank, tcp imposter", _mountebank, slow=True),
     Peer(
         "plugin-reqresp", "twistd reqresp", _twistd("reqresp", "--port", "0", module="reqresp.tap")

@@ -1,8 +1,8 @@
 """
-Plot: the CPU of a request as horizontal bars, in SVG.
+Plot: the CPU time of a request as horizontal bars, in SVG.
 
-Knows results and shapes.  Written by hand: bars need no library, and what a plotting library
-writes is ten times as long and differs from version to version.
+Knows results and shapes.  It uses no plotting library: their output is ten times as long, and
+differs between versions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from bench.values import Results
 _WIDTH, _LEFT, _RIGHT, _MARGIN = 760, 270, 150, 24
 _ROW, _BAR, _HEADING = 26, 16, 52
 _FIELD = _WIDTH - _LEFT - _RIGHT
-# A bar of more than so many times the median is cut, or all others would be specks.
+# A bar longer than so many medians is cut, to keep the others visible.
 _CUT = 3.0
 _OURS = ("#1d4ed8", "#93b4f5")
 _OTHERS = ("#6b7280", "#c9cdd4")
@@ -31,7 +31,7 @@ _OUR_PEERS = frozenset({"reqresp", "table-1000", "journal"})
 
 @frozen
 class Bar:
-    """One server: seconds of CPU for a request, the share of user time, the ratio to the floor."""
+    """One server: CPU seconds per request, the share of user time, the ratio to the floor."""
 
     label: str
     total: float
@@ -42,7 +42,7 @@ class Bar:
 
 @frozen
 class Panel:
-    """One load and its bars, cheapest first."""
+    """One load and its bars, shortest first."""
 
     title: str
     bars: Sequence[Bar]
@@ -53,7 +53,7 @@ class Panel:
 
 
 def draw(results: Results) -> str:
-    """Draw every load of which something was measured."""
+    """Return an SVG of all loads that have results."""
     parts = (PARTS[name] for name in _PANELS)
     panels = [_panel(results, part) for part in parts if isinstance(part, LoadPart)]
     panels = [panel for panel in panels if panel.bars]
@@ -72,7 +72,7 @@ def _bar(results: Results, part: LoadPart, peer: str) -> Bar:
     return Bar(
         PEERS[peer].label,
         total,
-        # Medians do not add up: the length is the total's, the parts are in proportion.
+        # The medians of user and system do not add up to the total: only their ratio is used.
         user / (user + system) if user + system else 0.0,
         results.ratio(part.name, peer, part.floor, "total") or 0.0,
         peer in _OUR_PEERS,
@@ -85,7 +85,7 @@ def _svg(panels: Sequence[Panel], height: int) -> Iterator[str]:
         f'viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Server CPU for each request" '
         'font-family="system-ui, \'DejaVu Sans\', sans-serif" font-size="13">'
     )
-    # Its own background: the page's may be dark.
+    # A white background, since the page may be dark.
     yield (
         f'<rect x="0.5" y="0.5" width="{_WIDTH - 1}" height="{height - 1}" rx="8" '
         'fill="#ffffff" stroke="#e5e7eb"/>'

@@ -1,7 +1,7 @@
 """
-Processes: a server on a core of its own, from its start until it is gone.
+Processes: a server process on its own core, from its start to its end.
 
-Knows processes and cores; nothing of what a server answers or what loads it.
+Knows processes and cores.  It must not know replies or loads.
 """
 
 import os
@@ -27,7 +27,7 @@ _POLL = 0.001
 
 @frozen
 class Cores:
-    """Which core serves and which one loads."""
+    """The core of the server, and the core of the load."""
 
     server: int
     load: int
@@ -35,7 +35,7 @@ class Cores:
 
 @frozen
 class Server:
-    """A server that listens."""
+    """A server process that listens."""
 
     pid: int
     port: int
@@ -44,22 +44,22 @@ class Server:
 
 def choose_cores() -> Cores:
     """
-    Take two cores of those allowed, and move this process, and so every load, to one of them.
+    Choose two of the allowed cores, and move this process, with all loads, to one of them.
 
-    :raises UnavailableError: there is one core only; sharing it would measure the load.
+    :raises UnavailableError: there is only one core, which server and load would share.
     """
     if sys.platform != "linux":
-        raise UnavailableError("this needs Linux: its /proc, and servers tied to a core")
+        raise UnavailableError("this needs Linux: /proc, and processes bound to a core")
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
-        raise UnavailableError("two cores are needed: one to serve, one to load")
+        raise UnavailableError("two cores are needed: one for the server, one for the load")
     cores = Cores(server=allowed[-1], load=allowed[0])
     os.sched_setaffinity(0, {cores.load})
     return cores
 
 
 def _free_port() -> int:
-    """Find a port for those servers that cannot choose one themselves."""
+    """Return a free port, for servers that cannot choose one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -69,12 +69,12 @@ def _free_port() -> int:
 @contextmanager
 def running(command: Sequence[str], core: int, limit: float = 20) -> Iterator[Server]:
     """
-    Start *command* on *core*, wait until it listens, and kill all of it in the end.
+    Start *command* on *core*, wait until it listens, and kill its process group at the end.
 
-    ``{port}`` in the command stands for a free port, ``{second}`` for another that is of no
-    interest; without ``{port}`` the server chooses, and the kernel is asked which.
+    ``{port}`` in the command stands for a free port, and ``{second}`` for another one.  Without
+    ``{port}`` the server chooses a port, which the kernel reports.
 
-    :raises UnavailableError: it ended, or did not listen within *limit* seconds.
+    :raises UnavailableError: the process ended, or did not listen within *limit* seconds.
     """
     asked = _free_port() if any("{port}" in word for word in command) else None
     second = str(_free_port())
@@ -91,7 +91,7 @@ def running(command: Sequence[str], core: int, limit: float = 20) -> Iterator[Se
             stderr=errors,
             cwd=folder,
             env=_environment(),
-            # A group of its own, so that children of the server can be killed with it.
+            # A new process group, so that children of the server can be killed with it.
             start_new_session=True,
         )
         try:
@@ -112,7 +112,7 @@ def running(command: Sequence[str], core: int, limit: float = 20) -> Iterator[Se
 def _port(pid: int, asked: int | None) -> int | None:
     try:
         ports = listening_ports(pid)
-    except (FileNotFoundError, ProcessLookupError, PermissionError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the process has ended
         return None
     if asked is not None:
         return asked if asked in ports else None
@@ -120,11 +120,11 @@ def _port(pid: int, asked: int | None) -> int | None:
 
 
 def _environment() -> dict[str, str]:
-    # The tree's own reqresp and plugins, installed or not.
+    # The reqresp and the plugins of this source tree, installed or not.
     path = os.pathsep.join([str(ROOT), str(_PLUGIN_PATH)])
     return {**os.environ, "PYTHONPATH": path}
 
 
 def _last_line(output: bytes) -> str:
     lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "it said nothing"
+    return lines[-1].strip() if lines else "no output"

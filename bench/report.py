@@ -1,7 +1,7 @@
 """
-Report: results as reStructuredText that is as readable on a terminal.
+Report: the results as reStructuredText, which is also readable on a terminal.
 
-Knows results, parts, peers and targets; measures nothing, writes no file.
+Knows results, parts, servers and targets.  It must not measure anything or write files.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _NONE = "-"
 
 
 def report(results: Results, runs: int) -> str:
-    """Put all tables together; those that would be empty are left out."""
+    """Return all tables that are not empty."""
     sections = (
         ("Under load", load_table(results), _load_notes(results, runs)),
         ("At rest", rest_table(results), ""),
@@ -30,7 +30,7 @@ def report(results: Results, runs: int) -> str:
 
 
 def load_table(results: Results) -> str:
-    """Make the one table: CPU for each request, what it is of the floor's, throughput, latency."""
+    """Return the main table: CPU per request, its ratio to the floor, throughput, latency."""
     header = (
         "load", "server", "user us", "sys us", "CPU us", "x floor", "requests/s", "p50 ms", "p99 ms"
     )  # fmt: skip
@@ -67,8 +67,8 @@ def _load_notes(results: Results, runs: int) -> str:
     ]
     slow = [peer.name for peer in PEERS.values() if peer.slow]
     lines = [
-        f"CPU is microseconds for each request; figures are medians of {runs} interleaved runs",
-        f"(a single one for {' and '.join(slow)}).  The loads, and what 1.00 stands for:",
+        f"CPU is microseconds per request.  Figures are medians of {runs} interleaved runs",
+        f"(one run for {' and '.join(slow)}).  The loads, and the server that is the floor (1.00):",
         "",
     ]
     lines += [f"- ``{part.name}``: {part.title}; {PEERS[part.floor].label}." for part in shown]
@@ -76,7 +76,7 @@ def _load_notes(results: Results, runs: int) -> str:
 
 
 def rest_table(results: Results) -> str:
-    """Make the table of what is no request: idle connections and start-up."""
+    """Return the table of idle connections and start-up."""
     figures = (("resident", "{:,.0f} bytes", 1.0), ("seconds", "{:,.0f} ms", 1000.0))
     rows = [
         (part.title, PEERS[peer].label, form.format(value * factor))
@@ -89,12 +89,12 @@ def rest_table(results: Results) -> str:
 
 
 _TARGET_NOTE = """
-"Asked" is the first goal, "bar" what a prototype with all features made of it; the bar decides.
+"Asked" is the first goal.  "Bar" is the result of a prototype with all features, and decides.
 """
 
 
 def target_table(results: Results) -> str:
-    """Make the table of targets; those of parts that were not run are left out."""
+    """Return the table of targets, without those of parts that did not run."""
     rows = [
         (
             target.what,
@@ -110,20 +110,20 @@ def target_table(results: Results) -> str:
 
 
 def missing_table(results: Results) -> str:
-    """Make the table of what could not be run, and why."""
+    """Return the table of servers that could not run, with the reasons."""
     rows = [(part, PEERS[peer].label, why) for (part, peer), why in results.missing.items()]
     return simple_table(("load", "server", "why"), rows)
 
 
 def number(value: float) -> str:
-    """Write three digits that mean something."""
+    """Return *value* with three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.{0 if value == 0 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
 
 
 def simple_table(header: Row, rows: Sequence[Row]) -> str:
-    """Write a reStructuredText simple table, or nothing where there are no rows."""
+    """Return a simple table in reStructuredText; an empty text if there are no rows."""
     if not rows:
         return ""
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]

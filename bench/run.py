@@ -1,7 +1,7 @@
 """
-Run: one peer at a time, peer after peer, run after run, telling how it goes.
+Run: all servers of all parts, one at a time, with progress lines.
 
-Knows how parts, peers and loads meet; nothing of tables or targets.
+Knows parts, servers and loads.  It must not know tables or targets.
 """
 
 import time
@@ -18,11 +18,11 @@ from bench.peers import PEERS, Peer, Words, command
 from bench.processes import Cores, Server, running
 from bench.values import Results, Sample, UnavailableError
 
-# Before each run, this much of its load, so that code is compiled and buffers are there.
+# The share of the load for a warm-up before each run.
 _WARM_UP = 0.05
-# What a slow peer, run once, gets of everybody's load.
+# The share of the load for a slow server, which runs once.
 _SLOW = 0.3
-# After a load, for the server to notice that its clients are gone.
+# The time for a server to notice that its clients have disconnected, in seconds.
 _SETTLE = 0.1
 _SPARE_DESCRIPTORS = 1_000
 
@@ -30,8 +30,8 @@ Say = Callable[[str], None]
 
 
 @frozen
-class ConfigSource:
-    """How much to do: the parts, runs of each peer, and a factor on every amount of work."""
+class Plan:
+    """What to run: the parts, the runs of each server, and a factor for all amounts of work."""
 
     parts: Sequence[Part]
     runs: int
@@ -40,15 +40,15 @@ class ConfigSource:
 
 @define
 class Runner:
-    """Carries a plan out and keeps the results."""
+    """Runs a plan and keeps the results."""
 
     cores: Cores
     cache: Path
     say: Say
     results: Results
 
-    def carry_out(self, plan: ConfigSource) -> None:
-        """Run every part; what cannot be run is noted, and the rest goes on."""
+    def carry_out(self, plan: Plan) -> None:
+        """Run all parts.  A server that cannot run is noted as missing."""
         total = sum(len(_names(part)) * plan.runs for part in plan.parts)
         done = 0
         commands = self._prepare(plan.parts)
@@ -80,7 +80,7 @@ class Runner:
             if isinstance(prepared, UnavailableError):
                 raise prepared
             figures, said = self._figures(part, peer, command(prepared, part.reply))
-        except (UnavailableError, BadReplyError, OSError) as reason:  # OSError: a server is gone
+        except (UnavailableError, BadReplyError, OSError) as reason:  # OSError: a server has ended
             self.results.missing[part.name, peer.name] = str(reason)
             return f"not measured, {reason}"
         self.results.samples.append(Sample(part.name, peer.name, run, figures))
@@ -132,7 +132,7 @@ def _load(server: Server, part: LoadPart, peer: Peer) -> tuple[Mapping[str, floa
 
 
 def _hold(server: Server, part: IdlePart) -> tuple[Mapping[str, float], str]:
-    # One connection first: what a server allocates once is not the connections'.
+    # One connection first, so that one-time allocations are not counted.
     with idle_connections(server.port, 1, b"PING\r\n", part.reply.encode()):
         pass
     time.sleep(_SETTLE)

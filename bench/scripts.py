@@ -1,7 +1,7 @@
 """
-Scripts: texts of scripts with many rules, all of one kind, and requests for them.
+Scripts: scripts with many rules of one kind, and requests for them.
 
-Knows TOML, and the keys of bench.clients; nothing of who runs a script, or what that costs.
+Knows TOML, and the keys of bench.clients.  It must not know how scripts are run or measured.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,20 @@ from attrs import frozen
 
 from bench.clients import key, value
 
-#: As many lengths have the prefixes of rules that are of several.
+#: The number of different lengths of prefixes, for the kind with several lengths.
 LENGTHS = 50
 
 
 @frozen
 class Kind:
     """
-    Rules that are alike.
+    Rules with the same predicate and form.
 
-    *form* is what their *predicate* compares a request with, and *request* one that fits.  In both
-    ``KEY`` stands for the rule's own key, ``PAD`` for none to 49 bytes, ``TEXT`` for any others.
+    In *form* and *request*, ``KEY`` stands for the rule's key, ``PAD`` for 0 to 49 bytes, and
+    ``TEXT`` for any other bytes.
+
+    :param form: the value of the *predicate*.
+    :param request: a request that matches.
     """
 
     predicate: str
@@ -32,7 +35,7 @@ class Kind:
         return f"{self.predicate} = '{self.form}'"
 
     def script(self, rules: int) -> str:
-        """Write a script of so many rules, each with a reply of its own."""
+        """Return a script with *rules* rules, each with its own reply."""
         return "\n".join(
             f"[[rule]]\n{self.predicate} = '{_fill(self.form, number)}'\n"
             f"reply = '{value(number).decode()}'\n"
@@ -40,7 +43,7 @@ class Kind:
         )
 
     def ask(self, number: int, text: str) -> bytes:
-        """Make a request that the rule of that number answers, and no other."""
+        """Return a request that only the rule with that number matches."""
         return _fill(self.request, number).replace("TEXT", text).encode()
 
 
@@ -49,16 +52,16 @@ def _fill(form: str, number: int) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    # Those that are looked up.
+    # Kinds with an index.
     "equals": Kind("equals", "KEY", "KEY"),
     "starts_with": Kind("starts_with", "KEY", "KEY TEXT"),
     "matches": Kind("matches", "KEY( .*)?", "KEY TEXT"),
-    # Those that cost more.
+    # Kinds that cost more.
     "lengths": Kind("starts_with", "KEYPAD", "KEYPAD TEXT"),
     "ends_with": Kind("ends_with", "KEY", "TEXT KEY"),
     "contains": Kind("contains", "KEY", "TEXT KEY TEXT"),
     "tail": Kind("matches", ".*KEY", "TEXT KEY"),
     "middle": Kind("matches", ".*KEY.*", "TEXT KEY TEXT"),
 }
-#: Of these, ten thousand should cost what ten do.
+#: The kinds of which ten thousand rules should cost the same as ten.
 INDEXED = ("equals", "starts_with", "matches")

@@ -1,7 +1,7 @@
 """
-Targets: what was asked of reqresp, and whether a run shows it.
+Targets: the performance goals of reqresp, and whether a run meets them.
 
-Knows results and thresholds; nothing of how either is shown.
+Knows results and thresholds.  It must not know how they are shown.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ KILOBYTE = 1000
 @frozen
 class Target:
     """
-    One threshold, not to be exceeded.
+    One upper limit.
 
-    *asked* was the first goal, *bar* what a prototype with all features made of it; the bar
-    decides.
+    :param asked: the first goal.
+    :param bar: the result of a prototype with all features; it decides.
     """
 
     what: str
@@ -31,7 +31,7 @@ class Target:
     measure: Callable[[Results], float | None]
 
     def verdict(self, results: Results) -> str:
-        """Say ``met`` or ``missed``, of both thresholds where they disagree."""
+        """Return ``met`` or ``missed``, for both limits if they differ."""
         measured = self.measure(results)
         if measured is None:
             return "not measured"
@@ -63,64 +63,64 @@ def _times(
 _closed = partial(_cpu, "closed-50", "reqresp")
 
 TARGETS = (
-    _times("closed loop, 50 connections: of asyncio's CPU", 1.05, _closed("asyncio")),
-    _times("closed loop, 50 connections: of the C floor's", 1.4, _closed("c"), bar=1.6),
-    _times("closed loop, 50 connections: of bare Twisted's", 2 / 3, _closed("twisted")),
+    _times("closed loop, 50 connections: CPU relative to asyncio", 1.05, _closed("asyncio")),
+    _times("closed loop, 50 connections: CPU relative to the C floor", 1.4, _closed("c"), bar=1.6),
+    _times("closed loop, 50 connections: CPU relative to bare Twisted", 2 / 3, _closed("twisted")),
     _times(
-        "lines 16 deep, 1,000 replies: of redis-server's CPU",
+        "lines 16 deep, 1,000 replies: CPU relative to redis-server",
         1.15,
         _cpu("pipeline-16", "table-1000", "redis"),
         bar=1.45,
     ),
     _times(
-        "lines 100 deep, 1,000 replies: of redis-server's CPU",
+        "lines 100 deep, 1,000 replies: CPU relative to redis-server",
         1.0,
         _cpu("pipeline-100", "table-1000", "redis"),
         bar=0.8,
     ),
     _times(
-        "16 deep, the last 10,000 kept: of the same without",
+        "16 deep, the last 10,000 kept: CPU relative to none kept",
         1.05,
         _cpu("pipeline-16", "journal", "table-1000"),
     ),
     _times(
-        "100 deep, the last 10,000 kept: of the same without",
+        "100 deep, the last 10,000 kept: CPU relative to none kept",
         1.05,
         _cpu("pipeline-100", "journal", "table-1000"),
     ),
     _times(
-        "closed loop, metrics: of the CPU without",
+        "closed loop, counters: CPU relative to no counters",
         1.05,
         _cpu("metrics", "metered", "table-1000"),
     ),
     _times(
-        "16 deep, metrics: of the CPU without",
+        "16 deep, counters: CPU relative to no counters",
         1.05,
         _cpu("metrics-16", "metered", "table-1000"),
     ),
     _times(
-        "transcript on: of the CPU when quiet", 1.3, _cpu("transcript", "transcript", "reqresp")
+        "request log: CPU relative to --quiet", 1.3, _cpu("request-log", "request-log", "reqresp")
     ),
     Target("an idle connection, resident", 2.2, 1.5, "kB", _idle),
     _times(
-        "accept and one request: of redis-server's CPU",
+        "accept and one request: CPU relative to redis-server",
         1.3,
         _cpu("accept", "reqresp", "redis"),
         bar=1.1,
     ),
     _times(
-        "10,000 exact replies, ten of them asked for: of the CPU with 10",
+        "10,000 exact replies, ten of them requested: CPU relative to 10 replies",
         1.05,
         _cpu("table", "table-10000", "table-10"),
     ),
     _times(
-        "10,000 exact replies, all asked for alike: of the CPU with 10",
+        "10,000 exact replies, all requested equally: CPU relative to 10 replies",
         1.05,
         _cpu("replies", "table-10000", "table-10"),
     ),
     *(
         _times(
-            f"{how}, a script of 10,000 rules ({kind}): of the CPU with 10",
+            f"{how}, a script of 10,000 rules ({kind}): CPU relative to 10 rules",
             1.3,
             _cpu(part, f"{kind}-10000", f"{kind}-10"),
         )

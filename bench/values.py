@@ -1,7 +1,7 @@
 """
-Values: what was measured, and the arithmetic of runs.
+Values: the results, and their medians and ratios.
 
-Knows numbers and names; nothing of processes, tables or files.
+Knows numbers and names.  It must not know processes, tables or files.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from attrs import Factory, define, frozen
 
 
 class UnavailableError(Exception):
-    """Something cannot be measured here; the text says why, for the report."""
+    """Something cannot be measured here.  The message is the reason, for the report."""
 
 
 @frozen
 class Sample:
-    """One run of one peer in one part: figures by name (``total``, ``rate``, ``resident``...)."""
+    """One run of a server in a part: figures by name (``total``, ``rate``, ``resident``...)."""
 
     part: str
     peer: str
@@ -26,38 +26,38 @@ class Sample:
 
 @define
 class Results:
-    """All runs so far, and what could not be run, by part and peer, with the reason."""
+    """All runs, and the reasons of those that could not run, by part and server."""
 
     samples: list[Sample] = Factory(list)
     missing: dict[tuple[str, str], str] = Factory(dict)
 
     def median(self, part: str, peer: str, figure: str) -> float | None:
-        """Take the median over the runs; None where there is none."""
+        """Return the median over all runs; None if there is no run."""
         return _median(self._runs(part, peer, figure).values())
 
     def ratio(self, part: str, peer: str, other: str, figure: str) -> float | None:
         """
-        Compare two peers of one part.
+        Return the ratio of two servers in one part: the median of the ratios of each run.
 
-        Run by run, then the median: the first runs of all peers follow each other, and so share
-        what else the machine was doing.
+        The first runs of all servers follow each other, and so have the same load from other
+        processes.
         """
         return self.ratio_of_parts((part, peer), (part, other), figure)
 
     def ratio_of_parts(
         self, one: tuple[str, str], other: tuple[str, str], figure: str
     ) -> float | None:
-        """Compare, run by run, peers of two parts."""
+        """Return the same ratio for servers of two parts."""
         above, below = self._runs(*one, figure), self._runs(*other, figure)
         return _median(above[run] / below[run] for run in above if below.get(run))
 
     def peers(self, part: str) -> list[str]:
-        """Tell who was measured in a part, cheapest first."""
+        """Return the servers measured in a part, least CPU first."""
         names = {sample.peer for sample in self.samples if sample.part == part}
         return sorted(names, key=lambda peer: (self.median(part, peer, "total") or 0.0, peer))
 
     def runs(self, part: str, peer: str) -> int:
-        """Count the runs of one peer in one part."""
+        """Return the number of runs of a server in a part."""
         return sum(sample.part == part and sample.peer == peer for sample in self.samples)
 
     def _runs(self, part: str, peer: str, figure: str) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The benchmark: what it reads, reckons and writes; and one small live run."""
+"""The benchmark: what it reads, computes and writes; and one small live run."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from bench.peers import PEERS, command
 from bench.plot import draw
 from bench.processes import Cores, running
 from bench.report import number, report, simple_table
-from bench.run import ConfigSource, Runner
+from bench.run import Plan, Runner
 from bench.scripts import INDEXED, KINDS, LENGTHS, Kind
 from bench.targets import TARGETS
 from bench.values import Results, Sample, UnavailableError
@@ -51,7 +51,7 @@ Transfer/sec:      5.88MB
 
 
 def made_up(*costs: tuple[str, str, int, float]) -> Results:
-    """Results of which each run is given as part, peer, run and microseconds a request."""
+    """Return results; each run is given as part, server, run and microseconds per request."""
     return Results(
         [
             Sample(
@@ -180,10 +180,10 @@ class TablesOfPartsTests(SynchronousTestCase):
 
 
 class ScriptTests(SynchronousTestCase):
-    """Scripts of many rules, and what is told of them."""
+    """Scripts with many rules, and the figures for them."""
 
     def answer(self, kind: Kind, request: bytes) -> tuple[str, list[Step]]:
-        """Which of some rules of that kind answers the request, and with what."""
+        """Return which of a few rules of that kind matches the request, and its reply."""
         steps = Script.parse(kind.script(LENGTHS + 10)).rules.respond(request, patterns.Asking())
         assert isinstance(steps, RuleReply)
         return steps.by, [*steps]
@@ -233,7 +233,7 @@ class ScriptTests(SynchronousTestCase):
             ("scripts-16", "matches-10000", 1, 6.6),
         )
         verdicts = {target.what: target.verdict(results) for target in TARGETS}
-        told = "a script of 10,000 rules ({}): of the CPU with 10"
+        told = "a script of 10,000 rules ({}): CPU relative to 10 rules"
         self.assertEqual(verdicts["closed loop, " + told.format("equals")], "met")
         self.assertEqual(verdicts["16 deep, " + told.format("matches")], "missed")
         self.assertEqual(verdicts["16 deep, " + told.format("equals")], "not measured")
@@ -277,13 +277,15 @@ class ReportTests(SynchronousTestCase):
 
     def test_a_target_is_met_or_missed_or_was_not_measured(self) -> None:
         verdicts = self.verdicts()
-        self.assertEqual(verdicts["closed loop, 50 connections: of asyncio's CPU"], "met")
-        self.assertEqual(verdicts["accept and one request: of redis-server's CPU"], "not measured")
+        self.assertEqual(verdicts["closed loop, 50 connections: CPU relative to asyncio"], "met")
+        self.assertEqual(
+            verdicts["accept and one request: CPU relative to redis-server"], "not measured"
+        )
 
     def test_the_bar_decides_where_it_differs_from_what_was_asked(self) -> None:
         verdicts = self.verdicts()
         self.assertEqual(
-            verdicts["closed loop, 50 connections: of the C floor's"],
+            verdicts["closed loop, 50 connections: CPU relative to the C floor"],
             "met (as first asked: missed)",
         )
         self.assertEqual(verdicts["an idle connection, resident"], "missed (as first asked: met)")
@@ -305,7 +307,7 @@ class ReportTests(SynchronousTestCase):
 
 
 class LiveTests(SynchronousTestCase):
-    """Real processes, a few requests: that all the pieces meet."""
+    """Real processes and a few requests: all parts work together."""
 
     def setUp(self) -> None:
         self.core = min(os.sched_getaffinity(0))
@@ -318,7 +320,7 @@ class LiveTests(SynchronousTestCase):
     @skipIf(shutil.which("redis-benchmark") is None, "redis-benchmark is not installed")
     def test_a_server_is_loaded_and_its_cpu_counted(self) -> None:
         part = LoadPart("closed-50", "", {"threads": RedisBenchmark(500, connections=2)})
-        self.runner.carry_out(ConfigSource([part], runs=1))
+        self.runner.carry_out(Plan([part], runs=1))
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("closed-50", "threads", "total") or 0, 0)
         self.assertGreater(self.results.median("closed-50", "threads", "rate") or 0, 0)
@@ -326,22 +328,22 @@ class LiveTests(SynchronousTestCase):
     def test_scripts_and_functions_are_loaded_with_keys(self) -> None:
         load = Keys(32, keys=10, connections=2)
         part = LoadPart("scripts", "", {"function": load, "starts_with-10": load})
-        self.runner.carry_out(ConfigSource([part], runs=1))
+        self.runner.carry_out(Plan([part], runs=1))
         self.assertEqual(self.results.missing, {})
         for peer in part.loads:
             self.assertGreater(self.results.median("scripts", peer, "total") or 0, 0)
 
     def test_idle_connections_and_starts_are_measured(self) -> None:
         parts = (IdlePart("idle", "", ("threads",), 40), StartPart("startup", "", ("threads",), 1))
-        self.runner.carry_out(ConfigSource(parts, runs=1))
+        self.runner.carry_out(Plan(parts, runs=1))
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("startup", "threads", "seconds") or 0, 0)
         self.assertGreater(self.results.median("idle", "threads", "resident") or 0, 0)
 
     def test_a_wrong_reply_is_no_measurement(self) -> None:
         part = LoadPart("replies", "", {"threads": Keys(16, keys=10, connections=1)})
-        self.runner.carry_out(ConfigSource([part], runs=2))
-        self.assertIn("was expected", self.results.missing["replies", "threads"])
+        self.runner.carry_out(Plan([part], runs=2))
+        self.assertIn("expected b", self.results.missing["replies", "threads"])
         self.assertEqual(len(self.said), 1)
 
     def test_a_server_that_ends_at_once_is_reported_with_its_last_words(self) -> None:

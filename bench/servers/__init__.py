@@ -1,1 +1,1 @@
-"""The peers: each a program of its own that answers the same bytes, as small as is honest."""
+"""The servers to compare: small programs that send the same replies."""

@@ -1,6 +1,6 @@
-"""A bare ``asyncio.Protocol``: ``REPLY [uvloop]``, the second word to run it on uvloop."""
+"""A plain ``asyncio.Protocol``: ``REPLY [uvloop]``; the second argument selects uvloop."""
 # mypy: disable-error-code="import-not-found, import-untyped"
-# uvloop is optional: the benchmark says when it is not there.
+# uvloop is optional: the benchmark reports it as missing.
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""What the bare plugin runs: one protocol on one port, chosen when it is asked for."""
+"""The bare plugin: one protocol on any free port."""
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService
@@ -8,7 +8,7 @@ from twisted.python import usage
 
 
 class Options(usage.Options):
-    """None."""
+    """No options."""
 
 
 class Answer(Protocol):

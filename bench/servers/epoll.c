@@ -1,8 +1,8 @@
 /*
- * The floor: REPLY [lines].  One thread, one epoll, a read and a send for each request.
+ * The base of comparison: REPLY [lines].  One thread, one epoll, a recv and a send per request.
  *
- * With "lines", a reply for each line feed of a read, in one send.  Sockets block: epoll says when
- * there is something to read, and a client that does not read its replies holds up the rest.
+ * With "lines", send one reply for each line feed of a read, together.  Sockets are blocking: epoll
+ * reports when one is readable, and a client that does not read its replies stops all others.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

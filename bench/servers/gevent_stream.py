@@ -1,6 +1,6 @@
 """gevent's ``StreamServer``: a greenlet for each connection."""
 # mypy: disable-error-code="import-not-found, import-untyped"
-# gevent is optional: the benchmark says when it is not there.
+# gevent is optional: the benchmark reports it as missing.
 
 import sys
 

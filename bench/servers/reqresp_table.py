@@ -1,9 +1,8 @@
 """
-reqresp embedded: ``REPLIES [journal|function|counters]``, line framing and a table of so many exact
-replies.
+reqresp in a program: ``REPLIES [journal|function|counters]``, with line framing and a table.
 
-With ``journal``, the last 10,000 exchanges are kept.  With ``function``, a user's function looks
-the reply up.  With ``meter``, all is counted that metrics show.
+The table has REPLIES exact replies.  With ``journal``, the last 10,000 exchanges are kept.  With
+``function``, a user's function looks up the reply.  With ``counters``, it counts for metrics.
 """
 
 import sys
@@ -26,7 +25,7 @@ factory = ReqRespFactory(
     look_up if sys.argv[2:] == ["function"] else Table(replies, otherwise=b"-ERR"),
     framing=Line(),
     observers=[Journal(most=10_000)] if sys.argv[2:] == ["journal"] else [],
-    counters=Counters() if sys.argv[2:] == ["meter"] else None,
+    counters=Counters() if sys.argv[2:] == ["counters"] else None,
 )
 endpoint = endpoints.serverFromString(reactor, "eager:0:interface=127.0.0.1")
 endpoint.listen(factory)

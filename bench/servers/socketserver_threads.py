@@ -1,4 +1,4 @@
-"""The standard library's own: ``socketserver.ThreadingTCPServer``."""
+"""The standard library's ``socketserver.ThreadingTCPServer``."""
 
 import socketserver
 import sys

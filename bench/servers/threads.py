@@ -1,4 +1,4 @@
-"""The notebook's server: accept, a thread for each client, recv(1024), send; EOF fixed."""
+"""A thread for each connection: accept, recv(1024), send, until EOF or the request ``close``."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""Twisted's own ``LineReceiver``: one ``sendLine`` for each line."""
+"""Twisted's ``LineReceiver``: one ``sendLine`` for each line."""
 
 import sys
 from typing import cast

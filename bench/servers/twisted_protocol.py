@@ -1,4 +1,4 @@
-"""A bare Twisted ``Protocol``: ``REPLY ENDPOINT``, the endpoint choosing the transport."""
+"""A plain Twisted ``Protocol``: ``REPLY ENDPOINT``; the endpoint selects the transport."""
 
 import sys
 from typing import cast
