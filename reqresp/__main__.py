@@ -1,4 +1,4 @@
-"""Main: what ``python -m reqresp`` runs, which is the command ``reqresp``."""
+"""Run the command ``reqresp``, as ``python -m reqresp``."""
 
 from reqresp.cli.main import main
 

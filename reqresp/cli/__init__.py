@@ -1,1 +1,1 @@
-"""The command ``reqresp``."""
+"""The command ``reqresp``: asks servers, checks and explains scripts."""

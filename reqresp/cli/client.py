@@ -1,8 +1,7 @@
 r"""
-Ask: a client that sends requests in any framing and waits for their replies.
+A client that sends requests in any framing, and waits for their replies.
 
-Knows blocking sockets, framings and a clock: no reactor, and no command line, which is for
-`command`.  The decoders are those of the server; what they call a request is a reply here.
+Uses blocking sockets, framings and a clock: no reactor, and no command line.
 """
 
 import os
@@ -16,19 +15,19 @@ from attrs import frozen
 
 from reqresp.framing import Decoder, FrameError
 
-#: Bytes that are received at once, at most.
-RECEIVED = 64 * 1024
-#: Bytes of a reply: more than anybody wants to read, less than what a wrong framing may announce.
+#: Upper bound of the bytes that are received at once.
+RECEIVE_SIZE = 64 * 1024
+#: Upper bound of the bytes of a reply.  With a wrong framing, a reply can seem to be very large.
 MAX_REPLY = 64 * 1024 * 1024
 
 
 class AskError(Exception):
-    """It did not go as asked; the message is one line, for a person."""
+    """The server could not be asked; the message is one line for a person."""
 
 
 @frozen
 class Address:
-    """Where a server is: a *host* and a *port*, or the path of a UNIX socket as *host*."""
+    """The address of a server: a *host* and a *port*, or the path of a UNIX socket as *host*."""
 
     host: str
     port: int | None = None
@@ -39,23 +38,23 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+#: How an address is written, for help and for errors.
+ADDRESS_FORMS = "HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket, with a slash in it"
+
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^\[\]:]+)):([0-9]{1,5})")
 
 
 def parse_address(text: str) -> Address:
     """
-    Make the address that *text* names: ``host:port``, ``[::1]:port``, or a path, with its slash.
+    Return the address in *text*: ``host:port``, ``[::1]:port``, or a path that has a slash.
 
-    :raises ValueError: it names none.
+    :raises ValueError: *text* is not an address.
     """
     if "/" in text:
         return Address(text)
     match = _HOST_AND_PORT.fullmatch(text)
     if match is None or not 0 < int(match[3]) < 2**16:
-        raise ValueError(
-            f"{text!r} is no address: HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket with a"
-            " slash in it"
-        )
+        raise ValueError(f"expected {ADDRESS_FORMS}; found {text!r}")
     return Address(match[1] or match[2], int(match[3]))
 
 
@@ -69,31 +68,31 @@ def ask(
     timeout: float = 5.0,
 ) -> Iterator[bytes]:
     """
-    Send *frames* to *address*, and give the replies as they come.
+    Send *frames* to *address*, and yield the replies as they arrive.
 
-    A frame is sent when *replies* have come for each before it.  More than these count for the
-    next one; what is more at the end is dropped.
+    A frame is sent after *replies* replies to each frame before it.  Further replies count for the
+    next frame; after the last frame they are dropped.
 
-    :param greeting: wait for a reply before the first frame, and give it too.
-    :param timeout: seconds to wait for the connection, for each frame to leave and each reply.
-    :raises AskError: anything is not as expected; what came before was given.
+    :param greeting: wait for a reply before the first frame, and yield it, too.
+    :param timeout: seconds to wait for the connection, for sending each frame, for each reply.
+    :raises AskError: a reply does not arrive, or the connection fails.
     """
 
-    with _blaming(f"{address}: no connection"):
+    with _failure_is(f"{address}: no connection"):
         connection = _connect(address, timeout)
     with connection:
         incoming = _replies(connection, decoder, timeout)
         if greeting:
-            with _blaming(f"{address}: no greeting"):
+            with _failure_is(f"{address}: no greeting"):
                 reply = next(incoming)
             yield reply
         for number, frame in enumerate(frames, 1):
-            with _blaming(f"{address}: request {number} not sent"):
+            with _failure_is(f"{address}: request {number} not sent"):
                 connection.settimeout(timeout)
                 connection.sendall(frame)
             for count in range(1, replies + 1):
                 which = f"reply {count} of {replies}" if replies > 1 else "reply"
-                with _blaming(f"{address}: no {which} to request {number}"):
+                with _failure_is(f"{address}: no {which} to request {number}"):
                     reply = next(incoming)
                 yield reply
 
@@ -112,16 +111,16 @@ def _connect(address: Address, timeout: float) -> socket.socket:
 
 
 def _replies(connection: socket.socket, decoder: Decoder, timeout: float) -> Iterator[bytes]:
-    """Give one reply after the other, each within *timeout* of being asked for."""
+    """Yield one reply after the other; each has *timeout* seconds from when it is asked for."""
     while True:
         deadline = monotonic() + timeout
         ready: list[bytes] = []
         while not ready:
             data = _receive(connection, deadline - monotonic())
             if data is None:
-                raise TimeoutError(f"{len(decoder)} bytes of it came within {timeout:g} s")
+                raise TimeoutError(f"received {len(decoder)} bytes of it within {timeout:g} s")
             if not data:
-                raise EOFError(f"{len(decoder)} bytes of it came before the connection was closed")
+                raise EOFError(f"the server closed the connection after {len(decoder)} bytes of it")
             try:
                 ready = decoder.feed(data)
             except FrameError as error:
@@ -131,23 +130,27 @@ def _replies(connection: socket.socket, decoder: Decoder, timeout: float) -> Ite
 
 
 def _receive(connection: socket.socket, seconds: float) -> bytes | None:
-    """Receive what comes, nothing at EOF, None if nothing comes in time."""
+    """Return the bytes that arrive within *seconds*; empty: EOF; None: nothing arrived."""
     if seconds <= 0:
         return None
     connection.settimeout(seconds)
     try:
-        return connection.recv(RECEIVED)
+        return connection.recv(RECEIVE_SIZE)
     except TimeoutError:
         return None
 
 
 @contextmanager
-def _blaming(failure: str) -> Iterator[None]:
+def _failure_is(failure: str) -> Iterator[None]:
     try:
         yield
     except FrameError as error:
         reason = str(error).replace("a request", "a reply", 1)
-    except (OSError, EOFError, UnicodeError) as error:  # a host's name may be no name at all
+    except (
+        OSError,
+        EOFError,
+        UnicodeError,
+    ) as error:  # UnicodeError: the name of the host is not valid
         reason = getattr(error, "strerror", None) or str(error)
     else:
         return
@@ -156,10 +159,10 @@ def _blaming(failure: str) -> Iterator[None]:
 
 def escape(data: bytes) -> str:
     r"""
-    Write *data* on one line, as `reqresp._text.unescape` reads it.
+    Return *data* as one line of text, which `reqresp._text.unescape` reads.
 
-    What is printable stands for itself, but a backslash; the rest is ``\r``, ``\n``, ``\t``, ``\0``
-    or ``\xNN``.
+    A printable character stands for itself, except a backslash.  Anything else is written as
+    ``\r``, ``\n``, ``\t``, ``\0`` or ``\xNN``.
     """
     return "".join(map(_escaped, os.fsdecode(data)))
 

@@ -1,8 +1,7 @@
 r"""
-Command: what the sub-commands of ``reqresp`` do with their arguments.
+The sub-commands of the command ``reqresp``.
 
-Prints, and gives the status; what there is to do is done elsewhere.  What knows scripts is imported
-when a script is given.
+Prints, and returns the exit status.  Imports what knows scripts only when a script is given.
 """
 
 import io
@@ -23,20 +22,20 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Run the command with *arguments*, by default those of the process, and give its exit status.
+    Run the command with *arguments* (None: those of the process), and return its exit status.
 
-    :raises SystemExit: the arguments are of no use, or ask for help.
+    :raises SystemExit: an argument is wrong, or help was printed.
     """
     try:
         try:
             return _run(arguments)
         finally:
             if sys.stdout is not None:  # a shell can close it: reqresp ... >&-
-                sys.stdout.flush()  # now, while something can be done about what is broken
+                sys.stdout.flush()  # now, while an error can still be reported
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            _complain(f"reqresp: cannot print: {error.strerror}")
-        # Nobody reads on, as in `reqresp ... | head`: what Python flushes at its end goes nowhere.
+            _print_error(f"reqresp: cannot print: {error.strerror}")
+        # The reader is gone, as in `reqresp ... | head`: let Python's last flush go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As arguments are decoded, or what is printed could not be sent.
+        # As Python decodes arguments: what is printed can be passed as a REQUEST.
         sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
     options = parse(arguments)
     return _COMMANDS[options.command](options)
@@ -67,9 +66,9 @@ def _ask(options: Namespace) -> int:
     how = {name: getattr(options, name) for name in ("replies", "greeting", "timeout")}
     try:
         for reply in ask(options.address, frames, decoder, **how):
-            _say(reply.hex() if options.hex else escape(reply))
+            _print(reply.hex() if options.hex else escape(reply))
     except AskError as error:
-        _complain(f"reqresp: {error}")
+        _print_error(f"reqresp: {error}")
         return 1
     return 0
 
@@ -81,7 +80,7 @@ def _check(options: Namespace) -> int:
         if script is None:
             status = 1
             continue
-        _say(f"{file}: ok: {_summary(script)}")
+        _print(f"{file}: ok: {_summary(script)}")
     return status
 
 
@@ -92,7 +91,7 @@ def _explain(options: Namespace) -> int:
     script = _load(options.file)
     if script is None:
         return 1
-    _say(explain(script, asked))
+    _print(explain(script, asked))
     return 0
 
 
@@ -100,16 +99,16 @@ _COMMANDS = {"ask": _ask, "check": _check, "explain": _explain}
 
 
 def _load(file: str) -> "Script | None":
-    """Load a script, and complain about what is wrong with it."""
+    """Load a script, and print its problems and warnings; return None after a problem."""
     from reqresp.script import Script, ScriptError
 
     try:
         script = Script.load(Path(file))
     except ScriptError as error:
-        _complain(str(error))
+        _print_error(str(error))
         return None
     for warning in script.warnings:
-        _complain(f"warning: {warning}")
+        _print_error(f"warning: {warning}")
     return script
 
 
@@ -130,10 +129,10 @@ def _several(things: Sized, name: str) -> str:
     return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 (its job; what was printed stays, whatever comes next)
+def _print(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 (its job; flushed, so that nothing is lost)
 
 
-def _complain(text: str) -> None:
-    if sys.stderr is not None:  # or it would go where replies go
+def _print_error(text: str) -> None:
+    if sys.stderr is not None:  # else print would use stdout
         print(text, file=sys.stderr)  # noqa: T201 (its job)

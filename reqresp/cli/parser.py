@@ -1,101 +1,139 @@
 r"""
-Arguments: what the command ``reqresp`` takes, its help, and what of it is of no use.
+The arguments of the command ``reqresp``, and its help.
 
-Parses and converts; what is done with it is for `command`.
+Parses and converts arguments.  Does not act on them: that is for `reqresp.cli.main`.
 """
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from reqresp import __version__
 from reqresp._text import unescape
-from reqresp.cli.client import parse_address
+from reqresp.cli.client import ADDRESS_FORMS, parse_address
 from reqresp.framing import SPECIFICATIONS, parse_framing
 
 T = TypeVar("T")
 
-#: Seconds of patience, at most: a day.
-LONGEST = 86400
+#: Upper bound of --timeout, in seconds: one day.
+MAX_TIMEOUT = 86400
 
+_MAIN = """
+Send requests to a TCP server, and check the scripts of a reqresp server.
+"""
 _REQUEST = r"""
-A REQUEST is text, which takes the escapes \r, \n, \t, \0, \\ and \xNN, or with --hex it is hex
-digits. Put -- before the first if it starts with a dash.
+A REQUEST is text with the escapes \r, \n, \t, \0, \\ and \xNN, or hex digits with --hex. If the
+first REQUEST starts with a dash, put -- before it.
 """
 _ASK = rf"""
-Connects to a server, sends each REQUEST in a frame of its own, and prints the replies to it, one a
-line, before it sends the next.
+Send requests to a server, and print the replies. Each REQUEST is sent in a frame of its own. The
+next REQUEST is sent after the replies to the one before have arrived.
 {_REQUEST}
-Replies are printed as a REQUEST is written, so that what was printed can be sent.
+Each reply is printed on one line, with the escapes of a REQUEST.
 
-In the framing chunk, whatever is received at once is a reply. In resp, the words of a REQUEST are
-sent as an array of bulk strings (quotes keep blanks: 'SET key "two words"'), and a reply is one
-value.
-
-Exit status: 0 if all replies came; 1, and a line on stderr, if they did not; 2 if the arguments are
-of no use.
+With the framing chunk, a reply is what arrives at once. With the framing resp, the words of a
+REQUEST are sent as an array of bulk strings, where quotes keep blanks ('SET key "two words"'), and
+a reply is one value.
+"""
+_ASK_STATUS = """
+Exit status: 0 if all replies arrived; 1 if not, with the reason on stderr; 2 if an argument is
+wrong.
 """
 _CHECK = """
-Prints a line for each FILE that a server can run. Warnings and problems are on stderr.
-
-Exit status: 0 if there are no problems, 1 if there are, 2 if the arguments are of no use.
+Check scripts, and print one line for each script without problems. Problems and warnings are
+printed on stderr.
+"""
+_CHECK_STATUS = """
+Exit status: 0 if there are no problems; 1 if there are; 2 if an argument is wrong.
 """
 _EXPLAIN = f"""
-Shows how a script answers the REQUESTs of one connection, without a server: which rule answers
-each, in which state and with what, or which rules come near.
+Show how a script answers the REQUESTs of one connection, without starting a server. For each
+REQUEST it prints the state, the rule that answers, and the reply. If no rule answers, it prints the
+rules that come nearest.
 {_REQUEST}"""
+_EXPLAIN_STATUS = """
+Exit status: 0 if the script has no problems; 1 if it has; 2 if an argument is wrong.
+"""
 
 
 def parse(arguments: Sequence[str] | None) -> Namespace:
     """
-    Parse *arguments*, by default those of the process.
+    Parse *arguments*; None: those of the process.
 
-    Besides what was given, *command* is the name of the sub-command, and *error* a function that
-    ends the process with a message about an argument.
+    Besides the arguments, the result has *command*, the name of the sub-command, and *error*, a
+    function that ends the process with a message about an argument.
 
-    :raises SystemExit: they are of no use, or ask for help.
+    :raises SystemExit: an argument is wrong, or help was printed.
     """
     return _parser().parse_args(arguments)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "reqresp", description="Ask TCP servers, and try out the scripts of fake ones."
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+class _Parser(ArgumentParser):
+    """A parser whose errors are one line."""
 
-    asking = _command(commands, "ask", "send requests to a server, print its replies", _ASK)
-    asking.add_argument(
-        "address",
-        metavar="ADDRESS",
-        type=_argument(parse_address),
-        help="HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket with a slash in it",
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> ArgumentParser:
+    parser = _Parser("reqresp", description=_MAIN, add_help=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument_group("version").add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {__version__}",
+        help="show the version and exit",
     )
-    _add_requests(asking)
-    framing = asking.add_mutually_exclusive_group()
-    framing.add_argument(
+    _add_ask(_command(commands, "ask", "send requests to a server", _ASK, _ASK_STATUS))
+    check = _command(commands, "check", "find the problems of scripts", _CHECK, _CHECK_STATUS)
+    check.add_argument_group("arguments").add_argument(
+        "files", metavar="FILE", nargs="+", help="a script"
+    )
+    explain = _command(
+        commands, "explain", "show how a script answers requests", _EXPLAIN, _EXPLAIN_STATUS
+    )
+    positional = explain.add_argument_group("arguments")
+    positional.add_argument("file", metavar="FILE", help="a script")
+    _add_requests(positional)
+    _add_hex(explain.add_argument_group("requests"))
+    for each in (parser, *commands.choices.values()):
+        each.add_argument_group("help").add_argument(
+            "-h", "--help", action="help", help="show this help and exit"
+        )
+    return parser
+
+
+def _add_ask(parser: ArgumentParser) -> None:
+    positional = parser.add_argument_group("arguments")
+    positional.add_argument(
+        "address", metavar="ADDRESS", type=_argument(parse_address), help=ADDRESS_FORMS
+    )
+    _add_requests(positional)
+    framings = parser.add_argument_group("framing").add_mutually_exclusive_group()
+    framings.add_argument(
         "--framing",
         metavar="SPEC",
         type=_argument(parse_framing),
         default="chunk",
-        help=f"where requests and replies end (default: chunk): {SPECIFICATIONS}",
+        help=f"where requests and replies end (default: chunk). SPEC is one of: {SPECIFICATIONS}",
     )
-    framing.add_argument("--script", metavar="FILE", help="take the framing from a script")
-    asking.add_argument(
+    framings.add_argument("--script", metavar="FILE", help="use the framing of a script")
+    requests = parser.add_argument_group("requests and replies")
+    _add_hex(requests)
+    requests.add_argument(
         "--greeting", action="store_true", help="wait for a reply before the first REQUEST"
     )
-    asking.add_argument(
+    requests.add_argument(
         "--replies",
         metavar="N",
         type=_argument(_count),
         default=1,
-        help="replies to wait for after each REQUEST (default: 1; 0: don't wait); those beyond N"
-        " count for the next REQUEST",
+        help="wait for N replies to each REQUEST (default: 1). Further replies count for the next"
+        " REQUEST. With 0, do not wait",
     )
-    asking.add_argument(
+    requests.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_argument(_seconds),
@@ -103,34 +141,33 @@ def _parser() -> ArgumentParser:
         help="how long to wait for the connection, and for each reply (default: 5)",
     )
 
-    checking = _command(commands, "check", "find the problems of scripts", _CHECK)
-    checking.add_argument("files", metavar="FILE", nargs="+", help="a script")
 
-    explaining = _command(commands, "explain", "show how a script answers", _EXPLAIN)
-    explaining.add_argument("file", metavar="FILE", help="a script")
-    _add_requests(explaining)
-    return parser
-
-
-def _command(commands: Any, name: str, summary: str, description: str) -> ArgumentParser:
+def _command(
+    commands: Any, name: str, summary: str, description: str, epilog: str
+) -> ArgumentParser:
     parser: ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=description,
+        epilog=epilog,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
     parser.set_defaults(command=name, error=parser.error)
     return parser
 
 
-def _add_requests(parser: ArgumentParser) -> None:
-    parser.add_argument("requests", metavar="REQUEST", nargs="+", help="text or hex digits")
-    parser.add_argument("--hex", action="store_true", help="a REQUEST is hex digits, not text")
+def _add_requests(group: Any) -> None:
+    group.add_argument("requests", metavar="REQUEST", nargs="+", help="text, or hex digits")
+
+
+def _add_hex(group: Any) -> None:
+    group.add_argument("--hex", action="store_true", help="each REQUEST is hex digits")
 
 
 def _argument(convert: Callable[[str], T]) -> Callable[[str], T]:
-    """Make errors of *convert* those of an argument, which argparse prints as they are."""
+    """Return *convert* with the errors of an argument type: argparse prints their messages."""
 
     def argument(text: str) -> T:
         try:
@@ -143,29 +180,29 @@ def _argument(convert: Callable[[str], T]) -> Callable[[str], T]:
 
 def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise ValueError(f"expected a whole number, 0 or more, not {text!r}")
+        raise ValueError(f"expected an integer >= 0, found {text!r}")
     return int(text)
 
 
 def _seconds(text: str) -> float:
     with suppress(ValueError):
-        if 0 < (seconds := float(text)) <= LONGEST:
+        if 0 < (seconds := float(text)) <= MAX_TIMEOUT:
             return seconds
-    raise ValueError(f"expected more than 0 seconds, {LONGEST} at most, not {text!r}")
+    raise ValueError(f"expected seconds > 0 and <= {MAX_TIMEOUT}, found {text!r}")
 
 
 def _hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise ValueError(f"expected pairs of hex digits, not {text!r}") from None
+        raise ValueError(f"expected pairs of hex digits, found {text!r}") from None
 
 
 def requests(options: Namespace, make: Callable[[bytes], bytes] = bytes) -> list[bytes]:
     """
-    Give what *make* makes of each REQUEST.
+    Return the result of *make* for the bytes of each REQUEST.
 
-    :raises SystemExit: a REQUEST is neither text nor hex digits, or *make* raises a ValueError.
+    :raises SystemExit: a REQUEST is not text or hex digits, or *make* raises a ValueError.
     """
     convert = _hex if options.hex else unescape
     made = []

@@ -164,7 +164,7 @@ class AskTests(SynchronousTestCase):
             if talk.framing == Chunk():
                 continue
             peer = Peer(self, len(talk.sent), talk.received * 3)
-            with mock.patch("reqresp.cli.client.RECEIVED", 1):
+            with mock.patch("reqresp.cli.client.RECEIVE_SIZE", 1):
                 replies = self.ask(peer, talk.request, framing=talk.framing, replies=3)
             self.assertEqual(replies, [talk.reply] * 3, msg=name)
 
@@ -251,7 +251,7 @@ class AskTests(SynchronousTestCase):
         peer = Peer(self, 3, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01),
-            ([], "no reply to request 1: 0 bytes of it came within 0.01 s"),
+            ([], "no reply to request 1: received 0 bytes of it within 0.01 s"),
         )
 
     def test_no_greeting(self) -> None:
@@ -259,7 +259,7 @@ class AskTests(SynchronousTestCase):
         peer = Peer(self, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01, greeting=True),
-            ([], "no greeting: 0 bytes of it came within 0.01 s"),
+            ([], "no greeting: received 0 bytes of it within 0.01 s"),
         )
 
     def test_bytes_that_drip_in_do_not_stretch_the_time(self) -> None:
@@ -268,10 +268,10 @@ class AskTests(SynchronousTestCase):
         times = [0, 1, 2, 4.9, 100, 101, 104.9, 105]
         with (
             mock.patch("reqresp.cli.client.monotonic", side_effect=times),
-            mock.patch("reqresp.cli.client.RECEIVED", 1),
+            mock.patch("reqresp.cli.client.RECEIVE_SIZE", 1),
         ):
             found = self.failure(peer.address, replies=2, timeout=5)
-        message = "no reply 2 of 2 to request 1: 2 bytes of it came within 5 s"
+        message = "no reply 2 of 2 to request 1: received 2 bytes of it within 5 s"
         self.assertEqual(found, ([b"A"], message))
 
     def test_the_time_of_each_wait_is_what_is_left(self) -> None:
@@ -294,7 +294,7 @@ class AskTests(SynchronousTestCase):
             which = f"no reply {len(replies) + 1} of 2 to request 1"
             self.assertEqual(
                 self.failure(Peer(self, 3, sent).address, replies=2),
-                (replies, f"{which}: {size} bytes of it came before the connection was closed"),
+                (replies, f"{which}: the server closed the connection after {size} bytes of it"),
             )
 
     def test_the_server_ends_between_requests(self) -> None:
@@ -397,8 +397,8 @@ class AddressTests(SynchronousTestCase):
                 parse_address(text)
             self.assertEqual(
                 str(caught.exception),
-                f"{text!r} is no address: HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket"
-                " with a slash in it",
+                "expected HOST:PORT, [IPV6]:PORT, or the path of a UNIX socket, with a slash in it;"
+                f" found {text!r}",
             )
 
     def test_ipv6(self) -> None:

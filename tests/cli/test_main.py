@@ -54,14 +54,16 @@ class CommandTestCase(SynchronousTestCase):
         """Ask *peer*, patiently unless they say otherwise."""
         return self.run_command("ask", f"--timeout={PATIENCE}", str(peer.address), *arguments)
 
-    def usage(self, *arguments: str) -> str:
-        """What is said of arguments of no use, after how they are used."""
+    def refused(self, *arguments: str) -> str:
+        """Return the one line that is printed of wrong arguments, without what surrounds it."""
         ended = self.run_command(*arguments)
         self.assertEqual((ended.status, ended.output), (2, ""))
-        usage, message = ended.errors.split(": error: ", 1)
-        self.assertTrue(usage.startswith("usage: reqresp "), usage)
-        self.assertEqual(message.count("\n"), 1, message)
-        return message.rstrip("\n")
+        command, message = ended.errors.split(": error: ", 1)
+        self.assertIn(command, ("reqresp", "reqresp ask", "reqresp check", "reqresp explain"))
+        self.assertEqual(ended.errors.count("\n"), 1, ended.errors)
+        help_ = f" (see {command} --help)\n"
+        self.assertTrue(message.endswith(help_), message)
+        return message.removesuffix(help_)
 
     def script(self, text: str) -> str:
         """The path of a script."""
@@ -86,13 +88,28 @@ class CommandTests(CommandTestCase):
         self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
         self.assertIn("delimiter:TEXT", " ".join(self.good("ask", "--help")))
 
+    def test_help_is_grouped_by_purpose(self) -> None:
+        """Titles stand before the options that serve one purpose."""
+        titles = {
+            "ask": ["arguments:", "framing:", "requests and replies:", "help:"],
+            "check": ["arguments:", "help:"],
+            "explain": ["arguments:", "requests:", "help:"],
+        }
+        self.assertEqual(
+            [line for line in self.good("--help") if line.endswith(":")],
+            ["commands:", "version:", "help:"],
+        )
+        for name, expected in titles.items():
+            lines = self.good(name, "--help")
+            self.assertEqual([line for line in lines if line.endswith(":")], expected)
+
     def test_arguments_of_no_use(self) -> None:
         """Each message names the argument, what was found, and what was expected."""
         for arguments, message in (
             ((), "the following arguments are required: COMMAND"),
             (("what",), "argument COMMAND: invalid choice: 'what'"),
             (("ask", "a:1"), "the following arguments are required: REQUEST"),
-            (("ask", "a", "b"), "argument ADDRESS: 'a' is no address: HOST:PORT"),
+            (("ask", "a", "b"), "argument ADDRESS: expected HOST:PORT, [IPV6]:PORT, or the path"),
             (
                 ("ask", "a:1", "b", "--framing", "x"),
                 "argument --framing: unknown framing 'x'; expected one of: chunk",
@@ -103,7 +120,7 @@ class CommandTests(CommandTestCase):
             ),
             (
                 ("ask", "a:1", "b", "--replies", "-1"),
-                "argument --replies: expected a whole number, 0 or more, not '-1'",
+                "argument --replies: expected an integer >= 0, found '-1'",
             ),
             (("ask", "a:1", "b", "--gree"), "unrecognized arguments: --gree"),
             (
@@ -112,7 +129,7 @@ class CommandTests(CommandTestCase):
             ),
             (
                 ("ask", "a:1", "--hex", "ab", "abc"),
-                "REQUEST 2: expected pairs of hex digits, not 'abc'",
+                "REQUEST 2: expected pairs of hex digits, found 'abc'",
             ),
             (
                 ("ask", "a:1", r"a\nb", "--framing", "line"),
@@ -125,20 +142,20 @@ class CommandTests(CommandTestCase):
             (("explain", "it.toml"), "the following arguments are required: REQUEST"),
             (("check",), "the following arguments are required: FILE"),
         ):
-            self.assertIn(message, self.usage(*arguments))
+            self.assertIn(message, self.refused(*arguments))
 
     def test_seconds_of_no_use(self) -> None:
         """They are a number that a person can wait for."""
         for text in ("0", "-1", "nan", "inf", "1e9", "", "x", "5s"):
             self.assertEqual(
-                self.usage("ask", "a:1", "b", f"--timeout={text}"),
-                f"argument --timeout: expected more than 0 seconds, 86400 at most, not {text!r}",
+                self.refused("ask", "a:1", "b", f"--timeout={text}"),
+                f"argument --timeout: expected seconds > 0 and <= 86400, found {text!r}",
             )
 
     def test_replies_that_could_never_be_read(self) -> None:
         """Nothing is sent."""
         with mock.patch("reqresp.cli.main.MAX_REPLY", 2):
-            message = self.usage("ask", "a:1", "abc", "--framing=fixed:3")
+            message = self.refused("ask", "a:1", "abc", "--framing=fixed:3")
         self.assertEqual(message, "requests have 3 bytes, more than the limit of 2")
 
     def test_ctrl_c(self) -> None:
@@ -195,7 +212,7 @@ class AskTests(CommandTestCase):
         self.assertEqual(
             ended.errors,
             f"reqresp: {peer.address}: no reply 2 of 2 to request 1:"
-            " 1 bytes of it came within 0.05 s\n",
+            " received 1 bytes of it within 0.05 s\n",
         )
 
     def test_nobody_is_there(self) -> None:
