@@ -2,9 +2,10 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._text import unescape
+from reqresp._text import format_address, unescape
 
 PROPERTY = settings(deadline=None, derandomize=True)
 
@@ -67,3 +68,43 @@ class UnescapeTests(SynchronousTestCase):
     def test_doubled_backslashes_are_all_that_text_needs(self, text: str) -> None:
         """Text in which each backslash is doubled means itself."""
         self.assertEqual(unescape(text.replace("\\", "\\\\")), text.encode())
+
+
+class FormatAddressTests(SynchronousTestCase):
+    """How addresses are written."""
+
+    def test_ipv4(self) -> None:
+        """The host, a colon, the port."""
+        self.assertEqual(format_address(IPv4Address("TCP", "127.0.0.1", 9999)), "127.0.0.1:9999")
+
+    def test_ipv6(self) -> None:
+        """The host in brackets, so that the port can be told from it."""
+        self.assertEqual(format_address(IPv6Address("TCP", "::1", 9999)), "[::1]:9999")
+
+    def test_a_unix_socket_with_a_path(self) -> None:
+        """The path."""
+        self.assertEqual(format_address(UNIXAddress("/run/client.sock")), "/run/client.sock")
+
+    def test_a_unix_socket_without_a_name(self) -> None:
+        """Most clients of a UNIX socket are nameless."""
+        self.assertEqual(format_address(UNIXAddress(None)), "a UNIX socket")
+
+    def test_a_unix_socket_with_an_empty_name(self) -> None:
+        """A listening port tells of a nameless client in this way."""
+        self.assertEqual(format_address(UNIXAddress(b"")), "a UNIX socket")
+
+    def test_a_unix_socket_cannot_break_a_line(self) -> None:
+        """A client chooses its path: no control character of it gets into a log."""
+        for name in (b"/run/a\nfrom client b", b"/run/a\rb", b"\0abstract", b"/run/\x1b[2J"):
+            shown = format_address(UNIXAddress(name))
+            self.assertTrue(shown.isprintable(), f"{name!r} is shown as {shown!r}")
+
+    def test_a_unix_socket_whose_path_is_no_text(self) -> None:
+        """Any bytes make a path; what is shown of them can be written to a log."""
+        shown = format_address(UNIXAddress(b"/run/\xff.sock"))
+        self.assertIn(b"/run/", shown.encode("utf-8"))
+
+    def test_any_other_address(self) -> None:
+        """An address of another kind is shown as it shows itself."""
+        address = HostnameAddress(b"example.com", 80)
+        self.assertEqual(format_address(address), str(address))

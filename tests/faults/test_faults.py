@@ -1,19 +1,18 @@
 """Faults: what a client sees of a reply that they strike, and luck that can be had again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from math import inf, nan
 from random import Random
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import fields
 from attrs.exceptions import FrozenInstanceError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import FieldError
-from reqresp.faults.dice import FaultInjector
 from reqresp.faults.faults import (
     KINDS,
     MAX_SECONDS,
@@ -22,7 +21,6 @@ from reqresp.faults.faults import (
     Fault,
     Latency,
     LimitData,
-    PlacedFault,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -30,17 +28,7 @@ from reqresp.faults.faults import (
     Timeout,
 )
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
-
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
-
-
-def dice_of(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 (to be foreseen is what they are for)
-
-
-#: Where nothing of a test depends on them.
-DICE = dice_of(0)
-SILENCE: Steps = ()
+from tests.support.faults import DICE, PROPERTY, REPLY, SILENCE, Seen, apply_all, dice_of, raw, see
 
 #: One fault of each kind that strikes any reply which sends something and closes.
 EVERY: tuple[Fault, ...] = (
@@ -56,12 +44,6 @@ EVERY: tuple[Fault, ...] = (
 )
 
 
-def raw(data: bytes) -> Send:
-    return Send(data, raw=True)
-
-
-REPLY: Steps = (raw(b"Hello"), Wait(0.25), raw(b", world\r\n"), Close())
-
 PAYLOADS = st.binary(max_size=60)
 PAUSES = st.sampled_from([Wait(0), Wait(0.5), StopReading()])
 ENDINGS = st.sampled_from([Close(), Abort(), Hang(), HalfClose()])
@@ -76,43 +58,6 @@ GOING_ON = st.lists(PAYLOADS.map(raw) | PAUSES, max_size=6).map(tuple)
 SEEDS = st.integers(0, 2**64 - 1)
 
 
-@frozen
-class Seen:
-    """What a client sees of *steps*: when which bytes arrive, and when it ends in which way."""
-
-    arrivals: list[tuple[float, bytes]]
-    end: tuple[float, Step | None]
-
-    @property
-    def data(self) -> bytes:
-        return b"".join(data for _, data in self.arrivals)
-
-    @property
-    def segments(self) -> list[bytes]:
-        """Bytes that arrive with no time between them make one segment."""
-        return [data for _, data in self.arrivals]
-
-
-def see(*replies: Steps) -> Seen:
-    """Perform *replies* as a connection does."""
-    arrivals: list[tuple[float, bytes]] = []
-    now = 0.0
-    apart = True  # since something was sent, time has passed
-    for step in (step for reply in replies for step in reply):
-        match step:
-            case Send(data) if data and apart:
-                arrivals.append((now, data))
-                apart = False
-            case Send(data) if data:
-                arrivals[-1] = now, arrivals[-1][1] + data
-            case Wait(seconds):
-                now += seconds
-                apart = apart or seconds > 0
-            case Close() | HalfClose() | Abort() | Hang():
-                return Seen(arrivals, (now, step))
-    return Seen(arrivals, (now, None))
-
-
 def others(steps: Steps) -> list[Step]:
     """What else is done than to send and to wait."""
     return [step for step in steps if not isinstance(step, Send | Wait)]
@@ -120,34 +65,6 @@ def others(steps: Steps) -> list[Step]:
 
 def differences(one: bytes, other: bytes) -> int:
     return sum(a != b for a, b in zip(one, other, strict=True))
-
-
-class Injected:
-    """The luck of one connection with *faults*, each placed by its number."""
-
-    def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
-        self._injector = FaultInjector(seed, connection)
-        self._placed = [PlacedFault(str(place), fault) for place, fault in enumerate(faults)]
-
-    def inject(
-        self, steps: Steps, among: Iterable[int] | None = None
-    ) -> tuple[Steps, tuple[str, ...]]:
-        """Let the faults of these places, or all, strike."""
-        placed = self._placed
-        return self._injector.inject(
-            steps, placed if among is None else [placed[place] for place in among]
-        )
-
-
-def apply_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
-    """What *fault* makes of consecutive replies of one connection, until one of them ends it."""
-    injector = Injected([fault], 1, 1)
-    changed: list[Steps] = []
-    for reply in replies:
-        changed.append(injector.inject(reply)[0])
-        if see(changed[-1]).end[1] is not None:
-            break
-    return changed
 
 
 class LatencyTests(SynchronousTestCase):
@@ -621,155 +538,3 @@ class ParameterTests(SynchronousTestCase):
         """Numbers in a row would tell nobody which is which."""
         with self.assertRaises(TypeError):
             Latency(1)  # type: ignore[call-arg]
-
-
-#: Faults that leave much to chance.
-CHANCY: tuple[Fault, ...] = (
-    Latency(delay=1, jitter=1, probability=0.5),
-    Slicer(size=4, variation=3, probability=0.5),
-    Corrupt(bytes=2, probability=0.5),
-    Latency(delay=1, jitter=1, probability=0.5),
-)
-
-
-def run(
-    order: Iterable[int], seed: int = 42, faults: Sequence[Fault] = CHANCY
-) -> dict[int, list[tuple[Steps, tuple[str, ...]]]]:
-    """The replies of connections, changed in this *order* of their numbers."""
-    injectors: dict[int, Injected] = {}
-    changed: dict[int, list[tuple[Steps, tuple[str, ...]]]] = {}
-    for number in order:
-        injector = injectors.setdefault(number, Injected(faults, seed, number))
-        changed.setdefault(number, []).append(injector.inject(REPLY))
-    return changed
-
-
-class LuckTests(SynchronousTestCase):
-    """The faults of a connection."""
-
-    def test_in_their_order(self) -> None:
-        """Each strikes what the one before it left, and each that changed something is named."""
-        faults = [SlowClose(delay=1), LimitData(bytes=3), Timeout(seconds=1, probability=0)]
-        self.assertEqual(
-            Injected(faults, 1, 1).inject((raw(b"Hello"),)),
-            ((raw(b"Hel"), Close()), ("limit_data",)),
-        )
-        faults = [faults[1], faults[0]]
-        self.assertEqual(
-            Injected(faults, 1, 1).inject((raw(b"Hello"),)),
-            ((raw(b"Hel"), Wait(1), Close()), ("limit_data", "slow_close")),
-        )
-
-    def test_no_fault_struck(self) -> None:
-        """The reply is the same object."""
-        faults = [StopReadingFault(probability=0), LimitData(bytes=100), SlowClose(delay=1)]
-        reply: Steps = (raw(b"Hello"),)
-        changed, names = Injected(faults, 1, 1).inject(reply)
-        self.assertIs(changed, reply)
-        self.assertEqual(names, ())
-
-    def test_a_strike_that_shows_nothing(self) -> None:
-        """To close what closes anyway is no fault: nothing is named, the reply stays the same."""
-        reply: Steps = (Close(),)
-        changed, names = Injected([LimitData(bytes=0)], 1, 1).inject(reply)
-        self.assertIs(changed, reply)
-        self.assertEqual(names, ())
-
-    def test_each_counts_what_it_let_out(self) -> None:
-        """Not what another held back, and changed or not."""
-        faults = [ResetPeer(bytes=8), LimitData(bytes=3, probability=0), LimitData(bytes=7)]
-        injector = Injected(faults, 1, 1)
-        replies = [injector.inject((raw(b"abc"),)) for _ in range(3)]
-        self.assertEqual(
-            replies,
-            [
-                ((raw(b"abc"),), ()),
-                ((raw(b"abc"),), ()),
-                ((raw(b"a"), Close()), ("reset_peer", "limit_data")),
-            ],
-        )
-
-    def test_each_counts_what_the_one_before_left(self) -> None:
-        """What was swallowed never came to the second."""
-        injector = Injected([Timeout(seconds=1), LimitData(bytes=3)], 1, 1)
-        for _ in range(3):
-            self.assertEqual(injector.inject((raw(b"ab"),)), ((Wait(1), Close()), ("timeout",)))
-
-    def test_some_of_them(self) -> None:
-        """Those that are asked, in the order in which they are; the others count nothing."""
-        injector = Injected([LimitData(bytes=3), SlowClose(delay=1), StopReadingFault()], 1, 1)
-        reply = raw(b"abcd"), Close()
-        self.assertEqual(injector.inject(reply, ())[0], reply)
-        self.assertEqual(
-            injector.inject(reply, (2, 1)),
-            ((StopReading(), raw(b"abcd"), Wait(1), Close()), ("stop_reading", "slow_close")),
-        )
-        self.assertEqual(injector.inject(reply, [0])[0], (raw(b"abc"), Close()))
-
-    def test_a_kind_of_somebody_else(self) -> None:
-        """A fault that is in no table goes by the name of its class."""
-
-        class Reverse(StopReadingFault):
-            """Somebody's own."""
-
-        self.assertEqual(Injected([Reverse()], 1, 1).inject(SILENCE)[1], ("Reverse",))
-
-    def test_the_same_seed_is_the_same_run(self) -> None:
-        """To the bit, and another seed is another run."""
-        order = [1, 2, 3] * 10
-        self.assertEqual(run(order), run(order))
-        self.assertNotEqual(run(order), run(order, seed=43))
-
-    def test_connections_have_luck_of_their_own(self) -> None:
-        """They do not all see the same."""
-        changed = run([*range(1, 13)] * 10)
-        self.assertEqual(len({repr(replies) for replies in changed.values()}), 12)
-
-    def test_numbers_do_not_run_into_each_other(self) -> None:
-        """The eleventh fault on connection 1 is not the first on connection 11, nor any other."""
-        faults = [Latency(delay=1, jitter=1)] * 12
-        delays = {
-            see(Injected(faults, seed, number).inject(REPLY, [place])[0]).arrivals[0][0]
-            for seed in (1, 11)
-            for number in range(12)
-            for place in range(12)
-        }
-        self.assertEqual(len(delays), 2 * 12 * 12)
-
-    def test_faults_have_luck_of_their_own(self) -> None:
-        """Two of the same kind do not strike as one."""
-        names = [changed for _, changed in run([1] * 100)[1]]
-        both = sum(each.count("latency") == 2 for each in names)
-        one = sum(each.count("latency") == 1 for each in names)
-        self.assertTrue(10 <= both <= 40 <= one <= 60, (both, one))
-
-    def test_what_others_do_changes_nothing(self) -> None:
-        """A fault that was added behind, or made unlikely, leaves the luck of the rest alone."""
-        alone = Injected([CHANCY[0]], 42, 1)
-        beside = Injected([CHANCY[0], *CHANCY[1:]], 42, 1)
-        for _ in range(50):
-            self.assertEqual(
-                alone.inject(REPLY)[0][0] == REPLY[0], "latency" not in beside.inject(REPLY, [0])[1]
-            )
-
-    @given(st.lists(st.integers(1, 4), min_size=1, max_size=24), st.randoms(use_true_random=False))
-    @PROPERTY
-    def test_the_order_of_connections_changes_nothing(
-        self, order: list[int], shuffler: Random
-    ) -> None:
-        """However they are interleaved, each sees what it would see alone."""
-        other = list(order)
-        shuffler.shuffle(other)
-        self.assertEqual(run(order), run(other))
-
-    def test_the_same_in_every_process(self) -> None:
-        """Nothing hangs on what differs from one start of Python to the next."""
-        injector = Injected([Corrupt(bytes=2), Latency(delay=1, jitter=1, probability=0.5)], 42, 7)
-        self.assertEqual(
-            [injector.inject((raw(b"Hello"),))[0] for _ in range(3)],
-            [
-                (raw(b"Hel\x83\x82"),),
-                (Wait(1.8856694924524324), raw(b"\xf0ell\x86")),
-                (raw(b"\xe7mllo"),),
-            ],
-        )

@@ -6,7 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing import FrameError
+from reqresp.framing import (
+    BaseFraming,
+    Chunk,
+    Decoder,
+    Delimiter,
+    Fixed,
+    FrameError,
+    HeaderBody,
+    LengthField,
+    LengthPrefix,
+    Line,
+    Mixed,
+    Netstring,
+    Resp,
+    complete_framing,
+)
 from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
 from tests.support.streams import cut, every_cut, fed, single
 
@@ -318,3 +333,81 @@ class SizedDecoderTests(SynchronousTestCase):
         whole = fed(SizedDecoder(limit, one_byte_header, b"-"), [stream])
         self.assertEqual(fed(SizedDecoder(limit, one_byte_header, b"-"), pieces), whole)
         self.assertEqual(fed(SizedDecoder(limit, one_byte_header, b"-"), single(stream)), whole)
+
+
+class Reversed:
+    """A framing of a user: a line, backwards."""
+
+    def decoder(self, limit: int) -> Decoder:
+        """Return a decoder of lines."""
+        return DelimiterDecoder(limit, b"\n")
+
+    def encode(self, payload: bytes) -> bytes:
+        """Return the payload backwards."""
+        return payload[::-1] + b"\n"
+
+
+class FramingTests(SynchronousTestCase):
+    """What a framing says of itself."""
+
+    def test_names(self) -> None:
+        """Messages and summaries use the name."""
+        framings: list[BaseFraming] = [Chunk(), Line(), Netstring(), Fixed(1), Resp()]
+        framings += [Delimiter(b"x"), LengthField(2), LengthPrefix(4), Mixed(Line(), Chunk())]
+        framings += [HeaderBody(Line(), b"(1)")]
+        self.assertEqual(
+            [framing.name for framing in framings],
+            [
+                *("chunk", "line", "netstring", "fixed", "resp", "delimiter", "length", "int32"),
+                *("mixed", "head and body"),
+            ],
+        )
+
+    def test_terminators(self) -> None:
+        """Lines and delimiters have a terminator, which no payload can contain; others have not."""
+        self.assertEqual(
+            [Line().terminator, Line(b"\n").terminator, Delimiter(b"ab").terminator],
+            [b"\n", b"\n", b"ab"],
+        )
+        for framing in (Chunk(), Netstring(), Fixed(1), Resp(), LengthPrefix(1), LengthField(2)):
+            self.assertEqual(framing.terminator, b"")
+
+    def test_requests_and_replies_are_framed_alike(self) -> None:
+        """Unless the framing is a `Mixed`."""
+        self.assertEqual((Line().requests, Line().replies), (Line(), Line()))
+        mixed = Mixed(Line(), Netstring())
+        self.assertEqual((mixed.requests, mixed.replies), (Line(), Netstring()))
+
+    def test_a_client_of_a_mixed_framing(self) -> None:
+        """A client sends in the framing of requests, and reads in the framing of replies."""
+        mixed = Mixed(Resp(), Chunk())
+        self.assertEqual(mixed.encode_request(b"PING"), b"*1\r\n$4\r\nPING\r\n")
+        self.assertEqual(mixed.reply_decoder(9).feed(b"a\nb"), [b"a\nb"])
+        self.assertEqual(mixed.encode(b"a"), b"a")
+
+    def test_a_client_of_resp(self) -> None:
+        """A request is sent as an array of its words, and replies are values."""
+        self.assertEqual(Resp().encode_request(b"GET 'a b'"), b"*2\r\n$3\r\nGET\r\n$3\r\na b\r\n")
+        self.assertEqual(Resp().reply_decoder(99).feed(b"+OK\r\n:1\r\n"), [b"+OK", b":1"])
+
+    def test_a_client_of_chunks(self) -> None:
+        """A reply is what is received at once, also if it is larger than a request can be."""
+        self.assertEqual(Chunk().reply_decoder(5000).feed(bytes(5000)), [bytes(5000)])
+
+    def test_a_client_of_another_framing(self) -> None:
+        """Requests are framed as replies are."""
+        self.assertEqual(Line(b"\n").encode_request(b"a"), b"a\n")
+        self.assertEqual(Line().reply_decoder(9).feed(b"a\nb\r\n"), [b"a", b"b"])
+
+    def test_a_framing_of_a_user(self) -> None:
+        """An object with a decoder and an encoder gets the defaults."""
+        framing = complete_framing(Reversed())
+        self.assertEqual((framing.name, framing.terminator), ("Reversed", b""))
+        self.assertEqual(framing.encode_request(b"ab"), b"ba\n")
+        self.assertEqual(framing.reply_decoder(9).feed(b"a\n"), [b"a"])
+        self.assertIs(framing.requests, framing)
+
+    def test_a_complete_framing_stays_as_it_is(self) -> None:
+        """A `BaseFraming` needs no defaults."""
+        framing = Line()
+        self.assertIs(complete_framing(framing), framing)

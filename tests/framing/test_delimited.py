@@ -57,16 +57,6 @@ SPECIFIED: dict[str, Framing] = {
     "fixed:512": Fixed(512),
 }
 
-#: What names no framing.
-MALFORMED = (
-    *("", " ", ":", "lines", "LINE", " line", "int64", "int", "tcp"),
-    *("chunk:1024", "netstring:9", r"line:\r", "line:x", r"line:\q"),
-    *("delimiter", r"delimiter:\q", "delimiter:\\"),
-    *("int8:8", "int8:middle", "int16:BIG", "int16:inclusive:big", "int16:big:little"),
-    *("int32:big:inclusive:big", "int32:big,inclusive"),
-    *("fixed", "fixed:0", "fixed:-1", "fixed:1.5", "fixed:x", "fixed:0x10", "fixed:1:2"),
-)
-
 #: For each framing: what a client sends, the requests in it, a reply, and what leaves for it.
 TALKS: dict[str, tuple[bytes, list[bytes], bytes, bytes]] = {
     "chunk": (b"one\ntwo", [b"one\ntwo"], b"reply\n", b"reply\n"),
@@ -456,43 +446,6 @@ class CostTests(SynchronousTestCase):
     def test_delimiter(self) -> None:
         """Its end may be anywhere, and cut."""
         self.largest(Delimiter(b"END"), b"", b"END")
-
-
-class SpecificationTests(SynchronousTestCase):
-    """Framings in words."""
-
-    def test_every_form(self) -> None:
-        """Each word makes the framing that Python would."""
-        for specification, framing in SPECIFIED.items():
-            self.assertEqual(parse_framing(specification), framing, msg=specification)
-
-    def assert_refused(self, specification: str) -> None:
-        """The error repeats it, and says what could have stood there."""
-        try:
-            answer = repr(parse_framing(specification))
-        except ValueError as error:
-            answer = str(error)
-        self.assertEqual(
-            answer,
-            f"unknown framing {specification!r}; expected one of: chunk, line[:ENDING],"
-            " delimiter:TEXT, netstring, int8|int16|int32[:big|little][:inclusive], fixed:SIZE,"
-            " resp",
-        )
-
-    def test_what_is_malformed_is_refused(self) -> None:
-        """Other words, other arguments, and arguments that are none."""
-        for specification in MALFORMED:
-            self.assert_refused(specification)
-
-    def test_a_colon_announces_something(self) -> None:
-        """With nothing behind it, something was forgotten."""
-        for name in ("chunk", "line", "delimiter", "netstring", "fixed", "int16:big", "int8"):
-            self.assert_refused(f"{name}:")
-
-    def test_a_size_is_digits(self) -> None:
-        """Not all that Python would read as a number."""
-        for size in (" 5", "5 ", "+5", "1_0", "\u0663"):
-            self.assert_refused(f"fixed:{size}")
 
 
 class ValueTests(SynchronousTestCase):
