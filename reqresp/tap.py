@@ -1,12 +1,13 @@
 """
-Tap: what ``twistd reqresp`` makes of its options.
+Tap: what ``twistd reqresp`` creates from its options.
 
-The roof of the house: one process that serves, or one that looks after those which do.
+Composes the daemon: one process that serves, or one that supervises workers.
 """
 
 from twisted.application.service import IService
 
-from reqresp.daemon.build import check, endpoint, make_server
+from reqresp.daemon.build import check_server, make_server
+from reqresp.daemon.endpoints import make_endpoint
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 
@@ -15,25 +16,27 @@ __all__ = ["Options", "makeService"]
 
 def makeService(options: Options) -> IService:
     """
-    Make the service that *options* describe.
+    Return the service that *options* describe.
 
-    :raises SystemExit: something that an option names is of no use; it says which.
+    :raises SystemExit: an endpoint or a file cannot be used; the message names it.
     """
     from twisted.internet import reactor
 
     listeners = [
         Listener(
-            place.name,
-            endpoint(reactor, place),
-            is_private=place.is_encrypted or options["tls-cert"] is not None,
-            is_kept=place.is_kept,
+            spec.name,
+            make_endpoint(reactor, spec),
+            is_private=spec.is_encrypted or options["tls-cert"] is not None,
+            is_shared=spec.is_shared,
         )
-        for place in options["places"]
+        for spec in options["endpoints"]
     ]
-    measured = [Listener(it.name, endpoint(reactor, it)) for it in options["measured"]]
+    metrics = [
+        Listener(spec.name, make_endpoint(reactor, spec)) for spec in options["metrics_endpoints"]
+    ]
     if options["workers"] is None:
-        return make_server(options, listeners, measured[0] if measured else None, reactor)
-    from reqresp.daemon.supervisor import Supervisor  # late: without workers nobody needs it
+        return make_server(options, listeners, metrics[0] if metrics else None, reactor)
+    from reqresp.daemon.supervisor import Supervisor  # late: only workers need it
 
-    check(options, reactor)
-    return Supervisor(options, listeners, measured, reactor)
+    check_server(options, reactor)
+    return Supervisor(options, listeners, metrics, reactor)

@@ -1,33 +1,32 @@
 """
-Assembly: putting a server together, as options describe it.
+Build: creating a server from its options.
 
-It sees all rooms that serve, connects them and does nothing else.
+Connects what the other packages provide, and checks the files that options name.  It contains no
+behaviour of its own.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from errno import EACCES, EISDIR, ENOENT
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._errors import FieldError
-from reqresp.daemon.endpoints import Place
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
-from reqresp.daemon.worker_files import journal_path, why_unusable
 from reqresp.journal import JournalFile, RequestLog
-from reqresp.server.config import ServerConfig, Source, resolve
+from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.observers import Observer
@@ -40,31 +39,32 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
-#: Numbers of connections that each worker has; those of the first begin with a 1.
-NUMBERS = 1_000_000_000
+#: The numbers of connections that each worker has for itself: worker 2 begins at 2,000,000,001.
+CONNECTIONS_PER_WORKER = 1_000_000_000
 
 
 def make_server(
     options: Options,
     listeners: Sequence[Listener],
-    measured: Listener | None,
+    metrics: Listener | None,
     reactor: Any,
     worker: int | None = None,
 ) -> ReqRespService:
     """
-    Make the service of one process that serves, as *options* say.
+    Return the service of one process that serves as *options* say.
 
     :param listeners: where it listens.
-    :param measured: where its metrics are, if there are any.
-    :param worker: its number, if it is one of several: its connections and its journal have it.
-    :raises SystemExit: a file is of no use, or what it says; it says which.
+    :param metrics: where it serves metrics; None: nowhere.
+    :param worker: its number, for its journal and the numbers of its connections; None: the server
+        has no workers.
+    :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
     observers: list[Observer] = [] if options["quiet"] else [RequestLog(reactor)]
-    counters = None if measured is None else Counters()
-    with _one_line(options):
-        config = _config_of(options, _load(options))
-        certificates = _certificates(options)
-        journal = _journal(options, reactor, worker)
+    counters = None if metrics is None else Counters()
+    with _errors_exit():
+        config = _make_config(options, _load(options))
+        certificates = _load_certificates(options)
+        journal = _open_journal(options, reactor, worker)
         observers += [] if journal is None else [journal]
         factory = ReqRespFactory(
             config,
@@ -72,56 +72,167 @@ def make_server(
             clock=reactor,
             access=options["access"],
             counters=counters,
-            first=(worker or 0) * NUMBERS + 1,
+            first=(worker or 0) * CONNECTIONS_PER_WORKER + 1,
         )
-    layered = _layers(options, factory, certificates, reactor)
+    wrapped = _add_layers(options, factory, certificates, reactor)
     service = ReqRespService(
-        [evolve(it, factory=layered) for it in listeners],
+        [evolve(it, factory=wrapped) for it in listeners],
         factory,
         options["drain"],
         reactor,
         options["lame-duck"],
     )
-    if counters is not None and measured is not None:
-        with _needing_extras():
+    if counters is not None and metrics is not None:
+        with _missing_packages_exit():
             from reqresp.control.site import make_site
 
         site = make_site(factory, counters, lambda: service.is_ready)
-        last = evolve(measured, factory=site, is_last=True)
-        service.listeners = [*service.listeners, last]
+        service.listeners = [
+            *service.listeners,
+            evolve(metrics, factory=site, closes_last=True),
+        ]
     if journal is not None:
         service.on_hangup.append(journal.reopen)
         service.on_end.append(journal.close)
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
     if options["script"] is not None:
-        service.on_hangup.append(partial(_reload, factory, options, DeferredLock()))
+        service.on_hangup.append(ScriptReloader(factory, options).reload)
     return service
 
 
-def check(options: Options, reactor: Any) -> None:
+def check_server(options: Options, reactor: Any) -> None:
     """
-    Find out whether a server can be made of *options*; none is, and no file is written.
+    Check that workers can create a server from *options*, without creating one or any file.
 
-    :raises SystemExit: a file is of no use, or what it says; it says which.
+    :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
-    with _one_line(options):
-        config = _config_of(options, _load(options))
-        # Any seed: one that is chosen would be logged, and never used.
+    with _errors_exit():
+        config = _make_config(options, _load(options))
+        # With a seed: otherwise one would be chosen and logged, and never used.
         ReqRespFactory(config, clock=reactor, seed=0)
-        _certificates(options)
-    if options["measured"]:
-        with _needing_extras():
+        _load_certificates(options)
+    if options["metrics_endpoints"]:
+        with _missing_packages_exit():
             import_module("reqresp.control.site")
-    why = why_unusable(options)
-    if why is not None:
-        raise SystemExit(f"reqresp: {why}")
+    problem = find_file_problem(options)
+    if problem is not None:
+        raise SystemExit(f"reqresp: {problem}")
 
 
-def _certificates(options: Options) -> "Certificates | None":
+class ScriptReloader:
+    """
+    Reads a script again, and lets *factory* use it for new connections.
+
+    :param run: calls a function and returns a Deferred of its result; by default in a thread, so
+        that clients need not wait for it.
+    """
+
+    def __init__(
+        self,
+        factory: ReqRespFactory,
+        options: Options,
+        run: Callable[..., Deferred[Any]] = deferToThread,
+    ) -> None:
+        self._factory = factory
+        self._options = options
+        self._run = run
+        self._lock = DeferredLock()
+
+    def reload(self) -> None:
+        """Begin to read the script again; if it has errors, the current rules stay."""
+        if self._lock.waiting:
+            return  # a reload that has not begun to read will see the same file
+        # One at a time, so that the last one wins.
+        loaded: Deferred[Any] = self._lock.run(self._run, _load, self._options)
+        loaded.addCallback(self._use).addErrback(self._keep)
+        loaded.addErrback(lambda failure: _log.failure("reload failed", failure))
+
+    def _use(self, script: "Script | None") -> None:
+        self._factory.reconfigure(_make_config(self._options, script))
+        _log.info("reloaded {script} for new connections", script=self._options["script"])
+
+    def _keep(self, failure: Failure) -> None:
+        failure.trap(ValueError)
+        _log.error(
+            "reload failed; keeping the current rules: {problem}", problem=str(failure.value)
+        )
+
+
+def journal_path(path: Path, worker: int) -> Path:
+    """Return the path of the journal of the *worker* with this number."""
+    # One file each: a torn line, a full disk or a rename affects one process only.
+    # Not it.jsonl.2, which is how logrotate names old files.
+    return path.with_name(f"{path.stem}.worker-{worker}{path.suffix}")
+
+
+def find_file_problem(options: Options) -> str | None:
+    """
+    Return why workers, run by this user, cannot use a file that *options* name; None: they can.
+
+    No file is created: each worker creates its own.
+    """
+    if not os.access(sys.executable, os.X_OK, effective_ids=True):
+        return f"{sys.executable}: the user that workers run as cannot execute it"
+    paths = [options[name] for name in ("script", "tls-cert", "tls-key", "client-ca")]
+    for path in filter(None, paths):
+        if not os.access(path, os.R_OK, effective_ids=True):
+            return f"{path}: the user that workers run as cannot read it"
+    if options["journal"] is None:
+        return None
+    if options["journal"].is_dir():
+        return f"--journal: {options['journal']}: {os.strerror(EISDIR)}"
+    paths = [journal_path(options["journal"], it) for it in range(1, options["workers"] + 1)]
+    problems = ((path, _why_not_writable(path)) for path in paths)
+    return next((f"--journal: {path}: {why}" for path, why in problems if why), None)
+
+
+def _why_not_writable(path: Path) -> str | None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY))
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            return os.strerror(ENOENT)
+        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            return os.strerror(EACCES)
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _load(options: Options) -> "Script | None":
+    """Return the script, if there is one; a script with thousands of rules takes seconds."""
+    if options["script"] is None:
+        return None
+    from reqresp.script import Script  # late: a server without a script does not need it
+
+    return Script.load(options["script"])
+
+
+def _make_config(options: Options, script: "Script | None") -> ServerConfig:
+    framing, limits = options["framing"], options["limits"]
+    if script is None:
+        reply = fixed(options["response"], close_on=options["close-on"] or None)
+        return resolve(reply, framing=framing, limits=limits)
+    for warning in script.warnings:
+        _log.warn("{problem}", problem=warning)
+    try:
+        return resolve(script, framing=framing, limits=limits)
+    except ValueError as error:
+        raise ValueError(f"{options['script']} {_conflict(options, error)}") from error
+
+
+def _conflict(options: Options, error: ValueError) -> str:
+    """Return which options conflict with a script that has no errors of its own."""
+    given = [f"--{name}" for name in ("framing", "max-request") if options[name] is not None]
+    problem = error.problem if isinstance(error, FieldError) else error
+    return f"conflicts with {' and '.join(given)}: {problem}"
+
+
+def _load_certificates(options: Options) -> "Certificates | None":
     if options["tls-cert"] is None:
         return None
-    with _needing_extras():
+    with _missing_packages_exit():
         from reqresp.transport.tls import Certificates, TLSFiles
 
     files = TLSFiles(options["tls-cert"], options["tls-key"], options["client-ca"])
@@ -130,39 +241,7 @@ def _certificates(options: Options) -> "Certificates | None":
     return certificates
 
 
-def _layers(
-    options: Options, factory: ReqRespFactory, certificates: "Certificates | None", reactor: Any
-) -> IProtocolFactory:
-    """Put what a connection begins with in front of *factory*: its PROXY header, then TLS."""
-    layered: IProtocolFactory = factory
-    if certificates is not None:
-        from reqresp.transport.tls import wrap
-
-        layered = wrap(factory, certificates, reactor)
-    if options["proxy-protocol"]:
-        layered = ProxiedFactory(layered, server=factory, trusted=options["trusted"])
-    return layered
-
-
-@contextmanager
-def _needing_extras() -> Iterator[None]:
-    """Have a package that is missing end the process with one line, which tells how to get it."""
-    try:
-        yield
-    except ImportError as error:
-        raise SystemExit(f"reqresp: {error}") from None
-
-
-@contextmanager
-def _one_line(options: Options) -> Iterator[None]:
-    """Have what a user got wrong end the process with one line."""
-    try:
-        yield
-    except ValueError as error:
-        raise SystemExit(f"reqresp: {_told(options, error)}") from None
-
-
-def _journal(options: Options, reactor: Any, worker: int | None) -> JournalFile | None:
+def _open_journal(options: Options, reactor: Any, worker: int | None) -> JournalFile | None:
     path = options["journal"]
     if path is None:
         return None
@@ -174,83 +253,33 @@ def _journal(options: Options, reactor: Any, worker: int | None) -> JournalFile 
         raise SystemExit(f"reqresp: --journal: {path}: {error.strerror}") from None
 
 
-def _load(options: Options) -> "Script | None":
-    """Load the script, if there is one; one of thousands of rules takes seconds."""
-    if options["script"] is None:
-        return None
-    from reqresp.script import Script  # late: without a script there is no need for all that
+def _add_layers(
+    options: Options, factory: ReqRespFactory, certificates: "Certificates | None", reactor: Any
+) -> IProtocolFactory:
+    """Wrap *factory* in what comes first on a connection: TLS, and before that a PROXY header."""
+    wrapped: IProtocolFactory = factory
+    if certificates is not None:
+        from reqresp.transport.tls import wrap
 
-    return Script.load(options["script"])
-
-
-def _config_of(options: Options, script: "Script | None") -> ServerConfig:
-    """Return the config of a server; command-line options override the script."""
-    source: Source = (
-        fixed(options["response"], close_on=options["close-on"] or None)
-        if script is None
-        else script
-    )
-    for warning in () if script is None else script.warnings:
-        _log.warn("{problem}", problem=warning)
-    return resolve(source, framing=options["framing"], limits=options["limits"])
+        wrapped = wrap(factory, certificates, reactor)
+    if options["proxy-protocol"]:
+        wrapped = ProxiedFactory(wrapped, server=factory, trusted=options["trusted"])
+    return wrapped
 
 
-def _told(options: Options, error: BaseException | None) -> str:
-    """Say whose fault *error* is, where it is not a script's alone, which says so itself."""
-    if options["script"] is None or hasattr(error, "problems"):
-        return str(error)
-    given = [f"--{name}" for name in ("framing", "max-request") if options[name] is not None]
-    problem = error.problem if isinstance(error, FieldError) else error
-    return f"{options['script']} conflicts with {' and '.join(given)}: {problem}"
-
-
-def _reload(factory: ReqRespFactory, options: Options, lock: DeferredLock) -> None:
-    def take(script: "Script | None") -> None:
-        factory.reconfigure(_config_of(options, script))
-        _log.info("reloaded {script}, for new connections", script=options["script"])
-
-    def keep(failure: Failure) -> None:
-        failure.trap(ValueError)
-        told = _told(options, failure.value)
-        _log.error("not reloaded, the old rules go on: {told}", told=told)
-
-    if lock.waiting:
-        return  # the one that waits has not looked at the file yet
-    # In a thread, so that clients need not wait for it; one at a time, so that the last one wins.
-    loaded: Deferred[Any] = lock.run(deferToThread, _load, options)
-    loaded.addCallback(take).addErrback(keep)
-    loaded.addErrback(lambda failure: _log.failure("cannot reload", failure))
-
-
-#: Where ``tls:`` looks for certificates, at each handshake and, alas, not before.
-_TLS_PATH = re.compile(
-    r"(?:haproxy:)?tls:(?:(?:port|backlog|interface)=(?:\\.|[^:])*:)*(?:path=)?((?:\\.|[^:])*)"
-)
-
-
-def endpoint(reactor: Any, place: Place) -> IStreamServerEndpoint:
-    """
-    Make the endpoint of *place*.
-
-    :raises SystemExit: that is of no use; it says why.
-    """
-    description = place.description
+@contextmanager
+def _missing_packages_exit() -> Iterator[None]:
+    """Turn an ImportError into a SystemExit with its message, which says what to install."""
     try:
-        if (tls := _TLS_PATH.match(description)) is not None:
-            _check_certificates(Path(re.sub(r"\\(.)", r"\1", tls[1])))
-        made: IStreamServerEndpoint = serverFromString(reactor, description)
-    except Exception as error:  # each parser, ours or a plugin's, raises what it likes
-        if isinstance(error, LookupError) and description.startswith("systemd:"):
-            reason = "systemd passed no such descriptor"
-        elif isinstance(error, ImportError):
-            reason = f"{error} (pip install 'reqresp[tls]')"
-        else:
-            # Without the name of a function that nobody has heard of.
-            reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
-        raise SystemExit(f"reqresp: {description!r} is no usable endpoint: {reason}") from None
-    return made
+        yield
+    except ImportError as error:
+        raise SystemExit(f"reqresp: {error}") from None
 
 
-def _check_certificates(directory: Path) -> None:
-    if not any(path.suffix == ".pem" for path in directory.iterdir()):
-        raise ValueError(f"there is no .pem file in {str(directory)!r}")
+@contextmanager
+def _errors_exit() -> Iterator[None]:
+    """Turn a user's mistake into a SystemExit with one clear line."""
+    try:
+        yield
+    except ValueError as error:
+        raise SystemExit(f"reqresp: {error}") from None

@@ -1,103 +1,238 @@
 """
-Places: where to listen, as options say it.
+Endpoints: where to listen, from port numbers and Twisted endpoint descriptions.
 
-Turns port numbers and endpoint descriptions into descriptions that have a name, and finds out which
-go together with what else was asked for; nothing is bound here.
+Parses descriptions with Twisted's own parser, once.  It must not know what is served there, and
+binds nothing.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
-from attrs import frozen
-from twisted.internet.endpoints import quoteStringArgument
-
-from reqresp.daemon.conversions import is_number
+from attrs import evolve, field, frozen
+from twisted.internet import endpoints
+from twisted.internet.interfaces import IStreamServerEndpoint
 
 PORT = 9999
 INTERFACE = "127.0.0.1"
 BACKLOG = 1024
+MAX_PORT = 2**16 - 1
 
-#: Endpoints whose sockets several processes can accept from, and on which the connections are what
-#: comes through them.
-_PLAIN = {"eager", "tcp", "tcp6", "unix", "systemd"}
+#: Kinds of endpoints that are bare sockets: several processes can accept from them, and they add no
+#: layer of their own to connections.
+_PLAIN_KINDS = {"eager", "tcp", "tcp6", "unix", "systemd"}
+#: A kind that adds PROXY headers to the kind that follows it.
+_PROXY_KIND = "haproxy"
+_TLS_KINDS = {"ssl", "tls"}
+_NUMBERED_KINDS = {"tcp", "tcp6"}
+_NOT_A_NUMBER = "invalid literal for int() with base 10: "
 
 
 @frozen
-class Place:
-    """An endpoint's *description*, and the *name* it has in messages."""
+class _Parts:
+    """An endpoint description, parsed."""
+
+    #: Such as ``haproxy``, ``tcp``: the outermost layer first.
+    kinds: tuple[str, ...]
+    #: Values without a name.
+    arguments: tuple[str, ...]
+    #: Values with a name.
+    parameters: dict[str, str]
+
+
+def _parse(description: str) -> _Parts:
+    try:
+        # Twisted exports no parser for descriptions.  Its own is used: another could disagree.
+        words, parameters = endpoints._parse(description)
+    except RuntimeError:  # a StopIteration inside its generator
+        raise ValueError(
+            f"invalid endpoint {description!r}: expected a character after the last backslash"
+        ) from None
+    if not words:
+        raise ValueError(f"invalid endpoint {description!r}: expected a kind first, such as tcp:")
+    count = 2 if words[0].lower() == _PROXY_KIND else 1
+    # Twisted looks plugins up without regard to case.
+    kinds = tuple(word.lower() for word in words[:count])
+    return _Parts(kinds, tuple(words[count:]), parameters)
+
+
+@frozen
+class EndpointSpec:
+    """
+    An endpoint *description*, and the *name* of the endpoint in messages.
+
+    :raises ValueError: the description has no kind, or ends within an escape.
+    """
 
     name: str
     description: str
+    _parts: _Parts = field(init=False, eq=False, repr=False)
+
+    @_parts.default
+    def _parse_description(self) -> _Parts:
+        return _parse(self.description)
+
+    @classmethod
+    def described(cls, description: str) -> "EndpointSpec":
+        """Return the endpoint of *description*, which is its name, too."""
+        return cls(description, description)
 
     @property
     def is_plain(self) -> bool:
-        """Whether its connections are those of its sockets, without a layer of their own."""
-        return self.description.partition(":")[0] in _PLAIN
+        """Whether the endpoint is a bare socket, without a layer such as TLS."""
+        return self._parts.kinds[0] in _PLAIN_KINDS
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether its own layer is TLS."""
-        return re.match(r"(haproxy:)?(ssl|tls):", self.description) is not None
+        """Whether the endpoint speaks TLS by itself."""
+        return self._parts.kinds[-1] in _TLS_KINDS
 
     @property
-    def is_kept(self) -> bool:
-        """Whether its socket stays open when this process has closed it."""
-        return self.description.startswith("systemd:")
+    def is_shared(self) -> bool:
+        """Whether the socket stays open in another process when this one has closed it."""
+        return self._parts.kinds[0] == "systemd"
+
+    @property
+    def certificate_directory(self) -> Path | None:
+        """The directory that a ``tls:`` endpoint reads certificates from; None: it has none."""
+        if self._parts.kinds[-1] != "tls":
+            return None
+        named = self._parts.parameters.get("path")
+        path = self._parts.arguments[0] if named is None and self._parts.arguments else named
+        return None if path is None else Path(path)
+
+    @property
+    def port_number(self) -> int | None:
+        """The port number of a ``tcp:`` or ``tcp6:`` endpoint; None: it has none."""
+        number = self._parts.arguments[0] if self._parts.arguments else ""
+        if self._parts.kinds[0] not in _NUMBERED_KINDS or not is_number(number):
+            return None
+        return int(number)
+
+    def with_port_number(self, number: int) -> "EndpointSpec":
+        """Return the same endpoint on another port; its name is its description."""
+        words = [*self._parts.kinds, str(number), *self._parts.arguments[1:]]
+        quoted = [endpoints.quoteStringArgument(word) for word in words]
+        quoted += [
+            f"{name}={endpoints.quoteStringArgument(value)}"
+            for name, value in self._parts.parameters.items()
+        ]
+        return EndpointSpec.described(":".join(quoted))
 
 
-def described(description: str) -> Place:
-    """Give the place that *description* alone describes."""
-    return Place(description, description)
+def is_number(text: str) -> bool:
+    """Return whether *text* is a whole number >= 0, in ASCII digits."""
+    return text.isascii() and text.isdigit()
 
 
-def numbered(port: int, interface: str | None = None, backlog: int | None = None) -> Place:
-    """Give the place with this *port* number."""
+def port_endpoint(
+    port: int, interface: str | None = None, backlog: int | None = None
+) -> EndpointSpec:
+    """Return the endpoint for clients on this *port* number."""
     interface = INTERFACE if interface is None else interface
     backlog = BACKLOG if backlog is None else backlog
-    quoted = quoteStringArgument(interface)
-    shown = f"[{interface}]" if ":" in interface else interface
-    return Place(f"{shown}:{port}", f"eager:{port}:interface={quoted}:backlog={backlog}")
+    quoted = endpoints.quoteStringArgument(interface)
+    return EndpointSpec(
+        _host_port(interface, port), f"eager:{port}:interface={quoted}:backlog={backlog}"
+    )
 
 
-def listening(
+def client_endpoints(
     port: str | None, interface: str | None, backlog: int | None, descriptions: Iterable[str]
-) -> list[Place]:
+) -> list[EndpointSpec]:
     """
-    Give the places to listen on: that of *port*, a number or a description, and *descriptions*.
+    Return the endpoints for clients: that of *port*, a number or a description, then the others.
 
-    :raises ValueError: *interface* or *backlog* is given with a description.
+    The default port is used only if nothing else is given.
+
+    :raises ValueError: *interface* or *backlog* is given without a port number.
     """
-    places = [described(description) for description in descriptions]
-    if port is None and not places:
+    specs = [EndpointSpec.described(description) for description in descriptions]
+    if port is None and not specs:
         port = str(PORT)
     if port is not None and is_number(port):
-        return [numbered(int(port), interface, backlog), *places]
+        return [port_endpoint(int(port), interface, backlog), *specs]
     for name, given in (("interface", interface), ("backlog", backlog)):
         if given is not None:
-            raise ValueError(f"--{name} goes with a port's number, not with an endpoint")
-    return places if port is None else [described(port), *places]
+            raise ValueError(
+                f"--{name} requires a port number; in an endpoint, write it as :{name}={given}"
+            )
+    return specs if port is None else [EndpointSpec.described(port), *specs]
 
 
-def measured(port: str, workers: int | None) -> list[Place]:
+def metrics_endpoints(port: str, workers: int | None) -> list[EndpointSpec]:
     """
-    Give the places for the metrics of each of *workers*, or of the one process there is.
+    Return the endpoints for metrics: one for each of *workers*, or one without workers (None).
 
-    Workers have ports that follow each other.
+    The port numbers of workers are consecutive; 0 stays 0, which is any free port.
 
-    :raises ValueError: *workers* are to share one description, or there are too few port numbers.
+    :param port: a port number on the loopback interface, or an endpoint description.
+    :raises ValueError: workers cannot share the endpoint, or there are too few port numbers.
     """
-    # Not eager: a page is no reply to be in a hurry with.
-    description = f"tcp:{port}:interface={INTERFACE}" if is_number(port) else port
     if workers is None and not is_number(port):
-        return [described(port)]
-    counted = re.match(r"(tcp6?:)([0-9]+)(?![^:])(.*)", description, re.DOTALL)
-    if counted is None:
-        raise ValueError("with --workers, each has a port of its own: give the first's, by number")
-    kind, number, rest = counted.groups()
-    first = int(number)
-    numbers = [first + offset if first else 0 for offset in range(workers or 1)]
-    if numbers[-1] >= 2**16:
-        raise ValueError(f"there are no {workers} port numbers from {first} on")
-    if is_number(port):
-        return [Place(f"{INTERFACE}:{it}", f"{kind}{it}{rest}") for it in numbers]
-    return [described(f"{kind}{it}{rest}") for it in numbers]
+        return [EndpointSpec.described(port)]
+    # Not eager: metrics need no short latency.
+    description = f"tcp:{port}:interface={INTERFACE}" if is_number(port) else port
+    first = EndpointSpec.described(description)
+    number = first.port_number
+    if number is None:
+        raise ValueError(
+            f"expected a port number or tcp:PORT, found {port!r}: each worker needs its own port"
+        )
+    count = workers or 1
+    numbers = range(number, number + count) if number else [0] * count
+    if numbers[-1] > MAX_PORT:
+        raise ValueError(
+            f"{count} workers need the ports {number} to {numbers[-1]};"
+            f" expected numbers up to {MAX_PORT}"
+        )
+    specs = [first.with_port_number(it) for it in numbers]
+    if not is_number(port):
+        return specs
+    return [
+        evolve(spec, name=_host_port(INTERFACE, it))
+        for spec, it in zip(specs, numbers, strict=True)
+    ]
+
+
+def make_endpoint(
+    reactor: Any,
+    spec: EndpointSpec,
+    parse: Callable[[Any, str], IStreamServerEndpoint] = endpoints.serverFromString,
+) -> IStreamServerEndpoint:
+    """
+    Return the Twisted endpoint of *spec*.
+
+    :param parse: makes the endpoint of a description.
+    :raises SystemExit: the endpoint cannot be made; the message is one line.
+    """
+    try:
+        if spec.certificate_directory is not None:
+            # Twisted would notice at the first handshake, and only there.
+            _check_certificates(spec.certificate_directory)
+        return parse(reactor, spec.description)
+    except Exception as error:  # each parser, of Twisted or of a plugin, raises what it wants
+        problem = _problem(spec, error)
+    raise SystemExit(f"reqresp: invalid endpoint {spec.description!r}: {problem}")
+
+
+def _check_certificates(directory: Path) -> None:
+    if not any(path.suffix == ".pem" for path in directory.iterdir()):
+        raise ValueError(f"expected a .pem file in {str(directory)!r}, found none")
+
+
+def _problem(spec: EndpointSpec, error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, LookupError) and spec.is_shared:
+        return "systemd passed no such socket to this process"
+    if isinstance(error, ImportError):
+        return f"{text} (pip install 'reqresp[tls]')"
+    if text.startswith(_NOT_A_NUMBER):
+        return f"expected a number, found {text.removeprefix(_NOT_A_NUMBER)}"
+    # The name of the parser's function, in errors about arguments, means nothing to users.
+    _function, call, rest = text.partition("() ")
+    return (rest if call and isinstance(error, TypeError) else text) or type(error).__name__
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

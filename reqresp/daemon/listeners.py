@@ -1,7 +1,7 @@
 """
-Listening: opening what a server listens on, or ending twistd with a line that says why not.
+Listeners: opening endpoints, and ending twistd with one clear line if that fails.
 
-Knows endpoints, and nothing of what comes in there.
+It must not know what is served there.
 """
 
 import sys
@@ -17,16 +17,16 @@ from twisted.python.failure import Failure
 
 _log = Logger()
 
-#: Addresses that stand for every interface.
-_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 (to find out, not to listen there)
+#: Addresses that mean every interface.
+_ALL_INTERFACES = {"0.0.0.0", "::"}  # noqa: S104 (to compare with, not to listen on)
 
 
-class CannotStart(SystemExit, Exception):  # noqa: N818 (what it says to twistd is no error but an end)
+class CannotStart(SystemExit, Exception):  # noqa: N818 (it ends twistd, as SystemExit does)
     """
-    Ends twistd with status 1, the reason having been told.
+    End twistd with status 1; the reason has been reported.
 
-    A SystemExit, so that no traceback is printed; an Exception, so that twistd removes its pid file
-    and tells the process that started the daemon.
+    A SystemExit, so that no traceback is printed.  An Exception, so that twistd removes its pid
+    file and notifies the process that started the daemon.
     """
 
     code = 1
@@ -35,71 +35,71 @@ class CannotStart(SystemExit, Exception):  # noqa: N818 (what it says to twistd 
 @frozen
 class Listener:
     """
-    An *endpoint* to listen on, and the *name* it has in messages.
+    An *endpoint* to listen on, and its *name* in messages.
 
-    :param factory: serves it, if that is not the service's own.
-    :param is_private: whether nobody can read along, or that is no matter.
-    :param is_last: whether it listens until all else has ended.
-    :param is_kept: whether somebody else keeps its socket open, and will accept who waits there.
+    :param factory: serves this endpoint; None: the service's own factory does.
+    :param is_private: whether listening on all interfaces needs no warning, as with TLS.
+    :param closes_last: whether it stays open until all connections have ended.
+    :param is_shared: whether another process keeps the socket open, and accepts waiting clients.
     """
 
     name: str
     endpoint: IStreamServerEndpoint
     factory: IProtocolFactory | None = None
     is_private: bool = False
-    is_last: bool = False
-    is_kept: bool = False
+    closes_last: bool = False
+    is_shared: bool = False
 
 
 def listen(
-    listener: Listener, factory: IProtocolFactory, too_late: Callable[[], object]
+    listener: Listener, factory: IProtocolFactory, on_late_failure: Callable[[], object]
 ) -> Deferred[Any]:
     """
-    Listen with *listener*, for *factory* unless it has one of its own.
+    Listen with *listener*, for its own factory or else for *factory*.
 
-    :param too_late: is called where an endpoint needs time to find out that it cannot.
-    :returns: fires with the port; with None where there is none.
-    :raises CannotStart: it cannot, which has been told.
+    :param on_late_failure: called if an endpoint fails after this function has returned.
+    :returns: a Deferred of the port; of None if it failed late.
+    :raises CannotStart: it failed at once; the reason has been reported.
     """
-    cannot: list[CannotStart] = []
+    failures: list[CannotStart] = []
     has_returned = False
 
-    def blame(failure: Failure) -> None:
+    def failed(failure: Failure) -> None:
         if failure.check(CancelledError):
             return
-        told = f"reqresp: cannot listen on {listener.name}: {_reason(failure.value)}"
+        message = f"reqresp: cannot listen on {listener.name}: {_reason(failure.value)}"
         if has_returned:
-            _log.critical("{told}", told=told)
-            too_late()
+            _log.critical("{problem}", problem=message)
+            on_late_failure()
         else:
-            cannot.append(tell(told))
-
-    def welcome(port: Any) -> Any:
-        host = getattr(port.getHost(), "host", "")
-        if host in _EVERYWHERE and not listener.is_private:
-            _log.warn(
-                "listening on {name}, every interface of this machine, without TLS: whoever"
-                " reaches it can connect and read along",
-                name=listener.name,
-            )
-        return port
+            failures.append(report_failure(message))
 
     factory = factory if listener.factory is None else listener.factory
     port: Deferred[Any] = maybeDeferred(listener.endpoint.listen, factory)
-    port.addCallback(welcome).addErrback(blame)
-    if cannot:
-        raise cannot[0]
+    port.addCallback(_warn_if_exposed, listener).addErrback(failed)
+    if failures:
+        raise failures[0]
     has_returned = True
     return port
 
 
-def tell(why: str) -> CannotStart:
-    """Tell *why* it cannot be started, in the log and to who starts it; give what ends it."""
-    cannot = CannotStart(why)
-    _log.critical("{cannot}", cannot=cannot)
-    # The true one: by now twistd has turned sys.stderr into its log.
-    print(cannot, file=sys.__stderr__)
-    return cannot
+def report_failure(message: str) -> CannotStart:
+    """Write *message* to the log and to standard error; return the exception that ends twistd."""
+    _log.critical("{problem}", problem=message)
+    # Not sys.stderr, which twistd has replaced by its log.
+    print(message, file=sys.__stderr__)
+    return CannotStart(message)
+
+
+def _warn_if_exposed(port: Any, listener: Listener) -> Any:
+    host = getattr(port.getHost(), "host", "")
+    if host in _ALL_INTERFACES and not listener.is_private:
+        _log.warn(
+            "listening on {name}: all interfaces, without TLS; anyone who can reach this machine"
+            " can connect and read the traffic",
+            name=listener.name,
+        )
+    return port
 
 
 def _reason(error: BaseException | None) -> str:

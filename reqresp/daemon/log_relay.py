@@ -1,8 +1,8 @@
 """
-Log pipe: one process's log, continued in another's.
+Log relay: events that one process logs, in the log of another.
 
-Both ends: an observer that writes each event as a line of JSON, and what makes events of such lines
-again.  Knows Twisted's logger and bytes; not whose processes these are.
+Has both ends: an observer that writes each event as a line of JSON, and the reader that logs the
+events of such lines.  It must not know what the processes do.
 """
 
 import json
@@ -17,19 +17,21 @@ from zope.interface import implementer
 
 _NEWLINE = b"\n"
 _LEVELS = {level.name: level for level in LogLevel.iterconstants()}
+_STDOUT = 1
+_STDERR = 2
 
 
 @implementer(ILogObserver)
 @frozen
 class PipeObserver:
     """
-    Writes events to *descriptor*, whole and in their order; it waits where the reader is slow.
+    Writes log events to *descriptor*, whole and in order; it waits for a slow reader.
 
-    What nobody reads any more is lost, and is no error: there is nobody to tell.
+    If the reader has gone, events are lost without an error.
     """
 
     descriptor: int
-    # Reentrant: what is collected as garbage in the midst of a line may have something to log.
+    # Reentrant: objects that are garbage-collected while a line is written may log, too.
     _lock: Any = field(factory=threading.RLock, init=False)
 
     def __call__(self, event: Any) -> None:
@@ -41,10 +43,10 @@ class PipeObserver:
             text=eventAsText(event, includeTimestamp=False, includeSystem=False),
         )
 
-    def write(self, **line: object) -> None:
-        """Write a line, which is an event if it has a ``text``."""
-        # All in ASCII: there may be surrogates.
-        data = memoryview(json.dumps(line).encode() + _NEWLINE)
+    def write(self, **message: object) -> None:
+        """Write a line; it is an event if it has a ``text``, and else a message."""
+        # Escaped to ASCII: text may contain surrogates, which UTF-8 cannot encode.
+        data = memoryview(json.dumps(message).encode() + _NEWLINE)
         with self._lock:
             try:
                 while data:
@@ -53,77 +55,80 @@ class PipeObserver:
                 return
 
 
-class Lines:
+class LineSplitter:
     """
-    Cuts what arrives into lines of any size.
+    Splits a stream into lines of any size.
 
-    :param take: is given each, without its end.
+    :param receive: called with each line, without its newline.
     """
 
-    def __init__(self, take: Callable[[bytes], object]) -> None:
-        self._take = take
+    def __init__(self, receive: Callable[[bytes], object]) -> None:
+        self._receive = receive
         self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
-        """Take *data* in."""
+        """Add *data* to the stream."""
         first, *more = data.split(_NEWLINE)
         self._pieces.append(first)
         for line in more:
-            self._take(b"".join(self._pieces))
+            self._receive(b"".join(self._pieces))
             self._pieces = [line]
 
     def end(self) -> None:
-        """Take what is left for a line, unless it is empty: no more comes."""
+        """End the stream; an unfinished line counts as a line unless it is empty."""
         rest = b"".join(self._pieces)
         self._pieces.clear()
         if rest:
-            self._take(rest)
+            self._receive(rest)
 
 
-class Continued:
+class LogRelay:
     """
-    Has what a process logs, and whatever else it says, in this one's log.
+    Logs what another process writes: its events, and any other line.
 
-    :param name: the process's, for the log.
-    :param on_word: is called with lines of its `PipeObserver` that are no events.
+    :param name: of that process, for the log.
+    :param on_message: called with each message of its `PipeObserver` that is not an event.
     """
 
     _log = Logger()
 
-    def __init__(self, name: str, on_word: Callable[[dict[str, Any]], object]) -> None:
+    def __init__(self, name: str, on_message: Callable[[dict[str, Any]], object]) -> None:
         self._name = name
-        self._on_word = on_word
-        self._streams = {1: Lines(self._hear), 2: Lines(self._say_error)}
+        self._on_message = on_message
+        self._streams = {
+            _STDOUT: LineSplitter(self._received),
+            _STDERR: LineSplitter(self._error_received),
+        }
 
     def feed(self, descriptor: int, data: bytes) -> None:
-        """Take in what the process wrote to *descriptor*: 1 has its events, 2 is anything."""
+        """Add what the process wrote to *descriptor*: 1 has its events, 2 any text."""
         self._streams[descriptor].feed(data)
 
     def end(self) -> None:
-        """Say what is left: no more comes."""
+        """Log unfinished lines: the process has ended."""
         for stream in self._streams.values():
             stream.end()
 
-    def _hear(self, line: bytes) -> None:
+    def _received(self, line: bytes) -> None:
         try:
-            word = json.loads(line)
-            text, level = word.get("text"), _LEVELS.get(word.get("level"))
-        except (ValueError, AttributeError, TypeError):  # it is nothing of ours
-            self._emit(LogLevel.info, "stdout", _shown(line))
+            message = json.loads(line)
+            text, level = message.get("text"), _LEVELS.get(message.get("level"))
+        except (ValueError, AttributeError, TypeError):  # not a line of a PipeObserver
+            self._emit(LogLevel.info, "stdout", _decode(line))
             return
         if text is None or level is None:
-            self._on_word(word)
+            self._on_message(message)
             return
-        self._emit(level, word.get("system"), text)
+        self._emit(level, message.get("system"), text)
 
-    def _say_error(self, line: bytes) -> None:
-        self._emit(LogLevel.warn, "stderr", _shown(line))
+    def _error_received(self, line: bytes) -> None:
+        self._emit(LogLevel.warn, "stderr", _decode(line))
 
     def _emit(self, level: Any, system: object, text: str) -> None:
-        # What cannot be decoded came as surrogates, which no log can be written with.
+        # Undecodable bytes came as surrogates, which a log file cannot contain.
         text = text.encode(errors="backslashreplace").decode()
         self._log.emit(level, "{text}", text=text, log_system=f"{self._name} {system}")
 
 
-def _shown(line: bytes) -> str:
+def _decode(line: bytes) -> str:
     return line.decode(errors="backslashreplace")

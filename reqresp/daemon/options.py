@@ -1,179 +1,426 @@
 """
-Options: what ``twistd reqresp`` takes on its command line.
+Options: what ``twistd reqresp`` accepts on its command line.
 
-Checks and converts; what becomes of it is for `assembly`.
+Each option is one row of `GROUPS`, from which parsing, conversion, help and the command lines of
+workers follow.  It must not know what a server does with the values; that is `build`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from twisted.python import usage
 
 import twisted
 from reqresp import __version__
 from reqresp._text import unescape
-from reqresp.daemon.conversions import path, port, seconds, some_seconds, whole, workers
-from reqresp.daemon.endpoints import BACKLOG, INTERFACE, PORT, listening, measured
+from reqresp.daemon._usage import usage_text
+from reqresp.daemon.endpoints import (
+    BACKLOG,
+    INTERFACE,
+    MAX_PORT,
+    PORT,
+    client_endpoints,
+    is_number,
+    metrics_endpoints,
+)
 from reqresp.framing import SPECIFICATIONS, parse_framing
 from reqresp.server.limits import RESERVED_DESCRIPTORS, Limits
 from reqresp.transport.access import Access, Networks, parse_networks
 
 RESPONSE = "response"
 CLOSE_ON = "close"
-#: Balancers that are believed, where nobody says otherwise.
+FRAMING = "chunk"
+#: Load balancers that are trusted unless ``--trust`` names others.
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
+#: One process for each core of the largest machines.
+MAX_WORKERS = 1024
 
-_LIMITS = ("max-request", "max-connections", "max-per-peer", "idle-timeout")
-#: What a worker is not told: its parent has done it.
-_PARENTS = ("port", "interface", "backlog", "workers", "metrics")
-#: Options that take sockets as they are, without a layer that an endpoint puts on them.
-_NEED_PLAIN = ("workers", "tls-cert", "proxy-protocol")
-#: Options that mean something beside another one alone.
-_NEEDED = {"tls-key": "tls-cert", "client-ca": "tls-cert", "trust": "proxy-protocol"}
+# Conversions of an option's text; each raises a ValueError that says what is expected.
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a conversion to whole numbers >= *least*."""
+
+    def convert(text: str) -> int:
+        if not is_number(text) or int(text) < least:
+            raise ValueError(f"expected a whole number >= {least}, found {text!r}")
+        return int(text)
+
+    return convert
+
+
+def seconds(least: float) -> Callable[[str], float]:
+    """Return a conversion to finite seconds >= *least*."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1
+        if not least <= value < inf:
+            raise ValueError(f"expected seconds >= {least:g}, found {text!r}")
+        return value
+
+    return convert
+
+
+def port(text: str) -> str:
+    """Return *text* if it is a port number, or may be an endpoint description."""
+    if ":" in text or (is_number(text) and int(text) <= MAX_PORT):
+        return text
+    raise ValueError(
+        f"expected a port number up to {MAX_PORT} or an endpoint such as tcp:9999, found {text!r}"
+    )
+
+
+def workers(text: str) -> int:
+    """Return a number of processes; ``auto`` is the number of processors that this one may use."""
+    if text == "auto":
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
+    if not is_number(text) or not 0 < int(text) <= MAX_WORKERS:
+        raise ValueError(f"expected auto or a number from 1 to {MAX_WORKERS}, found {text!r}")
+    return int(text)
+
+
+def path(text: str) -> Path:
+    """Return an absolute path: a daemon changes its working directory."""
+    if not text:
+        raise ValueError(f"expected the path of a file, found {text!r}")
+    return Path(text).absolute()
+
+
+def unconverted(value: Any) -> Any:
+    """Return *value* as it is."""
+    return value
+
+
+@frozen(kw_only=True)
+class Option:
+    """
+    One option, as it is parsed and as the help shows it.
+
+    :param value: a word for its value in the help; None: it takes none.
+    :param default: what the help shows as its default.
+    :param initial: the text that it has if it is not given.
+    :param convert: converts its text, or, if repeatable, the list of its texts.
+    :param is_repeatable: whether it may be given more than once.
+    :param requires: the option without which it has no effect.
+    :param requires_plain: whether it works only with endpoints that are bare sockets.
+    :param is_for_workers: whether workers are started with it, too.
+    """
+
+    name: str
+    help: str
+    letter: str | None = None
+    value: str | None = None
+    default: str | None = None
+    initial: str | None = None
+    convert: Callable[[Any], Any] = unconverted
+    is_repeatable: bool = False
+    requires: str | None = None
+    requires_plain: bool = False
+    is_for_workers: bool = True
+
+
+#: All options, by their purpose, in the order of the help.
+GROUPS: Mapping[str, tuple[Option, ...]] = {
+    "Answering": (
+        Option(
+            name="script",
+            letter="s",
+            value="FILE",
+            help="TOML file that describes what to answer; see docs/script.rst",
+            convert=path,
+        ),
+        Option(
+            name="response",
+            letter="r",
+            value="TEXT",
+            help="reply to every request; not with --script",
+            default=RESPONSE,
+            convert=unescape,
+        ),
+        Option(
+            name="close-on",
+            letter="c",
+            value="TEXT",
+            help="close the connection after the reply to this request; empty: never; "
+            "not with --script",
+            default=CLOSE_ON,
+            convert=unescape,
+        ),
+        Option(
+            name="framing",
+            letter="f",
+            value="FRAMING",
+            help="where a request ends",
+            default=f"{FRAMING}; with --script: the script's, or line",
+            convert=parse_framing,
+        ),
+    ),
+    "Listening": (
+        Option(
+            name="port",
+            letter="p",
+            value="PORT",
+            help="port number, or an ENDPOINT",
+            default=str(PORT),
+            convert=port,
+            is_for_workers=False,
+        ),
+        Option(
+            name="interface",
+            letter="i",
+            value="ADDRESS",
+            help="address to listen on; only with a port number",
+            default=INTERFACE,
+            is_for_workers=False,
+        ),
+        Option(
+            name="backlog",
+            letter="b",
+            value="NUMBER",
+            help="maximum number of clients that wait to be accepted; only with a port number",
+            default=str(BACKLOG),
+            convert=whole_number(0),
+            is_for_workers=False,
+        ),
+        Option(
+            name="listen",
+            letter="l",
+            value="ENDPOINT",
+            help="endpoint to listen on, in addition to --port if that is given; repeatable",
+            is_repeatable=True,
+            is_for_workers=False,
+        ),
+        Option(
+            name="allow",
+            value="NETWORK",
+            help="accept only clients from this network; repeatable",
+            default="all",
+            is_repeatable=True,
+            convert=parse_networks,
+        ),
+        Option(
+            name="deny",
+            value="NETWORK",
+            help="refuse clients from this network, even if allowed; repeatable",
+            default="none",
+            is_repeatable=True,
+            convert=parse_networks,
+        ),
+    ),
+    "Limits": (
+        Option(
+            name="max-request",
+            value="BYTES",
+            help="maximum size of a request; a larger one closes its connection",
+            default="65536",
+            convert=whole_number(1),
+        ),
+        Option(
+            name="max-connections",
+            value="NUMBER",
+            help="maximum number of open connections; more are reset",
+            default=f"the soft limit on open files less {RESERVED_DESCRIPTORS}",
+            convert=whole_number(1),
+        ),
+        Option(
+            name="max-per-peer",
+            value="NUMBER",
+            help="maximum number of open connections from one client address; more are reset",
+            default="no limit",
+            convert=whole_number(1),
+        ),
+        Option(
+            name="idle-timeout",
+            value="SECONDS",
+            help="close connections that are idle for this long",
+            default="never",
+            convert=seconds(0.001),
+        ),
+    ),
+    "Stopping": (
+        Option(
+            name="lame-duck",
+            value="SECONDS",
+            help="seconds to keep serving on shutdown while /readyz reports not ready",
+            default="0",
+            initial="0",
+            convert=seconds(0),
+        ),
+        Option(
+            name="drain",
+            letter="d",
+            value="SECONDS",
+            help="seconds to finish replies on shutdown, after --lame-duck; then connections "
+            "are reset",
+            default="5",
+            initial="5",
+            convert=seconds(0),
+        ),
+    ),
+    "TLS": (
+        Option(
+            name="tls-cert",
+            value="FILE",
+            help="use TLS, with this certificate and its chain, in PEM format",
+            convert=path,
+            requires_plain=True,
+        ),
+        Option(
+            name="tls-key",
+            value="FILE",
+            help="private key of the certificate, in PEM format",
+            default="read from --tls-cert",
+            convert=path,
+            requires="tls-cert",
+        ),
+        Option(
+            name="client-ca",
+            value="FILE",
+            help="require client certificates signed by these CAs, in PEM format",
+            convert=path,
+            requires="tls-cert",
+        ),
+    ),
+    "Load balancers": (
+        Option(
+            name="proxy-protocol",
+            help="require a PROXY header, version 1 or 2, at the start of each connection",
+            requires_plain=True,
+        ),
+        Option(
+            name="trust",
+            value="NETWORK",
+            help="accept PROXY headers only from this network; repeatable",
+            default="loopback",
+            is_repeatable=True,
+            convert=parse_networks,
+            requires="proxy-protocol",
+        ),
+    ),
+    "Workers": (
+        Option(
+            name="workers",
+            letter="w",
+            value="NUMBER",
+            help="number of processes that accept from the same sockets; auto: one for each "
+            "processor",
+            default="serve in this process",
+            convert=workers,
+            requires_plain=True,
+            is_for_workers=False,
+        ),
+    ),
+    "Logging and metrics": (
+        Option(
+            name="quiet",
+            letter="q",
+            help="log only problems: no requests and no connections",
+        ),
+        Option(
+            name="journal",
+            letter="j",
+            value="FILE",
+            help="append what happens to this file, as JSON Lines; with --workers, to one file "
+            "for each",
+            convert=path,
+        ),
+        Option(
+            name="metrics",
+            letter="m",
+            value="PORT",
+            help=f"port number on {INTERFACE}, or an ENDPOINT, for /metrics, /healthz and "
+            "/readyz; workers use consecutive port numbers from this one",
+            default="none",
+            convert=port,
+            is_for_workers=False,
+        ),
+    ),
+    "Information": (
+        Option(name="version", help="print the versions of reqresp and Twisted, and exit"),
+        Option(name="help", help="print this help, and exit"),
+    ),
+}
+
+_SUMMARY = (
+    "Answer every request on a TCP port, with a fixed reply or as a script describes. "
+    "Command-line options override the script."
+)
+_NOTES = (
+    f"FRAMING is one of {SPECIFICATIONS}.",
+    r"TEXT can contain the escapes \r, \n, \t, \0, \\ and \xNN.",
+    "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, tcp6:9999, "
+    "unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, "
+    "tls:/etc/certificates:port=9999, systemd:domain=INET:index=0 or haproxy:tcp:9999.",
+    "NETWORK is an address or a network, such as 10.0.0.0/8, or several, separated by commas.",
+    "On SIGHUP the server reads the script and the certificates again, for new connections, and "
+    "reopens the journal.",
+)
+
+_OPTIONS = tuple(option for group in GROUPS.values() for option in group)
+#: Those that every `usage.Options` has of its own, or as a method.
+_COMMANDS = {"version", "help"}
+_FLAGS = tuple(it for it in _OPTIONS if it.value is None and it.name not in _COMMANDS)
+_REPEATABLE = tuple(it for it in _OPTIONS if it.is_repeatable)
+_PARAMETERS = tuple(it for it in _OPTIONS if it.value is not None and not it.is_repeatable)
+_LIMITS = tuple(it.name for it in GROUPS["Limits"])
+
+
+def _repeatable(name: str) -> Callable[["Options", str], None]:
+    """Return the method with which Twisted passes a value of the option *name*."""
+
+    def add(self: "Options", text: str) -> None:
+        self.repeated[name].append(text)
+
+    return add
 
 
 class Options(usage.Options):
-    """The options of ``twistd reqresp``; what is wrong with them ends twistd with one line."""
+    """
+    The options of ``twistd reqresp``, converted.
+
+    Besides the options themselves, parsing sets these keys: ``endpoints`` and
+    ``metrics_endpoints`` (lists of `EndpointSpec`), ``limits`` (those given, by their names),
+    ``access`` (None: every client may connect) and ``trusted`` (networks of load balancers).
+    A key whose option was not given, and that has no default, is None.
+    """
 
     synopsis = "[options]"
-    longdesc = (
-        "Answers every request on a TCP port: with a fixed response, closing after a request that "
-        "says so, or as a script says. SIGHUP reads the script and the certificates again, for new "
-        "connections, and opens the journal anew. What is given here wins over a script. TEXT "
-        "takes the escapes \\r, \\n, \\t, \\0, \\\\ and \\xNN. "
-        "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, "
-        "tcp6:9999, unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, tls:..., "
-        "systemd:..., haproxy:tcp:9999. NETWORK is an address or, such as 10.0.0.0/8, a network; "
-        "several are parted by commas."
-    )
-    optParameters = [
-        ["port", "p", None, f"Port number to listen on, or an ENDPOINT [default: {PORT}]"],
-        [
-            "interface",
-            "i",
-            None,
-            f"Address to listen on, with a port number [default: {INTERFACE}]",
-        ],
-        [
-            "backlog",
-            "b",
-            None,
-            f"Clients that may wait to be accepted, with a port number [default: {BACKLOG}]",
-        ],
-        ["script", "s", None, "FILE, in TOML, that says what answers; see docs/script.rst"],
-        ["response", "r", None, f"TEXT that answers each request [default: {RESPONSE}]"],
-        [
-            "close-on",
-            "c",
-            None,
-            f"TEXT of the request after which to close; empty: none does [default: {CLOSE_ON}]",
-        ],
-        [
-            "framing",
-            "f",
-            None,
-            f"Where a request ends: {SPECIFICATIONS} [default: chunk, and line in a script]",
-        ],
-        ["max-request", None, None, "Bytes of a request, no more are taken [default: 65536]"],
-        [
-            "max-connections",
-            None,
-            None,
-            "Connections open at once; more are reset "
-            f"[default: the soft limit on open files less {RESERVED_DESCRIPTORS}]",
-        ],
-        ["max-per-peer", None, None, "The same for each client address [default: no limit]"],
-        [
-            "idle-timeout",
-            None,
-            None,
-            "Seconds without a request until a client is closed [default: never]",
-        ],
-        ["drain", "d", "5", "Seconds to finish replies in, when stopped"],
-        [
-            "lame-duck",
-            None,
-            "0",
-            "Seconds to go on in, when stopped, before that: /readyz says no, clients are served",
-        ],
-        ["journal", "j", None, "FILE to append what happens to, as lines of JSON"],
-        [
-            "workers",
-            "w",
-            None,
-            "Processes that accept from the same sockets; auto: one for each processor "
-            "[default: none, but this one]",
-        ],
-        [
-            "metrics",
-            "m",
-            None,
-            f"Port number, on {INTERFACE}, or an ENDPOINT for /metrics, /healthz and /readyz; "
-            "workers have the numbers that follow [default: none]",
-        ],
-        ["tls-cert", None, None, "FILE, in PEM: speak TLS, with this certificate and its chain"],
-        ["tls-key", None, None, "FILE, in PEM, with the key [default: that of --tls-cert]"],
-        ["client-ca", None, None, "FILE, in PEM: take certificates of these authorities alone"],
-    ]
-    optFlags: list[list[Any]] = [
-        ["proxy-protocol", None, "Expect a PROXY header, version 1 or 2, on each connection"],
-        ["quiet", "q", "Log no requests and no connections, only problems"],
-    ]
+    optParameters = [[it.name, it.letter, it.initial, it.help] for it in _PARAMETERS]
+    optFlags: list[list[Any]] = [[it.name, it.letter, it.help] for it in _FLAGS]
 
-    _convert: dict[str, Callable[[str], Any]] = {
-        "script": path,
-        "journal": path,
-        "tls-cert": path,
-        "tls-key": path,
-        "client-ca": path,
-        "workers": workers,
-        "metrics": port,
-        "port": port,
-        "backlog": whole(0),
-        "response": unescape,
-        "close-on": unescape,
-        "framing": parse_framing,
-        "max-request": whole(1),
-        "max-connections": whole(1),
-        "max-per-peer": whole(1),
-        "idle-timeout": some_seconds,
-        "drain": seconds,
-        "lame-duck": seconds,
-    }
+    opt_listen = opt_l = _repeatable("listen")
+    opt_allow = _repeatable("allow")
+    opt_deny = _repeatable("deny")
+    opt_trust = _repeatable("trust")
 
     def __init__(self) -> None:
-        super().__init__()
-        #: What a worker is to be told, so that it does the same.
+        #: The texts of each repeatable option.
+        self.repeated: dict[str, list[str]] = {option.name: [] for option in _REPEATABLE}
+        #: The command line of a worker that answers as these options say.
         self.arguments: list[str] = []
-        self["listen"] = []
-        self["allow"] = []
-        self["deny"] = []
-        self["trust"] = []
-
-    def opt_listen(self, description: str) -> None:
-        """ENDPOINT to listen on, besides a port if one is given; may be given more than once"""
-        self["listen"].append(description)
-
-    opt_l = opt_listen
-
-    def opt_allow(self, networks: str) -> None:
-        """NETWORK whose clients are taken, and no others; may be given more than once"""
-        self["allow"].append(networks)
-
-    def opt_deny(self, networks: str) -> None:
-        """NETWORK whose clients are not taken, allowed or not; may be given more than once"""
-        self["deny"].append(networks)
-
-    def opt_trust(self, networks: str) -> None:
-        """NETWORK of balancers who are believed, others are refused [default: loopback]"""
-        self["trust"].append(networks)
+        super().__init__()
 
     def opt_version(self) -> None:
-        """Show the versions of reqresp and Twisted, and exit"""
+        """Print the versions of reqresp and Twisted, and exit."""
         print(f"reqresp {__version__} (Twisted {twisted.__version__})")  # noqa: T201 (asked for)
         raise SystemExit(0)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Return the help, in lines of *width* columns; None: those of the terminal."""
+        columns = int(os.environ.get("COLUMNS", "80")) if width is None else width
+        return usage_text(_SUMMARY, GROUPS, _NOTES, columns)
 
     def parseArgs(self, *arguments: str) -> None:
         if arguments:
@@ -183,7 +430,7 @@ class Options(usage.Options):
         """
         Parse *options*.
 
-        :raises SystemExit: something is wrong with them; its one line says what.
+        :raises SystemExit: an option is wrong; the message is one line.
         """
         try:
             super().parseOptions(options)
@@ -191,79 +438,91 @@ class Options(usage.Options):
             raise SystemExit(f"reqresp: {error} (see twistd reqresp --help)") from None
 
     def postOptions(self) -> None:
+        """
+        Convert what was parsed, and check that it fits together.
+
+        :raises UsageError: an option is wrong; the message names it.
+        """
         if self["script"] is None:
-            self._set_defaults(response=RESPONSE, close_on=CLOSE_ON, framing="chunk")
-        for name, convert in self._convert.items():
-            if self[name] is not None:
-                self._convert_one(name, convert)
-        self.arguments += [f"--{name}" for name, *_ in self.optFlags if self[name]]
-        self._convert_networks()
+            self._use_defaults({"response": RESPONSE, "close-on": CLOSE_ON, "framing": FRAMING})
+        elif self["response"] is not None or self["close-on"] is not None:
+            raise usage.UsageError(
+                "--response and --close-on cannot be combined with --script, which answers"
+            )
+        for option in _PARAMETERS:
+            if self[option.name] is not None:
+                self._convert(option)
+        for option in _REPEATABLE:
+            self._convert_repeated(option)
+        self.arguments += [f"--{option.name}" for option in _FLAGS if self[option.name]]
         self["limits"] = {
             name.replace("-", "_"): self[name] for name in _LIMITS if self[name] is not None
         }
-        self._place()
-        if self["script"] is None:
-            self._check_response()
-        elif self["response"] is not None or self["close-on"] is not None:
-            raise usage.UsageError("--response and --close-on go without --script, which answers")
-
-    def _set_defaults(self, **defaults: str) -> None:
-        for name, text in defaults.items():
-            if self[name.replace("_", "-")] is None:
-                self[name.replace("_", "-")] = text
-
-    def _check_response(self) -> None:
-        with _blaming("framing"):
-            self["framing"].decoder(Limits(**self["limits"]).max_request)
-        with _blaming("response"):
-            self["framing"].encode(self["response"])
-
-    def _convert_one(self, name: str, convert: Callable[[str], Any]) -> None:
-        text = self[name]
-        with _blaming(name):
-            self[name] = convert(text)
-        if name not in _PARENTS:
-            # Paths as they are: a worker may be somewhere else.
-            text = self[name] if isinstance(self[name], Path) else text
-            self.arguments.append(f"--{name}={text}")
-
-    def _place(self) -> None:
-        """Find out where to listen, and whether that can be had."""
-        try:
-            self["places"] = listening(
-                self["port"], self["interface"], self["backlog"], self["listen"]
-            )
-        except ValueError as error:
-            raise usage.UsageError(str(error)) from None
-        with _blaming("metrics"):
-            self["measured"] = (
-                [] if self["metrics"] is None else measured(self["metrics"], self["workers"])
-            )
-        for option in _NEED_PLAIN:
-            for place in self["places"]:
-                if self[option] and not place.is_plain:
-                    raise usage.UsageError(
-                        f"--{option} goes with plain sockets, not with {place.name!r}"
-                        " (TLS: --tls-cert; a balancer: --proxy-protocol)"
-                    )
-        for option, needed in _NEEDED.items():
-            if self[option] and not self[needed]:
-                raise usage.UsageError(f"--{option} goes with --{needed}")
-
-    def _convert_networks(self) -> None:
-        given: dict[str, Networks] = {}
-        for name in ("allow", "deny", "trust"):
-            with _blaming(name):
-                given[name] = parse_networks(self[name])
-            self.arguments += [f"--{name}={networks}" for networks in self[name]]
         self["access"] = None
         if self["allow"] or self["deny"]:
-            self["access"] = Access(given["allow"] if self["allow"] else None, given["deny"])
-        self["trusted"] = given["trust"] if self["trust"] else LOOPBACK
+            self["access"] = Access(self["allow"], self["deny"] or Networks())
+        self["trusted"] = self["trust"] or LOOPBACK
+        self._find_endpoints()
+        self._check_combinations()
+        if self["script"] is None:
+            self._check_response()
+
+    def _use_defaults(self, defaults: Mapping[str, str]) -> None:
+        for name, text in defaults.items():
+            if self[name] is None:
+                self[name] = text
+
+    def _convert(self, option: Option) -> None:
+        text = self[option.name]
+        with _naming(option.name):
+            value = self[option.name] = option.convert(text)
+        if option.is_for_workers:
+            # Absolute paths: a worker may run in another directory.
+            text = value if isinstance(value, Path) else text
+            self.arguments.append(f"--{option.name}={text}")
+
+    def _convert_repeated(self, option: Option) -> None:
+        texts = self.repeated[option.name]
+        with _naming(option.name):
+            self[option.name] = option.convert(texts) if texts else None
+        if option.is_for_workers:
+            self.arguments += [f"--{option.name}={text}" for text in texts]
+
+    def _find_endpoints(self) -> None:
+        try:
+            self["endpoints"] = client_endpoints(
+                self["port"], self["interface"], self["backlog"], self["listen"] or ()
+            )
+        except ValueError as error:  # it names the option
+            raise usage.UsageError(str(error)) from None
+        self["metrics_endpoints"] = []
+        if self["metrics"] is not None:
+            with _naming("metrics"):
+                self["metrics_endpoints"] = metrics_endpoints(self["metrics"], self["workers"])
+
+    def _check_combinations(self) -> None:
+        for option in _OPTIONS:
+            if option.name in _COMMANDS or not self[option.name]:
+                continue
+            if option.requires is not None and not self[option.requires]:
+                raise usage.UsageError(f"--{option.name} requires --{option.requires}")
+            for spec in self["endpoints"] if option.requires_plain else ():
+                if not spec.is_plain:
+                    raise usage.UsageError(
+                        f"--{option.name} cannot be combined with the endpoint {spec.name!r};"
+                        " use --tls-cert for TLS and --proxy-protocol for load balancers"
+                    )
+
+    def _check_response(self) -> None:
+        with _naming("framing"):
+            self["framing"].decoder(Limits(**self["limits"]).max_request)
+        with _naming("response"):
+            self["framing"].encode(self["response"])
 
 
 @contextmanager
-def _blaming(name: str) -> Iterator[None]:
+def _naming(name: str) -> Iterator[None]:
+    """Turn a ValueError into a UsageError that names the option."""
     try:
         yield
     except ValueError as error:

@@ -1,8 +1,8 @@
 """
-Spawner: what starts the processes of a ProcessMonitor, so that they are told things and are heard.
+Processes: starting those of a ProcessMonitor, with sockets, commands and a log.
 
-Stands between Twisted's monitor, which decides when a process is started, and the reactor, which
-does it: gives them their sockets, has their log in ours, and tells how they end.
+Stands between Twisted's monitor, which decides when a process starts, and the reactor, which
+starts it.  It must not know what the processes do.
 """
 
 import signal
@@ -17,30 +17,32 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.daemon.log_relay import Continued
+from reqresp.daemon.log_relay import LogRelay
 
-#: The first descriptor of a process's sockets.
+#: The commands that a process understands, each a line on its standard input.
+RELOAD = b"reload"
+STOP_NOW = b"stop-now"
+#: The descriptor of a process's first socket.
 FIRST_SOCKET = 3
-#: Signals that wait until the process can handle them: it would end before it has begun, or, of a
-#: SIGHUP, at all.
-HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+#: Signals that are blocked until a process can handle them: before, they would kill it.
+BLOCKED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 @implementer(IReactorProcess, IReactorTime)
 class Spawner:
     """
-    Starts processes with *reactor*, as a reactor would.
+    Starts processes with *reactor*, and looks like a reactor to a monitor.
 
-    Processes are named as in the monitor, and run until they are told otherwise on their standard
-    input, which ends with this process, or by SIGTERM.
+    A process has its name from the monitor.  It runs until SIGTERM, or until its standard input
+    ends, which happens when this process ends.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: Any) -> None:
-        #: Whose processes these are: a `twisted.runner.procmon.ProcessMonitor`.
+        #: The `twisted.runner.procmon.ProcessMonitor` that these processes belong to.
         self.monitor: Any = None
-        #: What each process, by its name, inherits: listening sockets.
+        #: The descriptors of listening sockets that each process inherits, by its name.
         self.sockets: dict[str, list[int]] = {}
         self._reactor = reactor
         self._running: dict[str, Process] = {}
@@ -61,7 +63,7 @@ class Spawner:
         name = processProtocol.name
         process = Process(name, processProtocol, self)
         sockets = dict(enumerate(self.sockets.get(name, []), FIRST_SOCKET))
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
             self._reactor.spawnProcess(
                 process,
@@ -71,54 +73,49 @@ class Spawner:
                 childFDs={0: "w", 1: "r", 2: "r", **sockets},
                 **where,
             )
-        except OSError as error:  # there are too many processes, or there is too little memory
+        except OSError as error:  # too many processes, or too little memory
             self._log.error("cannot start {name}: {why}", name=name, why=error.strerror)
             processProtocol.makeConnection(_NoProcess())
-            # Later: the monitor is still busy with its start.
+            # Later: the monitor has not finished its start.
             self._reactor.callLater(0, processProtocol.processEnded, Failure(ProcessDone(0)))
         else:
             self._running[name] = process
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def tell(self, command: bytes) -> None:
-        """Tell all processes to do something."""
+    def send(self, command: bytes) -> None:
+        """Send *command* to all processes."""
         for process in self._running.values():
             process.transport.write(command + b"\n")
 
     def all_ended(self) -> Deferred[None]:
-        """Give what fires when no process is running."""
+        """Return a Deferred that fires when no process is running."""
         ended: Deferred[None] = Deferred()
         self._waiting.append(ended)
-        self._look_who_is_left()
+        self._fire_if_none_runs()
         return ended
 
-    def is_ready(self, name: str, pid: object) -> None:
+    def process_ready(self, name: str, pid: object) -> None:
         """Note that the process serves."""
-        self._log.info("{name} is ready, process {pid}", name=name, pid=pid)
-        # Whatever ends it now, it is no good reason to be slow: the next one may well serve, too.
+        self._log.info("{name} (pid {pid}) is ready", name=name, pid=pid)
+        # The next one will probably get ready, too: restart it soon, whatever ends this one.
         self.monitor.delay[name] = self.monitor.minRestartDelay
 
-    def has_ended(self, name: str, pid: object, reason: Any) -> None:
-        """Note that the process has ended, which the monitor knows already."""
+    def process_ended(self, name: str, pid: object, reason: Any) -> None:
+        """Note that the process has ended; the monitor has been notified."""
         del self._running[name]
-        what = _told(reason)
+        message, details = "{name} (pid {pid}) {how}", {"name": name, "pid": pid}
+        details["how"] = _how_it_ended(reason)
         if self.monitor.running:
-            delay = self.monitor.restart[name].getTime() - self.seconds()
-            self._log.error(
-                "{name}, process {pid}, {what}; the next one starts {when}",
-                name=name,
-                pid=pid,
-                what=what,
-                when=f"in {delay:.3g} s" if delay > 0 else "now",
-            )
+            delay = max(0, self.monitor.restart[name].getTime() - self.seconds())
+            self._log.error(f"{message}; restarting in {{delay:.3g}} s", delay=delay, **details)
         elif reason.signal is not None:
-            self._log.error("{name}, process {pid}, {what}", name=name, pid=pid, what=what)
+            self._log.error(message, **details)
         else:
-            self._log.info("{name}, process {pid}, {what}", name=name, pid=pid, what=what)
-        self._look_who_is_left()
+            self._log.info(message, **details)
+        self._fire_if_none_runs()
 
-    def _look_who_is_left(self) -> None:
+    def _fire_if_none_runs(self) -> None:
         if self._running:
             return
         waiting, self._waiting = self._waiting, []
@@ -127,7 +124,11 @@ class Spawner:
 
 
 class Process(ProcessProtocol):
-    """One process, whose *monitored* protocol is told what the monitor has to know."""
+    """
+    One running process.
+
+    :param monitored: the monitor's protocol of this process, which is notified of its end.
+    """
 
     transport: Any
 
@@ -135,7 +136,7 @@ class Process(ProcessProtocol):
         self._name = name
         self._monitored = monitored
         self._spawner = spawner
-        self._log = Continued(name, self._hear)
+        self._log = LogRelay(name, self._received)
         self._pid: object = None
 
     def connectionMade(self) -> None:
@@ -148,22 +149,22 @@ class Process(ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:  # noqa: N802, likewise
         self._log.end()
         self._monitored.processEnded(reason)
-        self._spawner.has_ended(self._name, self._pid, reason.value)
+        self._spawner.process_ended(self._name, self._pid, reason.value)
 
-    def _hear(self, word: dict[str, Any]) -> None:
-        if "ready" in word:
-            self._spawner.is_ready(self._name, word["ready"])
+    def _received(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self._spawner.process_ready(self._name, message["ready"])
 
 
 class _NoProcess:
     """The transport of a process that could not be started."""
 
     def signalProcess(self, _signal: str) -> None:  # noqa: N802, Twisted's name
-        """Tell that there is none."""
+        """Raise ProcessExitedAlready."""
         raise ProcessExitedAlready
 
 
-def _told(reason: Any) -> str:
+def _how_it_ended(reason: Any) -> str:
     if reason.signal is None:
-        return f"ended with status {reason.exitCode}"
-    return f"was ended by {signal.Signals(reason.signal).name}"
+        return f"exited with status {reason.exitCode}"
+    return f"killed by {signal.Signals(reason.signal).name}"

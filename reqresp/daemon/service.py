@@ -1,37 +1,93 @@
 """
-Service: listening, and stopping without cutting a reply short.
+Service: listening, reloading on SIGHUP, and stopping without losing a reply.
 
-Knows endpoints, the reactor and the signals that stop it; of requests only the factory that drains.
+Knows endpoints, the reactor and signals.  It must not know requests: the factory drains.
 """
 
 import select
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.interfaces import IReactorTime, IReadDescriptor
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from reqresp.daemon.lame_duck import LameDuck
 from reqresp.daemon.listeners import Listener, listen
-from reqresp.daemon.signals import handled
 from reqresp.server.factory import ReqRespFactory
 
-#: Turns that accept those who wait: each takes one client, or more.
-_MOST_WAITING = 4096
+#: How often a port accepts waiting clients before it closes; each time one client or more.
+_MAX_LAST_ACCEPTS = 4096
+
+
+class LameDuck:
+    """
+    The time in which a server that will stop keeps serving, but reports that it is not ready.
+
+    :param clock: the reactor.
+    :param seconds: how long that is.
+    """
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._waiting: Deferred[None] | None = None
+
+    async def wait(self) -> None:
+        """Wait until the time is over, or `end` is called."""
+        if not self.seconds:
+            return
+        self._waiting = deferLater(self._clock, self.seconds)
+        try:
+            await self._waiting
+        except CancelledError:
+            pass
+        finally:
+            self._waiting = None
+
+    def end(self) -> None:
+        """End a wait that has begun."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+@contextmanager
+def signals_handled(reactor: Any, call: Callable[[], object], *numbers: int) -> Iterator[None]:
+    """
+    Let *reactor* call *call* on the signals *numbers*, within this context.
+
+    Outside the main thread, where Python allows no handlers, signals are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(*_: object) -> None:
+        reactor.callFromThread(call)
+
+    handlers = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            # None: it was not set from Python, and cannot be set back from there.
+            before = signal.SIG_DFL if handler is None else handler
+            # A reload that comes too late must not kill a process that is about to end.
+            is_late_reload = number == signal.SIGHUP and before == signal.SIG_DFL
+            signal.signal(number, signal.SIG_IGN if is_late_reload else before)
 
 
 class ReqRespService(Service):
     """
-    Serves *factory* on all of *listeners*.
+    Serves *factory* on all *listeners*.
 
-    :param drain: seconds that replies under way have when it stops.
-    :param lame_duck: seconds before these, in which it goes on as ever, but says that it is not
-        ready: for balancers to find out, and to send nobody any more.
+    :param drain: seconds to finish replies on shutdown; then connections are reset.
+    :param lame_duck: seconds to keep serving before that, while `is_ready` is false, so that load
+        balancers notice and send no more clients.
     """
 
     _log = Logger()
@@ -48,32 +104,32 @@ class ReqRespService(Service):
         self.factory = factory
         self.drain = drain
         self.lame_duck = LameDuck(reactor, lame_duck)
-        #: What is called on SIGHUP; as long as that is nothing, the signal is left alone.
+        #: Called on SIGHUP; while this is empty, the signal keeps its handler.
         self.on_hangup: list[Callable[[], None]] = []
-        #: What is called when it has stopped.
+        #: Called when the service has stopped.
         self.on_end: list[Callable[[], None]] = []
-        #: What is called on a second SIGINT or SIGTERM.
-        self.on_second_signal: Callable[[], None] = self.hasten
+        #: Called on a second SIGINT or SIGTERM.
+        self.on_second_signal: Callable[[], None] = self.stop_now
         self._reactor = reactor
         self._signals = ExitStack()
         self._ports: list[Deferred[Any]] = []
         self._open = 0
-        self._is_hasty = False
+        self._stops_now = False
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients that come now will be served for a while."""
+        """Whether all ports are open and the service is not about to stop."""
         return bool(self.running) and self._open == len(self.listeners)
 
     def privilegedStartService(self) -> None:
         """
-        Listen, while ports below 1024 can still be had.
+        Listen, while the process may still use ports below 1024.
 
-        :raises CannotStart: one of the listeners cannot.
+        :raises CannotStart: a listener failed.
         """
         super().privilegedStartService()
-        if self.on_hangup:  # before it listens: who sees that may well send one
-            self._signals.enter_context(handled(self._reactor, self.hang_up, signal.SIGHUP))
+        if self.on_hangup:  # before it listens: a program that sees the port may send SIGHUP
+            self._signals.enter_context(signals_handled(self._reactor, self.reload, signal.SIGHUP))
         self._ports = [self._listen(listener) for listener in self.listeners]
 
     def startService(self) -> None:
@@ -82,55 +138,57 @@ class ReqRespService(Service):
             self.privilegedStartService()
 
     def stopService(self) -> Deferred[None]:
-        """Be a lame duck, listen no more, drain; a second SIGINT or SIGTERM ends all that."""
+        """Wait as a lame duck, close the ports, drain; a second SIGINT or SIGTERM ends all that."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
-    def hang_up(self) -> None:
-        """Do what is to be done on SIGHUP."""
+    def reload(self) -> None:
+        """Do what SIGHUP asks for."""
         for call in self.on_hangup:
             try:
                 call()
-            except Exception:  # the others have nothing to do with it
-                self._log.failure("something cannot be reloaded")
+            except Exception:  # the others are not affected
+                self._log.failure("reload failed")
 
-    def hasten(self) -> None:
-        """Have a stop that is under way end at once; what is not answered is reset."""
-        self._is_hasty = True
+    def stop_now(self) -> None:
+        """Let a stop that is under way end at once; connections with open requests are reset."""
+        self._stops_now = True
         self.lame_duck.end()
         self.factory.drain(0)
 
     def _listen(self, listener: Listener) -> Deferred[Any]:
-        def welcome(port: Any) -> Any:
+        def opened(port: Any) -> Any:
             self._open += port is not None
             return port
 
-        return listen(listener, self.factory, self._cannot_start).addCallback(welcome)
+        return listen(listener, self.factory, self._stop_reactor).addCallback(opened)
 
-    def _cannot_start(self) -> None:
+    def _stop_reactor(self) -> None:
         if self.running:
             self._reactor.stop()
 
     async def _stop(self) -> None:
         ports = [*zip(self._ports, self.listeners, strict=False)]
-        # Twisted's own handlers would log a traceback, the reactor being stopped already.
+        # The reactor has stopped already: Twisted's own handlers would log a traceback.
         try:
-            with handled(self._reactor, self.on_second_signal, signal.SIGINT, signal.SIGTERM):
+            with signals_handled(
+                self._reactor, self.on_second_signal, signal.SIGINT, signal.SIGTERM
+            ):
                 if self.lame_duck.seconds:
                     self._log.info(
-                        "not ready any more, and stopping in {seconds:g} s",
+                        "no longer ready; stopping in {seconds:g} s",
                         seconds=self.lame_duck.seconds,
                     )
                 await self.lame_duck.wait()
-                closed = [_close(port, it) for port, it in ports if not it.is_last]
-                drain = 0 if self._is_hasty else self.drain
+                closed = [_close(port, it) for port, it in ports if not it.closes_last]
+                drain = 0 if self._stops_now else self.drain
                 await gatherResults([*closed, self.factory.drain(drain)])
-                await gatherResults([_close(port, it) for port, it in ports if it.is_last])
+                await gatherResults([_close(port, it) for port, it in ports if it.closes_last])
         finally:
             self._ports = []
             self._open = 0
-            self._is_hasty = False
-            # A turn more, for what observers say at the end of each.
+            self._stops_now = False
+            # Observers write at the end of a turn: let them.
             await deferLater(self._reactor, 0)
             for call in self.on_end:
                 call()
@@ -138,26 +196,26 @@ class ReqRespService(Service):
 
 
 def _close(port: Deferred[Any], listener: Listener) -> Deferred[Any]:
-    """Close *port*, having accepted who waits there: the kernel would reset them."""
+    """Accept the clients that wait at *port*, which the kernel would reset, then close it."""
 
     def close(port: Any) -> Any:
-        if port is None:  # it could not be had
+        if port is None:  # it could not be opened
             return None
-        if not listener.is_kept:
-            _accept_all(port)
+        if not listener.is_shared:
+            _accept_waiting(port)
         return port.stopListening()
 
-    port.cancel()  # if it has not come about yet
+    port.cancel()  # if it is not open yet
     return port.addCallback(close)
 
 
-def _accept_all(port: Any) -> None:
+def _accept_waiting(port: Any) -> None:
     if not IReadDescriptor.providedBy(port):
         return
     poll = select.poll()
     poll.register(port, select.POLLIN)
-    # As many as may have waited when it began: who comes meanwhile is not to keep it from ending.
-    for _ in range(_MOST_WAITING):
+    # Bounded: clients that keep coming must not keep the server from stopping.
+    for _ in range(_MAX_LAST_ACCEPTS):
         if not poll.poll(0):
             return
         port.doRead()

@@ -1,7 +1,8 @@
 """
-Supervisor: opens the sockets, and sees that as many workers as were asked for serve them.
+Supervisor: the parent process that opens the sockets and keeps workers running.
 
-Knows processes and what they are to be told, and nothing of what they serve: it accepts nobody.
+Knows processes and the commands that they understand.  It accepts no client, and must not know
+what workers serve.
 """
 
 import os
@@ -17,26 +18,25 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from reqresp.daemon.lame_duck import LameDuck
-from reqresp.daemon.listeners import Listener, listen, tell
+from reqresp.daemon.build import find_file_problem
+from reqresp.daemon.listeners import Listener, listen, report_failure
 from reqresp.daemon.options import Options
-from reqresp.daemon.processes import Spawner
-from reqresp.daemon.signals import handled
-from reqresp.daemon.worker_files import why_unusable
+from reqresp.daemon.processes import RELOAD, STOP_NOW, Spawner
+from reqresp.daemon.service import LameDuck, signals_handled
 
-#: Seconds that a worker has for its end, beside those that it is to take.
-MARGIN = 5.0
-#: Seconds until one that died before it was ready is started again: at first, and at most.
-FIRST_DELAY = 0.25
-MOST_DELAY = 8.0
+#: Seconds that a worker may take to stop, in addition to ``--lame-duck`` and ``--drain``.
+STOP_MARGIN = 5.0
+#: Seconds before a worker that ended before it was ready is restarted: at first, and at most.
+MIN_RESTART_DELAY = 0.25
+MAX_RESTART_DELAY = 8.0
 
 
 class Supervisor(Service):
     """
-    Starts workers, and starts another where one ends, until it is stopped.
+    Starts workers, and restarts those that end, until it is stopped.
 
-    :param listeners: where all of them serve.
-    :param measured: where each has its metrics, if they have any.
+    :param listeners: where all workers serve.
+    :param metrics: where each worker serves its metrics, in their order; empty: nowhere.
     """
 
     _log = Logger()
@@ -45,19 +45,19 @@ class Supervisor(Service):
         self,
         options: Options,
         listeners: Sequence[Listener],
-        measured: Sequence[Listener],
+        metrics: Sequence[Listener],
         reactor: Any,
     ) -> None:
         self._options = options
-        self._listeners = [*listeners, *measured]
-        self._shared = len(listeners)
-        self._count: int = options["workers"]
+        self._listeners = [*listeners, *metrics]
+        self._shared_count = len(listeners)
+        self._worker_count: int = options["workers"]
         self._lame_duck = LameDuck(reactor, options["lame-duck"])
-        self._patience = self._lame_duck.seconds + options["drain"] + MARGIN
+        self._stop_timeout = self._lame_duck.seconds + options["drain"] + STOP_MARGIN
         self._reactor = reactor
-        self._command = _command(options, reactor)
-        # As they are now: a daemon may go elsewhere.
-        self._environment = os.environ | {"PYTHONPATH": _path()}
+        self._command = _worker_arguments(options, reactor)
+        # As they are now: a daemon changes its working directory.
+        self._environment = os.environ | {"PYTHONPATH": _module_path()}
         self._ports: list[Any] = []
         self._signals = ExitStack()
         self._spawner = Spawner(reactor)
@@ -65,106 +65,111 @@ class Supervisor(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Listen, while ports below 1024 can still be had; but accept nobody.
+        Listen, while the process may still use ports below 1024; accept no client.
 
-        :raises CannotStart: one of the listeners cannot.
+        :raises CannotStart: a listener failed.
         """
         super().privilegedStartService()
-        # Before it listens: who sees that may well send one.
-        self._signals.enter_context(handled(self._reactor, self._hang_up, signal.SIGHUP))
+        # Before it listens: a program that sees the port may send SIGHUP.
+        self._signals.enter_context(signals_handled(self._reactor, self._reload, signal.SIGHUP))
         for listener in self._listeners:
-            listen(listener, _Nobody(), self._reactor.stop).addCallback(self._opened)
+            opened = listen(listener, _NoClients(), self._reactor.stop)
+            opened.addCallback(self._opened)
 
     def startService(self) -> None:
         """
         Start the workers.
 
-        :raises CannotStart: they could not serve, as the user that they would be run by.
+        :raises CannotStart: the user that workers run as cannot use a file.
         """
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        # Once more: by now it may be another user, with fewer privileges.
-        why = why_unusable(self._options)
-        if why is not None:
-            raise tell(f"reqresp: {why}")
+        # Checked again: with --uid, the process now runs as another user.
+        problem = find_file_problem(self._options)
+        if problem is not None:
+            raise report_failure(f"reqresp: {problem}")
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
 
         monitor: Any = ProcessMonitor(self._spawner)
         self._monitor = self._spawner.monitor = monitor
-        monitor.killTime = self._patience
-        monitor.minRestartDelay = FIRST_DELAY
-        monitor.maxRestartDelay = MOST_DELAY
-        for number in range(1, self._count + 1):
-            sockets = [port.fileno() for port in self._ports]
-            shared, own = sockets[: self._shared], sockets[self._shared :][number - 1 : number]
-            name = f"worker {number}"
-            self._spawner.sockets[name] = [*shared, *own]
-            flags = ["--measured"] * len(own)
-            arguments = [str(number), str(len(shared + own)), *flags, *self._command]
-            python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
-            monitor.addProcess(name, [*python, *arguments], env=self._environment)
+        monitor.killTime = self._stop_timeout
+        monitor.minRestartDelay = MIN_RESTART_DELAY
+        monitor.maxRestartDelay = MAX_RESTART_DELAY
+        for number in range(1, self._worker_count + 1):
+            self._add_worker(number)
         monitor.startService()
 
     def stopService(self) -> Deferred[None]:
-        """Stop all workers, and wait for them; a second SIGINT or SIGTERM hastens them."""
+        """Stop all workers, and wait for them; a second SIGINT or SIGTERM makes them stop now."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def _add_worker(self, number: int) -> None:
+        sockets = [port.fileno() for port in self._ports]
+        shared, metrics = sockets[: self._shared_count], sockets[self._shared_count :]
+        own = metrics[number - 1 : number]
+        name = f"worker {number}"
+        self._spawner.sockets[name] = [*shared, *own]
+        flags = ["--metrics"] * len(own)
+        arguments = [str(number), str(len(shared + own)), *flags, *self._command]
+        python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
+        self._monitor.addProcess(name, [*python, *arguments], env=self._environment)
+
     def _opened(self, port: Any) -> None:
         port.stopReading()
-        # It is never this process that ends what the workers accept from.
+        # Closing the port in this process must not shut down the socket that workers accept from.
         port._shouldShutdown = False
         self._ports.append(port)
 
     async def _stop(self) -> None:
-        with handled(self._reactor, self._hasten, signal.SIGINT, signal.SIGTERM):
+        with signals_handled(self._reactor, self._stop_now, signal.SIGINT, signal.SIGTERM):
             paths = [it for it in self._ports if isinstance(it.getHost(), UNIXAddress)]
-            # At once, so that each socket is closed when its last worker has done so.
+            # At once, so that each socket is closed when its last worker has closed it.
             closed = [_close(port) for port in self._ports if port not in paths]
             if self._monitor is not None:
                 self._monitor.stopService()
             ended = self._spawner.all_ended()
-            if paths:  # those who come meanwhile find it by its path
+            if paths:  # clients of a lame duck still need the path to connect
                 await self._lame_duck.wait()
             await gatherResults([*closed, *map(_close, paths)])
             await ended
         self._ports = []
         self._signals.close()
 
-    def _hang_up(self) -> None:
-        self._spawner.tell(b"reload")
+    def _reload(self) -> None:
+        self._spawner.send(RELOAD)
 
-    def _hasten(self) -> None:
+    def _stop_now(self) -> None:
         self._lame_duck.end()
-        self._spawner.tell(b"hasten")
+        self._spawner.send(STOP_NOW)
         for killing in self._monitor.murder.values():
-            if killing.active() and killing.getTime() > self._reactor.seconds() + MARGIN:
-                killing.reset(MARGIN)
+            if killing.active() and killing.getTime() > self._reactor.seconds() + STOP_MARGIN:
+                killing.reset(STOP_MARGIN)
 
 
-class _Nobody(Factory):
-    """Serves nobody, on ports that do not accept."""
+class _NoClients(Factory):
+    """The factory of ports that do not accept."""
 
     noisy = False
 
     def logPrefix(self) -> str:
-        """Who it is that listens, in the log."""
+        """Return the name that Twisted logs for what listens."""
         return "all workers"
 
 
-def _command(options: Options, reactor: Any) -> list[str]:
+def _worker_arguments(options: Options, reactor: Any) -> list[str]:
     return [type(reactor).__module__, *options.arguments]
 
 
-def _path() -> str:
-    """Give the path on which a worker finds the modules that this process would."""
+def _module_path() -> str:
+    """Return the path on which a worker finds the same modules as this process."""
     return os.pathsep.join(it for it in map(os.path.abspath, sys.path) if os.pathsep not in it)
 
 
 def _close(port: Any) -> Deferred[Any]:
     log = Supervisor._log
     closed = maybeDeferred(port.stopListening)
-    # The path of a UNIX socket, say, without the privileges to remove it.
+    # For example a UNIX socket's path, without the privileges to remove it.
     closed.addErrback(lambda failure: log.warn("{why}", why=failure.getErrorMessage()))
     return closed

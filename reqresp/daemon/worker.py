@@ -1,10 +1,13 @@
 """
-Worker: the process that serves, on sockets that its parent has opened.
+Worker: a process that serves on sockets that its parent has opened.
 
-``python -m reqresp.daemon.worker NUMBER SOCKETS [--measured] REACTOR OPTIONS...``: the sockets are
-descriptors 3 and up, the last of them for metrics if there are any; REACTOR is the module to
-install.  Its parent says on standard input what is to be done, a line each: ``reload``, ``hasten``;
-the end of that is the end of the parent, and then of the worker.  Its log is on standard output.
+``python -m reqresp.daemon.worker NUMBER SOCKETS [--metrics] REACTOR OPTIONS...``: SOCKETS is their
+count, their descriptors are 3 and up, with ``--metrics`` the last one is for metrics.  REACTOR is
+the module to install.
+
+Its parent sends commands on standard input, one a line: ``reload`` and ``stop-now``.  The end of
+standard input means that the parent has ended; then the worker ends, too.  Standard output has its
+log, as `log_relay` writes it.
 """
 
 import faulthandler
@@ -21,46 +24,46 @@ from twisted.python.reflect import namedModule
 
 from reqresp.daemon.build import make_server
 from reqresp.daemon.listeners import Listener
-from reqresp.daemon.log_relay import Lines, PipeObserver
+from reqresp.daemon.log_relay import LineSplitter, PipeObserver
 from reqresp.daemon.options import Options
-from reqresp.daemon.processes import FIRST_SOCKET, HELD
+from reqresp.daemon.processes import BLOCKED_SIGNALS, FIRST_SOCKET, RELOAD, STOP_NOW
 from reqresp.daemon.service import ReqRespService
 from reqresp.transport.inherited import inherited_endpoint
 
 
 def main(arguments: Sequence[str]) -> None:
     """
-    Serve as *arguments* say, until told to stop.
+    Serve as *arguments* say, until the parent stops this process.
 
-    :raises SystemExit: something is of no use; it says what.
+    :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
     number, sockets, *more = arguments
-    has_metrics = more[0] == "--measured"
-    module, *given = more[has_metrics:]
+    has_metrics = more[0] == "--metrics"
+    reactor_module, *given = more[1:] if has_metrics else more
     log = PipeObserver(1)
-    # Who prints something does not write in the midst of the log.
+    # Code that prints must not write into the middle of the log.
     sys.stdout = sys.stderr
     faulthandler.enable()
     globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
-    namedModule(module).install()
+    namedModule(reactor_module).install()
     from twisted.internet import reactor
 
     options = Options()
     options.parseOptions(given)
-    # The parent has said where it listens on every interface.
+    # Private: the parent has logged the warning about listening on all interfaces.
     listeners = [
         Listener(it.name, it, is_private=True)
         for it in (
             inherited_endpoint(reactor, FIRST_SOCKET + index) for index in range(int(sockets))
         )
     ]
-    measured = listeners.pop() if has_metrics else None
-    service = make_server(options, listeners, measured, reactor, worker=int(number))
+    metrics = listeners.pop() if has_metrics else None
+    service = make_server(options, listeners, metrics, reactor, worker=int(number))
     _run(service, reactor, log)
 
 
 def _run(service: ReqRespService, reactor: Any, log: PipeObserver) -> None:
-    """Do for *service* what twistd would, and what the parent says."""
+    """Run *service* as twistd would, and obey the parent."""
     is_stopping: list[bool] = []
 
     def stop() -> None:
@@ -68,29 +71,29 @@ def _run(service: ReqRespService, reactor: Any, log: PipeObserver) -> None:
             is_stopping.append(True)
             reactor.stop()
 
-    def orphaned() -> None:
-        for descriptor in (1, 2):  # nobody reads what is said any more
+    def parent_ended() -> None:
+        for descriptor in (1, 2):  # nothing reads the log any more
             os.dup2(0, descriptor)
-        service.lame_duck.seconds = 0  # whoever is to take its place wants the port
+        service.lame_duck.seconds = 0  # a new server may be waiting for the port
         stop()
 
-    def begin() -> None:
-        # The reactor has its own handlers by now, which take a second signal for an error.
+    def started() -> None:
+        # Later than the reactor's own handlers, which treat a second signal as an error.
         _handle(reactor, signal.SIGTERM, stop)
-        _handle(reactor, signal.SIGHUP, service.hang_up)
-        # These go to the whole group, and to the parent, who tells us or knows better.
+        _handle(reactor, signal.SIGHUP, service.reload)
+        # A terminal sends these to the whole group; the parent decides what to do.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
-        Commands(reactor, {b"reload": service.hang_up, b"hasten": service.hasten}, orphaned)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
+        CommandReader(reactor, {RELOAD: service.reload, STOP_NOW: service.stop_now}, parent_ended)
         log.write(ready=os.getpid())
 
-    # A service manager may have signalled all of the group, and then our parent does.
+    # A service manager may signal the whole group, and then the parent signals its workers again.
     service.on_second_signal = lambda: None
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    reactor.callWhenRunning(begin)
+    reactor.callWhenRunning(started)
     reactor.run()
 
 
@@ -98,12 +101,12 @@ def _handle(reactor: Any, number: int, call: Callable[[], object]) -> None:
     signal.signal(number, lambda *_: reactor.callFromThread(call))
 
 
-class Commands(abstract.FileDescriptor):
+class CommandReader(abstract.FileDescriptor):
     """
-    Does what comes on standard input.
+    Reads commands from a pipe, standard input by default.
 
-    :param commands: what to call for each line; others are ignored.
-    :param on_end: is called when no more can come.
+    :param commands: what to call for each line; other lines are ignored.
+    :param on_end: called when the pipe has ended.
     """
 
     def __init__(
@@ -116,31 +119,31 @@ class Commands(abstract.FileDescriptor):
         super().__init__(reactor)
         self._descriptor = descriptor
         self._on_end = on_end
-        self._lines = Lines(lambda line: commands.get(line, _nothing)())
+        self._lines = LineSplitter(lambda line: commands.get(line, _ignore)())
         fdesc.setNonBlocking(descriptor)
         self.startReading()
 
     def fileno(self) -> int:
-        """The descriptor that is read."""
+        """Return the descriptor that is read."""
         return self._descriptor
 
     def doRead(self) -> Exception | None:
-        """Read, and do, what has come."""
+        """Read what has arrived, and call its commands."""
         result: Exception | None = fdesc.readFromFD(self._descriptor, self._lines.feed)
         return result
 
     def connectionLost(self, reason: Failure) -> None:
-        """No more can come."""
+        """Call *on_end*: the pipe has ended."""
         super().connectionLost(reason)
-        # Something has to be there: the next file opened would be standard input.
+        # The descriptor stays in use: otherwise the next opened file would be standard input.
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, self._descriptor)
         os.close(nothing)
         self._on_end()
 
 
-def _nothing() -> None:
-    """Ignore a command that a later version may have."""
+def _ignore() -> None:
+    """Ignore a command that only later versions know."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that a monitor starts, and what they and we are told; nothing is started here."""
+"""Processes of a ProcessMonitor: sockets, commands and log lines; none is really started."""
 
 import errno
 import signal
@@ -11,35 +11,35 @@ from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.processes import HELD, Spawner
+from reqresp.daemon.processes import BLOCKED_SIGNALS, RELOAD, Spawner
 
 
 class FakeProcess:
-    """A process that notes what it is told."""
+    """A process that records commands and signals."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.told: list[bytes] = []
+        self.written: list[bytes] = []
         self.signals: list[str] = []
 
     def write(self, data: bytes) -> None:
-        self.told.append(data)
+        self.written.append(data)
 
     def signalProcess(self, number: str) -> None:  # noqa: N802, Twisted's name
         self.signals.append(number)
 
 
 class FakeReactor(Clock):
-    """A clock that starts processes, or cannot."""
+    """A clock that starts processes, or fails to."""
 
     def __init__(self) -> None:
         super().__init__()
         self.started: list[Any] = []
-        self.held: list[Any] = []
+        self.masks: list[Any] = []
         self.error: OSError | None = None
 
     def spawnProcess(self, protocol: Any, *_: Any, **how: Any) -> None:  # noqa: N802, likewise
-        self.held.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        self.masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         if self.error is not None:
             raise self.error
         self.started.append((protocol, how))
@@ -47,7 +47,7 @@ class FakeReactor(Clock):
 
 
 class SpawnerTests(SynchronousTestCase):
-    """Between a real ProcessMonitor and a reactor that starts nothing."""
+    """A spawner between a real ProcessMonitor and a reactor that starts nothing."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -63,53 +63,53 @@ class SpawnerTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def process(self) -> Any:
-        """The protocol of the process that was started last."""
+        """Return the protocol of the process that was started last."""
         return self.reactor.started[-1][0]
 
     def end(self, reason: Exception) -> None:
         self.process().processEnded(Failure(reason))
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         return [event["log_format"].format(**event) for event in self.events]
 
     def test_what_it_inherits(self) -> None:
-        """Pipes, its sockets from 3 on, and an environment."""
+        """A process inherits pipes, its sockets from descriptor 3 on, and its environment."""
         self.monitor.startService()
         how = self.reactor.started[0][1]
         self.assertEqual(how["childFDs"], {0: "w", 1: "r", 2: "r", 3: 9, 4: 12})
         self.assertEqual(how["env"], {"NAME": "value"})
 
-    def test_signals_are_held(self) -> None:
-        """Until the process can handle them; ours are as they were."""
+    def test_signals_are_blocked(self) -> None:
+        """A process starts with signals blocked; in this process they are as before."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self.monitor.startService()
-        self.assertLessEqual({*HELD}, self.reactor.held[0])
+        self.assertLessEqual({*BLOCKED_SIGNALS}, self.reactor.masks[0])
         self.assertEqual(signal.pthread_sigmask(signal.SIG_BLOCK, ()), before)
 
     def test_commands(self) -> None:
-        """Reach all that run, ready or not."""
+        """Commands reach all running processes, ready or not."""
         self.monitor.startService()
-        self.spawner.tell(b"reload")
-        self.assertEqual(self.process().transport.told, [b"reload\n"])
+        self.spawner.send(RELOAD)
+        self.assertEqual(self.process().transport.written, [b"reload\n"])
 
     def test_killed(self) -> None:
-        """The log says how it ended; one that was ready is followed by another soon."""
+        """The log says how a process ended; one that was ready is restarted soon."""
         self.monitor.startService()
         self.process().childDataReceived(1, b'{"ready": 101}\n')
         self.reactor.advance(0.1)
         self.end(ProcessTerminated(signal=signal.SIGKILL))
         self.assertEqual(
-            self.told(),
+            self.lines(),
             [
-                "it is ready, process 101",
-                "it, process 101, was ended by SIGKILL; the next one starts in 0.25 s",
+                "it (pid 101) is ready",
+                "it (pid 101) killed by SIGKILL; restarting in 0.25 s",
             ],
         )
         self.reactor.advance(0.25)
         self.assertEqual(len(self.reactor.started), 2)
 
     def test_ends_at_once_again_and_again(self) -> None:
-        """It is tried ever more seldom, yet never given up."""
+        """Restarts of a process that never gets ready have growing delays, up to 8 seconds."""
         self.monitor.startService()
         waited = []
         for _ in range(8):
@@ -120,17 +120,17 @@ class SpawnerTests(SynchronousTestCase):
         self.assertEqual(waited, [0.25, 0.5, 1, 2, 4, 8, 8, 8])
 
     def test_cannot_be_started(self) -> None:
-        """That is one line, and it is tried again."""
+        """A process that cannot be started is a line in the log, and is tried again."""
         self.reactor.error = OSError(errno.EAGAIN, "Resource temporarily unavailable")
         self.monitor.startService()
         self.reactor.advance(0)
-        self.assertEqual(self.told(), ["cannot start it: Resource temporarily unavailable"])
+        self.assertEqual(self.lines(), ["cannot start it: Resource temporarily unavailable"])
         self.reactor.error = None
         self.reactor.advance(0.25)
         self.assertEqual(len(self.reactor.started), 1)
 
     def test_all_ended(self) -> None:
-        """It is waited for, and an end that was asked for is no error."""
+        """The end of the last process is notified; an end during the stop is not an error."""
         self.monitor.startService()
         self.monitor.stopService()
         ended = self.spawner.all_ended()
@@ -138,16 +138,16 @@ class SpawnerTests(SynchronousTestCase):
         self.assertNoResult(ended)
         self.end(ProcessDone(0))
         self.successResultOf(ended)
-        self.assertEqual(self.told(), ["it, process 101, ended with status 0"])
+        self.assertEqual(self.lines(), ["it (pid 101) exited with status 0"])
         self.assertEqual({event["log_level"].name for event in self.events}, {"info"})
 
     def test_too_slow_to_end(self) -> None:
-        """It is killed, and that is logged as an error."""
+        """A process that does not end in time is killed, which is logged as an error."""
         self.monitor.killTime = 7
         self.monitor.startService()
         self.monitor.stopService()
         self.reactor.advance(7)
         self.assertEqual(self.process().transport.signals, ["TERM", "KILL"])
         self.end(ProcessTerminated(signal=signal.SIGKILL))
-        self.assertEqual(self.told(), ["it, process 101, was ended by SIGKILL"])
+        self.assertEqual(self.lines(), ["it (pid 101) killed by SIGKILL"])
         self.assertEqual(self.events[-1]["log_level"].name, "error")

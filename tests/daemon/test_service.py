@@ -1,4 +1,4 @@
-"""Listening, and stopping: on endpoints, ports and a reactor in memory."""
+"""Starting, reloading and stopping a service: endpoints, ports and the reactor are fakes."""
 
 import os
 import signal
@@ -29,14 +29,14 @@ from reqresp.daemon.listeners import CannotStart, Listener
 from reqresp.daemon.service import ReqRespService
 
 
-def shown(event: Any) -> str:
-    """The text of a logged event."""
+def text_of(event: Any) -> str:
+    """Return the text of a logged event."""
     text: str = event["log_format"].format(**event)
     return text
 
 
 class FakeReactor(Clock):
-    """A clock that notes whether it was stopped, and is called from signal handlers."""
+    """A clock that counts its stops, and accepts calls from signal handlers."""
 
     stopped = 0
 
@@ -48,7 +48,7 @@ class FakeReactor(Clock):
 
 
 class FakePort:
-    """A port that says whether it is open, and closes when it is told that it has closed."""
+    """A port that closes when *closed* fires."""
 
     def __init__(self, closed: "Deferred[None] | None" = None, host: str = "127.0.0.1") -> None:
         self.open = True
@@ -65,7 +65,7 @@ class FakePort:
 
 @implementer(IReadDescriptor)
 class WaitingPort(FakePort):
-    """A port at which so many clients wait."""
+    """A port at which *waiting* clients wait to be accepted."""
 
     def __init__(self, waiting: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class WaitingPort(FakePort):
         return "waiting"
 
     def connectionLost(self, reason: Any) -> None:
-        """It is none."""
+        """Do nothing: it is not a connection."""
 
     def doRead(self) -> None:
         self.accepted += 1
@@ -95,7 +95,7 @@ class WaitingPort(FakePort):
 
 @implementer(IStreamServerEndpoint)
 class FakeEndpoint:
-    """An endpoint that gives *result* each time it is to listen, and notes for which factory."""
+    """An endpoint whose `listen` has this *result*, and records the factory."""
 
     def __init__(self, result: Any) -> None:
         self.result = result
@@ -113,7 +113,7 @@ class FakeEndpoint:
 
 
 class ServiceTests(SynchronousTestCase):
-    """A service's life, from listening to the end of the last connection."""
+    """A service, from listening to the end of the last connection."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -122,12 +122,12 @@ class ServiceTests(SynchronousTestCase):
         self.patch(signal, "signal", self.replace)
 
     def replace(self, number: int, handler: Any) -> Any:
-        """Stand in for signal.signal: tests are ended by signals too."""
+        """Replace signal.signal: signals can end the test run, too."""
         before, self.handlers[number] = self.handlers[number], handler
         return before
 
     def service(self, *results: Any, drain: float = 5, lame_duck: float = 0) -> ReqRespService:
-        """A service that is to listen on as many endpoints as there are *results*."""
+        """Return a service with one endpoint for each of *results*."""
         listeners = [
             Listener(f"endpoint {number}", FakeEndpoint(result))
             for number, result in enumerate(results, 1)
@@ -135,7 +135,7 @@ class ServiceTests(SynchronousTestCase):
         return ReqRespService(listeners, self.factory, drain, self.reactor, lame_duck)
 
     def connect(self) -> tuple[Any, StringTransport]:
-        """A client that asked, and has no reply yet."""
+        """Connect a client that has sent a request; it gets no reply."""
         peer = IPv4Address("TCP", "192.0.2.1", 1234)
         transport = StringTransport(peerAddress=peer)
         protocol = self.factory.buildProtocol(peer)
@@ -145,26 +145,26 @@ class ServiceTests(SynchronousTestCase):
         return protocol, transport
 
     def lose(self, protocol: Any) -> None:
-        """The connection of *protocol* ends."""
+        """End the connection of *protocol*."""
         protocol.connectionLost(Failure(ConnectionDone()))
 
     def refusal(self, *results: Any, how: str = "privilegedStartService") -> str:
-        """Why the service does not start, as it tells on standard error and in the log."""
+        """Return the line, on standard error and in the log, with which the start fails."""
         service = self.service(*results)
         events = self.logged()
-        # By now twistd has put its log in the place of sys.stderr.
+        # twistd has replaced sys.stderr by its log at that time.
         self.patch(sys, "__stderr__", StringIO())
         error = self.assertRaises(CannotStart, getattr(service, how))
         self.assertEqual(error.code, 1)
-        told = sys.__stderr__
-        assert isinstance(told, StringIO)
-        [line] = told.getvalue().splitlines()
-        self.assertEqual([shown(event) for event in events], [line])
+        printed = sys.__stderr__
+        assert isinstance(printed, StringIO)
+        [line] = printed.getvalue().splitlines()
+        self.assertEqual([text_of(event) for event in events], [line])
         self.assertEqual(self.reactor.stopped, 0)
         return line
 
     def logged(self, least: Any = LogLevel.error) -> list[Any]:
-        """What is logged from now on, and is a problem."""
+        """Return the list of events of this level or above that are logged from now on."""
         events: list[Any] = []
 
         @provider(ILogObserver)
@@ -179,18 +179,18 @@ class ServiceTests(SynchronousTestCase):
     # Listening
 
     def test_is_a_service(self) -> None:
-        """It is what Twisted's applications are made of."""
+        """It is a Twisted service, for any application."""
         self.assertTrue(verifyObject(IService, self.service()))
 
     def test_listens_while_privileged(self) -> None:
-        """Every endpoint listens, with the one factory, before privileges are shed."""
+        """All endpoints listen, with the same factory, before privileges are dropped."""
         service = self.service(FakePort(), FakePort())
         service.privilegedStartService()
         endpoints: list[Any] = [listener.endpoint for listener in service.listeners]
         self.assertEqual([endpoint.factories for endpoint in endpoints], [[self.factory]] * 2)
 
     def test_listens_once(self) -> None:
-        """To start after that listens no second time."""
+        """The start after that does not listen a second time."""
         service = self.service(FakePort())
         service.privilegedStartService()
         service.startService()
@@ -206,7 +206,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(endpoint.factories, [self.factory])
 
     def test_busy_port(self) -> None:
-        """A port that is taken ends twistd with a line that names it, and the system's reason."""
+        """A port in use ends twistd with a line that names it, and the reason."""
         busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
         self.assertEqual(
             self.refusal(FakePort(), busy),
@@ -214,7 +214,7 @@ class ServiceTests(SynchronousTestCase):
         )
 
     def test_busy_port_without_privileges(self) -> None:
-        """A service that is started in a running application raises, and does not end that."""
+        """A service that is started in a running application raises, and does not stop it."""
         busy = CannotListenError("127.0.0.1", 7, OSError(EADDRINUSE, "Address already in use"))
         self.assertEqual(
             self.refusal(busy, how="startService"),
@@ -222,38 +222,38 @@ class ServiceTests(SynchronousTestCase):
         )
 
     def test_system_error(self) -> None:
-        """What the system says is said without its number."""
+        """An error of the operating system is shown without its number."""
         self.assertEqual(
             self.refusal(OSError(ENOENT, "No such file or directory", "/no/such")),
             "reqresp: cannot listen on endpoint 1: No such file or directory",
         )
 
     def test_other_error(self) -> None:
-        """An error that is not the system's speaks for itself."""
+        """Any other error is shown as it is."""
         self.assertEqual(
             self.refusal(OverflowError("port must be 0-65535.")),
             "reqresp: cannot listen on endpoint 1: port must be 0-65535.",
         )
 
     def test_error_without_words(self) -> None:
-        """An error that says nothing is at least named."""
+        """An error without a text is named by its type."""
         self.assertEqual(
             self.refusal(OverflowError()), "reqresp: cannot listen on endpoint 1: OverflowError"
         )
 
     def test_error_raised_at_once(self) -> None:
-        """An endpoint that raises, where it should have given a Deferred, is no better."""
+        """An endpoint that raises instead of returning a Deferred is reported, too."""
         self.assertEqual(
             self.refusal(lambda: ValueError("no")), "reqresp: cannot listen on endpoint 1: no"
         )
 
     def test_end_without_traceback(self) -> None:
-        """Python ends without a traceback, and twistd cleans up as after any exception."""
+        """Python exits without a traceback, and twistd cleans up as after any exception."""
         self.assertTrue(issubclass(CannotStart, SystemExit))
         self.assertTrue(issubclass(CannotStart, Exception))
 
     def test_late_failure(self) -> None:
-        """An endpoint that needs time to find that it cannot listen stops the reactor."""
+        """An endpoint that fails after a while stops the reactor."""
         events = self.logged()
         late: Deferred[Any] = Deferred()
         service = self.service(FakePort(), late)
@@ -262,11 +262,11 @@ class ServiceTests(SynchronousTestCase):
         late.errback(OverflowError("too far"))
         self.assertEqual(self.reactor.stopped, 1)
         self.assertEqual(
-            [shown(event) for event in events], ["reqresp: cannot listen on endpoint 2: too far"]
+            [text_of(event) for event in events], ["reqresp: cannot listen on endpoint 2: too far"]
         )
 
     def test_late_success(self) -> None:
-        """An endpoint that needs time to listen is closed like any other."""
+        """An endpoint that listens after a while is closed like any other."""
         late: Deferred[Any] = Deferred()
         port = FakePort()
         service = self.service(late)
@@ -279,19 +279,19 @@ class ServiceTests(SynchronousTestCase):
     # Stopping
 
     def stopping(self, service: ReqRespService) -> "Deferred[None]":
-        """Stop, up to where time has to pass."""
+        """Stop, as far as that goes without time passing."""
         stopped = service.stopService()
         self.reactor.advance(0)
         return stopped
 
     def stopped(self, service: ReqRespService) -> None:
-        """Stop, which nothing delays."""
+        """Stop, and check that it is done at once."""
         stopped = self.stopping(service)
         self.reactor.advance(0)
         self.successResultOf(stopped)
 
     def test_stops_listening_at_once(self) -> None:
-        """While replies are under way, no port is open any more."""
+        """All ports are closed at once, even while replies are pending."""
         ports = [FakePort(), FakePort()]
         service = self.service(*ports)
         service.startService()
@@ -305,7 +305,7 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def test_waits_for_connections(self) -> None:
-        """It has stopped when the last connection is gone, and not before."""
+        """It has stopped when the last connection has ended, and not before."""
         service = self.service(FakePort())
         service.startService()
         one, two = self.connect()[0], self.connect()[0]
@@ -318,7 +318,7 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def test_resets_when_time_is_over(self) -> None:
-        """What is not done in the time to drain is reset."""
+        """A connection that is still open after the drain time is reset."""
         service = self.service(FakePort(), drain=7)
         service.startService()
         protocol, transport = self.connect()
@@ -332,7 +332,7 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def test_waits_for_ports(self) -> None:
-        """A port that takes its time to close is waited for."""
+        """It waits for a port that needs time to close."""
         closed: Deferred[None] = Deferred()
         service = self.service(FakePort(closed))
         service.startService()
@@ -343,8 +343,8 @@ class ServiceTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.successResultOf(stopped)
 
-    def test_turn_more(self) -> None:
-        """Observers that speak at the end of a turn can do so before it has stopped."""
+    def test_one_more_turn(self) -> None:
+        """Observers that write at the end of a turn can do so before it has stopped."""
         service = self.service(FakePort())
         service.startService()
         stopped = service.stopService()
@@ -356,7 +356,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(sorted(said), [False, True])
 
     def test_endpoint_that_never_listened(self) -> None:
-        """An endpoint that is not listening yet is told to give up, and is no reason to stop."""
+        """An endpoint that does not listen yet is cancelled, without an error."""
         events = self.logged()
         given_up: list[Any] = []
         never: Deferred[Any] = Deferred(given_up.append)
@@ -364,11 +364,11 @@ class ServiceTests(SynchronousTestCase):
         service.startService()
         self.stopped(service)
         self.assertEqual(given_up, [never])
-        self.assertEqual([shown(event) for event in events], [])
+        self.assertEqual([text_of(event) for event in events], [])
         self.assertEqual(self.reactor.stopped, 0)
 
     def test_endpoint_that_failed(self) -> None:
-        """After a late failure the other ports are closed in order."""
+        """After a late failure the other ports are closed."""
         late: Deferred[Any] = Deferred()
         port = FakePort()
         service = self.service(late, port)
@@ -378,7 +378,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertFalse(port.open)
 
     def test_starts_again(self) -> None:
-        """What was stopped can be started, and listens again."""
+        """A service that has stopped can be started, and listens again."""
         service = self.service(FakePort())
         service.startService()
         self.stopped(service)
@@ -389,7 +389,7 @@ class ServiceTests(SynchronousTestCase):
     # Readiness
 
     def test_ready_when_all_listen(self) -> None:
-        """It is ready once it was started and every port is open, and no more when it stops."""
+        """It is ready from when all ports are open until it begins to stop."""
         late: Deferred[Any] = Deferred()
         service = self.service(FakePort(), late)
         ready = [service.is_ready]
@@ -406,7 +406,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual([*ready, service.is_ready], [False, False, True, False, False])
 
     def test_lame_duck(self) -> None:
-        """Not ready any more, it listens on for a while, and drains when that is over."""
+        """It reports not ready, keeps listening for the lame duck time, and then drains."""
         port = FakePort()
         service = self.service(port, drain=5, lame_duck=3)
         service.startService()
@@ -424,8 +424,8 @@ class ServiceTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.successResultOf(stopped)
 
-    def test_lame_duck_hastened(self) -> None:
-        """A second signal ends that, and the draining too."""
+    def test_lame_duck_ended(self) -> None:
+        """A second signal ends the lame duck time, and the drain."""
         port = FakePort()
         service = self.service(port, drain=600, lame_duck=600)
         service.startService()
@@ -438,13 +438,13 @@ class ServiceTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.successResultOf(stopped)
 
-    def test_what_is_last(self) -> None:
-        """What is to tell how it goes listens until the last connection is gone."""
+    def test_closes_last(self) -> None:
+        """The listener for metrics stays open until the last connection has ended."""
         ports = [FakePort(), FakePort()]
         service = self.service(*ports)
         other = Factory()
         service.listeners = [
-            evolve(service.listeners[0], is_last=True, factory=other),
+            evolve(service.listeners[0], closes_last=True, factory=other),
             service.listeners[1],
         ]
         service.startService()
@@ -459,8 +459,8 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertFalse(ports[0].open)
 
-    def test_who_waits_is_accepted(self) -> None:
-        """A port that is closed first accepts all who wait there, but not without end."""
+    def test_waiting_clients_are_accepted(self) -> None:
+        """Before a port closes, it accepts the clients that wait, but not without end."""
         ports = [WaitingPort(3), WaitingPort(10**9)]
         for port in ports:
             self.addCleanup(port.close)
@@ -470,12 +470,12 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(ports[0].accepted, 3)
         self.assertEqual([port.open for port in ports], [False, False])
 
-    def test_who_waits_for_others_is_left_to_them(self) -> None:
-        """Where somebody else keeps the socket open, nobody is accepted who has no time left."""
+    def test_clients_of_a_shared_socket(self) -> None:
+        """If another process keeps the socket open, waiting clients are left to it."""
         port = WaitingPort(3)
         self.addCleanup(port.close)
         service = self.service(port)
-        service.listeners = [evolve(service.listeners[0], is_kept=True)]
+        service.listeners = [evolve(service.listeners[0], is_shared=True)]
         service.startService()
         self.stopped(service)
         self.assertEqual((port.accepted, port.open), (0, False))
@@ -483,7 +483,7 @@ class ServiceTests(SynchronousTestCase):
     # Warnings
 
     def test_listening_everywhere(self) -> None:
-        """Every interface without TLS is worth a line; one interface, or TLS, is not."""
+        """Listening on all interfaces without TLS is warned of; one interface, or TLS, is not."""
         events = self.logged(LogLevel.warn)
         service = self.service(
             *(FakePort(host=host) for host in ("0.0.0.0", "::", "127.0.0.1", "::1", "0.0.0.0"))  # noqa: S104
@@ -491,17 +491,17 @@ class ServiceTests(SynchronousTestCase):
         service.listeners = [*service.listeners]
         service.listeners[4] = evolve(service.listeners[4], is_private=True)
         service.startService()
-        told = [shown(event) for event in events]
+        warnings = [text_of(event) for event in events]
         self.assertEqual(
-            [line.partition(",")[0] for line in told],
+            [line.partition(":")[0] for line in warnings],
             ["listening on endpoint 1", "listening on endpoint 2"],
         )
         self.stopped(service)
 
     # Signals
 
-    def test_second_signal_hastens(self) -> None:
-        """A second SIGINT or SIGTERM resets what was still being waited for."""
+    def test_second_signal(self) -> None:
+        """A second SIGINT or SIGTERM resets the connections that it waits for."""
         for number in (signal.SIGINT, signal.SIGTERM):
             service = self.service(FakePort(), drain=600)
             service.startService()
@@ -518,7 +518,7 @@ class ServiceTests(SynchronousTestCase):
             self.successResultOf(stopped)
 
     def test_handlers_come_back(self) -> None:
-        """Once drained, signals mean again what they meant before."""
+        """After the drain, signals have their former handlers."""
         before = dict(self.handlers)
         service = self.service(FakePort())
         service.startService()
@@ -531,8 +531,8 @@ class ServiceTests(SynchronousTestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.handlers, before)
 
-    def test_hanging_up(self) -> None:
-        """SIGHUP calls, on the reactor's turn and in order, from the start until all is stopped."""
+    def test_sighup(self) -> None:
+        """From start to stop, SIGHUP makes the reactor call what was registered, in order."""
         calls: list[str] = []
         service = self.service(FakePort())
         service.on_hangup += [lambda: calls.append("one"), lambda: calls.append("two")]
@@ -545,19 +545,19 @@ class ServiceTests(SynchronousTestCase):
         self.stopped(service)
         self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
 
-    def test_what_cannot_be_reloaded(self) -> None:
-        """It is logged, and is no affair of what else there is."""
+    def test_failed_reload(self) -> None:
+        """A failed reload is logged, and does not keep the others from reloading."""
         events = self.logged()
         calls: list[str] = []
         service = self.service(FakePort())
         service.on_hangup += [lambda: calls.append(str(1 / 0)), lambda: calls.append("other")]
-        service.hang_up()
+        service.reload()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(calls, ["other"])
-        self.assertEqual([shown(event) for event in events], ["something cannot be reloaded"])
+        self.assertEqual([text_of(event) for event in events], ["reload failed"])
 
     def test_the_end(self) -> None:
-        """What is to be done then is, when observers had their turn; signals end nothing before."""
+        """What is registered for the end is called before SIGHUP has its former handler."""
         calls: list[str] = []
         service = self.service(FakePort())
         self.handlers[signal.SIGHUP] = "hang up"
@@ -576,7 +576,7 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
 
     def test_the_end_comes_last(self) -> None:
-        """Not while a connection is open, nor in the turn in which the last one goes."""
+        """It is called a turn after the last connection has ended, not before."""
         calls: list[str] = []
         service = self.service(FakePort())
         service.on_end.append(lambda: calls.append("end"))
@@ -589,8 +589,8 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(calls, ["end"])
         self.successResultOf(stopped)
 
-    def test_hangup_at_the_very_end(self) -> None:
-        """One that comes too late does not kill the process, as it would by default."""
+    def test_late_sighup(self) -> None:
+        """A SIGHUP after the stop is ignored; by default it would kill the process."""
         service = self.service(FakePort())
         service.on_hangup.append(lambda: None)
         self.handlers[signal.SIGHUP] = signal.SIG_DFL
@@ -598,8 +598,8 @@ class ServiceTests(SynchronousTestCase):
         self.stopped(service)
         self.assertEqual(self.handlers[signal.SIGHUP], signal.SIG_IGN)
 
-    def test_nothing_to_hang_up(self) -> None:
-        """SIGHUP is left alone where nothing is to be done about it."""
+    def test_nothing_to_reload(self) -> None:
+        """Without anything to reload, SIGHUP keeps its handler."""
         self.handlers[signal.SIGHUP] = "hang up"
         service = self.service(FakePort())
         service.startService()
@@ -607,7 +607,7 @@ class ServiceTests(SynchronousTestCase):
         self.stopped(service)
 
     def test_in_another_thread(self) -> None:
-        """Away from the main thread, where Python allows none, no handler is touched."""
+        """Outside the main thread, where Python allows no handlers, signals are left alone."""
         before = dict(self.handlers)
         service = self.service(FakePort())
         service.startService()

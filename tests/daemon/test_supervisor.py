@@ -1,4 +1,4 @@
-"""Who looks after workers; neither sockets nor processes are real here."""
+"""The parent of workers; neither sockets nor processes are real here."""
 
 import signal
 import sys
@@ -19,17 +19,17 @@ from tests.daemon import test_processes as test_spawner
 
 
 class FakeReactor(test_spawner.FakeReactor):
-    """One that is called from signal handlers, too."""
+    """A reactor that accepts calls from signal handlers, too."""
 
     def callFromThread(self, function: Any) -> None:
         self.callLater(0, function)
 
     def stop(self) -> None:
-        raise AssertionError("nothing here fails to listen")
+        raise AssertionError("no endpoint fails here")
 
 
 class FakePort:
-    """A port that notes what becomes of it."""
+    """A port that records whether it is open and read."""
 
     def __init__(self, number: int, address: IAddress) -> None:
         self.number = number
@@ -51,7 +51,7 @@ class FakePort:
 
 @implementer(IStreamServerEndpoint)
 class FakeEndpoint:
-    """An endpoint that gives a port."""
+    """An endpoint whose `listen` returns *port*."""
 
     def __init__(self, port: FakePort) -> None:
         self.port = port
@@ -61,7 +61,7 @@ class FakeEndpoint:
 
 
 class SupervisorTests(SynchronousTestCase):
-    """From listening until the last worker has ended."""
+    """A supervisor, from listening until the last worker has ended."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -75,11 +75,11 @@ class SupervisorTests(SynchronousTestCase):
         before, self.handlers[number] = self.handlers[number], handler
         return before
 
-    def start(self, *arguments: str, measured: int = 0, unix: bool = False) -> Supervisor:
+    def start(self, *arguments: str, metrics: int = 0, unix: bool = False) -> Supervisor:
         options = Options()
         options.parseOptions(["--workers=2", *arguments])
         address = UNIXAddress(b"/it") if unix else IPv4Address("TCP", "127.0.0.1", 1)
-        self.ports = [FakePort(11 + number, address) for number in range(1 + measured)]
+        self.ports = [FakePort(11 + number, address) for number in range(1 + metrics)]
         listeners = [Listener("it", FakeEndpoint(port)) for port in self.ports]
         supervisor = Supervisor(options, listeners[:1], listeners[1:], self.reactor)
         supervisor.privilegedStartService()
@@ -88,14 +88,14 @@ class SupervisorTests(SynchronousTestCase):
         return supervisor
 
     def finish(self, supervisor: Supervisor) -> None:
-        """Let it come to its end, whatever a test was about."""
+        """Stop it, whatever a test has left."""
         if supervisor.running:
             supervisor.stopService()
         self.reactor.advance(1000)
         self.end()
 
     def end(self, *processes: Any, reason: Exception | None = None) -> None:
-        """Have *processes*, or all that are left, end."""
+        """End *processes*, or all that are left."""
         for process in processes or self.processes():
             if process not in self.ended:
                 self.ended.append(process)
@@ -105,22 +105,22 @@ class SupervisorTests(SynchronousTestCase):
         return [protocol for protocol, _how in self.reactor.started]
 
     def commands(self) -> list[list[bytes]]:
-        return [process.transport.told for process in self.processes()]
+        return [process.transport.written for process in self.processes()]
 
-    def test_accepts_nobody(self) -> None:
-        """It listens, and leaves those who come to the workers."""
+    def test_accepts_no_client(self) -> None:
+        """It listens, and leaves the clients to the workers."""
         self.start()
         self.assertEqual([(port.open, port.reading) for port in self.ports], [(True, False)])
 
     def test_sockets(self) -> None:
-        """All workers have those of the service, and each the one of its metrics."""
-        self.start(measured=2)
+        """All workers inherit the sockets for clients, and each the one for its metrics."""
+        self.start(metrics=2)
         given = [how["childFDs"] for _process, how in self.reactor.started]
         self.assertEqual([{**it}[3] for it in given], [11, 11])
         self.assertEqual([{**it}[4] for it in given], [12, 13])
 
     def test_commands_reach_all(self) -> None:
-        """SIGHUP has all of them reload, and a second SIGTERM hastens all."""
+        """SIGHUP makes all workers reload; a second SIGTERM makes all stop now."""
         supervisor = self.start("--drain=100")
         self.handlers[signal.SIGHUP](signal.SIGHUP, None)
         self.reactor.advance(0)
@@ -128,8 +128,8 @@ class SupervisorTests(SynchronousTestCase):
         stopped = supervisor.stopService()
         self.handlers[signal.SIGTERM](signal.SIGTERM, None)
         self.reactor.advance(0)
-        self.assertEqual(self.commands(), [[b"reload\n", b"hasten\n"]] * 2)
-        # Who does not even hasten is killed.
+        self.assertEqual(self.commands(), [[b"reload\n", b"stop-now\n"]] * 2)
+        # A worker that does not stop even then is killed.
         self.reactor.advance(5)
         signals = [process.transport.signals for process in self.processes()]
         self.assertEqual(signals, [["TERM", "KILL"]] * 2)
@@ -137,7 +137,7 @@ class SupervisorTests(SynchronousTestCase):
         self.successResultOf(stopped)
 
     def test_stops_when_all_have(self) -> None:
-        """Listening ends at once, the service with its last worker."""
+        """Ports close at once; the service has stopped when its last worker has ended."""
         supervisor = self.start()
         stopped = supervisor.stopService()
         self.assertEqual([port.open for port in self.ports], [False])
@@ -150,8 +150,8 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual([*self.handlers.values()][:2], ["before"] * 2)
         self.assertEqual(len(self.reactor.started), 2)
 
-    def test_patience(self) -> None:
-        """A worker has its lame duck, its drain and some more before it is killed."""
+    def test_stop_timeout(self) -> None:
+        """A worker is killed after its lame duck time, its drain time and a margin."""
         self.start("--drain=10", "--lame-duck=20").stopService()
         self.reactor.advance(34.9)
         process = self.processes()[0]
@@ -160,7 +160,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertEqual(process.transport.signals, ["TERM", "KILL"])
 
     def test_paths_stay_for_lame_ducks(self) -> None:
-        """Who comes meanwhile finds a UNIX socket by its path."""
+        """The path of a UNIX socket stays during the lame duck time, for new clients."""
         supervisor = self.start("--lame-duck=3", unix=True)
         stopped = supervisor.stopService()
         self.reactor.advance(2.9)
@@ -170,22 +170,22 @@ class SupervisorTests(SynchronousTestCase):
         self.end()
         self.successResultOf(stopped)
 
-    def test_what_they_are_told(self) -> None:
-        """How to answer, in which reactor; not where to listen."""
+    def test_command_line(self) -> None:
+        """Workers get the reactor and the options, except those on where to listen."""
         started: list[Any] = []
         spawn = self.reactor.spawnProcess
 
-        def note(*them: Any, **how: Any) -> None:
+        def record(*them: Any, **how: Any) -> None:
             started.append(them[2])
             spawn(*them, **how)
 
-        self.patch(self.reactor, "spawnProcess", note)
-        self.start("--port=7", "--framing=line", "--quiet", measured=2)
+        self.patch(self.reactor, "spawnProcess", record)
+        self.start("--port=7", "--framing=line", "--quiet", metrics=2)
         python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
         for number, command in enumerate(started, 1):
             self.assertEqual(command[:4], python)
             self.assertEqual(
-                command[4:8], [str(number), "2", "--measured", "tests.daemon.test_supervisor"]
+                command[4:8], [str(number), "2", "--metrics", "tests.daemon.test_supervisor"]
             )
             self.assertIn("--framing=line", command)
             self.assertNotIn("--port=7", command)

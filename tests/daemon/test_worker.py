@@ -1,47 +1,47 @@
-"""What a worker's parent tells it; the worker itself is in test_live_workers."""
+"""Commands from a worker's parent; whole workers are tested in tests/live/test_workers.py."""
 
 import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.worker import Commands
+from reqresp.daemon.worker import CommandReader
 from tests.support.wire import FakeReactor
 
 
-class CommandsTests(SynchronousTestCase):
-    """On a real pipe."""
+class CommandReaderTests(SynchronousTestCase):
+    """Commands that come through a real pipe."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.reader, self.writer = os.pipe()
         self.addCleanup(os.close, self.reader)
         self.calls: list[str] = []
-        self.commands = Commands(
+        self.commands = CommandReader(
             self.reactor,
             {b"one": lambda: self.calls.append("one"), b"two": lambda: self.calls.append("two")},
             lambda: self.calls.append("end"),
             self.reader,
         )
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         os.write(self.writer, data)
         self.assertIsNone(self.commands.doRead())
 
     def test_lines(self) -> None:
-        """Each is done once it is complete, in order."""
-        self.say(b"one\ntwo\no")
-        self.say(b"ne\n")
+        """Each command is called once its line is complete, in order."""
+        self.send(b"one\ntwo\no")
+        self.send(b"ne\n")
         self.assertEqual(self.calls, ["one", "two", "one"])
         os.close(self.writer)
 
     def test_unknown(self) -> None:
-        """A later version may say more than this one knows."""
-        self.say(b"three\none\n")
+        """An unknown command, perhaps of a later version, is ignored."""
+        self.send(b"three\none\n")
         self.assertEqual(self.calls, ["one"])
         os.close(self.writer)
 
     def test_the_end(self) -> None:
-        """Is told, and leaves something in the place of the pipe."""
+        """The end of the pipe is notified, and its descriptor stays in use."""
         self.assertIn(self.commands, self.reactor.readers)
         os.close(self.writer)
         why = self.commands.doRead()

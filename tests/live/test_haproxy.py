@@ -1,4 +1,4 @@
-"""HAProxy itself, with the configuration in deploy/, in front of three real servers."""
+"""HAProxy, with the configuration in deploy/, before three real servers."""
 
 import json
 import os
@@ -27,7 +27,7 @@ ROUNDS = 30
 
 
 def free_port(*hosts: str) -> int:
-    """A port number that is free on all of *hosts*, now."""
+    """Return a port number that is free on all of *hosts* at this moment."""
     while True:
         with closing(socket.socket()) as one:
             one.bind((hosts[0], 0))
@@ -43,7 +43,7 @@ def free_port(*hosts: str) -> int:
 
 @define
 class Asking:
-    """A client that connects, asks, reads its reply until EOF, and begins again."""
+    """One connection of a client: it sends a request and reads the reply until EOF."""
 
     number: int
     socket: socket.socket
@@ -53,7 +53,7 @@ class Asking:
 
 @define
 class Outcome:
-    """What became of all requests: each is named once."""
+    """What became of each request."""
 
     answered: set[str] = field(factory=set)
     cut: set[str] = field(factory=set)
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Crowd:
-    """So many clients at once, each with an address of its own; driven by one thread."""
+    """`CLIENTS` clients at once, each with its own address, in one thread."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -71,7 +71,7 @@ class Crowd:
         self.outcome = Outcome()
 
     def run(self, rounds: int) -> Iterator[int]:
-        """Have each client ask in *rounds* connections; tells how many are done, as they are."""
+        """Let each client make *rounds* connections; yield how many are done so far."""
         left = dict.fromkeys(range(CLIENTS), rounds)
         for number in left:
             self._begin(number, left[number])
@@ -102,7 +102,7 @@ class Crowd:
         self._selector.register(client, selectors.EVENT_WRITE, asking)
 
     def _go_on(self, asking: Asking, events: int) -> bool:
-        """Do what can be done; True when its connection is over."""
+        """Read or write; return whether the connection has ended."""
         name = asking.request.decode()
         if events & selectors.EVENT_WRITE:
             error = asking.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -138,7 +138,7 @@ class Crowd:
 
 
 class HAProxyTests(LiveTestCase):
-    """One balancer, three servers, a hundred clients."""
+    """One load balancer, three servers, a hundred clients."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -162,7 +162,7 @@ class HAProxyTests(LiveTestCase):
             ready.bind(str(self.directory / "ready"))
             ready.settimeout(PATIENCE)
             self.balancer = subprocess.Popen(
-                # As systemd would start it, and be told when it listens.
+                # As systemd starts it, with a notification when it listens.
                 [program, "-Ws", "-f", str(self.configuration())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -180,7 +180,7 @@ class HAProxyTests(LiveTestCase):
         self.log.close()
 
     def configuration(self) -> Path:
-        """The one in deploy/, its addresses replaced by those of this test, and nothing else."""
+        """Write the configuration in deploy/, with only its addresses replaced."""
         text = (DEPLOY / "haproxy.cfg").read_text()
         replaced = {
             "bind :9999": f"bind 127.0.0.1:{self.front}",
@@ -194,12 +194,12 @@ class HAProxyTests(LiveTestCase):
         return path
 
     def entries(self, server: Server) -> list[Any]:
-        """What is in a server's journal."""
+        """Return the entries of a server's journal."""
         path = self.directory / f"{HOSTS[self.servers.index(server)]}.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def test_a_server_is_killed_and_another_drained(self) -> None:
-        """No client is refused, and what the drained server had received is answered."""
+        """No client is refused, and what the drained server has received is answered."""
         killed, drained, other = self.servers
         crowd = Crowd(self.front)
         thirds = {CLIENTS * ROUNDS // 3: killed.process.kill}
@@ -225,12 +225,12 @@ class HAProxyTests(LiveTestCase):
             self.assertTrue(requests - {"ping"})
             self.assertEqual(requests - {"ping"} - outcome.answered, set())
             self.assertEqual([it for it in entries if it["event"] == "unanswered"], [])
-        # Only what the killed one had taken can have been cut; the drain cut nobody.
+        # Only connections of the killed server were cut; the drain cut none.
         self.assertLessEqual(len(outcome.cut), CLIENTS)
         self.assertEqual(cut, [len(outcome.cut)])
 
     def test_true_addresses(self) -> None:
-        """Journal and transcript have the clients' addresses, and no client has the balancer's."""
+        """The journal and the log have the clients' addresses, never the load balancer's."""
         crowd = Crowd(self.front)
         for _ in crowd.run(2):
             pass
@@ -255,15 +255,15 @@ class HAProxyTests(LiveTestCase):
         self.assertEqual(logged, outcome.sources)
 
     def test_readiness_fails_before_the_listener_closes(self) -> None:
-        """The balancer hears of a drain from /readyz, while new clients are still served."""
+        """The load balancer notices a drain from /readyz, while new clients are still served."""
         drained = self.servers[0]
         crowd = Crowd(self.front)
         for _ in crowd.run(1):
             pass
         drained.signal(signal.SIGTERM)
-        drained.log.wait("not ready any more")
+        drained.log.wait("no longer ready")
         self.log.wait("Server reqresp/one is DOWN")
-        # Its port is open all the same: who comes by is answered.
+        # Its port is still open: new clients are answered.
         with closing(socket.create_connection((HOSTS[0], self.port), PATIENCE)) as client:
             client.sendall(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nlate\n")
             self.assertEqual(client.recv(100), b"response\r\n")
@@ -274,8 +274,8 @@ class HAProxyTests(LiveTestCase):
 class UnitsTests(LiveTestCase):
     """The unit files for systemd."""
 
-    def test_systemd_takes_them(self) -> None:
-        """Nothing in them is misspelt, and what they expose is little."""
+    def test_systemd_accepts_them(self) -> None:
+        """systemd finds no mistake in them, and rates their exposure as low."""
         program = live.program("systemd-analyze")
         twistd = self.directory / "twistd"
         twistd.write_text("#!/bin/sh\n")
@@ -285,7 +285,7 @@ class UnitsTests(LiveTestCase):
             (self.directory / path.name).write_text(text)
         units = [
             str(self.directory / name)
-            for name in ("reqresp.daemon.service", "reqresp@1.service", "reqresp-shared.socket")
+            for name in ("reqresp.service", "reqresp@1.service", "reqresp-shared.socket")
         ]
         ended = live.run_all(
             self.directory,
@@ -297,11 +297,11 @@ class UnitsTests(LiveTestCase):
         self.assertEqual(ended["verify"].output + ended["verify"].errors, "")
         self.assertEqual((ended["verify"].status, ended["security"].status), (0, 0))
 
-    def test_their_commands_are_understood(self) -> None:
-        """The options that they give are options that there are."""
+    def test_commands(self) -> None:
+        """The options in their commands are valid."""
         from reqresp.daemon.options import Options
 
-        for name in ("reqresp.daemon.service", "reqresp@.service"):
+        for name in ("reqresp.service", "reqresp@.service"):
             text = (DEPLOY / name).read_text().replace("\\\n", " ").replace("%i", "1")
             [command] = re.findall("^ExecStart=(.*)$", text, re.MULTILINE)
             words = command.split()

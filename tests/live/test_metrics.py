@@ -65,7 +65,7 @@ class MetricsTests(LiveTestCase):
         client.send(b"slow\n")
         server.log.wait("b'slow'")
         server.signal(signal.SIGTERM)
-        server.log.wait("not ready any more")
+        server.log.wait("no longer ready")
         self.assertEqual(self.get(server, "/readyz"), (503, "not ready\n"))
         self.assertEqual(self.get(server, "/healthz"), (200, "ok\n"))
         metrics = self.metrics(server)

@@ -19,25 +19,25 @@ class ScriptTests(LiveTestCase):
         return path
 
     def test_answers(self) -> None:
-        """What the script says, greeting first, and closes when no rule answers."""
+        """The script's greeting and replies are sent; a request without a rule closes."""
         self.write()
         with self.serve("--script=it.toml").connect() as client:
             client.send(b"a\nb\n")
             self.assertEqual(client.rest(), b"hello\r\nold\r\n")
 
     def test_a_seed_that_was_not_given_is_logged(self) -> None:
-        """Chance can be had again."""
+        """The seed is logged, so that a run can be repeated."""
         self.write('[[fault]]\nkind = "corrupt"\n')
         self.serve("--script=it.toml").log.wait(r"seed of the faults: \d+")
 
     def test_a_reset_on_connect(self) -> None:
-        """A client sees a real RST."""
+        """``reset_peer`` on connect is a real RST for the client."""
         self.write('greeting = "hello"\n[[fault]]\non = "connect"\nkind = "reset_peer"\n')
         with self.serve("-s", "it.toml").connect() as client:
             self.assertTrue(client.is_reset())
 
     def test_problems(self) -> None:
-        """All are told, one to a line, and the status is 1; nothing listens."""
+        """All errors of the script are printed, one a line; the status is 1 and nothing listens."""
         path = self.write("framig = 1\nstart = 2\n")
         command = [*twistd(), "-n", "--pidfile=", "reqresp", "-p", "0", "-s", "it.toml"]
         ended = live.run_all(self.directory, {"": command})[""]
@@ -53,7 +53,7 @@ class ScriptTests(LiveTestCase):
         self.assertNotIn("starting on", ended.output)
 
     def test_reload(self) -> None:
-        """New clients get the new rules; open connections, and a broken script, change nothing."""
+        """SIGHUP gives new clients the new rules; with a broken script, the current rules stay."""
         path = self.write()
         server = self.serve("--script=it.toml")
         old = self.connect(server)
@@ -66,7 +66,7 @@ class ScriptTests(LiveTestCase):
         self.assertEqual(old.ask(b"a\n", 5), b"old\r\n")
         path.write_text("rule = [{ equals = 'a', repl = 'broken' }]\nframig = 1")
         server.signal(signal.SIGHUP)
-        server.log.wait("not reloaded, the old rules go on: .*unknown key 'repl'")
+        server.log.wait("reload failed; keeping the current rules: .*unknown key 'repl'")
         server.log.wait(":2: framig: unknown key")
         self.assertEqual(self.connect(server).ask(b"a\n", 5), b"new\r\n")
         self.assertEqual(old.ask(b"a\n", 5), b"old\r\n")

@@ -1,4 +1,4 @@
-"""The real twistd with workers, what their clients see, and what happens to the processes."""
+"""The real twistd with workers: what clients see, and what happens to the processes."""
 
 import json
 import os
@@ -30,22 +30,22 @@ rule = [
 """
 
 
-def everybodys_python() -> str:
+def shared_python() -> str:
     """
-    Find an interpreter like this one that every user may run.
+    Return an interpreter like this one that every user may run.
 
-    :raises SkipTest: there is none: this one is perhaps in somebody's home.
+    :raises SkipTest: there is none; perhaps this one is in a home directory.
     """
     system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
     for path in map(Path, (sys.executable, system)):
         real = path.resolve()
         if real.exists() and all(it.stat().st_mode & 0o001 for it in (real, *real.parents)):
             return str(path)
-    raise SkipTest("nobody but root may run this Python")
+    raise SkipTest("only root may run this Python")
 
 
 def gone(pid: int) -> bool:
-    """Whether there is no such process (any more)."""
+    """Return whether the process has ended, or is a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
@@ -54,21 +54,21 @@ def gone(pid: int) -> bool:
 
 
 def wait_gone(pids: list[int]) -> None:
-    """Wait for the end of processes that are no children of ours."""
+    """Wait for the end of processes that are not children of this one."""
     for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
         with os.fdopen(descriptor) as file:
-            assert select.select([file], [], [], PATIENCE)[0], f"{pid} goes on"
+            assert select.select([file], [], [], PATIENCE)[0], f"process {pid} is still running"
 
 
 class WorkersTestCase(LiveTestCase):
     """Servers with workers."""
 
     def workers(self, *options: str, count: int = 2, ports: int = 1, **popen: Any) -> Server:
-        """A server whose workers are ready."""
+        """Start a server, and wait until its workers are ready."""
         if not any(option.startswith(("--port", "--listen")) for option in options):
             options = ("--port=0", *options)
         server = self.stopped(
@@ -76,12 +76,12 @@ class WorkersTestCase(LiveTestCase):
                 self.directory, "reqresp", f"--workers={count}", *options, ports=ports, **popen
             )
         )
-        server.log.wait("is ready, process", count)
+        server.log.wait(r"\(pid \d+\) is ready", count)
         return server
 
     def pids(self, server: Server) -> dict[int, int]:
-        """The latest process of each worker, by its number."""
-        found = server.log.wait(r"worker (\d+) is ready, process (\d+)$")
+        """Return the latest process of each worker, by the worker's number."""
+        found = server.log.wait(r"worker (\d+) \(pid (\d+)\) is ready$")
         return {int(match[1]): int(match[2]) for match in found}
 
     def script(self) -> str:
@@ -89,7 +89,7 @@ class WorkersTestCase(LiveTestCase):
         return "--script=it.toml"
 
     def clients_of_each(self, server: Server, count: int = 2) -> dict[int, Client]:
-        """A client of each worker, by its number; each has asked for something."""
+        """Return a connected client of each worker, by the worker's number."""
         found: dict[int, Client] = {}
         for _ in range(1000):
             client = self.connect(server)
@@ -98,14 +98,14 @@ class WorkersTestCase(LiveTestCase):
             found.setdefault(int(match[1]), client)
             if len(found) == count:
                 return found
-        raise AssertionError(f"all came to {[*found]}")
+        raise AssertionError(f"all connections went to the workers {[*found]}")
 
 
 class ServingTests(WorkersTestCase):
-    """What clients get, and what it says of the workers."""
+    """What clients receive, and what names the worker."""
 
     def test_log_journal_and_numbers_name_the_worker(self) -> None:
-        """Each has a journal of its own, connections from a thousand million on, and its log."""
+        """Each worker has its own journal, connection numbers and name in the log."""
         server = self.workers("--journal=it.jsonl", "--framing=line")
         for client in self.clients_of_each(server).values():
             self.assertEqual(client.ask(b"request\n", 10), b"response\r\n")
@@ -129,26 +129,26 @@ class ServingTests(WorkersTestCase):
         )
 
     def test_one_worker(self) -> None:
-        """One is as good as several: it is started again, say."""
+        """A single worker serves, too."""
         server = self.workers(count=1)
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
     def test_unix_socket(self) -> None:
-        """Its path is there until the last is served, with its mode, and is gone then."""
+        """The path of a UNIX socket survives a killed worker, and is removed at the end."""
         server = self.workers("--listen=unix:it.sock:mode=600", ports=0)
         path = self.directory / "it.sock"
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         with Client(str(path), socket.AF_UNIX) as client:
             self.assertEqual(client.ask(b"request"), b"response")
         os.kill(self.pids(server)[1], signal.SIGKILL)
-        server.log.wait("worker 1 is ready", 2)
+        server.log.wait(r"worker 1 \(pid \d+\) is ready", 2)
         with Client(str(path), socket.AF_UNIX) as client:
             self.assertEqual(client.ask(b"request"), b"response")
         server.stop()
         self.assertFalse(path.exists())
 
     def test_tls(self) -> None:
-        """All have the certificate, and all read it again."""
+        """All workers have the certificate, and all read it again on SIGHUP."""
         path = self.directory / "it.pem"
         path.write_bytes(live.pem())
         server = self.workers("--framing=line", f"--tls-cert={path}")
@@ -169,7 +169,7 @@ class ServingTests(WorkersTestCase):
         self.assertNotIn("PRIVATE", server.log.text())
 
     def test_metrics_of_each(self) -> None:
-        """Each has a port of its own, tells what it did itself, and that it is stopping."""
+        """Each worker has its own metrics port, with its own counts and its own readiness."""
         server = self.workers("--metrics=0", "--lame-duck=3", ports=3)
         shared, *measured = dict.fromkeys(server.ports)
         self.clients_of_each(server)
@@ -185,13 +185,13 @@ class ServingTests(WorkersTestCase):
         self.assertEqual((len(counts), sum(counts)), (2, connected))
         self.assertTrue(all(counts))
         server.signal(signal.SIGTERM)
-        server.log.wait("not ready any more", 2)
+        server.log.wait("no longer ready", 2)
         self.assertEqual([self.get(port, "/readyz")[0] for port in measured], [503, 503])
         with Client(("127.0.0.1", shared)) as client:
             self.assertEqual(client.ask(b"late"), b"response")
 
     def get(self, port: int, path: str) -> tuple[int, str]:
-        """The status and the text of a page."""
+        """Return the status and the text of a page."""
         connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         self.addCleanup(connection.close)
         connection.request("GET", path)
@@ -199,7 +199,7 @@ class ServingTests(WorkersTestCase):
         return response.status, response.read().decode()
 
     def test_many_long_lines_of_log(self) -> None:
-        """They come whole, and in their order."""
+        """Long lines that a worker logs stay whole and in order."""
         server = self.workers("--framing=line", "--max-request=2000000", count=1)
         client = self.connect(server)
         numbers = range(3000)
@@ -212,7 +212,7 @@ class ServingTests(WorkersTestCase):
         self.assertEqual([int(number) for number in found], [*numbers])
 
     def test_other_reactor(self) -> None:
-        """A worker has the reactor that its parent has."""
+        """A worker uses the same reactor as its parent."""
         command = [*twistd(), "--reactor=poll", "-n", "--pidfile=", "reqresp", "--workers=1"]
         server = self.stopped(
             Server(
@@ -226,8 +226,8 @@ class ServingTests(WorkersTestCase):
         self.assertIn(b"twisted.internet.pollreactor", Path(f"/proc/{pid}/cmdline").read_bytes())
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
-    def test_nothing_but_pipes_and_sockets_is_held(self) -> None:
-        """No file, no terminal, and no other worker's pipe."""
+    def test_descriptors(self) -> None:
+        """A worker has no file, no terminal and no other worker's pipe open."""
         server = self.workers("--quiet")
         held = {
             number: [str(it.readlink()) for it in Path(f"/proc/{pid}/fd").iterdir()]
@@ -244,10 +244,10 @@ class ServingTests(WorkersTestCase):
 
 
 class EndsTests(WorkersTestCase):
-    """How workers end, and are started again."""
+    """Workers that end, and are restarted."""
 
     def test_the_others_go_on_when_one_is_killed(self) -> None:
-        """Their clients notice nothing, and another takes its place."""
+        """Clients of the other workers notice nothing, and the killed one is restarted."""
         server = self.workers()
         clients = self.clients_of_each(server)
         before = self.pids(server)
@@ -262,8 +262,8 @@ class EndsTests(WorkersTestCase):
         thread = threading.Thread(target=load)
         thread.start()
         os.kill(before[1], signal.SIGKILL)
-        server.log.wait("worker 1, process .* was ended by SIGKILL; the next one starts")
-        server.log.wait("worker 1 is ready", 2)
+        server.log.wait(r"worker 1 \(pid \d+\) killed by SIGKILL; restarting in")
+        server.log.wait(r"worker 1 \(pid \d+\) is ready", 2)
         count = len(asked)
         while len(asked) < count + 100 and thread.is_alive():
             pass
@@ -275,8 +275,8 @@ class EndsTests(WorkersTestCase):
         self.assertEqual((after[2], after[1] == before[1]), (before[2], False))
         self.clients_of_each(server)
 
-    def test_who_waits_is_not_reset(self) -> None:
-        """Clients that no worker has accepted yet are served by the next."""
+    def test_waiting_clients_are_not_reset(self) -> None:
+        """Clients that no worker has accepted yet are served after a restart."""
         server = self.workers("--quiet")
         pids = self.pids(server)
         for pid in pids.values():
@@ -288,8 +288,8 @@ class EndsTests(WorkersTestCase):
             os.kill(pid, signal.SIGKILL)
         self.assertEqual([client.receive(8) for client in clients], [b"response"] * 40)
 
-    def test_fifty_ends_leave_nothing_behind(self) -> None:
-        """The parent has as many descriptors as before."""
+    def test_fifty_restarts_leak_nothing(self) -> None:
+        """After fifty restarts, the parent has as many descriptors as before."""
         server = self.workers("--quiet", count=1)
 
         def descriptors() -> int:
@@ -298,11 +298,11 @@ class EndsTests(WorkersTestCase):
         before = descriptors()
         for number in range(2, 52):
             os.kill(self.pids(server)[1], signal.SIGKILL)
-            server.log.wait("worker 1 is ready", number)
+            server.log.wait(r"worker 1 \(pid \d+\) is ready", number)
         self.assertEqual(descriptors(), before)
 
-    def test_a_worker_outlives_no_parent(self) -> None:
-        """It drains, and ends, a lame duck or not; even of a parent that was killed."""
+    def test_parent_killed(self) -> None:
+        """If the parent is killed, workers drain and end, without a lame duck time."""
         server = self.workers(self.script(), "--lame-duck=1000")
         clients = self.clients_of_each(server)
         for client in clients.values():
@@ -314,8 +314,8 @@ class EndsTests(WorkersTestCase):
         wait_gone(pids)
         server.wait()
 
-    def test_killed_while_a_worker_starts(self) -> None:
-        """Also one that has not begun to listen ends with its parent."""
+    def test_parent_killed_while_workers_start(self) -> None:
+        """A worker that does not listen yet ends with its parent, too."""
         server = self.serve("--workers=2")
         _ = server.port
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
@@ -325,10 +325,10 @@ class EndsTests(WorkersTestCase):
 
 
 class StopTests(WorkersTestCase):
-    """How all of them stop."""
+    """Stopping the parent and its workers."""
 
     def test_waits_for_slow_replies(self) -> None:
-        """The parent ends when the last worker has drained."""
+        """The parent ends after the last worker has drained."""
         server = self.workers(self.script())
         clients = self.clients_of_each(server)
         for client in clients.values():
@@ -339,10 +339,10 @@ class StopTests(WorkersTestCase):
         pids = [*self.pids(server).values()]
         self.assertEqual(server.wait(), -signal.SIGTERM)
         self.assertTrue(all(map(gone, pids)))
-        server.log.wait(r"worker \d, process \d+, ended with status 0", 2)
+        server.log.wait(r"worker \d \(pid \d+\) exited with status 0", 2)
 
-    def test_who_connects_while_it_drains_is_refused(self) -> None:
-        """Nobody holds the socket open for nobody to accept from."""
+    def test_new_clients_are_refused_while_draining(self) -> None:
+        """While workers drain, no process keeps the listening socket open."""
         server = self.workers(self.script())
         port = server.port
         client = self.connect(server)
@@ -360,7 +360,7 @@ class StopTests(WorkersTestCase):
         server.wait()
 
     def test_signals_to_the_whole_group(self) -> None:
-        """SIGTERM, SIGINT and SIGUSR1 for everybody cut no reply short."""
+        """SIGTERM, SIGINT and SIGUSR1 for the whole process group lose no reply."""
         server = self.workers(self.script(), start_new_session=True)
         clients = self.clients_of_each(server)
         for client in clients.values():
@@ -377,7 +377,7 @@ class StopTests(WorkersTestCase):
         self.assertEqual(server.wait(), -signal.SIGTERM)
 
     def test_interrupted_twice(self) -> None:
-        """The second time resets what is not answered, at once."""
+        """A second SIGINT resets connections with pending replies at once."""
         server = self.workers(self.script(), "--drain=1000", start_new_session=True)
         clients = self.clients_of_each(server)
         for client in clients.values():
@@ -389,8 +389,8 @@ class StopTests(WorkersTestCase):
         self.assertEqual([client.is_reset() for client in clients.values()], [True, True])
         server.wait()
 
-    def test_hangup_reaches_all(self) -> None:
-        """All read the script again, and it kills none."""
+    def test_sighup(self) -> None:
+        """SIGHUP makes all workers read the script again, and kills none."""
         server = self.workers(self.script(), "--journal=it.jsonl")
         before = self.pids(server)
         (self.directory / "it.toml").write_text(SLOW.replace('"A"', '"new"'))
@@ -404,21 +404,21 @@ class StopTests(WorkersTestCase):
             self.assertEqual(client.ask(b"a\n", 5), b"new\r\n")
         self.assertEqual(self.pids(server), before)
 
-    def test_hangup_while_they_start(self) -> None:
-        """It is not lost on those who are not ready, and kills none."""
+    def test_sighup_while_workers_start(self) -> None:
+        """SIGHUP reaches workers that are not ready yet, and kills none."""
         server = self.serve("--workers=2", self.script())
         _ = server.port
         for _ in range(3):
             server.signal(signal.SIGHUP)
         server.log.wait(r"worker \d .* reloaded ", 2)
-        self.assertNotIn("was ended by", server.log.text())
+        self.assertNotIn("killed by", server.log.text())
 
 
 class StartTests(WorkersTestCase):
-    """What can be wrong, and how it may be started."""
+    """Ways to start, and what keeps a server from starting."""
 
     def refusal(self, *options: str) -> str:
-        """The line that ends a twistd with workers, and the only one."""
+        """Return the only line with which twistd with workers refuses to start."""
         ended = live.run_all(
             self.directory,
             {"it": [*twistd(), "-n", "--pidfile=", "--logfile=log", "reqresp", *options]},
@@ -430,7 +430,7 @@ class StartTests(WorkersTestCase):
         return line
 
     def test_busy_port(self) -> None:
-        """The parent finds out, and says so once."""
+        """A port in use is reported once, by the parent."""
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             line = self.refusal("--workers=2", f"--port={port}")
@@ -439,29 +439,27 @@ class StartTests(WorkersTestCase):
         )
 
     def test_bad_script(self) -> None:
-        """No worker is started for it, and no journal."""
+        """For a script with errors no worker is started, and no journal is created."""
         (self.directory / "it.toml").write_text("rule = 1")
         line = self.refusal("--workers=2", "--port=0", "--script=it.toml", "--journal=j")
         self.assertIn("it.toml", line)
         self.assertEqual([*self.directory.glob("j*")], [])
 
-    def test_a_script_that_was_broken_meanwhile(self) -> None:
-        """A worker reads it as it then is: the log says what is wrong, until it is mended."""
+    def test_script_broken_after_the_start(self) -> None:
+        """A restarted worker reports errors in the script until they are corrected."""
         server = self.workers(self.script())
         (self.directory / "it.toml").write_text("rule = 1")
         os.kill(self.pids(server)[1], signal.SIGKILL)
         server.log.wait(r"worker 1 stderr\] reqresp: .*it\.toml")
-        server.log.wait(
-            r"worker 1, process \d+, ended with status 1; the next one starts in 0\.5 s"
-        )
+        server.log.wait(r"worker 1 \(pid \d+\) exited with status 1; restarting in 0\.5 s")
         self.assertEqual(self.connect(server).ask(b"a\n", 3), b"A\r\n")
         self.script()
-        server.log.wait("worker 1 is ready", 2)
+        server.log.wait(r"worker 1 \(pid \d+\) is ready", 2)
 
     def test_uid(self) -> None:
-        """A port that only root may have is served by somebody else."""
+        """With ``--uid``, another user serves a port that only root may open."""
         if os.getuid() != 0:
-            raise SkipTest("only root can be somebody else")
+            raise SkipTest("only root can become another user")
         with socket.socket() as it:
             for low in range(1023, 600, -1):
                 try:
@@ -473,20 +471,20 @@ class StartTests(WorkersTestCase):
             live.start(
                 Path("/"),
                 *("--uid=nobody", "reqresp", f"--port={low}", "--workers=2"),
-                python=everybodys_python(),
+                python=shared_python(),
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         )
-        server.log.wait("is ready, process", 2)
+        server.log.wait("is ready", 2)
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
         for pid in self.pids(server).values():
             self.assertNotEqual(Path(f"/proc/{pid}").stat().st_uid, 0)
         self.assertEqual(server.port, low)
 
-    def test_what_another_user_may_not_read(self) -> None:
-        """That is one line before anybody is served, though root could read it."""
+    def test_file_that_another_user_may_not_read(self) -> None:
+        """A script that the user of ``--uid`` cannot read ends twistd before it serves."""
         if os.getuid() != 0:
-            raise SkipTest("only root can be somebody else")
+            raise SkipTest("only root can become another user")
         self.script()
         self.directory.chmod(0o700)
         server = self.stopped(
@@ -494,23 +492,26 @@ class StartTests(WorkersTestCase):
                 Path("/"),
                 *("--uid=nobody", "reqresp", "--port=0", "--workers=2"),
                 f"--script={self.directory}/it.toml",
-                python=everybodys_python(),
+                python=shared_python(),
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         )
         self.assertEqual(server.wait(), 1)
-        self.assertRegex(server.log.text(), r"(?m)^reqresp: .*it.toml: it cannot be read by")
+        self.assertRegex(
+            server.log.text(),
+            r"(?m)^reqresp: .*it.toml: the user that workers run as cannot read it",
+        )
         self.assertNotIn("is ready", server.log.text())
 
-    def test_journal_in_no_directory(self) -> None:
-        """No worker has to find that out."""
+    def test_journal_in_a_missing_directory(self) -> None:
+        """A journal in a missing directory is reported by the parent."""
         line = self.refusal("--port=0", "--workers=2", "--journal=no/such")
         self.assertRegex(
             line, "^reqresp: --journal: .*/no/such.worker-1: No such file or directory$"
         )
 
     def test_daemon_elsewhere(self) -> None:
-        """A daemon in another directory finds what its options name; its pid file ends it."""
+        """A daemon that changes its directory finds the files that its options name."""
         elsewhere = self.directory / "elsewhere"
         elsewhere.mkdir()
         self.script()
@@ -533,13 +534,13 @@ class StartTests(WorkersTestCase):
         self.addCleanup(log.close)
         self.addCleanup(tail.wait)
         self.addCleanup(tail.kill)
-        log.wait("is ready, process", 2)
+        log.wait("is ready", 2)
         port = int(log.wait(r"starting on (\d+)$")[0][1])
         with Client(("127.0.0.1", port)) as client:
             self.assertEqual(client.ask(b"a\n", 3), b"A\r\n")
 
     def test_checkout(self) -> None:
-        """A worker runs the modules that its parent does, whatever lies where it runs."""
+        """A worker imports the same modules as its parent, not those in its directory."""
         elsewhere = self.directory / "elsewhere"
         elsewhere.mkdir()
         (elsewhere / "json.py").write_text("raise SystemExit('not this one')")
@@ -550,12 +551,12 @@ class StartTests(WorkersTestCase):
                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)},
             )
         )
-        server.log.wait("is ready, process")
+        server.log.wait("is ready")
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
 
 class SystemdTests(WorkersTestCase):
-    """Sockets that systemd has made, played by a shell that passes one on."""
+    """Sockets from systemd, whose part a shell plays."""
 
     LISTEN = "--listen=systemd:domain=INET:index=0"
 
@@ -565,7 +566,7 @@ class SystemdTests(WorkersTestCase):
         return it
 
     def passed(self, it: socket.socket, *options: str) -> Server:
-        """A twistd that has *it* from systemd, as it seems."""
+        """Start a twistd that inherits *it* as from systemd."""
         shell = 'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0'
         return self.stopped(
             live.start(
@@ -577,17 +578,17 @@ class SystemdTests(WorkersTestCase):
         )
 
     def test_workers(self) -> None:
-        """They accept from it, and leave it as it was."""
+        """Workers accept from a socket of systemd, and leave it open."""
         it = self.shared()
         server = self.passed(it, "--workers=2")
-        server.log.wait("is ready, process", 2)
+        server.log.wait("is ready", 2)
         self.clients_of_each(server)
         server.stop()
         again = self.passed(it)
         self.assertEqual(self.connect(again).ask(b"request"), b"response")
 
     def test_instances_share_it(self) -> None:
-        """Those of a template unit do; one stops, and nobody is refused or reset."""
+        """Instances of a template unit share a socket; one stops, and no client is refused."""
         it = self.shared()
         one, other = self.passed(it), self.passed(it)
         self.assertEqual(one.port, other.port)

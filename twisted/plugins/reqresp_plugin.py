@@ -1,4 +1,4 @@
-"""What Twisted finds: names only, so that looking for plugins loads none of the server."""
+"""The names that Twisted looks up; the server itself is imported when one is used."""
 
 from twisted.application.service import ServiceMaker
 
