@@ -107,7 +107,7 @@ class Spawner:
         message, details = "{name} (pid {pid}) {how}", {"name": name, "pid": pid}
         details["how"] = _how_it_ended(reason)
         if self.monitor.running:
-            delay = max(0, self.monitor.restart[name].getTime() - self.seconds())
+            delay = self.monitor.restart[name].getTime() - self.seconds()
             self._log.error(f"{message}; restarting in {{delay:.3g}} s", delay=delay, **details)
         elif reason.signal is not None:
             self._log.error(message, **details)

@@ -136,6 +136,24 @@ class SupervisorTests(SynchronousTestCase):
         self.end(reason=ProcessTerminated(signal=signal.SIGKILL))
         self.successResultOf(stopped)
 
+    def test_restart_delays(self) -> None:
+        """The delay grows until a worker is ready, however long each takes to fail."""
+        self.start()
+        delays = []
+        for is_ready in (False, False, False, True, False):
+            process = self.processes()[-1]
+            if is_ready:
+                process.childDataReceived(1, b'{"ready": 1}\n')
+            self.reactor.advance(100)
+            started = len(self.reactor.started)
+            self.end(process, reason=ProcessTerminated(exitCode=1))
+            delay = 0.0
+            while len(self.reactor.started) == started:
+                self.reactor.advance(0.25)
+                delay += 0.25
+            delays.append(delay)
+        self.assertEqual(delays, [0.25, 0.5, 1, 0.25, 0.5])
+
     def test_stops_when_all_have(self) -> None:
         """Ports close at once; the service has stopped when its last worker has ended."""
         supervisor = self.start()
