@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.golden import golden
 from tests.support.live import PATIENCE
-from tests.testing.test_report import golden
 
 POP = '''\
 """Tests of a client for POP3."""

@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import __version__
 from reqresp.cli.client import Address
 from reqresp.cli.main import main
-from tests.cli.test_client import Peer
 from tests.support import live
 from tests.support.live import PATIENCE, Ended, temporary
+from tests.support.peer import Peer
 
 #: The command as a process of its own.
 PROCESS = [sys.executable, "-m", "reqresp"]

@@ -18,7 +18,7 @@ from reqresp.control.prometheus import ServerCollector, expose, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS
 from reqresp.steps import Steps
-from tests.server.test_counters import Metered
+from tests.support.metered import Metered
 
 #: Samples by name, and by their labels.
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]

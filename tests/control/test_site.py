@@ -6,7 +6,7 @@ from twisted.logger import capturedLogs
 
 from reqresp.control.prometheus import ServerCollector
 from reqresp.control.site import MAX_CLIENTS, REQUEST_TIMEOUT, make_site
-from tests.server.test_counters import Metered
+from tests.support.metered import Metered
 from tests.support.wire import Wire
 
 

@@ -15,10 +15,10 @@ from zope.interface import implementer
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.supervisor import Supervisor
-from tests.daemon import test_processes as test_spawner
+from tests.support.processes import SpawningReactor
 
 
-class FakeReactor(test_spawner.FakeReactor):
+class FakeReactor(SpawningReactor):
     """A reactor that accepts calls from signal handlers, too."""
 
     def callFromThread(self, function: Any) -> None:

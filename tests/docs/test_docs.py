@@ -4,9 +4,7 @@ import ast
 import re
 from importlib import import_module
 from io import StringIO
-from itertools import dropwhile, takewhile
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 from unittest import skipIf, skipUnless
 
@@ -15,13 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 import reqresp
 from reqresp import Script
 from reqresp.tap import Options
+from tests.support.documents import ROOT, indented
 
 try:
     docutils: Any = import_module("docutils.core")
 except ImportError:
     docutils = None
 
-ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.rst"
 ARCHITECTURE = ROOT / "docs" / "architecture.rst"
 #: Every document, as its path within the project.
@@ -41,18 +39,6 @@ def blocks(text: str, language: str) -> list[str]:
         for number, line in enumerate(lines, 1)
         if (directive := re.match(rf"( *(?:[-*] +)?)\.\. code-block:: {language} *$", line))
     ]
-
-
-def indented(lines: list[str], *, deeper_than: int) -> str:
-    """The code at the start of *lines*, behind the options of its directive."""
-
-    def inside(line: str) -> bool:
-        return not line or line[: deeper_than + 1].isspace()
-
-    def option(line: str) -> bool:
-        return line.lstrip().startswith(":")
-
-    return dedent("\n".join(dropwhile(option, takewhile(inside, lines)))).strip("\n")
 
 
 def complaints(name: str, text: str) -> str:

@@ -28,9 +28,9 @@ from pymodbus.client import ModbusTcpClient
 
 from reqresp.faults.faults import KINDS
 from reqresp.script import Script
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Server
+from tests.support.live_case import LiveTestCase
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 #: What the first lines of each call its port, and what the client that they suggest shows.

@@ -15,7 +15,6 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
-from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._text import unescape
@@ -27,7 +26,7 @@ from reqresp.script.compiler import FaultTarget
 from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
 from reqresp.script.schema import Document
 from reqresp.server.factory import ReqRespFactory
-from tests.docs.test_docs import ROOT, indented
+from tests.support.documents import ROOT, Block, blocks
 from tests.support.wire import FakeReactor, Wire
 
 GUIDE = (ROOT / "docs" / "script.rst").read_text(encoding="utf-8")
@@ -46,25 +45,6 @@ WIDTH = 104
 
 #: Seconds that a time shown may be off.
 ROUNDED = 0.0005
-
-
-@frozen
-class Block:
-    """What stands under a ``code-block`` for *language*, whose directive is in the *line*."""
-
-    line: int
-    language: str
-    code: str
-
-
-def blocks(text: str) -> list[Block]:
-    """All blocks of code in *text*."""
-    lines = text.splitlines()
-    return [
-        Block(number, directive[2], indented(lines[number:], deeper_than=len(directive[1])))
-        for number, line in enumerate(lines, 1)
-        if (directive := re.match(r"( *)\.\. code-block:: (\w+) *$", line))
-    ]
 
 
 def examples(text: str) -> list[tuple[Block, Block]]:

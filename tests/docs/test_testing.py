@@ -17,8 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.testing import Expectation, LocalServer, MemoryServer, Server
 from reqresp.testing._base import BaseServer, ServerArguments
-from tests.docs.test_docs import ROOT
-from tests.docs.test_script import Block, blocks
+from tests.support.documents import ROOT, Block, blocks
 from tests.support.live import PATIENCE
 
 GUIDE = (ROOT / "docs" / "testing.rst").read_text(encoding="utf-8")

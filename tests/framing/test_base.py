@@ -2,7 +2,7 @@
 
 from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -23,16 +23,7 @@ from reqresp.framing import (
     complete_framing,
 )
 from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
-from tests.support.streams import cut, every_cut, fed, single
-
-PROPERTY = settings(deadline=None, derandomize=True)
-
-
-@st.composite
-def cut_streams(draw: st.DrawFn, tokens: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """A stream of *tokens*, and the same in pieces, some of which may be empty."""
-    stream = b"".join(draw(st.lists(st.sampled_from(tokens), max_size=20)))
-    return stream, cut(stream, draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+from tests.support.streams import PROPERTY, cut_streams, every_cut, fed, single
 
 
 class ChunkDecoderTests(SynchronousTestCase):

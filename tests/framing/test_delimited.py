@@ -20,6 +20,7 @@ from reqresp.framing import (
     Netstring,
     parse_framing,
 )
+from tests.support.framings import SPECIFIED
 from tests.support.streams import cut, fed, single
 
 # Each example draws one of many framings.
@@ -31,31 +32,6 @@ LIMIT = 64 * KIB
 #: Bytes of a payload that hypothesis makes up.
 LONGEST = 300
 
-#: Every form of a specification, and what it says in Python.
-SPECIFIED: dict[str, Framing] = {
-    "chunk": Chunk(),
-    "line": Line(),
-    r"line:\r\n": Line(b"\r\n"),
-    r"line:\n": Line(b"\n"),
-    "line:\n": Line(b"\n"),
-    "delimiter:END": Delimiter(b"END"),
-    r"delimiter:\x00": Delimiter(b"\0"),
-    "delimiter::": Delimiter(b":"),
-    "delimiter:a:b": Delimiter(b"a:b"),
-    "delimiter:ü": Delimiter("ü".encode()),
-    "netstring": Netstring(),
-    "int8": LengthPrefix(1),
-    "int16": LengthPrefix(2),
-    "int32": LengthPrefix(4),
-    "int16:big": LengthPrefix(2, "big"),
-    "int16:little": LengthPrefix(2, "little"),
-    "int8:inclusive": LengthPrefix(1, inclusive=True),
-    "int16:inclusive": LengthPrefix(2, "big", inclusive=True),
-    "int32:big:inclusive": LengthPrefix(4, "big", inclusive=True),
-    "int32:little:inclusive": LengthPrefix(4, "little", inclusive=True),
-    "fixed:1": Fixed(1),
-    "fixed:512": Fixed(512),
-}
 
 #: For each framing: what a client sends, the requests in it, a reply, and what leaves for it.
 TALKS: dict[str, tuple[bytes, list[bytes], bytes, bytes]] = {

@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import Chunk, Delimiter, FrameError, HeaderBody, Line
 from reqresp.framing._header_body import HeaderBodyDecoder
-from tests.framing.test_base import PROPERTY, cut_streams
-from tests.support.streams import cut, every_cut, fed, single
+from tests.support.streams import PROPERTY, cut, cut_streams, every_cut, fed, single
 
 LIMIT = 65536
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import FrameError, LengthField, LengthPrefix
-from tests.framing.test_base import PROPERTY
-from tests.support.streams import cut, every_cut, fed, single
+from tests.support.streams import PROPERTY, cut, every_cut, fed, single
 
 LIMIT = 65536
 

@@ -10,8 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import Command, FrameError
 from reqresp.framing._resp_commands import CommandDecoder, words
-from tests.framing.test_base import PROPERTY, cut_streams
-from tests.support.streams import cut, every_cut, fed, single
+from tests.support.streams import PROPERTY, cut, cut_streams, every_cut, fed, single
 
 LIMIT = 65536
 

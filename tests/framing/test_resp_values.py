@@ -8,9 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import FrameError, Resp
 from reqresp.framing._resp_values import ValueDecoder
-from tests.framing.test_base import PROPERTY, cut_streams
-from tests.framing.test_resp import VALUES, values
-from tests.support.streams import cut, every_cut, fed, single
+from tests.support.resp import VALUES, values
+from tests.support.streams import PROPERTY, cut, cut_streams, every_cut, fed, single
 
 LIMIT = 65536
 

@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import parse_framing
-from tests.framing.test_delimited import SPECIFIED
+from tests.support.framings import SPECIFIED
 
 #: What names no framing.
 MALFORMED = (

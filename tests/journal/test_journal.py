@@ -36,7 +36,7 @@ from reqresp import (
     Wait,
 )
 from reqresp.journal.journal import ENTRY_OVERHEAD
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
 

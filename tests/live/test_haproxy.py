@@ -15,9 +15,9 @@ from typing import Any
 
 from attrs import define, field
 
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import PATIENCE, Log, Server
+from tests.support.live_case import LiveTestCase
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 HOSTS = ["127.0.0.11", "127.0.0.12", "127.0.0.13"]

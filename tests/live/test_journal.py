@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import Server, twistd
+from tests.support.live_case import LiveTestCase
 
 
 class JournalTests(LiveTestCase):

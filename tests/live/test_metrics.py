@@ -6,8 +6,8 @@ import signal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.live.test_server import LiveTestCase
 from tests.support.live import PATIENCE, Server
+from tests.support.live_case import LiveTestCase
 
 
 class MetricsTests(LiveTestCase):

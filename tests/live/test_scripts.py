@@ -3,9 +3,9 @@
 import signal
 from pathlib import Path
 
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import twistd
+from tests.support.live_case import LiveTestCase
 
 
 class ScriptTests(LiveTestCase):

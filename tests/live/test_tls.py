@@ -8,10 +8,10 @@ from pathlib import Path
 
 import trustme
 
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.issued import authority, pem, stranger
 from tests.support.live import Server
+from tests.support.live_case import LiveTestCase
 
 
 class ClientOutput:

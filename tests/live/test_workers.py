@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from tests.live.test_server import LiveTestCase
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Server, twistd
+from tests.support.live_case import LiveTestCase
 
 SLOW = """\
 framing = "line"

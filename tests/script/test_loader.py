@@ -26,8 +26,8 @@ from reqresp.framing import (
     Mixed,
     Resp,
 )
-from tests.script.test_rules import Scripted
 from tests.support.live import temporary
+from tests.support.scripted import Scripted
 
 FRAMINGS: dict[str, Framing] = {
     '"chunk"': Chunk(),

@@ -12,15 +12,7 @@ from reqresp._re2 import PatternSet
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import Index
 from reqresp.server.responders import ConnectionContext
-from tests.script.test_predicates import (
-    ANY_PREDICATES,
-    ONE,
-    PROPERTY,
-    REQUESTS,
-    Ending,
-    by_hand,
-    peer,
-)
+from tests.support.predicates import ANY_PREDICATES, ONE, PROPERTY, REQUESTS, Ending, by_hand, peer
 
 MANY = 10_000
 

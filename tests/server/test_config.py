@@ -23,8 +23,8 @@ from reqresp._errors import FieldError
 from reqresp.faults.faults import LimitData, PlacedFault
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.responders import ConnectionContext, Function, Responder, fixed
-from tests.script.test_rules import Scripted
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
+from tests.support.scripted import Scripted
 
 
 class ResolveTests(SynchronousTestCase):

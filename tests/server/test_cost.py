@@ -6,7 +6,7 @@ from typing import Any
 
 from reqresp import Counters, EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
 from reqresp.steps import Request
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
 

@@ -1,7 +1,5 @@
 """Counters: what is counted for requests, replies, bytes, errors and faults."""
 
-from typing import Any
-
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +15,6 @@ from reqresp import (
     Line,
     Netstring,
     PlacedFault,
-    ReqRespFactory,
     Script,
     Send,
     Table,
@@ -26,7 +23,8 @@ from reqresp import (
 )
 from reqresp.server.constants import SLICE
 from reqresp.server.counters import BUCKET_BOUNDS, REPLIES_PER_SAMPLE
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
+from tests.support.metered import Metered
 
 
 class Hands:
@@ -113,29 +111,6 @@ class TimesTests(SynchronousTestCase):
         self.give(1, 100.0)
         self.assertTrue(all(a <= b for a, b in zip(before, self.counters.times, strict=True)))
         self.assertEqual(self.counters.replies, 7)
-
-
-class Metered(Conversation):
-    """Servers with counters that use the reactor's clock."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.counters = Counters(self.reactor.seconds)
-
-    def factory(self, respond: Any = None, **options: Any) -> ReqRespFactory:
-        return super().factory(respond, counters=self.counters, **options)
-
-    def assert_counted(
-        self, requests: int, replies: int, received: int, sent: int, seconds: float = 0.0
-    ) -> None:
-        """Assert all totals."""
-        counters = self.counters
-        self.assertEqual(
-            (counters.requests, counters.replies, counters.received, counters.sent),
-            (requests, replies, received, sent),
-        )
-        self.assertEqual(sum(counters.times), replies)
-        self.assertAlmostEqual(counters.seconds, seconds)
 
 
 class PathTests(Metered):

@@ -33,7 +33,7 @@ from reqresp.server.proxied import ProxiedFactory
 from reqresp.testing._certificates import make_contexts
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.access import Access, Networks, parse_networks
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
 from tests.support.live import PATIENCE, temporary
 from tests.support.proxy_headers import binary, line, mutated_headers, raw
 from tests.support.wire import FakeReactor, Wire

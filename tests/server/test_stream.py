@@ -35,7 +35,7 @@ from reqresp import (
 from reqresp.server import stream
 from reqresp.server.stream import LINGER
 from reqresp.transport.closing import undelivered
-from tests.server.test_connection import Conversation
+from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
 KIB = 1024

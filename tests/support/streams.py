@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
 
-from reqresp.framing import Decoder, FrameError
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from reqresp.framing import (
+    Decoder,
+    FrameError,
+)
 
 
 def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
@@ -35,3 +41,13 @@ def every_cut(stream: bytes) -> Iterator[list[bytes]]:
     for count in (1, 2):
         for chosen in combinations(places, count):
             yield cut(stream, chosen)
+
+
+PROPERTY = settings(deadline=None, derandomize=True)
+
+
+@st.composite
+def cut_streams(draw: st.DrawFn, tokens: list[bytes]) -> tuple[bytes, list[bytes]]:
+    """A stream of *tokens*, and the same in pieces, some of which may be empty."""
+    stream = b"".join(draw(st.lists(st.sampled_from(tokens), max_size=20)))
+    return stream, cut(stream, draw(st.lists(st.integers(0, len(stream)), max_size=20)))

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Request
 from reqresp.testing._in_memory import MemoryServer
-from tests.testing.test_memory_reactor import End
+from tests.support.ends import End
 
 
 class Reconnecting(ReconnectingClientFactory):

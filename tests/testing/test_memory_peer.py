@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_reactor import InMemoryReactor
-from tests.testing.test_memory_reactor import End, HalfCloseable
+from tests.support.ends import End, HalfCloseable
 
 
 class MemoryPeerTests(SynchronousTestCase):

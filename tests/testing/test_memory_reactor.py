@@ -11,44 +11,14 @@ from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,  # noqa: A004, Twisted's own
 )
-from twisted.internet.interfaces import IHalfCloseableProtocol
-from twisted.internet.protocol import ClientFactory, Factory, Protocol, connectionDone
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from reqresp.testing import _memory_reactor as memory_reactor
 from reqresp.testing._memory_reactor import InMemoryReactor
 from reqresp.testing._memory_socket import CAPACITY
-
-
-class End(Protocol):
-    """Records its events."""
-
-    transport: Any
-
-    def __init__(self) -> None:
-        self.heard: list[Any] = []
-
-    def connectionMade(self) -> None:
-        self.heard.append("made")
-
-    def dataReceived(self, data: bytes) -> None:
-        self.heard.append(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.heard.append(reason.type)
-
-
-@implementer(IHalfCloseableProtocol)
-class HalfCloseable(End):
-    """Records the end of each direction, too."""
-
-    def readConnectionLost(self) -> None:
-        self.heard.append("read lost")
-
-    def writeConnectionLost(self) -> None:
-        self.heard.append("write lost")
+from tests.support.ends import End, HalfCloseable
 
 
 class Client(ClientFactory):

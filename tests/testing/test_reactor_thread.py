@@ -4,7 +4,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from socket import socket, socketpair
 from typing import Any
 
@@ -13,16 +12,8 @@ from twisted.python import threadable
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.testing._reactor_thread import ThreadedReactor
+from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE
-
-
-def descriptors() -> set[str]:
-    """Return what this process has open, if the system has /proc; sockets by their inode."""
-    fds = Path("/proc/self/fd")
-    found = (
-        {str(it.readlink()) for it in fds.iterdir() if it.is_symlink()} if fds.exists() else set()
-    )
-    return {it for it in found if not it.startswith("/proc/")}
 
 
 class Reader:

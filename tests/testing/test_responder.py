@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from reqresp import Responder, Script
 from reqresp.steps import Request, Send, Steps
-from tests.testing.test_expectation import ServerCase
+from tests.support.server_case import ServerCase
 
 SCRIPT = """
 greeting = "hello"

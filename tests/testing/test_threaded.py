@@ -23,9 +23,9 @@ from reqresp import Script
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import Server, serve
 from reqresp.testing import _certificates as certificates
+from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE, Client
 from tests.support.typed_sample import check, run_client, script
-from tests.testing.test_reactor_thread import descriptors
 
 
 def ask(server: Server, *requests: str) -> bytes:
