@@ -1,8 +1,8 @@
 """
 reqresp: a TCP request/response server for Twisted.
 
-Its public names, each imported when it is first asked for: Twisted loads every plugin of every
-installed package, ours too, whenever it looks for one, and must not load a whole server with it.
+All public names can be imported from here.  Each is loaded when it is first used: Twisted imports
+the plugin of reqresp whenever it looks for any plugin, and that must not load a whole server.
 """
 
 import ast
@@ -11,20 +11,21 @@ from importlib import import_module
 from pkgutil import get_data
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `X as X` is how type checkers tell a public name; `_modules` reads it, too
+if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name public for checkers
     from reqresp.exchanges import Exchange as Exchange
     from reqresp.exchanges import Exchanges as Exchanges
-    from reqresp.faults.faults import Bandwidth as Bandwidth
-    from reqresp.faults.faults import Corrupt as Corrupt
-    from reqresp.faults.faults import Fault as Fault
-    from reqresp.faults.faults import Latency as Latency
-    from reqresp.faults.faults import LimitData as LimitData
-    from reqresp.faults.faults import PlacedFault as PlacedFault
-    from reqresp.faults.faults import ResetPeer as ResetPeer
-    from reqresp.faults.faults import Slicer as Slicer
-    from reqresp.faults.faults import SlowClose as SlowClose
-    from reqresp.faults.faults import StopReadingFault as StopReadingFault
-    from reqresp.faults.faults import Timeout as Timeout
+    from reqresp.faults import Bandwidth as Bandwidth
+    from reqresp.faults import Corrupt as Corrupt
+    from reqresp.faults import Fault as Fault
+    from reqresp.faults import Latency as Latency
+    from reqresp.faults import LimitData as LimitData
+    from reqresp.faults import PlacedFault as PlacedFault
+    from reqresp.faults import ResetPeer as ResetPeer
+    from reqresp.faults import Slicer as Slicer
+    from reqresp.faults import SlowClose as SlowClose
+    from reqresp.faults import StopReadingFault as StopReadingFault
+    from reqresp.faults import Timeout as Timeout
+    from reqresp.framing import BaseFraming as BaseFraming
     from reqresp.framing import Chunk as Chunk
     from reqresp.framing import Command as Command
     from reqresp.framing import Decoder as Decoder
@@ -105,7 +106,7 @@ def _modules() -> dict[str, str]:
 def __getattr__(name: str) -> object:
     if name == "__all__":
         return [*_modules(), "__version__"]
-    # Python itself asks for names such as __path__.
+    # Python itself looks up names such as __path__.
     module = None if name.startswith("__") else _modules().get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

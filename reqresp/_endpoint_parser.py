@@ -1,8 +1,8 @@
 """
-What the endpoint string ``eager:`` means.
+The endpoint string ``eager:``.
 
-Apart from the transport, because Twisted loads every plugin whenever it looks for one: until
-such a string is parsed, no reactor module is imported for it.
+It is not in `reqresp.transport`, because Twisted loads every plugin whenever it looks for one.
+Until such a string is parsed, no reactor module is imported.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class EagerParser:
-    """Parse ``eager:PORT[:interface=ADDRESS][:backlog=N]``, the arguments of ``tcp:``."""
+    """Parses ``eager:PORT[:interface=ADDRESS][:backlog=N]``, with the arguments of ``tcp:``."""
 
     prefix = "eager"
 
-    def parseStreamServer(  # type: ignore[override]  # the interface knows no names
+    def parseStreamServer(  # type: ignore[override]  # the interface has no named arguments
         self, reactor: IReactorTCP, port: str, backlog: str = "50", interface: str = ""
     ) -> EagerServerEndpoint:
         """
-        Make the endpoint that the string describes.
+        Return the endpoint that the string describes.
 
-        :raises ValueError: *port* or *backlog* is no number.
-        :raises TypeError: the string has another argument, or no port.
+        :raises ValueError: *port* or *backlog* is not a number.
+        :raises TypeError: the string has an unknown argument, or no port.
         """
         from reqresp.transport.eager import EagerServerEndpoint
 

@@ -1,7 +1,7 @@
 """
 How bytes and addresses are written for people.
 
-Knows no request and no connection.  Importing it loads nothing of Twisted.
+Knows no request and no connection.  Importing it loads no module of Twisted.
 """
 
 import os
@@ -17,9 +17,9 @@ _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
 
 def unescape(text: str) -> bytes:
     r"""
-    Turn *text* into UTF-8, taking the escapes ``\r``, ``\n``, ``\t``, ``\0``, ``\\`` and ``\xNN``.
+    Return *text* in UTF-8, with the escapes ``\r``, ``\n``, ``\t``, ``\0``, ``\\`` and ``\xNN``.
 
-    :raises ValueError: any other backslash.
+    :raises ValueError: a backslash starts another escape.
     """
 
     def replace(match: re.Match[bytes]) -> bytes:
@@ -28,15 +28,17 @@ def unescape(text: str) -> bytes:
             return bytes.fromhex(escape[1:].decode())
         if escape not in _NAMED:
             found = os.fsdecode(match[0])
-            raise ValueError(rf"unknown escape {found!s}: write \r, \n, \t, \0, \\ or \xNN")
+            raise ValueError(
+                rf"unknown escape {found!s}; expected one of: \r, \n, \t, \0, \\, \xNN"
+            )
         return _NAMED[escape]
 
-    # fsencode: what a shell passed as bytes that are no UTF-8 comes back as it was.
+    # fsencode restores bytes that a shell passed and that are not UTF-8.
     return _ESCAPE.sub(replace, os.fsencode(text))
 
 
 def format_address(peer: "IAddress") -> str:
-    """Write an address the way people do: ``127.0.0.1:9999``, ``[::1]:9999``, a path."""
+    """Return *peer* as people write it: ``127.0.0.1:9999``, ``[::1]:9999``, or a path."""
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
     match peer:
@@ -45,7 +47,7 @@ def format_address(peer: "IAddress") -> str:
         case IPv6Address(host=host, port=port):
             return f"[{host}]:{port}"
         case UNIXAddress(name=bytes(name)) if name:
-            # A client chooses its own: what it holds must not look like a line of a log.
+            # A client chooses its path: it must not look like a line of a log.
             path = os.fsdecode(name)
             return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
         case UNIXAddress():

@@ -68,10 +68,10 @@ class CompileTests(SynchronousTestCase):
     def test_a_refusal_says_why_in_one_line(self) -> None:
         """Whatever the pattern holds."""
         for pattern, error in (
-            (b"(", "no pattern of RE2: b'(': missing ): ("),
-            (rb"(a)\1", r"no pattern of RE2: b'(a)\\1': invalid escape sequence: \1"),
-            (b"(\n\xff", r"no pattern of RE2: b'(\n\xff': missing ): (\n"),
-            (b"(\0\x1b", r"no pattern of RE2: b'(\x00\x1b': missing ): (\x00\x1b"),
+            (b"(", "invalid RE2 pattern b'(': missing ): ("),
+            (rb"(a)\1", r"invalid RE2 pattern b'(a)\\1': invalid escape sequence: \1"),
+            (b"(\n\xff", r"invalid RE2 pattern b'(\n\xff': missing ): (\n"),
+            (b"(\0\x1b", r"invalid RE2 pattern b'(\x00\x1b': missing ): (\x00\x1b"),
         ):
             with self.assertRaises(ValueError) as caught:
                 compile_pattern(pattern)
@@ -169,7 +169,7 @@ class BudgetTests(SynchronousTestCase):
         with self.assertRaises(ValueError) as caught:
             pattern_set([b"k%d .*" % number for number in range(1000)], 4096)
         self.assertEqual(
-            str(caught.exception), "1000 patterns are too much for 4096 bytes of RE2's memory"
+            str(caught.exception), "1000 patterns need more than the 4096 bytes of RE2's memory"
         )
 
     def test_nothing_is_missed_where_memory_is_short(self) -> None:

@@ -54,7 +54,7 @@ class UnescapeTests(SynchronousTestCase):
                 unescape(text)
             self.assertEqual(
                 str(caught.exception),
-                rf"unknown escape {found}: write \r, \n, \t, \0, \\ or \xNN",
+                rf"unknown escape {found}; expected one of: \r, \n, \t, \0, \\, \xNN",
             )
 
     @PROPERTY

@@ -44,7 +44,7 @@ class HeaderBody(BaseFraming):
 
     :param head: a `Line` or a `Delimiter`.
     :param body: an RE2 pattern with a group, over bytes.
-    :raises ValueError: *body* is no pattern of RE2, or has no group.
+    :raises ValueError: *body* is not an RE2 pattern, or has no group.
     :source: RFC 9112, 6.3, without transfer codings
     :source: https://github.com/memcached/memcached/blob/master/doc/protocol.txt
     :source: https://microsoft.github.io/language-server-protocol, Base Protocol
@@ -66,7 +66,9 @@ class HeaderBody(BaseFraming):
 
         pattern = compile_pattern(self.body)
         if not pattern.groups:
-            raise ValueError(f"a pattern without a group for a body's size: {self.body!r}")
+            raise ValueError(
+                f"expected a pattern with a group for the size of the body, found {self.body!r}"
+            )
         return pattern
 
     def decoder(self, limit: int) -> Decoder:

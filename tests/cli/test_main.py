@@ -125,7 +125,7 @@ class CommandTests(CommandTestCase):
             (("ask", "a:1", "b", "--gree"), "unrecognized arguments: --gree"),
             (
                 ("ask", "a:1", "b", r"c\d"),
-                r"REQUEST 2: unknown escape \d: write \r, \n, \t, \0, \\ or \xNN",
+                r"REQUEST 2: unknown escape \d; expected one of: \r, \n, \t, \0, \\, \xNN",
             ),
             (
                 ("ask", "a:1", "--hex", "ab", "abc"),

@@ -294,9 +294,9 @@ class ValueTests(SynchronousTestCase):
     def test_a_pattern_must_be_one(self) -> None:
         """The error shows it, and says what RE2 says."""
         for pattern, error in (
-            (b"(", "no pattern of RE2: b'(': missing ): ("),
-            (rb"(?=a)(\d)", r"no pattern of RE2: b'(?=a)(\\d)': invalid perl operator: (?="),
-            (rb"\d+", r"a pattern without a group for a body's size: b'\\d+'"),
+            (b"(", "invalid RE2 pattern b'(': missing ): ("),
+            (rb"(?=a)(\d)", r"invalid RE2 pattern b'(?=a)(\\d)': invalid perl operator: (?="),
+            (rb"\d+", r"expected a pattern with a group for the size of the body, found b'\\d+'"),
         ):
             with self.assertRaises(ValueError) as caught:
                 HeaderBody(Line(), pattern)

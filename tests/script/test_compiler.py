@@ -23,7 +23,7 @@ NEWLINE = (
     "a line cannot contain a newline (the framing adds the line ending); for several lines use a"
     ' list, such as ["one", "two"]'
 )
-NO_PATTERN = "no pattern of RE2: b'(': missing ): ("
+NO_PATTERN = "invalid RE2 pattern b'(': missing ): ("
 
 
 def problems_of(text: str) -> list[str]:
@@ -100,7 +100,7 @@ class ManyTests(ErrorsTestCase):
             "7: limits.idle_timout: unknown key 'idle_timout'; did you mean idle_timeout?",
             "10: greeting.reply.hexx: unknown key 'hexx'; did you mean hex?",
             f"13: rule[0].matches[0]: {NO_PATTERN}",
-            "13: rule[0].matches[2]: no pattern of RE2: b')': unexpected ): )",
+            "13: rule[0].matches[2]: invalid RE2 pattern b')': unexpected ): )",
             "14: rule[0].replay: unknown key 'replay'; did you mean reply?",
             "15: rule[1]: reply and silent exclude each other",
             "16: rule[1].equals: expected a string or a table or a list, found 5",
@@ -412,7 +412,7 @@ class FramingTests(ErrorsTestCase):
             ('{ head = "line", body = "(" }', f".body: {NO_PATTERN}"),
             (
                 '{ head = "line", body = "a" }',
-                ".body: a pattern without a group for a body's size: b'a'",
+                ".body: expected a pattern with a group for the size of the body, found b'a'",
             ),
             (
                 '{ head = "chunk", body = "(a)" }',
@@ -586,7 +586,7 @@ class RulesTests(ErrorsTestCase):
         """Patterns that need more memory than RE2 may use are a problem, alone or together."""
         self.assert_in_rule(
             "silent = true, matches = '((a{100}){100}){100}'",
-            ".matches: no pattern of RE2: b'((a{100}){100}){100}': invalid repetition size: {100}",
+            ".matches: invalid RE2 pattern b'((a{100}){100}){100}': invalid repetition size: {100}",
         )
         pattern = ".*a.{999}b" * 9
         rules = "".join(
@@ -594,7 +594,8 @@ class RulesTests(ErrorsTestCase):
         )
         (problem,) = problems_of(rules)
         self.assertRegex(
-            problem, r"\Ait.toml:1: rule: 200 patterns are too much for \d+ bytes of RE2's memory\Z"
+            problem,
+            r"\Ait.toml:1: rule: 200 patterns need more than the \d+ bytes of RE2's memory\Z",
         )
 
 

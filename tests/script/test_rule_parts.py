@@ -101,7 +101,7 @@ class PredicatesTests(PartsTestCase):
                 "starts_with",
                 r"no request can match: a request ends at b'\n' and does not contain it",
             ),
-            ({"matches": "("}, "matches", "no pattern of RE2: b'(': missing ): ("),
+            ({"matches": "("}, "matches", "invalid RE2 pattern b'(': missing ): ("),
             (
                 {"matches": "(?P<peer>.)"},
                 "matches",
