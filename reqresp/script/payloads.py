@@ -98,17 +98,13 @@ def _group(numbers: list[int], name: str) -> Source:
     return lambda context: context.match[key] or b""
 
 
-def read_payload(
-    payload: str | bytes | PayloadTable, base: Path, sources: Sources
-) -> bytes | Template:
+def read_payload(payload: str | PayloadTable, base: Path, sources: Sources) -> bytes | Template:
     """
     Return the bytes or the template that *payload* describes.
 
     :param base: the directory that file names are relative to.
     :raises ValueError: *payload* is not usable; the message says why.
     """
-    if isinstance(payload, bytes):
-        return payload
     if isinstance(payload, str):
         return _utf8(payload)
     encodings = {name: getattr(payload, name) for name in _READERS}
