@@ -1,8 +1,8 @@
 """
-Connections compared with a model, in schedules that hypothesis makes up.
+Connections behave as a model says, in random schedules that hypothesis generates.
 
-A schedule is any order of what clients, time, responders and a drain can do, on both transports,
-with and without TLS.  `tests.support.model` says what has to come of it.  To run many schedules::
+A schedule is a sequence of events: what clients, responders, a drain and the clock do, on both
+transports, with and without TLS.  `tests.support.model` computes the result.  For a long run::
 
     python -m tests.server.test_model 50000
 """
@@ -28,19 +28,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Latency, Slicer
 from tests.support.model import Connected
-from tests.support.model_setup import GREETINGS, NAMES, SMALL, WIRES, Setup
+from tests.support.model_setup import FRAMING_CASES, GREETINGS, NAMES, SMALL, Setup
 from tests.support.model_world import LOGGED, World
 
 #: Schedules that the test runs, and steps in each.
 SCHEDULES, STEPS = 60, 30
-#: Schedules of a long run that share a seed; after each such chunk it prints a line.
+#: Schedules of a long run that share a seed; each chunk prints a line of progress.
 CHUNK = 500
 #: Connections of a schedule, at most.
 CONNECTIONS = 5
 
 _SETUPS = st.builds(
     Setup,
-    wires=st.sampled_from([*WIRES]),
+    framing=st.sampled_from([*FRAMING_CASES]),
     answers=st.sampled_from([*["function"] * 5, *["table"] * 3, *["script"] * 2, "pure", "fixed"]),
     greeting=st.sampled_from(["", "", "", *GREETINGS]),
     ends=st.sampled_from([True, True, False]),
@@ -51,19 +51,19 @@ _SETUPS = st.builds(
     ),
 )
 _WHICH = st.integers(0, CONNECTIONS - 1)
-#: Of what kinds the requests are that a client sends.  (Lists of hypothesis hold little variety.)
+#: The kinds of requests that a client sends; lists that hypothesis draws have little variety.
 _NAMES = st.builds(
     lambda count, number: Random(number).choices(NAMES, k=count),  # noqa: S311, no secret
     st.integers(1, 8),
     st.integers(0, 9999),
 )
 _CUTS = st.lists(st.integers(0, 99), max_size=3)
-#: Turns of the reactor that pass before a client does something.
+#: Turns of the reactor that pass before an event happens.
 _TURNS = st.sampled_from([0, 0, 0, 1, 2, 5])
 
 
 class ConnectionModel(RuleBasedStateMachine):
-    """A server, its clients, and all that can happen."""
+    """The events of a schedule."""
 
     world: World
     drains = 0
@@ -72,12 +72,12 @@ class ConnectionModel(RuleBasedStateMachine):
         setup=_SETUPS, is_observed=st.sampled_from([True] * 5 + [False]), raises=st.booleans()
     )
     def serve(self, setup: Setup, is_observed: bool, raises: bool) -> None:
-        """Make the server."""
-        self.world = World(setup, is_observed or setup.wires == "chunk", raises)
+        """Start the server."""
+        self.world = World(setup, is_observed or setup.framing == "chunk", raises)
         globalLogPublisher.addObserver(cast(Any, self.world.log))
 
     def teardown(self) -> None:
-        """Let all come to its end, and check that nothing is left."""
+        """Bring every connection to its end, and check that nothing is left."""
         if not hasattr(self, "world"):
             return
         try:
@@ -96,7 +96,7 @@ class ConnectionModel(RuleBasedStateMachine):
     def connect(
         self, setup: Setup | None, is_eager: bool, is_tls: bool, is_reading: bool, rests: bool
     ) -> None:
-        """A client connects; before that the server may have changed."""
+        """A client connects, perhaps after the server was reconfigured."""
         if setup is not None:
             self.world.reconfigure(setup)
         self.world.connect(is_eager, is_tls, is_reading)
@@ -105,7 +105,7 @@ class ConnectionModel(RuleBasedStateMachine):
     @precondition(lambda self: self.world.clients)
     @rule(which=_WHICH, names=_NAMES, cuts=_CUTS, turns=_TURNS, rests=st.booleans())
     def send(self, which: int, names: list[str], cuts: list[int], turns: int, rests: bool) -> None:
-        """A client sends requests, cut anywhere."""
+        """A client sends requests, cut at any place."""
         it = self._sender(which)
         self._later(turns, lambda: self.world.send(it, names, cuts), rests)
 
@@ -121,7 +121,7 @@ class ConnectionModel(RuleBasedStateMachine):
     def send_last(
         self, which: int, names: list[str], seconds: float, turns: int, how: str, rests: bool
     ) -> None:
-        """A client sends requests in one piece, and perhaps ends a little later."""
+        """A client sends requests in one piece, and perhaps half-closes or leaves soon after."""
         it = self._sender(which)
         self.world.send(it, names, [])
         if seconds:
@@ -148,7 +148,7 @@ class ConnectionModel(RuleBasedStateMachine):
         rests=st.booleans(),
     )
     def end(self, which: int, how: str, turns: int, rests: bool) -> None:
-        """A client half-closes, leaves, or sends what is no request, or the start of one."""
+        """A client half-closes, leaves, or sends something that is not a request."""
         it = self._client(which)
         self._later(turns, lambda: self.world.end(it, how), rests)
 
@@ -160,7 +160,7 @@ class ConnectionModel(RuleBasedStateMachine):
         rests=st.booleans(),
     )
     def read(self, which: int, size: int | None, turns: int, rests: bool) -> None:
-        """A client reads on, or stops reading, perhaps after a little more."""
+        """A client resumes reading, or reads a little and then pauses."""
         it = self._client(which)
         self._later(turns, lambda: self.world.read(it, size), rests)
 
@@ -172,7 +172,7 @@ class ConnectionModel(RuleBasedStateMachine):
         rests=st.booleans(),
     )
     def fire(self, which: int, succeeds: bool, turns: int, rests: bool) -> None:
-        """A reply that was waited for comes, or fails."""
+        """A responder's Deferred fires, or fails."""
         self._later(turns, lambda: self.world.fire(which, succeeds), rests)
 
     @precondition(lambda self: self.drains < 2 and self.world.clients)
@@ -183,7 +183,7 @@ class ConnectionModel(RuleBasedStateMachine):
         rests=st.booleans(),
     )
     def drain(self, odds: int, seconds: float, turns: int, rests: bool) -> None:
-        """The server ends, though not often."""
+        """The server drains, in one of four cases."""
         if odds == 3:
             self.drains += 1
             self._later(turns, lambda: self.world.drain(seconds), rests)
@@ -197,7 +197,7 @@ class ConnectionModel(RuleBasedStateMachine):
         return self.world.clients[which % len(self.world.clients)]
 
     def _sender(self, which: int) -> Connected:
-        """Return one that can still send, or else any."""
+        """Return a client that can still send, or any if none can."""
         senders = [it for it in self.world.clients if not it.sends_no_more]
         return senders[which % len(senders)] if senders else self._client(which)
 
@@ -225,10 +225,10 @@ def _settings(schedules: int, is_repeatable: bool) -> settings:
 
 
 class ModelTests(SynchronousTestCase):
-    """Connections do what the model says."""
+    """Connections behave as the model says."""
 
     def test_schedules(self) -> None:
-        """No byte is lost, repeated or out of order, and observers hear all in order."""
+        """No byte is lost, repeated or reordered, and observers receive events in order."""
         run_state_machine_as_test(ConnectionModel, settings=_settings(SCHEDULES, True))
         self.flushLoggedErrors(*LOGGED)
 
@@ -256,11 +256,11 @@ def run(schedules: int, first: int) -> int:
 
 
 def _report(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)  # noqa: T201, a long run tells its progress
+    print(*lines, sep="\n", flush=True)  # noqa: T201, progress of a long run
 
 
 def _notes(error: Exception) -> list[str]:
-    """Return the steps that lead to *error*, as hypothesis found them."""
+    """Return the schedule that leads to *error*, which hypothesis adds to it."""
     return getattr(error, "__notes__", [])
 
 

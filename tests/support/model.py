@@ -1,5 +1,5 @@
 """
-What the docs promise of one connection, written down a second time.
+What the documentation promises of one connection, computed independently.
 
 Knows requests, steps and bytes.  It knows no transport, and none of the code that it is compared
 with.
@@ -13,45 +13,45 @@ from tests.support.model_setup import ModelSteps, Setup, Special
 
 
 class Ending(Enum):
-    """What ended a connection, or its replies."""
+    """Why a connection sends no more replies."""
 
     CLOSED = auto()
     ABORTED = auto()
     FAILED = auto()
     UNFRAMED = auto()
     HANGING = auto()
-    DEAF = auto()
+    NOT_READING = auto()
 
 
-#: Stands for bytes that are no request.
+#: Stands for bytes that are not a request.
 GARBAGE = b""
 
 
 class Expected:
     """
-    What one connection must do.
+    The bytes and events that one connection must produce.
 
-    Add what the client sends to `requests`, and call `go_on`.
+    Append what the client sends to `requests`, then call `go_on`.
     """
 
     def __init__(self, setup: Setup, number: int, is_tls: bool) -> None:
         self.setup, self.number, self.is_tls = setup, number, is_tls
         self.requests: list[bytes] = []
-        #: The bytes of all replies.
+        #: The bytes of the greeting and all replies.
         self.out = bytearray()
-        #: Pairs of an offset in these, and the seconds that pass at least before it is reached.
+        #: Pairs of an offset in `out` and the seconds that must pass before it is exceeded.
         self.waits: list[tuple[int, float]] = []
-        #: Seconds that it takes at least, and at most.
+        #: Seconds that all of it takes at least, and at most.
         self.least = self.most = 0.0
-        #: How much of `out` answers the first so many requests.
+        #: How many bytes of `out` answer the first 0, 1, 2, ... requests.
         self.offsets: list[int] = []
-        #: How many requests the responder is asked, and how many replies end.
+        #: How many requests the responder receives, and how many replies are completed.
         self.taken = self.answered = 0
         self.ending: Ending | None = None
         self.is_muted = False
-        #: The steps of each reply that ended.
+        #: The steps of each completed reply.
         self.steps: list[Steps] = []
-        #: What became of the requests that had to wait, by their number.
+        #: Whether the Deferred of a late reply succeeded, by the request's number.
         self.outcomes: dict[int, bool] = {}
         self._is_late = False
         self._at = 0
@@ -60,7 +60,7 @@ class Expected:
         self.offsets.append(len(self.out))
 
     def go_on(self) -> None:
-        """Answer what there is to be answered."""
+        """Answer all requests that can be answered now."""
         while self.ending is None and self._at < len(self.requests):
             request = self.requests[self._at]
             if request == GARBAGE:
@@ -83,12 +83,12 @@ class Expected:
 
     @property
     def fails(self) -> bool:
-        """Whether observers are told of a failure."""
+        """Whether observers receive a failure."""
         return self.ending in (Ending.FAILED, Ending.UNFRAMED)
 
     @property
     def waits_for(self) -> int | None:
-        """The number of the request whose reply a test has to let come."""
+        """The number of the request whose Deferred has not fired, or None."""
         return self.taken if self._is_late and self.ending is None else None
 
     def least_at(self, offset: int) -> float:
@@ -96,14 +96,16 @@ class Expected:
         return max((wait for at, wait in self.waits if at < offset), default=0.0)
 
     def _perform(self, steps: ModelSteps) -> bool:
-        """Perform *steps*; return whether the reply ended."""
-        is_deaf = False
+        """Perform *steps*; return whether the reply was completed."""
+        stops_reading = False
         self._slow_down(steps)
         for step in steps:
             match step:
                 case Send():
                     if not self.is_muted:
-                        self.out += step.data if step.raw else self.setup.look.reply(step.data)
+                        self.out += (
+                            step.data if step.raw else self.setup.case.encode_reply(step.data)
+                        )
                 case Wait():
                     self.least += step.seconds
                     self.most += step.seconds
@@ -123,16 +125,16 @@ class Expected:
                     self.ending = Ending.HANGING
                     return False
                 case StopReading():
-                    is_deaf = True
+                    stops_reading = True
                 case _:
                     self.ending = Ending.FAILED
                     return False
-        if is_deaf:
-            self.ending = Ending.DEAF
+        if stops_reading:
+            self.ending = Ending.NOT_READING
         return True
 
     def _slow_down(self, steps: ModelSteps) -> None:
-        """Count the time that faults take, which is no more than this."""
+        """Add the longest time that faults can take."""
         size = sum(len(step.data) + 10 for step in steps if isinstance(step, Send))
         for fault in self.setup.faults:
             if isinstance(fault, Latency):
@@ -141,8 +143,8 @@ class Expected:
                 self.most += (size / fault.size + 2) * 0.001
 
 
-class ExpectedChunks(Expected):
-    """The same for `Chunk`, where requests are what the network makes of them: an echo."""
+class ExpectedEcho(Expected):
+    """The same for `Chunk`: an echo, as the network decides what a request is."""
 
     def add(self, data: bytes) -> None:
         """Have the client send *data*."""
@@ -151,7 +153,7 @@ class ExpectedChunks(Expected):
 
 
 class Connected:
-    """A client, what is expected of its connection, and what has happened to it."""
+    """A client, what is expected of its connection, and what is excused."""
 
     def __init__(self, client: ModelClient, expected: Expected, now: float) -> None:
         self.client, self.expected = client, expected
@@ -159,30 +161,30 @@ class Connected:
         self.began = self.changed = now
         self.count = 0  # of requests sent
         self.sends_no_more = False
-        #: Whether less than all may come, and how many requests are answered all the same.
+        #: Whether replies may be missing, and how many requests must be answered all the same.
         self.is_cut = False
         self.floor = 0
         #: Whether a reset may end it.
         self.may_reset = False
         #: When a drain resets it.
         self.deadline: float | None = None
-        #: Whether nothing more is expected, as the client has gone.
+        #: Whether the client has closed its socket.
         self.is_gone = False
         self._checked = 0
 
     def cut(self, floor: int) -> None:
-        """Expect no more than replies to the first *floor* requests, and perhaps others."""
+        """Require only the replies to the first *floor* requests; others may come."""
         if not self.may_reset:
             self.is_cut = True
             self.floor = max(self.floor, floor)
 
     def cut_anywhere(self) -> None:
-        """Expect nothing, not even an end in order."""
+        """Require no reply and no orderly end."""
         self.is_cut = self.may_reset = True
         self.floor = -1
 
     def check(self, now: float) -> None:
-        """Compare what the client saw with what has to come."""
+        """Compare what the client received with what is expected."""
         self._check_bytes(now)
         self._check_ending()
         if self.is_due(now):
@@ -229,7 +231,7 @@ class Connected:
         )
 
     def is_due(self, now: float) -> bool:
-        """Whether all that is expected must have come by *now*, if the client reads."""
+        """Whether everything that is expected must have arrived by *now*."""
         return (
             self.client.is_reading
             and not (self.is_gone or self.is_cut)
@@ -239,7 +241,7 @@ class Connected:
     @property
     def _must_have_ended(self) -> bool:
         expected = self.expected
-        if expected.ending is Ending.DEAF:
+        if expected.ending is Ending.NOT_READING:
             return expected.is_muted
         return (
             expected.is_muted

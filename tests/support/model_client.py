@@ -1,7 +1,7 @@
 """
-A client of the randomized model: a socket in memory, played by hand, with or without TLS.
+A client of the randomized model: a socket in memory, with or without TLS.
 
-It sends when the server has room, and reads only as much as it is let.  It knows nothing of
+It sends when the server has room, and reads as much as it is allowed to.  It knows nothing of
 requests.
 """
 
@@ -30,7 +30,7 @@ _FIRST_PORT = 50_000
 
 @implementer(IOpenSSLServerConnectionCreator)
 class _Certificates:
-    """What `wrap` encrypts connections with."""
+    """The certificate that `wrap` uses for connections."""
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: N802, Twisted's name
         return SSL.Connection(_server_context())
@@ -67,20 +67,20 @@ class ModelClient:
         is_tls: bool,
     ) -> None:
         self.is_tls = is_tls
-        #: Whether it reads all that comes; else `read` does.
+        #: Whether it reads all that arrives; otherwise it reads in `read` only.
         self.is_reading = True
-        #: What came, less TLS.
+        #: The bytes received so far, decrypted.
         self.received = bytearray()
         #: How the connection ended, as far as the client has read: "eof" or "reset".
         self.ending = ""
-        #: Whether it has closed its socket itself.
+        #: Whether it has closed its own socket.
         self.is_closed = False
         self.sent_eof = False
         self._pieces: deque[bytes] = deque()  # to be sent
         self._outgoing = b""  # the rest of one of these, encrypted
         self._wants_eof = False
         self._tls: ssl.SSLObject | None = None
-        #: Whether TLS is established, where there is any.
+        #: Whether the TLS handshake is complete; always true without TLS.
         self.has_shaken_hands = not is_tls
         self._cannot_send = False
         self._was_reset = False  # which the socket reports only once
@@ -111,14 +111,14 @@ class ModelClient:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the server has read all that was sent."""
+        """Whether the server has read all bytes that were sent."""
         peer = self._socket.peer
         assert peer is not None
         return not self._waits and not peer.is_readable
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to be sent."""
+        """Whether nothing is left to send."""
         return not self._waits and self._wants_eof == self.sent_eof
 
     @property
@@ -128,18 +128,18 @@ class ModelClient:
     # What it does
 
     def send(self, *pieces: bytes) -> None:
-        """Send *pieces*, each when the server has taken up the one before."""
+        """Send *pieces*, at most one in each turn."""
         if not (self._wants_eof or self.is_closed):
             self._pieces.extend(filter(None, pieces))
             self._send()
 
     def half_close(self) -> None:
-        """Send no more once all that waits has been sent, yet go on reading."""
+        """Send what still waits, then EOF; go on reading."""
         self._wants_eof = True
         self._send()
 
     def close(self) -> None:
-        """Close, which resets the connection if anything is unread."""
+        """Close the socket, which resets the connection if anything is unread."""
         self.is_closed = True
         self._socket.close()
 
@@ -170,7 +170,7 @@ class ModelClient:
         return True
 
     def turn(self) -> bool:
-        """Do all that it can; return whether that was anything."""
+        """Send and read what is possible; return whether anything moved."""
         moved = self._send()
         while (self.is_reading or not self.has_shaken_hands) and self.read(READ_SIZE):
             moved = True

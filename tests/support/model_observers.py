@@ -1,5 +1,5 @@
 """
-Observers of the randomized model: one that checks the order of events, and one that raises.
+Observers of the randomized model: one checks the order of events, one raises.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,32 +11,32 @@ from twisted.python.failure import Failure
 from reqresp import Exchanges, Observer
 
 
-class Heard(Observer):
-    """Notes what a factory's observers are told, and checks the order."""
+class RecordingObserver(Observer):
+    """Records the events of each connection, and checks their order."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self.connections: dict[int, HeardConnection] = {}
+        self.connections: dict[int, RecordedConnection] = {}
         self.problems: list[str] = []
 
     def connected(self, peer: IAddress, connection: int) -> None:
         if connection != len(self.connections) + 1:
             self.problems.append(f"connection {connection} after {len(self.connections)}")
-        self.connections[connection] = HeardConnection()
+        self.connections[connection] = RecordedConnection()
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         self._of(connection, "received").received += requests
 
     def answered(self, exchanges: Exchanges) -> None:
-        heard = self._of(exchanges.connection, "answered")
-        if exchanges.first != len(heard.answered) + 1:
-            self.problems.append(f"answered {exchanges.first} after {len(heard.answered)}")
+        record = self._of(exchanges.connection, "answered")
+        if exchanges.first != len(record.answered) + 1:
+            self.problems.append(f"answered {exchanges.first} after {len(record.answered)}")
         for exchange in exchanges:
-            heard.answered.append(exchange.steps)
-            number = len(heard.answered)
+            record.answered.append(exchange.steps)
+            number = len(record.answered)
             if exchange.request.number != number:
                 self.problems.append(f"request {exchange.request.number} answered as {number}")
-            if heard.received[number - 1 : number] != [exchange.request.data]:
+            if record.received[number - 1 : number] != [exchange.request.data]:
                 self.problems.append(f"request {number} was answered before it was received")
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
@@ -45,20 +45,20 @@ class Heard(Observer):
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         self._of(connection, "disconnected").gone_at = self.now()
 
-    def _of(self, connection: int, event: str) -> "HeardConnection":
-        heard = self.connections.get(connection)
-        if heard is None:
+    def _of(self, connection: int, event: str) -> "RecordedConnection":
+        record = self.connections.get(connection)
+        if record is None:
             self.problems.append(f"{connection}: {event} before connected")
-            return HeardConnection()
-        if heard.gone_at is not None:
+            return RecordedConnection()
+        if record.gone_at is not None:
             self.problems.append(f"{connection}: {event} after disconnected")
-        if heard.failures and event != "disconnected":
+        if record.failures and event != "disconnected":
             self.problems.append(f"{connection}: {event} after failed")
-        return heard
+        return record
 
 
-class HeardConnection:
-    """What observers were told of one connection."""
+class RecordedConnection:
+    """The events of one connection."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -70,11 +70,11 @@ class HeardConnection:
 
 
 class ObserverError(Exception):
-    """What an observer raises on purpose."""
+    """The error that an observer raises on purpose."""
 
 
 class Raising(Observer):
-    """Raises whatever it is told."""
+    """Raises an error at each event."""
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         raise ObserverError

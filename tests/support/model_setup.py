@@ -1,7 +1,7 @@
 """
-What a server of the randomized model answers: framings, replies, and how they are set up.
+Framings and replies of the randomized model.
 
-Framings are encoded by hand, and replies are computed a second time.  It knows no connection.
+Framings are encoded by hand here, independently of the product.  It knows no connection.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,33 +50,33 @@ MAX_REQUEST = 100
 
 
 class ModelError(Exception):
-    """What a responder raises on purpose."""
+    """The error that a responder raises on purpose."""
 
 
 # Framings
 
 
 @frozen
-class Wires:
+class FramingCase:
     """
-    A framing, and by hand what it means.
+    A framing, and its encoding written by hand.
 
-    :param framed: wraps a request.
-    :param reply: wraps a reply.
-    :param garbage: bytes that no request can begin with.
-    :param prefix: what a reply's payload has to begin with.
+    :param encode_request: return the bytes of a request on the wire.
+    :param encode_reply: return the bytes of a reply on the wire.
+    :param garbage: bytes that no request can begin with; empty where there are none.
+    :param prefix: bytes that each reply's payload must begin with.
     """
 
     framing: Framing
-    framed: Callable[[bytes], bytes]
-    reply: Callable[[bytes], bytes]
+    encode_request: Callable[[bytes], bytes]
+    encode_reply: Callable[[bytes], bytes]
     garbage: bytes = b""
     prefix: bytes = b""
 
     @property
     def ends_with_lf(self) -> bool:
         """Whether a reply cannot hold an LF."""
-        return b"\n" in self.reply(b"")[-1:]
+        return b"\n" in self.encode_reply(b"")[-1:]
 
 
 def _line(data: bytes) -> bytes:
@@ -93,42 +93,44 @@ def _as_it_is(data: bytes) -> bytes:
 
 TOO_LONG = b"x" * 3 * MAX_REQUEST
 
-WIRES = {
-    "line": Wires(Line(), lambda data: data + b"\n", _line, TOO_LONG),
-    "line_lf": Wires(Line(b"\n"), _line, lambda data: data + b"\n", TOO_LONG),
-    "delimiter": Wires(
+FRAMING_CASES = {
+    "line": FramingCase(Line(), lambda data: data + b"\n", _line, TOO_LONG),
+    "line_lf": FramingCase(Line(b"\n"), _line, lambda data: data + b"\n", TOO_LONG),
+    "delimiter": FramingCase(
         Delimiter(b"|-"), lambda data: data + b"|-", lambda data: data + b"|-", TOO_LONG
     ),
-    "netstring": Wires(Netstring(), _netstring, _netstring, b"x:"),
-    "int32": Wires(
+    "netstring": FramingCase(Netstring(), _netstring, _netstring, b"x:"),
+    "int32": FramingCase(
         LengthPrefix(4),
         lambda data: len(data).to_bytes(4, "big") + data,
         lambda data: len(data).to_bytes(4, "big") + data,
         b"\xff" * 4,
     ),
-    "length": Wires(
+    "length": FramingCase(
         LengthField(3, 0, 1, "little"),
         lambda data: (len(data) - 1).to_bytes(3, "little") + data,
         lambda data: (len(data) - 1).to_bytes(3, "little") + data,
         b"\xff" * 3,
     ),
-    "fixed": Wires(Mixed(Fixed(6), Line()), _as_it_is, _line),
-    "mixed": Wires(Mixed(Netstring(), Delimiter(b";")), _netstring, lambda data: data + b";", b"x"),
-    "header_body": Wires(
+    "fixed": FramingCase(Mixed(Fixed(6), Line()), _as_it_is, _line),
+    "mixed": FramingCase(
+        Mixed(Netstring(), Delimiter(b";")), _netstring, lambda data: data + b";", b"x"
+    ),
+    "header_body": FramingCase(
         HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?m)^Content-LengthField: (\d+)"),
         lambda data: data + b"\r\n\r\n",
         _as_it_is,
         TOO_LONG,
     ),
-    "resp": Wires(
+    "resp": FramingCase(
         Resp(),
         lambda data: b"*1\r\n$%d\r\n%b\r\n" % (len(data), data),
         _line,
         b"*x\r\n",
         b"+",
     ),
-    "resp_inline": Wires(Resp(), _line, _line, b"*x\r\n", b"+"),
-    "chunk": Wires(Chunk(), _as_it_is, _as_it_is),
+    "resp_inline": FramingCase(Resp(), _line, _line, b"*x\r\n", b"+"),
+    "chunk": FramingCase(Chunk(), _as_it_is, _as_it_is),
 }
 
 
@@ -136,16 +138,16 @@ WIRES = {
 
 
 class Special(Enum):
-    """What a reply can be beside steps."""
+    """What a reply can contain besides steps."""
 
-    LATE = auto()  # it comes when a test lets it
-    FAILS = auto()  # the responder, or the framing of what it returned
+    LATE = auto()  # it comes when a test fires it
+    FAILS = auto()  # the responder raises, or its reply cannot be framed
 
 
-#: A reply of the model: steps, then perhaps something special.
+#: A reply of the model: steps, and perhaps something special at its end.
 ModelSteps = tuple[Step | Special, ...]
 
-#: What a request can ask for.  Its first four bytes name it, its last two are a number.
+#: Replies by kind.  A request names the kind in its first four bytes, and ends with two digits.
 KINDS: dict[str, Callable[[bytes], ModelSteps]] = {
     "echo": lambda it: (Send(it),),
     "many": lambda it: (Send(it + b"1"), Send(b"raw" + it, raw=True), Send(it + b"2")),
@@ -155,11 +157,11 @@ KINDS: dict[str, Callable[[bytes], ModelSteps]] = {
     "zero": lambda it: (Wait(0), Send(it)),
     "big_": lambda it: (Send(it + b"b" * 30_000),),
     "huge": lambda it: (Send(it + b"h" * 70_000), Send(it + b"h" * 70_000)),
-    # Of functions alone.
+    # Only functions have these.
     "late": lambda it: (Special.LATE,),
     "asyn": lambda it: (Special.LATE,),
     "soon": lambda it: (Send(it),),
-    # These end a connection, or much of it.
+    # These end a connection, or a part of it.
     "clos": lambda it: (Send(it), Close()),
     "clow": lambda it: (Send(it), Wait(1), Close(), Send(b"never")),
     "bcls": lambda it: (Send(it + b"c" * 100_000), Close()),
@@ -175,21 +177,21 @@ KINDS: dict[str, Callable[[bytes], ModelSteps]] = {
     "bad_": lambda it: (Send(it), Special.FAILS),
 }
 _BY_FUNCTIONS = ("late", "asyn", "soon", "fail", "type", "bad_")
-#: What can be asked for very often.
+#: Kinds whose replies are small and quick.
 SMALL = ("echo", "many", "none", "zero", "what")
 _GOING_ON = ("echo", "many", "none", "wait", "wmid", "zero", "big_", "huge", "late", "asyn", "soon")
 
-#: All that can be asked for, where some replies go on and others do not, the first more often.
+#: Kinds to choose from; those after which a connection goes on stand here more often.
 NAMES = (*KINDS, *_GOING_ON, *_GOING_ON, "move", "move", "what")
 
-#: What a connection can begin with.
+#: Greetings by name.
 GREETINGS: dict[str, Steps] = {
     "": (),
     "hello": (Send(b"hello"),),
     "slow": (Wait(1), Send(b"hello")),
     "large": (Send(b"g" * 200_000),),
     "last": (Send(b"bye"), Close()),
-    "deaf": (Send(b"deaf"), StopReading()),
+    "ignore": (Send(b"ignore"), StopReading()),
 }
 
 _SCRIPT = """
@@ -239,7 +241,7 @@ do      = [{{ hang = true }}]
 [[rule]]
 when    = "*"
 starts_with = "stop"
-do      = [{{ send = "{prefix}deaf" }}, {{ stop_reading = true }}]
+do      = [{{ send = "{prefix}ignore" }}, {{ stop_reading = true }}]
 
 [[rule]]
 when    = "moved"
@@ -257,7 +259,7 @@ def _script(prefix: bytes) -> Script:
 
 
 class Greeter(Responder):
-    """Greets, then answers as *inner* does."""
+    """Greets each client, then answers as *inner* does."""
 
     def __init__(self, greeting: Steps, inner: Table) -> None:
         self._greeting, self._inner = greeting, inner
@@ -272,24 +274,24 @@ class Greeter(Responder):
         return self._inner
 
 
-#: Called with each request that reaches a function, and with the Deferred that it waits for.
+#: Called with each request that a function receives, and the Deferred that its reply waits for.
 Asked = Callable[[Request, "Deferred[Any] | None"], None]
 
 
 @frozen
 class Setup:
     """
-    How a server answers.
+    How a server answers, by names that hypothesis can choose and print.
 
-    :param wires: the key of one of `WIRES`.
+    :param framing: the key of one of `FRAMING_CASES`.
     :param answers: "table", "pure" (a table that does no more than send), "fixed", "function" or
         "script".
     :param greeting: the key of one of `GREETINGS`, where a table is to greet.
-    :param ends: whether replies may end connections.
-    :param faults: some that change no bytes.
+    :param ends: whether a reply may end its connection.
+    :param faults: only those that change no bytes.
     """
 
-    wires: str = "line"
+    framing: str = "line"
     answers: str = "function"
     greeting: str = ""
     ends: bool = True
@@ -300,7 +302,7 @@ class Setup:
 
     @kinds.default
     def _suitable(self) -> Sequence[str]:
-        if self.wires == "chunk":
+        if self.framing == "chunk":
             return ("echo",)
         if self.answers == "script":
             ends = ("clos", "half", "hang", "stop") if self.ends else ()
@@ -317,14 +319,14 @@ class Setup:
         return kinds
 
     @property
-    def look(self) -> Wires:
-        """The framing, and what it means."""
-        return WIRES[self.wires]
+    def case(self) -> FramingCase:
+        """The framing and its encoding."""
+        return FRAMING_CASES[self.framing]
 
     @property
     def limits(self) -> Limits:
-        """What clients may use."""
-        is_limited = self.wires != "chunk"
+        """The limits of the server."""
+        is_limited = self.framing != "chunk"
         return Limits(
             max_waiting=self.max_waiting,
             idle_timeout=self.idle_timeout,
@@ -333,15 +335,15 @@ class Setup:
 
     @property
     def _bad_reply(self) -> bytes | None:
-        """A reply that cannot be framed, if there is one."""
-        if self.wires in ("line", "line_lf", "fixed", "delimiter", "resp", "resp_inline"):
+        """A reply that cannot be framed, or None if all can."""
+        if self.framing in ("line", "line_lf", "fixed", "delimiter", "resp", "resp_inline"):
             return b"a\n|-b"
         return None
 
     def responder(self, asked: Asked) -> Any:
-        """Make what answers; a function calls *asked* with each request."""
-        prefix = self.look.prefix
-        if self.answers == "function" or self.wires == "chunk":
+        """Return the responder or function; a function calls *asked* with each request."""
+        prefix = self.case.prefix
+        if self.answers == "function" or self.framing == "chunk":
             return self._function(asked)
         if self.answers == "script":
             return _script(prefix)
@@ -349,18 +351,18 @@ class Setup:
             return fixed(prefix + b"response", close_on=b"clos00")
         table = _table(self.answers, prefix, tuple(self.kinds))
         return (
-            Greeter(_dressed(GREETINGS[self.greeting], prefix), table) if self.greeting else table
+            Greeter(_prefixed(GREETINGS[self.greeting], prefix), table) if self.greeting else table
         )
 
     def _function(self, asked: Asked) -> Callable[[Request], Any]:
-        prefix, bad = self.look.prefix, self._bad_reply
+        prefix, bad = self.case.prefix, self._bad_reply
 
         async def wait_for(late: Deferred[Any]) -> Any:
             return await late
 
         def respond(request: Request) -> Any:
             kind = request.data[:4].decode()
-            if self.wires == "chunk":
+            if self.framing == "chunk":
                 asked(request, None)
                 return request.data
             late: Deferred[Any] | None = Deferred() if kind in ("late", "asyn") else None
@@ -373,7 +375,7 @@ class Setup:
                 return 3
             if kind == "bad_":
                 return prefix + request.data, bad
-            steps = _dressed(KINDS[kind](request.data), prefix)
+            steps = _prefixed(KINDS[kind](request.data), prefix)
             return succeed(steps) if kind == "soon" else steps
 
         return respond
@@ -381,15 +383,15 @@ class Setup:
     # The model
 
     def greet(self) -> ModelSteps:
-        """Return what a connection begins with."""
-        if self.answers == "script" and self.wires != "chunk":
-            return Wait(0.5), Send(self.look.prefix + b"hello")
-        if self.answers in ("table", "pure") and self.wires != "chunk":
-            return _dressed(GREETINGS[self.greeting], self.look.prefix)
+        """Return the steps of the greeting."""
+        if self.answers == "script" and self.framing != "chunk":
+            return Wait(0.5), Send(self.case.prefix + b"hello")
+        if self.answers in ("table", "pure") and self.framing != "chunk":
+            return _prefixed(GREETINGS[self.greeting], self.case.prefix)
         return ()
 
     def reply(self, request: bytes, state: str) -> tuple[ModelSteps, str]:
-        """Return what answers *request* in *state*, and the state that follows."""
+        """Return the reply to *request* in *state*, and the state that follows."""
         if self.answers == "script":
             steps, state = _scripted(request, state)
         elif self.answers == "fixed":
@@ -398,11 +400,11 @@ class Setup:
             steps = (Send(b"other"),)
         else:
             steps = KINDS[request[:4].decode()](request)
-        return _dressed(steps, self.look.prefix), state
+        return _prefixed(steps, self.case.prefix), state
 
     def late(self, request: bytes) -> ModelSteps:
-        """Return what answers a *request* that had to wait."""
-        return _dressed((Send(b"late " + request),), self.look.prefix)
+        """Return the reply to a *request* whose Deferred has fired."""
+        return _prefixed((Send(b"late " + request),), self.case.prefix)
 
 
 def _scripted(request: bytes, state: str) -> tuple[ModelSteps, str]:
@@ -419,11 +421,11 @@ def _scripted(request: bytes, state: str) -> tuple[ModelSteps, str]:
         b"clos": (Send(request), Close()),
         b"half": (Send(request), HalfClose()),
         b"hang": (Hang(),),
-        b"stop": (Send(b"deaf"), StopReading()),
+        b"stop": (Send(b"ignore"), StopReading()),
     }.get(kind, (Send(b"what?"),)), state
 
 
-def _dressed(steps: Any, prefix: bytes) -> tuple[Any, ...]:
+def _prefixed(steps: Any, prefix: bytes) -> tuple[Any, ...]:
     return tuple(
         Send(prefix + step.data) if isinstance(step, Send) and not step.raw else step
         for step in steps
@@ -438,5 +440,5 @@ def _table(answers: str, prefix: bytes, kinds: tuple[str, ...]) -> Table:
     for kind in kinds:
         for number in range(NUMBERS):
             request = b"%b%02d" % (kind.encode(), number)
-            replies[request] = _dressed(KINDS[kind](request), prefix)
+            replies[request] = _prefixed(KINDS[kind](request), prefix)
     return Table(replies, otherwise=prefix + b"other")

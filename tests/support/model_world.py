@@ -1,8 +1,8 @@
 """
-A server of the randomized model, its clients, and all that can happen to them.
+A server of the randomized model, its clients, and all events that can happen to them.
 
-Each method is one event; `check` compares what came of all so far with `tests.support.model`.  It
-knows no order of events: that is what hypothesis makes up.
+Each method is one event.  `check` compares the results so far with `tests.support.model`.  The
+order of events is not decided here: hypothesis chooses it.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,23 @@ from reqresp import (
     Send,
 )
 from reqresp.testing._memory_reactor import InMemoryReactor
-from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedChunks
+from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
-from tests.support.model_observers import Heard, HeardConnection, ObserverError, Raising
+from tests.support.model_observers import (
+    ObserverError,
+    Raising,
+    RecordedConnection,
+    RecordingObserver,
+)
 from tests.support.model_setup import NUMBERS, ModelError, Setup
 
-#: What may be logged: errors that are made on purpose.
+#: Errors that may be logged: they are raised on purpose.
 LOGGED = (ModelError, ObserverError, TypeError, FrameError)
-#: Rounds in which client and server have to come to rest.
+#: Rounds after which client and server must be at rest.
 MAX_ROUNDS = 100_000
-#: Seconds that a connection needs to end, at most: to linger, or for a time-out.
+#: Seconds after which a connection must have ended, its lingering and time-outs included.
 TO_END = 20.0
-#: Seconds that pass at once where connections have an idle time-out, which is longer.
+#: Seconds that pass at once where connections have an idle time-out; it is longer.
 IDLE_STEP = 0.5
 
 
@@ -42,8 +47,8 @@ class World:
     """
     A server and its clients, in memory.
 
-    :param is_observed: whether there are observers and counters; requests that depend on the
-        network (`Chunk`) need them.
+    :param is_observed: whether there are observers and counters; `Chunk` needs them, because
+        its requests depend on how the network cuts the bytes.
     :param raises: whether one of the observers raises.
     """
 
@@ -51,7 +56,7 @@ class World:
         self.setup = setup
         self.reactor = InMemoryReactor()
         self.clients: list[Connected] = []
-        #: Replies that are waited for: the connection, the request's number, the Deferred.
+        #: Replies that are awaited: the connection, the request's number, the Deferred.
         self.late: list[tuple[Connected, int, Deferred[Any]]] = []
         self._problems: list[str] = []
         self._asked: dict[int, int] = {}
@@ -59,14 +64,14 @@ class World:
         self._drained: list[Deferred[None]] = []
         self._deadline: float | None = None
         self._logged: list[Failure] = []
-        self._heard = Heard(self.reactor.seconds) if is_observed else None
+        self._recorder = RecordingObserver(self.reactor.seconds) if is_observed else None
         self._counters = Counters() if is_observed else None
         observers: list[Observer] = [Raising()] if raises else []
-        if self._heard is not None:
-            observers.append(self._heard)
+        if self._recorder is not None:
+            observers.append(self._recorder)
         self._factory = ReqRespFactory(
             setup.responder(self._ask),
-            framing=setup.look.framing,
+            framing=setup.case.framing,
             limits=setup.limits,
             faults=setup.faults,
             seed=1,
@@ -76,7 +81,7 @@ class World:
         )
 
     def log(self, event: Any) -> None:
-        """Take note of what is logged."""
+        """Record the log *event* if it is an error."""
         failure = event.get("log_failure")
         if failure is not None:
             self._logged.append(failure)
@@ -87,11 +92,11 @@ class World:
 
     @property
     def now(self) -> float:
-        """The time."""
+        """The reactor's time, in seconds."""
         return self.reactor.seconds()
 
     def later(self, turns: int, act: Callable[[], object]) -> None:
-        """Call *act* when so many *turns* of the reactor have passed, in the midst of others."""
+        """Call *act* after *turns* turns of the reactor, perhaps between other events."""
         if turns:
             self.reactor.callLater(0, self.later, turns - 1, act)
         else:
@@ -100,15 +105,15 @@ class World:
     # What a server does
 
     def reconfigure(self, setup: Setup) -> None:
-        """Have those who connect from now on answered as *setup* says, where that can be told."""
+        """Answer new connections as *setup* says, where that can be checked."""
         if setup.idle_timeout != self.setup.idle_timeout:
             return  # it would hold for open connections, too
-        if setup.wires == "chunk" and self._heard is None:
+        if setup.framing == "chunk" and self._recorder is None:
             return
         self.setup = setup
         self._factory.reconfigure(
             setup.responder(self._ask),
-            framing=setup.look.framing,
+            framing=setup.case.framing,
             limits=setup.limits,
             faults=setup.faults,
             seed=1,
@@ -119,7 +124,7 @@ class World:
         if number != request.number:
             self._problems.append(f"{request} is number {number}")
         (it,) = [it for it in self.clients if it.number == request.connection]
-        if isinstance(it.expected, ExpectedChunks):
+        if isinstance(it.expected, ExpectedEcho):
             return
         if number > it.expected.taken:
             self._problems.append(f"{request} must not be answered")
@@ -129,7 +134,7 @@ class World:
             self.late.append((it, number, late))
 
     def fire(self, which: int, succeeds: bool) -> None:
-        """Let a reply come that is waited for, or fail."""
+        """Finish or fail a reply that is awaited."""
         if self.late:
             self._fire(*self.late.pop(which % len(self.late)), succeeds)
 
@@ -142,12 +147,12 @@ class World:
         it.changed = self.now
         if succeeds:
             request = expected.requests[number - 1]
-            late.callback(expected.setup.look.prefix + b"late " + request)
+            late.callback(expected.setup.case.prefix + b"late " + request)
         else:
             late.errback(ModelError())
 
     def drain(self, seconds: float) -> None:
-        """Answer what was received, then end."""
+        """Drain the server: reset what is still open after *seconds*."""
         deadline = self.now + seconds
         for it in self.clients:
             it.cut(self._floor(it))
@@ -165,18 +170,18 @@ class World:
             self._deadline = None
 
     def _floor(self, it: Connected) -> int:
-        """Return how many of its requests have certainly come to the server."""
+        """Return how many of its requests the server has received for certain."""
         if it.client.ending or it.may_reset or it.deadline is not None:
             return it.floor
         if it.client.is_settled:
             return len(it.expected.requests)
-        heard = self._heard_of(it)
-        return 0 if heard is None else len(heard.received)
+        record = self._record_of(it)
+        return 0 if record is None else len(record.received)
 
     # What clients do
 
     def connect(self, is_eager: bool, is_tls: bool, is_reading: bool) -> None:
-        """Connect a client; while the server drains it may be refused."""
+        """Connect a client.  The server may refuse it while it drains."""
         accepted = self._factory.accepted
         transport = EagerServer if is_eager else tcp.Server
         number = len(self.clients) + len(self._refused)
@@ -185,10 +190,10 @@ class World:
         if self._factory.accepted == accepted:
             self._check_refused(client)
             return
-        kind = ExpectedChunks if self.setup.wires == "chunk" else Expected
+        kind = ExpectedEcho if self.setup.framing == "chunk" else Expected
         it = Connected(client, kind(self.setup, self._factory.accepted, is_tls), self.now)
         self.clients.append(it)
-        if is_tls and it.expected.ending is Ending.DEAF:
+        if is_tls and it.expected.ending is Ending.NOT_READING:
             it.cut_anywhere()  # a server that reads nothing cannot shake hands
         if self._drained:
             it.cut(0)
@@ -213,7 +218,7 @@ class World:
             requests.append(b"%b%02d" % (kind.encode(), it.count % NUMBERS))
             it.count += 1
         self._expect(it, requests)
-        self._send_bytes(it, b"".join(map(it.expected.setup.look.framed, requests)), cuts)
+        self._send_bytes(it, b"".join(map(it.expected.setup.case.encode_request, requests)), cuts)
 
     def end(self, it: Connected, how: str) -> None:
         """
@@ -234,21 +239,21 @@ class World:
 
     def _send_start(self, it: Connected) -> None:
         """Send the start of a request."""
-        frame = it.expected.setup.look.framed(b"echo00")
-        if not it.sends_no_more and it.expected.setup.wires != "chunk":
+        frame = it.expected.setup.case.encode_request(b"echo00")
+        if not it.sends_no_more and it.expected.setup.framing != "chunk":
             it.sends_no_more = True
             self._send_bytes(it, frame[: len(frame) // 2], [])
 
     def _send_garbage(self, it: Connected) -> None:
         """Send what is no request, if anything is none."""
-        garbage = it.expected.setup.look.garbage
+        garbage = it.expected.setup.case.garbage
         if not it.sends_no_more and garbage:
             it.sends_no_more = True
             self._expect(it, [GARBAGE])
             self._send_bytes(it, garbage, [])
 
     def _expect(self, it: Connected, requests: list[bytes]) -> None:
-        if isinstance(it.expected, ExpectedChunks):
+        if isinstance(it.expected, ExpectedEcho):
             it.expected.add(b"".join(requests))
             return
         it.expected.requests += requests
@@ -292,7 +297,7 @@ class World:
     # Time
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let *seconds* pass, then check everything."""
         self.settle()
         for it in self.clients:
             if it.expected.setup.idle_timeout is None or it.is_gone:
@@ -301,7 +306,7 @@ class World:
                 it.cut(self._floor(it))
             else:
                 it.cut_anywhere()
-        # A client that reads must not look idle because all the time passes at once.
+        # A client that reads must not case idle because all the time passes at once.
         has_idle = any(it.expected.setup.idle_timeout for it in self.clients)
         steps = int(seconds / IDLE_STEP) if has_idle else 0
         for _ in range(steps):
@@ -311,7 +316,7 @@ class World:
         self.settle()
 
     def settle(self) -> None:
-        """Let all do what they can without time passing, then check all."""
+        """Run until nothing moves, without letting time pass, then check everything."""
         self._move()
         self.check()
 
@@ -331,47 +336,47 @@ class World:
     # Checks
 
     def check(self) -> None:
-        """Compare all that came, at both ends, with what has to come."""
-        problems = [*self._problems, *(self._heard.problems if self._heard else ())]
+        """Compare what clients and observers received with the model."""
+        problems = [*self._problems, *(self._recorder.problems if self._recorder else ())]
         assert not problems, problems
         for it in self.clients:
-            heard = self._heard_of(it)
+            record = self._record_of(it)
             if it.deadline is not None and it.deadline <= self.now:
-                gone_at = heard.gone_at if heard else None
+                gone_at = record.gone_at if record else None
                 if gone_at is None or gone_at >= it.deadline:
                     it.cut_anywhere()
             it.check(self.now)
-            if heard is not None:
-                self._check_heard(it, heard)
+            if record is not None:
+                self._check_record(it, record)
 
-    def _check_heard(self, it: Connected, heard: HeardConnection) -> None:
-        expected, received, is_due = it.expected, heard.received, it.is_due(self.now)
-        if isinstance(expected, ExpectedChunks):
+    def _check_record(self, it: Connected, record: RecordedConnection) -> None:
+        expected, received, is_due = it.expected, record.received, it.is_due(self.now)
+        if isinstance(expected, ExpectedEcho):
             echoed = b"".join(received)
             assert expected.out.startswith(echoed)
             assert not is_due or len(echoed) == len(expected.out)
             return
-        new = received[heard.checked :]
-        assert new == expected.requests[heard.checked : len(received)], f"{it.number}: {new}"
-        heard.checked = len(received)
-        counts = len(received), len(heard.answered), len(heard.failures)
+        new = received[record.checked :]
+        assert new == expected.requests[record.checked : len(received)], f"{it.number}: {new}"
+        record.checked = len(received)
+        counts = len(received), len(record.answered), len(record.failures)
         due = expected.taken, expected.answered, int(expected.fails)
         assert not [1 for count, most in zip(counts, due, strict=True) if count > most], (
-            f"{it.number}: observers heard {counts}, at most {due} were due"
+            f"{it.number}: observers received {counts}, at most {due} were due"
         )
-        assert not is_due or counts == due, f"{it.number}: observers heard {counts}, not {due}"
+        assert not is_due or counts == due, f"{it.number}: observers received {counts}, not {due}"
         if expected.setup.faults:
             return
-        for at in range(heard.checked_replies, len(heard.answered)):
-            right = _sends(heard.answered[at]) == _sends(expected.steps[at])
+        for at in range(record.checked_replies, len(record.answered)):
+            right = _sends(record.answered[at]) == _sends(expected.steps[at])
             assert right, f"{it.number}: request {at + 1} was answered with other steps"
-        heard.checked_replies = len(heard.answered)
+        record.checked_replies = len(record.answered)
 
-    def _heard_of(self, it: Connected) -> HeardConnection | None:
-        return None if self._heard is None else self._heard.connections[it.number]
+    def _record_of(self, it: Connected) -> RecordedConnection | None:
+        return None if self._recorder is None else self._recorder.connections[it.number]
 
     def finish(self) -> None:
-        """Let all come to its end, and check that nothing is left."""
+        """Bring every connection to its end, and check that nothing is left."""
         self.settle()
         for it in self.clients:
             self.read(it, None)
@@ -402,11 +407,11 @@ class World:
         assert len(logged) <= failures, logged
         for it in self.clients:
             assert it.client.ending or it.is_gone, f"{it.number} is open"
-        if self._heard is not None and self._counters is not None:
-            self._check_counts(self._heard, self._counters)
+        if self._recorder is not None and self._counters is not None:
+            self._check_counts(self._recorder, self._counters)
 
-    def _check_counts(self, heard: Heard, counters: Counters) -> None:
-        connections = heard.connections.values()
+    def _check_counts(self, record: RecordingObserver, counters: Counters) -> None:
+        connections = record.connections.values()
         assert len(connections) == self._factory.accepted == len(self.clients)
         assert all(it.gone_at is not None for it in connections), "not disconnected"
         assert counters.requests == sum(len(it.received) for it in connections)
