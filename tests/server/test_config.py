@@ -1,4 +1,4 @@
-"""How connections are answered, and that it can change for those that come later."""
+"""The config of a server: resolving it, greetings, faults, and changing it at run time."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.support.scripted import Scripted
 
 
 class ResolveTests(SynchronousTestCase):
-    """What is given, else what the source says, else the default."""
+    """Each part of a config is the one given, else the source's, else the default."""
 
     SCRIPT = """
         framing = "netstring"
@@ -88,7 +88,7 @@ class ResolveTests(SynchronousTestCase):
 
 
 class Greeter(Responder):
-    """Greets, and answers with nothing."""
+    """A responder that greets, and answers with nothing."""
 
     def greet(self, connection: ConnectionContext) -> Any:
         return (Send(b"hello %d" % connection.number),)
@@ -101,18 +101,18 @@ class GreetingTests(Conversation):
     """A responder's greeting."""
 
     def test_is_framed_and_sent(self) -> None:
-        """Like a reply."""
+        """A greeting is framed and sent like a reply."""
         self.assertEqual(self.lines(Greeter()).received(), b"hello 1\r\n")
 
-    def test_is_struck_as_replies_are(self) -> None:
-        """A latency delays it."""
+    def test_faults_apply(self) -> None:
+        """A latency delays the greeting."""
         wire = self.lines(Greeter(), faults=[Latency(delay=1)])
         self.assertEqual(wire.received(), b"")
         wire.wait(1)
         self.assertEqual(wire.received(), b"hello 1\r\n")
 
     def test_one_that_raises_resets(self) -> None:
-        """As a reply does."""
+        """An exception in a greeting resets the connection, as in a reply."""
 
         class Broken(Greeter):
             def greet(self, connection: ConnectionContext) -> Any:
@@ -125,7 +125,7 @@ class GreetingTests(Conversation):
 
 
 class ConnectFaultTests(Scripted):
-    """Faults that strike when a client connects."""
+    """Faults that apply to whole connections."""
 
     def connecting(self, fault: str, greeting: str = 'greeting = "hello"') -> Any:
         return self.script(f"""
@@ -136,8 +136,8 @@ class ConnectFaultTests(Scripted):
             {fault}
         """)
 
-    def test_strike_all_that_is_said(self) -> None:
-        """The greeting, and every reply."""
+    def test_apply_to_greeting_and_replies(self) -> None:
+        """A latency on connect delays the greeting, and every reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1')
         self.assertEqual(wire.received(), b"")
         wire.wait(1)
@@ -147,13 +147,13 @@ class ConnectFaultTests(Scripted):
         self.assertEqual(wire.received(), b"yes\r\n")
 
     def test_count_bytes_of_a_connection(self) -> None:
-        """Of the greeting and of the replies."""
+        """A data limit on connect counts the bytes of the greeting and of the replies."""
         wire = self.connecting('kind = "limit_data"\nbytes = 10')
         self.assertEqual(self.ask(wire, "x"), ["hello|yes"])
         self.assertTrue(wire.got_eof)
 
-    def test_strike_silence_too(self) -> None:
-        """Where there is no greeting, they strike before the first reply."""
+    def test_apply_without_a_greeting(self) -> None:
+        """Without a greeting, a fault on connect is injected before the first reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1', greeting="")
         self.assertEqual(self.ask(wire, "x"), [""])
         wire.wait(1)
@@ -162,8 +162,8 @@ class ConnectFaultTests(Scripted):
         wire.wait(1)
         self.assertEqual(wire.received(), b"yes\r\n")
 
-    def test_chance_decides_once(self) -> None:
-        """A connection that is spared is spared for good, and one that is struck always is."""
+    def test_decided_once(self) -> None:
+        """Whether a connection has a fault is decided once, for all its replies."""
         factory = self.server("""
             seed = 4
             rule = [{ reply = "yes" }]
@@ -182,37 +182,37 @@ class ConnectFaultTests(Scripted):
         self.assertIn({True}, replies)
         self.assertIn({False}, replies)
 
-    def test_strike_in_file_order(self) -> None:
-        """Among those of replies: each strikes what the one before it has left."""
+    def test_order(self) -> None:
+        """Faults on connect and faults of replies apply in the order of the file."""
         slow_close = '[[fault]]\nkind = "slow_close"\ndelay = 1\n'
         limit = '[[fault]]\non = "connect"\nkind = "limit_data"\nbytes = 2\n'
         for faults, closed in ((limit + slow_close, False), (slow_close + limit, True)):
             wire = self.script('greeting = "hello"\n' + faults)
             self.assertEqual((wire.received(), wire.got_eof), (b"he", closed))
 
-    def test_can_reset(self) -> None:
-        """At once, with a greeting or without."""
+    def test_reset(self) -> None:
+        """``reset_peer`` on connect resets at once, with or without a greeting."""
         for greeting in ('greeting = "hello"', ""):
             wire = self.connecting('kind = "reset_peer"', greeting)
             wire.wait(1)
             self.assertEqual((wire.received(), wire.got_reset), (b"", True))
 
-    def test_can_be_a_time_out(self) -> None:
-        """The client is accepted, hears nothing, and is closed after a while."""
+    def test_timeout(self) -> None:
+        """``timeout`` on connect sends nothing, and closes after its seconds."""
         wire = self.connecting('kind = "timeout"\nseconds = 5')
         self.assertEqual(self.ask(wire, "x"), [""])
         self.assertFalse(wire.got_eof)
         wire.wait(5)
         self.assertEqual((wire.received(), wire.got_eof), (b"", True))
 
-    def test_can_be_deafness(self) -> None:
-        """Nothing is read from that client."""
+    def test_stop_reading(self) -> None:
+        """``stop_reading`` on connect reads nothing from the client."""
         wire = self.connecting('kind = "stop_reading"')
         self.assertEqual(wire.received(), b"hello\r\n")
         self.assertFalse(wire.reading)
 
-    def test_strike_some_and_the_same_again(self) -> None:
-        """With a probability; the seed says whom."""
+    def test_probability(self) -> None:
+        """A probability affects some connections; the same seed affects the same ones."""
         text = """
             seed = 3
             greeting = "hello"
@@ -226,16 +226,16 @@ class ConnectFaultTests(Scripted):
             factory = self.server(text)
             return [self.join(factory).got_reset for _ in range(20)]
 
-        struck = run()
-        self.assertEqual(struck, run())
-        self.assertEqual({True, False}, {*struck})
+        resets = run()
+        self.assertEqual(resets, run())
+        self.assertEqual({True, False}, {*resets})
 
 
 class PlacedTests(Conversation):
-    """Faults that strike connections, in Python."""
+    """Faults on connections, from Python."""
 
-    def test_strike_connections(self) -> None:
-        """Like a script's."""
+    def test_on_connect(self) -> None:
+        """A `PlacedFault` on connect applies like a script's."""
         fault = PlacedFault("mine", LimitData(bytes=4), on_connect=True)
         wire = self.lines(lambda _request: b"abc", faults=[fault])
         wire.send(b"x\n")
@@ -243,7 +243,7 @@ class PlacedTests(Conversation):
 
 
 class EagerConnectFaultTests(ConnectFaultTests):
-    """The same on the eager transport."""
+    """Faults on connections, on the eager transport."""
 
     transport = EagerServer
 
@@ -251,8 +251,8 @@ class EagerConnectFaultTests(ConnectFaultTests):
 class OwnFaultTests(Scripted):
     """Faults of a rule."""
 
-    def test_strike_that_rule_alone(self) -> None:
-        """The others answer as if there were none."""
+    def test_apply_to_that_rule_only(self) -> None:
+        """The faults of a rule do not affect other rules."""
         wire = self.script("""
             rule = [
                 { equals = "a", reply = "abc", faults = [{ kind = "limit_data", bytes = 2 }] },
@@ -263,7 +263,7 @@ class OwnFaultTests(Scripted):
         self.assertTrue(wire.got_eof)
 
     def test_come_before_the_scripts(self) -> None:
-        """What the rule's fault cut off does not count for the script's."""
+        """Faults of the rule apply first: bytes that they cut do not count for the script's."""
         wire = self.script("""
             rule = [{ reply = "abcdef", faults = [{ kind = "slicer", size = 4 }] }]
             [[fault]]
@@ -275,8 +275,8 @@ class OwnFaultTests(Scripted):
         wire.wait(1)
         self.assertEqual((wire.received(), wire.got_eof), (b"ef", True))
 
-    def test_strike_framed_bytes(self) -> None:
-        """A sliced reply is still one frame."""
+    def test_apply_to_framed_bytes(self) -> None:
+        """Faults apply after framing: a sliced reply is still one frame."""
         wire = self.script("""
             framing = "netstring"
             rule = [{ reply = "abc", faults = [{ kind = "slicer", size = 2 }] }]
@@ -288,8 +288,8 @@ class OwnFaultTests(Scripted):
             wire.wait(0.01)
         self.assertEqual(pieces, [b"3:", b"ab", b"c,", b"", b""])
 
-    def test_do_not_depend_on_other_faults_dice(self) -> None:
-        """A rule's luck stays as it is when it is asked for in another order."""
+    def test_random_numbers_are_independent(self) -> None:
+        """The random numbers of a rule's faults do not depend on the order of requests."""
         text = """
             seed = 5
             [[rule]]
@@ -313,7 +313,7 @@ class OwnFaultTests(Scripted):
         self.assertEqual(run(b"aaaaabbbbb"), run(b"ababababab"))
 
     def test_a_responder_can_ask_for_them(self) -> None:
-        """With steps that are `RuleReply`."""
+        """A responder adds faults of its own to a reply with `RuleReply`."""
         faults = [PlacedFault("mine", LimitData(bytes=2))]
         replies = iter([RuleReply([Send(b"abc")], "me", faults), (Send(b"abc"),)])
 
@@ -328,7 +328,7 @@ class OwnFaultTests(Scripted):
 
 
 class SeededRunTests(Scripted):
-    """The same seed is the same run, byte for byte and delay for delay."""
+    """With the same seed, all bytes and delays of a run are the same."""
 
     TEXT = """
         seed = 42
@@ -357,7 +357,7 @@ class SeededRunTests(Scripted):
     TICK = 1 / 1024  # exactly expressed: no run differs by how seconds add up
 
     def run_clients(self, order: list[int]) -> list[list[tuple[int, bytes]]]:
-        """Let clients ask in that *order*; give when each got what, since its last request."""
+        """Send requests in this *order* of clients; return what each received, and when."""
         factory = self.server(self.TEXT)
         wires = [self.join(factory) for _ in range(3)]
         seen: list[list[tuple[int, bytes]]] = [[] for _ in wires]
@@ -380,7 +380,7 @@ class SeededRunTests(Scripted):
         return seen
 
     def test_however_connections_are_interleaved(self) -> None:
-        """Each client sees the same bytes after the same time."""
+        """However requests are interleaved, a client receives the same bytes at the same times."""
         runs = [
             self.run_clients(order)
             for order in (
@@ -392,11 +392,11 @@ class SeededRunTests(Scripted):
         self.assertEqual(len({repr(seen) for seen in runs[0]}), 3)  # and not the same as others
 
 
-class BehaveTests(Scripted):
-    """Another behaviour for those that come later."""
+class ReconfigureTests(Scripted):
+    """Changing the config for new connections."""
 
     def test_open_connections_keep_theirs(self) -> None:
-        """Framing, rules, state and counts included."""
+        """Open connections keep their framing, rules, state and counts."""
         factory = self.server("""
             rule = [
                 { equals = "in", reply = "in", goto = "inside" },
@@ -411,8 +411,8 @@ class BehaveTests(Scripted):
         self.assertEqual(new.received(), b"3:new,")
         self.assertEqual(self.ask(old, "x"), ["old 2|"])
 
-    def test_one_that_is_wrong_changes_nothing(self) -> None:
-        """The error says why, and new clients are answered as before."""
+    def test_wrong_config_changes_nothing(self) -> None:
+        """A wrong config raises an error, and new clients are answered as before."""
         factory = self.factory(Table({}, otherwise=b"a\nb"))
         before = factory.config
         with self.assertRaises(FrameError):
@@ -423,7 +423,7 @@ class BehaveTests(Scripted):
         self.assertEqual(wire.received(), b"a\nb")
 
     def test_connections_that_are_open_count_for_new_limits(self) -> None:
-        """Also where none were counted before."""
+        """Open connections count for new limits, even if there was no limit before."""
         factory = self.factory()
         first = self.join(factory)
         factory.reconfigure(limits=Limits(max_per_peer=2))
@@ -434,8 +434,8 @@ class BehaveTests(Scripted):
         self.assertTrue(second.is_open and third.is_open)
         self.assertTrue(self.join(factory).got_reset)
 
-    def test_an_idle_time_out_can_begin_and_end(self) -> None:
-        """It is that of the last behaviour, for all."""
+    def test_idle_timeout(self) -> None:
+        """All connections, also open ones, have the idle timeout of the last config."""
         factory = self.factory()
         first = self.join(factory)
         factory.reconfigure(limits=Limits(idle_timeout=4))
@@ -448,8 +448,8 @@ class BehaveTests(Scripted):
             second.wait(1)
         self.assertFalse(second.got_eof)
 
-    def test_what_is_given_wins_over_a_script(self) -> None:
-        """And a reply that does not go with it is refused by name."""
+    def test_arguments_override_a_script(self) -> None:
+        """Arguments override the script; a reply that conflicts with them is named."""
         script = Script.parse("""
             framing = "line"
             limits.max_request = 10

@@ -1,4 +1,4 @@
-"""Limits: one value that holds only what can be enforced."""
+"""Limits: their defaults, and the values that they refuse."""
 
 import resource
 from math import inf, nan
@@ -13,10 +13,10 @@ NAMES = ("max_request", "max_connections", "max_per_peer", "max_waiting", "idle_
 
 
 class DefaultTests(SynchronousTestCase):
-    """What holds when nothing is said."""
+    """The default limits."""
 
     def default_connections(self, soft: int) -> int:
-        """How many connections a process may have whose soft limit on descriptors is *soft*."""
+        """Return the default number of connections if the soft limit on descriptors is *soft*."""
 
         def getrlimit(which: int) -> tuple[int, int]:
             self.assertEqual(which, resource.RLIMIT_NOFILE)
@@ -26,46 +26,46 @@ class DefaultTests(SynchronousTestCase):
         return Limits().max_connections
 
     def test_sizes(self) -> None:
-        """A request, and what waits behind an unfinished reply, may have 64 KiB."""
+        """A request may have 64 KiB, and so may the requests that wait for a reply."""
         limits = Limits()
         self.assertEqual((limits.max_request, limits.max_waiting), (65536, 65536))
 
-    def test_nobody_is_hurried_or_counted(self) -> None:
-        """Idle time and connections of a peer are not limited."""
+    def test_no_limits(self) -> None:
+        """By default, idle time and connections of a peer are not limited."""
         limits = Limits()
         self.assertEqual((limits.idle_timeout, limits.max_per_peer), (None, None))
 
     def test_descriptors_bound_connections(self) -> None:
-        """The soft limit, less 128 descriptors that are no clients."""
+        """The default number of connections is the soft limit less 128."""
         self.assertEqual(self.default_connections(1024), 896)
 
     def test_few_descriptors(self) -> None:
-        """However few there are, one client can connect."""
+        """With very few descriptors, one client can still connect."""
         self.assertEqual(
             [self.default_connections(soft) for soft in (10, 128, 129, 130)], [1, 1, 1, 2]
         )
 
     def test_endless_descriptors(self) -> None:
-        """No limit on descriptors is still a number of connections: a million or so."""
+        """Without a limit on descriptors, about a million connections are allowed."""
         self.assertEqual(self.default_connections(resource.RLIM_INFINITY), 2**20 - 128)
 
     def test_the_default_is_asked_for_each_time(self) -> None:
-        """A soft limit that was raised before a server is set up counts."""
+        """The soft limit is read whenever limits are created."""
         self.assertLess(self.default_connections(100), self.default_connections(200))
 
 
 class ValidationTests(SynchronousTestCase):
-    """What can be said."""
+    """The values that limits accept."""
 
     def test_any_positive_number(self) -> None:
-        """Each limit can be one, and a time can be a fraction."""
+        """Each limit can be 1; seconds can be a fraction."""
         limits = Limits(
             max_request=1, max_connections=1, max_per_peer=1, max_waiting=1, idle_timeout=0.1
         )
         self.assertEqual([getattr(limits, name) for name in NAMES], [1, 1, 1, 1, 0.1])
 
     def test_nonsense_is_refused(self) -> None:
-        """A limit that is no finite number above zero is named in the error."""
+        """A limit that is not finite or not above zero is named in the error."""
         for name in NAMES:
             least = "finite seconds >= 0.001" if name == "idle_timeout" else "a finite number > 0"
             for value in (0, -1, inf, nan):
@@ -76,26 +76,26 @@ class ValidationTests(SynchronousTestCase):
                     str(caught.exception), f"{name}: expected {least}, found {value!r}"
                 )
 
-    def test_a_time_too_short_to_be_looked_at(self) -> None:
-        """A sweep for each microsecond would do nothing else."""
+    def test_too_short_idle_timeout(self) -> None:
+        """An idle timeout below a millisecond is refused: looking for it would take all time."""
         with self.assertRaises(ValueError):
             Limits(idle_timeout=0.0009)
         self.assertEqual(Limits(idle_timeout=0.001).idle_timeout, 0.001)
 
     def test_only_some_limits_can_be_left_out(self) -> None:
-        """None means "no limit" where that is offered, and nothing elsewhere."""
+        """None means "no limit" for some limits, and is refused for the others."""
         for name in ("max_request", "max_connections", "max_waiting"):
             wrong: dict[str, Any] = {name: None}
             with self.assertRaises((TypeError, ValueError)):
                 Limits(**wrong)
 
     def test_limits_cannot_be_changed(self) -> None:
-        """One value can be shared by servers."""
+        """Limits cannot be changed, so servers can share them."""
         limits = Limits()
         with self.assertRaises(FrozenInstanceError):
             limits.max_request = 1  # type: ignore[misc]
 
     def test_limits_are_named(self) -> None:
-        """Numbers in a row would tell nobody which is which."""
+        """Limits have to be named: positions would be ambiguous."""
         with self.assertRaises(TypeError):
             Limits(1)  # type: ignore[call-arg]
