@@ -1,1 +1,1 @@
-"""Bad days: ``python -m tests.reliability`` does to a real server what clients and disks may do."""
+"""Reliability: real servers with hostile clients, full disks and signals."""

@@ -1,9 +1,8 @@
 """
-``python -m tests.reliability``: the arguments, and the order of things.
+``python -m tests.reliability``: the command line of the reliability tests.
 
-Does to real servers, on loopback, what clients, disks and signals may do to them; tells each step,
-prints a table of figures with the bound of each, and writes it into docs/.  The status is 1 if a
-bound was missed.
+Test real servers on loopback with hostile clients, full disks and signals.  Print each step, then a
+table of figures with their bounds, and write it into docs/.  The status is 1 if a bound is missed.
 """
 
 import argparse
@@ -23,7 +22,7 @@ _DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the arguments of the command line."""
     listed = "\n".join(f"  {name:16}{one.title}" for name, one in SCENARIOS.items())
     parser = argparse.ArgumentParser(
         prog="python -m tests.reliability",
@@ -36,12 +35,14 @@ def arguments() -> argparse.Namespace:
         action="append",
         choices=SCENARIOS,
         metavar="NAME",
-        help="run this scenario (repeatable); nothing is written, unless --output is given",
+        help="run only this scenario (repeatable); writes files only with --output",
     )
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="factor on all that is done (%(default)s)"
+        "--scale", type=float, default=1.0, help="factor for all amounts (default: %(default)s)"
     )
-    parser.add_argument("--output", type=Path, help="where to write (docs/, if all is run)")
+    parser.add_argument(
+        "--output", type=Path, help="folder to write to (default: docs/, if all scenarios run)"
+    )
     given = parser.parse_args()
     if given.scale <= 0:
         parser.error("--scale must be positive")
@@ -49,13 +50,13 @@ def arguments() -> argparse.Namespace:
 
 
 def command(given: argparse.Namespace) -> str:
-    """Write the command that was given."""
+    """Return the command as text."""
     only = "".join(f" --only {name}" for name in given.only or ())
     return f"python -m tests.reliability{only} --scale {given.scale:g}"
 
 
 def stopwatch() -> Callable[[str], None]:
-    """Make what prints lines, the elapsed time in front of each."""
+    """Return a function that prints lines with the elapsed time."""
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -66,27 +67,27 @@ def stopwatch() -> Callable[[str], None]:
 
 
 def carry_out(one: Scenario, scale: float, say: Say) -> list[Figure]:
-    """Run a scenario, and tell which bounds it missed, or what made an end of it."""
+    """Run a scenario; print the bounds that it misses, or the error that ended it."""
     say(f"{one.name}: {one.title}")
     try:
         figures = one.run(scale, lambda line: say(f"    {line}"))
-    except Exception as error:  # the others can still be run
+    except Exception as error:  # other scenarios can still run
         figures = [
             Figure(f"{type(error).__name__}: {error}".partition("\n")[0], "-", "none", met=False)
         ]
     for figure in figures:
         if not figure.met:
-            say(f"    MISSED: {figure.what}: {figure.measured}, where {figure.bound} is the bound")
+            say(f"    MISSED: {figure.what}: {figure.measured}; the bound is {figure.bound}")
     return figures
 
 
 def _terminated(number: int, _: object) -> NoReturn:
-    # An exception, so that every server under way is stopped on the way out.
+    # An exception, so that all running servers are stopped.
     sys.exit(128 + number)
 
 
 def main() -> int:
-    """Run what was asked for; give the status."""
+    """Run the scenarios; return the exit status."""
     given = arguments()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
@@ -103,8 +104,8 @@ def main() -> int:
     sys.stdout.write(f"\n{text}\n")
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        told = [text, notes(scenarios, time.monotonic() - began), machine(command(given), busy)]
-        (output / "reliability-table.rst").write_text("\n".join(told))
+        sections = [text, notes(scenarios, time.monotonic() - began), machine(command(given), busy)]
+        (output / "reliability-table.rst").write_text("\n".join(sections))
     missed = sum(not figure.met for figures in found.values() for figure in figures)
     say(f"{missed} bounds missed" if missed else "all bounds met")
     return int(bool(missed))

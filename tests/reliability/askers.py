@@ -1,8 +1,8 @@
 """
-Askers: the clients that have done nothing wrong, and are to notice nothing.
+Askers: the regular clients of a scenario, which must always get correct replies.
 
-Each asks, waits for the reply, compares it and asks again; all in a thread of their own, so that a
-scenario can be as nasty as it likes meanwhile.
+Each sends a request, waits for the reply, checks it, and repeats.  They run in a thread, beside the
+scenario.
 """
 
 import selectors
@@ -16,18 +16,18 @@ from typing import Self
 
 from tests.reliability.crowd import connect
 from tests.reliability.serving import until
-from tests.reliability.values import Figure, at_least, exactly, percentile, told
+from tests.reliability.values import Figure, at_least, exactly, percentile, unbounded
 from tests.support.live import PATIENCE
 
 REQUEST = b"request\n"
 REPLY = b"response\r\n"
-#: Milliseconds between an asker's requests, where the server is to have time for others.
+#: The pause between the requests of a client that leaves the server time, in milliseconds.
 CALM = 20
 _TURN = 0.05
 
 
 class Asker:
-    """One of them."""
+    """One regular client."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -37,11 +37,11 @@ class Asker:
 
 class Askers:
     """
-    Clients that ask over and over; use them in a ``with``, which begins when each has a reply.
+    Regular clients; a context manager that starts when each has a reply.
 
-    :param depth: requests that each has on the way.
-    :param pause: milliseconds from a reply to the next request.
-    :param opening: what each sends before its first request.
+    :param depth: how many requests each sends without waiting.
+    :param pause: the time from a reply to the next request, in milliseconds.
+    :param opening: bytes that each sends before its first request.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Askers:
         opening: bytes = b"",
     ) -> None:
         self.answered = 0
-        #: What went wrong, a line for each time.
+        #: The errors, one line for each.
         self.wrong: list[str] = []
         self._depth = depth
         self._request = request * depth
@@ -71,21 +71,21 @@ class Askers:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def times(self) -> list[float]:
-        """Give the seconds that each reply took since the last call."""
+        """Return the times of all replies since the last call, in seconds."""
         times, self._times = self._times, array("d")
         return [*times]
 
     def figures(self) -> list[Figure]:
-        """Judge what came of them: a reply for each at least, and none lost or wrong."""
+        """Return figures: at least one reply for each client, and none lost or wrong."""
         return [
-            at_least("replies to the others", self.answered, len(self._askers)),
-            exactly("replies to the others that were lost or wrong", len(self.wrong), 0),
+            at_least("replies to regular clients", self.answered, len(self._askers)),
+            exactly("lost or wrong replies to regular clients", len(self.wrong), 0),
         ]
 
     def timed_figures(self) -> list[Figure]:
-        """Tell also how long nearly all of them took, of which nothing is promised."""
+        """Return the same figures, and the 99th percentile of the times, without a bound."""
         slow = percentile([*self._times, 0.0], 99)
-        return [told("p99 of the others", slow * 1000, "ms"), *self.figures()]
+        return [unbounded("p99 of regular clients", slow * 1000, "ms"), *self.figures()]
 
     def _run(self) -> None:
         for asker in self._askers:
@@ -103,7 +103,7 @@ class Askers:
 
     def _turn(self, patience: float) -> None:
         for key, _ in self._selector.select(patience):
-            self._hear(key.data)
+            self._receive(key.data)
         now = time.perf_counter()
         while self._resting and self._resting[0].asked <= now:
             self._ask(self._resting.popleft())
@@ -116,7 +116,7 @@ class Askers:
         except OSError as error:
             self._lose(asker, str(error))
 
-    def _hear(self, asker: Asker) -> None:
+    def _receive(self, asker: Asker) -> None:
         try:
             data = asker.socket.recv(64 * 1024)
         except OSError as error:
@@ -126,7 +126,7 @@ class Askers:
         if asker.received == self._reply:
             self._count(asker)
         elif not data or not self._reply.startswith(asker.received):
-            self._lose(asker, f"{bytes(asker.received[-80:])!r} where a reply belongs")
+            self._lose(asker, f"{bytes(asker.received[-80:])!r} instead of a reply")
 
     def _count(self, asker: Asker) -> None:
         now = time.perf_counter()
@@ -144,13 +144,13 @@ class Askers:
         asker.socket.close()
 
     def stop(self) -> None:
-        """Let each have the reply it waits for, and ask no more."""
+        """Wait for the last reply of each, and send no more requests."""
         self._ending.set()
         self._thread.join(PATIENCE)
         deadline = time.monotonic() + PATIENCE
         while self._waiting() and time.monotonic() < deadline:
             for key, _ in self._selector.select(_TURN):
-                self._hear(key.data)
+                self._receive(key.data)
         self.wrong += ["no reply"] * self._waiting()
 
     def _waiting(self) -> int:

@@ -1,7 +1,7 @@
 """
-Crowd: many connections at once, opened, written to and reset.
+Crowd: many connections at once, which are opened, written to and reset.
 
-Knows sockets and the kernel's limits; nothing of what a server answers.
+Knows sockets and the kernel's limits.  It must not know a server's replies.
 """
 
 import errno
@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 
 from tests.support.live import PATIENCE
 
-#: Ports that a client address has, of those that Linux gives away.
+#: How many connections use one client address: fewer than Linux has ephemeral ports.
 _PORTS = 20_000
-#: Every so many connections the server gets the time to accept them.
+#: After so many connections, pause for the server to accept them.
 _PACE = 256
-#: What is heard of a reset that `connect` has been told of.
+#: The error after a reset that `connect` has reported already, and its meaning.
 _RESET_AT_ONCE = {errno.ENOTCONN: "ECONNRESET"}
 _NARROW_SEGMENT = 1448
 _NARROW_BUFFER = 16 * 1024
@@ -26,10 +26,11 @@ _NARROW_BUFFER = 16 * 1024
 
 def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socket:
     """
-    Connect a client; *number* counts those of a crowd, which may need more than one address.
+    Return a connected client.
 
-    :param narrow: over segments as on Ethernet and with a small buffer, or the kernel would hold
-        megabytes for each that does not read: its buffers are as large as twenty segments.
+    :param number: its number in the crowd, which may need more than one address.
+    :param narrow: use segments as on Ethernet, and a small buffer.  Otherwise the kernel buffers
+        megabytes for each client that does not read, since loopback has segments of 64 KiB.
     """
     sock = socket.socket()
     try:
@@ -40,7 +41,7 @@ def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socke
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT)
         if number >= _PORTS:
             sock.bind((f"127.0.1.{number // _PORTS}", 0))
-        with suppress(ConnectionResetError):  # by a server that has accepted, and was quicker
+        with suppress(ConnectionResetError):  # reset by the server right after accept
             sock.connect(("127.0.0.1", port))
     except BaseException:
         sock.close()
@@ -50,7 +51,7 @@ def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socke
 
 @contextmanager
 def crowd(port: int, count: int, *, narrow: bool = False) -> Iterator[list[socket.socket]]:
-    """Hold *count* connections, and reset them in the end."""
+    """Hold *count* connections, and reset them at the end."""
     sockets: list[socket.socket] = []
     try:
         for number in range(count):
@@ -64,7 +65,7 @@ def crowd(port: int, count: int, *, narrow: bool = False) -> Iterator[list[socke
 
 
 def reset(sock: socket.socket) -> None:
-    """Close *sock*, if it is open, with a reset, which leaves nothing behind in the kernel."""
+    """Reset *sock* if it is open.  A reset leaves no state in the kernel."""
     if sock.fileno() < 0:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -72,7 +73,7 @@ def reset(sock: socket.socket) -> None:
 
 
 def send(sock: socket.socket, data: bytes) -> bool:
-    """Send *data*, all or as much as there is room for; tell whether the connection stands."""
+    """Send as much of *data* as possible; return whether the connection is open."""
     sock.setblocking(False)
     try:
         sock.send(data)
@@ -84,7 +85,7 @@ def send(sock: socket.socket, data: bytes) -> bool:
 
 
 class Fate:
-    """What became of a connection: what it *received*, and how it *ended*, if it did."""
+    """The result of a connection: the bytes *received*, and how it *ended*, or None."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -95,10 +96,10 @@ def listen_to(
     sockets: Iterable[socket.socket], size: int | None, patience: float = PATIENCE
 ) -> list[Fate]:
     """
-    Receive from each of *sockets* until it has *size* bytes, or, None, its end comes.
+    Receive from each of *sockets* until it has *size* bytes; None: until its end.
 
-    An end is ``EOF`` or the name of an error, as ``ECONNRESET``.  Those of which nothing is heard
-    for *patience* seconds are left as they are.
+    An end is ``EOF`` or the name of an error, such as ``ECONNRESET``.  Stop when no socket has
+    received anything for *patience* seconds.
     """
     fates: list[Fate] = []
     waiting = 0
@@ -132,6 +133,6 @@ def _receive(sock: socket.socket, fate: Fate) -> None:
 
 
 def ask_all(sockets: list[socket.socket], request: bytes, reply: bytes) -> int:
-    """Have all *sockets* send *request*; count those that got *reply* and nothing else."""
+    """Send *request* on all *sockets*; return how many received exactly *reply*."""
     asked = [sock for sock in sockets if send(sock, request)]
     return sum(fate.received == reply for fate in listen_to(asked, len(reply)))

@@ -1,7 +1,7 @@
 """
-Decoding: every framing, valid streams to begin with, and what has to hold of any input.
+Decoding: all framings, valid streams for each, and what must hold for any input.
 
-Knows decoders and chance; nothing of processes.
+Knows decoders and random inputs.  It must not know processes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ from reqresp.framing import (
 )
 from tests.reliability.inputs import Mutations
 
-#: Bytes that a request may have, one or the other: few, so that the limit is met, and many.
+#: The limits of a request, in bytes: one that inputs exceed, and one that they do not.
 LIMITS = (40, 64 * 1024)
-#: Bytes that a decoder may keep besides those of a request: a header, an end.
+#: The bytes that a decoder may keep besides a request: a header and a terminator.
 OVERHEAD = 32
 _STREAMS = 300
 
@@ -37,19 +37,19 @@ Wrap = Callable[[bytes], bytes]
 
 
 class Subject:
-    """Something that is fed inputs, and must not be surprised by any."""
+    """A parser that is fed inputs, and must handle all of them."""
 
     def inputs(self, random: Random) -> Callable[[], bytes]:
-        """Give what makes an input at each call, all chance from *random*."""
+        """Return a function that makes an input at each call, from *random* only."""
         raise NotImplementedError
 
     def judge(self, stream: bytes, pieces: Sequence[bytes], number: int) -> bool:
         """
         Feed *stream* whole, and in *pieces*.
 
-        :param number: of the input, for what is done in turn.
-        :return: whether it was refused, as it should be.
-        :raises Exception: something else came of it.
+        :param number: the number of the input, to alternate between settings.
+        :return: whether it was refused, with the expected error.
+        :raises Exception: anything else happened.
         """
         raise NotImplementedError
 
@@ -57,9 +57,9 @@ class Subject:
 @frozen
 class FramingSubject(Subject):
     """
-    A framing, and how a valid request of it is made of some payload.
+    A framing, and a function that makes a valid request of a payload.
 
-    :param is_cut_safe: the same requests come out however a stream is cut.
+    :param is_cut_safe: the requests do not depend on how a stream is cut.
     """
 
     framing: Framing
@@ -78,8 +78,8 @@ class FramingSubject(Subject):
         """
         Feed *stream* whole, and in *pieces*.
 
-        :raises Exception: anything but a `FrameError` was raised, a request is too large, more is
-            kept than may be, or what came out depends on how the stream was cut.
+        :raises Exception: an error other than `FrameError` was raised, a request is too large, too
+            many bytes are kept, or the requests depend on the cut.
         """
         limit = LIMITS[number % len(LIMITS)]
         whole = outcome(self.framing.decoder(limit), [stream], limit)
@@ -156,15 +156,15 @@ def _framings() -> dict[str, FramingSubject]:
     }
 
 
-#: Every framing by name.
+#: All framings by name.
 FRAMINGS = _framings()
 
 
 def outcome(decoder: Decoder, pieces: Sequence[bytes], limit: int) -> tuple[list[bytes], bool]:
     """
-    Feed *pieces*; give the requests, and whether a fault ended them.
+    Feed *pieces*; return the requests, and whether an error ended them.
 
-    :raises AssertionError: more is kept than an unfinished request may have.
+    :raises AssertionError: more bytes are kept than an incomplete request may have.
     """
     requests: list[bytes] = []
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Descriptors: more clients than the server may have files open."""
+"""Descriptors: more clients than the server's limit of open files."""
 
 import time
 from collections import Counter
@@ -14,20 +14,29 @@ from tests.reliability.serving import (
     tracebacks,
     until,
 )
-from tests.reliability.values import TELLING, Figure, Say, at_least, at_most, exactly, scaled, told
+from tests.reliability.values import (
+    TELLING,
+    Figure,
+    Say,
+    at_least,
+    at_most,
+    exactly,
+    scaled,
+    unbounded,
+)
 
-#: Open files of the server, and what it keeps of these for what is no client.
+#: The limit of open files of the server, and how many it reserves for other uses than clients.
 FILES = 256
 RESERVED = 128
 SURPLUS = 2000
 ROUNDS = 5
-#: Clients that are served throughout, and those that come when there is room again.
+#: The regular clients, and those that connect when descriptors are free again.
 OTHERS = 20
 LATER = 100
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Have the kernel turn clients away, and then the default of --max-connections."""
+    """Let the kernel refuse clients, then the default of --max-connections."""
     with descriptors_allowed(SURPLUS + 1000):
         return [*_by_kernel(scale, say), *_by_limit(scale, say)]
 
@@ -46,11 +55,11 @@ def _by_kernel(scale: float, say: Say) -> list[Figure]:
         for number in range(1, rounds + 1):
             with crowd(server.port, surplus):
                 until(lambda: descriptors(server) == FILES)
-                time.sleep(0.2)  # until it has seen all of them
+                time.sleep(0.2)  # until the server has seen all of them
                 used.append(share(server, seconds))
                 say(
                     f"round {number} of {rounds}: {descriptors(server)} of {FILES} files open, "
-                    f"{surplus:,} clients more than that, {used[-1]:.0f} % of a processor used"
+                    f"{surplus:,} more clients, {used[-1]:.0f} % of a processor used"
                 )
             left.append(back_to(server, before) - before)
             with crowd(server.port, LATER) as later:
@@ -62,14 +71,12 @@ def _by_kernel(scale: float, say: Say) -> list[Figure]:
         for words in ("EMFILE encountered", "EMFILE", "Closed socket")
     )
     return [
-        at_least("times that accept had no descriptor left", met, 1),
-        at_most("processor used then, while others ask", max(used), 50, "%"),
-        exactly("descriptors that are left when the clients are gone", max(left), 0),
+        at_least("times that accept had no free descriptor", met, 1),
+        at_most("processor used in that state", max(used), 50, "%"),
+        exactly("leaked descriptors after the clients have ended", max(left), 0),
         exactly("clients that are served then, without a restart", min(served), LATER),
         exactly("tracebacks in the log", tracebacks(server), 0),
-        told(
-            "lines in the log for each client that the kernel turned away", about / max(1, closed)
-        ),
+        unbounded("log lines for each client that the kernel refused", about / max(1, closed)),
         *askers.timed_figures(),
     ]
 
@@ -82,8 +89,8 @@ def _by_limit(scale: float, say: Say) -> list[Figure]:
         Askers(server.port, OTHERS, pause=CALM) as askers,
     ):
         before = descriptors(server)
-        say(f"{count:,} clients, where {FILES - RESERVED} connections are the default")
-        # One after the other has its end told: before the next it may be too early to know.
+        say(f"{count:,} clients; the default is {FILES - RESERVED} connections")
+        # Ends arrive one after another: wait a second after the last one.
         with crowd(server.port, count) as many:
             fates = listen_to(many, None, patience=1.0)
             ends = Counter(fate.ended for fate in fates)
@@ -94,11 +101,11 @@ def _by_limit(scale: float, say: Say) -> list[Figure]:
             served = ask_all(later, REQUEST, REPLY)
     refused = len([line for line in server.log.lines() if ": refused, " in line])
     return [
-        exactly("of 128 connections, those that are left and served", answered, room),
+        exactly("of 128 connections, those that are open and served", answered, room),
         exactly("clients over --max-connections that are reset", ends["ECONNRESET"], count - room),
-        exactly("clients that are served when these are gone", served, LATER),
-        exactly("descriptors that are left", left, 0),
-        at_most("lines in the log, for each second at most one", refused, 60),
+        exactly("clients that are served after these have ended", served, LATER),
+        exactly("leaked descriptors", left, 0),
+        at_most("log lines, at most one a second", refused, 60),
         *askers.timed_figures(),
     ]
 

@@ -1,4 +1,4 @@
-"""Disk: no room for the journal, in a file system that is really full where one can be mounted."""
+"""Disk: a journal on a full disk."""
 
 import json
 import os
@@ -15,35 +15,35 @@ from tests.reliability.serving import KIB, MIB, serving, tracebacks
 from tests.reliability.values import Figure, Say, at_least, exactly, scaled
 from tests.support.live import Server
 
-#: Clients that ask meanwhile; each request and its reply make an entry of about 1.3 kB.
+#: The clients; each request and its reply make an entry of about 1.3 kB.
 CLIENTS = 20
 REQUEST = b"x" * 1000 + b"\n"
 REPLY = b"response\r\n"
 ROUNDS = 3
-#: Requests while there is room, and while there is none: more than the journal lets wait.
+#: The requests with free space, and without: more than the journal buffers.
 BEFORE = 400
 FULL = 2000
-#: Bytes that are left for the journal when a round begins.
+#: The free space when a round starts, in bytes.
 ROOM = 128 * KIB
 _SIZE = 32 * MIB
 
 
 class Disk(Protocol):
-    """What can be full."""
+    """Something that can be full."""
 
-    #: What its being full is called.
+    #: The error message when it is full.
     error: str
     directory: Path
 
     def fill(self, server: Server) -> None:
-        """Leave `ROOM`."""
+        """Fill it, except for `ROOM`."""
 
     def free(self, server: Server) -> None:
-        """Have room again."""
+        """Make space again."""
 
 
 class Mounted:
-    """A file system in memory, which a ballast fills."""
+    """A file system in memory, filled by a large file."""
 
     error = "No space left on device"
 
@@ -61,7 +61,7 @@ class Mounted:
 
 
 class Limited:
-    """A limit on the size of files, where nothing may be mounted."""
+    """A limit on the size of files, if mounting is not allowed."""
 
     error = "File too large"
 
@@ -84,7 +84,7 @@ class Limited:
 
 @contextmanager
 def a_disk() -> Iterator[Disk]:
-    """Mount a small file system; where that is not allowed, limit the size of files."""
+    """Mount a small file system; if that is not allowed, limit the size of files."""
     with tempfile.TemporaryDirectory(prefix="reqresp-") as name:
         if not _ran("mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "reqresp", name):
             yield Limited(Path(name))
@@ -102,7 +102,7 @@ def _ran(*command: str) -> bool:
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Fill the disk while clients ask; make room; count what is in the journal."""
+    """Fill the disk while clients send requests, make space, and count the journal's entries."""
     rounds = scaled(ROUNDS, scale, 2)
     answered = asked = 0
     with (
@@ -111,11 +111,11 @@ def run(scale: float, say: Say) -> list[Figure]:
         crowd(server.port, CLIENTS) as clients,
     ):
         for number in range(1, rounds + 1):
-            say(f"round {number} of {rounds}: requests while there is room")
+            say(f"round {number} of {rounds}: requests with free space")
             turns = BEFORE // CLIENTS
             answered += sum([ask_all(clients, REQUEST, REPLY) for _ in range(turns)])
             disk.fill(server)
-            say(f"requests while there is none ({disk.error})")
+            say(f"requests without ({disk.error})")
             full = FULL // CLIENTS
             answered += sum([ask_all(clients, REQUEST, REPLY) for _ in range(full)])
             asked += (turns + full) * CLIENTS
@@ -133,17 +133,15 @@ def run(scale: float, say: Say) -> list[Figure]:
     requests = sum(entry["event"] == "answered" for entry in entries)
     said = server.log.text()
     return [
-        exactly("replies while the disk is full now and then", answered, asked),
-        at_least("entries that were lost, as the journal says", lost, rounds),
+        exactly("replies, with and without a full disk", answered, asked),
+        at_least("lost entries, according to the journal", lost, rounds),
         exactly(
-            "entries in the journal and lost, of those that happened",
+            "entries in the journal or counted as lost",
             kept + lost,
             asked + 2 * CLIENTS,
         ),
         at_least("requests in the journal", requests, asked - lost),
-        exactly("lines in the log that say it is full", said.count(disk.error), rounds),
-        exactly(
-            "lines in the log that say it works again", said.count("can be written again"), rounds
-        ),
+        exactly("log lines about a full disk", said.count(disk.error), rounds),
+        exactly("log lines about its end", said.count("can be written again"), rounds),
         exactly("tracebacks in the log", tracebacks(server), 0),
     ]

@@ -1,8 +1,8 @@
 """
-Fuzz worker: so many inputs through each of some decoders, in a process of its own.
+Fuzz worker: a process that feeds inputs to decoders.
 
-``python -m tests.reliability.fuzz_worker INPUTS SEED NAME...`` tells of each name in a line of
-JSON; with the seed that a run reports, it meets the same inputs.
+``python -m tests.reliability.fuzz_worker INPUTS SEED NAME...`` prints a line of JSON for each name.
+The seed that a run reports gives the same inputs again.
 """
 
 import json
@@ -16,7 +16,7 @@ from tests.reliability.subjects import SUBJECTS
 
 
 def main() -> None:
-    """Read the command line, and do as it says."""
+    """Run the command."""
     inputs, seed, *names = sys.argv[1:]
     for name in names or SUBJECTS:
         found = fuzz(SUBJECTS[name], int(inputs), Random(f"{seed} {name}"))  # noqa: S311 (no secret)
@@ -26,10 +26,10 @@ def main() -> None:
 
 def fuzz(subject: Subject, inputs: int, random: Random) -> dict[str, Any]:
     """
-    Feed *inputs* until one is a surprise.
+    Feed *inputs* inputs, or fewer if one fails.
 
-    :return: how many were ``fed`` and ``refused``, and the ``surprise``: that input, ready to be
-        pasted, and what came of it.
+    :return: how many were ``fed`` and ``refused``, and the ``failure``: that input, as a Python
+        literal, and the error.
     """
     stream_of, judge = subject.inputs(random), subject.judge
     refused = 0
@@ -38,10 +38,10 @@ def fuzz(subject: Subject, inputs: int, random: Random) -> dict[str, Any]:
         cut = pieces(stream, random)
         try:
             refused += judge(stream, cut, number)
-        except BaseException as error:  # whatever it is, it should not have been
-            surprise = f"input {number}, {cut!r}: {type(error).__name__}: {error}"
-            return {"fed": number, "refused": refused, "surprise": surprise}
-    return {"fed": inputs, "refused": refused, "surprise": None}
+        except BaseException as error:  # any other error is a failure
+            failure = f"input {number}, {cut!r}: {type(error).__name__}: {error}"
+            return {"fed": number, "refused": refused, "failure": failure}
+    return {"fed": inputs, "refused": refused, "failure": None}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Half headers: connections that begin as a balancer's do, and never say whose they are."""
+"""Half headers: connections with incomplete PROXY headers."""
 
 import time
 
@@ -14,21 +14,21 @@ from tests.reliability.serving import (
 from tests.reliability.values import Figure, Say, at_most, exactly, scaled
 
 CONNECTIONS = 5000
-#: What each sends: nothing, some of either header, all of one but for what it says will follow.
+#: The bytes that clients send: none, a part of either version, a header without its last bytes.
 BEGINNINGS = (
     b"",
     b"PROXY TCP4 127.0.0.1 ",
     bytes.fromhex("0d0a0d0a000d0a51554954"),
     bytes.fromhex("0d0a0d0a000d0a515549540a 2111 1000") + bytes(4000),
 )
-#: What the others begin with.
+#: The header of the regular clients.
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 9999\r\n"
-#: Bytes of memory for each, the 4 KiB that a header may have included.
+#: The memory for each connection, in bytes, including the 4 KiB of a header.
 BYTES = 8 * 1024
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Have them wait until the server has lost patience, while others are served."""
+    """Hold such connections until the server's timeout, while regular clients are served."""
     count = scaled(CONNECTIONS, scale, 200)
     with (
         descriptors_allowed(count + 1000),
@@ -36,22 +36,22 @@ def run(scale: float, say: Say) -> list[Figure]:
         Askers(server.port, pause=CALM, opening=HEADER) as askers,
     ):
         before, files = server.memory(), descriptors(server)
-        say(f"{count:,} connections, each with half a PROXY header at most")
-        with crowd(server.port, count) as nobodies:
-            for number, sock in enumerate(nobodies):
+        say(f"{count:,} connections, each with a part of a PROXY header")
+        with crowd(server.port, count) as clients:
+            for number, sock in enumerate(clients):
                 send(sock, BEGINNINGS[number % len(BEGINNINGS)])
             time.sleep(0.5)
             each = (server.memory() - before) / count
-            say("until the server waits no more")
-            fates = listen_to(nobodies, None)
+            say("waiting for the server's timeout")
+            fates = listen_to(clients, None)
             ends = sum(fate.ended == "ECONNRESET" and not fate.received for fate in fates)
             left = back_to(server, files) - files
-    told = sum("no PROXY header came within" in line for line in server.log.lines())
+    named = sum("no PROXY header came within" in line for line in server.log.lines())
     return [
-        at_most("memory of a connection whose header does not come", each, BYTES, "bytes"),
-        exactly("of these, reset when time is up", ends, count),
-        exactly("of these, named in the log", told, count),
-        exactly("descriptors that are left", left, 0),
+        at_most("memory of a connection without a complete header", each, BYTES, "bytes"),
+        exactly("of these, reset after the timeout", ends, count),
+        exactly("of these, named in the log", named, count),
+        exactly("leaked descriptors", left, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *askers.timed_figures(),
     ]

@@ -1,4 +1,4 @@
-"""Idle: thousands of connections that say nothing, while others ask."""
+"""Idle: thousands of idle connections beside regular clients."""
 
 import time
 from statistics import median
@@ -14,19 +14,19 @@ from tests.reliability.values import (
     exactly,
     percentile,
     scaled,
-    told,
+    unbounded,
 )
 from tests.support.live import Server
 
 CONNECTIONS = 10_000
 ROUNDS = 5
 SECONDS = 3.0
-#: Bytes of the server's memory for each that is idle.
+#: The server's memory for each idle connection, in bytes.
 BYTES = 4096
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Time the replies to 50 clients with the others there and without them, in turn."""
+    """Time the replies to 50 regular clients, alternately without and with idle connections."""
     count = scaled(CONNECTIONS, scale, 100)
     with (
         descriptors_allowed(count + 1000),
@@ -35,12 +35,12 @@ def run(scale: float, say: Say) -> list[Figure]:
     ):
         without, beside, figures = _rounds(server, askers, count, scale, say)
     ratio = median(beside) / median(without)
-    what = "p99 of the others, of what it is without the idle ones"
+    what = "p99 with idle connections, relative to without"
     return [
         *figures,
-        told("p99 without them", median(without) * 1000, "ms"),
-        told("p99 beside them", median(beside) * 1000, "ms"),
-        at_most(what, ratio, 2.0, "x") if scale >= TELLING else told(what, ratio, "x"),
+        unbounded("p99 without idle connections", median(without) * 1000, "ms"),
+        unbounded("p99 with idle connections", median(beside) * 1000, "ms"),
+        at_most(what, ratio, 2.0, "x") if scale >= TELLING else unbounded(what, ratio, "x"),
         *askers.figures(),
     ]
 
@@ -54,24 +54,24 @@ def _rounds(
     beside: list[float] = []
     answered: list[int] = []
     each = 0.0
-    _p99(askers, seconds)  # to warm up
+    _p99(askers, seconds)  # warm-up
     for number in range(1, rounds + 1):
         without.append(_p99(askers, seconds))
         before = server.memory()
         with crowd(server.port, count) as idle:
-            answered.append(ask_all(idle[-1:], REQUEST, REPLY))  # by then all are accepted
+            answered.append(ask_all(idle[-1:], REQUEST, REPLY))  # then all are accepted
             each = each or (server.memory() - before) / count
             beside.append(_p99(askers, seconds))
             answered[-1] = ask_all(idle, REQUEST, REPLY)
         say(
             f"round {number} of {rounds}: p99 {without[-1] * 1000:.2f} ms without, "
-            f"{beside[-1] * 1000:.2f} ms beside {count:,} idle ones"
+            f"{beside[-1] * 1000:.2f} ms with {count:,} idle connections"
         )
     return (
         without,
         beside,
         [
-            exactly("idle connections that are answered at last", min(answered), count),
+            exactly("idle connections that get a reply at the end", min(answered), count),
             at_most("memory of an idle connection", each, BYTES, "bytes"),
         ],
     )

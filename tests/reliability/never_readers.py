@@ -1,4 +1,4 @@
-"""Never readers: clients that ask for much, over and over, and read nothing of it."""
+"""Never readers: clients that send many requests and read no reply."""
 
 import time
 
@@ -18,20 +18,19 @@ from tests.reliability.values import TELLING, Figure, Say, at_most, exactly, sca
 
 CONNECTIONS = 1000
 REPLY_BYTES = 10_000
-#: What each tries to send: more than the kernel and the server together hold.
+#: The bytes that each client tries to send: more than kernel and server together buffer.
 TRIES = 512 * KIB
-#: Bytes of memory for each: 64 KiB of replies and one more reply, 64 KiB of requests that wait, the
-#: 4 KiB of these that are cut up, in sixteen times their size; and half as much again for malloc.
+#: The memory for each, in bytes: 64 KiB of replies and one more reply, 64 KiB of waiting data, and
+#: 4 KiB of it as decoded requests, which take sixteen times their size; half as much for malloc.
 BYTES = (64 * KIB + REPLY_BYTES + 64 * KIB + 64 * KIB) * 3 // 2
 
 
-#: Percent of a processor that the server uses at most when nothing is left for it to do but to
-#: serve the others.
+#: The percent of a processor that the server uses at most to serve only the regular clients.
 STUCK = 50
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Let them send until the server takes no more, and longer; then reset them all."""
+    """Send until the server stops reading, and longer; then reset all clients."""
     count = scaled(CONNECTIONS, scale, 50)
     reply = b"x" * REPLY_BYTES + b"\r\n"
     with (
@@ -54,10 +53,10 @@ def run(scale: float, say: Say) -> list[Figure]:
         with crowd(server.port, 50) as later:
             served = ask_all(later, REQUEST, reply)
     return [
-        exactly("connections that stand, though they do not read", standing, count),
+        exactly("open connections that do not read", standing, count),
         at_most("memory of a client that does not read", each / KIB, BYTES / KIB, "KiB"),
-        at_most("processor used while they are stuck, and others ask", used, STUCK, "%"),
-        exactly("descriptors that are left when they reset", left, 0),
+        at_most("processor used while they are paused", used, STUCK, "%"),
+        exactly("leaked descriptors after their reset", left, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
         exactly("clients that are served afterwards", served, 50),
         *askers.timed_figures(),

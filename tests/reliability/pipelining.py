@@ -1,7 +1,7 @@
 """
-Pipelining: clients that send numbered requests without waiting, until the server ends them.
+Pipelining: clients that send numbered requests without waiting, until the server ends.
 
-Knows sockets, and what the script `SCRIPT` answers.
+Knows sockets, and the replies of `SCRIPT`.
 """
 
 import selectors
@@ -13,7 +13,7 @@ from random import Random
 from tests.reliability.crowd import connect
 from tests.support.live import PATIENCE
 
-#: Answers a request with itself; one in so many takes its time, and those behind it have to wait.
+#: A script that replies with the request.  Some replies are delayed, and later ones wait for them.
 SCRIPT = """
 [[rule]]
 matches = 'late \\d+'
@@ -25,12 +25,12 @@ matches = '\\d+'
 reply   = { template = "re: {0}" }
 """
 _LATE = 40
-#: Requests that each client has on the way, at most.
+#: The most requests of a client without a reply.
 _DEPTH = 32
 
 
 class Talker:
-    """One of them: what it sent and got, and how its connection ended."""
+    """A client: what it sent and received, and how its connection ended."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -41,19 +41,19 @@ class Talker:
         self._received = bytearray()
 
     def ask(self, random: Random) -> None:
-        """Send more requests, as many as may be on the way; the last of them perhaps in part."""
+        """Send requests up to the limit; the last one may be incomplete."""
         room = _DEPTH - (self._asked - self.replies)
         self._unsent += b"".join(_request(self._asked + n) for n in range(1, room + 1))
         self._asked += room
-        # At times all of it, so that nothing is held back for ever.
+        # Sometimes all of it, so that no request stays incomplete.
         size = len(self._unsent) - random.choice((0, random.randrange(len(self._unsent) + 1)))
         try:
             self._unsent = self._unsent[self.socket.send(self._unsent[:size]) :]
-        except OSError:  # no room; or an end, before which there may be more to read
+        except OSError:  # the buffer is full, or the connection has ended and more may be readable
             return
 
-    def hear(self) -> None:
-        """Receive what is there."""
+    def receive(self) -> None:
+        """Receive all available bytes."""
         try:
             data = self.socket.recv(64 * 1024)
         except OSError as error:
@@ -65,16 +65,16 @@ class Talker:
 
     @property
     def replies(self) -> int:
-        """How many replies came in full."""
+        """How many complete replies were received."""
         return self._received.count(b"\n")
 
     def is_right(self) -> bool:
-        """Tell whether what came is all right, up to where it was cut off, if it was."""
+        """Return whether all received bytes are correct; the last reply may be incomplete."""
         right = b"".join(map(_reply, range(1, self.replies + 2)))
         return right.startswith(self._received)
 
     def is_whole(self) -> bool:
-        """Tell whether it was not cut off within a reply."""
+        """Return whether the last reply is complete."""
         return not self._received or self._received.endswith(b"\n")
 
 
@@ -90,9 +90,9 @@ def talk(
     port: int, count: int, seconds: float, stop: Callable[[], object], random: Random
 ) -> Sequence[Talker]:
     """
-    Have *count* clients ask for *seconds*, then *stop* the server, and hear it out.
+    Send requests from *count* clients for *seconds*, call *stop*, and receive until the end.
 
-    A client whose connection has not ended after a while has None for its end.
+    If a connection does not end within the timeout, the client's ``ended`` is None.
     """
     with selectors.DefaultSelector() as selector:
         talkers = [Talker(connect(port)) for _ in range(count)]
@@ -114,7 +114,7 @@ def talk(
 
 
 def _go_on(talker: Talker, selector: selectors.BaseSelector, random: Random) -> None:
-    talker.hear()
+    talker.receive()
     if talker.ended is None:
         talker.ask(random)
         return

@@ -1,7 +1,7 @@
 """
-Proxying: what has to hold of any bytes that a connection from a balancer begins with.
+Proxying: what must hold for any bytes at the start of a connection from a balancer.
 
-Knows the decoder of PROXY headers; `tests.support.proxy_headers` makes what is fed to it.
+Knows the decoder of PROXY headers.  `tests.support.proxy_headers` makes its inputs.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +17,12 @@ from reqresp.transport.proxy_protocol import (
 from tests.reliability.decoding import Subject
 from tests.support.proxy_headers import mutated_headers
 
-#: Bytes that may be kept while a header is not complete: version 2 begins with 16.
+#: The most bytes of an incomplete header; version 2 starts with 16.
 _KEPT = max(MAX_LINE, MAX_BINARY_REST + 16)
 
 
 class ProxySubject(Subject):
-    """PROXY headers of both versions, and what follows them."""
+    """PROXY headers of both versions, with following bytes."""
 
     def inputs(self, random: Random) -> Callable[[], bytes]:
         return lambda: mutated_headers(random)
@@ -31,8 +31,8 @@ class ProxySubject(Subject):
         """
         Feed *stream* whole, and in *pieces*.
 
-        :raises Exception: anything but a `ProxyError` was raised, more is kept than may be, or
-            whose connection it is, or what is behind its header, depends on how it was cut.
+        :raises Exception: an error other than `ProxyError` was raised, too many bytes are kept, or
+            the header or the rest depends on the cut.
         """
         whole, cut = _outcome([stream]), _outcome(pieces)
         assert cut == whole, f"{cut} in pieces, {whole} whole"

@@ -1,4 +1,4 @@
-"""Report: figures as reStructuredText that is as readable on a terminal."""
+"""Report: the figures as reStructuredText, which is also readable on a terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ _PACKAGES = ("reqresp", "Twisted", "google-re2")
 
 
 def table(found: Mapping[str, Sequence[Figure]]) -> str:
-    """Write what was *found* in each scenario as one table."""
+    """Return one table of the figures *found* in all scenarios."""
     rows = [
         (name if number == 0 else "\\", one.what, one.measured, one.bound, _verdict(one))
         for name, figures in found.items()
@@ -20,13 +20,13 @@ def table(found: Mapping[str, Sequence[Figure]]) -> str:
 
 
 def notes(scenarios: Sequence[Scenario], seconds: float) -> str:
-    """Say what the scenarios are, and how long they took."""
+    """Return the list of scenarios, and how long they took."""
     lines = [f"- ``{one.name}``: {one.title}." for one in scenarios]
     return "\n".join([f"It took {seconds:,.0f} s.  The scenarios:", "", *lines, ""])
 
 
 def machine(command: str, busy: float) -> str:
-    """Write a section on what they were run on; *busy* is the load average before."""
+    """Return a section about the machine; *busy* is the load average before the start."""
     return section(basics(command, busy, _PACKAGES))
 
 

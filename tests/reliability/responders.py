@@ -1,4 +1,4 @@
-"""Responders: functions that block, raise, or never answer."""
+"""Responders: functions that block, raise errors, or never reply."""
 
 import signal
 import time
@@ -16,7 +16,7 @@ from tests.reliability.serving import (
 from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled
 from tests.support.live import Server
 
-#: Seconds that replies under way have when the server is stopped.
+#: The time for replies in progress when the server stops, in seconds.
 DRAIN = 1
 CODE = f"""
 import time
@@ -36,15 +36,15 @@ application = serve(respond, drain={DRAIN}, framing=Line())
 BLOCKING = 25
 RAISING = 500
 NEVER = 500
-#: What each client pipelines behind a request that is never answered.
+#: The bytes that each client sends after a request without a reply.
 PIPELINED = 512 * KIB
-#: Bytes of memory for each of them: the 64 KiB that may wait, a read of 64 KiB that came on top,
-#: and as much again for what Python and malloc need to hold them.
+#: The memory for each of them, in bytes: 64 KiB of waiting data, one read of 64 KiB, and as much
+#: again for Python and malloc.
 BYTES = 2 * (64 * KIB + 64 * KIB)
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Have each kind asked by clients of its own, while 50 others go on."""
+    """Send requests to each kind of function, while 50 regular clients are served."""
     blocking, raising = scaled(BLOCKING, scale, 3), scaled(RAISING, scale, 20)
     never = scaled(NEVER, scale, 30)
     with (
@@ -56,16 +56,16 @@ def run(scale: float, say: Say) -> list[Figure]:
         say(f"{blocking} requests, each of which blocks the server for 0.2 s")
         with crowd(server.port, blocking) as clients:
             blocked = ask_all(clients, b"block\n", b"at last\r\n")
-        say(f"{raising} requests whose responder raises")
+        say(f"{raising} requests with an error in the responder")
         with crowd(server.port, raising) as clients:
             standing = [send(client, b"raise\n") for client in clients]
             resets = sum(fate.ended == "ECONNRESET" for fate in listen_to(clients, None))
         left = back_to(server, files) - files
         figures = [
-            exactly("replies to those that blocked it", blocked, blocking),
-            exactly("connections reset whose responder raised", resets, sum(standing)),
-            exactly("tracebacks in the log, one for each", tracebacks(server), raising),
-            exactly("descriptors that are left", left, 0),
+            exactly("replies to blocking requests", blocked, blocking),
+            exactly("connections reset after an error in the responder", resets, sum(standing)),
+            exactly("tracebacks in the log, one for each error", tracebacks(server), raising),
+            exactly("leaked descriptors", left, 0),
         ]
         figures += _never(server, askers, never, say)
     return figures
@@ -74,7 +74,7 @@ def run(scale: float, say: Say) -> list[Figure]:
 def _never(server: Server, askers: Askers, count: int, say: Say) -> list[Figure]:
     before = server.memory()
     with crowd(server.port, count) as clients:
-        say(f"{count} requests that are never answered, {PIPELINED // KIB} KiB of more behind each")
+        say(f"{count} requests without a reply, each followed by {PIPELINED // KIB} KiB")
         for client in clients:
             send(client, b"never\n")
         more = b"request\n" * (8 * KIB)
@@ -95,11 +95,11 @@ def _never(server: Server, askers: Askers, count: int, say: Say) -> list[Figure]
         took = time.monotonic() - began
     resets = sum(fate.ended == "ECONNRESET" for fate in fates)
     return [
-        at_most("memory of a connection that is never answered", each / KIB, BYTES / KIB, "KiB"),
-        at_least("replies to the others beside those", meanwhile, 50),
-        exactly("connections never answered that are reset when it stops", resets, count),
+        at_most("memory of a connection without a reply", each / KIB, BYTES / KIB, "KiB"),
+        at_least("replies to regular clients in the meantime", meanwhile, 50),
+        exactly("connections without a reply, reset at the stop", resets, count),
         exactly("exit status: ended by SIGTERM", status, -signal.SIGTERM),
-        at_least("seconds that it drains, all told", int(took), DRAIN),
-        at_most("seconds until it has stopped, of 1 to drain", took, 30, "s"),
+        at_least("seconds to drain", int(took), DRAIN),
+        at_most("seconds until the end, with --drain 1", took, 30, "s"),
         *askers.timed_figures(),
     ]

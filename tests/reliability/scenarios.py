@@ -1,4 +1,4 @@
-"""Scenarios: all of them by name, in the order in which they are run."""
+"""Scenarios: all scenarios by name, in the order in which they run."""
 
 from tests.reliability import (
     descriptors,

@@ -1,7 +1,7 @@
 """
-Serving: a real ``twistd reqresp`` that is looked at from outside while it runs.
+Serving: a real ``twistd reqresp``, and its memory, descriptors and processor time.
 
-Knows processes and what Linux tells of them; nothing of clients.
+Knows processes and Linux's /proc.  It must not know clients.
 """
 
 import resource
@@ -17,17 +17,17 @@ from tests.support.live import PATIENCE, Server
 
 MIB = 2**20
 KIB = 2**10
-#: Seconds between looks at what has no event.
+#: The interval for polling, in seconds.
 _POLL = 0.02
 
 
 @contextmanager
 def serving(*options: str, directory: Path | None = None, **how: Any) -> Iterator[Server]:
     """
-    Run ``twistd reqresp --quiet`` with *options* on a free port, and stop it in the end.
+    Run ``twistd reqresp --quiet`` with *options* on a free port, and stop it at the end.
 
-    :param directory: where it runs; one of its own unless given.
-    :param how: more for `tests.support.live.start`.
+    :param directory: its working directory; None: a new one.
+    :param how: further arguments for `tests.support.live.start`.
     """
     with working_directory(directory) as place:
         arguments = ["reqresp", "--quiet", *options]
@@ -39,14 +39,14 @@ def serving(*options: str, directory: Path | None = None, **how: Any) -> Iterato
 
 @contextmanager
 def embedding(code: str) -> Iterator[Server]:
-    """Run twistd with an application that *code* makes (see `tests.support.live.embed`)."""
+    """Run twistd with the application that *code* makes (see `tests.support.live.embed`)."""
     with working_directory() as place, live.embed(place, code) as server:
         yield server
 
 
 @contextmanager
 def working_directory(given: Path | None = None) -> Iterator[Path]:
-    """Give a directory that is removed in the end, unless one is *given*."""
+    """Yield a temporary directory, or *given*."""
     if given is not None:
         yield given
         return
@@ -57,9 +57,9 @@ def working_directory(given: Path | None = None) -> Iterator[Path]:
 @contextmanager
 def descriptors_allowed(count: int) -> Iterator[None]:
     """
-    Let this process, and those that it starts, have *count* open files.
+    Raise the limit of open files to *count*, for this process and its children.
 
-    :raises OSError, ValueError: the hard limit is below that.
+    :raises OSError, ValueError: the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < count:
@@ -71,12 +71,12 @@ def descriptors_allowed(count: int) -> Iterator[None]:
 
 
 def descriptors(server: Server) -> int:
-    """Count the files that *server* has open."""
+    """Return how many files *server* has open."""
     return len([*Path(f"/proc/{server.pid}/fd").iterdir()])
 
 
 def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:
-    """Wait until something is *reached*; tell whether it was within *patience*, in seconds."""
+    """Wait until *reached* returns true; return whether it did within *patience* seconds."""
     deadline = time.monotonic() + patience
     while not reached():
         if time.monotonic() > deadline:
@@ -86,18 +86,18 @@ def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:
 
 
 def back_to(server: Server, count: int) -> int:
-    """Wait until *server* has at most *count* open files; count those that it has then."""
+    """Wait until *server* has at most *count* open files; return their number."""
     until(lambda: descriptors(server) <= count)
     return descriptors(server)
 
 
 def share(server: Server, seconds: float) -> float:
-    """Say what share of a processor *server* uses for *seconds*, in percent."""
+    """Return the processor time of *server* during *seconds*, in percent of a processor."""
     used, began = server.processor_time(), time.monotonic()
     time.sleep(seconds)
     return 100 * (server.processor_time() - used) / (time.monotonic() - began)
 
 
 def tracebacks(server: Server) -> int:
-    """Count the tracebacks in the log."""
+    """Return how many tracebacks are in the log."""
     return server.log.text().count("Traceback (most recent call last)")

@@ -1,4 +1,4 @@
-"""Slow senders: requests that come a byte a second, by the thousand."""
+"""Slow senders: thousands of requests that arrive one byte a second."""
 
 import socket
 import time
@@ -10,20 +10,20 @@ from tests.reliability.values import Figure, Say, at_most, exactly, scaled
 from tests.support.live import PATIENCE
 
 CONNECTIONS = 5000
-#: Of these, each has sent nearly all that a request may have before it becomes slow.
+#: The clients that send nearly the longest request before they become slow.
 FULL = 500
 FULL_BYTES = 60_000
 SECONDS = 15
-#: Steps of a second: in each, some send their byte.
+#: The steps of a second; in each, a part of the clients sends a byte.
 STEPS = 20
-#: Bytes of memory for one that has sent next to nothing ...
+#: The memory for a client that has sent a few bytes, in bytes.
 BYTES = 4 * KIB
-#: ... and for one that has sent nearly 64 KiB, which is what a request may have.
+#: The memory for a client that has sent nearly 64 KiB, in bytes.
 FULL_MEMORY = 128 * KIB
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Have slow clients begin a request, and others be served; then let the slow ones finish."""
+    """Start slow requests while regular clients are served, then finish the slow ones."""
     count, full = scaled(CONNECTIONS, scale, 200), scaled(FULL, scale, 50)
     seconds = scaled(SECONDS, scale, 2)
     with (
@@ -36,33 +36,33 @@ def run(scale: float, say: Say) -> list[Figure]:
             say(f"{count:,} clients send a byte a second, for {seconds} s")
             _trickle(slow, seconds)
             each = (server.memory() - before) / count
-            say("they come to an end")
+            say("they complete their requests")
             finished = _finish(slow)
         before = server.memory()
         with crowd(server.port, full) as slow:
-            say(f"{full:,} clients do so that have sent {FULL_BYTES:,} bytes already")
+            say(f"{full:,} clients that have sent {FULL_BYTES:,} bytes do the same")
             for sock in slow:
                 sock.settimeout(PATIENCE)
                 sock.sendall(b"x" * FULL_BYTES)
             _trickle(slow, min(seconds, 5))
             full_each = max(0, server.memory() - before) / full
-            say("they come to an end")
+            say("they complete their requests")
             full_finished = _finish(slow)
         left = back_to(server, files) - files
     return [
-        exactly("slow requests that are answered at last", finished, count),
+        exactly("slow requests that get a reply at the end", finished, count),
         at_most("memory of a slow sender", each, BYTES, "bytes"),
-        exactly("slow requests of 60,000 bytes that are answered at last", full_finished, full),
+        exactly("slow requests of 60,000 bytes that get a reply at the end", full_finished, full),
         at_most(
             "memory of a slow sender of 60,000 bytes", full_each / KIB, FULL_MEMORY / KIB, "KiB"
         ),
-        exactly("descriptors that are left", left, 0),
+        exactly("leaked descriptors", left, 0),
         *askers.timed_figures(),
     ]
 
 
 def _trickle(slow: list[socket.socket], seconds: int) -> None:
-    """Have each send a byte a second, evenly spread."""
+    """Send a byte a second from each client, evenly spread."""
     step = 1 / STEPS
     due = time.monotonic()
     for number in range(seconds * STEPS):
@@ -73,5 +73,5 @@ def _trickle(slow: list[socket.socket], seconds: int) -> None:
 
 
 def _finish(slow: list[socket.socket]) -> int:
-    """End all requests; count the replies."""
+    """Complete all requests; return the number of replies."""
     return ask_all(slow, b"\n", REPLY)

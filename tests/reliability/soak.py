@@ -1,4 +1,4 @@
-"""Soak: all at once, at full load, for ten minutes."""
+"""Soak: all kinds of clients at full load for ten minutes."""
 
 import os
 import time
@@ -13,20 +13,20 @@ from tests.reliability.values import (
     at_most,
     exactly,
     growth,
-    told,
+    unbounded,
 )
 from tests.support.live import Server
 
 SECONDS = 600
 SAMPLES = 60
-#: What may be there at the end that was not there after the first tenth.
+#: The growth of memory that is allowed, in bytes.
 GROWTH = 2 * MIB
-#: Descriptors of connections that are just coming or going.
+#: Descriptors of connections that are being opened or closed.
 PASSING = 8
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Sample memory and descriptors while clients of all kinds are served."""
+    """Sample memory and descriptors while all kinds of clients are served."""
     seconds = max(3.0, SECONDS * scale)
     memory: list[float] = []
     files: list[float] = []
@@ -53,15 +53,18 @@ def run(scale: float, say: Say) -> list[Figure]:
         busy = 100 * (server.processor_time() - used) / took
         clients = 100 * (sum(os.times()[:2]) - ours) / took
     return [
-        told("processor used by the server", busy, "%"),
-        told("processor used by its clients", clients, "%"),
-        told("memory at the end", memory[-1] / MIB, "MiB"),
+        unbounded("processor used by the server", busy, "%"),
+        unbounded("processor used by its clients", clients, "%"),
+        unbounded("memory at the end", memory[-1] / MIB, "MiB"),
         at_most(
-            "growth of memory, last third from first", growth(memory) / MIB, GROWTH / MIB, "MiB"
+            "growth of memory, from the first third to the last",
+            growth(memory) / MIB,
+            GROWTH / MIB,
+            "MiB",
         ),
         at_most("growth of descriptors, likewise", growth(files), PASSING),
-        at_least("connections that came and went", passers.count, SAMPLES),
-        exactly("of these, with a reply that was lost or wrong", passers.wrong, 0),
+        at_least("short connections", passers.count, SAMPLES),
+        exactly("of these, with a lost or wrong reply", passers.wrong, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *closed.figures(),
         *pipelined.figures(),
@@ -69,21 +72,21 @@ def run(scale: float, say: Say) -> list[Figure]:
 
 
 class Passers:
-    """Clients that come and go: some ask, some reset, some take their time."""
+    """Short connections: some send a request, some reset, some are slow."""
 
     def __init__(self, server: Server) -> None:
         self._port = server.port
         self.count = self.wrong = 0
 
     def turn(self) -> None:
-        """Have a few of each kind."""
+        """Run a few connections of each kind."""
         for _ in range(10):
             self._ask()
         for _ in range(5):
             sock = connect(self._port)
             sock.send(REQUEST * 20 + b"half a requ")
             reset(sock)
-        self._take_time()
+        self._ask_slowly()
         self.count += 10 + 5 + 5
 
     def _ask(self) -> None:
@@ -92,7 +95,7 @@ class Passers:
             [fate] = listen_to([sock], len(REPLY))
             self.wrong += fate.received != REPLY
 
-    def _take_time(self) -> None:
+    def _ask_slowly(self) -> None:
         with crowd(self._port, 5) as slow:
             for byte in REQUEST[:-1]:
                 for sock in slow:

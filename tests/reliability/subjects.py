@@ -1,4 +1,4 @@
-"""Subjects: all that is fed inputs, by name."""
+"""Subjects: all parsers that are fed inputs, by name."""
 
 from tests.reliability.decoding import FRAMINGS, Subject
 from tests.reliability.proxying import ProxySubject

@@ -1,4 +1,4 @@
-"""Reliability: every scenario, small; and what the command makes of them."""
+"""Reliability: each scenario at a small scale, and the command."""
 
 import os
 import subprocess
@@ -24,16 +24,16 @@ from tests.reliability.values import (
     growth,
     percentile,
     scaled,
-    told,
+    unbounded,
 )
 
 ROOT = Path(__file__).parent.parent.parent
-#: Enough to see that it works, in a few seconds each.
+#: A scale at which a scenario takes a few seconds.
 SMALL = 0.01
 
 
 class ScenarioTests(SynchronousTestCase):
-    """Each of them, small, keeps all its bounds."""
+    """Each scenario meets all its bounds at a small scale."""
 
     def keeps_its_bounds(self, name: str) -> None:
         said: list[str] = []
@@ -41,106 +41,106 @@ class ScenarioTests(SynchronousTestCase):
         missed = [figure for figure in figures if not figure.met]
         self.assertEqual(missed, [], "\n".join(said))
         self.assertTrue(figures)
-        self.assertTrue(said, "a scenario tells its steps")
+        self.assertTrue(said, "a scenario must report its steps")
 
     def test_idle(self) -> None:
-        """Those that say nothing are in nobody's way."""
+        """Idle connections do not affect regular clients."""
         self.keeps_its_bounds("idle")
 
     def test_slow_senders(self) -> None:
-        """A byte a second costs next to nothing."""
+        """A client that sends a byte a second takes little memory."""
         self.keeps_its_bounds("slow-senders")
 
     def test_half_headers(self) -> None:
-        """Who does not say who it is, is let go."""
+        """A connection without a complete PROXY header is reset."""
         self.keeps_its_bounds("half-headers")
 
     def test_never_readers(self) -> None:
-        """Who does not read is not read from."""
+        """A client that does not read is not read from."""
         self.keeps_its_bounds("never-readers")
 
     def test_storms(self) -> None:
-        """Nothing is left of those that reset."""
+        """Clients that reset leave no descriptor and no memory."""
         self.keeps_its_bounds("storms")
 
     def test_descriptors(self) -> None:
-        """When there are none, those that are connected go on."""
+        """Without free descriptors, connected clients are served."""
         self.keeps_its_bounds("descriptors")
 
     def test_disk(self) -> None:
-        """A full one costs no reply, and what it costs is counted."""
+        """A full disk loses no reply, and lost entries are counted."""
         self.keeps_its_bounds("disk")
 
     def test_fuzz(self) -> None:
-        """No decoder is surprised."""
+        """Each decoder handles all inputs."""
         self.keeps_its_bounds("fuzz")
 
     def test_responders(self) -> None:
-        """A bad one harms those that ask it."""
+        """A failing responder affects only its own clients."""
         self.keeps_its_bounds("responders")
 
     def test_sigterm(self) -> None:
-        """What was received is answered."""
+        """All received requests are answered before the end."""
         self.keeps_its_bounds("sigterm")
 
     def test_sighup(self) -> None:
-        """Nobody notices, but for the new rules."""
+        """A reload loses no request, and new connections get the new rules."""
         self.keeps_its_bounds("sighup")
 
     def test_sigkill(self) -> None:
-        """It starts again, and its journal can be read."""
+        """A killed server can be restarted, and its journal is readable."""
         self.keeps_its_bounds("sigkill")
 
     def test_workers(self) -> None:
-        """One that is killed takes nobody with it but its own clients, and is back."""
+        """A killed worker loses only its own clients, and is restarted."""
         self.keeps_its_bounds("workers")
 
     def test_soak(self) -> None:
-        """Nothing grows."""
+        """Memory and descriptors do not grow."""
         self.keeps_its_bounds("soak")
 
     def test_all_are_tested(self) -> None:
-        """A new one needs a test."""
+        """Each scenario has a test here."""
         tested = {name[5:].replace("_", "-") for name in dir(self) if name.startswith("test_")}
         self.assertEqual({*SCENARIOS} - tested, set())
 
 
 class FigureTests(SynchronousTestCase):
-    """How figures are judged and reckoned."""
+    """How figures are computed, compared and written."""
 
     def test_bounds(self) -> None:
-        """At the bound it is met, beyond it is not; what is only told is met."""
+        """A value at its bound is met, one beyond it is missed; without a bound it is met."""
         self.assertTrue(at_most("x", 2.0, 2.0).met)
         self.assertFalse(at_most("x", 2.1, 2.0).met)
         self.assertTrue(at_least("x", 3, 3).met)
         self.assertFalse(at_least("x", 2, 3).met)
         self.assertTrue(exactly("x", 3, 3).met)
         self.assertFalse(exactly("x", 4, 3).met)
-        self.assertTrue(told("x", 1e9).met)
+        self.assertTrue(unbounded("x", 1e9).met)
 
     def test_how_they_are_written(self) -> None:
-        """Digits that mean something, with their unit; a bound that says which way."""
+        """A figure has three digits and its unit, and its bound a direction."""
         figure = at_most("x", 1.234, 2048, "KiB")
         self.assertEqual((figure.measured, figure.bound), ("1.23 KiB", "<= 2,048 KiB"))
 
     def test_growth(self) -> None:
-        """The last third against the first; the start does not count."""
+        """Growth compares the last third with the first, without the warm-up."""
         self.assertEqual(growth([0, *[5] * 9]), 0)
         self.assertEqual(growth([0, *[5] * 6, *[7] * 3]), 2)
         self.assertEqual(growth([1]), 0)
 
     def test_percentile(self) -> None:
-        """Of any order."""
+        """A percentile does not depend on the order."""
         self.assertEqual(percentile([float(n) for n in range(100, 0, -1)], 99), 100)
         self.assertEqual(percentile([1.0], 99), 1)
 
     def test_scaled(self) -> None:
-        """Never less than makes sense."""
+        """A scaled number is not below its minimum."""
         self.assertEqual([scaled(1000, 0.5, 10), scaled(1000, 0.001, 10)], [500, 10])
 
     def test_the_table(self) -> None:
-        """A row for each figure, its scenario named once, and a verdict."""
-        text = table({"it": [exactly("one", 1, 1), exactly("two", 1, 2), told("three", 3)]})
+        """The table has a row for each figure, its scenario once, and a verdict."""
+        text = table({"it": [exactly("one", 1, 1), exactly("two", 1, 2), unbounded("three", 3)]})
         rows = [line.split() for line in text.splitlines()[3:6]]
         self.assertEqual(
             rows,
@@ -153,15 +153,15 @@ class FigureTests(SynchronousTestCase):
 
 
 class FuzzTests(SynchronousTestCase):
-    """It would find something, if there were something."""
+    """The fuzzer finds failures, and repeats its inputs."""
 
-    def surprise(self, subject: FramingSubject) -> str | None:
+    def failure(self, subject: FramingSubject) -> str | None:
         found = fuzz(subject, 2000, Random(1))  # noqa: S311 (no secret)
-        surprise: str | None = found["surprise"]
-        return surprise
+        failure: str | None = found["failure"]
+        return failure
 
     def test_an_exception_of_another_kind(self) -> None:
-        """It is told with the input that raised it."""
+        """An unexpected exception is reported with its input."""
 
         class Raises:
             def decoder(self, limit: int) -> DelimiterDecoder:
@@ -174,22 +174,22 @@ class FuzzTests(SynchronousTestCase):
             def feed(self, data: bytes) -> list[bytes]:
                 return [data.name]  # type: ignore[attr-defined]
 
-        found = self.surprise(evolve(FRAMINGS["line"], framing=Raises()))
+        found = self.failure(evolve(FRAMINGS["line"], framing=Raises()))
         self.assertRegex(found or "", r"^input \d+, \[b'.*\]: AttributeError: ")
 
     def test_requests_that_depend_on_how_they_are_cut(self) -> None:
-        """As those of chunks do, which nobody should call safe."""
-        self.assertIn("in pieces", self.surprise(evolve(FRAMINGS["chunk"], is_cut_safe=True)) or "")
+        """Requests that depend on the cut, as those of chunks, are reported."""
+        self.assertIn("in pieces", self.failure(evolve(FRAMINGS["chunk"], is_cut_safe=True)) or "")
 
     def test_the_same_seed_makes_the_same_inputs(self) -> None:
-        """So that a surprise can be had again."""
+        """The same seed makes the same inputs, to repeat a failure."""
         for name, subject in SUBJECTS.items():
             makes = [subject.inputs(Random(7)) for _ in range(2)]  # noqa: S311
             first, second = ([make() for _ in range(50)] for make in makes)
             self.assertEqual(first, second, name)
 
     def test_pieces_make_the_stream(self) -> None:
-        """Nothing is lost in cutting."""
+        """The pieces of a stream contain all its bytes."""
         random = Random(1)  # noqa: S311
         for size in range(20):
             stream = random.randbytes(size)
@@ -197,7 +197,7 @@ class FuzzTests(SynchronousTestCase):
 
 
 class CommandTests(SynchronousTestCase):
-    """``python -m tests.reliability``."""
+    """The command ``python -m tests.reliability``."""
 
     def run_command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -210,7 +210,7 @@ class CommandTests(SynchronousTestCase):
         )
 
     def test_writes_a_table(self) -> None:
-        """Its steps, the figures, and where they were had."""
+        """The command prints steps and figures, and writes them with the machine."""
         with tempfile.TemporaryDirectory() as folder:
             done = self.run_command("--only", "disk", "--scale", "0.01", "--output", folder)
             written = Path(folder, "reliability-table.rst").read_text()
@@ -221,7 +221,7 @@ class CommandTests(SynchronousTestCase):
         self.assertIn(":command: ``python -m tests.reliability --only disk --scale 0.01``", written)
 
     def test_unknown_scenarios(self) -> None:
-        """They are refused, and the others named."""
+        """An unknown scenario is refused, with the list of known ones."""
         done = self.run_command("--only", "nosuch")
         self.assertEqual(done.returncode, 2)
         self.assertIn("never-readers", done.stderr)

@@ -1,7 +1,7 @@
 """
-Values: what a scenario is, and what it found out.
+Values: scenarios, and their figures.
 
-Knows how a figure is judged and written; nothing of servers and clients.
+Knows how a figure is compared with its bound and written.  It must not know servers or clients.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from attrs import frozen
 
 Say = Callable[[str], None]
 
-#: From this scale on, times are worth a bound: below it too little was timed.
+#: The smallest scale at which times have a bound: below it too few are measured.
 TELLING = 0.5
 
 
 @frozen
 class Figure:
-    """What was *measured*, the *bound* that it is to keep, and whether that was *met*."""
+    """A value *measured*, its *bound*, and whether the bound is *met*."""
 
     what: str
     measured: str
@@ -27,22 +27,22 @@ class Figure:
 
 
 def at_most(what: str, measured: float, bound: float, unit: str = "") -> Figure:
-    """Judge a figure that is good when it is small."""
+    """Return a figure with an upper bound."""
     return Figure(what, _written(measured, unit), f"<= {_written(bound, unit)}", measured <= bound)
 
 
 def exactly(what: str, measured: int, expected: int) -> Figure:
-    """Judge a count."""
+    """Return a count with an expected value."""
     return Figure(what, f"{measured:,}", f"{expected:,}", measured == expected)
 
 
 def at_least(what: str, measured: int, bound: int) -> Figure:
-    """Judge a count that is good when it is large."""
+    """Return a count with a lower bound."""
     return Figure(what, f"{measured:,}", f">= {bound:,}", measured >= bound)
 
 
-def told(what: str, measured: float, unit: str = "") -> Figure:
-    """Tell a figure that nothing is promised of."""
+def unbounded(what: str, measured: float, unit: str = "") -> Figure:
+    """Return a figure without a bound."""
     return Figure(what, _written(measured, unit), "-", met=True)
 
 
@@ -52,21 +52,21 @@ def _written(number: float, unit: str) -> str:
 
 
 def scaled(full: int, scale: float, least: int = 1) -> int:
-    """Scale a number that is *full* at scale 1; it is *least* at least."""
+    """Return *full* times *scale*, and at least *least*."""
     return max(least, round(full * scale))
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Give the value that *percent* of *values* do not exceed."""
+    """Return the value that *percent* of *values* do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def growth(samples: list[float], warm_up: float = 0.1) -> float:
     """
-    Say by how much *samples* grew: the median of their last third, less that of their first.
+    Return the growth of *samples*: the median of their last third minus that of their first.
 
-    What comes within *warm_up*, a share of them, is left out.
+    :param warm_up: the share of samples to ignore at the start.
     """
     warm = samples[int(len(samples) * warm_up) :]
     third = max(1, len(warm) // 3)
@@ -75,7 +75,7 @@ def growth(samples: list[float], warm_up: float = 0.1) -> float:
 
 @frozen
 class Scenario:
-    """Something that is done to a server: *run* takes a scale, and tells its steps to a `Say`."""
+    """A test of a server; *run* takes a scale and a `Say`, which receives its steps."""
 
     name: str
     title: str
@@ -83,7 +83,7 @@ class Scenario:
 
 
 def scenario(module: ModuleType) -> Scenario:
-    """Make the scenario of a *module*, whose name and docstring are its own."""
+    """Return the scenario of a *module*, with the name and title in its docstring."""
     title = (module.__doc__ or "").strip().partition("\n")[0]
     name, _, what = title.rstrip(".").partition(": ")
     return Scenario(name.lower().replace(" ", "-"), what, module.run)

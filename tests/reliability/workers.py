@@ -1,4 +1,4 @@
-"""Workers: one of two killed, over and over, while clients of both ask."""
+"""Workers: one of two workers killed under load, many times."""
 
 import os
 import signal
@@ -17,16 +17,17 @@ from tests.support.live import Server
 ROUNDS = 100
 WORKERS = 2
 CLIENTS = 40
-#: Clients who wait to be accepted when a worker is killed.
+#: The clients in the accept queue when a worker is killed.
 QUEUED = 20
-#: Seconds until a worker that was killed accepts again ...
+#: The longest time until a new worker accepts, in seconds.
 BACK = 2.0
-#: ... if it has lived as long; who dies at once, over and over, is started ever more seldom.
+#: The shortest life of a worker before it is killed, in seconds: restarts of workers that die early
+#: are delayed.
 LIVED = 1.2
 
 
 class Tally:
-    """What came of all rounds."""
+    """The results of all rounds."""
 
     def __init__(self) -> None:
         self.others = self.others_served = 0
@@ -35,7 +36,7 @@ class Tally:
 
 
 def run(scale: float, say: Say) -> list[Figure]:
-    """Kill one, then the other; look after all others, and time its return."""
+    """Kill the workers in turn; check the other clients, and time the restart."""
     rounds = scaled(ROUNDS, scale, 4)
     tally = Tally()
     with serving("--framing=line", f"--workers={WORKERS}") as server:
@@ -46,22 +47,20 @@ def run(scale: float, say: Say) -> list[Figure]:
         for number in range(1, rounds + 1):
             _round(server, port, tally)
             if number % 10 == 0 or number == rounds:
-                say(f"{number} of {rounds}: back after {max(tally.back):.2f} s at the latest")
+                say(f"{number} of {rounds}: restarted within {max(tally.back):.2f} s")
         left = len(workers(server))
         status = server.stop()
     return [
         exactly(
-            "clients of the other worker who go on being served", tally.others_served, tally.others
+            "clients of the other worker that are still served", tally.others_served, tally.others
         ),
         exactly(
-            "clients waiting to be accepted who are served", tally.queued_served, rounds * QUEUED
+            "clients in the accept queue that are served", tally.queued_served, rounds * QUEUED
         ),
-        exactly(
-            "clients of the one that was killed whose connection ends", tally.own_ended, tally.own
-        ),
-        at_least("of the other, and of the one that was killed", min(tally.others, tally.own), 1),
-        at_most("until it accepts again, the longest", max(tally.back), BACK, "s"),
-        exactly("workers in the end", left, WORKERS),
+        exactly("clients of the killed worker whose connection ends", tally.own_ended, tally.own),
+        at_least("clients of the worker with fewer clients", min(tally.others, tally.own), 1),
+        at_most("longest time until a new worker accepts", max(tally.back), BACK, "s"),
+        exactly("workers at the end", left, WORKERS),
         exactly("exit status: ended by SIGTERM", status, -signal.SIGTERM),
         exactly("tracebacks in the log", server.log.text().count("Traceback"), 0),
     ]
@@ -71,10 +70,10 @@ def _round(server: Server, port: int, tally: Tally) -> None:
     victim, other = sorted(workers(server), key=started)
     until(lambda: age(victim) > LIVED)
     with crowd(port, CLIENTS) as clients:
-        ask_all(clients, REQUEST, REPLY)  # by then all are accepted
+        ask_all(clients, REQUEST, REPLY)  # then all are accepted
         own = served_by(victim, port, clients)
         others = served_by(other, port, clients)
-        # Both stand still, so that those who come now have to wait.
+        # Both are stopped, so that new clients wait in the accept queue.
         for worker in (victim, other):
             os.kill(worker, signal.SIGSTOP)
         with crowd(port, QUEUED) as queued:
@@ -95,7 +94,7 @@ def _round(server: Server, port: int, tally: Tally) -> None:
 
 
 def accepts(server: Server, port: int, old: Iterable[int]) -> bool:
-    """Connect a few clients; tell whether one of them is served by a worker that is not *old*."""
+    """Connect a few clients; return whether a worker that is not *old* serves one of them."""
     with crowd(port, 8) as clients:
         ask_all(clients, REQUEST, REPLY)
         new = {*workers(server)} - {*old}
@@ -103,7 +102,7 @@ def accepts(server: Server, port: int, old: Iterable[int]) -> bool:
 
 
 def workers(server: Server) -> list[int]:
-    """Give the processes that *server* has started and that are alive."""
+    """Return the running child processes of *server*."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -114,20 +113,20 @@ def workers(server: Server) -> list[int]:
 
 
 def started(process: int) -> int:
-    """Say when *process* was started, in ticks of the machine's clock."""
+    """Return when *process* was started, in clock ticks since the machine's start."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def age(process: int) -> float:
-    """Say how many seconds *process* has lived."""
+    """Return the age of *process*, in seconds."""
     up = float(Path("/proc/uptime").read_text().split()[0])
     return up - started(process) / os.sysconf("SC_CLK_TCK")
 
 
 def served_by(worker: int, port: int, clients: list[socket.socket]) -> list[socket.socket]:
-    """Give those of *clients* whose connection *worker* has accepted."""
+    """Return those of *clients* whose connection *worker* has accepted."""
     held = set()
-    with suppress(OSError):  # it may just have ended
+    with suppress(OSError):  # it may have ended
         for path in Path(f"/proc/{worker}/fd").iterdir():
             with suppress(OSError):
                 held.add(str(path.readlink()))
@@ -136,7 +135,7 @@ def served_by(worker: int, port: int, clients: list[socket.socket]) -> list[sock
 
 
 def _ends(port: int) -> dict[int, str]:
-    """Name the server's sockets of connections to *port*, by the port of their client."""
+    """Return the server's sockets of connections to *port*, by the client's port."""
     found = {}
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
