@@ -24,21 +24,28 @@ CALL_TIMEOUT = 10.0
 
 def when_read(reactor: Any, seconds: float) -> Deferred[None]:
     """
-    Wait until *reactor* has read everything that has arrived.
+    Wait until *reactor* has read everything that has arrived, and has made all calls that are due.
 
-    :returns: fires then, or after *seconds* if data keeps arriving.
+    A connection that gives way to others goes on in such a call.
+
+    :returns: fires then, or after *seconds* if there is always more to do.
     """
     deadline = reactor.seconds() + seconds
     read: Deferred[None] = Deferred()
 
     def look() -> None:
-        if _has_unread(reactor) and reactor.seconds() < deadline:
+        if (_has_due_calls(reactor) or _has_unread(reactor)) and reactor.seconds() < deadline:
             reactor.callLater(0, look)
         else:
             read.callback(None)
 
     look()
     return read
+
+
+def _has_due_calls(reactor: Any) -> bool:
+    now = reactor.seconds()
+    return any(call.getTime() <= now for call in reactor.getDelayedCalls())
 
 
 def _has_unread(reactor: Any) -> bool:

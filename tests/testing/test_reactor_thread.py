@@ -138,6 +138,24 @@ class ThreadedReactorTests(SynchronousTestCase):
         """``when_read`` waits for all data that has arrived, however many turns that takes."""
         self.assertEqual(self.read(self.start(), b"x" * 100, 1, PATIENCE), b"x" * 100)
 
+    def test_calls_that_are_due(self) -> None:
+        """``when_read`` waits for work that goes on in later turns, but for no timer."""
+        threaded = self.start()
+        turns: list[int] = []
+
+        def work(left: int) -> None:
+            turns.append(left)
+            if left:
+                threaded.reactor.callLater(0, work, left - 1)
+
+        def begin() -> Deferred[None]:
+            threaded.reactor.callLater(PATIENCE, work, 0)
+            work(9)
+            return threaded.when_read(PATIENCE)
+
+        threaded.call(begin)
+        self.assertEqual(turns, [*range(9, -1, -1)])
+
     def test_data_that_never_ends(self) -> None:
         """``when_read`` waits no longer than its timeout."""
         self.assertEqual(self.read(self.start(), b"x", 0, 0.01), b"")
