@@ -56,15 +56,14 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
 
     All names and addresses lead to the same place: only the port counts.  Nothing moves until
     `advance` is called; 0 seconds are enough.
-
-    :param server_transport: the class of the transports of accepted connections.
     """
 
-    def __init__(self, server_transport: type[tcp.Server] = EagerServer) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        #: The transports of all connections that have been accepted.
-        self.accepted: list[tcp.Server] = []
-        self._server_transport = server_transport
+        #: The class of the transports of accepted connections.
+        self.server_transport: type[tcp.Server] = EagerServer
+        #: The transport of the connection that was accepted last.
+        self.accepted: tcp.Server | None = None
         self._numbers = count()
         self._ports = count(_FIRST_PORT)
         self._until = 0.0
@@ -100,15 +99,15 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         name = HOST, self.free_port()
         return MemorySocket(next(self._numbers), name, self._listener)
 
-    def connect_peer(self, port: int, host: str = HOST) -> MemoryPeer:
+    def connect_peer(self, port: int, address: tuple[str, int] = (HOST, 0)) -> MemoryPeer:
         """
         Connect a client that is controlled byte by byte, and return it.
 
-        :param host: the address of the client.
+        :param address: the address and port of the client; port 0: any.
         :raises ConnectionRefusedError: nothing listens on *port*.
         """
         socket = self.make_socket()
-        socket.bind((host, 0))
+        socket.bind(address)
         while error := socket.connect_ex((HOST, port)):
             if error == ECONNREFUSED:
                 raise ConnectionRefusedError(error, f"nothing listens on port {port}")
@@ -127,7 +126,7 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         if protocol is None:
             accepted.close()
             return
-        transport = self._server_transport(
+        transport = self.server_transport(
             cast(Any, accepted),
             protocol,
             client,
@@ -135,7 +134,7 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
             accepted.number,
             cast(Any, self),
         )
-        self.accepted.append(transport)
+        self.accepted = transport
         transport.repstr = f"<{type(protocol).__name__} #{accepted.number} on {accepted.name[1]}>"
         protocol.makeConnection(transport)
 

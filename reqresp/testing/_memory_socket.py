@@ -38,6 +38,10 @@ class MemorySocket:
         self.is_closed = False
         #: The number of bytes that it accepts before they are read.
         self.capacity = CAPACITY
+        #: The size of the largest piece that a `send` was called with.
+        self.largest_send = 0
+        #: Whether this end has reset the connection.
+        self.has_reset = False
         self._listener = listener
         self._port: int | None = None  # that it connects to
         self._inbox = bytearray()  # received, and not read yet
@@ -118,6 +122,7 @@ class MemorySocket:
 
     def send(self, data: Any) -> int:
         """Send as much as there is room for; data sent to a closed end is answered by a reset."""
+        self.largest_send = max(self.largest_send, len(data))
         if self._got_reset or self._sent_eof or self.peer is None:
             raise self._take_error()
         if self.peer.is_closed:
@@ -140,7 +145,8 @@ class MemorySocket:
         if self.is_closed or self.peer is None:
             return
         self.is_closed = True
-        if self._inbox or (SOL_SOCKET, SO_LINGER) in self._options:
+        self.has_reset = bool(self._inbox) or (SOL_SOCKET, SO_LINGER) in self._options
+        if self.has_reset:
             self.peer._receive_reset()
         else:
             self.peer._got_eof = True

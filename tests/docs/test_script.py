@@ -128,7 +128,7 @@ class Player:
             states = {
                 "closed": client.got_eof and not client.got_reset,
                 "reset": client.got_reset,
-                "unread": bool(client.socket.arrived) and not client.socket.closed,
+                "unread": bool(client.unread) and client.is_open,
             }
             news = [f"< {escape(piece)}" for piece in pieces]
             news += [name for name, holds in states.items() if holds and name not in known]

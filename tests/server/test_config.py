@@ -285,7 +285,7 @@ class OwnFaultTests(Scripted):
         pieces = []
         for _ in range(5):
             pieces.append(wire.received())
-            wire.wait(0.01)
+            wire.wait(0.001)
         self.assertEqual(pieces, [b"3:", b"ab", b"c,", b"", b""])
 
     def test_random_numbers_are_independent(self) -> None:

@@ -35,7 +35,7 @@ class NotebookTests(Conversation):
 
     def test_small_replies_are_not_held_back(self) -> None:
         """Nagle's algorithm is off, or a reply would wait for the one before to be acknowledged."""
-        self.assertTrue(self.connect().socket.nodelay)
+        self.assertTrue(self.connect().is_nodelay)
 
     def test_close_is_answered_and_then_closes(self) -> None:
         """The reply to `close` is delivered before the connection ends."""
@@ -79,7 +79,7 @@ class OrderTests(Conversation):
         """All requests of a read get their replies in one send."""
         wire = self.lines(lambda request: request.data.upper())
         wire.send(b"a\nb\nc\n")
-        self.assertEqual(wire.socket.largest, len(b"A\r\nB\r\nC\r\n"))
+        self.assertEqual(wire.largest_send, len(b"A\r\nB\r\nC\r\n"))
         self.assertEqual(wire.received(), b"A\r\nB\r\nC\r\n")
 
     def test_a_request_in_single_bytes_is_one(self) -> None:
@@ -293,7 +293,7 @@ class ObserverTests(Conversation):
         wire = self.lines(Table({}, otherwise=b"ok"))
         wire.send(b"abcdefghi\n" * 1000)
         self.assertEqual(self.heard.batches, [1000])
-        self.assertEqual(wire.socket.largest, 4000)
+        self.assertEqual(wire.largest_send, 4000)
 
     def test_the_end_is_told_last(self) -> None:
         """A failing request is received, failed, and then its connection gone."""

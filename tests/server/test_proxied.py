@@ -151,7 +151,7 @@ class HeaderTests(Balanced):
         for header in (binary(b"/run/x", b""), HEADERS["v2"]):
             wire = Wire(self.serve(), self.reactor, BALANCER)  # a stock one
             wire.send(header)
-            self.assertTrue(wire.socket.nodelay)
+            self.assertTrue(wire.is_nodelay)
 
     def test_the_balancer_itself(self) -> None:
         """Its own checks come from its own address."""
@@ -200,7 +200,7 @@ class EndingTests(Balanced):
         """Who sends header, request and EOF at once still gets a late reply."""
         for header in HEADERS.values():
             wire = self.arrive(self.serve(lambda request: (Wait(3), Send(b"late"))))
-            wire.socket.arrived.append(header + b"x\n")
+            wire.put(header + b"x\n")
             wire.send_eof()
             self.assertFalse(wire.got_eof)
             wire.wait(3)
@@ -211,7 +211,7 @@ class EndingTests(Balanced):
     def test_a_half_close_without_a_request(self) -> None:
         """The connection is over."""
         wire = self.arrive(self.serve())
-        wire.socket.arrived.append(HEADERS["v1"])
+        wire.put(HEADERS["v1"])
         wire.send_eof()
         self.assertTrue(wire.got_eof)
         self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
@@ -221,7 +221,7 @@ class EndingTests(Balanced):
         wire = self.arrive(self.serve(lambda request: (Send(b"bye"), HalfClose())))
         wire.send(HEADERS["v1"] + b"x\n")
         self.assertEqual(wire.received(), b"bye\r\n")
-        self.assertTrue(wire.socket.eof_sent)
+        self.assertTrue(wire.got_eof)
         self.assertTrue(wire.is_open)
 
     def test_a_greeting_that_closes(self) -> None:
@@ -483,9 +483,9 @@ class DrainTests(Balanced):
     def test_what_has_arrived_is_answered(self) -> None:
         """Also if its header had not been read when the drain began."""
         wire = self.arrive(self.serve(lambda request: (Wait(1), Send(b"late"))))
-        wire.socket.arrived.append(HEADERS["v1"] + b"x\n")
+        wire.put(HEADERS["v1"] + b"x\n")
         drained = self.server.drain(5)
-        wire._read()
+        wire.read_once()
         wire.turn()
         self.assertNoResult(drained)
         wire.wait(1)

@@ -143,16 +143,16 @@ class HalfCloseTests(Conversation):
     def test_the_reply_comes(self) -> None:
         """`printf request | nc -N` gets its answer, and then EOF."""
         wire = self.connect()
-        wire.socket.arrived.append(b"request")
+        wire.put(b"request")
         wire.send_eof()
         self.assertEqual(wire.received(), b"response")
         self.assertFalse(wire.is_open)
-        self.assertFalse(wire.socket.reset)
+        self.assertFalse(wire.got_reset)
 
     def test_a_delayed_reply_comes(self) -> None:
         """The connection stays open until the last reply was sent."""
         wire = self.lines(lambda request: (Wait(1), request.data))
-        wire.socket.arrived.append(b"a\nb\n")
+        wire.put(b"a\nb\n")
         wire.send_eof()
         wire.wait(1)
         self.assertTrue(wire.is_open)
@@ -164,7 +164,7 @@ class HalfCloseTests(Conversation):
         """A slow reader that half-closed gets everything as well."""
         wire = self.lines(lambda _request: b"x" * 100 * KIB)
         wire.stop_reading()
-        wire.socket.arrived.append(b"a\n" * 10)
+        wire.put(b"a\n" * 10)
         for _ in range(20):
             wire.read_on(room=100 * KIB)
             wire.send_eof()
@@ -279,7 +279,7 @@ class CloseTests(Conversation):
         wire.send(b"a", b"more", b"and more")
         self.assertTrue(wire.got_eof)
         self.assertTrue(wire.is_open)
-        self.assertEqual(list(wire.socket.arrived), [])
+        self.assertEqual(wire.unread, 0)
         wire.send_eof()
         self.assertFalse(wire.is_open)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
@@ -290,7 +290,7 @@ class CloseTests(Conversation):
         wire.send(b"a")
         wire.wait(LINGER)
         self.assertFalse(wire.is_open)
-        self.assertFalse(wire.socket.reset)
+        self.assertFalse(wire.got_reset)
 
     def test_the_while_starts_when_all_is_delivered(self) -> None:
         """A slow reader gets all of a last reply, however long it takes."""
@@ -370,7 +370,7 @@ class AbortTests(Conversation):
         wire = self.lines(lambda _request: Abort())
         wire.send(b"a\n")
         self.assertTrue(wire.got_reset)
-        self.assertFalse(wire.socket.eof_sent)
+        self.assertFalse(wire.got_eof)
 
     def test_what_was_sent_before_arrives(self) -> None:
         """A reply's first half, and then the reset."""
@@ -590,9 +590,9 @@ class DrainTests(Conversation):
         """A request in the kernel's hands when draining begins is answered."""
         factory = self.factory()
         wire = self.join(factory)
-        wire.socket.arrived.append(b"request")
+        wire.put(b"request")
         factory.drain(5)
-        wire._read()
+        wire.read_once()
         wire.turn()
         self.assertEqual(wire.received(), b"response")
         self.assertTrue(wire.got_eof)
@@ -834,7 +834,7 @@ class EagerHalfCloseTests(HalfCloseTests):
         wire.read_on()
         self.assertEqual(len(wire.received()), 1000)
         self.assertFalse(wire.is_open)
-        self.assertFalse(wire.socket.reset)
+        self.assertFalse(wire.got_reset)
 
 
 class EagerServerHalfCloseTests(ServerHalfCloseTests):

@@ -1,212 +1,163 @@
 """
-Wire: a client's end of a connection whose other end is a real Twisted transport, all in memory.
+Wire: a client in memory that a test controls, connected to a factory on a real Twisted transport.
 
-The socket and the reactor are ours, the buffering, producing, half-closing and aborting Twisted's
-own: what a test sees is what a peer would see.  Nothing moves unless a method here is called.
+What a test sees is what a peer would see.  Nothing moves unless a method here is called.
 """
 
-from collections import deque
-from errno import ECONNRESET, EPIPE, EWOULDBLOCK
-from socket import IPPROTO_TCP, SO_LINGER, SOL_SOCKET, TCP_NODELAY
-from typing import Any, cast
+from contextlib import suppress
+from socket import IPPROTO_TCP, TCP_NODELAY
+from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.address import IPv4Address
-from twisted.internet.posixbase import _DisconnectSelectableMixin
 from twisted.internet.protocol import Factory
-from twisted.internet.task import Clock
+
+from reqresp.testing._memory_peer import UNLIMITED
+from reqresp.testing._memory_reactor import InMemoryReactor
+
+#: The port of the client, and that of the server.
+CLIENT_PORT = 50000
+SERVER_PORT = 9999
 
 
-class FakeSocket:
-    """The kernel's part: what arrived, what was sent, and how much of it the client lets in."""
-
-    def __init__(self) -> None:
-        self.arrived: deque[bytes] = deque()
-        self.sent = bytearray()
-        self.room = 2**62
-        self.largest = 0  # bytes of the largest send
-        self.eof_arrived = False
-        self.eof_sent = False
-        self.closed = False
-        self.reset = False  # ours: SO_LINGER was set to send one
-        self.reset_by_client = False
-        self.nodelay = False
-
-    def fileno(self) -> int:
-        return -1
-
-    def setblocking(self, _flag: bool) -> None:
-        """It never blocks."""
-
-    def getsockname(self) -> tuple[str, int]:
-        return "127.0.0.1", 9999
-
-    def recv(self, size: int) -> bytes:
-        if self.reset_by_client:
-            raise OSError(ECONNRESET, "reset")
-        if self.arrived:
-            data = self.arrived.popleft()
-            if len(data) > size:
-                self.arrived.appendleft(data[size:])
-            return data[:size]
-        if self.eof_arrived:
-            return b""
-        raise OSError(EWOULDBLOCK, "nothing there")
-
-    def send(self, data: Any) -> int:
-        if self.reset_by_client or self.eof_sent:
-            raise OSError(EPIPE, "broken pipe")
-        self.largest = max(self.largest, len(data))
-        taken = bytes(data[: self.room])
-        if data and not taken:
-            raise OSError(EWOULDBLOCK, "full")
-        self.room -= len(taken)
-        self.sent += taken
-        return len(taken)
-
-    def shutdown(self, _how: int) -> None:
-        self.eof_sent = True
-
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        self.nodelay = self.nodelay or (level, option) == (IPPROTO_TCP, TCP_NODELAY)
-        self.reset = self.reset or (level, option) == (SOL_SOCKET, SO_LINGER)
-
-    def close(self) -> None:
-        self.closed = True
+class FakeReactor(InMemoryReactor):
+    """The network and the clock of a test."""
 
 
-class FakeReactor(Clock, _DisconnectSelectableMixin):
-    """A clock that knows who wants to read and to write."""
+class _Recorder(Factory[Any]):
+    """Keeps the protocol that *factory* builds."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[Any] = set()
-        self.writers: set[Any] = set()
-        self.addReader = self.readers.add
-        self.removeReader = self.readers.discard
-        self.addWriter = self.writers.add
-        self.removeWriter = self.writers.discard
+    def __init__(self, factory: Factory[Any]) -> None:
+        self._factory = factory
+        self.protocol: Any = None
+
+    def buildProtocol(self, addr: Any) -> Any:
+        self.protocol = self._factory.buildProtocol(addr)
+        return self.protocol
 
 
 class Wire:
     """
     A client connected to *factory*.
 
-    `send` and the others play the client; each lets the server do all that it can without time
-    passing.  `received` is what the client got so far.
+    `send` and the others play the client; each lets the server do everything that it can without
+    time passing.  `received` is what the client has received.
+
+    :param host: the address of the client.
+    :param transport: the class of the server's transport.
     """
 
     def __init__(
         self,
-        factory: Factory,
+        factory: Factory[Any],
         reactor: FakeReactor,
         host: str = "127.0.0.1",
         transport: type[tcp.Server] = tcp.Server,
     ) -> None:
         self.reactor = reactor
-        self.socket = FakeSocket()
-        address = IPv4Address("TCP", host, 50000)
-        protocol = factory.buildProtocol(address)
-        assert protocol is not None
-        #: The connection itself, within what may wrap it.
-        self.protocol: Any = getattr(protocol, "wrappedProtocol", protocol)
-        self.transport = transport(
-            cast(Any, self.socket), protocol, (host, 50000), cast(Any, None), 0, cast(Any, reactor)
-        )
-        protocol.makeConnection(self.transport)
-        self.turn()
+        reactor.server_transport = transport
+        recorder = _Recorder(factory)
+        reactor.listenTCP(SERVER_PORT, recorder)
+        self._peer = reactor.connect_peer(SERVER_PORT, (host, CLIENT_PORT))
+        #: The server's transport.
+        self.transport: Any = reactor.accepted
+        #: The connection itself, without what may wrap it.
+        self.protocol: Any = getattr(recorder.protocol, "wrappedProtocol", recorder.protocol)
+        assert self._peer.socket.peer is not None
+        #: The server's socket.
+        self.server_socket = self._peer.socket.peer
 
     def turn(self) -> None:
-        """Let the server read and write until it can do no more, and due calls be called."""
-        busy = True
-        while busy:
-            self.reactor.advance(0)
-            busy = self._read() or self._write()
+        """Let the server do everything that it can."""
         self.reactor.advance(0)
 
-    def _read(self) -> bool:
-        if self.transport not in self.reactor.readers:
-            return False
-        if not (self.socket.arrived or self.socket.eof_arrived or self.socket.reset_by_client):
-            return False
-        why = self.transport.doRead()
-        if why:
-            self.reactor._disconnectSelectable(self.transport, why, True)
-        return True
-
-    def _write(self) -> bool:
-        if self.transport not in self.reactor.writers:
-            return False
-        if not self.socket.room:
-            return False
-        why = self.transport.doWrite()
-        if why:
-            self.reactor._disconnectSelectable(self.transport, why, False)
-        return True
+    def read_once(self) -> None:
+        """Let the server read once, although its reactor would not do it now."""
+        self.transport.doRead()
 
     # What a client does
 
     def send(self, *pieces: bytes) -> None:
-        """Send *pieces*, each arriving as a segment of its own."""
+        """Send *pieces*; each is received in a read of its own, if the server reads."""
         for piece in pieces:
-            self.socket.arrived.append(piece)
+            self.put(piece)
             self.turn()
 
+    def put(self, data: bytes) -> None:
+        """Send *data*, which arrives before the server does anything."""
+        with suppress(OSError):  # the connection may have ended
+            self._peer.socket.send(data)
+
     def send_eof(self) -> None:
-        """Send no more, yet go on reading."""
-        self.socket.eof_arrived = True
-        self.turn()
+        """End the client's side, and keep receiving."""
+        self._peer.half_close()
 
     def reset(self) -> None:
-        """Go, without a word."""
-        self.socket.reset_by_client = True
-        self.turn()
+        """Reset the connection."""
+        self._peer.reset()
 
     def stop_reading(self, room: int = 0) -> None:
-        """Let *room* bytes more into the kernel's buffers."""
-        self.socket.room = room
+        """Accept only *room* more bytes."""
+        self._peer.stop_reading(room)
 
-    def read_on(self, room: int = 2**62) -> None:
-        """Read what was sent, and *room* bytes more."""
-        self.socket.room = room
-        self.turn()
+    def read_on(self, room: int = UNLIMITED) -> None:
+        """Accept *room* more bytes."""
+        self._peer.resume_reading(room)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let *seconds* pass."""
         self.reactor.advance(seconds)
-        self.turn()
 
     # What a client sees
 
     def received(self) -> bytes:
-        """What came since this was last asked for."""
-        data = bytes(self.socket.sent)
-        self.socket.sent.clear()
-        return data
+        """Return what has been received since the last call."""
+        return self._peer.received()
+
+    @property
+    def has_received(self) -> bool:
+        """Whether `received` would return anything."""
+        return self._peer.socket.unread > 0
 
     @property
     def got_eof(self) -> bool:
-        """Whether the server's side has ended in order."""
-        return self.socket.eof_sent or (self.socket.closed and not self.socket.reset)
+        """Whether the server has ended its side, or closed in order."""
+        return self._peer.got_eof
 
     @property
     def got_reset(self) -> bool:
-        """Whether the server reset the connection."""
-        return self.socket.closed and self.socket.reset
+        """Whether the server has reset the connection."""
+        return self.server_socket.has_reset
 
     @property
     def is_open(self) -> bool:
-        """Whether the server has its socket still."""
-        return not self.socket.closed
+        """Whether the server has not closed its socket."""
+        return not self.server_socket.is_closed
 
-    # What a machine sees
+    # What the server's machine sees
 
     @property
     def reading(self) -> bool:
         """Whether the server wants to read."""
-        return self.transport in self.reactor.readers
+        return self.transport in self.reactor.getReaders()
 
     @property
     def buffered(self) -> int:
-        """Bytes that the server holds because the client does not read them."""
-        return len(self.transport.dataBuffer) - self.transport.offset + self.transport._tempDataLen
+        """The number of bytes that the server holds because the client does not read them."""
+        transport = self.transport
+        size: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return size
+
+    @property
+    def unread(self) -> int:
+        """The number of bytes that have arrived and that the server has not read."""
+        return self.server_socket.unread
+
+    @property
+    def largest_send(self) -> int:
+        """The size of the largest piece that the server has passed to its socket."""
+        return self.server_socket.largest_send
+
+    @property
+    def is_nodelay(self) -> bool:
+        """Whether the server has switched off Nagle's algorithm."""
+        return bool(self.server_socket.getsockopt(IPPROTO_TCP, TCP_NODELAY))

@@ -15,10 +15,12 @@ from tests.support.ends import End, HalfCloseable
 class MemoryPeerTests(SynchronousTestCase):
     """Tests for `MemoryPeer`, with a protocol of Twisted at the other end."""
 
-    def connect(self, server: Any = None, **arguments: Any) -> MemoryPeer:
+    def connect(self, server: Any = None, transport: Any = None) -> MemoryPeer:
         """Return a client of the protocol *server*."""
         self.server = server or End()
-        self.reactor = InMemoryReactor(**arguments)
+        self.reactor = InMemoryReactor()
+        if transport is not None:
+            self.reactor.server_transport = transport
         factory: Any = Factory()
         factory.buildProtocol = lambda _address: self.server
         self.reactor.listenTCP(7, factory)
@@ -105,10 +107,12 @@ class MemoryPeerTests(SynchronousTestCase):
     def test_the_address_of_the_client(self) -> None:
         """The server sees the address that the test chooses."""
         self.connect()
-        self.reactor.connect_peer(7, "192.0.2.1")
-        self.assertEqual(self.reactor.accepted[-1].getPeer().host, "192.0.2.1")
+        self.reactor.connect_peer(7, ("192.0.2.1", 99))
+        peer = self.server.transport.getPeer()
+        self.assertEqual((peer.host, peer.port), ("192.0.2.1", 99))
 
     def test_the_transport_of_the_server(self) -> None:
-        """A test chooses the class of the transports, and finds them."""
-        self.connect(server_transport=tcp.Server)
-        self.assertEqual([type(it) for it in self.reactor.accepted], [tcp.Server])
+        """A test can choose the class of the transports, and finds the last one."""
+        self.connect(transport=tcp.Server)
+        self.assertIs(type(self.reactor.accepted), tcp.Server)
+        self.assertIs(self.reactor.accepted, self.server.transport)

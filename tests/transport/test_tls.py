@@ -69,7 +69,7 @@ class Secure:
 
     def turn(self) -> None:
         """Exchange bytes with the server until neither side has more."""
-        while (data := self._leaving.read()) or self.wire.socket.sent:
+        while (data := self._leaving.read()) or self.wire.has_received:
             if data:
                 self.wire.send(data)
             if came := self.wire.received():
