@@ -21,7 +21,7 @@ _LENGTH_OR_HEAD = "expected either length, or head and body"
 
 
 @frozen
-class Parts:
+class TableParts:
     """
     Makes the values that rules consist of.
 

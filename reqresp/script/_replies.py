@@ -10,7 +10,7 @@ from attrs import fields, frozen
 
 from reqresp.framing import BaseFraming, FrameError
 from reqresp.script._checks import check_reply, wait
-from reqresp.script._parts import Parts
+from reqresp.script._parts import TableParts
 from reqresp.script.payloads import Sources, Template
 from reqresp.script.reader import Reader
 from reqresp.script.rules import ReplyTemplate, SendTemplate
@@ -29,7 +29,7 @@ class Replies:
     """
 
     reader: Reader
-    parts: Parts
+    parts: TableParts
     framing: BaseFraming | None
 
     def replies(self, table: AnswerTable, path: str, sources: Sources) -> list[ReplyTemplate]:

@@ -16,7 +16,7 @@ from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Framing
 from reqresp.script._checks import check_needle, size_bounds
-from reqresp.script._parts import Parts
+from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script.payloads import (
     REPLY_SOURCES,
@@ -50,7 +50,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     :param base: the directory that file names are relative to.
     """
     document: Document = reader.read(Document, tables, "")
-    parts = Parts(reader, base)
+    parts = TableParts(reader, base)
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
@@ -107,7 +107,7 @@ def _warnings(start: str, rules: Sequence[Rule], reader: Reader) -> tuple[Proble
     return tuple(warnings)
 
 
-def _faults(tables: Sequence[dict[str, Any]], parts: Parts) -> tuple[PlacedFault, ...]:
+def _faults(tables: Sequence[dict[str, Any]], parts: TableParts) -> tuple[PlacedFault, ...]:
     faults = []
     for at, table in enumerate(tables):
         if table is None:  # it was not a table, which has been reported
@@ -136,7 +136,7 @@ class _RuleCompiler:
     """
 
     reader: Reader
-    parts: Parts
+    parts: TableParts
     replies: Replies
     framing: BaseFraming | None
     document: Document
