@@ -217,7 +217,7 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"(?m)^ +\d+\.\d s  disk: ")
         self.assertRegex(done.stdout, r"all bounds met\n\Z")
-        self.assertRegex(written, r"(?m)^disk +replies while .* met$")
+        self.assertRegex(written, r"(?m)^disk +replies, with and without a full disk .* met$")
         self.assertIn(":command: ``python -m tests.reliability --only disk --scale 0.01``", written)
 
     def test_unknown_scenarios(self) -> None:
