@@ -54,16 +54,16 @@ class Journaled(Conversation):
     def factory(self, respond: Any = None, **options: Any) -> Any:
         return super().factory(respond, observers=[self.journal], **options)
 
-    def told(self) -> list[tuple[Any, ...]]:
+    def summaries(self) -> list[tuple[Any, ...]]:
         """Return the kind and the main fields of each entry."""
-        return [told(entry) for entry in self.journal.entries()]
+        return [summary(entry) for entry in self.journal.entries()]
 
     def asked(self) -> list[bytes]:
         """Return the requests of the journal."""
-        return [entry[3] for entry in self.told() if entry[0] in ("answered", "unanswered")]
+        return [entry[3] for entry in self.summaries() if entry[0] in ("answered", "unanswered")]
 
 
-def told(entry: Entry) -> tuple[Any, ...]:
+def summary(entry: Entry) -> tuple[Any, ...]:
     match entry:
         case Answered(exchange=exchange):
             request = exchange.request
@@ -84,7 +84,7 @@ class AnsweringTests(Journaled):
         self.reactor.advance(5)
         wire.send(b"a\nb\n", b"a\n")
         self.assertEqual(
-            self.told(),
+            self.summaries(),
             [
                 ("connected", 1),
                 *(("answered", 1, 1, b"a"), ("answered", 1, 2, b"b"), ("answered", 1, 3, b"a")),
@@ -126,13 +126,13 @@ class AnsweringTests(Journaled):
         wire.wait(1)
         wire.send(b"last\n")
         self.assertEqual(
-            self.told()[1:], [("answered", 1, 1, b"soon"), ("unanswered", 1, 2, b"late")]
+            self.summaries()[1:], [("answered", 1, 1, b"soon"), ("unanswered", 1, 2, b"late")]
         )
         wire.wait(1)
         late.callback(b"at last")
         wire.turn()
         self.assertEqual(
-            [(*told(it)[2:], it.at, it.sent) for it in self.journal.exchanges()],
+            [(*summary(it)[2:], it.at, it.sent) for it in self.journal.exchanges()],
             [(1, b"soon", 0, 0), (2, b"late", 0, 2), (3, b"last", 2, 2)],
         )
 
@@ -143,7 +143,7 @@ class AnsweringTests(Journaled):
         wire.wait(1)
         wire.wait(1)
         self.assertEqual(
-            [(*told(it)[2:], it.at, it.sent) for it in self.journal.exchanges()],
+            [(*summary(it)[2:], it.at, it.sent) for it in self.journal.exchanges()],
             [(1, b"a", 0, 1), (2, b"b", 1, 2)],
         )
         self.assertEqual(self.journal._waiting, {})
@@ -169,10 +169,10 @@ class AnsweringTests(Journaled):
         """A request without a reply is unanswered, before and after its connection is lost."""
         wire = self.lines(lambda _request: Hang())
         wire.send(b"a\n", b"b\n")
-        self.assertEqual(self.told(), [("connected", 1), ("unanswered", 1, 1, b"a")])
+        self.assertEqual(self.summaries(), [("connected", 1), ("unanswered", 1, 1, b"a")])
         wire.reset()
         self.assertEqual(
-            self.told(), [("connected", 1), ("unanswered", 1, 1, b"a"), ("disconnected", 1)]
+            self.summaries(), [("connected", 1), ("unanswered", 1, 1, b"a"), ("disconnected", 1)]
         )
         self.assertEqual(self.journal.unanswered(), [])
 
@@ -186,7 +186,7 @@ class AnsweringTests(Journaled):
         wire.reset()
         other.send(b"d\n")
         self.assertEqual(
-            self.told()[2:],
+            self.summaries()[2:],
             [
                 *(("answered", 1, 1, b"a"), ("answered", 2, 1, b"c"), ("unanswered", 1, 2, b"b")),
                 *(("disconnected", 1), ("answered", 2, 2, b"d")),
@@ -208,7 +208,9 @@ class AnsweringTests(Journaled):
         """Requests before a malformed one are answered, and the reason for the end is kept."""
         wire = self.lines(Table({}, otherwise=b"A"), limits=Limits(max_request=4))
         wire.send(b"a\ntoo long\n")
-        self.assertEqual([entry[0] for entry in self.told()], ["connected", "answered", "failed"])
+        self.assertEqual(
+            [entry[0] for entry in self.summaries()], ["connected", "answered", "failed"]
+        )
         [failed] = [it for it in self.journal.entries() if isinstance(it, Failed)]
         self.assertIn("of at most 4 bytes", failed.reason)
 
@@ -223,7 +225,7 @@ class AnsweringTests(Journaled):
             wire.send(b"a\nb\n")
         wire.turn()
         self.assertEqual(
-            [entry[0] for entry in self.told()],
+            [entry[0] for entry in self.summaries()],
             ["connected", "answered", "failed", "unanswered", "disconnected"],
         )
         [failed] = [it for it in self.journal.entries() if isinstance(it, Failed)]
@@ -300,7 +302,7 @@ class BoundsTests(Journaled):
         """No entry is dropped until there is one too many."""
         self.keep(most=3)
         self.send(b"a\n", b"b\n")
-        self.assertEqual((len(self.told()), self.journal.dropped), (3, 0))
+        self.assertEqual((len(self.summaries()), self.journal.dropped), (3, 0))
 
     def test_bytes_are_bounded(self) -> None:
         """Large requests are dropped earlier, since their bytes count."""
@@ -309,7 +311,7 @@ class BoundsTests(Journaled):
         self.assertEqual([it[:1] for it in self.asked()], [b"7", b"8"])
         self.assertLessEqual(self.journal._size, 3 * (ENTRY_OVERHEAD + 1000))
         wire.send(b"a\n")
-        self.assertEqual(self.journal.dropped + len(self.told()), 11)
+        self.assertEqual(self.journal.dropped + len(self.summaries()), 11)
 
     def test_replies_count(self) -> None:
         """Replies that are not constants count as bytes."""
@@ -346,14 +348,14 @@ class BoundsTests(Journaled):
         with capturedLogs():
             for each in (wire, other):
                 each.send(b"a\n")
-        self.assertEqual(len([it for it in self.told() if it[0] == "failed"]), 1)
+        self.assertEqual(len([it for it in self.summaries() if it[0] == "failed"]), 1)
         self.flushLoggedErrors(ValueError)
 
     def test_a_read_that_is_too_large(self) -> None:
         """A read that exceeds the limit alone is not kept, and later ones are."""
         self.keep(most_bytes=2 * ENTRY_OVERHEAD)
         wire = self.send(b"a\nb\nc\n")
-        self.assertEqual((self.told(), self.journal.dropped), ([], 4))
+        self.assertEqual((self.summaries(), self.journal.dropped), ([], 4))
         wire.send(b"d\n")
         self.assertEqual((self.asked(), self.journal._size), ([b"d"], ENTRY_OVERHEAD + 3))
 
@@ -363,10 +365,10 @@ class BoundsTests(Journaled):
         wire = self.lines(lambda request: Wait(1) if request.data == b"late" else request.data)
         wire.send(b"a\nb\nc\nlate\n")
         self.journal.clear()
-        self.assertEqual(self.told(), [("unanswered", 1, 4, b"late")])
+        self.assertEqual(self.summaries(), [("unanswered", 1, 4, b"late")])
         self.assertEqual(self.journal.dropped, 2)
         wire.wait(1)
-        self.assertEqual(self.told(), [("answered", 1, 4, b"late")])
+        self.assertEqual(self.summaries(), [("answered", 1, 4, b"late")])
         self.assertEqual((self.journal.dropped, self.journal._count), (2, 1))
 
     def test_bounds_that_keep_nothing(self) -> None:
@@ -458,7 +460,7 @@ class InterleavingTests(Journaled):
     def check(self, wire: Wire) -> None:
         """Assert that the journal has all requests of one connection."""
         number = wire.protocol.number
-        mine = [it for it in self.told() if it[1:2] == (number,)]
+        mine = [it for it in self.summaries() if it[1:2] == (number,)]
         requests = [it for it in mine if it[0].endswith("answered")]
         self.assertEqual(len(requests), wire.protocol.taken)
         self.assertEqual([it[3] for it in requests], self.sent.get(number, [])[: len(requests)])

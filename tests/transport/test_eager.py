@@ -135,16 +135,16 @@ class Push:
     """A streaming producer that records its events."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.events: list[str] = []
 
     def pauseProducing(self) -> None:
-        self.told.append("pause")
+        self.events.append("pause")
 
     def resumeProducing(self) -> None:
-        self.told.append("resume")
+        self.events.append("resume")
 
     def stopProducing(self) -> None:
-        self.told.append("stop")
+        self.events.append("stop")
 
 
 @implementer(IPullProducer)
@@ -385,24 +385,24 @@ class ProducerTests(TransportCase):
         self.transport.registerProducer(producer, True)
         self.transport.write(b"x" * (self.transport.bufferSize + 1))
         self.assertEqual(len(self.socket.sent), self.transport.bufferSize + 1)
-        self.assertEqual(producer.told, [])
+        self.assertEqual(producer.events, [])
 
     def test_it_is_paused_when_more_than_the_buffer_size_waits(self) -> None:
         producer = Push()
         self.transport.registerProducer(producer, True)
         self.socket.room = 1
         self.transport.write(b"x" * (self.transport.bufferSize + 2))
-        self.assertEqual(producer.told, ["pause"])
+        self.assertEqual(producer.events, ["pause"])
         self.socket.room = 2**20
         self.reactor.turn()
-        self.assertEqual(producer.told, ["pause", "resume"])
+        self.assertEqual(producer.events, ["pause", "resume"])
 
     def test_it_is_not_paused_when_as_much_as_the_buffer_size_waits(self) -> None:
         producer = Push()
         self.transport.registerProducer(producer, True)
         self.socket.room = 1
         self.transport.write(b"x" * (self.transport.bufferSize + 1))
-        self.assertEqual(producer.told, [])
+        self.assertEqual(producer.events, [])
 
     def test_a_pull_producer_is_asked_again_when_its_piece_has_left(self) -> None:
         """A pull producer is asked once for each piece, after the last one was sent."""

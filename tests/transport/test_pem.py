@@ -29,9 +29,9 @@ class FilesTests(FileTestCase):
         with self.assertRaises(TLSFileError) as caught:
             Certificates(TLSFiles(certificate, key, ca)).load()
         self.assertIsInstance(caught.exception, ValueError)
-        told = str(caught.exception).replace(f"{self.directory}/", "")
-        self.assertNotIn("\n", told)
-        return told
+        message = str(caught.exception).replace(f"{self.directory}/", "")
+        self.assertNotIn("\n", message)
+        return message
 
     def test_all_that_a_server_needs_in_one_file(self) -> None:
         """One file may hold key and certificate in any order, and comments."""
@@ -160,9 +160,9 @@ class FilesTests(FileTestCase):
         plain = load_pem_private_key(ours(), None)
         for style in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
             key = plain.private_bytes(Encoding.PEM, style, BestAvailableEncryption(b"secret"))
-            told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
+            message = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
             self.assertEqual(
-                told,
+                message,
                 "key.pem: the private key is encrypted; "
                 "expected the certificate's private key as PEM, not encrypted",
             )
@@ -171,9 +171,9 @@ class FilesTests(FileTestCase):
         """A malformed key is an error that shows none of its bytes."""
         whole = authority().issue_cert("localhost").private_key_pem.bytes()
         key = whole[:60] + whole[90:]
-        told = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
-        self.assertIn("key.pem: the private key is malformed or of an unknown type;", told)
-        self.assertNotIn(whole[40:50].decode(), told)
+        message = self.refused(self.file("it.pem", ours()), self.file("key.pem", key))
+        self.assertIn("key.pem: the private key is malformed or of an unknown type;", message)
+        self.assertNotIn(whole[40:50].decode(), message)
 
     def test_another_key(self) -> None:
         """A key of another certificate is an error, as after half a renewal."""

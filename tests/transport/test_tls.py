@@ -117,7 +117,7 @@ class Secure:
         return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
-def told(logged: Any) -> list[str]:
+def problems(logged: Any) -> list[str]:
     """Return the warnings and errors in the log; assert that none is a traceback."""
     events = [event for event in logged if event["log_level"] > LogLevel.info]
     assert not any("log_failure" in event for event in events), events
@@ -167,7 +167,7 @@ class TLSTestCase(FileTestCase):
                 client.ask()
             except ssl.SSLError as error:
                 self.assertFalse(client.wire.is_open)
-                return error.reason, told(logged)
+                return error.reason, problems(logged)
         raise AssertionError("it was let in")
 
 
@@ -219,7 +219,7 @@ class HandshakeTests(TLSTestCase):
             wire = self.wire()
             wire.send(b"request\n")
         self.assertFalse(wire.is_open)
-        (line,) = told(logged)
+        (line,) = problems(logged)
         self.assertRegex(
             line, "^127.0.0.1:50000: TLS handshake failed: .* \\(1 failed in total\\)$"
         )
@@ -234,7 +234,7 @@ class HandshakeTests(TLSTestCase):
             with self.assertRaises(ssl.SSLCertVerificationError):
                 client.shake_hands()
             client.turn()
-        (line,) = told(logged)
+        (line,) = problems(logged)
         self.assertIn("alert unknown ca", line)
 
     def test_clients_that_go_before_the_handshake(self) -> None:
@@ -248,7 +248,7 @@ class HandshakeTests(TLSTestCase):
                 client.tls.do_handshake()
             client.turn()
             client.wire.reset()
-        self.assertEqual(told(logged), [])
+        self.assertEqual(problems(logged), [])
         self.assertEqual(self.factory.connections, set())
 
     def test_a_client_behind_a_balancer(self) -> None:
@@ -260,7 +260,7 @@ class HandshakeTests(TLSTestCase):
             wire = Wire(outer, self.reactor, transport=self.transport)
             wire.send(headers.line(("192.0.2.7", 7)) + b"request\n")
         self.assertFalse(wire.is_open)
-        (line,) = told(logged)
+        (line,) = problems(logged)
         self.assertIn("192.0.2.7:7: TLS handshake failed", line)
 
     def test_many_failures(self) -> None:
@@ -272,7 +272,7 @@ class HandshakeTests(TLSTestCase):
             self.reactor.advance(1)
             self.wire().send(b"request\n")
         self.assertEqual(
-            [line.partition(" (")[2] for line in told(logged)],
+            [line.partition(" (")[2] for line in problems(logged)],
             ["1 failed in total)", "21 failed in total)"],
         )
 
