@@ -1,16 +1,22 @@
 """The service that options make, and what twistd finds; nothing here listens."""
 
+import sys
+from unittest.mock import patch
+
+import twisted.internet
 from twisted.application.service import IServiceMaker
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Limits
+from reqresp.daemon.supervisor import Supervisor
 from reqresp.tap import Options, makeService
 from tests.support import live
-from tests.support.daemon import Making
+from tests.support.daemon import Making, parsed
 
 
 class MakeServiceTests(Making):
@@ -118,6 +124,53 @@ class MakeServiceTests(Making):
             made = self.make("--listen", description)
             made.service.startService()
             self.assertEqual([server[0] for server in made.reactor.tcpServers], [7])
+
+
+class WorkersTests(Making):
+    """The service that options with ``--workers`` make; no process is started."""
+
+    def make_supervisor(self, *arguments: str) -> Supervisor:
+        """Return the service of *arguments*, on a reactor in memory."""
+        self.patch(twisted.internet, "reactor", MemoryReactorClock())
+        service = makeService(parsed("--workers=2", *arguments))
+        assert isinstance(service, Supervisor)
+        return service
+
+    def refusal(self, *arguments: str) -> str:
+        """Return the line with which *arguments* are refused."""
+        with self.assertRaises(SystemExit) as caught:
+            self.make_supervisor(*arguments)
+        return str(caught.exception.code)
+
+    def test_supervisor(self) -> None:
+        """With workers, the service is a supervisor, and nothing is written or logged."""
+        directory = live.temporary(self)
+        script = directory / "it.toml"
+        script.write_text('[[fault]]\nkind = "corrupt"\nprobability = 0.5')
+        events = self.logged()
+        self.make_supervisor(f"--script={script}", f"--journal={directory}/j", "--metrics=9100")
+        self.assertEqual([path.name for path in directory.iterdir()], ["it.toml"])
+        self.assertEqual(events, [])
+
+    def test_mistakes(self) -> None:
+        """Mistakes in files are found before any worker is started."""
+        directory = live.temporary(self)
+        script = directory / "it.toml"
+        script.write_text("rule = 1")
+        self.assertIn("it.toml:1: rule: ", self.refusal(f"--script={script}"))
+        self.assertIn("/no/such.pem", self.refusal("--tls-cert=/no/such.pem"))
+        self.assertEqual(
+            self.refusal("--journal=/no/such"),
+            "reqresp: --journal: /no/such.worker-1: No such file or directory",
+        )
+
+    def test_missing_packages(self) -> None:
+        """If the package for metrics is missing, the line says what to install."""
+        with patch.dict(sys.modules, {"prometheus_client": None}):
+            for name in ("reqresp.control.prometheus", "reqresp.control.site"):
+                sys.modules.pop(name, None)
+            text = self.refusal("--metrics=9100")
+        self.assertIn("pip install 'reqresp[metrics]'", text)
 
 
 class PluginTests(SynchronousTestCase):

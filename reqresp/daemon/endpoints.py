@@ -13,6 +13,8 @@ from attrs import evolve, field, frozen
 from twisted.internet import endpoints
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from reqresp._errors import FieldError
+
 PORT = 9999
 INTERFACE = "127.0.0.1"
 BACKLOG = 1024
@@ -145,7 +147,8 @@ def client_endpoints(
 
     The default port is used only if nothing else is given.
 
-    :raises ValueError: *interface* or *backlog* is given without a port number.
+    :raises FieldError: *interface* or *backlog* is given without a port number.
+    :raises ValueError: a description cannot be parsed.
     """
     specs = [EndpointSpec.described(description) for description in descriptions]
     if port is None and not specs:
@@ -154,8 +157,8 @@ def client_endpoints(
         return [port_endpoint(int(port), interface, backlog), *specs]
     for name, given in (("interface", interface), ("backlog", backlog)):
         if given is not None:
-            raise ValueError(
-                f"--{name} requires a port number; in an endpoint, write it as :{name}={given}"
+            raise FieldError(
+                name, f"requires a port number; in an endpoint, write it as :{name}={given}"
             )
     return specs if port is None else [EndpointSpec.described(port), *specs]
 

@@ -17,6 +17,7 @@ from twisted.python import usage
 
 import twisted
 from reqresp import __version__
+from reqresp._errors import FieldError
 from reqresp._text import unescape
 from reqresp.daemon._usage import usage_text
 from reqresp.daemon.endpoints import (
@@ -493,7 +494,9 @@ class Options(usage.Options):
             self["endpoints"] = client_endpoints(
                 self["port"], self["interface"], self["backlog"], self["listen"] or ()
             )
-        except ValueError as error:  # it names the option
+        except FieldError as error:
+            raise usage.UsageError(f"--{error.field} {error.problem}") from None
+        except ValueError as error:  # it shows the endpoint
             raise usage.UsageError(str(error)) from None
         self["metrics_endpoints"] = []
         if self["metrics"] is not None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp._errors import FieldError
 from reqresp.daemon.endpoints import (
     EndpointSpec,
     client_endpoints,
@@ -104,8 +105,11 @@ class ClientEndpointsTests(SynchronousTestCase):
     def test_interface_without_a_port_number(self) -> None:
         """An interface or a backlog without a port number is an error."""
         for interface, backlog in (("127.0.0.1", None), (None, 3)):
-            with self.assertRaisesRegex(ValueError, "requires a port number"):
+            with self.assertRaisesRegex(FieldError, "requires a port number") as caught:
                 client_endpoints("tcp:1", interface, backlog, [])
+            self.assertEqual(
+                caught.exception.field, "backlog" if interface is None else "interface"
+            )
 
 
 class MetricsEndpointsTests(SynchronousTestCase):

@@ -243,7 +243,7 @@ class OptionsTests(SynchronousTestCase):
         for name in ("response", "close-on"):
             text = self.refusal(f"--{name}", r"a\q")
             self.assertIn(rf"--{name}: unknown escape \q", text)
-            self.assertIn(r"\r, \n, \t, \0, \\ or \xNN", text)
+            self.assertIn(r"expected one of: \r, \n, \t, \0, \\, \xNN", text)
 
     def test_framings(self) -> None:
         """Every framing can be given."""

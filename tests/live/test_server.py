@@ -663,20 +663,20 @@ class RefusalsTests(LiveTestCase):
         """A value that an option cannot have is named, with the option, on standard error."""
         self.assert_refused(
             {
-                ("--port=70000",): "--port: expected a number up to 65535 or an endpoint",
-                ("--backlog=x",): "--backlog: expected a whole number, 0 or more, not 'x'",
+                ("--port=70000",): "--port: expected a port number up to 65535 or an endpoint",
+                ("--backlog=x",): "--backlog: expected a whole number >= 0, found 'x'",
                 ("--response", r"\q"): r"--response: unknown escape \q",
                 ("--close-on", r"\q"): r"--close-on: unknown escape \q",
                 ("--framing=x",): "--framing: unknown framing 'x'; expected one of: chunk, line",
-                ("--max-request=0",): "--max-request: expected a whole number, 1 or more",
+                ("--max-request=0",): "--max-request: expected a whole number >= 1",
                 ("--max-connections=x",): "--max-connections: expected a whole number",
-                ("--max-per-peer=-1",): "--max-per-peer: expected a whole number, 1 or more",
-                ("--idle-timeout=0",): "--idle-timeout: expected 0.001 seconds or more",
-                ("--drain=nan",): "--drain: expected seconds, 0 or more, not 'nan'",
+                ("--max-per-peer=-1",): "--max-per-peer: expected a whole number >= 1",
+                ("--idle-timeout=0",): "--idle-timeout: expected seconds >= 0.001, found '0'",
+                ("--drain=nan",): "--drain: expected seconds >= 0, found 'nan'",
                 ("--bogus",): "option --bogus not recognized",
                 ("bogus",): "unexpected argument 'bogus'",
-                ("--port=tcp:0", "--interface=::1"): "--interface goes with a port's number",
-                ("--port=tcp:0", "--backlog=1"): "--backlog goes with a port's number",
+                ("--port=tcp:0", "--interface=::1"): "--interface requires a port number",
+                ("--port=tcp:0", "--backlog=1"): "--backlog requires a port number",
                 ("--framing=line", "--response", r"\n"): "--response: a payload cannot contain",
             }
         )
@@ -686,15 +686,15 @@ class RefusalsTests(LiveTestCase):
         self.directory.joinpath("bad.pem").write_text("no PEM")
         self.assert_refused(
             {
-                ("--port", description): f"{description!r} is no usable endpoint: {reason}"
+                ("--port", description): f"invalid endpoint {description!r}: {reason}"
                 for description, reason in {
                     "bogus:1": "Unknown endpoint type: 'bogus'",
-                    "tcp:port": "invalid literal",
+                    "tcp:port": "expected a number, found 'port'",
                     "tcp:0:bogus=1": "got an unexpected keyword argument 'bogus'",
                     "ssl:0:privateKey=none.pem": "[Errno 2] No such file or directory",
                     "ssl:0:privateKey=bad.pem": "",
-                    "systemd:domain=INET:index=0": "systemd passed no such descriptor",
-                    "haproxy:tcp:port": "invalid literal",
+                    "systemd:domain=INET:index=0": "systemd passed no such socket",
+                    "haproxy:tcp:port": "expected a number, found 'port'",
                     ":": "",
                 }.items()
             }
@@ -763,7 +763,7 @@ class RefusalsTests(LiveTestCase):
             self.assertIn(f"--{option}=", words)
         for flag in ("--proxy-protocol", "--quiet", "--version", "--help"):
             self.assertIn(flag, words)
-        self.assertEqual(words.count("[default: "), 16)
+        self.assertEqual(words.count("[default: "), 18)
         self.assertRegex(ended["twistd's"].output, r"\n +reqresp +Answer every request")
         self.assertEqual([each.status for each in ended.values()], [0, 0])
 
@@ -825,7 +825,7 @@ class DaemonTests(LiveTestCase):
         """What is wrong with the options is found before there is a daemon."""
         for option, expected in {
             "--drain=x": "--drain: expected seconds",
-            "--listen=bogus:1": "'bogus:1' is no usable endpoint",
+            "--listen=bogus:1": "invalid endpoint 'bogus:1'",
         }.items():
             parent, pipe = self.daemon(option)
             self.assertEqual((parent.status, parent.output), (1, ""))
