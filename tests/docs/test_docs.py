@@ -25,7 +25,7 @@ ARCHITECTURE = ROOT / "docs" / "architecture.rst"
 #: Every document, as its path within the project.
 DOCUMENTS = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/*.rst")])
+    for path in sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/**/*.rst")])
 }
 #: Those that tell users what there is.
 GUIDES = {name: text for name, text in DOCUMENTS.items() if name.startswith(("README", "docs"))}
