@@ -1,4 +1,4 @@
-"""Faults: what a client sees of a reply that they strike, and luck that can be had again."""
+"""Faults: what a client sees of a reply into which one was injected."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -30,7 +30,7 @@ from reqresp.faults.faults import (
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 from tests.support.faults import DICE, PROPERTY, REPLY, SILENCE, Seen, apply_all, dice_of, raw, see
 
-#: One fault of each kind that strikes any reply which sends something and closes.
+#: One fault of each kind; each changes any reply that sends something and closes.
 EVERY: tuple[Fault, ...] = (
     Latency(delay=1, jitter=0.5),
     Bandwidth(rate=7),
@@ -59,7 +59,7 @@ SEEDS = st.integers(0, 2**64 - 1)
 
 
 def others(steps: Steps) -> list[Step]:
-    """What else is done than to send and to wait."""
+    """Return the steps that neither send nor wait."""
     return [step for step in steps if not isinstance(step, Send | Wait)]
 
 
@@ -68,36 +68,36 @@ def differences(one: bytes, other: bytes) -> int:
 
 
 class LatencyTests(SynchronousTestCase):
-    """Replies come late."""
+    """`Latency` delays replies."""
 
     def test_a_reply_is_delayed_as_a_whole(self) -> None:
-        """Bytes, pauses and the end keep their distance."""
+        """The bytes, the pauses and the end of a reply are all delayed by the same time."""
         changed = Latency(delay=2).apply(REPLY, DICE, 0)
         self.assertEqual(
             see(changed), Seen([(2, b"Hello"), (2.25, b", world\r\n")], (2.25, Close()))
         )
 
     def test_an_end_alone_is_delayed(self) -> None:
-        """A FIN takes as long as bytes do."""
+        """A reply that only closes is delayed, too."""
         self.assertEqual(see(Latency(delay=2).apply((Close(),), DICE, 0)).end, (2, Close()))
 
     def test_silence_is_not_delayed(self) -> None:
-        """Or it would delay the reply that follows it."""
+        """An empty reply is not delayed, because that would delay the next reply."""
         self.assertIs(Latency(delay=2).apply(SILENCE, DICE, 0), SILENCE)
 
     def test_no_delay_is_no_fault(self) -> None:
-        """A reply is not touched for nothing."""
+        """A delay of 0 returns the same reply."""
         self.assertIs(Latency(delay=0).apply(REPLY, DICE, 0), REPLY)
 
     def test_jitter_goes_both_ways(self) -> None:
-        """Delays fill the range around the delay, and no more."""
+        """With jitter, delays fill the range around the delay, and stay within it."""
         fault, dice = Latency(delay=10, jitter=4), dice_of(5)
         delays = sorted(see(fault.apply((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(2000))
         self.assertTrue(6 <= delays[0] < 6.1 < 13.9 < delays[-1] <= 14, delays[:: len(delays) - 1])
         self.assertTrue(9.8 < sum(delays) / len(delays) < 10.2)
 
     def test_no_reply_comes_early(self) -> None:
-        """A jitter over the delay ends at no delay."""
+        """With a jitter above the delay, the smallest delay is 0."""
         fault, dice = Latency(delay=1, jitter=4), dice_of(5)
         delays = [see(fault.apply((raw(b"a"),), dice, 0)).arrivals[0][0] for _ in range(100)]
         self.assertEqual(min(delays), 0)
@@ -106,16 +106,16 @@ class LatencyTests(SynchronousTestCase):
     @given(REPLIES, SEEDS)
     @PROPERTY
     def test_nothing_else_changes(self, reply: Steps, seed: int) -> None:
-        """Behind the delay stands the reply as it was."""
+        """After the delay, the steps of the reply are unchanged."""
         changed = Latency(delay=1, jitter=0.5).apply(reply, dice_of(seed), 0)
         self.assertEqual(changed[1:] if reply else changed, reply)
 
 
 class BandwidthTests(SynchronousTestCase):
-    """Bytes leave slowly."""
+    """`Bandwidth` limits the bytes sent in a second."""
 
     def test_bytes_leave_when_their_time_has_passed(self) -> None:
-        """A hundred bytes a second: five each twentieth of a second, the last ones sooner."""
+        """At 100 bytes a second, 5 bytes are sent each 0.05 s, and the last 2 bytes sooner."""
         seen = see(Bandwidth(rate=100).apply((raw(b"123456789012"), Close()), DICE, 0))
         self.assertEqual(seen.segments, [b"12345", b"67890", b"12"])
         for (moment, _), expected in zip(seen.arrivals, (0.05, 0.1, 0.12), strict=True):
@@ -123,26 +123,26 @@ class BandwidthTests(SynchronousTestCase):
         self.assertEqual(seen.end[1], Close())
 
     def test_a_slow_line_sends_byte_by_byte(self) -> None:
-        """Less than a byte in a twentieth of a second: a byte, when its time has come."""
+        """At 2 bytes a second, one byte is sent each 0.5 s."""
         seen = see(Bandwidth(rate=2).apply((raw(b"abc"),), DICE, 0))
         self.assertEqual(seen.arrivals, [(0.5, b"a"), (1.0, b"b"), (1.5, b"c")])
 
-    def test_slices_are_few(self) -> None:
-        """Whatever the rate, no more than twenty a second."""
+    def test_the_slices_in_a_second_are_limited(self) -> None:
+        """At any rate, at most twenty slices are sent in a second."""
         for rate in (1, 19, 20, 21, 39, 40, 41, 999, 10**6, 10**400):
             size = min(5 * rate, 10**5)
             seen = see(Bandwidth(rate=rate).apply((raw(bytes(size)),), DICE, 0))
             self.assertLessEqual(len(seen.segments), 20 * seen.arrivals[-1][0] + 1.001, rate)
 
     def test_nothing_to_send_takes_no_time(self) -> None:
-        """A reply without bytes is left alone."""
+        """A reply that sends no bytes is returned unchanged."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
             self.assertIs(Bandwidth(rate=1).apply(reply, DICE, 0), reply)
 
     @given(REPLIES, st.integers(1, 200))
     @PROPERTY
     def test_no_byte_is_too_early_or_too_late(self, reply: Steps, rate: int) -> None:
-        """At no moment have more bytes left than rate allows, and the last is on time."""
+        """At no time has more been sent than the rate allows; the last byte is on time."""
         seen = see(Bandwidth(rate=rate).apply(reply, DICE, 0))
         for (moment, _), sent in zip(
             seen.arrivals, accumulate(map(len, seen.segments)), strict=True
@@ -154,46 +154,46 @@ class BandwidthTests(SynchronousTestCase):
     @given(REPLIES, st.integers(1, 200))
     @PROPERTY
     def test_bytes_and_ends_are_the_same(self, reply: Steps, rate: int) -> None:
-        """The client receives what was sent, and what else happens, happens."""
+        """The client receives the same bytes, and the other steps are unchanged."""
         changed = Bandwidth(rate=rate).apply(reply, DICE, 0)
         self.assertEqual(see(changed).data, see(reply).data)
         self.assertEqual(others(changed), others(reply))
 
 
 class SlicerTests(SynchronousTestCase):
-    """Bytes come in pieces."""
+    """`Slicer` sends a reply in pieces."""
 
     def test_pieces_are_segments_of_their_own(self) -> None:
-        """Time passes between them, across the sends of a reply too."""
+        """Time passes between pieces, also between two sends of a reply."""
         seen = see(Slicer(size=3).apply((raw(b"Hello"), raw(b", you"), Close()), DICE, 0))
         self.assertEqual(seen.segments, [b"Hel", b"lo", b", y", b"ou"])
         self.assertEqual(seen.end[1], Close())
 
     def test_replies_are_segments_of_their_own(self) -> None:
-        """The last piece of a reply does not leave with the first of the next."""
+        """The last piece of a reply and the first of the next are separate segments."""
         replies = apply_all(Slicer(size=3), [(raw(b"one\n"),), (raw(b"2\n"),)])
         self.assertEqual(see(*replies).segments, [b"one", b"\n", b"2\n"])
 
     def test_pieces_keep_a_delay(self) -> None:
-        """Also from one reply to the next."""
+        """The delay between pieces also stands between two replies."""
         replies = apply_all(Slicer(size=1, delay=2), [(raw(b"ab"),), (raw(b"c"),)])
         self.assertEqual(see(*replies).arrivals, [(0, b"a"), (2, b"b"), (4, b"c")])
 
     def test_sizes_vary(self) -> None:
-        """They fill the range around the size, and no more; the last piece is what is left."""
+        """Sizes fill the range around the size, and stay within it; the last piece is the rest."""
         changed = Slicer(size=5, variation=2).apply((raw(bytes(5000)),), dice_of(3), 0)
         *sizes, _last = map(len, see(changed).segments)
         self.assertEqual(set(sizes), {3, 4, 5, 6, 7})
         self.assertTrue(4.8 < sum(sizes) / len(sizes) < 5.2)
 
     def test_sizes_are_not_the_same_for_every_reply(self) -> None:
-        """The next reply has luck of its own."""
+        """Two equal replies are cut at different places."""
         fault, dice = Slicer(size=5, variation=4), dice_of(3)
         cuts = [see(fault.apply((raw(bytes(50)),), dice, 0)).segments for _ in range(2)]
         self.assertNotEqual(*cuts)
 
     def test_nothing_to_send_is_left_alone(self) -> None:
-        """No turn is taken for nothing."""
+        """A reply that sends no bytes is returned unchanged."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
             self.assertIs(Slicer(size=1, delay=1).apply(reply, DICE, 0), reply)
 
@@ -202,7 +202,7 @@ class SlicerTests(SynchronousTestCase):
     def test_bytes_and_ends_are_the_same(
         self, reply: Steps, size: int, variation: int, seed: int
     ) -> None:
-        """No piece is empty or too large, and together they are what was sent."""
+        """No piece is empty or too large, and the pieces joined are what was sent."""
         fault = Slicer(size=size, variation=min(variation, size - 1))
         changed = fault.apply(reply, dice_of(seed), 0)
         seen = see(changed)
@@ -213,36 +213,36 @@ class SlicerTests(SynchronousTestCase):
 
 
 class LimitDataTests(SynchronousTestCase):
-    """A connection has had enough."""
+    """`LimitData` closes a connection after a number of bytes."""
 
     def test_a_reply_is_cut_in_its_midst(self) -> None:
-        """A FIN follows the last byte that is let out, what stood before it stays in place."""
+        """A FIN follows the last byte within the limit, and the steps before it are unchanged."""
         changed = LimitData(bytes=7).apply((*REPLY[:-1], Wait(9), HalfClose()), DICE, 0)
         self.assertEqual(see(changed), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
         self.assertEqual(changed[-1], Close())
 
-    def test_closes_right_behind_the_last_byte(self) -> None:
-        """A limit that is just reached is reached: no further request is waited for."""
+    def test_closes_after_the_last_byte(self) -> None:
+        """A reply that reaches the limit exactly is closed at once."""
         for reply in ((raw(b"Hello"),), (raw(b"Hello"), Wait(1), Abort())):
             changed = LimitData(bytes=5).apply(reply, DICE, 0)
             self.assertEqual(changed, (raw(b"Hello"), Close()))
 
     def test_less_is_left_alone(self) -> None:
-        """Below the limit a reply is the same object, an end of its own included."""
+        """A reply below the limit is the same object, also if it closes."""
         self.assertIs(LimitData(bytes=15).apply(REPLY, DICE, 0), REPLY)
 
     def test_what_passed_before_counts(self) -> None:
-        """The limit is the connection's."""
+        """Bytes of earlier replies count towards the limit."""
         changed = LimitData(bytes=15).apply(REPLY, DICE, 8)
         self.assertEqual(see(changed), Seen([(0, b"Hello"), (0.25, b", ")], (0.25, Close())))
 
     def test_no_byte_at_all(self) -> None:
-        """A limit of none closes at once, even where nothing was to be sent."""
+        """A limit of 0 closes at once, also in place of a reply that sends nothing."""
         for reply in (SILENCE, (raw(b"Hello"),), (raw(b""),), (Hang(),), (Close(), raw(b"late"))):
             self.assertEqual(see(LimitData(bytes=0).apply(reply, DICE, 0)), Seen([], (0, Close())))
 
     def test_what_never_leaves_does_not_count(self) -> None:
-        """Bytes behind an end are not sent, so no limit is reached by them."""
+        """Bytes after a step that ends sending do not count."""
         for ending in (Close(), HalfClose(), Abort(), Hang()):
             reply = raw(b"abc"), ending, raw(b"defgh")
             self.assertIs(LimitData(bytes=4).apply(reply, DICE, 0), reply)
@@ -250,7 +250,7 @@ class LimitDataTests(SynchronousTestCase):
     @given(st.lists(GOING_ON, max_size=8), st.integers(0, 300))
     @PROPERTY
     def test_never_lets_more_out(self, replies: Sequence[Steps], limit: int) -> None:
-        """However the bytes fall into replies, exactly the first of them leave, then the FIN."""
+        """For any replies, exactly the bytes within the limit are sent, then the FIN."""
         replies = [*replies, (raw(bytes(301)),)]
         seen = see(*apply_all(LimitData(bytes=limit), replies))
         self.assertEqual(seen.data, see(*replies).data[:limit])
@@ -258,75 +258,75 @@ class LimitDataTests(SynchronousTestCase):
 
 
 class ResetPeerTests(SynchronousTestCase):
-    """A connection is reset."""
+    """`ResetPeer` resets a connection after a number of bytes."""
 
     def test_at_once(self) -> None:
-        """If nothing else is said; even a reply of silence, or one that would close."""
+        """Without parameters it resets at once, also in place of an empty or a closing reply."""
         for reply in (SILENCE, (raw(b"Hello"),), (Close(),), (Hang(),), (HalfClose(), raw(b"x"))):
             self.assertEqual(ResetPeer().apply(reply, DICE, 0), (Abort(),))
 
     def test_in_place_of_the_first_byte(self) -> None:
-        """What happens before it still happens."""
+        """The steps before the first byte are unchanged."""
         reply = StopReading(), Wait(1), raw(b"Hello"), Close()
         self.assertEqual(ResetPeer().apply(reply, DICE, 0), (StopReading(), Wait(1), Abort()))
 
-    def test_behind_the_last_byte(self) -> None:
-        """In the midst of a reply, or just at its end."""
+    def test_after_the_last_byte(self) -> None:
+        """The reset follows the last byte within the limit, in a reply or at its end."""
         for size in (6, 14):
             seen = see(ResetPeer(bytes=size).apply(REPLY, DICE, 0))
             self.assertEqual((seen.data, seen.end), (see(REPLY).data[:size], (0.25, Abort())))
 
     def test_what_passed_before_counts(self) -> None:
-        """The bytes are the connection's."""
+        """Bytes of earlier replies count towards the limit."""
         replies = apply_all(ResetPeer(bytes=5), [(raw(b"abc"),)] * 3)
         self.assertEqual(replies, [(raw(b"abc"),), (raw(b"ab"), Abort())])
 
     def test_less_is_left_alone(self) -> None:
-        """Until the bytes are reached."""
+        """A reply below the limit is returned unchanged."""
         self.assertIs(ResetPeer(bytes=15).apply(REPLY, DICE, 0), REPLY)
 
     def test_time_to_read(self) -> None:
-        """The reset comes a delay behind the last byte."""
+        """The reset follows the last byte after the delay."""
         seen = see(ResetPeer(bytes=3, delay=2).apply(REPLY, DICE, 0))
         self.assertEqual(seen, Seen([(0, b"Hel")], (2, Abort())))
 
 
 class TimeoutTests(SynchronousTestCase):
-    """Nothing comes."""
+    """`Timeout` sends nothing."""
 
     def test_swallows_and_closes(self) -> None:
-        """No byte arrives, no FIN either until the time is over."""
+        """No byte arrives, and the FIN arrives after the time."""
         for reply in (SILENCE, REPLY, (Close(),), (HalfClose(), Abort())):
             self.assertEqual(see(Timeout(seconds=3).apply(reply, DICE, 0)).arrivals, [])
             self.assertEqual(see(Timeout(seconds=3).apply(reply, DICE, 0)).end, (3, Close()))
 
     def test_for_good(self) -> None:
-        """No time at all is no end at all."""
+        """With 0 seconds the connection is never closed."""
         for reply in (SILENCE, REPLY, (Abort(),)):
             self.assertEqual(Timeout(seconds=0).apply(reply, DICE, 0), (Hang(),))
 
     def test_in_place_of_the_first_byte(self) -> None:
-        """What happens before it still happens."""
+        """The steps before the first byte are unchanged."""
         changed = Timeout(seconds=0).apply((StopReading(), Wait(1), raw(b"a")), DICE, 0)
         self.assertEqual(changed, (StopReading(), Wait(1), Hang()))
 
 
 class SlowCloseTests(SynchronousTestCase):
-    """The end comes late."""
+    """`SlowClose` delays the end of a connection."""
 
     def test_a_fin_is_delayed(self) -> None:
-        """Whether it closes or half-closes; the bytes before it are not."""
+        """A close or a half-close is delayed; the bytes before it are not."""
         for ending in (Close(), HalfClose()):
             seen = see(SlowClose(delay=2).apply((raw(b"bye"), ending), DICE, 0))
             self.assertEqual(seen, Seen([(0, b"bye")], (2, ending)))
 
     def test_only_the_first_is_delayed(self) -> None:
-        """There is one FIN."""
+        """Only the first step that sends a FIN is delayed."""
         changed = SlowClose(delay=2).apply((HalfClose(), Wait(1), Close()), DICE, 0)
         self.assertEqual(changed, (Wait(2), HalfClose(), Wait(1), Close()))
 
     def test_nothing_else_is_delayed(self) -> None:
-        """A reset sends no FIN, and what goes on needs no delay."""
+        """A reply without a close or half-close is returned unchanged."""
         for reply in (SILENCE, (raw(b"a"), Abort()), (raw(b"a"), Hang()), (raw(b"a"), Wait(1))):
             self.assertIs(SlowClose(delay=2).apply(reply, DICE, 0), reply)
 
@@ -334,8 +334,8 @@ class SlowCloseTests(SynchronousTestCase):
 class LargeTests(SynchronousTestCase):
     """Faults of large replies."""
 
-    def test_pieces_are_not_without_number(self) -> None:
-        """They are larger then: to make them holds up everybody, and each takes memory."""
+    def test_the_number_of_pieces_is_limited(self) -> None:
+        """A large payload is cut into at most 10,000 pieces, because each piece takes memory."""
         data = bytes(10**6)
         for fault in (Slicer(size=1), Bandwidth(rate=20)):
             changed = fault.apply((raw(data),), DICE, 0)
@@ -345,22 +345,22 @@ class LargeTests(SynchronousTestCase):
 
 
 class CorruptTests(SynchronousTestCase):
-    """Bytes arrive as others."""
+    """`Corrupt` changes bytes of a reply."""
 
-    def test_every_byte_can_be_struck(self) -> None:
-        """The first and the last too, and by any change of bits."""
+    def test_every_byte_can_change(self) -> None:
+        """Any byte can change, the first and the last too, and to any other value."""
         fault, dice = Corrupt(), dice_of(1)
         changed = [see(fault.apply((raw(b"\0\0"), raw(b"\0")), dice, 0)).data for _ in range(6000)]
         self.assertEqual({len(data.rstrip(b"\0")) for data in changed}, {1, 2, 3})
         self.assertEqual({max(data) for data in changed}, {*range(1, 256)})
 
     def test_nothing_to_send_is_left_alone(self) -> None:
-        """There is nothing to change."""
+        """A reply that sends no bytes is returned unchanged."""
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),), (Close(), raw(b"late"))):
             self.assertIs(Corrupt(bytes=3).apply(reply, DICE, 0), reply)
 
-    def test_what_never_leaves_is_not_struck(self) -> None:
-        """Or the client might see no change."""
+    def test_what_is_not_sent_is_not_changed(self) -> None:
+        """Only bytes that are sent are changed, so that the client sees the change."""
         reply = raw(b"a"), Close(), raw(bytes(1000))
         for seed in range(20):
             changed = Corrupt().apply(reply, dice_of(seed), 0)
@@ -369,7 +369,7 @@ class CorruptTests(SynchronousTestCase):
     @given(REPLIES, st.integers(1, 80), SEEDS)
     @PROPERTY
     def test_exactly_so_many_bytes_differ(self, reply: Steps, count: int, seed: int) -> None:
-        """All of them in a shorter reply; nothing else changes, nor does any size."""
+        """The given number of bytes differ, or all of a shorter reply; sizes are unchanged."""
         changed = Corrupt(bytes=count).apply(reply, dice_of(seed), 0)
         before, after = see(reply), see(changed)
         self.assertEqual(differences(before.data, after.data), min(count, len(before.data)))
@@ -380,22 +380,22 @@ class CorruptTests(SynchronousTestCase):
 
 
 class StopReadingTests(SynchronousTestCase):
-    """The server reads no more."""
+    """`StopReadingFault` stops reading."""
 
     def test_the_reply_is_sent(self) -> None:
-        """From now on nothing is read, and all else happens."""
+        """Reading stops, and the reply is unchanged."""
         self.assertEqual(StopReadingFault().apply(REPLY, DICE, 0), (StopReading(), *REPLY))
 
-    def test_strikes_silence(self) -> None:
-        """A connection can be deaf from its start."""
+    def test_it_applies_to_silence(self) -> None:
+        """It applies to an empty reply, too."""
         self.assertEqual(StopReadingFault().apply(SILENCE, DICE, 0), (StopReading(),))
 
 
 class EveryKindTests(SynchronousTestCase):
-    """What holds for all."""
+    """What holds for every kind of fault."""
 
     def test_every_kind_has_its_name(self) -> None:
-        """Those of the table are those of this file, none is left out."""
+        """The table of kinds has every class of the module, by its name in scripts."""
         self.assertEqual(
             [*KINDS],
             [
@@ -408,20 +408,20 @@ class EveryKindTests(SynchronousTestCase):
         self.assertEqual({*KINDS.values()}, ours)
 
     def test_what_is_sent_stays_framed(self) -> None:
-        """No fault gives something to be framed once more."""
+        """Every `Send` of a changed reply is raw."""
         for fault in EVERY:
             for step in fault.apply(REPLY, dice_of(0), 0):
                 self.assertTrue(not isinstance(step, Send) or step.raw, fault)
 
     def test_nothing_follows_an_end(self) -> None:
-        """A reply that a fault ends is cut there."""
+        """No step follows a step that a fault adds to end a reply."""
         for fault in EVERY:
             changed = fault.apply((*REPLY[:-1], Wait(1)), dice_of(0), 0)
             for step in changed[:-1]:
                 self.assertNotIsInstance(step, Close | Abort | Hang)
 
     def test_unlikely_to_certain(self) -> None:
-        """Never, always, and about three times of ten."""
+        """Probability 0 is never, 1 is always, and 0.3 is about three times in ten."""
         for kind in EVERY:
             for probability, least, most in ((0, 0, 0), (0.3, 270, 330), (1, 1000, 1000)):
                 known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
@@ -431,7 +431,7 @@ class EveryKindTests(SynchronousTestCase):
                 self.assertTrue(least <= changed <= most, (fault, changed))
 
     def test_never_is_never(self) -> None:
-        """Not even with the lowest throw there is."""
+        """Probability 0 never applies, even if the dice show 0."""
 
         class Lowest(Random):
             def random(self) -> float:
@@ -445,17 +445,17 @@ class EveryKindTests(SynchronousTestCase):
                 StopReadingFault(probability=probability).apply(SILENCE, dice, 0), changed
             )
 
-    def test_strikes_unless_it_is_told_how_often(self) -> None:
-        """A fault without a probability is a certain one."""
+    def test_it_is_certain_by_default(self) -> None:
+        """The default probability is 1."""
         for fault in EVERY:
             self.assertEqual(fault.probability, 1, fault)
 
     @given(REPLIES, REPLIES, st.sampled_from(EVERY), st.floats(0, 1), SEEDS)
     @PROPERTY
-    def test_no_reply_changes_the_luck_of_the_next(
+    def test_no_reply_changes_the_dice_of_the_next(
         self, one: Steps, other: Steps, kind: Fault, probability: float, seed: int
     ) -> None:
-        """What a reply holds, and whether it is changed, throws no more and no fewer dice."""
+        """A fault throws the same number of dice for any reply, changed or not."""
         known = {each.name: getattr(kind, each.name) for each in fields(type(kind))}
         fault = type(kind)(**{**known, "probability": probability})
         dice, same = dice_of(seed), dice_of(seed)
@@ -464,7 +464,7 @@ class EveryKindTests(SynchronousTestCase):
         self.assertEqual(dice.getstate(), same.getstate())
 
     def test_faults_are_values(self) -> None:
-        """Many connections share one: it compares, and cannot be changed."""
+        """Faults compare by value and cannot be changed, so connections can share them."""
         self.assertEqual(Corrupt(bytes=2), Corrupt(bytes=2))
         self.assertNotEqual(Corrupt(bytes=2), Corrupt(bytes=3))
         fault = Latency(delay=1)
@@ -501,10 +501,10 @@ PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[
 
 
 class ParameterTests(SynchronousTestCase):
-    """What can be said, and what is answered if it cannot."""
+    """The ranges of parameters, and the errors outside of them."""
 
     def test_every_parameter_is_looked_at_here(self) -> None:
-        """Those of each kind, and the probability that all have."""
+        """The table of this test has every parameter of every kind."""
         self.assertEqual(
             {(kind, each.name) for kind in KINDS.values() for each in fields(kind)}
             - {(kind, "probability") for kind in KINDS.values()},
@@ -512,7 +512,7 @@ class ParameterTests(SynchronousTestCase):
         )
 
     def test_what_makes_sense(self) -> None:
-        """Both ends of each range are in it."""
+        """Both ends of each range are accepted."""
         for kind, name, known, good, _, _ in PARAMETERS:
             for value in good:
                 self.assertEqual(getattr(kind(**known, **{name: value}), name), value)
@@ -528,13 +528,13 @@ class ParameterTests(SynchronousTestCase):
                 )
 
     def test_what_must_be_said(self) -> None:
-        """A fault without its measure is a mistake."""
+        """A parameter without a default is required."""
         kinds: list[Any] = [Latency, Bandwidth, Slicer, LimitData, Timeout, SlowClose]
         for kind in kinds:
             with self.assertRaises(TypeError):
                 kind()
 
     def test_parameters_are_named(self) -> None:
-        """Numbers in a row would tell nobody which is which."""
+        """Parameters are keyword-only."""
         with self.assertRaises(TypeError):
             Latency(1)  # type: ignore[call-arg]

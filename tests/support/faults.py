@@ -13,7 +13,7 @@ PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
 
 
 def dice_of(seed: int) -> Random:
-    return Random(seed)  # noqa: S311 (to be foreseen is what they are for)
+    return Random(seed)  # noqa: S311 (it must be predictable)
 
 
 #: Where nothing of a test depends on them.
@@ -30,7 +30,7 @@ REPLY: Steps = (raw(b"Hello"), Wait(0.25), raw(b", world\r\n"), Close())
 
 @frozen
 class Seen:
-    """What a client sees of *steps*: when which bytes arrive, and when it ends in which way."""
+    """What a client sees of a reply: when which bytes arrive, and when and how it ends."""
 
     arrivals: list[tuple[float, bytes]]
     end: tuple[float, Step | None]
@@ -41,12 +41,12 @@ class Seen:
 
     @property
     def segments(self) -> list[bytes]:
-        """Bytes that arrive with no time between them make one segment."""
+        """Return the segments: bytes with no time between them are one segment."""
         return [data for _, data in self.arrivals]
 
 
 def see(*replies: Steps) -> Seen:
-    """Perform *replies* as a connection does."""
+    """Return what a client sees when a connection performs *replies*."""
     arrivals: list[tuple[float, bytes]] = []
     now = 0.0
     apart = True  # since something was sent, time has passed
@@ -66,7 +66,7 @@ def see(*replies: Steps) -> Seen:
 
 
 class Injected:
-    """The luck of one connection with *faults*, each placed by its number."""
+    """Injects *faults* on one connection; the key of each is its number."""
 
     def __init__(self, faults: Sequence[Fault], seed: int, connection: int) -> None:
         self._injector = FaultInjector(seed, connection)
@@ -75,7 +75,7 @@ class Injected:
     def inject(
         self, steps: Steps, among: Iterable[int] | None = None
     ) -> tuple[Steps, tuple[str, ...]]:
-        """Let the faults of these places, or all, strike."""
+        """Inject the faults at the places *among*, or all faults."""
         placed = self._placed
         return self._injector.inject(
             steps, placed if among is None else [placed[place] for place in among]
@@ -83,7 +83,7 @@ class Injected:
 
 
 def apply_all(fault: Fault, replies: Iterable[Steps]) -> list[Steps]:
-    """What *fault* makes of consecutive replies of one connection, until one of them ends it."""
+    """Return consecutive replies of one connection after *fault*, up to the one that ends it."""
     injector = Injected([fault], 1, 1)
     changed: list[Steps] = []
     for reply in replies:
