@@ -12,7 +12,7 @@ PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
 
 class Replies:
-    """The steps of some requests, and for which requests somebody asked for them."""
+    """Returns the steps of requests, and records for which requests it was called."""
 
     def __init__(self, *replies: Steps) -> None:
         self.replies = replies
@@ -24,25 +24,25 @@ class Replies:
 
 
 def two_exchanges(replies: Replies) -> Exchanges:
-    """The fifth and the sixth exchange of connection 7."""
+    """Return exchanges 5 and 6 of connection 7."""
     return Exchanges(PEER, 7, 5, [b"one", b"two"], replies)
 
 
 class ExchangesTests(SynchronousTestCase):
-    """What observers are given."""
+    """`Exchanges`, which observers receive."""
 
     def test_tells_how_many_there_are(self) -> None:
         """The number of requests is the number of exchanges."""
         self.assertEqual(len(two_exchanges(Replies((), ()))), 2)
 
     def test_counting_builds_nothing(self) -> None:
-        """Until somebody iterates, the steps are not even asked for."""
+        """The steps are made when the exchanges are iterated over, and not before."""
         replies = Replies((), ())
         len(two_exchanges(replies))
         self.assertEqual(replies.asked, [])
 
     def test_iterating_pairs_requests_with_steps(self) -> None:
-        """Each exchange has its request, numbered on from the first, and its own steps."""
+        """Each exchange has its request, with the next number, and its steps."""
         exchanges = two_exchanges(Replies((Send(b"1"),), (Send(b"2"), Close())))
         self.assertEqual(
             list(exchanges),
@@ -53,17 +53,17 @@ class ExchangesTests(SynchronousTestCase):
         )
 
     def test_iterating_asks_for_the_steps_of_all_requests(self) -> None:
-        """Once, with the requests that they are to answer."""
+        """One iteration calls for the steps of all requests once."""
         replies = Replies((), ())
         list(two_exchanges(replies))
         self.assertEqual(replies.asked, [[b"one", b"two"]])
 
     def test_can_be_iterated_again(self) -> None:
-        """A second look sees what the first saw."""
+        """A second iteration yields the same exchanges."""
         exchanges = two_exchanges(Replies((Send(b"1"),), ()))
         self.assertEqual(list(exchanges), list(exchanges))
 
     def test_a_request_without_steps_is_an_error(self) -> None:
-        """Exchanges that do not match are not silently cut to the shorter."""
+        """Fewer steps than requests are an error."""
         with self.assertRaises(ValueError):
             list(two_exchanges(Replies((Send(b"1"),))))

@@ -1,4 +1,4 @@
-"""Patterns: what RE2 finds in bytes, and that nothing is lost where many are looked for at once."""
+"""Patterns of RE2 over bytes, alone and many at once."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 
 BYTES = [bytes([byte]) for byte in range(256)]
 
-#: Pieces of patterns that mean the same to RE2 and to Python, in any order.
+#: Parts of patterns that mean the same in RE2 and in Python's `re`, in any order.
 PIECES = st.sampled_from(
     [b"a", b"B", b"b", b".", b"(?:a|bb)", b"a*", b"[ab]+?", b"[^A]", b"\xe0", b"\n", b"(?s:.)"]
 )
@@ -30,22 +30,22 @@ REQUESTS = st.lists(st.sampled_from(b"aAbB\xe0\xc0\n"), max_size=6).map(bytes)
 
 
 def fits(pattern: bytes, data: bytes, *, ignore_case: bool = False) -> bool:
-    """Whether *pattern* fits the whole of *data*, alone."""
+    """Return whether *pattern* alone matches the whole of *data*."""
     return compile_pattern(pattern, ignore_case=ignore_case).fullmatch(data) is not None
 
 
 def pattern_set(
     patterns: list[bytes], budget: int = MIB, *, ignore_case: bool = False
 ) -> PatternSet:
-    """A set of patterns that are all compiled alike."""
+    """Return a set of patterns that are compiled with the same options."""
     return PatternSet([compile_pattern(each, ignore_case=ignore_case) for each in patterns], budget)
 
 
 class CompileTests(SynchronousTestCase):
-    """A pattern alone."""
+    """`compile_pattern`."""
 
     def test_a_byte_is_a_character(self) -> None:
-        """Also one that is no UTF-8; `.` is any of them but LF."""
+        """A byte is a character, also if it is not UTF-8; `.` matches any byte but LF."""
         self.assertEqual([each for each in BYTES if not fits(b".", each)], [b"\n"])
         self.assertTrue(all(fits(b"(?s).", each) for each in BYTES))
         self.assertTrue(fits(b"\xc3\x80", b"\xc3\x80"))
@@ -53,7 +53,7 @@ class CompileTests(SynchronousTestCase):
         self.assertTrue(fits(b"a\0b", b"a\0b"))
 
     def test_case_is_that_of_ascii(self) -> None:
-        """Of all 256 bytes, alone, in a class, and left out of a class."""
+        """Only ASCII letters have a case, alone, in a class and in a negated class."""
         for byte in range(256):
             same = {each for each in BYTES if each.lower() == bytes([byte]).lower()}
             for form in (b"\\x%02x", b"[\\x%02x]", b"(?:\\x%02x|\\x%02x)"):
@@ -61,12 +61,12 @@ class CompileTests(SynchronousTestCase):
             self.assertEqual(self.folded(b"[^\\x%02x]" % byte), self.folded(b"(?s).") - same)
 
     def folded(self, pattern: bytes) -> set[bytes]:
-        """The bytes that fit *pattern* where case is ignored."""
+        """Return the bytes that match *pattern* if case is ignored."""
         compiled = compile_pattern(pattern, ignore_case=True)
         return {each for each in BYTES if compiled.fullmatch(each)}
 
     def test_a_refusal_says_why_in_one_line(self) -> None:
-        """Whatever the pattern holds."""
+        """The error is one line with the reason, for any bytes in the pattern."""
         for pattern, error in (
             (b"(", "invalid RE2 pattern b'(': missing ): ("),
             (rb"(a)\1", r"invalid RE2 pattern b'(a)\\1': invalid escape sequence: \1"),
@@ -79,7 +79,7 @@ class CompileTests(SynchronousTestCase):
             self.assertTrue(str(caught.exception).isprintable())
 
     def test_a_bad_pattern_is_not_written_about(self) -> None:
-        """RE2 would tell standard error, whoever that belongs to; of a set, too."""
+        """RE2 does not write to standard error, neither for a pattern nor for a set."""
         program = """
 from reqresp._re2 import PatternSet, compile_pattern
 for attempt in (
@@ -100,17 +100,17 @@ for attempt in (
     def test_it_means_what_it_means_to_python(
         self, pattern: bytes, data: bytes, ignore_case: bool
     ) -> None:
-        """In what both know, case included."""
+        """A pattern matches as in Python's `re`, for the syntax that both have."""
         flags = re.IGNORECASE if ignore_case else 0
         expected = re.fullmatch(pattern, data, flags) is not None
         self.assertEqual(fits(pattern, data, ignore_case=ignore_case), expected)
 
 
 class SetTests(SynchronousTestCase):
-    """Many patterns at once."""
+    """`PatternSet`."""
 
     def test_a_pattern_is_the_whole_request(self) -> None:
-        """Each of its branches, too."""
+        """A pattern has to match the whole request, with each of its branches."""
         patterns = pattern_set([b"a|bc", b"bc?", b"", b"ab"])
         for data, expected in (
             (b"a", [0]),
@@ -125,16 +125,16 @@ class SetTests(SynchronousTestCase):
             self.assertEqual(patterns.matching(data), expected, data)
 
     def test_all_that_fit_are_found_in_order(self) -> None:
-        """However RE2 sorts them, more than once if they are there more than once."""
+        """All matching patterns are found in ascending order, equal ones too."""
         patterns = pattern_set([b"z?a+", b"[^z]", b".", b"a", b"b", b".", b"(?i)A"])
         self.assertEqual(patterns.matching(b"a"), [0, 1, 2, 3, 5, 6])
 
     def test_no_patterns(self) -> None:
-        """Nothing fits."""
+        """A set without patterns finds nothing."""
         self.assertEqual(PatternSet([], 0).matching(b"a"), [])
 
     def test_each_has_its_own_case(self) -> None:
-        """In one set; the indexes are those of all."""
+        """Patterns that ignore case and patterns that do not can be in one set."""
         patterns = PatternSet(
             [compile_pattern(b"a", ignore_case=number % 3 == 0) for number in range(7)], MIB
         )
@@ -153,7 +153,7 @@ class SetTests(SynchronousTestCase):
     def test_it_finds_what_each_would_alone(
         self, patterns: list[tuple[bytes, bool]], requests: list[bytes]
     ) -> None:
-        """No more, no less."""
+        """A set finds the patterns that match alone."""
         compiled = [compile_pattern(each, ignore_case=folds) for each, folds in patterns]
         found = PatternSet(compiled, MIB)
         for data in requests:
@@ -162,10 +162,10 @@ class SetTests(SynchronousTestCase):
 
 
 class BudgetTests(SynchronousTestCase):
-    """Memory that does not suffice: it is said when a set is made, and changes nothing later."""
+    """Too little memory is an error when a set is made, and changes no result later."""
 
     def test_too_little_is_refused(self) -> None:
-        """The error says how many patterns, and how little."""
+        """The error has the number of patterns and the budget."""
         with self.assertRaises(ValueError) as caught:
             pattern_set([b"k%d .*" % number for number in range(1000)], 4096)
         self.assertEqual(
@@ -173,7 +173,7 @@ class BudgetTests(SynchronousTestCase):
         )
 
     def test_nothing_is_missed_where_memory_is_short(self) -> None:
-        """With the least that is accepted, requests that need far more states are answered."""
+        """With the smallest budget, requests that need far more states are matched."""
         patterns = [b".*k%dy.*" % number for number in range(40)]
         patterns += [b"(?s).*a.{%d}b.*" % number for number in range(1, 9)]
         alone = [compile_pattern(each) for each in patterns]
@@ -192,23 +192,23 @@ class BudgetTests(SynchronousTestCase):
             self.assertEqual(found.matching(data), expected, data)
 
     def test_a_set_that_fails_is_noticed(self) -> None:
-        """RE2 says that nothing fits where it ran out of memory: then each is tried alone."""
+        """RE2 finds nothing when it runs out of memory; then each pattern is tried alone."""
 
         class FailingSet:
-            """Finds nothing, as RE2 does where it failed."""
+            """A set that finds nothing, as RE2 does after a failure."""
 
             @classmethod
             def FullMatchSet(cls, options: Any) -> "FailingSet":  # noqa: N802 (RE2's name)
                 return cls()
 
             def Add(self, pattern: bytes) -> None:  # noqa: N802 (RE2's name)
-                """Take any."""
+                """Accept any pattern."""
 
             def Compile(self) -> None:  # noqa: N802 (RE2's name)
-                """Promise."""
+                """Do nothing."""
 
             def Match(self, data: bytes) -> None:  # noqa: N802 (RE2's name)
-                """Fail."""
+                """Find nothing."""
 
         with mock.patch.object(re2, "Set", FailingSet):
             patterns = PatternSet(

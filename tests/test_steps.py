@@ -27,28 +27,28 @@ class StepTests(SynchronousTestCase):
     """Steps are plain values."""
 
     def test_equal_steps_are_equal(self) -> None:
-        """A reply can be compared with the one that a test expects."""
+        """Replies with equal steps are equal."""
         self.assertEqual((Send(b"a"), Wait(1), Close()), (Send(b"a"), Wait(1), Close()))
 
     def test_different_steps_are_not(self) -> None:
-        """Neither what a step does nor with what goes unnoticed."""
+        """Steps of different kinds, or with different parameters, differ."""
         steps = [Send(b"a"), Send(b"b"), Wait(1), Close(), HalfClose(), Abort(), Hang()]
         self.assertEqual(len(set(steps)), len(steps))
 
     def test_a_step_cannot_be_changed(self) -> None:
-        """A reply that many connections share stays what it is."""
+        """A step is immutable, because connections share replies."""
         step = Send(b"a")
         with self.assertRaises(FrozenInstanceError):
             step.data = b"b"  # type: ignore[misc]
         self.assertEqual(step, Send(b"a"))
 
     def test_text_cannot_be_sent(self) -> None:
-        """A wrong type is refused where it is written down, not when it is to leave."""
+        """Data that is not bytes is refused when the step is made."""
         with self.assertRaises(TypeError):
             Send("text")  # type: ignore[arg-type]
 
     def test_waiting_for_no_time_is_allowed(self) -> None:
-        """Zero seconds are a wait too."""
+        """A wait of zero seconds is allowed."""
         self.assertEqual(Wait(0).seconds, 0)
 
     def test_a_wait_must_end(self) -> None:

@@ -1,4 +1,4 @@
-"""Escapes: any bytes can be typed in a shell."""
+"""How bytes and addresses are written for people."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,14 +11,14 @@ PROPERTY = settings(deadline=None, derandomize=True)
 
 
 class UnescapeTests(SynchronousTestCase):
-    """What typed text means."""
+    """`unescape`."""
 
     def test_named_escapes(self) -> None:
         """Each one-letter escape is the control character that C gives that name."""
         self.assertEqual(unescape(r"a\r\n\t\0z"), b"a\r\n\t\x00z")
 
     def test_a_backslash_is_doubled(self) -> None:
-        """What follows a doubled backslash is no escape."""
+        """A doubled backslash is one backslash, and starts no escape."""
         self.assertEqual(unescape(r"\\n\\\n"), b"\\n\\\n")
 
     def test_a_byte_by_its_number(self) -> None:
@@ -26,16 +26,16 @@ class UnescapeTests(SynchronousTestCase):
         self.assertEqual(unescape(r"\x00\xfF\x411"), b"\x00\xffA1")
 
     def test_other_text_is_utf_8(self) -> None:
-        """What is no escape stays, encoded."""
+        """Other text is encoded in UTF-8."""
         self.assertEqual(unescape("größer %s {x}"), "größer %s {x}".encode())
 
     def test_bytes_that_were_no_utf_8(self) -> None:
-        """What the shell passed as other bytes comes back as these."""
+        """Bytes of an argument that are not UTF-8 are restored."""
         passed = b"\xff\xfe".decode("utf-8", "surrogateescape")
         self.assertEqual(unescape(passed), b"\xff\xfe")
 
     def test_nothing(self) -> None:
-        """No text, no bytes."""
+        """Empty text is empty bytes."""
         self.assertEqual(unescape(""), b"")
 
     def test_any_other_escape_is_refused(self) -> None:
@@ -60,7 +60,7 @@ class UnescapeTests(SynchronousTestCase):
     @PROPERTY
     @given(st.binary())
     def test_all_bytes_can_be_typed(self, data: bytes) -> None:
-        """Every byte has an escape, whatever stands beside it."""
+        """Every byte can be written as an escape."""
         self.assertEqual(unescape("".join(f"\\x{byte:02x}" for byte in data)), data)
 
     @PROPERTY
@@ -71,40 +71,40 @@ class UnescapeTests(SynchronousTestCase):
 
 
 class FormatAddressTests(SynchronousTestCase):
-    """How addresses are written."""
+    """`format_address`."""
 
     def test_ipv4(self) -> None:
-        """The host, a colon, the port."""
+        """An IPv4 address is the host, a colon and the port."""
         self.assertEqual(format_address(IPv4Address("TCP", "127.0.0.1", 9999)), "127.0.0.1:9999")
 
     def test_ipv6(self) -> None:
-        """The host in brackets, so that the port can be told from it."""
+        """An IPv6 address has the host in brackets, before a colon and the port."""
         self.assertEqual(format_address(IPv6Address("TCP", "::1", 9999)), "[::1]:9999")
 
     def test_a_unix_socket_with_a_path(self) -> None:
-        """The path."""
+        """A UNIX socket is its path."""
         self.assertEqual(format_address(UNIXAddress("/run/client.sock")), "/run/client.sock")
 
     def test_a_unix_socket_without_a_name(self) -> None:
-        """Most clients of a UNIX socket are nameless."""
+        """A UNIX socket without a name is called so."""
         self.assertEqual(format_address(UNIXAddress(None)), "a UNIX socket")
 
     def test_a_unix_socket_with_an_empty_name(self) -> None:
-        """A listening port tells of a nameless client in this way."""
+        """A UNIX socket with an empty name has none: so Twisted passes it."""
         self.assertEqual(format_address(UNIXAddress(b"")), "a UNIX socket")
 
     def test_a_unix_socket_cannot_break_a_line(self) -> None:
-        """A client chooses its path: no control character of it gets into a log."""
+        """Control characters in the path of a client are escaped."""
         for name in (b"/run/a\nfrom client b", b"/run/a\rb", b"\0abstract", b"/run/\x1b[2J"):
             shown = format_address(UNIXAddress(name))
             self.assertTrue(shown.isprintable(), f"{name!r} is shown as {shown!r}")
 
     def test_a_unix_socket_whose_path_is_no_text(self) -> None:
-        """Any bytes make a path; what is shown of them can be written to a log."""
+        """A path that is not UTF-8 can be written to a log."""
         shown = format_address(UNIXAddress(b"/run/\xff.sock"))
         self.assertIn(b"/run/", shown.encode("utf-8"))
 
     def test_any_other_address(self) -> None:
-        """An address of another kind is shown as it shows itself."""
+        """An address of another kind is its `str`."""
         address = HostnameAddress(b"example.com", 80)
         self.assertEqual(format_address(address), str(address))

@@ -1,4 +1,4 @@
-"""Ask: a client of real servers, which a thread of the test plays."""
+"""The client of ``reqresp ask``, with a server in a thread of the test."""
 
 import contextlib
 import socket
@@ -81,7 +81,7 @@ class AskTests(SynchronousTestCase):
     def ask(
         self, peer: Peer, *requests: bytes, framing: BaseFraming = LINE, **options: Any
     ) -> list[bytes]:
-        """All replies to *requests*."""
+        """Return all replies to *requests*."""
         frames = [framing.encode_request(request) for request in requests]
         options = {"timeout": PATIENCE, **options}
         return [*ask(peer.address, frames, framing.reply_decoder(MAX_REPLY), **options)]
@@ -89,7 +89,7 @@ class AskTests(SynchronousTestCase):
     def failure(
         self, address: Address, *requests: bytes, framing: BaseFraming = LINE, **options: Any
     ) -> tuple[list[bytes], str]:
-        """The replies that came, and why there were no more, after the address."""
+        """Return the replies that arrived, and the error without the address."""
         frames = [framing.encode_request(request) for request in requests or (b"a",)]
         options = {"timeout": PATIENCE, **options}
         replies: list[bytes] = []
@@ -101,14 +101,14 @@ class AskTests(SynchronousTestCase):
         return replies, message
 
     def test_every_framing(self) -> None:
-        """A request leaves in its frame, and a reply comes out of its own."""
+        """In every framing, a request is framed, and the reply is found in its frame."""
         for name, talk in TALKS.items():
             peer = Peer(self, len(talk.sent), talk.received)
             replies = self.ask(peer, talk.request, framing=talk.framing)
             self.assertEqual([peer.end(), *replies], [talk.sent, talk.reply], msg=name)
 
     def test_replies_in_single_bytes(self) -> None:
-        """Each is put together again, whatever is received at once."""
+        """Replies are found in single bytes."""
         for name, talk in TALKS.items():
             if talk.framing == Chunk():
                 continue
@@ -118,36 +118,36 @@ class AskTests(SynchronousTestCase):
             self.assertEqual(replies, [talk.reply] * 3, msg=name)
 
     def test_a_request_follows_the_reply_to_the_one_before(self) -> None:
-        """The server has its reply under way before it sees the next."""
+        """A request is sent after the reply to the one before it has arrived."""
         peer = Peer(self, 3, b"A\r\n", 3, b"B\r\n", 3, b"C\r\n")
         self.assertEqual(self.ask(peer, b"a", b"b", b"c"), [b"A", b"B", b"C"])
         self.assertEqual(peer.received, [b"a\r\n", b"b\r\n", b"c\r\n"])
 
     def test_several_replies_to_each(self) -> None:
-        """As many are waited for, be they together or not."""
+        """The given number of replies is waited for, in one piece or in several."""
         peer = Peer(self, 3, b"A\r\nAA\r\n", 3, b"B\r\n", b"BB\r\n")
         replies = self.ask(peer, b"a", b"b", replies=2)
         self.assertEqual(replies, [b"A", b"AA", b"B", b"BB"])
 
     def test_a_reply_too_many_counts_for_the_next_request(self) -> None:
-        """It is not lost, and nothing is waited for that is there."""
+        """A further reply counts for the next request."""
         peer = Peer(self, 3, b"A\r\nAA\r\n", 3, stays=True)
         self.assertEqual(self.ask(peer, b"a", b"b"), [b"A", b"AA"])
         self.assertEqual(peer.end(), b"a\r\nb\r\n")
 
     def test_no_replies(self) -> None:
-        """Nothing is waited for, and all is sent."""
+        """With 0 replies, all requests are sent without waiting."""
         peer = Peer(self, 6, stays=True)
         self.assertEqual(self.ask(peer, b"a", b"b", replies=0), [])
         self.assertEqual(peer.end(), b"a\r\nb\r\n")
 
     def test_a_greeting(self) -> None:
-        """It comes before the first request is sent, and is one reply more."""
+        """A greeting is waited for before the first request, and is one more reply."""
         peer = Peer(self, b"220 hi\r\n", 3, b"A\r\n")
         self.assertEqual(self.ask(peer, b"a", greeting=True), [b"220 hi", b"A"])
 
     def test_a_chunk_is_what_is_received_at_once(self) -> None:
-        """Larger than a request of that framing may be."""
+        """A reply of chunks can be larger than a request."""
         left, right = socket.socketpair()
         self.addCleanup(right.close)
         right.sendall(b"a" * 3000)
@@ -156,12 +156,12 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(replies, [b"a" * 3000])
 
     def test_a_unix_socket(self) -> None:
-        """Its path is its address."""
+        """The path of a UNIX socket is an address."""
         peer = Peer(self, 3, b"A\r\n", path=str(temporary(self) / "it.sock"))
         self.assertEqual(self.ask(peer, b"a"), [b"A"])
 
     def test_nobody_listens(self) -> None:
-        """On a port, at a path, or under a name that cannot be one."""
+        """A closed port, a missing path and an invalid host name are errors."""
         mute = socket.socket()  # it keeps a port, on which it does not listen
         self.addCleanup(mute.close)
         mute.bind(("127.0.0.1", 0))
@@ -175,7 +175,7 @@ class AskTests(SynchronousTestCase):
         self.assertIn("label empty", self.failure(Address("a..b", 1))[1])
 
     def test_a_unix_socket_that_takes_nobody(self) -> None:
-        """Nobody waits in front of it."""
+        """A UNIX socket with a full backlog is an error, without waiting."""
         path = str(temporary(self) / "it.sock")
         with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as others:
             busy.bind(path)
@@ -189,14 +189,14 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(message, "no connection: Resource temporarily unavailable")
 
     def test_a_connection_that_takes_too_long(self) -> None:
-        """The time is that of the caller."""
+        """The connection has the timeout of the caller."""
         with mock.patch("socket.create_connection", side_effect=TimeoutError("timed out")) as made:
             message = self.failure(Address("127.0.0.1", 1), timeout=3)[1]
         self.assertEqual(message, "no connection: timed out")
         made.assert_called_once_with(("127.0.0.1", 1), 3)
 
     def test_a_server_that_says_nothing(self) -> None:
-        """It is said what was waited for, and how long."""
+        """The error has what was waited for, and how long."""
         peer = Peer(self, 3, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01),
@@ -204,7 +204,7 @@ class AskTests(SynchronousTestCase):
         )
 
     def test_no_greeting(self) -> None:
-        """Nothing is sent then."""
+        """Without a greeting, no request is sent."""
         peer = Peer(self, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01, greeting=True),
@@ -212,7 +212,7 @@ class AskTests(SynchronousTestCase):
         )
 
     def test_bytes_that_drip_in_do_not_stretch_the_time(self) -> None:
-        """It is that of a whole reply, and begins anew with each."""
+        """The timeout is for a whole reply, and starts again for each."""
         peer = Peer(self, 3, b"A\r\nabcdef", stays=True)
         times = [0, 1, 2, 4.9, 100, 101, 104.9, 105]
         with (
@@ -224,7 +224,7 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(found, ([b"A"], message))
 
     def test_the_time_of_each_wait_is_what_is_left(self) -> None:
-        """The socket is given no more."""
+        """The socket gets the rest of the time only."""
         connection = mock.MagicMock()
         connection.__enter__.return_value = connection
         connection.recv.side_effect = [b"a", b"\n", b"b\n"]
@@ -238,7 +238,7 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(waits, [5, 4, 3, 4])
 
     def test_the_connection_ends_too_early(self) -> None:
-        """Before a reply, or within one; those before it were given."""
+        """The end before or within a reply is an error, after the replies before it."""
         for sent, replies, size in ((b"", [], 0), (b"A\r\n", [b"A"], 0), (b"A\r\nb\r", [b"A"], 2)):
             which = f"no reply {len(replies) + 1} of 2 to request 1"
             self.assertEqual(
@@ -247,14 +247,14 @@ class AskTests(SynchronousTestCase):
             )
 
     def test_the_server_ends_between_requests(self) -> None:
-        """The request that is not answered is named."""
+        """The error has the number of the request without a reply."""
         peer = Peer(self, 3, b"A\r\n")
         replies, message = self.failure(peer.address, b"a", b"b", b"c")
         self.assertEqual(replies, [b"A"])
         self.assertRegex(message, "^(no reply to request 2|request 2 not sent): ")
 
     def test_a_request_that_cannot_be_sent(self) -> None:
-        """It is named, with the reason."""
+        """The error has the number of the request, and the reason."""
         left, right = socket.socketpair()
         right.close()
         with mock.patch("reqresp.cli.client._connect", return_value=left):
@@ -262,7 +262,7 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(found, ([], "request 1 not sent: Broken pipe"))
 
     def test_a_malformed_reply(self) -> None:
-        """What came before it in the same piece is given; the error speaks of a reply."""
+        """Replies before a malformed one are returned; the error says *reply*, not *request*."""
         for framing, sent, message in (
             (Netstring(), b"1:A,x", "expected the length of a netstring, found b'x'"),
             (Netstring(), b"1:A,1:Bx", "expected b',' after a reply, found b'x'"),
@@ -275,7 +275,7 @@ class AskTests(SynchronousTestCase):
             self.assertEqual(found.split(": ", 1)[1], message)
 
     def test_a_reply_too_large(self) -> None:
-        """As a wrong framing may well announce one: its bytes are not waited for."""
+        """A reply over the limit is refused before its bytes arrive."""
         peer = Peer(self, 5, b"HTTP/1.1 400 Bad Request\r\n", stays=True)
         _replies, message = self.failure(peer.address, framing=LengthPrefix(4))
         self.assertIn(
@@ -283,7 +283,7 @@ class AskTests(SynchronousTestCase):
         )
 
     def test_the_socket_is_closed(self) -> None:
-        """Also when the caller has enough, and when it went wrong."""
+        """The socket is closed after an error, and when the caller stops early."""
         peer = Peer(self, 3, b"A\r\nA\r\n", stays=True)
         decoder = Line().reply_decoder(MAX_REPLY)
         replies = ask(peer.address, [b"a\r\n"], decoder, replies=9, timeout=PATIENCE)
@@ -293,10 +293,10 @@ class AskTests(SynchronousTestCase):
 
 
 class EncodeTests(SynchronousTestCase):
-    """How a client wraps requests, where that is not how a server wraps replies."""
+    """How a client frames requests."""
 
     def test_words_are_an_array(self) -> None:
-        """Quotes keep blanks, and may hold nothing."""
+        """In resp, words are sent as an array; quotes keep blanks and can be empty."""
         for request, frame in (
             (b"PING", b"*1\r\n$4\r\nPING\r\n"),
             (b" a  '' ", b"*2\r\n$1\r\na\r\n$0\r\n\r\n"),
@@ -306,7 +306,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(Resp().encode_request(request), frame)
 
     def test_what_cannot_be_expressed(self) -> None:
-        """A command of nothing, a quote that is open, a line with an end in it."""
+        """No words, an open quote and a line with a line end are refused."""
         for framing, request, message in (
             (Resp(), b" ", "expected a command, found no words"),
             (Resp(), b"'a", "unbalanced quotes"),
@@ -316,16 +316,16 @@ class EncodeTests(SynchronousTestCase):
                 framing.encode_request(request)
 
     def test_replies_that_could_never_be_read(self) -> None:
-        """It is said before anything is sent."""
+        """A framing without replies in the limit is an error before anything is sent."""
         with self.assertRaisesRegex(ValueError, "requests have 67108865 bytes"):
             Fixed(2**26 + 1).reply_decoder(MAX_REPLY)
 
 
 class AddressTests(SynchronousTestCase):
-    """Where a server is."""
+    """Addresses of servers."""
 
     def test_addresses(self) -> None:
-        """They are written the way they are read."""
+        """An address is written as it is read."""
         for text, address in (
             ("127.0.0.1:9999", Address("127.0.0.1", 9999)),
             ("localhost:1", Address("localhost", 1)),
@@ -337,7 +337,7 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(str(address), text)
 
     def test_what_is_no_address(self) -> None:
-        """The message says what one looks like."""
+        """The error has the forms of an address."""
         for text in (
             *("", "localhost", "localhost:", ":80", "::1:80", "::1", "[::1]", "[]:80", "a:b"),
             *("a:0", "a:65536", "a:-1", "a:1.5", "a:80 ", "a:\u0661", "it.sock", "[a]b:80"),
@@ -351,17 +351,17 @@ class AddressTests(SynchronousTestCase):
             )
 
     def test_ipv6(self) -> None:
-        """The brackets are for people."""
+        """A socket gets an IPv6 host without brackets."""
         with mock.patch("socket.create_connection", side_effect=OSError(1, "no")) as made:
             self.assertRaises(AskError, next, ask(parse_address("[::1]:9"), [], mock.Mock()))
         made.assert_called_once_with(("::1", 9), 5.0)
 
 
 class EscapeTests(SynchronousTestCase):
-    """Bytes that people can read, and send again."""
+    """Bytes as text that can be sent again."""
 
     def test_escapes(self) -> None:
-        """What is printable stands for itself."""
+        """Printable characters stand for themselves; all others are escaped."""
         for data, text in (
             (b"250 ok 'x' \"y\"", "250 ok 'x' \"y\""),
             ("grün 日本".encode(), "grün 日本"),
@@ -376,7 +376,7 @@ class EscapeTests(SynchronousTestCase):
     @PROPERTY
     @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
     def test_nothing_is_lost(self, data: bytes) -> None:
-        """What was written is what is read, and is on one line."""
+        """Any bytes are one line of text, from which the same bytes are read."""
         text = escape(data)
         self.assertEqual(unescape(text), data)
         self.assertTrue(text.isprintable(), text)

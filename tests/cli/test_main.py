@@ -17,7 +17,7 @@ from tests.support import live
 from tests.support.live import PATIENCE, Ended, temporary
 from tests.support.peer import Peer
 
-#: The command as a process of its own.
+#: The command line of a process.
 PROCESS = [sys.executable, "-m", "reqresp"]
 
 SCRIPT = r"""
@@ -30,10 +30,10 @@ reply = "PONG"
 
 
 class CommandTestCase(SynchronousTestCase):
-    """What tests of a command need."""
+    """Helpers for tests of the command."""
 
     def run_command(self, *arguments: str) -> Ended:
-        """Run it in this process."""
+        """Run the command in this process, and return its status and output."""
         output = io.TextIOWrapper(io.BytesIO())
         errors = io.StringIO()
         with redirect_stdout(output), redirect_stderr(errors):
@@ -45,17 +45,17 @@ class CommandTestCase(SynchronousTestCase):
         return Ended(status, output.buffer.getvalue().decode(), errors.getvalue())
 
     def good(self, *arguments: str) -> list[str]:
-        """The lines that it prints, and nothing else."""
+        """Return the lines that it prints; it must succeed without errors."""
         ended = self.run_command(*arguments)
         self.assertEqual((ended.status, ended.errors), (0, ""))
         return ended.output.splitlines()
 
     def ask(self, peer: Peer, *arguments: str) -> Ended:
-        """Ask *peer*, patiently unless they say otherwise."""
+        """Run ``reqresp ask`` for *peer* with a long timeout."""
         return self.run_command("ask", f"--timeout={PATIENCE}", str(peer.address), *arguments)
 
     def refused(self, *arguments: str) -> str:
-        """Return the one line that is printed of wrong arguments, without what surrounds it."""
+        """Return the message about wrong arguments, which must be one line."""
         ended = self.run_command(*arguments)
         self.assertEqual((ended.status, ended.output), (2, ""))
         command, message = ended.errors.split(": error: ", 1)
@@ -66,7 +66,7 @@ class CommandTestCase(SynchronousTestCase):
         return message.removesuffix(help_)
 
     def script(self, text: str) -> str:
-        """The path of a script."""
+        """Return the path of a new script with this *text*."""
         path = temporary(self) / "it.toml"
         path.write_text(text)
         return str(path)
@@ -76,11 +76,11 @@ class CommandTests(CommandTestCase):
     """What all sub-commands share."""
 
     def test_version(self) -> None:
-        """That of the package."""
+        """``--version`` prints the version of the package."""
         self.assertEqual(self.good("--version"), [f"reqresp {__version__}"])
 
     def test_help(self) -> None:
-        """Each sub-command has its own, with its paragraphs, and escapes as they are typed."""
+        """Each sub-command has its own help, with paragraphs, and with escapes as typed."""
         self.assertIn("    ask ", "\n".join(self.good("--help")))
         for name in ("ask", "check", "explain"):
             self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
@@ -89,7 +89,7 @@ class CommandTests(CommandTestCase):
         self.assertIn("delimiter:TEXT", " ".join(self.good("ask", "--help")))
 
     def test_help_is_grouped_by_purpose(self) -> None:
-        """Titles stand before the options that serve one purpose."""
+        """The help of each sub-command has titles for the purposes of its options."""
         titles = {
             "ask": ["arguments:", "framing:", "requests and replies:", "help:"],
             "check": ["arguments:", "help:"],
@@ -104,7 +104,7 @@ class CommandTests(CommandTestCase):
             self.assertEqual([line for line in lines if line.endswith(":")], expected)
 
     def test_arguments_of_no_use(self) -> None:
-        """Each message names the argument, what was found, and what was expected."""
+        """The message has the argument, what was expected and what was found."""
         for arguments, message in (
             ((), "the following arguments are required: COMMAND"),
             (("what",), "argument COMMAND: invalid choice: 'what'"),
@@ -145,7 +145,7 @@ class CommandTests(CommandTestCase):
             self.assertIn(message, self.refused(*arguments))
 
     def test_seconds_of_no_use(self) -> None:
-        """They are a number that a person can wait for."""
+        """A timeout is a number above 0, and at most one day."""
         for text in ("0", "-1", "nan", "inf", "1e9", "", "x", "5s"):
             self.assertEqual(
                 self.refused("ask", "a:1", "b", f"--timeout={text}"),
@@ -153,13 +153,13 @@ class CommandTests(CommandTestCase):
             )
 
     def test_replies_that_could_never_be_read(self) -> None:
-        """Nothing is sent."""
+        """A framing without replies in the limit is refused, and nothing is sent."""
         with mock.patch("reqresp.cli.main.MAX_REPLY", 2):
             message = self.refused("ask", "a:1", "abc", "--framing=fixed:3")
         self.assertEqual(message, "requests have 3 bytes, more than the limit of 2")
 
     def test_ctrl_c(self) -> None:
-        """The status is that of shells, and there is no traceback."""
+        """Ctrl-C ends the command with status 130, without a traceback."""
         with mock.patch("reqresp.cli.main.ask", side_effect=KeyboardInterrupt):
             ended = self.run_command("ask", "a:1", "b")
         self.assertEqual(ended, Ended(130, "", ""))
@@ -169,27 +169,27 @@ class AskTests(CommandTestCase):
     """``reqresp ask``: `tests.cli.test_client` has what happens on the wire."""
 
     def test_replies_are_lines(self) -> None:
-        """Each that came, printable, in order."""
+        """Replies are printed in order, one a line, with escapes."""
         peer = Peer(self, 4, b"250-\xc3\xbc\r\n250 \\ \xff\r\n", 3, b"\r\n\r\n")
         ended = self.ask(peer, "--framing=line", "--replies=2", "a\\t", "b")
         self.assertEqual(ended, Ended(0, "250-ü\n250 \\\\ \\xff\n\n\n", ""))
         self.assertEqual(peer.received, [b"a\t\r\n", b"b\r\n"])
 
     def test_hex_digits(self) -> None:
-        """Requests are hex digits, blanks allowed, and so are the replies."""
+        """With ``--hex``, requests and replies are hex digits; blanks are allowed."""
         peer = Peer(self, 5, b"\0\2\r\xff")
         ended = self.ask(peer, "--hex", "--framing=int16", "00 0aFF")
         self.assertEqual(ended, Ended(0, "0dff\n", ""))
         self.assertEqual(peer.received, [b"\0\3\0\x0a\xff"])
 
     def test_without_a_framing(self) -> None:
-        """It is that of a server without one."""
+        """The default framing is that of a server."""
         peer = Peer(self, 4, b"response")
         self.assertEqual(self.ask(peer, "a\\r\\nb"), Ended(0, "response\n", ""))
         self.assertEqual(peer.received, [b"a\r\nb"])
 
     def test_without_options(self) -> None:
-        """A reply is waited for, five seconds long."""
+        """By default one reply is waited for, for five seconds."""
         with mock.patch("reqresp.cli.main.ask", return_value=iter(())) as ask:
             self.assertEqual(self.good("ask", "a:1", "b"), [])
         ask.assert_called_once_with(
@@ -197,13 +197,13 @@ class AskTests(CommandTestCase):
         )
 
     def test_a_greeting(self) -> None:
-        """It is printed like a reply."""
+        """A greeting is printed like a reply."""
         peer = Peer(self, b"hi\n", 3, b"A\n")
         ended = self.ask(peer, "--greeting", "--framing=line", "--", "-")
         self.assertEqual(ended, Ended(0, "hi\nA\n", ""))
 
     def test_no_reply(self) -> None:
-        """Those before it stay printed; a line says which is missed."""
+        """The replies before are printed, and the error says which one is missing."""
         peer = Peer(self, 3, b"A\nB", stays=True)
         ended = self.run_command(
             *("ask", "--timeout=0.05", "--framing=line", "--replies=2", str(peer.address), "a")
@@ -216,7 +216,7 @@ class AskTests(CommandTestCase):
         )
 
     def test_nobody_is_there(self) -> None:
-        """It is said of whom."""
+        """The error has the address."""
         path = str(temporary(self) / "it.sock")
         self.assertEqual(
             self.run_command("ask", path, "a"),
@@ -224,14 +224,14 @@ class AskTests(CommandTestCase):
         )
 
     def test_framings_of_a_script(self) -> None:
-        """Requests leave in its framing, replies come in that for replies."""
+        """With ``--script``, requests and replies have the framings of the script."""
         peer = Peer(self, len(b"*1\r\n$4\r\nPING\r\n"), b"PONG\n")
         ended = self.ask(peer, "--script", self.script(SCRIPT), "PING")
         self.assertEqual(ended, Ended(0, "PONG\n", ""))
         self.assertEqual(peer.received, [b"*1\r\n$4\r\nPING\r\n"])
 
     def test_a_script_with_problems(self) -> None:
-        """Nobody is asked."""
+        """With a script that has problems, nothing is sent."""
         path = self.script('framing = "lines"')
         with mock.patch("reqresp.cli.main.ask") as ask:
             ended = self.run_command("ask", "a:1", "b", "--script", path)
@@ -244,7 +244,7 @@ class CheckTests(CommandTestCase):
     """``reqresp check``."""
 
     def test_scripts_without_problems(self) -> None:
-        """What they consist of is said in a line for each."""
+        """For each script without problems, one line summarizes it."""
         first = self.script(SCRIPT)
         second = self.script(
             """
@@ -270,7 +270,7 @@ class CheckTests(CommandTestCase):
         )
 
     def test_warnings(self) -> None:
-        """They are no problems: the status is good, the summary is there."""
+        """Warnings are printed on stderr; the status is 0, and the summary is printed."""
         path = self.script('rule = [{ reply = "a" }, { equals = "x", reply = "b" }]')
         ended = self.run_command("check", path)
         self.assertEqual(
@@ -280,7 +280,7 @@ class CheckTests(CommandTestCase):
         self.assertRegex(ended.errors, rf"\Awarning: {path}:1: rule\[1\].*: never answers.*\n\Z")
 
     def test_problems(self) -> None:
-        """All of them, with their places; the other scripts are checked, too."""
+        """All problems are printed with their places; the other scripts are checked, too."""
         bad = self.script('framing = "lines"\nseed = "x"\n')
         good = self.script(SCRIPT)
         gone = f"{good}.gone"
@@ -296,7 +296,7 @@ class ExplainTests(CommandTestCase):
     """``reqresp explain``: `tests.script.test_explain` has what it says."""
 
     def test_requests(self) -> None:
-        """Text with escapes, or hex digits; the same is said of both."""
+        """Requests are text with escapes, or hex digits, and both give the same output."""
         path = self.script('rule = [{ equals = "a\\t", reply = "it" }]\nunmatched = "what?"')
         lines = self.good("explain", path, "a\\t", "b")
         self.assertEqual(self.good("explain", path, "--hex", "61 09", "62"), lines)
@@ -304,7 +304,7 @@ class ExplainTests(CommandTestCase):
         self.assertEqual(["it" in line for line in replies], [True, False])
 
     def test_a_script_with_problems(self) -> None:
-        """They are said, and nothing is explained."""
+        """The problems are printed, and nothing is explained."""
         path = self.script("seed = 1.5")
         ended = self.run_command("explain", path, "a")
         self.assertEqual((ended.status, ended.output), (1, ""))
@@ -312,10 +312,10 @@ class ExplainTests(CommandTestCase):
 
 
 class ProcessTests(SynchronousTestCase):
-    """The command as a process."""
+    """The command in a process of its own."""
 
     def test_asking_a_real_server(self) -> None:
-        """The server of this project; replies are in the encoding of arguments."""
+        """A server of this project is asked; replies are in the encoding of arguments."""
         directory = temporary(self)
         response = "*2\\r\\n:1\\r\\n+\\xc3\\xbc"
         environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii"}
@@ -328,7 +328,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(ended, Ended(0, "*2\\r\\n:1\\r\\n+ü\n" * 2, ""))
 
     def shell(self, command: str) -> "subprocess.CompletedProcess[bytes]":
-        """Run the command in a shell, which can give it odd streams."""
+        """Run the command in a shell, which can redirect and close its streams."""
         return subprocess.run(
             ["/bin/sh", "-c", f'"$0" -m reqresp {command}', sys.executable],
             stdin=subprocess.DEVNULL,
@@ -338,7 +338,7 @@ class ProcessTests(SynchronousTestCase):
         )
 
     def test_output_that_nobody_takes(self) -> None:
-        """A full disk is a line and a status; streams that were closed are none."""
+        """A full disk is one line and status 1; a closed stream is not an error."""
         path = temporary(self) / "it.toml"
         path.write_text("seed = 1")
         full = self.shell(f"check {path} >/dev/full")
@@ -350,7 +350,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual((mute.returncode, mute.stdout), (1, b""))
 
     def test_nobody_reads_what_is_printed(self) -> None:
-        """Neither replies nor help; there is no traceback."""
+        """A closed pipe for replies or help is status 1, without a traceback."""
         # Else Python buffers nothing, and argparse passes over what happens to its help.
         environment = {**os.environ, "PYTHONUNBUFFERED": ""}
         peer = Peer(self, 2, b"A\nB\n", stays=True)
@@ -370,7 +370,7 @@ class ProcessTests(SynchronousTestCase):
             self.assertEqual((process.returncode, errors), (1, b""), msg=arguments)
 
     def test_ctrl_c_while_waiting(self) -> None:
-        """It ends at once, and quietly; what was printed is there."""
+        """Ctrl-C ends the command at once, without a traceback, after what was printed."""
         peer = Peer(self, 2, b"A\n", stays=True)
         with subprocess.Popen(
             [*PROCESS, "ask", "--framing=line:\\n", "--replies=2", str(peer.address), "a"],
@@ -384,7 +384,7 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual((process.returncode, *rest), (130, b"", b""))
 
     def test_asking_loads_nothing_of_the_server(self) -> None:
-        """Nor Twisted: it is there in no time."""
+        """``reqresp ask`` loads no server, no Twisted and no RE2, so it starts fast."""
         program = (
             "import sys, reqresp.cli.main; print([name for name in sys.modules"
             " if name.startswith('twisted') or name in ('re2', 'reqresp.server.factory')])"

@@ -47,13 +47,13 @@ EVERY: tuple[Fault, ...] = (
 PAYLOADS = st.binary(max_size=60)
 PAUSES = st.sampled_from([Wait(0), Wait(0.5), StopReading()])
 ENDINGS = st.sampled_from([Close(), Abort(), Hang(), HalfClose()])
-#: Replies: anything, then an ending or none.
+#: Replies of any steps, with or without a last step that ends sending.
 REPLIES = st.builds(
     lambda steps, ending: (*steps, *ending),
     st.lists(PAYLOADS.map(raw) | PAUSES, max_size=6),
     st.lists(ENDINGS, max_size=1),
 )
-#: Replies that end nothing.
+#: Replies without a step that ends sending.
 GOING_ON = st.lists(PAYLOADS.map(raw) | PAUSES, max_size=6).map(tuple)
 SEEDS = st.integers(0, 2**64 - 1)
 
@@ -481,7 +481,7 @@ NO_SECONDS = (-0.001, -1, inf, -inf, nan, MAX_SECONDS + 1, 1e300, 10**400, "1", 
 NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
 
 SOME = "an integer from 1 to 65536"
-#: Every parameter: a good fault's others, what may be said, what may not, and what is answered.
+#: Every parameter: its other arguments, good values, bad values, and the expectation in errors.
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
     (Latency, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (Latency, "jitter", {"delay": 1}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),

@@ -27,74 +27,74 @@ from tests.support.streams import PROPERTY, cut_streams, every_cut, fed, single
 
 
 class ChunkDecoderTests(SynchronousTestCase):
-    """Requests are what arrived."""
+    """`ChunkDecoder` returns what arrives."""
 
     def test_what_arrived_at_once_is_a_request(self) -> None:
-        """Neither joined with what follows nor split."""
+        """What is fed at once is one request."""
         decoder = ChunkDecoder(4)
         self.assertEqual([decoder.feed(b"abcd"), decoder.feed(b"e")], [[b"abcd"], [b"e"]])
 
     def test_more_than_its_size_is_cut(self) -> None:
-        """The last piece is what is left."""
+        """More bytes than the size are several requests; the last is the rest."""
         self.assertEqual(ChunkDecoder(4).feed(b"abcdefghi"), [b"abcd", b"efgh", b"i"])
 
     def test_a_multiple_of_its_size_leaves_nothing(self) -> None:
-        """There is no empty request behind it."""
+        """A multiple of the size is not followed by an empty request."""
         self.assertEqual(ChunkDecoder(4).feed(b"abcdefgh"), [b"abcd", b"efgh"])
 
     def test_nothing_is_no_request(self) -> None:
-        """Only bytes can be one."""
+        """No bytes are no request."""
         self.assertEqual(ChunkDecoder(4).feed(b""), [])
 
     def test_keeps_nothing(self) -> None:
-        """Each request is complete when it arrives."""
+        """The decoder keeps nothing, because each request is complete when it arrives."""
         decoder = ChunkDecoder(4)
         decoder.feed(b"abcde")
         self.assertEqual(len(decoder), 0)
 
 
 class DelimiterDecoderTests(SynchronousTestCase):
-    """Requests end with a delimiter."""
+    """`DelimiterDecoder` returns requests that end with a delimiter."""
 
     def test_pipelined_requests_come_in_order(self) -> None:
-        """All that are complete at once; an empty one is a request too."""
+        """All complete requests are returned in order; an empty one is a request, too."""
         self.assertEqual(DelimiterDecoder(9, b";").feed(b"a;bc;;d;"), [b"a", b"bc", b"", b"d"])
 
     def test_an_unfinished_request_is_kept(self) -> None:
-        """Until its end arrives, and no longer."""
+        """An unfinished request is kept until its end arrives."""
         decoder = DelimiterDecoder(9, b";")
         self.assertEqual([decoder.feed(b"a;bc"), len(decoder)], [[b"a"], 2])
         self.assertEqual([decoder.feed(b"d;"), len(decoder)], [[b"bcd"], 0])
 
     def test_nothing_changes_nothing(self) -> None:
-        """Before a request, and within one."""
+        """Feeding no bytes changes nothing, before a request and within one."""
         self.assertEqual(
             fed(DelimiterDecoder(9, b";"), [b"", b"a", b"", b";", b""]), ([b"a"], False)
         )
 
     def test_a_delimiter_may_be_cut_anywhere(self) -> None:
-        """Within it, and between it and its neighbours."""
+        """A stream can be cut within a delimiter, before it and after it."""
         for pieces in every_cut(b"oneENDtwoENDENDthree"):
             decoder = DelimiterDecoder(99, b"END")
             self.assertEqual(fed(decoder, pieces), ([b"one", b"two", b""], False), msg=pieces)
             self.assertEqual(len(decoder), 5, msg=pieces)
 
     def test_the_start_of_a_delimiter_is_data(self) -> None:
-        """If the rest of it does not follow, also where the real one overlaps it."""
+        """The start of a delimiter is data if the rest does not follow, also if the two overlap."""
         for pieces in every_cut(b"xEENENDaENxEND"):
             self.assertEqual(
                 fed(DelimiterDecoder(99, b"END"), pieces), ([b"xEEN", b"aENx"], False), msg=pieces
             )
 
     def test_a_delimiter_that_repeats_itself(self) -> None:
-        """The first place where it fits is the end."""
+        """A request ends at the first place where the delimiter matches."""
         for pieces in every_cut(b"xaabaaaabaab"):
             self.assertEqual(
                 fed(DelimiterDecoder(99, b"aab"), pieces), ([b"x", b"aa", b""], False), msg=pieces
             )
 
     def test_what_is_optional_is_dropped_before_a_delimiter(self) -> None:
-        """One of it, there and nowhere else, however the stream is cut."""
+        """One optional part before a delimiter is dropped, however the stream is cut."""
         for pieces in every_cut(b"a\r\nb\n\rc\r\r\n\r\nd\re\n"):
             self.assertEqual(
                 fed(DelimiterDecoder(99, b"\n", b"\r"), pieces),
@@ -111,7 +111,7 @@ class DelimiterDecoderTests(SynchronousTestCase):
     def test_cutting_changes_nothing(
         self, streams: tuple[bytes, list[bytes]], limit: int, optional: bytes
     ) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(DelimiterDecoder(limit, b"END", optional), [stream])
         self.assertEqual(fed(DelimiterDecoder(limit, b"END", optional), pieces), whole)
@@ -119,10 +119,10 @@ class DelimiterDecoderTests(SynchronousTestCase):
 
 
 class DelimiterLimitTests(SynchronousTestCase):
-    """How large a request may be that ends with a delimiter."""
+    """The limit of requests that end with a delimiter."""
 
     def test_a_request_at_the_limit(self) -> None:
-        """Its end does not count, and no cut makes it too large."""
+        """The delimiter does not count, however the stream is cut."""
         for delimiter, optional, ends in (
             (b";", b"", [b";"]),
             (b"END", b"", [b"END"]),
@@ -138,7 +138,7 @@ class DelimiterLimitTests(SynchronousTestCase):
                     )
 
     def test_a_byte_more_is_refused(self) -> None:
-        """With its end there, however it is cut, and all that came before it is delivered."""
+        """A request one byte over the limit is refused; the requests before it are returned."""
         for delimiter, optional, ends in (
             (b";", b"", [b";"]),
             (b"END", b"", [b"END"]),
@@ -153,14 +153,14 @@ class DelimiterLimitTests(SynchronousTestCase):
                     )
 
     def test_an_optional_part_too_many_is_data(self) -> None:
-        """It is not dropped, so it counts."""
+        """A second optional part is data, so it counts."""
         for pieces in every_cut(b"123\r\r\n1234\r\r\n"):
             self.assertEqual(
                 fed(DelimiterDecoder(4, b"\n", b"\r"), pieces), ([b"123\r"], True), msg=pieces
             )
 
     def test_an_endless_request_is_refused_where_no_end_could_help(self) -> None:
-        """At the byte with which an end would have to be complete, and no byte before."""
+        """An endless request is refused at the first byte after which no delimiter could help."""
         for delimiter, optional, last in ((b";", b"", 5), (b"END", b"", 7), (b"\n", b"\r", 6)):
             decoder = DelimiterDecoder(4, delimiter, optional)
             self.assertEqual(fed(decoder, [b"x"] * (last - 1)), ([], False))
@@ -168,13 +168,13 @@ class DelimiterLimitTests(SynchronousTestCase):
                 decoder.feed(b"x")
 
     def test_an_endless_request_in_one_piece_is_refused(self) -> None:
-        """Together with what came before it in that piece."""
+        """An endless request in one piece is refused; the requests before it are returned."""
         with self.assertRaises(FrameError) as caught:
             DelimiterDecoder(4, b";").feed(b"a;b;12345")
         self.assertEqual(caught.exception.requests, [b"a", b"b"])
 
     def test_the_error_names_the_limit(self) -> None:
-        """And how much there was at least."""
+        """The error has the limit, and the number of bytes found."""
         with self.assertRaises(FrameError) as caught:
             DelimiterDecoder(4, b";").feed(b"123456;")
         self.assertEqual(
@@ -183,7 +183,7 @@ class DelimiterLimitTests(SynchronousTestCase):
 
 
 class CountingBuffer(bytearray):
-    """Counts the bytes that are looked at in search of something."""
+    """Counts the bytes that are searched."""
 
     searched = 0
 
@@ -193,7 +193,7 @@ class CountingBuffer(bytearray):
 
 
 class CostTests(SynchronousTestCase):
-    """What it costs that a request arrives in many pieces."""
+    """The cost of a request that arrives in many pieces."""
 
     def test_a_delimiter_is_searched_for_once(self) -> None:
         """
@@ -214,7 +214,7 @@ class CostTests(SynchronousTestCase):
             self.assertLess(CountingBuffer.searched, total * 1.05)
 
     def test_a_header_is_looked_up_twice(self) -> None:
-        """When it is there, and when its request is complete; at no piece between."""
+        """A header is read when it is complete and when its request is, and not at other pieces."""
         looks: list[int] = []
 
         def header(_buffer: bytearray, at: int, limit: int) -> tuple[int, int]:
@@ -227,7 +227,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(looks, [0, 0])
 
     def test_a_header_is_looked_up_once_for_each_complete_request(self) -> None:
-        """Those of a read are not gone through again."""
+        """The headers of complete requests are read once."""
         looks: list[int] = []
 
         def header(_buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
@@ -239,39 +239,39 @@ class CostTests(SynchronousTestCase):
 
 
 def one_byte_header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
-    """The length is in one byte."""
+    """Read a length of one byte."""
     return at + 1, buffer[at]
 
 
 def slow_header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int] | None:
-    """The length is in the third byte."""
+    """Read a length in the third byte."""
     return (at + 3, buffer[at + 2]) if len(buffer) > at + 2 else None
 
 
 class SizedDecoderTests(SynchronousTestCase):
-    """Requests that say how long they are."""
+    """`SizedDecoder` returns requests whose header has their size."""
 
     def test_pipelined_requests_come_in_order(self) -> None:
-        """All that are complete at once; an empty one is a request too."""
+        """All complete requests are returned in order; an empty one is a request, too."""
         self.assertEqual(
             SizedDecoder(9, one_byte_header).feed(b"\1a\2bc\0\1d"), [b"a", b"bc", b"", b"d"]
         )
 
     def test_an_unfinished_request_is_kept(self) -> None:
-        """With its header, until the rest arrives, and no longer."""
+        """An unfinished request is kept with its header until the rest arrives."""
         decoder = SizedDecoder(9, one_byte_header)
         self.assertEqual([decoder.feed(b"\1a\3bc"), len(decoder)], [[b"a"], 3])
         self.assertEqual([decoder.feed(b"d"), len(decoder)], [[b"bcd"], 0])
 
     def test_cuts_are_not_noticed(self) -> None:
-        """Within a header, a request or a trailer, or between them."""
+        """A stream can be cut within or between a header, a request and a trailer."""
         for pieces in every_cut(b"..\3abc--..\0--..\1d--"):
             decoder = SizedDecoder(9, slow_header, b"--")
             self.assertEqual(fed(decoder, pieces), ([b"abc", b"", b"d"], False), msg=pieces)
             self.assertEqual(len(decoder), 0, msg=pieces)
 
     def test_what_is_no_trailer_is_refused(self) -> None:
-        """The error shows both, and all that came before it is delivered."""
+        """The error shows both trailers; the requests before it are returned."""
         for pieces in every_cut(b"\1a--\2bc-+\1d--"):
             self.assertEqual(
                 fed(SizedDecoder(9, one_byte_header, b"--"), pieces), ([b"a"], True), msg=pieces
@@ -281,7 +281,7 @@ class SizedDecoderTests(SynchronousTestCase):
         self.assertEqual(str(caught.exception), "expected b'--' after a request, found b'-+'")
 
     def test_a_header_that_is_refused(self) -> None:
-        """Its error comes out with the requests that came before it."""
+        """An error of the header carries the requests before it."""
 
         def header(buffer: bytearray, at: int, _limit: int) -> tuple[int, int]:
             if buffer[at] == 0xFF:
@@ -293,7 +293,7 @@ class SizedDecoderTests(SynchronousTestCase):
         self.assertEqual(caught.exception.requests, [b"a", b""])
 
     def test_a_request_at_the_limit(self) -> None:
-        """Neither header nor trailer counts."""
+        """The header and the trailer do not count."""
         for pieces in every_cut(b"..\4abcd--..\4efgh--"):
             self.assertEqual(
                 fed(SizedDecoder(4, slow_header, b"--"), pieces),
@@ -302,14 +302,14 @@ class SizedDecoderTests(SynchronousTestCase):
             )
 
     def test_a_byte_more_is_refused_by_its_header(self) -> None:
-        """None of its data has to come, and all that came before it is delivered."""
+        """A size over the limit is refused before its data; the requests before it are returned."""
         for pieces in every_cut(b"..\4abcd--..\5"):
             self.assertEqual(
                 fed(SizedDecoder(4, slow_header, b"--"), pieces), ([b"abcd"], True), msg=pieces
             )
 
     def test_the_error_names_the_limit(self) -> None:
-        """And the size that was announced."""
+        """The error has the limit, and the size in the header."""
         with self.assertRaises(FrameError) as caught:
             SizedDecoder(4, one_byte_header).feed(b"\x06")
         self.assertEqual(
@@ -319,7 +319,7 @@ class SizedDecoderTests(SynchronousTestCase):
     @PROPERTY
     @given(cut_streams([b"\0", b"\1", b"\2", b"\5", b"-", b"--", b"a"]), st.integers(1, 4))
     def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(SizedDecoder(limit, one_byte_header, b"-"), [stream])
         self.assertEqual(fed(SizedDecoder(limit, one_byte_header, b"-"), pieces), whole)
@@ -364,7 +364,7 @@ class FramingTests(SynchronousTestCase):
             self.assertEqual(framing.terminator, b"")
 
     def test_requests_and_replies_are_framed_alike(self) -> None:
-        """Unless the framing is a `Mixed`."""
+        """A framing is the framing of its requests and replies, except `Mixed`."""
         self.assertEqual((Line().requests, Line().replies), (Line(), Line()))
         mixed = Mixed(Line(), Netstring())
         self.assertEqual((mixed.requests, mixed.replies), (Line(), Netstring()))

@@ -1,4 +1,4 @@
-"""Framing: where requests end and how replies are wrapped, from Python and from a command line."""
+"""Framings of chunks, lines, delimiters, sizes and prefixes: requests, replies and limits."""
 
 from collections.abc import Iterator
 from struct import pack
@@ -29,11 +29,11 @@ PROPERTY = settings(deadline=None, derandomize=True, max_examples=400)
 KIB = 1024
 MIB = KIB * KIB
 LIMIT = 64 * KIB
-#: Bytes of a payload that hypothesis makes up.
+#: The largest payload that hypothesis draws, in bytes.
 LONGEST = 300
 
 
-#: For each framing: what a client sends, the requests in it, a reply, and what leaves for it.
+#: For each framing: what a client sends, the requests in it, a reply, and its frame.
 TALKS: dict[str, tuple[bytes, list[bytes], bytes, bytes]] = {
     "chunk": (b"one\ntwo", [b"one\ntwo"], b"reply\n", b"reply\n"),
     "line": (b"one\r\n\ntwo\n", [b"one", b"", b"two"], b"reply", b"reply\r\n"),
@@ -52,7 +52,7 @@ TALKS: dict[str, tuple[bytes, list[bytes], bytes, bytes]] = {
     "fixed:3": (b"onetwo", [b"one", b"two"], b"six", b"six"),
 }
 
-#: A framing, an endless request of more than four bytes, and the byte of it that is one too many.
+#: For each framing: a request over a limit of 4 bytes, and the number of its byte that exceeds it.
 ENDLESS: dict[str, tuple[bytes, int]] = {
     "line": (b"xxxxxxxx", 6),
     r"line:\n": (b"xxxxxxxx", 6),
@@ -69,7 +69,7 @@ ENDLESS: dict[str, tuple[bytes, int]] = {
     "int32:little:inclusive": (b"\x09\0\0\0xxxxx", 4),
 }
 
-#: What no client of that framing may send.
+#: For each framing: a malformed or too large request.
 FAULTS: dict[str, bytes] = {
     "line": bytes(LONGEST + 2),
     "delimiter:END": bytes(LONGEST + 1) + b"END",
@@ -81,7 +81,7 @@ FAULTS: dict[str, bytes] = {
 
 
 def every_cut(stream: bytes) -> Iterator[list[bytes]]:
-    """The *stream* whole, in single bytes, and in two pieces in every possible way."""
+    """Yield the *stream* whole, in single bytes, and cut in two at every place."""
     yield [stream]
     yield single(stream)
     for place in range(1, len(stream)):
@@ -89,13 +89,13 @@ def every_cut(stream: bytes) -> Iterator[list[bytes]]:
 
 
 def cuts(stream: bytes) -> st.SearchStrategy[list[bytes]]:
-    """The *stream* in any pieces, some of which may be empty."""
+    """Return the *stream* in pieces, some of which can be empty."""
     places = st.lists(st.integers(0, len(stream)), max_size=20)
     return places.map(lambda places: cut(stream, places))
 
 
 def payloads(framing: Framing) -> st.SearchStrategy[bytes]:
-    """What *framing* can express."""
+    """Return a strategy of payloads that *framing* can express."""
     match framing:
         case Chunk():
             return st.binary(min_size=1, max_size=1024)
@@ -116,7 +116,7 @@ def payloads(framing: Framing) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[Framing, bytes, list[bytes]]:
-    """A framing, a stream that makes some sense in it, and the same in pieces."""
+    """Return a framing, a stream that resembles its requests, and the same in pieces."""
     framing = draw(st.sampled_from([parse_framing(name) for name in TALKS if name != "chunk"]))
     sense = payloads(framing).map(framing.encode)
     nonsense = st.sampled_from([b"\0", b"\1", b"\3", b"\r", b"\n", b"E", b"END", b"3:", b",", b"x"])
@@ -125,10 +125,10 @@ def streams(draw: st.DrawFn) -> tuple[Framing, bytes, list[bytes]]:
 
 
 class TalkTests(SynchronousTestCase):
-    """What a client and a server say to each other."""
+    """What a client sends and receives."""
 
     def test_requests_are_found_however_they_are_cut(self) -> None:
-        """Many in one segment, or a byte in each."""
+        """Requests are found in one segment, in single bytes and in any two pieces."""
         for specification, (stream, requests, _, _) in TALKS.items():
             if specification == "chunk":  # whose requests are the pieces
                 continue
@@ -138,12 +138,12 @@ class TalkTests(SynchronousTestCase):
                 self.assertEqual(len(decoder), 0, msg=specification)
 
     def test_replies_are_wrapped(self) -> None:
-        """The way the framing's clients expect it."""
+        """A reply is wrapped as clients of the framing expect it."""
         for specification, (_, _, reply, frame) in TALKS.items():
             self.assertEqual(parse_framing(specification).encode(reply), frame, msg=specification)
 
     def test_a_connection_does_not_hear_another(self) -> None:
-        """One framing serves any number of connections, each with a decoder of its own."""
+        """Connections share a framing, and each has a decoder of its own."""
         framing = Line()
         one, two = framing.decoder(LIMIT), framing.decoder(LIMIT)
         one.feed(b"o")
@@ -152,7 +152,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(streams())
     def test_cutting_changes_nothing(self, drawn: tuple[Framing, bytes, list[bytes]]) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         framing, stream, pieces = drawn
         whole = fed(framing.decoder(16), [stream])
         self.assertEqual(fed(framing.decoder(16), pieces), whole)
@@ -161,7 +161,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(st.data())
     def test_what_is_encoded_is_decoded(self, data: st.DataObject) -> None:
-        """A client that frames as the server does gets through whatever can be framed."""
+        """A decoder finds any payloads that the same framing has encoded."""
         framing = data.draw(st.sampled_from([*SPECIFIED.values(), Delimiter(b"aab")]))
         requests = data.draw(st.lists(payloads(framing), max_size=5))
         frames = [framing.encode(request) for request in requests]
@@ -174,7 +174,7 @@ class TalkTests(SynchronousTestCase):
         st.sampled_from([*SPECIFIED.values()]), st.lists(st.binary(max_size=12)), st.integers(1, 20)
     )
     def test_noise_does_no_harm(self, framing: Framing, noise: list[bytes], limit: int) -> None:
-        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         if isinstance(framing, Fixed):
             limit += framing.size
         decoder = framing.decoder(limit)
@@ -184,7 +184,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(st.sampled_from(sorted(FAULTS)), st.data())
     def test_a_fault_takes_no_request_with_it(self, name: str, data: st.DataObject) -> None:
-        """Those that were complete before it come out, in order, and none that follow it."""
+        """A malformed request does not lose the requests before it; none after it is returned."""
         framing = parse_framing(name)
         requests = data.draw(st.lists(payloads(framing), max_size=5))
         frames = b"".join(framing.encode(request) for request in requests)
@@ -193,10 +193,10 @@ class TalkTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """How large a request may be."""
+    """The limit of a request."""
 
     def test_a_request_at_the_limit(self) -> None:
-        """Its framing does not count."""
+        """The framing does not count towards the limit."""
         for specification in ENDLESS:
             framing = parse_framing(specification)
             for pieces in every_cut(framing.encode(b"1234") + framing.encode(b"5678")):
@@ -207,7 +207,7 @@ class LimitTests(SynchronousTestCase):
                 )
 
     def test_a_byte_more_is_refused(self) -> None:
-        """And what came before it is not."""
+        """A request one byte over the limit is refused; the requests before it are returned."""
         for specification in ENDLESS:
             framing = parse_framing(specification)
             for pieces in every_cut(framing.encode(b"1234") + framing.encode(b"56789")):
@@ -218,7 +218,7 @@ class LimitTests(SynchronousTestCase):
                 )
 
     def test_an_endless_request_is_refused_early(self) -> None:
-        """At the first byte that no request within the limit could have there."""
+        """An endless request is refused at the first byte that exceeds any request in the limit."""
         for specification, (stream, last) in ENDLESS.items():
             decoder = parse_framing(specification).decoder(4)
             before = single(stream)[: last - 1]
@@ -227,20 +227,20 @@ class LimitTests(SynchronousTestCase):
                 decoder.feed(stream[last - 1 : last])
 
     def test_every_framing_is_limited(self) -> None:
-        """Those that are not tested here cannot hold an unfinished request beyond a limit."""
+        """Framings without a test here cannot keep an unfinished request over a limit."""
         names = {type(parse_framing(specification)) for specification in ENDLESS}
         every = {type(framing) for framing in SPECIFIED.values()}
         self.assertEqual(every - names, {Chunk, Fixed})
 
     def test_a_line_at_the_limit_may_end_in_cr_lf(self) -> None:
-        """Wherever it is cut; a CR that is not the last is one byte too many."""
+        """CR LF does not count, wherever it is cut; another CR counts."""
         for pieces in every_cut(b"1234\r\n"):
             self.assertEqual(fed(Line().decoder(4), pieces), ([b"1234"], False), msg=pieces)
         for pieces in every_cut(b"1234\r\r\n"):
             self.assertEqual(fed(Line().decoder(4), pieces), ([], True), msg=pieces)
 
     def test_a_netstring_length_is_refused_by_its_digits(self) -> None:
-        """When there are more of them than the limit has; else by the number, at its colon."""
+        """A length is refused when it has too many digits, or at its colon."""
         for limit, allowed, refused in (
             (9, b"9:", b"10"),
             (10, b"10:", b"11:"),
@@ -257,36 +257,36 @@ class LimitTests(SynchronousTestCase):
                 decoder.feed(refused[-1:])
 
     def test_a_netstring_length_has_an_end(self) -> None:
-        """Thousands of digits are refused like a few, in one piece too."""
+        """Thousands of digits are refused at the same place, also in one piece."""
         for stream in (b"9" * 5000, b"9" * 5000 + b":"):
             for pieces in ([stream], single(stream)):
                 self.assertEqual(fed(Netstring().decoder(LIMIT), pieces), ([], True))
 
     def test_chunks_are_cut_at_the_limit(self) -> None:
-        """They are never too large; at most 1024 bytes, less with a lower limit."""
+        """A chunk has at most 1024 bytes, and at most the limit."""
         self.assertEqual(Chunk().decoder(4).feed(b"12345"), [b"1234", b"5"])
         self.assertEqual(
             [len(chunk) for chunk in Chunk().decoder(LIMIT).feed(bytes(2049))], [1024, 1024, 1]
         )
 
     def test_a_fixed_size_must_be_within_the_limit(self) -> None:
-        """Else every connection would fail: it is said beforehand."""
+        """A size over the limit is an error when the decoder is made."""
         self.assertEqual(Fixed(4).decoder(4).feed(b"1234"), [b"1234"])
         with self.assertRaisesRegex(ValueError, "requests have 5 bytes, more than the limit of 4"):
             Fixed(5).decoder(4)
 
 
 class FaultTests(SynchronousTestCase):
-    """What is no request."""
+    """Malformed requests."""
 
     def refusal(self, framing: Framing, stream: bytes) -> str:
-        """What is said about the fault in *stream*."""
+        """Return the error for the malformed *stream*."""
         with self.assertRaises(FrameError) as caught:
             framing.decoder(LIMIT).feed(stream)
         return str(caught.exception)
 
     def test_a_netstring_starts_with_a_plain_number(self) -> None:
-        """No sign, no space, no leading zero, no other character; it is refused at once."""
+        """A sign, a space, a leading zero or any other character is refused at once."""
         for stream in (
             b"x",
             b":",
@@ -306,13 +306,13 @@ class FaultTests(SynchronousTestCase):
             )
 
     def test_a_netstring_ends_with_a_comma(self) -> None:
-        """Whatever else stands there is shown."""
+        """The error shows what stands in place of the comma."""
         self.assertEqual(
             self.refusal(Netstring(), b"3:abc\n"), r"expected b',' after a request, found b'\n'"
         )
 
     def test_an_inclusive_length_counts_itself(self) -> None:
-        """So it cannot be smaller than that."""
+        """An inclusive length below its own size is refused."""
         for size, byteorder, stream in (
             (1, "big", b"\0"),
             (2, "big", b"\0\1"),
@@ -324,16 +324,16 @@ class FaultTests(SynchronousTestCase):
 
 
 class EncodeTests(SynchronousTestCase):
-    """What cannot be said in a framing is refused, not garbled."""
+    """Replies that a framing cannot express are refused."""
 
     def refusal(self, framing: Framing, payload: bytes) -> str:
-        """What is said about *payload*."""
+        """Return the error for *payload*."""
         with self.assertRaises(FrameError) as caught:
             framing.encode(payload)
         return str(caught.exception)
 
     def test_a_line_cannot_hold_a_line_end(self) -> None:
-        """It would be two lines to the client."""
+        """A line with a line end is refused: a client would see two lines."""
         for payload in (b"a\nb", b"\n", b"a\n", b"a\r\nb"):
             self.assertEqual(
                 self.refusal(Line(), payload),
@@ -341,15 +341,15 @@ class EncodeTests(SynchronousTestCase):
             )
 
     def test_a_line_can_end_with_cr_before_cr_lf(self) -> None:
-        """A client drops one CR only."""
+        """A line can end with CR before CR LF: a client drops one CR only."""
         self.assertEqual(Line().encode(b"a\r"), b"a\r\r\n")
 
     def test_a_line_cannot_end_with_cr_before_lf(self) -> None:
-        """A client would drop it."""
+        """A line that ends with CR before LF is refused: a client would drop the CR."""
         self.assertIn("cannot end with CR", self.refusal(Line(b"\n"), b"a\r"))
 
     def test_a_payload_cannot_hold_its_delimiter(self) -> None:
-        """Neither within nor by what it makes together with its end."""
+        """A payload with the delimiter is refused, also if the two overlap at its end."""
         for payload in (b"aab", b"xaaby", b"aa"):
             self.assertIn(
                 "cannot contain", self.refusal(Delimiter(b"aab" * 2), payload + b"aabaab")
@@ -357,12 +357,12 @@ class EncodeTests(SynchronousTestCase):
         self.assertIn("cannot contain", self.refusal(Delimiter(b"aa"), b"xa"))
 
     def test_a_long_payload_is_not_repeated_whole(self) -> None:
-        """An error is to be read."""
+        """The error shows the start of a long payload."""
         self.assertLess(len(self.refusal(Line(), b"\n" * 9999)), 300)
         self.assertLess(len(self.refusal(Line(b"\n"), b"\r" * 9999)), 300)
 
     def test_a_length_has_its_bound(self) -> None:
-        """What is one byte too long for the prefix is refused, with its size."""
+        """A payload that is one byte too long for its prefix is refused, with its size."""
         for framing, longest in (
             (LengthPrefix(1), 255),
             (LengthPrefix(1, inclusive=True), 254),
@@ -379,7 +379,7 @@ class EncodeTests(SynchronousTestCase):
             )
 
     def test_all_have_the_same_size(self) -> None:
-        """A fixed size is neither filled up nor cut."""
+        """A payload of another size is refused."""
         for payload in (b"", b"12", b"1234"):
             self.assertEqual(
                 self.refusal(Fixed(3), payload),
@@ -391,8 +391,8 @@ class CostTests(SynchronousTestCase):
     """
     Requests of 64 MiB that arrive 1 KiB at a time.
 
-    They are through in the wink of an eye; searching or copying each again at every piece would
-    take 2 TiB of it, which nobody waits for.  (`tests.framing.test_base` counts what is searched.)
+    This takes less than a second.  If each piece searched or copied all bytes again, it would read
+    2 TiB.  `tests.framing.test_base` counts the bytes that are searched.
     """
 
     def largest(self, framing: Framing, head: bytes, tail: bytes) -> None:
@@ -404,31 +404,31 @@ class CostTests(SynchronousTestCase):
         self.assertTrue(requests[0] == payload)
 
     def test_netstring(self) -> None:
-        """Its length says how much to wait for."""
+        """A large netstring in many pieces is copied once."""
         self.largest(Netstring(), b"67108864:", b",")
 
     def test_length_prefix(self) -> None:
-        """Likewise."""
+        """A large request with a length prefix in many pieces is copied once."""
         self.largest(LengthPrefix(4), pack(">I", 64 * MIB), b"")
 
     def test_fixed(self) -> None:
-        """Likewise."""
+        """A large request of a fixed size in many pieces is copied once."""
         self.largest(Fixed(64 * MIB), b"", b"")
 
     def test_line(self) -> None:
-        """Its end may be anywhere."""
+        """The end of a large line is searched once."""
         self.largest(Line(), b"", b"\r\n")
 
     def test_delimiter(self) -> None:
-        """Its end may be anywhere, and cut."""
+        """A delimiter of several bytes is searched once."""
         self.largest(Delimiter(b"END"), b"", b"END")
 
 
 class ValueTests(SynchronousTestCase):
-    """Framings as Python values."""
+    """Framings are values."""
 
     def test_nonsense_is_refused(self) -> None:
-        """When it is written down, not when a client connects."""
+        """A wrong parameter is an error when the framing is made."""
         wrong: list[tuple[Any, tuple[Any, ...]]] = [
             (Delimiter, (b"",)),
             (Line, (b"\r",)),
@@ -445,7 +445,7 @@ class ValueTests(SynchronousTestCase):
                 framing(*arguments)
 
     def test_a_framing_cannot_be_changed(self) -> None:
-        """Connections share it."""
+        """Connections share a framing, so it cannot be changed."""
         framing = Fixed(4)
         with self.assertRaises(FrozenInstanceError):
             framing.size = 5  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""HeaderBody: requests whose head may announce a body."""
+"""HeaderBody: requests whose head can announce a body."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ LIMIT = 65536
 
 MEMCACHED = HeaderBody(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", body_end=b"\r\n")
 HTTP = HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)")
-#: A head is a size or anything else; small enough for every cut.
+#: Heads are a size or anything else; short, so that every cut can be tested.
 SHORT = HeaderBody(Line(), rb"^(\d+)", body_end=b"--")
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 4\r\n\r\n"
@@ -28,7 +28,7 @@ class TalkTests(SynchronousTestCase):
     """What clients send."""
 
     def test_memcached(self) -> None:
-        """A value may hold line ends, or nothing; what has no value is a line."""
+        """memcached: a value can contain line ends or be empty; other requests are lines."""
         stream = (
             b"get a\r\n"
             b"set k 0 0 6\r\na\r\nb\r\n\r\n"
@@ -49,7 +49,7 @@ class TalkTests(SynchronousTestCase):
             self.assertEqual(len(decoder), 0, msg=pieces)
 
     def test_http(self) -> None:
-        """A body follows the blank line, whatever the case of its header; nothing follows it."""
+        """HTTP: a body follows the blank line; the case of its header does not matter."""
         get = b"GET / HTTP/1.1\r\nHost: a"
         stream = get + b"\r\n\r\n" + POST + b"a\r\n\r" + get + b"\r\n\r\n"
         for pieces in [[stream], single(stream), *(cut(stream, [at]) for at in range(len(stream)))]:
@@ -58,12 +58,12 @@ class TalkTests(SynchronousTestCase):
             )
 
     def test_an_empty_body_is_a_body(self) -> None:
-        """Its head keeps its delimiter, as before any other."""
+        """A request with an empty body has its head and the delimiter."""
         stream = POST.replace(b"4", b"0")
         self.assertEqual(HTTP.decoder(LIMIT).feed(stream), [stream])
 
     def test_cuts_are_not_noticed(self) -> None:
-        """Within a head, a delimiter, a body or what ends it, or between them."""
+        """A stream can be cut within or between a head, a delimiter, a body and its end."""
         for pieces in every_cut(b"x\r\n2\r\n\r\n--\r\n\n0\n--1x\n---y\r\r\n"):
             self.assertEqual(
                 fed(SHORT.decoder(LIMIT), pieces),
@@ -72,7 +72,7 @@ class TalkTests(SynchronousTestCase):
             )
 
     def test_an_unfinished_request_is_kept(self) -> None:
-        """With its head, until the rest arrives, and no longer."""
+        """An unfinished request is kept with its head until the rest arrives."""
         decoder = SHORT.decoder(LIMIT)
         self.assertEqual([decoder.feed(b"x\n3\na"), len(decoder)], [[b"x"], 3])
         self.assertEqual([decoder.feed(b"bc-"), len(decoder)], [[], 6])
@@ -80,7 +80,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b"\n"), len(decoder)], [[b""], 0])
 
     def test_a_group_that_took_no_part_announces_nothing(self) -> None:
-        """The pattern fits, with another of its branches."""
+        """There is no body if the pattern matches without its group."""
         framing = HeaderBody(Line(), rb"^(?:put (\d+)|get (\d+))$")
         self.assertEqual(
             framing.decoder(LIMIT).feed(b"get 3\nput 3\nabcput 3 \n"),
@@ -88,12 +88,12 @@ class TalkTests(SynchronousTestCase):
         )
 
     def test_the_delimiter_is_no_part_of_what_is_searched(self) -> None:
-        """A pattern can say where a head ends."""
+        """The end of a head is the end of the text that the pattern is searched in."""
         framing = HeaderBody(Delimiter(b";"), rb"^[^;]*(\d)$")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a1;bc;"), [b"a1;b", b"c"])
 
     def test_bytes_are_bytes(self) -> None:
-        """Those that are no UTF-8 too, each for itself."""
+        """Patterns match bytes, also bytes that are not UTF-8."""
         framing = HeaderBody(Line(), rb"^.\xff(\d)$")
         self.assertEqual(
             framing.decoder(LIMIT).feed(b"\x80\xff1\na\xc3\x80\xff1\nb\n"),
@@ -106,7 +106,7 @@ class TalkTests(SynchronousTestCase):
         st.integers(1, 8),
     )
     def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(SHORT.decoder(limit), [stream])
         self.assertEqual(fed(SHORT.decoder(limit), pieces), whole)
@@ -120,7 +120,7 @@ class TalkTests(SynchronousTestCase):
     def test_cutting_changes_nothing_for_a_delimiter(
         self, streams: tuple[bytes, list[bytes]], limit: int
     ) -> None:
-        """Likewise."""
+        """The requests and the error are the same, however the stream is cut."""
         framing = HeaderBody(Delimiter(b"END"), rb"(\d)$")
         stream, pieces = streams
         whole = fed(framing.decoder(limit), [stream])
@@ -132,23 +132,23 @@ class TalkTests(SynchronousTestCase):
         st.sampled_from([MEMCACHED, HTTP, SHORT]), st.lists(st.binary(max_size=12)), st.integers(1)
     )
     def test_noise_does_no_harm(self, framing: HeaderBody, noise: list[bytes], limit: int) -> None:
-        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         decoder = framing.decoder(limit)
         _, failed = fed(decoder, noise)  # lets any other exception out
         self.assertTrue(failed or len(decoder) <= limit + 4)
 
 
 class FaultTests(SynchronousTestCase):
-    """What is no request, or too large a one."""
+    """Requests that are malformed or too large."""
 
     def refusal(self, framing: HeaderBody, stream: bytes, limit: int = LIMIT) -> str:
-        """What is said about *stream*."""
+        """Return the error for *stream*."""
         with self.assertRaises(FrameError) as caught:
             framing.decoder(limit).feed(stream)
         return str(caught.exception)
 
     def test_a_request_at_the_limit(self) -> None:
-        """It counts head, delimiter and body; what ends a request does not count."""
+        """The limit counts head, delimiter and body, and not what ends a request."""
         for stream, requests in (
             (b"abcde\r\nvwxyz\n", [b"abcde", b"vwxyz"]),
             (b"2\r\nab--3\nabc--", [b"2\r\nab", b"3\nabc"]),
@@ -157,7 +157,7 @@ class FaultTests(SynchronousTestCase):
                 self.assertEqual(fed(SHORT.decoder(5), pieces), (requests, False), msg=pieces)
 
     def test_a_byte_more_is_refused_by_its_head(self) -> None:
-        """None of a body has to come, and all that came before it is delivered."""
+        """A body over the limit is refused by its head; the requests before it are returned."""
         for bad in (b"abcdef\n", b"abcdef\r\n", b"abcde\r\r\n", b"3\r\n", b"4\n"):
             for pieces in every_cut(b"a\n2\nab--" + bad):
                 self.assertEqual(
@@ -165,7 +165,7 @@ class FaultTests(SynchronousTestCase):
                 )
 
     def test_an_endless_head_is_refused_where_no_end_could_help(self) -> None:
-        """At the byte with which an end would have to be complete, and no byte before."""
+        """An endless head is refused at the first byte after which no delimiter could help."""
         for framing, last in ((SHORT, 6), (HTTP, 8), (HeaderBody(Delimiter(b";"), b"(1)"), 5)):
             decoder = framing.decoder(4)
             self.assertEqual(fed(decoder, [b"x"] * (last - 1)), ([], False))
@@ -173,11 +173,11 @@ class FaultTests(SynchronousTestCase):
                 decoder.feed(b"x")
 
     def test_an_endless_head_in_one_piece_is_refused(self) -> None:
-        """Although its end is there, far behind."""
+        """A head over the limit is refused, also if its end is in the same piece."""
         self.assertEqual(fed(SHORT.decoder(4), [b"a\n" + b"x" * 99 + b"\n"]), ([b"a"], True))
 
     def test_a_size_has_any_number_of_digits(self) -> None:
-        """More than Python makes numbers of, too; zeros in front are none of them."""
+        """A size can have more digits than Python converts; leading zeros do not count."""
         self.assertEqual(
             self.refusal(SHORT, b"70000\n"),
             "expected a request of at most 65536 bytes, found 70006 or more",
@@ -190,7 +190,7 @@ class FaultTests(SynchronousTestCase):
         )
 
     def test_what_is_no_size_is_refused(self) -> None:
-        """Where the pattern lets it through."""
+        """A group that matches anything but digits is refused."""
         framing = HeaderBody(Line(), rb"^put *(.*)")
         for size in (b"", b"-1", b"+1", b"1 ", b"0x1", b"1_0", b"\xb2", b"1.0"):
             self.assertEqual(
@@ -200,7 +200,7 @@ class FaultTests(SynchronousTestCase):
         self.assertLess(len(self.refusal(framing, b"put" + b"x" * 9999 + b"\n")), 100)
 
     def test_what_does_not_end_a_body_is_refused(self) -> None:
-        """The error shows both, and all that came before it is delivered."""
+        """The error shows the expected and the found end; the requests before it are returned."""
         for pieces in every_cut(b"1\na--2\nab-+1\na--"):
             self.assertEqual(fed(SHORT.decoder(LIMIT), pieces), ([b"1\na"], True), msg=pieces)
         self.assertEqual(
@@ -210,10 +210,10 @@ class FaultTests(SynchronousTestCase):
 
 
 class CostTests(SynchronousTestCase):
-    """What it costs that a request arrives in many pieces, or in bad faith."""
+    """The cost of a request that arrives in many pieces, or is made to be slow."""
 
     def test_a_delimiter_is_searched_for_once(self) -> None:
-        """No byte is searched again at each piece, only as many as a delimiter may be cut in."""
+        """At each piece, no more bytes than a delimiter has are searched again."""
         searched = 0
 
         class CountingBuffer(bytearray):
@@ -232,7 +232,7 @@ class CostTests(SynchronousTestCase):
         self.assertLess(searched, total * 2.1)
 
     def test_a_head_is_searched_once(self) -> None:
-        """However many pieces its body comes in."""
+        """A head is searched once, however many pieces its body has."""
         heads: list[bytes] = []
 
         class Pattern:
@@ -247,7 +247,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(heads, [b"9", b"a"])
 
     def test_a_large_body_in_many_pieces(self) -> None:
-        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        """64 MiB in pieces of 1 KiB are copied once; copied at each piece it would be 2 TiB."""
         size, piece = 2**26, bytes(1024)
         head = b"%d\n" % size
         pieces = [head, *[piece] * (size // 1024), b"--"]
@@ -257,29 +257,29 @@ class CostTests(SynchronousTestCase):
         )
 
     def test_a_hostile_head_costs_no_more_than_another(self) -> None:
-        """Python's own patterns would try every way to split it, longer than anybody waits."""
+        """A head takes linear time with a pattern that would take Python's `re` forever."""
         framing = HeaderBody(Line(), rb"^(?:a|aa|a+)+b(\d+)")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a" * 30000 + b"\n"), [b"a" * 30000])
 
 
 class EncodeTests(SynchronousTestCase):
-    """What leaves for a reply."""
+    """How replies are wrapped."""
 
     def test_a_line_end_follows_where_heads_are_lines(self) -> None:
-        """The one that was chosen, once, whatever the reply holds."""
+        """The ending of the line is added once, whatever the reply contains."""
         reply = b"VALUE k 0 2\r\nab\r\nEND"
         self.assertEqual(MEMCACHED.encode(reply), reply + b"\r\n")
         self.assertEqual(HeaderBody(Line(b"\n"), b"(1)").encode(reply), reply + b"\n")
 
     def test_a_reply_is_sent_as_it_is_where_heads_have_a_delimiter(self) -> None:
-        """It has a head, and perhaps a body, of its own."""
+        """After a delimiter, a reply is sent as it is: it has its own head and body."""
         reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
         self.assertEqual(HTTP.encode(reply), reply)
 
     @PROPERTY
     @given(st.lists(st.binary(max_size=40) | st.none(), max_size=5))
     def test_what_is_encoded_is_decoded(self, values: list[bytes | None]) -> None:
-        """A client that ends requests as the server ends replies gets through."""
+        """A decoder finds the replies that the same framing has encoded."""
         requests = [
             b"get k" if value is None else b"set k 0 0 %d\r\n%b" % (len(value), value)
             for value in values
@@ -289,10 +289,10 @@ class EncodeTests(SynchronousTestCase):
 
 
 class ValueTests(SynchronousTestCase):
-    """Framings as Python values."""
+    """Framings are values."""
 
     def test_a_pattern_must_be_one(self) -> None:
-        """The error shows it, and says what RE2 says."""
+        """The error shows the pattern and the reason of RE2."""
         for pattern, error in (
             (b"(", "invalid RE2 pattern b'(': missing ): ("),
             (rb"(?=a)(\d)", r"invalid RE2 pattern b'(?=a)(\\d)': invalid perl operator: (?="),
@@ -303,7 +303,7 @@ class ValueTests(SynchronousTestCase):
             self.assertEqual(str(caught.exception), error)
 
     def test_a_bad_pattern_is_not_written_about(self) -> None:
-        """RE2 would tell standard error, whoever that belongs to."""
+        """RE2 does not write to standard error."""
         program = """
 from reqresp.framing import HeaderBody, Line
 try:
@@ -317,13 +317,13 @@ except ValueError:
         self.assertEqual((done.stdout, done.stderr), ("refused\n", ""))
 
     def test_a_head_must_have_an_end(self) -> None:
-        """Nothing else can be told apart from a body."""
+        """A head is a line or a delimiter."""
         head: Any = Chunk()
         with self.assertRaises(TypeError):
             HeaderBody(head, b"(1)")
 
     def test_framings_that_say_the_same_are_equal(self) -> None:
-        """Their patterns too."""
+        """Framings with equal parameters are equal."""
         self.assertEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(1)", b""))
         self.assertNotEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(2)"))
         self.assertEqual(

@@ -1,4 +1,4 @@
-"""Length: requests that say their size in a field of their header."""
+"""LengthField: requests that have their length in a field of their header."""
 
 from struct import pack
 from typing import Any
@@ -57,7 +57,7 @@ TALKS: dict[str, tuple[LengthField, bytes, list[bytes]]] = {
 
 @st.composite
 def lengths(draw: st.DrawFn) -> LengthField:
-    """Any framing of this kind whose frames can be short."""
+    """Return a framing of this kind whose frames can be short."""
     size = draw(st.sampled_from([1, 2, 3, 4, 8]))
     offset = draw(st.integers(0, 3))
     strip = draw(st.integers(0, size + offset))
@@ -66,7 +66,7 @@ def lengths(draw: st.DrawFn) -> LengthField:
 
 
 def frame(framing: LengthField, data: bytes) -> bytes:
-    """What a client sends: the header, the length in it, and *data* behind it."""
+    """Return the frame that a client sends: the header with the length, and *data*."""
     length = (len(data) - framing.adjust).to_bytes(framing.size, framing.byteorder)
     return b"#" * framing.offset + length + data
 
@@ -75,7 +75,7 @@ class TalkTests(SynchronousTestCase):
     """What clients send."""
 
     def test_requests_are_found_however_they_are_cut(self) -> None:
-        """Those of real protocols, within header and data."""
+        """Requests of real protocols are found, cut within header and data."""
         for name, (framing, stream, requests) in TALKS.items():
             for pieces in every_cut(stream):
                 decoder = framing.decoder(LIMIT)
@@ -83,12 +83,12 @@ class TalkTests(SynchronousTestCase):
                 self.assertEqual(len(decoder), 0, msg=name)
 
     def test_what_is_stripped_when_nothing_is_said(self) -> None:
-        """A length in front; what has more in front of it is kept whole."""
+        """By default a header that is only a length is stripped, and no other header."""
         self.assertEqual([LengthField(2).strip, LengthField(4, adjust=-4).strip], [2, 4])
         self.assertEqual([LengthField(2, 4).strip, LengthField(4, 1, -4).strip], [0, 0])
 
     def test_prefixes_are_short_forms(self) -> None:
-        """They read and write the same."""
+        """A `LengthPrefix` decodes and encodes like its `LengthField`."""
         for size in (1, 2, 4):
             for byteorder in ("big", "little"):
                 for inclusive in (False, True):
@@ -102,7 +102,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(st.data())
     def test_cutting_changes_nothing(self, data: st.DataObject) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         framing = data.draw(lengths())
         limit = framing.offset + framing.size + 6 + data.draw(st.integers(0, 9))
         sense = st.binary(min_size=max(0, framing.adjust), max_size=12).map(
@@ -117,7 +117,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(lengths(), st.lists(st.binary(max_size=12)), st.integers(0, 9))
     def test_noise_does_no_harm(self, framing: LengthField, noise: list[bytes], more: int) -> None:
-        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         limit = framing.offset + framing.size + 6 + more
         decoder = framing.decoder(limit)
         _, failed = fed(decoder, noise)  # lets any other exception out
@@ -125,16 +125,16 @@ class TalkTests(SynchronousTestCase):
 
 
 class EncodeTests(SynchronousTestCase):
-    """What leaves for a reply."""
+    """How replies are wrapped."""
 
     def refusal(self, framing: LengthField, payload: bytes) -> str:
-        """What is said about *payload*."""
+        """Return the error for *payload*."""
         with self.assertRaises(FrameError) as caught:
             framing.encode(payload)
         return str(caught.exception)
 
     def test_a_length_in_front_is_added(self) -> None:
-        """And counts what it is said to count."""
+        """A length without other header bytes is added, and counts what *adjust* says."""
         for framing, payload, sent in (
             (LengthField(2), b"abc", b"\0\3abc"),
             (LengthField(4, adjust=-4), b"abc", b"\0\0\0\7abc"),
@@ -145,7 +145,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(framing.encode(payload), sent)
 
     def test_a_whole_frame_is_sent_as_it_is(self) -> None:
-        """Where the header holds more, or where requests keep it."""
+        """A reply is a whole frame if the header has more bytes or is not stripped."""
         for framing, sent in (
             (LengthField(2, offset=4), b"\0\1\0\0\0\3\1\x83\2"),
             (LengthField(2, offset=4, strip=6), b"\0\1\0\0\0\3\1\x83\2"),
@@ -156,7 +156,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(framing.encode(sent), sent)
 
     def test_a_whole_frame_with_another_length_is_refused(self) -> None:
-        """Both lengths are told."""
+        """The error has the expected and the found length."""
         self.assertEqual(
             self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0\4\1\x83\2"),
             r"expected the length 3 in a frame of 9 bytes, found 4:"
@@ -169,7 +169,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertLess(len(self.refusal(LengthField(2, offset=4), bytes(9999))), 300)
 
     def test_a_frame_has_a_header(self) -> None:
-        """Less than that is refused."""
+        """A frame that is shorter than its header is refused."""
         self.assertEqual(
             self.refusal(LengthField(2, offset=4), b"\0\1\0\0\0"),
             r"expected a header of 6 bytes, found a frame of 5: b'\x00\x01\x00\x00\x00'",
@@ -177,7 +177,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(LengthField(2, offset=4).encode(bytes(6)), bytes(6))
 
     def test_a_length_has_its_bound(self) -> None:
-        """What is one byte too long for it is refused, with its size."""
+        """A payload that is one byte too long for its length is refused, with its size."""
         for framing, longest in (
             (LengthField(1), 255),
             (LengthField(1, adjust=2), 257),
@@ -192,7 +192,7 @@ class EncodeTests(SynchronousTestCase):
             )
 
     def test_what_a_length_leaves_out_must_be_there(self) -> None:
-        """A client waits for it, whatever the length."""
+        """A payload must have the bytes that the length does not count."""
         framing = LengthField(3, adjust=2)
         self.assertEqual(framing.encode(b"ab"), b"\0\0\0ab")
         self.assertEqual(
@@ -203,7 +203,7 @@ class EncodeTests(SynchronousTestCase):
     @PROPERTY
     @given(lengths(), st.lists(st.binary(min_size=6, max_size=99), max_size=5))
     def test_what_is_encoded_is_decoded(self, framing: LengthField, payloads: list[bytes]) -> None:
-        """A client that frames as the server does gets through; a header is stripped once."""
+        """A decoder finds the payloads that the same framing has encoded."""
         if framing.strip == framing.size and not framing.offset:
             stream = b"".join(map(framing.encode, payloads))
             requests = payloads
@@ -215,10 +215,10 @@ class EncodeTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """How large a request may be, and how small a length."""
+    """The limit of a request, and the smallest length."""
 
     def test_a_limit_counts_the_request(self) -> None:
-        """A header where it is part of it; a byte more is refused by the header alone."""
+        """The limit counts a header that is kept; a byte more is refused by the header."""
         for framing, limit in (
             (LengthField(2), 4),
             (LengthField(2, offset=4), 10),
@@ -240,7 +240,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(fed(framing.decoder(limit), single(bad[: header - 1])), ([], False))
 
     def test_a_huge_length_is_refused(self) -> None:
-        """It is a number like any other."""
+        """A length of eight bytes of 255 is refused."""
         with self.assertRaises(FrameError) as caught:
             LengthField(8).decoder(4).feed(b"\xff" * 8)
         self.assertEqual(
@@ -249,7 +249,7 @@ class LimitTests(SynchronousTestCase):
         )
 
     def test_a_length_that_counts_a_header_is_no_smaller(self) -> None:
-        """Whatever the rest says; what came before is delivered."""
+        """A length below the header that it counts is refused; earlier requests are returned."""
         for framing, least in (
             (LengthField(4, adjust=-4), 4),
             (LengthField(2, offset=4, adjust=-6), 6),
@@ -272,7 +272,7 @@ class LimitTests(SynchronousTestCase):
             )
 
     def test_some_request_must_be_within_the_limit(self) -> None:
-        """Else every connection would fail: it is said beforehand."""
+        """A framing without requests in the limit is an error when the decoder is made."""
         for framing, smallest in (
             (LengthField(2, offset=4), 6),
             (LengthField(2, adjust=3), 3),
@@ -288,7 +288,7 @@ class LimitTests(SynchronousTestCase):
             )
 
     def test_a_large_request_in_many_pieces(self) -> None:
-        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        """64 MiB in pieces of 1 KiB are copied once; copied at each piece it would be 2 TiB."""
         size, piece = 2**26, bytes(1024)
         decoder = LengthField(4, offset=4).decoder(size + 8)
         requests, failed = fed(decoder, [pack(">4xI", size), *[piece] * (size // 1024)])
@@ -296,10 +296,10 @@ class LimitTests(SynchronousTestCase):
 
 
 class ValueTests(SynchronousTestCase):
-    """Framings as Python values."""
+    """Framings are values."""
 
     def test_nonsense_is_refused(self) -> None:
-        """When it is written down, not when a client connects."""
+        """A wrong parameter is an error when the framing is made."""
         wrong: list[dict[str, Any]] = [
             *({"size": size} for size in (-1, 0, 5, 7, 9)),
             {"size": 2, "offset": -1},
@@ -313,7 +313,7 @@ class ValueTests(SynchronousTestCase):
                 LengthField(**arguments)
 
     def test_framings_that_say_the_same_are_equal(self) -> None:
-        """What is left out is what would have been said."""
+        """A parameter that is left out has its default value."""
         self.assertEqual(LengthField(2), LengthField(2, 0, 0, "big", 2))
         self.assertNotEqual(LengthField(2), LengthField(2, strip=0))
         self.assertEqual(

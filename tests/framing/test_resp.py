@@ -1,4 +1,4 @@
-"""Resp: the protocol of Redis, from Python."""
+"""Resp: the protocol of Redis."""
 
 import contextlib
 
@@ -14,15 +14,15 @@ LIMIT = 65536
 
 
 class DecoderTests(SynchronousTestCase):
-    """What clients send: `tests.framing.test_resp_commands` has the rest."""
+    """Requests; `tests.framing.test_resp_commands` has more tests of them."""
 
     def test_requests_are_commands(self) -> None:
-        """Both forms of them."""
+        """A request is an array or a line."""
         stream = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n"
         self.assertEqual(fed(Resp().decoder(LIMIT), single(stream)), ([b"GET k", b"PING"], False))
 
     def test_some_request_must_be_within_the_limit(self) -> None:
-        """Else every connection would fail: it is said beforehand."""
+        """A limit below any request is an error when the decoder is made."""
         self.assertEqual(Resp().decoder(2).feed(b"x\n"), [b"x"])
         with self.assertRaisesRegex(
             ValueError, "requests have at least 2 bytes, more than the limit of 1"
@@ -30,28 +30,28 @@ class DecoderTests(SynchronousTestCase):
             Resp().decoder(1)
 
     def test_a_command_is_a_reply_too(self) -> None:
-        """So a client can be had from the same framing."""
+        """A command as a client sends it is a value, too."""
         command = b"*2\r\n$3\r\nGET\r\n$1\r\nk"
         self.assertEqual(Resp().decoder(LIMIT).feed(Resp().encode(command)), [b"GET k"])
 
 
 class EncodeTests(SynchronousTestCase):
-    """What leaves for a reply."""
+    """How replies are wrapped."""
 
     def refusal(self, payload: bytes) -> str:
-        """What is said about *payload*."""
+        """Return the error for *payload*."""
         with self.assertRaises(FrameError, msg=payload) as caught:
             Resp().encode(payload)
         return str(caught.exception)
 
     def test_every_type(self) -> None:
-        """With its last CRLF, or without."""
+        """A value of any type can be a reply, with or without its last CRLF."""
         for value in VALUES:
             self.assertEqual(Resp().encode(value), value + b"\r\n")
             self.assertEqual(Resp().encode(value + b"\r\n"), value + b"\r\n")
 
     def test_what_is_no_value_is_refused(self) -> None:
-        """No type, or not what belongs to a type; a client would choke on it, or wait forever."""
+        """A reply that is not a value is refused: a client could not read it."""
         for payload in (
             *(b"OK", b"\r\n", b" +OK", b"hello world", b"@1", b"?"),
             *(b"+a\nb", b"+a\rb", b"-a\r\r\n", b"+OK\n", b":", b":x", b":1.5", b": 1", b":--1"),
@@ -81,7 +81,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertLess(len(message), 300)
 
     def test_what_lacks_something_is_refused(self) -> None:
-        """A client would wait for it."""
+        """An incomplete value is refused: a client would wait for the rest."""
         for payload in (
             b"",
             b"*1",
@@ -101,7 +101,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertIn("expected another value", self.refusal(b"|1\r\n+a\r\n+b"))
 
     def test_what_follows_a_value_is_refused(self) -> None:
-        """It would answer the client's next request."""
+        """Bytes after a value are refused: a client would take them for the next reply."""
         for payload in (b"+OK\r\n+OK", b":1\r\n:2\r\n", b"*0\r\n:1", b"$1\r\na\r\nb", b"_\r\n\r\n"):
             self.assertIn("expected nothing after a complete reply", self.refusal(payload))
         self.assertEqual(
@@ -109,7 +109,7 @@ class EncodeTests(SynchronousTestCase):
         )
 
     def test_the_place_is_shown(self) -> None:
-        """What is good before it is not."""
+        """The error shows the reply from where it is wrong."""
         self.assertEqual(
             self.refusal(b"*3\r\n:1\r\nhello\r\n:3"),
             r"expected a RESP value such as b'+OK' in a reply, found b'hello\r\n:3'",
@@ -118,7 +118,7 @@ class EncodeTests(SynchronousTestCase):
     @PROPERTY
     @given(values())
     def test_values_are_sent_as_they_are(self, value: bytes) -> None:
-        """However they are nested; nothing less and nothing more is one."""
+        """A value is sent as it is; a part of it, or more than it, is refused."""
         self.assertEqual(Resp().encode(value), value)
         self.assertEqual(Resp().encode(value[:-2]), value)
         for wrong in (value[:-1], value + b"\r\n", value + value):
@@ -130,12 +130,12 @@ class EncodeTests(SynchronousTestCase):
         st.sampled_from([*single(b"+-:$*_#,(!=%~>|"), b"", b"$2\r\n", b"*1\r\n"]),
     )
     def test_noise_does_no_harm(self, noise: bytes, kind: bytes) -> None:
-        """Whatever a reply is, it is a value or a FrameError."""
+        """Any bytes are a value, or raise a FrameError."""
         payload = kind + noise
         with contextlib.suppress(FrameError):
             self.assertIn(Resp().encode(payload), (payload, payload + b"\r\n"))
 
     def test_a_deep_reply(self) -> None:
-        """A stack would overflow; there is none."""
+        """Deeply nested values do not overflow a stack."""
         payload = b"*1\r\n" * 100_000 + b":1\r\n"
         self.assertEqual(Resp().encode(payload), payload)

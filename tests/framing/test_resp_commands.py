@@ -1,4 +1,4 @@
-"""Commands: what clients of Redis send, whole, cut, too large and malformed."""
+"""Commands of Redis clients: complete, cut, too large and malformed."""
 
 import contextlib
 import copy
@@ -19,7 +19,7 @@ SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$6\r\na b\r\nc\r\n"
 
 
 def array(arguments: list[bytes]) -> bytes:
-    """The command as Redis's clients write it."""
+    """Return the array of bulk strings that Redis clients send."""
     bulks = [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in arguments]
     return b"*%d\r\n" % len(arguments) + b"".join(bulks)
 
@@ -28,42 +28,42 @@ class TalkTests(SynchronousTestCase):
     """What clients send."""
 
     def test_arguments_are_joined_by_a_space(self) -> None:
-        """Whatever they hold, and if they are empty."""
+        """Arguments with any bytes, and empty ones, are joined by one space."""
         self.assertEqual(CommandDecoder(LIMIT).feed(PING + SET), [b"PING", b"SET k a b\r\nc"])
         self.assertEqual(
             CommandDecoder(LIMIT).feed(array([b"", b"a", b""]) + array([b""])), [b" a ", b""]
         )
 
     def test_a_line_is_a_command(self) -> None:
-        """Its words, whatever stands between and around them, and whichever end it has."""
+        """The words of a line are joined by one space, with any white space and line end."""
         self.assertEqual(
             CommandDecoder(LIMIT).feed(b"PING\r\nPING\n set  k\t\"a b\" 'c' \r\r\n"),
             [b"PING", b"PING", b"set k a b c"],
         )
 
     def test_what_came_is_kept(self) -> None:
-        """Beside the arguments, from which it cannot be had."""
+        """A command keeps the bytes as they came."""
         line = b"  set k 'a b'\r\n"
         requests = CommandDecoder(LIMIT).feed(SET + line + PING)
         raw = [request.raw for request in requests if isinstance(request, Command)]
         self.assertEqual(raw, [SET, line, PING])
 
     def test_nothing_is_no_request(self) -> None:
-        """Empty lines, arrays of nothing, and the null: Redis answers none of them."""
+        """Empty lines, empty arrays and the null are skipped, as in Redis."""
         for pieces in every_cut(b"\r\n*0\r\n \n*-1\r\nPING\n\n*1\r\n$1\r\na\r\n*0\r\n"):
             decoder = CommandDecoder(LIMIT)
             self.assertEqual(fed(decoder, pieces), ([b"PING", b"a"], False), msg=pieces)
             self.assertEqual(len(decoder), 0, msg=pieces)
 
     def test_cuts_are_not_noticed(self) -> None:
-        """Within a length, an argument or a line, or between them."""
+        """A stream can be cut within or between lengths, arguments and lines."""
         for pieces in every_cut(b"*2\r\n$2\r\n\r\n\r\n$0\r\n\r\na 'b'\r\n*1\r\n$1\r\n*\r\n"):
             decoder = CommandDecoder(LIMIT)
             self.assertEqual(fed(decoder, pieces), ([b"\r\n ", b"a b", b"*"], False), msg=pieces)
             self.assertEqual(len(decoder), 0, msg=pieces)
 
     def test_an_unfinished_request_is_kept(self) -> None:
-        """Until the rest arrives, and no longer."""
+        """An unfinished request is kept until the rest arrives."""
         decoder = CommandDecoder(LIMIT)
         self.assertEqual([decoder.feed(PING + SET[:-1]), len(decoder)], [[b"PING"], len(SET) - 1])
         self.assertEqual([decoder.feed(b"\nPI"), len(decoder)], [[b"SET k a b\r\nc"], 2])
@@ -71,7 +71,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b"\n"), len(decoder)], [[], 0])
 
     def test_a_command_is_bytes(self) -> None:
-        """It is found in a table, shown, and copied."""
+        """A command equals its bytes, has their hash and repr, and can be copied."""
         (request,) = CommandDecoder(LIMIT).feed(PING)
         self.assertEqual({b"PING": 1}[request], 1)
         self.assertEqual(repr(request), "b'PING'")
@@ -86,7 +86,7 @@ class TalkTests(SynchronousTestCase):
     def test_what_clients_write_is_read(
         self, commands: list[list[bytes]], data: st.DataObject
     ) -> None:
-        """Any arguments, in any pieces."""
+        """A decoder finds the commands that a client writes, in any pieces."""
         stream = b"".join(map(array, commands))
         pieces = cut(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
         requests, failed = fed(CommandDecoder(LIMIT), pieces)
@@ -116,7 +116,7 @@ class TalkTests(SynchronousTestCase):
         st.integers(2, 30),
     )
     def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
-        """Neither the requests nor whether there is a fault."""
+        """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(CommandDecoder(limit), [stream])
         self.assertEqual(fed(CommandDecoder(limit), pieces), whole)
@@ -125,7 +125,7 @@ class TalkTests(SynchronousTestCase):
     @PROPERTY
     @given(st.lists(st.binary(max_size=12)), st.integers(2, 20))
     def test_noise_does_no_harm(self, noise: list[bytes], limit: int) -> None:
-        """Whatever arrives, nothing but a FrameError is raised, and little is kept."""
+        """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         for pieces in (noise, [b"*", *noise], [b"*9\r\n$", *noise]):
             decoder = CommandDecoder(limit)
             _, failed = fed(decoder, pieces)  # lets any other exception out
@@ -133,16 +133,16 @@ class TalkTests(SynchronousTestCase):
 
 
 class FaultTests(SynchronousTestCase):
-    """What Redis calls a protocol error."""
+    """Malformed requests, which Redis calls protocol errors."""
 
     def refusal(self, stream: bytes) -> str:
-        """What is said about *stream*."""
+        """Return the error for *stream*."""
         with self.assertRaises(FrameError) as caught:
             CommandDecoder(LIMIT).feed(stream)
         return str(caught.exception)
 
     def test_an_array_holds_bulk_strings_only(self) -> None:
-        """No other array, no simple string, no null."""
+        """An argument that is not a bulk string is refused."""
         for wrong in (b"*1\r\n", b"+OK\r\n", b":1\r\n", b"abc", b"\r\n"):
             self.assertEqual(
                 self.refusal(b"*1\r\n" + wrong),
@@ -154,7 +154,7 @@ class FaultTests(SynchronousTestCase):
             )
 
     def test_a_length_is_a_plain_number(self) -> None:
-        """No sign, no space, no leading zero, no other character."""
+        """A length with a sign, a space, a leading zero or any other character is refused."""
         for kind, first in ((b"*", b""), (b"$", b"*1\r\n")):
             for digits in (b"", b"x", b"+1", b" 1", b"1 ", b"01", b"-0", b"-2", b"1\r", b"\n1"):
                 for pieces in every_cut(first + kind + digits + b"\r\n"):
@@ -165,14 +165,14 @@ class FaultTests(SynchronousTestCase):
         )
 
     def test_a_length_has_an_end(self) -> None:
-        """Thousands of digits are refused like a few, in one piece too."""
+        """Thousands of digits are refused at the same place, also in one piece."""
         for first in (b"*", b"*1\r\n$"):
             for stream in (b"9" * 5000, b"9" * 5000 + b"\r\n", b"1" + b"0" * 17 + b"\r\n"):
                 for pieces in ([first + stream], single(first + stream)):
                     self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([], True))
 
     def test_a_length_is_refused_when_it_is_too_long(self) -> None:
-        """Not when its end comes; an x could be one of a length's bytes for long enough."""
+        """A length with too many digits is refused before its end."""
         for kind, first in ((b"*", b""), (b"$", b"*1\r\n")):
             decoder = CommandDecoder(100)
             self.assertEqual(fed(decoder, single(first + kind + b"123x")), ([], False))
@@ -180,7 +180,7 @@ class FaultTests(SynchronousTestCase):
                 decoder.feed(b"x")
 
     def test_an_argument_ends_with_cr_lf(self) -> None:
-        """Whatever else stands there is shown."""
+        """The error shows what stands in place of CRLF."""
         for pieces in every_cut(b"PING\n*1\r\n$1\r\nab\r\n"):
             self.assertEqual(fed(CommandDecoder(LIMIT), pieces), ([b"PING"], True), msg=pieces)
         self.assertEqual(
@@ -188,7 +188,7 @@ class FaultTests(SynchronousTestCase):
         )
 
     def test_a_line_with_an_open_quote(self) -> None:
-        """It is shown, and all that came before it is delivered."""
+        """The error shows the line; the requests before it are returned."""
         self.assertEqual(
             self.refusal(b"set k 'a\r\n"),
             r"""unbalanced quotes in a line: b"set k 'a\r\n" """.rstrip(),
@@ -197,23 +197,23 @@ class FaultTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    """How large a request may be: what counts is what came."""
+    """The limit of a request, which counts the bytes as they came."""
 
     def test_a_request_at_the_limit(self) -> None:
-        """Lengths and line ends are part of it."""
+        """Lengths and line ends count towards the limit."""
         for command in (PING, SET, b"PING\r\n", b"PING\n", b"  a b\r\n"):
             for pieces in ([command + command], single(command + command)):
                 requests, failed = fed(CommandDecoder(len(command)), pieces)
                 self.assertEqual((len(requests), failed), (2, False), msg=command)
 
     def test_an_array_of_nothing_counts_itself_alone(self) -> None:
-        """It has no arguments that could be too much."""
+        """An empty array counts its own bytes."""
         for pieces in every_cut(b"*0\r\n*-1\r\nPING\n"):
             self.assertEqual(fed(CommandDecoder(5), pieces), ([b"PING"], False), msg=pieces)
             self.assertEqual(fed(CommandDecoder(3), pieces), ([], True), msg=pieces)
 
     def test_a_byte_more_is_refused(self) -> None:
-        """And what came before it is not."""
+        """A request one byte over the limit is refused; the requests before it are returned."""
         for command in (PING, SET, b"PING\r\n", b"PING\n", b"  a b\r\n"):
             for pieces in ([b"a\n" + command], single(b"a\n" + command)):
                 self.assertEqual(
@@ -221,7 +221,7 @@ class LimitTests(SynchronousTestCase):
                 )
 
     def test_an_array_is_refused_by_its_lengths(self) -> None:
-        """At the first byte that shows it: what is to come has six bytes an argument, at least."""
+        """An array is refused as soon as its lengths show that it exceeds the limit."""
         for limit, stream in (
             (9, b"*1\r\n"),
             (15, b"*2\r\n"),
@@ -237,7 +237,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(fed(CommandDecoder(limit), single(stream)), ([], False), msg=stream)
 
     def test_an_endless_line_is_refused_early(self) -> None:
-        """At the byte that should have ended it."""
+        """An endless line is refused at the first byte over the limit."""
         decoder = CommandDecoder(4)
         self.assertEqual(fed(decoder, single(b"abc")), ([], False))
         with self.assertRaisesRegex(FrameError, "of at most 4 bytes, found 5 or more"):
@@ -246,17 +246,17 @@ class LimitTests(SynchronousTestCase):
 
 
 class CostTests(SynchronousTestCase):
-    """What it costs that a request arrives in many pieces, or in bad faith."""
+    """The cost of a request that arrives in many pieces, or is made to be slow."""
 
     def test_a_large_argument_in_many_pieces(self) -> None:
-        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        """64 MiB in pieces of 1 KiB are copied once; copied at each piece it would be 2 TiB."""
         size, piece = 2**26, bytes(1024)
         pieces = [b"*1\r\n$%d\r\n" % size, *[piece] * (size // 1024), b"\r\n"]
         requests, failed = fed(CommandDecoder(size + 99), pieces)
         self.assertEqual(([len(request) for request in requests], failed), ([size], False))
 
     def test_many_arguments_in_many_pieces(self) -> None:
-        """Those that are read are not read again."""
+        """Arguments that have been read are not read again."""
         reads: list[int] = []
 
         class Counted(CommandDecoder):
@@ -269,7 +269,7 @@ class CostTests(SynchronousTestCase):
         self.assertLess(len(reads), 8 * 1000)
 
     def test_a_line_is_searched_once(self) -> None:
-        """Its end, wherever the pieces end."""
+        """The end of a line is searched once, however the line is cut."""
         searched = 0
 
         class CountingBuffer(bytearray):
@@ -286,7 +286,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(searched, 65537 * 2)
 
     def test_quotes_in_bad_faith_cost_no_more_than_others(self) -> None:
-        """One that is not closed is found out in one go, whatever is before it."""
+        """An open quote takes linear time, whatever is before it."""
         for start in (b"'", b'"', b"a '", b"'a' '"):
             for filling in (b"\\'", b'\\"', b"a'", b'a"', b"\\", b"a ", b"''", b'""'):
                 with contextlib.suppress(FrameError):
@@ -294,10 +294,10 @@ class CostTests(SynchronousTestCase):
 
 
 class WordTests(SynchronousTestCase):
-    """How a line is taken apart: cases that Redis was asked about."""
+    """How a line is split into words, with results of a real Redis."""
 
     def test_words(self) -> None:
-        """White space parts them, but in quotes, which end a word."""
+        """White space outside of quotes separates words."""
         for line, found in (
             (b"", []),
             (b" \t\r\n", []),
@@ -319,7 +319,7 @@ class WordTests(SynchronousTestCase):
             self.assertEqual(words(line), found, msg=line)
 
     def test_unbalanced_quotes(self) -> None:
-        """One that is not closed, and one behind which a word goes on."""
+        """An open quote is refused, and so is text right after a closing quote."""
         for line in (
             *(b"'", b'"', b"'a", b'a "b', b"'a\\'", b'"a\\"', b'"a\\', b"'a\\", b"'a\\\\'"),
             *(b"'a'b", b'"a"b', b"'a''b'", b"''\"\"", b"a'b'c", b"'a' 'b"),
@@ -330,7 +330,7 @@ class WordTests(SynchronousTestCase):
     @PROPERTY
     @given(st.lists(st.binary(max_size=9), max_size=5))
     def test_what_is_quoted_comes_out_as_it_was(self, arguments: list[bytes]) -> None:
-        """In double quotes, every byte by its number."""
+        """Any bytes can be written in double quotes, by their numbers."""
         quoted = [
             b'"' + b"".join(b"\\x%02x" % byte for byte in argument) + b'"' for argument in arguments
         ]

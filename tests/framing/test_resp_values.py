@@ -1,4 +1,4 @@
-"""Values: found in a stream however it is cut, bounded, and at linear cost."""
+"""RESP values in a stream: the same for any cut, within the limit, at linear cost."""
 
 from unittest import mock
 
@@ -21,10 +21,10 @@ TOKENS = [
 
 
 class ValueDecoderTests(SynchronousTestCase):
-    """Values, one after the other."""
+    """`ValueDecoder` returns values."""
 
     def refusal(self, stream: bytes, limit: int = LIMIT) -> str:
-        """What is said about *stream*, however it is cut."""
+        """Return the error for *stream*, which is the same for any cut."""
         for pieces in (single(stream), [stream]):
             decoder = ValueDecoder(limit)
             with self.assertRaises(FrameError, msg=stream) as caught:
@@ -33,7 +33,7 @@ class ValueDecoderTests(SynchronousTestCase):
         return str(caught.exception)
 
     def test_every_type(self) -> None:
-        """A value is given as it came, less its last CRLF, and nothing of it is kept."""
+        """A value of any type is returned without its last CRLF, and nothing is kept."""
         for value in VALUES:
             whole = value + b"\r\n"
             bare = value.removesuffix(b"\r\n") if Resp().encode(value) == value else value
@@ -43,20 +43,20 @@ class ValueDecoderTests(SynchronousTestCase):
                 self.assertEqual(len(decoder), 0, msg=value)
 
     def test_values_in_a_row(self) -> None:
-        """Each is one, in order, wherever the stream is cut."""
+        """Values are returned in order, wherever the stream is cut."""
         stream = b"+OK\r\n*2\r\n$2\r\na\n\r\n_\r\n|1\r\n+a\r\n:1\r\n=5\r\ntxt:b\r\n:-7\r\n"
         expected = [b"+OK", b"*2\r\n$2\r\na\n\r\n_", b"|1\r\n+a\r\n:1\r\n=5\r\ntxt:b", b":-7"]
         for pieces in every_cut(stream):
             self.assertEqual(fed(ValueDecoder(LIMIT), pieces), (expected, False), msg=pieces)
 
     def test_an_unfinished_value_is_kept(self) -> None:
-        """Until its end arrives, and no longer."""
+        """An unfinished value is kept until its end arrives."""
         decoder = ValueDecoder(LIMIT)
         self.assertEqual([decoder.feed(b":1\r\n*2\r\n:1"), len(decoder)], [[b":1"], 6])
         self.assertEqual([decoder.feed(b"\r\n:2\r\n+"), len(decoder)], [[b"*2\r\n:1\r\n:2"], 1])
 
     def test_what_is_no_value_is_refused_at_once(self) -> None:
-        """At its first byte, or where its first line ends; the error shows it."""
+        """Bytes that start no value are refused at once, or at the end of the line."""
         self.assertEqual(
             self.refusal(b"HTTP"), "expected a RESP value such as b'+OK', found b'HTTP'"
         )
@@ -67,18 +67,18 @@ class ValueDecoderTests(SynchronousTestCase):
             self.assertIn("expected a RESP value", self.refusal(stream))
 
     def test_a_string_ends_where_it_says(self) -> None:
-        """The error shows what is there."""
+        """The error shows what stands in place of CRLF."""
         self.assertIn("found b'cd'", self.refusal(b"$2\r\nabcd\r\n"))
         self.assertIn(r"found b'\r\r'", self.refusal(b"$2\r\nab\r\r"))
 
     def test_values_before_a_fault_are_given(self) -> None:
-        """In order, with the error."""
+        """An error carries the values before it."""
         for pieces in every_cut(b"+a\r\n*1\r\n:1\r\n*1\r\nx"):
             found = fed(ValueDecoder(LIMIT), pieces)
             self.assertEqual(found, ([b"+a", b"*1\r\n:1"], True), msg=pieces)
 
     def test_a_value_at_the_limit(self) -> None:
-        """All of its bytes count, up to its last."""
+        """All bytes of a value count towards the limit."""
         for value in (b"+abc\r\n", b"$3\r\nabc\r\n", b"*2\r\n_\r\n:1\r\n", b"|0\r\n=4\r\ntxt:\r\n"):
             for pieces in every_cut(value * 2):
                 found = fed(ValueDecoder(len(value)), pieces)
@@ -87,7 +87,7 @@ class ValueDecoderTests(SynchronousTestCase):
                 self.assertEqual(found, ([], True), msg=pieces)
 
     def test_too_much_is_refused_when_it_is_announced(self) -> None:
-        """None of it has to come: a string, or so many values that the shortest are too many."""
+        """A string or an aggregate over the limit is refused when its size is known."""
         for stream, size in (
             (b"$95\r\n", 102),
             (b"*33\r\n", 104),
@@ -105,7 +105,7 @@ class ValueDecoderTests(SynchronousTestCase):
     @PROPERTY
     @given(st.lists(values(), max_size=4), st.lists(st.integers(0, 200), max_size=9))
     def test_what_the_server_sends_is_found(self, sent: list[bytes], places: list[int]) -> None:
-        """However it is nested and cut; and what was found can be sent again."""
+        """A decoder finds the replies that `Resp` encodes, and each can be encoded again."""
         stream = b"".join(sent)
         pieces = cut(stream, [place for place in places if place <= len(stream)])
         found, failed = fed(ValueDecoder(LIMIT), pieces)
@@ -115,7 +115,7 @@ class ValueDecoderTests(SynchronousTestCase):
     @PROPERTY
     @given(cut_streams(TOKENS), st.integers(3, 30))
     def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
-        """Neither the values, nor whether there is a fault, nor what is kept."""
+        """The values, the error and the bytes kept are the same for any cut."""
         stream, pieces = streams
         whole, cuts, singles = ValueDecoder(limit), ValueDecoder(limit), ValueDecoder(limit)
         found = fed(whole, [stream])
@@ -127,17 +127,17 @@ class ValueDecoderTests(SynchronousTestCase):
 
 
 class CostTests(SynchronousTestCase):
-    """What it costs that a value arrives in many pieces."""
+    """The cost of a value that arrives in many pieces."""
 
     def test_a_large_string_in_many_pieces(self) -> None:
-        """64 MiB, 1 KiB at a time: copied again at each it would be 2 TiB."""
+        """64 MiB in pieces of 1 KiB are copied once; copied at each piece it would be 2 TiB."""
         size = 2**26
         pieces = [b"*1\r\n$%d\r\n" % size, *[bytes(1024)] * (size // 1024), b"\r\n"]
         found, failed = fed(ValueDecoder(size + 99), pieces)
         self.assertEqual(([len(value) for value in found], failed), ([size + 15], False))
 
     def test_many_values_in_many_pieces(self) -> None:
-        """Those that are read are not read again."""
+        """Values that have been read are not read again."""
         reads: list[int] = []
 
         class Counted(ValueDecoder):
@@ -150,7 +150,7 @@ class CostTests(SynchronousTestCase):
         self.assertLess(len(reads), 8 * 1000)
 
     def test_a_line_is_searched_once(self) -> None:
-        """Its end, wherever the pieces end."""
+        """The end of a line is searched once, however the line is cut."""
         searched = 0
 
         class CountingBuffer(bytearray):
@@ -166,6 +166,6 @@ class CostTests(SynchronousTestCase):
         self.assertLess(searched, 2 * len(stream))
 
     def test_a_deep_value(self) -> None:
-        """A stack would overflow; there is none."""
+        """Deeply nested values do not overflow a stack."""
         stream = b"*1\r\n" * 10_000 + b":1\r\n"
         self.assertEqual(fed(ValueDecoder(LIMIT), [stream]), ([stream[:-2]], False))

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.framing import parse_framing
 from tests.support.framings import SPECIFIED
 
-#: What names no framing.
+#: Text that is not a framing.
 MALFORMED = (
     *("", " ", ":", "lines", "LINE", " line", "int64", "int", "tcp"),
     *("chunk:1024", "netstring:9", r"line:\r", "line:x", r"line:\q"),
@@ -17,15 +17,15 @@ MALFORMED = (
 
 
 class SpecificationTests(SynchronousTestCase):
-    """Framings in words."""
+    """`parse_framing`."""
 
     def test_every_form(self) -> None:
-        """Each word makes the framing that Python would."""
+        """Each form makes the same framing as Python code."""
         for specification, framing in SPECIFIED.items():
             self.assertEqual(parse_framing(specification), framing, msg=specification)
 
     def assert_refused(self, specification: str) -> None:
-        """The error repeats it, and says what could have stood there."""
+        """Check that the error has the specification and the forms that are expected."""
         try:
             answer = repr(parse_framing(specification))
         except ValueError as error:
@@ -38,16 +38,16 @@ class SpecificationTests(SynchronousTestCase):
         )
 
     def test_what_is_malformed_is_refused(self) -> None:
-        """Other words, other arguments, and arguments that are none."""
+        """Unknown names, unknown arguments and wrong arguments are refused."""
         for specification in MALFORMED:
             self.assert_refused(specification)
 
     def test_a_colon_announces_something(self) -> None:
-        """With nothing behind it, something was forgotten."""
+        """A colon without an argument is refused."""
         for name in ("chunk", "line", "delimiter", "netstring", "fixed", "int16:big", "int8"):
             self.assert_refused(f"{name}:")
 
     def test_a_size_is_digits(self) -> None:
-        """Not all that Python would read as a number."""
+        """A size has digits only, although Python reads other text as a number, too."""
         for size in (" 5", "5 ", "+5", "1_0", "\u0663"):
             self.assert_refused(f"fixed:{size}")

@@ -16,7 +16,7 @@ def dice_of(seed: int) -> Random:
     return Random(seed)  # noqa: S311 (it must be predictable)
 
 
-#: Where nothing of a test depends on them.
+#: Dice for tests that do not depend on them.
 DICE = dice_of(0)
 SILENCE: Steps = ()
 
