@@ -156,7 +156,7 @@ class ExamplesTests(SynchronousTestCase):
 
     def test_every_name_is_documented(self) -> None:
         """All arguments and public names of servers and expectations are in the reference."""
-        reference = GUIDE.partition("\nAll there is\n")[2].partition("\nComing from elsewhere\n")[0]
+        reference = GUIDE.partition("\nAPI reference\n")[2].partition("\nMigrating from other tools\n")[0]
         words = {*re.findall(r"\w+", " ".join(re.findall(r"``(.+?)``", reference)))}
         names = {"host", "tls", *ServerArguments.__annotations__}
         for kind in (Server, MemoryServer, LocalServer, Expectation):
