@@ -156,7 +156,8 @@ class ExamplesTests(SynchronousTestCase):
 
     def test_every_name_is_documented(self) -> None:
         """All arguments and public names of servers and expectations are in the reference."""
-        reference = GUIDE.partition("\nAPI reference\n")[2].partition("\nMigrating from other tools\n")[0]
+        _, _, reference = GUIDE.partition("\nAPI reference\n")
+        reference, _, _ = reference.partition("\nMigrating from other tools\n")
         words = {*re.findall(r"\w+", " ".join(re.findall(r"``(.+?)``", reference)))}
         names = {"host", "tls", *ServerArguments.__annotations__}
         for kind in (Server, MemoryServer, LocalServer, Expectation):

@@ -8,6 +8,7 @@ from reqresp import Abort, Close, Line, Mixed, Netstring, ScriptError
 from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Send
+from reqresp.testing import MemoryServer
 from tests.support.server_case import ServerCase
 
 
@@ -170,7 +171,7 @@ class MistakeTests(ServerCase):
 
     def test_a_greeting_that_cannot_be_framed(self) -> None:
         """The error names the line that makes the server."""
-        message = self.mistake(self.serve, greeting=["a", "a\nb"])
+        message = self.mistake(MemoryServer, greeting=["a", "a\nb"])
         self.assertIn("greeting[1]: a line cannot contain a newline", message)
 
     def test_unknown_predicates(self) -> None:
