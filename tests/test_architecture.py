@@ -1,9 +1,13 @@
-"""The house: which room leans on which, and what every room has to show."""
+"""The structure of the code: imports, modules and the public faces of packages.
+
+import-linter checks the floors of the packages: its contract is in pyproject.toml.
+"""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,236 +15,116 @@ from twisted.trial.unittest import SynchronousTestCase
 import reqresp
 
 PACKAGE = Path(reqresp.__file__).parent
-PLUGINS = Path(__file__).parent.parent / "twisted" / "plugins"
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+PROJECT = PACKAGE.parent
+PLUGINS = sorted((PROJECT / "twisted" / "plugins").glob("*.py"))
 
-#: The only module of ours that plugins may import: it is loaded whenever Twisted looks for any
-#: plugin, whoever's that is.
-FOR_PLUGINS = {"_eager_parser"}
-
-#: Lines of a module, at most.
-LINES = 300
-
-#: What each module may import of ours, the lowest floor first: nobody leans on what stands below
-#: in this table.  ``__init__`` is the public face: it names rooms, and opens one when it is asked.
-MAY_IMPORT: dict[str, set[str]] = {
-    "messages": set(),
-    "escapes": set(),
-    "limits": set(),
-    "networks": set(),
-    "proxy_header": set(),
-    "decoders": set(),
-    "closing": set(),
-    "transport": set(),
-    "patterns": set(),
-    "lines": set(),
-    "pem": set(),
-    "_eager_parser": {"transport"},
-    "tls": {"messages", "pem"},
-    "observer": {"messages"},
-    "entries": {"messages"},
-    "meter": {"entries"},
-    "length": {"decoders"},
-    "commands": {"decoders"},
-    "values": {"decoders"},
-    "resp": {"commands", "decoders", "values"},
-    "framing": {"decoders", "escapes", "length", "resp"},
-    "headed": {"decoders", "framing", "patterns"},
-    "responders": {"messages"},
-    "transcript": {"messages", "observer"},
-    "batch": {"messages", "responders"},
-    "stream": {"closing", "messages", "transport"},
-    "cutting": {"messages"},
-    "faults": {"cutting", "messages"},
-    "luck": {"cutting", "faults", "messages"},
-    "behaviour": {
-        *("batch", "decoders", "faults", "framing", "limits", "responders"),
-    },
-    "performer": {"decoders", "faults", "luck", "messages", "stream"},
-    "constants": {"batch", "decoders", "messages", "performer"},
-    "protocol": {"closing", "constants", "decoders", "messages", "performer", "stream"},
-    "admission": {"limits", "networks"},
-    "gathering": {"protocol"},
-    "factory": {
-        *("admission", "behaviour", "faults", "framing", "gathering", "limits", "messages"),
-        *("networks", "observer", "protocol", "responders"),
-    },
-    "preamble": {"admission", "factory", "messages", "networks", "proxy_header"},
-    "__init__": set(),
-    # What scripts are made of.
-    "predicates": {"patterns", "responders"},
-    "index": {"patterns", "predicates", "responders"},
-    "tables": {"lines"},
-    "document": {"length", "limits"},
-    "payloads": {"document", "messages", "responders", "tables"},
-    "rules": {
-        *("decoders", "faults", "index", "messages", "payloads", "predicates", "responders"),
-    },
-    "states": {"predicates", "rules", "tables"},
-    "parts": {"document", "faults", "framing", "headed", "payloads", "tables"},
-    "answers": {
-        *("decoders", "document", "framing", "messages", "parts", "payloads", "rules"),
-    },
-    "builder": {"answers", "document", "framing", "parts", "payloads", "predicates", "rules"},
-    "script": {
-        *("behaviour", "builder", "document", "faults", "framing", "limits", "lines", "parts"),
-        *("payloads", "rules", "states", "tables"),
-    },
-    # The command reqresp.
-    "nearest": {"predicates", "rules"},
-    "explain": {"decoders", "faults", "messages", "nearest", "predicates", "rules", "script"},
-    "ask": {"commands", "decoders", "framing", "resp", "values"},
-    "arguments": {"__init__", "ask", "escapes", "framing"},
-    "command": {"arguments", "ask", "explain", "framing", "script"},
-    "__main__": {"command"},
-    # What tests are served with.
-    "journal": {"entries", "messages", "observer"},
-    "journal_file": {"entries", "journal", "messages"},
-    "stubs": {
-        *("builder", "document", "framing", "messages", "responders", "rules", "script", "tables"),
-    },
-    "expectations": {"decoders", "messages", "observer", "responders", "rules", "stubs"},
-    "watch": {"entries", "journal", "messages", "observer", "predicates"},
-    "verdict": {"entries", "expectations", "messages", "nearest", "stubs", "watch"},
-    "fakes": {
-        *("behaviour", "entries", "expectations", "factory", "faults", "framing", "journal"),
-        *("limits", "messages", "predicates", "responders", "rules", "script", "stubs"),
-        *("verdict", "watch"),
-    },
-    "reactors": set(),
-    "certificates": set(),
-    "sockets": set(),
-    "loopback": {"sockets", "transport"},
-    "memory": {"fakes", "loopback", "stubs"},
-    "local": {"fakes", "messages", "reactors", "stubs", "transport"},
-    "testing": {
-        *("certificates", "fakes", "local", "memory", "messages", "reactors", "stubs", "tls"),
-        "transport",
-    },
-    "pytest_plugin": {"testing"},
-    # twistd reqresp.
-    "listening": set(),
-    "signals": set(),
-    "lame_duck": set(),
-    "service": {"factory", "lame_duck", "listening", "signals"},
-    "conversions": set(),
-    "places": {"conversions"},
-    "options": {
-        *("__init__", "conversions", "escapes", "framing", "limits", "networks", "places"),
-    },
-    "metrics": {"__init__", "admission", "factory", "faults", "meter"},
-    "pages": {"factory", "meter", "metrics"},
-    "worker_files": {"options"},
-    "assembly": {
-        *(
-            "factory",
-            "journal_file",
-            "limits",
-            "listening",
-            "meter",
-            "observer",
-            "options",
-            "pages",
-            "places",
-        ),
-        *("preamble", "responders", "script", "service", "tls", "transcript"),
-        "worker_files",
-    },
-    "shared": {"transport"},
-    "log_pipe": set(),
-    "spawner": {"log_pipe"},
-    "supervisor": {"lame_duck", "listening", "options", "signals", "spawner", "worker_files"},
-    "worker": {
-        *("assembly", "listening", "log_pipe", "options", "service", "shared", "spawner"),
-    },
-    "tap": {"assembly", "listening", "options", "supervisor"},
+#: Each module of ours by its dotted name; a package stands for its ``__init__``.
+MODULES = {
+    ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
 }
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
 
+#: The only module of ours that plugins may import: Twisted loads them with every other plugin.
+FOR_PLUGINS = {"reqresp._endpoint_parser.EagerParser"}
 
-def imported(node: ast.AST, *, late: bool = True) -> Iterator[str]:
-    """
-    The dotted names that code imports: in functions too (*late*), or only while it is imported.
+#: A module has fewer lines than this; about 250 read best.
+MAX_LINES = 500
 
-    What stands under ``if TYPE_CHECKING:`` is left out: it is not there when the code runs, so
-    nothing leans on it; a lower room may name a higher one in an annotation.
-    """
-    for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.Import():
-                yield from (alias.name for alias in child.names)
-            case ast.ImportFrom():
-                package = "reqresp." * bool(child.level) + (child.module or "")
-                yield from (f"{package.rstrip('.')}.{alias.name}" for alias in child.names)
-            case ast.If(test=ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
-                yield from imported(ast.Module(child.orelse, []), late=late)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() if not late:
-                pass
-            case _:
-                yield from imported(child, late=late)
-
-
-def ours(names: Iterator[str]) -> set[str]:
-    """The modules of ours among dotted *names*."""
-    parts = [name.split(".") for name in names]
-    found = [[*part, ""][1] for part in parts if part[0] == "reqresp"]
-    return {name if name in MAY_IMPORT or name in MODULES else "__init__" for name in found}
+#: Modules that may be longer, up to so many lines.
+LONGER_MODULES = {
+    # One table of options, and the method that converts each.
+    "reqresp.daemon.options": 600,
+    # One class with one state.  Cutting it would spread the state over modules.
+    "reqresp.server.connection": 700,
+}
 
 
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-class FloorTests(SynchronousTestCase):
-    """Imports point one way."""
+def imported(node: ast.AST, package: str = "", *, late: bool = True) -> Iterator[str]:
+    """
+    Yield the dotted names that code of *package* imports.
 
-    def test_every_module_has_its_floor(self) -> None:
-        """A new module is given its place before it is used, and a gone one leaves no gap."""
-        self.assertEqual(
-            sorted(MODULES),
-            sorted(MAY_IMPORT),
-            "MAY_IMPORT in tests/test_architecture.py says for each module of reqresp/ which others"
-            " it may import: put a new one above all that will lean on it, with as few as it needs",
-        )
+    Imports under ``TYPE_CHECKING`` count only with *late*, as do those in functions.
+    """
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.Import():
+                yield from (alias.name for alias in child.names)
+            case ast.ImportFrom():
+                parents = package.split(".")[: 1 - child.level or None] if child.level else []
+                module = ".".join([*parents, *filter(None, [child.module])])
+                yield from (f"{module}.{alias.name}" for alias in child.names)
+            case ast.If(test=ast.Name("TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")) if (
+                not late
+            ):
+                yield from imported(ast.Module(child.orelse, []), package, late=late)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() if not late:
+                pass
+            case _:
+                yield from imported(child, package, late=late)
 
-    def test_no_floor_leans_on_a_higher_one(self) -> None:
-        """The table itself has no arrow that points up."""
-        lower: set[str] = set()
-        for name, floor in MAY_IMPORT.items():
-            self.assertLessEqual(floor, lower, f"{name} may import what stands below it here")
-            lower.add(name)
 
-    def test_modules_import_what_they_may(self) -> None:
-        """Also within their functions: a late import is an arrow too."""
-        for name, path in MODULES.items():
-            arrows = ours(imported(tree(path))) - MAY_IMPORT.get(name, set())
-            self.assertEqual(
-                arrows, set(), f"reqresp/{path.name} leans on what MAY_IMPORT does not allow it"
-            )
+def imports_of(name: str, *, late: bool = True) -> set[str]:
+    """Return the dotted names that the module *name* of ours imports."""
+    package = name if name in PACKAGES else name.rpartition(".")[0]
+    return {*imported(tree(MODULES[name]), package, late=late)}
+
+
+def foreign_private_names(name: str, names: set[str]) -> set[str]:
+    """Return those of *names* that are private to a package the module *name* is not in."""
+    foreign = set()
+    for dotted in names:
+        for package in PACKAGES[1:]:
+            private = dotted.startswith(f"{package}._")
+            if private and not f"{name}.".startswith(f"{package}."):
+                foreign.add(dotted)
+    return foreign
+
+
+class ImportTests(SynchronousTestCase):
+    """What modules import."""
+
+    def test_private_modules_are_imported_only_within_their_package(self) -> None:
+        """Other packages use the public face or a public module of a package."""
+        for name in MODULES:
+            self.assertEqual(foreign_private_names(name, imports_of(name)), set(), name)
 
     def test_plugins_load_nothing_of_the_server(self) -> None:
-        """They name what there is; it is loaded when it is chosen."""
-        plugins = {path.name: path for path in PLUGINS.glob("*.py")}
-        self.assertIn("reqresp_plugin.py", plugins)
-        for name, path in plugins.items():
-            self.assertLessEqual(ours(imported(tree(path), late=False)), FOR_PLUGINS, name)
+        """Importing a plugin imports only the parser of endpoint strings."""
+        self.assertIn("reqresp_plugin.py", [path.name for path in PLUGINS])
+        for path in PLUGINS:
+            ours = {it for it in imported(tree(path), late=False) if it.startswith("reqresp")}
+            self.assertLessEqual(ours, FOR_PLUGINS, path.name)
+
+    def test_no_test_module_imports_another(self) -> None:
+        """What tests share is in tests/support."""
+        for path in sorted((PROJECT / "tests").rglob("*.py")):
+            package = ".".join(path.relative_to(PROJECT).parent.parts)
+            for name in imported(tree(path), package):
+                self.assertNotRegex(name, r"^tests\.(\w+\.)*test_", path.name)
 
 
 class ReactorTests(SynchronousTestCase):
-    """To import the reactor is to install it, which is for the program to do."""
+    """Only the main program may install a reactor, and importing the reactor installs it."""
 
     def test_no_module_imports_the_reactor(self) -> None:
-        """When it is itself imported."""
-        for path in [*MODULES.values(), *PLUGINS.glob("*.py")]:
-            names = imported(tree(path), late=False)
-            self.assertNotIn("twisted.internet.reactor", set(names), path.name)
+        """No module imports the reactor while it is itself imported."""
+        for path in [*MODULES.values(), *PLUGINS]:
+            names = {*imported(tree(path), late=False)}
+            self.assertNotIn("twisted.internet.reactor", names, path.name)
 
     def test_importing_everything_installs_no_reactor(self) -> None:
-        """Nor does anything that our modules import."""
-        modules = ", ".join(f"reqresp.{name}" for name in MODULES)
-        program = f"import sys, {modules}; print('twisted.internet.reactor' in sys.modules)"
+        """Neither our modules nor the modules that they import install one."""
+        program = (
+            f"import sys, {', '.join(MODULES)}; print('twisted.internet.reactor' in sys.modules)"
+        )
         done = subprocess.run(
             [sys.executable, "-c", program],
-            cwd=PACKAGE.parent,
+            cwd=PROJECT,
             capture_output=True,
             text=True,
             check=False,
@@ -248,52 +132,74 @@ class ReactorTests(SynchronousTestCase):
         self.assertEqual((done.stdout, done.stderr), ("False\n", ""))
 
 
-class RoomTests(SynchronousTestCase):
-    """What every module has to show."""
+class ModuleTests(SynchronousTestCase):
+    """What every module shows."""
 
-    def test_the_first_line_tells_the_job(self) -> None:
-        """One sentence, of a few words at least, on one line."""
-        for path in MODULES.values():
+    def test_the_first_line_says_the_job(self) -> None:
+        """A module's docstring begins with one sentence of four words or more, on its own line."""
+        for name, path in MODULES.items():
             first, *rest = (ast.get_docstring(tree(path)) or "").split("\n")
-            self.assertRegex(first, r"^\S+( \S+){3,}\.$", f"the docstring of {path.name}")
-            self.assertEqual(rest[:1], [""] * bool(rest), f"the docstring of {path.name}")
+            self.assertRegex(first, r"^\S+( \S+){3,}\.$", f"the docstring of {name}")
+            self.assertEqual(rest[:1], [""] * bool(rest), f"the docstring of {name}")
 
     def test_modules_are_short(self) -> None:
-        """A module with more than a screenful or five has more than one job."""
-        for path in MODULES.values():
+        """No module reaches the ceiling."""
+        for name, path in MODULES.items():
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            self.assertLess(lines, LINES, path.name)
+            self.assertLess(lines, LONGER_MODULES.get(name, MAX_LINES), name)
+
+
+class FaceTests(SynchronousTestCase):
+    """A package's ``__init__`` is its public face."""
+
+    def test_every_name_of_a_face_can_be_imported(self) -> None:
+        """All names in the ``__all__`` of a package exist, each once."""
+        for name in PACKAGES:
+            package = import_module(name)
+            names = list(getattr(package, "__all__", ()))
+            self.assertEqual(len(names), len({*names}), name)
+            self.assertEqual([it for it in names if not hasattr(package, it)], [], name)
+
+    def test_a_face_shows_no_private_name(self) -> None:
+        """Names with a leading underscore stay within their package."""
+        for name in PACKAGES[1:]:
+            names = getattr(import_module(name), "__all__", ())
+            self.assertEqual([it for it in names if it.startswith("_")], [], name)
 
 
 class ReadingTests(SynchronousTestCase):
-    """The tests above see what they look for."""
+    """The functions that these tests read code with."""
 
-    def test_every_kind_of_import_is_seen(self) -> None:
-        """Of a package, of a module, of a name, relative, and within a function."""
+    def test_every_kind_of_import_is_found(self) -> None:
+        """Of a package, a module or a name, absolute or relative, and within a function."""
         code = """
 import reqresp
 import reqresp.tap as roof, os
-from reqresp import factory, __version__
-from reqresp.messages import Send
+from reqresp.steps import Send, Wait
 from . import framing
 from .limits import Limits
+from ..steps import Close
+if TYPE_CHECKING:
+    from reqresp.tap import Options
 try:
-    import reqresp.batch
+    import reqresp._text
 except ImportError:
     pass
 async def late():
-    from reqresp.service import CannotStart
+    from reqresp.daemon import service
 """
         self.assertEqual(
-            ours(imported(ast.parse(code))),
+            {*imported(ast.parse(code), "reqresp.server")},
             {
-                *("__init__", "tap", "factory", "messages", "framing", "limits", "batch"),
-                "service",
+                *("reqresp", "reqresp.tap", "os", "reqresp.steps.Send", "reqresp.steps.Wait"),
+                *("reqresp.server.framing", "reqresp.server.limits.Limits"),
+                *("reqresp.steps.Close", "reqresp.tap.Options", "reqresp._text"),
+                "reqresp.daemon.service",
             },
         )
 
-    def test_what_runs_late_can_be_left_out(self) -> None:
-        """A class body runs at once, its methods later."""
+    def test_late_imports_can_be_left_out(self) -> None:
+        """A class body runs when its module is imported, but its methods run later."""
         code = """
 class C:
     from reqresp import tap
@@ -302,16 +208,27 @@ class C:
 """
         self.assertEqual([*imported(ast.parse(code), late=False)], ["reqresp.tap"])
 
-    def test_what_only_a_type_checker_sees_is_left_out(self) -> None:
-        """But not what stands beside it."""
+    def test_imports_of_a_type_checker_can_be_left_out(self) -> None:
+        """Imports in the ``else`` branch, or under another condition, still count."""
         code = """
 if TYPE_CHECKING:
     from reqresp.tap import Options
 else:
-    from reqresp import batch
+    from reqresp import steps
 if typing.TYPE_CHECKING:
-    from reqresp.service import Listener
+    from reqresp.daemon.service import Listener
 if sys.platform == "linux":
-    from reqresp import closing
+    from reqresp import faults
 """
-        self.assertEqual(ours(imported(ast.parse(code))), {"batch", "closing"})
+        self.assertEqual(
+            {*imported(ast.parse(code), late=False)}, {"reqresp.steps", "reqresp.faults"}
+        )
+
+    def test_private_names_of_other_packages_are_found(self) -> None:
+        """A package may import its own private modules, and the private modules of the root."""
+        names = {"reqresp.framing._base.Decoder", "reqresp.framing.Line", "reqresp._text.escape"}
+        self.assertEqual(foreign_private_names("reqresp.framing._resp", names), set())
+        self.assertEqual(
+            foreign_private_names("reqresp.server.factory", names),
+            {"reqresp.framing._base.Decoder"},
+        )

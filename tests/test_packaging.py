@@ -1,4 +1,4 @@
-"""What gets packaged, and that twistd finds it however it was installed."""
+"""What is packaged, and that twistd finds it after every kind of installation."""
 
 import atexit
 import os
@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from unittest import SkipTest
 
+import pytest
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,8 +21,12 @@ from reqresp import __version__
 from tests.support import live
 from tests.support.live import PATIENCE, twistd
 
+#: Builds and installs take longer than other tests, and are prepared once.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("packaging")]
+
 ROOT = Path(__file__).parent.parent
-#: What a build may need; more lies about in a working directory.
+
+#: What a build may need.  A working directory has more files.
 SOURCES = [
     *("setup.cfg", "pyproject.toml", "MANIFEST.in", "README.rst", "CHANGELOG.rst"),
     *("CONTRIBUTING.rst", "SECURITY.rst", "LICENSE", "reqresp", "twisted", "tests", "docs"),
@@ -32,10 +37,10 @@ SOURCES = [
 @frozen
 class Prepared:
     """
-    What all tests here share.
+    What all tests of this module share.
 
-    *virtual* is a virtual environment with what the project needs, which is copied for each test;
-    *sources* are a copy too, out of which *sdist* and *wheel* were built.
+    *virtual* is a virtual environment with the dependencies of the project; each test copies it.
+    *sources* is a copy of the sources; *sdist* and *wheel* were built from it.
     """
 
     virtual: Path
@@ -67,19 +72,19 @@ def run(command: list[str], directory: Path) -> str:
 
 
 def pip(virtual: Path, *arguments: str) -> None:
-    """Have pip install into *virtual*, which needs none of its own."""
+    """Install into *virtual* with the pip of this interpreter."""
     command = [sys.executable, "-m", "pip", "--python", python(virtual), "install", "--quiet"]
     run([*command, "--disable-pip-version-check", *arguments], virtual)
 
 
 def python(virtual: Path) -> str:
-    """The interpreter of *virtual*."""
+    """Return the path of the interpreter of *virtual*."""
     return str(virtual / "bin" / "python")
 
 
 @cache
 def prepare() -> Prepared | str:
-    """Build, once; or tell why that cannot be done."""
+    """Build once and return the result, or return the reason why that is impossible."""
     directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     virtual = directory / "virtual"
@@ -100,7 +105,7 @@ def prepare() -> Prepared | str:
 
 
 def copy_sources(directory: Path) -> None:
-    """Copy what a clone would have."""
+    """Copy the files that a build may need to *directory*."""
     directory.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", "*.py[cod]", "dropin.cache")
     for name in SOURCES:
@@ -122,19 +127,19 @@ class PackagingTests(SynchronousTestCase):
         self.directory = live.temporary(self)
 
     def fresh(self) -> Path:
-        """A virtual environment that has what the project needs, and not the project."""
+        """Return a virtual environment with the dependencies of the project only."""
         virtual = self.directory / "virtual"
         shutil.copytree(self.prepared.virtual, virtual, symlinks=True)
         return virtual
 
     def install(self, *what: str) -> Path:
-        """A fresh virtual environment with *what* installed, for which no index is asked."""
+        """Return a fresh virtual environment with *what* installed without a package index."""
         virtual = self.fresh()
         pip(virtual, "--no-index", "--no-build-isolation", *what)
         return virtual
 
     def assert_works(self, virtual: Path, home: Path) -> None:
-        """In *virtual* twistd knows the command, whose code is in *home*, and it serves."""
+        """Assert that twistd in *virtual* offers and runs the command, with its code in *home*."""
         empty = self.directory / "empty"
         empty.mkdir()
         where = [python(virtual), "-c", "import reqresp; print(reqresp.__file__)"]
@@ -156,29 +161,29 @@ class PackagingTests(SynchronousTestCase):
             self.assertEqual(client.rest(), b"response")
 
     def test_not_installed(self) -> None:
-        """Without an install twistd offers no such command: the other tests see no sources."""
+        """Without an installation, twistd does not offer the command."""
         offered = run([*twistd(python(self.fresh())), "--help"], self.directory)
         self.assertIn("Commands:", offered)
         self.assertNotIn("reqresp", offered)
 
     def test_wheel(self) -> None:
-        """Installed from a wheel, it serves."""
+        """The command serves when it is installed from a wheel."""
         virtual = self.install(str(self.prepared.wheel))
         self.assert_works(virtual, virtual)
 
     def test_sdist(self) -> None:
-        """Installed from an sdist, it serves."""
+        """The command serves when it is installed from an sdist."""
         virtual = self.install(str(self.prepared.sdist))
         self.assert_works(virtual, virtual)
 
     def test_editable(self) -> None:
-        """Installed as a link to its sources, it serves from these."""
+        """An editable installation serves from the sources it links to."""
         sources = self.directory / "sources"
         shutil.copytree(self.prepared.sources, sources)
         self.assert_works(self.install("--editable", str(sources)), sources)
 
     def test_wheel_holds_the_packages_alone(self) -> None:
-        """A wheel has our package and the plugin, and nothing that would hide Twisted's."""
+        """A wheel has our packages and the plugin, and no ``twisted/plugins/__init__.py``."""
         with zipfile.ZipFile(self.prepared.wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         packaged = {str(path.relative_to(ROOT)) for path in (ROOT / "reqresp").rglob("*.py")}
@@ -187,7 +192,7 @@ class PackagingTests(SynchronousTestCase):
         )
 
     def test_sdist_can_be_tested(self) -> None:
-        """An sdist has the tests, and what a build needs, under a directory of its version."""
+        """An sdist has the tests and what a build needs, in a directory named after its version."""
         with tarfile.open(self.prepared.sdist) as archive:
             names = set(archive.getnames())
         top = f"reqresp-{__version__}"

@@ -1,4 +1,4 @@
-"""Scripts: a whole service in one TOML file.  The public names of the package."""
+"""Scripts: a whole service in one TOML file."""
 
 from reqresp.script.loader import Script, ScriptError
 from reqresp.script.reader import Problem
