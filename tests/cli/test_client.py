@@ -151,8 +151,8 @@ class AskTests(SynchronousTestCase):
         left, right = socket.socketpair()
         self.addCleanup(right.close)
         right.sendall(b"a" * 3000)
-        with mock.patch("reqresp.cli.client._connect", return_value=left):
-            replies = self.ask(mock.Mock(), b"?", framing=Chunk())
+        with mock.patch("socket.create_connection", return_value=left):
+            replies = self.ask(mock.Mock(address=Address("host", 1)), b"?", framing=Chunk())
         self.assertEqual(replies, [b"a" * 3000])
 
     def test_a_unix_socket(self) -> None:
@@ -160,7 +160,7 @@ class AskTests(SynchronousTestCase):
         peer = Peer(self, 3, b"A\r\n", path=str(temporary(self) / "it.sock"))
         self.assertEqual(self.ask(peer, b"a"), [b"A"])
 
-    def test_nobody_listens(self) -> None:
+    def test_no_server(self) -> None:
         """A closed port, a missing path and an invalid host name are errors."""
         mute = socket.socket()  # it keeps a port, on which it does not listen
         self.addCleanup(mute.close)
@@ -174,7 +174,7 @@ class AskTests(SynchronousTestCase):
             self.assertEqual(self.failure(address), ([], message))
         self.assertIn("label empty", self.failure(Address("a..b", 1))[1])
 
-    def test_a_unix_socket_that_takes_nobody(self) -> None:
+    def test_a_unix_socket_with_a_full_backlog(self) -> None:
         """A UNIX socket with a full backlog is an error, without waiting."""
         path = str(temporary(self) / "it.sock")
         with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as others:
@@ -231,9 +231,9 @@ class AskTests(SynchronousTestCase):
         times = [0, 1, 2, 10, 11]
         with (
             mock.patch("reqresp.cli.client.monotonic", side_effect=times),
-            mock.patch("reqresp.cli.client._connect", return_value=connection),
+            mock.patch("socket.create_connection", return_value=connection),
         ):
-            self.ask(mock.Mock(), b"?", replies=2, timeout=5)
+            self.ask(mock.Mock(address=Address("host", 1)), b"?", replies=2, timeout=5)
         waits = [call.args[0] for call in connection.settimeout.call_args_list]
         self.assertEqual(waits, [5, 4, 3, 4])
 
@@ -257,8 +257,8 @@ class AskTests(SynchronousTestCase):
         """The error has the number of the request, and the reason."""
         left, right = socket.socketpair()
         right.close()
-        with mock.patch("reqresp.cli.client._connect", return_value=left):
-            found = self.failure(Address("/it"))
+        with mock.patch("socket.create_connection", return_value=left):
+            found = self.failure(Address("host", 1))
         self.assertEqual(found, ([], "request 1 not sent: Broken pipe"))
 
     def test_a_malformed_reply(self) -> None:
@@ -353,7 +353,7 @@ class AddressTests(SynchronousTestCase):
     def test_ipv6(self) -> None:
         """A socket gets an IPv6 host without brackets."""
         with mock.patch("socket.create_connection", side_effect=OSError(1, "no")) as made:
-            self.assertRaises(AskError, next, ask(parse_address("[::1]:9"), [], mock.Mock()))
+            self.assertRaises(AskError, next, ask(parse_address("[::1]:9"), [], Chunk().decoder(9)))
         made.assert_called_once_with(("::1", 9), 5.0)
 
 

@@ -103,7 +103,7 @@ class CommandTests(CommandTestCase):
             lines = self.good(name, "--help")
             self.assertEqual([line for line in lines if line.endswith(":")], expected)
 
-    def test_arguments_of_no_use(self) -> None:
+    def test_wrong_arguments(self) -> None:
         """The message has the argument, what was expected and what was found."""
         for arguments, message in (
             ((), "the following arguments are required: COMMAND"),
@@ -144,7 +144,7 @@ class CommandTests(CommandTestCase):
         ):
             self.assertIn(message, self.refused(*arguments))
 
-    def test_seconds_of_no_use(self) -> None:
+    def test_wrong_seconds(self) -> None:
         """A timeout is a number above 0, and at most one day."""
         for text in ("0", "-1", "nan", "inf", "1e9", "", "x", "5s"):
             self.assertEqual(
@@ -154,9 +154,11 @@ class CommandTests(CommandTestCase):
 
     def test_replies_that_could_never_be_read(self) -> None:
         """A framing without replies in the limit is refused, and nothing is sent."""
-        with mock.patch("reqresp.cli.main.MAX_REPLY", 2):
-            message = self.refused("ask", "a:1", "abc", "--framing=fixed:3")
-        self.assertEqual(message, "requests have 3 bytes, more than the limit of 2")
+        script = self.script('framing = "line"\nreply_framing = "fixed:67108865"')
+        self.assertEqual(
+            self.refused("ask", "a:1", "b", "--script", script),
+            "requests have 67108865 bytes, more than the limit of 67108864",
+        )
 
     def test_ctrl_c(self) -> None:
         """Ctrl-C ends the command with status 130, without a traceback."""
@@ -215,7 +217,7 @@ class AskTests(CommandTestCase):
             " received 1 bytes of it within 0.05 s\n",
         )
 
-    def test_nobody_is_there(self) -> None:
+    def test_no_server(self) -> None:
         """The error has the address."""
         path = str(temporary(self) / "it.sock")
         self.assertEqual(
@@ -337,7 +339,7 @@ class ProcessTests(SynchronousTestCase):
             check=False,
         )
 
-    def test_output_that_nobody_takes(self) -> None:
+    def test_output_that_cannot_be_written(self) -> None:
         """A full disk is one line and status 1; a closed stream is not an error."""
         path = temporary(self) / "it.toml"
         path.write_text("seed = 1")
@@ -349,7 +351,7 @@ class ProcessTests(SynchronousTestCase):
         mute = self.shell(f"check {path}.not 2>&-")
         self.assertEqual((mute.returncode, mute.stdout), (1, b""))
 
-    def test_nobody_reads_what_is_printed(self) -> None:
+    def test_the_reader_is_gone(self) -> None:
         """A closed pipe for replies or help is status 1, without a traceback."""
         # Else Python buffers nothing, and argparse passes over what happens to its help.
         environment = {**os.environ, "PYTHONUNBUFFERED": ""}

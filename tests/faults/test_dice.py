@@ -104,7 +104,7 @@ class FaultInjectorTests(SynchronousTestCase):
         )
         self.assertEqual(injector.inject(reply, [0])[0], (raw(b"abc"), Close()))
 
-    def test_a_kind_of_somebody_else(self) -> None:
+    def test_a_fault_of_a_user(self) -> None:
         """A fault that is not in the table of kinds has the name of its class."""
 
         class Reverse(StopReadingFault):

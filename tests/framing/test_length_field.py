@@ -49,7 +49,7 @@ TALKS: dict[str, tuple[LengthField, bytes, list[bytes]]] = {
         b"\3" + b"\5ab" + b"\4a",
         [b"", b"ab", b"a"],
     ),
-    "a checksum behind": (LengthField(1, adjust=2, strip=0), b"\1a##\0##", [b"\1a##", b"\0##"]),
+    "a checksum after it": (LengthField(1, adjust=2, strip=0), b"\1a##\0##", [b"\1a##", b"\0##"]),
     "half a header": (LengthField(2, offset=2, strip=1), b"ab\0\1x", [b"b\0\1x"]),
     "64 bits": (LengthField(8, byteorder="little"), b"\2" + bytes(7) + b"ab", [b"ab"]),
 }
