@@ -59,7 +59,7 @@ class Spawner:
         env: dict[str, str],
         **where: Any,
     ) -> None:
-        """Start the process that *processProtocol*, the monitor's, has the name of."""
+        """Start the process of *processProtocol*, which is the monitor's and has its name."""
         name = processProtocol.name
         process = Process(name, processProtocol, self)
         sockets = dict(enumerate(self.sockets.get(name, []), FIRST_SOCKET))
