@@ -23,17 +23,17 @@ class Log:
     def __init__(self, events: Sequence[LogEvent]) -> None:
         self._events = events
         self.clock = Clock()
-        self.transcript = RequestLog(self.clock)
+        self.request_log = RequestLog(self.clock)
 
     def turn(self) -> None:
         """End the reactor turn."""
         self.clock.advance(0)
 
     def received(self, *requests: bytes, peer: IAddress = ONE) -> None:
-        self.transcript.received(peer, 1, requests)
+        self.request_log.received(peer, 1, requests)
 
     def gone(self, peer: IAddress = ONE) -> None:
-        self.transcript.disconnected(peer, 1, Failure(ConnectionDone()))
+        self.request_log.disconnected(peer, 1, Failure(ConnectionDone()))
 
     def events(self) -> list[list[str]]:
         """Return the lines of each event."""
@@ -125,19 +125,19 @@ class TurnTests(SynchronousTestCase):
 class LevelTests(SynchronousTestCase):
     """The levels of the lines."""
 
-    def test_requests_are_for_everybody(self) -> None:
+    def test_requests_are_at_level_info(self) -> None:
         """Requests are logged at level info."""
         with log() as it:
             it.received(b"a")
             it.turn()
             self.assertEqual(it.levels(), [(LogLevel.info, "from client 192.0.2.1:1111: b'a'")])
 
-    def test_a_visit_is_told_in_order(self) -> None:
+    def test_a_connection_is_logged_in_order(self) -> None:
         """Connects and disconnects are at level debug, before and after the requests of a turn."""
         with log() as it:
-            it.transcript.connected(ONE, 7)
+            it.request_log.connected(ONE, 7)
             it.received(b"a")
-            it.transcript.disconnected(ONE, 7, Failure(ConnectionDone()))
+            it.request_log.disconnected(ONE, 7, Failure(ConnectionDone()))
             it.turn()
             self.assertEqual(
                 it.levels(),
@@ -151,11 +151,11 @@ class LevelTests(SynchronousTestCase):
                 ],
             )
 
-    def test_many_visitors_make_one_event(self) -> None:
+    def test_many_connections_make_one_event(self) -> None:
         """All connects of a turn are one event, and all disconnects are another."""
         with log() as it:
             for peer in (ONE, TWO):
-                it.transcript.connected(peer, 1)
+                it.request_log.connected(peer, 1)
                 it.gone(peer)
             it.turn()
             self.assertEqual([len(lines) for lines in it.events()], [2, 2])
