@@ -66,13 +66,14 @@ class Findings:
     def problems(self) -> str:
         """Return what was not as expected, with the conversation; empty if all was."""
         unmet = [it for it in self.expectations if not it.is_met]
-        counts = (
-            (len(self.unexpected) * self.strict, "unexpected request"),
-            (self.malformed * self.strict, "malformed request"),
-            (len(self.errors), "error"),
-            (len(unmet), "unmet expectation"),
-        )
-        wrong = [_count(number, thing) for number, thing in counts if number]
+        counts = {"error": len(self.errors), "unmet expectation": len(unmet)}
+        if self.strict:
+            requests = {
+                "unexpected request": len(self.unexpected),
+                "malformed request": self.malformed,
+            }
+            counts = requests | counts
+        wrong = [_count(number, thing) for thing, number in counts.items() if number]
         if not wrong:
             return ""
         lines = [
@@ -116,9 +117,10 @@ class Findings:
 
 def describe(equals: object | None, predicates: Mapping[str, Any]) -> str:
     """Return predicates as the test wrote them."""
-    first = [json.dumps(equals) if isinstance(equals, str) else repr(equals)] * (equals is not None)
-    named = (f"{name}={value!r}" for name, value in predicates.items())
-    return ", ".join([*first, *named]) or "any request"
+    named = [f"{name}={value!r}" for name, value in predicates.items()]
+    if equals is not None:
+        named.insert(0, json.dumps(equals) if isinstance(equals, str) else repr(equals))
+    return ", ".join(named) or "any request"
 
 
 def raised_by(by: str, error: BaseException) -> str:
@@ -176,8 +178,10 @@ def _done(exchange: Exchange, encode: Encode) -> str:
 def _reply(steps: Steps, encode: Encode) -> str:
     payloads = [step for step in steps if isinstance(step, Send)]
     sent = b"".join(step.data if step.raw else encode(step.data) for step in payloads)
-    endings = [step.label for step in steps if step.ends_sending or step.ends_requests]
-    return "; ".join([f"> {_shown(sent)}"] * bool(sent) + endings) or "no reply"
+    parts = [step.label for step in steps if step.ends_sending or step.ends_requests]
+    if sent:
+        parts.insert(0, f"> {_shown(sent)}")
+    return "; ".join(parts) or "no reply"
 
 
 # The problems
