@@ -161,6 +161,19 @@ class MistakeTests(ServerCase):
         self.assertIn("fault.size: ", self.mistake(on("a").fault, "slicer", size=0))
         self.assertIn("goto: expected a string", self.mistake(on("a").goto, 3))
 
+    def test_wrong_cycles_and_functions(self) -> None:
+        """A cycle has replies, which are not empty, and a function can be called."""
+        on = self.serve().on
+        wrong: list[list[Any]] = [[], [[]], ["a", []]]
+        for replies in wrong:
+            message = self.mistake(on("a").cycle, *replies)
+            self.assertEqual(message, "cycle: expected at least one payload in each reply")
+        second = self.mistake(on("a").cycle("x").cycle, "y")
+        self.assertEqual(second, "cycle: expected one cycle, found a second one")
+        self.assertIn("cycle[1][0]: a line", self.mistake(on("a").cycle, "x", ["y\n", "z"]))
+        with self.assertRaisesRegex(TypeError, "call: expected a function of a request, found 'x'"):
+            on("a").call("x")  # type: ignore[arg-type]  # a mistake
+
     def test_what_cannot_be_framed(self) -> None:
         """A reply or a predicate that the framing rules out raises before any client connects."""
         on = self.serve().on

@@ -148,6 +148,16 @@ class ReportTests(ServerCase):
             "unmet expectation\n  ... 8 earlier lines omitted\n  #1 < b'a'", server.problems()
         )
 
+    def test_a_server_that_cannot_be_asked(self) -> None:
+        """The report has the error, and does not raise it."""
+        server = self.serve()
+
+        def call(*_arguments: object) -> None:
+            raise RuntimeError("busy")
+
+        self.patch(server, "_call", call)
+        self.assertEqual(server.report(), "RuntimeError: busy")
+
     def test_the_line_of_an_expectation(self) -> None:
         """It is the line that calls ``expect``, also in a helper of the test."""
         server = self.serve()
