@@ -51,9 +51,9 @@ class Prepared:
 
 def run(command: list[str], directory: Path) -> str:
     """
-    Run *command* in *directory*, away from the sources; give what it prints.
+    Run *command* in *directory*, away from the sources; return what it prints.
 
-    :raises AssertionError: it fails; the message has what it says.
+    :raises AssertionError: it fails; the message has its output.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ended = subprocess.run(

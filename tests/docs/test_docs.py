@@ -1,4 +1,4 @@
-"""The documents: what they show can be read, and nothing that can be used is left out."""
+"""The documents: they are well formed, and mention every option and every module."""
 
 import ast
 import re
@@ -27,12 +27,12 @@ DOCUMENTS = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for path in sorted([*ROOT.glob("*.rst"), *ROOT.glob("docs/**/*.rst")])
 }
-#: Those that tell users what there is.
+#: The documents for users.
 GUIDES = {name: text for name, text in DOCUMENTS.items() if name.startswith(("README", "docs"))}
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The code under each ``.. code-block::`` of *text* in that *language*."""
+    """Return the code of each ``code-block`` of *text* in that *language*."""
     lines = text.splitlines()
     return [
         indented(lines[number:], deeper_than=len(directive[1]))
@@ -42,7 +42,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def complaints(name: str, text: str) -> str:
-    """What docutils has to say against the document."""
+    """Return the warnings of docutils about the document."""
     said = StringIO()
     docutils.publish_doctree(
         text,
@@ -51,10 +51,10 @@ def complaints(name: str, text: str) -> str:
             "report_level": 2,
             "halt_level": 5,
             "warning_stream": said,
-            # The README is shown on PyPI too, which allows neither.
+            # PyPI shows the README, and allows neither.
             "file_insertion_enabled": name != "README.rst",
             "raw_enabled": name != "README.rst",
-            # Colours need Pygments, which is none of our business.
+            # Highlighting needs Pygments, which these tests do not.
             "syntax_highlight": "none",
         },
     )
@@ -62,10 +62,10 @@ def complaints(name: str, text: str) -> str:
 
 
 class CodeTests(SynchronousTestCase):
-    """The examples."""
+    """The examples in documents."""
 
     def test_python_examples_are_python(self) -> None:
-        """Each compiles as it stands."""
+        """Each Python example compiles."""
         for name, text in GUIDES.items():
             for block in blocks(text, "python"):
                 try:
@@ -74,17 +74,17 @@ class CodeTests(SynchronousTestCase):
                     self.fail(f"{name}: {error}, in:\n{block}")
 
     def test_the_readme_shows_python(self) -> None:
-        """How to embed a server is shown there."""
+        """The README shows how to embed a server."""
         code = "\n".join(blocks(DOCUMENTS["README.rst"], "python"))
         self.assertIn("ReqRespFactory", code)
 
     def test_the_readme_shows_a_script(self) -> None:
-        """Which loads, without a warning."""
+        """The script in the README loads without a warning."""
         [block] = blocks(DOCUMENTS["README.rst"], "toml")
         self.assertEqual(Script.parse(block).warnings, ())
 
     def test_blocks_are_found(self) -> None:
-        """Whole, one by one, without what surrounds them."""
+        """Each code block is found whole, without the text around it."""
         text = """
 .. code-block:: python
    :caption: a.py
@@ -109,33 +109,33 @@ Text.
 
 @skipIf(docutils is None, "docutils is not installed (it comes with the extra dev)")
 class MarkupTests(SynchronousTestCase):
-    """The text."""
+    """The markup of documents."""
 
     def test_documents_are_well_formed(self) -> None:
-        """Docutils alone can read them, which knows no Sphinx, and has nothing to complain of."""
+        """Docutils reads each document without a warning, and without Sphinx."""
         self.assertIn("README.rst", DOCUMENTS)
         for name, text in DOCUMENTS.items():
             self.assertEqual(complaints(name, text), "", name)
 
     def test_what_is_malformed_is_noticed(self) -> None:
-        """Broken markup, a directive of Sphinx, and in the README whatever PyPI refuses."""
+        """Broken markup, directives of Sphinx, and what PyPI refuses in a README are reported."""
         for text in ("an *open end\n", ".. toctree::\n", ".. raw:: html\n\n   <p>\n"):
             self.assertNotEqual(complaints("README.rst", text), "", text)
 
 
 class CompletenessTests(SynchronousTestCase):
-    """What there is, is told."""
+    """Documents mention everything that users and contributors look for."""
 
-    def test_every_option_is_told(self) -> None:
-        """In the README or a guide."""
+    def test_every_option_is_documented(self) -> None:
+        """Each option of twistd is in the README or a guide."""
         text = "\n".join(GUIDES.values())
         options = {name.rstrip("=") for name in Options().longOpt} - {"help"}
-        untold = {name for name in options if not re.search(rf"--{name}(?![\w-])", text)}
-        self.assertEqual(untold, set())
+        missing = {name for name in options if not re.search(rf"--{name}(?![\w-])", text)}
+        self.assertEqual(missing, set())
 
     @skipUnless(ARCHITECTURE.is_file(), "docs/architecture.rst is not written yet")
-    def test_every_module_is_told(self) -> None:
-        """In the plan of the house."""
+    def test_every_module_is_documented(self) -> None:
+        """Each module is in docs/architecture.rst."""
         text = ARCHITECTURE.read_text(encoding="utf-8")
         modules = {path.stem for path in Path(reqresp.__file__).parent.rglob("*.py")} - {"__init__"}
         self.assertEqual({name for name in modules if f"``{name}``" not in text}, set())

@@ -1,4 +1,4 @@
-"""The factory embedded in an application whose own reactor runs, with Twisted's clients."""
+"""The factory embedded in an application with a running reactor, and Twisted's clients."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ from reqresp import (
     Wait,
 )
 
-#: Seconds after which something that waits has gone wrong.
+#: Seconds that anything waits for at most.
 PATIENCE = 60
 
 
@@ -38,7 +38,7 @@ def live(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
 
 
 class Client(Protocol):
-    """A client that keeps what it receives, and tells when it has enough, or all."""
+    """A client that records what it receives, and waits for a number of bytes or for the end."""
 
     transport: Any
 
@@ -61,7 +61,7 @@ class Client(Protocol):
             told.callback(None)
 
     async def ask(self, data: bytes, size: int) -> bytes:
-        """Send *data*, and receive *size* bytes."""
+        """Send *data*; return *size* bytes."""
         from twisted.internet import reactor
 
         told: Deferred[None] = Deferred()
@@ -74,14 +74,14 @@ class Client(Protocol):
         return reply
 
     async def end(self) -> BaseException | None:
-        """Wait until the connection is lost; tell why."""
+        """Wait until the connection is lost; return the reason."""
         from twisted.internet import reactor
 
         return await self.lost.addTimeout(PATIENCE, reactor)
 
 
 class Serving:
-    """A factory that listens, and clients of it."""
+    """A factory that listens, and its clients."""
 
     def __init__(self, factory: ReqRespFactory, port: Any) -> None:
         self.factory = factory
@@ -89,7 +89,7 @@ class Serving:
         self._clients: list[Client] = []
 
     async def connect(self) -> Client:
-        """A new client."""
+        """Return a new client."""
         from twisted.internet import reactor
 
         where = clientFromString(reactor, f"tcp:127.0.0.1:{self.port.getHost().port}")
@@ -98,7 +98,7 @@ class Serving:
         return client
 
     async def close(self) -> None:
-        """Listen no more, end all connections, and wait for their end at both sides."""
+        """Stop listening, end all connections, and wait for their end on both sides."""
         await self.port.stopListening()
         drained = self.factory.drain(0)
         for client in self._clients:
@@ -110,7 +110,7 @@ class Serving:
 
 @asynccontextmanager
 async def serving(respond: Any = None, **options: Any) -> AsyncIterator[Serving]:
-    """Serve with *respond* and the other *options* of the factory, on a port that is free."""
+    """Serve with *respond* and the other *options* of the factory, on a free port."""
     from twisted.internet import reactor
 
     factory = ReqRespFactory(respond, **options)
@@ -124,7 +124,7 @@ async def serving(respond: Any = None, **options: Any) -> AsyncIterator[Serving]
 
 @live
 async def test_six_lines_embed_the_notebook() -> None:
-    """A factory without arguments answers as the notebook does."""
+    """A factory without arguments answers every request with ``response``."""
     async with serving() as it:
         client = await it.connect()
         assert await client.ask(b"request", 8) == b"response"
@@ -156,7 +156,7 @@ async def test_request_tells_who_asks() -> None:
 
 @live
 async def test_late_reply_is_not_overtaken() -> None:
-    """Replies leave in the order of their requests, however long one takes."""
+    """Replies are sent in the order of their requests, however long one takes."""
     from twisted.internet import reactor
 
     async def respond(request: Request) -> bytes:
@@ -185,7 +185,7 @@ async def test_one_clients_wait_is_no_others() -> None:
 
 @live
 async def test_steps() -> None:
-    """Steps are performed in their order, on a reactor that runs."""
+    """Steps are performed in their order."""
 
     def respond(_request: Request) -> object:
         return Send(b"one"), Wait(0.01), b"two", Close(), b"never"
@@ -199,7 +199,7 @@ async def test_steps() -> None:
 
 @live
 async def test_abort() -> None:
-    """An abort is a reset; what was sent before it arrives."""
+    """An abort resets the connection; what was sent before it arrives."""
     async with serving(lambda _request: (b"before", Abort())) as it:
         client = await it.connect()
         assert await client.ask(b"request", 6) == b"before"
@@ -208,7 +208,7 @@ async def test_abort() -> None:
 
 @live
 async def test_hundred_clients_at_once() -> None:
-    """A hundred clients that ask at the same time get what is theirs."""
+    """Each of a hundred clients gets its own replies when all send at the same time."""
     async with serving(lambda request: request.data[::-1], framing=Line()) as it:
         clients = [await it.connect() for _ in range(100)]
         asking = [
@@ -221,7 +221,7 @@ async def test_hundred_clients_at_once() -> None:
 
 @live
 async def test_observers_hear_of_a_life() -> None:
-    """An observer hears who comes, what is asked and answered, and who goes."""
+    """An observer is notified of connections, requests, replies and disconnections."""
     heard: list[object] = []
 
     class Ear(Observer):
@@ -250,7 +250,7 @@ async def test_observers_hear_of_a_life() -> None:
 
 @live
 async def test_limit_resets_who_comes_too_late() -> None:
-    """A client over the limit is reset, and counted; those within it are served on."""
+    """A client over the limit is reset and counted; clients within it are still served."""
     async with serving(limits=Limits(max_connections=1)) as it:
         client = await it.connect()
         assert await client.ask(b"request", 8) == b"response"
@@ -262,7 +262,7 @@ async def test_limit_resets_who_comes_too_late() -> None:
 
 @live
 async def test_drain() -> None:
-    """An embedder drains: the reply under way arrives, and then the drain is over."""
+    """``drain`` waits until the pending reply has been sent."""
     reply: Deferred[bytes] = Deferred()
     asked: Deferred[None] = Deferred()
 
@@ -286,7 +286,7 @@ async def test_drain() -> None:
 
 @live
 async def test_drain_gives_up() -> None:
-    """What is not done when the time to drain is over is reset."""
+    """A connection that is still busy after the time to drain is reset."""
     asked: Deferred[None] = Deferred()
 
     def respond(_request: Request) -> Deferred[bytes]:

@@ -1,4 +1,4 @@
-"""The real twistd, and what its clients see: on real sockets, with ``nc`` and ``openssl``."""
+"""The real twistd, and what clients see on real sockets, with ``nc`` and ``openssl``."""
 
 import os
 import re
@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 class ClientsTests(LiveTestCase):
-    """What clients get."""
+    """What clients receive."""
 
     def test_is_a_notebook(self) -> None:
         """Each request gets the response, and ``close`` closes after it."""
@@ -29,7 +29,7 @@ class ClientsTests(LiveTestCase):
         self.assertEqual(client.rest(), b"response")
 
     def test_a_closed_client_disturbs_no_other(self) -> None:
-        """The end of one client is no end for others."""
+        """The end of one client does not end others."""
         server = self.serve()
         other = self.connect(server)
         self.assertEqual(other.ask(b"request"), b"response")
@@ -52,7 +52,7 @@ class ClientsTests(LiveTestCase):
         self.assertEqual([client.rest() for client in clients], [b"response"] * 500)
 
     def test_500_clients_get_their_own_replies_in_order(self) -> None:
-        """With 20 requests on the way from each of 500 clients, no reply is lost or mixed up."""
+        """With 20 pending requests from each of 500 clients, no reply is lost or mixed up."""
         server = self.embed(
             "application = serve(lambda request: b're:' + request.data, framing=Line())\n"
         )
@@ -66,14 +66,14 @@ class ClientsTests(LiveTestCase):
             self.assertEqual(client.rest(), expected)
 
     def test_half_close(self) -> None:
-        """A client that says at once that it sends no more gets its reply, and then EOF."""
+        """A client that half-closes at once receives its reply, and then EOF."""
         client = self.connect(self.serve())
         client.send(b"request")
         client.half_close()
         self.assertEqual(client.rest(), b"response")
 
     def test_half_close_before_a_late_reply(self) -> None:
-        """The replies that are not there yet reach a client that sends no more."""
+        """Replies that become ready later reach a client that has half-closed."""
         server = self.embed(
             "application = serve(lambda request: (Wait(0.1), request.data), framing=Line())\n"
         )
@@ -83,7 +83,7 @@ class ClientsTests(LiveTestCase):
         self.assertEqual(client.rest(), b"a\r\nb\r\n")
 
     def test_eof_is_no_request(self) -> None:
-        """A client that leaves without a word gets none, and leaves none in the log."""
+        """A client that closes without a request receives nothing, and no request is logged."""
         server = self.serve()
         client = self.connect(server)
         client.half_close()
@@ -93,25 +93,25 @@ class ClientsTests(LiveTestCase):
         self.assertNotIn("b''", server.log.text())
 
     def test_eof_costs_no_time(self) -> None:
-        """A client that sends no more, and waits for its reply, leaves the server at rest."""
+        """While a half-closed client waits for its reply, the server uses no processor time."""
         server = self.embed("application = serve(lambda request: (Wait(1), b'late'))\n")
         client = self.connect(server)
         client.send(b"request")
         client.half_close()
         before = server.processor_time()
         self.assertEqual(client.rest(), b"late")
-        # One that spun would have used most of that second.
+        # A busy loop would have used most of that second.
         self.assertLess(server.processor_time() - before, 0.25)
 
     def test_idle_client(self) -> None:
-        """A client that says nothing for the idle time is closed; one that asks is not."""
+        """A client that sends nothing for the idle time is closed; an active client is not."""
         server = self.serve("--idle-timeout=0.2")
         client = self.connect(server)
         self.assertEqual(client.ask(b"request"), b"response")
         self.assertEqual(client.rest(), b"")
 
     def test_oversize_request(self) -> None:
-        """A request over the limit closes its connection, one line in the log says why."""
+        """A request over the limit closes its connection; one line in the log says why."""
         server = self.serve("--framing=line", "--max-request=10")
         client = self.connect(server)
         client.send(b"0123456789\n01234567890\nlater\n")
@@ -121,7 +121,7 @@ class ClientsTests(LiveTestCase):
         self.assertEqual(self.connect(server).ask(b"x\n", 10), b"response\r\n")
 
     def test_too_many_connections(self) -> None:
-        """A client over the limit is reset, and one that comes when there is room is served."""
+        """A client over the limit is reset; a later client within the limit is served."""
         server = self.serve("--max-connections=1")
         client = self.connect(server)
         self.assertEqual(client.ask(b"request"), b"response")
@@ -133,7 +133,7 @@ class ClientsTests(LiveTestCase):
         self.assertIn("refused, 1 connections are open, the limit", server.log.text())
 
     def test_too_many_connections_of_a_peer(self) -> None:
-        """A client over the limit of its own address is reset, one from elsewhere is served."""
+        """A client over the limit of its address is reset; other addresses are served."""
         server = self.serve("--max-per-peer=1")
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
         self.assertTrue(self.connect(server).is_reset())
@@ -144,14 +144,14 @@ class ClientsTests(LiveTestCase):
             self.assertEqual(elsewhere.recv(8, socket.MSG_WAITALL), b"response")
 
     def test_abort(self) -> None:
-        """A reply that is an abort is seen as ECONNRESET; what was sent before it arrives."""
+        """An abort resets the connection; what was sent before it arrives."""
         server = self.embed("application = serve(lambda request: (b'before', Abort()))\n")
         client = self.connect(server)
         self.assertEqual(client.ask(b"request", 6), b"before")
         self.assertTrue(client.is_reset())
 
     def test_responder_that_raises(self) -> None:
-        """A responder that raises resets its client alone, and its traceback is in the log."""
+        """A responder that raises resets only its connection; the log has its traceback."""
         server = self.embed(
             "def respond(request):\n"
             "    return b'%d' % (1 / int(request.data))\n"
@@ -167,7 +167,7 @@ class ClientsTests(LiveTestCase):
         self.assertIn("Traceback", server.log.text())
 
     def test_awaited_reply(self) -> None:
-        """A responder that is a coroutine can take its time, and keeps its place."""
+        """The reply of a slow coroutine keeps its place in the order of replies."""
         server = self.embed(
             "from twisted.internet.task import deferLater\n"
             "async def respond(request):\n"
@@ -184,7 +184,7 @@ class MemoryTests(LiveTestCase):
 
     def flood(self, piece: bytes, *options: str) -> int:
         """
-        Have a client try to send 64 MiB of *piece* and read nothing; tell how much it could send.
+        Let a client send up to 64 MiB of *piece* and read nothing; return how much it sent.
 
         The server's memory grows by less than 32 MiB, and it serves others meanwhile.
         """
@@ -212,20 +212,20 @@ class MemoryTests(LiveTestCase):
         return sent
 
     def test_64_mib_of_chunks(self) -> None:
-        """Chunks make less of replies than the kernel holds: the server swallows them all."""
+        """Replies to chunks fit into the buffers of the kernel: the server reads all requests."""
         self.assertEqual(self.flood(b"r" * 64 * 1024, "--framing=chunk"), 64 * MIB)
 
     def test_64_mib_of_lines(self) -> None:
-        """Lines make more: the server reads no more, until its replies are read."""
+        """Replies to lines do not fit: the server stops reading until they are read."""
         self.assertLess(self.flood(b"request\n" * 8192, "--framing=line"), 64 * MIB)
 
     def test_64_mib_of_short_lines_with_long_replies(self) -> None:
-        """Requests of two bytes make five hundred times their size of replies."""
+        """The server stops reading when replies are five hundred times as long as requests."""
         sent = self.flood(b"r\n" * 32768, "--framing=line", f"--response={'x' * 1000}")
         self.assertLess(sent, 64 * MIB)
 
     def test_reads_at_last(self) -> None:
-        """A client that reads after all gets every reply."""
+        """A client that reads late receives every reply."""
         server = self.serve("--quiet", "--framing=line")
         client = self.connect(server)
         other = self.connect(server)
@@ -238,10 +238,10 @@ class MemoryTests(LiveTestCase):
 
 
 class ProgramsTests(LiveTestCase):
-    """What people type."""
+    """Commands that people type."""
 
     def pipe(self, text: bytes, *command: str) -> bytes:
-        """What *command* prints that is given *text*, and then EOF."""
+        """Return what *command* prints with *text* and then EOF on its standard input."""
         return subprocess.run(
             [live.program(command[0]), *command[1:]],
             input=text,
@@ -256,13 +256,13 @@ class ProgramsTests(LiveTestCase):
         self.assertEqual(self.pipe(b"request", "nc", "-N", "127.0.0.1", port), b"response")
 
     def test_nc_half_close_late(self) -> None:
-        """The same, where the reply takes its time."""
+        """``nc -N`` prints a reply that is sent later, and returns."""
         server = self.embed("application = serve(lambda request: (Wait(0.2), b'late'))\n")
         port = str(server.port)
         self.assertEqual(self.pipe(b"request", "nc", "-N", "127.0.0.1", port), b"late")
 
     def test_nc_close(self) -> None:
-        """``printf close | nc`` prints the response and returns: the server closes."""
+        """``printf close | nc`` prints the response and returns, because the server closes."""
         port = str(self.serve().port)
         self.assertEqual(self.pipe(b"close", "nc", "127.0.0.1", port), b"response")
 
@@ -272,7 +272,7 @@ class ProgramsTests(LiveTestCase):
         self.assertEqual(self.pipe(b"request", "nc", "-N", "-U", path), b"response")
 
     def s_client(self, port: int, text: bytes) -> bytes:
-        """What ``openssl s_client`` prints, which believes in our certificate alone."""
+        """Return what ``openssl s_client`` prints, which trusts only our certificate."""
         return self.pipe(
             text,
             *("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}"),
@@ -281,7 +281,7 @@ class ProgramsTests(LiveTestCase):
         )
 
     def test_openssl_on_ssl(self) -> None:
-        """``ssl:`` answers over TLS with the certificate that it was given, and closes."""
+        """``ssl:`` answers over TLS with the given certificate, and closes."""
         self.directory.joinpath("it.pem").write_bytes(live.pem())
         server = self.serve(
             "--listen=ssl:0:interface=127.0.0.1:privateKey=it.pem:certKey=it.pem",
@@ -291,7 +291,7 @@ class ProgramsTests(LiveTestCase):
         self.assertEqual(text, b"response\r\n" * 2)
 
     def test_tls_clients_that_read_late_are_let_go(self) -> None:
-        """A TLS connection ends though its client asked for much before it read anything."""
+        """A TLS connection ends although its client sends many requests before it reads."""
         self.directory.joinpath("it.pem").write_bytes(live.pem())
         server = self.serve(
             "--listen=ssl:0:interface=127.0.0.1:privateKey=it.pem:certKey=it.pem",
@@ -311,7 +311,7 @@ class ProgramsTests(LiveTestCase):
             server.log.wait("is gone", number)
 
     def test_openssl_on_tls(self) -> None:
-        """``tls:`` does so with the certificate that fits the name it is asked for."""
+        """``tls:`` answers with the certificate for the name that the client sends."""
         for name in ("certificates/it.pem", "it.pem"):
             path = self.directory / name
             path.parent.mkdir(exist_ok=True)
@@ -324,22 +324,22 @@ class ProgramsTests(LiveTestCase):
 
 
 class EndpointsTests(LiveTestCase):
-    """What can be listened on."""
+    """Where the server can listen."""
 
     def test_tcp_as_port(self) -> None:
-        """An endpoint description in place of a port's number is listened on."""
+        """The server listens on an endpoint description in place of a port number."""
         server = self.serve("--port=tcp:0:interface=127.0.0.1")
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
     def test_interface(self) -> None:
-        """Another address of this machine, and none but that."""
+        """The server listens only on the address that ``--interface`` names."""
         server = self.serve("--interface=127.0.0.2")
         with Client(("127.0.0.2", server.port)) as client:
             self.assertEqual(client.ask(b"request"), b"response")
         self.assertRaises(ConnectionRefusedError, server.connect)
 
     def test_ipv6(self) -> None:
-        """IPv6 as endpoint and as interface; the log writes such an address in brackets."""
+        """The server listens on IPv6 as endpoint and as interface; the log has it in brackets."""
         self.need_ipv6()
         server = self.serve(
             r"--listen=tcp6:0:interface=\:\:1", "--port=0", "--interface=::1", ports=2
@@ -350,7 +350,7 @@ class EndpointsTests(LiveTestCase):
         server.log.wait(r"from client \[::1\]:\d+: b'request'", 2)
 
     def need_ipv6(self) -> None:
-        """Skip where there is no IPv6."""
+        """Skip the test on a machine without IPv6."""
         try:
             with socket.socket(socket.AF_INET6) as attempt:
                 attempt.bind(("::1", 0))
@@ -358,7 +358,7 @@ class EndpointsTests(LiveTestCase):
             raise SkipTest(f"no IPv6 here: {error}") from None
 
     def test_unix(self) -> None:
-        """A UNIX socket; its clients have no address, and are logged all the same."""
+        """The server listens on a UNIX socket; its clients have no address, and are logged."""
         server, path = self.serve_unix()
         with Client(path, socket.AF_UNIX) as client:
             self.assertEqual(client.ask(b"request"), b"response")
@@ -367,7 +367,7 @@ class EndpointsTests(LiveTestCase):
         server.log.wait("from client a UNIX socket: b'request'")
 
     def test_haproxy(self) -> None:
-        """Behind a balancer, what its header says comes before the first request."""
+        """With a PROXY header, the address of the client is known before the first request."""
         server = self.serve("--listen=haproxy:tcp:0:interface=127.0.0.1")
         client = self.connect(server)
         client.send(b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\nrequest")
@@ -376,7 +376,7 @@ class EndpointsTests(LiveTestCase):
         self.assertEqual(client.rest(), b"response")
 
     def test_haproxy_over_the_limit(self) -> None:
-        """A limit holds behind a balancer too: the client over it is reset."""
+        """A limit counts clients with a PROXY header: the client over it is reset."""
         server = self.serve("--listen=haproxy:tcp:0:interface=127.0.0.1", "--max-connections=1")
         header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\r\n"
         client = self.connect(server)
@@ -386,13 +386,13 @@ class EndpointsTests(LiveTestCase):
         self.assertEqual(client.ask(b"request"), b"response")
 
     def test_systemd(self) -> None:
-        """A socket that systemd passes is listened on."""
+        """The server listens on a socket that systemd passes."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             server = self.stopped(
                 live.start(
                     self.directory,
                     *("reqresp", "--listen=systemd:domain=INET:index=0"),
-                    # As systemd does it: the first descriptor after stderr, for this process.
+                    # Like systemd: the first descriptor after stderr, for this process.
                     wrap=[
                         *("sh", "-c"),
                         'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0',
@@ -406,14 +406,14 @@ class EndpointsTests(LiveTestCase):
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
     def test_eager(self) -> None:
-        """The endpoint of our own is one that the command takes."""
+        """The server listens on an ``eager:`` endpoint."""
         server = self.serve("--listen=eager:0:interface=127.0.0.1")
         client = self.connect(server)
         client.send(b"close")
         self.assertEqual(client.rest(), b"response")
 
     def test_several(self) -> None:
-        """Several endpoints are one server: its limit counts the clients of all."""
+        """Several endpoints are one server: a limit counts the clients of all."""
         server = self.serve(
             *("--port=0", "--listen=unix:it.sock", "--listen=tcp:0:interface=127.0.0.1"),
             "--max-connections=2",
@@ -453,7 +453,7 @@ class FramingsTests(LiveTestCase):
             self.assertEqual(client.ask(request[cut:], len(reply)), reply, framing)
 
     def test_escapes(self) -> None:
-        """The response, and what closes, take escapes."""
+        """The response and the closing request can have escapes."""
         server = self.serve("--response", r"\x00a\r\n", "--close-on", r"q\t")
         client = self.connect(server)
         self.assertEqual(client.ask(b"close", 4), b"\x00a\r\n")
@@ -461,7 +461,7 @@ class FramingsTests(LiveTestCase):
         self.assertEqual(client.rest(), b"\x00a\r\n")
 
     def test_chunk_joins_what_line_tells_apart(self) -> None:
-        """To chunk framing ``requestclose`` is one request; to line framing there are two."""
+        """With chunk framing ``requestclose`` is one request; with line framing there are two."""
         chunk = self.connect(self.serve())
         self.assertEqual(chunk.ask(b"requestclose"), b"response")
         chunk.half_close()
@@ -472,10 +472,10 @@ class FramingsTests(LiveTestCase):
 
 
 class LogTests(LiveTestCase):
-    """What is logged."""
+    """The log of requests and connections."""
 
     def test_requests(self) -> None:
-        """Each request is logged with the address that it came from, whatever is in it."""
+        """Each request is logged with the address of its client, whatever bytes it has."""
         server = self.serve()
         client = self.connect(server)
         client.ask(b"re\x00\r\nquest'")
@@ -484,7 +484,7 @@ class LogTests(LiveTestCase):
         server.log.wait(f" {shown}$")
 
     def test_one_event_for_all_of_a_turn(self) -> None:
-        """Requests that come together are lines of one event."""
+        """Requests that arrive together are lines of one event."""
         server = self.serve("--framing=line")
         client = self.connect(server)
         client.ask(b"a\nb\nc\n", 30)
@@ -496,7 +496,7 @@ class LogTests(LiveTestCase):
         self.assertEqual(starts, [True, False, False])
 
     def test_connections(self) -> None:
-        """Who comes, who goes and why, is logged."""
+        """Connections and disconnections are logged, with the reason."""
         server = self.serve()
         client = self.connect(server)
         client.send(b"close")
@@ -506,14 +506,14 @@ class LogTests(LiveTestCase):
         server.log.wait(r"#1 127\.0\.0\.1:\d+ disconnected: Connection was closed")
 
     def test_long_request(self) -> None:
-        """Of a long request the beginning is logged, and its length."""
+        """The beginning of a long request is logged, and its length."""
         server = self.serve("--framing=line")
         self.connect(server).ask(b"x" * 5000 + b"\n", 10)
         [match] = server.log.wait(r"b'(x+)'\.\.\. \(5000 bytes\)$")
         self.assertEqual(len(match[1]), 1024)
 
     def test_quiet(self) -> None:
-        """When quiet, nothing is logged of requests and of connections."""
+        """With ``--quiet``, no request and no connection is logged."""
         server = self.serve("--quiet")
         client = self.connect(server)
         self.assertEqual(client.ask(b"close"), b"response")
@@ -526,10 +526,10 @@ class LogTests(LiveTestCase):
 
 
 class StoppingTests(LiveTestCase):
-    """SIGTERM, SIGINT, and replies under way."""
+    """SIGTERM, SIGINT, and pending replies."""
 
-    #: The responder tells in the log that it was asked, and answers at SIGUSR2; at SIGHUP the log
-    #: tells that a turn of the reactor has passed.
+    #: The responder logs each request, and answers at SIGUSR2; at SIGHUP it logs that a turn of
+    #: the reactor has passed.
     HELD = """
 asked = []
 def respond(request):
@@ -545,7 +545,7 @@ application = serve(respond, drain={drain})
 """
 
     def held(self, drain: float) -> tuple[Server, Client]:
-        """A server that has not answered a request yet, and the client that waits."""
+        """Return a server with a pending reply, and the client that waits for it."""
         server = self.embed(self.HELD.format(drain=drain))
         client = self.connect(server)
         client.send(b"request")
@@ -553,7 +553,7 @@ application = serve(respond, drain={drain})
         return server, client
 
     def test_finishes_what_is_under_way(self) -> None:
-        """Stopped by a signal, it listens no more, finishes its reply, and ends by that signal."""
+        """After a signal, the server stops listening, sends its reply, and ends by that signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             server, client = self.held(drain=600)
             server.signal(number)
@@ -571,9 +571,9 @@ application = serve(respond, drain={drain})
 
     def test_finishes_steps(self) -> None:
         """
-        A reply that waits for its time is finished too, and what follows it in the queue.
+        A delayed reply is sent, too, and the replies after it.
 
-        Nor does the server wait for a client to close that has all it asked for.
+        The server does not wait for a client to close that has received all its replies.
         """
         server = self.embed(
             "def respond(request):\n"
@@ -589,7 +589,7 @@ application = serve(respond, drain={drain})
         self.assertEqual(server.wait(), -signal.SIGTERM)
 
     def test_idle_clients_see_eof(self) -> None:
-        """A client that waits for nothing is closed in order, and delays nothing."""
+        """A client without pending replies is closed without a reset, and delays nothing."""
         server = self.serve("--drain=600")
         client = self.connect(server)
         self.assertEqual(client.ask(b"request"), b"response")
@@ -608,7 +608,7 @@ application = serve(respond, drain={drain})
             self.assertEqual(server.wait(), -number)
 
     def test_time_is_over(self) -> None:
-        """A reply that does not come in time is given up: its client is reset."""
+        """A client whose reply is not ready in time is reset."""
         server, client = self.held(drain=0.2)
         server.signal(signal.SIGTERM)
         self.assertTrue(client.is_reset())
@@ -616,7 +616,7 @@ application = serve(respond, drain={drain})
         self.assertNotIn("Traceback", server.log.text())
 
     def test_second_signal(self) -> None:
-        """A second signal gives up at once, without a traceback in the log."""
+        """A second signal ends the server at once, without a traceback in the log."""
         for first, second in (
             (signal.SIGTERM, signal.SIGTERM),
             (signal.SIGINT, signal.SIGINT),
@@ -631,7 +631,7 @@ application = serve(respond, drain={drain})
             self.assertNotIn("Traceback", server.log.text())
 
     def test_unix_socket_is_removed(self) -> None:
-        """A UNIX socket is gone with its server."""
+        """A server removes its UNIX socket when it ends."""
         server, path = self.serve_unix()
         with Client(path, socket.AF_UNIX) as client:
             self.assertEqual(client.ask(b"request"), b"response")
@@ -640,7 +640,7 @@ application = serve(respond, drain={drain})
 
 
 class RefusalsTests(LiveTestCase):
-    """What cannot be done ends at once, with a line that tells why."""
+    """Errors at the start: twistd ends at once, with one line that says why."""
 
     def run_all(self, *cases: tuple[str, ...]) -> list[Ended]:
         """Run ``twistd reqresp`` in the foreground with each of *cases*."""
@@ -651,7 +651,7 @@ class RefusalsTests(LiveTestCase):
         return list(live.run_all(self.directory, commands).values())
 
     def assert_refused(self, cases: dict[tuple[str, ...], str]) -> None:
-        """Each of *cases* ends with one line on standard error, which has the text given for it."""
+        """Assert that each of *cases* ends with one line on standard error that has its text."""
         for (case, expected), ended in zip(cases.items(), self.run_all(*cases), strict=True):
             self.assertRegex(ended.errors, r"\Areqresp: .*\n\Z", f"{case}: {ended}")
             self.assertIn(expected, ended.errors, f"{case}")
@@ -660,7 +660,7 @@ class RefusalsTests(LiveTestCase):
         self.assertEqual([path.name for path in self.directory.glob("*.pid")], [])
 
     def test_options(self) -> None:
-        """A value that an option cannot have is named, with the option, on standard error."""
+        """The error about a bad value names the option and the value."""
         self.assert_refused(
             {
                 ("--port=70000",): "--port: expected a port number up to 65535 or an endpoint",
@@ -682,7 +682,7 @@ class RefusalsTests(LiveTestCase):
         )
 
     def test_endpoints(self) -> None:
-        """An endpoint of which nothing can be made is named."""
+        """The error about a bad endpoint names it."""
         self.directory.joinpath("bad.pem").write_text("no PEM")
         self.assert_refused(
             {
@@ -701,7 +701,7 @@ class RefusalsTests(LiveTestCase):
         )
 
     def test_cannot_listen(self) -> None:
-        """What cannot be listened on is named, with the system's reason."""
+        """The error about an address that is in use names it, with the system's reason."""
         with socket.create_server(("127.0.0.1", 0)) as busy:
             port = busy.getsockname()[1]
             self.assert_refused(
@@ -723,7 +723,7 @@ class RefusalsTests(LiveTestCase):
             )
 
     def test_privileged_port(self) -> None:
-        """A port that takes a privilege is named, with the system's reason."""
+        """The error about a port that needs a privilege names it, with the system's reason."""
         lowest = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
         if lowest <= 1:
             raise SkipTest("no port is privileged here")
@@ -739,7 +739,7 @@ class RefusalsTests(LiveTestCase):
         self.assertEqual(ended.status, 1)
 
     def test_version(self) -> None:
-        """The version is asked for and told."""
+        """``--version`` prints the version."""
         [ended] = self.run_all(("--version",))
         self.assertRegex(
             ended.output, rf"^reqresp {re.escape(__version__)} \(Twisted \d+\.\d+\.\d+\S*\)\n$"
@@ -769,10 +769,10 @@ class RefusalsTests(LiveTestCase):
 
 
 class DaemonTests(LiveTestCase):
-    """twistd as it runs by default: in the background."""
+    """twistd in the background, which is its default."""
 
     def daemon(self, *options: str) -> tuple[Ended, int]:
-        """Start a daemon; give what its parent said, and a pipe that ends when the daemon does."""
+        """Start a daemon; return the output of its parent, and a pipe that ends with the daemon."""
         end, held = os.pipe()
         self.addCleanup(os.close, end)
         try:
@@ -789,7 +789,7 @@ class DaemonTests(LiveTestCase):
         return os.read(pipe, 1) == b""
 
     def test_serves(self) -> None:
-        """It listens when the command returns, logs into its file, and ends when told to."""
+        """It listens when the command returns, logs to its file, and ends at SIGTERM."""
         parent, pipe = self.daemon("--listen=unix:it.sock")
         self.assertEqual(parent, Ended(0, "", ""))
         pid = int(self.directory.joinpath("it.pid").read_text())
@@ -803,7 +803,7 @@ class DaemonTests(LiveTestCase):
         self.assertFalse(self.directory.joinpath("it.pid").exists())
 
     def test_cannot_listen(self) -> None:
-        """The command that was typed says what is busy, and leaves nothing behind."""
+        """The command names the address that is in use, and leaves no process or file."""
         with socket.create_server(("127.0.0.1", 0)) as busy:
             port = busy.getsockname()[1]
             parent, pipe = self.daemon("--listen=unix:it.sock", f"--listen=tcp:{port}")
@@ -822,7 +822,7 @@ class DaemonTests(LiveTestCase):
             Client(str(self.directory / "it.sock"), socket.AF_UNIX)
 
     def test_useless_options(self) -> None:
-        """What is wrong with the options is found before there is a daemon."""
+        """Errors in the options are reported before the daemon starts."""
         for option, expected in {
             "--drain=x": "--drain: expected seconds",
             "--listen=bogus:1": "invalid endpoint 'bogus:1'",

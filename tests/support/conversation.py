@@ -18,7 +18,7 @@ from tests.support.wire import FakeReactor, Wire
 
 
 class Heard(Observer):
-    """Keeps what it is told."""
+    """Records every event."""
 
     def __init__(self) -> None:
         self.requests: list[list[bytes]] = []
@@ -48,7 +48,7 @@ class Heard(Observer):
 
 
 class Conversation(SynchronousTestCase):
-    """Arranges a server on a reactor of its own, and clients connected to it."""
+    """Has a server on its own reactor, and clients connected to it."""
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
@@ -58,7 +58,7 @@ class Conversation(SynchronousTestCase):
         options.setdefault("observers", [self.heard])
         return ReqRespFactory(respond, clock=self.reactor, **options)
 
-    #: Twisted's own transport, or ours in its place.
+    #: The class of the server's transport: Twisted's, or ours.
     transport: type[tcp.Server] = tcp.Server
 
     def connect(self, respond: Any = None, **options: Any) -> Wire:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def indented(lines: list[str], *, deeper_than: int) -> str:
-    """The code at the start of *lines*, behind the options of its directive."""
+    """Return the code at the start of *lines*, after the options of its directive."""
 
     def inside(line: str) -> bool:
         return not line or line[: deeper_than + 1].isspace()
@@ -24,7 +24,7 @@ def indented(lines: list[str], *, deeper_than: int) -> str:
 
 @frozen
 class Block:
-    """What stands under a ``code-block`` for *language*, whose directive is in the *line*."""
+    """The code of a ``code-block`` for *language*; *line* is the number of its directive."""
 
     line: int
     language: str
@@ -32,7 +32,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """All blocks of code in *text*."""
+    """Return all code blocks of *text*."""
     lines = text.splitlines()
     return [
         Block(number, directive[2], indented(lines[number:], deeper_than=len(directive[1])))

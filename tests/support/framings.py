@@ -2,7 +2,7 @@
 
 from reqresp.framing import Chunk, Delimiter, Fixed, Framing, LengthPrefix, Line, Netstring
 
-#: Every form of a specification, and what it says in Python.
+#: Every form of a specification, with the framing that it means.
 SPECIFIED: dict[str, Framing] = {
     "chunk": Chunk(),
     "line": Line(),

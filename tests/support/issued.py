@@ -1,5 +1,5 @@
 """
-Issued: certificates for tests, thrown away with the process, and files of them.
+Issued: certificates for tests, which end with the process, and files of them.
 """
 
 from functools import cache
@@ -14,35 +14,35 @@ from tests.support import live
 
 @cache
 def authority() -> trustme.CA:
-    """Signs what peers trust."""
+    """The authority that peers trust."""
     return trustme.CA()
 
 
 @cache
 def stranger() -> trustme.CA:
-    """Signs what nobody trusts."""
+    """An authority that peers do not trust."""
     return trustme.CA()
 
 
 def pem(leaf: trustme.LeafCert) -> bytes:
-    """A key, and the certificates that go with it."""
+    """Return a key in PEM, and its certificates."""
     return leaf.private_key_and_cert_chain_pem.bytes()
 
 
 @cache
 def ours() -> bytes:
-    """What a server shows, and its key."""
+    """Return the certificate of a server, and its key."""
     return pem(authority().issue_cert("localhost"))
 
 
 class FileTestCase(SynchronousTestCase):
-    """Files of its own."""
+    """A test case with a directory of its own."""
 
     def setUp(self) -> None:
         self.directory = live.temporary(self)
 
     def file(self, name: str, data: bytes) -> Path:
-        """Write a file."""
+        """Write a file; return its path."""
         path = self.directory / name
         path.write_bytes(data)
         return path
@@ -50,7 +50,7 @@ class FileTestCase(SynchronousTestCase):
     def certificates(
         self, data: bytes | None = None, key: Path | None = None, client_ca: bytes | None = None
     ) -> Certificates:
-        """Those of a server with *data* in its certificate's file, loaded."""
+        """Return loaded certificates of a server with *data* in the file of its certificate."""
         path = self.file("it.pem", ours() if data is None else data)
         ca = None if client_ca is None else self.file("ca.pem", client_ca)
         loaded = Certificates(TLSFiles(path, key, ca))

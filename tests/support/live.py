@@ -1,8 +1,8 @@
 """
 Live: the real twistd as a subprocess, clients on real sockets, and other programs.
 
-Nothing here sleeps.  A server is ready when its log says so, and is gone when its pipe ends; the
-time-outs are nets for what should never happen, and generous.
+Nothing here sleeps.  A server is ready when its log says so, and has ended when its pipe ends.
+Timeouts are long: they end only a test that hangs.
 """
 
 import errno
@@ -23,18 +23,18 @@ from unittest import SkipTest
 
 from attrs import frozen
 
-#: Seconds after which something that waits has gone wrong.
+#: Seconds that anything waits for at most.
 PATIENCE = 60.0
 
 
 def twistd(python: str = sys.executable) -> list[str]:
-    """Run twistd as its own script does, wherever that was installed."""
+    """Return the command that runs twistd as its own script does."""
     return [python, "-c", "from twisted.scripts.twistd import run; run()"]
 
 
 def program(name: str) -> str:
     """
-    Find the program *name*.
+    Return the path of the program *name*.
 
     :raises SkipTest: it is not installed.
     """
@@ -45,7 +45,7 @@ def program(name: str) -> str:
 
 
 class Log:
-    """The lines that come out of a pipe, read by a thread of its own."""
+    """The lines that arrive on a pipe; a thread reads them."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
@@ -65,19 +65,19 @@ class Log:
             self._changed.notify_all()
 
     def lines(self) -> list[str]:
-        """What was logged so far."""
+        """Return the lines so far."""
         with self._changed:
             return [*self._lines]
 
     def text(self) -> str:
-        """The same in one piece."""
+        """Return the lines so far as one text."""
         return "\n".join(self.lines())
 
     def wait(self, pattern: str, count: int = 1) -> list["re.Match[str]"]:
         """
         Wait for *count* lines in which *pattern* is found.
 
-        :raises AssertionError: the log ended, or took too long, without.
+        :raises AssertionError: the log ended without them, or they took too long.
         """
         found: list[re.Match[str]] = []
 
@@ -98,9 +98,9 @@ class Log:
 
 class Server:
     """
-    A twistd that runs, or is about to; use it in a ``with``, or stop it.
+    A twistd that runs or starts; use it in a ``with``, or stop it.
 
-    Whatever needs to know a port waits until all are open, so several can be started at once.
+    Only what needs a port waits until all ports are open, so several servers can start at once.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", ports: int) -> None:
@@ -111,12 +111,12 @@ class Server:
 
     @property
     def ports(self) -> list[int]:
-        """The numbers of its ports, in the order in which it opens them."""
+        """The port numbers, in the order in which the server opens them."""
         return [int(match[1]) for match in self.log.wait(r" starting on (\d+)$", self._ports)]
 
     @property
     def port(self) -> int:
-        """The number of the first port."""
+        """The first port number."""
         return self.ports[0]
 
     def connect(self, number: int = 0) -> "Client":
@@ -128,7 +128,7 @@ class Server:
         self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for its end, and tell its status (negative: the signal that ended it)."""
+        """Wait for its end; return its status (negative: the signal that ended it)."""
         try:
             status = self.process.wait(PATIENCE)
         finally:
@@ -145,14 +145,14 @@ class Server:
         return self.wait()
 
     def memory(self) -> int:
-        """Bytes of its resident memory."""
+        """Return its resident memory in bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         match = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
         assert match is not None
         return int(match[1]) * 1024
 
     def processor_time(self) -> float:
-        """Seconds of processor time that it has used, in user and system mode."""
+        """Return the processor time that it has used, in seconds."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -177,7 +177,7 @@ class Client:
         self._reset_at_once = False
         try:
             self.socket.connect(address)
-        except ConnectionResetError:  # by a server that has accepted, and was quicker than we
+        except ConnectionResetError:  # by a server that accepted and reset it at once
             self._reset_at_once = True
         except BaseException:
             self.socket.close()
@@ -188,11 +188,11 @@ class Client:
         self.socket.sendall(data)
 
     def half_close(self) -> None:
-        """Send no more."""
+        """End the client's side."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def receive(self, size: int) -> bytes:
-        """Receive *size* bytes, fewer only if EOF comes first."""
+        """Return *size* bytes, or fewer if EOF comes first."""
         self._check()
         received = bytearray()
         while len(received) < size and (data := self.socket.recv(size - len(received))):
@@ -200,12 +200,12 @@ class Client:
         return bytes(received)
 
     def ask(self, data: bytes, size: int = len(b"response")) -> bytes:
-        """Send *data*, and receive a reply of *size* bytes."""
+        """Send *data*; return a reply of *size* bytes."""
         self.send(data)
         return self.receive(size)
 
     def rest(self) -> bytes:
-        """Receive all until EOF."""
+        """Return all bytes until EOF."""
         self._check()
         received = bytearray()
         while data := self.socket.recv(64 * 1024):
@@ -217,7 +217,7 @@ class Client:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
     def is_reset(self) -> bool:
-        """Receive what comes, and tell whether it ended with a reset, not with EOF."""
+        """Receive everything; return whether it ended with a reset, not with EOF."""
         try:
             self.rest()
         except ConnectionResetError:
@@ -228,7 +228,7 @@ class Client:
         """
         Send *data* over and over, up to *most* bytes or until nothing more can be sent.
 
-        :param turn: gives the server the time to read; called whenever the kernel takes no more.
+        :param turn: called whenever the kernel accepts no more; gives the server time to read.
         :returns: how many bytes were sent.
         """
         sent = idle = 0
@@ -269,12 +269,12 @@ def start(
     **popen: Any,
 ) -> Server:
     """
-    Run twistd with *arguments*, in the foreground, its log on a pipe.
+    Run twistd with *arguments*, in the foreground, with its log on a pipe.
 
-    :param directory: where it runs, and leaves its pid file.
-    :param ports: how many TCP ports it will listen on.
-    :param python: the interpreter that has the twistd to run.
-    :param wrap: a command that runs the command which follows it.
+    :param directory: the working directory, where it writes its pid file.
+    :param ports: the number of TCP ports that it listens on.
+    :param python: the interpreter that twistd is installed for.
+    :param wrap: a command that runs the command after it.
     """
     command = [*wrap, *twistd(python), "--nodaemon", "--pidfile=", "--logfile=-", *arguments]
     return Server(
@@ -290,7 +290,7 @@ def start(
     )
 
 
-#: What an application that embeds the factory says first.
+#: The beginning of an application that embeds the factory.
 EMBEDDING = """\
 import signal
 from twisted.application.service import Application
@@ -316,14 +316,14 @@ def serve(respond, drain=5, **options):
 
 
 def embed(directory: Path, code: str) -> Server:
-    """Run twistd with an application that *code* makes after `EMBEDDING`."""
+    """Run twistd with an application, which is `EMBEDDING` and then *code*."""
     directory.joinpath("app.tac").write_text(EMBEDDING + code)
     return start(directory, "--python=app.tac")
 
 
 @frozen
 class Ended:
-    """What a command said, and its status."""
+    """The output of a command, and its exit status."""
 
     status: int
     output: str
@@ -333,7 +333,7 @@ class Ended:
 def run_all(
     directory: Path, commands: Mapping[str, Sequence[str]], **popen: Any
 ) -> dict[str, Ended]:
-    """Run *commands* at once, and wait for all of them."""
+    """Run *commands* at the same time, and wait for all of them."""
     processes = {
         name: subprocess.Popen(
             command,
@@ -359,7 +359,7 @@ def run_all(
 
 
 def temporary(test: Any) -> Path:
-    """A directory that goes with *test*; its path is short enough for a UNIX socket."""
+    """Return a directory for *test*, with a path short enough for a UNIX socket."""
     directory = tempfile.TemporaryDirectory(prefix="reqresp-")
     test.addCleanup(directory.cleanup)
     return Path(directory.name)
@@ -368,7 +368,7 @@ def temporary(test: Any) -> Path:
 @cache
 def pem() -> bytes:
     """
-    A key, and a certificate for localhost that it signs.
+    Return the files of a key and of a self-signed certificate for localhost.
 
     :raises SkipTest: there is no openssl to make them.
     """

@@ -9,15 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.cli.client import Address
 from tests.support.live import PATIENCE
 
-#: What a server does: receive so many bytes, or send these.
+#: An act of a server: receive so many bytes, or send these bytes.
 Act = int | bytes
 
 
 class Peer:
     """
-    A server for one client: performs *acts*, then closes, or (*stays*) waits until the client does.
+    A server for one client: performs *acts*, then closes, or with *stays* waits for the client.
 
-    It ends with *test*.
+    It ends when *test* ends.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Peer:
         if isinstance(act, bytes):
             connection.sendall(act)
             return
-        data = b""  # not MSG_WAITALL, which does not wait where there is a time-out
+        data = b""  # not MSG_WAITALL, which does not wait on a socket with a timeout
         while len(data) < act and (more := connection.recv(act - len(data))):
             data += more
         self.received.append(data)
 
     def end(self) -> bytes:
-        """Wait until it is done; give all that it received."""
+        """Wait until it has ended; return all that it received."""
         self._thread.join(PATIENCE)
         return b"".join(self.received)

@@ -1,8 +1,8 @@
 """
-PROXY headers as balancers write them, and as nobody should.
+PROXY headers, valid and invalid.
 
-`line` and `binary` write valid ones, independently of the code that reads them; `mutated_headers`
-is for whoever wants many that are nearly right.
+`line` and `binary` write valid headers, independently of the code that reads them.
+`mutated_headers` makes many that are nearly valid.
 """
 
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ Place = tuple[str, int]
 
 
 def line(source: Place, destination: Place = ("127.0.0.1", 9999)) -> bytes:
-    """A version 1 header for a client at *source*; both are of one family."""
+    """Return a version 1 header for a client at *source*; both addresses have one family."""
     version = ip_address(source[0]).version
     fields = f"{source[0]} {destination[0]} {source[1]} {destination[1]}"
     return f"PROXY TCP{version} {fields}\r\n".encode()
@@ -26,10 +26,10 @@ def binary(
     source: Place | bytes, destination: Place | bytes = ("127.0.0.1", 9999), behind: bytes = b""
 ) -> bytes:
     """
-    A version 2 header for a client at *source*.
+    Return a version 2 header for a client at *source*.
 
     :param source: address and port, or the path of a UNIX socket; *destination* is of its family.
-    :param behind: what follows the addresses, such as `extension` makes.
+    :param behind: bytes after the addresses, for example extensions.
     """
     if isinstance(source, bytes):
         assert isinstance(destination, bytes)
@@ -41,25 +41,25 @@ def binary(
 
 
 def raw(command: int, family: int, content: bytes = b"", length: int | None = None) -> bytes:
-    """A version 2 header of these bytes; *length* is that of *content* unless it lies."""
+    """Return a version 2 header; *length* is that of *content* unless it is given."""
     fixed = pack("!BBH", command, family, len(content) if length is None else length)
     return SIGNATURE + fixed + content
 
 
 def extension(kind: int, value: bytes) -> bytes:
-    """What may follow the addresses of a version 2 header."""
+    """Return an extension, which may follow the addresses of a version 2 header."""
     return pack("!BH", kind, len(value)) + value
 
 
 def summed(header: bytes) -> bytes:
-    """The same version 2 header with its checksum behind."""
+    """Return the version 2 *header* with its checksum as the last extension."""
     content = header[16:] + extension(3, bytes(4))
     zeroed = raw(header[12], header[13], content)
     return zeroed[:-4] + pack("!I", crc32c(zeroed))
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum of *data*, as a long division, a bit at a time."""
+    """Return the CRC-32C of *data*, computed bit by bit."""
     rest = 2**32 - 1
     for bit in (byte >> at & 1 for byte in data for at in range(8)):
         rest = rest >> 1 ^ 0x82F63B78 * (rest & 1 ^ bit)
@@ -89,7 +89,7 @@ FROM_HAPROXY = {
 
 
 def valid_header(random: Random) -> bytes:
-    """Any header that a balancer could write."""
+    """Return a random valid header."""
     kind = random.choice(["line", "line", "UNKNOWN", "LOCAL", "binary", "binary", "path"])
     if kind == "UNKNOWN":
         return random.choice([b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ::1 ::1 1 2\r\n"])
@@ -116,9 +116,7 @@ def _host(random: Random, size: int) -> str:
 
 def mutated_headers(random: Random) -> bytes:
     """
-    What a connection may begin with: a header, valid or not quite, or anything, and what follows.
-
-    All chance comes from *random*.
+    Return the beginning of a random connection: a header, valid or not, and what follows it.
     """
     if random.random() < 0.1:
         start = random.choice([b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE, SIGNATURE + b"!\x11"])

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-#: Values of every type, RESP2 first.
+#: Values of every type, those of RESP2 first.
 VALUES = (
     *(b"+OK", b"+", b"-ERR unknown command 'x'", b":0", b":-1", b":+9223372036854775807"),
     *(b"$0\r\n", b"$3\r\nabc", b"$5\r\na\r\nbc", b"$2\r\n\r\n", b"$-1", b"*-1", b"*0"),
@@ -17,7 +17,7 @@ VALUES = (
 
 
 def values() -> st.SearchStrategy[bytes]:
-    """Whole values, in all sorts of nests."""
+    """Return a strategy for whole values, nested in all ways."""
     bulks = st.binary(max_size=9)
     leaves = st.one_of(
         st.sampled_from([value + b"\r\n" for value in VALUES]),
@@ -28,7 +28,7 @@ def values() -> st.SearchStrategy[bytes]:
 
 
 def nests(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Aggregates of *inner* values, and values with attributes."""
+    """Return a strategy for aggregates of *inner* values, and for values with attributes."""
     pairs = st.tuples(inner, inner).map(b"".join)
     return st.one_of(
         st.lists(inner, max_size=3).map(lambda found: b"*%d\r\n" % len(found) + b"".join(found)),

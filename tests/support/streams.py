@@ -1,4 +1,4 @@
-"""Streams cut into pieces, and what a decoder makes of them."""
+"""Streams cut into pieces, and the requests that a decoder finds in them."""
 
 from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
@@ -13,7 +13,7 @@ from reqresp.framing import (
 
 
 def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
-    """The requests that come out of *pieces*, and whether a fault ended them."""
+    """Return the requests in *pieces*, and whether a FrameError ended them."""
     requests: list[bytes] = []
     for piece in pieces:
         try:
@@ -24,17 +24,17 @@ def fed(decoder: Decoder, pieces: Iterable[bytes]) -> tuple[list[bytes], bool]:
 
 
 def cut(stream: bytes, places: Iterable[int]) -> list[bytes]:
-    """The *stream*, cut at *places*."""
+    """Return the *stream*, cut at *places*."""
     return [stream[start:stop] for start, stop in pairwise([0, *sorted(places), len(stream)])]
 
 
 def single(stream: bytes) -> list[bytes]:
-    """The *stream*, a byte at a time."""
+    """Return the *stream* in single bytes."""
     return cut(stream, range(1, len(stream)))
 
 
 def every_cut(stream: bytes) -> Iterator[list[bytes]]:
-    """The *stream* whole, in single bytes, and in two or three pieces in every possible way."""
+    """Yield the *stream* whole, in single bytes, and cut in every way into two or three pieces."""
     yield [stream]
     yield single(stream)
     places = range(1, len(stream))
@@ -48,6 +48,6 @@ PROPERTY = settings(deadline=None, derandomize=True)
 
 @st.composite
 def cut_streams(draw: st.DrawFn, tokens: list[bytes]) -> tuple[bytes, list[bytes]]:
-    """A stream of *tokens*, and the same in pieces, some of which may be empty."""
+    """Return a stream of *tokens*, and the same stream in pieces, some of which may be empty."""
     stream = b"".join(draw(st.lists(st.sampled_from(tokens), max_size=20)))
     return stream, cut(stream, draw(st.lists(st.integers(0, len(stream)), max_size=20)))
