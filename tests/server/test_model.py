@@ -69,11 +69,13 @@ class ConnectionModel(RuleBasedStateMachine):
     drains = 0
 
     @initialize(
-        setup=_SETUPS, is_observed=st.sampled_from([True] * 5 + [False]), raises=st.booleans()
+        setup=_SETUPS,
+        is_observed=st.sampled_from([True] * 5 + [False]),
+        observer=st.sampled_from(["", "", "", "raises", "fires"]),
     )
-    def serve(self, setup: Setup, is_observed: bool, raises: bool) -> None:
+    def serve(self, setup: Setup, is_observed: bool, observer: str) -> None:
         """Start the server."""
-        self.world = World(setup, is_observed or setup.framing == "chunk", raises)
+        self.world = World(setup, is_observed or setup.framing == "chunk", observer)
         globalLogPublisher.addObserver(cast(Any, self.world.log))
 
     def teardown(self) -> None:

@@ -84,3 +84,19 @@ class Raising(Observer):
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         raise ObserverError
+
+
+class Acting(Observer):
+    """Calls *act* at each event, while the connection is at work."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
+        self._act()
+
+    def answered(self, exchanges: Exchanges) -> None:
+        self._act()
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self._act()

@@ -26,6 +26,7 @@ from reqresp.testing._memory_reactor import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
 from tests.support.model_observers import (
+    Acting,
     ObserverError,
     Raising,
     RecordedConnection,
@@ -49,10 +50,11 @@ class World:
 
     :param is_observed: whether there are observers and counters; `Chunk` needs them, because
         its requests depend on how the network cuts the bytes.
-    :param raises: whether one of the observers raises.
+    :param observer: what another observer does at each event: "raises", "fires" a reply that is
+        awaited, or "" for none.
     """
 
-    def __init__(self, setup: Setup, is_observed: bool, raises: bool) -> None:
+    def __init__(self, setup: Setup, is_observed: bool, observer: str) -> None:
         self.setup = setup
         self.reactor = InMemoryReactor()
         self.clients: list[Connected] = []
@@ -66,7 +68,9 @@ class World:
         self._logged: list[Failure] = []
         self._recorder = RecordingObserver(self.reactor.seconds) if is_observed else None
         self._counters = Counters() if is_observed else None
-        observers: list[Observer] = [Raising()] if raises else []
+        observers: list[Observer] = []
+        if observer:
+            observers.append(Raising() if observer == "raises" else Acting(self._fire_first))
         if self._recorder is not None:
             observers.append(self._recorder)
         self._factory = ReqRespFactory(
@@ -137,6 +141,9 @@ class World:
         """Finish or fail a reply that is awaited."""
         if self.late:
             self._fire(*self.late.pop(which % len(self.late)), succeeds)
+
+    def _fire_first(self) -> None:
+        self.fire(0, True)
 
     def _fire(self, it: Connected, number: int, late: "Deferred[Any]", succeeds: bool) -> None:
         if late.called:  # it was cancelled
