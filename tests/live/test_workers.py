@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
+import pytest
+
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Server, twistd
 from tests.support.live_case import LiveTestCase
@@ -288,6 +290,7 @@ class EndsTests(WorkersTestCase):
             os.kill(pid, signal.SIGKILL)
         self.assertEqual([client.receive(8) for client in clients], [b"response"] * 40)
 
+    @pytest.mark.timeout(300)  # fifty processes start, one after the other
     def test_fifty_restarts_leak_nothing(self) -> None:
         """After fifty restarts, the parent has as many descriptors as before."""
         server = self.workers("--quiet", count=1)
