@@ -21,7 +21,7 @@ from reqresp._text import format_address
 from reqresp.framing import FrameError
 from reqresp.server.constants import SLICE, Constants
 from reqresp.server.performer import NOTHING
-from reqresp.server.stream import HANGING
+from reqresp.transport.stream import HANGING
 from reqresp.steps import RuleReply, Steps, Wait
 from reqresp.transport.closing import undelivered
 

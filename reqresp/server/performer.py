@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from reqresp.faults.dice import FaultInjector
 from reqresp.faults.faults import PlacedFault
 from reqresp.framing import FrameError
-from reqresp.server.stream import HANGING, Stream
+from reqresp.transport.stream import HANGING, Stream
 from reqresp.steps import (
     Abort,
     BaseStep,

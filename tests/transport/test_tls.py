@@ -25,7 +25,7 @@ from reqresp import (
     Send,
 )
 from reqresp.server.proxied import ProxiedFactory
-from reqresp.server.stream import LINGER
+from reqresp.transport.stream import LINGER
 from reqresp.testing import Server, serve
 from reqresp.transport.access import parse_networks
 from reqresp.transport.tls import Certificates, wrap

@@ -33,7 +33,7 @@ from reqresp import (
     Wait,
 )
 from reqresp.server import stream
-from reqresp.server.stream import LINGER
+from reqresp.transport.stream import LINGER
 from reqresp.transport.closing import undelivered
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
