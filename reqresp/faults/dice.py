@@ -39,25 +39,43 @@ class FaultInjector:
     Keeps the dice of each fault, and how many bytes it has let through.  The dice are seeded with
     *seed*, the number of the *connection* and the fault's key, so other connections and other
     faults do not change them.
+
+    :param faults: apply to all replies.  Whether a fault that is placed ``on_connect`` applies to
+        this connection is decided now; then it applies to every reply.
     """
 
-    __slots__ = ("_dice", "_passed", "_seed")
+    __slots__ = ("_dice", "_faults", "_passed", "_seed")
 
-    def __init__(self, seed: int, connection: int) -> None:
+    def __init__(self, seed: int, connection: int, faults: Iterable[PlacedFault] = ()) -> None:
         self._seed = f"{seed}/{connection}"
         self._dice: dict[str, SeededDice] = {}
         self._passed: dict[str, int] = {}
+        self._faults = tuple(
+            placed if not placed.on_connect else _certain(placed)
+            for placed in faults
+            if not placed.on_connect or self._is_chosen(placed)
+        )
 
-    def inject(self, steps: Steps, faults: Iterable[ReplyFault]) -> tuple[Steps, tuple[str, ...]]:
+    @property
+    def affects_silence(self) -> bool:
+        """Whether a fault applies to a connection on which the server says nothing at first."""
+        return any(placed.on_connect for placed in self._faults)
+
+    def inject(
+        self, steps: Steps, own: Iterable[ReplyFault] = (), *, on_connect_only: bool = False
+    ) -> tuple[Steps, tuple[str, ...]]:
         """
-        Return the changed *steps*, and the names of those of *faults* that changed them.
+        Return the changed *steps*, and the names of those faults that changed them.
 
-        The faults are applied in this order.  A fault counts only bytes of replies that it was
-        applied to.
+        A fault counts only bytes of replies that it was applied to.
+
+        :param own: faults of these steps alone; they are applied first.
+        :param on_connect_only: leave out the faults of replies.
         """
         names: list[str] = []
         size = sent(steps)
-        for placed in faults:
+        faults = [it for it in self._faults if it.on_connect or not on_connect_only]
+        for placed in (*own, *faults):
             key, fault = placed.key, placed.fault
             passed = self._passed.get(key, 0)
             changed = fault.apply(steps, self._dice_of(key), passed)
@@ -67,24 +85,15 @@ class FaultInjector:
             self._passed[key] = passed + size
         return steps, tuple(names)
 
-    def on_connect(self, faults: Iterable[PlacedFault]) -> tuple[PlacedFault, ...]:
-        """
-        Return those of *faults* that apply to this connection.
-
-        Throws the dice of those that are drawn once for a connection.  Those that are drawn then
-        apply to every reply.
-        """
-        return tuple(
-            evolve(placed, fault=evolve(placed.fault, probability=1.0))
-            if placed.on_connect
-            else placed
-            for placed in faults
-            if not placed.on_connect
-            or self._dice_of(placed.key).random() < placed.fault.probability
-        )
+    def _is_chosen(self, placed: PlacedFault) -> bool:
+        return self._dice_of(placed.key).random() < placed.fault.probability
 
     def _dice_of(self, key: str) -> SeededDice:
         dice = self._dice.get(key)
         if dice is None:
             dice = self._dice[key] = SeededDice(f"{self._seed}/{key}")
         return dice
+
+
+def _certain(placed: PlacedFault) -> PlacedFault:
+    return evolve(placed, fault=evolve(placed.fault, probability=1.0))

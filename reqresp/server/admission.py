@@ -47,8 +47,6 @@ class Admission:
 
     def __init__(self, access: Access | None = None) -> None:
         self._access = access
-        #: How many were turned away, for each kind of refusal.
-        self.refused: Counter[str] = Counter()
         self._per_peer: Counter[str] = Counter()
 
     def why_refuse(self, peer: IAddress, limits: Limits, connected: int) -> Refusal | None:

@@ -1,54 +1,123 @@
 """
-Gathering: the connections of a server, from the first to the last.
+Connections: the front of a server, which all its connections have in common.
 
-Sees that the idle ones are found, and that all of them end in order when the server stops.  It
-knows nothing of what they say.
+Admits and numbers connections, notifies observers, closes the idle ones, shares the reactor among
+those with much to do, and ends all of them when the server stops.  It must not know what a
+connection carries: a relay has the same front.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from time import perf_counter
+from types import MappingProxyType
+from typing import Protocol, cast
 
+from twisted.internet import protocol
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from reqresp.server.connection import SWEEPS, Connection
+from reqresp._text import format_address
+from reqresp.server._turns import Turn, Turns
+from reqresp.server.admission import STOPPING, Admission, Refusal
+from reqresp.server.counters import Counters
+from reqresp.server.host import HostedConnection
+from reqresp.server.limits import Limits
+from reqresp.server.observers import Events, Observer
+from reqresp.transport.access import Access
+
+#: Seconds between log lines about refused clients.
+REFUSAL_LOG_INTERVAL = 1.0
+#: How often connections are swept in one idle timeout.
+SWEEPS_PER_TIMEOUT = 4
 
 
 class Arrival(Protocol):
     """A connection that was accepted, and whose client is not known yet."""
 
-    @property
-    def transport(self) -> Any:
-        """What it came on."""
-
     def finish(self) -> None:
-        """End: all that has arrived was read, and did not tell who the client is."""
+        """End it: everything that has arrived was read, and did not name the client."""
+
+    def reset(self) -> None:
+        """Reset it now."""
 
 
-class Gathering(Factory):
+class Connections:
     """
-    A factory that keeps its connections together.
+    The connections of one server; iterate over those that are open, or take their `len`.
 
-    :param clock: keeps the time of waits and time-outs; the global reactor unless given.
+    It is the `ConnectionHost` of each.
+
+    :param observers: notified of what happens, in this order.
+    :param clock: times waits and timeouts; the global reactor unless given.
+    :param access: which clients may connect; all of them unless given.
+    :param counters: counts what connections do; nothing is counted unless given.
+    :param first: the number of the first connection.
+    :param now: returns seconds of a monotonic clock, which measures how long connections work.
     """
 
-    def __init__(self, clock: IReactorTime | None) -> None:
-        self.connections: set[Connection] = set()
-        #: Those who will be connections, and take as much place.
-        self.arrivals: set[Arrival] = set()
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        observers: Iterable[Observer] = (),
+        clock: IReactorTime | None = None,
+        access: Access | None = None,
+        counters: Counters | None = None,
+        first: int = 1,
+        now: Callable[[], float] = perf_counter,
+    ) -> None:
+        self.events = Events(observers)
+        self.counters = counters
+        self.now = now
         self._clock = clock
-        self._idle_timeout: float | None = None
-        self._sweeps: LoopingCall | None = None
+        self._open: set[HostedConnection] = set()
+        self._arrivals: set[Arrival] = set()  # they take as much place
+        self._limits = Limits()
+        self._admission = Admission(access)
+        self._refused: Counter[str] = Counter()
+        self._refusal_logged = -REFUSAL_LOG_INTERVAL
+        self._first = self._next = first
+        self._turns = Turns(lambda: self.clock, now)
+        self._sweeping: IDelayedCall | None = None
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
         self._is_finishing = False
 
+    def __len__(self) -> int:
+        """Return how many connections are open whose client is known."""
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[HostedConnection]:
+        """Iterate over the open connections as they are now."""
+        return iter([*self._open])
+
+    @property
+    def arriving(self) -> int:
+        """How many connections were accepted whose client is not known yet."""
+        return len(self._arrivals)
+
+    @property
+    def yielding(self) -> int:
+        """How many connections have given way to others, and wait for their turn."""
+        return len(self._turns)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections there were, the open ones included."""
+        return self._next - self._first
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many clients were refused, for each kind of refusal."""
+        return MappingProxyType(self._refused)
+
     @property
     def clock(self) -> IReactorTime:
-        """What keeps the time."""
+        """The clock that times waits and timeouts."""
         if self._clock is None:
             # Late: to import the reactor is to install it.
             from twisted.internet import reactor
@@ -56,29 +125,131 @@ class Gathering(Factory):
             self._clock = cast(IReactorTime, reactor)
         return self._clock
 
+    def limit(self, limits: Limits) -> None:
+        """Apply *limits* to the number of connections and to idle ones from now on."""
+        self._limits = limits
+        self._admission.recount(connection.peer for connection in self._open)
+        self._stop_sweeping()
+        if self._open:
+            self._start_sweeping()
+
+    # Admission
+
+    def why_refuse(self, peer: IAddress) -> Refusal | None:
+        """Return why a client with the address *peer* may not connect now; None: it may."""
+        if self._is_finishing:
+            return STOPPING
+        connected = len(self._open) + len(self._arrivals)
+        return self._admission.why_refuse(peer, self._limits, connected)
+
+    def refuse(self, peer: IAddress, refusal: Refusal) -> protocol.Protocol:
+        """Count and report that *peer* is refused; return the protocol that does so."""
+        self._refused[refusal.kind] += 1
+        now = self.clock.seconds()
+        if now - self._refusal_logged >= REFUSAL_LOG_INTERVAL:
+            self._refusal_logged = now
+            self._log.warn(
+                "{peer}: refused, {reason} ({refused} refused in all)",
+                peer=format_address(peer),
+                reason=refusal.reason,
+                refused=self._refused.total(),
+            )
+        self.events.refused(peer, refusal.reason)
+        return _Refused()
+
     def arrived(self, arrival: Arrival) -> None:
         """Count a connection whose client is not known yet."""
-        self.arrivals.add(arrival)
+        self._arrivals.add(arrival)
 
     @contextmanager
     def settling(self, arrival: Arrival) -> Iterator[None]:
-        """Count an *arrival* no more, which within this becomes a connection, or is gone."""
-        self.arrivals.discard(arrival)
+        """Count *arrival* no more; within this block it becomes a connection, or is gone."""
+        self._arrivals.discard(arrival)
         try:
             yield
         finally:
-            self._end_if_alone()  # no sooner: a drain is not over while this is under way
+            self._end_if_empty()  # no sooner: a drain is not over within the block
 
-    def _add(self, connection: Connection) -> None:
-        self.connections.add(connection)
-        if self._sweeps is None:
+    # What a connection needs
+
+    def opened(self, connection: HostedConnection) -> int:
+        """Count a new *connection*, notify the observers, and return its number."""
+        number = self._next
+        self._next += 1
+        self._open.add(connection)
+        if self._limits.max_per_peer:
+            self._admission.enter(connection.peer)
+        if self._sweeping is None:
             self._start_sweeping()
+        self.events.connected(connection.peer, number)
+        return number
 
-    def _end_if_alone(self) -> None:
-        if self.connections:
+    def lost(self, connection: HostedConnection, reason: Failure) -> None:
+        """Count *connection* no more, and notify the observers."""
+        self._open.discard(connection)
+        if self._limits.max_per_peer:
+            self._admission.leave(connection.peer)
+        self.events.disconnected(connection.peer, connection.number, reason)
+        self._end_if_empty()
+
+    def give_way(self, go_on: Callable[[], None]) -> Turn:
+        """Call *go_on* in a later turn of the reactor, after connections that wait already."""
+        return self._turns.add(go_on)
+
+    # Idle connections
+
+    def _start_sweeping(self) -> None:
+        timeout = self._limits.idle_timeout
+        if timeout:
+            self._sweeping = self.clock.callLater(timeout / SWEEPS_PER_TIMEOUT, self._sweep)
+
+    def _stop_sweeping(self) -> None:
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self._start_sweeping()
+        for connection in self:
+            connection.sweep()
+
+    # The end
+
+    def reset(self) -> None:
+        """Reset all connections now."""
+        for each in [*self._arrivals, *self._open]:
+            each.reset()
+
+    def drain(self, seconds: float) -> Deferred[None]:
+        """
+        Answer what was received, then close; reset what is not done after *seconds*.
+
+        Clients that connect from the next turn of the reactor on are refused; stop listening first.
+        Call it again, with less, to drain faster.
+
+        :returns: fires when no connection is left.
+        """
+        drained: Deferred[None] = Deferred()
+        self._draining.append(drained)
+        if not self._open and not self._arrivals:
+            self._end_if_empty()
+            return drained
+        # A turn later: what has arrived by now is read first.
+        self._deadlines.append(self.clock.callLater(0, self._finish))
+        self._deadlines.append(self.clock.callLater(seconds, self.reset))
+        return drained
+
+    def _finish(self) -> None:
+        self._is_finishing = True
+        for each in [*self._arrivals, *self._open]:
+            each.finish()
+
+    def _end_if_empty(self) -> None:
+        if self._open:
             return
         self._stop_sweeping()
-        if self.arrivals:
+        if self._arrivals:
             return
         for deadline in self._deadlines:
             if deadline.active():
@@ -89,57 +260,13 @@ class Gathering(Factory):
         for drained in draining:
             drained.callback(None)
 
-    # Idle connections
 
-    def _sweep_each(self, idle_timeout: float | None) -> None:
-        """Close the connections that are idle for so many seconds from now on."""
-        self._idle_timeout = idle_timeout
-        self._stop_sweeping()
-        if self.connections:
-            self._start_sweeping()
+class _Refused(protocol.Protocol):
+    """
+    A client over a limit: accepted, then reset.
 
-    def _start_sweeping(self) -> None:
-        if not self._idle_timeout:
-            return
-        self._sweeps = LoopingCall(self._sweep)
-        self._sweeps.clock = self.clock
-        self._sweeps.start(self._idle_timeout / SWEEPS, now=False)
+    (To build no protocol at all, Twisted's other way to refuse, crashes under ``haproxy:``.)
+    """
 
-    def _stop_sweeping(self) -> None:
-        if self._sweeps is not None:
-            self._sweeps.stop()
-            self._sweeps = None
-
-    def _sweep(self) -> None:
-        for connection in [*self.connections]:
-            connection.sweep()
-
-    # Draining
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        """
-        Answer what was received, then close; reset what is not done after *seconds*.
-
-        Clients that connect from the next turn of the reactor on are refused; stop listening first.
-        Call it again, with less, to hasten it.
-
-        :returns: fires when no connection is left.
-        """
-        drained: Deferred[None] = Deferred()
-        self._draining.append(drained)
-        if not self.connections and not self.arrivals:
-            self._end_if_alone()
-            return drained
-        # A turn later: what has arrived by now is read first.
-        self._deadlines.append(self.clock.callLater(0, self._finish))
-        self._deadlines.append(self.clock.callLater(seconds, self._abort))
-        return drained
-
-    def _finish(self) -> None:
-        self._is_finishing = True
-        for each in [*self.arrivals, *self.connections]:
-            each.finish()
-
-    def _abort(self) -> None:
-        for each in [*self.arrivals, *self.connections]:
-            each.transport.abortConnection()
+    def connectionMade(self) -> None:
+        cast(ITCPTransport, self.transport).abortConnection()

@@ -1,13 +1,15 @@
 """
-Observers: what a server tells of itself while it runs.
+Observers: what a server reports while it runs.
 
-Knows the events and nothing of who causes or hears them.  Each is told once for each read, not for
-each request: what is told often must be cheap.
+An event is a method, of `Observer` and of `Events`, which notifies all observers.  What happens to
+requests is reported once for each read, not for each request, so that it costs little.  This module
+must not know what causes an event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
@@ -15,26 +17,106 @@ from reqresp.exchanges import Exchanges
 
 class Observer:
     """
-    Hears what happens on all connections of a factory: subclass it and override what you need.
+    Receives the events of all connections of a factory: subclass it and override what you need.
 
-    Events that nobody overrides cost nothing.  An exception raised here is logged and changes
-    nothing for the client.  *connection* is the connection's number, as in `Request`.
+    An event that no observer overrides costs nothing.  An exception raised here is logged and
+    changes nothing for the client.  *connection* is the connection's number, as in `Request`.
+
+    The events of one connection come in this order: connected, received and answered, failed,
+    disconnected.
     """
 
     def connected(self, peer: IAddress, connection: int) -> None:
-        """A client connected."""
+        """Handle that a client has connected."""
 
     def refused(self, peer: IAddress, reason: str) -> None:
-        """A client was turned away; *reason* names the limit."""
+        """Handle that a client was refused; *reason* names the limit."""
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        """The responder was asked to answer *requests*, each when its turn came."""
+        """Handle that the responder was asked to answer *requests*, each in its turn."""
 
     def answered(self, exchanges: Exchanges) -> None:
-        """The last step of each of *exchanges* was performed."""
+        """Handle that the last step of each of *exchanges* was performed."""
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
-        """The connection is being ended over a `FrameError`, or over what a responder raised."""
+        """Handle that a `FrameError`, or what a responder raised, ends the connection."""
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        """The connection is gone; *reason* is Twisted's."""
+        """Handle that the connection is lost; *reason* is Twisted's."""
+
+
+class Events:
+    """Notifies *observers*, in their order; what one of them raises is logged."""
+
+    _log = Logger()
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        observers = tuple(observers)
+        self._connected = _methods(observers, "connected")
+        self._refused = _methods(observers, "refused")
+        self._received = _methods(observers, "received")
+        self._answered = _methods(observers, "answered")
+        self._failed = _methods(observers, "failed")
+        self._disconnected = _methods(observers, "disconnected")
+        #: Whether an observer receives requests when they are taken up.
+        self.reports_received = bool(self._received)
+        #: Whether an observer receives exchanges.
+        self.reports_answered = bool(self._answered)
+        #: Whether an observer receives either.
+        self.reports_requests = self.reports_received or self.reports_answered
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        """Notify the observers that a client has connected."""
+        for method in self._connected:
+            self._call(method, peer, connection)
+
+    def refused(self, peer: IAddress, reason: str) -> None:
+        """Notify the observers that a client was refused."""
+        for method in self._refused:
+            self._call(method, peer, reason)
+
+    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
+        """Notify the observers of *requests* that were taken up."""
+        for method in self._received:
+            try:  # as in _call: this is called for each read
+                method(peer, connection, requests)
+            except BaseException:
+                self._log_failure(method)
+
+    def answered(self, exchanges: Exchanges) -> None:
+        """Notify the observers of *exchanges*."""
+        for method in self._answered:
+            try:  # likewise
+                method(exchanges)
+            except BaseException:
+                self._log_failure(method)
+
+    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        """Notify the observers of an error that ends a connection."""
+        for method in self._failed:
+            self._call(method, peer, connection, failure)
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        """Notify the observers that a connection is lost."""
+        for method in self._disconnected:
+            self._call(method, peer, connection, reason)
+
+    def _call(self, method: Callable[..., None], *details: object) -> None:
+        try:
+            method(*details)
+        except BaseException:  # as the reactor does: whatever it is, the server goes on
+            self._log_failure(method)
+
+    def _log_failure(self, method: Callable[..., None]) -> None:
+        name = getattr(method, "__name__", repr(method))
+        self._log.failure("an observer failed in {event}", event=name)
+
+
+def _methods(observers: Iterable[Observer], event: str) -> tuple[Callable[..., None], ...]:
+    """Return the methods of *observers* that override *event*."""
+    inherited = getattr(Observer, event)
+    return tuple(
+        getattr(observer, event)
+        for observer in observers
+        if getattr(type(observer), event) is not inherited
+    )

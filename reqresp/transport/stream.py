@@ -1,287 +1,432 @@
 """
-Stream: a connection's transport, and how it ends.
+Stream: one transport, from its first byte to its end.
 
-Gathers what is to be written, notices when the transport is full, reads from it or doesn't, and
-closes it so that nothing sent is lost.  It knows bytes and Twisted's transports, and nothing of
-requests: `Connection`, which builds on it, is told when there is work again.
+Gathers writes, knows whether the transport accepts more, pauses and resumes reading, and ends the
+connection so that nothing written is lost.  It knows bytes and Twisted's transports; it must not
+know requests.  A server's connection has one stream, a relay has one for each of its two sides.
+
+A stream is the producer of its transport, not a protocol.  Twisted reports an EOF, a completed
+handshake and a loss to the protocol; the protocol passes them on to `Stream.read_lost`,
+`Stream.write_lost`, `Stream.handshake_completed` and `Stream.lost`.
+
+Three facts about transports shape how a stream ends:
+
+- A socket that is closed while input is unread sends a reset, and the peer's kernel then drops
+  what it has received.
+- ``abortConnection`` drops what the transport still buffers.
+- A reset drops what the kernel still buffers.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from enum import Enum
+from fcntl import ioctl
+from sys import byteorder
+from termios import TIOCOUTQ
+from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
-    IAddress,
-    IConsumer,
     IDelayedCall,
-    IHalfCloseableProtocol,
+    IHalfCloseableDescriptor,
+    INegotiated,
+    IPullProducer,
     IPushProducer,
+    IReactorTime,
     ITCPTransport,
 )
 from twisted.internet.main import CONNECTION_DONE
-from twisted.internet.protocol import Protocol
-from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.steps import Steps
-from reqresp.transport.closing import can_half_close, undelivered, when_sent
 from reqresp.transport.eager import EagerServer
 
-if TYPE_CHECKING:
-    from reqresp.server.config import ServerConfig
-    from reqresp.server.factory import ReqRespFactory
-
-#: Bytes of replies gathered for one write: what came together is answered together, and a client
-#: that does not read is noticed before much waits for it.
-GATHER = 64 * 1024
-#: Seconds that a client has to end its side once ours is ended, while what it sends is dropped.
+#: Bytes gathered for one write.  Replies to requests that arrived together leave together, and a
+#: peer that does not read is noticed before much is buffered for it.
+MAX_GATHERED_BYTES = 64 * 1024
+#: Seconds that the peer has to end its side after ours has ended; what it sends is dropped.
 LINGER = 1.0
+#: How often a stream that aborts asks, within `LINGER`, whether everything is delivered.
+DELIVERY_CHECKS = 100
 
-# One for all, as in Twisted's reactors: a Failure finds out once what it is.
+# One for all, as in Twisted's reactors: creating a Failure is expensive.
 _CONNECTION_DONE = Failure(CONNECTION_DONE)
 
 
-class IStream(ITCPTransport, IConsumer, IPushProducer):
-    """What a connection needs of its transport; ITCPTransport alone lacks the producer's part."""
+class Reading(Enum):
+    """Whether the transport is read from."""
+
+    OPEN = "open"
+    PAUSED = "paused"  #: until `Stream.resume`
+    IGNORED = "ignored"  #: by choice, until the stream closes: the peer's buffers fill
+    EOF = "eof"  #: the peer has ended its side
 
 
-class Hanging:
-    """Holds a connection for good."""
+class Writing(Enum):
+    """Whether the transport accepts more bytes."""
 
-    def cancel(self) -> None:
-        """There is nothing to stop."""
+    HANDSHAKE = "handshake"  #: TLS cannot encrypt yet
+    OPEN = "open"
+    FULL = "full"  #: the transport's buffer is full: the peer does not read
+    ENDING = "ending"  #: our EOF follows what is buffered
+    ENDED = "ended"  #: our EOF has left
 
 
-HANGING = Hanging()
+class Phase(Enum):
+    """Which part of its life a stream is in."""
+
+    OPEN = "open"
+    CLOSING = "closing"  #: what is buffered is being delivered
+    LINGERING = "lingering"  #: everything has left; the peer has `LINGER` seconds to end its side
+    ABORTING = "aborting"  #: what is buffered is being delivered, then the connection is reset
+    LOST = "lost"
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
-class Stream(Protocol):
-    """
-    The transport's side of a connection.
+# A module-level name is looked up faster than an attribute of an Enum.
+_READ, _PAUSED, _IGNORED, _EOF = Reading
+_HANDSHAKE, _WRITE, _FULL, _ENDING, _ENDED = Writing
+_OPEN, _CLOSING, _LINGERING, _ABORTING, _LOST = Phase
 
-    It is its transport's producer: a client that does not read what it asked for is not read from.
-    """
 
-    _log = Logger()
+class Owner(Protocol):
+    """What a stream needs of the object that has it.  A stream that closes calls it no more."""
 
-    factory: "ReqRespFactory"
-    #: The factory's when the client connected: it stays until the client goes.
-    config: "ServerConfig"
-    transport: IStream
-    peer: IAddress
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock that times how a stream ends."""
 
-    # Objects are made when they are needed: an idle connection is to cost little.
-    _waiting: bytes | bytearray = b""  # received, and not looked at
-    _frames: Sequence[bytes] = ()  # to be written
-    _gathered = 0  # bytes of these
+    def filled(self) -> None:
+        """Handle that the transport is full: stop writing where possible."""
 
-    #: What has to happen before the connection can go on.
-    _held: "IDelayedCall | Deferred[Steps] | Hanging | None" = None
-    _full = False  # is the transport's buffer
-    _paused = False  # is reading
-    _last = False  # no more is read: the client sent EOF, or the server drains
-    _deaf = False  # is the server, by its own choice
-    _eof = False  # the client sent EOF
-    _mute = False  # no more is sent
-    _muted = False  # and the client was told: our EOF has left
-    _ended = False  # nothing is answered any more
-    _aborting = False  # it ends with a reset
+    def resumed(self) -> None:
+        """Handle that the transport accepts bytes again, or for the first time after TLS."""
 
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
-        if (
-            not isinstance(self.transport, EagerServer)  # which has done so
-            # Not the peer's, who may have come by another way than the transport.
-            and isinstance(self.transport.getPeer(), IPv4Address | IPv6Address)
-            and ITCPTransport.providedBy(self.transport)
-        ):
-            # A small reply must not wait until the client's kernel acknowledges the one before it.
-            self.transport.setTcpNoDelay(True)
+    def peer_ended(self) -> None:
+        """Handle EOF: the peer has half-closed or closed, which look alike from here."""
 
-    def _work(self) -> None:
-        """Go on until something holds the connection or nothing is left to do."""
-        raise NotImplementedError
+
+@implementer(IPushProducer)
+class Stream:
+    """Reads from, writes to and ends the transport of *owner*."""
+
+    __slots__ = (
+        *("phase", "reading", "transport", "writing"),
+        *("_frames", "_gathered", "_owner", "_timer"),
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._frames: list[bytes] | None = None  # to be written
+        self._gathered = 0  # bytes of these
+        self._timer: IDelayedCall | None = None
+        self.reading = _READ
+        self.writing = _WRITE
+        self.phase = _OPEN
+
+    def attach(self, transport: Any) -> None:
+        """Use *transport*, which is connected."""
+        self.transport = transport
+        transport.registerProducer(self, True)
+        if isinstance(transport, EagerServer):
+            return  # its listening socket has set TCP_NODELAY
+        # By class: a layer above TLS claims the interface, too, but hears of no handshake.
+        if INegotiated.implementedBy(type(transport)):
+            self.writing = _HANDSHAKE
+        # The transport's own peer: a PROXY header may name a client of another kind.
+        is_tcp = isinstance(transport.getPeer(), IPv4Address | IPv6Address)
+        if is_tcp and ITCPTransport.providedBy(transport):
+            # A small reply must not wait until the peer acknowledges the one before it.
+            transport.setTcpNoDelay(True)
 
     # Writing
 
-    def _gather(self, frame: bytes) -> None:
-        if self._mute:
-            return
-        if isinstance(self._frames, list):
-            self._frames.append(frame)
-        else:
-            self._frames = [frame]
-        self._gathered += len(frame)
-        if self._gathered >= GATHER:
-            self._flush()
+    @property
+    def is_blocked(self) -> bool:
+        """Whether writing has to wait until `Owner.resumed` is called."""
+        return self.writing is _FULL or self.writing is _HANDSHAKE
 
-    def _flush(self) -> None:
-        if not self._frames:
+    @property
+    def is_full(self) -> bool:
+        """Whether the transport's buffer is full."""
+        return self.writing is _FULL
+
+    @property
+    def is_shaking_hands(self) -> bool:
+        """Whether TLS is still in its handshake."""
+        return self.writing is _HANDSHAKE
+
+    @property
+    def drops_writes(self) -> bool:
+        """Whether our side has ended, so that `write` drops everything."""
+        return self.phase is not _OPEN or self.writing is _ENDING or self.writing is _ENDED
+
+    @property
+    def undelivered(self) -> int:
+        """How many bytes were written that the peer has not received, as far as is known."""
+        return undelivered(self.transport)
+
+    def write(self, data: bytes) -> None:
+        """Write *data* with the next `flush`, or once `MAX_GATHERED_BYTES` are gathered."""
+        # As in drops_writes: this is called for each reply.
+        if self.phase is not _OPEN or self.writing is _ENDING or self.writing is _ENDED:
             return
-        frames, self._frames = self._frames, ()
-        if self.factory.counters is not None:
-            self.factory.counters.sent += self._gathered
-        self._gathered = 0
-        self.transport.write(b"".join(frames))
+        if self._frames is None:
+            self._frames = [data]
+        else:
+            self._frames.append(data)
+        self._gathered += len(data)
+        if self._gathered >= MAX_GATHERED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand the gathered bytes to the transport."""
+        frames = self._frames
+        if frames is not None:
+            self._frames = None
+            self._gathered = 0
+            self.transport.write(b"".join(frames))
 
     def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
-        self._full = True
-        self._regulate()
+        """Handle that the transport's buffer is full."""
+        if self.writing is _WRITE:
+            self.writing = _FULL
+            self._owner.filled()
+        elif self.writing is _HANDSHAKE:
+            self.pause()
 
     def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
-        self._full = False
-        self._work()
+        """Handle that the transport's buffer is empty."""
+        if self.writing is _FULL:
+            self.writing = _WRITE
+            self._owner.resumed()
+        elif self.writing is _HANDSHAKE:
+            self.resume()
 
     def stopProducing(self) -> None:
-        """The connection is being lost, as `connectionLost` tells too."""
+        """Do nothing: the connection is being lost, as `lost` reports, too."""
+
+    def handshake_completed(self) -> None:
+        """Handle that TLS can encrypt from now on."""
+        if self.writing is not _HANDSHAKE:
+            return
+        # Only a full transport pauses reading during a handshake.
+        self.writing = _FULL if self.reading is _PAUSED else _WRITE
+        if self.writing is _WRITE:
+            self._owner.resumed()
 
     # Reading
 
-    def _put_off(self, data: bytes) -> None:
-        """Keep *data* until there is time for it."""
-        if isinstance(self._waiting, bytearray):
-            self._waiting += data
-        else:
-            self._waiting = bytearray(data)
-
-    def _take_up(self, size: int) -> bytes:
-        """Give the first *size* bytes of what was put off, or all if there are no more."""
-        data = bytes(self._waiting[:size])
-        if isinstance(self._waiting, bytearray):
-            del self._waiting[:size]
-        return data
-
-    def _regulate(self) -> None:
-        """Read from the client, or don't, as things now stand."""
-        read = self._ended or not (
-            (self._full and not self._shakes_hands())
-            or self._deaf
-            or self._last
-            or len(self._waiting) > self.config.limits.max_waiting
-        )
-        # After EOF a resumed transport would tell of it again and again.
-        if self._eof or read is not self._paused:
-            return
-        self._paused = not read
-        if read:
-            self.transport.resumeProducing()
-        else:
+    def pause(self) -> None:
+        """Stop reading until `resume` is called."""
+        if self.reading is _READ:
+            self.reading = _PAUSED
             self.transport.pauseProducing()
 
-    def _shakes_hands(self) -> bool:
-        """Whether TLS cannot write because it has not read enough yet."""
-        return isinstance(self.transport, ProtocolWrapper) and not self._was_heard()
+    def resume(self) -> None:
+        """Read again after `pause`; do nothing after `ignore` or EOF."""
+        # After EOF a resumed transport would report EOF again and again.
+        if self.reading is _PAUSED:
+            self.reading = _READ
+            self.transport.resumeProducing()
 
-    def _was_heard(self) -> bool:
-        """Whether the client has said anything."""
-        raise NotImplementedError
+    def ignore(self) -> None:
+        """Stop reading until the stream closes."""
+        self.pause()
+        if self.reading is _PAUSED:
+            self.reading = _IGNORED
 
-    def readConnectionLost(self) -> None:
-        """The client half-closed, or closed: from here the two look alike."""
-        self._eof = self._last = True
-        if self._ended and not self._aborting:
+    def read_lost(self) -> None:
+        """Handle EOF: the peer has ended its side."""
+        self.reading = _EOF
+        if self.phase is _OPEN:
+            self._owner.peer_ended()
+        elif self.phase is not _ABORTING:
             self.transport.loseConnection()
-        self._work()
 
     # Endings
 
-    def _close(self) -> None:
-        """End in order: all that was sent is delivered, and what still arrives is dropped."""
-        self._flush()
-        self._drop()
-        self._regulate()
-        if can_half_close(self.transport) and not self._eof:
-            self._stop_sending()
-            if self._muted:
+    def close(self) -> None:
+        """
+        Close once everything written is delivered; drop what still arrives.
+
+        Our side ends first.  The peer then has `LINGER` seconds to end its own.  Do nothing if the
+        stream is closing already.
+        """
+        if self.phase is not _OPEN:
+            return
+        self.flush()
+        self.phase = _CLOSING
+        transport = self.transport
+        if self.reading is _EOF and isinstance(transport, EagerServer) and transport.drained:
+            # The same as below, without a turn of the reactor and three system calls.
+            transport.connectionLost(_CONNECTION_DONE)
+            return
+        if self.reading is _IGNORED:
+            self.reading = _PAUSED
+        self.resume()  # to see the peer's end
+        if can_half_close(transport) and self.reading is not _EOF:
+            self._end_writing()
+            if self.writing is _ENDED:
                 self._linger()
             return
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-        if isinstance(self.transport, ProtocolWrapper) and not self._eof:
-            # TLS says goodbye, and would wait for ever for the answer.
-            when_sent(self.transport, self._linger)
+        # First: a transport that has a producer waits for more from it.
+        transport.unregisterProducer()
+        transport.loseConnection()
+        if isinstance(transport, ProtocolWrapper) and self.reading is not _EOF:
+            # TLS waits for the peer's close_notify, for ever.
+            when_sent(transport, self._linger)
 
-    def _both_ended(self) -> None:
-        """The client has ended its side, and there is nothing more to say."""
-        if isinstance(self.transport, EagerServer) and self.transport.drained:
-            # As _close would, but for a turn of the reactor and three system calls.
-            self.transport.connectionLost(_CONNECTION_DONE)
-        else:
-            self._close()
+    def half_close(self) -> bool:
+        """
+        End our side alone, after everything written; reading goes on.
 
-    def _abort(self) -> None:
-        """Reset once all that was sent has arrived, or a second after it left our buffer."""
-        self._aborting = True
-        self._flush()
-        self._drop()
+        :returns: False if the transport cannot do so; nothing is changed then.
+        """
+        if not can_half_close(self.transport):
+            return False
+        self.flush()
+        self._end_writing()
+        return True
+
+    def abort(self) -> None:
+        """
+        Reset the connection once everything written is delivered.
+
+        Delivery has `LINGER` seconds after the last byte has left our buffer.  Do nothing if the
+        stream is closing already.
+        """
+        if self.phase is not _OPEN:
+            return
+        self.flush()
+        self.phase = _ABORTING
         self.transport.unregisterProducer()
-        if self._muted:
+        if self.writing is _ENDED:
             self.transport.abortConnection()
         elif isinstance(self.transport, ProtocolWrapper):
             # TLS gathers what is written in a turn of the reactor, and sends it in the next.
-            self._held = self.factory.clock.callLater(0, self._abort_when_sent)
+            self._timer = self._owner.clock.callLater(0, self._abort_when_sent)
         else:
             self._abort_when_sent()
 
-    def _abort_when_sent(self) -> None:
-        self._held = None
-        when_sent(self.transport, self._abort_when_delivered)
+    def reset(self) -> None:
+        """Reset the connection now; drop what is buffered."""
+        self.transport.abortConnection()
 
-    def _abort_when_delivered(self, looks: int = 100) -> None:
-        self._held = None
-        if looks and undelivered(self.transport):
-            self._held = self.factory.clock.callLater(
-                LINGER / 100, self._abort_when_delivered, looks - 1
-            )
-        else:
-            self.transport.abortConnection()
+    def write_lost(self) -> None:
+        """Handle that our EOF has left."""
+        self.writing = _ENDED
+        if self.phase is _CLOSING:
+            self._linger()
 
-    def _half_close(self) -> None:
-        self._flush()
-        if can_half_close(self.transport):
-            self._stop_sending()
-        else:
-            self._close()
+    def lost(self) -> None:
+        """Handle that the connection is lost."""
+        self.phase = _LOST
+        self._frames = None
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
-    def _stop_sending(self) -> None:
-        if self._mute:
+    def _end_writing(self) -> None:
+        if self.writing is _ENDING or self.writing is _ENDED:
             return
-        self._mute = True
-        self._full = False
-        # First: a transport whose producer is paused would resume it, and then never half-close.
+        self.writing = _ENDING
+        # First: a transport would resume a producer that is paused, and then never half-close.
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
 
-    def writeConnectionLost(self) -> None:
-        """Our EOF has left."""
-        self._muted = True
-        if self._ended:
-            self._linger()
-
     def _linger(self) -> None:
-        self._held = self.factory.clock.callLater(LINGER, self._stop_lingering)
+        if self.phase is _CLOSING:
+            self.phase = _LINGERING
+            self._timer = self._owner.clock.callLater(LINGER, self._stop_lingering)
 
     def _stop_lingering(self) -> None:
-        self._held = None
+        self._timer = None
         if can_half_close(self.transport):
             self.transport.loseConnection()
         else:
             self.transport.abortConnection()
 
-    def _drop(self) -> None:
-        """Forget all that was still to be done."""
-        self._ended = True
-        self._full = False
-        self._waiting = b""
-        held, self._held = self._held, None
-        try:
-            if held is not None:
-                held.cancel()
-        except BaseException:  # as the reactor does: the connection is lost, whatever this is
-            self._log.failure("what a connection waited for cannot be cancelled")
+    def _abort_when_sent(self) -> None:
+        self._timer = None
+        when_sent(self.transport, self._abort_when_delivered)
+
+    def _abort_when_delivered(self, checks: int = DELIVERY_CHECKS) -> None:
+        self._timer = None
+        if self.phase is _LOST:
+            return
+        if not checks or not undelivered(self.transport):
+            self.transport.abortConnection()
+            return
+        seconds = LINGER / DELIVERY_CHECKS
+        clock = self._owner.clock
+        self._timer = clock.callLater(seconds, self._abort_when_delivered, checks - 1)
+
+
+def can_half_close(transport: Any) -> bool:
+    """
+    Return whether *transport* can end its sending side alone, and reports EOF to its protocol.
+
+    TLS and ``haproxy:`` are protocols that wrap a transport: they claim its interfaces, but pass on
+    no half-close.
+    """
+    return IHalfCloseableDescriptor.providedBy(transport) and not isinstance(
+        transport, ProtocolWrapper
+    )
+
+
+def undelivered(transport: Any) -> int:
+    """Return how many bytes the peer of *transport* has not received, as far as is known."""
+    descriptor = _descriptor(transport)
+    if not can_half_close(descriptor) or not descriptor.connected:
+        return 0
+    buffered: int = len(descriptor.dataBuffer) - descriptor.offset + descriptor._tempDataLen
+    try:
+        # What TCP has sent and the peer has not acknowledged; other sockets may not support this.
+        in_kernel = ioctl(descriptor.fileno(), TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return buffered
+    return buffered + int.from_bytes(in_kernel, byteorder)
+
+
+def when_sent(transport: Any, call: Callable[[], None]) -> None:
+    """
+    Call *call* once *transport*, which has no producer, buffers nothing.
+
+    What a TLS layer has not encrypted yet is not considered.  A transport that is no descriptor
+    counts as having sent everything.
+    """
+    descriptor = _descriptor(transport)
+    if not can_half_close(descriptor):
+        call()
+        return
+    producer = _SentNotifier(descriptor, call)
+    descriptor.registerProducer(producer, streaming=False)
+    producer.registered = True
+    if descriptor.connected:
+        # The buffer may be empty already: have the transport ask for more in any case.
+        descriptor.startWriting()
+
+
+def _descriptor(transport: Any) -> Any:
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
+@implementer(IPullProducer)
+class _SentNotifier:
+    """A producer that is asked for more at its registration, and when everything was sent."""
+
+    registered = False
+
+    def __init__(self, descriptor: Any, call: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._call = call
+
+    def resumeProducing(self) -> None:
+        if self.registered:
+            self._descriptor.unregisterProducer()
+            self._call()
+
+    def stopProducing(self) -> None:
+        """Do nothing: the connection is lost."""

@@ -1,0 +1,91 @@
+"""
+Backlog: what one connection has received and not answered.
+
+It is kept at two stages, bytes that were not decoded and requests that no responder has seen, and
+goes from one to the next only as far as it is needed.  This module does no I/O; it must not know
+replies.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import length_hint
+
+from reqresp.framing import Decoder, FrameError
+
+#: Bytes decoded at a time.  A request of three bytes takes fifteen times as much once it is split
+#: off.
+SLICE = 4 * 1024
+
+_NO_REQUESTS: Iterator[bytes] = iter(())
+
+
+class Backlog:
+    """Bytes and requests that wait, in the order in which they arrived."""
+
+    __slots__ = ("_bytes", "_requests", "decoder", "error")
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        #: What was wrong with the bytes that follow the requests that wait.
+        self.error: FrameError | None = None
+        self._bytes: bytes | bytearray = b""
+        self._requests = _NO_REQUESTS
+
+    @property
+    def size(self) -> int:
+        """How many bytes wait that were not decoded."""
+        return len(self._bytes)
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether a request waits, or bytes that may hold one."""
+        return bool(self._bytes or length_hint(self._requests))
+
+    @property
+    def is_undecoded(self) -> bool:
+        """Whether bytes wait and nothing is between them and the requests taken so far."""
+        return bool(self._bytes) and self._requests is _NO_REQUESTS and self.error is None
+
+    def put(self, data: bytes) -> None:
+        """Add *data*, which has arrived."""
+        if not self._bytes:
+            self._bytes = data
+        elif isinstance(self._bytes, bytearray):
+            self._bytes += data
+        else:
+            self._bytes = bytearray(self._bytes) + data
+
+    def put_back(self, requests: Sequence[bytes], error: FrameError | None = None) -> None:
+        """Let *requests*, which were decoded, wait; *error* follows them."""
+        self._requests = iter(requests)
+        self.error = error
+
+    def take_slice(self) -> Sequence[bytes]:
+        """Return the requests that the next `SLICE` of bytes completes; note an error in it."""
+        data = self._bytes
+        if len(data) <= SLICE:
+            self._bytes = b""
+        else:
+            rest = data if isinstance(data, bytearray) else bytearray(data)
+            data = rest[:SLICE]
+            del rest[:SLICE]
+            self._bytes = rest
+        try:
+            return self.decoder.feed(bytes(data))
+        except FrameError as error:
+            self.error = error
+            return error.requests
+
+    def take(self) -> bytes | None:
+        """Return the next request; None if there is no complete one before the error or the end."""
+        while (request := next(self._requests, None)) is None:
+            self._requests = _NO_REQUESTS
+            if self.error is not None or not self._bytes:
+                return None
+            self._requests = iter(self.take_slice())
+        return request
+
+    def clear(self) -> None:
+        """Drop everything: how much has arrived depends on how the network cut it."""
+        self._bytes = b""
+        self._requests = _NO_REQUESTS
+        self.error = None

@@ -1,0 +1,71 @@
+"""
+ConnectionHost: what a connection needs of the server that it belongs to.
+
+A Protocol, so that a connection depends on no factory.  `reqresp.server.connections.Connections`
+is the one host; anything that is not declared here is none of a connection's business.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.python.failure import Failure
+
+from reqresp.server.counters import Counters
+from reqresp.server.observers import Events
+
+
+class Cancellable(Protocol):
+    """A call or a result that is due later."""
+
+    def cancel(self) -> Any:
+        """Have it happen no more."""
+
+
+class HostedConnection(Protocol):
+    """A connection, whatever it carries, as its host sees it."""
+
+    @property
+    def peer(self) -> IAddress:
+        """The client's address."""
+
+    @property
+    def number(self) -> int:
+        """The connection's number, which `ConnectionHost.opened` has returned."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a reply is awaited, or requests wait for their turn."""
+
+    def finish(self) -> None:
+        """Read no more, answer what was received, then close."""
+
+    def reset(self) -> None:
+        """Reset the connection now."""
+
+    def sweep(self) -> None:
+        """Close the connection if it is idle; called several times in an idle timeout."""
+
+
+class ConnectionHost(Protocol):
+    """What the connections of a server share."""
+
+    #: Notifies the observers.
+    events: Events
+    #: Counts what connections do; None: nothing is counted.
+    counters: Counters | None
+    #: Returns seconds of a monotonic clock, which measures how long a connection works.
+    now: Callable[[], float]
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock that times waits and endings."""
+
+    def opened(self, connection: HostedConnection) -> int:
+        """Count a new *connection*, notify the observers, and return its number."""
+
+    def lost(self, connection: HostedConnection, reason: Failure) -> None:
+        """Count *connection* no more, and notify the observers."""
+
+    def give_way(self, go_on: Callable[[], None]) -> Cancellable:
+        """Call *go_on* in a later turn of the reactor, after other connections."""
