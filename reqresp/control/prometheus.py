@@ -94,7 +94,7 @@ class ServerCollector(Collector):
         yield GaugeMetricFamily(
             "reqresp_connections_open",
             "Open connections.",
-            value=len(factory.connections) + len(factory.arrivals),
+            value=len(factory.connections) + factory.connections.arriving,
         )
         yield CounterMetricFamily(
             "reqresp_connections_accepted",
@@ -105,7 +105,7 @@ class ServerCollector(Collector):
             "reqresp_connections_refused",
             "Connections refused, by limit.",
             "limit",
-            _counts(REFUSALS, factory.admission.refused),
+            _counts(REFUSALS, factory.connections.refused),
         )
         for name, documentation, read in _TOTALS:
             yield CounterMetricFamily(f"reqresp_{name}", documentation, value=read(counters))

@@ -1,7 +1,7 @@
 """
-Admission: who may connect, and how many were turned away.
+Admission: which clients may connect.
 
-Counts clients and compares them with limits; it knows no connection, and tells nobody.
+Counts clients and compares them with limits.  It must not know connections.
 """
 
 from collections import Counter
@@ -17,32 +17,32 @@ from reqresp.transport.access import Access
 @frozen
 class Refusal:
     """
-    Why a client is turned away.
+    Why a client is refused.
 
-    :param kind: names the limit, in a word or two: one of few, for counting.
-    :param reason: tells it to a person.
+    :param kind: the name of the limit, one of `KINDS`, for counting.
+    :param reason: the same for a person.
     """
 
     kind: str
     reason: str
 
 
-#: All kinds of refusals that there are.
+#: The kinds of refusals.
 KINDS = ("denied", "max_connections", "max_per_peer", "stopping", "untrusted")
 
-#: There is no place for who comes while the server drains.
+#: The server drains.
 STOPPING = Refusal("stopping", "the server is stopping")
-#: The networks that may connect leave a client out.
+#: The access list does not allow the client.
 DENIED = Refusal("denied", "its address is not allowed")
-#: Who is no balancer has nothing to say where PROXY headers are read.
-UNTRUSTED = Refusal("untrusted", "it is none of those who may send PROXY headers")
+#: PROXY headers are read, and the client is no trusted balancer.
+UNTRUSTED = Refusal("untrusted", "it may not send PROXY headers")
 
 
 class Admission:
     """
-    What all clients of a server have of it together.
+    Decides which clients a server admits.
 
-    :param access: who may connect at all; None: anybody.
+    :param access: the clients that may connect; None: all.
     """
 
     def __init__(self, access: Access | None = None) -> None:
@@ -50,7 +50,7 @@ class Admission:
         self._per_peer: Counter[str] = Counter()
 
     def why_refuse(self, peer: IAddress, limits: Limits, connected: int) -> Refusal | None:
-        """Tell why *peer* may not connect, where *connected* others are."""
+        """Return why *peer* may not connect while *connected* others are; None: it may."""
         if self._access is not None and self._access.refuses(peer):
             return DENIED
         if connected >= limits.max_connections:
@@ -62,7 +62,7 @@ class Admission:
         return None
 
     def enter(self, peer: IAddress) -> None:
-        """Count *peer* among those who are connected."""
+        """Count *peer* as connected."""
         if host := host_of(peer):
             self._per_peer[host] += 1
 
@@ -74,10 +74,10 @@ class Admission:
                 del self._per_peer[host]
 
     def recount(self, peers: Iterable[IAddress]) -> None:
-        """Begin again with *peers*, who are connected."""
+        """Count *peers* as connected, and no others."""
         self._per_peer = Counter(host for peer in peers if (host := host_of(peer)))
 
 
 def host_of(peer: IAddress) -> str:
-    """What tells a client from others; the clients of a UNIX socket have nothing that does."""
+    """Return what identifies the client *peer*; empty for the clients of a UNIX socket."""
     return getattr(peer, "host", "")

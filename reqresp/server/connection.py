@@ -157,7 +157,7 @@ class Connection:
         self._count_received(data)
         self._go_on()
 
-    def handshakeCompleted(self) -> None:
+    def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self._stream.handshake_completed()
 
     def readConnectionLost(self) -> None:
@@ -264,7 +264,7 @@ class Connection:
         if count and host.events.reports_requests:
             self._state = _TURN
             self._report(requests, requests, batch.steps, self.taken - count + 1, len(data))
-            self._state = _FULL if self._stream.is_full else _IDLE
+            self._state = _FULL if self._stream.writing is _WRITE_FULL else _IDLE
             if self._hold is not None or self._last or self._backlog.size:
                 self._go_on()
         return True
@@ -444,9 +444,7 @@ class Connection:
             self._failure = Failure()
         self._go_on()
 
-    def _begin(
-        self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False
-    ) -> None:
+    def _begin(self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         self._steps = iter(steps)
         if self._injector is not None or steps.__class__ is not tuple:
@@ -628,9 +626,7 @@ class Connection:
             events.received(self.peer, self.number, received)
         if answered and events.reports_answered:
             by = self.config.responder.name
-            events.answered(
-                Exchanges(self.peer, self.number, first, answered, steps, by, size)
-            )
+            events.answered(Exchanges(self.peer, self.number, first, answered, steps, by, size))
 
     def _report_failure(self, failure: Failure) -> None:
         if self._host.counters is not None:

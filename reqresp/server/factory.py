@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
@@ -126,7 +126,7 @@ class ReqRespFactory(Factory):
         """
         return self.connections.drain(seconds)
 
-    def buildProtocol(self, addr: Any) -> IProtocol:
+    def buildProtocol(self, addr: Any) -> Any:
         refusal = self.connections.why_refuse(addr)
         if refusal is not None:
             return self.connections.refuse(addr, refusal)

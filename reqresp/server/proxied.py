@@ -1,9 +1,9 @@
 """
-Preamble: who a client is, before its first byte is anybody's.
+PROXY headers: which client a connection that a balancer forwards comes from.
 
-Reads the PROXY header that a balancer sends in front of all else (of TLS, too), then gives its
-place to the protocol that is built for the client: nothing is left between that and the transport.
-It knows nothing of requests.
+Reads the header that a balancer sends before everything else, TLS included, then replaces itself by
+the protocol that is built for the client: nothing remains between that and the transport.  This
+module must not know requests.
 """
 
 from typing import Any
@@ -27,19 +27,20 @@ from reqresp.server.factory import ReqRespFactory
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
 
-# Stands for a client of whom nothing is known: only what holds for all can turn it away.
-_NOBODY = UNIXAddress(None)
+# Stands for a client of which nothing is known: only limits that apply to all can refuse it.
+_UNKNOWN = UNIXAddress(None)
 
 
 class ProxiedFactory(Factory):
     """
-    Has the protocols of another factory built for the clients that PROXY headers name.
+    Has another factory build protocols for the clients that PROXY headers name.
 
-    :param inner: builds them: *server*, or what speaks TLS in front of it.
-    :param server: counts the connections, those that have not told yet included, and refuses.
-    :param trusted: who may connect and send a header; for UNIX sockets the file system says so.
-    :param timeout: seconds until the header has to be complete, by the clock of *server*; three
-        cover a segment that is lost.
+    :param inner: builds them: *server*, or a factory that wraps it in TLS.
+    :param server: admits clients, and counts connections whose header has not come yet, too.
+    :param trusted: the networks of the balancers that may connect and send a header.  For UNIX
+        sockets the permissions of the file decide.
+    :param timeout: seconds until the header must be complete, by the clock of *server*; three cover
+        the loss of a segment.
     """
 
     noisy = False
@@ -53,12 +54,13 @@ class ProxiedFactory(Factory):
         timeout: float = 5.0,
     ) -> None:
         self.inner = inner
-        self.server = server
+        #: The front of the server.
+        self.connections = server.connections
         self.timeout = timeout
         self._trusted = trusted
 
     def logPrefix(self) -> str:
-        """Name both factories, as Twisted's factory for TLS does."""
+        """Return the names of both factories, as Twisted's factory for TLS does."""
         inner: Any = self.inner
         known = ILoggingContext.providedBy(inner)
         return f"{inner.logPrefix() if known else type(inner).__name__} (PROXY)"
@@ -74,17 +76,17 @@ class ProxiedFactory(Factory):
     def buildProtocol(self, addr: Any) -> Protocol:
         refusal = self._why_refuse(addr)
         if refusal is not None:
-            return self.server.refuse(addr, refusal)
-        return Preamble(self, addr)
+            return self.connections.refuse(addr, refusal)
+        return HeaderReader(self, addr)
 
     def _why_refuse(self, peer: IAddress) -> Refusal | None:
         if isinstance(peer, UNIXAddress) or peer in self._trusted:
-            return self.server.why_refuse(_NOBODY)
+            return self.connections.why_refuse(_UNKNOWN)
         return UNTRUSTED
 
 
-class Preamble(Protocol):
-    """Reads the header of one connection, from *peer*."""
+class HeaderReader(Protocol):
+    """Reads the header of one connection, which *peer* has opened."""
 
     _log = Logger()
 
@@ -98,9 +100,9 @@ class Preamble(Protocol):
         self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        factory = self.factory
-        factory.server.arrived(self)
-        self._deadline = factory.server.clock.callLater(factory.timeout, self._too_late)
+        connections = self.factory.connections
+        connections.arrived(self)
+        self._deadline = connections.clock.callLater(self.factory.timeout, self._expire)
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -114,25 +116,29 @@ class Preamble(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._stop_waiting():
-            self._tell_lost(reason)
-        with self.factory.server.settling(self):
+            self._log_lost(reason)
+        with self.factory.connections.settling(self):
             pass
 
     def finish(self) -> None:
-        """End: the server stops, and nobody's request has come."""
+        """Reset the connection: the server stops, and no request has come."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset the connection now."""
         self._stop_waiting()
         self.transport.abortConnection()
 
     def _hand_over(self, client: IAddress, rest: bytes) -> None:
-        """Let the protocol that is built for *client* have the connection, and the *rest*."""
+        """Give the connection, and the *rest* of the data, to the protocol built for *client*."""
         factory, transport = self.factory, self.transport
         self._stop_waiting()
-        with factory.server.settling(self):
+        with factory.connections.settling(self):
             protocol = factory.inner.buildProtocol(client)
             if protocol is None:
                 transport.abortConnection()
                 return
-            # Nothing wraps it: it half-closes, aborts and produces as it would without a header.
+            # Without a wrapper, it half-closes, aborts and produces as it would without a header.
             if isinstance(transport, ProtocolWrapper):
                 transport.wrappedProtocol = protocol
             else:
@@ -141,28 +147,30 @@ class Preamble(Protocol):
         if rest and _delivers(transport):
             protocol.dataReceived(rest)
 
-    def _too_late(self) -> None:
-        self._end(f"no PROXY header came within {self.factory.timeout:g} s")
+    def _expire(self) -> None:
+        self._end(f"no PROXY header within {self.factory.timeout:g} s")
 
     def _end(self, reason: str) -> None:
         self._stop_waiting()
         self._log.warn("{peer}: {reason}; closing", peer=format_address(self.peer), reason=reason)
         self.transport.abortConnection()
 
-    def _tell_lost(self, reason: Failure) -> None:
+    def _log_lost(self, reason: Failure) -> None:
         size = len(self._decoder)
-        # Balancers look whether a port is open by connecting to it; and the server may have ended.
+        # Balancers connect to find out whether a port is open; or the server has ended.
         if not size or reason.check(ConnectionAborted):
-            self._log.debug("{peer}: gone before any PROXY header", peer=format_address(self.peer))
+            self._log.debug(
+                "{peer}: disconnected before a PROXY header", peer=format_address(self.peer)
+            )
             return
         self._log.warn(
-            "{peer}: its end came within the PROXY header, behind {size} bytes of it; closing",
+            "{peer}: disconnected within the PROXY header, after {size} bytes of it; closing",
             peer=format_address(self.peer),
             size=size,
         )
 
     def _stop_waiting(self) -> bool:
-        """Wait no more for the header; tell whether it was waited for."""
+        """Stop waiting for the header; return whether it was awaited."""
         deadline, self._deadline = self._deadline, None
         if deadline is None:
             return False
@@ -172,7 +180,7 @@ class Preamble(Protocol):
 
 
 def _delivers(transport: Any) -> bool:
-    """Whether *transport* would still give its protocol what arrives."""
+    """Return whether *transport* would still pass what arrives to its protocol."""
     return bool(
         transport.connected
         and not transport.disconnecting

@@ -270,8 +270,7 @@ class BaseServer:
 
     def _disconnect(self) -> Deferred[None]:
         """Reset all connections; fires when they are gone."""
-        for connection in [*self.factory.connections]:
-            connection.transport.abortConnection()
+        self.factory.connections.reset()
         return self.factory.drain(0)
 
     def _verify(self) -> None:

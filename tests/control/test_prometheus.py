@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.address import UNIXAddress
 
 import reqresp
 from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Script, Send, Wait
 from reqresp.control.prometheus import ServerCollector, expose, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
-from reqresp.server.admission import KINDS
+from reqresp.server.admission import KINDS, Refusal
 from reqresp.steps import Steps
 from tests.support.metered import Metered
 
@@ -100,9 +101,11 @@ class MetricsTests(Exposed):
         self.join(factory)
         self.join(factory)
         self.assertEqual(self.single(factory, "connections_open"), 2)
-        factory.arrived(cast(Any, object()))  # whose PROXY header is to come: it takes a place, too
+        arrival = cast(Any, object())  # its PROXY header has not come yet: it takes a place, too
+        factory.connections.arrived(arrival)
         self.assertEqual(self.single(factory, "connections_open"), 3)
-        factory.arrivals.clear()
+        with factory.connections.settling(arrival):
+            pass
         self.assertEqual(self.single(factory, "connections_accepted_total"), 3)
         refused = self.read(factory)["reqresp_connections_refused_total"]
         self.assertEqual(refused.pop((("limit", "max_connections"),)), 1)
@@ -182,7 +185,8 @@ class LabelsTests(Exposed):
             wire = self.join(factory)
             wire.send(data)
             wire.reset()
-        factory.admission.refused[ODD] += 2
+        for _ in range(2):
+            factory.connections.refuse(UNIXAddress(None), Refusal(ODD, ODD))
         self.assertEqual(self.labels(factory), before)
         samples = self.read(factory)
         self.assertEqual(samples["reqresp_connections_refused_total"][(("limit", "other"),)], 2)

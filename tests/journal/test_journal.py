@@ -180,7 +180,7 @@ class AnsweringTests(Journaled):
         """A request whose client disconnects is unanswered; earlier ones are answered."""
         late: Deferred[bytes] = Deferred()
         wire = self.lines(lambda request: late if request.data == b"b" else b"?")
-        other = self.join(wire.protocol.factory)
+        other = self.join(wire.factory)
         wire.send(b"a\nb\n")
         other.send(b"c\n")
         wire.reset()
@@ -235,7 +235,7 @@ class AnsweringTests(Journaled):
     def test_refusals(self) -> None:
         """A refused connection is kept with its reason."""
         wire = self.lines(None, limits=Limits(max_connections=1))
-        self.join(wire.protocol.factory, "192.0.2.9")
+        self.join(wire.factory, "192.0.2.9")
         [refused] = [it for it in self.journal.entries() if isinstance(it, Refused)]
         self.assertEqual(getattr(refused.peer, "host", None), "192.0.2.9")
         self.assertIn("the limit", refused.reason)
@@ -330,7 +330,7 @@ class BoundsTests(Journaled):
         """Unanswered requests count when their connection has ended."""
         self.keep(most_bytes=3 * ENTRY_OVERHEAD + 50_000)
         wire = self.lines(lambda _request: Hang())
-        other = self.join(wire.protocol.factory)
+        other = self.join(wire.factory)
         for each in (wire, other):
             each.send(b"x" * 30_000 + b"\n")
             each.reset()
@@ -344,7 +344,7 @@ class BoundsTests(Journaled):
 
         self.keep(most_bytes=10 * ENTRY_OVERHEAD + 50_000)
         wire = self.lines(respond)
-        other = self.join(wire.protocol.factory)
+        other = self.join(wire.factory)
         with capturedLogs():
             for each in (wire, other):
                 each.send(b"a\n")

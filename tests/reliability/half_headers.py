@@ -46,7 +46,7 @@ def run(scale: float, say: Say) -> list[Figure]:
             fates = listen_to(clients, None)
             ends = sum(fate.ended == "ECONNRESET" and not fate.received for fate in fates)
             left = back_to(server, files) - files
-    named = sum("no PROXY header came within" in line for line in server.log.lines())
+    named = sum("no PROXY header within" in line for line in server.log.lines())
     return [
         at_most("memory of a connection without a complete header", each, BYTES, "bytes"),
         exactly("of these, reset after the timeout", ends, count),

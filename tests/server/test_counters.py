@@ -21,7 +21,7 @@ from reqresp import (
     Timeout,
     Wait,
 )
-from reqresp.server.constants import SLICE
+from reqresp.server._backlog import SLICE
 from reqresp.server.counters import BUCKET_BOUNDS, REPLIES_PER_SAMPLE
 from tests.support.conversation import Conversation
 from tests.support.metered import Metered
@@ -306,4 +306,4 @@ class WithoutTests(Conversation):
         wire = self.connect(framing=Chunk())
         wire.send(b"a")
         self.assertEqual(wire.received(), b"response")
-        self.assertIsNone(wire.protocol.factory.counters)
+        self.assertIsNone(wire.factory.counters)

@@ -53,6 +53,8 @@ class Wire:
         host: str = "127.0.0.1",
         transport: type[tcp.Server] = tcp.Server,
     ) -> None:
+        #: The factory that the client is connected to.
+        self.factory: Any = factory
         self.reactor = reactor
         reactor.server_transport = transport
         recorder = _Recorder(factory)

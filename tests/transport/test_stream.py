@@ -32,9 +32,8 @@ from reqresp import (
     Table,
     Wait,
 )
-from reqresp.server import stream
-from reqresp.transport.stream import LINGER
-from reqresp.transport.closing import undelivered
+from reqresp.transport import stream
+from reqresp.transport.stream import LINGER, undelivered
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 

@@ -25,9 +25,9 @@ from reqresp import (
     Send,
 )
 from reqresp.server.proxied import ProxiedFactory
-from reqresp.transport.stream import LINGER
 from reqresp.testing import Server, serve
 from reqresp.transport.access import parse_networks
+from reqresp.transport.stream import LINGER
 from reqresp.transport.tls import Certificates, wrap
 from tests.support import proxy_headers as headers
 from tests.support.issued import FileTestCase, authority, pem, stranger
@@ -249,7 +249,7 @@ class HandshakeTests(TLSTestCase):
             client.turn()
             client.wire.reset()
         self.assertEqual(problems(logged), [])
-        self.assertEqual(self.factory.connections, set())
+        self.assertEqual(len(self.factory.connections), 0)
 
     def test_a_client_behind_a_balancer(self) -> None:
         """Behind a balancer, the log line has the client's address."""
@@ -533,7 +533,7 @@ class EndingTests(TLSTestCase):
             client.wire.wait(1)
         self.assertFalse(silent.is_open)
         self.assertFalse(client.wire.is_open)
-        self.assertEqual(self.factory.connections, set())
+        self.assertEqual(len(self.factory.connections), 0)
 
     def test_idle(self) -> None:
         """An idle connection is closed with close_notify."""
