@@ -23,6 +23,9 @@ class Ending(Enum):
     NOT_READING = auto()
 
 
+_OVER = Ending.CLOSED, Ending.UNFRAMED, Ending.ABORTED, Ending.FAILED
+#: Seconds that a client has to end its side once the server has closed.
+LINGER = 1.0
 #: Stands for bytes that are not a request.
 GARBAGE = b""
 
@@ -170,6 +173,8 @@ class Connected:
         self.deadline: float | None = None
         #: Whether the client has closed its socket.
         self.is_gone = False
+        #: When the client saw the end.
+        self.ended: float | None = None
         self._checked = 0
 
     def cut(self, floor: int) -> None:
@@ -186,7 +191,7 @@ class Connected:
     def check(self, now: float) -> None:
         """Compare what the client received with what is expected."""
         self._check_bytes(now)
-        self._check_ending()
+        self._check_ending(now)
         if self.is_due(now):
             self._check_complete()
             assert not self._must_have_ended or self.client.ending, f"{self.number} has not ended"
@@ -204,10 +209,12 @@ class Connected:
             f"{self.number}: {self._checked} bytes after {now - self.began} s, not {least} s"
         )
 
-    def _check_ending(self) -> None:
+    def _check_ending(self, now: float) -> None:
         how, expected = self.client.ending, self.expected
         if not how or self.is_gone:
             return
+        if self.ended is None:
+            self.ended = now
         if how == "eof":
             assert (
                 self.is_cut
@@ -215,6 +222,7 @@ class Connected:
                 or expected.ending in (Ending.CLOSED, Ending.UNFRAMED)
                 or (self.client.sent_eof and expected.waits_for is None)
             ), f"{self.number}: EOF, {expected.ending}"
+            assert self.may_reset or not self.client.was_cut_off, f"{self.number}: cut off"
         else:
             assert self.may_reset or expected.ending in (Ending.ABORTED, Ending.FAILED), (
                 f"{self.number}: reset, {expected.ending}"
@@ -237,6 +245,15 @@ class Connected:
             and not (self.is_gone or self.is_cut)
             and now >= self.changed + self.expected.most
         )
+
+    def must_be_lost(self, now: float) -> bool:
+        """Whether the server must have dropped the connection by *now*."""
+        if self.ended is None or self.is_cut:
+            return False
+        expected = self.expected
+        is_answered = expected.waits_for is None and expected.ending is not Ending.NOT_READING
+        is_over = (self.client.sent_eof and is_answered) or expected.ending in _OVER
+        return is_over and now > max(self.ended, self.changed + expected.most) + 2 * LINGER
 
     @property
     def _must_have_ended(self) -> bool:

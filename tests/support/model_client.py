@@ -73,6 +73,9 @@ class ModelClient:
         self.received = bytearray()
         #: How the connection ended, as far as the client has read: "eof" or "reset".
         self.ending = ""
+        #: Whether a reset followed EOF at once, though the client had sent nothing after the close.
+        #: On a real network such a reset can destroy replies that are not read yet.
+        self.was_cut_off = False
         #: Whether it has closed its own socket.
         self.is_closed = False
         self.sent_eof = False
@@ -83,6 +86,7 @@ class ModelClient:
         #: Whether the TLS handshake is complete; always true without TLS.
         self.has_shaken_hands = not is_tls
         self._cannot_send = False
+        self._has_sent_too_late = False  # after the server had closed its socket
         self._was_reset = False  # which the socket reports only once
         self._reactor, self._transport = reactor, transport
         self._factory = wrap(factory, _Certificates(), reactor) if is_tls else factory
@@ -112,14 +116,17 @@ class ModelClient:
     @property
     def is_settled(self) -> bool:
         """Whether the server has read all bytes that were sent."""
-        peer = self._socket.peer
-        assert peer is not None
-        return not self._waits and not peer.is_readable
+        return not self._waits and not self._peer.is_readable
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is left to send."""
         return not self._waits and self._wants_eof == self.sent_eof
+
+    @property
+    def _peer(self) -> MemorySocket:
+        assert self._socket.peer is not None
+        return self._socket.peer
 
     @property
     def _waits(self) -> bool:
@@ -166,8 +173,17 @@ class ModelClient:
         elif data:
             self.received += data
         else:
-            self.ending = "eof"
+            self._take_eof()
         return True
+
+    def _take_eof(self) -> None:
+        self.ending = "eof"
+        if self.sent_eof or self._has_sent_too_late:
+            return
+        try:
+            self._socket.send(b"")
+        except OSError:
+            self.was_cut_off = True
 
     def turn(self) -> bool:
         """Send and read what is possible; return whether anything moved."""
@@ -183,6 +199,7 @@ class ModelClient:
                 self._outgoing = self._next()
             if not self._outgoing:
                 break
+            self._has_sent_too_late |= self._peer.is_closed
             try:
                 sent = self._socket.send(self._outgoing)
             except OSError as error:

@@ -354,6 +354,8 @@ class World:
                     it.cut_anywhere()
             it.check(self.now)
             if record is not None:
+                is_lost = record.gone_at is not None
+                assert is_lost or not it.must_be_lost(self.now), f"{it.number} is still open"
                 self._check_record(it, record)
 
     def _check_record(self, it: Connected, record: RecordedConnection) -> None:
