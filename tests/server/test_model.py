@@ -72,10 +72,11 @@ class ConnectionModel(RuleBasedStateMachine):
         setup=_SETUPS,
         is_observed=st.sampled_from([True] * 5 + [False]),
         observer=st.sampled_from(["", "", "", "raises", "fires"]),
+        tick=st.sampled_from([0.0, 0.0004, 0.003]),
     )
-    def serve(self, setup: Setup, is_observed: bool, observer: str) -> None:
+    def serve(self, setup: Setup, is_observed: bool, observer: str, tick: float) -> None:
         """Start the server."""
-        self.world = World(setup, is_observed or setup.framing == "chunk", observer)
+        self.world = World(setup, is_observed or setup.framing == "chunk", observer, tick)
         globalLogPublisher.addObserver(cast(Any, self.world.log))
 
     def teardown(self) -> None:

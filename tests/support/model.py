@@ -173,6 +173,10 @@ class Connected:
         self.deadline: float | None = None
         #: Whether the client has closed its socket.
         self.is_gone = False
+        #: The offset on the wire at which each request ends.
+        self.frame_ends: list[int] = []
+        #: The late reply during which reading must pause, and what was sent before.
+        self._pause: tuple[int, int] | None = None
         #: When the client saw the end.
         self.ended: float | None = None
         self._checked = 0
@@ -192,6 +196,7 @@ class Connected:
         """Compare what the client received with what is expected."""
         self._check_bytes(now)
         self._check_ending(now)
+        self._check_pause()
         if self.is_due(now):
             self._check_complete()
             assert not self._must_have_ended or self.client.ending, f"{self.number} has not ended"
@@ -209,6 +214,20 @@ class Connected:
             f"{self.number}: {self._checked} bytes after {now - self.began} s, not {least} s"
         )
 
+    def _check_pause(self) -> None:
+        """Check that the server reads no more while too much waits for a late reply."""
+        number, client = self.expected.waits_for, self.client
+        if number is None or client.is_tls or self.is_gone:
+            self._pause = None
+            return
+        if self._pause is not None and self._pause[0] == number:
+            is_unread = not client.is_settled or client.sent == self._pause[1]
+            assert is_unread, f"{self.number}: reads on"
+        elif client.is_settled:
+            waiting = client.sent - self.frame_ends[number - 1]
+            if waiting > self.expected.setup.max_waiting:
+                self._pause = number, client.sent
+
     def _check_ending(self, now: float) -> None:
         how, expected = self.client.ending, self.expected
         if not how or self.is_gone:
@@ -222,7 +241,9 @@ class Connected:
                 or expected.ending in (Ending.CLOSED, Ending.UNFRAMED)
                 or (self.client.sent_eof and expected.waits_for is None)
             ), f"{self.number}: EOF, {expected.ending}"
-            assert self.may_reset or not self.client.was_cut_off, f"{self.number}: cut off"
+            is_orderly = expected.ending in (Ending.CLOSED, Ending.UNFRAMED)
+            is_cut_off = is_orderly and not self.may_reset and self.client.was_cut_off
+            assert not is_cut_off, f"{self.number}: cut off"
         else:
             assert self.may_reset or expected.ending in (Ending.ABORTED, Ending.FAILED), (
                 f"{self.number}: reset, {expected.ending}"

@@ -69,6 +69,8 @@ class ModelClient:
         self.is_tls = is_tls
         #: Whether it reads all that arrives; otherwise it reads in `read` only.
         self.is_reading = True
+        #: How many bytes its socket has taken.
+        self.sent = 0
         #: The bytes received so far, decrypted.
         self.received = bytearray()
         #: How the connection ended, as far as the client has read: "eof" or "reset".
@@ -206,6 +208,7 @@ class ModelClient:
                 self._cannot_send = error.errno != EWOULDBLOCK
                 self._was_reset |= error.errno == ECONNRESET
                 return moved
+            self.sent += sent
             self._outgoing = self._outgoing[sent:]
             moved = True
             if not self._outgoing and self._pieces and self.has_shaken_hands:

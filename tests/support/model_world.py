@@ -6,6 +6,8 @@ order of events is not decided here: hypothesis chooses it.
 """
 
 from collections.abc import Callable
+from functools import partial
+from itertools import accumulate, count
 from typing import Any
 
 from twisted.internet import tcp
@@ -22,6 +24,7 @@ from reqresp import (
     Request,
     Send,
 )
+from reqresp.server.connections import Connections
 from reqresp.testing._memory_reactor import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
@@ -52,9 +55,10 @@ class World:
         its requests depend on how the network cuts the bytes.
     :param observer: what another observer does at each event: "raises", "fires" a reply that is
         awaited, or "" for none.
+    :param tick: seconds that the work between two looks at the clock takes.
     """
 
-    def __init__(self, setup: Setup, is_observed: bool, observer: str) -> None:
+    def __init__(self, setup: Setup, is_observed: bool, observer: str, tick: float) -> None:
         self.setup = setup
         self.reactor = InMemoryReactor()
         self.clients: list[Connected] = []
@@ -79,10 +83,16 @@ class World:
             limits=setup.limits,
             faults=setup.faults,
             seed=1,
+            clock=self.reactor,
+        )
+        # Time that really passes would make schedules that cannot be repeated.
+        self._factory.connections = Connections(
             observers=observers,
             clock=self.reactor,
             counters=self._counters,
+            now=partial(next, count(0.0, tick)),
         )
+        self.reconfigure(setup)
 
     def log(self, event: Any) -> None:
         """Record the log *event* if it is an error."""
@@ -224,8 +234,11 @@ class World:
             kind = name if name in kinds else "echo"
             requests.append(b"%b%02d" % (kind.encode(), it.count % NUMBERS))
             it.count += 1
+        frames = [it.expected.setup.case.encode_request(request) for request in requests]
+        start = it.frame_ends[-1] if it.frame_ends else 0
+        it.frame_ends += [start + end for end in accumulate(map(len, frames))]
         self._expect(it, requests)
-        self._send_bytes(it, b"".join(map(it.expected.setup.case.encode_request, requests)), cuts)
+        self._send_bytes(it, b"".join(frames), cuts)
 
     def end(self, it: Connected, how: str) -> None:
         """
