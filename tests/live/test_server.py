@@ -308,7 +308,7 @@ class ProgramsTests(LiveTestCase):
                 while data := client.recv(65536):
                     received += len(data)
             self.assertEqual(received, 9001 * 1002)
-            server.log.wait("is gone", number)
+            server.log.wait("disconnected", number)
 
     def test_openssl_on_tls(self) -> None:
         """``tls:`` answers with the certificate for the name that the client sends."""
