@@ -1,7 +1,8 @@
 """
-Batch: answering all requests of a read in one go.
+The fast path: answering all requests of a read at once, where their replies are constants.
 
-Knows how constant replies become bytes on the wire, once, when a server is set up; no connection.
+Knows how constant replies become bytes, once, when a server is set up.  It must not know
+connections.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +11,13 @@ from itertools import repeat
 from reqresp.server.responders import Table
 from reqresp.steps import Send, Steps
 
-#: Bytes that the replies of a batch may come to; more is answered request by request, so that a
-#: client which does not read is noticed on the way.
-BATCH = 64 * 1024
+#: Bytes that the replies of a batch may have.  More is answered request by request, so that a
+#: client that does not read is noticed on the way.
+MAX_BATCH_BYTES = 64 * 1024
 
 
 class Batch:
-    """The replies of a `Table`, as *encode* puts them on the wire."""
+    """The replies of a `Table`, encoded by *encode*."""
 
     def __init__(self, table: Table, encode: Callable[[bytes], bytes]) -> None:
         """:raises FrameError: *encode* refuses a reply."""
@@ -24,15 +25,16 @@ class Batch:
         self._otherwise = _wire(table.otherwise, encode)
         wires = {request: _wire(steps, encode) for request, steps in table.replies.items()}
         self._look_up = wires.get
-        self._most = BATCH // max(
+        self._most = MAX_BATCH_BYTES // max(
             1, *(len(wire or b"") for wire in (self._otherwise, *wires.values()))
         )
 
     def answer(self, requests: Sequence[bytes]) -> bytes | None:
         """
-        Give the bytes that answer all of *requests*, in order.
+        Return the bytes that answer all of *requests*, in order.
 
-        None: a reply does more than send, or several could come to more than `BATCH` bytes.
+        Return None if a reply does more than send, or if several replies could have more than
+        `MAX_BATCH_BYTES`.
         """
         if len(requests) == 1:
             return self._look_up(requests[0], self._otherwise)
@@ -40,11 +42,11 @@ class Batch:
             return None
         try:
             return b"".join(map(self._look_up, requests, repeat(self._otherwise)))  # type: ignore[arg-type]
-        except TypeError:  # a None among them, found at no cost where there is none
+        except TypeError:  # one of them is None: an exception costs nothing if there is none
             return None
 
     def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
-        """Give the steps that answer each of *requests*."""
+        """Return the steps that answer each of *requests*."""
         return map(self._table.steps, requests)
 
 

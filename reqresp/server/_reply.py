@@ -38,7 +38,7 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
 
 
 def with_faults(
-    steps: Steps, config: ServerConfig, injector: FaultInjector, *, on_connect_only: bool = False
+    steps: Steps, config: ServerConfig, injector: FaultInjector, on_connect_only: bool
 ) -> tuple[Steps, Steps]:
     """
     Inject faults into *steps*: those of the steps themselves, then those of the connection.

@@ -12,50 +12,31 @@ receive received, answered, failed and disconnected in this order, whatever Twis
 inside a turn.  The table and the diagram of all states are in docs/connection.rst.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from twisted.internet import interfaces
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IHalfCloseableProtocol,
-    IHandshakeListener,
-    ILoggingContext,
-    IProtocol,
-    IReactorTime,
-)
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp._text import format_address
-from reqresp.exchanges import Exchanges
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
+from reqresp.server import _report
+from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
-from reqresp.server._reply import Unframed, with_faults
-from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State
+from reqresp.server._reply import with_faults
+from reqresp.server._slices import answer_slices
+from reqresp.server._state import Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import ConnectionHost
-from reqresp.steps import (
-    Abort,
-    Close,
-    HalfClose,
-    Hang,
-    RuleReply,
-    Send,
-    Step,
-    Steps,
-    StopReading,
-    Wait,
-)
+from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
+from reqresp.steps import RuleReply, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
-#: How often a connection is swept in one idle timeout.
-SWEEPS_PER_TIMEOUT = 4
 #: Requests between two looks at the time.
 REQUESTS_PER_LOOK = 8
 
@@ -64,15 +45,18 @@ _IDLE, _TURN, _TIMER, _REPLY, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
 _IGNORED = Reading.IGNORED
 
-#: States in which the connection waits for the server, so that the client is not idle.
-_BUSY = (_TIMER, _REPLY, _YIELDED)
-#: States in which what arrives is dropped.
-_DROPPING = (_HANGING, _ENDED, _LOST)
+_BUSY = (_TIMER, _REPLY, _YIELDED)  # the client waits for the server: it is not idle
+_DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
 _NO_STEPS: Iterator[Step] = iter(())
 
 
-@implementer(IProtocol, IHalfCloseableProtocol, IHandshakeListener, ILoggingContext)
+@implementer(
+    interfaces.IProtocol,
+    interfaces.IHalfCloseableProtocol,
+    interfaces.IHandshakeListener,
+    interfaces.ILoggingContext,
+)
 class Connection:
     """
     Answers the requests of one client in their order; made by `ReqRespFactory`.
@@ -82,17 +66,14 @@ class Connection:
     :param peer: the client's address.
     """
 
-    _log = Logger()
-
     __slots__ = (
-        *("config", "notes", "number", "peer", "taken"),
-        *("_backlog", "_batch", "_exchange", "_failure", "_hold", "_host", "_injector", "_last"),
-        *("_quiet", "_since", "_state", "_steps", "_stream", "_undelivered"),
+        *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
+        *("_batch", "_exchange", "_failure", "_hold", "_injector", "_last", "_quiet", "_since"),
+        *("_state", "_steps", "_undelivered"),
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
-        #: How requests are answered: the factory's config when the client connected.
-        self.config = config
+        self.config = config  # the factory's when the client connected
         self.peer = peer
         #: The connection's number; the factory's first is 1.
         self.number = 0
@@ -100,11 +81,11 @@ class Connection:
         self.taken = 0
         #: What the responder keeps here for itself.
         self.notes: Any = None
-        self._host = host
+        self.host = host
         self._state = _IDLE
         self._hold: Hold | None = None  # what holds it, or will once this turn is over
-        self._stream = Stream(self)
-        self._backlog = Backlog(config.decoder())
+        self.stream = Stream(self)
+        self.backlog = Backlog(config.decoder())
         self._batch: Batch | None = config.batch  # None once nothing can be sent
         self._steps = _NO_STEPS  # of the reply under way, not performed yet
         self._exchange: tuple[bytes, Steps] | None = None  # the one under way
@@ -123,23 +104,22 @@ class Connection:
     @property
     def clock(self) -> IReactorTime:
         """The clock of the server."""
-        return self._host.clock
+        return self.host.clock
 
     @property
     def is_busy(self) -> bool:
         """Whether a reply is awaited, or requests wait for their turn."""
-        if self._state is _TIMER:
-            return self._backlog.has_requests
-        return self._state is _REPLY or self._state is _YIELDED
+        waits = self._state is _TIMER and self.backlog.has_requests
+        return waits or self._state is _REPLY or self._state is _YIELDED
 
     # Events of the transport
 
     def makeConnection(self, transport: Any) -> None:
-        self._stream.attach(transport)
+        self.stream.attach(transport)
         self.connectionMade()
 
     def connectionMade(self) -> None:
-        self.number = self._host.opened(self)
+        self.number = self.host.opened(self)
         self._greet()
 
     def logPrefix(self) -> str:
@@ -151,23 +131,23 @@ class Connection:
             self._receive_later(data)
             return
         if self._batch is None or len(data) > SLICE:
-            self._backlog.put(data)
+            self.backlog.put(data)
         elif self._answer_at_once(data):
             return
         self._count_received(data)
         self._go_on()
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
-        self._stream.handshake_completed()
+        self.stream.handshake_completed()
 
     def readConnectionLost(self) -> None:
-        self._stream.read_lost()
+        self.stream.read_lost()
 
     def writeConnectionLost(self) -> None:
-        self._stream.write_lost()
+        self.stream.write_lost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stream.lost()
+        self.stream.lost()
         if self._state is _TURN:  # whose observers have to be notified first
             self._drop()
             self._hold = Hold(_LOST, reason=reason)
@@ -200,30 +180,30 @@ class Connection:
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""
         self._last = True
-        if self._state is _IDLE or self._state is _HANGING:
+        # During a handshake a greeting may wait, which the client will not receive any more.
+        is_greeting = self.stream.is_shaking_hands and self._state is not _TURN
+        if is_greeting or self._state in (_IDLE, _HANGING):
             self._close_finished()
-        elif self._stream.is_shaking_hands and self._state is not _TURN:
-            self._close_finished()  # the client can get no greeting any more
         else:
             self._regulate()
 
     def reset(self) -> None:
         """Reset the connection now."""
-        self._stream.reset()
+        self.stream.reset()
 
     def sweep(self) -> None:
         """Close the connection after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
         self._quiet += 1
-        undelivered = self._stream.undelivered
+        undelivered = self.stream.undelivered
         if self._state in _BUSY or undelivered < self._undelivered:
             self._quiet = 0
         self._undelivered = undelivered
         if self._quiet <= SWEEPS_PER_TIMEOUT:
             return
-        self._log.debug("{peer}: idle; closing", peer=format_address(self.peer))
+        _report.idle(self)
         self._quiet = 0
         if undelivered or self._state is _ENDED:
-            self._stream.reset()
+            self.stream.reset()
         else:
             self._end(Stream.close)
 
@@ -237,17 +217,17 @@ class Connection:
         """
         batch: Any = self._batch
         try:
-            requests = self._backlog.decoder.feed(data)
+            requests = self.backlog.decoder.feed(data)
         except FrameError as error:
-            self._backlog.put_back(error.requests, error)
+            self.backlog.put_back(error.requests, error)
             return False
         wire = batch.answer(requests)
         if wire is None:
-            self._backlog.put_back(requests)
+            self.backlog.put_back(requests)
             return False
         count = len(requests)
         self.taken += count
-        host = self._host
+        host = self.host
         counters = host.counters
         began: float | None = None
         if counters is not None:
@@ -258,44 +238,17 @@ class Connection:
             if counters.until_timed < 0:
                 began = counters.now()
         if wire:
-            self._stream.transport.write(wire)
+            self.stream.transport.write(wire)
         if began is not None and counters is not None:
             counters.sampled(count, began)
         if count and host.events.reports_requests:
             self._state = _TURN
-            self._report(requests, requests, batch.steps, self.taken - count + 1, len(data))
-            self._state = _FULL if self._stream.writing is _WRITE_FULL else _IDLE
-            if self._hold is not None or self._last or self._backlog.size:
+            first = self.taken - count + 1
+            _report.requests(self, requests, requests, batch.steps, first, len(data))
+            self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
+            if self._hold is not None or self._last or self.backlog.size:
                 self._go_on()
         return True
-
-    def _answer_slices(self, started: float, began: float) -> None:
-        """Gather the replies to as much of the backlog as has constant ones and fits."""
-        batch: Any = self._batch
-        answered: list[bytes] = []
-        size = sent = 0
-        host, stream, backlog = self._host, self._stream, self._backlog
-        while backlog.size and not stream.is_blocked:
-            waiting = backlog.size
-            requests = backlog.take_slice()
-            wire = batch.answer(requests) if backlog.error is None else None
-            if wire is None:
-                backlog.put_back(requests, backlog.error)
-                break
-            stream.write(wire)
-            sent += len(wire)
-            answered += requests
-            size += waiting - backlog.size
-            if host.now() - started > QUANTUM_SECONDS:
-                break
-        if not answered:
-            return
-        first = self.taken + 1
-        self.taken += len(answered)
-        if (counters := host.counters) is not None:
-            counters.sent += sent
-            counters.answered(len(answered), began)
-        self._report(answered, answered, batch.steps, first, size)
 
     # Turns
 
@@ -310,49 +263,52 @@ class Connection:
 
     def _turn(self) -> bool:
         """Work for a quantum, notify the observers, and return whether nothing is left."""
-        host = self._host
+        host = self.host
         counters = host.counters
         started = host.now()
         began = 0.0 if counters is None else counters.now()
         received: list[bytes] = []
         answered: list[bytes] = []
         steps: list[Steps] = []
-        first = 0
-        done = False
+        first, done = 0, False
         try:
             if self._batch is not None and self._can_answer_slices:
-                self._answer_slices(started, began)
+                answer_slices(self, self._batch, started, began)
             first = self.taken + (self._exchange is None)
             done = self._answer_requests(started, received, answered, steps)
-            self._stream.flush()
+            self.stream.flush()
         except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
             self._failure = Failure()
         if received or answered:
             if counters is not None:
                 self._since = counters.turned(len(received), len(answered), began, self._since)
             if host.events.reports_requests:
-                self._report(received, answered, lambda _requests: steps, first)
+                _report.requests(self, received, answered, lambda _requests: steps, first)
         return done
 
     def _settle(self, done: bool) -> None:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
         if self._failure is not None:
-            self._fail(self._failure)
+            _report.failure(self, self._failure, self._exchange)
+            self._end(Stream.abort)
         elif self._hold is not None:
             self._enter(self._hold)
-        elif self._stream.writing is not _WRITE and self._stream.is_blocked:
+        elif self.stream.writing is not _WRITE and self.stream.is_blocked:
             self._state = _FULL
             self._regulate()
         elif not done:
             return  # an observer has released it
-        elif self._backlog.error is not None:
-            self._refuse(self._backlog.error)
-        elif self._backlog.size:
+        elif self.backlog.error is not None:
+            _report.frame_error(self, self.backlog.error)
+            self._end(Stream.close)
+        elif self.backlog.size:
             return  # more has arrived
         elif self._last:
             self._close_finished()
         else:
-            self._state = _IDLE if self._stream.reading is not _IGNORED else _HANGING
+            if self.stream.writing is not _WRITE:
+                self._batch = None  # nothing can be sent any more
+            self._state = _IDLE if self.stream.reading is not _IGNORED else _HANGING
             self._regulate()
 
     def _enter(self, hold: Hold) -> None:
@@ -368,13 +324,14 @@ class Connection:
 
     @property
     def _can_answer_slices(self) -> bool:
-        return self._steps is _NO_STEPS and self._hold is None and self._backlog.is_undecoded
+        is_free = self._hold is None and self._steps is _NO_STEPS
+        return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
 
     def _answer_requests(
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
     ) -> bool:
         """Perform steps and take up requests for a quantum; return whether none is left."""
-        backlog, now = self._backlog, self._host.now
+        backlog, now = self.backlog, self.host.now
         size = 0
         look = REQUESTS_PER_LOOK
         while self._perform(answered, steps):
@@ -382,7 +339,7 @@ class Connection:
                 look = len(received) + REQUESTS_PER_LOOK
                 is_over = size >= QUANTUM_BYTES or now() - started > QUANTUM_SECONDS
                 if is_over and backlog.has_requests:
-                    self._hold = Hold(_YIELDED, self._host.give_way(self._release))
+                    self._hold = Hold(_YIELDED, self.host.give_way(self.release))
                     return False
             request = backlog.take()
             if request is None:
@@ -401,8 +358,11 @@ class Connection:
         if isinstance(answer, tuple):
             self._begin(answer, request)
         elif isinstance(answer, Deferred):
-            self._hold = Hold(_REPLY, answer)
+            lost, self._hold = self._hold, Hold(_REPLY, answer)
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
+            if lost is not None:  # from inside the responder
+                self._drop()
+                self._hold = lost
         else:
             raise TypeError(f"a responder gives steps, or a Deferred of them; not {answer!r}")
 
@@ -412,16 +372,17 @@ class Connection:
         if not isinstance(steps, tuple):
             raise TypeError(f"a responder's Deferred gives steps; not {steps!r}")
         self._begin(steps, request)
-        self._release()
+        self.release()
 
     def _cannot_answer(self, failure: Failure) -> None:
         if self._hold is not None and self._hold.state is _REPLY:
             self._failure = failure
-            self._release()
+            self.release()
         elif not failure.check(CancelledError):
-            self._report_failure(failure)
+            _report.failure(self, failure, self._exchange)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Go on: what held the connection is over."""
         self._hold = None
         self._go_on()
 
@@ -446,35 +407,27 @@ class Connection:
 
     def _begin(self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
-        self._steps = iter(steps)
+        performed = steps
         if self._injector is not None or steps.__class__ is not tuple:
-            steps = self._inject(steps, on_connect_only)
+            if isinstance(steps, RuleReply) and steps.faults and self._injector is None:
+                self._injector = FaultInjector(self.config.seed or 0, self.number)
+            if self._injector is not None and not self.stream.drops_writes:
+                performed, steps = with_faults(steps, self.config, self._injector, on_connect_only)
+            _report.reply(self, steps)
+        self._steps = iter(performed)
         self._exchange = None if request is None else (request, steps)
-
-    def _inject(self, steps: Steps, on_connect_only: bool) -> Steps:
-        """Inject faults into *steps*; return them with the names of the faults, and count these."""
-        own = isinstance(steps, RuleReply) and steps.faults
-        if own and self._injector is None:
-            self._injector = FaultInjector(self.config.seed or 0, self.number)
-        if self._injector is not None and not self._stream.drops_writes:
-            changed, steps = with_faults(
-                steps, self.config, self._injector, on_connect_only=on_connect_only
-            )
-            self._steps = iter(changed)
-        counters = self._host.counters
-        if counters is not None and isinstance(steps, RuleReply):
-            counters.begun(steps.by, steps.injected)
-        return steps
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
-        stream = self._stream
+        stream = self.stream
         if self._hold is not None or self._failure is not None:
             return False
         if stream.writing is not _WRITE and stream.is_blocked:
             return False
         for step in self._steps:
-            self._PERFORM[type(step)](self, step)
+            hold = ACTIONS[type(step)](self, step)
+            if hold is not None:
+                self._hold = hold
             if self._hold is not None:
                 if self._hold.end is None:
                     return False
@@ -489,69 +442,23 @@ class Connection:
             self._exchange = None
         return self._hold is None
 
-    def _send(self, step: Send) -> None:
-        data = step.data if step.raw else self.config.framing.encode(step.data)
-        counters = self._host.counters
-        if counters is not None and not self._stream.drops_writes:
-            counters.sent += len(data)
-        self._stream.write(data)
-
-    def _wait(self, step: Wait) -> None:
-        self._hold = Hold(_TIMER, self._host.clock.callLater(step.seconds, self._release))
-
-    def _close(self, _step: Close) -> None:
-        self._hold = CLOSE
-
-    def _abort(self, _step: Abort) -> None:
-        self._hold = ABORT
-
-    def _half_close(self, _step: HalfClose) -> None:
-        self._batch = None
-        if not self._stream.half_close():
-            self._hold = CLOSE
-
-    def _hang(self, _step: Hang) -> None:
-        self._hold = HANG
-        self._backlog.clear()
-
-    def _stop_reading(self, _step: StopReading) -> None:
-        self._stream.ignore()
-        self._backlog.clear()
-
-    def _raise(self, step: Unframed) -> None:
-        raise step.error
-
-    _PERFORM: ClassVar[dict[type[Any], Callable[[Any, Any], None]]] = {
-        Send: _send,
-        Wait: _wait,
-        Close: _close,
-        Abort: _abort,
-        HalfClose: _half_close,
-        Hang: _hang,
-        StopReading: _stop_reading,
-        Unframed: _raise,
-    }
-
     # Reading
 
     def _receive_later(self, data: bytes) -> None:
         """Keep *data* until the connection is released, or drop it."""
         self._count_received(data)
-        if self._state in _DROPPING or self._stream.reading is _IGNORED:
+        if self._state in _DROPPING or self.stream.reading is _IGNORED:
             return
-        self._backlog.put(data)
+        self.backlog.put(data)
         self._regulate()
 
     def _regulate(self) -> None:
         """Read from the client or pause, as things now stand."""
         if self._state is _ENDED or self._state is _LOST:
             return  # the stream reads on, to see the client's end
-        stream = self._stream
-        if (
-            self._last
-            or stream.writing is _WRITE_FULL
-            or self._backlog.size > self.config.limits.max_waiting
-        ):
+        stream = self.stream
+        is_too_much = self.backlog.size > self.config.limits.max_waiting
+        if self._last or is_too_much or stream.writing is _WRITE_FULL:
             stream.pause()
         else:
             stream.resume()
@@ -560,26 +467,9 @@ class Connection:
 
     def _close_finished(self) -> None:
         """Close: everything that was received is answered."""
-        if partial := len(self._backlog.decoder):
-            self._log.info(
-                "{peer}: closing within a request, of which {size} bytes came",
-                peer=format_address(self.peer),
-                size=partial,
-            )
+        if partial := len(self.backlog.decoder):
+            _report.partial(self, partial)
         self._end(Stream.close)
-
-    def _refuse(self, error: FrameError) -> None:
-        """Close over bytes that are no request."""
-        self._log.warn("{peer}: {error}; closing", peer=format_address(self.peer), error=error)
-        if self._host.counters is not None:
-            self._host.counters.frame_errors += 1
-        self._host.events.failed(self.peer, self.number, Failure(error))
-        self._end(Stream.close)
-
-    def _fail(self, failure: Failure) -> None:
-        """Reset over what the responder raised, or gave that cannot be sent."""
-        self._report_failure(failure)
-        self._end(Stream.abort)
 
     def _end(self, end: Callable[[Stream], None]) -> None:
         """End the stream, unless the connection was lost while observers were notified."""
@@ -588,53 +478,23 @@ class Connection:
         if hold is not None and hold.reason is not None:
             self._lose(hold.reason)
         else:
-            end(self._stream)
+            end(self.stream)
 
     def _lose(self, reason: Failure) -> None:
         self._state = _LOST
-        self._host.lost(self, reason)
+        self.host.lost(self, reason)
 
     def _drop(self) -> None:
         """Forget everything that was still to be done."""
-        self._backlog.clear()
-        self._steps = _NO_STEPS
-        self._exchange = None
+        self.backlog.clear()
+        self._steps, self._exchange = _NO_STEPS, None
         hold, self._hold = self._hold, None
-        if hold is None or hold.awaited is None:
-            return
         try:
-            hold.awaited.cancel()
+            if hold is not None and hold.awaited is not None:
+                hold.awaited.cancel()
         except BaseException:  # as the reactor does: the connection is lost, whatever this is
-            self._log.failure("what a connection waited for cannot be cancelled")
-
-    # Counting and notifying
+            _report.stuck(Failure())
 
     def _count_received(self, data: bytes) -> None:
-        if self._host.counters is not None:
-            self._host.counters.received += len(data)
-
-    def _report(
-        self,
-        received: Sequence[bytes],
-        answered: Sequence[bytes],
-        steps: Callable[[Sequence[bytes]], Iterable[Steps]],
-        first: int,
-        size: int | None = None,
-    ) -> None:
-        events = self._host.events
-        if received and events.reports_received:
-            events.received(self.peer, self.number, received)
-        if answered and events.reports_answered:
-            by = self.config.responder.name
-            events.answered(Exchanges(self.peer, self.number, first, answered, steps, by, size))
-
-    def _report_failure(self, failure: Failure) -> None:
-        if self._host.counters is not None:
-            self._host.counters.responder_errors += 1
-        by = self.config.responder.name
-        if self._exchange is not None and isinstance(self._exchange[1], RuleReply):
-            by = self._exchange[1].by
-        self._log.failure(
-            "{peer}: {by} failed; aborting", failure, peer=format_address(self.peer), by=by
-        )
-        self._host.events.failed(self.peer, self.number, failure)
+        if self.host.counters is not None:
+            self.host.counters.received += len(data)

@@ -23,15 +23,13 @@ from reqresp._text import format_address
 from reqresp.server._turns import Turn, Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
 from reqresp.server.counters import Counters
-from reqresp.server.host import HostedConnection
+from reqresp.server.host import SWEEPS_PER_TIMEOUT, HostedConnection
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
 from reqresp.transport.access import Access
 
 #: Seconds between log lines about refused clients.
 REFUSAL_LOG_INTERVAL = 1.0
-#: How often connections are swept in one idle timeout.
-SWEEPS_PER_TIMEOUT = 4
 
 
 class Arrival(Protocol):

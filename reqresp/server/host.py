@@ -14,6 +14,9 @@ from twisted.python.failure import Failure
 from reqresp.server.counters import Counters
 from reqresp.server.observers import Events
 
+#: How often a connection is swept in one idle timeout.
+SWEEPS_PER_TIMEOUT = 4
+
 
 class Cancellable(Protocol):
     """A call or a result that is due later."""

@@ -1,0 +1,82 @@
+"""
+Actions: what each step does to the connection that performs it.
+
+An action returns the `Hold` that the step puts on the connection, or None if the connection goes on
+with the next step.  This module must not know where steps come from.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from reqresp.server._backlog import Backlog
+from reqresp.server._reply import Unframed
+from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State
+from reqresp.server.config import ServerConfig
+from reqresp.server.host import ConnectionHost
+from reqresp.steps import Abort, Close, HalfClose, Hang, Send, StopReading, Wait
+from reqresp.transport.stream import Stream
+
+_TIMER = State.TIMER
+
+
+class Performer(Protocol):
+    """What the actions need of a connection."""
+
+    config: ServerConfig
+    host: ConnectionHost
+    stream: Stream
+    backlog: Backlog
+
+    def release(self) -> None:
+        """Go on: what held the connection is over."""
+
+
+def _send(performer: Performer, step: Send) -> None:
+    data = step.data if step.raw else performer.config.framing.encode(step.data)
+    counters = performer.host.counters
+    if counters is not None and not performer.stream.drops_writes:
+        counters.sent += len(data)
+    performer.stream.write(data)
+
+
+def _wait(performer: Performer, step: Wait) -> Hold:
+    return Hold(_TIMER, performer.host.clock.callLater(step.seconds, performer.release))
+
+
+def _close(_performer: Performer, _step: Close) -> Hold:
+    return CLOSE
+
+
+def _abort(_performer: Performer, _step: Abort) -> Hold:
+    return ABORT
+
+
+def _half_close(performer: Performer, _step: HalfClose) -> Hold | None:
+    return None if performer.stream.half_close() else CLOSE
+
+
+def _hang(performer: Performer, _step: Hang) -> Hold:
+    performer.backlog.clear()
+    return HANG
+
+
+def _stop_reading(performer: Performer, _step: StopReading) -> None:
+    performer.stream.ignore()
+    performer.backlog.clear()
+
+
+def _raise(_performer: Performer, step: Unframed) -> None:
+    raise step.error
+
+
+#: The action of each kind of step.
+ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
+    Send: _send,
+    Wait: _wait,
+    Close: _close,
+    Abort: _abort,
+    HalfClose: _half_close,
+    Hang: _hang,
+    StopReading: _stop_reading,
+    Unframed: _raise,
+}

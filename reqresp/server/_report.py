@@ -1,0 +1,96 @@
+"""
+Reports: what a connection counts, logs and notifies observers of.
+
+It must not know states, and decides nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from reqresp._text import format_address
+from reqresp.exchanges import Exchanges
+from reqresp.framing import FrameError
+from reqresp.server.config import ServerConfig
+from reqresp.server.host import ConnectionHost
+from reqresp.steps import RuleReply, Steps
+
+_log = Logger(namespace="reqresp.server.connection.Connection")
+
+
+class Reporter(Protocol):
+    """What reports need of a connection."""
+
+    config: ServerConfig
+    host: ConnectionHost
+    peer: IAddress
+    number: int
+
+
+def requests(
+    reporter: Reporter,
+    received: Sequence[bytes],
+    answered: Sequence[bytes],
+    steps: Callable[[Sequence[bytes]], Iterable[Steps]],
+    first: int,
+    size: int | None = None,
+) -> None:
+    """
+    Notify the observers of requests that were taken up, and of requests that were answered.
+
+    :param steps: returns the steps that have answered each of *answered*.
+    :param first: the number of the first of *answered*.
+    :param size: bytes of the exchanges, if known.
+    """
+    events = reporter.host.events
+    if received and events.reports_received:
+        events.received(reporter.peer, reporter.number, received)
+    if answered and events.reports_answered:
+        by = reporter.config.responder.name
+        events.answered(Exchanges(reporter.peer, reporter.number, first, answered, steps, by, size))
+
+
+def reply(reporter: Reporter, steps: Steps) -> None:
+    """Count a reply that begins: the rule that gave it, and the faults that changed it."""
+    counters = reporter.host.counters
+    if counters is not None and isinstance(steps, RuleReply):
+        counters.begun(steps.by, steps.injected)
+
+
+def partial(reporter: Reporter, size: int) -> None:
+    """Log that the client has ended its side within a request."""
+    peer = format_address(reporter.peer)
+    _log.info("{peer}: closing after {size} bytes of a partial request", peer=peer, size=size)
+
+
+def idle(reporter: Reporter) -> None:
+    """Log that the connection is closed because it is idle."""
+    _log.debug("{peer}: idle; closing", peer=format_address(reporter.peer))
+
+
+def frame_error(reporter: Reporter, error: FrameError) -> None:
+    """Count, log and report bytes that are no request, over which the connection is closed."""
+    _log.warn("{peer}: {error}; closing", peer=format_address(reporter.peer), error=error)
+    if reporter.host.counters is not None:
+        reporter.host.counters.frame_errors += 1
+    reporter.host.events.failed(reporter.peer, reporter.number, Failure(error))
+
+
+def failure(reporter: Reporter, failure: Failure, exchange: tuple[bytes, Steps] | None) -> None:
+    """Count, log and report the *failure* of the responder, in *exchange* if steps were given."""
+    if reporter.host.counters is not None:
+        reporter.host.counters.responder_errors += 1
+    by = reporter.config.responder.name
+    if exchange is not None and isinstance(exchange[1], RuleReply):
+        by = exchange[1].by
+    peer = format_address(reporter.peer)
+    _log.failure("{peer}: {by} failed; aborting", failure, peer=peer, by=by)
+    reporter.host.events.failed(reporter.peer, reporter.number, failure)
+
+
+def stuck(failure: Failure) -> None:
+    """Log that what a connection waited for cannot be cancelled."""
+    _log.failure("what a connection waited for cannot be cancelled", failure)

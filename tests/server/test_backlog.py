@@ -1,0 +1,66 @@
+"""What was received and is not answered waits in order, as bytes and as requests."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import FrameError, Line, Netstring
+from reqresp.server._backlog import SLICE, Backlog
+
+
+def taken(backlog: Backlog) -> list[bytes]:
+    """Return all requests that can be taken."""
+    requests = []
+    while (request := backlog.take()) is not None:
+        requests.append(request)
+    return requests
+
+
+class BacklogTests(SynchronousTestCase):
+    """A backlog of lines."""
+
+    def setUp(self) -> None:
+        self.backlog = Backlog(Line().decoder(100))
+
+    def test_pieces_are_joined(self) -> None:
+        """Requests come out as if they had arrived in one piece."""
+        for piece in (b"a\nb", b"c\n", b"d\ne"):
+            self.backlog.put(piece)
+        self.assertEqual(self.backlog.size, 8)
+        self.assertEqual(taken(self.backlog), [b"a", b"bc", b"d"])
+        self.assertEqual((self.backlog.size, self.backlog.has_requests), (0, False))
+        self.backlog.put(b"f\n")
+        self.assertEqual(taken(self.backlog), [b"ef"])
+
+    def test_only_a_slice_is_decoded(self) -> None:
+        """The rest stays bytes until its requests are needed."""
+        self.backlog.put(b"a\n" * SLICE)
+        self.assertEqual(self.backlog.take(), b"a")
+        self.assertEqual(self.backlog.size, SLICE)
+        self.assertTrue(self.backlog.has_requests)
+        self.assertEqual(len(taken(self.backlog)), SLICE - 1)
+
+    def test_requests_that_are_put_back_come_first(self) -> None:
+        """Bytes may be decoded directly only where no request waits before them."""
+        self.backlog.put(b"c\n")
+        self.assertTrue(self.backlog.is_undecoded)
+        self.backlog.put_back([b"a", b"b"])
+        self.assertFalse(self.backlog.is_undecoded)
+        self.assertEqual(taken(self.backlog), [b"a", b"b", b"c"])
+
+    def test_an_error_follows_the_requests_before_it(self) -> None:
+        """Nothing after it is decoded."""
+        backlog = Backlog(Netstring().decoder(100))
+        backlog.put(b"1:a,1:b,nonsense")
+        self.assertEqual(taken(backlog), [b"a", b"b"])
+        self.assertIsInstance(backlog.error, FrameError)
+        backlog.put(b"1:c,")
+        self.assertIsNone(backlog.take())
+        self.assertFalse(backlog.is_undecoded)
+
+    def test_clear(self) -> None:
+        """Bytes, requests and the error are dropped."""
+        self.backlog.put(b"a\nb\n")
+        self.backlog.take()
+        self.backlog.put(b"c\n")
+        self.backlog.clear()
+        self.assertFalse(self.backlog.has_requests)
+        self.assertIsNone(self.backlog.take())

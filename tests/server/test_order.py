@@ -1,0 +1,174 @@
+"""Observers receive events in one order, whatever Twisted calls from inside what."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.main import CONNECTION_DONE
+from twisted.python.failure import Failure
+
+from reqresp import (
+    Close,
+    ConnectionContext,
+    EagerServer,
+    HalfClose,
+    Observer,
+    Responder,
+    Send,
+    StopReading,
+    Table,
+    Wait,
+)
+from reqresp.server._state import State
+from tests.support.conversation import Conversation
+from tests.support.wire import Wire
+
+
+def lose(wire: Wire) -> None:
+    """Lose the connection of *wire* at once, as Twisted does when both sides have ended."""
+    wire.transport.connectionLost(Failure(CONNECTION_DONE))
+
+
+class Losing(Observer):
+    """Loses the connection when it receives requests."""
+
+    def __init__(self) -> None:
+        self.wires: list[Wire] = []
+
+    def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+        lose(self.wires[0])
+
+
+class OrderTests(Conversation):
+    """The events of one connection."""
+
+    def test_a_client_that_closes_at_eof(self) -> None:
+        """The close that follows a half-close loses the connection from inside the step."""
+        for steps in ((HalfClose(), Wait(1), Close()), (HalfClose(), Close())):
+            self.setUp()
+            wire = self.lines(lambda _request, steps=steps: steps)
+            wire.send(b"a\nb\n")
+            wire.send_eof()
+            wire.wait(1)
+            wire.wait(1)
+            self.assertFalse(wire.is_open)
+            events = self.heard.events
+            self.assertEqual(events[-1], "disconnected")
+            self.assertEqual(events.count("received"), events.count("answered"))
+            self.assertEqual(events.count("disconnected"), 1)
+
+    def test_a_loss_inside_a_responder(self) -> None:
+        """Requests of the same turn are reported before it."""
+        wires: list[Wire] = []
+
+        def respond(request: Any) -> bytes:
+            if request.data == b"lose":
+                lose(wires[0])
+            return b"x"
+
+        wires.append(self.lines(respond))
+        wires[0].send(b"a\nlose\nb\n")
+        self.assertEqual(self.heard.requests, [[b"a", b"lose"]])
+        self.assertEqual(self.heard.events, ["connected", "received", "answered", "disconnected"])
+
+    def test_a_loss_inside_a_responder_that_answers_later(self) -> None:
+        """Its Deferred is cancelled, and the connection is gone."""
+        wires: list[Wire] = []
+        cancelled: list[object] = []
+
+        def respond(_request: Any) -> Deferred[bytes]:
+            lose(wires[0])
+            return Deferred(cancelled.append)
+
+        wires.append(self.lines(respond))
+        wires[0].send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "disconnected"])
+        self.assertEqual(len(cancelled), 1)
+        self.assertEqual(len(wires[0].factory.connections), 0)
+
+    def test_a_loss_inside_a_responder_that_raises(self) -> None:
+        """The failure is reported before it."""
+        wires: list[Wire] = []
+
+        def respond(_request: Any) -> bytes:
+            lose(wires[0])
+            raise ZeroDivisionError
+
+        wires.append(self.lines(respond))
+        wires[0].send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_loss_inside_an_observer(self) -> None:
+        """Other observers receive the rest of the turn before it."""
+        for respond in (Table({}, otherwise=b"x"), lambda _request: b"x"):
+            self.setUp()
+            losing = Losing()
+            losing.wires.append(self.lines(respond, observers=[losing, self.heard]))
+            losing.wires[0].send(b"a\n")
+            self.assertEqual(
+                self.heard.events, ["connected", "received", "answered", "disconnected"]
+            )
+            self.assertIs(losing.wires[0].protocol.state, State.LOST)
+
+
+class GreetingTests(Conversation):
+    """A greeting comes before every reply."""
+
+    def test_constants_wait_for_the_greeting(self) -> None:
+        """Requests that arrive during a greeting are answered after it."""
+
+        class Greeter(Responder):
+            def greet(self, connection: ConnectionContext) -> Any:
+                return (Send(b"hello"), Wait(1), Send(b"ready"))
+
+            def respond(self, data: bytes, connection: ConnectionContext) -> Any:
+                return (Send(b"x"),)
+
+            def constants(self) -> Table:
+                return Table({}, otherwise=b"x")
+
+        wire = self.lines(Greeter())
+        wire.send(b"a\nb\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"hello\r\nready\r\nx\r\nx\r\n")
+
+
+class IgnoringTests(Conversation):
+    """`StopReading` drops what has arrived with the request, and reads no more."""
+
+    def test_later_requests_are_not_answered(self) -> None:
+        """Neither in the same read nor later."""
+        wire = self.lines(lambda request: (Send(request.data), StopReading()))
+        wire.send(b"a\nb\n")
+        wire.send(b"c\n")
+        self.assertEqual(wire.received(), b"a\r\n")
+        self.assertFalse(wire.reading)
+        self.assertIs(wire.protocol.state, State.HANGING)
+
+    def test_a_half_closed_connection_counts_and_sends_nothing(self) -> None:
+        """A large read of constants after a half-close is dropped as it is answered."""
+        wire = self.lines(Table({b"half": (b"last", HalfClose(), Wait(1))}, otherwise=b"?"))
+        wire.send(b"half\n", b"x\n" * 3000)
+        wire.wait(1)
+        wire.send(b"x\n" * 3000)
+        self.assertEqual(wire.received(), b"last\r\n")
+        self.assertEqual(wire.protocol.taken, 6001)
+
+
+class EagerOrderTests(OrderTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerGreetingTests(GreetingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerIgnoringTests(IgnoringTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer

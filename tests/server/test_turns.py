@@ -1,0 +1,190 @@
+"""A connection with much to do gives way to others, counted in turns of the reactor."""
+
+from typing import Any
+
+from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp import EagerServer, Script
+from reqresp.server._state import State
+from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, TURN_BUDGET, Turns
+from tests.support.conversation import Conversation
+from tests.support.wire import Wire
+
+FLOOD = b"\n" * 64_000
+LARGE = b"\n" * 10_000
+TEMPLATED = """
+    [[rule]]
+    matches = "(?P<text>.*)"
+    reply = { template = "<{text}>" }
+"""
+
+
+class TurnClock(Clock):
+    """A clock that can let a single turn of the reactor pass."""
+
+    def turn(self) -> None:
+        """Make the calls that are due now, and none that they schedule."""
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call.func()
+
+
+class TurnsTests(SynchronousTestCase):
+    """Calls that wait for their turn, with a clock of work that each call advances."""
+
+    def setUp(self) -> None:
+        self.clock = TurnClock()
+        self.worked = 0.0
+        self.turns = Turns(lambda: self.clock, lambda: self.worked)
+        self.called: list[int] = []
+
+    def add(self, number: int, seconds: float = 0.0) -> Any:
+        def work() -> None:
+            self.called.append(number)
+            self.worked += seconds
+
+        return self.turns.add(work)
+
+    def test_all_go_on_in_order(self) -> None:
+        """In the next turn of the reactor, not before."""
+        for number in range(3):
+            self.add(number)
+        self.assertEqual((self.called, len(self.turns)), ([], 3))
+        self.clock.turn()
+        self.assertEqual((self.called, len(self.turns)), ([0, 1, 2], 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_budget_for_all(self) -> None:
+        """Those that do not fit into a turn go on in the next one."""
+        for number in range(20):
+            self.add(number, QUANTUM_SECONDS)
+        self.clock.turn()
+        most = round(TURN_BUDGET / QUANTUM_SECONDS) + 1
+        self.assertIn(len(self.called), (most - 1, most))
+        for _ in range(4):
+            self.clock.turn()
+        self.assertEqual(self.called, [*range(20)])
+
+    def test_one_that_takes_too_long(self) -> None:
+        """Each turn lets at least one go on."""
+        self.add(0, 1.0)
+        self.add(1, 1.0)
+        self.clock.turn()
+        self.assertEqual(self.called, [0])
+        self.clock.turn()
+        self.assertEqual(self.called, [0, 1])
+
+    def test_cancelled(self) -> None:
+        """By another one before it in the same turn, or earlier."""
+        first, second = self.add(0), self.add(1)
+        first.cancel()
+        first.cancel()
+        self.turns.remove(second)
+        third: list[Any] = []
+        self.turns.add(lambda: third[0].cancel())
+        third.append(self.add(2))
+        self.clock.turn()
+        self.assertEqual(self.called, [])
+
+    def test_one_that_raises_holds_up_nothing(self) -> None:
+        """The others go on in the next turn."""
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.turns.add(fail)
+        self.add(1)
+        with self.assertRaises(ZeroDivisionError):
+            self.clock.turn()
+        self.clock.turn()
+        self.assertEqual(self.called, [1])
+
+
+class FairnessTests(Conversation):
+    """Clients that flood a server beside one that does not."""
+
+    def test_a_client_beside_floods(self) -> None:
+        """It is answered in the turn of its read, while 20 floods have most of their work left."""
+        factory = self.factory(Script.parse(TEMPLATED), observers=[])
+        floods = [self.join(factory) for _ in range(20)]
+        for flood in floods:
+            flood.protocol.dataReceived(FLOOD)
+        client = self.join(factory)  # a turn of the reactor passes
+        taken = sum(flood.protocol.taken for flood in floods)
+        client.protocol.dataReceived(b"hello\n")
+        client.transport.doWrite()
+        self.assertEqual(client.protocol.taken, 1)
+        self.assertEqual(sum(flood.protocol.taken for flood in floods), taken)
+        self.assertIs(client.protocol.state, State.IDLE)
+
+    def test_a_quantum_of_bytes(self) -> None:
+        """A turn takes up no more than 4 KiB of small requests; all are answered in the end."""
+        wire = self.lines(lambda request: request.data)
+        wire.protocol.dataReceived(LARGE)
+        self.assertLessEqual(wire.protocol.taken, QUANTUM_BYTES)
+        self.assertIs(wire.protocol.state, State.YIELDED)
+        self.assertTrue(wire.protocol.is_busy)
+        self.assertEqual(wire.factory.connections.yielding, 1)
+        wire.turn()
+        self.assertEqual(len(wire.received()), 2 * len(LARGE))
+        self.assertFalse(wire.protocol.is_busy)
+
+    def test_a_quantum_of_time(self) -> None:
+        """Slow requests end a turn after a few of them, by the clock of work."""
+        worked = [0.0]
+
+        def respond(request: Any) -> bytes:
+            worked[0] += QUANTUM_SECONDS / 4
+            return bytes(request.data)
+
+        wire = self.lines(respond)
+        wire.factory.connections.now = lambda: worked[0]
+        wire.protocol.dataReceived(b"".join(b"%d\n" % number for number in range(100)))
+        self.assertEqual(wire.protocol.taken, 8)
+        wire.turn()
+        self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(100)))
+
+    def test_a_client_that_leaves_while_it_waits(self) -> None:
+        """Its turn is cancelled."""
+        wire = self.lines(lambda request: request.data)
+        wire.protocol.dataReceived(LARGE)
+        taken, protocol = wire.protocol.taken, wire.protocol
+        wire.transport.connectionLost(Failure(CONNECTION_DONE))
+        self.reactor.advance(1)
+        self.assertEqual(protocol.taken, taken)
+        self.assertIs(protocol.state, State.LOST)
+        self.assertEqual(wire.factory.connections.yielding, 0)
+
+    def test_eof_while_it_waits(self) -> None:
+        """Everything is answered, then the connection is closed."""
+        wire = self.lines(lambda request: request.data)
+        wire.put(b"a\n" * 10_000)
+        wire.send_eof()
+        self.assertEqual(len(wire.received()), 30_000)
+        self.assertFalse(wire.is_open)
+
+    def test_a_drain_while_it_waits(self) -> None:
+        """What was received is answered."""
+        wire = self.lines(lambda request: request.data)
+        wire.protocol.dataReceived(LARGE)
+        wire.factory.drain(5)
+        wire.turn()
+        self.assertEqual(len(wire.received()), 2 * len(LARGE))
+        self.assertTrue(wire.got_eof)
+
+    def test_it_is_not_idle_while_it_waits(self) -> None:
+        """A sweep does not close a connection that waits for its turn."""
+        wire: Wire = self.lines(lambda request: request.data)
+        wire.protocol.dataReceived(LARGE)
+        for _ in range(9):
+            wire.protocol.sweep()
+        self.assertIs(wire.protocol.state, State.YIELDED)
+
+
+class EagerFairnessTests(FairnessTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
