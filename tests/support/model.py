@@ -24,6 +24,8 @@ class Ending(Enum):
 
 
 _OVER = Ending.CLOSED, Ending.UNFRAMED, Ending.ABORTED, Ending.FAILED
+#: Bytes of requests that may be decoded, and then count as waiting no more.
+SLICE = 4096
 #: Seconds that a client has to end its side once the server has closed.
 LINGER = 1.0
 #: Stands for bytes that are not a request.
@@ -225,7 +227,7 @@ class Connected:
             assert is_unread, f"{self.number}: reads on"
         elif client.is_settled:
             waiting = client.sent - self.frame_ends[number - 1]
-            if waiting > self.expected.setup.max_waiting:
+            if waiting > self.expected.setup.max_waiting + SLICE:
                 self._pause = number, client.sent
 
     def _check_ending(self, now: float) -> None:
