@@ -234,7 +234,9 @@ class Client:
         sent = idle = 0
         self.socket.setblocking(False)
         view = memoryview(data)
-        while sent < most and idle < 30:
+        # In a turn the server may read as little as 4 KiB, and the kernel may want to get rid of
+        # a megabyte before it accepts more.
+        while sent < most and idle < 1000:
             try:
                 sent += self.socket.send(view[sent % len(data) :])
                 idle = 0
