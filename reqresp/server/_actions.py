@@ -1,5 +1,5 @@
 """
-Actions: what each step does to the connection that performs it.
+Actions: what each step, other than `Send`, does to the connection that performs it.
 
 An action returns the `Hold` that the step puts on the connection, or None if the connection goes on
 with the next step.  This module must not know where steps come from.
@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State
-from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
-from reqresp.steps import Abort, Close, HalfClose, Hang, Send, StopReading, Wait
+from reqresp.steps import Abort, Close, HalfClose, Hang, StopReading, Wait
 from reqresp.transport.stream import Stream
 
 _TIMER = State.TIMER
@@ -22,21 +21,12 @@ _TIMER = State.TIMER
 class Performer(Protocol):
     """What the actions need of a connection."""
 
-    config: ServerConfig
     host: ConnectionHost
     stream: Stream
     backlog: Backlog
 
     def release(self) -> None:
         """Go on: what held the connection is over."""
-
-
-def _send(performer: Performer, step: Send) -> None:
-    data = step.data if step.raw else performer.config.framing.encode(step.data)
-    counters = performer.host.counters
-    if counters is not None and not performer.stream.drops_writes:
-        counters.sent += len(data)
-    performer.stream.write(data)
 
 
 def _wait(performer: Performer, step: Wait) -> Hold:
@@ -69,9 +59,8 @@ def _raise(_performer: Performer, step: Unframed) -> None:
     raise step.error
 
 
-#: The action of each kind of step.
+#: The action of each kind of step, but for `Send`, which a connection performs itself.
 ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
-    Send: _send,
     Wait: _wait,
     Close: _close,
     Abort: _abort,

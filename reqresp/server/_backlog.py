@@ -21,14 +21,15 @@ _NO_REQUESTS: Iterator[bytes] = iter(())
 class Backlog:
     """Bytes and requests that wait, in the order in which they arrived."""
 
-    __slots__ = ("_bytes", "_requests", "decoder", "error")
+    __slots__ = ("_bytes", "decoder", "error", "requests")
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         #: What was wrong with the bytes that follow the requests that wait.
         self.error: FrameError | None = None
         self._bytes: bytes | bytearray = b""
-        self._requests = _NO_REQUESTS
+        #: The requests that were decoded and not taken yet.
+        self.requests = _NO_REQUESTS
 
     @property
     def size(self) -> int:
@@ -38,12 +39,12 @@ class Backlog:
     @property
     def has_requests(self) -> bool:
         """Whether a request waits, or bytes that may hold one."""
-        return bool(self._bytes or length_hint(self._requests))
+        return bool(self._bytes or length_hint(self.requests))
 
     @property
     def is_undecoded(self) -> bool:
         """Whether bytes wait and nothing is between them and the requests taken so far."""
-        return bool(self._bytes) and self._requests is _NO_REQUESTS and self.error is None
+        return bool(self._bytes) and self.requests is _NO_REQUESTS and self.error is None
 
     def put(self, data: bytes) -> None:
         """Add *data*, which has arrived."""
@@ -56,7 +57,7 @@ class Backlog:
 
     def put_back(self, requests: Sequence[bytes], error: FrameError | None = None) -> None:
         """Let *requests*, which were decoded, wait; *error* follows them."""
-        self._requests = iter(requests)
+        self.requests = iter(requests)
         self.error = error
 
     def take_slice(self) -> Sequence[bytes]:
@@ -75,17 +76,16 @@ class Backlog:
             self.error = error
             return error.requests
 
-    def take(self) -> bytes | None:
-        """Return the next request; None if there is no complete one before the error or the end."""
-        while (request := next(self._requests, None)) is None:
-            self._requests = _NO_REQUESTS
-            if self.error is not None or not self._bytes:
-                return None
-            self._requests = iter(self.take_slice())
-        return request
+    def decode_more(self) -> bool:
+        """Let `requests` be those of the next slice; return False if no bytes can be decoded."""
+        self.requests = _NO_REQUESTS
+        if self.error is not None or not self._bytes:
+            return False
+        self.requests = iter(self.take_slice())
+        return True
 
     def clear(self) -> None:
         """Drop everything: how much has arrived depends on how the network cut it."""
         self._bytes = b""
-        self._requests = _NO_REQUESTS
+        self.requests = _NO_REQUESTS
         self.error = None

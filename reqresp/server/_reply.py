@@ -2,17 +2,19 @@
 Replies: the steps that a responder gave, framed and with faults injected.
 
 A fault changes bytes as they leave, so it is injected after framing: a reply that leaves in pieces
-is still one frame.  This module must not know connections.
+is still one frame.  This module must not know states.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from attrs import frozen
 
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
-from reqresp.server.config import ServerConfig
+from reqresp.server import _report
 from reqresp.steps import BaseStep, RuleReply, Send, Step, Steps
+from reqresp.transport.stream import Stream
 
 
 @frozen
@@ -37,20 +39,35 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
     return tuple(made)
 
 
-def with_faults(
-    steps: Steps, config: ServerConfig, injector: FaultInjector, on_connect_only: bool
+class Connected(_report.Reporter, Protocol):
+    """What the preparation of a reply needs of a connection."""
+
+    stream: Stream
+    #: The faults of the connection; None: there were none so far.
+    injector: FaultInjector | None
+
+
+def prepare(
+    connection: Connected, steps: Steps, on_connect_only: bool = False
 ) -> tuple[Steps, Steps]:
     """
-    Inject faults into *steps*: those of the steps themselves, then those of the connection.
+    Inject faults into *steps*, first those of the steps themselves, and count the reply.
 
-    :returns: the steps to perform, and the steps to report, which are *steps* with the names of the
-        faults that changed them.
+    :param on_connect_only: leave out the faults of replies.
+    :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
+        that changed them.
     """
     own = steps.faults if isinstance(steps, RuleReply) else ()
-    changed, names = injector.inject(
-        framed(steps, config.framing.encode), own, on_connect_only=on_connect_only
-    )
-    if not names:
-        return changed, steps
-    by = steps.by if isinstance(steps, RuleReply) else config.responder.name
-    return changed, RuleReply(steps, by, own, names)
+    config, injector = connection.config, connection.injector
+    if own and injector is None:
+        injector = connection.injector = FaultInjector(config.seed or 0, connection.number)
+    performed = steps
+    if injector is not None and not connection.stream.drops_writes:
+        frames = framed(steps, config.framing.encode)
+        performed, names = injector.inject(frames, own, on_connect_only=on_connect_only)
+        if names:
+            by = steps.by if isinstance(steps, RuleReply) else config.responder.name
+            steps = RuleReply(steps, by, own, names)
+    if connection.host.counters is not None:
+        _report.reply(connection, steps)
+    return performed, steps

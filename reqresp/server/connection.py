@@ -7,9 +7,8 @@ connections of a server share; endpoints, file formats and command lines are non
 At any time a connection is in one `State`.  While something holds it, what arrives waits in its
 `Backlog`.  Released, it goes on where it stopped, in turns: a turn performs steps and takes up
 requests until something holds the connection, nothing is left, or a quantum is over.  Observers are
-notified at the end of a turn, and only then the connection enters the state that follows.  So they
-receive received, answered, failed and disconnected in this order, whatever Twisted calls from
-inside a turn.  The table and the diagram of all states are in docs/connection.rst.
+notified at the end of a turn, and only then the connection enters the state that follows: the order
+of events does not depend on what Twisted calls when.  See docs/connection.rst for all states.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,13 +27,13 @@ from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
-from reqresp.server._reply import with_faults
+from reqresp.server._reply import prepare
 from reqresp.server._slices import answer_slices
 from reqresp.server._state import Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
-from reqresp.steps import RuleReply, Step, Steps, Wait
+from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
 #: Requests between two looks at the time.
@@ -67,8 +66,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
-        *("_batch", "_exchange", "_failure", "_hold", "_injector", "_last", "_quiet", "_since"),
+        *("backlog", "config", "host", "injector", "notes", "number", "peer", "stream", "taken"),
+        *("_batch", "_exchange", "_failure", "_hold", "_last", "_quiet", "_since"),
         *("_state", "_steps", "_undelivered"),
     )
 
@@ -89,9 +88,9 @@ class Connection:
         self._batch: Batch | None = config.batch  # None once nothing can be sent
         self._steps = _NO_STEPS  # of the reply under way, not performed yet
         self._exchange: tuple[bytes, Steps] | None = None  # the one under way
-        self._injector: FaultInjector | None = None  # where there are faults
+        self.injector: FaultInjector | None = None  # if there are faults
         self._failure: Failure | None = None  # of the responder; ends the connection
-        self._last = False  # no more is read: the client has ended its side, or the server drains
+        self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
         self._quiet = 0  # sweeps since something happened
         self._undelivered = 0  # bytes, at the last sweep
@@ -180,7 +179,7 @@ class Connection:
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""
         self._last = True
-        # During a handshake a greeting may wait, which the client will not receive any more.
+        # During a handshake a greeting waits, which the client will not receive any more.
         is_greeting = self.stream.is_shaking_hands and self._state is not _TURN
         if is_greeting or self._state in (_IDLE, _HANGING):
             self._close_finished()
@@ -341,8 +340,10 @@ class Connection:
                 if is_over and backlog.has_requests:
                     self._hold = Hold(_YIELDED, self.host.give_way(self.release))
                     return False
-            request = backlog.take()
+            request = next(backlog.requests, None)
             if request is None:
+                if backlog.decode_more():
+                    continue
                 return True
             size += len(request) + 1
             self.taken += 1
@@ -392,12 +393,12 @@ class Connection:
         """Perform what the responder says first, or inject faults into its silence."""
         config = self.config
         if config.faults:
-            self._injector = FaultInjector(config.seed or 0, self.number, config.faults)
+            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
         try:
             steps = config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
                 self._begin(steps, None)
-            elif self._injector is not None and self._injector.affects_silence:
+            elif self.injector is not None and self.injector.affects_silence:
                 self._begin((Wait(0),), None, on_connect_only=True)
             else:
                 return
@@ -408,25 +409,25 @@ class Connection:
     def _begin(self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         performed = steps
-        if self._injector is not None or steps.__class__ is not tuple:
-            if isinstance(steps, RuleReply) and steps.faults and self._injector is None:
-                self._injector = FaultInjector(self.config.seed or 0, self.number)
-            if self._injector is not None and not self.stream.drops_writes:
-                performed, steps = with_faults(steps, self.config, self._injector, on_connect_only)
-            _report.reply(self, steps)
+        if self.injector is not None or steps.__class__ is not tuple:
+            performed, steps = prepare(self, steps, on_connect_only)
         self._steps = iter(performed)
         self._exchange = None if request is None else (request, steps)
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
-        stream = self.stream
+        stream, counters = self.stream, self.host.counters
         if self._hold is not None or self._failure is not None:
             return False
         if stream.writing is not _WRITE and stream.is_blocked:
             return False
         for step in self._steps:
-            hold = ACTIONS[type(step)](self, step)
-            if hold is not None:
+            if type(step) is Send:  # as most steps are: without another call
+                data = step.data if step.raw else self.config.framing.encode(step.data)
+                if counters is not None and not stream.drops_writes:
+                    counters.sent += len(data)
+                stream.write(data)
+            elif (hold := ACTIONS[type(step)](self, step)) is not None:
                 self._hold = hold
             if self._hold is not None:
                 if self._hold.end is None:

@@ -79,7 +79,7 @@ class Connections:
         self._refused: Counter[str] = Counter()
         self._refusal_logged = -REFUSAL_LOG_INTERVAL
         self._first = self._next = first
-        self._turns = Turns(lambda: self.clock, now)
+        self._turns = Turns(lambda: self.clock, lambda: self.now())
         self._sweeping: IDelayedCall | None = None
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []

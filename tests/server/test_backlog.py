@@ -8,9 +8,9 @@ from reqresp.server._backlog import SLICE, Backlog
 
 def taken(backlog: Backlog) -> list[bytes]:
     """Return all requests that can be taken."""
-    requests = []
-    while (request := backlog.take()) is not None:
-        requests.append(request)
+    requests = [*backlog.requests]
+    while backlog.decode_more():
+        requests += backlog.requests
     return requests
 
 
@@ -33,7 +33,8 @@ class BacklogTests(SynchronousTestCase):
     def test_only_a_slice_is_decoded(self) -> None:
         """The rest stays bytes until its requests are needed."""
         self.backlog.put(b"a\n" * SLICE)
-        self.assertEqual(self.backlog.take(), b"a")
+        self.assertTrue(self.backlog.decode_more())
+        self.assertEqual(next(self.backlog.requests), b"a")
         self.assertEqual(self.backlog.size, SLICE)
         self.assertTrue(self.backlog.has_requests)
         self.assertEqual(len(taken(self.backlog)), SLICE - 1)
@@ -53,14 +54,14 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual(taken(backlog), [b"a", b"b"])
         self.assertIsInstance(backlog.error, FrameError)
         backlog.put(b"1:c,")
-        self.assertIsNone(backlog.take())
+        self.assertFalse(backlog.decode_more())
         self.assertFalse(backlog.is_undecoded)
 
     def test_clear(self) -> None:
         """Bytes, requests and the error are dropped."""
         self.backlog.put(b"a\nb\n")
-        self.backlog.take()
+        self.backlog.decode_more()
         self.backlog.put(b"c\n")
         self.backlog.clear()
         self.assertFalse(self.backlog.has_requests)
-        self.assertIsNone(self.backlog.take())
+        self.assertEqual(taken(self.backlog), [])

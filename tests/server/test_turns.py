@@ -1,5 +1,6 @@
 """A connection with much to do gives way to others, counted in turns of the reactor."""
 
+from itertools import count
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE
@@ -107,18 +108,32 @@ class FairnessTests(Conversation):
     """Clients that flood a server beside one that does not."""
 
     def test_a_client_beside_floods(self) -> None:
-        """It is answered in the turn of its read, while 20 floods have most of their work left."""
+        """In one turn of the reactor, only a few of 20 floods go on, and a client is answered."""
         factory = self.factory(Script.parse(TEMPLATED), observers=[])
-        floods = [self.join(factory) for _ in range(20)]
+        factory.connections.now = count(step=QUANTUM_SECONDS / 4).__next__
+        client, *floods = (self.join(factory) for _ in range(21))
         for flood in floods:
             flood.protocol.dataReceived(FLOOD)
-        client = self.join(factory)  # a turn of the reactor passes
-        taken = sum(flood.protocol.taken for flood in floods)
-        client.protocol.dataReceived(b"hello\n")
-        client.transport.doWrite()
-        self.assertEqual(client.protocol.taken, 1)
-        self.assertEqual(sum(flood.protocol.taken for flood in floods), taken)
-        self.assertIs(client.protocol.state, State.IDLE)
+        self.assertEqual({flood.protocol.state for flood in floods}, {State.YIELDED})
+        answered: list[int] = []
+        for turn in range(1, 8):
+            before = [flood.protocol.taken for flood in floods]
+            self.assertLess(sum(before), turn * 20 * 100)
+            client.protocol.dataReceived(b"hello\n")
+            answered.append(client.protocol.taken)
+            self.assertIs(client.protocol.state, State.IDLE)
+            self.pass_turn()
+            after = [flood.protocol.taken for flood in floods]
+            gone_on = sum(one != other for one, other in zip(before, after, strict=True))
+            self.assertIn(gone_on, range(1, 6))
+        self.assertEqual(answered, [1, 2, 3, 4, 5, 6, 7])
+        self.assertGreater(min(flood.protocol.taken for flood in floods), 40)
+
+    def pass_turn(self) -> None:
+        """Make the calls that are due now, and none that they schedule."""
+        calls, self.reactor.calls = self.reactor.calls, []
+        for call in calls:
+            call.func()
 
     def test_a_quantum_of_bytes(self) -> None:
         """A turn takes up no more than 4 KiB of small requests; all are answered in the end."""
