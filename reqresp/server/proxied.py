@@ -13,7 +13,9 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHandshakeListener,
     ILoggingContext,
+    INegotiated,
     IProtocolFactory,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -144,6 +146,10 @@ class HeaderReader(Protocol):
             else:
                 transport.protocol = protocol
             protocol.makeConnection(transport)
+            # Within TLS the header is the first data: the handshake was completed before it.
+            is_tls = INegotiated.implementedBy(type(transport))
+            if is_tls and IHandshakeListener.providedBy(protocol):
+                protocol.handshakeCompleted()
         if rest and _delivers(transport):
             protocol.dataReceived(rest)
 

@@ -593,6 +593,13 @@ class TLSTests(Balanced):
         self.assertEqual(client.ask(b"y\n"), b"response\r\n")
         self.assertEqual(self.peers.met, [IPv4Address("TCP", *CLIENT)])
 
+    def test_a_function_answers_after_a_header_within_tls(self) -> None:
+        """The handshake is complete when the header arrives: a reply does not wait for it."""
+        wire = self.arrive(self.over_tls(self.serve(lambda request: request.data)))
+        client = TLSClient(wire, self.client_context)
+        client.shake_hands()
+        self.assertEqual(client.ask(HEADERS["v1"] + b"x\n"), b"x\r\n")
+
 
 class UNIXTests(Balanced):
     """A balancer on the same machine may come by a UNIX socket."""
