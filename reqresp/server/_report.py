@@ -79,13 +79,13 @@ def frame_error(reporter: Reporter, error: FrameError) -> None:
     reporter.host.events.failed(reporter.peer, reporter.number, Failure(error))
 
 
-def failure(reporter: Reporter, failure: Failure, exchange: tuple[bytes, Steps] | None) -> None:
-    """Count, log and report the *failure* of the responder, in *exchange* if steps were given."""
+def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
+    """Count, log and report the *failure* of the responder, whose reply under way is *steps*."""
     if reporter.host.counters is not None:
         reporter.host.counters.responder_errors += 1
     by = reporter.config.responder.name
-    if exchange is not None and isinstance(exchange[1], RuleReply):
-        by = exchange[1].by
+    if isinstance(steps, RuleReply):
+        by = steps.by
     peer = format_address(reporter.peer)
     _log.failure("{peer}: {by} failed; aborting", failure, peer=peer, by=by)
     reporter.host.events.failed(reporter.peer, reporter.number, failure)

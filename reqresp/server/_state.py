@@ -35,12 +35,14 @@ class Hold(NamedTuple):
     :param awaited: what is waited for; cancelled if the connection ends first.
     :param end: ends the stream, in the state ENDED.
     :param reason: why the connection was lost, in the state LOST.
+    :param failure: of the responder, which ends the connection.
     """
 
     state: State
     awaited: Cancellable | None = None
     end: Callable[[Stream], None] | None = None
     reason: Failure | None = None
+    failure: Failure | None = None
 
 
 HANG = Hold(State.HANGING)

@@ -29,7 +29,7 @@ from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
 from reqresp.server._reply import prepare
 from reqresp.server._slices import answer_slices
-from reqresp.server._state import Hold, State
+from reqresp.server._state import ABORT, Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
@@ -47,7 +47,9 @@ _IGNORED = Reading.IGNORED
 _BUSY = (_TIMER, _REPLY, _YIELDED)  # the client waits for the server: it is not idle
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
-_NO_STEPS: Iterator[Step] = iter(())
+# A reply under way: the steps to perform, the request (None: the greeting), the steps to report.
+_Reply = tuple[Iterator[Step], bytes | None, Steps]
+_NO_REPLY: _Reply = (iter(()), None, ())
 
 
 @implementer(
@@ -67,8 +69,7 @@ class Connection:
 
     __slots__ = (
         *("backlog", "config", "host", "injector", "notes", "number", "peer", "stream", "taken"),
-        *("_batch", "_exchange", "_failure", "_hold", "_last", "_quiet", "_since"),
-        *("_state", "_steps", "_undelivered"),
+        *("_hold", "_last", "_quiet", "_reply", "_since", "_state", "_undelivered"),
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
@@ -85,11 +86,8 @@ class Connection:
         self._hold: Hold | None = None  # what holds it, or will once this turn is over
         self.stream = Stream(self)
         self.backlog = Backlog(config.decoder())
-        self._batch: Batch | None = config.batch  # None once nothing can be sent
-        self._steps = _NO_STEPS  # of the reply under way, not performed yet
-        self._exchange: tuple[bytes, Steps] | None = None  # the one under way
+        self._reply = _NO_REPLY
         self.injector: FaultInjector | None = None  # if there are faults
-        self._failure: Failure | None = None  # of the responder; ends the connection
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
         self._quiet = 0  # sweeps since something happened
@@ -129,9 +127,10 @@ class Connection:
         if self._state is not _IDLE:
             self._receive_later(data)
             return
-        if self._batch is None or len(data) > SLICE:
+        batch = self.config.batch
+        if batch is None or len(data) > SLICE or self.stream.writing is not _WRITE:
             self.backlog.put(data)
-        elif self._answer_at_once(data):
+        elif self._answer_at_once(data, batch):
             return
         self._count_received(data)
         self._go_on()
@@ -208,13 +207,12 @@ class Connection:
 
     # Constant replies
 
-    def _answer_at_once(self, data: bytes) -> bool:
+    def _answer_at_once(self, data: bytes, batch: Batch) -> bool:
         """
         Answer *data* if all its replies are constants, and return whether they are.
 
         If they are not, its requests wait in the backlog, and nothing was counted.
         """
-        batch: Any = self._batch
         try:
             requests = self.backlog.decoder.feed(data)
         except FrameError as error:
@@ -271,13 +269,13 @@ class Connection:
         steps: list[Steps] = []
         first, done = 0, False
         try:
-            if self._batch is not None and self._can_answer_slices:
-                answer_slices(self, self._batch, started, began)
-            first = self.taken + (self._exchange is None)
+            if self.config.batch is not None and self._can_answer_slices:
+                answer_slices(self, self.config.batch, started, began)
+            first = self.taken if self._reply[1] is not None else self.taken + 1
             done = self._answer_requests(started, received, answered, steps)
             self.stream.flush()
         except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
-            self._failure = Failure()
+            self._fail(Failure())
         if received or answered:
             if counters is not None:
                 self._since = counters.turned(len(received), len(answered), began, self._since)
@@ -287,10 +285,7 @@ class Connection:
 
     def _settle(self, done: bool) -> None:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
-        if self._failure is not None:
-            _report.failure(self, self._failure, self._exchange)
-            self._end(Stream.abort)
-        elif self._hold is not None:
+        if self._hold is not None:
             self._enter(self._hold)
         elif self.stream.writing is not _WRITE and self.stream.is_blocked:
             self._state = _FULL
@@ -305,12 +300,12 @@ class Connection:
         elif self._last:
             self._close_finished()
         else:
-            if self.stream.writing is not _WRITE:
-                self._batch = None  # nothing can be sent any more
             self._state = _IDLE if self.stream.reading is not _IGNORED else _HANGING
             self._regulate()
 
     def _enter(self, hold: Hold) -> None:
+        if hold.failure is not None:
+            _report.failure(self, hold.failure, self._reply[2])
         if hold.end is not None:
             self._end(hold.end)
         elif hold.reason is not None:
@@ -323,7 +318,7 @@ class Connection:
 
     @property
     def _can_answer_slices(self) -> bool:
-        is_free = self._hold is None and self._steps is _NO_STEPS
+        is_free = self._hold is None and self._reply is _NO_REPLY
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
 
     def _answer_requests(
@@ -377,10 +372,16 @@ class Connection:
 
     def _cannot_answer(self, failure: Failure) -> None:
         if self._hold is not None and self._hold.state is _REPLY:
-            self._failure = failure
-            self.release()
+            self._hold = None
+            self._fail(failure)
+            self._go_on()
         elif not failure.check(CancelledError):
-            _report.failure(self, failure, self._exchange)
+            _report.failure(self, failure, self._reply[2])
+
+    def _fail(self, failure: Failure) -> None:
+        """End the connection after this turn: the responder has failed."""
+        hold = self._hold or ABORT
+        self._hold = hold._replace(state=_ENDED, end=Stream.abort, failure=failure)
 
     def release(self) -> None:
         """Go on: what held the connection is over."""
@@ -403,7 +404,7 @@ class Connection:
             else:
                 return
         except BaseException:  # as for replies
-            self._failure = Failure()
+            self._fail(Failure())
         self._go_on()
 
     def _begin(self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False) -> None:
@@ -411,17 +412,17 @@ class Connection:
         performed = steps
         if self.injector is not None or steps.__class__ is not tuple:
             performed, steps = prepare(self, steps, on_connect_only)
-        self._steps = iter(performed)
-        self._exchange = None if request is None else (request, steps)
+        self._reply = iter(performed), request, steps
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
         stream, counters = self.stream, self.host.counters
-        if self._hold is not None or self._failure is not None:
+        if self._hold is not None:
             return False
         if stream.writing is not _WRITE and stream.is_blocked:
             return False
-        for step in self._steps:
+        left, request, reported = self._reply
+        for step in left:
             if type(step) is Send:  # as most steps are: without another call
                 data = step.data if step.raw else self.config.framing.encode(step.data)
                 if counters is not None and not stream.drops_writes:
@@ -435,12 +436,10 @@ class Connection:
                 break  # to end is the last step
             if stream.writing is not _WRITE and stream.is_blocked:
                 return False
-        self._steps = _NO_STEPS
-        if self._exchange is not None:
-            request, performed = self._exchange
+        self._reply = _NO_REPLY
+        if request is not None:
             answered.append(request)
-            steps.append(performed)
-            self._exchange = None
+            steps.append(reported)
         return self._hold is None
 
     # Reading
@@ -488,7 +487,7 @@ class Connection:
     def _drop(self) -> None:
         """Forget everything that was still to be done."""
         self.backlog.clear()
-        self._steps, self._exchange = _NO_STEPS, None
+        self._reply = _NO_REPLY
         hold, self._hold = self._hold, None
         try:
             if hold is not None and hold.awaited is not None:

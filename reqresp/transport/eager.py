@@ -135,6 +135,16 @@ class EagerServer(EagerWrites, tcp.Server):
         self.TLS = self._aborting = self._writeDisconnected = False
         super().__init__(sock, protocol, client, server, sessionno, reactor)
 
+    @property
+    def repstr(self) -> str:  # Twisted stores it: 80 bytes a connection
+        """What ``repr`` returns: the protocol, the number of the connection and the port."""
+        name = type(self.protocol).__name__
+        return f"<{name} #{self.sessionno} on {self.server._realPortNumber}>"
+
+    @repstr.setter
+    def repstr(self, _made: str) -> None:
+        pass  # made when it is asked for
+
 
 class EagerPort(tcp.Port):
     """

@@ -499,6 +499,12 @@ class PortTests(SynchronousTestCase):
         self.assertEqual(client.recv(100), b"reply")
         self.assertTrue(transport.getTcpNoDelay())
 
+    def test_it_is_represented_as_a_stock_transport_is(self) -> None:
+        """The text names the protocol, the number of the connection, and the port."""
+        port = self.listen("127.0.0.1")
+        _, transport = self.accept(port)
+        self.assertEqual(repr(transport), f"<Witness #0 on {port.getHost().port}>")
+
     def test_a_reply_reaches_an_ipv4_client_before_the_next_turn(self) -> None:
         self.check(self.listen("127.0.0.1"))
 
