@@ -5,6 +5,7 @@ Knows requests, steps and bytes.  It knows no transport, and none of the code th
 with.
 """
 
+from bisect import bisect_right
 from enum import Enum, auto
 
 from reqresp import Abort, Close, HalfClose, Hang, Latency, Send, Slicer, Steps, StopReading, Wait
@@ -86,6 +87,10 @@ class Expected:
                 self.steps.append(steps)  # type: ignore[arg-type]  # nothing special is left
             self.offsets.append(len(self.out))
 
+    def count_received(self, received: list[bytes]) -> int:
+        """Return how many requests a server has that observers told of *received*."""
+        return len(received)
+
     @property
     def fails(self) -> bool:
         """Whether observers receive a failure."""
@@ -155,6 +160,11 @@ class ExpectedEcho(Expected):
         """Have the client send *data*."""
         self.out += data
         self.offsets.append(len(self.out))
+
+    def count_received(self, received: list[bytes]) -> int:
+        """Return how much of what the client sent has been received; a read may cut it."""
+        size = self.offsets[0] + sum(map(len, received))
+        return bisect_right(self.offsets, size) - 1
 
 
 class Connected:

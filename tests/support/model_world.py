@@ -193,7 +193,7 @@ class World:
         if it.client.is_settled:
             return len(it.expected.requests)
         record = self._record_of(it)
-        return 0 if record is None else len(record.received)
+        return 0 if record is None else it.expected.count_received(record.received)
 
     # What clients do
 
