@@ -9,7 +9,7 @@ searches and copies no byte again at each piece.  It applies the limit while a r
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import frozen
 
@@ -161,6 +161,9 @@ class DelimiterDecoder:
 
     __slots__ = ("_delimiter", "_limit", "_optional", "_rest", "_searched")
 
+    #: The class of what is kept of an unfinished request.
+    buffer_type: ClassVar[type[bytearray]] = bytearray
+
     def __init__(self, limit: int, delimiter: bytes, optional: bytes = b"") -> None:
         self._limit = limit
         self._delimiter = delimiter
@@ -185,7 +188,7 @@ class DelimiterDecoder:
         if len(data) > self._limit:
             self._check(requests)
         if last:
-            self._keep(bytearray(last), requests)
+            self._keep(self.buffer_type(last), requests)
         return requests
 
     def _split(self, data: bytes) -> list[bytes]:
@@ -218,9 +221,12 @@ class FrameDecoder(ABC):
 
     __slots__ = ("_buffer", "_limit", "_needed")
 
+    #: The class of what is kept of an unfinished request.
+    buffer_type: ClassVar[type[bytearray]] = bytearray
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = bytearray()
+        self._buffer = self.buffer_type()
         self._needed = 1  # bytes that must be in the buffer before the next look at it
 
     def __len__(self) -> int:

@@ -1,7 +1,5 @@
 """Decoders: the same requests however a stream is cut, bounded, and at linear cost."""
 
-from unittest import mock
-
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +21,7 @@ from reqresp.framing import (
     complete_framing,
 )
 from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
+from tests.support.searches import CountingBuffer
 from tests.support.streams import PROPERTY, cut_streams, every_cut, fed, single
 
 
@@ -182,36 +181,25 @@ class DelimiterLimitTests(SynchronousTestCase):
         )
 
 
-class CountingBuffer(bytearray):
-    """Counts the bytes that are searched."""
-
-    searched = 0
-
-    def find(self, what: bytes, start: int = 0) -> int:  # type: ignore[override]
-        CountingBuffer.searched += len(self) - start
-        return super().find(what, start)
-
-
 class CostTests(SynchronousTestCase):
     """The cost of a request that arrives in many pieces."""
 
     def test_a_delimiter_is_searched_for_once(self) -> None:
-        """
-        No byte is searched again at each piece, only as many as a delimiter may have been cut in.
-
-        It takes a look inside: an implementation that does not search a bytearray with ``find``
-        fails this test, and needs another.
-        """
+        """At each piece, no more bytes than a delimiter has are searched again."""
         for delimiter in (b";", b"END"):
             pieces = [bytes(64)] * 16384
             total = 64 * len(pieces)
-            decoder = DelimiterDecoder(total, delimiter)
-            CountingBuffer.searched = 0
-            with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
-                requests, failed = fed(decoder, [*pieces, delimiter])
+
+            class Buffer(CountingBuffer):
+                pass
+
+            class Decoder(DelimiterDecoder):
+                buffer_type = Buffer
+
+            requests, failed = fed(Decoder(total, delimiter), [*pieces, delimiter])
             self.assertEqual(([len(request) for request in requests], failed), ([total], False))
-            self.assertGreater(CountingBuffer.searched, total * 0.99)
-            self.assertLess(CountingBuffer.searched, total * 1.05)
+            self.assertGreater(Buffer.searched, total * 0.99)
+            self.assertLess(Buffer.searched, total * 1.05)
 
     def test_a_header_is_looked_up_twice(self) -> None:
         """A header is read when it is complete and when its request is, and not at other pieces."""

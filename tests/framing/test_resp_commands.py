@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import Command, FrameError
 from reqresp.framing._resp_commands import CommandDecoder, words
+from tests.support.searches import CountingBuffer
 from tests.support.streams import PROPERTY, cut, cut_streams, every_cut, fed, single
 
 LIMIT = 65536
@@ -270,20 +270,17 @@ class CostTests(SynchronousTestCase):
 
     def test_a_line_is_searched_once(self) -> None:
         """The end of a line is searched once, however the line is cut."""
-        searched = 0
 
-        class CountingBuffer(bytearray):
-            def find(self, what: bytes, start: int, stop: int) -> int:  # type: ignore[override]
-                nonlocal searched
-                searched += min(len(self), stop) - start
-                return super().find(what, start, stop)
+        class Buffer(CountingBuffer):
+            pass
+
+        class Decoder(CommandDecoder):
+            buffer_type = Buffer
 
         pieces = [b"x" * 64] * 1024
-        with mock.patch("reqresp.framing._base.bytearray", CountingBuffer, create=True):
-            decoder = CommandDecoder(2**20)
-        requests, failed = fed(decoder, [*pieces, b"\n", *pieces, b"\n"])
+        requests, failed = fed(Decoder(2**20), [*pieces, b"\n", *pieces, b"\n"])
         self.assertEqual(([len(request) for request in requests], failed), ([65536] * 2, False))
-        self.assertEqual(searched, 65537 * 2)
+        self.assertEqual(Buffer.searched, 65537 * 2)
 
     def test_quotes_in_bad_faith_cost_no_more_than_others(self) -> None:
         """An open quote takes linear time, whatever is before it."""
