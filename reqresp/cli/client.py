@@ -7,7 +7,7 @@ Uses blocking sockets, framings and a clock: no reactor, and no command line.
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
 
@@ -58,6 +58,25 @@ def parse_address(text: str) -> Address:
     return Address(match[1] or match[2], int(match[3]))
 
 
+def connect(address: Address, timeout: float) -> socket.socket:
+    """
+    Return a socket that is connected to *address*.
+
+    :param timeout: seconds to wait for the connection.
+    :raises OSError: there is no connection.
+    """
+    if address.port is not None:
+        return socket.create_connection((address.host, address.port), timeout)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(address.host)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def ask(
     address: Address,
     frames: Sequence[bytes],
@@ -66,6 +85,8 @@ def ask(
     replies: int = 1,
     greeting: bool = False,
     timeout: float = 5.0,
+    connect: Callable[[Address, float], socket.socket] = connect,
+    seconds: Callable[[], float] = monotonic,
 ) -> Iterator[bytes]:
     """
     Send *frames* to *address*, and yield the replies as they arrive.
@@ -75,13 +96,15 @@ def ask(
 
     :param greeting: wait for a reply before the first frame, and yield it, too.
     :param timeout: seconds to wait for the connection, for sending each frame, for each reply.
+    :param connect: returns the socket of a connection.
+    :param seconds: returns the time.
     :raises AskError: a reply does not arrive, or the connection fails.
     """
 
     with _failure_is(f"{address}: no connection"):
-        connection = _connect(address, timeout)
+        connection = connect(address, timeout)
     with connection:
-        incoming = _replies(connection, decoder, timeout)
+        incoming = _replies(connection, decoder, timeout, seconds)
         if greeting:
             with _failure_is(f"{address}: no greeting"):
                 reply = next(incoming)
@@ -97,26 +120,15 @@ def ask(
                 yield reply
 
 
-def _connect(address: Address, timeout: float) -> socket.socket:
-    if address.port is not None:
-        return socket.create_connection((address.host, address.port), timeout)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connection.settimeout(timeout)
-        connection.connect(address.host)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _replies(connection: socket.socket, decoder: Decoder, timeout: float) -> Iterator[bytes]:
+def _replies(
+    connection: socket.socket, decoder: Decoder, timeout: float, seconds: Callable[[], float]
+) -> Iterator[bytes]:
     """Yield one reply after the other; each has *timeout* seconds from when it is asked for."""
     while True:
-        deadline = monotonic() + timeout
+        deadline = seconds() + timeout
         ready: list[bytes] = []
         while not ready:
-            data = _receive(connection, deadline - monotonic())
+            data = _receive(connection, deadline - seconds())
             if data is None:
                 raise TimeoutError(f"received {len(decoder)} bytes of it within {timeout:g} s")
             if not data:

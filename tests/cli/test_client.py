@@ -2,8 +2,8 @@
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 from attrs import frozen
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._text import unescape
-from reqresp.cli.client import MAX_REPLY, Address, AskError, ask, escape, parse_address
+from reqresp.cli.client import MAX_REPLY, Address, AskError, ask, connect, escape, parse_address
 from reqresp.framing import (
     BaseFraming,
     Chunk,
@@ -75,16 +75,61 @@ TALKS = {
 }
 
 
+class ShortReads:
+    """A socket that receives one byte at a time, and records its timeouts."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self.timeouts: list[float | None] = []
+
+    def __enter__(self) -> "ShortReads":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.close()
+
+    def settimeout(self, seconds: float | None) -> None:
+        self.timeouts.append(seconds)
+        self._socket.settimeout(PATIENCE)
+
+    def sendall(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def recv(self, _size: int) -> bytes:
+        return self._socket.recv(1)
+
+
+class Connecting:
+    """Connects with `ShortReads`, and keeps the socket."""
+
+    def __init__(self) -> None:
+        self.made: Any = None
+
+    def __call__(self, address: Address, timeout: float) -> Any:
+        self.made = ShortReads(connect(address, timeout))
+        return self.made
+
+
+def connected_to(end: socket.socket) -> Callable[[Address, float], socket.socket]:
+    """Return what connects every address by this *end*."""
+    return lambda _address, _timeout: end
+
+
 class AskTests(SynchronousTestCase):
     """Requests and replies over a socket."""
 
     def ask(
-        self, peer: Peer, *requests: bytes, framing: BaseFraming = LINE, **options: Any
+        self,
+        peer: "Peer | Address",
+        *requests: bytes,
+        framing: BaseFraming = LINE,
+        **options: Any,
     ) -> list[bytes]:
         """Return all replies to *requests*."""
+        address = peer if isinstance(peer, Address) else peer.address
         frames = [framing.encode_request(request) for request in requests]
         options = {"timeout": PATIENCE, **options}
-        return [*ask(peer.address, frames, framing.reply_decoder(MAX_REPLY), **options)]
+        return [*ask(address, frames, framing.reply_decoder(MAX_REPLY), **options)]
 
     def failure(
         self, address: Address, *requests: bytes, framing: BaseFraming = LINE, **options: Any
@@ -113,8 +158,9 @@ class AskTests(SynchronousTestCase):
             if talk.framing == Chunk():
                 continue
             peer = Peer(self, len(talk.sent), talk.received * 3)
-            with mock.patch("reqresp.cli.client.RECEIVE_SIZE", 1):
-                replies = self.ask(peer, talk.request, framing=talk.framing, replies=3)
+            replies = self.ask(
+                peer, talk.request, framing=talk.framing, replies=3, connect=Connecting()
+            )
             self.assertEqual(replies, [talk.reply] * 3, msg=name)
 
     def test_a_request_follows_the_reply_to_the_one_before(self) -> None:
@@ -151,8 +197,8 @@ class AskTests(SynchronousTestCase):
         left, right = socket.socketpair()
         self.addCleanup(right.close)
         right.sendall(b"a" * 3000)
-        with mock.patch("socket.create_connection", return_value=left):
-            replies = self.ask(mock.Mock(address=Address("host", 1)), b"?", framing=Chunk())
+        host = Address("host", 1)
+        replies = self.ask(host, b"?", framing=Chunk(), connect=connected_to(left))
         self.assertEqual(replies, [b"a" * 3000])
 
     def test_a_unix_socket(self) -> None:
@@ -190,10 +236,14 @@ class AskTests(SynchronousTestCase):
 
     def test_a_connection_that_takes_too_long(self) -> None:
         """The connection has the timeout of the caller."""
-        with mock.patch("socket.create_connection", side_effect=TimeoutError("timed out")) as made:
-            message = self.failure(Address("127.0.0.1", 1), timeout=3)[1]
-        self.assertEqual(message, "no connection: timed out")
-        made.assert_called_once_with(("127.0.0.1", 1), 3)
+        asked: list[float] = []
+
+        def give_up(_address: Address, timeout: float) -> socket.socket:
+            asked.append(timeout)
+            raise TimeoutError("timed out")
+
+        message = self.failure(Address("127.0.0.1", 1), timeout=3, connect=give_up)[1]
+        self.assertEqual((message, asked), ("no connection: timed out", [3]))
 
     def test_a_server_that_says_nothing(self) -> None:
         """The error has what was waited for, and how long."""
@@ -214,28 +264,21 @@ class AskTests(SynchronousTestCase):
     def test_bytes_that_drip_in_do_not_stretch_the_time(self) -> None:
         """The timeout is for a whole reply, and starts again for each."""
         peer = Peer(self, 3, b"A\r\nabcdef", stays=True)
-        times = [0, 1, 2, 4.9, 100, 101, 104.9, 105]
-        with (
-            mock.patch("reqresp.cli.client.monotonic", side_effect=times),
-            mock.patch("reqresp.cli.client.RECEIVE_SIZE", 1),
-        ):
-            found = self.failure(peer.address, replies=2, timeout=5)
+        times = iter([0, 1, 2, 4.9, 100, 101, 104.9, 105])
+        found = self.failure(
+            peer.address, replies=2, timeout=5, connect=Connecting(), seconds=lambda: next(times)
+        )
         message = "no reply 2 of 2 to request 1: received 2 bytes of it within 5 s"
         self.assertEqual(found, ([b"A"], message))
 
     def test_the_time_of_each_wait_is_what_is_left(self) -> None:
         """The socket gets the rest of the time only."""
-        connection = mock.MagicMock()
-        connection.__enter__.return_value = connection
-        connection.recv.side_effect = [b"a", b"\n", b"b\n"]
-        times = [0, 1, 2, 10, 11]
-        with (
-            mock.patch("reqresp.cli.client.monotonic", side_effect=times),
-            mock.patch("socket.create_connection", return_value=connection),
-        ):
-            self.ask(mock.Mock(address=Address("host", 1)), b"?", replies=2, timeout=5)
-        waits = [call.args[0] for call in connection.settimeout.call_args_list]
-        self.assertEqual(waits, [5, 4, 3, 4])
+        peer = Peer(self, 3, b"a\nb\n")
+        times = iter([0, 1, 2, 10, 11, 12])
+        connecting = Connecting()
+        self.ask(peer, b"?", replies=2, timeout=5, connect=connecting, seconds=lambda: next(times))
+        # To send, and for each byte of two replies.
+        self.assertEqual(connecting.made.timeouts, [5, 4, 3, 4, 3])
 
     def test_the_connection_ends_too_early(self) -> None:
         """The end before or within a reply is an error, after the replies before it."""
@@ -257,8 +300,7 @@ class AskTests(SynchronousTestCase):
         """The error has the number of the request, and the reason."""
         left, right = socket.socketpair()
         right.close()
-        with mock.patch("socket.create_connection", return_value=left):
-            found = self.failure(Address("host", 1))
+        found = self.failure(Address("host", 1), connect=connected_to(left))
         self.assertEqual(found, ([], "request 1 not sent: Broken pipe"))
 
     def test_a_malformed_reply(self) -> None:
@@ -352,9 +394,12 @@ class AddressTests(SynchronousTestCase):
 
     def test_ipv6(self) -> None:
         """A socket gets an IPv6 host without brackets."""
-        with mock.patch("socket.create_connection", side_effect=OSError(1, "no")) as made:
-            self.assertRaises(AskError, next, ask(parse_address("[::1]:9"), [], Chunk().decoder(9)))
-        made.assert_called_once_with(("::1", 9), 5.0)
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+            listener.listen()
+            where = parse_address(f"[::1]:{listener.getsockname()[1]}")
+            with connect(where, PATIENCE) as connection:
+                self.assertEqual(connection.getpeername()[:2], ("::1", where.port))
 
 
 class EscapeTests(SynchronousTestCase):
