@@ -2,11 +2,9 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from errno import EADDRINUSE, ENOENT
-from io import StringIO
 from typing import Any
 
 from attrs import evolve
@@ -27,6 +25,7 @@ from zope.interface.verify import verifyObject
 from reqresp import Hang, ReqRespFactory
 from reqresp.daemon.listeners import CannotStart, Listener
 from reqresp.daemon.service import ReqRespService
+from tests.support.process_state import SignalHandlers, standard_error
 
 
 def text_of(event: Any) -> str:
@@ -118,13 +117,7 @@ class ServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.factory = ReqRespFactory(lambda _request: Hang(), clock=self.reactor)
-        self.handlers: dict[int, Any] = {signal.SIGINT: "interrupt", signal.SIGTERM: "terminate"}
-        self.patch(signal, "signal", self.replace)
-
-    def replace(self, number: int, handler: Any) -> Any:
-        """Replace signal.signal: signals can end the test run, too."""
-        before, self.handlers[number] = self.handlers[number], handler
-        return before
+        self.handlers = SignalHandlers(self)
 
     def service(self, *results: Any, drain: float = 5, lame_duck: float = 0) -> ReqRespService:
         """Return a service with one endpoint for each of *results*."""
@@ -153,12 +146,11 @@ class ServiceTests(SynchronousTestCase):
         service = self.service(*results)
         events = self.logged()
         # twistd has replaced sys.stderr by its log at that time.
-        self.patch(sys, "__stderr__", StringIO())
-        error = self.assertRaises(CannotStart, getattr(service, how))
+        with standard_error() as printed:
+            error = self.assertRaises(CannotStart, getattr(service, how))
+            # Before a program begins to log, Twisted prints critical events, too.
+            [line] = {*printed().splitlines()}
         self.assertEqual(error.code, 1)
-        printed = sys.__stderr__
-        assert isinstance(printed, StringIO)
-        [line] = printed.getvalue().splitlines()
         self.assertEqual([text_of(event) for event in events], [line])
         self.assertEqual(self.reactor.stopped, 0)
         return line
@@ -431,7 +423,7 @@ class ServiceTests(SynchronousTestCase):
         service.startService()
         protocol, transport = self.connect()
         stopped = self.stopping(service)
-        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        signal.raise_signal(signal.SIGTERM)
         self.reactor.pump([0, 0])
         self.assertEqual((port.open, transport.disconnected), (False, True))
         self.lose(protocol)
@@ -507,7 +499,7 @@ class ServiceTests(SynchronousTestCase):
             service.startService()
             protocol, transport = self.connect()
             stopped = self.stopping(service)
-            self.handlers[number](number, None)
+            signal.raise_signal(number)
             self.assertFalse(transport.disconnected)
             self.reactor.advance(0)
             self.reactor.advance(0)
@@ -519,31 +511,29 @@ class ServiceTests(SynchronousTestCase):
 
     def test_handlers_come_back(self) -> None:
         """After the drain, signals have their former handlers."""
-        before = dict(self.handlers)
         service = self.service(FakePort())
         service.startService()
-        self.assertEqual(self.handlers, before)
+        self.assertEqual(self.handlers.changed, set())
         protocol, _transport = self.connect()
         stopped = self.stopping(service)
-        self.assertEqual([callable(self.handlers[number]) for number in before], [True, True])
+        self.assertEqual(self.handlers.changed, {signal.SIGINT, signal.SIGTERM})
         self.lose(protocol)
         self.reactor.advance(0)
         self.successResultOf(stopped)
-        self.assertEqual(self.handlers, before)
+        self.assertEqual(self.handlers.changed, set())
 
     def test_sighup(self) -> None:
         """From start to stop, SIGHUP makes the reactor call what was registered, in order."""
         calls: list[str] = []
         service = self.service(FakePort())
         service.on_hangup += [lambda: calls.append("one"), lambda: calls.append("two")]
-        self.handlers[signal.SIGHUP] = "hang up"
         service.startService()
-        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        signal.raise_signal(signal.SIGHUP)
         self.assertEqual(calls, [])
         self.reactor.advance(0)
         self.assertEqual(calls, ["one", "two"])
         self.stopped(service)
-        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+        self.assertEqual(self.handlers.changed, set())
 
     def test_failed_reload(self) -> None:
         """A failed reload is logged, and does not keep the others from reloading."""
@@ -560,11 +550,10 @@ class ServiceTests(SynchronousTestCase):
         """What is registered for the end is called before SIGHUP has its former handler."""
         calls: list[str] = []
         service = self.service(FakePort())
-        self.handlers[signal.SIGHUP] = "hang up"
         service.on_hangup.append(lambda: None)
         service.on_end += [
             lambda: calls.append("end"),
-            lambda: self.assertNotEqual(self.handlers[signal.SIGHUP], "hang up"),
+            lambda: self.assertEqual(self.handlers.changed, {signal.SIGHUP}),
         ]
         service.startService()
         protocol, _transport = self.connect()
@@ -573,7 +562,7 @@ class ServiceTests(SynchronousTestCase):
         self.reactor.advance(0)
         self.assertEqual(calls, ["end"])
         self.successResultOf(stopped)
-        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+        self.assertEqual(self.handlers.changed, set())
 
     def test_the_end_comes_last(self) -> None:
         """It is called a turn after the last connection has ended, not before."""
@@ -600,15 +589,13 @@ class ServiceTests(SynchronousTestCase):
 
     def test_nothing_to_reload(self) -> None:
         """Without anything to reload, SIGHUP keeps its handler."""
-        self.handlers[signal.SIGHUP] = "hang up"
         service = self.service(FakePort())
         service.startService()
-        self.assertEqual(self.handlers[signal.SIGHUP], "hang up")
+        self.assertEqual(self.handlers.changed, set())
         self.stopped(service)
 
     def test_in_another_thread(self) -> None:
         """Outside the main thread, where Python allows no handlers, signals are left alone."""
-        before = dict(self.handlers)
         service = self.service(FakePort())
         service.startService()
         protocol, _transport = self.connect()
@@ -616,7 +603,7 @@ class ServiceTests(SynchronousTestCase):
         thread = threading.Thread(target=lambda: stopped.append(service.stopService()))
         thread.start()
         thread.join()
-        self.assertEqual(self.handlers, before)
+        self.assertEqual(self.handlers.changed, set())
         self.reactor.advance(0)
         self.lose(protocol)
         self.reactor.advance(0)

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.supervisor import Supervisor
+from tests.support.process_state import SignalHandlers
 from tests.support.processes import SpawningReactor
 
 
@@ -66,14 +67,7 @@ class SupervisorTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = FakeReactor()
         self.ended: list[Any] = []
-        self.handlers: dict[int, Any] = dict.fromkeys(
-            (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), "before"
-        )
-        self.patch(signal, "signal", self.replace)
-
-    def replace(self, number: int, handler: Any) -> Any:
-        before, self.handlers[number] = self.handlers[number], handler
-        return before
+        self.handlers = SignalHandlers(self)
 
     def start(self, *arguments: str, metrics: int = 0, unix: bool = False) -> Supervisor:
         options = Options()
@@ -122,11 +116,11 @@ class SupervisorTests(SynchronousTestCase):
     def test_commands_reach_all(self) -> None:
         """SIGHUP makes all workers reload; a second SIGTERM makes all stop now."""
         supervisor = self.start("--drain=100")
-        self.handlers[signal.SIGHUP](signal.SIGHUP, None)
+        signal.raise_signal(signal.SIGHUP)
         self.reactor.advance(0)
         self.assertEqual(self.commands(), [[b"reload\n"]] * 2)
         stopped = supervisor.stopService()
-        self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+        signal.raise_signal(signal.SIGTERM)
         self.reactor.advance(0)
         self.assertEqual(self.commands(), [[b"reload\n", b"stop-now\n"]] * 2)
         # A worker that does not stop even then is killed.
@@ -165,7 +159,7 @@ class SupervisorTests(SynchronousTestCase):
         self.assertNoResult(stopped)
         self.end(other)
         self.successResultOf(stopped)
-        self.assertEqual([*self.handlers.values()][:2], ["before"] * 2)
+        self.assertEqual(self.handlers.changed & {signal.SIGINT, signal.SIGTERM}, set())
         self.assertEqual(len(self.reactor.started), 2)
 
     def test_stop_timeout(self) -> None:
