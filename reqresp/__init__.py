@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.framing import Mixed as Mixed
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import Resp as Resp
+    from reqresp.framing import Unfinished as Unfinished
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.journal import Answered as Answered
     from reqresp.journal import Connected as Connected

@@ -10,7 +10,9 @@ from reqresp.framing._base import (
     Decoder,
     FrameError,
     Framing,
+    Unfinished,
     complete_framing,
+    unfinished,
 )
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
@@ -38,6 +40,8 @@ __all__ = [
     "Mixed",
     "Netstring",
     "Resp",
+    "Unfinished",
     "complete_framing",
     "parse_framing",
+    "unfinished",
 ]

@@ -26,8 +26,26 @@ class FrameError(ValueError):
         self.requests = requests
 
 
+@frozen
+class Unfinished:
+    """
+    A request whose end has not arrived.
+
+    :param data: its bytes as they came, with what the framing adds.
+    :param missing: what it lacks, such as ``no line end`` or ``46 of 100 bytes``.
+    """
+
+    data: bytes
+    missing: str
+
+
 class Decoder(Protocol):
-    """Finds the requests of one connection."""
+    """
+    Finds the requests of one connection.
+
+    A decoder can also have a method `unfinished`, without arguments, that returns an `Unfinished`
+    while bytes are kept.  All decoders of reqresp have it.
+    """
 
     def feed(self, data: bytes) -> list[bytes]:
         """
@@ -38,6 +56,14 @@ class Decoder(Protocol):
 
     def __len__(self) -> int:
         """Return the number of bytes kept of an unfinished request."""
+
+
+def unfinished(decoder: Decoder) -> Unfinished | None:
+    """Return the request that *decoder* has begun and not finished; None: there is none."""
+    if not len(decoder):
+        return None
+    tell: Callable[[], Unfinished] | None = getattr(decoder, "unfinished", None)
+    return Unfinished(b"", "no end") if tell is None else tell()
 
 
 class Framing(Protocol):
@@ -174,6 +200,9 @@ class DelimiterDecoder:
     def __len__(self) -> int:
         return len(self._rest or b"")
 
+    def unfinished(self) -> Unfinished:
+        return Unfinished(bytes(self._rest or b""), no_delimiter(self._delimiter))
+
     def feed(self, data: bytes) -> list[bytes]:
         rest = self._rest
         if rest is not None:
@@ -246,6 +275,13 @@ class FrameDecoder(ABC):
         del buffer[:at]
         return requests
 
+    def unfinished(self) -> Unfinished:
+        return Unfinished(bytes(self._buffer), self._lacks())
+
+    @abstractmethod
+    def _lacks(self) -> str:
+        """Return what the frame lacks that the buffer starts with; it is incomplete."""
+
     @abstractmethod
     def _take(self, at: int, requests: list[bytes]) -> int:
         """
@@ -262,14 +298,33 @@ Header = Callable[[bytearray, int, int], tuple[int, int] | None]
 
 
 class SizedDecoder(FrameDecoder):
-    """Finds requests whose *header* has their size, and that *trailer* must follow."""
+    """
+    Finds requests whose *header* has their size, and that *trailer* must follow.
 
-    __slots__ = ("_header", "_trailer")
+    *header_lacks* returns what a header lacks of which so many bytes have arrived.
+    """
 
-    def __init__(self, limit: int, header: Header, trailer: bytes = b"") -> None:
+    __slots__ = ("_header", "_header_lacks", "_trailer")
+
+    def __init__(
+        self,
+        limit: int,
+        header: Header,
+        trailer: bytes = b"",
+        header_lacks: Callable[[int], str] = "{} bytes of the header".format,
+    ) -> None:
         super().__init__(limit)
         self._header = header
         self._trailer = trailer
+        self._header_lacks = header_lacks
+
+    def _lacks(self) -> str:
+        kept = len(self._buffer)
+        header = self._header(self._buffer, 0, self._limit)
+        if header is None:
+            return self._header_lacks(kept)
+        start, size = header
+        return missing_bytes(kept - start, size, self._trailer)
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         buffer = self._buffer
@@ -290,6 +345,22 @@ class SizedDecoder(FrameDecoder):
         self._needed = 1
         requests.append(bytes(buffer[start:stop]))
         return end
+
+
+def no_delimiter(delimiter: bytes) -> str:
+    """Return what a request lacks whose *delimiter* has not arrived."""
+    return "no line end" if delimiter == b"\n" else f"no delimiter {delimiter!r}"
+
+
+def missing_bytes(kept: int, size: int, trailer: bytes = b"", whole: str = "") -> str:
+    """
+    Return what is missing where *kept* bytes of *size* and of a *trailer* have arrived.
+
+    :param whole: what the bytes belong to, if not to the request.
+    """
+    if kept < size or not trailer:
+        return f"{max(0, kept)} of {size} bytes{whole and f' of {whole}'}"
+    return f"no {trailer!r} after {whole or 'the request'}"
 
 
 def check_end(buffer: bytearray, stop: int, trailer: bytes) -> None:

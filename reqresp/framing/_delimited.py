@@ -120,7 +120,12 @@ class Netstring(BaseFraming):
     name = "netstring"
 
     def decoder(self, limit: int) -> Decoder:
-        return SizedDecoder(limit, _netstring_header, trailer=b",")
+        return SizedDecoder(
+            limit,
+            _netstring_header,
+            trailer=b",",
+            header_lacks=lambda _kept: "no colon after the length",
+        )
 
     def encode(self, payload: bytes) -> bytes:
         return b"%d:%b," % (len(payload), payload)

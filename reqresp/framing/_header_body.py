@@ -15,6 +15,8 @@ from reqresp.framing._base import (
     FrameDecoder,
     FrameError,
     check_end,
+    missing_bytes,
+    no_delimiter,
     too_large,
 )
 from reqresp.framing._delimited import Delimited
@@ -97,6 +99,13 @@ class HeaderBodyDecoder(FrameDecoder):
         self._searched = 0  # no delimiter starts before here in the head
         # Set when the head is complete: the size of the request, and what must follow it.
         self._frame: tuple[int, bytes] | None = None
+
+    def _lacks(self) -> str:
+        if self._frame is None:
+            return f"{no_delimiter(self._delimiter)} after the head"
+        size, trailer = self._frame
+        head = self._buffer.find(self._delimiter) + len(self._delimiter)
+        return missing_bytes(len(self._buffer) - head, size - head, trailer, "the body")
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         buffer = self._buffer

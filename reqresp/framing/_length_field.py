@@ -9,7 +9,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from reqresp._errors import FieldError, expect
-from reqresp.framing._base import BaseFraming, Decoder, FrameError, SizedDecoder
+from reqresp.framing._base import BaseFraming, Decoder, FrameError, SizedDecoder, missing_bytes
 
 ByteOrder = Literal["big", "little"]
 
@@ -73,7 +73,7 @@ class LengthField(BaseFraming):
             raise ValueError(
                 f"requests have at least {smallest} bytes, more than the limit of {limit}"
             )
-        return SizedDecoder(limit, self._header)
+        return SizedDecoder(limit, self._header, header_lacks=self._header_lacks)
 
     def encode(self, payload: bytes) -> bytes:
         if self.strip == self.size and not self.offset:
@@ -93,6 +93,10 @@ class LengthField(BaseFraming):
                 f" found {length}"
             )
         return at + self.strip, self._header_size - self.strip + rest
+
+    def _header_lacks(self, kept: int) -> str:
+        part = "the header" if self.offset else "the length"
+        return missing_bytes(kept, self._header_size, whole=part)
 
     def _wrapped(self, payload: bytes) -> bytes:
         length = len(payload) - self.adjust

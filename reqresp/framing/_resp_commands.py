@@ -8,7 +8,14 @@ Knows bytes only: no command's meaning, and no reply.  What Redis calls a protoc
 import re
 from typing import Self
 
-from reqresp.framing._base import FrameDecoder, FrameError, check_end, too_large
+from reqresp.framing._base import (
+    FrameDecoder,
+    FrameError,
+    check_end,
+    missing_bytes,
+    no_delimiter,
+    too_large,
+)
 
 _CRLF = b"\r\n"
 #: The size of the shortest argument, which is empty.
@@ -46,6 +53,19 @@ class CommandDecoder(FrameDecoder):
         self._read = 0  # bytes of the unfinished command that have been read
         self._missing = 0  # its arguments that have not been read
         self._joined = bytearray()  # its arguments that have been read, a space before each
+
+    def _lacks(self) -> str:
+        buffer = self._buffer
+        array = _ARRAY.match(buffer)
+        if array is None:
+            return no_delimiter(b"\n")
+        count = int(array[1])
+        read = count - self._missing
+        argument = _ARGUMENT.match(buffer, self._read)
+        if argument is None:
+            return f"{read} of {count} arguments"
+        kept = len(buffer) - argument.end()
+        return missing_bytes(kept, int(argument[1]), _CRLF, f"argument {read + 1}")
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         take = self._array if self._buffer[at] == ord("*") else self._line

@@ -9,7 +9,14 @@ supported, as in Redis.
 
 import re
 
-from reqresp.framing._base import FrameDecoder, FrameError, check_end, too_large
+from reqresp.framing._base import (
+    FrameDecoder,
+    FrameError,
+    check_end,
+    missing_bytes,
+    no_delimiter,
+    too_large,
+)
 
 _CRLF = b"\r\n"
 #: The size of the shortest value, which is null.
@@ -78,6 +85,15 @@ class ValueDecoder(FrameDecoder):
         self._read = 0  # bytes of the unfinished value that have been read
         self._missing = 1  # values in it that have not been read
         self._searched = 0  # bytes after those that contain no line end
+
+    def _lacks(self) -> str:
+        head = _HEAD.match(self._buffer, self._read)
+        if head:
+            size = int(head[head.lastgroup or 0])
+            return missing_bytes(len(self._buffer) - head.end(), size, _CRLF, "a value")
+        if self._read == len(self._buffer):
+            return f"{self._missing} more value{'s' * (self._missing > 1)}"
+        return no_delimiter(b"\n")
 
     def _take(self, at: int, requests: list[bytes]) -> int:
         while self._missing:

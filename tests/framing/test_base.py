@@ -18,7 +18,9 @@ from reqresp.framing import (
     Mixed,
     Netstring,
     Resp,
+    Unfinished,
     complete_framing,
+    unfinished,
 )
 from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
 from tests.support.searches import CountingBuffer
@@ -390,3 +392,108 @@ class FramingTests(SynchronousTestCase):
         """A `BaseFraming` needs no defaults."""
         framing = Line()
         self.assertIs(complete_framing(framing), framing)
+
+
+MEMCACHED = HeaderBody(Line(), rb"^set \S+ (\d+)", b"\r\n")
+HTTP = HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?i)length: (\d+)")
+
+#: Framings, the bytes that a client has sent, and what the request lacks that they begin.
+UNFINISHED: list[tuple[BaseFraming, bytes, str]] = [
+    (Line(), b"STAT", "no line end"),
+    (Line(), b"STAT\r", "no line end"),
+    (Delimiter(b"\n"), b"STAT", "no line end"),
+    (Delimiter(b"\r\n"), b"STAT\n", r"no delimiter b'\r\n'"),
+    (Delimiter(b"END"), b"aEN", "no delimiter b'END'"),
+    (Fixed(100), bytes(46), "46 of 100 bytes"),
+    (Netstring(), b"1", "no colon after the length"),
+    (Netstring(), b"10:", "0 of 10 bytes"),
+    (Netstring(), b"10:abc", "3 of 10 bytes"),
+    (Netstring(), b"3:abc", "no b',' after the request"),
+    (LengthPrefix(4), b"\0\0\0", "3 of 4 bytes of the length"),
+    (LengthPrefix(4), b"\0\0\0\5", "0 of 5 bytes"),
+    (LengthPrefix(2, "little", inclusive=True), b"\7\0ab", "2 of 5 bytes"),
+    (LengthField(2, offset=4), b"abcd\0", "5 of 6 bytes of the header"),
+    (LengthField(2, offset=4), b"abcd\0\4ef", "8 of 10 bytes"),
+    (LengthField(2, offset=4, strip=0, adjust=-6), b"abcd\0\12", "6 of 10 bytes"),
+    (LengthField(2, adjust=2, strip=1), b"\0\1a", "2 of 4 bytes"),
+    (MEMCACHED, b"set a 3", "no line end after the head"),
+    (MEMCACHED, b"set a 3\r\n", "0 of 3 bytes of the body"),
+    (MEMCACHED, b"set a 3\r\nab", "2 of 3 bytes of the body"),
+    (MEMCACHED, b"set a 3\r\nabc\r", r"no b'\r\n' after the body"),
+    (HTTP, b"GET / HTTP/1.1\r\n", r"no delimiter b'\r\n\r\n' after the head"),
+    (HTTP, b"PUT\r\nLength: 9\r\n\r\nab", "2 of 9 bytes of the body"),
+    (Resp(), b"PING", "no line end"),
+    (Resp(), b"*2", "no line end"),
+    (Resp(), b"*2\r\n", "0 of 2 arguments"),
+    (Resp(), b"*2\r\n$3", "0 of 2 arguments"),
+    (Resp(), b"*2\r\n$3\r\nGET\r\n", "1 of 2 arguments"),
+    (Resp(), b"*2\r\n$3\r\nGET\r\n$10\r\nab", "2 of 10 bytes of argument 2"),
+    (Resp(), b"*1\r\n$3\r\nGET\r", r"no b'\r\n' after argument 1"),
+    (Mixed(Fixed(3), Line()), b"a", "1 of 3 bytes"),
+]
+
+#: The same for replies that a client waits for.
+UNFINISHED_REPLIES: list[tuple[BaseFraming, bytes, str]] = [
+    (Resp(), b"+OK", "no line end"),
+    (Resp(), b"$5\r\nab", "2 of 5 bytes of a value"),
+    (Resp(), b"$2\r\nab\r", r"no b'\r\n' after a value"),
+    (Resp(), b"*3\r\n:1\r\n", "2 more values"),
+    (Resp(), b"*2\r\n:1\r\n", "1 more value"),
+    (Resp(), b"*2\r\n:1\r\n:", "no line end"),
+    (Mixed(Line(), Fixed(2)), b"a", "1 of 2 bytes"),
+]
+
+
+class UnfinishedTests(SynchronousTestCase):
+    """What a request lacks that a client has begun."""
+
+    def test_each_framing(self) -> None:
+        """Each framing says what is missing, and returns the bytes as they came."""
+        for framing, data, missing in UNFINISHED:
+            decoder = framing.decoder(999)
+            self.assertEqual(decoder.feed(data), [])
+            self.assertEqual(unfinished(decoder), Unfinished(data, missing), msg=(framing, data))
+
+    def test_replies(self) -> None:
+        """A decoder of replies says the same for a client."""
+        for framing, data, missing in UNFINISHED_REPLIES:
+            decoder = framing.reply_decoder(999)
+            self.assertEqual(decoder.feed(data), [])
+            self.assertEqual(unfinished(decoder), Unfinished(data, missing), msg=(framing, data))
+
+    def test_byte_by_byte_and_after_requests(self) -> None:
+        """The answer is the same for single bytes, and for what follows complete requests."""
+        whole: dict[BaseFraming, bytes] = {
+            Line(): b"a\n",
+            Fixed(100): bytes(100),
+            Netstring(): b"1:a,",
+            LengthPrefix(4): b"\0\0\0\1a",
+            MEMCACHED: b"set a 1\r\na\r\n",
+            HTTP: b"GET\r\n\r\n",
+            Resp(): b"*1\r\n$1\r\na\r\nb\n",
+        }
+        for framing, data, missing in UNFINISHED:
+            decoder = framing.decoder(999)
+            for byte in single(whole.get(framing, b"") + data):
+                decoder.feed(byte)
+            self.assertEqual(unfinished(decoder), Unfinished(data, missing), msg=(framing, data))
+
+    def test_nothing_is_unfinished(self) -> None:
+        """There is no unfinished request at the start and after a complete one."""
+        for framing, data in ((Line(), b"a\n"), (Resp(), b"*0\r\n"), (Chunk(), b"abc")):
+            decoder = framing.decoder(99)
+            self.assertIsNone(unfinished(decoder))
+            decoder.feed(data)
+            self.assertIsNone(unfinished(decoder))
+
+    def test_a_decoder_of_a_user(self) -> None:
+        """A decoder that has no such method keeps a request that has no end."""
+
+        class Keeping:
+            def feed(self, data: bytes) -> list[bytes]:
+                return []
+
+            def __len__(self) -> int:
+                return 3
+
+        self.assertEqual(unfinished(Keeping()), Unfinished(b"", "no end"))
