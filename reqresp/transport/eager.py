@@ -138,12 +138,15 @@ class EagerServer(EagerWrites, tcp.Server):
     @property
     def repstr(self) -> str:  # Twisted stores it: 80 bytes a connection
         """What ``repr`` returns: the protocol, the number of the connection and the port."""
+        if self.server is None:
+            return self._repstr
         name = type(self.protocol).__name__
         return f"<{name} #{self.sessionno} on {self.server._realPortNumber}>"
 
     @repstr.setter
-    def repstr(self, _made: str) -> None:
-        pass  # made when it is asked for
+    def repstr(self, text: str) -> None:
+        if self.server is None:  # an adopted connection, which no port has accepted
+            self._repstr = text
 
 
 class EagerPort(tcp.Port):
