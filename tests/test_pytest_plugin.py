@@ -186,6 +186,7 @@ async def test_unmet(reqresp_server):
 
 FAILING = """
 import socket
+import threading
 
 import pytest
 
@@ -202,13 +203,26 @@ def test_client(client):
     pass
 
 
-def test_busy(reqresp_server, monkeypatch):
+@pytest.fixture
+def busy(reqresp_server):
     server = reqresp_server()
+    is_busy, go_on = threading.Event(), threading.Event()
 
-    def call(*arguments):
-        raise RuntimeError("busy")
+    def handler(request):
+        is_busy.set()
+        go_on.wait(60)
 
-    monkeypatch.setattr(server, "_call", call)
+    server.on("block").call(handler)
+    with socket.create_connection((server.host, server.port), 60) as client:
+        client.sendall(b"block\r\n")
+        is_busy.wait(60)
+        server.call_timeout = 0.01
+        yield server
+        go_on.set()
+        server.call_timeout = 60
+
+
+def test_busy(busy):
     assert not "this counts"
 """
 
@@ -345,7 +359,7 @@ class PluginTests(SynchronousTestCase):
         section = run.section("ERROR at setup of test_client")
         self.assertIn("b'LOGIN'  unexpected", section.partition("Captured reqresp setup")[2])
         self.assertIn("this counts", run.failures["test_busy"])
-        self.assertIn("RuntimeError: busy", run.section("test_busy"))
+        self.assertIn("busy for 0.01 s", run.section("test_busy"))
 
     def test_pytest_twisted(self) -> None:
         """The fixture works in tests that pytest-twisted runs on the global reactor."""

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from reqresp.testing._memory_socket import MemorySocket
 
-#: The capacity of a client that reads everything at once.
-UNLIMITED = 2**62
+# The capacity of a client that reads everything at once.
+_UNLIMITED = 2**62
 
 
 class Network(Protocol):
@@ -32,7 +32,7 @@ class MemoryPeer:
         assert socket.peer is not None  # noqa: S101, it is connected
         self._network = network
         self.socket = socket
-        socket.peer.capacity = UNLIMITED  # `send` never has to wait
+        socket.peer.capacity = _UNLIMITED  # `send` never has to wait
         self.resume_reading()
 
     def send(self, *pieces: bytes) -> None:
@@ -60,9 +60,9 @@ class MemoryPeer:
         """Accept only *room* more bytes."""
         self.socket.capacity = self.socket.unread + room
 
-    def resume_reading(self, room: int = UNLIMITED) -> None:
-        """Accept *room* more bytes; by default, everything."""
-        self.stop_reading(room)
+    def resume_reading(self, room: int | None = None) -> None:
+        """Accept *room* more bytes; None: everything."""
+        self.stop_reading(_UNLIMITED if room is None else room)
         self._network.advance(0)
 
     def received(self) -> bytes:

@@ -57,9 +57,15 @@ def _has_unread(reactor: Any) -> bool:
 
 
 class ThreadedReactor:
-    """A reactor that runs in a thread until it is stopped."""
+    """
+    A reactor that runs in a thread of its own until it is stopped.
 
-    def __init__(self) -> None:
+    :param timeout: the number of seconds that a call in that thread may take.
+    """
+
+    def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
+        #: The number of seconds that a call in the thread may take.
+        self.timeout = timeout
         self.reactor: Any = _make_reactor()
         started: Future[None] = Future()
         self.reactor.callWhenRunning(started.set_result, None)
@@ -70,7 +76,7 @@ class ThreadedReactor:
             self._close()
             raise
         try:
-            started.result(CALL_TIMEOUT)
+            started.result(self.timeout)
         except BaseException:  # such as KeyboardInterrupt
             self.reactor.callFromThread(self.reactor.stop)
             raise
@@ -83,14 +89,12 @@ class ThreadedReactor:
                 " cannot call it"
             )
 
-    def call(
-        self, function: Callable[..., Any], *arguments: Any, timeout: float = CALL_TIMEOUT
-    ) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """
         Call *function* in the reactor's thread, and return its result, or that of its Deferred.
 
         :raises RuntimeError: this is that thread.
-        :raises TimeoutError: it takes longer than *timeout* seconds; the message has the line that
+        :raises TimeoutError: it takes longer than `timeout` seconds; the message has the line that
             the thread is at.
         """
         self.check()
@@ -105,11 +109,11 @@ class ThreadedReactor:
 
         self.reactor.callFromThread(run)
         try:
-            return done.result(timeout)
+            return done.result(self.timeout)
         except TimeoutError:
             if done.done():  # *function* raised it
                 raise
-            raise TimeoutError(self._busy(timeout)) from None
+            raise TimeoutError(self._busy()) from None
 
     def stop(self) -> None:
         """
@@ -119,18 +123,20 @@ class ThreadedReactor:
         :raises TimeoutError: the thread is busy; the reactor stops when it is not.
         """
         self.call(self.reactor.callLater, 0, self.reactor.stop)
-        self._thread.join(CALL_TIMEOUT)
+        self._thread.join(self.timeout)
         if self._thread.is_alive():
-            raise TimeoutError(self._busy(CALL_TIMEOUT))
+            raise TimeoutError(self._busy())
 
     def when_read(self, seconds: float) -> Deferred[None]:
         """Call `when_read`; must be called in the reactor's thread."""
         return when_read(self.reactor, seconds)
 
-    def _busy(self, seconds: float) -> str:
+    def _busy(self) -> str:
         frame = sys._current_frames().get(self._thread.ident or 0)
         at = f", at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
-        return f"the server's thread has been busy for {seconds:g} s{at}: does a handler block?"
+        return (
+            f"the server's thread has been busy for {self.timeout:g} s{at}: does a handler block?"
+        )
 
     def _run(self) -> None:
         try:

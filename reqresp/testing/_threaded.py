@@ -77,6 +77,19 @@ class Server(BaseServer):
         return clock
 
     @property
+    def call_timeout(self) -> float:
+        """
+        The number of seconds that a method waits for the server's thread at most.
+
+        A handler that blocks keeps that thread busy.
+        """
+        return self._thread.timeout
+
+    @call_timeout.setter
+    def call_timeout(self, seconds: float) -> None:
+        self._thread.timeout = seconds
+
+    @property
     def name(self) -> str:  # type: ignore[override]  # known once it listens
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

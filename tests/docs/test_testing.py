@@ -15,8 +15,15 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.testing import Expectation, LocalServer, MemoryServer, Server
-from reqresp.testing._base import BaseServer, ServerArguments
+from reqresp import testing
+from reqresp.testing import (
+    BaseServer,
+    Expectation,
+    LocalServer,
+    MemoryServer,
+    Server,
+    ServerArguments,
+)
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.live import PATIENCE
 
@@ -166,6 +173,7 @@ class ExamplesTests(SynchronousTestCase):
             "factory",
             "name",
         }
+        names |= {*testing.__all__}
         # Called by the server only.
         names -= {"name", "matches", "answer"}
         self.assertEqual(names - words, set())

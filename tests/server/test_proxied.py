@@ -30,10 +30,10 @@ from reqresp import (
     Wait,
 )
 from reqresp.server.proxied import ProxiedFactory
-from reqresp.testing._certificates import make_contexts
-from reqresp.testing._reactor_thread import ThreadedReactor
+from reqresp.testing import ThreadedReactor
 from reqresp.transport.access import Access, Networks, parse_networks
 from tests.support.conversation import Conversation
+from tests.support.issued import contexts
 from tests.support.live import PATIENCE, temporary
 from tests.support.proxy_headers import binary, line, mutated_headers, raw
 from tests.support.wire import FakeReactor, Wire
@@ -543,7 +543,7 @@ class TLSTests(Balanced):
 
     def setUp(self) -> None:
         super().setUp()
-        self.server_context, self.client_context = make_contexts("localhost")
+        self.server_context, self.client_context = contexts()
 
     def over_tls(self, factory: Any) -> TLSMemoryBIOFactory:
         return TLSMemoryBIOFactory(

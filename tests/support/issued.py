@@ -2,10 +2,14 @@
 Issued: certificates for tests, which end with the process, and files of them.
 """
 
+import ssl
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import trustme
+from OpenSSL import SSL
+from twisted.internet.ssl import ContextFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.transport.tls import Certificates, TLSFiles
@@ -33,6 +37,23 @@ def pem(leaf: trustme.LeafCert) -> bytes:
 def ours() -> bytes:
     """Return the certificate of a server, and its key."""
     return pem(authority().issue_cert("localhost"))
+
+
+class _OneContext(ContextFactory):
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def getContext(self) -> Any:
+        return self._context
+
+
+def contexts() -> tuple[ContextFactory, ssl.SSLContext]:
+    """Return what a server on ``localhost`` and its clients use for TLS."""
+    server = SSL.Context(SSL.TLS_METHOD)
+    authority().issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority().configure_trust(client)
+    return _OneContext(server), client
 
 
 class FileTestCase(SynchronousTestCase):

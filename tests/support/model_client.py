@@ -19,7 +19,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory
 from zope.interface import implementer
 
-from reqresp.testing._memory_socket import MemorySocket
+from reqresp.testing import MemorySocket
 from reqresp.transport.tls import wrap
 from tests.support.issued import authority
 

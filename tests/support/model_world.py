@@ -25,7 +25,7 @@ from reqresp import (
     Send,
 )
 from reqresp.server.connections import Connections
-from reqresp.testing._memory_reactor import InMemoryReactor
+from reqresp.testing import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
 from tests.support.model_observers import (

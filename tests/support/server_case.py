@@ -4,7 +4,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.testing._base import BaseServer
+from reqresp.testing import BaseServer
 from tests.support.wire import FakeReactor, Wire
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.protocol import Factory
 
-from reqresp.testing._memory_peer import UNLIMITED
-from reqresp.testing._memory_reactor import InMemoryReactor
+from reqresp.testing import InMemoryReactor
 
 #: The port of the client, and that of the server.
 CLIENT_PORT = 50000
@@ -101,8 +100,8 @@ class Wire:
         """Accept only *room* more bytes."""
         self._peer.stop_reading(room)
 
-    def read_on(self, room: int = UNLIMITED) -> None:
-        """Accept *room* more bytes."""
+    def read_on(self, room: int | None = None) -> None:
+        """Accept *room* more bytes; None: everything."""
         self._peer.resume_reading(room)
 
     def wait(self, seconds: float) -> None:

@@ -3,9 +3,14 @@
 import re
 from typing import Any
 
+from twisted.internet.address import IPv4Address
+
 from reqresp import Latency
-from reqresp.steps import Request
-from reqresp.testing._base import BaseServer
+from reqresp.exchanges import Exchanges
+from reqresp.journal import Journal
+from reqresp.steps import Request, Send
+from reqresp.testing import BaseServer
+from reqresp.testing._report import Findings
 from tests.support.golden import golden
 from tests.support.server_case import ServerCase
 
@@ -137,26 +142,24 @@ class ReportTests(ServerCase):
 
     def test_dropped_entries_are_counted(self) -> None:
         """The lines that the journal no longer has are counted."""
-        server = self.serve()
-        server._journal._most = 3
-        server.expect("never")
-        server.on("a").reply("x")
-        wire = self.connect()
-        for _ in range(10):
-            wire.send(b"a\r\n")
-        self.assertIn(
-            "unmet expectation\n  ... 8 earlier lines omitted\n  #1 < b'a'", server.problems()
+        journal = Journal(most=3)
+        peer = IPv4Address("TCP", "127.0.0.1", 50000)
+        for number in range(1, 11):
+            journal.answered(Exchanges(peer, 1, number, [b"a"], lambda _requests: [(Send(b"x"),)]))
+        findings = Findings(
+            name="it",
+            encode=bytes,
+            entries=journal.entries(),
+            dropped=journal.dropped,
+            expectations=[],
+            unexpected=[],
+            malformed=1,
+            errors=[],
+            strict=True,
         )
-
-    def test_a_server_that_cannot_be_asked(self) -> None:
-        """The report has the error, and does not raise it."""
-        server = self.serve()
-
-        def call(*_arguments: object) -> None:
-            raise RuntimeError("busy")
-
-        self.patch(server, "_call", call)
-        self.assertEqual(server.report(), "RuntimeError: busy")
+        self.assertIn(
+            "1 malformed request\n  ... 7 earlier lines omitted\n  #1 < b'a'", findings.problems()
+        )
 
     def test_the_line_of_an_expectation(self) -> None:
         """It is the line that calls ``expect``, also in a helper of the test."""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,10 +21,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import Script
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import Server, serve
-from reqresp.testing import _certificates as certificates
 from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE, Client
 from tests.support.typed_sample import check, run_client, script
+
+#: The size of a stack that no system has memory for.
+TOO_LARGE_STACK = 2**46
 
 
 def ask(server: Server, *requests: str) -> bytes:
@@ -34,6 +35,34 @@ def ask(server: Server, *requests: str) -> bytes:
         client.send("".join(f"{it}\r\n" for it in requests).encode())
         client.half_close()
         return client.rest()
+
+
+def output_of(program: str) -> str:
+    """Run *program*, with warnings as errors and no output to standard error; return its output."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.stderr, done.returncode) == ("", 0), done.stderr
+    return done.stdout
+
+
+class BlockingHandler:
+    """A handler that blocks until `go_on` is set."""
+
+    def __init__(self) -> None:
+        self._busy = threading.Event()
+        self.go_on = threading.Event()
+
+    def __call__(self, _request: Request) -> None:
+        self._busy.set()
+        self.go_on.wait(PATIENCE)
+
+    def wait_until_busy(self) -> None:
+        self._busy.wait(PATIENCE)
 
 
 class ServerCase(SynchronousTestCase):
@@ -149,13 +178,16 @@ class ArgumentTests(ServerCase):
 
     def test_tls_without_the_extra(self) -> None:
         """The error names the extra that has to be installed."""
-        certificates._authority.cache_clear()
-        self.addCleanup(certificates._authority.cache_clear)
-        with (
-            mock.patch.dict(sys.modules, {"trustme": None}),
-            self.assertRaisesRegex(ImportError, r"pip install 'reqresp\[testing\]'"),
-        ):
-            Server(tls=True)
+        program = """
+import sys
+from reqresp.testing import Server
+sys.modules["trustme"] = None  # as if it were not installed
+try:
+    Server(tls=True)
+except ImportError as error:
+    print(error)
+"""
+        self.assertIn("pip install 'reqresp[testing]'", output_of(program))
 
     def test_another_address(self) -> None:
         """The host can be an IPv6 address or a name."""
@@ -275,19 +307,21 @@ class LifeTests(ServerCase):
             (ValueError, {"framing": "bogus"}),
             (ValueError, {"script": "/nowhere.toml"}),
             (ValueError, {"greeting": "a\nb"}),
-            (RuntimeError, {}),
         ]
         before = descriptors(), threading.active_count()
         for error, what in mistakes:
-            if not what:
-
-                def refuse(thread: object) -> None:
-                    raise RuntimeError("can't start new thread")
-
-                self.patch(threading.Thread, "start", refuse)
             self.assertRaises(error, Server, **what)
             gc.collect()
             self.assertEqual((descriptors(), threading.active_count()), before, what)
+
+    def test_a_thread_that_cannot_be_started(self) -> None:
+        """A server that the system refuses a thread leaves no descriptor."""
+        before = descriptors(), threading.active_count()
+        self.addCleanup(threading.stack_size, threading.stack_size(TOO_LARGE_STACK))
+        with self.assertRaisesRegex(RuntimeError, "can't start new thread"):
+            Server()
+        gc.collect()
+        self.assertEqual((descriptors(), threading.active_count()), before)
 
 
 class AssertionTests(ServerCase):
@@ -301,19 +335,14 @@ class AssertionTests(ServerCase):
     def test_what_was_sent_was_received(self) -> None:
         """Data counts that the server has not read yet, however much it is."""
         server = self.serve()
-        busy, go_on = threading.Event(), threading.Event()
-
-        def handler(_request: Request) -> None:
-            busy.set()
-            go_on.wait(PATIENCE)
-
+        handler = BlockingHandler()
         server.on("block").call(handler)
         server.on(size=998)
         client = self.connect(server)
         client.send(b"block\r\n")
-        busy.wait(PATIENCE)
+        handler.wait_until_busy()
         client.send((b"a" * 998 + b"\r\n") * 150)  # two or three reads
-        go_on.set()
+        handler.go_on.set()
         with self.assertRaisesRegex(AssertionError, "'aaa' 150 times, expected 1"):
             server.assert_received(starts_with="aaa", times=1, timeout=PATIENCE)
         server.assert_received(size=998, times=150, timeout=PATIENCE)
@@ -362,18 +391,20 @@ class AssertionTests(ServerCase):
 
     def test_everything_is_read_before_it_is_counted(self) -> None:
         """``assert_received`` and ``verify`` wait until the server has read everything."""
-        server = self.serve()
-        read: list[float] = []
-        when_read = server._thread.when_read
-
-        def spy(seconds: float) -> object:
-            read.append(seconds)
-            return when_read(seconds)
-
-        self.patch(server._thread, "when_read", spy)
-        server.assert_received("a", times=0)
-        server.verify()
-        self.assertEqual(len(read), 2)
+        checks: list[Callable[[Server], object]] = [
+            lambda server: server.assert_received("late", times=0),
+            lambda server: server.verify(),
+        ]
+        for check in checks:
+            server = self.serve()
+            handler = BlockingHandler()
+            server.on("block").call(handler)
+            first, second = self.connect(server), self.connect(server)
+            first.send(b"block\r\n")
+            handler.wait_until_busy()
+            second.send(b"late\r\n")
+            threading.Timer(0.05, handler.go_on.set).start()
+            self.assertRaises(AssertionError, check, server)
 
     def test_waiting_for_requests(self) -> None:
         """``wait_for`` waits for requests of another thread."""
@@ -389,13 +420,6 @@ class AssertionTests(ServerCase):
         server.expect("a").reply("b")
         client = self.connect(server)
         client.receive(4)
-        until = server._waiters.until
-
-        def spy(is_so: Callable[[], bool]) -> object:
-            server._thread.reactor.callLater(0.05, meanwhile, client)
-            return until(is_so)
-
-        self.patch(server._waiters, "until", spy)
         errors: list[AssertionError] = []
 
         def verify() -> None:
@@ -406,6 +430,8 @@ class AssertionTests(ServerCase):
 
         thread = threading.Thread(target=verify)
         thread.start()
+        thread.join(0.05)
+        meanwhile(client)
         thread.join(PATIENCE / 2)
         self.assertFalse(thread.is_alive())
         return errors
@@ -479,36 +505,37 @@ class HandlerTests(ServerCase):
 
     def test_a_handler_that_blocks(self) -> None:
         """The error of a call that waits for the server has the line that the handler is at."""
-        busy, go_on = threading.Event(), threading.Event()
         server = self.serve()
-
-        def handler(_request: Request) -> None:
-            busy.set()
-            go_on.wait(PATIENCE)
-
+        handler = BlockingHandler()
         server.on("a").call(handler)
         self.connect(server).send(b"a\r\n")
-        busy.wait(PATIENCE)
+        handler.wait_until_busy()
+        server.call_timeout = 0.01
         with self.assertRaisesRegex(TimeoutError, r"busy for 0\.01 s, at threading\.py:\d+"):
-            server._thread.call(int, timeout=0.01)
-        go_on.set()
+            server.requests()
+        self.assertIn("TimeoutError: the server's thread", server.report())
+        handler.go_on.set()
+        server.call_timeout = PATIENCE
         server.verify()
 
     def test_a_handler_that_blocks_at_the_end(self) -> None:
         """The port is released, and the thread ends when the handler returns."""
+        gc.collect()
+        before = descriptors(), threading.active_count()
         server = Server()
-        stop = server._thread.stop
-
-        def give_up(*_arguments: object) -> None:
-            raise TimeoutError("the server's thread was busy")
-
-        self.patch(server._thread, "call", give_up)
-        self.patch(server._thread, "stop", give_up)
-        self.assertRaises(TimeoutError, server.end)
-        self.assertEqual(server._reserved.fileno(), -1)
-        server.end()
-        del server._thread.call
-        stop()
+        handler = BlockingHandler()
+        server.on("a").call(handler)
+        with Client((server.host, server.port)) as client:
+            client.send(b"a\r\n")
+            handler.wait_until_busy()
+            server.call_timeout = 0.01
+            self.assertRaises(TimeoutError, server.end)
+            server.end()
+            handler.go_on.set()
+            for thread in threading.enumerate():
+                if thread.name == "reqresp":
+                    thread.join(PATIENCE)
+        self.assertEqual((descriptors(), threading.active_count()), before)
 
 
 class ServeTests(SynchronousTestCase):
@@ -576,24 +603,12 @@ except AssertionError as error:
 print([it for it in ["twisted.internet.reactor"] if it in sys.modules])
 print(threading.enumerate() == [threading.main_thread()])
 """
-        self.assertEqual(self.run_program(program), "boom\n[]\nTrue\n")
+        self.assertEqual(output_of(program), "boom\n[]\nTrue\n")
 
     def test_no_warning_at_exit(self) -> None:
         """A descriptor that Twisted keeps in reserve causes no warning at exit."""
         program = "from reqresp.testing import serve\nwith serve(): pass"
-        self.assertEqual(self.run_program(program), "")
-
-    def run_program(self, program: str) -> str:
-        """Run *program*, with warnings as errors; return its standard output."""
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-X", "dev", "-c", program],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        self.assertEqual((done.stderr, done.returncode), ("", 0))
-        return done.stdout
+        self.assertEqual(output_of(program), "")
 
 
 class DetailTests(ServerCase):
