@@ -214,7 +214,7 @@ def busy(reqresp_server):
 
     server.on("block").call(handler)
     with socket.create_connection((server.host, server.port), 60) as client:
-        client.sendall(b"block\r\n")
+        client.sendall(b"block\\r\\n")
         is_busy.wait(60)
         server.call_timeout = 0.01
         yield server

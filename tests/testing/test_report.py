@@ -145,6 +145,7 @@ class ReportTests(ServerCase):
         journal = Journal(most=3)
         peer = IPv4Address("TCP", "127.0.0.1", 50000)
         for number in range(1, 11):
+            journal.received(peer, 1, [b"a"])
             journal.answered(Exchanges(peer, 1, number, [b"a"], lambda _requests: [(Send(b"x"),)]))
         findings = Findings(
             name="it",

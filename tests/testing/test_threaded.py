@@ -391,11 +391,11 @@ class AssertionTests(ServerCase):
 
     def test_everything_is_read_before_it_is_counted(self) -> None:
         """``assert_received`` and ``verify`` wait until the server has read everything."""
-        checks: list[Callable[[Server], object]] = [
+        calls: list[Callable[[Server], object]] = [
             lambda server: server.assert_received("late", times=0),
             lambda server: server.verify(),
         ]
-        for check in checks:
+        for call in calls:
             server = self.serve()
             handler = BlockingHandler()
             server.on("block").call(handler)
@@ -404,7 +404,7 @@ class AssertionTests(ServerCase):
             handler.wait_until_busy()
             second.send(b"late\r\n")
             threading.Timer(0.05, handler.go_on.set).start()
-            self.assertRaises(AssertionError, check, server)
+            self.assertRaises(AssertionError, call, server)
 
     def test_waiting_for_requests(self) -> None:
         """``wait_for`` waits for requests of another thread."""
