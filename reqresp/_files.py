@@ -21,6 +21,10 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _LOOK_UP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class FileTooLargeError(ValueError):
+    """A file is larger than a limit."""
+
+
 def read_regular(path: str | Path, limit: int) -> bytes:
     """
     Return the content of the regular file at *path*.
@@ -112,7 +116,7 @@ def _read(descriptor: int, limit: int) -> bytes:
     finally:
         os.close(descriptor)
     if not left:
-        raise ValueError(f"is larger than {limit} bytes")
+        raise FileTooLargeError(f"is larger than {limit} bytes")
     return b"".join(parts)
 
 

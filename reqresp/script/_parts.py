@@ -5,7 +5,6 @@ Reports what is wrong and continues.  Must not know rules.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -13,6 +12,7 @@ from attrs import frozen
 from reqresp._errors import FieldError
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, parse_framing
+from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import Sources, Template, read_payload
 from reqresp.script.reader import Reader, unknown
 from reqresp.script.schema import FramingTable, WrittenPayload
@@ -26,18 +26,18 @@ class TableParts:
     Makes the values that rules consist of.
 
     :param reader: receives the problems.
-    :param base: the directory that file names are relative to.
+    :param files: the files that payloads can name.
     """
 
     reader: Reader
-    base: Path
+    files: ScriptFiles
 
     def payload(
         self, payload: WrittenPayload, path: str, sources: Sources
     ) -> bytes | Template | None:
         """Return the bytes or the template that *payload* describes; None after a problem."""
         try:
-            return read_payload(payload, self.base, sources)
+            return read_payload(payload, self.files.read, sources)
         except ValueError as error:
             if self.reader.is_clean(path):
                 self.reader.report(path, str(error))

@@ -18,6 +18,7 @@ from reqresp.framing import BaseFraming, Framing
 from reqresp.script._checks import check_needle, size_bounds
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
+from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import (
     REPLY_SOURCES,
     REQUEST_SOURCES,
@@ -47,10 +48,10 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     """
     Return the fields of a `Script`; unusable if *reader* has problems afterwards.
 
-    :param base: the directory that file names are relative to.
+    :param base: the directory whose files the script can name.
     """
     document: Document = reader.read(Document, tables, "")
-    parts = TableParts(reader, base)
+    parts = TableParts(reader, ScriptFiles(base))
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 from attrs import field, frozen
 
+from reqresp._files import read_regular
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Mixed
 from reqresp.script.compiler import compile_script
-from reqresp.script.payloads import read_file
+from reqresp.script.files import MAX_FILE_BYTES
 from reqresp.script.reader import Problem, Reader
 from reqresp.script.rules import Rules
 from reqresp.script.toml_positions import line_of, locate
@@ -68,7 +69,9 @@ class Script(ConfigSource):
         """
         path = Path(path)
         try:
-            text = read_file(path).decode("utf-8-sig")  # some editors write a byte order mark
+            text = read_regular(path, MAX_FILE_BYTES).decode(
+                "utf-8-sig"
+            )  # some editors write a byte order mark
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             reason = (
@@ -85,7 +88,8 @@ class Script(ConfigSource):
         Return the script in *text*.
 
         :param name: the name in messages.
-        :param base: the directory that file names in the script are relative to.
+        :param base: the directory that file names in the script are relative to.  The script can
+            name only files in it or below it.
         :raises ScriptError: *text* has problems; it has all of them.
         """
         tables = _toml(text, name)

@@ -9,18 +9,16 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from reqresp._text import format_address
+from reqresp.script.files import FileReader
 from reqresp.script.reader import unknown
 from reqresp.script.schema import PayloadTable
 from reqresp.server.responders import ConnectionContext
 
-#: Largest file that a payload can be read from, in bytes.
-MAX_FILE_BYTES = 64 * 1024 * 1024
 #: Characters of a payload that an error shows.
 MAX_SHOWN_CHARACTERS = 60
 
@@ -98,32 +96,31 @@ def _group(numbers: list[int], name: str) -> Source:
     return lambda context: context.match[key] or b""
 
 
-def read_payload(payload: str | PayloadTable, base: Path, sources: Sources) -> bytes | Template:
+def read_payload(
+    payload: str | PayloadTable, read_file: FileReader, sources: Sources
+) -> bytes | Template:
     """
     Return the bytes or the template that *payload* describes.
 
-    :param base: the directory that file names are relative to.
+    :param read_file: reads the file that *payload* names.
     :raises ValueError: *payload* is not usable; the message says why.
     """
     if isinstance(payload, str):
-        return _utf8(payload)
-    encodings = {name: getattr(payload, name) for name in _READERS}
+        return payload.encode()
+    encodings = {name: getattr(payload, name) for name in _ENCODINGS}
     given = {name: text for name, text in encodings.items() if text is not None}
     if len(given) != 1:
         raise ValueError(f"expected exactly one of {', '.join(encodings)}; found {len(given)}")
     ((encoding, text),) = given.items()
+    read = read_file if encoding == "file" else _READERS[encoding]
     if encoding not in ("template", "template_hex"):
-        return _READERS[encoding](text, base)
+        return read(text)
     if sources is None:
         raise ValueError("expected no template: this key takes only fixed bytes")
-    return _template(text, _READERS[encoding], base, sources)
+    return _template(text, read, sources)
 
 
-def _utf8(text: str, _base: Path | None = None) -> bytes:
-    return text.encode()
-
-
-def _hex(digits: str, _base: Path) -> bytes:
+def _hex(digits: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
@@ -131,7 +128,7 @@ def _hex(digits: str, _base: Path) -> bytes:
         raise ValueError(f"expected pairs of hex digits, found {shown!r}") from None
 
 
-def _base64(text: str, _base: Path) -> bytes:
+def _base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -139,47 +136,21 @@ def _base64(text: str, _base: Path) -> bytes:
         raise ValueError(f"expected base64, found {shown!r} ({error})") from None
 
 
-def _file(name: str, base: Path) -> bytes:
-    path = base / name
-    try:
-        return read_file(path)
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} {error}") from None
-
-
-def read_file(path: Path) -> bytes:
-    """
-    Return the content of a regular file.
-
-    A pipe is refused because reading it could block, a device because it may never end.
-
-    :raises ValueError: the file cannot be read, is not a regular file, or is larger than
-        `MAX_FILE_BYTES`; the message says which, without the name.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("is not a regular file")
-        if path.exists() and path.stat().st_size > MAX_FILE_BYTES:
-            raise ValueError(f"is larger than {MAX_FILE_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-
-
-_READERS: dict[str, Callable[[str, Path], bytes]] = {
-    "text": _utf8,
+#: How the text of each encoding becomes bytes, files aside.
+_READERS: dict[str, Callable[[str], bytes]] = {
+    "text": str.encode,
     "hex": _hex,
     "base64": _base64,
-    "file": _file,
-    "template": _utf8,
+    "template": str.encode,
     "template_hex": _hex,
 }
+_ENCODINGS = tuple(it.name for it in fields(PayloadTable) if it.name != "raw")
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def _template(
-    text: str, read: Callable[[str, Path], bytes], base: Path, sources: Mapping[str, Source]
+    text: str, read: Callable[[str], bytes], sources: Mapping[str, Source]
 ) -> bytes | Template:
     parts: list[Any] = []
     literal = ""
@@ -197,7 +168,7 @@ def _template(
             source = sources[braces[1]]
         except KeyError:
             raise ValueError(unknown("name", braces[1], sources)) from None
-        parts += [read(literal, base), source]
+        parts += [read(literal), source]
         literal = ""
-    parts.append(read(literal + text[at:], base))
+    parts.append(read(literal + text[at:]))
     return Template(tuple(part for part in parts if part != b"")) if parts[1:] else parts[0]

@@ -6,6 +6,7 @@ is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from reqresp._re2 import compile_pattern
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
+from reqresp.script.files import read_any
 from reqresp.script.payloads import (
     REPLY_SOURCES,
     REQUEST_SOURCES,
@@ -170,7 +172,7 @@ class RuleParts:
         if isinstance(payload, bytes):
             return payload, False
         table = _convert(str | PayloadTable, payload, path)
-        found = _placed(path, read_payload, table, self.base, sources)
+        found = _placed(path, read_payload, table, partial(read_any, self.base), sources)
         return found, isinstance(table, PayloadTable) and table.raw
 
 

@@ -6,6 +6,7 @@ connections.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import repeat
 
 from reqresp.server.responders import Table
@@ -22,6 +23,9 @@ class Batch:
     def __init__(self, table: Table, encode: Callable[[bytes], bytes]) -> None:
         """:raises FrameError: *encode* refuses a reply."""
         self._table = table
+        encode = cache(
+            encode
+        )  # several replies of one payload, perhaps a large file, share a frame
         self._otherwise = _wire(table.otherwise, encode)
         wires = {request: _wire(steps, encode) for request, steps in table.replies.items()}
         self._look_up = wires.get
