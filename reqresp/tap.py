@@ -4,6 +4,8 @@ Tap: what ``twistd reqresp`` creates from its options.
 Composes the daemon: one process that serves, or one that supervises workers.
 """
 
+import sys
+
 from twisted.application.service import IService
 
 from reqresp.daemon.build import check_server, make_server
@@ -20,6 +22,7 @@ def makeService(options: Options) -> IService:
 
     :raises SystemExit: an endpoint or a file cannot be used; the message names it.
     """
+    _install_lean_reactor()
     from twisted.internet import reactor
 
     listeners = [
@@ -40,3 +43,14 @@ def makeService(options: Options) -> IService:
 
     check_server(options, reactor)
     return Supervisor(options, listeners, metrics, reactor)
+
+
+def _install_lean_reactor() -> None:
+    """Install the lean reactor if none was chosen, as by ``--reactor``, and there is epoll."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    try:
+        from reqresp.transport import lean_reactor
+    except ImportError:
+        return
+    lean_reactor.install()

@@ -1,9 +1,10 @@
 """
-Twisted's own tests, run against the eager transport: ``python -m tests.twisted_suite``.
+Twisted's own tests on the eager transport and the lean reactor: ``tests.twisted_suite``.
 
 Each module of Twisted's installed test suite runs twice, in two processes at once: with Twisted's
-transport, and on reactors whose servers and clients have the eager transport.  Every test must have
-the same result in both.  ``--tcp-only`` selects the modules about TCP connections.
+transport and reactors, and on reactors whose servers and clients have the eager transport, the lean
+one in place of epoll.  Every test must have the same result in both.  ``--tcp-only`` selects the
+modules about TCP connections and reactors.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from twisted.internet import default, tcp
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.test.reactormixins import ReactorBuilder
@@ -31,6 +33,7 @@ from twisted.trial.reporter import TestResult
 from twisted.trial.runner import TestLoader, TrialRunner
 
 from reqresp.transport.eager import EagerPort, EagerServer, EagerWrites
+from reqresp.transport.lean_reactor import LeanReactor
 
 ALL = (
     "twisted.internet.test",
@@ -44,11 +47,21 @@ ALL = (
     "twisted.words.test",
 )
 ABOUT_TCP = (
+    "twisted.internet.test.test_base",
+    "twisted.internet.test.test_core",
     "twisted.internet.test.test_endpoints",
+    "twisted.internet.test.test_epollreactor",
+    "twisted.internet.test.test_fdset",
     "twisted.internet.test.test_filedescriptor",
+    "twisted.internet.test.test_posixbase",
+    "twisted.internet.test.test_sigchld",
     "twisted.internet.test.test_socket",
     "twisted.internet.test.test_tcp",
+    "twisted.internet.test.test_threads",
+    "twisted.internet.test.test_time",
     "twisted.internet.test.test_tls",
+    "twisted.internet.test.test_udp",
+    "twisted.internet.test.test_unix",
     "twisted.protocols.haproxy.test.test_wrapper",
     "twisted.protocols.test.test_basic",
     "twisted.protocols.test.test_tls",
@@ -56,6 +69,7 @@ ABOUT_TCP = (
     "twisted.test.test_abstract",
     "twisted.test.test_amp",
     "twisted.test.test_ftp",
+    "twisted.test.test_internet",
     "twisted.test.test_loopback",
     "twisted.test.test_policies",
     "twisted.test.test_ssl",
@@ -120,9 +134,10 @@ class EagerReactor(PosixReactorBase):
 
 
 def eager_class(stock: type[PosixReactorBase]) -> type[PosixReactorBase]:
-    """Return a subclass of the reactor *stock* with eager transports."""
+    """Return a subclass of the reactor *stock* with eager transports; a lean one for epoll."""
+    base = LeanReactor if stock is EPollReactor else stock
     # Tests read the name, and pass the module's name to their child processes.
-    return type(stock.__name__, (EagerReactor, stock), {"__module__": stock.__module__})
+    return type(stock.__name__, (EagerReactor, base), {"__module__": stock.__module__})
 
 
 def eager_factory(stock: Any) -> Any:

@@ -425,6 +425,30 @@ class EndpointsTests(LiveTestCase):
             self.assertTrue(self.connect(server, 1).is_reset())
 
 
+class ReactorTests(LiveTestCase):
+    """Which reactor serves."""
+
+    def test_the_lean_reactor_serves_if_none_was_chosen(self) -> None:
+        """The log names its class."""
+        name = r"reactor class: reqresp\.transport\.lean_reactor\.LeanReactor"
+        server = self.serve()
+        server.log.wait(name)
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+
+    def test_twistd_decides_with_its_option(self) -> None:
+        """``--reactor`` comes before the name of the plugin."""
+        server = self.stopped(live.start(self.directory, "--reactor=poll", "reqresp", "--port=0"))
+        server.log.wait(r"reactor class: twisted\.internet\.pollreactor\.PollReactor")
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+
+    def test_it_serves_other_plugins_by_its_name(self) -> None:
+        """The reactor is offered to every Twisted application."""
+        server = self.stopped(
+            live.start(self.directory, "--reactor=lean-epoll", "portforward", "--port=tcp:0")
+        )
+        server.log.wait(r"reactor class: reqresp\.transport\.lean_reactor\.LeanReactor")
+
+
 class FramingsTests(LiveTestCase):
     """Every framing, from the command line to the wire."""
 
