@@ -5,7 +5,7 @@ Reads factories and counters.  It must not change them.  Importing it needs the 
 without ``prometheus_client`` an ImportError says what to install.
 """
 
-from reqresp.control.prometheus import ServerCollector, expose, make_registry
+from reqresp.control.prometheus import Exposition, ServerCollector, make_registry
 from reqresp.control.site import MetricsSite, make_site
 
-__all__ = ["MetricsSite", "ServerCollector", "expose", "make_registry", "make_site"]
+__all__ = ["Exposition", "MetricsSite", "ServerCollector", "make_registry", "make_site"]

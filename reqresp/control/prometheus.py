@@ -9,7 +9,10 @@ from the start.
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from math import inf
 from operator import attrgetter
+
+from twisted.internet.interfaces import IReactorTime
 
 import twisted
 from reqresp import __version__
@@ -39,6 +42,15 @@ except ImportError as error:
 
 #: The label value for all unknown kinds, such as a fault that a user wrote.
 OTHER = "other"
+
+#: How long a text is served before the metrics are collected again, in seconds.
+MAX_AGE = 1.0
+
+_OPEN_METRICS_TYPE = "application/openmetrics-text"
+_MEDIA_TYPES = (_OPEN_METRICS_TYPE, "text/plain")
+#: Of each format: the function that writes it, and its content type.
+_OPEN_METRICS = exposition.choose_encoder(f"{_OPEN_METRICS_TYPE}; version=1.0.0")
+_PLAIN = exposition.choose_encoder("")
 
 #: The metrics that show one number of `Counters`: name, help text, and how to read the number.
 _TOTALS: Sequence[tuple[str, str, Callable[[Counters], float]]] = (
@@ -134,18 +146,38 @@ def make_registry(
     return registry
 
 
-def expose(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+class Exposition:
     """
-    Return the metrics as text, and its content type.
+    The metrics as text, collected at most once in `MAX_AGE` for each format.
 
-    :param accept: the header ``Accept`` of the request, which selects the format.
+    :param clock: measures that time.
     """
-    try:
-        encode, content_type = exposition.choose_encoder(accept)
-        return encode(registry), content_type
-    except (TypeError, ValueError):  # prometheus_client raises these for a malformed version
-        encode, content_type = exposition.choose_encoder("")
-        return encode(registry), content_type
+
+    def __init__(self, registry: CollectorRegistry, clock: IReactorTime) -> None:
+        self._registry = registry
+        self._clock = clock
+        #: By content type: the text, and when it was made.
+        self._made: dict[str, tuple[bytes, float]] = {}
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """
+        Return the text, and its content type.
+
+        :param accept: the header ``Accept`` of the request, which selects the format.
+        """
+        # Two formats alone: a client could ask for any number of versions, and none would be kept.
+        encode, content_type = _OPEN_METRICS if _prefers_open_metrics(accept) else _PLAIN
+        now = self._clock.seconds()
+        text, made = self._made.get(content_type, (b"", -inf))
+        if now - made >= MAX_AGE:
+            text = encode(self._registry)
+            self._made[content_type] = text, now
+        return text, content_type
+
+
+def _prefers_open_metrics(accept: str) -> bool:
+    types = (it.partition(";")[0].strip() for it in accept.split(","))
+    return next((it for it in types if it in _MEDIA_TYPES), None) == _OPEN_METRICS_TYPE
 
 
 def _by(name: str, documentation: str, label: str, counts: Mapping[str, int]) -> Metric:

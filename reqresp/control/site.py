@@ -2,28 +2,25 @@
 Site: the web pages that show a server's metrics and health.
 
 Knows Twisted's HTTP server.  It must not know what is measured, or when a server is ready.  It
-trusts no client: their number and their time are limited, uploads are discarded, and nothing that a
-client sends is logged or shown.
+trusts no client: their number is limited, a name in ``Host`` that may be a web site's is refused,
+and nothing that a client sends is logged or shown.
 """
 
-from collections.abc import Callable
-from io import BytesIO
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any
 
-from twisted.internet.interfaces import ITCPTransport
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from reqresp.control.prometheus import expose, make_registry
+from reqresp.control._channel import OneRequestChannel
+from reqresp.control._hosts import AllowedHosts
+from reqresp.control.prometheus import Exposition, make_registry
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 
-#: The time for a client to request a page and to receive it, in seconds.
-REQUEST_TIMEOUT = 20.0
-#: The most connections at a time; further ones are reset.
+#: The most connections at a time.  A further one takes the place of the oldest one.
 MAX_CLIENTS = 64
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -32,7 +29,12 @@ _PLAIN = "text/plain; charset=utf-8"
 Page = Callable[[Request], tuple[int, bytes, str]]
 
 
-def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]) -> Site:
+def make_site(
+    factory: ReqRespFactory,
+    counters: Counters,
+    is_ready: Callable[[], bool],
+    hosts: Collection[str] = (),
+) -> Site:
     """
     Return the site of a server, with ``/metrics``, ``/healthz`` and ``/readyz``.
 
@@ -41,12 +43,14 @@ def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[]
     :param factory: the server's factory.
     :param counters: the counters of *factory*.
     :param is_ready: returns whether new clients are accepted.
+    :param hosts: names that requests may have in ``Host``, besides addresses, names without a dot,
+        names in ``.localhost`` and the name of this machine.
     """
-    registry = make_registry(factory, counters, is_ready)
+    exposition = Exposition(make_registry(factory, counters, is_ready), factory.clock)
 
     def metrics(request: Request) -> tuple[int, bytes, str]:
         accept = b",".join(request.requestHeaders.getRawHeaders(b"Accept") or [])
-        return http.OK, *expose(registry, accept.decode("latin-1"))
+        return http.OK, *exposition.render(accept.decode("latin-1"))
 
     def ready(_request: Request) -> tuple[int, bytes, str]:
         if is_ready():
@@ -59,7 +63,7 @@ def make_site(factory: ReqRespFactory, counters: Counters, is_ready: Callable[[]
         b"/healthz": lambda _request: (http.OK, b"ok\n", _PLAIN),
         b"/readyz": ready,
     }
-    return MetricsSite(_Pages(pages), reactor=factory.clock)
+    return MetricsSite(_Pages(pages, AllowedHosts(hosts)), reactor=factory.clock)
 
 
 class _Pages(Resource):
@@ -67,9 +71,10 @@ class _Pages(Resource):
 
     isLeaf = True  # noqa: N815, Twisted's name
 
-    def __init__(self, pages: dict[bytes, Page]) -> None:
+    def __init__(self, pages: dict[bytes, Page], hosts: AllowedHosts) -> None:
         super().__init__()
         self._pages = pages
+        self._hosts = hosts
 
     def render(self, request: Request) -> bytes:
         # No render_GET: Twisted answers other methods in HTML that shows the request.
@@ -81,6 +86,8 @@ class _Pages(Resource):
         return b"" if request.method == b"HEAD" else text
 
     def _find(self, request: Request) -> tuple[int, bytes, str]:
+        if not self._hosts.allow(request.requestHeaders.getRawHeaders(b"Host") or []):
+            return http.FORBIDDEN, b"host not allowed\n", _PLAIN
         if request.method not in (b"GET", b"HEAD"):
             request.setHeader("Allow", "GET, HEAD")
             return http.NOT_ALLOWED, b"only GET and HEAD\n", _PLAIN
@@ -88,59 +95,41 @@ class _Pages(Resource):
         return (http.NOT_FOUND, b"not found\n", _PLAIN) if page is None else page(request)
 
 
-class _Channel(http.HTTPChannel):
-    """A connection of a client, with a fixed time for each request."""
-
-    site: "MetricsSite"
-    transport: ITCPTransport
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self.site.clients += 1
-        if self.site.clients > MAX_CLIENTS:
-            self.transport.abortConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.site.clients -= 1
-        super().connectionLost(reason)
-
-    def resetTimeout(self) -> None:  # noqa: N802, Twisted's name
-        """Do nothing: received bytes must not extend the time.  The next request does."""
-
-    def timeoutConnection(self) -> None:
-        """Reset the connection without a log line, which a client could repeat at will."""
-        self.transport.abortConnection()
-
-
-class _DiscardingFile(BytesIO):
-    """A file for uploads that stores nothing."""
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
 class MetricsSite(Site):
-    """A site that logs nothing about its clients."""
+    """A site that limits its clients, and logs nothing about them."""
 
     noisy = False
-    protocol = _Channel  # type: ignore[assignment]  # Twisted's wrapper selects HTTP/2
-    #: How many clients are connected.
-    clients = 0
+    protocol = OneRequestChannel  # type: ignore[assignment]  # Twisted's wrapper selects HTTP/2
 
     def __init__(self, resource: Resource, reactor: Any) -> None:
-        super().__init__(
-            resource, timeout=REQUEST_TIMEOUT, reactor=reactor, parsePOSTFormSubmission=False
-        )
+        # No timeout: a channel has its own.
+        super().__init__(resource, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
+        self._clients: dict[OneRequestChannel, str] = {}  # their addresses, the oldest first
+
+    def connected(self, channel: OneRequestChannel) -> None:
+        """Count a new connection; reset another one if there are too many."""
+        if len(self._clients) >= MAX_CLIENTS:
+            self._reset_one()
+        self._clients[channel] = channel.host
+
+    def disconnected(self, channel: OneRequestChannel) -> None:
+        """Count a connection no more."""
+        self._clients.pop(channel, None)
+
+    def _reset_one(self) -> None:
+        # Neither many silent clients nor one address can keep a load balancer out.
+        [(busiest, _)] = Counter(self._clients.values()).most_common(1)
+        oldest = next(channel for channel, host in self._clients.items() if host == busiest)
+        del self._clients[oldest]
+        oldest.stream.reset()
 
     def startFactory(self) -> None:
         """Open no access log, and start no timer for it."""
 
     def stopFactory(self) -> None:
-        """Do nothing: `startFactory` opened nothing."""
+        """Reset all connections: a client must not keep the server from stopping."""
+        for channel in [*self._clients]:
+            channel.stream.reset()
 
     def log(self, request: http.Request) -> None:
         """Log nothing."""
-
-    def getContentFile(self, _length: int | None) -> BytesIO:
-        """Return the file for the body of a request."""
-        return _DiscardingFile()

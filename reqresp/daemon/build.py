@@ -86,7 +86,8 @@ def make_server(
         with _missing_packages_exit():
             from reqresp.control.site import make_site
 
-        site = make_site(factory, counters, lambda: service.is_ready)
+        hosts = options["metrics-host"] or ()
+        site = make_site(factory, counters, lambda: service.is_ready, hosts)
         service.listeners = [
             *service.listeners,
             evolve(metrics, factory=site, closes_last=True),

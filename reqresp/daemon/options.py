@@ -6,6 +6,7 @@ workers follow.  It must not know what a server does with the values; that is `b
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import inf
@@ -97,6 +98,14 @@ def path(text: str) -> Path:
     if not text:
         raise ValueError(f"expected the path of a file, found {text!r}")
     return Path(text).absolute()
+
+
+def host_names(texts: Sequence[str]) -> Sequence[str]:
+    """Return *texts* if each is the name of a host, without a port."""
+    for text in texts:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+            raise ValueError(f"expected a host name such as metrics.example.com, found {text!r}")
+    return texts
 
 
 def unconverted(value: Any) -> Any:
@@ -347,6 +356,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             convert=port,
             is_for_workers=False,
         ),
+        Option(
+            name="metrics-host",
+            value="NAME",
+            help="answer requests to --metrics that have this name in Host, besides addresses, "
+            "names without a dot and the name of this machine; repeatable",
+            is_repeatable=True,
+            convert=host_names,
+        ),
     ),
     "Information": (
         Option(name="version", help="print the versions of reqresp and Twisted, and exit"),
@@ -405,6 +422,7 @@ class Options(usage.Options):
     opt_allow = _repeatable("allow")
     opt_deny = _repeatable("deny")
     opt_trust = _repeatable("trust")
+    opt_metrics_host = _repeatable("metrics-host")
 
     def __init__(self) -> None:
         #: The texts of each repeatable option.

@@ -15,7 +15,7 @@ from twisted.internet.address import UNIXAddress
 
 import reqresp
 from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Script, Send, Wait
-from reqresp.control.prometheus import ServerCollector, expose, make_registry
+from reqresp.control.prometheus import MAX_AGE, Exposition, ServerCollector, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS, Refusal
 from reqresp.steps import Steps
@@ -23,6 +23,8 @@ from tests.support.metered import Metered
 
 #: Samples by name, and by their labels.
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+OPEN_METRICS = "application/openmetrics-text"
 
 #: What no label may be made of.
 ODD = 'x"}\n evil{a="1"} 7\n# HELP \\ \u2028\xff'
@@ -216,32 +218,61 @@ class LabelsTests(Exposed):
         self.assertEqual(made, {*KINDS})
 
 
-class ExposeTests(Exposed):
+class ExpositionTests(Exposed):
     """The metrics as text, in the format that the request prefers."""
+
+    def exposition(self, *, is_ready: bool = True) -> Exposition:
+        """Return the exposition of a server of its own."""
+        registry = make_registry(self.factory(), self.counters, lambda: is_ready)
+        return Exposition(registry, self.reactor)
 
     def test_the_format_that_is_asked_for(self) -> None:
         """The text is in Prometheus's format unless OpenMetrics is preferred; both parse."""
-        made = make_registry(self.factory(), self.counters, lambda: True)
-        text, content_type = expose(made, "")
+        exposition = self.exposition()
+        text, content_type = exposition.render("")
         self.assertEqual(content_type, "text/plain; version=0.0.4; charset=utf-8")
         names = {family.name for family in text_string_to_metric_families(text.decode())}
         self.assertLessEqual({"reqresp_ready", "python_info"}, names)
-        text, content_type = expose(made, "application/openmetrics-text;version=1.0.0,*/*;q=0.1")
+        text, content_type = exposition.render(f"{OPEN_METRICS};version=1.0.0,*/*")
         self.assertTrue(content_type.startswith(CONTENT_TYPE_LATEST.split(" charset")[0]))
         self.assertIn("reqresp_requests", {it.name for it in open_metrics(text.decode())})
 
-    def test_a_version_that_is_none(self) -> None:
-        """A malformed version in ``Accept`` selects the plain format."""
-        made = make_registry(self.factory(), self.counters, lambda: True)
-        for version in ("abc", "\xb2", "1..2", "-1"):
-            for accept in ("application/openmetrics-text", "text/plain"):
-                text, _ = expose(made, f"{accept}; version={version}")
-                self.assertIn(b"\nreqresp_ready 1.0\n", text)
+    def test_the_first_known_format_is_used(self) -> None:
+        """Of several formats the first one that is known is used; else Prometheus's."""
+        for accept, expected in (
+            (f"application/x, {OPEN_METRICS}; q=0.5, text/plain", OPEN_METRICS),
+            (f"text/plain; version=0.0.4, {OPEN_METRICS}", "text/plain"),
+            (f"x{OPEN_METRICS}, */*", "text/plain"),
+            (",;,", "text/plain"),
+        ):
+            _, content_type = self.exposition().render(accept)
+            self.assertEqual(content_type.partition(";")[0], expected, accept)
+
+    def test_versions(self) -> None:
+        """Whatever version is asked for, each format has one."""
+        exposition = self.exposition()
+        for accept in (OPEN_METRICS, "text/plain"):
+            versions = ("0.0.1", "1.0.0", "2.7", "abc", "\xb2", "1..2", "-1")
+            types = {exposition.render(f"{accept}; version={it}")[1] for it in versions}
+            self.assertEqual(types, {exposition.render(accept)[1]})
+
+    def test_it_is_made_once_a_second(self) -> None:
+        """Within a second the metrics are collected once for each format."""
+        exposition = self.exposition()
+        self.counters.frame_errors = 1
+        first = exposition.render("")
+        self.counters.frame_errors = 2
+        self.reactor.advance(MAX_AGE - 0.01)
+        self.assertIs(exposition.render("text/plain; version=9")[0], first[0])
+        self.assertIn(b"reqresp_frame_errors_total 2.0", exposition.render(OPEN_METRICS)[0])
+        self.reactor.advance(0.01)
+        self.assertIn(b"reqresp_frame_errors_total 2.0", exposition.render("")[0])
 
     def test_two_servers_in_a_process(self) -> None:
         """Two servers in one process have separate registries."""
-        one, two = (make_registry(self.factory(), self.counters, lambda: True) for _ in range(2))
-        self.assertEqual(expose(one, "")[1], expose(two, "")[1])
+        for is_ready in (False, True):
+            text, _ = self.exposition(is_ready=is_ready).render("")
+            self.assertIn(b"\nreqresp_ready %.1f\n" % is_ready, text)
 
     def test_without_prometheus_client(self) -> None:
         """Without ``prometheus_client`` the error says what to install."""

@@ -1,44 +1,13 @@
 """The site: what a browser, a load balancer and a hostile client receive."""
 
-from typing import Any, cast
+from typing import Any
 
 from twisted.logger import capturedLogs
 
-from reqresp.control.prometheus import ServerCollector
-from reqresp.control.site import MAX_CLIENTS, REQUEST_TIMEOUT, make_site
-from tests.support.metered import Metered
-from tests.support.wire import Wire
-
-
-class Visited(Metered):
-    """A site in memory, and its clients."""
-
-    ready = True
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.site = make_site(self.factory(), self.counters, lambda: self.ready)
-        self.site.startFactory()
-        self.addCleanup(self.site.stopFactory)
-
-    def visit(self) -> Wire:
-        """Return a new client of the site."""
-        return Wire(cast(Any, self.site), self.reactor)
-
-    def get(self, path: str, method: str = "GET", *headers: str) -> tuple[int, dict[str, str], str]:
-        """Request a page; return its status, headers and text."""
-        wire = self.visit()
-        lines = [f"{method} {path} HTTP/1.1", "Host: it", "Connection: close", *headers, "", ""]
-        wire.send("\r\n".join(lines).encode())
-        self.assertTrue(wire.got_eof)
-        return parsed(wire.received())
-
-
-def parsed(response: bytes) -> tuple[int, dict[str, str], str]:
-    """Return the status, the headers and the text of an HTTP response."""
-    head, _, text = response.decode().partition("\r\n\r\n")
-    status, *lines = head.split("\r\n")
-    return int(status.split()[1]), dict(line.split(": ", 1) for line in lines), text
+from reqresp.control._channel import REQUEST_TIMEOUT
+from reqresp.control.prometheus import MAX_AGE, ServerCollector
+from reqresp.control.site import MAX_CLIENTS
+from tests.support.visited import HEALTH, Visited, parsed
 
 
 class PagesTests(Visited):
@@ -63,7 +32,7 @@ class PagesTests(Visited):
         self.assertEqual(headers["Content-Type"], "text/plain; charset=utf-8")
 
     def test_readiness(self) -> None:
-        """``/readyz`` is 200 if new clients are accepted, else 503."""
+        """``/readyz`` is 200 if new clients are accepted, else 503, at every moment."""
         self.assertEqual(self.get("/readyz")[::2], (200, "ready\n"))
         self.ready = False
         self.assertEqual(self.get("/readyz")[::2], (503, "not ready\n"))
@@ -85,70 +54,103 @@ class PagesTests(Visited):
             "//metrics",
             "/../metrics",
             "/%00",
+            "http://it/metrics",
         ):
             self.assertEqual(self.get(path)[::2], (404, "not found\n"), path)
 
     def test_other_methods(self) -> None:
-        """Other methods than GET and HEAD are 405."""
-        for method in ("POST", "PUT", "DELETE", "OPTIONS", "BREW"):
-            status, headers, text = self.get("/metrics", method, "Content-Length: 0")
-            self.assertEqual((status, text), (405, "only GET and HEAD\n"))
-            self.assertEqual(headers["Allow"], "GET, HEAD")
+        """Other methods than GET and HEAD are 405, before their body arrives."""
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW", "get"):
+            for length in ("Content-Length: 0", "Content-Length: 9", "Transfer-Encoding: chunked"):
+                status, headers, text = self.get("/metrics", method, length)
+                self.assertEqual((status, text), (405, "only GET and HEAD\n"))
+                self.assertEqual(headers["Allow"], "GET, HEAD")
 
-    def test_a_connection_is_kept(self) -> None:
-        """A client can request pages again and again on one connection."""
+    def test_another_host(self) -> None:
+        """A request that names another site in ``Host`` is 403, whatever it asks for."""
+        for path in ("/metrics", "/healthz", "/readyz", "/no"):
+            for method in ("GET", "POST", "OPTIONS"):
+                status, _, text = self.get(path, method, host="evil.example:9100")
+                self.assertEqual((status, text), (403, "host not allowed\n"), (method, path))
+
+    def test_without_a_host(self) -> None:
+        """A request without ``Host`` is answered: load balancers send such."""
         wire = self.visit()
-        for _ in range(5):
-            wire.send(b"GET /healthz HTTP/1.1\r\nHost: it\r\n\r\n")
-            self.assertEqual(parsed(wire.received())[2], "ok\n")
-            wire.wait(REQUEST_TIMEOUT - 1)
-        self.assertTrue(wire.is_open)
+        wire.send(b"GET /readyz HTTP/1.0\r\n\r\n")
+        self.assertEqual(parsed(wire.received())[::2], (200, "ready\n"))
 
 
-class HostileTests(Visited):
-    """A hostile client costs little memory and time, and no log line."""
+class NamedPagesTests(Visited):
+    """A site that allows further hosts."""
 
-    def test_a_client_that_says_nothing(self) -> None:
-        """A client that sends nothing is reset after the timeout."""
-        wire = self.visit()
-        wire.wait(REQUEST_TIMEOUT + 1)
-        self.assertTrue(wire.got_reset)
+    hosts = ("metrics.example",)
 
-    def test_a_client_that_says_little_at_a_time(self) -> None:
-        """A received byte does not extend the time for a request."""
-        wire = self.visit()
-        for byte in b"GET /metrics HTTP/1.1\r\nHos":
-            wire.send(bytes([byte]))
-            wire.wait(1)
-        self.assertTrue(wire.got_reset)
+    def test_a_host_that_was_named(self) -> None:
+        """A name that the site was given is allowed, others are not."""
+        self.assertEqual(self.get("/healthz", host="metrics.example:9100")[0], 200)
+        self.assertEqual(self.get("/healthz", host="other.example")[0], 403)
 
-    def test_a_client_that_does_not_read(self) -> None:
-        """A client that does not read is disconnected, and little is buffered for it."""
-        wire = self.visit()
-        wire.stop_reading()
-        wire.send(b"GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n" * 100)
-        self.assertLess(wire.buffered, 1024 * 1024)
-        wire.wait(REQUEST_TIMEOUT + 1)
-        self.assertFalse(wire.is_open)
 
-    def test_too_many_clients(self) -> None:
-        """Connections over the limit are reset, until another one ends."""
+class CrowdedTests(Visited):
+    """No client can keep another one from a page."""
+
+    def test_silent_clients(self) -> None:
+        """Silent clients do not keep a new client out: it takes the place of the oldest one."""
         wires = [self.visit() for _ in range(MAX_CLIENTS)]
-        self.assertTrue(self.visit().got_reset)
-        wires[0].reset()
-        wires[0] = self.visit()
-        wires[0].send(b"GET /healthz HTTP/1.0\r\n\r\n")
-        self.assertEqual(parsed(wires[0].received())[0], 200)
+        self.assertEqual(self.get("/readyz")[0], 200)
+        self.assertTrue(wires[0].got_reset)
         self.assertTrue(all(wire.is_open for wire in wires[1:]))
+        wires[1].send(HEALTH)
+        self.assertEqual(parsed(wires[1].received())[0], 200)
 
-    def test_an_upload(self) -> None:
-        """The body of a request is discarded."""
-        wire = self.visit()
-        wire.send(b"POST /metrics HTTP/1.1\r\nHost: it\r\nContent-Length: 9000000\r\n\r\n")
-        [request] = wire.protocol.requests
-        for _ in range(100):
-            wire.send(b"x" * 60_000)
-        self.assertEqual(request.content.getvalue(), b"")
+    def test_many_connections_of_one_address(self) -> None:
+        """A new connection takes the place of one of the address with the most."""
+        balancer = self.visit("192.0.2.1")
+        wires = [self.visit("192.0.2.66") for _ in range(3 * MAX_CLIENTS)]
+        self.assertEqual(sum(wire.is_open for wire in wires), MAX_CLIENTS - 1)
+        self.assertTrue(all(wire.got_reset for wire in wires if not wire.is_open))
+        balancer.send(HEALTH)
+        self.assertEqual(parsed(balancer.received())[0], 200)
+
+    def test_connections_that_end_leave_their_place(self) -> None:
+        """A connection that has ended counts no more."""
+        wires = [self.visit() for _ in range(MAX_CLIENTS)]
+        wires[-1].reset()
+        self.assertEqual(self.get("/healthz")[0], 200)
+        self.assertFalse(any(wire.got_reset for wire in wires))
+
+    def test_the_site_stops(self) -> None:
+        """All connections are reset when the site stops, those with an unread page included."""
+        deaf = self.visit()
+        deaf.stop_reading()
+        deaf.send(b"GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n")
+        silent = self.visit()
+        self.site.stopFactory()
+        self.reactor.advance(0)
+        self.assertFalse(deaf.is_open)
+        self.assertTrue(silent.got_reset)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_pages_are_made_once_a_second(self) -> None:
+        """However many clients ask, the metrics are collected once a second."""
+        collected = []
+        collect = ServerCollector.collect
+
+        def count(collector: ServerCollector) -> Any:
+            collected.append(collector)
+            return collect(collector)
+
+        self.patch(ServerCollector, "collect", count)
+        for _ in range(10):
+            self.assertEqual(self.get("/metrics")[0], 200)
+        self.assertEqual(len(collected), 1)
+        self.reactor.advance(MAX_AGE)
+        self.get("/metrics")
+        self.assertEqual(len(collected), 2)
+
+
+class SecrecyTests(Visited):
+    """What clients send is neither logged nor shown, and neither is an error of ours."""
 
     def test_nothing_is_logged(self) -> None:
         """Neither valid nor malformed requests are logged."""
@@ -156,6 +158,7 @@ class HostileTests(Visited):
             self.get("/metrics")
             self.get("/no", "HEAD")
             self.get("/metrics", "POST", "Content-Length: 0")
+            self.get("/metrics", host="evil.example")
             self.get("/metrics", "GET", "Accept: text/plain; version=evil")
             accept = b"GET /metrics HTTP/1.1\r\nHost: it\r\nAccept: \xff\r\n\r\n"
             for data in (accept, b"nonsense\r\n\r\n", b"\0" * 9999, b"GET / HTTP/9\r\n\r\n"):

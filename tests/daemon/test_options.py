@@ -347,6 +347,17 @@ class CombinationsTests(SynchronousTestCase):
             self.assertIn(f"--{name}: ", text)
             self.assertIn("'x'", text)
 
+    def test_hosts_of_the_metrics(self) -> None:
+        """Names for ``Host`` are given one by one, without a scheme or a port."""
+        names = parsed("--metrics-host=a.example", "--metrics-host=b")["metrics-host"]
+        self.assertEqual(names, ["a.example", "b"])
+        self.assertIsNone(parsed()["metrics-host"])
+        for text in ("http://a.example", "a.example:9100", "", "a,b"):
+            expected = (
+                f"--metrics-host: expected a host name such as metrics.example.com, found {text!r}"
+            )
+            self.assertIn(expected, refusal(f"--metrics-host={text}"))
+
     def test_only_denied(self) -> None:
         """``--deny`` without ``--allow`` allows all other clients, and vice versa."""
         denying, allowing = parsed("--deny=::1")["access"], parsed("--allow=::1")["access"]
@@ -364,9 +375,11 @@ class CombinationsTests(SynchronousTestCase):
         options = parsed(
             *("--port=1", "--workers=2", "--metrics=3", "--framing=line", "--quiet"),
             *("--journal=a/b", "--allow=10.0.0.0/8", "--allow=::1", "--max-request=7"),
+            *("--metrics-host=a.example", "--metrics-host=b.example"),
         )
         again = parsed(*options.arguments)
-        for name in ("framing", "quiet", "journal", "access", "limits", "response", "drain"):
+        names = ("framing", "quiet", "journal", "access", "limits", "response", "drain")
+        for name in (*names, "metrics-host"):
             self.assertEqual(again[name], options[name], name)
         self.assertEqual((again["workers"], again["metrics"]), (None, None))
         self.assertTrue(again["journal"].is_absolute())

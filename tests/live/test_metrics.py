@@ -6,6 +6,7 @@ import signal
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from reqresp.control.site import MAX_CLIENTS
 from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
 
@@ -16,11 +17,13 @@ class MetricsTests(LiveTestCase):
     def measured(self, *options: str) -> Server:
         return self.serve("--metrics=0", "--framing=line", *options, ports=2)
 
-    def get(self, server: Server, path: str) -> tuple[int, str]:
+    def get(
+        self, server: Server, path: str, *, method: str = "GET", body: bytes = b"", host: str = "it"
+    ) -> tuple[int, str]:
         """Request a page; return its status and its text."""
         asked = http.client.HTTPConnection("127.0.0.1", server.ports[1], timeout=PATIENCE)
         self.addCleanup(asked.close)
-        asked.request("GET", path)
+        asked.request(method, path, body, {"Host": host})
         response = asked.getresponse()
         return response.status, response.read().decode()
 
@@ -53,6 +56,31 @@ class MetricsTests(LiveTestCase):
         self.assertGreater(metrics["process_open_fds"], 0)
         self.assertEqual(self.get(server, "/healthz"), (200, "ok\n"))
         self.assertNotIn("HTTP/1.1", server.log.text())
+
+    def test_hosts(self) -> None:
+        """A name that a web site can own is refused in ``Host``, unless an option allows it."""
+        server = self.measured("--metrics-host=metrics.example")
+        self.assertEqual(self.get(server, "/healthz", host="metrics.example:1"), (200, "ok\n"))
+        refused = (403, "host not allowed\n")
+        self.assertEqual(self.get(server, "/healthz", host="evil.example"), refused)
+
+    def test_an_upload(self) -> None:
+        """A client that uploads gets its reply, without a reset that could destroy it."""
+        server = self.measured()
+        for size in (0, 1, 1_000_000):
+            found = self.get(server, "/metrics", method="POST", body=b"x" * size)
+            self.assertEqual(found, (405, "only GET and HEAD\n"), size)
+
+    def test_silent_and_pipelining_clients(self) -> None:
+        """Neither keep a load balancer from ``/readyz``, or the server from stopping."""
+        server = self.measured()
+        silent = [self.connect(server, 1) for _ in range(2 * MAX_CLIENTS)]
+        self.assertEqual(self.get(server, "/readyz"), (200, "ready\n"))
+        flood = b"GET /metrics HTTP/1.1\r\nHost: it\r\n\r\n" * 1500
+        for client in silent[-12:]:
+            client.send(flood)
+        self.assertEqual(self.get(server, "/readyz"), (200, "ready\n"))
+        self.assertEqual(server.stop(), -signal.SIGTERM)
 
     def test_a_server_that_stops_says_so_first(self) -> None:
         """A stopping server is healthy but not ready, and shows metrics until it has drained."""
