@@ -40,6 +40,11 @@ PayloadLike = str | bytes | Mapping[str, Any]
 PayloadsLike = PayloadLike | Sequence[PayloadLike]
 
 _PREDICATES = (*COMPARISONS, "matches", "size", "ignore_case", "not_")
+# What is wrong with the predicates that cannot be in not_.
+_NOT_IN_NOT = {
+    "ignore_case": "expected beside not_, not in it: it applies to all predicates",
+    "not_": "expected beside the other predicates, not in not_",
+}
 
 
 @frozen
@@ -139,8 +144,10 @@ class RuleParts:
             table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
             kinds["size"] = _placed(f"{path}size", size_bounds, table.min, table.max)
         if "not_" in values:
-            negated = _convert(dict[str, Any], values["not_"], f"{path}not_")
-            kinds["unless"] = self._predicates(negated, f"{path}not_.")
+            negated = _convert(dict[str, Any], values["not_"], "not_")
+            for name in sorted(negated.keys() & _NOT_IN_NOT.keys()):
+                raise FieldError(f"not_.{name}", _NOT_IN_NOT[name])
+            kinds["unless"] = self._predicates(negated, "not_.")
         ignore_case = values.get("ignore_case", self.ignore_case)
         return Predicates(ignore_case=_convert(bool, ignore_case, f"{path}ignore_case"), **kinds)
 
