@@ -57,7 +57,7 @@ def reply(reporter: Reporter, steps: Steps) -> None:
     """Count a reply that begins: the rule that gave it, and the faults that changed it."""
     counters = reporter.host.counters
     if counters is not None and isinstance(steps, RuleReply):
-        counters.begun(steps.by, steps.injected)
+        counters.count_misses_and_faults(steps.by, steps.injected)
 
 
 def partial(reporter: Reporter, size: int) -> None:

@@ -54,5 +54,5 @@ def answer_slices(connection: Answering, batch: Batch, started: float, began: fl
     connection.taken += len(answered)
     if host.counters is not None:
         host.counters.sent += sent
-        host.counters.answered(len(answered), began)
+        host.counters.count_replies(len(answered), began)
     _report.requests(connection, answered, answered, batch.steps, first, before - after)

@@ -237,7 +237,7 @@ class Connection:
         if wire:
             self.stream.transport.write(wire)
         if began is not None and counters is not None:
-            counters.sampled(count, began)
+            counters.time_sample(count, began)
         if count and host.events.reports_requests:
             self._state = _TURN
             first = self.taken - count + 1
@@ -278,7 +278,7 @@ class Connection:
             self._fail(Failure())
         if received or answered:
             if counters is not None:
-                self._since = counters.turned(len(received), len(answered), began, self._since)
+                self._since = counters.count_turn(len(received), len(answered), began, self._since)
             if host.events.reports_requests:
                 _report.requests(self, received, answered, lambda _requests: steps, first)
         return done

@@ -91,14 +91,14 @@ class Counters:
         """How many requests were passed to the responder."""
         return self.replies + self.unanswered
 
-    def answered(self, count: int, began: float) -> None:
-        """Count *count* requests, passed to the responder at *began*, and replied to now."""
+    def count_replies(self, count: int, began: float) -> None:
+        """Count *count* replies, complete now, to requests passed to the responder at *began*."""
         seconds = self.now() - began
         # The code of _add, repeated here: this is called often.
         self._time_counts[bisect_left(BUCKET_BOUNDS, seconds)] += count
         self._seconds += seconds * count
 
-    def sampled(self, count: int, began: float) -> None:
+    def time_sample(self, count: int, began: float) -> None:
         """Time *count* constant replies, already subtracted from `until_timed`."""
         self.until_timed += count
         self._settle()
@@ -106,7 +106,7 @@ class Counters:
         self._add(count, self._time_of_sample)
         self._credited = self.until_timed = REPLIES_PER_SAMPLE
 
-    def turned(self, taken: int, done: int, began: float, since: float | None) -> float | None:
+    def count_turn(self, taken: int, done: int, began: float, since: float | None) -> float | None:
         """
         Count one turn of a connection, which answers its requests in order.
 
@@ -115,23 +115,23 @@ class Counters:
         :param began: when the turn began.
         :param since: when the request that had no complete reply before the turn was passed to the
             responder; None: there was none.
-        :return: the same for the request that has no complete reply after the turn.
+        :returns: the same for the request that has no complete reply after the turn.
         """
         if since is None and taken == done:  # nearly always
-            self.answered(done, began)
+            self.count_replies(done, began)
             return None
         waiting = 0 if since is None else 1
         self.unanswered += taken - done
         if done and since is not None:
-            self.answered(1, since)
+            self.count_replies(1, since)
         if done > waiting:
-            self.answered(done - waiting, began)
+            self.count_replies(done - waiting, began)
         if waiting + taken == done:
             return None
         return began if done or since is None else since
 
-    def begun(self, by: str, injected: Sequence[str]) -> None:
-        """Count a reply of the rule *by*, changed by faults with the names *injected*."""
+    def count_misses_and_faults(self, by: str, injected: Sequence[str]) -> None:
+        """Count a miss if the rule *by* is for unmatched requests; count the faults *injected*."""
         if by == UNMATCHED:
             self.misses += 1
         for name in injected:

@@ -52,40 +52,40 @@ class TimesTests(SynchronousTestCase):
     def give(self, count: int, began: float) -> None:
         """Count *count* constant replies, and time them."""
         self.counters.until_timed -= count
-        self.counters.sampled(count, began)
+        self.counters.time_sample(count, began)
 
     def test_replies_of_a_turn_are_counted_at_once(self) -> None:
         """All replies of a turn have the same time."""
         self.hands.now += 0.003
-        self.assertIsNone(self.counters.turned(4, 4, 100.0, None))
+        self.assertIsNone(self.counters.count_turn(4, 4, 100.0, None))
         self.assertEqual(self.places(), {0.005: 4})
         self.assertAlmostEqual(self.counters.seconds, 0.012)
 
     def test_a_bound_is_within(self) -> None:
         """A time equal to a bound is in that bucket, as in Prometheus."""
         self.counters = Counters(lambda: 0.25)
-        self.counters.answered(1, 0.0)
+        self.counters.count_replies(1, 0.0)
         self.assertEqual(self.places(), {0.25: 1})
 
     def test_longer_than_all_bounds(self) -> None:
         """A time over the last bound is in the bucket of infinity."""
         self.hands.now += 11
-        self.counters.answered(1, 100.0)
+        self.counters.count_replies(1, 100.0)
         self.assertEqual(self.places(), {float("inf"): 1})
 
     def test_a_reply_that_comes_turns_later(self) -> None:
         """A late reply is timed from its request's turn, later replies from theirs."""
-        since = self.counters.turned(1, 0, 100.0, None)
+        since = self.counters.count_turn(1, 0, 100.0, None)
         self.assertEqual((since, self.counters.requests, self.counters.replies), (100.0, 1, 0))
         self.hands.now = 102.0
-        since = self.counters.turned(3, 3, 101.96, since)
+        since = self.counters.count_turn(3, 3, 101.96, since)
         self.assertEqual(since, 101.96)
         self.assertEqual(self.places(), {2.5: 1, 0.05: 2})
         self.assertEqual((self.counters.requests, self.counters.unanswered), (4, 1))
 
     def test_a_turn_in_which_nothing_is_done(self) -> None:
         """A turn without a complete reply changes no count."""
-        self.assertEqual(self.counters.turned(0, 0, 101.0, 100.0), 100.0)
+        self.assertEqual(self.counters.count_turn(0, 0, 101.0, 100.0), 100.0)
         self.assertEqual(self.places(), {})
 
     def test_a_sample_stands_for_what_follows(self) -> None:
