@@ -54,7 +54,7 @@ class Exchanges:
         """
         :param first: the number of the first request on its connection.
         :param steps: called with *requests* at each iteration; returns the steps of each, in order.
-        :param by: where steps come from that are no `RuleReply`.
+        :param by: the source of steps that are not a `RuleReply`.
         :param size: the value of `size`; None: it is counted when it is asked for.
         """
         self.peer = peer
@@ -67,7 +67,7 @@ class Exchanges:
 
     @property
     def size(self) -> int:
-        """Return the bytes kept in memory: requests, and replies that are no constants."""
+        """Return the bytes kept in memory: requests, and replies that are not constants."""
         if self._size is None:
             sends = (step for steps in self._steps(self.requests) for step in steps)
             replies = sum(len(step.data) for step in sends if isinstance(step, Send))

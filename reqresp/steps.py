@@ -33,7 +33,7 @@ class Request:
 
 def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
     if not 0 <= value < inf:
-        raise ValueError(f"{attribute.name} must be 0 or more, and finite: {value!r}")
+        raise ValueError(f"{attribute.name}: expected a finite number >= 0, found {value!r}")
 
 
 class BaseStep:

@@ -270,7 +270,7 @@ def _add_layers(
 
 @contextmanager
 def _missing_packages_exit() -> Iterator[None]:
-    """Turn an ImportError into a SystemExit with its message, which says what to install."""
+    """Raise SystemExit instead of an ImportError, with its message: what to install."""
     try:
         yield
     except ImportError as error:
@@ -279,7 +279,7 @@ def _missing_packages_exit() -> Iterator[None]:
 
 @contextmanager
 def _errors_exit() -> Iterator[None]:
-    """Turn a user's mistake into a SystemExit with one clear line."""
+    """Raise SystemExit instead of a ValueError, with its one-line message."""
     try:
         yield
     except ValueError as error:

@@ -543,7 +543,7 @@ class Options(usage.Options):
 
 @contextmanager
 def _naming(name: str) -> Iterator[None]:
-    """Turn a ValueError into a UsageError that names the option."""
+    """Raise a UsageError that names the option instead of a ValueError."""
     try:
         yield
     except ValueError as error:

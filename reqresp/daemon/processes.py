@@ -96,13 +96,13 @@ class Spawner:
         return ended
 
     def process_ready(self, name: str, pid: object) -> None:
-        """Note that the process serves."""
+        """Record that the process serves."""
         self._log.info("{name} (pid {pid}) is ready", name=name, pid=pid)
         # The next one will probably get ready, too: restart it soon, whatever ends this one.
         self.monitor.delay[name] = self.monitor.minRestartDelay
 
     def process_ended(self, name: str, pid: object, reason: Any) -> None:
-        """Note that the process has ended; the monitor has been notified."""
+        """Record that the process has ended; the monitor has been notified."""
         del self._running[name]
         message, details = "{name} (pid {pid}) {how}", {"name": name, "pid": pid}
         details["how"] = _how_it_ended(reason)

@@ -60,7 +60,7 @@ def signals_handled(reactor: Any, call: Callable[[], object], *numbers: int) -> 
     """
     Let *reactor* call *call* on the signals *numbers*, within this context.
 
-    Outside the main thread, where Python allows no handlers, signals are left alone.
+    Outside the main thread, where Python allows no handlers, signals are not handled.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -143,7 +143,7 @@ class ReqRespService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def reload(self) -> None:
-        """Do what SIGHUP asks for."""
+        """Call `on_hangup`, as on SIGHUP."""
         for call in self.on_hangup:
             try:
                 call()
@@ -151,7 +151,7 @@ class ReqRespService(Service):
                 self._log.failure("reload failed")
 
     def stop_now(self) -> None:
-        """Let a stop that is under way end at once; connections with open requests are reset."""
+        """End a stop that is in progress at once; reset connections with open requests."""
         self._stops_now = True
         self.lame_duck.end()
         self.factory.drain(0)

@@ -69,7 +69,7 @@ class FaultInjector:
 
         A fault counts only bytes of replies that it was applied to.
 
-        :param own: faults of these steps alone; they are applied first.
+        :param own: faults of these steps only; they are applied first.
         :param on_connect_only: leave out the faults of replies.
         """
         names: list[str] = []

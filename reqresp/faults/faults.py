@@ -83,7 +83,7 @@ class Fault(ABC):
 
 @frozen(kw_only=True)
 class Latency(Fault):
-    """Delays each reply by *delay* seconds, plus or minus up to *jitter*; an empty reply is not."""
+    """Delays each reply by *delay* seconds, plus or minus up to *jitter*.  An empty reply is not delayed."""
 
     delay: float = field(validator=_SECONDS)
     jitter: float = field(default=0.0, validator=_SECONDS)
@@ -177,7 +177,7 @@ class ResetPeer(Fault):
 
 @frozen(kw_only=True)
 class Timeout(Fault):
-    """Sends nothing, and closes after *seconds* seconds; if 0, never."""
+    """Sends nothing, and closes after *seconds* seconds; 0: never closes."""
 
     seconds: float = field(validator=_SECONDS)
 
@@ -264,7 +264,7 @@ _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def name_of(fault: Fault) -> str:
-    """Return the kind of *fault* in scripts, or the name of its class if it is in no table."""
+    """Return the kind of *fault* in scripts, or the name of its class if it is not in `KINDS`."""
     return _NAMES.get(type(fault), type(fault).__name__)
 
 

@@ -107,7 +107,7 @@ class BaseFraming(ABC):
 
     @property
     def name(self) -> str:
-        """Return what messages call it."""
+        """Return its name in messages."""
         return type(self).__name__
 
     @property

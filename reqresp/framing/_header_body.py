@@ -31,7 +31,7 @@ class HeaderBody(BaseFraming):
     terminator.  If the first group of the pattern matches, it has the size of the body in decimal:
     the body follows the terminator, and *body_end* follows the body.  Otherwise there is no body.
 
-    A request without a body is the head alone, as in `Line` and `Delimiter`.  A request with a body
+    A request without a body is only the head, as in `Line` and `Delimiter`.  A request with a body
     is the head, its terminator and the body as they came, without *body_end*; this holds for an
     empty body, too.  A limit counts these bytes, and applies when the body is announced.
 

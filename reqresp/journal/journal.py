@@ -30,8 +30,8 @@ class Journal(EntryObserver):
 
     :param most: how many entries to keep.
     :param most_bytes: how many bytes of requests and replies to keep.  Each entry counts for
-        `ENTRY_OVERHEAD` more.  The entries of one read are dropped together; a read that alone is
-        larger is not kept.
+        `ENTRY_OVERHEAD` more.  The entries of one read are dropped together; a single read that
+        is larger is not kept.
     :param now: returns the time, in seconds since the epoch.
     :raises ValueError: *most* or *most_bytes* is less than 1.
     """

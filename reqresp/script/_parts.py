@@ -44,7 +44,7 @@ class TableParts:
             return None
 
     def each(self, given: Any, path: str) -> list[tuple[Any, str]]:
-        """Return the one or the several things *given*, each with its path."""
+        """Return the items of *given*, one item or a list, each with its path."""
         if not isinstance(given, list):
             return [(given, path)]
         if not given:

@@ -1,7 +1,7 @@
 """
 Compiler: the rules, framings and faults that the tables of a script describe.
 
-Knows what the keys mean, alone and together.  Must not know TOML or files.
+Knows what each key means, and which keys fit together.  Must not know TOML or files.
 """
 
 from collections import defaultdict

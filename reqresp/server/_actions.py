@@ -26,7 +26,7 @@ class Performer(Protocol):
     backlog: Backlog
 
     def release(self) -> None:
-        """Go on: what held the connection is over."""
+        """Continue: the wait that held the connection is over."""
 
 
 def _wait(performer: Performer, step: Wait) -> Hold:

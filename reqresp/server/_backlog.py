@@ -56,7 +56,7 @@ class Backlog:
             self._bytes = bytearray(self._bytes) + data
 
     def put_back(self, requests: Sequence[bytes], error: FrameError | None = None) -> None:
-        """Let *requests*, which were decoded, wait; *error* follows them."""
+        """Keep *requests*, which were decoded, and the *error* that follows them."""
         self.requests = iter(requests)
         self.error = error
 
@@ -77,7 +77,7 @@ class Backlog:
             return error.requests
 
     def decode_more(self) -> bool:
-        """Let `requests` be those of the next slice; return False if no bytes can be decoded."""
+        """Decode the next slice into `requests`; return False if no bytes can be decoded."""
         self.requests = _NO_REQUESTS
         if self.error is not None or not self._bytes:
             return False

@@ -19,13 +19,13 @@ from reqresp.transport.stream import Stream
 
 @frozen
 class Unframed(BaseStep):
-    """Stands for a payload that cannot be framed: an error once it is its turn."""
+    """Stands for a payload that cannot be framed; its error is raised when it is performed."""
 
     error: FrameError
 
 
 def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
-    """Return *steps* with every `Send` raw; an `Unframed` is the last if *encode* refuses one."""
+    """Return *steps* with every `Send` raw; end with an `Unframed` if *encode* refuses one."""
     made: list[Step] = []
     for step in steps:
         if not isinstance(step, Send) or step.raw:

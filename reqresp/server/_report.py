@@ -54,7 +54,7 @@ def requests(
 
 
 def reply(reporter: Reporter, steps: Steps) -> None:
-    """Count a reply that begins: the rule that gave it, and the faults that changed it."""
+    """Count the miss and the faults of a reply that begins."""
     counters = reporter.host.counters
     if counters is not None and isinstance(steps, RuleReply):
         counters.count_misses_and_faults(steps.by, steps.injected)
@@ -72,7 +72,7 @@ def idle(reporter: Reporter) -> None:
 
 
 def frame_error(reporter: Reporter, error: FrameError) -> None:
-    """Count, log and report bytes that are no request, over which the connection is closed."""
+    """Count, log and report malformed bytes, because of which the connection is closed."""
     _log.warn("{peer}: {error}; closing", peer=format_address(reporter.peer), error=error)
     if reporter.host.counters is not None:
         reporter.host.counters.frame_errors += 1
@@ -93,4 +93,4 @@ def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
 
 def stuck(failure: Failure) -> None:
     """Log that what a connection waited for cannot be cancelled."""
-    _log.failure("what a connection waited for cannot be cancelled", failure)
+    _log.failure("cannot cancel the call or reply that a connection waits for", failure)

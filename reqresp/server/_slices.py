@@ -1,5 +1,5 @@
 """
-Slices: constant replies to more than one read brings, or to what has waited.
+Slices: constant replies to large reads, and to requests that have waited.
 
 A read of up to `SLICE` bytes takes the shorter way in `Connection`.  This module must not know
 states.
@@ -24,7 +24,7 @@ class Answering(_report.Reporter, Protocol):
 
 def answer_slices(connection: Answering, batch: Batch, started: float, began: float) -> None:
     """
-    Answer what waits in the backlog of *connection* a slice at a time, for a quantum.
+    Answer the backlog of *connection*, a slice at a time, for a quantum.
 
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
     is full.

@@ -29,7 +29,7 @@ class Turn:
         self.go_on = go_on
 
     def cancel(self) -> None:
-        """Give up the place."""
+        """Remove the connection from `Turns`."""
         self._turns.remove(self)
 
 
@@ -59,7 +59,7 @@ class Turns:
         return turn
 
     def remove(self, turn: Turn) -> None:
-        """Do not call *turn* any more."""
+        """Remove *turn*: its connection is not called."""
         self._waiting.pop(turn, None)
 
     def _call_later(self) -> None:

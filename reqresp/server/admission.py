@@ -67,7 +67,7 @@ class Admission:
             self._per_peer[host] += 1
 
     def leave(self, peer: IAddress) -> None:
-        """Count *peer* no more."""
+        """Stop counting *peer*."""
         if host := host_of(peer):
             self._per_peer[host] -= 1
             if not self._per_peer[host]:
@@ -79,5 +79,5 @@ class Admission:
 
 
 def host_of(peer: IAddress) -> str:
-    """Return what identifies the client *peer*; empty for the clients of a UNIX socket."""
+    """Return the text that identifies the client *peer*; empty for clients of a UNIX socket."""
     return getattr(peer, "host", "")

@@ -163,7 +163,7 @@ class Connection:
         self._regulate()
 
     def resumed(self) -> None:
-        """Go on if the stream held the connection."""
+        """Continue if the connection was held by the stream."""
         if self._state is _FULL:
             self._go_on()
         else:
@@ -274,7 +274,7 @@ class Connection:
             first = self.taken if self._reply[1] is not None else self.taken + 1
             done = self._answer_requests(started, received, answered, steps)
             self.stream.flush()
-        except BaseException:  # as the reactor does: whatever it is, it ends this connection alone
+        except BaseException:  # as the reactor does: any error ends only this connection
             self._fail(Failure())
         if received or answered:
             if counters is not None:
@@ -349,24 +349,24 @@ class Connection:
     # Requests
 
     def _ask(self, request: bytes) -> None:
-        """Have the responder answer *request*, now or later."""
+        """Pass *request* to the responder, which answers it now or later."""
         answer = self.config.responder.respond(request, self)
         if isinstance(answer, tuple):
             self._begin(answer, request)
         elif isinstance(answer, Deferred):
             lost, self._hold = self._hold, Hold(_REPLY, answer)
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
-            if lost is not None:  # from inside the responder
+            if lost is not None:  # the responder ended the connection
                 self._drop()
                 self._hold = lost
         else:
-            raise TypeError(f"a responder gives steps, or a Deferred of them; not {answer!r}")
+            raise TypeError(f"a responder returns steps or a Deferred of steps; not {answer!r}")
 
     def _answer(self, steps: Steps, request: bytes) -> None:
         if self._hold is None or self._hold.state is not _REPLY:
             return  # the connection has ended meanwhile
         if not isinstance(steps, tuple):
-            raise TypeError(f"a responder's Deferred gives steps; not {steps!r}")
+            raise TypeError(f"a responder's Deferred returns steps; not {steps!r}")
         self._begin(steps, request)
         self.release()
 
@@ -384,7 +384,7 @@ class Connection:
         self._hold = hold._replace(state=_ENDED, end=Stream.abort, failure=failure)
 
     def release(self) -> None:
-        """Go on: what held the connection is over."""
+        """Continue: the wait that held the connection is over."""
         self._hold = None
         self._go_on()
 
@@ -453,7 +453,7 @@ class Connection:
         self._regulate()
 
     def _regulate(self) -> None:
-        """Read from the client or pause, as things now stand."""
+        """Resume or pause reading, as the state requires."""
         if self._state is _ENDED or self._state is _LOST:
             return  # the stream reads on, to see the client's end
         stream = self.stream
@@ -485,7 +485,7 @@ class Connection:
         self.host.lost(self, reason)
 
     def _drop(self) -> None:
-        """Forget everything that was still to be done."""
+        """Drop all pending work."""
         self.backlog.clear()
         self._reply = _NO_REPLY
         hold, self._hold = self._hold, None

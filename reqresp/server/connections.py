@@ -36,10 +36,10 @@ class Arrival(Protocol):
     """A connection that was accepted, and whose client is not known yet."""
 
     def finish(self) -> None:
-        """End it: everything that has arrived was read, and did not name the client."""
+        """End the connection.  All received data was read, and did not name the client."""
 
     def reset(self) -> None:
-        """Reset it now."""
+        """Reset the connection now."""
 
 
 class Connections:
@@ -161,7 +161,7 @@ class Connections:
 
     @contextmanager
     def settling(self, arrival: Arrival) -> Iterator[None]:
-        """Count *arrival* no more; within this block it becomes a connection, or is gone."""
+        """Stop counting *arrival*, which becomes a connection or ends within this block."""
         self._arrivals.discard(arrival)
         try:
             yield
@@ -183,7 +183,7 @@ class Connections:
         return number
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
-        """Count *connection* no more, and notify the observers."""
+        """Stop counting *connection*, and notify the observers."""
         self._open.discard(connection)
         if self._limits.max_per_peer:
             self._admission.leave(connection.peer)
@@ -263,7 +263,7 @@ class _Refused(protocol.Protocol):
     """
     A client over a limit: accepted, then reset.
 
-    (To build no protocol at all, Twisted's other way to refuse, crashes under ``haproxy:``.)
+    Twisted's other way to refuse is to build no protocol; ``haproxy:`` crashes then.
     """
 
     def connectionMade(self) -> None:

@@ -2,7 +2,7 @@
 ConnectionHost: what a connection needs of the server that it belongs to.
 
 A Protocol, so that a connection depends on no factory.  `reqresp.server.connections.Connections`
-is the one host; anything that is not declared here is none of a connection's business.
+is the only host.  A connection uses nothing of its server but what is declared here.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Cancellable(Protocol):
     """A call or a result that is due later."""
 
     def cancel(self) -> Any:
-        """Have it happen no more."""
+        """Cancel the call or the result."""
 
 
 class HostedConnection(Protocol):
@@ -68,7 +68,7 @@ class ConnectionHost(Protocol):
         """Count a new *connection*, notify the observers, and return its number."""
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
-        """Count *connection* no more, and notify the observers."""
+        """Stop counting *connection*, and notify the observers."""
 
     def give_way(self, go_on: Callable[[], None]) -> Cancellable:
         """Call *go_on* in a later turn of the reactor, after other connections."""

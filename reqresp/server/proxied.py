@@ -132,7 +132,7 @@ class HeaderReader(Protocol):
         self.transport.abortConnection()
 
     def _hand_over(self, client: IAddress, rest: bytes) -> None:
-        """Give the connection, and the *rest* of the data, to the protocol built for *client*."""
+        """Pass the connection, and the *rest* of the data, to the protocol built for *client*."""
         factory, transport = self.factory, self.transport
         self._stop_waiting()
         with factory.connections.settling(self):

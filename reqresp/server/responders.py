@@ -16,17 +16,17 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.steps import Close, Request, RuleReply, Send, Step, Steps
 
-#: What a user's function returns, or what its coroutine or Deferred gives.
+#: A reply as a user's function returns it, or as the result of its coroutine or Deferred.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
-#: What it returns, all in all.  (A Deferred's type tells no subtype from another.)
+#: Everything that a user's function may return.  The result of a Deferred is not checked by type.
 Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
 
 
 def as_steps(reply: Reply) -> Steps:
     """
-    Turn *reply* into steps: bytes mean `Send`, None means silence.
+    Return *reply* as steps: bytes mean `Send`, None means no step.
 
-    :raises TypeError: it is, or holds, something else.
+    :raises TypeError: *reply* is not a `Reply`.
     """
     match reply:
         case None:
@@ -45,12 +45,12 @@ def _as_step(item: bytes | Step) -> Step:
     if isinstance(item, bytes):
         return Send(item)
     if not isinstance(item, Step):
-        raise TypeError(f"a reply is bytes, a step, a tuple of these, or None; not {item!r}")
+        raise TypeError(f"expected bytes, a step, a tuple of these, or None; found {item!r}")
     return item
 
 
 class ConnectionContext(Protocol):
-    """What a responder may know of the connection that asks."""
+    """What a responder may know of the connection that a request came from."""
 
     peer: IAddress
     number: int
@@ -61,11 +61,11 @@ class ConnectionContext(Protocol):
 
 
 class Responder(ABC):
-    """What answers requests, where it is more than a function of one `Request`."""
+    """Answers requests.  A function of one `Request` can be used instead of a subclass."""
 
-    #: What it is called where it is told who answered.
+    #: Its name in exchanges, journals and logs.
     name = "responder"
-    #: Whether it may ask for faults of its own (see `RuleReply`).
+    #: Whether its replies may have faults of their own (see `RuleReply`).
     faulty = False
 
     @abstractmethod
@@ -77,24 +77,24 @@ class Responder(ABC):
         """
 
     def greet(self, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (for those that override it)
-        """Give the steps that are performed when a client connects: none, unless overridden."""
+        """Return the steps that are performed when a client connects; none by default."""
         return ()
 
     def constants(self) -> "Table | None":
         """
-        Give the replies that are always the same, whoever asks and whatever came before.
+        Return the replies that do not depend on the connection or on earlier requests.
 
-        They are given in one go, without `respond`, where all requests of a read have such ones
-        that do no more than send; a request that has none is ``otherwise`` a step that is no
-        `Send`.  None: there are none.
+        If such replies only send, and all requests of a read have one, the connection answers them
+        together, without `respond`.  For a request that `respond` must answer, the table has at
+        least one step that is not a `Send`.  Return None if no reply is constant.
         """
         return None
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:  # noqa: B027 (nothing, by default)
         """
-        Find out whether constant replies can be framed by *encode*.
+        Check that *encode* accepts every constant reply.
 
-        :raises FrameError: one cannot; the message says which.
+        :raises FrameError: it refuses one; the message says which.
         """
 
 
@@ -108,9 +108,9 @@ class Table(Responder):
     """
     Answers a request that is a key of *replies* with its value, any other with *otherwise*.
 
-    All its replies are constants, so a connection answers the requests of a read in one go.
+    All replies are constants, so a connection can answer all requests of a read together.
 
-    :raises TypeError: a value is no `Reply`.
+    :raises TypeError: a value is not a `Reply`.
     """
 
     name = "table"
@@ -118,11 +118,11 @@ class Table(Responder):
     replies: Mapping[bytes, Steps] = field(converter=_as_table)
     otherwise: Steps = field(default=None, converter=as_steps)
 
-    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (never asked)
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (constant)
         return self.steps(data)
 
     def steps(self, data: bytes) -> Steps:
-        """Give the steps that answer *data*."""
+        """Return the steps that answer *data*."""
         return self.replies.get(data, self.otherwise)
 
     def constants(self) -> "Table":
@@ -137,9 +137,9 @@ class Table(Responder):
 
 def fixed(reply: bytes = b"response", *, close_on: bytes | None = b"close") -> Table:
     """
-    Answer whatever comes with *reply*; exactly *close_on* also closes (nothing does: None).
+    Return a responder that answers every request with *reply*.
 
-    :source: the notebook.
+    :param close_on: the request after whose reply the connection is closed; None: no request.
     """
     closing: dict[bytes, Reply] = {} if close_on is None else {close_on: (reply, Close())}
     return Table(closing, otherwise=reply)
@@ -159,7 +159,7 @@ class Function(Responder):
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
         reply: Any = self._function(request)
-        if isinstance(reply, bytes):  # first: to ask an abstract class takes longer than all else
+        if isinstance(reply, bytes):  # first: isinstance() of an abstract class is slow
             return (Send(reply),)
         if isinstance(reply, Coroutine):
             reply = Deferred.fromCoroutine(reply)

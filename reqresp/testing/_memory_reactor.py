@@ -167,7 +167,7 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         for _ in range(MAX_TURNS):
             if not self._turn():
                 return
-        raise RuntimeError(f"there is something left to do after {MAX_TURNS} turns")
+        raise RuntimeError(f"calls or data are still waiting after {MAX_TURNS} turns")
 
     def _turn(self) -> bool:
         """Make the calls that are due, then read and write; return whether anything was done."""

@@ -169,7 +169,7 @@ class MemorySocket:
         return self.name
 
     def fileno(self) -> int:
-        """Return that there is no descriptor."""
+        """Return -1: there is no descriptor."""
         return -1
 
     def setblocking(self, flag: bool) -> None:

@@ -148,7 +148,7 @@ def _shown(data: bytes) -> str:
 
 
 def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
-    """Return what was received and what was done about it; None if *entry* is no line."""
+    """Return what was received and what was done about it; None if *entry* is not shown."""
     match entry:
         case Answered(exchange=exchange):
             return _received(exchange.request), _done(exchange, encode)

@@ -102,7 +102,7 @@ class ExpectationResponder(Observer, Responder):
 
         :raises FrameError: the framing cannot express a reply.  Raised later, it could not be
             attributed to a request.
-        :raises TypeError: *steps* are no steps.
+        :raises TypeError: *steps* is not a tuple of steps.
         """
         if request is not None and (steps is _UNEXPECTED_REPLY or steps is CLOSES.constant):
             self.unexpected.append(request)

@@ -89,7 +89,7 @@ _OPEN, _CLOSING, _LINGERING, _ABORTING, _LOST = Phase
 
 
 class Owner(Protocol):
-    """What a stream needs of the object that has it.  A stream that closes calls it no more."""
+    """What a stream needs of the object that has it.  A stream that closes no longer calls it."""
 
     @property
     def clock(self) -> IReactorTime:
@@ -278,9 +278,9 @@ class Stream:
 
     def half_close(self) -> bool:
         """
-        End our side alone, after everything written; reading goes on.
+        End our side after everything written; reading continues.
 
-        :returns: False if the transport cannot do so; nothing is changed then.
+        :returns: False if the transport cannot do so; then nothing is changed.
         """
         if not can_half_close(self.transport):
             return False
@@ -364,7 +364,7 @@ class Stream:
 
 def can_half_close(transport: Any) -> bool:
     """
-    Return whether *transport* can end its sending side alone, and reports EOF to its protocol.
+    Return whether *transport* can end only its sending side, and reports EOF to its protocol.
 
     TLS and ``haproxy:`` are protocols that wrap a transport: they claim its interfaces, but pass on
     no half-close.
@@ -392,8 +392,8 @@ def when_sent(transport: Any, call: Callable[[], None]) -> None:
     """
     Call *call* once *transport*, which has no producer, buffers nothing.
 
-    What a TLS layer has not encrypted yet is not considered.  A transport that is no descriptor
-    counts as having sent everything.
+    What a TLS layer has not encrypted yet is not considered.  A transport that is not a
+    descriptor counts as having sent everything.
     """
     descriptor = _descriptor(transport)
     if not can_half_close(descriptor):

@@ -379,7 +379,7 @@ class FailureTests(Conversation):
             wire.send(request)
             self.assertTrue(wire.got_reset)
             [error] = self.flushLoggedErrors(TypeError)
-            self.assertIn("gives steps", error.getErrorMessage())
+            self.assertIn("returns steps", error.getErrorMessage())
 
     def test_a_reply_that_is_none_resets(self) -> None:
         """A responder that returns something else is told what a reply is."""

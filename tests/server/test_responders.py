@@ -65,7 +65,7 @@ class AsStepsTests(SynchronousTestCase):
                 as_steps(reply)
             self.assertEqual(
                 str(caught.exception),
-                f"a reply is bytes, a step, a tuple of these, or None; not {culprit!r}",
+                f"expected bytes, a step, a tuple of these, or None; found {culprit!r}",
             )
 
 

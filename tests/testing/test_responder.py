@@ -229,7 +229,7 @@ class ErrorTests(ServerCase):
         newline = r"FrameError: a payload cannot contain the delimiter b'\n': b'x\ny'"
         self.raised(newline, lambda _request: b"x\ny")
         self.raised(newline, lambda _request: succeed(b"x\ny"))
-        self.raised("TypeError: a reply is bytes, a step, a tuple of these, or None; not 'x'", str_)
+        self.raised("TypeError: expected bytes, a step, a tuple of these, or None; found 'x'", str_)
 
     def test_a_responder_that_returns_no_steps(self) -> None:
         """The error says what a responder returns."""
