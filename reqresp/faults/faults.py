@@ -83,7 +83,7 @@ class Fault(ABC):
 
 @frozen(kw_only=True)
 class Latency(Fault):
-    """Delays each reply by *delay* seconds, plus or minus up to *jitter*.  An empty reply is not delayed."""
+    """Delays each reply that sends data by *delay* seconds, plus or minus up to *jitter*."""
 
     delay: float = field(validator=_SECONDS)
     jitter: float = field(default=0.0, validator=_SECONDS)

@@ -35,7 +35,7 @@ class NearMiss:
 
 
 def nearest(rules: Sequence[Rule], data: bytes, most: int = 3) -> list[NearMiss]:
-    """Return at most *most* rules, in descending order of the number of bytes that agree with *data*."""
+    """Return at most *most* rules, those first that share most leading bytes with *data*."""
     near = [found for rule in rules if (found := _near(rule, data)) is not None]
     near.sort(
         key=lambda it: it.at, reverse=True

@@ -120,7 +120,8 @@ class MemoryServer(BaseServer):
 
         A ``ClientFactory`` is notified of a failure and of the end, as by every reactor.
 
-        :raises ConnectionRefusedError: the server is stopped, and *client* is not a ``ClientFactory``.
+        :raises ConnectionRefusedError: the server is stopped; a ``ClientFactory`` is
+            notified instead.
         """
         factory = client if isinstance(client, ClientFactory) else _ConnectOnce(client)
         connector = self.reactor.connectTCP(self.host, self.port, factory)

@@ -97,9 +97,9 @@ class TableTests(SynchronousTestCase):
 
     def test_a_value_that_is_no_reply(self) -> None:
         """It is refused when the table is made, not when somebody asks."""
-        with self.assertRaisesRegex(TypeError, "not 'text'"):
+        with self.assertRaisesRegex(TypeError, "found 'text'"):
             Table({b"a": "text"})  # type: ignore[dict-item]
-        with self.assertRaisesRegex(TypeError, "not 'text'"):
+        with self.assertRaisesRegex(TypeError, "found 'text'"):
             Table({}, otherwise="text")  # type: ignore[arg-type]
 
 
@@ -201,7 +201,7 @@ class FunctionTests(SynchronousTestCase):
 
     def test_what_is_no_reply_is_an_error(self) -> None:
         """At once for a plain function, through the Deferred for a late one."""
-        with self.assertRaisesRegex(TypeError, "not 'text'"):
+        with self.assertRaisesRegex(TypeError, "found 'text'"):
             ask(lambda _request: "text")
         later: Deferred[Any] = Deferred()
         reply = ask(lambda _request: later)
