@@ -22,6 +22,7 @@ except ImportError:
 
 README = ROOT / "README.rst"
 ARCHITECTURE = ROOT / "docs" / "architecture.rst"
+CHANGING = (ROOT / "docs" / "changing.rst").read_text(encoding="utf-8")
 #: Every document, as its path within the project.
 DOCUMENTS = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
@@ -139,3 +140,39 @@ class CompletenessTests(SynchronousTestCase):
         text = ARCHITECTURE.read_text(encoding="utf-8")
         modules = {path.stem for path in Path(reqresp.__file__).parent.rglob("*.py")} - {"__init__"}
         self.assertEqual({name for name in modules if f"``{name}``" not in text}, set())
+
+
+class ChangingTests(SynchronousTestCase):
+    """The page that says where to change what."""
+
+    def test_every_path_exists(self) -> None:
+        """Each file or directory that the page names is in the project."""
+        paths = {*re.findall(r"``(reqresp/[\w/.]*)``", CHANGING)}
+        self.assertGreater(len(paths), 10)
+        self.assertEqual({path for path in paths if not (ROOT / path).exists()}, set())
+
+    def test_every_name_is_in_its_module(self) -> None:
+        """Each name that the page promises in a module is defined there, not only imported."""
+        for name, path in re.findall(r"``(\w+)``\s+in\s+``(reqresp/[\w/]+\.py)``", CHANGING):
+            self.assertIn(name, top_level_names(ROOT / path), path)
+
+    def test_every_row_names_something(self) -> None:
+        """Each kind of change leads to a name in a module."""
+        rows = re.split(r"\n   \* - ", CHANGING)[2:]
+        self.assertGreater(len(rows), 9)
+        for row in rows:
+            self.assertRegex(row, r"``\w+``\s+in\s+(the )?``", row)
+
+
+def top_level_names(path: Path) -> set[str]:
+    """Return the names of functions, classes and values that the module at *path* defines."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.AnnAssign(target=ast.Name(name)):
+                names.add(name)
+            case ast.Assign(targets=[ast.Name(name)]):
+                names.add(name)
+    return names
