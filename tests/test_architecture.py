@@ -4,8 +4,10 @@ import-linter checks the floors of the packages: its contract is in pyproject.to
 """
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -106,6 +108,29 @@ class ImportTests(SynchronousTestCase):
             package = ".".join(path.relative_to(PROJECT).parent.parts)
             for name in imported(tree(path), package):
                 self.assertNotRegex(name, r"^tests\.(\w+\.)*test_", path.name)
+
+
+class FloorTests(SynchronousTestCase):
+    """The floors, as import-linter checks them and as the documentation shows them."""
+
+    def test_the_documented_floors_are_those_that_are_checked(self) -> None:
+        """The table in docs/architecture.rst shows the layers of pyproject.toml, in their order."""
+        settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+        [contract] = settings["tool"]["importlinter"]["contracts"]
+        layers = [{*layer.split(" | ")} for layer in contract["layers"]]
+        page = (PROJECT / "docs" / "architecture.rst").read_text(encoding="utf-8")
+        self.assertEqual(documented_floors(page), layers)
+
+
+def documented_floors(page: str) -> list[set[str]]:
+    """Return the names in the second column of the table of floors in *page*, row by row."""
+    _before, _heading, rest = page.partition("\nFloor  Package")
+    floors: list[set[str]] = []
+    for line in rest.partition("\n=====")[2].partition("\n=====")[0].splitlines()[1:]:
+        if line[:5].strip():
+            floors.append(set())
+        floors[-1] |= {*re.findall(r"``(\w+)``", line[7:49])}
+    return floors
 
 
 class ReactorTests(SynchronousTestCase):
