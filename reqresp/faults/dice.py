@@ -59,10 +59,10 @@ class FaultInjector:
     @property
     def affects_silence(self) -> bool:
         """Whether a fault applies to a connection on which the server says nothing at first."""
-        return any(placed.on_connect for placed in self._faults)
+        return any(map(_affects_silence, self._faults))
 
     def inject(
-        self, steps: Steps, own: Iterable[ReplyFault] = (), *, on_connect_only: bool = False
+        self, steps: Steps, own: Iterable[ReplyFault] = (), *, is_silence: bool = False
     ) -> tuple[Steps, tuple[str, ...]]:
         """
         Return the changed *steps*, and the names of those faults that changed them.
@@ -70,11 +70,11 @@ class FaultInjector:
         A fault counts only bytes of replies that it was applied to.
 
         :param own: faults of these steps only; they are applied first.
-        :param on_connect_only: leave out the faults of replies.
+        :param is_silence: leave out the faults that apply to replies only.
         """
         names: list[str] = []
         size = sent(steps)
-        faults = [it for it in self._faults if it.on_connect or not on_connect_only]
+        faults = [it for it in self._faults if not is_silence or _affects_silence(it)]
         for placed in (*own, *faults):
             key, fault = placed.key, placed.fault
             passed = self._passed.get(key, 0)
@@ -93,6 +93,10 @@ class FaultInjector:
         if dice is None:
             dice = self._dice[key] = SeededDice(f"{self._seed}/{key}")
         return dice
+
+
+def _affects_silence(placed: PlacedFault) -> bool:
+    return placed.on_connect and placed.fault.affects_silence
 
 
 def _certain(placed: PlacedFault) -> PlacedFault:

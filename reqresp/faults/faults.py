@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from random import Random
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from attrs import Attribute, field, frozen
 
@@ -62,6 +62,9 @@ class Fault(ABC):
     :raises ValueError: a parameter is out of range; the message names it and its range.
     """
 
+    #: Whether it applies to a connection on which the server says nothing at first.
+    affects_silence: ClassVar[bool] = True
+
     probability: float = field(default=1.0, validator=_SHARE)
 
     def apply(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
@@ -84,6 +87,8 @@ class Fault(ABC):
 @frozen(kw_only=True)
 class Latency(Fault):
     """Delays each reply that sends data by *delay* seconds, plus or minus up to *jitter*."""
+
+    affects_silence: ClassVar[bool] = False  # the first reply is delayed by itself
 
     delay: float = field(validator=_SECONDS)
     jitter: float = field(default=0.0, validator=_SECONDS)

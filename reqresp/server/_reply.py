@@ -47,13 +47,11 @@ class Connected(_report.Reporter, Protocol):
     injector: FaultInjector | None
 
 
-def prepare(
-    connection: Connected, steps: Steps, on_connect_only: bool = False
-) -> tuple[Steps, Steps]:
+def prepare(connection: Connected, steps: Steps, is_silence: bool = False) -> tuple[Steps, Steps]:
     """
     Inject faults into *steps*, first those of the steps themselves, and count the reply.
 
-    :param on_connect_only: leave out the faults of replies.
+    :param is_silence: leave out the faults that apply to replies only.
     :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
         that changed them.
     """
@@ -64,7 +62,7 @@ def prepare(
     performed = steps
     if injector is not None and not connection.stream.drops_writes:
         frames = framed(steps, config.framing.encode)
-        performed, names = injector.inject(frames, own, on_connect_only=on_connect_only)
+        performed, names = injector.inject(frames, own, is_silence=is_silence)
         if names:
             by = steps.by if isinstance(steps, RuleReply) else config.responder.name
             steps = RuleReply(steps, by, own, names)

@@ -400,18 +400,18 @@ class Connection:
             if steps or isinstance(steps, RuleReply):
                 self._begin(steps, None)
             elif self.injector is not None and self.injector.affects_silence:
-                self._begin((Wait(0),), None, on_connect_only=True)
+                self._begin((Wait(0),), None, is_silence=True)
             else:
                 return
         except BaseException:  # as for replies
             self._fail(Failure())
         self._go_on()
 
-    def _begin(self, steps: Steps, request: bytes | None, *, on_connect_only: bool = False) -> None:
+    def _begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         performed = steps
         if self.injector is not None or steps.__class__ is not tuple:
-            performed, steps = prepare(self, steps, on_connect_only)
+            performed, steps = prepare(self, steps, is_silence)
         self._reply = iter(performed), request, steps
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:

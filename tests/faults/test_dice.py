@@ -10,8 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.faults import (
     Corrupt,
     Fault,
+    FaultInjector,
     Latency,
     LimitData,
+    PlacedFault,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -103,6 +105,20 @@ class FaultInjectorTests(SynchronousTestCase):
             ((StopReading(), raw(b"abcd"), Wait(1), Close()), ("stop_reading", "slow_close")),
         )
         self.assertEqual(injector.inject(reply, [0])[0], (raw(b"abc"), Close()))
+
+    def test_silence(self) -> None:
+        """Only faults that are placed on connect change silence, and latency does not."""
+        timeout, latency = Timeout(seconds=1), Latency(delay=1)
+        placed = [
+            PlacedFault("a", timeout),
+            PlacedFault("b", latency, on_connect=True),
+            PlacedFault("c", timeout, on_connect=True),
+        ]
+        silence: Steps = (Wait(0),)
+        for faults, changed in ((placed[:2], silence), (placed, (Wait(0), Wait(1), Close()))):
+            injector = FaultInjector(1, 1, faults)
+            self.assertEqual(injector.affects_silence, changed != silence)
+            self.assertEqual(injector.inject(silence, is_silence=True)[0], changed)
 
     def test_a_fault_of_a_user(self) -> None:
         """A fault that is not in the table of kinds has the name of its class."""

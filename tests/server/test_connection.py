@@ -10,16 +10,19 @@ from reqresp import (
     Close,
     EagerServer,
     HalfClose,
+    Latency,
     Limits,
     Line,
     Netstring,
     Observer,
+    PlacedFault,
     Request,
     Responder,
     Send,
     Table,
     Wait,
 )
+from reqresp.steps import Steps
 from tests.support.conversation import Conversation
 
 
@@ -430,6 +433,35 @@ class FailureTests(Conversation):
         self.assertTrue(wire.got_eof)
         self.assertEqual(wire.received(), b"")
         self.assertEqual(len(self.heard.failures), 1)
+
+
+class OnConnectTests(Conversation):
+    """Tests for faults that are placed on connect."""
+
+    def test_latency_delays_the_first_reply_once(self) -> None:
+        """With a greeting or without, each thing that is sent is delayed once."""
+        for greeting in ((), (Send(b"hello"),)):
+
+            class Greeting(Responder):
+                def greet(self, connection: Any) -> Steps:
+                    return greeting  # noqa: B023, it is called within the loop
+
+                def respond(self, data: bytes, connection: Any) -> Steps:
+                    return (Send(data),)
+
+            fault = PlacedFault("fault[0]", Latency(delay=1), on_connect=True)
+            wire = self.lines(Greeting(), faults=[fault], seed=1)
+            if greeting:
+                wire.wait(1)
+                self.assertEqual(wire.received(), b"hello\r\n")
+            wire.send(b"a\n")
+            wire.wait(0.9)
+            self.assertEqual(wire.received(), b"")
+            wire.wait(0.1)
+            self.assertEqual(wire.received(), b"a\r\n")
+            wire.send(b"b\n")
+            wire.wait(1)
+            self.assertEqual(wire.received(), b"b\r\n")
 
 
 class CancelTests(Conversation):
