@@ -390,7 +390,7 @@ class FailureTests(Conversation):
         wire.send(b"a\n")
         self.assertTrue(wire.got_reset)
         [error] = self.flushLoggedErrors(TypeError)
-        self.assertIn("not 42", error.getErrorMessage())
+        self.assertIn("found 42", error.getErrorMessage())
 
     def test_a_payload_that_the_framing_refuses_resets(self) -> None:
         """A line cannot hold a newline: the responder is to blame, not the client."""
