@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import Command, FrameError
 from reqresp.framing._resp_commands import CommandDecoder, words
+from tests.support.cost import LINEAR, cost_growth
 from tests.support.searches import CountingBuffer
 from tests.support.streams import PROPERTY, cut, cut_streams, every_cut, fed, single
 
@@ -283,11 +284,15 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(Buffer.searched, 65537 * 2)
 
     def test_quotes_in_bad_faith_cost_no_more_than_others(self) -> None:
-        """An open quote takes linear time, whatever is before it."""
+        """An open quote takes linear time, whatever is before it and within it."""
         for start in (b"'", b'"', b"a '", b"'a' '"):
             for filling in (b"\\'", b'\\"', b"a'", b'a"', b"\\", b"a ", b"''", b'""'):
-                with contextlib.suppress(FrameError):
-                    words(start + filling * 100_000)
+
+                def split(count: int, start: bytes = start, filling: bytes = filling) -> None:
+                    with contextlib.suppress(FrameError):  # most of them are refused
+                        words(start + filling * count)
+
+                self.assertLess(cost_growth(split, 4000), LINEAR, start + filling)
 
 
 class WordTests(SynchronousTestCase):
