@@ -430,6 +430,17 @@ class ProducerTests(TransportCase):
         self.assertTrue(producer.stopped)
         self.assertEqual(self.reactor.writing, set())
 
+    def test_what_a_producer_writes_as_it_is_stopped_is_dropped(self) -> None:
+        """The connection is lost by then, although its socket is still open."""
+
+        class Last(Pull):
+            def stopProducing(self) -> None:
+                self.transport.write(b"last words")
+
+        self.transport.registerProducer(Last(self.transport), True)
+        self.transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.socket.sent, b"")
+
     def test_a_streaming_producer_alone_asks_for_no_turn(self) -> None:
         self.transport.registerProducer(Push(), True)
         self.assertEqual(self.reactor.writing, set())
