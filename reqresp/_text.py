@@ -1,15 +1,27 @@
 """
-How bytes and addresses are written for people.
+How names, bytes and addresses are written for people.
 
 Knows no request and no connection.  Importing it loads no module of Twisted.
 """
 
 import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
+
+#: Characters of a name that a message shows.
+MAX_SHOWN_CHARACTERS = 60
+#: Names that a message lists when no similar name exists.
+MAX_LISTED_NAMES = 30
+#: Names that are compared with an unknown one, and characters that each may have: comparing takes
+#: up to the product of both names' lengths.
+MAX_COMPARED_NAMES = 200
+MAX_COMPARED_CHARACTERS = 40
 
 _NAMED = {b"0": b"\0", b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
@@ -54,3 +66,32 @@ def format_address(peer: "IAddress") -> str:
             return "a UNIX socket"
         case _:
             return str(peer)
+
+
+def quote(text: str) -> str:
+    """Return *text* in quotes, on one line, shortened, and with escapes for special characters."""
+    quoted = repr(text[: MAX_SHOWN_CHARACTERS + 1])
+    return quoted if len(quoted) <= MAX_SHOWN_CHARACTERS else f"{quoted[:MAX_SHOWN_CHARACTERS]}..."
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> str:
+    """
+    Return a message that no *what* has this *name*, with the similar one of *names* or all.
+
+    It takes a bounded time and has a bounded length, whatever the names are.
+    """
+    names = list(islice(names, MAX_COMPARED_NAMES + 1))
+    near = _similar(name, names[:MAX_COMPARED_NAMES])
+    listed = [
+        it if it and it.isprintable() and len(it) <= MAX_SHOWN_CHARACTERS else quote(it)
+        for it in near or names[:MAX_LISTED_NAMES]
+    ]
+    more = ", ..." if len(names) > MAX_LISTED_NAMES else ""
+    hint = f"did you mean {listed[0]}?" if near else f"expected one of: {', '.join(listed)}{more}"
+    return f"unknown {what} {quote(name)}" + (f"; {hint}" if names else "")
+
+
+def _similar(name: str, names: Iterable[str]) -> list[str]:
+    if len(name) > MAX_COMPARED_CHARACTERS:
+        return []
+    return get_close_matches(name, [it for it in names if len(it) <= MAX_COMPARED_CHARACTERS], 1)

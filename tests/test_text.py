@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._text import format_address, unescape
+from reqresp._text import (
+    MAX_COMPARED_CHARACTERS,
+    MAX_COMPARED_NAMES,
+    format_address,
+    unescape,
+    unknown,
+)
 
 PROPERTY = settings(deadline=None, derandomize=True)
 
@@ -108,3 +114,46 @@ class FormatAddressTests(SynchronousTestCase):
         """An address of another kind is its `str`."""
         address = HostnameAddress(b"example.com", 80)
         self.assertEqual(format_address(address), str(address))
+
+
+class UnknownTests(SynchronousTestCase):
+    """Misspelt names."""
+
+    def test_a_similar_name(self) -> None:
+        """The similar name is suggested."""
+        names = ["reply", "reply_framing", "cycle", "close"]
+        for name, near in (("repyl", "reply"), ("Reply", "reply"), ("clos", "close")):
+            self.assertEqual(
+                unknown("key", name, names), f"unknown key {name!r}; did you mean {near}?"
+            )
+
+    def test_no_similar_name(self) -> None:
+        """All names are listed, up to a limit; names that cannot be printed are quoted."""
+        self.assertEqual(
+            unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"
+        )
+        self.assertEqual(
+            unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; expected one of: '', 'a\n'"
+        )
+        self.assertEqual(unknown("state", "a", []), "unknown state 'a'")
+        many = [f"s{number}" for number in range(31)]
+        self.assertTrue(unknown("state", "zzz", many[:30]).endswith(", s29"))
+        self.assertTrue(unknown("state", "zzz", many).endswith(", s29, ..."))
+
+    def test_long_names(self) -> None:
+        """Long names are shortened."""
+        self.assertLess(len(unknown("key", "z" * 10_000, ["a"])), 100)
+
+    def test_a_bounded_number_of_names_is_compared(self) -> None:
+        """However many names there are, so many are looked at."""
+        names = iter([f"s{number}" for number in range(10_000)])
+        unknown("state", "s9999x", names)
+        self.assertEqual(next(names), f"s{MAX_COMPARED_NAMES + 1}")
+
+    def test_long_names_are_not_compared(self) -> None:
+        """To compare long names takes long, so they are only listed, shortened."""
+        long = "s" * (MAX_COMPARED_CHARACTERS + 1)
+        self.assertIn("expected one of: ss", unknown("state", long, [long[1:]]))
+        self.assertIn("expected one of: ss", unknown("state", long[1:], [long]))
+        self.assertIn("did you mean ss", unknown("state", long[1:], [long[2:]]))
+        self.assertLess(len(unknown("key", "a", ["z" * 10_000] * 30)), 2500)

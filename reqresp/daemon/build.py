@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EACCES, EISDIR, ENOENT
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,6 +25,7 @@ from reqresp._errors import FieldError
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
+from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.journal import JournalFile, RequestLog
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
@@ -98,7 +99,8 @@ def make_server(
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
     if options["script"] is not None:
-        service.on_hangup.append(ScriptReloader(factory, options).reload)
+        run = partial(defer_to_daemon_thread, reactor)
+        service.on_hangup.append(ScriptReloader(factory, options, run).reload)
     return service
 
 
@@ -125,15 +127,15 @@ class ScriptReloader:
     """
     Reads a script again, and lets *factory* use it for new connections.
 
-    :param run: calls a function and returns a Deferred of its result; by default in a thread, so
-        that clients need not wait for it.
+    :param run: calls a function, in a thread so that clients need not wait for it, and returns a
+        Deferred of its result.
     """
 
     def __init__(
         self,
         factory: ReqRespFactory,
         options: Options,
-        run: Callable[..., Deferred[Any]] = deferToThread,
+        run: Callable[..., Deferred[Any]],
     ) -> None:
         self._factory = factory
         self._options = options
@@ -150,6 +152,8 @@ class ScriptReloader:
         loaded.addErrback(lambda failure: _log.failure("reload failed", failure))
 
     def _use(self, script: "Script | None") -> None:
+        if script is not None and script.is_empty:
+            raise ValueError(f"{script.name}: the script answers nothing")
         self._factory.reconfigure(_make_config(self._options, script))
         _log.info("reloaded {script} for new connections", script=self._options["script"])
 

@@ -10,11 +10,12 @@ from typing import Any
 from attrs import frozen
 
 from reqresp._errors import FieldError
+from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, parse_framing
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import Sources, Template, read_payload
-from reqresp.script.reader import Reader, unknown
+from reqresp.script.reader import Reader
 from reqresp.script.schema import FramingTable, WrittenPayload
 
 _LENGTH_OR_HEAD = "expected either length, or head and body"

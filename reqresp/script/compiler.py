@@ -6,6 +6,7 @@ Knows what each key means, and which keys fit together.  Must not know TOML or f
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ from reqresp.script.payloads import (
 )
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
-from reqresp.script.reader import Problem, Reader
+from reqresp.script.reader import MAX_PROBLEMS, Problem, Reader
 from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
 from reqresp.script.schema import (
     AnswerTable,
@@ -40,6 +41,8 @@ from reqresp.script.schema import (
 )
 from reqresp.server.limits import Limits
 
+#: Rules that one warning names.
+MAX_NAMED_RULES = 5
 #: What a fault of the whole script is injected into.
 FaultTarget = Literal["reply", "connect"]
 
@@ -81,7 +84,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "limits": limits,
         "faults": faults,
         "seed": document.seed,
-        "warnings": _warnings(document.start, rules, reader),
+        "warnings": _warnings(document.start, responder, faults, reader),
     }
 
 
@@ -98,14 +101,28 @@ def _check_limits(limits: Limits, framing: Framing | None, reader: Reader) -> No
         reader.report("limits.max_request", str(error))
 
 
-def _warnings(start: str, rules: Sequence[Rule], reader: Reader) -> tuple[Problem, ...]:
-    warnings = []
-    for rule, earlier in never_answering(start, rules):
-        names = " and ".join(it.name for it in earlier)
-        answer = "answers" if len(earlier) == 1 else "answer"
-        message = f"never answers: {names} already {answer} every request that it matches"
-        warnings.append(reader.problem(rule.name, message))
+def _warnings(
+    start: str, responder: Rules, faults: Sequence[PlacedFault], reader: Reader
+) -> tuple[Problem, ...]:
+    if responder.is_empty and not faults:
+        message = "the script answers nothing: the first request of a client closes its connection"
+        return (reader.problem("", message),)
+    never = never_answering(start, responder.rules)
+    warnings = [
+        reader.problem(rule.name, _why_never(earlier))
+        for rule, earlier in islice(never, MAX_PROBLEMS)
+    ]
+    if next(never, None) is not None:
+        warnings.append(reader.problem("", f"more than {MAX_PROBLEMS} rules never answer"))
     return tuple(warnings)
+
+
+def _why_never(earlier: Sequence[Rule]) -> str:
+    names = [it.name for it in earlier[:MAX_NAMED_RULES]]
+    if len(earlier) > MAX_NAMED_RULES:
+        names[-1] = f"{len(earlier) - MAX_NAMED_RULES + 1} others"
+    answer = "answers" if len(earlier) == 1 else "answer"
+    return f"never answers: {' and '.join(names)} already {answer} every request that it matches"
 
 
 def _faults(tables: Sequence[dict[str, Any]], parts: TableParts) -> tuple[PlacedFault, ...]:

@@ -18,7 +18,7 @@ from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Mixed
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
-from reqresp.script.reader import Problem, Reader
+from reqresp.script.reader import MAX_PROBLEMS, Problem, Reader, TooManyProblemsError
 from reqresp.script.rules import Rules
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
@@ -46,7 +46,7 @@ class Script(ConfigSource):
     :param name: the file's name in messages.
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
-    :param warnings: rules that are valid, but never answer.
+    :param warnings: what is valid, but hardly meant: rules that never answer, or no answer at all.
     """
 
     name: str
@@ -90,15 +90,26 @@ class Script(ConfigSource):
         :param name: the name in messages.
         :param base: the directory that file names in the script are relative to.  The script can
             name only files in it or below it.
-        :raises ScriptError: *text* has problems; it has all of them.
+        :raises ScriptError: *text* has problems; it has all of them, or the first of very many.
         """
         tables = _toml(text, name)
         lines = locate(text)
         reader = Reader(name, partial(line_of, lines))
-        fields = compile_script(tables, reader, Path(base))
+        more: list[Problem] = []
+        try:
+            fields = compile_script(tables, reader, Path(base))
+        except TooManyProblemsError:
+            more = [
+                Problem(name, None, "", f"more than {MAX_PROBLEMS} problems; some are not shown")
+            ]
         if reader.problems:
-            raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0))
+            raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0), *more)
         return cls(name=name, lines=lines, **fields)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the script says nothing of what clients get: perhaps it is not written yet."""
+        return self.rules.is_empty and not self.faults
 
     def config(self) -> ServerConfig:
         framing = self.framing

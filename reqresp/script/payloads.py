@@ -13,14 +13,10 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from reqresp._text import format_address
+from reqresp._text import format_address, quote, unknown
 from reqresp.script.files import FileReader
-from reqresp.script.reader import unknown
 from reqresp.script.schema import PayloadTable
 from reqresp.server.responders import ConnectionContext
-
-#: Characters of a payload that an error shows.
-MAX_SHOWN_CHARACTERS = 60
 
 
 @frozen
@@ -124,16 +120,14 @@ def _hex(digits: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        shown = digits[:MAX_SHOWN_CHARACTERS]
-        raise ValueError(f"expected pairs of hex digits, found {shown!r}") from None
+        raise ValueError(f"expected pairs of hex digits, found {quote(digits)}") from None
 
 
 def _base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        shown = text[:MAX_SHOWN_CHARACTERS]
-        raise ValueError(f"expected base64, found {shown!r} ({error})") from None
+        raise ValueError(f"expected base64, found {quote(text)} ({error})") from None
 
 
 #: How the text of each encoding becomes bytes, files aside.

@@ -6,9 +6,9 @@ Knows rules, their states and their predicates.  Must not know tables or files.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from reqresp._text import unknown
 from reqresp.script.predicates import Predicates
-from reqresp.script.reader import unknown
-from reqresp.script.rules import Rule
+from reqresp.script.rules import Rule, rules_by_state
 
 #: Receives a key path and the problem there.
 Report = Callable[[str, str], None]
@@ -52,10 +52,10 @@ def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
 def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Sequence[Rule]]]:
     """Yield each rule that never answers, with the earlier rules that answer its requests."""
     places = {rule.name: place for place, rule in enumerate(rules)}
-    states = {start}.union(*(rule.when or () for rule in rules))
+    states = rules_by_state(start, rules)
     shadowed: dict[str, list[int]] = {}  # by name, the position of the earlier rule in each state
-    for state in states:
-        for rule, before in _shadowed([it for it in rules if it.when is None or state in it.when]):
+    for own in states.values():
+        for rule, before in _shadowed([rules[place] for place in own]):
             shadowed.setdefault(rule.name, []).append(places[before.name])
     for rule in rules:
         found = shadowed.get(rule.name, [])

@@ -4,9 +4,8 @@ Reader: TOML values converted to attrs classes, with every problem collected.
 Knows the names and types that the classes declare.  Must not know what a key means.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, time
-from difflib import get_close_matches
 from functools import partial
 from types import UnionType
 from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
@@ -15,16 +14,15 @@ import attrs
 from attrs import field, frozen
 
 from reqresp._errors import FieldError
+from reqresp._text import quote, unknown
 from reqresp.script.toml_positions import join
 
 #: The largest integer of TOML, which has 64 bits.
 MAX_INTEGER = 2**63 - 1
 #: The largest float of a script.  Floats are seconds or probabilities; this is thirty years.
 MAX_FLOAT = 10**9
-#: Characters of an unexpected value that a message shows.
-MAX_SHOWN_CHARACTERS = 60
-#: Names that a message lists when no similar name exists.
-MAX_LISTED_NAMES = 30
+#: Problems that are reported, so that a wrong file costs a bounded time and a bounded text.
+MAX_PROBLEMS = 100
 
 _TYPE_NAMES = {
     str: "a string",
@@ -52,6 +50,10 @@ class Problem:
         return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
 
 
+class TooManyProblemsError(Exception):
+    """There are more than `MAX_PROBLEMS`."""
+
+
 @frozen
 class Reader:
     """
@@ -68,7 +70,13 @@ class Reader:
     _bad_paths: set[str] = field(factory=set, init=False)
 
     def report(self, path: str, message: str) -> None:
-        """Add a problem at *path*."""
+        """
+        Add a problem at *path*.
+
+        :raises TooManyProblemsError: there are `MAX_PROBLEMS` already; the caller gives up.
+        """
+        if len(self.problems) == MAX_PROBLEMS:
+            raise TooManyProblemsError
         self.problems.append(self.problem(path, message))
         ends = (end for end, sign in enumerate(f"{path}.") if sign in ".[")
         self._bad_paths.update(path[:end] for end in ends)
@@ -188,17 +196,4 @@ def show_value(value: object) -> str:
         return "a number of more than 64 bits"  # Python may refuse to convert it to text
     if isinstance(value, date | time):
         return value.isoformat()
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}..."
-
-
-def unknown(what: str, name: str, names: Iterable[str]) -> str:
-    """Return a message that no *what* has this *name*, with the similar one of *names* or all."""
-    names = list(names)
-    near = get_close_matches(name, names, 1)
-    listed = [
-        it if it and it.isprintable() else show_value(it) for it in near or names[:MAX_LISTED_NAMES]
-    ]
-    more = ", ..." if len(names) > MAX_LISTED_NAMES else ""
-    hint = f"did you mean {listed[0]}?" if near else f"expected one of: {', '.join(listed)}{more}"
-    return f"unknown {what} {show_value(name)}" + (f"; {hint}" if names else "")
+    return quote(value) if isinstance(value, str) else repr(value)

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
+from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
@@ -27,7 +28,7 @@ from reqresp.script.payloads import (
     read_payload,
 )
 from reqresp.script.predicates import COMPARISONS, Predicates
-from reqresp.script.reader import Reader, unknown
+from reqresp.script.reader import Reader
 from reqresp.script.rules import EVERY_STATE, SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
 from reqresp.steps import Send, Wait

@@ -156,6 +156,11 @@ class Rules(Responder):
     def _any_state(self) -> "_State":
         return _State([rule for rule in self.rules if rule.when is None], MAX_PATTERN_MEMORY)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no rule, no greeting and no answer of its own to unmatched requests."""
+        return not self.rules and self._greeting is None and self._unmatched is CLOSES
+
     def anew(self) -> Self:
         """Return a copy in which no rule has answered yet."""
         other = copy(self)
@@ -243,13 +248,19 @@ class Rules(Responder):
         return rule.steps(count, data, connection)
 
 
+def rules_by_state(start: str, rules: Sequence[Rule]) -> Mapping[str, Sequence[int]]:
+    """Return the positions in *rules* of those that answer in each state, in sorted order."""
+    states = {start, *(state for rule in rules for state in rule.when or ())}
+    found: dict[str, list[int]] = {state: [] for state in sorted(states)}
+    for place, rule in enumerate(rules):
+        for state in states if rule.when is None else rule.when:
+            found[state].append(place)
+    return found
+
+
 def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
     """Return the rules of each state.  RE2's memory is split in proportion to the patterns."""
-    states = sorted({start, *(state for rule in rules for state in rule.when or ())})
-    own = {
-        state: tuple(at for at, it in enumerate(rules) if it.when is None or state in it.when)
-        for state in states
-    }
+    own = {state: tuple(places) for state, places in rules_by_state(start, rules).items()}
     patterns = {
         places: sum(len(rules[at].predicates.matches) for at in places) for places in own.values()
     }

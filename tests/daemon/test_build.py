@@ -264,6 +264,13 @@ class ScriptTests(Making):
         """The path is absolute: a daemon changes its working directory."""
         self.assertTrue(parsed("-s", "it.toml")["script"].is_absolute())
 
+    def test_a_script_that_answers_nothing(self) -> None:
+        """An empty script is used at the start, with a warning."""
+        events = self.logged()
+        self.make("-s", str(self.script("")))
+        [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.warn]
+        self.assertIn("it.toml: the script answers nothing: ", line)
+
     # Reloading
 
     def reloading(self, *arguments: str) -> tuple[Made, Path, Callable[[], None]]:
@@ -298,6 +305,8 @@ class ScriptTests(Making):
         for text, problem in (
             ("framig = 1", "unknown key 'framig'"),
             ('framing = "chunk"\nrule = [{ reply = "a\\nb" }]', r"rule\[0\]: "),
+            ("", "it.toml: the script answers nothing"),
+            ('framing = "line"  # the rules are not written yet', "the script answers nothing"),
         ):
             path.write_text(text)
             events = self.logged()

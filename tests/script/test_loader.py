@@ -26,6 +26,8 @@ from reqresp.framing import (
     Mixed,
     Resp,
 )
+from reqresp.script import ScriptError
+from reqresp.script.reader import MAX_PROBLEMS
 from tests.support.live import temporary
 from tests.support.scripted import Scripted
 
@@ -109,13 +111,33 @@ class ValuesTests(Scripted):
         script = Script.parse("")
         self.assertEqual(script.name, "script")
         self.assertEqual((script.framing, script.reply_framing), (Line(), Line()))
-        self.assertEqual((script.limits, script.seed, script.warnings), (Limits(), None, ()))
+        self.assertEqual((script.limits, script.seed), (Limits(), None))
+        self.assertTrue(script.is_empty)
+        self.assertEqual(
+            [str(it) for it in script.warnings],
+            [
+                "script: the script answers nothing: the first request of a client closes its"
+                " connection"
+            ],
+        )
         self.assertEqual(script.faults, ())
         self.assertEqual([*script.rules.states], ["start"])
         wire = self.join(self.factory(script))
         self.assertEqual(wire.received(), b"")
         wire.send(b"a\n")
         self.assertTrue(wire.got_eof)
+
+    def test_what_makes_a_script_not_empty(self) -> None:
+        """A rule, a greeting, an answer to unmatched requests or a fault is enough."""
+        for text in (
+            'rule = [{ reply = "a" }]',
+            'greeting = "a"',
+            "unmatched = { close = true }",
+            '[[fault]]\nkind = "stop_reading"',
+        ):
+            script = Script.parse(text)
+            self.assertEqual((script.is_empty, script.warnings), (False, ()), msg=text)
+        self.assertTrue(Script.parse('framing = "chunk"\nlimits = {}').is_empty)
 
     def test_framings(self) -> None:
         """A framing is a name as on the command line or a table, also for replies."""
@@ -193,6 +215,32 @@ class ValuesTests(Scripted):
                 "rule[1]": [Corrupt(bytes=3), Corrupt(bytes=4)],
             },
         )
+
+    def test_very_many_warnings(self) -> None:
+        """Of very many warnings, so many are there, and each is of a bounded length."""
+        many = "{ equals = 'a', reply = '' }," * (MAX_PROBLEMS + 2)
+        script = Script.parse(f"rule = [{many}]")
+        self.assertEqual(len(script.warnings), MAX_PROBLEMS + 1)
+        self.assertEqual(str(script.warnings[-1]), "script: more than 100 rules never answer")
+        states = [f"s{n}" for n in range(9)]
+        chain = "".join(
+            f"{{ when = '{here}', goto = '{there}', reply = '' }},"
+            for here, there in zip(states, [*states[1:], "s0"], strict=True)
+        )
+        [warning] = Script.parse(
+            f"start = 's0'\nrule = [{chain} {{ when = {states}, reply = '' }}]"
+        ).warnings
+        self.assertIn(
+            "rule[0] and rule[1] and rule[2] and rule[3] and 5 others already answer", str(warning)
+        )
+
+    def test_very_many_problems(self) -> None:
+        """Of very many problems, the first ones that are found are reported."""
+        with self.assertRaises(ScriptError) as caught:
+            Script.parse("\n".join(f"a{n} = 1" for n in range(9000)))
+        problems = caught.exception.problems
+        self.assertEqual(len(problems), MAX_PROBLEMS + 1)
+        self.assertEqual(str(problems[-1]), "script: more than 100 problems; some are not shown")
 
     def test_warnings(self) -> None:
         """A script with warnings loads; each warning has its line."""

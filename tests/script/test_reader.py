@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import expect
-from reqresp.script.reader import Problem, Reader, describe, show_value, unknown
+from reqresp.script.reader import (
+    MAX_PROBLEMS,
+    Problem,
+    Reader,
+    TooManyProblemsError,
+    describe,
+    show_value,
+)
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
 
@@ -334,6 +341,14 @@ class PlacesTests(ReaderTestCase):
         self.assertEqual(self.reader.problem("way", "odd"), Problem("it.toml", 7, "way", "odd"))
         self.assertEqual(self.problems(), [])
 
+    def test_too_many_problems(self) -> None:
+        """After so many problems the reader gives up."""
+        for number in range(MAX_PROBLEMS):
+            self.reader.report(f"rule[{number}]", "is wrong")
+        with self.assertRaises(TooManyProblemsError):
+            self.reader.report("rule[100]", "is wrong")
+        self.assertEqual(len(self.reader.problems), MAX_PROBLEMS)
+
     def test_whether_a_path_is_clean(self) -> None:
         """A problem makes its path and all paths around it unclean, but not longer names."""
         self.reader.report("rule[1].do[0].send", "is wrong")
@@ -341,32 +356,3 @@ class PlacesTests(ReaderTestCase):
             self.assertFalse(self.reader.is_clean(path), path)
         for path in ("rul", "rule[0]", "rule[1].d", "rule[1].do[0].sen", "rule[1].do[0].send.a"):
             self.assertTrue(self.reader.is_clean(path), path)
-
-
-class NearestTests(SynchronousTestCase):
-    """Misspelt names."""
-
-    def test_a_similar_name(self) -> None:
-        """The similar name is suggested."""
-        names = ["reply", "reply_framing", "cycle", "close"]
-        for name, near in (("repyl", "reply"), ("Reply", "reply"), ("clos", "close")):
-            self.assertEqual(
-                unknown("key", name, names), f"unknown key {name!r}; did you mean {near}?"
-            )
-
-    def test_no_similar_name(self) -> None:
-        """All names are listed, up to a limit; names that cannot be printed are quoted."""
-        self.assertEqual(
-            unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"
-        )
-        self.assertEqual(
-            unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; expected one of: '', 'a\n'"
-        )
-        self.assertEqual(unknown("state", "a", []), "unknown state 'a'")
-        many = [f"s{number}" for number in range(31)]
-        self.assertTrue(unknown("state", "zzz", many[:30]).endswith(", s29"))
-        self.assertTrue(unknown("state", "zzz", many).endswith(", s29, ..."))
-
-    def test_long_names(self) -> None:
-        """Long names are shortened."""
-        self.assertLess(len(unknown("key", "z" * 10_000, ["a"])), 100)
