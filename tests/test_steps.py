@@ -54,7 +54,8 @@ class StepTests(SynchronousTestCase):
     def test_a_wait_must_end(self) -> None:
         """A time that is negative, infinite or not a number is refused, and the value named."""
         for seconds in (-0.001, float("inf"), float("-inf"), float("nan")):
-            with self.assertRaisesRegex(ValueError, "seconds: expected a finite number >= 0, found ") as caught:
+            problem = "seconds: expected a finite number >= 0, found "
+            with self.assertRaisesRegex(ValueError, problem) as caught:
                 Wait(seconds)
             self.assertIn(repr(seconds), str(caught.exception))
 

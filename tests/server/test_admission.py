@@ -1,4 +1,4 @@
-"""Who may connect, and how many were turned away."""
+"""Admission: which clients may connect, and how many are refused."""
 
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,13 +13,13 @@ def peer(host: str) -> IPv4Address:
 
 
 class AdmissionTests(SynchronousTestCase):
-    """Without any connection."""
+    """Decisions on addresses, without connections."""
 
     def kind(self, refusal: Refusal | None) -> str | None:
         return None if refusal is None else refusal.kind
 
-    def test_limits(self) -> None:
-        """The limit on all comes before that for a peer."""
+    def test_the_total_limit_comes_before_the_peer_limit(self) -> None:
+        """The limit on all connections is checked before the limit for a peer."""
         admission = Admission()
         limits = Limits(max_connections=2, max_per_peer=1)
         admission.enter(peer("10.0.0.1"))
@@ -30,8 +30,8 @@ class AdmissionTests(SynchronousTestCase):
         ]
         self.assertEqual(kinds, [None, "max_per_peer", "max_connections", "max_connections"])
 
-    def test_who_left(self) -> None:
-        """Makes room for another one from there, and is not remembered."""
+    def test_a_client_that_leaves_makes_room(self) -> None:
+        """After a client has left, another from its address may connect, and no entry remains."""
         admission = Admission()
         limits = Limits(max_per_peer=1)
         for _ in range(2):
@@ -40,8 +40,8 @@ class AdmissionTests(SynchronousTestCase):
             self.assertIsNotNone(admission.why_refuse(peer("10.0.0.1"), limits, 1))
             admission.leave(peer("10.0.0.1"))
 
-    def test_recount(self) -> None:
-        """Counting can begin later, with those who are there then."""
+    def test_recount_counts_open_connections(self) -> None:
+        """Counting for each peer can begin later, with the connections that are open then."""
         admission = Admission()
         limits = Limits(max_per_peer=2)
         admission.enter(peer("10.0.0.3"))
@@ -51,15 +51,15 @@ class AdmissionTests(SynchronousTestCase):
         ]
         self.assertEqual(refused, ["max_per_peer", None, None])
 
-    def test_unix_sockets(self) -> None:
-        """Their clients cannot be told apart, so no limit for one applies, nor any network."""
+    def test_unix_sockets_have_no_peer_limit(self) -> None:
+        """Clients of a UNIX socket have no address: no limit for a peer and no network applies."""
         admission = Admission(Access(allow=parse_networks("10.0.0.0/8")))
         for _ in range(3):
             self.assertIsNone(admission.why_refuse(UNIXAddress(b""), Limits(max_per_peer=1), 0))
             admission.enter(UNIXAddress(b""))
 
-    def test_access(self) -> None:
-        """Whose address is not allowed is refused before anything is counted."""
+    def test_access_is_checked_before_limits(self) -> None:
+        """A client whose address is not allowed is refused before the limits are checked."""
         admission = Admission(Access(parse_networks("10.0.0.0/8"), parse_networks("10.1.0.0/16")))
         limits = Limits(max_connections=1)
         kinds = [

@@ -1,4 +1,4 @@
-"""What a client gets for its requests, whatever the responder does and whenever it does it."""
+"""Which replies a client receives, for responders of any kind, at once or later."""
 
 from typing import Any
 
@@ -26,48 +26,48 @@ from reqresp.steps import Steps
 from tests.support.conversation import Conversation
 
 
-class NotebookTests(Conversation):
-    """What the server does when it is told nothing else."""
+class DefaultTests(Conversation):
+    """The server with its default responder and framing."""
 
-    def test_whatever_comes_is_answered(self) -> None:
-        """Each piece that arrives gets `response`."""
+    def test_every_piece_is_answered(self) -> None:
+        """Each piece that arrives is answered with `response`."""
         wire = self.connect()
         wire.send(b"hello", b"again")
         self.assertEqual(wire.received(), b"response" * 2)
         self.assertTrue(wire.is_open)
 
     def test_small_replies_are_not_held_back(self) -> None:
-        """Nagle's algorithm is off, or a reply would wait for the one before to be acknowledged."""
+        """Nagle's algorithm is off: a reply does not wait until the one before is acknowledged."""
         self.assertTrue(self.connect().is_nodelay)
 
-    def test_close_is_answered_and_then_closes(self) -> None:
+    def test_close_is_answered_before_the_connection_closes(self) -> None:
         """The reply to `close` is delivered before the connection ends."""
         wire = self.connect()
         wire.send(b"close")
         self.assertEqual(wire.received(), b"response")
         self.assertTrue(wire.got_eof)
 
-    def test_close_within_more_is_no_close(self) -> None:
-        """Only exactly `close` closes."""
+    def test_a_request_that_contains_close_does_not_close(self) -> None:
+        """Only the request that is exactly `close` closes the connection."""
         wire = self.connect()
         wire.send(b"requestclose")
         self.assertEqual(wire.received(), b"response")
         self.assertFalse(wire.got_eof)
 
     def test_a_large_piece_is_several_requests(self) -> None:
-        """What arrives is taken 1024 bytes at a time, as the notebook's recv would."""
+        """A chunk has at most 1024 bytes."""
         wire = self.connect()
         wire.send(b"x" * 2049)
         self.assertEqual(wire.received(), b"response" * 3)
 
     def test_eof_ends_the_connection(self) -> None:
-        """A client that goes is not answered for ever, as by the notebook."""
+        """At EOF from the client, the server closes the connection."""
         wire = self.connect()
         wire.send_eof()
         self.assertFalse(wire.is_open)
         self.assertEqual(self.heard.requests, [])
 
-    def test_what_follows_close_is_dropped(self) -> None:
+    def test_requests_after_close_are_dropped(self) -> None:
         """After `close` no request reaches the responder or an observer."""
         wire = self.lines(None)
         wire.send(b"a\nclose\nb\n", b"c\n")
@@ -85,14 +85,14 @@ class OrderTests(Conversation):
         self.assertEqual(wire.largest_send, len(b"A\r\nB\r\nC\r\n"))
         self.assertEqual(wire.received(), b"A\r\nB\r\nC\r\n")
 
-    def test_a_request_in_single_bytes_is_one(self) -> None:
-        """A request is what the framing says, however it arrives."""
+    def test_a_request_in_single_bytes_is_one_request(self) -> None:
+        """The framing decides where a request ends, in however many pieces it arrives."""
         wire = self.connect(lambda request: request.data, framing=Netstring())
         wire.send(*(b"%c" % byte for byte in b"5:hello,"))
         self.assertEqual(wire.received(), b"5:hello,")
 
-    def test_a_late_reply_does_not_overtake(self) -> None:
-        """The second request could be answered at once, and still leaves second."""
+    def test_a_late_reply_delays_later_replies(self) -> None:
+        """A reply that is ready at once is sent after the late reply to the request before it."""
         late: Deferred[bytes] = Deferred()
         wire = self.lines(lambda request: late if request.data == b"late" else request.data)
         wire.send(b"late\nsoon\n")
@@ -101,8 +101,8 @@ class OrderTests(Conversation):
         wire.turn()
         self.assertEqual(wire.received(), b"at last\r\nsoon\r\n")
 
-    def test_what_arrives_during_a_wait_is_answered_after_it(self) -> None:
-        """A request behind a waiting reply keeps its place."""
+    def test_a_request_during_a_wait_is_answered_after_it(self) -> None:
+        """A request that arrives while a reply waits is answered after that reply."""
         wire = self.lines(lambda request: (Wait(2), request.data))
         wire.send(b"a\n", b"b\n")
         wire.wait(2)
@@ -111,7 +111,7 @@ class OrderTests(Conversation):
         self.assertEqual(wire.received(), b"b\r\n")
 
     def test_steps_are_performed_in_order(self) -> None:
-        """What comes before a wait is sent before it, the rest after it."""
+        """Data before a `Wait` is sent before the wait, and data after it afterwards."""
         wire = self.lines(lambda _request: (b"one", Wait(1), b"two", Wait(1), b"three", Close()))
         wire.send(b"x\n")
         self.assertEqual(wire.received(), b"one\r\n")
@@ -122,7 +122,7 @@ class OrderTests(Conversation):
         self.assertTrue(wire.got_eof)
 
     def test_a_raw_reply_is_sent_as_it_is(self) -> None:
-        """The framing is left out on request, one by one and in one go."""
+        """A raw `Send` is not framed, on the fast path and otherwise."""
         reply = (Send(b"no newline", raw=True), b"line")
         for respond in (lambda _request: reply, Table({}, otherwise=reply)):
             wire = self.lines(respond)
@@ -144,13 +144,13 @@ class OrderTests(Conversation):
         self.assertEqual(wire.received(), b"a\r\nb\r\n")
 
     def test_silence_is_a_reply(self) -> None:
-        """A responder that returns None sends nothing, and the next request is taken up."""
+        """A responder that returns None sends nothing; then the next request is answered."""
         wire = self.lines(lambda request: None if request.data == b"?" else b"ok")
         wire.send(b"?\nx\n")
         self.assertEqual(wire.received(), b"ok\r\n")
 
-    def test_thousands_of_replies_that_are_there_at_once_do_not_recurse(self) -> None:
-        """Deferreds that have fired already are as good as values."""
+    def test_thousands_of_fired_deferreds_do_not_recurse(self) -> None:
+        """Deferreds that have fired are handled without recursion."""
 
         async def respond(request: Request) -> bytes:
             return request.data
@@ -159,8 +159,8 @@ class OrderTests(Conversation):
         wire.send(b"a\n" * 5000)
         self.assertEqual(wire.received(), b"a\r\n" * 5000)
 
-    def test_the_request_tells_who_asks(self) -> None:
-        """A request knows its peer, its connection's number and its own."""
+    def test_a_request_has_its_peer_and_numbers(self) -> None:
+        """A request has the client's address, the connection's number and its own number."""
         requests: list[Request] = []
         factory = self.factory(requests.append, framing=Line())
         self.join(factory).send(b"a\n")
@@ -171,7 +171,7 @@ class OrderTests(Conversation):
 
 
 class TableTests(Conversation):
-    """A table of constants is answered in one go, with nothing but speed to show for it."""
+    """Constant replies from a table are the same as replies from a function."""
 
     table = Table(
         {b"a": b"A", b"stop": (b"bye", Close()), b"wait": (Wait(1), b"W"), b"none": None},
@@ -179,21 +179,21 @@ class TableTests(Conversation):
     )
 
     def test_each_request_gets_its_reply(self) -> None:
-        """Replies are looked up, the rest gets the default."""
+        """A request in the table gets its reply, any other the default."""
         wire = self.lines(self.table)
         wire.send(b"a\nb\nnone\na\n")
         self.assertEqual(wire.received(), b"A\r\n?\r\nA\r\n")
 
-    def test_a_reply_that_does_more_keeps_its_place(self) -> None:
-        """A wait among constants holds those behind it, not those before it."""
+    def test_a_constant_reply_with_a_wait_keeps_its_place(self) -> None:
+        """A wait in a constant reply delays the replies after it, and not those before it."""
         wire = self.lines(self.table)
         wire.send(b"a\nwait\na\n")
         self.assertEqual(wire.received(), b"A\r\n")
         wire.wait(1)
         self.assertEqual(wire.received(), b"W\r\nA\r\n")
 
-    def test_numbers_count_on_through_both_ways(self) -> None:
-        """Requests answered in one go and one by one share a numbering."""
+    def test_fast_and_slow_replies_share_one_numbering(self) -> None:
+        """Requests are numbered in order, whether answered on the fast path or not."""
         wire = self.lines(self.table)
         wire.send(b"a\nb\n", b"wait\na\n", b"a\n")
         wire.wait(1)
@@ -202,8 +202,8 @@ class TableTests(Conversation):
         self.assertEqual(numbers, [1, 2, 3, 4, 5, 6])
         self.assertEqual(wire.protocol.taken, 6)
 
-    def test_after_a_half_close_nothing_is_sent(self) -> None:
-        """What a table would answer is dropped once the server has sent its EOF."""
+    def test_nothing_is_sent_after_a_half_close(self) -> None:
+        """Constant replies are dropped after the server has sent EOF."""
         wire = self.lines(Table({b"half": (b"last", HalfClose())}, otherwise=b"?"))
         wire.send(b"half\n", b"x\n")
         self.assertEqual(wire.received(), b"last\r\n")
@@ -212,10 +212,10 @@ class TableTests(Conversation):
 
 
 class ObserverTests(Conversation):
-    """Observers are told once for each read, and of each request once."""
+    """Observers are notified once for each read, and each request is reported once."""
 
     def test_a_read_is_one_event(self) -> None:
-        """However many requests a read has, each event comes once."""
+        """Each event is reported once for a read, for any number of requests in it."""
         wire = self.lines(lambda _request: b"ok")
         wire.send(b"a\nb\nc\n")
         self.assertEqual(self.heard.events, ["connected", "received", "answered"])
@@ -223,30 +223,30 @@ class ObserverTests(Conversation):
         self.assertEqual(self.heard.batches, [3])
 
     def test_an_exchange_has_the_steps_that_answered_it(self) -> None:
-        """What is told is what the responder said, before the framing."""
+        """An exchange has the responder's steps, before framing."""
         wire = self.lines(lambda _request: (b"ok", Close()))
         wire.send(b"a\n")
         [exchange] = self.heard.exchanges
         self.assertEqual(exchange.request.data, b"a")
         self.assertEqual(exchange.steps, (Send(b"ok"), Close()))
 
-    def test_a_table_tells_the_same(self) -> None:
-        """Answering in one go changes nothing of what is told."""
+    def test_constant_replies_are_reported_alike(self) -> None:
+        """Replies on the fast path are reported as all others are."""
         wire = self.lines(Table({b"a": b"A"}, otherwise=b"?"))
         wire.send(b"a\nb\n")
         steps = [exchange.steps for exchange in self.heard.exchanges]
         self.assertEqual(steps, [(Send(b"A"),), (Send(b"?"),)])
 
-    def test_a_request_is_told_when_it_is_taken_up_its_answer_when_performed(self) -> None:
-        """A waiting reply is received at once and answered later."""
+    def test_a_request_is_reported_when_asked_and_its_reply_when_performed(self) -> None:
+        """A request is received at once; it is answered after the wait in its reply."""
         wire = self.lines(lambda _request: (Wait(1), b"ok"))
         wire.send(b"a\nb\n")
         self.assertEqual((self.heard.requests, self.heard.batches), ([[b"a"]], []))
         wire.wait(1)
         self.assertEqual((self.heard.requests, self.heard.batches), ([[b"a"], [b"b"]], [1]))
 
-    def test_an_observer_that_raises_harms_nobody(self) -> None:
-        """Its error is logged; the client and the other observers do not notice."""
+    def test_an_observer_that_raises_affects_no_other(self) -> None:
+        """The error is logged; the client and the other observers are not affected."""
 
         class Broken(Observer):
             def received(self, peer: IAddress, connection: int, requests: Any) -> None:
@@ -258,8 +258,8 @@ class ObserverTests(Conversation):
         self.assertEqual(self.heard.requests, [[b"a"], [b"b"]])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError, SystemExit)), 2)
 
-    def test_failing_later_is_told_in_the_same_order(self) -> None:
-        """A coroutine that raises at once is no different from a function that does."""
+    def test_failing_later_is_reported_in_the_same_order(self) -> None:
+        """A coroutine that raises at once is reported as a function that raises."""
 
         async def respond(_request: Request) -> bytes:
             raise RuntimeError("no answer")
@@ -269,8 +269,8 @@ class ObserverTests(Conversation):
         self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
         self.flushLoggedErrors(RuntimeError)
 
-    def test_an_observer_may_give_the_answer(self) -> None:
-        """What an observer sets off while it is told keeps its place, and its number."""
+    def test_an_observer_can_fire_a_reply(self) -> None:
+        """A reply that an observer fires while it is notified keeps its order and its number."""
         late: list[Deferred[bytes]] = []
 
         class Answering(Observer):
@@ -292,14 +292,14 @@ class ObserverTests(Conversation):
         self.assertEqual(numbers, [(1, b"a"), (2, b"late"), (3, b"b")])
 
     def test_a_large_read_is_one_event(self) -> None:
-        """Constants for more than is cut at a time are told, and sent, at once all the same."""
+        """Constant replies to a read of several slices are reported and sent together."""
         wire = self.lines(Table({}, otherwise=b"ok"))
         wire.send(b"abcdefghi\n" * 1000)
         self.assertEqual(self.heard.batches, [1000])
         self.assertEqual(wire.largest_send, 4000)
 
-    def test_the_end_is_told_last(self) -> None:
-        """A failing request is received, failed, and then its connection gone."""
+    def test_disconnected_is_reported_last(self) -> None:
+        """The events of a failing request are received, failed and disconnected, in this order."""
         wire = self.lines(lambda _request: 1 // 0)
         wire.send(b"a\n")
         self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
@@ -307,14 +307,14 @@ class ObserverTests(Conversation):
 
 
 class FailureTests(Conversation):
-    """A failing responder, or a client that sends no requests, ends its own connection alone."""
+    """A failing responder, or a malformed request, ends only its own connection."""
 
     def respond(self, request: Request) -> Any:
         if request.data == b"fail":
             raise RuntimeError("no answer")
         return request.data
 
-    def test_what_came_before_is_delivered_and_then_reset(self) -> None:
+    def test_earlier_replies_are_delivered_before_the_reset(self) -> None:
         """Replies to earlier requests of the same read reach the client before the reset."""
         wire = self.lines(self.respond)
         wire.send(b"a\nb\nfail\nc\n")
@@ -323,8 +323,8 @@ class FailureTests(Conversation):
         [error] = self.flushLoggedErrors(RuntimeError)
         self.assertIn("respond", error.getTraceback())
 
-    def test_the_others_go_on(self) -> None:
-        """A failing request is its own client's misfortune."""
+    def test_other_connections_continue(self) -> None:
+        """A failing request does not affect other connections."""
         factory = self.factory(self.respond, framing=Line())
         first, second = self.join(factory), self.join(factory)
         first.send(b"fail\n")
@@ -332,8 +332,8 @@ class FailureTests(Conversation):
         self.assertEqual(second.received(), b"a\r\n")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
-    def test_a_reply_that_fails_later_resets_too(self) -> None:
-        """A Deferred's failure is the responder's."""
+    def test_a_deferred_that_fails_resets(self) -> None:
+        """The failure of a responder's Deferred resets the connection."""
         late: Deferred[bytes] = Deferred()
         wire = self.lines(lambda _request: late)
         wire.send(b"a\n")
@@ -343,8 +343,8 @@ class FailureTests(Conversation):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertEqual(len(self.heard.failures), 1)
 
-    def test_whatever_is_raised_resets(self) -> None:
-        """Not even a SystemExit leaves a client waiting, be it raised after a wait."""
+    def test_every_kind_of_exception_resets(self) -> None:
+        """Any exception resets the connection, even SystemExit, and even after a wait."""
         for error in (SystemExit, KeyboardInterrupt, GeneratorExit):
 
             def respond(request: Request, error: type[BaseException] = error) -> Any:
@@ -358,8 +358,8 @@ class FailureTests(Conversation):
             self.assertTrue(wire.got_reset)
             self.assertEqual(len(self.flushLoggedErrors(error)), 1)
 
-    def test_a_framing_that_gives_no_bytes_resets(self) -> None:
-        """A framing of the user's own can fail in its own ways."""
+    def test_a_framing_that_returns_no_bytes_resets(self) -> None:
+        """An invalid result from a user's framing resets the connection."""
 
         class Broken(Line):
             def encode(self, payload: bytes) -> Any:
@@ -370,8 +370,8 @@ class FailureTests(Conversation):
         self.assertTrue(wire.got_reset)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
-    def test_a_responder_that_gives_no_steps_resets(self) -> None:
-        """A Responder has to give steps, now or later; it is told so."""
+    def test_a_responder_that_returns_no_steps_resets(self) -> None:
+        """If a `Responder` does not return steps, at once or later, the error says so."""
 
         class Wrong(Responder):
             def respond(self, data: bytes, connection: Any) -> Any:
@@ -384,8 +384,8 @@ class FailureTests(Conversation):
             [error] = self.flushLoggedErrors(TypeError)
             self.assertIn("returns steps", error.getErrorMessage())
 
-    def test_a_reply_that_is_none_resets(self) -> None:
-        """A responder that returns something else is told what a reply is."""
+    def test_an_invalid_reply_resets(self) -> None:
+        """If a function returns an invalid value, the error says what a reply is."""
         wire = self.lines(lambda _request: 42)
         wire.send(b"a\n")
         self.assertTrue(wire.got_reset)
@@ -393,14 +393,14 @@ class FailureTests(Conversation):
         self.assertIn("found 42", error.getErrorMessage())
 
     def test_a_payload_that_the_framing_refuses_resets(self) -> None:
-        """A line cannot hold a newline: the responder is to blame, not the client."""
+        """A payload with a newline cannot be sent as a line: it is the responder's error."""
         wire = self.lines(lambda _request: b"two\nlines")
         wire.send(b"a\n")
         self.assertTrue(wire.got_reset)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
-    def test_a_malformed_frame_closes_after_what_came_before_it(self) -> None:
-        """Requests before the fault are answered; the fault is one log line."""
+    def test_a_malformed_frame_closes_after_earlier_replies(self) -> None:
+        """Requests before the malformed frame are answered, and one line is logged."""
         wire = self.connect(lambda request: request.data, framing=Netstring())
         with capturedLogs() as events:
             wire.send(b"1:a,1:b,nonsense")
@@ -411,7 +411,7 @@ class FailureTests(Conversation):
         self.assertEqual(len(self.heard.failures), 1)
 
     def test_a_malformed_frame_waits_for_replies_before_it(self) -> None:
-        """A late reply still leaves, though the client has sent nonsense behind its request."""
+        """A late reply is sent although a malformed frame has followed its request."""
         wire = self.connect(lambda request: (Wait(1), request.data), framing=Netstring())
         wire.send(b"1:a,nonsense")
         self.assertTrue(wire.is_open)
@@ -419,8 +419,8 @@ class FailureTests(Conversation):
         self.assertEqual(wire.received(), b"1:a,")
         self.assertTrue(wire.got_eof)
 
-    def test_a_malformed_frame_behind_constants(self) -> None:
-        """Answering in one go and by turns do the same."""
+    def test_a_malformed_frame_after_constants(self) -> None:
+        """A malformed frame has the same effect on the fast path as otherwise."""
         wire = self.connect(Table({}, otherwise=b"ok"), framing=Netstring())
         wire.send(b"1:a,nonsense")
         self.assertEqual(wire.received(), b"2:ok,")
@@ -465,17 +465,17 @@ class OnConnectTests(Conversation):
 
 
 class CancelTests(Conversation):
-    """What a lost connection leaves undone is not done."""
+    """Pending work is cancelled when the connection is lost."""
 
     def test_a_wait_is_cancelled(self) -> None:
-        """No call is left when the client goes while a reply waits."""
+        """If the client disconnects during a wait, no delayed call remains."""
         wire = self.lines(lambda _request: (Wait(60), b"late"))
         wire.send(b"a\n")
         wire.reset()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_an_answer_is_cancelled(self) -> None:
-        """The responder's Deferred is cancelled, and that is no error."""
+        """The responder's Deferred is cancelled, and nothing is logged."""
         cancelled: list[object] = []
         late: Deferred[bytes] = Deferred(cancelled.append)
         wire = self.lines(lambda _request: late)
@@ -484,7 +484,7 @@ class CancelTests(Conversation):
         self.assertEqual(cancelled, [late])
 
     def test_a_coroutine_sees_the_cancellation(self) -> None:
-        """A coroutine can tidy up when its client is gone."""
+        """A coroutine can clean up after its client has disconnected."""
         seen: list[BaseException] = []
 
         async def respond(_request: Request) -> bytes:
@@ -500,8 +500,8 @@ class CancelTests(Conversation):
         wire.reset()
         self.assertEqual(len(seen), 1)
 
-    def test_what_it_raises_instead_is_logged(self) -> None:
-        """Nothing a responder raises is lost."""
+    def test_an_error_during_the_cancellation_is_logged(self) -> None:
+        """An error that a cancelled responder raises is logged."""
 
         async def respond(_request: Request) -> bytes:
             try:
@@ -515,7 +515,7 @@ class CancelTests(Conversation):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_an_answer_to_the_cancellation_is_dropped(self) -> None:
-        """A canceller may come up with an answer, which nobody waits for any more."""
+        """A canceller may fire its Deferred with steps, which are dropped."""
         late: Deferred[bytes] = Deferred(lambda deferred: deferred.callback(b"so be it"))
         wire = self.lines(lambda _request: late)
         wire.send(b"a\n")
@@ -523,7 +523,7 @@ class CancelTests(Conversation):
         self.assertEqual(self.heard.exchanges, [])
 
     def test_a_canceller_that_raises_is_logged(self) -> None:
-        """And the connection is counted no more."""
+        """The error is logged, and the connection is no longer counted."""
 
         def cancel(_deferred: object) -> None:
             raise SystemExit("never")
@@ -536,8 +536,8 @@ class CancelTests(Conversation):
         self.assertEqual(len(factory.connections), 0)
         self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
-    def test_requests_in_line_are_dropped(self) -> None:
-        """Requests behind a waiting reply are not taken up once the client is gone."""
+    def test_waiting_requests_are_dropped(self) -> None:
+        """Requests that wait for an earlier reply are dropped when the client disconnects."""
         wire = self.lines(lambda _request: (Wait(1), b"x"))
         wire.send(b"a\nb\n")
         wire.reset()

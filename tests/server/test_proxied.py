@@ -1,4 +1,4 @@
-"""What a client behind a balancer sees, and what the server takes it for."""
+"""Connections through a load balancer that sends a PROXY header."""
 
 import socket
 import ssl
@@ -48,7 +48,7 @@ def shout(request: Request) -> bytes:
 
 
 class Peers(Observer):
-    """Keeps who connected, who was refused and who left."""
+    """Records the peers that connected, were refused and disconnected."""
 
     def __init__(self) -> None:
         self.met: list[IAddress] = []
@@ -66,7 +66,7 @@ class Peers(Observer):
 
 
 class Ending(Factory):
-    """Builds protocols that *end* when they are made, and keep what they receive."""
+    """Builds protocols that call *end* when they are made, and record what they receive."""
 
     def __init__(self, end: Callable[[Any], None], received: list[bytes]) -> None:
         self.end = end
@@ -80,7 +80,7 @@ class Ending(Factory):
 
 
 class Balanced(Conversation):
-    """Arranges a server that trusts a balancer, and connections from there."""
+    """A server that trusts a balancer, and connections from that balancer."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -98,7 +98,7 @@ class Balanced(Conversation):
         return self.join(factory, host)
 
     def logged(self, wire_of: Any) -> list[str]:
-        """What is said in the log, at the least as a warning, while *wire_of* is called."""
+        """Return the warnings and errors that are logged while *wire_of* is called."""
         with capturedLogs() as events:
             wire_of()
         levels = (LogLevel.warn, LogLevel.error, LogLevel.critical)
@@ -106,10 +106,10 @@ class Balanced(Conversation):
 
 
 class HeaderTests(Balanced):
-    """The header comes, and the client is served."""
+    """A complete header, after which the client is served."""
 
-    def test_the_request_comes_behind_the_header(self) -> None:
-        """In the same segment, in another, or in single bytes."""
+    def test_the_request_comes_after_the_header(self) -> None:
+        """A request may arrive in the header's segment, in another, or in single bytes."""
         for header in HEADERS.values():
             stream = header + b"hello\n"
             for pieces in (
@@ -123,8 +123,8 @@ class HeaderTests(Balanced):
                 self.assertEqual(wire.received(), b"HELLO\r\n")
                 self.assertTrue(wire.is_open)
 
-    def test_the_client_is_who_the_header_says(self) -> None:
-        """To observers, from the start; in requests, too."""
+    def test_the_peer_is_the_client_in_the_header(self) -> None:
+        """Observers and requests have the address from the header."""
         for header in HEADERS.values():
             factory = self.serve(lambda request: str(request.peer).encode())
             wire = self.arrive(factory)
@@ -133,8 +133,8 @@ class HeaderTests(Balanced):
             self.assertEqual(self.peers.met.pop(), IPv4Address("TCP", *CLIENT))
             self.assertIn(b"192.0.2.7", wire.received())
 
-    def test_other_families(self) -> None:
-        """IPv6, and clients of a UNIX socket."""
+    def test_ipv6_and_unix_addresses(self) -> None:
+        """A header can name an IPv6 address or a UNIX socket."""
         for header, client in (
             (line(("2001:db8::7", 1), ("::1", 2)), IPv6Address("TCP", "2001:db8::7", 1)),
             (binary(("2001:db8::7", 1), ("::1", 2)), IPv6Address("TCP", "2001:db8::7", 1)),
@@ -147,14 +147,14 @@ class HeaderTests(Balanced):
             self.assertEqual(wire.received(), b"response\r\n")
 
     def test_small_replies_are_not_held_back(self) -> None:
-        """The connection is one of TCP, wherever the client came from."""
+        """Nagle's algorithm is off, whatever address the header names."""
         for header in (binary(b"/run/x", b""), HEADERS["v2"]):
             wire = Wire(self.serve(), self.reactor, BALANCER)  # a stock one
             wire.send(header)
             self.assertTrue(wire.is_nodelay)
 
-    def test_the_balancer_itself(self) -> None:
-        """Its own checks come from its own address."""
+    def test_checks_have_the_balancers_address(self) -> None:
+        """The balancer's own health checks have the balancer's address."""
         for header in (raw(0x20, 0), raw(0x21, 0), b"PROXY UNKNOWN\r\n"):
             wire = self.arrive(self.serve())
             wire.send(header + b"check\n")
@@ -162,7 +162,7 @@ class HeaderTests(Balanced):
             self.assertEqual(wire.received(), b"response\r\n")
 
     def test_a_greeting_waits_for_the_header(self) -> None:
-        """Nothing is said to somebody who is not known."""
+        """The greeting is sent only after the header has arrived."""
         factory = self.serve(Script.parse('greeting = "hello"\nrule = [{ reply = "x" }]'))
         wire = self.arrive(factory)
         self.assertEqual(wire.received(), b"")
@@ -171,20 +171,20 @@ class HeaderTests(Balanced):
         wire.send(b"a\n")
         self.assertEqual(wire.received(), b"x\r\n")
 
-    def test_pipelined_requests(self) -> None:
-        """All that came with the header is answered, in order."""
+    def test_pipelined_requests_with_the_header(self) -> None:
+        """All requests that arrive with the header are answered in order."""
         wire = self.arrive(self.serve(shout))
         wire.send(HEADERS["v1"] + b"".join(b"%d\n" % number for number in range(5000)))
         self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(5000)))
 
-    def test_another_header(self) -> None:
-        """Only the first is one; what follows is the client's."""
+    def test_a_second_header_is_a_request(self) -> None:
+        """Only the first header is read as one; a second one is data of the client."""
         wire = self.arrive(self.serve(shout))
         wire.send(HEADERS["v1"] * 2)
         self.assertEqual(wire.received(), HEADERS["v1"].upper())
 
-    def test_time_is_not_limited_once_the_header_came(self) -> None:
-        """The time-out is the header's alone."""
+    def test_the_timeout_ends_with_the_header(self) -> None:
+        """The timeout applies only until the header is complete."""
         wire = self.arrive(self.serve())
         wire.send(HEADERS["v2"])
         wire.wait(60)
@@ -194,10 +194,10 @@ class HeaderTests(Balanced):
 
 
 class EndingTests(Balanced):
-    """Connections end as they would without a header."""
+    """Connections end as they do without a header."""
 
-    def test_a_half_close_behind_the_header(self) -> None:
-        """Who sends header, request and EOF at once still gets a late reply."""
+    def test_a_half_close_after_the_header(self) -> None:
+        """A client that sends header, request and EOF at once gets a late reply."""
         for header in HEADERS.values():
             wire = self.arrive(self.serve(lambda request: (Wait(3), Send(b"late"))))
             wire.put(header + b"x\n")
@@ -209,15 +209,15 @@ class EndingTests(Balanced):
             self.assertFalse(wire.is_open)
 
     def test_a_half_close_without_a_request(self) -> None:
-        """The connection is over."""
+        """EOF after a header and no request closes the connection."""
         wire = self.arrive(self.serve())
         wire.put(HEADERS["v1"])
         wire.send_eof()
         self.assertTrue(wire.got_eof)
         self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
 
-    def test_the_server_half_closes(self) -> None:
-        """And reads on."""
+    def test_the_server_reads_after_its_half_close(self) -> None:
+        """After a half-close by the server, it continues to read."""
         wire = self.arrive(self.serve(lambda request: (Send(b"bye"), HalfClose())))
         wire.send(HEADERS["v1"] + b"x\n")
         self.assertEqual(wire.received(), b"bye\r\n")
@@ -225,7 +225,7 @@ class EndingTests(Balanced):
         self.assertTrue(wire.is_open)
 
     def test_a_greeting_that_closes(self) -> None:
-        """What came behind the header is nobody's; the greeting arrives."""
+        """The greeting arrives, and data after the header is dropped."""
         script = 'greeting = { reply = "full", close = true }\nrule = [{ reply = "x" }]'
         wire = self.arrive(self.serve(Script.parse(script)))
         wire.send(HEADERS["v2"] + b"a\nb\n")
@@ -236,7 +236,7 @@ class EndingTests(Balanced):
         self.assertEqual(len(self.server.connections), 0)
 
     def test_a_greeting_that_resets(self) -> None:
-        """Likewise."""
+        """Data after the header is dropped, and the connection is reset."""
         script = 'greeting = { do = [{ abort = true }] }\nrule = [{ reply = "x" }]'
         wire = self.arrive(self.serve(Script.parse(script)))
         wire.send(HEADERS["v2"] + b"a\nb\n")
@@ -245,7 +245,7 @@ class EndingTests(Balanced):
         self.assertTrue(wire.got_reset)
 
     def test_a_client_that_does_not_read(self) -> None:
-        """It is not read from, as ever, until it does."""
+        """A client that does not read is not read from until it reads."""
         wire = self.arrive(self.serve(lambda request: b"x" * 100_000))
         wire.stop_reading()
         wire.send(HEADERS["v1"] + b"a\n" * 3)
@@ -254,16 +254,16 @@ class EndingTests(Balanced):
         self.assertEqual(len(wire.received()), 3 * 100_002)
         self.assertTrue(wire.reading)
 
-    def test_a_client_that_goes(self) -> None:
-        """Its connection is the server's to count down, once."""
+    def test_a_client_that_disconnects(self) -> None:
+        """A client that disconnects is subtracted once from the open connections."""
         wire = self.arrive(self.serve())
         wire.send(HEADERS["v1"])
         wire.reset()
         self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
         self.assertEqual(len(self.server.connections), 0)
 
-    def test_who_ends_while_it_is_built_gets_nothing_more(self) -> None:
-        """Protocols of other factories may close, reset or be lost when they are made."""
+    def test_a_protocol_that_ends_when_built_receives_nothing(self) -> None:
+        """A protocol that closes, resets or is lost when it is built receives no data."""
 
         received: list[bytes] = []
         endings: list[Any] = [
@@ -284,7 +284,7 @@ class EndingTests(Balanced):
             self.assertEqual(server.connections.arriving, 0)
 
     def test_a_factory_that_builds_nothing(self) -> None:
-        """Its client is reset."""
+        """If the inner factory builds no protocol, the client is reset."""
 
         class Nothing(Factory):
             def buildProtocol(self, addr: Any) -> None:
@@ -300,16 +300,16 @@ class EndingTests(Balanced):
 
 
 class EagerTests(HeaderTests, EndingTests):
-    """The same on our own transport."""
+    """The same on the eager transport."""
 
     transport = EagerServer
 
 
 class RefusalTests(Balanced):
-    """Who is turned away."""
+    """Clients that are refused."""
 
-    def test_who_is_not_trusted(self) -> None:
-        """It is reset, whatever it sends, and the log names it."""
+    def test_an_untrusted_peer_is_reset(self) -> None:
+        """A peer that is not trusted is reset, whatever it sends, and its address is logged."""
         factory = self.serve()
         lines = self.logged(lambda: self.arrive(factory, "11.0.0.1"))
         wire = self.arrive(factory, "11.0.0.1")
@@ -321,20 +321,20 @@ class RefusalTests(Balanced):
         refused = (IPv4Address("TCP", "11.0.0.1", 50000), reason)
         self.assertEqual(self.peers.refused_for, [refused] * 2)
 
-    def test_many_who_are_not_trusted(self) -> None:
-        """They are counted, and fill no log."""
+    def test_many_untrusted_peers_are_logged_rarely(self) -> None:
+        """Many untrusted peers are all counted, but not all logged."""
         factory = self.serve()
         lines = self.logged(lambda: [self.arrive(factory, "11.0.0.1") for _ in range(50)])
         self.assertEqual((len(lines), self.server.refused), (1, 50))
 
-    def test_nobody_is_trusted(self) -> None:
-        """Unless it is said who is."""
+    def test_no_peer_is_trusted_by_default(self) -> None:
+        """Without networks to trust, every peer is refused."""
         server = self.factory()
         wire = self.arrive(ProxiedFactory(server, server=server, trusted=Networks()))
         self.assertTrue(wire.got_reset)
 
     def test_clients_are_limited_by_their_own_address(self) -> None:
-        """One has what another, of the same balancer, has not used up."""
+        """The limit for a peer counts each client, not their common balancer."""
         factory = self.serve(limits=Limits(max_per_peer=1))
         first, again, other = (self.arrive(factory) for _ in range(3))
         first.send(line(CLIENT) + b"x\n")
@@ -353,8 +353,8 @@ class RefusalTests(Balanced):
             ],
         )
 
-    def test_clients_are_let_in_by_their_own_address(self) -> None:
-        """Where the balancer's is does not matter."""
+    def test_access_is_by_the_clients_address(self) -> None:
+        """Access lists apply to the client's address, not to the balancer's."""
         access = Access(parse_networks("192.0.2.0/24"), parse_networks("192.0.2.8"))
         factory = self.serve(access=access)
         for host, is_let_in in (("192.0.2.7", True), ("192.0.2.8", False), (BALANCER, False)):
@@ -363,8 +363,8 @@ class RefusalTests(Balanced):
             wire.send(line((host, 1)) + b"x\n")
             self.assertEqual((wire.is_open, wire.got_reset), (is_let_in, not is_let_in))
 
-    def test_checks_of_the_balancer_cost_no_client_its_place(self) -> None:
-        """The limit for a peer does not strike at the balancer's connections."""
+    def test_checks_do_not_count_for_a_client(self) -> None:
+        """The limit for a peer does not apply to the balancer's own connections."""
         factory = self.serve(limits=Limits(max_per_peer=1))
         check, client = self.arrive(factory), self.arrive(factory)
         check.send(raw(0x20, 0) + b"x\n")
@@ -374,8 +374,8 @@ class RefusalTests(Balanced):
         for wire in (check, client, late):
             self.assertEqual(wire.received(), b"response\r\n")
 
-    def test_who_is_not_known_yet_takes_a_place(self) -> None:
-        """Until it is gone; and it has its place once it is known."""
+    def test_an_unknown_client_counts_as_a_connection(self) -> None:
+        """A connection counts before its client is known, and still counts once afterwards."""
         factory = self.serve(limits=Limits(max_connections=2))
         first, second = self.arrive(factory), self.arrive(factory)
         third = self.arrive(factory)
@@ -392,7 +392,7 @@ class RefusalTests(Balanced):
 
 
 class MalformedTests(Balanced):
-    """What is no header ends its connection, with a line in the log."""
+    """A malformed header ends its connection, and is logged."""
 
     def assert_ended(self, lines: list[str], wire: Wire, wanted: list[str]) -> None:
         self.assertEqual(lines, [f"{BALANCER}:50000: {reason}; closing" for reason in wanted])
@@ -402,22 +402,22 @@ class MalformedTests(Balanced):
         self.assertEqual((wire.received(), self.peers.met), (b"", []))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_no_header(self) -> None:
-        """A client that came past the balancer, say."""
+    def test_data_without_a_header(self) -> None:
+        """Data without a header, such as from a client that bypasses the balancer, is refused."""
         wire = self.arrive(self.serve())
         lines = self.logged(lambda: wire.send(b"G", b"ET /\r\n"))
         self.assert_ended(lines, wire, ["not a PROXY header: it starts with b'G'"])
         self.assertTrue(wire.got_reset)
 
     def test_a_malformed_header(self) -> None:
-        """What is wrong with it is told."""
+        """The log line says what is wrong with the header."""
         wire = self.arrive(self.serve())
         lines = self.logged(lambda: wire.send(b"PROXY TCP4 1.2.3.4 1.2.3.4 1 x\r\nx\n"))
         self.assert_ended(lines, wire, ["PROXY line: b'x' is not a port"])
         self.assertTrue(wire.got_reset)
 
-    def test_the_header_is_late(self) -> None:
-        """Time does not begin again with each byte."""
+    def test_a_header_has_one_timeout(self) -> None:
+        """The timeout does not start again with each byte."""
         for timeout, said in ((5.0, "5 s"), (3.5, "3.5 s")):
             wire = self.arrive(self.serve(timeout=timeout))
 
@@ -432,8 +432,8 @@ class MalformedTests(Balanced):
             self.assert_ended(lines, wire, [f"no PROXY header within {said}"])
             self.assertTrue(wire.got_reset)
 
-    def test_the_end_comes_within_the_header(self) -> None:
-        """In order or not."""
+    def test_a_loss_within_the_header(self) -> None:
+        """EOF and a reset within the header are logged."""
         for end in (Wire.send_eof, Wire.reset):
             wire = self.arrive(self.serve())
             wire.send(HEADERS["v2"][:20])
@@ -441,8 +441,8 @@ class MalformedTests(Balanced):
             wanted = "disconnected within the PROXY header, after 20 bytes of it"
             self.assert_ended(lines, wire, [wanted])
 
-    def test_a_look_whether_the_port_is_open(self) -> None:
-        """Who connects and goes without a byte is not worth a warning."""
+    def test_a_port_check_is_not_a_warning(self) -> None:
+        """A peer that connects and disconnects without a byte causes no warning."""
         for end in (Wire.send_eof, Wire.reset):
             wire = self.arrive(self.serve())
             self.assert_ended(self.logged(lambda wire=wire, end=end: end(wire)), wire, [])
@@ -450,8 +450,8 @@ class MalformedTests(Balanced):
     @settings(deadline=None, derandomize=True)
     @given(st.integers(0, 2**64), st.integers(1, 50))
     def test_mutated_headers(self, seed: int, size: int) -> None:
-        """Whatever comes, nothing breaks, and nothing is left behind."""
-        random = Random(seed)  # noqa: S311 (to be foreseen is what they are for)
+        """No mutated header raises an error, or leaves a connection or a timer."""
+        random = Random(seed)  # noqa: S311 (the same seed has to give the same numbers)
         reactor = FakeReactor()
         server = ReqRespFactory(clock=reactor)
         factory = ProxiedFactory(server, server=server, trusted=parse_networks("10.0.0.0/8"))
@@ -468,10 +468,10 @@ class MalformedTests(Balanced):
 
 
 class DrainTests(Balanced):
-    """The server stops."""
+    """The server drains while headers are missing."""
 
-    def test_who_is_not_known(self) -> None:
-        """It is reset, for it has asked nothing; the drain waits for that."""
+    def test_an_unknown_client_is_reset(self) -> None:
+        """A connection without a header is reset, and the drain waits until it has ended."""
         wire = self.arrive(self.serve())
         wire.send(HEADERS["v1"][:-1])
         drained = self.server.drain(5)
@@ -481,8 +481,8 @@ class DrainTests(Balanced):
         self.successResultOf(drained)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_what_has_arrived_is_answered(self) -> None:
-        """Also if its header had not been read when the drain began."""
+    def test_a_request_that_has_arrived_is_answered(self) -> None:
+        """A request is answered if its header had arrived unread when the drain began."""
         wire = self.arrive(self.serve(lambda request: (Wait(1), Send(b"late"))))
         wire.put(HEADERS["v1"] + b"x\n")
         drained = self.server.drain(5)
@@ -494,8 +494,8 @@ class DrainTests(Balanced):
         wire.send_eof()
         self.successResultOf(drained)
 
-    def test_who_comes_late(self) -> None:
-        """It is refused before it is known."""
+    def test_a_late_client_is_refused(self) -> None:
+        """A client that connects during the drain is refused before its header is read."""
         factory = self.serve(lambda request: (Wait(9), Close()))
         wire = self.arrive(factory)
         wire.send(HEADERS["v1"] + b"x\n")
@@ -514,7 +514,7 @@ class TLSClient:
         self.tls = context.wrap_bio(self._from_server, self._to_server, server_hostname="localhost")
 
     def shake_hands(self, before: bytes = b"") -> None:
-        """Open TLS; what is sent first has *before* in front of it, in the same segment."""
+        """Start TLS; the first segment starts with *before*."""
         for _ in range(10):
             try:
                 self.tls.do_handshake()
@@ -526,7 +526,7 @@ class TLSClient:
                 return
 
     def ask(self, data: bytes) -> bytes:
-        """Send *data*, and give what comes by then."""
+        """Send *data*, and return what is received in reply."""
         self.tls.write(data)
         self._exchange()
         return self.tls.read(1000)
@@ -559,7 +559,7 @@ class TLSTests(Balanced):
         return factory
 
     def test_a_request(self) -> None:
-        """The first of TLS may come with the header."""
+        """The first TLS bytes may arrive in the header's segment."""
         for header in HEADERS.values():
             for pieces in ([header], [header[:5], header[5:]], []):
                 wire = self.arrive(self.serve_tls())
@@ -570,7 +570,7 @@ class TLSTests(Balanced):
                 self.assertEqual(self.peers.met[-1], IPv4Address("TCP", *CLIENT))
 
     def test_a_refusal(self) -> None:
-        """What TLS sent behind the header is nobody's."""
+        """TLS bytes after the header of a refused client are dropped."""
         factory = self.serve_tls(limits=Limits(max_per_peer=1))
         first = self.arrive(factory)
         first.send(HEADERS["v1"])
@@ -584,7 +584,7 @@ class TLSTests(Balanced):
         self.assertTrue(first.is_open)
 
     def test_a_header_within_tls(self) -> None:
-        """Where the endpoint speaks TLS, the header is what is said first there."""
+        """If the endpoint speaks TLS, the header is the first data within TLS."""
         factory = self.over_tls(self.serve())
         wire = self.arrive(factory)
         client = TLSClient(wire, self.client_context)
@@ -602,10 +602,10 @@ class TLSTests(Balanced):
 
 
 class UNIXTests(Balanced):
-    """A balancer on the same machine may come by a UNIX socket."""
+    """A balancer on the same machine can connect to a UNIX socket."""
 
     def test_a_client(self) -> None:
-        """It is trusted, and has the address that its header names."""
+        """The peer is trusted, and the client has the address in the header."""
         running = ThreadedReactor()
         self.addCleanup(running.stop)
         path = str(temporary(self).joinpath("socket"))
@@ -629,10 +629,10 @@ class UNIXTests(Balanced):
 
 
 class FactoryTests(Balanced):
-    """A factory like any other."""
+    """ProxiedFactory as a Twisted factory."""
 
     def test_the_inner_factory_starts_and_stops_with_it(self) -> None:
-        """Once, as with a port of its own."""
+        """The inner factory is started and stopped once."""
         factory = self.serve()
         calls: list[str] = []
         self.server.startFactory = lambda: calls.append("start")  # type: ignore[method-assign]
@@ -642,6 +642,6 @@ class FactoryTests(Balanced):
         factory.doStop()
         self.assertEqual(calls, ["start", "stop"])
 
-    def test_the_log_names_both(self) -> None:
-        """When it starts to listen."""
+    def test_the_log_names_both_factories(self) -> None:
+        """The log line about listening names both factories."""
         self.assertEqual(self.serve().logPrefix(), "ReqRespFactory (PROXY)")
