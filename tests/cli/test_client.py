@@ -245,7 +245,7 @@ class AskTests(SynchronousTestCase):
         message = self.failure(Address("127.0.0.1", 1), timeout=3, connect=give_up)[1]
         self.assertEqual((message, asked), ("no connection: timed out", [3]))
 
-    def test_a_server_that_says_nothing(self) -> None:
+    def test_a_silent_server_is_an_error(self) -> None:
         """The error has what was waited for, and how long."""
         peer = Peer(self, 3, stays=True)
         self.assertEqual(
@@ -261,7 +261,7 @@ class AskTests(SynchronousTestCase):
             ([], "no greeting: received 0 bytes of it within 0.01 s"),
         )
 
-    def test_bytes_that_drip_in_do_not_stretch_the_time(self) -> None:
+    def test_slow_bytes_do_not_extend_the_timeout(self) -> None:
         """The timeout is for a whole reply, and starts again for each."""
         peer = Peer(self, 3, b"A\r\nabcdef", stays=True)
         times = iter([0, 1, 2, 4.9, 100, 101, 104.9, 105])
@@ -271,7 +271,7 @@ class AskTests(SynchronousTestCase):
         message = "no reply 2 of 2 to request 1: received 2 bytes of it within 5 s"
         self.assertEqual(found, ([b"A"], message))
 
-    def test_the_time_of_each_wait_is_what_is_left(self) -> None:
+    def test_each_wait_has_the_rest_of_the_time(self) -> None:
         """The socket gets the rest of the time only."""
         peer = Peer(self, 3, b"a\nb\n")
         times = iter([0, 1, 2, 10, 11, 12])
@@ -280,7 +280,7 @@ class AskTests(SynchronousTestCase):
         # To send, and for each byte of two replies.
         self.assertEqual(connecting.made.timeouts, [5, 4, 3, 4, 3])
 
-    def test_the_connection_ends_too_early(self) -> None:
+    def test_an_early_end_is_an_error(self) -> None:
         """The end before or within a reply is an error, after the replies before it."""
         for sent, replies, size in ((b"", [], 0), (b"A\r\n", [b"A"], 0), (b"A\r\nb\r", [b"A"], 2)):
             which = f"no reply {len(replies) + 1} of 2 to request 1"
@@ -347,7 +347,7 @@ class EncodeTests(SynchronousTestCase):
         ):
             self.assertEqual(Resp().encode_request(request), frame)
 
-    def test_what_cannot_be_expressed(self) -> None:
+    def test_invalid_words_and_lines_are_refused(self) -> None:
         """No words, an open quote and a line with a line end are refused."""
         for framing, request, message in (
             (Resp(), b" ", "expected a command, found no words"),
@@ -357,7 +357,7 @@ class EncodeTests(SynchronousTestCase):
             with self.assertRaisesRegex(FrameError, message):
                 framing.encode_request(request)
 
-    def test_replies_that_could_never_be_read(self) -> None:
+    def test_a_framing_without_possible_replies_is_refused(self) -> None:
         """A framing without replies in the limit is an error before anything is sent."""
         with self.assertRaisesRegex(ValueError, "requests have 67108865 bytes"):
             Fixed(2**26 + 1).reply_decoder(MAX_REPLY)
@@ -378,7 +378,7 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(parse_address(text), address)
             self.assertEqual(str(address), text)
 
-    def test_what_is_no_address(self) -> None:
+    def test_invalid_addresses_are_refused(self) -> None:
         """The error has the forms of an address."""
         for text in (
             *("", "localhost", "localhost:", ":80", "::1:80", "::1", "[::1]", "[]:80", "a:b"),
@@ -420,7 +420,7 @@ class EscapeTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
-    def test_nothing_is_lost(self, data: bytes) -> None:
+    def test_escaped_bytes_can_be_read_back(self, data: bytes) -> None:
         """Any bytes are one line of text, from which the same bytes are read."""
         text = escape(data)
         self.assertEqual(unescape(text), data)

@@ -152,7 +152,7 @@ class CommandTests(CommandTestCase):
                 f"argument --timeout: expected seconds > 0 and <= 86400, found {text!r}",
             )
 
-    def test_replies_that_could_never_be_read(self) -> None:
+    def test_a_framing_without_possible_replies_is_refused(self) -> None:
         """A framing without replies in the limit is refused, and nothing is sent."""
         script = self.script('framing = "line"\nreply_framing = "fixed:67108865"')
         self.assertEqual(
@@ -160,7 +160,7 @@ class CommandTests(CommandTestCase):
             "requests have 67108865 bytes, more than the limit of 67108864",
         )
 
-    def test_ctrl_c(self) -> None:
+    def test_ctrl_c_has_status_130(self) -> None:
         """Ctrl-C ends the command with status 130, without a traceback."""
         with mock.patch("reqresp.cli.main.ask", side_effect=KeyboardInterrupt):
             ended = self.run_command("ask", "a:1", "b")
@@ -351,7 +351,7 @@ class ProcessTests(SynchronousTestCase):
         mute = self.shell(f"check {path}.not 2>&-")
         self.assertEqual((mute.returncode, mute.stdout), (1, b""))
 
-    def test_the_reader_is_gone(self) -> None:
+    def test_a_closed_pipe_has_status_1(self) -> None:
         """A closed pipe for replies or help is status 1, without a traceback."""
         # Else Python buffers nothing, and argparse passes over what happens to its help.
         environment = {**os.environ, "PYTHONUNBUFFERED": ""}
@@ -385,7 +385,7 @@ class ProcessTests(SynchronousTestCase):
             rest = process.communicate(timeout=PATIENCE)
         self.assertEqual((process.returncode, *rest), (130, b"", b""))
 
-    def test_asking_loads_nothing_of_the_server(self) -> None:
+    def test_ask_loads_no_server(self) -> None:
         """``reqresp ask`` loads no server, no Twisted and no RE2, so it starts fast."""
         program = (
             "import sys, reqresp.cli.main; print([name for name in sys.modules"

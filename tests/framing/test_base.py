@@ -30,7 +30,7 @@ from tests.support.streams import PROPERTY, cut_streams, every_cut, fed, single
 class ChunkDecoderTests(SynchronousTestCase):
     """`ChunkDecoder` returns what arrives."""
 
-    def test_what_arrived_at_once_is_a_request(self) -> None:
+    def test_data_received_at_once_is_a_request(self) -> None:
         """What is fed at once is one request."""
         decoder = ChunkDecoder(4)
         self.assertEqual([decoder.feed(b"abcd"), decoder.feed(b"e")], [[b"abcd"], [b"e"]])
@@ -43,11 +43,11 @@ class ChunkDecoderTests(SynchronousTestCase):
         """A multiple of the size is not followed by an empty request."""
         self.assertEqual(ChunkDecoder(4).feed(b"abcdefgh"), [b"abcd", b"efgh"])
 
-    def test_nothing_is_no_request(self) -> None:
+    def test_empty_input_is_no_request(self) -> None:
         """No bytes are no request."""
         self.assertEqual(ChunkDecoder(4).feed(b""), [])
 
-    def test_keeps_nothing(self) -> None:
+    def test_a_chunk_decoder_keeps_nothing(self) -> None:
         """The decoder keeps nothing, because each request is complete when it arrives."""
         decoder = ChunkDecoder(4)
         decoder.feed(b"abcde")
@@ -67,7 +67,7 @@ class DelimiterDecoderTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b"a;bc"), len(decoder)], [[b"a"], 2])
         self.assertEqual([decoder.feed(b"d;"), len(decoder)], [[b"bcd"], 0])
 
-    def test_nothing_changes_nothing(self) -> None:
+    def test_empty_input_changes_nothing(self) -> None:
         """Feeding no bytes changes nothing, before a request and within one."""
         self.assertEqual(
             fed(DelimiterDecoder(9, b";"), [b"", b"a", b"", b";", b""]), ([b"a"], False)
@@ -94,7 +94,7 @@ class DelimiterDecoderTests(SynchronousTestCase):
                 fed(DelimiterDecoder(99, b"aab"), pieces), ([b"x", b"aa", b""], False), msg=pieces
             )
 
-    def test_what_is_optional_is_dropped_before_a_delimiter(self) -> None:
+    def test_the_optional_part_is_dropped_before_a_delimiter(self) -> None:
         """One optional part before a delimiter is dropped, however the stream is cut."""
         for pieces in every_cut(b"a\r\nb\n\rc\r\r\n\r\nd\re\n"):
             self.assertEqual(
@@ -109,7 +109,7 @@ class DelimiterDecoderTests(SynchronousTestCase):
         st.integers(1, 6),
         st.sampled_from([b"", b"\r"]),
     )
-    def test_cutting_changes_nothing(
+    def test_random_pieces_give_the_same_requests(
         self, streams: tuple[bytes, list[bytes]], limit: int, optional: bytes
     ) -> None:
         """The requests and the error are the same, however the stream is cut."""
@@ -138,7 +138,7 @@ class DelimiterLimitTests(SynchronousTestCase):
                         msg=pieces,
                     )
 
-    def test_a_byte_more_is_refused(self) -> None:
+    def test_a_request_over_the_limit_is_refused(self) -> None:
         """A request one byte over the limit is refused; the requests before it are returned."""
         for delimiter, optional, ends in (
             (b";", b"", [b";"]),
@@ -253,14 +253,14 @@ class SizedDecoderTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b"\1a\3bc"), len(decoder)], [[b"a"], 3])
         self.assertEqual([decoder.feed(b"d"), len(decoder)], [[b"bcd"], 0])
 
-    def test_cuts_are_not_noticed(self) -> None:
+    def test_pieces_of_any_size_give_the_same_requests(self) -> None:
         """A stream can be cut within or between a header, a request and a trailer."""
         for pieces in every_cut(b"..\3abc--..\0--..\1d--"):
             decoder = SizedDecoder(9, slow_header, b"--")
             self.assertEqual(fed(decoder, pieces), ([b"abc", b"", b"d"], False), msg=pieces)
             self.assertEqual(len(decoder), 0, msg=pieces)
 
-    def test_what_is_no_trailer_is_refused(self) -> None:
+    def test_a_wrong_trailer_is_refused(self) -> None:
         """The error shows both trailers; the requests before it are returned."""
         for pieces in every_cut(b"\1a--\2bc-+\1d--"):
             self.assertEqual(
@@ -291,7 +291,7 @@ class SizedDecoderTests(SynchronousTestCase):
                 msg=pieces,
             )
 
-    def test_a_byte_more_is_refused_by_its_header(self) -> None:
+    def test_a_request_over_the_limit_is_refused_by_its_header(self) -> None:
         """A size over the limit is refused before its data; the requests before it are returned."""
         for pieces in every_cut(b"..\4abcd--..\5"):
             self.assertEqual(
@@ -308,7 +308,9 @@ class SizedDecoderTests(SynchronousTestCase):
 
     @PROPERTY
     @given(cut_streams([b"\0", b"\1", b"\2", b"\5", b"-", b"--", b"a"]), st.integers(1, 4))
-    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+    def test_random_pieces_give_the_same_requests(
+        self, streams: tuple[bytes, list[bytes]], limit: int
+    ) -> None:
         """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(SizedDecoder(limit, one_byte_header, b"-"), [stream])
@@ -478,7 +480,7 @@ class UnfinishedTests(SynchronousTestCase):
                 decoder.feed(byte)
             self.assertEqual(unfinished(decoder), Unfinished(data, missing), msg=(framing, data))
 
-    def test_nothing_is_unfinished(self) -> None:
+    def test_after_a_request_nothing_is_unfinished(self) -> None:
         """There is no unfinished request at the start and after a complete one."""
         for framing, data in ((Line(), b"a\n"), (Resp(), b"*0\r\n"), (Chunk(), b"abc")):
             decoder = framing.decoder(99)

@@ -142,7 +142,7 @@ class TalkTests(SynchronousTestCase):
         for specification, (_, _, reply, frame) in TALKS.items():
             self.assertEqual(parse_framing(specification).encode(reply), frame, msg=specification)
 
-    def test_a_connection_does_not_hear_another(self) -> None:
+    def test_decoders_share_no_state(self) -> None:
         """Connections share a framing, and each has a decoder of its own."""
         framing = Line()
         one, two = framing.decoder(LIMIT), framing.decoder(LIMIT)
@@ -151,7 +151,9 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(streams())
-    def test_cutting_changes_nothing(self, drawn: tuple[Framing, bytes, list[bytes]]) -> None:
+    def test_random_pieces_give_the_same_requests(
+        self, drawn: tuple[Framing, bytes, list[bytes]]
+    ) -> None:
         """The requests and the error are the same, however the stream is cut."""
         framing, stream, pieces = drawn
         whole = fed(framing.decoder(16), [stream])
@@ -160,7 +162,7 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.data())
-    def test_what_is_encoded_is_decoded(self, data: st.DataObject) -> None:
+    def test_an_encoded_request_can_be_decoded(self, data: st.DataObject) -> None:
         """A decoder finds any payloads that the same framing has encoded."""
         framing = data.draw(st.sampled_from([*SPECIFIED.values(), Delimiter(b"aab")]))
         requests = data.draw(st.lists(payloads(framing), max_size=5))
@@ -173,7 +175,9 @@ class TalkTests(SynchronousTestCase):
     @given(
         st.sampled_from([*SPECIFIED.values()]), st.lists(st.binary(max_size=12)), st.integers(1, 20)
     )
-    def test_noise_does_no_harm(self, framing: Framing, noise: list[bytes], limit: int) -> None:
+    def test_random_bytes_raise_only_frame_errors(
+        self, framing: Framing, noise: list[bytes], limit: int
+    ) -> None:
         """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         if isinstance(framing, Fixed):
             limit += framing.size
@@ -183,7 +187,7 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.sampled_from(sorted(FAULTS)), st.data())
-    def test_a_fault_takes_no_request_with_it(self, name: str, data: st.DataObject) -> None:
+    def test_requests_before_an_error_are_returned(self, name: str, data: st.DataObject) -> None:
         """A malformed request does not lose the requests before it; none after it is returned."""
         framing = parse_framing(name)
         requests = data.draw(st.lists(payloads(framing), max_size=5))
@@ -206,7 +210,7 @@ class LimitTests(SynchronousTestCase):
                     msg=(specification, pieces),
                 )
 
-    def test_a_byte_more_is_refused(self) -> None:
+    def test_a_request_over_the_limit_is_refused(self) -> None:
         """A request one byte over the limit is refused; the requests before it are returned."""
         for specification in ENDLESS:
             framing = parse_framing(specification)
@@ -378,7 +382,7 @@ class EncodeTests(SynchronousTestCase):
                 f" {framing.size * 8} bits",
             )
 
-    def test_all_have_the_same_size(self) -> None:
+    def test_fixed_requests_have_the_same_size(self) -> None:
         """A payload of another size is refused."""
         for payload in (b"", b"12", b"1234"):
             self.assertEqual(
@@ -427,7 +431,7 @@ class CostTests(SynchronousTestCase):
 class ValueTests(SynchronousTestCase):
     """Framings are values."""
 
-    def test_nonsense_is_refused(self) -> None:
+    def test_invalid_arguments_are_refused(self) -> None:
         """A wrong parameter is an error when the framing is made."""
         wrong: list[tuple[Any, tuple[Any, ...]]] = [
             (Delimiter, (b"",)),

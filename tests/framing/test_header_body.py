@@ -62,7 +62,7 @@ class TalkTests(SynchronousTestCase):
         stream = POST.replace(b"4", b"0")
         self.assertEqual(HTTP.decoder(LIMIT).feed(stream), [stream])
 
-    def test_cuts_are_not_noticed(self) -> None:
+    def test_pieces_of_any_size_give_the_same_requests(self) -> None:
         """A stream can be cut within or between a head, a delimiter, a body and its end."""
         for pieces in every_cut(b"x\r\n2\r\n\r\n--\r\n\n0\n--1x\n---y\r\r\n"):
             self.assertEqual(
@@ -79,7 +79,7 @@ class TalkTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b"-"), len(decoder)], [[b"3\nabc"], 0])
         self.assertEqual([decoder.feed(b"\n"), len(decoder)], [[b""], 0])
 
-    def test_a_group_that_took_no_part_announces_nothing(self) -> None:
+    def test_an_unmatched_group_announces_no_body(self) -> None:
         """There is no body if the pattern matches without its group."""
         framing = HeaderBody(Line(), rb"^(?:put (\d+)|get (\d+))$")
         self.assertEqual(
@@ -87,12 +87,12 @@ class TalkTests(SynchronousTestCase):
             [b"get 3", b"put 3\nabc", b"put 3 "],
         )
 
-    def test_the_delimiter_is_no_part_of_what_is_searched(self) -> None:
+    def test_the_pattern_does_not_see_the_delimiter(self) -> None:
         """The end of a head is the end of the text that the pattern is searched in."""
         framing = HeaderBody(Delimiter(b";"), rb"^[^;]*(\d)$")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a1;bc;"), [b"a1;b", b"c"])
 
-    def test_bytes_are_bytes(self) -> None:
+    def test_any_bytes_are_accepted(self) -> None:
         """Patterns match bytes, also bytes that are not UTF-8."""
         framing = HeaderBody(Line(), rb"^.\xff(\d)$")
         self.assertEqual(
@@ -105,7 +105,9 @@ class TalkTests(SynchronousTestCase):
         cut_streams([b"0", b"1", b"2", b"9", b"\n", b"\r\n", b"\r", b"-", b"--", b"a"]),
         st.integers(1, 8),
     )
-    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+    def test_random_pieces_give_the_same_requests(
+        self, streams: tuple[bytes, list[bytes]], limit: int
+    ) -> None:
         """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(SHORT.decoder(limit), [stream])
@@ -117,7 +119,7 @@ class TalkTests(SynchronousTestCase):
         cut_streams([b"1", b"3", b"E", b"N", b"D", b"EN", b"END", b"a"]),
         st.integers(1, 8),
     )
-    def test_cutting_changes_nothing_for_a_delimiter(
+    def test_random_pieces_give_the_same_requests_for_a_delimiter(
         self, streams: tuple[bytes, list[bytes]], limit: int
     ) -> None:
         """The requests and the error are the same, however the stream is cut."""
@@ -131,7 +133,9 @@ class TalkTests(SynchronousTestCase):
     @given(
         st.sampled_from([MEMCACHED, HTTP, SHORT]), st.lists(st.binary(max_size=12)), st.integers(1)
     )
-    def test_noise_does_no_harm(self, framing: HeaderBody, noise: list[bytes], limit: int) -> None:
+    def test_random_bytes_raise_only_frame_errors(
+        self, framing: HeaderBody, noise: list[bytes], limit: int
+    ) -> None:
         """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         decoder = framing.decoder(limit)
         _, failed = fed(decoder, noise)  # lets any other exception out
@@ -156,7 +160,7 @@ class FaultTests(SynchronousTestCase):
             for pieces in every_cut(stream):
                 self.assertEqual(fed(SHORT.decoder(5), pieces), (requests, False), msg=pieces)
 
-    def test_a_byte_more_is_refused_by_its_head(self) -> None:
+    def test_a_request_over_the_limit_is_refused_by_its_head(self) -> None:
         """A body over the limit is refused by its head; the requests before it are returned."""
         for bad in (b"abcdef\n", b"abcdef\r\n", b"abcde\r\r\n", b"3\r\n", b"4\n"):
             for pieces in every_cut(b"a\n2\nab--" + bad):
@@ -189,7 +193,7 @@ class FaultTests(SynchronousTestCase):
             [zeros + b"\n", zeros + b"2\nab"],
         )
 
-    def test_what_is_no_size_is_refused(self) -> None:
+    def test_invalid_sizes_are_refused(self) -> None:
         """A group that matches anything but digits is refused."""
         framing = HeaderBody(Line(), rb"^put *(.*)")
         for size in (b"", b"-1", b"+1", b"1 ", b"0x1", b"1_0", b"\xb2", b"1.0"):
@@ -199,7 +203,7 @@ class FaultTests(SynchronousTestCase):
             )
         self.assertLess(len(self.refusal(framing, b"put" + b"x" * 9999 + b"\n")), 100)
 
-    def test_what_does_not_end_a_body_is_refused(self) -> None:
+    def test_a_wrong_body_end_is_refused(self) -> None:
         """The error shows the expected and the found end; the requests before it are returned."""
         for pieces in every_cut(b"1\na--2\nab-+1\na--"):
             self.assertEqual(fed(SHORT.decoder(LIMIT), pieces), ([b"1\na"], True), msg=pieces)
@@ -254,7 +258,7 @@ class CostTests(SynchronousTestCase):
             ([len(request) for request in requests], failed), ([len(head) + size], False)
         )
 
-    def test_a_hostile_head_costs_no_more_than_another(self) -> None:
+    def test_a_hostile_head_takes_linear_time(self) -> None:
         """A head takes linear time with a pattern that would take Python's `re` forever."""
         framing = HeaderBody(Line(), rb"^(?:a|aa|a+)+b(\d+)")
         self.assertEqual(framing.decoder(LIMIT).feed(b"a" * 30000 + b"\n"), [b"a" * 30000])
@@ -276,7 +280,7 @@ class EncodeTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.lists(st.binary(max_size=40) | st.none(), max_size=5))
-    def test_what_is_encoded_is_decoded(self, values: list[bytes | None]) -> None:
+    def test_an_encoded_request_can_be_decoded(self, values: list[bytes | None]) -> None:
         """A decoder finds the replies that the same framing has encoded."""
         requests = [
             b"get k" if value is None else b"set k 0 0 %d\r\n%b" % (len(value), value)
@@ -289,7 +293,7 @@ class EncodeTests(SynchronousTestCase):
 class ValueTests(SynchronousTestCase):
     """Framings are values."""
 
-    def test_a_pattern_must_be_one(self) -> None:
+    def test_invalid_patterns_are_refused(self) -> None:
         """The error shows the pattern and the reason of RE2."""
         for pattern, error in (
             (b"(", "invalid RE2 pattern b'(': missing ): ("),
@@ -300,7 +304,7 @@ class ValueTests(SynchronousTestCase):
                 HeaderBody(Line(), pattern)
             self.assertEqual(str(caught.exception), error)
 
-    def test_a_bad_pattern_is_not_written_about(self) -> None:
+    def test_a_bad_pattern_is_not_logged(self) -> None:
         """RE2 does not write to standard error."""
         program = """
 from reqresp.framing import HeaderBody, Line
@@ -320,7 +324,7 @@ except ValueError:
         with self.assertRaises(TypeError):
             HeaderBody(head, b"(1)")
 
-    def test_framings_that_say_the_same_are_equal(self) -> None:
+    def test_framings_with_the_same_values_are_equal(self) -> None:
         """Framings with equal parameters are equal."""
         self.assertEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(1)", b""))
         self.assertNotEqual(HeaderBody(Line(), b"(1)"), HeaderBody(Line(), b"(2)"))

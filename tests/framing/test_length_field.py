@@ -82,7 +82,7 @@ class TalkTests(SynchronousTestCase):
                 self.assertEqual(fed(decoder, pieces), (requests, False), msg=name)
                 self.assertEqual(len(decoder), 0, msg=name)
 
-    def test_what_is_stripped_when_nothing_is_said(self) -> None:
+    def test_the_default_of_strip(self) -> None:
         """By default a header that is only a length is stripped, and no other header."""
         self.assertEqual([LengthField(2).strip, LengthField(4, adjust=-4).strip], [2, 4])
         self.assertEqual([LengthField(2, 4).strip, LengthField(4, 1, -4).strip], [0, 0])
@@ -101,7 +101,7 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.data())
-    def test_cutting_changes_nothing(self, data: st.DataObject) -> None:
+    def test_random_pieces_give_the_same_requests(self, data: st.DataObject) -> None:
         """The requests and the error are the same, however the stream is cut."""
         framing = data.draw(lengths())
         limit = framing.offset + framing.size + 6 + data.draw(st.integers(0, 9))
@@ -116,7 +116,9 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(lengths(), st.lists(st.binary(max_size=12)), st.integers(0, 9))
-    def test_noise_does_no_harm(self, framing: LengthField, noise: list[bytes], more: int) -> None:
+    def test_random_bytes_raise_only_frame_errors(
+        self, framing: LengthField, noise: list[bytes], more: int
+    ) -> None:
         """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         limit = framing.offset + framing.size + 6 + more
         decoder = framing.decoder(limit)
@@ -133,7 +135,7 @@ class EncodeTests(SynchronousTestCase):
             framing.encode(payload)
         return str(caught.exception)
 
-    def test_a_length_in_front_is_added(self) -> None:
+    def test_a_leading_length_is_added(self) -> None:
         """A length without other header bytes is added, and counts what *adjust* says."""
         for framing, payload, sent in (
             (LengthField(2), b"abc", b"\0\3abc"),
@@ -191,7 +193,7 @@ class EncodeTests(SynchronousTestCase):
                 f" {framing.size * 8} bits",
             )
 
-    def test_what_a_length_leaves_out_must_be_there(self) -> None:
+    def test_uncounted_bytes_are_required(self) -> None:
         """A payload must have the bytes that the length does not count."""
         framing = LengthField(3, adjust=2)
         self.assertEqual(framing.encode(b"ab"), b"\0\0\0ab")
@@ -202,7 +204,9 @@ class EncodeTests(SynchronousTestCase):
 
     @PROPERTY
     @given(lengths(), st.lists(st.binary(min_size=6, max_size=99), max_size=5))
-    def test_what_is_encoded_is_decoded(self, framing: LengthField, payloads: list[bytes]) -> None:
+    def test_an_encoded_request_can_be_decoded(
+        self, framing: LengthField, payloads: list[bytes]
+    ) -> None:
         """A decoder finds the payloads that the same framing has encoded."""
         if framing.strip == framing.size and not framing.offset:
             stream = b"".join(map(framing.encode, payloads))
@@ -298,7 +302,7 @@ class LimitTests(SynchronousTestCase):
 class ValueTests(SynchronousTestCase):
     """Framings are values."""
 
-    def test_nonsense_is_refused(self) -> None:
+    def test_invalid_arguments_are_refused(self) -> None:
         """A wrong parameter is an error when the framing is made."""
         wrong: list[dict[str, Any]] = [
             *({"size": size} for size in (-1, 0, 5, 7, 9)),
@@ -312,7 +316,7 @@ class ValueTests(SynchronousTestCase):
             with self.assertRaises(ValueError, msg=arguments):
                 LengthField(**arguments)
 
-    def test_framings_that_say_the_same_are_equal(self) -> None:
+    def test_framings_with_the_same_values_are_equal(self) -> None:
         """A parameter that is left out has its default value."""
         self.assertEqual(LengthField(2), LengthField(2, 0, 0, "big", 2))
         self.assertNotEqual(LengthField(2), LengthField(2, strip=0))

@@ -50,7 +50,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(Resp().encode(value), value + b"\r\n")
             self.assertEqual(Resp().encode(value + b"\r\n"), value + b"\r\n")
 
-    def test_what_is_no_value_is_refused(self) -> None:
+    def test_invalid_values_are_refused(self) -> None:
         """A reply that is not a value is refused: a client could not read it."""
         for payload in (
             *(b"OK", b"\r\n", b" +OK", b"hello world", b"@1", b"?"),
@@ -80,7 +80,7 @@ class EncodeTests(SynchronousTestCase):
             self.assertIn("expected a RESP value such as b'+OK' in a reply, found ", message)
             self.assertLess(len(message), 300)
 
-    def test_what_lacks_something_is_refused(self) -> None:
+    def test_incomplete_values_are_refused(self) -> None:
         """An incomplete value is refused: a client would wait for the rest."""
         for payload in (
             b"",
@@ -100,7 +100,7 @@ class EncodeTests(SynchronousTestCase):
         self.assertEqual(self.refusal(b""), "expected another value at the end of a reply: b''")
         self.assertIn("expected another value", self.refusal(b"|1\r\n+a\r\n+b"))
 
-    def test_what_follows_a_value_is_refused(self) -> None:
+    def test_data_after_a_value_is_refused(self) -> None:
         """Bytes after a value are refused: a client would take them for the next reply."""
         for payload in (b"+OK\r\n+OK", b":1\r\n:2\r\n", b"*0\r\n:1", b"$1\r\na\r\nb", b"_\r\n\r\n"):
             self.assertIn("expected nothing after a complete reply", self.refusal(payload))
@@ -108,7 +108,7 @@ class EncodeTests(SynchronousTestCase):
             self.refusal(b"+OK\r\n:1"), "expected nothing after a complete reply, found b':1'"
         )
 
-    def test_the_place_is_shown(self) -> None:
+    def test_errors_show_the_place(self) -> None:
         """The error shows the reply from where it is wrong."""
         self.assertEqual(
             self.refusal(b"*3\r\n:1\r\nhello\r\n:3"),
@@ -129,7 +129,7 @@ class EncodeTests(SynchronousTestCase):
         st.binary(max_size=20),
         st.sampled_from([*single(b"+-:$*_#,(!=%~>|"), b"", b"$2\r\n", b"*1\r\n"]),
     )
-    def test_noise_does_no_harm(self, noise: bytes, kind: bytes) -> None:
+    def test_random_bytes_raise_only_frame_errors(self, noise: bytes, kind: bytes) -> None:
         """Any bytes are a value, or raise a FrameError."""
         payload = kind + noise
         with contextlib.suppress(FrameError):

@@ -42,21 +42,21 @@ class TalkTests(SynchronousTestCase):
             [b"PING", b"PING", b"set k a b c"],
         )
 
-    def test_what_came_is_kept(self) -> None:
+    def test_the_received_bytes_are_kept(self) -> None:
         """A command keeps the bytes as they came."""
         line = b"  set k 'a b'\r\n"
         requests = CommandDecoder(LIMIT).feed(SET + line + PING)
         raw = [request.raw for request in requests if isinstance(request, Command)]
         self.assertEqual(raw, [SET, line, PING])
 
-    def test_nothing_is_no_request(self) -> None:
+    def test_empty_input_is_no_request(self) -> None:
         """Empty lines, empty arrays and the null are skipped, as in Redis."""
         for pieces in every_cut(b"\r\n*0\r\n \n*-1\r\nPING\n\n*1\r\n$1\r\na\r\n*0\r\n"):
             decoder = CommandDecoder(LIMIT)
             self.assertEqual(fed(decoder, pieces), ([b"PING", b"a"], False), msg=pieces)
             self.assertEqual(len(decoder), 0, msg=pieces)
 
-    def test_cuts_are_not_noticed(self) -> None:
+    def test_pieces_of_any_size_give_the_same_requests(self) -> None:
         """A stream can be cut within or between lengths, arguments and lines."""
         for pieces in every_cut(b"*2\r\n$2\r\n\r\n\r\n$0\r\n\r\na 'b'\r\n*1\r\n$1\r\n*\r\n"):
             decoder = CommandDecoder(LIMIT)
@@ -84,7 +84,7 @@ class TalkTests(SynchronousTestCase):
     @given(
         st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=5), max_size=4), st.data()
     )
-    def test_what_clients_write_is_read(
+    def test_encoded_commands_are_decoded(
         self, commands: list[list[bytes]], data: st.DataObject
     ) -> None:
         """A decoder finds the commands that a client writes, in any pieces."""
@@ -116,7 +116,9 @@ class TalkTests(SynchronousTestCase):
         ),
         st.integers(2, 30),
     )
-    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+    def test_random_pieces_give_the_same_requests(
+        self, streams: tuple[bytes, list[bytes]], limit: int
+    ) -> None:
         """The requests and the error are the same, however the stream is cut."""
         stream, pieces = streams
         whole = fed(CommandDecoder(limit), [stream])
@@ -125,7 +127,7 @@ class TalkTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.lists(st.binary(max_size=12)), st.integers(2, 20))
-    def test_noise_does_no_harm(self, noise: list[bytes], limit: int) -> None:
+    def test_random_bytes_raise_only_frame_errors(self, noise: list[bytes], limit: int) -> None:
         """Any bytes raise a FrameError at most, and no more than the limit is kept."""
         for pieces in (noise, [b"*", *noise], [b"*9\r\n$", *noise]):
             decoder = CommandDecoder(limit)
@@ -207,13 +209,13 @@ class LimitTests(SynchronousTestCase):
                 requests, failed = fed(CommandDecoder(len(command)), pieces)
                 self.assertEqual((len(requests), failed), (2, False), msg=command)
 
-    def test_an_array_of_nothing_counts_itself_alone(self) -> None:
+    def test_an_empty_array_counts_only_itself(self) -> None:
         """An empty array counts its own bytes."""
         for pieces in every_cut(b"*0\r\n*-1\r\nPING\n"):
             self.assertEqual(fed(CommandDecoder(5), pieces), ([b"PING"], False), msg=pieces)
             self.assertEqual(fed(CommandDecoder(3), pieces), ([], True), msg=pieces)
 
-    def test_a_byte_more_is_refused(self) -> None:
+    def test_a_request_over_the_limit_is_refused(self) -> None:
         """A request one byte over the limit is refused; the requests before it are returned."""
         for command in (PING, SET, b"PING\r\n", b"PING\n", b"  a b\r\n"):
             for pieces in ([b"a\n" + command], single(b"a\n" + command)):
@@ -283,7 +285,7 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(([len(request) for request in requests], failed), ([65536] * 2, False))
         self.assertEqual(Buffer.searched, 65537 * 2)
 
-    def test_quotes_in_bad_faith_cost_no_more_than_others(self) -> None:
+    def test_hostile_quotes_take_linear_time(self) -> None:
         """An open quote takes linear time, whatever is before it and within it."""
         for start in (b"'", b'"', b"a '", b"'a' '"):
             for filling in (b"\\'", b'\\"', b"a'", b'a"', b"\\", b"a ", b"''", b'""'):
@@ -331,7 +333,7 @@ class WordTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.lists(st.binary(max_size=9), max_size=5))
-    def test_what_is_quoted_comes_out_as_it_was(self, arguments: list[bytes]) -> None:
+    def test_quoted_words_can_be_read_back(self, arguments: list[bytes]) -> None:
         """Any bytes can be written in double quotes, by their numbers."""
         quoted = [
             b'"' + b"".join(b"\\x%02x" % byte for byte in argument) + b'"' for argument in arguments

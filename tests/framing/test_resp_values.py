@@ -54,7 +54,7 @@ class ValueDecoderTests(SynchronousTestCase):
         self.assertEqual([decoder.feed(b":1\r\n*2\r\n:1"), len(decoder)], [[b":1"], 6])
         self.assertEqual([decoder.feed(b"\r\n:2\r\n+"), len(decoder)], [[b"*2\r\n:1\r\n:2"], 1])
 
-    def test_what_is_no_value_is_refused_at_once(self) -> None:
+    def test_invalid_values_are_refused_at_once(self) -> None:
         """Bytes that start no value are refused at once, or at the end of the line."""
         self.assertEqual(
             self.refusal(b"HTTP"), "expected a RESP value such as b'+OK', found b'HTTP'"
@@ -65,12 +65,12 @@ class ValueDecoderTests(SynchronousTestCase):
         ):
             self.assertIn("expected a RESP value", self.refusal(stream))
 
-    def test_a_string_ends_where_it_says(self) -> None:
+    def test_a_string_ends_after_its_length(self) -> None:
         """The error shows what stands in place of CRLF."""
         self.assertIn("found b'cd'", self.refusal(b"$2\r\nabcd\r\n"))
         self.assertIn(r"found b'\r\r'", self.refusal(b"$2\r\nab\r\r"))
 
-    def test_values_before_a_fault_are_given(self) -> None:
+    def test_values_before_an_error_are_returned(self) -> None:
         """An error carries the values before it."""
         for pieces in every_cut(b"+a\r\n*1\r\n:1\r\n*1\r\nx"):
             found = fed(ValueDecoder(LIMIT), pieces)
@@ -85,7 +85,7 @@ class ValueDecoderTests(SynchronousTestCase):
                 found = fed(ValueDecoder(len(value) - 1), pieces)
                 self.assertEqual(found, ([], True), msg=pieces)
 
-    def test_too_much_is_refused_when_it_is_announced(self) -> None:
+    def test_an_announced_size_over_the_limit_is_refused(self) -> None:
         """A string or an aggregate over the limit is refused when its size is known."""
         for stream, size in (
             (b"$95\r\n", 102),
@@ -103,7 +103,7 @@ class ValueDecoderTests(SynchronousTestCase):
 
     @PROPERTY
     @given(st.lists(values(), max_size=4), st.lists(st.integers(0, 200), max_size=9))
-    def test_what_the_server_sends_is_found(self, sent: list[bytes], places: list[int]) -> None:
+    def test_encoded_values_are_found(self, sent: list[bytes], places: list[int]) -> None:
         """A decoder finds the replies that `Resp` encodes, and each can be encoded again."""
         stream = b"".join(sent)
         pieces = cut(stream, [place for place in places if place <= len(stream)])
@@ -113,7 +113,9 @@ class ValueDecoderTests(SynchronousTestCase):
 
     @PROPERTY
     @given(cut_streams(TOKENS), st.integers(3, 30))
-    def test_cutting_changes_nothing(self, streams: tuple[bytes, list[bytes]], limit: int) -> None:
+    def test_random_pieces_give_the_same_requests(
+        self, streams: tuple[bytes, list[bytes]], limit: int
+    ) -> None:
         """The values, the error and the bytes kept are the same for any cut."""
         stream, pieces = streams
         whole, cuts, singles = ValueDecoder(limit), ValueDecoder(limit), ValueDecoder(limit)

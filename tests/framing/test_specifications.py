@@ -37,12 +37,12 @@ class SpecificationTests(SynchronousTestCase):
             " resp",
         )
 
-    def test_what_is_malformed_is_refused(self) -> None:
+    def test_malformed_specifications_are_refused(self) -> None:
         """Unknown names, unknown arguments and wrong arguments are refused."""
         for specification in MALFORMED:
             self.assert_refused(specification)
 
-    def test_a_colon_announces_something(self) -> None:
+    def test_a_colon_requires_an_argument(self) -> None:
         """A colon without an argument is refused."""
         for name in ("chunk", "line", "delimiter", "netstring", "fixed", "int16:big", "int8"):
             self.assert_refused(f"{name}:")

@@ -123,7 +123,7 @@ async def serving(respond: Any = None, **options: Any) -> AsyncIterator[Serving]
 
 
 @live
-async def test_six_lines_embed_the_notebook() -> None:
+async def test_a_factory_without_arguments_answers() -> None:
     """A factory without arguments answers every request with ``response``."""
     async with serving() as it:
         client = await it.connect()

@@ -20,7 +20,7 @@ MIB = 2**20
 class ClientsTests(LiveTestCase):
     """What clients receive."""
 
-    def test_is_a_notebook(self) -> None:
+    def test_requests_are_answered_and_close_closes(self) -> None:
         """Each request gets the response, and ``close`` closes after it."""
         client = self.connect(self.serve())
         self.assertEqual(client.ask(b"request"), b"response")

@@ -31,7 +31,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual(taken(self.backlog), [b"ef"])
 
     def test_only_a_slice_is_decoded(self) -> None:
-        """The rest stays bytes until its requests are needed."""
+        """Bytes after the slice are decoded when their requests are needed."""
         self.backlog.put(b"a\n" * SLICE)
         self.assertTrue(self.backlog.decode_more())
         self.assertEqual(next(self.backlog.requests), b"a")
@@ -48,7 +48,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertEqual(taken(self.backlog), [b"a", b"b", b"c"])
 
     def test_an_error_follows_the_requests_before_it(self) -> None:
-        """Nothing after it is decoded."""
+        """An error follows the requests before it, and nothing after it is decoded."""
         backlog = Backlog(Netstring().decoder(100))
         backlog.put(b"1:a,1:b,nonsense")
         self.assertEqual(taken(backlog), [b"a", b"b"])
@@ -57,7 +57,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertFalse(backlog.decode_more())
         self.assertFalse(backlog.is_undecoded)
 
-    def test_clear(self) -> None:
+    def test_clear_drops_everything(self) -> None:
         """Bytes, requests and the error are dropped."""
         self.backlog.put(b"a\nb\n")
         self.backlog.decode_more()

@@ -100,18 +100,18 @@ class Greeter(Responder):
 class GreetingTests(Conversation):
     """A responder's greeting."""
 
-    def test_is_framed_and_sent(self) -> None:
+    def test_a_greeting_is_framed_and_sent(self) -> None:
         """A greeting is framed and sent like a reply."""
         self.assertEqual(self.lines(Greeter()).received(), b"hello 1\r\n")
 
-    def test_faults_apply(self) -> None:
+    def test_faults_apply_to_a_greeting(self) -> None:
         """A latency delays the greeting."""
         wire = self.lines(Greeter(), faults=[Latency(delay=1)])
         self.assertEqual(wire.received(), b"")
         wire.wait(1)
         self.assertEqual(wire.received(), b"hello 1\r\n")
 
-    def test_one_that_raises_resets(self) -> None:
+    def test_a_greeting_that_raises_resets(self) -> None:
         """An exception in a greeting resets the connection, as in a reply."""
 
         class Broken(Greeter):
@@ -136,7 +136,7 @@ class ConnectFaultTests(Scripted):
             {fault}
         """)
 
-    def test_apply_to_greeting_and_replies(self) -> None:
+    def test_connect_faults_apply_to_greeting_and_replies(self) -> None:
         """A latency on connect delays the greeting, and every reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1')
         self.assertEqual(wire.received(), b"")
@@ -146,13 +146,13 @@ class ConnectFaultTests(Scripted):
         wire.wait(1)
         self.assertEqual(wire.received(), b"yes\r\n")
 
-    def test_count_bytes_of_a_connection(self) -> None:
+    def test_a_connect_limit_counts_all_bytes_of_a_connection(self) -> None:
         """A data limit on connect counts the bytes of the greeting and of the replies."""
         wire = self.connecting('kind = "limit_data"\nbytes = 10')
         self.assertEqual(self.ask(wire, "x"), ["hello|yes"])
         self.assertTrue(wire.got_eof)
 
-    def test_apply_without_a_greeting(self) -> None:
+    def test_connect_faults_apply_without_a_greeting(self) -> None:
         """Without a greeting, a fault on connect is injected before the first reply."""
         wire = self.connecting('kind = "latency"\ndelay = 1', greeting="")
         self.assertEqual(self.ask(wire, "x"), [""])
@@ -162,7 +162,7 @@ class ConnectFaultTests(Scripted):
         wire.wait(1)
         self.assertEqual(wire.received(), b"yes\r\n")
 
-    def test_decided_once(self) -> None:
+    def test_a_connect_fault_is_decided_once(self) -> None:
         """Whether a connection has a fault is decided once, for all its replies."""
         factory = self.server("""
             seed = 4
@@ -251,7 +251,7 @@ class EagerConnectFaultTests(ConnectFaultTests):
 class OwnFaultTests(Scripted):
     """Faults of a rule."""
 
-    def test_apply_to_that_rule_only(self) -> None:
+    def test_faults_apply_to_their_rule_only(self) -> None:
         """The faults of a rule do not affect other rules."""
         wire = self.script("""
             rule = [
@@ -262,7 +262,7 @@ class OwnFaultTests(Scripted):
         self.assertEqual(self.ask(wire, "x", "a"), ["other|", "ab"])
         self.assertTrue(wire.got_eof)
 
-    def test_come_before_the_scripts(self) -> None:
+    def test_faults_of_a_rule_come_first(self) -> None:
         """Faults of the rule apply first: bytes that they cut do not count for the script's."""
         wire = self.script("""
             rule = [{ reply = "abcdef", faults = [{ kind = "slicer", size = 4 }] }]
@@ -275,7 +275,7 @@ class OwnFaultTests(Scripted):
         wire.wait(1)
         self.assertEqual((wire.received(), wire.got_eof), (b"ef", True))
 
-    def test_apply_to_framed_bytes(self) -> None:
+    def test_faults_apply_to_framed_bytes(self) -> None:
         """Faults apply after framing: a sliced reply is still one frame."""
         wire = self.script("""
             framing = "netstring"
@@ -312,7 +312,7 @@ class OwnFaultTests(Scripted):
 
         self.assertEqual(run(b"aaaaabbbbb"), run(b"ababababab"))
 
-    def test_a_responder_can_ask_for_them(self) -> None:
+    def test_a_responder_can_add_faults(self) -> None:
         """A responder adds faults of its own to a reply with `RuleReply`."""
         faults = [PlacedFault("mine", LimitData(bytes=2))]
         replies = iter([RuleReply([Send(b"abc")], "me", faults), (Send(b"abc"),)])
@@ -379,7 +379,7 @@ class SeededRunTests(Scripted):
             watch(number, b"a\n" if turns[number] % 2 else b"b\n")
         return seen
 
-    def test_however_connections_are_interleaved(self) -> None:
+    def test_interleaving_connections_changes_nothing(self) -> None:
         """However requests are interleaved, a client receives the same bytes at the same times."""
         runs = [
             self.run_clients(order)
@@ -395,7 +395,7 @@ class SeededRunTests(Scripted):
 class ReconfigureTests(Scripted):
     """Changing the config for new connections."""
 
-    def test_open_connections_keep_theirs(self) -> None:
+    def test_open_connections_keep_their_config(self) -> None:
         """Open connections keep their framing, rules, state and counts."""
         factory = self.server("""
             rule = [

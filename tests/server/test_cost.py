@@ -13,7 +13,7 @@ from tests.support.wire import Wire
 
 
 class Kept(Observer):
-    """Keeps batches, as a journal does."""
+    """Keeps exchanges, as a journal does."""
 
     def __init__(self) -> None:
         self.batches: list[Exchanges] = []
@@ -23,7 +23,7 @@ class Kept(Observer):
 
 
 class CostTests(Conversation):
-    """The hot path stays short."""
+    """The number of calls for a read."""
 
     def calls(self, factory: ReqRespFactory, data: bytes) -> list[str]:
         """Name the functions of ours and of Twisted's that one read of *data* calls."""
@@ -46,14 +46,14 @@ class CostTests(Conversation):
         return called
 
     def test_a_read_of_constants(self) -> None:
-        """Split, look up, write; nothing for each request, whatever their number."""
+        """Constant replies take the same number of calls for any number of requests."""
         factory = self.factory(Table({b"a": b"A"}, otherwise=b"?"), framing=Line(), observers=[])
         one, many = self.calls(factory, b"a\n"), self.calls(factory, b"a\nb\n" * 200)
         self.assertEqual(one, many)
         self.assertLessEqual(len(one), 7)
 
     def test_a_meter_of_constants(self) -> None:
-        """It is told nothing by a call: numbers are added, and the time is asked now and then."""
+        """Counting adds no call, except that the time is read now and then."""
         options: dict[str, Any] = {"framing": Line(), "observers": []}
         plain = self.factory(Table({b"a": b"A"}), **options)
         metered = self.factory(Table({b"a": b"A"}), counters=Counters(), **options)
@@ -82,7 +82,7 @@ class CostTests(Conversation):
         self.assertLessEqual((len(many) - len(few)) / 100, 12)
 
     def test_constants_of_a_script(self) -> None:
-        """What equals one thing or another costs what a table costs, patterns beside or not."""
+        """Rules with ``equals`` cost as much as a table, with or without patterns."""
         script = """
             rule = [
                 { equals = ["a", "b"], reply = "A" },

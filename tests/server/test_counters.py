@@ -61,13 +61,13 @@ class TimesTests(SynchronousTestCase):
         self.assertEqual(self.places(), {0.005: 4})
         self.assertAlmostEqual(self.counters.seconds, 0.012)
 
-    def test_a_bound_is_within(self) -> None:
+    def test_a_bound_belongs_to_its_bucket(self) -> None:
         """A time equal to a bound is in that bucket, as in Prometheus."""
         self.counters = Counters(lambda: 0.25)
         self.counters.count_replies(1, 0.0)
         self.assertEqual(self.places(), {0.25: 1})
 
-    def test_longer_than_all_bounds(self) -> None:
+    def test_a_time_over_all_bounds_is_counted(self) -> None:
         """A time over the last bound is in the bucket of infinity."""
         self.hands.now += 11
         self.counters.count_replies(1, 100.0)
@@ -83,12 +83,12 @@ class TimesTests(SynchronousTestCase):
         self.assertEqual(self.places(), {2.5: 1, 0.05: 2})
         self.assertEqual((self.counters.requests, self.counters.unanswered), (4, 1))
 
-    def test_a_turn_in_which_nothing_is_done(self) -> None:
+    def test_a_turn_without_a_reply_counts_nothing(self) -> None:
         """A turn without a complete reply changes no count."""
         self.assertEqual(self.counters.count_turn(0, 0, 101.0, 100.0), 100.0)
         self.assertEqual(self.places(), {})
 
-    def test_a_sample_stands_for_what_follows(self) -> None:
+    def test_a_sample_counts_for_later_replies(self) -> None:
         """A measured time counts for the constant replies that follow it."""
         self.hands.now += 0.0002
         self.give(3, 100.0)
@@ -100,7 +100,7 @@ class TimesTests(SynchronousTestCase):
         self.assertEqual(self.places(), {0.00025: 3 + REPLIES_PER_SAMPLE + 1, 0.0025: 1})
         self.assertAlmostEqual(self.counters.seconds, (4 + REPLIES_PER_SAMPLE) * 0.0002 + 0.002)
 
-    def test_to_look_loses_nothing_and_counts_nothing_twice(self) -> None:
+    def test_reading_the_counts_changes_none(self) -> None:
         """Reading the counts changes none of them, and the next replies are timed."""
         self.give(1, 100.0)
         self.counters.until_timed -= 5
@@ -206,13 +206,13 @@ class PathTests(Metered):
             wire.send(b"a\nb\n")
             self.assert_counted(1, replies, 4, 3)
 
-    def test_what_comes_too_late_is_received(self) -> None:
+    def test_late_bytes_count_as_received(self) -> None:
         """Bytes that arrive after the last request are counted as received."""
         wire = self.connect(lambda _request: Hang())
         wire.send(b"abc", b"defg")
         self.assert_counted(1, 0, 7, 0)
 
-    def test_a_client_that_goes_before_its_reply(self) -> None:
+    def test_a_client_that_disconnects_before_its_reply(self) -> None:
         """A request without a reply does not change the time of another client's reply."""
         factory = self.factory(lambda _request: (Wait(5), b"late"))
         self.join(factory).send(b"a")
@@ -231,7 +231,7 @@ class PathTests(Metered):
         received = wire.received()
         self.assert_counted(3, 3, 6, len(received), seconds=1.0)
 
-    def test_no_more_connections_than_there_were(self) -> None:
+    def test_connections_are_counted_from_zero(self) -> None:
         """The accepted connections are counted from 0, whatever the first number is."""
         factory = self.factory(first=1000)
         for _ in range(3):
@@ -301,7 +301,7 @@ class TroubleTests(Metered):
 class WithoutTests(Conversation):
     """A server without counters."""
 
-    def test_it_asks_no_clock(self) -> None:
+    def test_a_server_without_counters_reads_no_clock(self) -> None:
         """A server without counters answers the same, and reads no clock."""
         wire = self.connect(framing=Chunk())
         wire.send(b"a")

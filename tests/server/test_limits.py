@@ -49,7 +49,7 @@ class DefaultTests(SynchronousTestCase):
         """Without a limit on descriptors, about a million connections are allowed."""
         self.assertEqual(self.default_connections(resource.RLIM_INFINITY), 2**20 - 128)
 
-    def test_the_default_is_asked_for_each_time(self) -> None:
+    def test_the_default_is_read_each_time(self) -> None:
         """The soft limit is read whenever limits are created."""
         self.assertLess(self.default_connections(100), self.default_connections(200))
 
@@ -64,7 +64,7 @@ class ValidationTests(SynchronousTestCase):
         )
         self.assertEqual([getattr(limits, name) for name in NAMES], [1, 1, 1, 1, 0.1])
 
-    def test_nonsense_is_refused(self) -> None:
+    def test_invalid_limits_are_refused(self) -> None:
         """A limit that is not finite or not above zero is named in the error."""
         for name in NAMES:
             least = "finite seconds >= 0.001" if name == "idle_timeout" else "a finite number > 0"

@@ -58,7 +58,7 @@ class OrderTests(Conversation):
             self.assertEqual(events.count("disconnected"), 1)
 
     def test_a_loss_inside_a_responder(self) -> None:
-        """Requests of the same turn are reported before it."""
+        """Requests of the same turn are reported before the loss."""
         wires: list[Wire] = []
 
         def respond(request: Any) -> bytes:
@@ -72,7 +72,7 @@ class OrderTests(Conversation):
         self.assertEqual(self.heard.events, ["connected", "received", "answered", "disconnected"])
 
     def test_a_loss_inside_a_responder_that_answers_later(self) -> None:
-        """Its Deferred is cancelled, and the connection is gone."""
+        """The responder's Deferred is cancelled, and the loss is reported."""
         wires: list[Wire] = []
         cancelled: list[object] = []
 
@@ -87,7 +87,7 @@ class OrderTests(Conversation):
         self.assertEqual(len(wires[0].factory.connections), 0)
 
     def test_a_loss_inside_a_responder_that_raises(self) -> None:
-        """The failure is reported before it."""
+        """The failure is reported before the loss."""
         wires: list[Wire] = []
 
         def respond(_request: Any) -> bytes:
@@ -100,7 +100,7 @@ class OrderTests(Conversation):
         self.flushLoggedErrors(ZeroDivisionError)
 
     def test_a_loss_inside_an_observer(self) -> None:
-        """Other observers receive the rest of the turn before it."""
+        """Other observers receive the rest of the turn before the loss."""
         for respond in (Table({}, otherwise=b"x"), lambda _request: b"x"):
             self.setUp()
             losing = Losing()
@@ -138,7 +138,7 @@ class IgnoringTests(Conversation):
     """`StopReading` drops what has arrived with the request, and reads no more."""
 
     def test_later_requests_are_not_answered(self) -> None:
-        """Neither in the same read nor later."""
+        """No later request is answered, in the same read or in another one."""
         wire = self.lines(lambda request: (Send(request.data), StopReading()))
         wire.send(b"a\nb\n")
         wire.send(b"c\n")

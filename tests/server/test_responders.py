@@ -17,7 +17,7 @@ PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
 @define
 class Asking:
-    """A connection that asks its third request."""
+    """The context of a connection's third request."""
 
     peer: IAddress = PEER
     number: int = 7
@@ -38,26 +38,26 @@ class AsStepsTests(SynchronousTestCase):
         self.assertEqual([as_steps(b"a"), as_steps(b"")], [(Send(b"a"),), (Send(b""),)])
 
     def test_none_is_silence(self) -> None:
-        """Nothing at all is done."""
+        """None means no steps."""
         self.assertEqual(as_steps(None), ())
 
     def test_a_step_is_a_reply(self) -> None:
-        """Each step can stand alone."""
+        """A single step is a reply."""
         for step in (Send(b"a"), Wait(1), Close(), HalfClose(), Abort(), Hang()):
             self.assertEqual(as_steps(step), (step,))
 
     def test_a_tuple_is_performed_in_order(self) -> None:
-        """Bytes within it are sent."""
+        """Bytes in a tuple become steps that send them, in order."""
         self.assertEqual(
             as_steps((b"a", Wait(1), b"b", Close())), (Send(b"a"), Wait(1), Send(b"b"), Close())
         )
 
     def test_an_empty_tuple_is_silence(self) -> None:
-        """No steps, no reply."""
+        """An empty tuple means no steps."""
         self.assertEqual(as_steps(()), ())
 
     def test_anything_else_is_refused(self) -> None:
-        """The message says what a reply is, and what it got."""
+        """The error says what a reply is, and what was found."""
         replies: list[Any] = ["text", 1, bytearray(b"a"), [b"a"], Send, {}]
         for reply in (*replies, (b"a", "text"), ((b"a",),)):
             culprit = reply[-1] if isinstance(reply, tuple) else reply
@@ -73,30 +73,30 @@ class TableTests(SynchronousTestCase):
     """Constant replies."""
 
     def test_a_key_gets_its_value(self) -> None:
-        """The request is compared whole, byte for byte."""
+        """A request that equals a key gets its value."""
         table = Table({b"a": b"1", b"ab": (b"2", Close())}, otherwise=b"?")
         self.assertEqual(
             [table.respond(data, Asking()) for data in (b"a", b"ab", b"A", b"")],
             [(Send(b"1"),), (Send(b"2"), Close()), (Send(b"?"),), (Send(b"?"),)],
         )
 
-    def test_the_rest_is_met_with_silence(self) -> None:
-        """Unless told otherwise."""
+    def test_other_requests_are_not_answered(self) -> None:
+        """Without a default, other requests are not answered."""
         self.assertEqual(Table({b"a": b"1"}).respond(b"b", Asking()), ())
 
     def test_a_key_can_mean_silence(self) -> None:
-        """None for one request leaves the others their reply."""
+        """A value of None means silence for that request only."""
         self.assertEqual(Table({b"a": None}, otherwise=b"1").respond(b"a", Asking()), ())
 
-    def test_later_changes_to_the_mapping_do_nothing(self) -> None:
-        """A table is a value: what it was made of can be used for something else."""
+    def test_a_table_copies_its_mapping(self) -> None:
+        """Changes to the mapping that a table was made from do not change the table."""
         replies = {b"a": b"1"}
         table = Table(replies)
         replies[b"a"] = b"2"
         self.assertEqual(table.respond(b"a", Asking()), (Send(b"1"),))
 
-    def test_a_value_that_is_no_reply(self) -> None:
-        """It is refused when the table is made, not when somebody asks."""
+    def test_an_invalid_value_is_refused(self) -> None:
+        """An invalid value is refused when the table is made."""
         with self.assertRaisesRegex(TypeError, "found 'text'"):
             Table({b"a": "text"})  # type: ignore[dict-item]
         with self.assertRaisesRegex(TypeError, "found 'text'"):
@@ -104,26 +104,26 @@ class TableTests(SynchronousTestCase):
 
 
 class FixedTests(SynchronousTestCase):
-    """The notebook's server."""
+    """The default responder, `fixed`."""
 
-    def test_everything_gets_the_same(self) -> None:
-        """``response``, unless told otherwise."""
+    def test_every_request_gets_the_same_reply(self) -> None:
+        """Every request is answered with ``response``, or with the given reply."""
         self.assertEqual(
             [fixed().respond(b"x", Asking()), fixed(b"y").respond(b"", Asking())],
             [(Send(b"response"),), (Send(b"y"),)],
         )
 
     def test_close_is_answered_before_closing(self) -> None:
-        """Exactly ``close`` ends the connection, after its reply."""
+        """The request ``close`` closes the connection, after its reply."""
         self.assertEqual(fixed().respond(b"close", Asking()), (Send(b"response"), Close()))
 
     def test_only_exactly_close_closes(self) -> None:
-        """Neither another case, nor more, nor less."""
+        """Requests in another case, or with more or fewer bytes, do not close."""
         for data in (b"CLOSE", b"close\n", b"clos", b"requestclose", b""):
             self.assertEqual(fixed().respond(data, Asking()), (Send(b"response"),), msg=data)
 
     def test_another_request_can_close(self) -> None:
-        """And ``close`` then does not."""
+        """With another closing request, ``close`` does not close."""
         responder = fixed(close_on=b"bye")
         self.assertEqual(
             [responder.respond(data, Asking()) for data in (b"bye", b"close")],
@@ -131,29 +131,29 @@ class FixedTests(SynchronousTestCase):
         )
 
     def test_an_empty_request_can_close(self) -> None:
-        """It is a request like any other, in most framings."""
+        """The empty request can be the one that closes."""
         self.assertEqual(fixed(close_on=b"").respond(b"", Asking()), (Send(b"response"), Close()))
 
-    def test_no_request_need_close(self) -> None:
-        """None closes nothing."""
+    def test_none_never_closes(self) -> None:
+        """With None, no request closes."""
         self.assertEqual(fixed(close_on=None).respond(b"close", Asking()), (Send(b"response"),))
 
 
 class FunctionTests(SynchronousTestCase):
-    """A user's own function."""
+    """A function as a responder."""
 
-    def test_is_given_the_request(self) -> None:
-        """Its bytes, the peer, the connection's number and its own."""
+    def test_a_function_receives_the_request(self) -> None:
+        """A function receives the bytes, the peer and the numbers of its request."""
         seen: list[Request] = []
         ask(seen.append, b"hello")
         self.assertEqual(seen, [Request(b"hello", PEER, connection=7, number=3)])
 
-    def test_plain(self) -> None:
-        """What it returns is the reply, at once."""
+    def test_a_plain_function_answers_at_once(self) -> None:
+        """The result of a plain function is the reply."""
         self.assertEqual(ask(lambda request: request.data.upper()), (Send(b"HELLO"),))
 
-    def test_async(self) -> None:
-        """A coroutine that waits for nothing has answered when it returns."""
+    def test_a_coroutine_without_await_answers_at_once(self) -> None:
+        """A coroutine that awaits nothing answers at once."""
 
         async def answer(request: Request) -> tuple[bytes, Close]:
             return request.data, Close()
@@ -162,8 +162,8 @@ class FunctionTests(SynchronousTestCase):
         assert isinstance(reply, Deferred)
         self.assertEqual(self.successResultOf(reply), (Send(b"hello"), Close()))
 
-    def test_async_that_awaits(self) -> None:
-        """It can await Deferreds, and answers when they have fired."""
+    def test_a_coroutine_can_await_deferreds(self) -> None:
+        """A coroutine can await Deferreds, and answers after they have fired."""
         fact: Deferred[bytes] = Deferred()
 
         async def answer(_request: Request) -> bytes:
@@ -175,8 +175,8 @@ class FunctionTests(SynchronousTestCase):
         fact.callback(b"water is wet")
         self.assertEqual(self.successResultOf(reply), (Send(b"fact: water is wet"),))
 
-    def test_deferred(self) -> None:
-        """What a Deferred fires with is the reply."""
+    def test_the_result_of_a_deferred_is_the_reply(self) -> None:
+        """The result of a Deferred is the reply."""
         later: Deferred[Any] = Deferred()
         reply = ask(lambda _request: later)
         assert isinstance(reply, Deferred)
@@ -184,13 +184,13 @@ class FunctionTests(SynchronousTestCase):
         later.callback(None)
         self.assertEqual(self.successResultOf(reply), ())
 
-    def test_what_it_raises_gets_out(self) -> None:
-        """Plainly, for whoever asked."""
+    def test_an_exception_is_raised(self) -> None:
+        """An exception of a plain function is raised to the caller."""
         with self.assertRaises(ZeroDivisionError):
             ask(lambda _request: 1 // 0)
 
-    def test_what_a_coroutine_raises_gets_out(self) -> None:
-        """Through the Deferred."""
+    def test_an_exception_of_a_coroutine_is_a_failure(self) -> None:
+        """An exception of a coroutine is the failure of its Deferred."""
 
         async def answer(_request: Request) -> bytes:
             raise ZeroDivisionError
@@ -199,8 +199,8 @@ class FunctionTests(SynchronousTestCase):
         assert isinstance(reply, Deferred)
         self.failureResultOf(reply, ZeroDivisionError)
 
-    def test_what_is_no_reply_is_an_error(self) -> None:
-        """At once for a plain function, through the Deferred for a late one."""
+    def test_an_invalid_reply_is_an_error(self) -> None:
+        """An invalid reply is a TypeError, raised at once or in the Deferred."""
         with self.assertRaisesRegex(TypeError, "found 'text'"):
             ask(lambda _request: "text")
         later: Deferred[Any] = Deferred()

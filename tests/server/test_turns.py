@@ -49,8 +49,8 @@ class TurnsTests(SynchronousTestCase):
 
         return self.turns.add(work)
 
-    def test_all_go_on_in_order(self) -> None:
-        """In the next turn of the reactor, not before."""
+    def test_calls_are_made_in_order(self) -> None:
+        """All waiting calls are made in order, in the next turn of the reactor."""
         for number in range(3):
             self.add(number)
         self.assertEqual((self.called, len(self.turns)), ([], 3))
@@ -58,8 +58,8 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual((self.called, len(self.turns)), ([0, 1, 2], 0))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_one_budget_for_all(self) -> None:
-        """Those that do not fit into a turn go on in the next one."""
+    def test_all_calls_share_one_budget(self) -> None:
+        """Calls over the budget of a turn are made in the next turn."""
         for number in range(20):
             self.add(number, QUANTUM_SECONDS)
         self.clock.turn()
@@ -69,8 +69,8 @@ class TurnsTests(SynchronousTestCase):
             self.clock.turn()
         self.assertEqual(self.called, [*range(20)])
 
-    def test_one_that_takes_too_long(self) -> None:
-        """Each turn lets at least one go on."""
+    def test_a_turn_makes_at_least_one_call(self) -> None:
+        """A turn makes at least one call, also if it takes longer than the budget."""
         self.add(0, 1.0)
         self.add(1, 1.0)
         self.clock.turn()
@@ -78,8 +78,8 @@ class TurnsTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.called, [0, 1])
 
-    def test_cancelled(self) -> None:
-        """By another one before it in the same turn, or earlier."""
+    def test_a_cancelled_call_is_not_made(self) -> None:
+        """A call can be cancelled before its turn, or by an earlier call of the same turn."""
         first, second = self.add(0), self.add(1)
         first.cancel()
         first.cancel()
@@ -90,8 +90,8 @@ class TurnsTests(SynchronousTestCase):
         self.clock.turn()
         self.assertEqual(self.called, [])
 
-    def test_one_that_raises_holds_up_nothing(self) -> None:
-        """The others go on in the next turn."""
+    def test_a_call_that_raises_does_not_stop_the_others(self) -> None:
+        """After a call that raises, the others are made in the next turn."""
 
         def fail() -> None:
             raise ZeroDivisionError
@@ -107,7 +107,7 @@ class TurnsTests(SynchronousTestCase):
 class FairnessTests(Conversation):
     """Clients that flood a server beside one that does not."""
 
-    def test_a_client_beside_floods(self) -> None:
+    def test_a_client_is_answered_beside_floods(self) -> None:
         """In one turn of the reactor, only a few of 20 floods go on, and a client is answered."""
         factory = self.factory(Script.parse(TEMPLATED), observers=[])
         factory.connections.now = count(step=QUANTUM_SECONDS / 4).__next__
@@ -135,7 +135,7 @@ class FairnessTests(Conversation):
         for call in calls:
             call.func()
 
-    def test_a_quantum_of_bytes(self) -> None:
+    def test_a_turn_ends_after_a_quantum_of_bytes(self) -> None:
         """A turn takes up no more than 4 KiB of small requests; all are answered in the end."""
         wire = self.lines(lambda request: request.data)
         wire.protocol.dataReceived(LARGE)
@@ -147,7 +147,7 @@ class FairnessTests(Conversation):
         self.assertEqual(len(wire.received()), 2 * len(LARGE))
         self.assertFalse(wire.protocol.is_busy)
 
-    def test_a_quantum_of_time(self) -> None:
+    def test_a_turn_ends_after_a_quantum_of_time(self) -> None:
         """Slow requests end a turn after a few of them, by the clock of work."""
         worked = [0.0]
 
@@ -163,7 +163,7 @@ class FairnessTests(Conversation):
         self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(100)))
 
     def test_a_client_that_leaves_while_it_waits(self) -> None:
-        """Its turn is cancelled."""
+        """The turn of a client that disconnects is cancelled."""
         wire = self.lines(lambda request: request.data)
         wire.protocol.dataReceived(LARGE)
         taken, protocol = wire.protocol.taken, wire.protocol
@@ -174,7 +174,7 @@ class FairnessTests(Conversation):
         self.assertEqual(wire.factory.connections.yielding, 0)
 
     def test_eof_while_it_waits(self) -> None:
-        """Everything is answered, then the connection is closed."""
+        """After EOF, everything is answered, then the connection is closed."""
         wire = self.lines(lambda request: request.data)
         wire.put(b"a\n" * 10_000)
         wire.send_eof()
@@ -182,7 +182,7 @@ class FairnessTests(Conversation):
         self.assertFalse(wire.is_open)
 
     def test_a_drain_while_it_waits(self) -> None:
-        """What was received is answered."""
+        """In a drain, everything that was received is answered."""
         wire = self.lines(lambda request: request.data)
         wire.protocol.dataReceived(LARGE)
         wire.factory.drain(5)
@@ -190,7 +190,7 @@ class FairnessTests(Conversation):
         self.assertEqual(len(wire.received()), 2 * len(LARGE))
         self.assertTrue(wire.got_eof)
 
-    def test_it_is_not_idle_while_it_waits(self) -> None:
+    def test_a_waiting_connection_is_not_idle(self) -> None:
         """A sweep does not close a connection that waits for its turn."""
         wire: Wire = self.lines(lambda request: request.data)
         wire.protocol.dataReceived(LARGE)
