@@ -193,7 +193,8 @@ class Connection:
         """Close the connection after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
         self._quiet += 1
         undelivered = self.stream.undelivered
-        if self._state in _BUSY or undelivered < self._undelivered:
+        is_delivering = undelivered < self._undelivered or self.stream.has_deadline
+        if self._state in _BUSY or is_delivering:
             self._quiet = 0
         self._undelivered = undelivered
         if self._quiet <= SWEEPS_PER_TIMEOUT:

@@ -161,6 +161,11 @@ class Stream:
         return self.phase is not _OPEN or self.writing is _ENDING or self.writing is _ENDED
 
     @property
+    def has_deadline(self) -> bool:
+        """Whether the stream ends the connection by itself, at a time that is set."""
+        return self._timer is not None
+
+    @property
     def undelivered(self) -> int:
         """How many bytes were written that the peer has not received, as far as is known."""
         return undelivered(self.transport)

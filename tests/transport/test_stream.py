@@ -474,6 +474,23 @@ class IdleTests(Conversation):
         self.pass_time(wire, 5)
         self.assertTrue(wire.got_reset)
 
+    def test_a_closing_connection_is_not_idle(self) -> None:
+        """However short the timeout, a client has its time to end its side in order."""
+        limits = Limits(idle_timeout=LINGER / 4)
+        wire = self.connect(lambda _request: (b"x", Close()), limits=limits)
+        wire.send(b"a")
+        self.pass_sweeps(wire, LINGER * 3 / 4)
+        self.assertTrue(wire.got_eof)
+        self.assertTrue(wire.is_open)
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertFalse(wire.got_reset)
+
+    def pass_sweeps(self, wire: Wire, seconds: float) -> None:
+        """Let *seconds* pass, a sixteenth of a second at a time."""
+        for _ in range(round(seconds * 16)):
+            wire.wait(1 / 16)
+
     def test_a_hanging_client_is_closed(self) -> None:
         """Hang lasts as long as the limits allow."""
         wire = self.idle(lambda _request: Hang())
