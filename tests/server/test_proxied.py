@@ -27,6 +27,7 @@ from reqresp import (
     Request,
     Script,
     Send,
+    StopReading,
     Wait,
 )
 from reqresp.server.proxied import ProxiedFactory
@@ -536,6 +537,29 @@ class TLSClient:
         self.wire.send(*([data] if data else []))
         self.wire.wait(0.001)  # Twisted gathers what it encrypts
         self._from_server.write(self.wire.received())
+
+
+class StopReadingTests(Balanced):
+    """`StopReading` drops requests that arrive in the segment of the header, too."""
+
+    def test_a_request_that_stops_reading(self) -> None:
+        """The requests after it are not answered."""
+        factory = self.serve(lambda request: (Send(request.data), StopReading()))
+        for header in HEADERS.values():
+            wire = self.arrive(factory)
+            wire.send(header + b"a\nb\n")
+            wire.send(b"c\n")
+            self.assertEqual(wire.received(), b"a\r\n")
+            self.assertFalse(wire.reading)
+
+    def test_a_greeting_that_stops_reading(self) -> None:
+        """No request is answered."""
+        script = Script.parse("greeting = { do = [{ send = 'hello' }, { stop_reading = true }] }")
+        for data in (b"", b"a\nb\n"):
+            wire = self.arrive(self.serve(script))
+            wire.send(HEADERS["v1"] + data)
+            self.assertEqual(wire.received(), b"hello\r\n")
+            self.assertFalse(wire.reading)
 
 
 class TLSTests(Balanced):

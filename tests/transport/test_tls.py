@@ -17,12 +17,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import (
     Abort,
     Close,
+    ConnectionContext,
     EagerServer,
     HalfClose,
     Limits,
+    Line,
     ReqRespFactory,
+    Responder,
     Script,
     Send,
+    Step,
+    Steps,
+    StopReading,
 )
 from reqresp.server.proxied import ProxiedFactory
 from reqresp.testing import Server, serve
@@ -556,6 +562,79 @@ class EndingTests(TLSTestCase):
         self.assertLess(client.wire.buffered, 400 * 1024)
 
 
+class Greeter(Responder):
+    """Greets with *steps*, and answers nothing."""
+
+    def __init__(self, *steps: Step) -> None:
+        self._steps = steps
+
+    def greet(self, connection: ConnectionContext) -> Steps:
+        return self._steps
+
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
+        return ()
+
+
+class GreetingTests(TLSTestCase):
+    """A greeting that begins before the handshake is complete."""
+
+    def test_a_greeting_that_closes_waits_for_the_handshake(self) -> None:
+        """The client receives it and close_notify, whatever the greeting sends."""
+        for steps, expected in (
+            ((Send(b"hello"), Close()), b"hello(end)"),
+            ((Close(),), b"(end)"),
+        ):
+            for version in VERSIONS:
+                self.serve(Greeter(*steps))
+                client = self.begin(context(version))
+                client.shake_hands()
+                self.assertEqual(client.read(), expected)
+                self.assertFalse(client.wire.got_reset)
+
+    def test_a_greeting_that_aborts_waits_for_the_handshake(self) -> None:
+        """The client receives what was sent before the reset."""
+        for steps, expected in (((Send(b"hello"), Abort()), b"hello"), ((Abort(),), b"")):
+            for version in VERSIONS:
+                self.serve(Greeter(*steps))
+                client = self.begin(context(version))
+                client.shake_hands()
+                self.assertEqual(client.read(), expected)
+                client.wire.wait(LINGER)
+                self.assertTrue(client.wire.got_reset)
+
+    def test_a_greeting_larger_than_the_buffers_pauses_reading(self) -> None:
+        """A client that reads nothing is not read from, before its first request, too."""
+        for version in VERSIONS:
+            self.serve(Greeter(*(Send(b"x" * 50_000),) * 40))
+            client = self.begin(context(version))
+            client.wire.stop_reading(room=16_000)
+            client.shake_hands()
+            if last := client._leaving.read():
+                client.wire.send(last)
+            self.assertFalse(client.wire.reading)
+            self.assertLess(client.wire.buffered, 400_000)
+
+
+class StopReadingTests(TLSTestCase):
+    """`StopReading` also drops what TLS has decrypted."""
+
+    def test_later_requests_are_not_answered(self) -> None:
+        """They came in the segment of the request, or in later ones."""
+        self.serve(
+            lambda request: (
+                (Send(b"last"), StopReading()) if request.data == b"stop" else request.data
+            ),
+            framing=Line(),
+        )
+        for version in VERSIONS:
+            client = self.connect(context(version))
+            self.assertEqual(client.ask(b"a\n"), b"a\r\n")
+            client.tls.write(b"stop\nb\n")
+            client.tls.write(b"c\n" * 10)
+            self.assertEqual(client.ask(b"d\n"), b"last\r\n")
+            self.assertFalse(client.wire.reading)
+
+
 class WhatTwistedCannotTests(TLSTestCase):
     """Limits of TLS in Twisted: neither side can half-close."""
 
@@ -612,6 +691,18 @@ class EagerReloadTests(ReloadTests):
 
 class EagerEndingTests(EndingTests):
     """The same tests on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerGreetingTests(GreetingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerStopReadingTests(StopReadingTests):
+    """The same on the eager transport."""
 
     transport = EagerServer
 
