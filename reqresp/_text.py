@@ -49,8 +49,33 @@ def unescape(text: str) -> bytes:
     return _ESCAPE.sub(replace, os.fsencode(text))
 
 
+def printable(text: str) -> str:
+    """
+    Return *text* from outside, such as a file or a client, so that it is one line.
+
+    Control characters, invisible characters and those that change the direction of text are
+    escaped as in Python: they could forge a line of a log, or act on a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return *text* of several lines, each as `printable` returns it."""
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
+#: Paths of UNIX sockets that cannot be taken for anything else.
+_PLAIN_PATH = re.compile(r"/[\w/.@+-]*")
+
+
 def format_address(peer: "IAddress") -> str:
-    """Return *peer* as people write it: ``127.0.0.1:9999``, ``[::1]:9999``, or a path."""
+    """
+    Return *peer* as people write it: ``127.0.0.1:9999``, ``[::1]:9999``, or a path.
+
+    A client chooses its own path.  So one that could be taken for something else is in quotes.
+    """
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
     match peer:
@@ -59,13 +84,12 @@ def format_address(peer: "IAddress") -> str:
         case IPv6Address(host=host, port=port):
             return f"[{host}]:{port}"
         case UNIXAddress(name=bytes(name)) if name:
-            # A client chooses its path: it must not look like a line of a log.
             path = os.fsdecode(name)
-            return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path)
+            return path if _PLAIN_PATH.fullmatch(path) else repr(path)
         case UNIXAddress():
             return "a UNIX socket"
         case _:
-            return str(peer)
+            return printable(str(peer))
 
 
 def quote(text: str) -> str:

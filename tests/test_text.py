@@ -9,6 +9,8 @@ from reqresp._text import (
     MAX_COMPARED_CHARACTERS,
     MAX_COMPARED_NAMES,
     format_address,
+    printable,
+    printable_lines,
     unescape,
     unknown,
 )
@@ -76,6 +78,33 @@ class UnescapeTests(SynchronousTestCase):
         self.assertEqual(unescape(text.replace("\\", "\\\\")), text.encode())
 
 
+class PrintableTests(SynchronousTestCase):
+    """`printable` and `printable_lines`."""
+
+    def test_printable_text(self) -> None:
+        """Text in any script stays as it is."""
+        for text in ("", "a b", "größer", "日本語", "{x}"):
+            self.assertEqual(printable(text), text)
+
+    def test_anything_else(self) -> None:
+        """Control, invisible and undecodable characters are escaped."""
+        self.assertEqual(
+            printable("a\n\r\t\x00\x1b\x7f\x9b\u202e\u200b\udcff\U000e0001"),
+            r"a\n\r\t\x00\x1b\x7f\x9b\u202e\u200b\udcff\U000e0001",
+        )
+
+    @PROPERTY
+    @given(st.text())
+    def test_any_text_becomes_one_line(self, text: str) -> None:
+        """The result is printable, and can be encoded."""
+        self.assertTrue(printable(text).isprintable())
+        printable(text).encode()
+
+    def test_lines(self) -> None:
+        """Line feeds stay; what else ends a line is escaped."""
+        self.assertEqual(printable_lines("a\nb\r\n\u2028c"), "a\nb\\r\n\\u2028c")
+
+
 class FormatAddressTests(SynchronousTestCase):
     """`format_address`."""
 
@@ -89,7 +118,13 @@ class FormatAddressTests(SynchronousTestCase):
 
     def test_a_unix_socket_with_a_path(self) -> None:
         """A UNIX socket is its path."""
-        self.assertEqual(format_address(UNIXAddress("/run/client.sock")), "/run/client.sock")
+        for path in ("/run/client.sock", "/run/a-b_c+d@2/é.sock"):
+            self.assertEqual(format_address(UNIXAddress(path)), path)
+
+    def test_a_path_that_looks_like_something_else(self) -> None:
+        """A path that is relative, or has other characters, is in quotes."""
+        for path in ("1.2.3.4:5", "/a: b'STAT'", "a UNIX socket", "[::1]:80", "/a b", "a.sock"):
+            self.assertEqual(format_address(UNIXAddress(path)), repr(path))
 
     def test_a_unix_socket_without_a_name(self) -> None:
         """A UNIX socket without a name is called so."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reqresp._text import printable, printable_lines
 from reqresp.cli.client import MAX_REPLY, AskError, ask, escape
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As Python decodes arguments: what is printed can be passed as a REQUEST.
-        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
+        sys.stdout.reconfigure(encoding=sys.getfilesystemencoding(), errors="backslashreplace")
     options = parse(arguments)
     return _COMMANDS[options.command](options)
 
@@ -54,7 +55,7 @@ def _ask(options: Namespace) -> int:
     sent: BaseFraming = options.framing
     received: BaseFraming = options.framing
     if options.script is not None:
-        script = _load(options.script)
+        script = _load(options.script, warn=False)  # its rules are not used
         if script is None:
             return 1
         sent, received = script.framing, script.reply_framing
@@ -80,7 +81,7 @@ def _check(options: Namespace) -> int:
         if script is None:
             status = 1
             continue
-        _print(f"{file}: ok: {_summary(script)}")
+        _print(f"{printable(file)}: ok: {_summary(script)}")
     return status
 
 
@@ -98,7 +99,7 @@ def _explain(options: Namespace) -> int:
 _COMMANDS = {"ask": _ask, "check": _check, "explain": _explain}
 
 
-def _load(file: str) -> "Script | None":
+def _load(file: str, *, warn: bool = True) -> "Script | None":
     """Load a script, and print its problems and warnings; return None after a problem."""
     from reqresp.script import Script, ScriptError
 
@@ -107,7 +108,7 @@ def _load(file: str) -> "Script | None":
     except ScriptError as error:
         _print_error(str(error))
         return None
-    for warning in script.warnings:
+    for warning in script.warnings if warn else ():
         _print_error(f"warning: {warning}")
     return script
 
@@ -130,9 +131,9 @@ def _several(things: Sized, name: str) -> str:
 
 
 def _print(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 (its job; flushed, so that nothing is lost)
+    print(printable_lines(text), flush=True)  # noqa: T201 (its job; flushed, so that nothing is lost)
 
 
 def _print_error(text: str) -> None:
     if sys.stderr is not None:  # else print would use stdout
-        print(text, file=sys.stderr)  # noqa: T201 (its job)
+        print(printable_lines(text), file=sys.stderr)  # noqa: T201 (its job)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from reqresp import __version__
-from reqresp._text import unescape
+from reqresp._text import printable, unescape
 from reqresp.cli.client import ADDRESS_FORMS, parse_address
 from reqresp.framing import SPECIFICATIONS, parse_framing
 
@@ -74,7 +74,7 @@ class _Parser(ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> ArgumentParser:

@@ -15,6 +15,8 @@ from attrs import field, frozen
 from twisted.logger import ILogObserver, Logger, LogLevel, eventAsText
 from zope.interface import implementer
 
+from reqresp._text import printable
+
 _NEWLINE = b"\n"
 _LEVELS = {level.name: level for level in LogLevel.iterconstants()}
 _STDOUT = 1
@@ -131,4 +133,4 @@ class LogRelay:
 
 
 def _decode(line: bytes) -> str:
-    return line.decode(errors="backslashreplace")
+    return printable(line.decode(errors="backslashreplace"))

@@ -11,6 +11,7 @@ from attrs import Factory, define
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 
+from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Fault, name_of
 from reqresp.framing import FrameError
@@ -50,7 +51,7 @@ class _Explanation:
         yield from self._connect()
         for request in requests:
             state = self._rules.state(self._client)
-            yield f"{_printable(state)}: {request!r}"
+            yield f"{printable(state)}: {request!r}"
             if self._ended_by:
                 yield f"    not answered after {self._ended_by}"
                 continue
@@ -74,7 +75,7 @@ class _Explanation:
             yield from self._misses(state, request, matching)
         after = self._rules.state(self._client)
         if after != state:
-            yield f"    new state: {_printable(after)}"
+            yield f"    new state: {printable(after)}"
 
     def _reply(self, steps: Steps) -> Iterator[str]:
         if not isinstance(steps, RuleReply):
@@ -109,7 +110,7 @@ class _Explanation:
             for rule in rules.matching(request, self._client):
                 anything = Predicates(ignore_case=rule.predicates.ignore_case)
                 if rule.predicates != anything and rule not in self._rules.states[state].rules:
-                    yield f"    {self._place(rule.name)} matches, but in state {_printable(other)}"
+                    yield f"    {self._place(rule.name)} matches, but in state {printable(other)}"
         for near in nearest(self._rules.states[state].rules, request):
             place = self._place(near.rule.name)
             yield f"    nearest: {place} {near.kind}, differs at byte {near.at}"
@@ -120,11 +121,6 @@ class _Explanation:
         if line is not None:
             return f"{name} (line {line})"
         return name if name != UNMATCHED else "no rule matches (the script has no unmatched)"
-
-
-def _printable(state: str) -> str:
-    """Return *state* in printable ASCII, so that any terminal shows it on one line."""
-    return "".join(c if c.isprintable() and c.isascii() else ascii(c)[1:-1] for c in state)
 
 
 def _show(step: Step) -> str:

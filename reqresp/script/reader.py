@@ -14,7 +14,7 @@ import attrs
 from attrs import field, frozen
 
 from reqresp._errors import FieldError
-from reqresp._text import quote, unknown
+from reqresp._text import printable, quote, unknown
 from reqresp.script.toml_positions import join
 
 #: The largest integer of TOML, which has 64 bits.
@@ -47,7 +47,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+        return printable(": ".join(filter(None, (place, self.path, self.message))))
 
 
 class TooManyProblemsError(Exception):

@@ -39,13 +39,20 @@ def join(path: str, key: str | int) -> str:
     Return the path of *key* in the table or array at *path* (``""`` is the whole document).
 
     An integer is an index, from 0.  A key with characters other than ASCII letters, digits, ``_``
-    and ``-`` is quoted as in TOML.
+    and ``-`` is quoted as in TOML, where characters that are not printable are escaped.
     """
     if isinstance(key, int):
         return f"{path}[{key}]"
     if not _BARE.fullmatch(key):
-        key = json.dumps(key, ensure_ascii=False).replace("\x7f", r"\u007f")
+        key = "".join(map(_escaped, json.dumps(key, ensure_ascii=False)))
     return f"{path}.{key}" if path else key
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def line_of(lines: Mapping[str, int], path: str) -> int | None:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address
+from reqresp._text import format_address, printable, printable_lines
 from reqresp.exchanges import Exchanges
 from reqresp.framing import FrameError
 from reqresp.server.config import ServerConfig
@@ -73,10 +73,21 @@ def idle(reporter: Reporter) -> None:
 
 def frame_error(reporter: Reporter, error: FrameError) -> None:
     """Count, log and report malformed bytes, because of which the connection is closed."""
-    _log.warn("{peer}: {error}; closing", peer=format_address(reporter.peer), error=error)
+    peer = format_address(reporter.peer)
+    _log.warn("{peer}: {error}; closing", peer=peer, error=printable(str(error)))
     if reporter.host.counters is not None:
         reporter.host.counters.frame_errors += 1
     reporter.host.events.failed(reporter.peer, reporter.number, Failure(error))
+
+
+class _Printable(Failure):
+    """A failure whose traceback is printable, whatever a request made an error say."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value, failure.type, failure.getTracebackObject())
+
+    def getTraceback(self, elideFrameworkCode: int = 0, detail: str = "default") -> str:  # noqa: N803 (Twisted's)
+        return printable_lines(super().getTraceback(elideFrameworkCode, detail))
 
 
 def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
@@ -87,7 +98,7 @@ def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
     if isinstance(steps, RuleReply):
         by = steps.by
     peer = format_address(reporter.peer)
-    _log.failure("{peer}: {by} failed; aborting", failure, peer=peer, by=by)
+    _log.failure("{peer}: {by} failed; aborting", _Printable(failure), peer=peer, by=by)
     reporter.host.events.failed(reporter.peer, reporter.number, failure)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
 from reqresp.journal import Answered, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
@@ -90,7 +91,8 @@ class Findings:
     def report(self) -> str:
         """Return the problems, or else the conversation; then the tracebacks of handlers."""
         raised = [
-            "".join(traceback.format_exception(error)).rstrip() for _request, error in self.errors
+            printable_lines("".join(traceback.format_exception(error)).rstrip())
+            for _request, error in self.errors
         ]
         return "\n".join([self.problems() or "\n".join(self._last_lines()), *raised])
 
@@ -199,7 +201,7 @@ def _first(
 def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
     request, raised = error
     about = "" if request is None else f" (request: {_shown(request.data)})"
-    first, *more = str(raised).splitlines() or [""]
+    first, *more = printable_lines(str(raised)).splitlines() or [""]
     yield f"error: {type(raised).__name__}: {first}{about}"
     yield from (f"  {line}" for line in more)
 

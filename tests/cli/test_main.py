@@ -72,6 +72,74 @@ class CommandTestCase(SynchronousTestCase):
         return str(path)
 
 
+class HostileFileTests(CommandTestCase):
+    """Files of somebody else cannot act on the terminal."""
+
+    #: An eight-bit CSI, an override of direction, an escape, and ends of lines.
+    HOSTILE = r"\u009b2J\u202E\u001b[1m\n\r\u2028"
+
+    def lines(self, *arguments: str) -> list[str]:
+        """Return what the command prints, each line of which must be printable."""
+        ended = self.run_command(*arguments)
+        lines = (ended.output + ended.errors).split("\n")
+        for line in lines:
+            self.assertTrue(line.isprintable(), line)
+        return lines
+
+    def test_problems(self) -> None:
+        """Keys, values and names in problems are printed with escapes, one line each."""
+        it = self.HOSTILE
+        texts = [
+            f'"{it}" = 1',
+            f'[limits]\n"{it}" = 1',
+            f'rule = [{{ "{it}" = "a" }}]',
+            f'rule = [{{ reply = "a", goto = "{it}" }}]',
+            f'rule = [{{ reply = "a", when = "{it}" }}]',
+            f'rule = [{{ reply = {{ template = "{{{it}}}" }} }}]',
+            f'rule = [{{ matches = "({it}", reply = "" }}]',
+            f'rule = [{{ reply = {{ hex = "{it}" }} }}]',
+            f'rule = [{{ reply = {{ base64 = "{it}" }} }}]',
+            f'rule = [{{ reply = {{ file = "{it}" }} }}]',
+            f'fault = [{{ kind = "{it}" }}]',
+            f'fault = [{{ kind = "latency", delay = "{it}" }}]',
+            f'framing = "{it}"',
+            f'framing = "delimiter:{it}"\ngreeting = "{it}"',
+            "a = \x9b",
+            "a = '\u202e",
+            "\u202e = 1",
+        ]
+        for text in texts:
+            lines = self.lines("check", self.script(text))
+            self.assertEqual(len(lines), 2, lines)
+
+    def test_names_of_files(self) -> None:
+        """The name of a file is printed with escapes, whether or not the file is good."""
+        for text in ("framig = 1", 'greeting = "a"', ""):
+            path = temporary(self) / "\x1b[2J\u202e\n"
+            path.write_text(text)
+            lines = self.lines("check", str(path))
+            self.assertIn(r"\x1b[2J\u202e\n", lines[0])
+
+    def test_explain(self) -> None:
+        """States, and what else a script names, are printed with escapes."""
+        it = self.HOSTILE
+        text = f'''
+start = "{it}"
+rule = [
+    {{ equals = "{it}", reply = ["{it}", "a"], goto = "2{it}", when = "{it}" }},
+    {{ equals = "b", reply = {{ template = "{{0}}{it}" }}, when = "2{it}" }},
+]
+framing = "chunk"
+'''
+        lines = self.lines("explain", self.script(text), "a", r"\x1b\n", "b", "2")
+        self.assertTrue(any(r"\x9b2J\u202e\x1b[1m\n\r\u2028" in line for line in lines))
+
+    def test_arguments(self) -> None:
+        """Wrong arguments are printed with escapes: a script may have passed them."""
+        self.lines("ask", "--\x1b[2J", "localhost:1", "a")
+        self.lines("ask", "a\u202e:b", "a")
+
+
 class CommandTests(CommandTestCase):
     """What all sub-commands share."""
 
@@ -342,7 +410,7 @@ class ProcessTests(SynchronousTestCase):
     def test_output_that_cannot_be_written(self) -> None:
         """A full disk is one line and status 1; a closed stream is not an error."""
         path = temporary(self) / "it.toml"
-        path.write_text("seed = 1")
+        path.write_text('greeting = "a"')
         full = self.shell(f"check {path} >/dev/full")
         self.assertEqual((full.returncode, full.stdout), (1, b""))
         self.assertEqual(full.stderr, b"reqresp: cannot print: No space left on device\n")
