@@ -21,39 +21,40 @@ _NO_REQUESTS: Iterator[bytes] = iter(())
 class Backlog:
     """Bytes and requests that wait, in the order in which they arrived."""
 
-    __slots__ = ("_bytes", "decoder", "error", "requests")
+    __slots__ = ("decoder", "error", "requests", "waiting")
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
         #: What was wrong with the bytes that follow the requests that wait.
         self.error: FrameError | None = None
-        self._bytes: bytes | bytearray = b""
+        #: The bytes that were not decoded.
+        self.waiting: bytes | bytearray = b""
         #: The requests that were decoded and not taken yet.
         self.requests = _NO_REQUESTS
 
     @property
     def size(self) -> int:
         """How many bytes wait that were not decoded."""
-        return len(self._bytes)
+        return len(self.waiting)
 
     @property
     def has_requests(self) -> bool:
         """Whether a request waits, or bytes that may hold one."""
-        return bool(self._bytes or length_hint(self.requests))
+        return bool(self.waiting or length_hint(self.requests))
 
     @property
     def is_undecoded(self) -> bool:
         """Whether bytes wait and nothing is between them and the requests taken so far."""
-        return bool(self._bytes) and self.requests is _NO_REQUESTS and self.error is None
+        return bool(self.waiting) and self.requests is _NO_REQUESTS and self.error is None
 
     def put(self, data: bytes) -> None:
         """Add *data*, which has arrived."""
-        if not self._bytes:
-            self._bytes = data
-        elif isinstance(self._bytes, bytearray):
-            self._bytes += data
+        if not self.waiting:
+            self.waiting = data
+        elif isinstance(self.waiting, bytearray):
+            self.waiting += data
         else:
-            self._bytes = bytearray(self._bytes) + data
+            self.waiting = bytearray(self.waiting) + data
 
     def put_back(self, requests: Sequence[bytes], error: FrameError | None = None) -> None:
         """Keep *requests*, which were decoded, and the *error* that follows them."""
@@ -62,14 +63,14 @@ class Backlog:
 
     def take_slice(self) -> Sequence[bytes]:
         """Return the requests that the next `SLICE` of bytes completes; note an error in it."""
-        data = self._bytes
+        data = self.waiting
         if len(data) <= SLICE:
-            self._bytes = b""
+            self.waiting = b""
         else:
             rest = data if isinstance(data, bytearray) else bytearray(data)
             data = rest[:SLICE]
             del rest[:SLICE]
-            self._bytes = rest
+            self.waiting = rest
         try:
             return self.decoder.feed(bytes(data))
         except FrameError as error:
@@ -79,13 +80,13 @@ class Backlog:
     def decode_more(self) -> bool:
         """Decode the next slice into `requests`; return False if no bytes can be decoded."""
         self.requests = _NO_REQUESTS
-        if self.error is not None or not self._bytes:
+        if self.error is not None or not self.waiting:
             return False
         self.requests = iter(self.take_slice())
         return True
 
     def clear(self) -> None:
         """Drop everything: how much has arrived depends on how the network cut it."""
-        self._bytes = b""
+        self.waiting = b""
         self.requests = _NO_REQUESTS
         self.error = None

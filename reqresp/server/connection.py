@@ -235,17 +235,20 @@ class Connection:
             counters.until_timed -= count
             if counters.until_timed < 0:
                 began = counters.now()
+        self._state = _TURN  # a layer may report EOF, a loss or more data from inside the write
         if wire:
-            self.stream.transport.write(wire)
+            try:
+                self.stream.transport.write(wire)
+            except BaseException:  # as in a turn
+                self._fail(Failure())
         if began is not None and counters is not None:
             counters.time_sample(count, began)
         if count and host.events.reports_requests:
-            self._state = _TURN
             first = self.taken - count + 1
             _report.requests(self, requests, requests, batch.steps, first, len(data))
-            self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
-            if self._hold is not None or self._last or self.backlog.size:
-                self._go_on()
+        self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
+        if self._hold is not None or self._last or self.backlog.waiting:
+            self._go_on()
         return True
 
     # Turns

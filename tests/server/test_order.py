@@ -1,8 +1,10 @@
 """Observers receive events in one order, whatever Twisted calls from inside what."""
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
@@ -27,6 +29,21 @@ from tests.support.wire import Wire
 def lose(wire: Wire) -> None:
     """Lose the connection of *wire* at once, as Twisted does when both sides have ended."""
     wire.transport.connectionLost(Failure(CONNECTION_DONE))
+
+
+def interruptible(base: type[tcp.Server]) -> type[Any]:
+    """Return a transport class whose `during_write` is called once, from inside the next write."""
+
+    class Interruptible(base):  # type: ignore[misc, valid-type]
+        during_write: Callable[[], None] | None = None
+
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            call, self.during_write = self.during_write, None
+            if call is not None:
+                call()
+
+    return Interruptible
 
 
 class Losing(Observer):
@@ -112,6 +129,93 @@ class OrderTests(Conversation):
             self.assertIs(losing.wires[0].protocol.state, State.LOST)
 
 
+class WriteTests(Conversation):
+    """Transports and layers may report events from inside a write."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not hasattr(self.transport, "during_write"):
+            self.transport = interruptible(self.transport)
+
+    #: Answers at once from constants, by a function, and through a Deferred.
+    responders: tuple[Any, ...] = (
+        Table({}, otherwise=b"x"),
+        lambda _request: b"x",
+        lambda _request: succeed(b"x"),
+    )
+
+    def each(self, **options: Any) -> Any:
+        """Yield a wire for each responder and for a small and a large read, and the read."""
+        for respond in self.responders:
+            for read in (b"a\n", b"a\nb\n", b"a\n" * 3000):
+                self.setUp()
+                yield self.lines(respond, **options), read
+
+    def test_a_loss(self) -> None:
+        """Everything that was answered is reported before the loss."""
+        for wire, read in self.each():
+            wire.transport.during_write = lambda wire=wire: lose(wire)
+            wire.send(read)
+            self.assertEqual(
+                self.heard.events, ["connected", "received", "answered", "disconnected"]
+            )
+            self.assertIs(wire.protocol.state, State.LOST)
+            self.assertEqual(len(wire.factory.connections), 0)
+
+    def test_more_data(self) -> None:
+        """A request that arrives during a write is answered after it."""
+        for wire, read in self.each():
+            wire.transport.during_write = lambda it=wire.protocol: it.dataReceived(b"last\n")
+            wire.send(read)
+            self.assertEqual(wire.received(), b"x\r\n" * (read.count(b"\n") + 1))
+            self.assertIn(b"last", sum(self.heard.requests, []))
+            self.assertIs(wire.protocol.state, State.IDLE)
+
+    def test_eof(self) -> None:
+        """What was received is answered, then the connection closes."""
+        for wire, read in self.each():
+            wire.transport.during_write = wire.protocol.readConnectionLost
+            wire.send(read)
+            self.assertEqual(wire.received(), b"x\r\n" * read.count(b"\n"))
+            self.assertTrue(wire.got_eof)
+
+    def test_a_full_buffer(self) -> None:
+        """The connection waits until the transport has room again."""
+        for wire, read in self.each():
+            wire.transport.during_write = wire.protocol.stream.pauseProducing
+            wire.send(read)
+            self.assertIs(wire.protocol.state, State.FULL)
+            wire.protocol.stream.resumeProducing()
+            wire.turn()
+            self.assertIs(wire.protocol.state, State.IDLE)
+            self.assertEqual(wire.received(), b"x\r\n" * read.count(b"\n"))
+
+    def test_an_error(self) -> None:
+        """A transport that raises ends the connection, and nothing of it is left."""
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        for wire, read in self.each():
+            wire.transport.during_write = fail
+            wire.send(read)
+            self.flushLoggedErrors(ZeroDivisionError)
+            self.assertEqual(self.heard.events[-2:], ["failed", "disconnected"])
+            self.assertEqual(len(wire.factory.connections), 0)
+
+    def test_without_observers(self) -> None:
+        """The same holds if nobody asks what happens."""
+        for wire, read in self.each(observers=[]):
+            wire.transport.during_write = lambda it=wire.protocol: it.dataReceived(b"last\n")
+            wire.send(read)
+            received = wire.received()
+            wire.transport.during_write = lambda wire=wire: lose(wire)
+            wire.send(read)
+            self.assertEqual(received, b"x\r\n" * (read.count(b"\n") + 1))
+            self.assertIs(wire.protocol.state, State.LOST)
+            self.assertEqual(len(wire.factory.connections), 0)
+
+
 class GreetingTests(Conversation):
     """A greeting comes before every reply."""
 
@@ -157,6 +261,12 @@ class IgnoringTests(Conversation):
 
 
 class EagerOrderTests(OrderTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerWriteTests(WriteTests):
     """The same on the eager transport."""
 
     transport = EagerServer
