@@ -6,15 +6,13 @@ is still one frame.  This module must not know states.
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from attrs import frozen
 
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
-from reqresp.server import _report
+from reqresp.server.config import ServerConfig
 from reqresp.steps import BaseStep, RuleReply, Send, Step, Steps
-from reqresp.transport.stream import Stream
 
 
 @frozen
@@ -39,33 +37,20 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
     return tuple(made)
 
 
-class Connected(_report.Reporter, Protocol):
-    """What the preparation of a reply needs of a connection."""
-
-    stream: Stream
-    #: The faults of the connection; None: there were none so far.
-    injector: FaultInjector | None
-
-
-def prepare(connection: Connected, steps: Steps, is_silence: bool = False) -> tuple[Steps, Steps]:
+def inject(
+    steps: Steps, injector: FaultInjector, config: ServerConfig, is_silence: bool
+) -> tuple[Steps, Steps]:
     """
-    Inject faults into *steps*, first those of the steps themselves, and count the reply.
+    Inject faults into *steps*, first those of the steps themselves.
 
     :param is_silence: leave out the faults that apply to replies only.
     :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
         that changed them.
     """
+    frames = framed(steps, config.framing.encode)
     own = steps.faults if isinstance(steps, RuleReply) else ()
-    config, injector = connection.config, connection.injector
-    if own and injector is None:
-        injector = connection.injector = FaultInjector(config.seed or 0, connection.number)
-    performed = steps
-    if injector is not None and not connection.stream.drops_writes:
-        frames = framed(steps, config.framing.encode)
-        performed, names = injector.inject(frames, own, is_silence=is_silence)
-        if names:
-            by = steps.by if isinstance(steps, RuleReply) else config.responder.name
-            steps = RuleReply(steps, by, own, names)
-    if connection.host.counters is not None:
-        _report.reply(connection, steps)
+    performed, names = injector.inject(frames, own, is_silence=is_silence)
+    if names:
+        by = steps.by if isinstance(steps, RuleReply) else config.responder.name
+        steps = RuleReply(steps, by, own, names)
     return performed, steps

@@ -5,34 +5,40 @@ A read of up to `SLICE` bytes takes the shorter way in `Connection`.  This modul
 states.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
-from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._fast_path import Batch
 from reqresp.server._turns import QUANTUM_SECONDS
 from reqresp.transport.stream import Stream
 
 
-class Answering(_report.Reporter, Protocol):
-    """What `answer_slices` needs of a connection."""
-
-    backlog: Backlog
-    stream: Stream
-    taken: int
-
-
-def answer_slices(connection: Answering, batch: Batch, started: float, began: float) -> None:
+class Answered(NamedTuple):
     """
-    Answer the backlog of *connection*, a slice at a time, for a quantum.
+    The requests that were answered.
+
+    :param size: bytes of the requests, with their framing.
+    :param sent: bytes of the replies.
+    """
+
+    requests: list[bytes]
+    size: int
+    sent: int
+
+
+def answer_slices(
+    backlog: Backlog, stream: Stream, batch: Batch, now: Callable[[], float], started: float
+) -> Answered:
+    """
+    Answer *backlog* on *stream*, a slice at a time, for a quantum.
 
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
     is full.
 
-    :param started: when the turn began, by the clock of the host.
-    :param began: the same by the clock of the counters.
+    :param now: returns seconds of a monotonic clock.
+    :param started: when the turn began, by this clock.
     """
-    host, backlog, stream = connection.host, connection.backlog, connection.stream
     answered: list[bytes] = []
     before, sent = backlog.size, 0
     after = before
@@ -46,13 +52,6 @@ def answer_slices(connection: Answering, batch: Batch, started: float, began: fl
         answered += requests
         sent += len(wire)
         after = backlog.size
-        if host.now() - started > QUANTUM_SECONDS:
+        if now() - started > QUANTUM_SECONDS:
             break
-    if not answered:
-        return
-    first = connection.taken + 1
-    connection.taken += len(answered)
-    if host.counters is not None:
-        host.counters.sent += sent
-        host.counters.count_replies(len(answered), began)
-    _report.requests(connection, answered, answered, batch.steps, first, before - after)
+    return Answered(answered, before - after, sent)

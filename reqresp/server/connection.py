@@ -27,7 +27,7 @@ from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
-from reqresp.server._reply import prepare
+from reqresp.server._reply import inject
 from reqresp.server._slices import answer_slices
 from reqresp.server._state import ABORT, Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
@@ -68,8 +68,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "config", "host", "injector", "notes", "number", "peer", "stream", "taken"),
-        *("_hold", "_last", "_quiet", "_reply", "_since", "_state", "_undelivered"),
+        *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
+        *("_hold", "_injector", "_last", "_quiet", "_reply", "_since", "_state", "_undelivered"),
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
@@ -87,7 +87,7 @@ class Connection:
         self.stream = Stream(self)
         self.backlog = Backlog(config.decoder())
         self._reply = _NO_REPLY
-        self.injector: FaultInjector | None = None  # if there are faults
+        self._injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
         self._quiet = 0  # sweeps since something happened
@@ -274,7 +274,7 @@ class Connection:
         first, done = 0, False
         try:
             if self.config.batch is not None and self._can_answer_slices:
-                answer_slices(self, self.config.batch, started, began)
+                self._answer_slices(self.config.batch, started, began)
             first = self.taken if self._reply[1] is not None else self.taken + 1
             done = self._answer_requests(started, received, answered, steps)
             self.stream.flush()
@@ -324,6 +324,20 @@ class Connection:
     def _can_answer_slices(self) -> bool:
         is_free = self._hold is None and self._reply is _NO_REPLY
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
+
+    def _answer_slices(self, batch: Batch, started: float, began: float) -> None:
+        """Answer what waits with constants, and report it."""
+        host = self.host
+        answered = answer_slices(self.backlog, self.stream, batch, host.now, started)
+        requests = answered.requests
+        if not requests:
+            return
+        first = self.taken + 1
+        self.taken += len(requests)
+        if host.counters is not None:
+            host.counters.sent += answered.sent
+            host.counters.count_replies(len(requests), began)
+        _report.requests(self, requests, requests, batch.steps, first, answered.size)
 
     def _answer_requests(
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
@@ -398,12 +412,12 @@ class Connection:
         """Perform what the responder says first, or inject faults into its silence."""
         config = self.config
         if config.faults:
-            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
+            self._injector = FaultInjector(config.seed or 0, self.number, config.faults)
         try:
             steps = config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
                 self._begin(steps, None)
-            elif self.injector is not None and self.injector.affects_silence:
+            elif self._injector is not None and self._injector.affects_silence:
                 self._begin((Wait(0),), None, is_silence=True)
             else:
                 return
@@ -414,9 +428,20 @@ class Connection:
     def _begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         performed = steps
-        if self.injector is not None or steps.__class__ is not tuple:
-            performed, steps = prepare(self, steps, is_silence)
+        if self._injector is not None or steps.__class__ is not tuple:
+            performed, steps = self._prepare(steps, is_silence)
         self._reply = iter(performed), request, steps
+
+    def _prepare(self, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
+        """Count the reply, and return the steps to perform and the steps to report."""
+        performed, injector = steps, self._injector
+        if injector is None and isinstance(steps, RuleReply) and steps.faults:
+            injector = self._injector = FaultInjector(self.config.seed or 0, self.number)
+        if injector is not None and not self.stream.drops_writes:
+            performed, steps = inject(steps, injector, self.config, is_silence)
+        if self.host.counters is not None:
+            _report.reply(self, steps)
+        return performed, steps
 
     def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""

@@ -1,6 +1,7 @@
 """Observers receive events in one order, whatever Twisted calls from inside what."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from twisted.internet import tcp
@@ -168,7 +169,7 @@ class WriteTests(Conversation):
             wire.transport.during_write = lambda it=wire.protocol: it.dataReceived(b"last\n")
             wire.send(read)
             self.assertEqual(wire.received(), b"x\r\n" * (read.count(b"\n") + 1))
-            self.assertIn(b"last", sum(self.heard.requests, []))
+            self.assertIn(b"last", [*chain(*self.heard.requests)])
             self.assertIs(wire.protocol.state, State.IDLE)
 
     def test_eof(self) -> None:
