@@ -102,6 +102,14 @@ def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
     reporter.host.events.failed(reporter.peer, reporter.number, failure)
 
 
+def late_failure(reporter: Reporter, failure: Failure) -> None:
+    """Count and log the *failure* of a responder after the loss of the connection."""
+    if reporter.host.counters is not None:
+        reporter.host.counters.responder_errors += 1
+    peer, by = format_address(reporter.peer), reporter.config.responder.name
+    _log.failure("{peer}: {by} failed after the connection was lost", failure, peer=peer, by=by)
+
+
 def stuck(failure: Failure) -> None:
     """Log that what a connection waited for cannot be cancelled."""
     _log.failure("cannot cancel the call or reply that a connection waits for", failure)

@@ -32,7 +32,7 @@ from reqresp.server._slices import answer_slices
 from reqresp.server._state import ABORT, Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
+from reqresp.server.host import SWEEPS_PER_TIMEOUT, Cancellable, ConnectionHost
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
@@ -117,7 +117,15 @@ class Connection:
 
     def connectionMade(self) -> None:
         self.number = self.host.opened(self)
-        self._greet()
+        self._state = _TURN  # what an observer or the responder does to the connection waits
+        self.host.events.connected(self.peer, self.number)
+        if self._hold is None and not self._last:
+            self._greet()
+        self._state = _IDLE
+        if self._hold is not None or self._reply is not _NO_REPLY:
+            self._go_on()
+        elif self._last:
+            self.finish()
 
     def logPrefix(self) -> str:
         return "ReqResp"
@@ -371,12 +379,12 @@ class Connection:
         answer = self.config.responder.respond(request, self)
         if isinstance(answer, tuple):
             self._begin(answer, request)
+        elif isinstance(answer, Deferred) and self._hold is not None:
+            answer.addErrback(self._cannot_answer)  # the connection was lost inside the responder
+            _cancel(answer)
         elif isinstance(answer, Deferred):
-            lost, self._hold = self._hold, Hold(_REPLY, answer)
+            self._hold = Hold(_REPLY, answer)
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
-            if lost is not None:  # the responder ended the connection
-                self._drop()
-                self._hold = lost
         else:
             raise TypeError(f"a responder returns steps or a Deferred of steps; not {answer!r}")
 
@@ -393,7 +401,13 @@ class Connection:
             self._hold = None
             self._fail(failure)
             self._go_on()
-        elif not failure.check(CancelledError):
+        elif failure.check(CancelledError):
+            return
+        elif self._state is _LOST:
+            _report.late_failure(self, failure)
+        elif self._state is _TURN:  # whose observers have to be notified first
+            self._fail(failure)
+        else:
             _report.failure(self, failure, self._reply[2])
 
     def _fail(self, failure: Failure) -> None:
@@ -409,7 +423,7 @@ class Connection:
     # Steps
 
     def _greet(self) -> None:
-        """Perform what the responder says first, or inject faults into its silence."""
+        """Begin what the responder says first, or inject faults into its silence."""
         config = self.config
         if config.faults:
             self._injector = FaultInjector(config.seed or 0, self.number, config.faults)
@@ -419,11 +433,8 @@ class Connection:
                 self._begin(steps, None)
             elif self._injector is not None and self._injector.affects_silence:
                 self._begin((Wait(0),), None, is_silence=True)
-            else:
-                return
         except BaseException:  # as for replies
             self._fail(Failure())
-        self._go_on()
 
     def _begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
@@ -518,12 +529,17 @@ class Connection:
         self.backlog.clear()
         self._reply = _NO_REPLY
         hold, self._hold = self._hold, None
-        try:
-            if hold is not None and hold.awaited is not None:
-                hold.awaited.cancel()
-        except BaseException:  # as the reactor does: the connection is lost, whatever this is
-            _report.stuck(Failure())
+        if hold is not None and hold.awaited is not None:
+            _cancel(hold.awaited)
 
     def _count_received(self, data: bytes) -> None:
         if self.host.counters is not None:
             self.host.counters.received += len(data)
+
+
+def _cancel(awaited: Cancellable) -> None:
+    """Cancel *awaited*, which the connection will not need."""
+    try:
+        awaited.cancel()
+    except BaseException:  # as the reactor does: the connection ends all the same
+        _report.stuck(Failure())

@@ -171,7 +171,7 @@ class Connections:
     # What a connection needs
 
     def opened(self, connection: HostedConnection) -> int:
-        """Count a new *connection*, notify the observers, and return its number."""
+        """Count a new *connection*, and return its number."""
         number = self._next
         self._next += 1
         self._open.add(connection)
@@ -179,7 +179,6 @@ class Connections:
             self._admission.enter(connection.peer)
         if self._sweeping is None:
             self._start_sweeping()
-        self.events.connected(connection.peer, number)
         return number
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:

@@ -65,7 +65,11 @@ class ConnectionHost(Protocol):
         """The clock that times waits and endings."""
 
     def opened(self, connection: HostedConnection) -> int:
-        """Count a new *connection*, notify the observers, and return its number."""
+        """
+        Count a new *connection*, and return its number.
+
+        The connection notifies the observers itself, once it knows its number.
+        """
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""

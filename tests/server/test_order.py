@@ -5,14 +5,17 @@ from itertools import chain
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from reqresp import (
     Close,
     ConnectionContext,
+    Counters,
     EagerServer,
     HalfClose,
     Observer,
@@ -116,6 +119,44 @@ class OrderTests(Conversation):
         wires[0].send(b"a\n")
         self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
         self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_loss_inside_a_responder_whose_reply_has_failed(self) -> None:
+        """A Deferred that has failed, or fails when it is cancelled, is reported before it."""
+        replies: list[Callable[[], Deferred[bytes]]] = [
+            lambda: fail(ZeroDivisionError()),
+            lambda: Deferred(lambda it: it.errback(ZeroDivisionError())),
+        ]
+        for reply in replies:
+            self.setUp()
+            wires: list[Wire] = []
+
+            def respond(_request: Any, wires: Any = wires, reply: Any = reply) -> Deferred[bytes]:
+                lose(wires[0])
+                return reply()  # type: ignore[no-any-return]
+
+            wires.append(self.lines(respond))
+            wires[0].send(b"a\n")
+            self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_failure_after_the_loss(self) -> None:
+        """A reply that fails after the connection was lost is counted and logged, not reported."""
+        late: Deferred[bytes] = Deferred(lambda _deferred: None)
+
+        async def respond(_request: Any) -> bytes:
+            try:
+                return await Deferred()
+            except CancelledError:
+                return await late  # cleans up
+
+        counters = Counters()
+        wire = self.lines(respond, counters=counters)
+        wire.send(b"a\n")
+        wire.reset()
+        late.errback(ZeroDivisionError())
+        self.assertEqual(self.heard.events, ["connected", "received", "disconnected"])
+        self.assertEqual(counters.responder_errors, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_a_loss_inside_an_observer(self) -> None:
         """Other observers receive the rest of the turn before the loss."""
@@ -237,6 +278,82 @@ class GreetingTests(Conversation):
         wire.send(b"a\nb\n")
         wire.wait(1)
         self.assertEqual(wire.received(), b"hello\r\nready\r\nx\r\nx\r\n")
+
+    def test_a_connection_lost_when_it_is_reported_is_not_greeted(self) -> None:
+        """An observer may lose the connection: the responder is not asked to greet it then."""
+        greeted: list[object] = []
+        numbers: list[int] = []
+
+        class Greeter(Responder):
+            def greet(self, connection: ConnectionContext) -> Any:
+                greeted.append(connection)
+                return (Send(b"hello"),)
+
+            def respond(self, data: bytes, connection: ConnectionContext) -> Any:
+                return ()
+
+        class Loses(Observer):
+            def connected(self, peer: IAddress, connection: int) -> None:
+                protocols[0].connectionLost(Failure(CONNECTION_DONE))
+
+            def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+                numbers.append(connection)
+
+        protocols: list[Any] = []
+        factory = self.factory(Greeter(), observers=[Loses(), self.heard])
+        protocols.append(factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)))
+        protocols[0].makeConnection(StringTransport())
+        self.assertEqual(greeted, [])
+        self.assertEqual(numbers, [1])
+        self.assertEqual(self.heard.events, ["connected", "disconnected"])
+        self.assertIs(protocols[0].state, State.LOST)
+
+    def test_a_drained_connection_is_not_greeted(self) -> None:
+        """An observer may end the connection: it closes without a greeting."""
+
+        class Finishes(Observer):
+            def connected(self, peer: IAddress, connection: int) -> None:
+                for each in factory.connections:
+                    each.finish()
+
+        class Greeter(Responder):
+            def greet(self, connection: ConnectionContext) -> Any:
+                return (Send(b"hello"),)
+
+            def respond(self, data: bytes, connection: ConnectionContext) -> Any:
+                return ()
+
+        factory = self.factory(Greeter(), observers=[Finishes()])
+        wire = self.join(factory)
+        wire.turn()
+        self.assertEqual(wire.received(), b"")
+        self.assertTrue(wire.got_eof)
+
+    def test_a_loss_inside_a_greeting(self) -> None:
+        """A greeting that fails after it has lost the connection is reported before the loss."""
+
+        class Greeter(Responder):
+            raises = False
+
+            def greet(self, connection: ConnectionContext) -> Any:
+                protocols[-1].connectionLost(Failure(CONNECTION_DONE))
+                if self.raises:
+                    raise ZeroDivisionError
+                return (Send(b"hello"),)
+
+            def respond(self, data: bytes, connection: ConnectionContext) -> Any:
+                return ()
+
+        protocols: list[Any] = []
+        for raises, failed in ((False, []), (True, ["failed"])):
+            self.setUp()
+            greeter = Greeter()
+            greeter.raises = raises
+            factory = self.factory(greeter)
+            protocols.append(factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1)))
+            protocols[-1].makeConnection(StringTransport())
+            self.assertEqual(self.heard.events, ["connected", *failed, "disconnected"])
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), len(failed))
 
 
 class IgnoringTests(Conversation):
