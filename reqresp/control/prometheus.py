@@ -106,7 +106,7 @@ class ServerCollector(Collector):
         yield GaugeMetricFamily(
             "reqresp_connections_open",
             "Open connections.",
-            value=len(factory.connections) + factory.connections.arriving,
+            value=factory.open,
         )
         yield CounterMetricFamily(
             "reqresp_connections_accepted",
@@ -117,7 +117,7 @@ class ServerCollector(Collector):
             "reqresp_connections_refused",
             "Connections refused, by limit.",
             "limit",
-            _counts(REFUSALS, factory.connections.refused),
+            _counts(REFUSALS, factory.refusals),
         )
         for name, documentation, read in _TOTALS:
             yield CounterMetricFamily(f"reqresp_{name}", documentation, value=read(counters))

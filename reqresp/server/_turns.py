@@ -9,7 +9,7 @@ clocks; it must not know connections.
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: Bytes of requests after which a connection gives way.
 QUANTUM_BYTES = 4 * 1024
@@ -45,7 +45,7 @@ class Turns:
         self._clock = clock
         self._now = now
         self._waiting: dict[Turn, None] = {}
-        self._is_due = False
+        self._call: IDelayedCall | None = None
 
     def __len__(self) -> int:
         """Return how many connections wait."""
@@ -61,14 +61,17 @@ class Turns:
     def remove(self, turn: Turn) -> None:
         """Remove *turn*: its connection is not called."""
         self._waiting.pop(turn, None)
+        call = self._call
+        if call is not None and not self._waiting:
+            self._call = None
+            call.cancel()
 
     def _call_later(self) -> None:
-        if self._waiting and not self._is_due:
-            self._is_due = True
-            self._clock().callLater(0, self._take)
+        if self._waiting and self._call is None:
+            self._call = self._clock().callLater(0, self._take)
 
     def _take(self) -> None:
-        self._is_due = False
+        self._call = None
         began = self._now()
         try:
             for turn in [*self._waiting]:

@@ -76,7 +76,7 @@ class Connections:
         self._arrivals: set[Arrival] = set()  # they take as much place
         self._limits = Limits()
         self._admission = Admission(access)
-        self._refused: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
         self._refusal_logged = -REFUSAL_LOG_INTERVAL
         self._first = self._next = first
         self._turns = Turns(lambda: self.clock, lambda: self.now())
@@ -99,19 +99,14 @@ class Connections:
         return len(self._arrivals)
 
     @property
-    def yielding(self) -> int:
-        """How many connections have given way to others, and wait for their turn."""
-        return len(self._turns)
-
-    @property
     def accepted(self) -> int:
         """How many connections there were, the open ones included."""
         return self._next - self._first
 
     @property
-    def refused(self) -> Mapping[str, int]:
+    def refusals(self) -> Mapping[str, int]:
         """How many clients were refused, for each kind of refusal."""
-        return MappingProxyType(self._refused)
+        return MappingProxyType(self._refusals)
 
     @property
     def clock(self) -> IReactorTime:
@@ -142,7 +137,7 @@ class Connections:
 
     def refuse(self, peer: IAddress, refusal: Refusal) -> protocol.Protocol:
         """Count and report that *peer* is refused; return the protocol that does so."""
-        self._refused[refusal.kind] += 1
+        self._refusals[refusal.kind] += 1
         now = self.clock.seconds()
         if now - self._refusal_logged >= REFUSAL_LOG_INTERVAL:
             self._refusal_logged = now
@@ -150,7 +145,7 @@ class Connections:
                 "{peer}: refused, {reason} ({refused} refused in all)",
                 peer=format_address(peer),
                 reason=refusal.reason,
-                refused=self._refused.total(),
+                refused=self._refusals.total(),
             )
         self.events.refused(peer, refusal.reason)
         return _Refused()

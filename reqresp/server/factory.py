@@ -5,8 +5,9 @@ Says how new connections are answered; everything else that connections have in 
 front's job (`Connections`).  It listens on nothing: that is the job of an endpoint.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from secrets import randbits
+from time import perf_counter
 from typing import Any
 
 from attrs import evolve
@@ -45,6 +46,7 @@ class ReqRespFactory(Factory):
     :param access: which clients may connect; all of them unless given.
     :param first: the number of the first connection; the next ones count on.
     :param counters: counts what connections do; nothing is counted unless given.
+    :param now: returns seconds of a monotonic clock, which measures how long connections work.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises ValueError: no request of *framing* could be within *limits*.
     """
@@ -65,10 +67,15 @@ class ReqRespFactory(Factory):
         first: int = 1,
         access: Access | None = None,
         counters: Counters | None = None,
+        now: Callable[[], float] = perf_counter,
     ) -> None:
-        #: The connections that this factory has made.
-        self.connections = Connections(
-            observers=observers, clock=clock, access=access, counters=counters, first=first
+        self._front = Connections(
+            observers=observers,
+            clock=clock,
+            access=access,
+            counters=counters,
+            first=first,
+            now=now,
         )
         self.reconfigure(respond, framing=framing, limits=limits, faults=faults, seed=seed)
 
@@ -93,27 +100,37 @@ class ReqRespFactory(Factory):
             self._log.info("seed of the faults: {seed}", seed=config.seed)
         #: How new connections are answered.
         self.config = config
-        self.connections.limit(config.limits)
+        self._front.limit(config.limits)
 
     @property
     def accepted(self) -> int:
         """How many connections there were, the open ones included."""
-        return self.connections.accepted
+        return self._front.accepted
+
+    @property
+    def open(self) -> int:
+        """How many connections are open, with those whose PROXY header has not come yet."""
+        return len(self._front) + self._front.arriving
 
     @property
     def refused(self) -> int:
         """How many clients were refused."""
-        return sum(self.connections.refused.values())
+        return sum(self.refusals.values())
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many clients were refused, for each kind of `Refusal`."""
+        return self._front.refusals
 
     @property
     def counters(self) -> Counters | None:
         """Counts what connections do, if that was asked for."""
-        return self.connections.counters
+        return self._front.counters
 
     @property
     def clock(self) -> IReactorTime:
         """The clock that times waits and timeouts."""
-        return self.connections.clock
+        return self._front.clock
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
@@ -124,10 +141,15 @@ class ReqRespFactory(Factory):
 
         :returns: fires when no connection is left.
         """
-        return self.connections.drain(seconds)
+        return self._front.drain(seconds)
 
     def buildProtocol(self, addr: Any) -> Any:
-        refusal = self.connections.why_refuse(addr)
+        refusal = self._front.why_refuse(addr)
         if refusal is not None:
-            return self.connections.refuse(addr, refusal)
-        return Connection(self.connections, self.config, addr)
+            return self._front.refuse(addr, refusal)
+        return Connection(self._front, self.config, addr)
+
+
+def front_of(factory: ReqRespFactory) -> Connections:
+    """Return the front of *factory*, for a part of the same server that admits or ends clients."""
+    return factory._front

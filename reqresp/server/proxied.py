@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from reqresp._text import format_address
 from reqresp.server.admission import UNTRUSTED, Refusal
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
 
@@ -57,7 +57,7 @@ class ProxiedFactory(Factory):
     ) -> None:
         self.inner = inner
         #: The front of the server.
-        self.connections = server.connections
+        self.front = front_of(server)
         self.timeout = timeout
         self._trusted = trusted
 
@@ -78,12 +78,12 @@ class ProxiedFactory(Factory):
     def buildProtocol(self, addr: Any) -> Protocol:
         refusal = self._why_refuse(addr)
         if refusal is not None:
-            return self.connections.refuse(addr, refusal)
+            return self.front.refuse(addr, refusal)
         return HeaderReader(self, addr)
 
     def _why_refuse(self, peer: IAddress) -> Refusal | None:
         if isinstance(peer, UNIXAddress) or peer in self._trusted:
-            return self.connections.why_refuse(_UNKNOWN)
+            return self.front.why_refuse(_UNKNOWN)
         return UNTRUSTED
 
 
@@ -102,9 +102,9 @@ class HeaderReader(Protocol):
         self._deadline: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
-        connections = self.factory.connections
-        connections.arrived(self)
-        self._deadline = connections.clock.callLater(self.factory.timeout, self._expire)
+        front = self.factory.front
+        front.arrived(self)
+        self._deadline = front.clock.callLater(self.factory.timeout, self._expire)
 
     def dataReceived(self, data: bytes) -> None:
         try:
@@ -119,7 +119,7 @@ class HeaderReader(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._stop_waiting():
             self._log_lost(reason)
-        with self.factory.connections.settling(self):
+        with self.factory.front.settling(self):
             pass
 
     def finish(self) -> None:
@@ -135,7 +135,7 @@ class HeaderReader(Protocol):
         """Pass the connection, and the *rest* of the data, to the protocol built for *client*."""
         factory, transport = self.factory, self.transport
         self._stop_waiting()
-        with factory.connections.settling(self):
+        with factory.front.settling(self):
             protocol = factory.inner.buildProtocol(client)
             if protocol is None:
                 transport.abortConnection()

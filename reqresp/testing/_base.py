@@ -22,7 +22,7 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import Source, resolve
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Answer, Responder, Table
 from reqresp.steps import Request
@@ -262,7 +262,7 @@ class BaseServer:
     @property
     def _is_settled(self) -> bool:
         """Whether nothing more will happen that `verify` should wait for."""
-        connections = self.factory.connections
+        connections = front_of(self.factory)
         if not connections:
             return True
         is_met = all(expectation.is_met for expectation in self._responder.expectations)
@@ -270,7 +270,7 @@ class BaseServer:
 
     def _disconnect(self) -> Deferred[None]:
         """Reset all connections; fires when they are gone."""
-        self.factory.connections.reset()
+        front_of(self.factory).reset()
         return self.factory.drain(0)
 
     def _verify(self) -> None:

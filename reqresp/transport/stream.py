@@ -146,11 +146,6 @@ class Stream:
         return self.writing is _FULL or self.writing is _HANDSHAKE
 
     @property
-    def is_full(self) -> bool:
-        """Whether the transport's buffer is full."""
-        return self.writing is _FULL
-
-    @property
     def is_shaking_hands(self) -> bool:
         """Whether TLS is still in its handshake."""
         return self.writing is _HANDSHAKE

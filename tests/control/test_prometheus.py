@@ -18,6 +18,7 @@ from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Scri
 from reqresp.control.prometheus import MAX_AGE, Exposition, ServerCollector, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS, Refusal
+from reqresp.server.factory import front_of
 from reqresp.steps import Steps
 from tests.support.metered import Metered
 
@@ -104,9 +105,9 @@ class MetricsTests(Exposed):
         self.join(factory)
         self.assertEqual(self.single(factory, "connections_open"), 2)
         arrival = cast(Any, object())  # its PROXY header has not come yet: it takes a place, too
-        factory.connections.arrived(arrival)
+        front_of(factory).arrived(arrival)
         self.assertEqual(self.single(factory, "connections_open"), 3)
-        with factory.connections.settling(arrival):
+        with front_of(factory).settling(arrival):
             pass
         self.assertEqual(self.single(factory, "connections_accepted_total"), 3)
         refused = self.read(factory)["reqresp_connections_refused_total"]
@@ -188,7 +189,7 @@ class LabelsTests(Exposed):
             wire.send(data)
             wire.reset()
         for _ in range(2):
-            factory.connections.refuse(UNIXAddress(None), Refusal(ODD, ODD))
+            front_of(factory).refuse(UNIXAddress(None), Refusal(ODD, ODD))
         self.assertEqual(self.labels(factory), before)
         samples = self.read(factory)
         self.assertEqual(samples["reqresp_connections_refused_total"][(("limit", "other"),)], 2)

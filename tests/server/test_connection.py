@@ -533,7 +533,7 @@ class CancelTests(Conversation):
         wire = self.join(factory)
         wire.send(b"a\n")
         wire.reset()
-        self.assertEqual(len(factory.connections), 0)
+        self.assertEqual(factory.open, 0)
         self.assertEqual(len(self.flushLoggedErrors(SystemExit)), 1)
 
     def test_waiting_requests_are_dropped(self) -> None:

@@ -76,8 +76,8 @@ class CostTests(Conversation):
         def respond(request: Request) -> bytes:
             return request.data
 
-        factory = self.factory(respond, framing=Line(), observers=[])
-        factory.connections.now = repeat(0.0).__next__  # no quantum ends, however slow this is
+        # No quantum ends, however slow this is.
+        factory = self.factory(respond, framing=Line(), observers=[], now=repeat(0.0).__next__)
         few, many = self.calls(factory, b"a\n" * 10), self.calls(factory, b"a\n" * 110)
         self.assertLessEqual((len(many) - len(few)) / 100, 12)
 
@@ -100,8 +100,7 @@ class CostTests(Conversation):
             rules = "".join(
                 f"[[rule]]\nmatches = 'k{at}( .*)?'\nreply = 'v'\n" for at in range(count)
             )
-            factory = self.factory(Script.parse(rules), observers=[])
-            factory.connections.now = repeat(0.0).__next__
+            factory = self.factory(Script.parse(rules), observers=[], now=repeat(0.0).__next__)
             few, many = self.calls(factory, b"k7\n" * 10), self.calls(factory, b"k7\n" * 110)
             self.assertLessEqual((len(many) - len(few)) / 100, 16)
 

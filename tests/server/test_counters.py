@@ -237,7 +237,7 @@ class PathTests(Metered):
         for _ in range(3):
             self.join(factory).reset()
         self.join(factory)
-        self.assertEqual((factory.accepted, len(factory.connections)), (4, 1))
+        self.assertEqual((factory.accepted, factory.open), (4, 1))
 
 
 class TroubleTests(Metered):

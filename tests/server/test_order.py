@@ -26,6 +26,7 @@ from reqresp import (
     Wait,
 )
 from reqresp.server._state import State
+from reqresp.server.factory import front_of
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
@@ -105,7 +106,7 @@ class OrderTests(Conversation):
         wires[0].send(b"a\n")
         self.assertEqual(self.heard.events, ["connected", "received", "disconnected"])
         self.assertEqual(len(cancelled), 1)
-        self.assertEqual(len(wires[0].factory.connections), 0)
+        self.assertEqual(wires[0].factory.open, 0)
 
     def test_a_loss_inside_a_responder_that_raises(self) -> None:
         """The failure is reported before the loss."""
@@ -202,7 +203,7 @@ class WriteTests(Conversation):
                 self.heard.events, ["connected", "received", "answered", "disconnected"]
             )
             self.assertIs(wire.protocol.state, State.LOST)
-            self.assertEqual(len(wire.factory.connections), 0)
+            self.assertEqual(wire.factory.open, 0)
 
     def test_more_data(self) -> None:
         """A request that arrives during a write is answered after it."""
@@ -243,7 +244,7 @@ class WriteTests(Conversation):
             wire.send(read)
             self.flushLoggedErrors(ZeroDivisionError)
             self.assertEqual(self.heard.events[-2:], ["failed", "disconnected"])
-            self.assertEqual(len(wire.factory.connections), 0)
+            self.assertEqual(wire.factory.open, 0)
 
     def test_without_observers(self) -> None:
         """The same holds if nobody asks what happens."""
@@ -255,7 +256,7 @@ class WriteTests(Conversation):
             wire.send(read)
             self.assertEqual(received, b"x\r\n" * (read.count(b"\n") + 1))
             self.assertIs(wire.protocol.state, State.LOST)
-            self.assertEqual(len(wire.factory.connections), 0)
+            self.assertEqual(wire.factory.open, 0)
 
 
 class GreetingTests(Conversation):
@@ -313,7 +314,7 @@ class GreetingTests(Conversation):
 
         class Finishes(Observer):
             def connected(self, peer: IAddress, connection: int) -> None:
-                for each in factory.connections:
+                for each in front_of(factory):
                     each.finish()
 
         class Greeter(Responder):

@@ -234,7 +234,7 @@ class EndingTests(Balanced):
         self.assertTrue(wire.got_eof)
         wire.wait(1)
         self.assertFalse(wire.is_open)
-        self.assertEqual(len(self.server.connections), 0)
+        self.assertEqual(self.server.open, 0)
 
     def test_a_greeting_that_resets(self) -> None:
         """Data after the header is dropped, and the connection is reset."""
@@ -261,7 +261,7 @@ class EndingTests(Balanced):
         wire.send(HEADERS["v1"])
         wire.reset()
         self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
-        self.assertEqual(len(self.server.connections), 0)
+        self.assertEqual(self.server.open, 0)
 
     def test_a_protocol_that_ends_when_built_receives_nothing(self) -> None:
         """A protocol that closes, resets or is lost when it is built receives no data."""
@@ -282,7 +282,7 @@ class EndingTests(Balanced):
             wire.send(HEADERS["v1"] + b"rest")
             self.assertEqual(received, [])
             self.assertFalse(wire.is_open)
-            self.assertEqual(server.connections.arriving, 0)
+            self.assertEqual(server.open, 0)
 
     def test_a_factory_that_builds_nothing(self) -> None:
         """If the inner factory builds no protocol, the client is reset."""
@@ -297,7 +297,7 @@ class EndingTests(Balanced):
         )
         wire.send(HEADERS["v1"] + b"x")
         self.assertTrue(wire.got_reset)
-        self.assertEqual(server.connections.arriving, 0)
+        self.assertEqual(server.open, 0)
 
 
 class EagerTests(HeaderTests, EndingTests):
@@ -398,8 +398,7 @@ class MalformedTests(Balanced):
     def assert_ended(self, lines: list[str], wire: Wire, wanted: list[str]) -> None:
         self.assertEqual(lines, [f"{BALANCER}:50000: {reason}; closing" for reason in wanted])
         self.assertFalse(wire.is_open)
-        connections = self.server.connections
-        self.assertEqual((connections.arriving, len(connections)), (0, 0))
+        self.assertEqual(self.server.open, 0)
         self.assertEqual((wire.received(), self.peers.met), (b"", []))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
@@ -464,7 +463,7 @@ class MalformedTests(Balanced):
                 wire.send_eof()
                 wire.wait(6)
                 self.assertFalse(wire.is_open)
-        self.assertEqual((server.connections.arriving, len(server.connections)), (0, 0))
+        self.assertEqual(server.open, 0)
         self.assertEqual([event for event in events if "log_failure" in event], [])
 
 

@@ -109,8 +109,8 @@ class FairnessTests(Conversation):
 
     def test_a_client_is_answered_beside_floods(self) -> None:
         """In one turn of the reactor, only a few of 20 floods go on, and a client is answered."""
-        factory = self.factory(Script.parse(TEMPLATED), observers=[])
-        factory.connections.now = count(step=QUANTUM_SECONDS / 4).__next__
+        now = count(step=QUANTUM_SECONDS / 4).__next__
+        factory = self.factory(Script.parse(TEMPLATED), observers=[], now=now)
         client, *floods = (self.join(factory) for _ in range(21))
         for flood in floods:
             flood.protocol.dataReceived(FLOOD)
@@ -142,7 +142,6 @@ class FairnessTests(Conversation):
         self.assertLessEqual(wire.protocol.taken, QUANTUM_BYTES)
         self.assertIs(wire.protocol.state, State.YIELDED)
         self.assertTrue(wire.protocol.is_busy)
-        self.assertEqual(wire.factory.connections.yielding, 1)
         wire.turn()
         self.assertEqual(len(wire.received()), 2 * len(LARGE))
         self.assertFalse(wire.protocol.is_busy)
@@ -155,8 +154,7 @@ class FairnessTests(Conversation):
             worked[0] += QUANTUM_SECONDS / 4
             return bytes(request.data)
 
-        wire = self.lines(respond)
-        wire.factory.connections.now = lambda: worked[0]
+        wire = self.lines(respond, now=lambda: worked[0])
         wire.protocol.dataReceived(b"".join(b"%d\n" % number for number in range(100)))
         self.assertEqual(wire.protocol.taken, 8)
         wire.turn()
@@ -171,7 +169,7 @@ class FairnessTests(Conversation):
         self.reactor.advance(1)
         self.assertEqual(protocol.taken, taken)
         self.assertIs(protocol.state, State.LOST)
-        self.assertEqual(wire.factory.connections.yielding, 0)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_eof_while_it_waits(self) -> None:
         """After EOF, everything is answered, then the connection is closed."""

@@ -24,7 +24,6 @@ from reqresp import (
     Request,
     Send,
 )
-from reqresp.server.connections import Connections
 from reqresp.testing import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
@@ -83,13 +82,10 @@ class World:
             limits=setup.limits,
             faults=setup.faults,
             seed=1,
-            clock=self.reactor,
-        )
-        # Time that really passes would make schedules that cannot be repeated.
-        self._factory.connections = Connections(
             observers=observers,
             clock=self.reactor,
             counters=self._counters,
+            # Time that really passes would make schedules that cannot be repeated.
             now=partial(next, count(0.0, tick)),
         )
         self.reconfigure(setup)

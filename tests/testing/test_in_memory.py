@@ -211,10 +211,10 @@ class ConnectTests(SynchronousTestCase):
         self.assertEqual(first.heard, ["made", ConnectionLost])
         server.stop()
         server.advance(2)
-        self.assertEqual(len(server.factory.connections), 0)
+        self.assertEqual(server.factory.open, 0)
         server.start()
         server.advance(60)
-        self.assertEqual(len(server.factory.connections), 1)
+        self.assertEqual(server.factory.open, 1)
         factory.stopTrying()
 
 

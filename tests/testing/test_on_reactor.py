@@ -63,7 +63,7 @@ class LifeTests(TestCase):
         # The clients' ends are gone from the reactor, too.
         self.assertTrue(all(end.lost.called for end in ends))
         self.assertEqual(await ends[0].lost, ConnectionLost)
-        self.assertEqual(len(self.server.factory.connections), 0)
+        self.assertEqual(self.server.factory.open, 0)
 
     async def test_a_waiting_reply_is_dropped(self):
         self.server.on("a").wait(60).reply("late")
@@ -152,7 +152,7 @@ class AssertionTests(TestCase):
             async with LocalServer() as server:
                 server.expect("a")
                 raise KeyError("mine")
-        self.assertEqual(len(server.factory.connections), 0)
+        self.assertEqual(server.factory.open, 0)
 
     async def test_end_of_block(self):
         with self.assertRaisesRegex(AssertionError, "unmet"):

@@ -525,7 +525,7 @@ class FactoryTests(Conversation):
             protocol = factory.buildProtocol(UNIXAddress(None))
             assert protocol is not None
             protocol.makeConnection(StringTransport(peerAddress=UNIXAddress(None)))
-        self.assertEqual((len(factory.connections), factory.refused), (3, 0))
+        self.assertEqual((factory.open, factory.refused), (3, 0))
 
     def test_room_is_made_by_whoever_leaves(self) -> None:
         """The limit is on connections open at once."""

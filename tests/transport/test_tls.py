@@ -255,7 +255,7 @@ class HandshakeTests(TLSTestCase):
             client.turn()
             client.wire.reset()
         self.assertEqual(problems(logged), [])
-        self.assertEqual(len(self.factory.connections), 0)
+        self.assertEqual(self.factory.open, 0)
 
     def test_a_client_behind_a_balancer(self) -> None:
         """Behind a balancer, the log line has the client's address."""
@@ -539,7 +539,7 @@ class EndingTests(TLSTestCase):
             client.wire.wait(1)
         self.assertFalse(silent.is_open)
         self.assertFalse(client.wire.is_open)
-        self.assertEqual(len(self.factory.connections), 0)
+        self.assertEqual(self.factory.open, 0)
 
     def test_idle(self) -> None:
         """An idle connection is closed with close_notify."""
