@@ -17,6 +17,9 @@ from tests.support.live import PATIENCE, Server
 
 MIB = 2**20
 KIB = 2**10
+#: The memory that may remain of each connection that has ended, in bytes: one that is kept takes
+#: ten times as much.
+_REMAINS = 200
 #: The interval for polling, in seconds.
 _POLL = 0.02
 
@@ -73,6 +76,16 @@ def descriptors_allowed(count: int) -> Iterator[None]:
 def descriptors(server: Server) -> int:
     """Return how many files *server* has open."""
     return len([*Path(f"/proc/{server.pid}/fd").iterdir()])
+
+
+def growth_allowed(connections: float, noise: float, most: float) -> float:
+    """
+    Return how many bytes a server may grow by while *connections* come and go.
+
+    :param noise: by how much it may grow without any.
+    :param most: by how much it may grow in any case.
+    """
+    return min(most, noise + _REMAINS * connections)
 
 
 def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:
