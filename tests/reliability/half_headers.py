@@ -11,7 +11,7 @@ from tests.reliability.serving import (
     serving,
     tracebacks,
 )
-from tests.reliability.values import Figure, Say, at_most, exactly, scaled
+from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled
 
 CONNECTIONS = 5000
 #: The bytes that clients send: none, a part of either version, a header without its last bytes.
@@ -23,6 +23,8 @@ BEGINNINGS = (
 )
 #: The header of the regular clients.
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 9999\r\n"
+#: Seconds without any reset after which nothing more is waited for: the server's timeout is 5 s.
+ALL_ENDED = 15.0
 #: The memory for each connection, in bytes, including the 4 KiB of a header.
 BYTES = 8 * 1024
 
@@ -42,13 +44,15 @@ def run(scale: float, say: Say) -> list[Figure]:
                 send(sock, BEGINNINGS[number % len(BEGINNINGS)])
             time.sleep(0.5)
             each = (server.memory() - before) / count
+            early = descriptors(server) - files
             say("waiting for the server's timeout")
-            fates = listen_to(clients, None)
+            fates = listen_to(clients, None, ALL_ENDED)
             ends = sum(fate.ended == "ECONNRESET" and not fate.received for fate in fates)
-            left = back_to(server, files) - files
+            left = back_to(server, files, ALL_ENDED) - files
     named = sum("no PROXY header within" in line for line in server.log.lines())
     return [
         at_most("memory of a connection without a complete header", each, BYTES, "bytes"),
+        at_least("of these, open half a second after the last one", early, count // 2),
         exactly("of these, reset after the timeout", ends, count),
         exactly("of these, named in the log", named, count),
         exactly("leaked descriptors", left, 0),

@@ -98,9 +98,9 @@ def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:
     return True
 
 
-def back_to(server: Server, count: int) -> int:
+def back_to(server: Server, count: int, patience: float = PATIENCE) -> int:
     """Wait until *server* has at most *count* open files; return their number."""
-    until(lambda: descriptors(server) <= count)
+    until(lambda: descriptors(server) <= count, patience)
     return descriptors(server)
 
 

@@ -153,8 +153,7 @@ class Server:
 
     def processor_time(self) -> float:
         """Return the processor time that it has used, in seconds."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_time(self.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -166,6 +165,12 @@ class Server:
         _traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def processor_time(process: int) -> float:
+    """Return the processor time that *process* has used, in seconds."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Client:
