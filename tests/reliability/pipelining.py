@@ -87,11 +87,17 @@ def _reply(number: int) -> bytes:
 
 
 def talk(
-    port: int, count: int, seconds: float, stop: Callable[[], object], random: Random
+    port: int,
+    count: int,
+    seconds: float,
+    stop: Callable[[], object],
+    random: Random,
+    is_enough: Callable[[], bool] = lambda: True,
 ) -> Sequence[Talker]:
     """
     Send requests from *count* clients for *seconds*, call *stop*, and receive until the end.
 
+    *stop* is called no sooner than *is_enough* returns true.
     If a connection does not end within the timeout, the client's ``ended`` is None.
     """
     with selectors.DefaultSelector() as selector:
@@ -103,7 +109,7 @@ def talk(
         stopping, deadline = time.monotonic() + seconds, time.monotonic() + PATIENCE
         stopped = False
         while selector.get_map() and time.monotonic() < deadline:
-            if not stopped and time.monotonic() >= stopping:
+            if not stopped and time.monotonic() >= stopping and is_enough():
                 stop()
                 stopped = True
             for key, _ in selector.select(0.005):
