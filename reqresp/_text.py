@@ -105,17 +105,24 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
     It takes a bounded time and has a bounded length, whatever the names are.
     """
     names = list(islice(names, MAX_COMPARED_NAMES + 1))
-    near = _similar(name, names[:MAX_COMPARED_NAMES])
-    listed = [
-        it if it and it.isprintable() and len(it) <= MAX_SHOWN_CHARACTERS else quote(it)
-        for it in near or names[:MAX_LISTED_NAMES]
-    ]
+    if not names:
+        return f"unknown {what} {quote(name)}"
+    near = similar(name, names)
+    if near is not None:
+        return f"unknown {what} {quote(name)}; did you mean {_name(near)}?"
+    listed = ", ".join(map(_name, names[:MAX_LISTED_NAMES]))
     more = ", ..." if len(names) > MAX_LISTED_NAMES else ""
-    hint = f"did you mean {listed[0]}?" if near else f"expected one of: {', '.join(listed)}{more}"
-    return f"unknown {what} {quote(name)}" + (f"; {hint}" if names else "")
+    return f"unknown {what} {quote(name)}; expected one of: {listed}{more}"
 
 
-def _similar(name: str, names: Iterable[str]) -> list[str]:
+def _name(name: str) -> str:
+    is_plain = name and name.isprintable() and len(name) <= MAX_SHOWN_CHARACTERS
+    return name if is_plain else quote(name)
+
+
+def similar(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of *names* that is most similar to *name*; None: there is none."""
     if len(name) > MAX_COMPARED_CHARACTERS:
-        return []
-    return get_close_matches(name, [it for it in names if len(it) <= MAX_COMPARED_CHARACTERS], 1)
+        return None
+    known = [it for it in islice(names, MAX_COMPARED_NAMES) if len(it) <= MAX_COMPARED_CHARACTERS]
+    return next(iter(get_close_matches(name, known, 1)), None)

@@ -19,13 +19,14 @@ from reqresp.framing._base import (
     too_large,
 )
 
+#: Bytes of a request of `Chunk`, unless it has a size of its own.
 CHUNK_SIZE = 1024
 
 
 @frozen
 class Chunk(BaseFraming):
     """
-    A request is what was received at once, at most 1024 bytes; a reply is sent as it is.
+    A request is what was received at once, at most *size* bytes; a reply is sent as it is.
 
     TCP may join or cut what a client sends: this framing can find one request ``requestclose``
     where a client sent ``request`` and ``close``.
@@ -33,8 +34,10 @@ class Chunk(BaseFraming):
 
     name = "chunk"
 
+    size: int = field(default=CHUNK_SIZE, validator=validators.ge(1))
+
     def decoder(self, limit: int) -> Decoder:
-        return ChunkDecoder(min(limit, CHUNK_SIZE))
+        return ChunkDecoder(min(limit, self.size))
 
     def encode(self, payload: bytes) -> bytes:
         return payload

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from reqresp._text import unescape
+from reqresp._text import quote, similar, unescape
 from reqresp.framing._base import BaseFraming
 from reqresp.framing._delimited import Chunk, Delimiter, Fixed, Line, Netstring
 from reqresp.framing._length_field import ByteOrder, LengthPrefix
@@ -18,26 +18,43 @@ _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
 }
 
 
+#: The line endings of replies.
+_ENDINGS = (b"\r\n", b"\n")
+#: Digits of a size: more than any limit has.
+_MAX_DIGITS = 18
+
+
+def _size(text: str) -> int:
+    if not re.fullmatch(rf"[0-9]{{1,{_MAX_DIGITS}}}", text) or not int(text):
+        raise ValueError(f"expected a size in bytes, 1 or more, found {quote(text)}")
+    return int(text)
+
+
+def _line(_name: str, ending: str = r"\r\n") -> Line:
+    found = unescape(ending)
+    if found not in _ENDINGS:
+        raise ValueError(rf"expected the line ending \r\n or \n, found {quote(ending)}")
+    return Line(found)
+
+
 def _length_prefix(name: str, how: str = "big") -> LengthPrefix:
+    if how not in _LENGTHS:
+        raise ValueError(f"expected one of: {', '.join(_LENGTHS)}; found {quote(how)}")
     return LengthPrefix(int(name.removeprefix("int")) // 8, *_LENGTHS[how])
-
-
-def _fixed(_name: str, size: str) -> Fixed:
-    return Fixed(int(size) if re.fullmatch("[0-9]+", size) else 0)
 
 
 #: What makes each framing, by its form.  Called with the name, and the text after the first colon.
 _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
-    "chunk": lambda _name: Chunk(),
-    "line[:ENDING]": lambda _name, *ending: Line(*map(unescape, ending)),
+    "chunk[:SIZE]": lambda _name, *size: Chunk(*map(_size, size)),
+    "line[:ENDING]": _line,
     "delimiter:TEXT": lambda _name, text: Delimiter(unescape(text)),
     "netstring": lambda _name: Netstring(),
     "int8|int16|int32[:big|little][:inclusive]": _length_prefix,
-    "fixed:SIZE": _fixed,
+    "fixed:SIZE": lambda _name, size: Fixed(_size(size)),
     "resp": lambda _name: Resp(),
 }
-_BY_NAME: Mapping[str, Callable[..., BaseFraming]] = {
-    name: make for form, make in _FORMS.items() for name in re.split(r"[:\[]", form)[0].split("|")
+_FORM_OF: Mapping[str, str] = {
+    name: form for form in _FORMS for name in re.split(r"[:\[]", form)[0].split("|")
 }
 
 #: How a framing is written, for help and for errors.
@@ -48,12 +65,22 @@ def parse_framing(specification: str) -> BaseFraming:
     """
     Return the framing that *specification* describes, such as ``line`` or ``int16:little``.
 
-    :raises ValueError: it describes none; the message lists what can be written.
+    :raises ValueError: it describes none; the message says which part is wrong and what can be
+        written.
     """
-    name, *argument = specification.split(":", 1)
+    name, colon, argument = specification.partition(":")
+    form = _FORM_OF.get(name)
+    if form is None:
+        near = similar(name, _FORM_OF)
+        hint = f"did you mean {near}?" if near else f"expected one of: {SPECIFICATIONS}"
+        raise ValueError(f"unknown framing {quote(specification)}; {hint}")
+    if colon:
+        fits, arguments = ":" in form and argument != "", [argument]
+    else:
+        fits, arguments = ":" not in form or "[" in form, []
+    if not fits:
+        raise ValueError(f"framing {quote(specification)}: expected {form}")
     try:
-        return _BY_NAME[name](name, *argument)
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(
-            f"unknown framing {specification!r}; expected one of: {SPECIFICATIONS}"
-        ) from None
+        return _FORMS[form](name, *arguments)
+    except ValueError as error:
+        raise ValueError(f"framing {quote(specification)}: {error}") from None

@@ -262,13 +262,14 @@ class OptionsTests(SynchronousTestCase):
             self.assertEqual(parsed("--framing", specification)["framing"], framing)
 
     def test_wrong_framings(self) -> None:
-        """A framing that does not exist is refused; the line lists those that do."""
-        for value in ("", "lines", "int64", "fixed", "fixed:x", "fixed:0", "line:x", "delimiter:"):
-            text = self.refusal("--framing", value)
-            self.assertIn(
-                f"--framing: unknown framing {value!r}; expected one of: chunk, line[:ENDING], ",
-                text,
-            )
+        """A framing that does not exist, or has a wrong part, is refused; the line says which."""
+        for value, problem in {
+            "": "unknown framing ''; expected one of: chunk[:SIZE], line[:ENDING], ",
+            "lines": "unknown framing 'lines'; did you mean line?",
+            "fixed:x": "framing 'fixed:x': expected a size in bytes",
+            "delimiter:": "framing 'delimiter:': expected delimiter:TEXT",
+        }.items():
+            self.assertIn(f"--framing: {problem}", self.refusal("--framing", value))
 
     def test_framing_that_no_request_fits(self) -> None:
         """A framing whose requests all exceed the limit is refused."""

@@ -167,7 +167,7 @@ class TalkTests(SynchronousTestCase):
         framing = data.draw(st.sampled_from([*SPECIFIED.values(), Delimiter(b"aab")]))
         requests = data.draw(st.lists(payloads(framing), max_size=5))
         frames = [framing.encode(request) for request in requests]
-        if framing != Chunk():  # whose requests are the pieces
+        if not isinstance(framing, Chunk):  # whose requests are the pieces
             frames = data.draw(cuts(b"".join(frames)))
         self.assertEqual(fed(framing.decoder(LIMIT), frames), (requests, False))
 
@@ -272,6 +272,14 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(
             [len(chunk) for chunk in Chunk().decoder(LIMIT).feed(bytes(2049))], [1024, 1024, 1]
         )
+
+    def test_the_size_of_chunks(self) -> None:
+        """A chunk can have another size, which is at least a byte; the limit still holds."""
+        self.assertEqual(Chunk(3).decoder(9).feed(b"12345"), [b"123", b"45"])
+        self.assertEqual(Chunk(9).decoder(3).feed(b"12345"), [b"123", b"45"])
+        self.assertEqual(len(Chunk(65536).decoder(65536).feed(bytes(65536))), 1)
+        with self.assertRaises(ValueError):
+            Chunk(0)
 
     def test_a_fixed_size_must_be_within_the_limit(self) -> None:
         """A size over the limit is an error when the decoder is made."""

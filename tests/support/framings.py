@@ -5,6 +5,7 @@ from reqresp.framing import Chunk, Delimiter, Fixed, Framing, LengthPrefix, Line
 #: Every form of a specification, with the framing that it means.
 SPECIFIED: dict[str, Framing] = {
     "chunk": Chunk(),
+    "chunk:65536": Chunk(65536),
     "line": Line(),
     r"line:\r\n": Line(b"\r\n"),
     r"line:\n": Line(b"\n"),
