@@ -250,7 +250,7 @@ class Stream:
         Close once everything written is delivered; drop what still arrives.
 
         Our side ends first.  The peer then has `LINGER` seconds to end its own.  Do nothing if the
-        stream is closing already.
+        stream is closing already, or lost.
         """
         if self.phase is not _OPEN:
             return
@@ -293,7 +293,7 @@ class Stream:
         Reset the connection once everything written is delivered.
 
         Delivery has `LINGER` seconds after the last byte has left our buffer.  Do nothing if the
-        stream is closing already.
+        stream is closing already, or lost.
         """
         if self.phase is not _OPEN:
             return
@@ -301,7 +301,7 @@ class Stream:
         self.phase = _ABORTING
         self.transport.unregisterProducer()
         if self.writing is _ENDED:
-            self.transport.abortConnection()
+            self._abort_when_delivered()
         elif isinstance(self.transport, ProtocolWrapper):
             # TLS gathers what is written in a turn of the reactor, and sends it in the next.
             self._timer = self._owner.clock.callLater(0, self._abort_when_sent)
@@ -309,7 +309,7 @@ class Stream:
             self._abort_when_sent()
 
     def reset(self) -> None:
-        """Reset the connection now; drop what is buffered."""
+        """Reset the connection now; drop what is buffered.  Do nothing if it is lost."""
         self.transport.abortConnection()
 
     def write_lost(self) -> None:

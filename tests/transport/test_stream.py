@@ -691,6 +691,19 @@ class DeliveryTests(Conversation):
         wire.wait(LINGER / 100)
         self.assertTrue(wire.got_reset)
 
+    def test_after_a_half_close_as_well(self) -> None:
+        """A reset after a half-close waits until the client's kernel has everything."""
+        left = [5, 5, 0]
+        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
+        wire = self.lines(lambda _request: (b"x", HalfClose(), Wait(1), Abort()))
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_eof)
+        wire.wait(1)
+        for _ in range(2):
+            self.assertFalse(wire.got_reset)
+            wire.wait(LINGER / 100)
+        self.assertTrue(wire.got_reset)
+
     def test_an_eof_meanwhile_makes_no_orderly_end_of_it(self) -> None:
         """A client that half-closes while it is waited for is reset all the same."""
         left = [5, 0]
