@@ -1,8 +1,8 @@
 """
 Requests, and the steps that a reply consists of.
 
-Values only: nothing here does I/O, keeps time or imports another module of ours.  A reply is data:
-it can be built before it is needed, changed on its way, compared in a test and written to a file.
+Values only: nothing here does I/O or keeps time.  A reply is data: it can be built before it is
+needed, changed on its way, compared in a test and written to a file.
 Only a connection performs steps.
 """
 
@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, ClassVar, Protocol, Self, get_args
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, field, frozen
 from twisted.internet.interfaces import IAddress
+
+from reqresp._errors import expect
 
 
 @frozen
@@ -31,9 +33,9 @@ class Request:
     number: int
 
 
-def _finite(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
-    if not 0 <= value < inf:
-        raise ValueError(f"{attribute.name}: expected a finite number >= 0, found {value!r}")
+def _check_bytes(_instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{attribute.name}: expected bytes, found {value!r}")
 
 
 class BaseStep:
@@ -74,7 +76,7 @@ class Send(BaseStep):
     key = "send"
     label = "send"
 
-    data: bytes = field(validator=validators.instance_of(bytes))
+    data: bytes = field(validator=_check_bytes)
     raw: bool = False
 
 
@@ -83,13 +85,15 @@ class Wait(BaseStep):
     """
     Wait for *seconds* before the next step.
 
-    :raises ValueError: *seconds* is negative, infinite or not a number.
+    :raises FieldError: *seconds* is negative, infinite or not a number.
     """
 
     key = "wait"
     label = "wait"
 
-    seconds: float = field(validator=_finite)
+    seconds: float = field(
+        validator=expect("a finite number >= 0", lambda seconds: 0 <= seconds < inf)
+    )
 
 
 @frozen

@@ -44,8 +44,9 @@ class StepTests(SynchronousTestCase):
 
     def test_text_cannot_be_sent(self) -> None:
         """Data that is not bytes is refused when the step is made."""
-        with self.assertRaises(TypeError):
+        with self.assertRaises(TypeError) as caught:
             Send("text")  # type: ignore[arg-type]
+        self.assertEqual(str(caught.exception), "data: expected bytes, found 'text'")
 
     def test_waiting_for_no_time_is_allowed(self) -> None:
         """A wait of zero seconds is allowed."""

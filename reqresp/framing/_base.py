@@ -378,3 +378,15 @@ def too_large(size: int, limit: int, requests: Sequence[bytes] = ()) -> FrameErr
     """Return the error for a request of *size* bytes or more, after the complete *requests*."""
     message = f"expected a request of at most {limit} bytes, found {size} or more"
     return FrameError(message, requests)
+
+
+def check_limit(limit: int, smallest: int) -> None:
+    """
+    Check that a request of *smallest* bytes, the fewest of a framing, is within *limit*.
+
+    :raises ValueError: it is not.
+    """
+    if smallest > limit:
+        raise ValueError(
+            f"expected a limit of at least {smallest} bytes for a request, found {limit}"
+        )

@@ -15,6 +15,7 @@ from reqresp.framing._base import (
     DelimiterDecoder,
     FrameError,
     SizedDecoder,
+    check_limit,
     complete_framing,
     too_large,
 )
@@ -101,14 +102,19 @@ class Line(Delimited):
 
     def encode(self, payload: bytes) -> bytes:
         if self.ending == b"\n" and payload.endswith(b"\r"):
-            raise FrameError(f"a line cannot end with CR, which a client drops: {payload[-40:]!r}")
+            raise FrameError(
+                "expected a line that does not end with CR (a client drops it),"
+                f" found {payload[-40:]!r}"
+            )
         return _ended(payload, self.ending, b"\n")
 
 
 def _ended(payload: bytes, ending: bytes, delimiter: bytes) -> bytes:
     frame = payload + ending
     if frame.find(delimiter) != len(frame) - len(delimiter):
-        raise FrameError(f"a payload cannot contain the delimiter {delimiter!r}: {payload[:40]!r}")
+        raise FrameError(
+            f"expected a payload without the delimiter {delimiter!r}, found {payload[:40]!r}"
+        )
     return frame
 
 
@@ -159,8 +165,7 @@ class Fixed(BaseFraming):
     size: int = field(validator=validators.ge(1))
 
     def decoder(self, limit: int) -> Decoder:
-        if self.size > limit:
-            raise ValueError(f"requests have {self.size} bytes, more than the limit of {limit}")
+        check_limit(limit, self.size)
         return SizedDecoder(limit, lambda _buffer, at, _limit: (at, self.size))
 
     def encode(self, payload: bytes) -> bytes:

@@ -9,7 +9,14 @@ from typing import Literal
 from attrs import field, frozen
 
 from reqresp._errors import FieldError, expect
-from reqresp.framing._base import BaseFraming, Decoder, FrameError, SizedDecoder, missing_bytes
+from reqresp.framing._base import (
+    BaseFraming,
+    Decoder,
+    FrameError,
+    SizedDecoder,
+    check_limit,
+    missing_bytes,
+)
 
 ByteOrder = Literal["big", "little"]
 
@@ -69,10 +76,7 @@ class LengthField(BaseFraming):
 
     def decoder(self, limit: int) -> Decoder:
         smallest = self._header_size + max(0, self.adjust) - self.strip
-        if smallest > limit:
-            raise ValueError(
-                f"requests have at least {smallest} bytes, more than the limit of {limit}"
-            )
+        check_limit(limit, smallest)
         return SizedDecoder(limit, self._header, header_lacks=self._header_lacks)
 
     def encode(self, payload: bytes) -> bytes:
@@ -108,8 +112,8 @@ class LengthField(BaseFraming):
             return length.to_bytes(self.size, self.byteorder) + payload
         except OverflowError:
             raise FrameError(
-                f"a payload of {len(payload)} bytes is too long for a length field of"
-                f" {self.size * 8} bits"
+                f"expected a payload that a length field of {self.size * 8} bits can count,"
+                f" found {len(payload)} bytes"
             ) from None
 
     def _check(self, frame: bytes) -> None:

@@ -6,7 +6,7 @@ Knows bytes only, and no command's meaning.
 
 from attrs import frozen
 
-from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._base import BaseFraming, Decoder, FrameError, check_limit
 from reqresp.framing._resp_commands import CommandDecoder, words
 from reqresp.framing._resp_values import ValueDecoder, read
 
@@ -29,8 +29,7 @@ class Resp(BaseFraming):
     name = "resp"
 
     def decoder(self, limit: int) -> Decoder:
-        if limit < len(b"x\n"):
-            raise ValueError(f"requests have at least 2 bytes, more than the limit of {limit}")
+        check_limit(limit, len(b"x\n"))
         return CommandDecoder(limit)
 
     def encode(self, payload: bytes) -> bytes:
@@ -42,7 +41,9 @@ class Resp(BaseFraming):
         if not missing:
             raise FrameError(f"expected nothing after a complete reply, found {found!r}")
         if not found:
-            raise FrameError(f"expected another value at the end of a reply: {payload[:40]!r}")
+            raise FrameError(
+                f"expected another value at the end of a reply, found {payload[:40]!r}"
+            )
         raise FrameError(f"expected a RESP value such as b'+OK' in a reply, found {found!r}")
 
     def encode_request(self, payload: bytes) -> bytes:

@@ -184,7 +184,7 @@ def words(line: bytes) -> list[bytes]:
     while at < len(line):
         word = _WORD.match(line, at)
         if word is None:
-            raise FrameError(f"unbalanced quotes in a line: {line[:40]!r}")
+            raise FrameError(f"expected balanced quotes in a line, found {line[:40]!r}")
         double = _ESCAPE.sub(_unescaped, word["double"] or b"")
         single = (word["single"] or b"").replace(rb"\'", b"'")
         found.append(word["plain"] + double + single)

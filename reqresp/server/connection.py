@@ -33,6 +33,7 @@ from reqresp.server._state import ABORT, Hold, State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, Cancellable, ConnectionHost
+from reqresp.server.responders import check_steps
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
@@ -386,14 +387,12 @@ class Connection:
             self._hold = Hold(_REPLY, answer)
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
         else:
-            raise TypeError(f"a responder returns steps or a Deferred of steps; not {answer!r}")
+            check_steps(answer)  # raises
 
     def _answer(self, steps: Steps, request: bytes) -> None:
         if self._hold is None or self._hold.state is not _REPLY:
             return  # the connection has ended meanwhile
-        if not isinstance(steps, tuple):
-            raise TypeError(f"a responder's Deferred returns steps; not {steps!r}")
-        self._begin(steps, request)
+        self._begin(check_steps(steps), request)
         self.release()
 
     def _cannot_answer(self, failure: Failure) -> None:

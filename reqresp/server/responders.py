@@ -49,6 +49,17 @@ def _as_step(item: bytes | Step) -> Step:
     return item
 
 
+def check_steps(answer: object) -> Steps:
+    """
+    Return *answer*, with which a responder has answered, if it is a tuple of steps.
+
+    :raises TypeError: it is not.
+    """
+    if not isinstance(answer, tuple):
+        raise TypeError(f"expected a tuple of steps or a Deferred of one, found {answer!r}")
+    return answer
+
+
 class ConnectionContext(Protocol):
     """What a responder may know of the connection that a request came from."""
 

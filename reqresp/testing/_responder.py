@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from reqresp.framing import FrameError
 from reqresp.script.rules import CLOSES, Rule, Rules
 from reqresp.server.observers import Observer
-from reqresp.server.responders import ConnectionContext, Responder
+from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._report import UNEXPECTED, raised_by
@@ -107,9 +107,7 @@ class ExpectationResponder(Observer, Responder):
         if request is not None and (steps is _UNEXPECTED_REPLY or steps is CLOSES.constant):
             self.unexpected.append(request)
             return _UNEXPECTED_REPLY
-        if not isinstance(steps, tuple):
-            raise TypeError(f"a responder returns steps or a Deferred of steps, not {steps!r}")
-        for step in steps:
+        for step in check_steps(steps):
             if isinstance(step, Send) and not step.raw:
                 self._encode(step.data)
         return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._default_by)

@@ -351,15 +351,15 @@ class EncodeTests(SynchronousTestCase):
         """No words, an open quote and a line with a line end are refused."""
         for framing, request, message in (
             (Resp(), b" ", "expected a command, found no words"),
-            (Resp(), b"'a", "unbalanced quotes"),
-            (Line(), b"a\nb", "a payload cannot contain the delimiter"),
+            (Resp(), b"'a", "expected balanced quotes"),
+            (Line(), b"a\nb", "expected a payload without the delimiter"),
         ):
             with self.assertRaisesRegex(FrameError, message):
                 framing.encode_request(request)
 
     def test_a_framing_without_possible_replies_is_refused(self) -> None:
         """A framing without replies in the limit is an error before anything is sent."""
-        with self.assertRaisesRegex(ValueError, "requests have 67108865 bytes"):
+        with self.assertRaisesRegex(ValueError, "at least 67108865 bytes"):
             Fixed(2**26 + 1).reply_decoder(MAX_REPLY)
 
 

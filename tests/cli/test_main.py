@@ -201,11 +201,11 @@ class CommandTests(CommandTestCase):
             ),
             (
                 ("ask", "a:1", r"a\nb", "--framing", "line"),
-                r"REQUEST 1: a payload cannot contain the delimiter b'\n': b'a\nb'",
+                r"REQUEST 1: expected a payload without the delimiter b'\n', found b'a\nb'",
             ),
             (
                 ("ask", "--framing", "resp", "a:1", "abc", "'"),
-                "REQUEST 2: unbalanced quotes in a line",
+                "REQUEST 2: expected balanced quotes in a line",
             ),
             (("explain", "it.toml"), "the following arguments are required: REQUEST"),
             (("check",), "the following arguments are required: FILE"),
@@ -225,7 +225,7 @@ class CommandTests(CommandTestCase):
         script = self.script('framing = "line"\nreply_framing = "fixed:67108865"')
         self.assertEqual(
             self.refused("ask", "a:1", "b", "--script", script),
-            "requests have 67108865 bytes, more than the limit of 67108864",
+            "expected a limit of at least 67108865 bytes for a request, found 67108864",
         )
 
     def test_ctrl_c_has_status_130(self) -> None:

@@ -274,12 +274,15 @@ class OptionsTests(SynchronousTestCase):
     def test_framing_that_no_request_fits(self) -> None:
         """A framing whose requests all exceed the limit is refused."""
         text = self.refusal("--framing=fixed:8", "--max-request=7")
-        self.assertIn("--framing: requests have 8 bytes, more than the limit of 7", text)
+        self.assertIn(
+            "--framing: expected a limit of at least 8 bytes for a request, found 7",
+            text,
+        )
 
     def test_response_that_the_framing_cannot_hold(self) -> None:
         """A response that the framing cannot encode is refused."""
         text = self.refusal("--framing=line", "--response", r"a\nb")
-        self.assertIn("--response: a payload cannot contain the delimiter", text)
+        self.assertIn("--response: expected a payload without the delimiter", text)
 
     def test_unknown_option(self) -> None:
         """An unknown option is named."""

@@ -189,8 +189,8 @@ class EncodeTests(SynchronousTestCase):
             self.assertEqual(sent, b"\xff" * framing.size + bytes(longest))
             self.assertEqual(
                 self.refusal(framing, bytes(longest + 1)),
-                f"a payload of {longest + 1} bytes is too long for a length field of"
-                f" {framing.size * 8} bits",
+                f"expected a payload that a length field of {framing.size * 8} bits can count,"
+                f" found {longest + 1} bytes",
             )
 
     def test_uncounted_bytes_are_required(self) -> None:
@@ -288,7 +288,8 @@ class LimitTests(SynchronousTestCase):
                 framing.decoder(smallest - 1)
             self.assertEqual(
                 str(caught.exception),
-                f"requests have at least {smallest} bytes, more than the limit of {smallest - 1}",
+                f"expected a limit of at least {smallest} bytes for a request,"
+                f" found {smallest - 1}",
             )
 
     def test_a_large_request_in_many_pieces(self) -> None:

@@ -25,7 +25,7 @@ class DecoderTests(SynchronousTestCase):
         """A limit below any request is an error when the decoder is made."""
         self.assertEqual(Resp().decoder(2).feed(b"x\n"), [b"x"])
         with self.assertRaisesRegex(
-            ValueError, "requests have at least 2 bytes, more than the limit of 1"
+            ValueError, "a limit of at least 2 bytes for a request, found 1"
         ):
             Resp().decoder(1)
 
@@ -95,9 +95,11 @@ class EncodeTests(SynchronousTestCase):
                 if payload:
                     self.assertEqual(
                         self.refusal(payload + ending),
-                        f"expected another value at the end of a reply: {payload + ending!r}",
+                        f"expected another value at the end of a reply, found {payload + ending!r}",
                     )
-        self.assertEqual(self.refusal(b""), "expected another value at the end of a reply: b''")
+        self.assertEqual(
+            self.refusal(b""), "expected another value at the end of a reply, found b''"
+        )
         self.assertIn("expected another value", self.refusal(b"|1\r\n+a\r\n+b"))
 
     def test_data_after_a_value_is_refused(self) -> None:

@@ -194,7 +194,7 @@ class FaultTests(SynchronousTestCase):
         """The error shows the line; the requests before it are returned."""
         self.assertEqual(
             self.refusal(b"set k 'a\r\n"),
-            r"""unbalanced quotes in a line: b"set k 'a\r\n" """.rstrip(),
+            r"""expected balanced quotes in a line, found b"set k 'a\r\n" """.rstrip(),
         )
         self.assertEqual(fed(CommandDecoder(LIMIT), [PING + b'a "\n']), ([b"PING"], True))
 

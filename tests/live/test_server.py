@@ -701,7 +701,7 @@ class RefusalsTests(LiveTestCase):
                 ("bogus",): "unexpected argument 'bogus'",
                 ("--port=tcp:0", "--interface=::1"): "--interface requires a port number",
                 ("--port=tcp:0", "--backlog=1"): "--backlog requires a port number",
-                ("--framing=line", "--response", r"\n"): "--response: a payload cannot contain",
+                ("--framing=line", "--response", r"\n"): "--response: expected a payload without",
             }
         )
 

@@ -441,10 +441,18 @@ class FramingTests(ErrorsTestCase):
         self.assert_in_rule(r'do = [{ send = "\n" }]', f".do[0].send: {NEWLINE}")
         self.assert_problem(r'unmatched = "a\nb"', f"1: unmatched: {NEWLINE}")
         for framing, reply, message in (
-            ("int8", "a" * 256, "a payload of 256 bytes is too long for a length field of 8 bits"),
+            (
+                "int8",
+                "a" * 256,
+                "expected a payload that a length field of 8 bits can count, found 256 bytes",
+            ),
             ("fixed:2", "a\\nb", "expected a payload of 2 bytes, found 3"),
-            ("delimiter:;", "a;b", "a payload cannot contain the delimiter b';': b'a;b'"),
-            ("line:\\\\n", "a\\r", r"a line cannot end with CR, which a client drops: b'a\r'"),
+            ("delimiter:;", "a;b", "expected a payload without the delimiter b';', found b'a;b'"),
+            (
+                "line:\\\\n",
+                "a\\r",
+                r"expected a line that does not end with CR (a client drops it), found b'a\r'",
+            ),
             ("resp", "OK", "expected a RESP value such as b'+OK' in a reply, found b'OK'"),
         ):
             for key in ("framing", "reply_framing"):
@@ -466,11 +474,12 @@ class FramingTests(ErrorsTestCase):
         """A framing whose smallest request exceeds max_request is reported at that key."""
         self.assert_problem(
             'framing = "fixed:65537"',
-            "limits.max_request: requests have 65537 bytes, more than the limit of 65536",
+            "limits.max_request: expected a limit of at least 65537 bytes for a request,"
+            " found 65536",
         )
         self.assert_problem(
             'framing = "fixed:9"\n[limits]\nmax_request = 8',
-            "3: limits.max_request: requests have 9 bytes, more than the limit of 8",
+            "3: limits.max_request: expected a limit of at least 9 bytes for a request, found 8",
         )
 
 

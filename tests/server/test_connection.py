@@ -382,7 +382,7 @@ class FailureTests(Conversation):
             wire.send(request)
             self.assertTrue(wire.got_reset)
             [error] = self.flushLoggedErrors(TypeError)
-            self.assertIn("returns steps", error.getErrorMessage())
+            self.assertIn("expected a tuple of steps", error.getErrorMessage())
 
     def test_an_invalid_reply_resets(self) -> None:
         """If a function returns an invalid value, the error says what a reply is."""

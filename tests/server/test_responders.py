@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.server.responders import Function, Table, as_steps, fixed
-from reqresp.steps import Abort, Close, HalfClose, Hang, Request, Send, Steps, Wait
+from reqresp.server.responders import Function, Table, as_steps, check_steps, fixed
+from reqresp.steps import Abort, Close, HalfClose, Hang, Request, RuleReply, Send, Steps, Wait
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
@@ -208,3 +208,22 @@ class FunctionTests(SynchronousTestCase):
         assert isinstance(reply, Deferred)
         later.callback("text")
         self.failureResultOf(reply, TypeError)
+
+
+class CheckTests(SynchronousTestCase):
+    """What a responder may answer with."""
+
+    def test_a_tuple_is_returned(self) -> None:
+        """A tuple of steps is returned as it is, a rule's reply with its name."""
+        for steps in ((), (Send(b"a"), Close()), RuleReply((Send(b"a"),), "rule[0]")):
+            self.assertIs(check_steps(steps), steps)
+
+    def test_anything_else_is_refused(self) -> None:
+        """The message shows what was expected, and what was found."""
+        for answer in (None, b"a", [Send(b"a")], Close()):
+            with self.assertRaises(TypeError) as caught:
+                check_steps(answer)
+            self.assertEqual(
+                str(caught.exception),
+                f"expected a tuple of steps or a Deferred of one, found {answer!r}",
+            )

@@ -226,7 +226,7 @@ class ErrorTests(ServerCase):
 
     def test_replies_that_cannot_be_framed(self) -> None:
         """A reply that the framing cannot express is an error of its handler."""
-        newline = r"FrameError: a payload cannot contain the delimiter b'\n': b'x\ny'"
+        newline = r"FrameError: expected a payload without the delimiter b'\n', found b'x\ny'"
         self.raised(newline, lambda _request: b"x\ny")
         self.raised(newline, lambda _request: succeed(b"x\ny"))
         self.raised("TypeError: expected bytes, a step, a tuple of these, or None; found 'x'", str_)
@@ -240,7 +240,7 @@ class ErrorTests(ServerCase):
 
         server = self.serve(respond=Wrong())
         self.ask(b"a")
-        self.assertIn("TypeError: a responder returns steps", server.problems())
+        self.assertIn("TypeError: expected a tuple of steps", server.problems())
         self.assertIn("(responder, raised TypeError)", server.problems())
 
     def test_a_client_that_disconnects(self) -> None:
