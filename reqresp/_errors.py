@@ -1,10 +1,22 @@
-"""Errors that carry where they belong as a field, so that no message has to be parsed."""
+"""
+Errors that carry where they belong as a field, so that no message has to be parsed.
+
+Also types of fields that say what a message expects.
+"""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 if TYPE_CHECKING:
     from attrs import Attribute
+
+
+#: The largest float that a person can write.  It is thirty years in seconds.
+MAX_FLOAT = 10**9
+
+Seconds = Annotated[float, f"seconds, a number up to {MAX_FLOAT}"]
+Share = Annotated[float, "a number from 0 to 1"]
+Bytes = Annotated[int, "a number of bytes"]
 
 
 class FieldError(ValueError):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 from attrs import Attribute, field, frozen
 
-from reqresp._errors import FieldError
+from reqresp._errors import Bytes, FieldError, Seconds, Share
 from reqresp.faults._pieces import cut, find, joined, recut, refill, sent
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 
@@ -65,7 +65,7 @@ class Fault(ABC):
     #: Whether it applies to a connection on which the server says nothing at first.
     affects_silence: ClassVar[bool] = True
 
-    probability: float = field(default=1.0, validator=_SHARE)
+    probability: Share = field(default=1.0, validator=_SHARE)
 
     def apply(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
         """
@@ -90,8 +90,8 @@ class Latency(Fault):
 
     affects_silence: ClassVar[bool] = False  # the first reply is delayed by itself
 
-    delay: float = field(validator=_SECONDS)
-    jitter: float = field(default=0.0, validator=_SECONDS)
+    delay: Seconds = field(validator=_SECONDS)
+    jitter: Seconds = field(default=0.0, validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         seconds = self.delay
@@ -134,9 +134,9 @@ class Slicer(Fault):
     millisecond: without a wait, two pieces would be sent in one segment.
     """
 
-    size: int = field(validator=_POSITIVE)
-    variation: int = field(default=0, validator=[_COUNT, _smaller])
-    delay: float = field(default=0.0, validator=_SECONDS)
+    size: Bytes = field(validator=_POSITIVE)
+    variation: Bytes = field(default=0, validator=[_COUNT, _smaller])
+    delay: Seconds = field(default=0.0, validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         dice = _dice(seed) if self.variation else None
@@ -158,7 +158,7 @@ class Slicer(Fault):
 class LimitData(Fault):
     """Lets *bytes* bytes through on a connection, then closes it."""
 
-    bytes: int = field(validator=_COUNT)
+    bytes: Bytes = field(validator=_COUNT)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         return cut(steps, self.bytes - passed, Close())
@@ -172,8 +172,8 @@ class ResetPeer(Fault):
     During the delay a client can read what was sent: not every system allows that after a reset.
     """
 
-    bytes: int = field(default=0, validator=_COUNT)
-    delay: float = field(default=0.0, validator=_SECONDS)
+    bytes: Bytes = field(default=0, validator=_COUNT)
+    delay: Seconds = field(default=0.0, validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         wait = (Wait(self.delay),) if self.delay else ()
@@ -184,7 +184,7 @@ class ResetPeer(Fault):
 class Timeout(Fault):
     """Sends nothing, and closes after *seconds* seconds; 0: never closes."""
 
-    seconds: float = field(validator=_SECONDS)
+    seconds: Seconds = field(validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         ending = (Wait(self.seconds), Close()) if self.seconds else (Hang(),)
@@ -195,7 +195,7 @@ class Timeout(Fault):
 class SlowClose(Fault):
     """Waits for *delay* seconds before the `Close` or `HalfClose` of a reply."""
 
-    delay: float = field(validator=_SECONDS)
+    delay: Seconds = field(validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         end = find(steps, Close, HalfClose)
@@ -206,7 +206,7 @@ class SlowClose(Fault):
 class Corrupt(Fault):
     """Flips bits in *bytes* bytes of a reply, or in all bytes of a shorter reply."""
 
-    bytes: int = field(default=1, validator=_SOME)
+    bytes: Bytes = field(default=1, validator=_SOME)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         size = sent(steps)

@@ -7,10 +7,10 @@ adds the place.
 
 from math import isfinite
 
+from reqresp._errors import MAX_FLOAT
 from reqresp.framing import BaseFraming, FrameError
 from reqresp.script.payloads import Template
 from reqresp.script.predicates import Needle
-from reqresp.script.reader import MAX_FLOAT
 from reqresp.steps import Wait
 
 

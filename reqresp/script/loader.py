@@ -4,18 +4,17 @@ Loader: a whole service in one TOML file, read with all its problems at once.
 Knows files and TOML.  Must not know what a key means: that is `compiler`.
 """
 
-import re
-import tomllib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from attrs import field, frozen
 
 from reqresp._files import read_regular
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Mixed
+from reqresp.script._toml import parse_toml
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
 from reqresp.script.reader import MAX_PROBLEMS, Problem, Reader, TooManyProblemsError
@@ -23,9 +22,6 @@ from reqresp.script.rules import Rules
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
-
-#: Levels of tables and lists in a script, at most.
-MAX_DEPTH = 50
 
 
 class ScriptError(ValueError):
@@ -92,7 +88,9 @@ class Script(ConfigSource):
             name only files in it or below it.
         :raises ScriptError: *text* has problems; it has all of them, or the first of very many.
         """
-        tables = _toml(text, name)
+        tables = parse_toml(text, name)
+        if isinstance(tables, Problem):
+            raise ScriptError(tables)
         lines = locate(text)
         reader = Reader(name, partial(line_of, lines))
         more: list[Problem] = []
@@ -116,42 +114,3 @@ class Script(ConfigSource):
         if self.reply_framing != framing:
             framing = Mixed(framing, self.reply_framing)
         return ServerConfig(self.rules.anew(), framing, self.limits, self.faults, self.seed)
-
-
-def _toml(text: str, name: str) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(text)
-        if _depth(tables) <= MAX_DEPTH:
-            return tables
-        problem = Problem(name, None, "", "nested too deeply")
-    except RecursionError:
-        problem = Problem(name, None, "", "nested too deeply")
-    except tomllib.TOMLDecodeError as error:
-        problem = _toml_problem(str(error), text, name)
-    except ValueError:  # Python limits the digits of an integer
-        problem = Problem(name, None, "", "a number has too many digits")
-    raise ScriptError(problem)
-
-
-def _depth(tables: dict[str, Any]) -> int:
-    """Return the levels of *tables*, at most `MAX_DEPTH` + 1: each level makes paths longer."""
-    depth = 0
-    level: list[Any] = [tables]
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return depth
-
-
-def _toml_problem(message: str, text: str, name: str) -> Problem:
-    place = re.search(r" \(at (?:end of document|line (\d+), column (\d+))\)$", message)
-    if place is None:
-        return Problem(name, None, "", f"invalid TOML: {message}")
-    where = f"at column {place[2]}" if place[2] else "at the end"
-    line = int(place[1] or text.rstrip().count("\n") + 1)
-    return Problem(name, line, "", f"invalid TOML: {message[: place.start()]}, {where}")

@@ -4,23 +4,21 @@ Reader: TOML values converted to attrs classes, with every problem collected.
 Knows the names and types that the classes declare.  Must not know what a key means.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, time
 from functools import partial
 from types import UnionType
-from typing import Any, Literal, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 import attrs
 from attrs import field, frozen
 
-from reqresp._errors import FieldError
+from reqresp._errors import MAX_FLOAT, FieldError
 from reqresp._text import printable, quote, unknown
 from reqresp.script.toml_positions import join
 
 #: The largest integer of TOML, which has 64 bits.
 MAX_INTEGER = 2**63 - 1
-#: The largest float of a script.  Floats are seconds or probabilities; this is thirty years.
-MAX_FLOAT = 10**9
 #: Problems that are reported, so that a wrong file costs a bounded time and a bounded text.
 MAX_PROBLEMS = 100
 
@@ -99,7 +97,8 @@ class Reader:
         options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         fitting = [option for option in options if _fits(option, value)]
         if not fitting:
-            self.report(path, f"expected {describe(kind)}, found {show_value(value)}")
+            hint = _hint(options, value, path)
+            self.report(path, f"expected {describe(kind)}, found {show_value(value)}{hint}")
             return None
         # Of several kinds of tables, the one that knows most of the keys.
         return self._read_as(max(fitting, key=partial(_known_keys, value)), value, path)
@@ -143,8 +142,25 @@ class Reader:
             return None
 
 
+def _hint(kinds: Iterable[Any], value: object, path: str) -> str:
+    if not isinstance(value, dict) or not any(map(_is_tables, kinds)):
+        return ""
+    name = path.rpartition(".")[2]
+    return f"; write [[{name}]]" if name == path else "; put it in brackets: [{ ... }]"
+
+
+def _is_tables(kind: Any) -> bool:
+    return get_origin(kind) is list and _is_table(get_args(kind)[0])
+
+
+def _is_table(kind: Any) -> bool:
+    return attrs.has(kind) or get_origin(kind) is dict
+
+
 def _fits(kind: Any, value: object) -> bool:
-    if attrs.has(kind) or get_origin(kind) is dict:
+    if get_origin(kind) is Annotated:
+        kind = kind.__origin__
+    if _is_table(kind):
         return isinstance(value, dict)
     if get_origin(kind) is list:
         return isinstance(value, list)
@@ -172,16 +188,15 @@ def _is_number(value: object, kind: Any) -> TypeGuard[float]:
 def describe(kind: Any) -> str:
     """Return what values of *kind* are called in messages."""
     if get_origin(kind) in (Union, UnionType):
-        return " or ".join(describe(it) for it in get_args(kind) if it is not type(None))
+        *names, last = dict.fromkeys(describe(it) for it in get_args(kind) if it is not type(None))
+        return f"{', '.join(names)} or {last}" if names else last
+    if get_origin(kind) is Annotated:
+        return str(kind.__metadata__[0])
     if get_origin(kind) is Literal:
         return " or ".join(f'"{it}"' for it in get_args(kind))
     if get_origin(kind) is list:
-        (item,) = get_args(kind)
-        tables = attrs.has(item) or get_origin(item) is dict
-        return "a list of tables" if tables else "a list"
-    if attrs.has(kind) or get_origin(kind) is dict:
-        return "a table"
-    return _TYPE_NAMES[kind]
+        return "a list of tables" if _is_tables(kind) else "a list"
+    return "a table" if _is_table(kind) else _TYPE_NAMES[kind]
 
 
 def show_value(value: object) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from reqresp._errors import FieldError
+from reqresp._errors import Bytes, FieldError, Seconds
 from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
@@ -119,7 +119,7 @@ class RuleParts:
 
         :raises FieldError: *seconds* is not a number >= 0.
         """
-        return _placed("wait", wait, _convert(float, seconds, "wait"))
+        return _placed("wait", wait, _convert(Seconds, seconds, "wait"))
 
     def fault(self, key: str, kind: str, parameters: Mapping[str, Any]) -> PlacedFault:
         """
@@ -141,7 +141,7 @@ class RuleParts:
         }
         kinds["matches"] = self._patterns(values.get("matches"), f"{path}matches")
         if "size" in values:
-            size = _convert(int | SizeTable, values["size"], f"{path}size")
+            size = _convert(Bytes | SizeTable, values["size"], f"{path}size")
             table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
             kinds["size"] = _placed(f"{path}size", size_bounds, table.min, table.max)
         if "not_" in values:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from attrs import Factory, frozen
 
+from reqresp._errors import Bytes, Seconds
 from reqresp.framing import LengthField
 from reqresp.server.limits import Limits
 
@@ -36,8 +37,8 @@ WrittenPayloads = str | PayloadTable | list[WrittenPayload]
 class SizeTable:
     """The smallest and the largest size of a request, in bytes."""
 
-    min: int = 0
-    max: int | None = None
+    min: Bytes = 0
+    max: Bytes | None = None
 
 
 @frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
@@ -49,7 +50,7 @@ class PredicateTable:
     ends_with: WrittenPayloads | None = None
     contains: WrittenPayloads | None = None
     matches: WrittenPayloads | None = None
-    size: int | SizeTable | None = None
+    size: Bytes | SizeTable | None = None
 
 
 @frozen(kw_only=True)
@@ -57,7 +58,7 @@ class StepTable:
     """One step of a reply."""
 
     send: WrittenPayload | None = None
-    wait: float | None = None
+    wait: Seconds | None = None
     close: bool | None = None
     half_close: bool | None = None
     abort: bool | None = None
@@ -71,7 +72,7 @@ class AnswerTable:
 
     reply: WrittenPayloads | None = None
     cycle: list[WrittenPayloads] | None = None
-    delay: float | None = None
+    delay: Seconds | None = None
     close: bool = False
     silent: bool = False
     do: list[StepTable] | None = None

@@ -10,7 +10,7 @@ from math import inf
 from attrs import field, frozen
 from attrs.validators import optional
 
-from reqresp._errors import expect
+from reqresp._errors import Bytes, Seconds, expect
 
 #: Descriptors that are kept for everything but clients (listening sockets, the reactor, logs,
 #: files), and for the up to 100 clients that Twisted accepts before the first can be refused.
@@ -45,8 +45,8 @@ class Limits:
     :raises FieldError: a limit is not finite and > 0, or *idle_timeout* is below a millisecond.
     """
 
-    max_request: int = field(default=64 * 1024, validator=_positive)
+    max_request: Bytes = field(default=64 * 1024, validator=_positive)
     max_connections: int = field(factory=_available_descriptors, validator=_positive)
     max_per_peer: int | None = field(default=None, validator=optional(_positive))
-    max_waiting: int = field(default=64 * 1024, validator=_positive)
-    idle_timeout: float | None = field(default=None, validator=optional(_idle_seconds))
+    max_waiting: Bytes = field(default=64 * 1024, validator=_positive)
+    idle_timeout: Seconds | None = field(default=None, validator=optional(_idle_seconds))

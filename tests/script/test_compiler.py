@@ -8,8 +8,8 @@ from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing import SPECIFICATIONS
 from reqresp._text import printable
+from reqresp.framing import SPECIFICATIONS
 from reqresp.script import Problem, Script, ScriptError
 from tests.support.live import temporary
 
@@ -104,7 +104,7 @@ class ManyTests(ErrorsTestCase):
             "13: rule[0].matches[2]: invalid RE2 pattern b')': unexpected ): )",
             "14: rule[0].replay: unknown key 'replay'; did you mean reply?",
             "15: rule[1]: reply and silent exclude each other",
-            "16: rule[1].equals: expected a string or a table or a list, found 5",
+            "16: rule[1].equals: expected a string, a table or a list, found 5",
             "20: rule[2].not.sise: unknown key 'sise'; did you mean size?",
             "21: rule[2].times: expected an integer >= 1, found 0",
             "22: rule[2].reply[0]: expected pairs of hex digits, found '0'",
@@ -114,7 +114,7 @@ class ManyTests(ErrorsTestCase):
             "25: rule[3].do[2].close: expected true, found false",
             "26: rule[3].goto: unknown state 'nowhere'; expected one of: start",
             "27: rule[3].faults[0].size: expected an integer >= 1, found 0",
-            "30: unmatched.delay: expected a number up to 1000000000, found inf",
+            "30: unmatched.delay: expected seconds, a number up to 1000000000, found inf",
             "34: fault[0].kind: unknown kind 'latncy'; did you mean latency?",
             f"35: fault[1]: the key kind is missing; expected one of: {KINDS}",
         )
@@ -165,10 +165,11 @@ class ManyTests(ErrorsTestCase):
             'matches = "(", reply = { template = "{x}{1}" }', f".matches: {NO_PATTERN}"
         )
         self.assert_in_rule(
-            "reply = 1, close = true", ".reply: expected a string or a table or a list, found 1"
+            "reply = 1, close = true", ".reply: expected a string, a table or a list, found 1"
         )
         self.assert_in_rule(
-            "do = [{ wait = 'a' }]", ".do[0].wait: expected a number up to 1000000000, found 'a'"
+            "do = [{ wait = 'a' }]",
+            ".do[0].wait: expected seconds, a number up to 1000000000, found 'a'",
         )
         self.assert_in_rule("silent = 1", ".silent: expected true or false, found 1")
         self.assert_problem(
@@ -244,13 +245,21 @@ class TomlTests(ErrorsTestCase):
                 "seed = 1\nstart 'a'\n",
                 "2: invalid TOML: Expected '=' after a key in a key/value pair, at column 7",
             ),
-            ('start = "a\n"\n', r"1: invalid TOML: Illegal character '\n', at column 11"),
+            (
+                'start = "a\n"\n',
+                r"1: invalid TOML: Illegal character '\n', at column 11;"
+                ' the string has no closing quote (for several lines, use """)',
+            ),
             ("seed = 1\nseed = 2\n", "2: invalid TOML: Cannot overwrite a value, at column 9"),
             (
                 "[limits]\n[limits]\n",
                 "2: invalid TOML: Cannot declare ('limits',) twice, at column 8",
             ),
-            ('start = "\0"', r"1: invalid TOML: Illegal character '\x00', at column 10"),
+            (
+                'start = "\0"',
+                r"1: invalid TOML: Illegal character '\x00', at column 10;"
+                ' write bytes as { hex = "00" }',
+            ),
             (
                 'x = "\\ud800"',
                 "1: invalid TOML: Escaped character is not a Unicode scalar value, at column 12",
@@ -305,7 +314,7 @@ class NumbersTests(ErrorsTestCase):
             ("true", "true"),
             ("07:32:00", "07:32:00"),
         ):
-            message = f"expected a number up to 1000000000, found {shown}"
+            message = f"expected seconds, a number up to 1000000000, found {shown}"
             self.assert_in_rule(f"close = true, delay = {written}", f".delay: {message}")
             self.assert_in_rule(f"do = [{{ wait = {written} }}]", f".do[0].wait: {message}")
             self.assert_problem(
@@ -373,7 +382,8 @@ class NumbersTests(ErrorsTestCase):
             on, ".faults[0].on: unknown key 'on'; expected one of: probability, bytes"
         )
         self.assert_problem(
-            "[fault]\nkind = 'corrupt'", "1: fault: expected a list of tables, found a table"
+            "[fault]\nkind = 'corrupt'",
+            "1: fault: expected a list of tables, found a table; write [[fault]]",
         )
 
 
@@ -503,7 +513,10 @@ class RulesTests(ErrorsTestCase):
             ("do = [{}]", f".do[0]: expected exactly one of {STEPS}"),
             ("do = [{ sent = 'a' }]", ".do[0].sent: unknown key 'sent'; did you mean send?"),
             ("do = [{ send = ['a'] }]", ".do[0].send: expected a string or a table, found a list"),
-            ("do = { hang = true }", ".do: expected a list of tables, found a table"),
+            (
+                "do = { hang = true }",
+                ".do: expected a list of tables, found a table; put it in brackets: [{ ... }]",
+            ),
         ):
             self.assert_in_rule(keys, message)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._errors import expect
+from reqresp._errors import Bytes, Seconds, expect
 from reqresp.script.reader import (
     MAX_PROBLEMS,
     Problem,
@@ -159,6 +159,8 @@ class ValuesTests(ReaderTestCase):
             (str, "a string"),
             (int, "a 64-bit integer"),
             (float | None, "a number up to 1000000000"),
+            (Seconds | None, "seconds, a number up to 1000000000"),
+            (Bytes | Inner, "a number of bytes or a table"),
             (bool, "true or false"),
             (Literal["a", "b"], '"a" or "b"'),
             (list[str], "a list"),
@@ -167,9 +169,34 @@ class ValuesTests(ReaderTestCase):
             (list[str | Inner], "a list"),
             (Inner, "a table"),
             (dict[str, Any], "a table"),
-            (str | Inner | list[str] | None, "a string or a table or a list"),
+            (str | Inner | list[str] | None, "a string, a table or a list"),
         ):
             self.assertEqual(describe(kind), words)
+
+    def test_a_unit_is_a_number(self) -> None:
+        """A type with a unit has the values of its number, and a message names the unit."""
+        self.assertEqual(self.reader.read(Seconds | None, 0.5, "it"), 0.5)
+        self.assertEqual(self.reader.read(Bytes, 5, "it"), 5)
+        self.reader.read(Seconds, "5s", "idle_timeout")
+        self.assertEqual(
+            self.problems(),
+            ["it.toml: idle_timeout: expected seconds, a number up to 1000000000, found '5s'"],
+        )
+
+    def test_a_table_in_place_of_a_list_of_tables(self) -> None:
+        """The message says how a list of tables is written."""
+        expected = "expected a list of tables, found a table"
+        self.reader.read(list[Inner], {}, "rule")
+        self.reader.read(list[Inner], {}, "rule[1].do")
+        self.reader.read(list[str] | None, {}, "names")
+        self.assertEqual(
+            self.problems(),
+            [
+                f"it.toml: rule: {expected}; write [[rule]]",
+                f"it.toml: rule[1].do: {expected}; put it in brackets: [{{ ... }}]",
+                "it.toml: names: expected a list, found a table",
+            ],
+        )
 
     def test_what_was_found(self) -> None:
         """The value found is shown as in TOML, and shortened."""
@@ -231,7 +258,7 @@ class TablesTests(ReaderTestCase):
                 "it.toml: inner.flog: unknown key 'flog'; did you mean flag?",
                 "it.toml: all[0].flag: expected true or false, found 0",
                 "it.toml:9: all[1].flag: expected true or false, found 1",
-                "it.toml: either: expected a string or a table or a list, found 5",
+                "it.toml: either: expected a string, a table or a list, found 5",
                 "it.toml: tables[0]: expected a table, found 1",
             ],
         )

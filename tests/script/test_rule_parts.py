@@ -113,7 +113,7 @@ class PredicatesTests(PartsTestCase):
                 "expected no template: this key takes only fixed bytes",
             ),
             ({"size": -1}, "size", "expected a size >= 0, found -1"),
-            ({"size": "1"}, "size", "expected a 64-bit integer or a table, found '1'"),
+            ({"size": "1"}, "size", "expected a number of bytes or a table, found '1'"),
             (
                 {"not_": {"size": {"min": 2, "max": 1}}},
                 "not_.size",
@@ -203,7 +203,7 @@ class StepsTests(PartsTestCase):
             self.parts.wait,
             "1",
             field="wait",
-            problem="expected a number up to 1000000000, found '1'",
+            problem="expected seconds, a number up to 1000000000, found '1'",
         )
 
 
