@@ -41,6 +41,9 @@ LONGER_MODULES = {
     "reqresp.server.connection": 700,
 }
 
+#: Public modules whose behaviour shows only through the module in the comment.
+TESTED_ELSEWHERE: set[str] = set()
+
 
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
@@ -172,6 +175,30 @@ class ModuleTests(SynchronousTestCase):
         for name, path in MODULES.items():
             lines = len(path.read_text(encoding="utf-8").splitlines())
             self.assertLess(lines, LONGER_MODULES.get(name, MAX_LINES), name)
+
+
+class TestedTests(SynchronousTestCase):
+    """Where the tests of a module are."""
+
+    def test_every_public_module_has_its_tests(self) -> None:
+        """The tests of reqresp/PACKAGE/MODULE.py are in tests/PACKAGE/test_MODULE.py."""
+        missing = set()
+        for name, path in MODULES.items():
+            place = path.relative_to(PACKAGE)
+            if path.stem.startswith("_") or not has_behaviour(tree(path)):
+                continue
+            tests = PROJECT / "tests" / place.parent / f"test_{path.stem}.py"
+            if not tests.is_file():
+                missing.add(name)
+        self.assertEqual(missing, TESTED_ELSEWHERE)
+
+
+def has_behaviour(node: ast.AST) -> bool:
+    """Return whether code has a function or a method that does more than state a docstring."""
+    return any(
+        isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef) and len(it.body) > 1
+        for it in ast.walk(node)
+    )
 
 
 class FaceTests(SynchronousTestCase):

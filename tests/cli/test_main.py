@@ -1,19 +1,16 @@
 """The command ``reqresp``: what it prints, where, and its exit status."""
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import __version__
 from reqresp.cli.client import Address
-from reqresp.cli.main import main
 from tests.support import live
+from tests.support.command import CommandTestCase
 from tests.support.live import PATIENCE, Ended, temporary
 from tests.support.peer import Peer
 
@@ -29,47 +26,14 @@ reply = "PONG"
 """
 
 
-class CommandTestCase(SynchronousTestCase):
-    """Helpers for tests of the command."""
+class CommandTests(CommandTestCase):
+    """How the command ends."""
 
-    def run_command(self, *arguments: str) -> Ended:
-        """Run the command in this process, and return its status and output."""
-        output = io.TextIOWrapper(io.BytesIO())
-        errors = io.StringIO()
-        with redirect_stdout(output), redirect_stderr(errors):
-            try:
-                status = main(arguments)
-            except SystemExit as exit_:
-                status = int(exit_.code or 0)
-        assert isinstance(output.buffer, io.BytesIO)
-        return Ended(status, output.buffer.getvalue().decode(), errors.getvalue())
-
-    def good(self, *arguments: str) -> list[str]:
-        """Return the lines that it prints; it must succeed without errors."""
-        ended = self.run_command(*arguments)
-        self.assertEqual((ended.status, ended.errors), (0, ""))
-        return ended.output.splitlines()
-
-    def ask(self, peer: Peer, *arguments: str) -> Ended:
-        """Run ``reqresp ask`` for *peer* with a long timeout."""
-        return self.run_command("ask", f"--timeout={PATIENCE}", str(peer.address), *arguments)
-
-    def refused(self, *arguments: str) -> str:
-        """Return the message about wrong arguments, which must be one line."""
-        ended = self.run_command(*arguments)
-        self.assertEqual((ended.status, ended.output), (2, ""))
-        command, message = ended.errors.split(": error: ", 1)
-        self.assertIn(command, ("reqresp", "reqresp ask", "reqresp check", "reqresp explain"))
-        self.assertEqual(ended.errors.count("\n"), 1, ended.errors)
-        help_ = f" (see {command} --help)\n"
-        self.assertTrue(message.endswith(help_), message)
-        return message.removesuffix(help_)
-
-    def script(self, text: str) -> str:
-        """Return the path of a new script with this *text*."""
-        path = temporary(self) / "it.toml"
-        path.write_text(text)
-        return str(path)
+    def test_ctrl_c_has_status_130(self) -> None:
+        """Ctrl-C ends the command with status 130, without a traceback."""
+        with mock.patch("reqresp.cli.main.ask", side_effect=KeyboardInterrupt):
+            ended = self.run_command("ask", "a:1", "b")
+        self.assertEqual(ended, Ended(130, "", ""))
 
 
 class HostileFileTests(CommandTestCase):
@@ -138,101 +102,6 @@ framing = "chunk"
         """Wrong arguments are printed with escapes: a script may have passed them."""
         self.lines("ask", "--\x1b[2J", "localhost:1", "a")
         self.lines("ask", "a\u202e:b", "a")
-
-
-class CommandTests(CommandTestCase):
-    """What all sub-commands share."""
-
-    def test_version(self) -> None:
-        """``--version`` prints the version of the package."""
-        self.assertEqual(self.good("--version"), [f"reqresp {__version__}"])
-
-    def test_help(self) -> None:
-        """Each sub-command has its own help, with paragraphs, and with escapes as typed."""
-        self.assertIn("    ask ", "\n".join(self.good("--help")))
-        for name in ("ask", "check", "explain"):
-            self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
-        self.assertIn(r"\r, \n, \t, \0, \\ and \xNN", "\n".join(self.good("ask", "--help")))
-        self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
-        self.assertIn("delimiter:TEXT", " ".join(self.good("ask", "--help")))
-
-    def test_help_is_grouped_by_purpose(self) -> None:
-        """The help of each sub-command has titles for the purposes of its options."""
-        titles = {
-            "ask": ["arguments:", "framing:", "requests and replies:", "help:"],
-            "check": ["arguments:", "help:"],
-            "explain": ["arguments:", "requests:", "help:"],
-        }
-        self.assertEqual(
-            [line for line in self.good("--help") if line.endswith(":")],
-            ["commands:", "version:", "help:"],
-        )
-        for name, expected in titles.items():
-            lines = self.good(name, "--help")
-            self.assertEqual([line for line in lines if line.endswith(":")], expected)
-
-    def test_wrong_arguments(self) -> None:
-        """The message has the argument, what was expected and what was found."""
-        for arguments, message in (
-            ((), "the following arguments are required: COMMAND"),
-            (("what",), "argument COMMAND: invalid choice: 'what'"),
-            (("ask", "a:1"), "the following arguments are required: REQUEST"),
-            (("ask", "a", "b"), "argument ADDRESS: expected HOST:PORT, [IPV6]:PORT, or the path"),
-            (
-                ("ask", "a:1", "b", "--framing", "x"),
-                "argument --framing: unknown framing 'x'; expected one of: chunk",
-            ),
-            (
-                ("ask", "a:1", "b", "--framing", "line", "--script", "s"),
-                "argument --script: not allowed with argument --framing",
-            ),
-            (
-                ("ask", "a:1", "b", "--replies", "-1"),
-                "argument --replies: expected an integer >= 0, found '-1'",
-            ),
-            (("ask", "a:1", "b", "--gree"), "unrecognized arguments: --gree"),
-            (
-                ("ask", "a:1", "b", r"c\d"),
-                r"REQUEST 2: unknown escape \d; expected one of: \r, \n, \t, \0, \\, \xNN",
-            ),
-            (
-                ("ask", "a:1", "--hex", "ab", "abc"),
-                "REQUEST 2: expected pairs of hex digits, found 'abc'",
-            ),
-            (
-                ("ask", "a:1", r"a\nb", "--framing", "line"),
-                r"REQUEST 1: expected a payload without the delimiter b'\n', found b'a\nb'",
-            ),
-            (
-                ("ask", "--framing", "resp", "a:1", "abc", "'"),
-                "REQUEST 2: expected balanced quotes in a line",
-            ),
-            (("explain", "it.toml"), "the following arguments are required: REQUEST"),
-            (("check",), "the following arguments are required: FILE"),
-        ):
-            self.assertIn(message, self.refused(*arguments))
-
-    def test_wrong_seconds(self) -> None:
-        """A timeout is a number above 0, and at most one day."""
-        for text in ("0", "-1", "nan", "inf", "1e9", "", "x", "5s"):
-            self.assertEqual(
-                self.refused("ask", "a:1", "b", f"--timeout={text}"),
-                f"argument --timeout: expected seconds > 0 and <= 86400, found {text!r}",
-            )
-
-    def test_a_framing_without_possible_replies_is_refused(self) -> None:
-        """A framing without replies in the limit is refused, and nothing is sent."""
-        script = self.script('framing = "line"\nreply_framing = "fixed:67108865"')
-        self.assertEqual(
-            self.refused("ask", "a:1", "b", "--script", script),
-            "expected a limit of at least 67108865 bytes for a request, found 67108864",
-        )
-
-    def test_ctrl_c_has_status_130(self) -> None:
-        """Ctrl-C ends the command with status 130, without a traceback."""
-        with mock.patch("reqresp.cli.main.ask", side_effect=KeyboardInterrupt):
-            ended = self.run_command("ask", "a:1", "b")
-        self.assertEqual(ended, Ended(130, "", ""))
 
 
 class AskTests(CommandTestCase):

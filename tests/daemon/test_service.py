@@ -4,34 +4,28 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from errno import EADDRINUSE, ENOENT
+from errno import EADDRINUSE
 from typing import Any
 
 from attrs import evolve
 from twisted.application.service import IService
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.interfaces import IReadDescriptor, IStreamServerEndpoint
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer, provider
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from reqresp import Hang, ReqRespFactory
 from reqresp.daemon.listeners import CannotStart, Listener
 from reqresp.daemon.service import ReqRespService
+from tests.support.listening import FakeEndpoint, FakePort, logged_events, text_of
 from tests.support.process_state import SignalHandlers, standard_error
-
-
-def text_of(event: Any) -> str:
-    """Return the text of a logged event."""
-    text: str = event["log_format"].format(**event)
-    return text
 
 
 class FakeReactor(Clock):
@@ -44,22 +38,6 @@ class FakeReactor(Clock):
 
     def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.callLater(0, function, *arguments)
-
-
-class FakePort:
-    """A port that closes when *closed* fires."""
-
-    def __init__(self, closed: "Deferred[None] | None" = None, host: str = "127.0.0.1") -> None:
-        self.open = True
-        self.closed = closed
-        self.host = host
-
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", self.host, 9999)
-
-    def stopListening(self) -> "Deferred[None] | None":
-        self.open = False
-        return self.closed
 
 
 @implementer(IReadDescriptor)
@@ -90,25 +68,6 @@ class WaitingPort(FakePort):
     def close(self) -> None:
         os.close(self._reader)
         os.close(self._writer)
-
-
-@implementer(IStreamServerEndpoint)
-class FakeEndpoint:
-    """An endpoint whose `listen` has this *result*, and records the factory."""
-
-    def __init__(self, result: Any) -> None:
-        self.result = result
-        self.factories: list[Any] = []
-
-    def listen(self, protocolFactory: Any) -> "Deferred[Any]":  # noqa: N803, the interface names it
-        self.factories.append(protocolFactory)
-        if isinstance(self.result, FakePort):
-            return succeed(self.result)
-        if isinstance(self.result, Deferred):
-            return self.result
-        if callable(self.result):
-            raise self.result()
-        return fail(self.result)
 
 
 class ServiceTests(SynchronousTestCase):
@@ -144,7 +103,7 @@ class ServiceTests(SynchronousTestCase):
     def refusal(self, *results: Any, how: str = "privilegedStartService") -> str:
         """Return the line, on standard error and in the log, with which the start fails."""
         service = self.service(*results)
-        events = self.logged()
+        events = logged_events(self)
         # twistd has replaced sys.stderr by its log at that time.
         with standard_error() as printed:
             error = self.assertRaises(CannotStart, getattr(service, how))
@@ -154,21 +113,6 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual([text_of(event) for event in events], [line])
         self.assertEqual(self.reactor.stopped, 0)
         return line
-
-    def logged(self, least: Any = LogLevel.error) -> list[Any]:
-        """Return the list of events of this level or above that are logged from now on."""
-        events: list[Any] = []
-
-        @provider(ILogObserver)
-        def note(event: Any) -> None:
-            if event["log_level"] >= least:
-                events.append(event)
-
-        globalLogPublisher.addObserver(note)
-        self.addCleanup(globalLogPublisher.removeObserver, note)
-        return events
-
-    # Listening
 
     def test_is_a_service(self) -> None:
         """It is a Twisted service, for any application."""
@@ -213,40 +157,9 @@ class ServiceTests(SynchronousTestCase):
             "reqresp: cannot listen on endpoint 1: Address already in use",
         )
 
-    def test_system_error(self) -> None:
-        """An error of the operating system is shown without its number."""
-        self.assertEqual(
-            self.refusal(OSError(ENOENT, "No such file or directory", "/no/such")),
-            "reqresp: cannot listen on endpoint 1: No such file or directory",
-        )
-
-    def test_other_error(self) -> None:
-        """Any other error is shown as it is."""
-        self.assertEqual(
-            self.refusal(OverflowError("port must be 0-65535.")),
-            "reqresp: cannot listen on endpoint 1: port must be 0-65535.",
-        )
-
-    def test_error_without_words(self) -> None:
-        """An error without a text is named by its type."""
-        self.assertEqual(
-            self.refusal(OverflowError()), "reqresp: cannot listen on endpoint 1: OverflowError"
-        )
-
-    def test_error_raised_at_once(self) -> None:
-        """An endpoint that raises instead of returning a Deferred is reported, too."""
-        self.assertEqual(
-            self.refusal(lambda: ValueError("no")), "reqresp: cannot listen on endpoint 1: no"
-        )
-
-    def test_end_without_traceback(self) -> None:
-        """Python exits without a traceback, and twistd cleans up as after any exception."""
-        self.assertTrue(issubclass(CannotStart, SystemExit))
-        self.assertTrue(issubclass(CannotStart, Exception))
-
     def test_late_failure(self) -> None:
         """An endpoint that fails after a while stops the reactor."""
-        events = self.logged()
+        events = logged_events(self)
         late: Deferred[Any] = Deferred()
         service = self.service(FakePort(), late)
         service.startService()
@@ -349,7 +262,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_endpoint_that_never_listened(self) -> None:
         """An endpoint that does not listen yet is cancelled, without an error."""
-        events = self.logged()
+        events = logged_events(self)
         given_up: list[Any] = []
         never: Deferred[Any] = Deferred(given_up.append)
         service = self.service(never, FakePort())
@@ -474,22 +387,6 @@ class ServiceTests(SynchronousTestCase):
 
     # Warnings
 
-    def test_listening_everywhere(self) -> None:
-        """Listening on all interfaces without TLS is warned of; one interface, or TLS, is not."""
-        events = self.logged(LogLevel.warn)
-        service = self.service(
-            *(FakePort(host=host) for host in ("0.0.0.0", "::", "127.0.0.1", "::1", "0.0.0.0"))  # noqa: S104
-        )
-        service.listeners = [*service.listeners]
-        service.listeners[4] = evolve(service.listeners[4], is_private=True)
-        service.startService()
-        warnings = [text_of(event) for event in events]
-        self.assertEqual(
-            [line.partition(":")[0] for line in warnings],
-            ["listening on endpoint 1", "listening on endpoint 2"],
-        )
-        self.stopped(service)
-
     # Signals
 
     def test_second_signal(self) -> None:
@@ -537,7 +434,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_failed_reload(self) -> None:
         """A failed reload is logged, and does not keep the others from reloading."""
-        events = self.logged()
+        events = logged_events(self)
         calls: list[str] = []
         service = self.service(FakePort())
         service.on_hangup += [lambda: calls.append(str(1 / 0)), lambda: calls.append("other")]

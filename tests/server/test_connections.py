@@ -1,0 +1,287 @@
+"""What all connections of a server share: admission, idle time and the end."""
+
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel, capturedLogs
+
+from reqresp import (
+    Close,
+    EagerServer,
+    Hang,
+    Limits,
+    Line,
+    ReqRespFactory,
+    Wait,
+)
+from reqresp.transport.stream import LINGER
+from tests.support.conversation import Conversation
+from tests.support.wire import Wire
+
+KIB = 1024
+
+
+class IdleTests(Conversation):
+    """A client that does nothing is closed after the time-out, and within a quarter more."""
+
+    def idle(self, respond: Any = None, **options: Any) -> Wire:
+        return self.connect(respond, limits=Limits(idle_timeout=4), **options)
+
+    def pass_time(self, wire: Wire, seconds: int) -> None:
+        for _ in range(seconds):
+            wire.wait(1)
+
+    def test_a_silent_client_is_closed(self) -> None:
+        """In order: it sees EOF."""
+        wire = self.idle()
+        self.pass_time(wire, 4)
+        self.assertFalse(wire.got_eof)
+        self.pass_time(wire, 1)
+        self.assertTrue(wire.got_eof)
+
+    def test_each_request_starts_the_time_again(self) -> None:
+        """A client that sends something now and then stays."""
+        wire = self.idle()
+        for _ in range(5):
+            self.pass_time(wire, 4)
+            wire.send(b"a")
+        self.assertFalse(wire.got_eof)
+
+    def test_a_reply_under_way_is_not_idleness(self) -> None:
+        """Who waits for us is not idle, nor is he just when the reply has come."""
+        wire = self.idle(lambda _request: (Wait(20), b"late"))
+        wire.send(b"a")
+        self.pass_time(wire, 23)
+        self.assertEqual(wire.received(), b"late")
+        self.assertFalse(wire.got_eof)
+        self.pass_time(wire, 3)
+        self.assertTrue(wire.got_eof)
+
+    def test_a_client_that_never_reads_is_reset(self) -> None:
+        """There is no orderly end for what cannot be delivered."""
+        wire = self.idle(lambda _request: b"x" * 200 * KIB)
+        wire.stop_reading()
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_reset)
+
+    def test_a_slow_reader_is_not_idle(self) -> None:
+        """Whoever takes something of a reply now and then gets all of it, the last one included."""
+        for steps in ((b"x" * 500 * KIB,), (b"x" * 500 * KIB, Close())):
+            wire = self.idle(lambda _request, steps=steps: steps)
+            wire.stop_reading()
+            wire.send(b"a")
+            for _ in range(50):
+                self.pass_time(wire, 2)
+                wire.read_on(room=10 * KIB)
+            self.assertEqual(len(wire.received()), 500 * KIB)
+            self.assertFalse(wire.got_reset)
+
+    def test_one_that_does_not_read_a_last_reply_is_reset_too(self) -> None:
+        """Closing does not protect from the time-out."""
+        wire = self.idle(lambda _request: (b"x" * 200 * KIB, Close()))
+        wire.stop_reading()
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_reset)
+
+    def test_a_closing_connection_is_not_idle(self) -> None:
+        """However short the timeout, a client has its time to end its side in order."""
+        limits = Limits(idle_timeout=LINGER / 4)
+        wire = self.connect(lambda _request: (b"x", Close()), limits=limits)
+        wire.send(b"a")
+        self.pass_sweeps(wire, LINGER * 3 / 4)
+        self.assertTrue(wire.got_eof)
+        self.assertTrue(wire.is_open)
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertFalse(wire.got_reset)
+
+    def pass_sweeps(self, wire: Wire, seconds: float) -> None:
+        """Let *seconds* pass, a sixteenth of a second at a time."""
+        for _ in range(round(seconds * 16)):
+            wire.wait(1 / 16)
+
+    def test_a_hanging_client_is_closed(self) -> None:
+        """Hang lasts as long as the limits allow."""
+        wire = self.idle(lambda _request: Hang())
+        wire.send(b"a")
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_eof)
+
+    def test_nothing_is_left_when_nobody_is_connected(self) -> None:
+        """The last client takes the sweeping with it."""
+        wire = self.idle()
+        wire.send_eof()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class AdmissionTests(Conversation):
+    """Which clients a server admits."""
+
+    def connect_some(self, factory: ReqRespFactory, number: int, **options: Any) -> list[Wire]:
+        return [self.join(factory, **options) for _ in range(number)]
+
+    def test_a_client_over_the_limit_is_reset(self) -> None:
+        """It is accepted and aborted, counted and told; the others stay."""
+        factory = self.factory(limits=Limits(max_connections=2))
+        first, second, third = self.connect_some(factory, 3)
+        self.assertEqual([first.is_open, second.is_open, third.got_reset], [True] * 3)
+        self.assertEqual(factory.refused, 1)
+
+    def test_a_client_of_a_unix_socket_has_no_address(self) -> None:
+        """Nothing tells such clients apart, so the limit for a peer is not theirs."""
+        factory = self.factory(limits=Limits(max_per_peer=1))
+        for _ in range(3):
+            protocol = factory.buildProtocol(UNIXAddress(None))
+            assert protocol is not None
+            protocol.makeConnection(StringTransport(peerAddress=UNIXAddress(None)))
+        self.assertEqual((factory.open, factory.refused), (3, 0))
+
+    def test_room_is_made_by_whoever_leaves(self) -> None:
+        """The limit is on connections open at once."""
+        factory = self.factory(limits=Limits(max_connections=1))
+        [first] = self.connect_some(factory, 1)
+        first.send_eof()
+        [second] = self.connect_some(factory, 1)
+        self.assertTrue(second.is_open)
+
+    def test_one_address_cannot_take_all(self) -> None:
+        """The limit for a peer is its own."""
+        factory = self.factory(limits=Limits(max_per_peer=1))
+        first, second = self.connect_some(factory, 2)
+        [other] = self.connect_some(factory, 1, host="127.0.0.2")
+        self.assertEqual([first.is_open, second.got_reset, other.is_open], [True] * 3)
+        first.send_eof()
+        [again] = self.connect_some(factory, 1)
+        self.assertTrue(again.is_open)
+
+    def test_refusals_are_logged_once_a_second(self) -> None:
+        """A storm of clients is no storm of log lines, and none goes uncounted."""
+        factory = self.factory(limits=Limits(max_connections=1))
+        with capturedLogs() as events:
+            self.connect_some(factory, 100)
+            self.reactor.advance(1)
+            self.connect_some(factory, 100)
+        counts = [event["refused"] for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(counts, [1, 100])
+        self.assertEqual(factory.refused, 199)
+
+
+class DrainTests(Conversation):
+    """Draining finishes what was begun."""
+
+    def test_nobody_connected_is_drained(self) -> None:
+        """There is nothing to wait for."""
+        self.successResultOf(self.factory().drain(5))
+
+    def test_idle_clients_are_closed(self) -> None:
+        """In order, and the Deferred fires when they are gone."""
+        factory = self.factory()
+        wire = self.join(factory)
+        drained = factory.drain(5)
+        wire.turn()
+        self.assertTrue(wire.got_eof)
+        self.assertNoResult(drained)
+        wire.send_eof()
+        self.successResultOf(drained)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_a_reply_under_way_is_finished(self) -> None:
+        """And so are those to requests that were received before."""
+        factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
+        wire = self.join(factory)
+        wire.send(b"a\nb\n")
+        drained = factory.drain(5)
+        wire.wait(2)
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+        self.assertTrue(wire.got_eof)
+        wire.send_eof()
+        self.successResultOf(drained)
+
+    def test_what_has_arrived_is_read_first(self) -> None:
+        """A request in the kernel's hands when draining begins is answered."""
+        factory = self.factory()
+        wire = self.join(factory)
+        wire.put(b"request")
+        factory.drain(5)
+        wire.read_once()
+        wire.turn()
+        self.assertEqual(wire.received(), b"response")
+        self.assertTrue(wire.got_eof)
+
+    def test_what_comes_later_is_not(self) -> None:
+        """No new request is taken up."""
+        factory = self.factory(lambda request: (Wait(2), request.data), framing=Line())
+        wire = self.join(factory)
+        wire.send(b"a\n")
+        factory.drain(5)
+        wire.turn()
+        wire.send(b"b\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"a\r\n")
+        self.assertEqual(self.heard.requests, [[b"a"]])
+
+    def test_the_rest_is_reset(self) -> None:
+        """A reply that takes too long is cut with a reset, so that nobody takes it for whole."""
+        factory = self.factory(lambda _request: (b"begun", Wait(60), b"end"), framing=Line())
+        wire = self.join(factory)
+        wire.send(b"a\n")
+        drained = factory.drain(5)
+        wire.wait(5)
+        self.assertTrue(wire.got_reset)
+        self.successResultOf(drained)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_can_be_hastened(self) -> None:
+        """A second, shorter drain ends the first."""
+        factory = self.factory(lambda _request: Wait(60))
+        wire = self.join(factory)
+        wire.send(b"a")
+        first = factory.drain(50)
+        wire.turn()
+        second = factory.drain(0)
+        wire.turn()
+        self.successResultOf(first)
+        self.successResultOf(second)
+        self.assertTrue(wire.got_reset)
+
+    def test_newcomers_are_refused(self) -> None:
+        """A client that slips in while draining is reset."""
+        factory = self.factory(lambda _request: Wait(60))
+        wire = self.join(factory)
+        wire.send(b"a")
+        factory.drain(5)
+        wire.turn()
+        self.assertTrue(self.join(factory).got_reset)
+
+    def test_a_drained_factory_serves_again(self) -> None:
+        """A service that is stopped can be started."""
+        factory = self.factory()
+        factory.drain(5)
+        wire = self.join(factory)
+        wire.send(b"a")
+        self.assertEqual(wire.received(), b"response")
+
+    def test_hanging_clients_are_closed(self) -> None:
+        """There is nothing to finish about a reply that never comes."""
+        factory = self.factory(lambda _request: Hang())
+        wire = self.join(factory)
+        wire.send(b"a")
+        factory.drain(5)
+        wire.turn()
+        self.assertTrue(wire.got_eof)
+
+
+class EagerIdleTests(IdleTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerDrainTests(DrainTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
