@@ -4,14 +4,13 @@ Tap: what ``twistd reqresp`` creates from its options.
 Composes the daemon: one process that serves, or one that supervises workers.
 """
 
-import sys
-
 from twisted.application.service import IService
 
 from reqresp.daemon.build import check_server, make_server
 from reqresp.daemon.endpoints import make_endpoint
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
+from reqresp.daemon.reactor import install_default, use_monotonic_time
 
 __all__ = ["Options", "makeService"]
 
@@ -22,8 +21,10 @@ def makeService(options: Options) -> IService:
 
     :raises SystemExit: an endpoint or a file cannot be used; the message names it.
     """
-    _install_lean_reactor()
+    install_default()
     from twisted.internet import reactor
+
+    use_monotonic_time(reactor)
 
     listeners = [
         Listener(
@@ -43,14 +44,3 @@ def makeService(options: Options) -> IService:
 
     check_server(options, reactor)
     return Supervisor(options, listeners, metrics, reactor)
-
-
-def _install_lean_reactor() -> None:
-    """Install the lean reactor if none was chosen, as by ``--reactor``, and there is epoll."""
-    if "twisted.internet.reactor" in sys.modules:
-        return
-    try:
-        from reqresp.transport import lean_reactor
-    except ImportError:
-        return
-    lean_reactor.install()

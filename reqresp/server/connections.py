@@ -122,9 +122,11 @@ class Connections:
         """Apply *limits* to the number of connections and to idle ones from now on."""
         self._limits = limits
         self._admission.recount(connection.peer for connection in self._open)
+        # Not later than it was due: reloads in a row must not put it off for ever.
+        due = None if self._sweeping is None else self._sweeping.getTime()
         self._stop_sweeping()
         if self._open:
-            self._start_sweeping()
+            self._start_sweeping(due)
 
     # Admission
 
@@ -190,10 +192,15 @@ class Connections:
 
     # Idle connections
 
-    def _start_sweeping(self) -> None:
+    def _start_sweeping(self, latest: float | None = None) -> None:
+        """Sweep after a part of the idle timeout, at the time *latest* at the latest."""
         timeout = self._limits.idle_timeout
-        if timeout:
-            self._sweeping = self.clock.callLater(timeout / SWEEPS_PER_TIMEOUT, self._sweep)
+        if not timeout:
+            return
+        delay = timeout / SWEEPS_PER_TIMEOUT
+        if latest is not None:
+            delay = min(delay, max(0, latest - self.clock.seconds()))
+        self._sweeping = self.clock.callLater(delay, self._sweep)
 
     def _stop_sweeping(self) -> None:
         sweeping, self._sweeping = self._sweeping, None

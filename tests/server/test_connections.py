@@ -86,6 +86,16 @@ class IdleTests(Conversation):
         self.pass_time(wire, 5)
         self.assertTrue(wire.got_reset)
 
+    def test_reloads_do_not_put_off_the_timeout(self) -> None:
+        """However often limits are set, the same ones or others."""
+        for others in (Limits(idle_timeout=4), Limits(idle_timeout=3.9)):
+            wire = self.idle()
+            for _ in range(30):
+                for limits in (others, Limits(idle_timeout=4)):
+                    wire.wait(0.1)
+                    wire.factory.reconfigure(limits=limits)
+            self.assertTrue(wire.got_eof)
+
     def test_a_closing_connection_is_not_idle(self) -> None:
         """However short the timeout, a client has its time to end its side in order."""
         limits = Limits(idle_timeout=LINGER / 4)

@@ -1,0 +1,32 @@
+"""
+The reactor of twistd and of its workers.
+
+It must not know services.
+"""
+
+import sys
+from time import monotonic
+from typing import Any
+
+from twisted.python import runtime
+
+
+def install_default() -> None:
+    """Install the lean reactor if none was chosen, as by ``--reactor``, and there is epoll."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    try:
+        from reqresp.transport import lean_reactor
+    except ImportError:
+        return
+    lean_reactor.install()
+
+
+def use_monotonic_time(reactor: Any) -> None:
+    """
+    Have *reactor* tell monotonic time if it tells the time of day.
+
+    Otherwise a system clock that is set back puts off every timeout of the server.
+    """
+    if reactor.seconds is runtime.seconds:
+        reactor.seconds = monotonic
