@@ -15,7 +15,6 @@ from reqresp.faults.faults import (
     SlowClose,
     StopReadingFault,
     Timeout,
-    name_of,
 )
 
 __all__ = [
@@ -34,5 +33,4 @@ __all__ = [
     "SlowClose",
     "StopReadingFault",
     "Timeout",
-    "name_of",
 ]

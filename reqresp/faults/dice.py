@@ -10,7 +10,7 @@ from hashlib import blake2b
 from attrs import define, evolve
 
 from reqresp.faults._pieces import sent
-from reqresp.faults.faults import PlacedFault, name_of
+from reqresp.faults.faults import PlacedFault
 from reqresp.steps import ReplyFault, Steps
 
 
@@ -80,7 +80,7 @@ class FaultInjector:
             passed = self._passed.get(key, 0)
             changed = fault.apply(steps, self._dice_of(key), passed)
             if changed != steps:
-                names.append(name_of(fault))
+                names.append(fault.kind)
                 steps, size = changed, sent(changed)
             self._passed[key] = passed + size
         return steps, tuple(names)

@@ -57,15 +57,21 @@ class Fault(ABC):
     """
     A fault that changes a reply with some *probability*, from 0 (never) to 1 (always).
 
-    A fault of your own overrides `_change`.
+    A fault of your own overrides `_change`, and has a `kind`.
 
     :raises ValueError: a parameter is out of range; the message names it and its range.
     """
 
+    #: Its name in scripts, logs and metrics; the name of its class unless it has one of its own.
+    kind: ClassVar[str]
     #: Whether it applies to a connection on which the server says nothing at first.
     affects_silence: ClassVar[bool] = True
 
     probability: Share = field(default=1.0, validator=_SHARE)
+
+    def __init_subclass__(cls) -> None:
+        if "kind" not in vars(cls):
+            cls.kind = cls.__name__
 
     def apply(self, steps: Steps, dice: "Dice", passed: int) -> Steps:
         """
@@ -88,6 +94,8 @@ class Fault(ABC):
 class Latency(Fault):
     """Delays each reply that sends data by *delay* seconds, plus or minus up to *jitter*."""
 
+    kind = "latency"
+
     affects_silence: ClassVar[bool] = False  # the first reply is delayed by itself
 
     delay: Seconds = field(validator=_SECONDS)
@@ -108,6 +116,8 @@ class Bandwidth(Fault):
     A slice is sent after the time that it takes.  So the last byte of a reply of N bytes is sent
     after N / *rate* seconds, and at no time has more been sent than the rate allows.
     """
+
+    kind = "bandwidth"
 
     rate: int = field(validator=_POSITIVE)
 
@@ -134,6 +144,8 @@ class Slicer(Fault):
     millisecond: without a wait, two pieces would be sent in one segment.
     """
 
+    kind = "slicer"
+
     size: Bytes = field(validator=_POSITIVE)
     variation: Bytes = field(default=0, validator=[_COUNT, _smaller])
     delay: Seconds = field(default=0.0, validator=_SECONDS)
@@ -158,6 +170,8 @@ class Slicer(Fault):
 class LimitData(Fault):
     """Lets *bytes* bytes through on a connection, then closes it."""
 
+    kind = "limit_data"
+
     bytes: Bytes = field(validator=_COUNT)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
@@ -172,6 +186,8 @@ class ResetPeer(Fault):
     During the delay a client can read what was sent: not every system allows that after a reset.
     """
 
+    kind = "reset_peer"
+
     bytes: Bytes = field(default=0, validator=_COUNT)
     delay: Seconds = field(default=0.0, validator=_SECONDS)
 
@@ -184,6 +200,8 @@ class ResetPeer(Fault):
 class Timeout(Fault):
     """Sends nothing, and closes after *seconds* seconds; 0: never closes."""
 
+    kind = "timeout"
+
     seconds: Seconds = field(validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
@@ -195,6 +213,8 @@ class Timeout(Fault):
 class SlowClose(Fault):
     """Waits for *delay* seconds before the `Close` or `HalfClose` of a reply."""
 
+    kind = "slow_close"
+
     delay: Seconds = field(validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
@@ -205,6 +225,8 @@ class SlowClose(Fault):
 @frozen(kw_only=True)
 class Corrupt(Fault):
     """Flips bits in *bytes* bytes of a reply, or in all bytes of a shorter reply."""
+
+    kind = "corrupt"
 
     bytes: Bytes = field(default=1, validator=_SOME)
 
@@ -222,6 +244,8 @@ class Corrupt(Fault):
 @frozen(kw_only=True)
 class StopReadingFault(Fault):
     """Stops reading from the client; the reply is still sent."""
+
+    kind = "stop_reading"
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         return (StopReading(), *steps)
@@ -254,23 +278,12 @@ class PlacedFault:
 
 #: Every kind of fault, by its ``kind`` in scripts.
 KINDS: Mapping[str, type[Fault]] = {
-    "latency": Latency,
-    "bandwidth": Bandwidth,
-    "slicer": Slicer,
-    "limit_data": LimitData,
-    "reset_peer": ResetPeer,
-    "timeout": Timeout,
-    "slow_close": SlowClose,
-    "corrupt": Corrupt,
-    "stop_reading": StopReadingFault,
+    fault.kind: fault
+    for fault in (
+        *(Latency, Bandwidth, Slicer, LimitData, ResetPeer),
+        *(Timeout, SlowClose, Corrupt, StopReadingFault),
+    )
 }
-
-_NAMES = {kind: name for name, kind in KINDS.items()}
-
-
-def name_of(fault: Fault) -> str:
-    """Return the kind of *fault* in scripts, or the name of its class if it is not in `KINDS`."""
-    return _NAMES.get(type(fault), type(fault).__name__)
 
 
 def _dice(seed: int) -> Random:

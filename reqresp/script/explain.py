@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
-from reqresp.faults import Fault, name_of
+from reqresp.faults import Fault
 from reqresp.framing import FrameError
 from reqresp.script.loader import Script
 from reqresp.script.near_misses import compare, nearest
@@ -137,4 +137,4 @@ def _faults(faults: Sequence[ReplyFault]) -> str:
 
 def _show_fault(fault: Fault) -> str:
     chance = f" (probability {fault.probability:g})" if fault.probability < 1 else ""
-    return f"{name_of(fault)}{chance}"
+    return f"{fault.kind}{chance}"

@@ -500,6 +500,24 @@ PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[
 ]
 
 
+class KindTests(SynchronousTestCase):
+    """A fault knows its name."""
+
+    def test_a_fault_of_a_user_has_the_name_of_its_class(self) -> None:
+        """Unless it has a kind of its own; what a subclass inherits is another fault's name."""
+
+        class Mine(Latency):
+            pass
+
+        class Named(Latency):
+            kind = "named"
+
+        self.assertEqual(
+            [it.kind for it in (Latency(delay=1), Mine(delay=1), Named(delay=1))],
+            ["latency", "Mine", "named"],
+        )
+
+
 class ParameterTests(SynchronousTestCase):
     """The ranges of parameters, and the errors outside of them."""
 
