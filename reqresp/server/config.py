@@ -44,25 +44,20 @@ class ServerConfig:
     limits: Limits = Factory(Limits)
     faults: tuple[PlacedFault, ...] = field(default=(), converter=_placed)
     seed: int | None = None
-    #: Whether any fault applies to whole connections.
-    on_connect: bool = field(init=False, eq=False, repr=False)
     #: Answers all requests of a read at once; None: the responder or the faults rule that out.
-    batch: Batch | None = field(init=False, eq=False, repr=False)
+    batch: Batch | None = field(init=False, default=None, eq=False, repr=False)
 
-    @on_connect.default
-    def _any_on_connect(self) -> bool:
-        return any(placed.on_connect for placed in self.faults)
-
-    @batch.default
-    def _constants(self) -> Batch | None:
+    def __attrs_post_init__(self) -> None:
         # Now, so that a mistake is found before the first connection.
         try:
             self.decoder()
         except ValueError as error:
             raise FieldError("framing", str(error)) from error
-        self.responder.check(self.framing.encode)
         table = None if self.faults else self.responder.constants()
-        return None if table is None else Batch(table, self.framing.encode)
+        if table is not self.responder:  # a batch frames all replies of its table
+            self.responder.check(self.framing.encode)
+        if table is not None:
+            object.__setattr__(self, "batch", Batch(table, self.framing.encode))
 
     @property
     def is_faulty(self) -> bool:
