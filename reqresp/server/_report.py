@@ -18,7 +18,7 @@ from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
 from reqresp.steps import RuleReply, Steps
 
-_log = Logger(namespace="reqresp.server.connection.Connection")
+_log = Logger()
 
 
 class Reporter(Protocol):

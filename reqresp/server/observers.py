@@ -52,12 +52,12 @@ class Events:
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         observers = tuple(observers)
-        self._connected = _methods(observers, "connected")
-        self._refused = _methods(observers, "refused")
-        self._received = _methods(observers, "received")
-        self._answered = _methods(observers, "answered")
-        self._failed = _methods(observers, "failed")
-        self._disconnected = _methods(observers, "disconnected")
+        self._connected = _methods(observers, Observer.connected)
+        self._refused = _methods(observers, Observer.refused)
+        self._received = _methods(observers, Observer.received)
+        self._answered = _methods(observers, Observer.answered)
+        self._failed = _methods(observers, Observer.failed)
+        self._disconnected = _methods(observers, Observer.disconnected)
         #: Whether an observer receives requests when they are taken up.
         self.reports_received = bool(self._received)
         #: Whether an observer receives exchanges.
@@ -112,11 +112,13 @@ class Events:
         self._log.failure("an observer failed in {event}", event=name)
 
 
-def _methods(observers: Iterable[Observer], event: str) -> tuple[Callable[..., None], ...]:
-    """Return the methods of *observers* that override *event*."""
-    inherited = getattr(Observer, event)
+def _methods(
+    observers: Iterable[Observer], event: Callable[..., None]
+) -> tuple[Callable[..., None], ...]:
+    """Return the methods of *observers* that override the method *event* of `Observer`."""
+    name = event.__name__
     return tuple(
-        getattr(observer, event)
+        getattr(observer, name)
         for observer in observers
-        if getattr(type(observer), event) is not inherited
+        if getattr(type(observer), name) is not event
     )
