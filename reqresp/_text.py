@@ -70,6 +70,11 @@ def printable_lines(text: str) -> str:
 _PLAIN_PATH = re.compile(r"/[\w/.@+-]*")
 
 
+def format_host_port(host: str, port: int) -> str:
+    """Return *host* and *port* as people write them: ``127.0.0.1:9999`` or ``[::1]:9999``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def format_address(peer: "IAddress") -> str:
     """
     Return *peer* as people write it: ``127.0.0.1:9999``, ``[::1]:9999``, or a path.
@@ -79,10 +84,8 @@ def format_address(peer: "IAddress") -> str:
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
     match peer:
-        case IPv4Address(host=host, port=port):
-            return f"{host}:{port}"
-        case IPv6Address(host=host, port=port):
-            return f"[{host}]:{port}"
+        case IPv4Address(host=host, port=port) | IPv6Address(host=host, port=port):
+            return format_host_port(host, port)
         case UNIXAddress(name=bytes(name)) if name:
             path = os.fsdecode(name)
             return path if _PLAIN_PATH.fullmatch(path) else repr(path)

@@ -14,6 +14,7 @@ from twisted.internet import endpoints
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from reqresp._errors import FieldError
+from reqresp._text import format_host_port
 
 PORT = 9999
 INTERFACE = "127.0.0.1"
@@ -135,7 +136,7 @@ def port_endpoint(
     backlog = BACKLOG if backlog is None else backlog
     quoted = endpoints.quoteStringArgument(interface)
     return EndpointSpec(
-        _host_port(interface, port), f"eager:{port}:interface={quoted}:backlog={backlog}"
+        format_host_port(interface, port), f"eager:{port}:interface={quoted}:backlog={backlog}"
     )
 
 
@@ -193,7 +194,7 @@ def metrics_endpoints(port: str, workers: int | None) -> list[EndpointSpec]:
     if not is_number(port):
         return specs
     return [
-        evolve(spec, name=_host_port(INTERFACE, it))
+        evolve(spec, name=format_host_port(INTERFACE, it))
         for spec, it in zip(specs, numbers, strict=True)
     ]
 
@@ -230,12 +231,9 @@ def _problem(spec: EndpointSpec, error: Exception) -> str:
         return "systemd passed no such socket to this process"
     if isinstance(error, ImportError):
         return f"{text} (pip install 'reqresp[tls]')"
+    # Twisted's parsers call int() on what should be a number; only Python's text shows that.
     if text.startswith(_NOT_A_NUMBER):
         return f"expected a number, found {text.removeprefix(_NOT_A_NUMBER)}"
     # The name of the parser's function, in errors about arguments, means nothing to users.
     _function, call, rest = text.partition("() ")
     return (rest if call and isinstance(error, TypeError) else text) or type(error).__name__
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
