@@ -225,8 +225,10 @@ class Connections:
         Answer what was received, then close; reset what is not done after *seconds*.
 
         Clients that connect from the next turn of the reactor on are refused; stop listening first.
-        Call it again, with less, to drain faster.
+        Call it again, with less, to drain faster.  Once no connection is left, clients are admitted
+        again.
 
+        :param seconds: by the clock of the server, >= 0; 0 resets in the next turn.
         :returns: fires when no connection is left.
         """
         drained: Deferred[None] = Deferred()

@@ -77,7 +77,7 @@ class Counters:
 
     @property
     def seconds(self) -> float:
-        """The sum of the times of all replies."""
+        """The sum of the times of all replies, in seconds by the clock *now*."""
         self._settle()
         return self._seconds
 

@@ -36,7 +36,8 @@ class ReqRespFactory(Factory):
         `ConfigSource`, such as a `Script`: its framing, limits, faults and seed apply unless they
         are given here.  The default answers ``response`` to everything, and closes after ``close``.
     :param framing: where a request ends; `Chunk` unless given.
-    :param limits: what clients may use of the server.
+    :param limits: what clients may use of the server.  A mapping replaces only the limits of the
+        source that it names.
     :param faults: injected into each reply, in this order; a `PlacedFault` may apply to
         connections.
     :param seed: determines everything that is random in faults: the same seed makes the same run.
@@ -48,7 +49,7 @@ class ReqRespFactory(Factory):
     :param counters: counts what connections do; nothing is counted unless given.
     :param now: returns seconds of a monotonic clock, which measures how long connections work.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
-    :raises ValueError: no request of *framing* could be within *limits*.
+    :raises FieldError: a limit is out of range, or no request of *framing* is within *limits*.
     """
 
     noisy = False
@@ -59,7 +60,7 @@ class ReqRespFactory(Factory):
         respond: Source | None = None,
         *,
         framing: Framing | None = None,
-        limits: Limits | None = None,
+        limits: Limits | Mapping[str, Any] | None = None,
         faults: Sequence[Fault | PlacedFault] | None = None,
         seed: int | None = None,
         observers: Iterable[Observer] = (),
@@ -84,7 +85,7 @@ class ReqRespFactory(Factory):
         respond: Source | None = None,
         *,
         framing: Framing | None = None,
-        limits: Limits | None = None,
+        limits: Limits | Mapping[str, Any] | None = None,
         faults: Sequence[Fault | PlacedFault] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -93,6 +94,8 @@ class ReqRespFactory(Factory):
 
         Open connections go on as they began, but the new limits on their number and on idle time
         apply to all.  If this raises, nothing has changed.
+
+        The parameters, and the errors that are raised, are those of the class.
         """
         config = resolve(respond, framing=framing, limits=limits, faults=faults, seed=seed)
         if config.is_faulty and config.seed is None:
@@ -137,8 +140,10 @@ class ReqRespFactory(Factory):
         Answer what was received, then close; reset what is not done after *seconds*.
 
         Clients that connect from the next turn of the reactor on are refused; stop listening first.
-        Call it again, with less, to drain faster.
+        Call it again, with less, to drain faster.  Once no connection is left, clients are admitted
+        again.
 
+        :param seconds: by the clock of the server, >= 0; 0 resets in the next turn.
         :returns: fires when no connection is left.
         """
         return self._front.drain(seconds)

@@ -226,7 +226,9 @@ class ScriptTests(Making):
             text, r"it\.toml conflicts with --framing: rule\[0\]: expected a payload of 2 bytes"
         )
         text = self.refused("-s", str(path), "--framing=fixed:20")
-        self.assertRegex(text, r"it\.toml conflicts with --framing: expected a limit of at least 20 bytes")
+        self.assertRegex(
+            text, r"it\.toml conflicts with --framing: expected a limit of at least 20 "
+        )
         text = self.refused("-s", str(path), "--framing=fixed:20", "--max-request=15")
         self.assertIn("it.toml conflicts with --framing and --max-request: ", text)
 
