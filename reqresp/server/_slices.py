@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from reqresp.server._backlog import Backlog
 from reqresp.server._fast_path import Batch
-from reqresp.server._turns import QUANTUM_SECONDS
+from reqresp.server._turns import QUANTUM_SECONDS, Turns
 from reqresp.transport.stream import Stream
 
 
@@ -28,7 +28,12 @@ class Answered(NamedTuple):
 
 
 def answer_slices(
-    backlog: Backlog, stream: Stream, batch: Batch, now: Callable[[], float], started: float
+    backlog: Backlog,
+    stream: Stream,
+    batch: Batch,
+    turns: Turns,
+    now: Callable[[], float],
+    started: float,
 ) -> Answered:
     """
     Answer *backlog* on *stream*, a slice at a time, for a quantum.
@@ -36,6 +41,7 @@ def answer_slices(
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
     is full.
 
+    :param turns: says when this turn of the reactor is over for all connections.
     :param now: returns seconds of a monotonic clock.
     :param started: when the turn began, by this clock.
     """
@@ -52,6 +58,7 @@ def answer_slices(
         answered += requests
         sent += len(wire)
         after = backlog.size
-        if now() - started > QUANTUM_SECONDS:
+        time = now()
+        if time - started > QUANTUM_SECONDS or time > turns.deadline:
             break
     return Answered(answered, before - after, sent)

@@ -2,12 +2,13 @@
 Turns: how connections with much to do share the reactor with all others.
 
 A connection gives way after a quantum of work and waits for its next turn here.  In one turn of the
-reactor, as many of those that wait go on as fit into `TURN_BUDGET`: however many there are, a
-client that has just sent a request waits no longer than that for them.  This module knows calls and
-clocks; it must not know connections.
+reactor, as many of those that wait go on as fit into `TURN_BUDGET`; connections that begin to work
+after that give way soon.  However many there are, a client that has just sent a request waits
+little longer than that for them.  This module knows calls and clocks; it must not know connections.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -15,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 QUANTUM_BYTES = 4 * 1024
 #: Seconds after which a connection gives way.
 QUANTUM_SECONDS = 0.002
-#: Seconds in one turn of the reactor for all connections that gave way.
+#: Seconds in one turn of the reactor for all connections that give way.
 TURN_BUDGET = 0.01
 
 
@@ -46,6 +47,8 @@ class Turns:
         self._now = now
         self._waiting: dict[Turn, None] = {}
         self._call: IDelayedCall | None = None
+        #: When all connections have to give way in this turn of the reactor, by *now*.
+        self.deadline = inf
 
     def __len__(self) -> int:
         """Return how many connections wait."""
@@ -55,6 +58,8 @@ class Turns:
         """Call *go_on* in another turn of the reactor, after those that wait already."""
         turn = Turn(self, go_on)
         self._waiting[turn] = None
+        if self.deadline == inf:  # the first one in this turn of the reactor
+            self.deadline = self._now() + TURN_BUDGET
         self._call_later()
         return turn
 
@@ -63,6 +68,7 @@ class Turns:
         self._waiting.pop(turn, None)
         call = self._call
         if call is not None and not self._waiting:
+            self.deadline = inf
             self._call = None
             call.cancel()
 
@@ -72,14 +78,16 @@ class Turns:
 
     def _take(self) -> None:
         self._call = None
-        began = self._now()
+        deadline = self.deadline = self._now() + TURN_BUDGET
         try:
             for turn in [*self._waiting]:
                 if turn not in self._waiting:
                     continue  # cancelled by one of those before it
                 del self._waiting[turn]
                 turn.go_on()
-                if self._now() - began > TURN_BUDGET:
+                if self._now() > deadline:
                     break
         finally:
+            if not self._waiting:
+                self.deadline = inf
             self._call_later()

@@ -337,7 +337,7 @@ class Connection:
     def _answer_slices(self, batch: Batch, started: float, began: float) -> None:
         """Answer what waits with constants, and report it."""
         host = self.host
-        answered = answer_slices(self.backlog, self.stream, batch, host.now, started)
+        answered = answer_slices(self.backlog, self.stream, batch, host.turns, host.now, started)
         requests = answered.requests
         if not requests:
             return
@@ -352,15 +352,16 @@ class Connection:
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
     ) -> bool:
         """Perform steps and take up requests for a quantum; return whether none is left."""
-        backlog, now = self.backlog, self.host.now
+        backlog, now, turns = self.backlog, self.host.now, self.host.turns
         size = 0
         look = REQUESTS_PER_LOOK
         while self._perform(answered, steps):
             if size >= QUANTUM_BYTES or len(received) >= look:
                 look = len(received) + REQUESTS_PER_LOOK
-                is_over = size >= QUANTUM_BYTES or now() - started > QUANTUM_SECONDS
-                if is_over and backlog.has_requests:
-                    self._hold = Hold(_YIELDED, self.host.give_way(self.release))
+                time = now()
+                is_late = time - started > QUANTUM_SECONDS or time > turns.deadline
+                if (size >= QUANTUM_BYTES or is_late) and backlog.has_requests:
+                    self._hold = Hold(_YIELDED, turns.add(self.release))
                     return False
             request = next(backlog.requests, None)
             if request is None:

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._text import format_address
-from reqresp.server._turns import Turn, Turns
+from reqresp.server._turns import Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
 from reqresp.server.counters import Counters
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, HostedConnection
@@ -79,7 +79,7 @@ class Connections:
         self._refusals: Counter[str] = Counter()
         self._refusal_logged = -REFUSAL_LOG_INTERVAL
         self._first = self._next = first
-        self._turns = Turns(lambda: self.clock, lambda: self.now())
+        self.turns = Turns(lambda: self.clock, lambda: self.now())
         self._sweeping: IDelayedCall | None = None
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
@@ -185,10 +185,6 @@ class Connections:
             self._admission.leave(connection.peer)
         self.events.disconnected(connection.peer, connection.number, reason)
         self._end_if_empty()
-
-    def give_way(self, go_on: Callable[[], None]) -> Turn:
-        """Call *go_on* in a later turn of the reactor, after connections that wait already."""
-        return self._turns.add(go_on)
 
     # Idle connections
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
 
+from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
 from reqresp.server.observers import Events
 
@@ -59,6 +60,8 @@ class ConnectionHost(Protocol):
     counters: Counters | None
     #: Returns seconds of a monotonic clock, which measures how long a connection works.
     now: Callable[[], float]
+    #: The connections that have given way to others.
+    turns: Turns
 
     @property
     def clock(self) -> IReactorTime:
@@ -73,6 +76,3 @@ class ConnectionHost(Protocol):
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
-
-    def give_way(self, go_on: Callable[[], None]) -> Cancellable:
-        """Call *go_on* in a later turn of the reactor, after other connections."""

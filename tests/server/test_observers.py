@@ -98,7 +98,7 @@ class ObserverTests(Conversation):
 
     def test_a_large_read_is_one_event(self) -> None:
         """Constant replies to a read of several slices are reported and sent together."""
-        wire = self.lines(Table({}, otherwise=b"ok"))
+        wire = self.lines(Table({}, otherwise=b"ok"), now=lambda: 0.0)
         wire.send(b"abcdefghi\n" * 1000)
         self.assertEqual(self.heard.batches, [1000])
         self.assertEqual(wire.largest_send, 4000)

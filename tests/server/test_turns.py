@@ -1,6 +1,7 @@
 """A connection with much to do gives way to others, counted in turns of the reactor."""
 
 from itertools import count
+from math import inf
 from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import EagerServer, Script
 from reqresp.server._state import State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, TURN_BUDGET, Turns
+from reqresp.server.connection import REQUESTS_PER_LOOK
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
@@ -68,6 +70,23 @@ class TurnsTests(SynchronousTestCase):
         for _ in range(4):
             self.clock.turn()
         self.assertEqual(self.called, [*range(20)])
+
+    def test_the_deadline_of_a_turn(self) -> None:
+        """All connections have to give way once the budget has passed since the first one did."""
+        self.assertEqual(self.turns.deadline, inf)
+        for number in range(2):
+            self.add(number, 2 * TURN_BUDGET)
+            self.worked += QUANTUM_SECONDS
+        self.assertEqual(self.turns.deadline, TURN_BUDGET)
+        self.clock.turn()
+        self.assertEqual(self.turns.deadline, 2 * QUANTUM_SECONDS + TURN_BUDGET)
+        self.clock.turn()
+        self.assertEqual(self.turns.deadline, inf)
+
+    def test_a_deadline_without_calls(self) -> None:
+        """Once all calls are cancelled, no connection has to give way to others."""
+        self.add(0).cancel()
+        self.assertEqual(self.turns.deadline, inf)
 
     def test_a_turn_makes_at_least_one_call(self) -> None:
         """A turn makes at least one call, also if it takes longer than the budget."""
@@ -127,7 +146,18 @@ class FairnessTests(Conversation):
             gone_on = sum(one != other for one, other in zip(before, after, strict=True))
             self.assertIn(gone_on, range(1, 6))
         self.assertEqual(answered, [1, 2, 3, 4, 5, 6, 7])
-        self.assertGreater(min(flood.protocol.taken for flood in floods), 40)
+        self.assertGreater(min(flood.protocol.taken for flood in floods), REQUESTS_PER_LOOK)
+
+    def test_floods_that_arrive_together_share_one_budget(self) -> None:
+        """Of 20 floods that are read in one turn, a few have a quantum, and others begin only."""
+        now = count(step=QUANTUM_SECONDS / 4).__next__
+        factory = self.factory(Script.parse(TEMPLATED), observers=[], now=now)
+        floods = [self.join(factory) for _ in range(20)]
+        for flood in floods:
+            flood.protocol.dataReceived(FLOOD)
+        taken = [flood.protocol.taken for flood in floods]
+        self.assertGreater(taken[0], 3 * REQUESTS_PER_LOOK)
+        self.assertEqual(set(taken[10:]), {REQUESTS_PER_LOOK})
 
     def pass_turn(self) -> None:
         """Make the calls that are due now, and none that they schedule."""
