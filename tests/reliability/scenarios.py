@@ -3,6 +3,7 @@
 from tests.reliability import (
     descriptors,
     disk,
+    floods,
     fuzz,
     half_headers,
     idle,
@@ -28,6 +29,7 @@ SCENARIOS = {
                 slow_senders,
                 half_headers,
                 never_readers,
+                floods,
                 storms,
                 descriptors,
                 disk,

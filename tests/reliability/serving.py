@@ -25,15 +25,18 @@ _POLL = 0.02
 
 
 @contextmanager
-def serving(*options: str, directory: Path | None = None, **how: Any) -> Iterator[Server]:
+def serving(
+    *options: str, directory: Path | None = None, is_quiet: bool = True, **how: Any
+) -> Iterator[Server]:
     """
-    Run ``twistd reqresp --quiet`` with *options* on a free port, and stop it at the end.
+    Run ``twistd reqresp`` with *options* on a free port, and stop it at the end.
 
     :param directory: its working directory; None: a new one.
+    :param is_quiet: whether it logs only problems.
     :param how: further arguments for `tests.support.live.start`.
     """
     with working_directory(directory) as place:
-        arguments = ["reqresp", "--quiet", *options]
+        arguments = ["reqresp", *(["--quiet"] if is_quiet else []), *options]
         if not any(option.startswith(("--port", "--listen")) for option in options):
             arguments.append("--port=0")
         with live.start(place, *arguments, **how) as server:

@@ -59,6 +59,10 @@ class ScenarioTests(SynchronousTestCase):
         """A client that does not read is not read from."""
         self.keeps_its_bounds("never-readers")
 
+    def test_floods(self) -> None:
+        """Twenty floods of requests do not keep another client waiting."""
+        self.keeps_its_bounds("floods")
+
     def test_storms(self) -> None:
         """Clients that reset leave no descriptor and no memory."""
         self.keeps_its_bounds("storms")
