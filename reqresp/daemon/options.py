@@ -418,12 +418,6 @@ class Options(usage.Options):
     optParameters = [[it.name, it.letter, it.initial, it.help] for it in _PARAMETERS]
     optFlags: list[list[Any]] = [[it.name, it.letter, it.help] for it in _FLAGS]
 
-    opt_listen = opt_l = _repeatable("listen")
-    opt_allow = _repeatable("allow")
-    opt_deny = _repeatable("deny")
-    opt_trust = _repeatable("trust")
-    opt_metrics_host = _repeatable("metrics-host")
-
     def __init__(self) -> None:
         #: The texts of each repeatable option.
         self.repeated: dict[str, list[str]] = {option.name: [] for option in _REPEATABLE}
@@ -539,6 +533,12 @@ class Options(usage.Options):
             self["framing"].decoder(Limits(**self["limits"]).max_request)
         with _naming("response"):
             self["framing"].encode(self["response"])
+
+
+for _option in _REPEATABLE:
+    # As Twisted wants it: a method for the name, and one for the letter.
+    for _name in filter(None, (_option.name, _option.letter)):
+        setattr(Options, f"opt_{_name.replace('-', '_')}", _repeatable(_option.name))
 
 
 @contextmanager
