@@ -30,13 +30,17 @@ from reqresp.daemon.endpoints import (
     is_number,
     metrics_endpoints,
 )
-from reqresp.framing import SPECIFICATIONS, parse_framing
-from reqresp.server.limits import RESERVED_DESCRIPTORS, Limits
+from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
+from reqresp.server.limits import MAX_REQUEST, MIN_IDLE_TIMEOUT, RESERVED_DESCRIPTORS, Limits
+from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.transport.access import Access, Networks, parse_networks
 
-RESPONSE = "response"
-CLOSE_ON = "close"
-FRAMING = "chunk"
+#: What answers without a script, as text; the defaults of the library.
+DEFAULTS = {
+    "response": RESPONSE.decode(),
+    "close-on": CLOSE_ON.decode(),
+    "framing": Chunk.name,
+}
 #: Load balancers that are trusted unless ``--trust`` names others.
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 #: One process for each core of the largest machines.
@@ -156,7 +160,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             letter="r",
             value="TEXT",
             help="reply to every request; not with --script",
-            default=RESPONSE,
+            default=DEFAULTS["response"],
             convert=unescape,
         ),
         Option(
@@ -165,7 +169,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="TEXT",
             help="close the connection after the reply to this request; empty: never; "
             "not with --script",
-            default=CLOSE_ON,
+            default=DEFAULTS["close-on"],
             convert=unescape,
         ),
         Option(
@@ -173,7 +177,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             letter="f",
             value="FRAMING",
             help="where a request ends",
-            default=f"{FRAMING}; with --script: the script's, or line",
+            default=f"{DEFAULTS['framing']}; with --script: the script's, or line",
             convert=parse_framing,
         ),
     ),
@@ -234,7 +238,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             name="max-request",
             value="BYTES",
             help="maximum size of a request; a larger one closes its connection",
-            default="65536",
+            default=str(MAX_REQUEST),
             convert=whole_number(1),
         ),
         Option(
@@ -256,7 +260,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="SECONDS",
             help="close connections that are idle for this long",
             default="never",
-            convert=seconds(0.001),
+            convert=seconds(MIN_IDLE_TIMEOUT),
         ),
     ),
     "Stopping": (
@@ -457,7 +461,7 @@ class Options(usage.Options):
         :raises UsageError: an option is wrong; the message names it.
         """
         if self["script"] is None:
-            self._use_defaults({"response": RESPONSE, "close-on": CLOSE_ON, "framing": FRAMING})
+            self._use_defaults(DEFAULTS)
         elif self["response"] is not None or self["close-on"] is not None:
             raise usage.UsageError(
                 "--response and --close-on cannot be combined with --script, which answers"

@@ -88,18 +88,24 @@ def resolve(
     limits: Limits | Mapping[str, Any] | None = None,
     faults: Sequence[Fault | PlacedFault] | None = None,
     seed: int | None = None,
+    default: ServerConfig | None = None,
 ) -> ServerConfig:
     """
     Return the config to use: each part is the one given, else the source's, else the default.
 
-    :param source: a config, a `ConfigSource`, a responder, or a function that answers.  The default
-        is `fixed`.
+    :param source: a config, a `ConfigSource`, a responder, or a function that answers.
     :param limits: replaces all limits of the source.  A mapping of names to values replaces only
         the limits that it names.
+    :param default: the config of which a responder or a function has everything else, and whose
+        seed a config without one gets; `fixed` with the default of each part unless given.
     :raises FrameError: *framing* cannot encode a constant reply of the source.
     :raises FieldError: a limit is out of range, or *framing* cannot have a request within it.
     """
-    config = _config_of(source)
+    if default is None:
+        default = ServerConfig(fixed())
+    config = _config_of(source, default)
+    if seed is None and config.seed is None:
+        seed = default.seed
     if isinstance(limits, Mapping):
         limits = evolve(config.limits, **limits)
     given: dict[str, Any] = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
@@ -107,11 +113,12 @@ def resolve(
     return evolve(config, **changes) if changes else config
 
 
-def _config_of(source: Source | None) -> ServerConfig:
+def _config_of(source: Source | None, default: ServerConfig) -> ServerConfig:
     if isinstance(source, ServerConfig):
         return source
     if isinstance(source, ConfigSource):
         return source.config()
     if source is None:
-        return ServerConfig(fixed())
-    return ServerConfig(source if isinstance(source, Responder) else Function(source))
+        return default
+    responder = source if isinstance(source, Responder) else Function(source)
+    return evolve(default, responder=responder)

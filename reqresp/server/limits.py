@@ -16,9 +16,16 @@ from reqresp._errors import Bytes, Seconds, expect
 #: files), and for the up to 100 clients that Twisted accepts before the first can be refused.
 RESERVED_DESCRIPTORS = 128
 
+#: The shortest idle timeout, in seconds.  Idle connections are looked for four times in that time:
+#: any shorter keeps a processor busy.
+MIN_IDLE_TIMEOUT = 0.001
+#: Bytes that one request may have, unless `Limits` says otherwise.
+MAX_REQUEST = 64 * 1024
+
 _positive = expect("a finite number > 0", lambda value: value is not None and 0 < value < inf)
-# Idle connections are looked for four times in that time: any shorter keeps a processor busy.
-_idle_seconds = expect("finite seconds >= 0.001", lambda seconds: 0.001 <= seconds < inf)
+_idle_seconds = expect(
+    f"finite seconds >= {MIN_IDLE_TIMEOUT:g}", lambda seconds: MIN_IDLE_TIMEOUT <= seconds < inf
+)
 
 
 def _available_descriptors() -> int:
@@ -45,7 +52,7 @@ class Limits:
     :raises FieldError: a limit is not finite and > 0, or *idle_timeout* is below a millisecond.
     """
 
-    max_request: Bytes = field(default=64 * 1024, validator=_positive)
+    max_request: Bytes = field(default=MAX_REQUEST, validator=_positive)
     max_connections: int = field(factory=_available_descriptors, validator=_positive)
     max_per_peer: int | None = field(default=None, validator=optional(_positive))
     max_waiting: Bytes = field(default=64 * 1024, validator=_positive)

@@ -22,6 +22,12 @@ Reply = bytes | Step | tuple[bytes | Step, ...] | None
 Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
 
 
+#: The reply of `fixed` to every request.
+RESPONSE = b"response"
+#: The request after whose reply `fixed` closes.
+CLOSE_ON = b"close"
+
+
 def as_steps(reply: Reply) -> Steps:
     """
     Return *reply* as steps: bytes mean `Send`, None means no step.
@@ -146,7 +152,7 @@ class Table(Responder):
                     encode(step.data)
 
 
-def fixed(reply: bytes = b"response", *, close_on: bytes | None = b"close") -> Table:
+def fixed(reply: bytes = RESPONSE, *, close_on: bytes | None = CLOSE_ON) -> Table:
     """
     Return a responder that answers every request with *reply*.
 

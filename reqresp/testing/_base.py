@@ -21,7 +21,7 @@ from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
-from reqresp.server.config import Source, resolve
+from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Answer, Responder, Table
@@ -97,14 +97,13 @@ class BaseServer:
     ) -> None:
         if respond is not None and script is not None:
             raise TypeError("expected one of respond and script, found both")
-        if framing is None and script is None:
-            framing = Line()
         config = resolve(
             _source(respond, script),
             framing=parse_framing(framing) if isinstance(framing, str) else framing,
             limits=limits,
             faults=faults or None,
             seed=seed,
+            default=ServerConfig(Table({}), framing=Line(), seed=0),
         )
         self.strict = strict
         self._encode = config.framing.encode

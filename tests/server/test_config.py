@@ -75,3 +75,15 @@ class ResolveTests(SynchronousTestCase):
         with self.assertRaises(FieldError) as caught:
             resolve(limits={"max_request": 0})
         self.assertEqual(caught.exception.field, "max_request")
+
+    def test_a_default_fills_what_a_function_leaves_open(self) -> None:
+        """A function has the rest of the default; a script has only its seed, if it states none."""
+        default = ServerConfig(fixed(), framing=Line(), seed=3)
+        self.assertIs(resolve(default=default), default)
+        config = resolve(lambda _request: None, default=default)
+        self.assertEqual((config.framing, config.seed), (Line(), 3))
+        for text, seed in (('framing = "netstring"', 3), ('framing = "netstring"\nseed = 7', 7)):
+            script = Script.parse(text + "\n[unmatched]\nclose = true")
+            config = resolve(script, default=default)
+            self.assertEqual((config.framing, config.seed), (Netstring(), seed))
+        self.assertEqual(resolve(default=default, seed=5).seed, 5)
