@@ -13,7 +13,7 @@ from time import monotonic
 
 from attrs import frozen
 
-from reqresp.framing import Decoder, FrameError
+from reqresp.framing import Decoder, FrameError, unfinished
 
 #: Upper bound of the bytes that are received at once.
 RECEIVE_SIZE = 64 * 1024
@@ -21,8 +21,28 @@ RECEIVE_SIZE = 64 * 1024
 MAX_REPLY = 64 * 1024 * 1024
 
 
+#: Bytes of an unfinished reply that an error shows.
+MAX_SHOWN_BYTES = 60
+
+
 class AskError(Exception):
-    """The server could not be asked; the message is one line for a person."""
+    """
+    The server could not be asked; the message is one line for a person.
+
+    :param received: the bytes that were no reply; None: it did not fail while waiting for one.
+    """
+
+    def __init__(self, message: str, received: bytes | None = None) -> None:
+        super().__init__(message)
+        self.received = received
+
+
+class _NoReplyError(Exception):
+    """A reply did not arrive: the message says what did, and *received* has its bytes."""
+
+    def __init__(self, message: str, received: bytes) -> None:
+        super().__init__(message)
+        self.received = received
 
 
 @frozen
@@ -130,15 +150,26 @@ def _replies(
         while not ready:
             data = _receive(connection, deadline - seconds())
             if data is None:
-                raise TimeoutError(f"received {len(decoder)} bytes of it within {timeout:g} s")
+                raise _no_reply(decoder, f"within {timeout:g} s")
             if not data:
-                raise EOFError(f"the server closed the connection after {len(decoder)} bytes of it")
+                raise _no_reply(decoder, "before the server closed the connection")
             try:
                 ready = decoder.feed(data)
             except FrameError as error:
                 yield from error.requests
-                raise
+                reason = str(error).replace("a request", "a reply", 1)
+                raise _NoReplyError(reason, data) from None
         yield from ready
+
+
+def _no_reply(decoder: Decoder, until: str) -> _NoReplyError:
+    found = unfinished(decoder)
+    if found is None:
+        return _NoReplyError(f"nothing arrived {until}", b"")
+    shown = repr(found.data[:MAX_SHOWN_BYTES])
+    if len(found.data) > MAX_SHOWN_BYTES:
+        shown += f"... ({len(found.data)} bytes)"
+    return _NoReplyError(f"only {shown} arrived {until}: {found.missing}", found.data)
 
 
 def _receive(connection: socket.socket, seconds: float) -> bytes | None:
@@ -156,17 +187,31 @@ def _receive(connection: socket.socket, seconds: float) -> bytes | None:
 def _failure_is(failure: str) -> Iterator[None]:
     try:
         yield
-    except FrameError as error:
-        reason = str(error).replace("a request", "a reply", 1)
-    except (
-        OSError,
-        EOFError,
-        UnicodeError,
-    ) as error:  # UnicodeError: the name of the host is not valid
-        reason = getattr(error, "strerror", None) or str(error)
-    else:
-        return
-    raise AskError(f"{failure}: {reason}")
+    except _NoReplyError as error:
+        raise AskError(f"{failure}: {error}", error.received) from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name of the host is not valid
+        raise AskError(f"{failure}: {getattr(error, 'strerror', None) or error}") from None
+
+
+#: What bytes look like, with the framing that they probably have.
+_LOOKS: Sequence[tuple[re.Pattern[bytes], str]] = (
+    (re.compile(rb"[0-9]{1,9}:", re.DOTALL), "netstring"),
+    (re.compile(rb"(?:[$*%~>=][0-9]|:-?[0-9]+\r\n)", re.DOTALL), "resp"),
+    (re.compile(rb".*\n\Z", re.DOTALL), "line"),
+    (re.compile(rb".", re.DOTALL), "chunk"),
+)
+
+
+def suggest_framing(frame: bytes, received: bytes) -> str | None:
+    """
+    Return the name of a framing that a server may use that did not reply as expected.
+
+    :param frame: the request as it was sent.
+    :param received: what arrived, and was no reply.
+    """
+    if received:
+        return next(name for look, name in _LOOKS if look.match(received))
+    return None if frame.endswith(b"\n") else "line"
 
 
 def escape(data: bytes) -> str:

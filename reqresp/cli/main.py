@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import printable, printable_lines
-from reqresp.cli.client import MAX_REPLY, AskError, ask, escape
+from reqresp.cli.client import MAX_REPLY, AskError, ask, escape, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
 
@@ -69,9 +69,20 @@ def _ask(options: Namespace) -> int:
         for reply in ask(options.address, frames, decoder, **how):
             _print(reply.hex() if options.hex else escape(reply))
     except AskError as error:
-        _print_error(f"reqresp: {error}")
+        _print_error(f"reqresp: {error}{_hint(options, frames, error)}")
         return 1
     return 0
+
+
+def _hint(options: Namespace, frames: Sequence[bytes], error: AskError) -> str:
+    """Return a framing to try, if that of a reply was perhaps wrong."""
+    if error.received is None or options.script is not None:
+        return ""
+    name = suggest_framing(frames[0], error.received)
+    if name is None or name == options.framing.name:
+        return ""
+    reason = "" if error.received else "if the server waits for the end of a line, "
+    return f"; {reason}try --framing {name}"
 
 
 def _check(options: Namespace) -> int:

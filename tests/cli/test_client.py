@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._text import unescape
-from reqresp.cli.client import MAX_REPLY, Address, AskError, ask, connect, escape, parse_address
+from reqresp.cli.client import (
+    MAX_REPLY,
+    Address,
+    AskError,
+    ask,
+    connect,
+    escape,
+    parse_address,
+    suggest_framing,
+)
 from reqresp.framing import (
     BaseFraming,
     Chunk,
@@ -250,7 +259,7 @@ class AskTests(SynchronousTestCase):
         peer = Peer(self, 3, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01),
-            ([], "no reply to request 1: received 0 bytes of it within 0.01 s"),
+            ([], "no reply to request 1: nothing arrived within 0.01 s"),
         )
 
     def test_no_greeting(self) -> None:
@@ -258,7 +267,7 @@ class AskTests(SynchronousTestCase):
         peer = Peer(self, stays=True)
         self.assertEqual(
             self.failure(peer.address, timeout=0.01, greeting=True),
-            ([], "no greeting: received 0 bytes of it within 0.01 s"),
+            ([], "no greeting: nothing arrived within 0.01 s"),
         )
 
     def test_slow_bytes_do_not_extend_the_timeout(self) -> None:
@@ -268,7 +277,7 @@ class AskTests(SynchronousTestCase):
         found = self.failure(
             peer.address, replies=2, timeout=5, connect=Connecting(), seconds=lambda: next(times)
         )
-        message = "no reply 2 of 2 to request 1: received 2 bytes of it within 5 s"
+        message = "no reply 2 of 2 to request 1: only b'ab' arrived within 5 s: no line end"
         self.assertEqual(found, ([b"A"], message))
 
     def test_each_wait_has_the_rest_of_the_time(self) -> None:
@@ -282,11 +291,17 @@ class AskTests(SynchronousTestCase):
 
     def test_an_early_end_is_an_error(self) -> None:
         """The end before or within a reply is an error, after the replies before it."""
-        for sent, replies, size in ((b"", [], 0), (b"A\r\n", [b"A"], 0), (b"A\r\nb\r", [b"A"], 2)):
+        nothing = "nothing arrived before the server closed the connection"
+        part = r"only b'b\r' arrived before the server closed the connection: no line end"
+        for sent, replies, problem in (
+            (b"", [], nothing),
+            (b"A\r\n", [b"A"], nothing),
+            (b"A\r\nb\r", [b"A"], part),
+        ):
             which = f"no reply {len(replies) + 1} of 2 to request 1"
             self.assertEqual(
                 self.failure(Peer(self, 3, sent).address, replies=2),
-                (replies, f"{which}: the server closed the connection after {size} bytes of it"),
+                (replies, f"{which}: {problem}"),
             )
 
     def test_the_server_ends_between_requests(self) -> None:
@@ -425,3 +440,35 @@ class EscapeTests(SynchronousTestCase):
         text = escape(data)
         self.assertEqual(unescape(text), data)
         self.assertTrue(text.isprintable(), text)
+
+
+class SuggestTests(SynchronousTestCase):
+    """`suggest_framing`, and what an error has for it."""
+
+    def test_what_arrived(self) -> None:
+        """The bytes tell the framing, or else they are shown as they come."""
+        for received, name in (
+            (b"+OK 2 320\r\n", "line"),
+            (b"one\ntwo\n", "line"),
+            (b"\n", "line"),
+            (b"5:hello,", "netstring"),
+            (b"$5\r\nhello\r\n", "resp"),
+            (b"*2\r\n", "resp"),
+            (b":1\r\n", "resp"),
+            (b"+PON", "chunk"),
+            (b"\0\5hello", "chunk"),
+        ):
+            self.assertEqual(suggest_framing(b"?", received), name, msg=received)
+
+    def test_nothing_arrived(self) -> None:
+        """The server may wait for the end of a line, unless it was sent."""
+        self.assertEqual(suggest_framing(b"PING", b""), "line")
+        self.assertIsNone(suggest_framing(b"PING\r\n", b""))
+
+    def test_long_replies_are_shortened(self) -> None:
+        """An error shows the start of what arrived, and its size."""
+        peer = Peer(self, 3, b"x" * 1000)
+        with self.assertRaises(AskError) as caught:
+            [*ask(peer.address, [b"a\r\n"], Line().decoder(9999))]
+        self.assertEqual(caught.exception.received, b"x" * 1000)
+        self.assertIn(f"only b'{'x' * 60}'... (1000 bytes) arrived before", str(caught.exception))

@@ -151,8 +151,26 @@ class AskTests(CommandTestCase):
         self.assertEqual(
             ended.errors,
             f"reqresp: {peer.address}: no reply 2 of 2 to request 1:"
-            " received 1 bytes of it within 0.05 s\n",
+            " only b'B' arrived within 0.05 s: no line end; try --framing chunk\n",
         )
+
+    def test_a_framing_to_try(self) -> None:
+        """What arrived suggests a framing, unless a script has it or the bytes are of that one."""
+        script = self.script('framing = "netstring"')
+        for size, sent, arguments, hint in (
+            (12, b"+OK\r\n", ("--framing=netstring",), "; try --framing line"),
+            (9, b"5:hello,", ("--framing=fixed:9",), "; try --framing netstring"),
+            (12, b"5:hel", ("--framing=netstring",), ""),
+            (11, b"", ("--framing=line",), ""),
+            (9, b"", (), "; if the server waits for the end of a line, try --framing line"),
+            (12, b"OK", ("--script", script), ""),
+        ):
+            peer = Peer(self, size, sent)
+            ended = self.ask(peer, *arguments, "9 letters")
+            self.assertEqual((ended.status, ended.output), (1, ""))
+            self.assertTrue(ended.errors.startswith(f"reqresp: {peer.address}: no reply"))
+            found = ended.errors.rstrip()
+            self.assertEqual(found[found.rfind("; ") :] if "; " in found else "", hint, msg=found)
 
     def test_no_server(self) -> None:
         """The error has the address."""
