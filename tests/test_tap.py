@@ -106,7 +106,7 @@ class MakeServiceTests(Making):
         with self.assertRaises(SystemExit) as caught:
             self.make("--listen", "tcp:port")
         self.assertEqual(
-            caught.exception.code,
+            str(caught.exception),
             "reqresp: invalid endpoint 'tcp:port': expected a number, found 'port'",
         )
 
@@ -140,7 +140,7 @@ class WorkersTests(Making):
         """Return the line with which *arguments* are refused."""
         with self.assertRaises(SystemExit) as caught:
             self.make_supervisor(*arguments)
-        return str(caught.exception.code)
+        return str(caught.exception)
 
     def test_supervisor(self) -> None:
         """With workers, the service is a supervisor, and nothing is written or logged."""

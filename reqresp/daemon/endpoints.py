@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 
 from reqresp._errors import FieldError
 from reqresp._text import format_host_port
+from reqresp.daemon.exits import wrong_use
 
 PORT = 9999
 INTERFACE = "127.0.0.1"
@@ -208,7 +209,7 @@ def make_endpoint(
     Return the Twisted endpoint of *spec*.
 
     :param parse: makes the endpoint of a description.
-    :raises SystemExit: the endpoint cannot be made; the message is one line.
+    :raises WrongUseError: the endpoint cannot be made; one line has been printed.
     """
     try:
         if spec.certificate_directory is not None:
@@ -217,7 +218,7 @@ def make_endpoint(
         return parse(reactor, spec.description)
     except Exception as error:  # each parser, of Twisted or of a plugin, raises what it wants
         problem = _problem(spec, error)
-    raise SystemExit(f"reqresp: invalid endpoint {spec.description!r}: {problem}")
+    raise wrong_use(f"invalid endpoint {spec.description!r}: {problem}")
 
 
 def _check_certificates(directory: Path) -> None:

@@ -30,6 +30,7 @@ from reqresp.daemon.endpoints import (
     is_number,
     metrics_endpoints,
 )
+from reqresp.daemon.exits import wrong_use
 from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
 from reqresp.server.limits import MAX_REQUEST, MIN_IDLE_TIMEOUT, RESERVED_DESCRIPTORS, Limits
 from reqresp.server.responders import CLOSE_ON, RESPONSE
@@ -447,12 +448,12 @@ class Options(usage.Options):
         """
         Parse *options*.
 
-        :raises SystemExit: an option is wrong; the message is one line.
+        :raises WrongUseError: an option is wrong; one line has been printed.
         """
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            raise SystemExit(f"reqresp: {error} (see twistd reqresp --help)") from None
+            raise wrong_use(f"{error} (see twistd reqresp --help)") from None
 
     def postOptions(self) -> None:
         """

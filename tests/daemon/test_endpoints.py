@@ -167,7 +167,7 @@ class MakeEndpointTests(SynchronousTestCase):
             else:
                 make_endpoint(None, described(description), fail)
         prefix = f"reqresp: invalid endpoint {description!r}: "
-        text = str(caught.exception.code)
+        text = str(caught.exception)
         self.assertTrue(text.startswith(prefix), text)
         self.assertNotIn("\n", text)
         return text.removeprefix(prefix)

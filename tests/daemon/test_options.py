@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Line, Netstring, __version__
 from reqresp.daemon.endpoints import EndpointSpec
+from reqresp.daemon.exits import WrongUseError
 from reqresp.daemon.options import Options, path, port, seconds, whole_number, workers
 from tests.support.daemon import parsed
 
@@ -26,8 +27,8 @@ def refusal(*arguments: str) -> str:
     """Return the one line with which *arguments* are refused."""
     try:
         parsed(*arguments)
-    except SystemExit as error:
-        return str(error.code)
+    except WrongUseError as error:
+        return str(error)
     raise AssertionError(f"{arguments} were accepted")
 
 

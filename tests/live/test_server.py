@@ -674,13 +674,13 @@ class RefusalsTests(LiveTestCase):
         }
         return list(live.run_all(self.directory, commands).values())
 
-    def assert_refused(self, cases: dict[tuple[str, ...], str]) -> None:
+    def assert_refused(self, cases: dict[tuple[str, ...], str], status: int = 2) -> None:
         """Assert that each of *cases* ends with one line on standard error that has its text."""
         for (case, expected), ended in zip(cases.items(), self.run_all(*cases), strict=True):
             self.assertRegex(ended.errors, r"\Areqresp: .*\n\Z", f"{case}: {ended}")
             self.assertIn(expected, ended.errors, f"{case}")
             self.assertNotIn("Traceback", ended.output, f"{case}")
-            self.assertEqual(ended.status, 1, f"{case}")
+            self.assertEqual(ended.status, status, f"{case}")
         self.assertEqual([path.name for path in self.directory.glob("*.pid")], [])
 
     def test_options(self) -> None:
@@ -743,7 +743,8 @@ class RefusalsTests(LiveTestCase):
                     ("--port=0", "--interface=203.0.113.1"): (
                         "cannot listen on 203.0.113.1:0: Cannot assign requested address"
                     ),
-                }
+                },
+                status=1,
             )
 
     def test_privileged_port(self) -> None:
@@ -852,7 +853,7 @@ class DaemonTests(LiveTestCase):
             "--listen=bogus:1": "invalid endpoint 'bogus:1'",
         }.items():
             parent, pipe = self.daemon(option)
-            self.assertEqual((parent.status, parent.output), (1, ""))
+            self.assertEqual((parent.status, parent.output), (2, ""))
             self.assertRegex(parent.errors, rf"\Areqresp: {re.escape(expected)}.*\n\Z")
             self.assertTrue(self.ended(pipe))
             self.assertEqual([path.name for path in self.directory.iterdir()], [])
