@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
-from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State
+from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
 from reqresp.server.host import ConnectionHost
 from reqresp.steps import Abort, Close, HalfClose, Hang, StopReading, Wait
 from reqresp.transport.stream import Stream
@@ -30,7 +30,7 @@ class Performer(Protocol):
 
 
 def _wait(performer: Performer, step: Wait) -> Hold:
-    return Hold(_TIMER, performer.host.clock.callLater(step.seconds, performer.release))
+    return Waiting(_TIMER, performer.host.clock.callLater(step.seconds, performer.release))
 
 
 def _close(_performer: Performer, _step: Close) -> Hold:

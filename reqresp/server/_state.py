@@ -28,23 +28,43 @@ class State(Enum):
     LOST = "lost"  #: the connection is gone
 
 
-class Hold(NamedTuple):
+class Waiting(NamedTuple):
     """
-    The *state* that follows a turn.
+    The connection enters *state* after a turn.
 
     :param awaited: what is waited for; cancelled if the connection ends first.
-    :param end: ends the stream, in the state ENDED.
-    :param reason: why the connection was lost, in the state LOST.
-    :param failure: of the responder, which ends the connection.
     """
 
     state: State
     awaited: Cancellable | None = None
-    end: Callable[[Stream], None] | None = None
-    reason: Failure | None = None
+
+
+class Ending(NamedTuple):
+    """
+    The connection is ended by *end* after a turn.
+
+    :param failure: why, if the responder has failed.
+    """
+
+    end: Callable[[Stream], None]
     failure: Failure | None = None
 
 
-HANG = Hold(State.HANGING)
-CLOSE = Hold(State.ENDED, end=Stream.close)
-ABORT = Hold(State.ENDED, end=Stream.abort)
+class Lost(NamedTuple):
+    """
+    The connection was lost during a turn.
+
+    :param reason: Twisted's.
+    :param failure: of the responder, in the same turn.
+    """
+
+    reason: Failure
+    failure: Failure | None = None
+
+
+#: What follows a turn.
+Hold = Waiting | Ending | Lost
+
+HANG = Waiting(State.HANGING)
+CLOSE = Ending(Stream.close)
+ABORT = Ending(Stream.abort)

@@ -29,7 +29,7 @@ from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
 from reqresp.server._reply import inject
 from reqresp.server._slices import answer_slices
-from reqresp.server._state import ABORT, Hold, State
+from reqresp.server._state import Ending, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, Cancellable, ConnectionHost
@@ -156,8 +156,9 @@ class Connection:
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
         if self._state is _TURN:  # whose observers have to be notified first
+            failure = getattr(self._hold, "failure", None)
             self._drop()
-            self._hold = Hold(_LOST, reason=reason)
+            self._hold = Lost(reason, failure)
             return
         self._state = _ENDED
         self._drop()
@@ -317,17 +318,19 @@ class Connection:
             self._regulate()
 
     def _enter(self, hold: Hold) -> None:
+        if isinstance(hold, Waiting):
+            if hold.state is _HANGING and self._last:
+                self._close_finished()
+            else:
+                self._state = hold.state
+                self._regulate()
+            return
         if hold.failure is not None:
             _report.failure(self, hold.failure, self._reply[2])
-        if hold.end is not None:
-            self._end(hold.end)
-        elif hold.reason is not None:
+        if isinstance(hold, Lost):
             self._lose(hold.reason)
-        elif hold.state is _HANGING and self._last:
-            self._close_finished()
         else:
-            self._state = hold.state
-            self._regulate()
+            self._end(hold.end)
 
     @property
     def _can_answer_slices(self) -> bool:
@@ -361,7 +364,7 @@ class Connection:
                 time = now()
                 is_late = time - started > QUANTUM_SECONDS or time > turns.deadline
                 if (size >= QUANTUM_BYTES or is_late) and backlog.has_requests:
-                    self._hold = Hold(_YIELDED, turns.add(self.release))
+                    self._hold = Waiting(_YIELDED, turns.add(self.release))
                     return False
             request = next(backlog.requests, None)
             if request is None:
@@ -385,19 +388,23 @@ class Connection:
             answer.addErrback(self._cannot_answer)  # the connection was lost inside the responder
             _cancel(answer)
         elif isinstance(answer, Deferred):
-            self._hold = Hold(_REPLY, answer)
+            self._hold = Waiting(_REPLY, answer)
             answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
         else:
             check_steps(answer)  # raises
 
     def _answer(self, steps: Steps, request: bytes) -> None:
-        if self._hold is None or self._hold.state is not _REPLY:
+        if not self._awaits_reply:
             return  # the connection has ended meanwhile
         self._begin(check_steps(steps), request)
         self.release()
 
+    @property
+    def _awaits_reply(self) -> bool:
+        return isinstance(self._hold, Waiting) and self._hold.state is _REPLY
+
     def _cannot_answer(self, failure: Failure) -> None:
-        if self._hold is not None and self._hold.state is _REPLY:
+        if self._awaits_reply:
             self._hold = None
             self._fail(failure)
             self._go_on()
@@ -412,8 +419,13 @@ class Connection:
 
     def _fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
-        hold = self._hold or ABORT
-        self._hold = hold._replace(state=_ENDED, end=Stream.abort, failure=failure)
+        hold = self._hold
+        if isinstance(hold, Lost):
+            self._hold = Lost(hold.reason, failure)
+            return
+        self._hold = Ending(Stream.abort, failure)
+        if isinstance(hold, Waiting) and hold.awaited is not None:
+            _cancel(hold.awaited)
 
     def release(self) -> None:
         """Continue: the wait that held the connection is over."""
@@ -471,7 +483,7 @@ class Connection:
             elif (hold := ACTIONS[type(step)](self, step)) is not None:
                 self._hold = hold
             if self._hold is not None:
-                if self._hold.end is None:
+                if isinstance(self._hold, Waiting):
                     return False
                 break  # to end is the last step
             if stream.writing is not _WRITE and stream.is_blocked:
@@ -515,13 +527,14 @@ class Connection:
         """End the stream, unless the connection was lost while observers were notified."""
         hold, self._state = self._hold, _ENDED
         self._drop()
-        if hold is not None and hold.reason is not None:
+        if isinstance(hold, Lost):
             self._lose(hold.reason)
         else:
             end(self.stream)
 
     def _lose(self, reason: Failure) -> None:
         self._state = _LOST
+        self._hold = None
         self.host.lost(self, reason)
 
     def _drop(self) -> None:
@@ -529,7 +542,7 @@ class Connection:
         self.backlog.clear()
         self._reply = _NO_REPLY
         hold, self._hold = self._hold, None
-        if hold is not None and hold.awaited is not None:
+        if isinstance(hold, Waiting) and hold.awaited is not None:
             _cancel(hold.awaited)
 
     def _count_received(self, data: bytes) -> None:

@@ -159,6 +159,18 @@ class OrderTests(Conversation):
         self.assertEqual(counters.responder_errors, 1)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_a_failure_and_then_a_loss_inside_an_observer(self) -> None:
+        """The failure of the turn is reported before the loss."""
+
+        def respond(_request: Any) -> bytes:
+            raise ZeroDivisionError
+
+        losing = Losing()
+        losing.wires.append(self.lines(respond, observers=[losing, self.heard]))
+        losing.wires[0].send(b"a\n")
+        self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_a_loss_inside_an_observer(self) -> None:
         """Other observers receive the rest of the turn before the loss."""
         for respond in (Table({}, otherwise=b"x"), lambda _request: b"x"):
