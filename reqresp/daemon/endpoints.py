@@ -177,7 +177,8 @@ def metrics_endpoints(port: str, workers: int | None) -> list[EndpointSpec]:
     if workers is None and not is_number(port):
         return [EndpointSpec.described(port)]
     # Not eager: metrics need no short latency.
-    description = f"tcp:{port}:interface={INTERFACE}" if is_number(port) else port
+    on_loopback = f"tcp:{port}:interface={INTERFACE}:backlog={BACKLOG}"
+    description = on_loopback if is_number(port) else port
     first = EndpointSpec.described(description)
     number = first.port_number
     if number is None:

@@ -119,7 +119,7 @@ class MetricsEndpointsTests(SynchronousTestCase):
         """A number is a port on loopback; a description is used unchanged."""
         self.assertEqual(
             metrics_endpoints("9100", None),
-            [EndpointSpec("127.0.0.1:9100", "tcp:9100:interface=127.0.0.1")],
+            [EndpointSpec("127.0.0.1:9100", "tcp:9100:interface=127.0.0.1:backlog=1024")],
         )
         self.assertEqual(metrics_endpoints("tcp:9100", None), [described("tcp:9100")])
 

@@ -63,6 +63,10 @@ class ScenarioTests(SynchronousTestCase):
         """Twenty floods of requests do not keep another client waiting."""
         self.keeps_its_bounds("floods")
 
+    def test_pages(self) -> None:
+        """Clients of the metrics pages keep nobody waiting, and do not hold off a stop."""
+        self.keeps_its_bounds("pages")
+
     def test_storms(self) -> None:
         """Clients that reset leave no descriptor and no memory."""
         self.keeps_its_bounds("storms")
