@@ -11,7 +11,9 @@ from reqresp._errors import MAX_FLOAT
 from reqresp.framing import BaseFraming, FrameError
 from reqresp.script.payloads import Template
 from reqresp.script.predicates import Needle
-from reqresp.steps import Wait
+from reqresp.script.rules import SendTemplate
+from reqresp.script.schema import PayloadTable, SizeTable
+from reqresp.steps import Send, Wait
 
 
 def check_reply(payload: bytes | Template, framing: BaseFraming | None) -> None:
@@ -35,6 +37,28 @@ def check_reply(payload: bytes | Template, framing: BaseFraming | None) -> None:
         )
     for part in parts:
         framing.encode(part)
+
+
+def send(payload: bytes | Template, raw: bool, framing: BaseFraming | None) -> Send | SendTemplate:
+    """
+    Return the step that sends *payload*, in a frame unless it is *raw*.
+
+    :param framing: of replies; None: unknown, and nothing is checked.
+    :raises FrameError: *framing* cannot express *payload*.
+    """
+    if not raw:
+        check_reply(payload, framing)
+    return SendTemplate(payload, raw) if isinstance(payload, Template) else Send(payload, raw)
+
+
+def check_unsent(payload: object) -> None:
+    """
+    Check that *payload*, which a request is compared with, is not raw.
+
+    :raises ValueError: it is.
+    """
+    if isinstance(payload, PayloadTable) and payload.raw:
+        raise ValueError("expected no raw: it is only for what is sent")
 
 
 def check_needle(needle: Needle, framing: BaseFraming | None) -> None:
@@ -64,12 +88,14 @@ def wait(seconds: float) -> Wait:
     return Wait(seconds)
 
 
-def size_bounds(least: int, most: int | None) -> tuple[int, int | None]:
+def size_bounds(size: int | SizeTable) -> tuple[int, int | None]:
     """
-    Return the bounds of a request's size.
+    Return the bounds of a request's *size*, of which a number is both.
 
     :raises ValueError: no size is within them.
     """
+    table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
+    least, most = table.min, table.max
     if least < 0:
         raise ValueError(f"expected a size >= 0, found {least}")
     if most is not None and most < least:

@@ -9,9 +9,9 @@ from typing import Any
 from attrs import fields, frozen
 
 from reqresp.framing import BaseFraming, FrameError
-from reqresp.script._checks import check_reply, wait
+from reqresp.script._checks import send, wait
 from reqresp.script._parts import TableParts
-from reqresp.script.payloads import Sources, Template
+from reqresp.script.payloads import Sources
 from reqresp.script.reader import Reader
 from reqresp.script.rules import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
@@ -107,9 +107,8 @@ class Replies:
         raw = isinstance(payload, PayloadTable) and payload.raw
         if found is None:
             return Send(b"", raw=True)
-        if not raw:
-            try:
-                check_reply(found, self.framing)
-            except FrameError as error:
-                self.reader.report(path, str(error))
-        return SendTemplate(found, raw) if isinstance(found, Template) else Send(found, raw)
+        try:
+            return send(found, raw, self.framing)
+        except FrameError as error:
+            self.reader.report(path, str(error))
+            return Send(b"", raw=True)

@@ -16,7 +16,7 @@ from reqresp._re2 import compile_pattern
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Framing
-from reqresp.script._checks import check_needle, size_bounds
+from reqresp.script._checks import check_needle, check_unsent, size_bounds
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script.files import ScriptFiles
@@ -34,7 +34,6 @@ from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
 from reqresp.script.schema import (
     AnswerTable,
     Document,
-    PayloadTable,
     PredicateTable,
     RuleTable,
     SizeTable,
@@ -271,16 +270,17 @@ class _RuleCompiler:
     def _payloads(self, given: Any, path: str) -> list[tuple[Any, str]]:
         found = [] if given is None else self.parts.each(given, path)
         for payload, place in found:
-            if isinstance(payload, PayloadTable) and payload.raw:
-                self.reader.report(place, "expected no raw: it is only for what is sent")
+            try:
+                check_unsent(payload)
+            except ValueError as error:
+                self.reader.report(place, str(error))
         return found
 
     def _size(self, size: int | SizeTable | None, path: str) -> tuple[int, int | None] | None:
         if size is None:
             return None
-        table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
         try:
-            return size_bounds(table.min, table.max)
+            return size_bounds(size)
         except ValueError as error:
             self.reader.report(path, str(error))
             return None

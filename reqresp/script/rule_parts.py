@@ -17,7 +17,7 @@ from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, complete_framing
-from reqresp.script._checks import check_needle, check_reply, size_bounds, wait
+from reqresp.script._checks import check_needle, check_unsent, send, size_bounds, wait
 from reqresp.script.files import read_any
 from reqresp.script.payloads import (
     REPLY_SOURCES,
@@ -108,10 +108,8 @@ class RuleParts:
         """
         groups = {} if predicates is None else group_sources(predicates.patterns)
         found, is_raw = self._payload(payload, field, {**groups, **REPLY_SOURCES})
-        raw = raw or is_raw
-        if not raw:
-            _placed(field, check_reply, found, complete_framing(self.framing).replies)
-        return SendTemplate(found, raw) if isinstance(found, Template) else Send(found, raw)
+        framing = complete_framing(self.framing).replies
+        return _placed(field, send, found, raw or is_raw, framing)
 
     def wait(self, seconds: float) -> Wait:
         """
@@ -142,8 +140,7 @@ class RuleParts:
         kinds["matches"] = self._patterns(values.get("matches"), f"{path}matches")
         if "size" in values:
             size = _convert(Bytes | SizeTable, values["size"], f"{path}size")
-            table = size if isinstance(size, SizeTable) else SizeTable(min=size, max=size)
-            kinds["size"] = _placed(f"{path}size", size_bounds, table.min, table.max)
+            kinds["size"] = _placed(f"{path}size", size_bounds, size)
         if "not_" in values:
             negated = _convert(dict[str, Any], values["not_"], "not_")
             for name in sorted(negated.keys() & _NOT_IN_NOT.keys()):
@@ -168,18 +165,17 @@ class RuleParts:
         return tuple(patterns)
 
     def _unsent_payload(self, payload: PayloadLike, path: str, sources: Sources) -> Any:
-        found, raw = self._payload(payload, path, sources)
-        if raw:
-            raise FieldError(path, "expected no raw: it is only for what is sent")
-        return found
+        return self._payload(payload, path, sources, is_sent=False)[0]
 
     def _payload(
-        self, payload: PayloadLike, path: str, sources: Sources
+        self, payload: PayloadLike, path: str, sources: Sources, *, is_sent: bool = True
     ) -> tuple[bytes | Template, bool]:
         """Return the payload, and whether it is raw."""
         if isinstance(payload, bytes):
             return payload, False
         table = _convert(str | PayloadTable, payload, path)
+        if not is_sent:
+            _placed(path, check_unsent, table)
         found = _placed(path, read_payload, table, partial(read_any, self.base), sources)
         return found, isinstance(table, PayloadTable) and table.raw
 
