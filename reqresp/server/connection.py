@@ -187,6 +187,8 @@ class Connection:
 
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""
+        if self._state is _LOST:
+            return
         self._last = True
         # During a handshake a greeting waits, which the client will not receive any more.
         is_greeting = self.stream.is_shaking_hands and self._state is not _TURN

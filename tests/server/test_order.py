@@ -5,12 +5,13 @@ from itertools import chain
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, INegotiated
 from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from zope.interface import classImplements
 
 from reqresp import (
     Close,
@@ -341,6 +342,21 @@ class GreetingTests(Conversation):
         wire.turn()
         self.assertEqual(wire.received(), b"")
         self.assertTrue(wire.got_eof)
+
+    def test_a_lost_handshake_stays_lost(self) -> None:
+        """A drain that reaches a connection lost during its handshake changes nothing."""
+
+        class Negotiating(StringTransport):
+            """A transport with a handshake, as far as a stream can see."""
+
+        declare: Any = classImplements  # a type checker would want all of its attributes
+        declare(Negotiating, INegotiated)
+        protocol = self.factory().buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        protocol.makeConnection(Negotiating(peerAddress=UNIXAddress(None)))
+        protocol.connectionLost(Failure(CONNECTION_DONE))
+        protocol.finish()
+        self.assertIs(protocol.state, State.LOST)
+        self.assertEqual(self.heard.events, ["connected", "disconnected"])
 
     def test_a_loss_inside_a_greeting(self) -> None:
         """A greeting that fails after it has lost the connection is reported before the loss."""

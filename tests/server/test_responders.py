@@ -68,6 +68,15 @@ class AsStepsTests(SynchronousTestCase):
                 f"expected bytes, a step, a tuple of these, or None; found {culprit!r}",
             )
 
+    def test_a_subclass_of_a_step_is_refused(self) -> None:
+        """A connection performs the steps that it knows, and no subclass of them."""
+
+        class Mine(Send):
+            pass
+
+        with self.assertRaisesRegex(TypeError, "expected bytes, a step, .*; found"):
+            as_steps(Mine(b"a"))
+
 
 class TableTests(SynchronousTestCase):
     """Constant replies."""
