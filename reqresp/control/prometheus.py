@@ -18,7 +18,7 @@ import twisted
 from reqresp import __version__
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
-from reqresp.server.counters import BUCKET_BOUNDS, Counters
+from reqresp.server.counters import BUCKET_BOUNDS, MALFORMED, Counters
 from reqresp.server.factory import ReqRespFactory
 
 try:
@@ -121,6 +121,12 @@ class ServerCollector(Collector):
         )
         for name, documentation, read in _TOTALS:
             yield CounterMetricFamily(f"reqresp_{name}", documentation, value=read(counters))
+        yield _by(
+            "reqresp_malformed",
+            "Connections closed because of something malformed, by kind.",
+            "kind",
+            _counts(MALFORMED, counters.malformed),
+        )
         yield _by(
             "reqresp_faults",
             "Faults injected, by kind.",

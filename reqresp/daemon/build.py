@@ -29,7 +29,7 @@ from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.journal import JournalFile, RequestLog
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.server.observers import Observer
 from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
@@ -266,7 +266,8 @@ def _add_layers(
     if certificates is not None:
         from reqresp.transport.tls import wrap
 
-        wrapped = wrap(factory, certificates, reactor)
+        malformed = partial(front_of(factory).malformed, "tls_handshake")
+        wrapped = wrap(factory, certificates, reactor, malformed)
     if options["proxy-protocol"]:
         wrapped = ProxiedFactory(wrapped, server=factory, trusted=options["trusted"])
     return wrapped

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address, printable, printable_lines
+from reqresp._text import format_address, printable_lines
 from reqresp.exchanges import Exchanges
 from reqresp.framing import FrameError
 from reqresp.server.config import ServerConfig
@@ -73,10 +73,7 @@ def idle(reporter: Reporter) -> None:
 
 def frame_error(reporter: Reporter, error: FrameError) -> None:
     """Count, log and report malformed bytes, because of which the connection is closed."""
-    peer = format_address(reporter.peer)
-    _log.warn("{peer}: {error}; closing", peer=peer, error=printable(str(error)))
-    if reporter.host.counters is not None:
-        reporter.host.counters.frame_errors += 1
+    reporter.host.malformed("request", reporter.peer, str(error))
     reporter.host.events.failed(reporter.peer, reporter.number, Failure(error))
 
 

@@ -5,13 +5,13 @@ Counts clients and compares them with limits.  It must not know connections.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from attrs import frozen
 from twisted.internet.interfaces import IAddress
 
 from reqresp.server.limits import Limits
-from reqresp.transport.access import Access
+from reqresp.transport.access import Access, client_key
 
 
 @frozen
@@ -47,7 +47,7 @@ class Admission:
 
     def __init__(self, access: Access | None = None) -> None:
         self._access = access
-        self._per_peer: Counter[str] = Counter()
+        self._per_peer: Counter[Hashable] = Counter()
 
     def why_refuse(self, peer: IAddress, limits: Limits, connected: int) -> Refusal | None:
         """Return why *peer* may not connect while *connected* others are; None: it may."""
@@ -56,28 +56,25 @@ class Admission:
         if connected >= limits.max_connections:
             reason = f"{limits.max_connections} connections are open, the limit"
             return Refusal("max_connections", reason)
-        if limits.max_per_peer and self._per_peer[host_of(peer)] >= limits.max_per_peer:
+        if limits.max_per_peer and self._per_peer[client_key(peer)] >= limits.max_per_peer:
             reason = f"it has {limits.max_per_peer} connections open, the limit for a peer"
             return Refusal("max_per_peer", reason)
         return None
 
     def enter(self, peer: IAddress) -> None:
         """Count *peer* as connected."""
-        if host := host_of(peer):
-            self._per_peer[host] += 1
+        key = client_key(peer)
+        if key is not None:
+            self._per_peer[key] += 1
 
     def leave(self, peer: IAddress) -> None:
         """Stop counting *peer*."""
-        if host := host_of(peer):
-            self._per_peer[host] -= 1
-            if not self._per_peer[host]:
-                del self._per_peer[host]
+        key = client_key(peer)
+        if key is not None:
+            self._per_peer[key] -= 1
+            if not self._per_peer[key]:
+                del self._per_peer[key]
 
     def recount(self, peers: Iterable[IAddress]) -> None:
         """Count *peers* as connected, and no others."""
-        self._per_peer = Counter(host for peer in peers if (host := host_of(peer)))
-
-
-def host_of(peer: IAddress) -> str:
-    """Return the text that identifies the client *peer*; empty for clients of a UNIX socket."""
-    return getattr(peer, "host", "")
+        self._per_peer = Counter(key for peer in peers if (key := client_key(peer)) is not None)

@@ -19,7 +19,8 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IT
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address
+from reqresp._log_limit import LogLimit
+from reqresp._text import format_address, printable
 from reqresp.server._turns import Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
 from reqresp.server.counters import Counters
@@ -27,9 +28,6 @@ from reqresp.server.host import SWEEPS_PER_TIMEOUT, HostedConnection
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
 from reqresp.transport.access import Access
-
-#: Seconds between log lines about refused clients.
-REFUSAL_LOG_INTERVAL = 1.0
 
 
 class Arrival(Protocol):
@@ -77,7 +75,7 @@ class Connections:
         self._limits = Limits()
         self._admission = Admission(access)
         self._refusals: Counter[str] = Counter()
-        self._refusal_logged = -REFUSAL_LOG_INTERVAL
+        self._log_limit = LogLimit(lambda: self.clock.seconds())
         self._first = self._next = first
         self.turns = Turns(lambda: self.clock, lambda: self.now())
         self._sweeping: IDelayedCall | None = None
@@ -140,9 +138,7 @@ class Connections:
     def refuse(self, peer: IAddress, refusal: Refusal) -> protocol.Protocol:
         """Count and report that *peer* is refused; return the protocol that does so."""
         self._refusals[refusal.kind] += 1
-        now = self.clock.seconds()
-        if now - self._refusal_logged >= REFUSAL_LOG_INTERVAL:
-            self._refusal_logged = now
+        if self._log_limit.suffix("refused") is not None:
             self._log.warn(
                 "{peer}: refused, {reason} ({refused} refused in all)",
                 peer=format_address(peer),
@@ -151,6 +147,24 @@ class Connections:
             )
         self.events.refused(peer, refusal.reason)
         return _Refused()
+
+    def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
+        """
+        Count that *peer* sent something malformed, and log it: of each kind one line a second.
+
+        :param kind: one of `reqresp.server.counters.MALFORMED`.
+        :param reason: what is wrong, for a person.
+        """
+        if self.counters is not None:
+            self.counters.malformed[kind] += 1
+        suffix = self._log_limit.suffix(kind)
+        if suffix is not None:
+            self._log.warn(
+                "{peer}: {reason}; closing{suffix}",
+                peer=format_address(peer),
+                reason=printable(reason),
+                suffix=suffix,
+            )
 
     def arrived(self, arrival: Arrival) -> None:
         """Count a connection whose client is not known yet."""

@@ -23,6 +23,10 @@ BUCKET_BOUNDS = (
 REPLIES_PER_SAMPLE = 2048
 
 
+#: The kinds of malformed input, as metrics name them.
+MALFORMED = ("proxy_header", "request", "tls_handshake")
+
+
 class Counters:
     """
     The totals of all connections of a factory.  Every public number only grows.
@@ -41,7 +45,7 @@ class Counters:
     """
 
     __slots__ = (
-        *("_credited", "_seconds", "_time_counts", "_time_of_sample", "faults", "frame_errors"),
+        *("_credited", "_seconds", "_time_counts", "_time_of_sample", "faults", "malformed"),
         *("misses", "now", "received", "responder_errors", "sent", "unanswered", "until_timed"),
     )
 
@@ -57,8 +61,8 @@ class Counters:
         self.until_timed = 0
         #: Requests that no rule of the script matched.
         self.misses = 0
-        #: Connections closed because of a malformed request.
-        self.frame_errors = 0
+        #: Connections closed because of something malformed, by the kinds of `MALFORMED`.
+        self.malformed: Counter[str] = Counter()
         #: Connections reset because a responder raised an error, or returned an invalid reply.
         self.responder_errors = 0
         #: Faults that changed a greeting or a reply, or replaced it by silence, by name.
@@ -80,6 +84,11 @@ class Counters:
         """The sum of the times of all replies, in seconds by the clock *now*."""
         self._settle()
         return self._seconds
+
+    @property
+    def frame_errors(self) -> int:
+        """How many connections were closed because of a malformed request."""
+        return self.malformed["request"]
 
     @property
     def replies(self) -> int:

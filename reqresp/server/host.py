@@ -76,3 +76,11 @@ class ConnectionHost(Protocol):
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
+
+    def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
+        """
+        Count that *peer* sent something malformed, and log it: of each kind one line a second.
+
+        :param kind: one of `reqresp.server.counters.MALFORMED`.
+        :param reason: what is wrong, for a person.
+        """

@@ -158,7 +158,7 @@ class HeaderReader(Protocol):
 
     def _end(self, reason: str) -> None:
         self._stop_waiting()
-        self._log.warn("{peer}: {reason}; closing", peer=format_address(self.peer), reason=reason)
+        self._report(reason)
         self.transport.abortConnection()
 
     def _log_lost(self, reason: Failure) -> None:
@@ -169,11 +169,10 @@ class HeaderReader(Protocol):
                 "{peer}: disconnected before a PROXY header", peer=format_address(self.peer)
             )
             return
-        self._log.warn(
-            "{peer}: disconnected within the PROXY header, after {size} bytes of it; closing",
-            peer=format_address(self.peer),
-            size=size,
-        )
+        self._report(f"disconnected within the PROXY header, after {size} bytes of it")
+
+    def _report(self, reason: str) -> None:
+        self.factory.front.malformed("proxy_header", self.peer, reason)
 
     def _stop_waiting(self) -> bool:
         """Stop waiting for the header; return whether it was awaited."""

@@ -4,7 +4,7 @@ Access lists: which client addresses may connect.
 Knows addresses and networks.  It must not know what becomes of a refused connection.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_pton
 
@@ -114,6 +114,16 @@ def _masks(networks: Iterable[IPv4Network | IPv6Network], version: int) -> _Mask
         for network in networks
         if network.version == version
     )
+
+
+def client_key(peer: IAddress) -> Hashable:
+    """
+    Return what identifies the client *peer*, however its address is written.
+
+    An IPv4 client of an IPv6 socket is the same as of an IPv4 socket.  Return None for a client
+    without an address, such as that of a UNIX socket.
+    """
+    return _as_number(peer) or getattr(peer, "host", None)
 
 
 def _as_number(peer: IAddress) -> tuple[int, int] | None:

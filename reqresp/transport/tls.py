@@ -5,6 +5,7 @@ Makes OpenSSL contexts from files, and adds TLS between a factory and its transp
 know requests.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import token_bytes
 from typing import Any, cast
@@ -21,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from reqresp._log_limit import LogLimit
 from reqresp._text import format_address
 from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
 
@@ -33,8 +35,6 @@ except ImportError as error:
 
 __all__ = ["Certificates", "TLSFileError", "TLSFiles", "wrap"]
 
-#: The shortest time between two log lines about failed handshakes, in seconds.
-FAILURE_LOG_INTERVAL = 1.0
 
 #: The ciphers for TLS 1.2: only those with forward secrecy and authenticated encryption (AEAD).
 #: TLS 1.3 has no others.
@@ -146,15 +146,23 @@ def _reason(error: BaseException) -> str:
 
 
 def wrap(
-    factory: IProtocolFactory, certificates: IOpenSSLServerConnectionCreator, clock: IReactorTime
+    factory: IProtocolFactory,
+    certificates: IOpenSSLServerConnectionCreator,
+    clock: IReactorTime,
+    handshake_failed: Callable[[IAddress, str], object] | None = None,
 ) -> TLSMemoryBIOFactory:
     """
     Return a factory that adds TLS between *factory* and the transports of its connections.
 
     :param certificates: `Certificates` that are loaded, or another creator of connections.
     :param clock: the reactor.
+    :param handshake_failed: called with the client's address and the reason for each failed
+        handshake; None: it is logged, one line a second.
     """
-    return _TLSFactory(certificates, False, factory, clock)
+    made = _TLSFactory(certificates, False, factory, clock)
+    if handshake_failed is not None:
+        made.handshake_failed = handshake_failed
+    return made
 
 
 class _TLSConnection(BufferingTLSTransport):
@@ -174,7 +182,9 @@ class _TLSConnection(BufferingTLSTransport):
         super().connectionLost(reason)
         # A client that disconnects before the handshake, such as a health check, is not an error.
         if error is not None and error.check(SSL.Error):
-            self.factory.handshake_failed(self.peer, error.value)
+            self.factory.handshake_failed(
+                self.peer, f"TLS handshake failed: {_reason(error.value)}"
+            )
 
 
 class _TLSFactory(TLSMemoryBIOFactory):
@@ -185,25 +195,20 @@ class _TLSFactory(TLSMemoryBIOFactory):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        #: How many handshakes failed.
-        self.failed = 0
-        self._failure_logged = -FAILURE_LOG_INTERVAL
+        self._log_limit = LogLimit(self._clock.seconds)
+        self.handshake_failed: Callable[[IAddress, str], object] = self._log_failed
 
     def buildProtocol(self, addr: Any) -> _TLSConnection:
         connection = cast(_TLSConnection, super().buildProtocol(addr))
         connection.peer = addr
         return connection
 
-    def handshake_failed(self, peer: IAddress, error: BaseException) -> None:
-        """Count a failed handshake, and log it if `FAILURE_LOG_INTERVAL` has passed."""
-        self.failed += 1
-        now = self._clock.seconds()
-        if now - self._failure_logged < FAILURE_LOG_INTERVAL:
-            return
-        self._failure_logged = now
-        self._log.warn(
-            "{peer}: TLS handshake failed: {reason} ({failed} failed in total)",
-            peer=format_address(peer),
-            reason=_reason(error),
-            failed=self.failed,
-        )
+    def _log_failed(self, peer: IAddress, reason: str) -> None:
+        suffix = self._log_limit.suffix("handshake")
+        if suffix is not None:
+            self._log.warn(
+                "{peer}: {reason}{suffix}",
+                peer=format_address(peer),
+                reason=reason,
+                suffix=suffix,
+            )

@@ -83,6 +83,7 @@ class MetricsTests(Exposed):
                 "reqresp_connections_refused_total",
                 "reqresp_faults_total",
                 "reqresp_frame_errors_total",
+                "reqresp_malformed_total",
                 "reqresp_misses_total",
                 "reqresp_received_bytes_total",
                 "reqresp_replies_total",
@@ -260,9 +261,9 @@ class ExpositionTests(Exposed):
     def test_it_is_made_once_a_second(self) -> None:
         """Within a second the metrics are collected once for each format."""
         exposition = self.exposition()
-        self.counters.frame_errors = 1
+        self.counters.malformed["request"] = 1
         first = exposition.render("")
-        self.counters.frame_errors = 2
+        self.counters.malformed["request"] = 2
         self.reactor.advance(MAX_AGE - 0.01)
         self.assertIs(exposition.render("text/plain; version=9")[0], first[0])
         self.assertIn(b"reqresp_frame_errors_total 2.0", exposition.render(OPEN_METRICS)[0])

@@ -1,6 +1,6 @@
 """Admission: which clients may connect, and how many are refused."""
 
-from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Limits
@@ -50,6 +50,20 @@ class AdmissionTests(SynchronousTestCase):
             self.kind(admission.why_refuse(peer(f"10.0.0.{last}"), limits, 3)) for last in (1, 2, 3)
         ]
         self.assertEqual(refused, ["max_per_peer", None, None])
+
+    def test_an_ipv4_client_is_one_peer_on_both_families(self) -> None:
+        """An IPv4 client of an IPv6 socket shares the limit with its IPv4 connections."""
+        admission = Admission()
+        limits = Limits(max_per_peer=2)
+        mapped = IPv6Address("TCP", "::ffff:10.0.0.1", 50000)
+        for each in (mapped, IPv6Address("TCP", "::FFFF:A00:1", 50000)):
+            self.assertIsNone(admission.why_refuse(peer("10.0.0.1"), limits, 0))
+            admission.enter(each)
+        self.assertEqual(
+            self.kind(admission.why_refuse(peer("10.0.0.1"), limits, 2)), "max_per_peer"
+        )
+        admission.leave(peer("10.0.0.1"))
+        self.assertIsNone(admission.why_refuse(mapped, limits, 1))
 
     def test_unix_sockets_have_no_peer_limit(self) -> None:
         """Clients of a UNIX socket have no address: no limit for a peer and no network applies."""

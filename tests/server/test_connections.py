@@ -8,10 +8,12 @@ from twisted.logger import LogLevel, capturedLogs
 
 from reqresp import (
     Close,
+    Counters,
     EagerServer,
     Hang,
     Limits,
     Line,
+    Netstring,
     ReqRespFactory,
     Wait,
 )
@@ -177,6 +179,29 @@ class AdmissionTests(Conversation):
         counts = [event["refused"] for event in events if event["log_level"] is LogLevel.warn]
         self.assertEqual(counts, [1, 100])
         self.assertEqual(factory.refused, 199)
+
+
+class MalformedTests(Conversation):
+    """What is malformed is counted by its kind, and one line of each kind is logged a second."""
+
+    def test_malformed_requests(self) -> None:
+        """A flood of them is one log line a second, which says how many there were."""
+        counters = Counters()
+        factory = self.factory(framing=Netstring(), counters=counters)
+        with capturedLogs() as events:
+            for _ in range(100):
+                self.join(factory).send(b"nonsense")
+            self.reactor.advance(1)
+            self.join(factory).send(b"nonsense")
+        lines = [
+            event["log_format"].format(**event)
+            for event in events
+            if event["log_level"] is LogLevel.warn
+        ]
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[1], r"; closing \(99 more like the last one\)$")
+        self.assertEqual(counters.malformed, {"request": 101})
+        self.assertEqual(counters.frame_errors, 101)
 
 
 class DrainTests(Conversation):

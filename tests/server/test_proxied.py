@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from reqresp import (
     Close,
+    Counters,
     EagerServer,
     HalfClose,
     Limits,
@@ -415,6 +416,19 @@ class MalformedTests(Balanced):
         lines = self.logged(lambda: wire.send(b"PROXY TCP4 1.2.3.4 1.2.3.4 1 x\r\nx\n"))
         self.assert_ended(lines, wire, ["PROXY line: b'x' is not a port"])
         self.assertTrue(wire.got_reset)
+
+    def test_malformed_headers_are_counted_and_one_a_second_is_logged(self) -> None:
+        """A flood of them is one log line, and in the metrics."""
+        counters = Counters()
+        factory = self.serve(counters=counters)
+
+        def flood() -> None:
+            for _ in range(9):
+                self.arrive(factory).send(b"nonsense\r\n")
+
+        lines = self.logged(flood)
+        self.assertEqual(len(lines), 1)
+        self.assertEqual(counters.malformed, {"proxy_header": 9})
 
     def test_a_header_has_one_timeout(self) -> None:
         """The timeout does not start again with each byte."""

@@ -203,7 +203,7 @@ class HandshakeTests(TLSTestCase):
         self.assertEqual(
             log,
             [
-                "127.0.0.1:50000: TLS handshake failed: unsupported protocol (1 failed in total)",
+                "127.0.0.1:50000: TLS handshake failed: unsupported protocol",
             ],
         )
 
@@ -226,9 +226,7 @@ class HandshakeTests(TLSTestCase):
             wire.send(b"request\n")
         self.assertFalse(wire.is_open)
         (line,) = problems(logged)
-        self.assertRegex(
-            line, "^127.0.0.1:50000: TLS handshake failed: .* \\(1 failed in total\\)$"
-        )
+        self.assertRegex(line, "^127.0.0.1:50000: TLS handshake failed: .*$")
 
     def test_a_client_that_does_not_trust_us(self) -> None:
         """A client that does not trust the certificate gets an error, and so does the log."""
@@ -279,7 +277,7 @@ class HandshakeTests(TLSTestCase):
             self.wire().send(b"request\n")
         self.assertEqual(
             [line.partition(" (")[2] for line in problems(logged)],
-            ["1 failed in total)", "21 failed in total)"],
+            ["", "19 more like the last one)"],
         )
 
 
@@ -300,16 +298,13 @@ class ClientCertificateTests(TLSTestCase):
 
     def test_no_certificate(self) -> None:
         """A client without a certificate gets no reply, and one log line."""
-        for number, version in enumerate(VERSIONS, 1):
+        for version in VERSIONS:
             self.reactor.advance(1)
             reason, log = self.refused(context(version))
             self.assertRegex(reason, "HANDSHAKE_FAILURE|CERTIFICATE_REQUIRED")
             self.assertEqual(
                 log,
-                [
-                    "127.0.0.1:50000: TLS handshake failed: "
-                    f"peer did not return a certificate ({number} failed in total)"
-                ],
+                ["127.0.0.1:50000: TLS handshake failed: peer did not return a certificate"],
             )
 
     def test_a_certificate_of_somebody_else(self) -> None:
