@@ -4,6 +4,7 @@ Compiler: the rules, framings and faults that the tables of a script describe.
 Knows what each key means, and which keys fit together.  Must not know TOML or files.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from attrs import evolve, frozen
 
 from reqresp._re2 import compile_pattern
+from reqresp._text import quote
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Framing
@@ -40,6 +42,12 @@ from reqresp.script.schema import (
 )
 from reqresp.server.limits import Limits
 
+#: What the name of a rule can be: it stands in logs and journals, and is not taken for a path.
+_NAME = re.compile(r"(?!rule\[)[^\W_](?:[\w .:/+-]{0,58}[\w+-])?")
+_NAME_EXPECTED = (
+    "expected a name of 1 to 60 letters, digits, spaces and . : / + - _ that starts with a letter"
+    " or a digit"
+)
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
 #: What a fault of the whole script is injected into.
@@ -108,7 +116,7 @@ def _warnings(
         return (reader.problem("", message),)
     never = never_answering(start, responder.rules)
     warnings = [
-        reader.problem(rule.name, _why_never(earlier))
+        reader.problem(rule.path, _why_never(earlier))
         for rule, earlier in islice(never, MAX_PROBLEMS)
     ]
     if next(never, None) is not None:
@@ -117,7 +125,7 @@ def _warnings(
 
 
 def _why_never(earlier: Sequence[Rule]) -> str:
-    names = [it.name for it in earlier[:MAX_NAMED_RULES]]
+    names = [it.path for it in earlier[:MAX_NAMED_RULES]]
     if len(earlier) > MAX_NAMED_RULES:
         names[-1] = f"{len(earlier) - MAX_NAMED_RULES + 1} others"
     answer = "answers" if len(earlier) == 1 else "answer"
@@ -160,11 +168,26 @@ class _RuleCompiler:
 
     def rules(self) -> list[Rule]:
         """Return all rules of the document."""
+        self._check_names()
         return [
             self.rule(table, f"rule[{at}]")
             for at, table in enumerate(self.document.rule)
             if table is not None  # it was not a table, which has been reported
         ]
+
+    def _check_names(self) -> None:
+        """Check that each name stands for one rule, wherever it is shown."""
+        first = {"greeting": "the greeting", UNMATCHED: "what answers unmatched requests"}
+        for at, table in enumerate(self.document.rule):
+            name = None if table is None else table.name
+            if name is None:
+                continue
+            path = f"rule[{at}].name"
+            if name in first:
+                self.reader.report(path, f"expected another name: {quote(name)} is {first[name]}")
+            elif not _NAME.fullmatch(name):
+                self.reader.report(path, f"{_NAME_EXPECTED}, found {quote(name)}")
+            first.setdefault(name, f"the name of rule[{at}]")
 
     def answer(self, given: Any, path: str) -> Rule | None:
         """Return the rule that answers without predicates; None: nothing is given."""
@@ -183,7 +206,8 @@ class _RuleCompiler:
         if table.times is not None and table.times < 1:
             self.reader.report(f"{path}.times", f"expected an integer >= 1, found {table.times}")
         rule = Rule(
-            name=path,
+            name=path if table.name is None else table.name,
+            path=path,
             predicates=predicates,
             when=self._when(table, path),
             times=table.times,

@@ -117,10 +117,9 @@ class _Explanation:
             yield from (f"        {line}" for line in compare(near.wanted, request, near.at))
 
     def _place(self, name: str) -> str:
-        line = self._script.lines.get(name)
-        if line is not None:
-            return f"{name} (line {line})"
-        return name if name != UNMATCHED else "no rule matches (the script has no unmatched)"
+        if name == UNMATCHED and UNMATCHED not in self._script.lines:
+            return "no rule matches (the script has no unmatched)"
+        return self._script.place(name)
 
 
 def _show(step: Step) -> str:

@@ -55,6 +55,12 @@ class Script(ConfigSource):
     warnings: tuple[Problem, ...] = ()
     #: The line of each key path.
     lines: Mapping[str, int] = field(repr=False, eq=False)
+    #: The paths of rules, by their names.
+    _paths: Mapping[str, str] = field(init=False, repr=False, eq=False)
+
+    @_paths.default
+    def _paths_of_rules(self) -> Mapping[str, str]:
+        return {rule.name: rule.path for rule in self.rules.all()}
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -103,6 +109,18 @@ class Script(ConfigSource):
         if reader.problems:
             raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0), *more)
         return cls(name=name, lines=lines, **fields)
+
+    def place(self, by: str) -> str:
+        """
+        Return the place of the rule with the name *by*, as people read it.
+
+        It is ``rule[3] (line 12)``, or ``name (rule[3], line 12)`` if the rule has a name.  A name
+        that no rule has is returned as it is.
+        """
+        path = self._paths.get(by, by)
+        line = self.lines.get(path)
+        parts = [*([path] if path != by else []), *([f"line {line}"] if line else [])]
+        return f"{by} ({', '.join(parts)})" if parts else by
 
     @property
     def is_empty(self) -> bool:

@@ -23,10 +23,10 @@ def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], repo
     named: dict[str, str] = {start: "start"}
     for rule in rules:
         for state in sorted(rule.when or ()):
-            named.setdefault(state, f"{rule.name}.when")
+            named.setdefault(state, f"{rule.path}.when")
     for rule in (*rules, *others):
         if rule.goto is not None and rule.goto not in named:
-            report(f"{rule.name}.goto", unknown("state", rule.goto, named))
+            report(f"{rule.path}.goto", unknown("state", rule.goto, named))
     reached = _reached(start, (*rules, *others))
     for state, path in named.items():
         if state not in reached:
@@ -51,14 +51,14 @@ def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
 
 def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, Sequence[Rule]]]:
     """Yield each rule that never answers, with the earlier rules that answer its requests."""
-    places = {rule.name: place for place, rule in enumerate(rules)}
+    places = {rule.path: place for place, rule in enumerate(rules)}
     states = rules_by_state(start, rules)
-    shadowed: dict[str, list[int]] = {}  # by name, the position of the earlier rule in each state
+    shadowed: dict[str, list[int]] = {}  # by path, the position of the earlier rule in each state
     for own in states.values():
         for rule, before in _shadowed([rules[place] for place in own]):
-            shadowed.setdefault(rule.name, []).append(places[before.name])
+            shadowed.setdefault(rule.path, []).append(places[before.path])
     for rule in rules:
-        found = shadowed.get(rule.name, [])
+        found = shadowed.get(rule.path, [])
         if found and len(found) == len(states if rule.when is None else rule.when):
             yield rule, [rules[place] for place in sorted({*found})]
 

@@ -48,12 +48,14 @@ class Rule:
     """
     Answers requests that match *predicates* with each of *replies* in turn, then from the first.
 
-    :param name: its name in errors, logs and `RuleReply.by`.
+    :param name: its name in logs, in journals and in `RuleReply.by`.
     :param when: the states in which it answers; None: every state.
     :param times: how often it answers; None: without limit.
     :param per_connection: count *times* and *replies* for each connection.
     :param goto: the state that follows; None: the state stays.
     :param faults: faults that are injected into its replies only.
+    :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
+        name.
     """
 
     name: str
@@ -64,10 +66,15 @@ class Rule:
     per_connection: bool = False
     goto: str | None = None
     faults: Sequence[PlacedFault] = ()
+    path: str = field()
     #: Each of *replies* as steps; None if it has a template.
     _ready: Sequence[Steps | None] = field(init=False, eq=False, repr=False)
     #: Its reply, if that is always the same and changes neither a count nor the state.
     constant: Steps | None = field(init=False, eq=False, repr=False)
+
+    @path.default
+    def _name_as_path(self) -> str:
+        return self.name
 
     @_ready.default
     def _ready_replies(self) -> Sequence[Steps | None]:
@@ -210,7 +217,7 @@ class Rules(Responder):
             try:
                 rule.check(encode)
             except FrameError as error:
-                raise FrameError(f"{rule.name}: {error}") from None
+                raise FrameError(f"{rule.path}: {error}") from None
 
     def all(self) -> Iterable[Rule]:
         """Return all rules, with the greeting first and the answer to unmatched requests last."""
@@ -226,7 +233,7 @@ class Rules(Responder):
         self._notes(connection).state = state
 
     def _count(self, rule: Rule, connection: ConnectionContext) -> int:
-        return self._counts_for(rule, connection).get(rule.name, 0)
+        return self._counts_for(rule, connection).get(rule.path, 0)
 
     def _counts_for(self, rule: Rule, connection: ConnectionContext) -> dict[str, int]:
         return self._notes(connection).counts if rule.per_connection else self._counts
@@ -241,8 +248,8 @@ class Rules(Responder):
         if rule.constant is not None:
             return rule.constant
         counts = self._counts_for(rule, connection)
-        count = counts.get(rule.name, 0) + 1
-        counts[rule.name] = count
+        count = counts.get(rule.path, 0) + 1
+        counts[rule.path] = count
         if rule.goto is not None:
             self.move(connection, rule.goto)
         return rule.steps(count, data, connection)

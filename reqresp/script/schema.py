@@ -82,8 +82,9 @@ class AnswerTable:
 
 @frozen(kw_only=True)
 class RuleTable(PredicateTable, AnswerTable):
-    """A rule: its predicates, its states and its answer."""
+    """A rule: its name, its predicates, its states and its answer."""
 
+    name: str | None = None
     not_: PredicateTable | None = None
     ignore_case: bool | None = None
     when: str | list[str] | None = None

@@ -621,6 +621,27 @@ class RulesTests(ErrorsTestCase):
             r"\Ait.toml:1: rule: 200 patterns need more than the \d+ bytes of RE2's memory\Z",
         )
 
+    def test_names(self) -> None:
+        """A name is short and printable, and stands for one rule."""
+        expected = "expected a name of 1 to 60 letters"
+        for name in ("", " a", "a ", "rule[0]", "rule[x", "a\\nb", "x" * 61, "\\u202e", "-a", "a'"):
+            [problem] = problems_of(f'rule = [{{ reply = "", name = "{name}" }}]')
+            self.assertIn(f"it.toml:1: rule[0].name: {expected}", problem)
+        for name in ("a", "x" * 60, "STAT: é 1/2", "rule 1", "a.b-c_d+"):
+            Script.parse(f'rule = [{{ reply = "", name = "{name}" }}]')
+
+    def test_names_that_are_taken(self) -> None:
+        """No two rules have the same name, and none that of the greeting or of unmatched."""
+        names = ("it", "greeting", "unmatched", "it")
+        tables = ",".join(f'{{ reply = "", equals = "a", name = "{name}" }}' for name in names)
+        self.assert_problem(
+            f"rule = [{tables}]",
+            "1: rule[1].name: expected another name: 'greeting' is the greeting",
+            "1: rule[2].name: expected another name: 'unmatched' is what answers unmatched"
+            " requests",
+            "1: rule[3].name: expected another name: 'it' is the name of rule[0]",
+        )
+
 
 class StepsTests(ErrorsTestCase):
     """Steps after a step that ends the reply."""

@@ -164,3 +164,36 @@ class ExplainTests(SynchronousTestCase):
         """Explaining a script changes no count in it."""
         script = Script.parse('rule = [{ reply = "once", times = 1 }]\nunmatched = "rest"')
         self.assertEqual(explain(script, [b"x"]), explain(script, [b"x"]))
+
+    def test_rules_with_names(self) -> None:
+        """A rule with a name is shown with its name, its place and its line."""
+        self.check(
+            """
+            [[rule]]
+            name = "status"
+            equals = "STAT"
+            reply = "+OK"
+            times = 1
+            [[rule]]
+            equals = "LIST"
+            reply = "+OK"
+            """,
+            [b"STAT", b"LIST", b"STAT", b"STATS"],
+            r"""
+            start: b'STAT'
+                status (rule[0], line 1)
+                > b'+OK'
+            start: b'LIST'
+                rule[1] (line 6)
+                > b'+OK'
+            start: b'STAT'
+                no rule matches (the script has no unmatched)
+                close
+                status (rule[0], line 1) matches, but is used up
+                nearest: rule[1] (line 6) equals, differs at byte 0
+                    want 4c 49 53 54 |LIST|
+                    got  53 54 41 54 |STAT|
+            start: b'STATS'
+                not answered after close
+            """,
+        )

@@ -253,6 +253,31 @@ class ValuesTests(Scripted):
             ],
         )
 
+    def test_names_of_rules(self) -> None:
+        """A rule can have a name; its faults and counts belong to its place."""
+        script = Script.parse(
+            "rule = [{ equals = 'a', reply = 'b', name = 'status: é', faults = "
+            "[{ kind = 'corrupt' }] }, { reply = '' }]"
+        )
+        first, second = script.rules.rules
+        self.assertEqual((first.name, first.path), ("status: é", "rule[0]"))
+        self.assertEqual((second.name, second.path), ("rule[1]", "rule[1]"))
+        self.assertEqual(first.faults[0].key, "rule[0].faults[0]")
+
+    def test_places_of_rules(self) -> None:
+        """The place of a rule is found by its name, with its line."""
+        script = Script.parse(
+            "greeting = 'a'\n[[rule]]\nname = 'it'\nequals = 'a'\nreply = ''\n[[rule]]\nreply = ''"
+        )
+        for by, place in (
+            ("it", "it (rule[0], line 2)"),
+            ("rule[1]", "rule[1] (line 6)"),
+            ("greeting", "greeting (line 1)"),
+            ("unmatched", "unmatched"),
+            ("other", "other"),
+        ):
+            self.assertEqual(script.place(by), place)
+
     def test_lines(self) -> None:
         """The line of each key is kept for later messages."""
         lines = Script.parse(
