@@ -71,7 +71,11 @@ LAST = Rule(
 
 def named(rules: Sequence[Rule]) -> list[Rule]:
     """Return the rules with names as a script has them."""
-    return [*(evolve(rule, name=f"rule[{place}]") for place, rule in enumerate(rules)), LAST]
+    names = [f"rule[{place}]" for place in range(len(rules))]
+    return [
+        *(evolve(rule, name=name, path=name) for rule, name in zip(rules, names, strict=True)),
+        LAST,
+    ]
 
 
 def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
