@@ -1,7 +1,9 @@
 """What is packaged, and that twistd finds it after every kind of installation."""
 
+import ast
 import atexit
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +11,9 @@ import tarfile
 import tempfile
 import venv
 import zipfile
+from configparser import ConfigParser
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from unittest import SkipTest
 
@@ -114,6 +118,46 @@ def copy_sources(directory: Path) -> None:
             shutil.copytree(source, directory / name, ignore=ignore)
         elif source.exists():
             shutil.copy(source, directory / name)
+
+
+def imported() -> set[str]:
+    """Return the names of the packages of others that the modules of reqresp import."""
+    found: set[str] = set()
+    for path in (ROOT / "reqresp").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module or "")
+    return {name.partition(".")[0] for name in found} - {*sys.stdlib_module_names, "reqresp"}
+
+
+class MetadataTests(SynchronousTestCase):
+    """What setup.cfg says of the project."""
+
+    def setUp(self) -> None:
+        self.config = ConfigParser()
+        self.config.read(ROOT / "setup.cfg")
+
+    def declared(self, section: str, key: str) -> set[str]:
+        """Return the names of the distributions in a list, in lower case."""
+        lines = self.config[section][key].split("\n")
+        return {re.split(r"[ \[;><=~]", line, maxsplit=1)[0].lower() for line in lines} - {""}
+
+    def test_what_is_imported_is_declared(self) -> None:
+        """Each package that is imported is a requirement, or in an extra for users."""
+        declared = self.declared("options", "install_requires")
+        for extra in ("tls", "metrics", "testing"):
+            declared |= self.declared("options.extras_require", extra)
+        distributions = packages_distributions()
+        for package in imported():
+            names = {name.lower() for name in distributions[package]}
+            self.assertTrue(names & declared, f"{package}: {names}")
+
+    def test_no_address_that_does_not_exist(self) -> None:
+        """The project is published nowhere, so it names no address of its own."""
+        keys = {*self.config["metadata"]}
+        self.assertEqual(keys & {"url", "project_urls", "download_url", "author_email"}, set())
 
 
 class PackagingTests(SynchronousTestCase):
