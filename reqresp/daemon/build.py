@@ -27,6 +27,7 @@ from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.journal import JournalFile, RequestLog
+from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory, front_of
@@ -252,8 +253,11 @@ def _open_journal(options: Options, reactor: Any, worker: int | None) -> Journal
         return None
     if worker is not None:
         path = journal_path(path, worker)
+    max_entry = options["journal-max-entry"]
+    if max_entry is None:
+        max_entry = MAX_ENTRY_BYTES
     try:
-        return JournalFile(path, reactor, worker=worker)
+        return JournalFile(path, reactor, worker=worker, max_entry=max_entry)
     except OSError as error:
         raise SystemExit(f"reqresp: --journal: {path}: {error.strerror}") from None
 

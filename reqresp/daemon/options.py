@@ -32,6 +32,7 @@ from reqresp.daemon.endpoints import (
 )
 from reqresp.daemon.exits import wrong_use
 from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
+from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.limits import MAX_REQUEST, MIN_IDLE_TIMEOUT, RESERVED_DESCRIPTORS, Limits
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.transport.access import Access, Networks, parse_networks
@@ -350,6 +351,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="append what happens to this file, as JSON Lines; with --workers, to one file "
             "for each",
             convert=path,
+        ),
+        Option(
+            name="journal-max-entry",
+            value="BYTES",
+            help="maximum bytes of request and reply that an entry of the journal holds; of "
+            "more, it holds the beginning and the size",
+            default=str(MAX_ENTRY_BYTES),
+            convert=whole_number(0),
         ),
         Option(
             name="metrics",

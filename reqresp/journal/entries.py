@@ -5,6 +5,8 @@ Values only: nothing here does I/O or keeps time.
 """
 
 import base64
+import sys
+from codecs import utf_8_decode as _utf8_decode
 from typing import Any
 
 from attrs import frozen
@@ -88,25 +90,44 @@ class Disconnected:
 Entry = Connected | Refused | Answered | Unanswered | Failed | Disconnected
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
+class _Payloads:
+    """Writes the payloads of one entry: *limit* bytes of them in all, and the size of the rest."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+
+    def write(self, data: bytes) -> str | dict[str, Any]:
+        size = len(data)
+        if size <= self._left:
+            self._left -= size
+            return _bytes(data)
+        kept, self._left = data[: self._left], 0
+        return _table(_bytes(kept, is_cut=True)) | {"size": size, "truncated": True}
+
+
+def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     """
     Return *entry* as a dict that `json` accepts.
 
     Bytes are a string if they are UTF-8, else ``{"base64": ...}``.  Steps are written as under
     ``do`` in a script.  The keys ``miss``, ``faults`` and ``raw`` are left out if they are false or
     empty.
+
+    :param max_bytes: how many bytes of request and reply are written in all.  What is longer ends
+        there, and is a dict with its whole ``size`` and ``"truncated": true``.
     """
+    payloads = _Payloads(max_bytes)
     line: dict[str, Any] = {"event": type(entry).__name__.lower(), "at": entry.at}
     match entry:
         case Answered(exchange=exchange):
-            line |= {"sent": entry.sent} | _request(exchange.request)
-            line |= {"by": exchange.by, "steps": [_step(step) for step in exchange.steps]}
+            line |= {"sent": entry.sent} | _request(exchange.request, payloads)
+            line |= {"by": exchange.by, "steps": [_step(step, payloads) for step in exchange.steps]}
             if entry.is_miss:
                 line["miss"] = True
             if exchange.injected:
                 line["faults"] = list(exchange.injected)
         case Unanswered():
-            line |= _request(entry.request)
+            line |= _request(entry.request, payloads)
         case Refused():
             line |= {"peer": format_address(entry.peer), "reason": entry.reason}
         case _:
@@ -116,32 +137,35 @@ def as_json(entry: Entry) -> dict[str, Any]:
     return line
 
 
-def _request(request: Request) -> dict[str, Any]:
+def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:
     # A RESP command as it was received, not as rules see it.
     data = getattr(request.data, "raw", request.data)
     return {
         "connection": request.connection,
         "peer": format_address(request.peer),
         "number": request.number,
-        "request": _bytes(data),
+        "request": payloads.write(data),
     }
 
 
-def _bytes(data: bytes) -> str | dict[str, Any]:
+def _bytes(data: bytes, is_cut: bool = False) -> str | dict[str, Any]:
     try:
-        return data.decode()
+        # What is cut may end within a character, which is left out.
+        return _utf8_decode(data, "strict", not is_cut)[0]
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(data).decode()}
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _table(payload: str | dict[str, Any]) -> dict[str, Any]:
+    return {"text": payload} if isinstance(payload, str) else payload
+
+
+def _step(step: Step, payloads: _Payloads) -> dict[str, Any]:
     match step:
         case Send(data=data, raw=False):
-            return {step.key: _bytes(data)}
+            return {step.key: payloads.write(data)}
         case Send(data=data):
-            payload = _bytes(data)
-            table = {"text": payload} if isinstance(payload, str) else payload
-            return {step.key: table | {"raw": True}}
+            return {step.key: _table(payloads.write(data)) | {"raw": True}}
         case Wait(seconds=seconds):
             return {step.key: seconds}
         case _:

@@ -27,6 +27,8 @@ FLUSH_SIZE = 64 * 1024
 #: The most bytes in the buffer while the file cannot be written.  Further entries are lost, and
 #: counted.
 MAX_BUFFER_SIZE = 1024 * 1024
+#: The bytes of request and reply that an entry holds, unless another number is given.
+MAX_ENTRY_BYTES = 64 * 1024
 
 _NEWLINE = b"\n"
 # ASCII only: some readers take other characters for the end of a line.
@@ -49,6 +51,8 @@ class JournalFile(EntryObserver):
     :param clock: measures the time between writes; the reactor.
     :param now: returns the time, in seconds since the epoch.
     :param worker: the number of the worker process, to add to each line; None: no number.
+    :param max_entry: bytes of request and reply that a line holds; of more, it holds the beginning
+        and the size.
     :raises OSError: the file cannot be opened.
     """
 
@@ -60,8 +64,10 @@ class JournalFile(EntryObserver):
         clock: IReactorTime,
         now: Callable[[], float] = time.time,
         worker: int | None = None,
+        max_entry: int = MAX_ENTRY_BYTES,
     ) -> None:
         super().__init__(now)
+        self._max_entry = max_entry
         self._extra = {} if worker is None else {"worker": worker}
         self.path = Path(path)
         #: How many entries were lost because the file could not be written.
@@ -143,7 +149,7 @@ class JournalFile(EntryObserver):
             if len(self._buffer) >= MAX_BUFFER_SIZE:
                 self._count_lost(1)
                 continue
-            self._put(as_json(entry))
+            self._put(as_json(entry, self._max_entry))
             if len(self._buffer) >= FLUSH_SIZE and not self._failing:
                 self.flush()
         self._schedule()

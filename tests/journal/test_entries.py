@@ -158,6 +158,34 @@ class JsonTests(SynchronousTestCase):
             [{"send": {"text": "a", "raw": True}}, {"send": {"base64": "/w==", "raw": True}}],
         )
 
+    def test_an_entry_that_is_too_large_ends_early(self) -> None:
+        """It holds so many bytes in all, then the sizes of what is left out, marked."""
+        entry = answered((Send(b"reply"), Wait(1), Send(b"more", raw=True)), data=b"request")
+        whole = as_json(entry)
+        self.assertEqual(as_json(entry, max_bytes=16), whole)
+        line = as_json(entry, max_bytes=9)
+        self.assertEqual(line["request"], "request")
+        self.assertEqual(
+            line["steps"],
+            [
+                {"send": {"text": "re", "size": 5, "truncated": True}},
+                {"wait": 1},
+                {"send": {"text": "", "size": 4, "truncated": True, "raw": True}},
+            ],
+        )
+
+    def test_a_cut_within_a_character(self) -> None:
+        """The character is left out; what is not UTF-8 is base64, cut or not."""
+        for data, most, kept in (
+            ("aäb".encode(), 2, {"text": "a"}),
+            ("äb".encode(), 2, {"text": "ä"}),
+            (b"\xffab", 2, {"base64": "/2E="}),
+        ):
+            self.assertEqual(
+                as_json(Unanswered(0, request(data)), most)["request"],
+                kept | {"size": len(data), "truncated": True},
+            )
+
     def test_a_command_of_redis(self) -> None:
         """A RESP command is written as it was received, not as rules see it."""
         raw = b"*1\r\n$4\r\nPING\r\n"

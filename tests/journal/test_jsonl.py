@@ -16,7 +16,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Exchanges, JournalFile, Send
-from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE
+from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE, MAX_ENTRY_BYTES
 from tests.support import live
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
@@ -107,6 +107,16 @@ class WritingTests(FileTestCase):
         journal.close()
         self.assertEqual(len(self.path.read_text().splitlines()), 1)
         self.assertEqual(self.requests(), [text])
+
+    def test_a_large_reply_is_cut(self) -> None:
+        """However large replies are, a request of one byte adds a bounded number to the file."""
+        journal = self.open()
+        for _ in range(20):
+            self.ask(journal, b"a", reply=b"x" * 2_000_000)
+        journal.close()
+        self.assertLess(self.path.stat().st_size, 20 * (MAX_ENTRY_BYTES + 500))
+        reply = self.lines()[-1]["steps"][0]["send"]
+        self.assertEqual((reply["size"], reply["truncated"]), (2_000_000, True))
 
     def test_in_a_second(self) -> None:
         """An entry is written within a second, and entries share a write."""
@@ -282,20 +292,20 @@ class FullTests(FileTestCase):
         """Entries over the buffer's limit are lost, counted, and reported in file and log."""
         journal = self.open()
         self.disk.room = 0
-        data = b"x" * (MAX_BUFFER_SIZE // 10)
-        for _ in range(7):
+        data = b"x" * (MAX_BUFFER_SIZE // 20)
+        for _ in range(14):
             self.ask(journal, data, data)
         self.assertLess(len(journal._buffer), MAX_BUFFER_SIZE + 2 * len(data))
-        self.assertEqual(journal.lost, 4)
+        self.assertEqual(journal.lost, 8)
         self.disk.room = float("inf")
         self.clock.advance(1)
-        self.assertEqual(self.texts()[1:], ["can be written again; 4 entries lost"])
-        self.assertEqual(len(self.requests()), 10)
-        self.assertEqual(self.lines()[-1], {"event": "lost", "at": 1, "entries": 4})
+        self.assertEqual(self.texts()[1:], ["can be written again; 8 entries lost"])
+        self.assertEqual(len(self.requests()), 20)
+        self.assertEqual(self.lines()[-1], {"event": "lost", "at": 1, "entries": 8})
         self.ask(journal, b"a")
         journal.close()
         self.assertEqual(self.requests()[-1], "a")
-        self.assertEqual(journal.lost, 4)
+        self.assertEqual(journal.lost, 8)
         self.disk.room = 0
         self.ask(journal, b"b")
         self.clock.advance(1)

@@ -212,4 +212,4 @@ class LineTests(SynchronousTestCase):
 
     def test_braces_in_an_address_are_no_format(self) -> None:
         """Braces in an address are shown as they are."""
-        self.assertEqual(self.line(b"a", UNIXAddress(b"/{lines}")), "from client /{lines}: b'a'")
+        self.assertEqual(self.line(b"a", UNIXAddress(b"/{lines}")), "from client '/{lines}': b'a'")
