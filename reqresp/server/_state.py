@@ -1,7 +1,7 @@
 """
 States: what holds a connection, and what happens to that when the connection ends.
 
-Values only.  The table of all states and events is in docs/connection.rst.
+Values only.  The tables of all states and events are in docs/connection.rst.
 """
 
 from collections.abc import Callable
