@@ -10,7 +10,7 @@ from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
 from reqresp import Close, EagerServer, Hang, Limits, Wait
-from reqresp.server.connection import State
+from reqresp.server._state import State
 from reqresp.server.host import SWEEPS_PER_TIMEOUT
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
