@@ -354,7 +354,7 @@ class Stream:
         self._timer = None
         if self.phase is _LOST:
             return
-        if not checks or not undelivered(self.transport):
+        if not checks or not self.undelivered:
             self.transport.abortConnection()
             return
         seconds = LINGER / DELIVERY_CHECKS

@@ -1,15 +1,10 @@
 """What becomes of a connection that is full, half-closed, idle, hanging, or ending."""
 
-import socket
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet import tcp
-from twisted.internet.main import CONNECTION_DONE
-from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
 
 from reqresp import (
     Abort,
@@ -25,8 +20,7 @@ from reqresp import (
     Table,
     Wait,
 )
-from reqresp.transport import stream
-from reqresp.transport.stream import LINGER, undelivered
+from reqresp.transport.stream import LINGER
 from tests.support.conversation import Conversation
 
 KIB = 1024
@@ -50,6 +44,15 @@ class FullTests(Conversation):
         wire.send(b"a\n" * (32 * KIB))
         self.assertLess(wire.buffered, 200 * KIB)
         self.assertFalse(wire.reading)
+
+    def test_one_constant_reply_that_fills_the_buffer_pauses_reading(self) -> None:
+        """The server stops reading at once, not at the next request."""
+        wire = self.lines(Table({}, otherwise=b"x" * 100 * KIB))
+        wire.stop_reading()
+        wire.send(b"a\n")
+        self.assertFalse(wire.reading)
+        wire.read_on()
+        self.assertTrue(wire.reading)
 
     def test_everything_is_answered_once_the_client_reads(self) -> None:
         """What waited behind a full buffer is answered when it empties, in order."""
@@ -400,71 +403,6 @@ class AbortTests(Conversation):
         protocol.makeConnection(transport)
         protocol.dataReceived(b"a")
         self.assertTrue(transport.disconnected)
-
-
-class DeliveryTests(Conversation):
-    """A reset waits for what the kernel still has to deliver."""
-
-    def test_what_the_kernel_holds_is_given_time(self) -> None:
-        """The reset comes when the client's kernel has acknowledged everything, or time is up."""
-        left = [5, 5, 0]
-        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
-        wire = self.lines(lambda _request: (b"x", Abort()))
-        wire.send(b"a\n")
-        self.assertTrue(wire.is_open)
-        wire.wait(LINGER / 100)
-        self.assertTrue(wire.is_open)
-        wire.wait(LINGER / 100)
-        self.assertTrue(wire.got_reset)
-
-    def test_after_a_half_close_as_well(self) -> None:
-        """A reset after a half-close waits until the client's kernel has everything."""
-        left = [5, 5, 0]
-        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
-        wire = self.lines(lambda _request: (b"x", HalfClose(), Wait(1), Abort()))
-        wire.send(b"a\n")
-        self.assertTrue(wire.got_eof)
-        wire.wait(1)
-        for _ in range(2):
-            self.assertFalse(wire.got_reset)
-            wire.wait(LINGER / 100)
-        self.assertTrue(wire.got_reset)
-
-    def test_an_eof_meanwhile_makes_no_orderly_end_of_it(self) -> None:
-        """A client that half-closes while it is waited for is reset all the same."""
-        left = [5, 0]
-        self.patch(stream, "undelivered", lambda _transport: left.pop(0))
-        wire = self.lines(lambda _request: (b"x", Abort()))
-        wire.send(b"a\n")
-        wire.send_eof()
-        self.assertTrue(wire.is_open)
-        wire.wait(LINGER / 100)
-        self.assertTrue(wire.got_reset)
-
-    def test_not_for_ever(self) -> None:
-        """A client that takes nothing is reset all the same."""
-        self.patch(stream, "undelivered", lambda _transport: 5)
-        wire = self.lines(lambda _request: (b"x", Abort()))
-        wire.send(b"a\n")
-        for _ in range(100):
-            self.assertTrue(wire.is_open)
-            wire.wait(LINGER / 100)
-        self.assertTrue(wire.got_reset)
-
-    def test_the_kernel_is_asked(self) -> None:
-        """On a real socket, bytes that the peer has not taken count until it does."""
-        ours, theirs = socket.socketpair()
-        self.addCleanup(theirs.close)
-        nobody = cast(Any, None)
-        transport = tcp.Server(ours, Protocol(), ("", 0), nobody, 0, cast(Any, self.reactor))
-        self.addCleanup(transport.connectionLost, Failure(CONNECTION_DONE))
-        self.assertEqual(undelivered(transport), 0)
-        transport.write(b"abc")
-        self.assertEqual(undelivered(transport), 3)
-        transport.doWrite()
-        self.assertGreaterEqual(undelivered(transport), 3)
-        theirs.recv(10)
-        self.assertEqual(undelivered(transport), 0)
 
 
 class EagerFullTests(FullTests):

@@ -397,6 +397,17 @@ class IgnoringTests(Conversation):
         self.assertFalse(wire.reading)
         self.assertIs(wire.protocol.state, State.HANGING)
 
+    def test_what_is_delivered_during_a_wait_is_dropped(self) -> None:
+        """TLS delivers what it has decrypted although reading is paused."""
+        wire = self.lines(
+            lambda request: (Send(request.data), StopReading(), Wait(1), Send(b"end"))
+        )
+        wire.send(b"a\n")
+        wire.protocol.dataReceived(b"b\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"a\r\nend\r\n")
+        self.assertIs(wire.protocol.state, State.HANGING)
+
     def test_a_half_closed_connection_counts_and_sends_nothing(self) -> None:
         """A large read of constants after a half-close is dropped as it is answered."""
         wire = self.lines(Table({b"half": (b"last", HalfClose(), Wait(1))}, otherwise=b"?"))
