@@ -1,8 +1,7 @@
 """
 The testing guide: its examples are run, and have the outcome that the guide shows.
 
-The first line of an example has the name of its file, after the command that runs it unless that is
-``pytest``.  A text block that follows is the message that the last test of the file fails with.
+The first line of an example is the command that runs it; without a command, that is ``pytest``.
 """
 
 import re
@@ -37,24 +36,29 @@ PYTEST = (
 RUNNERS = {
     "": (*PYTEST, "-p", "no:twisted"),
     "pytest-twisted": PYTEST,
-    "trial": ("twisted.trial", "--reporter=verbose"),
+    "python -m twisted.trial": ("twisted.trial", "--reporter=verbose"),
     "python -m unittest": ("unittest", "-v"),
 }
 #: What each of them prints for a test that has passed.
 PASSED = {
     "": " PASSED ",
     "pytest-twisted": " PASSED ",
-    "trial": "[OK]",
+    "python -m twisted.trial": "[OK]",
     "python -m unittest": "... ok",
 }
 
 
 @frozen
 class Example:
-    """A file of the guide, its runner, and the message that its last test fails with."""
+    """
+    A file of the guide, its runner, and the message that its last test fails with.
+
+    *argument* is what the runner is called with, as a reader types it.
+    """
 
     line: int
     runner: str
+    argument: str
     name: str
     code: str
     message: str | None
@@ -76,14 +80,15 @@ def examples(text: str) -> list[Example]:
     ]
 
 
-def _named(block: Block) -> tuple[str, str, str]:
-    """Return the runner, the name and the code of a file."""
+def _named(block: Block) -> tuple[str, str, str, str]:
+    """Return the runner, its argument, the name and the code of a file."""
     head = re.match(r"# (?:(.+) )?(\w+)(\.\w+)?$", block.code, re.MULTILINE)
     if head is None:
         raise ValueError(f"line {block.line}: the first line does not name the file")
     # In a process of its own: the reactor and trio's loop handle the same signals.
     runner = head[1] or ("pytest-twisted" if "import pytest_twisted" in block.code else "")
-    return runner, head[2] + (head[3] or ".py"), f"{block.code}\n"
+    suffix = head[3] or ""
+    return runner, head[2] + suffix, head[2] + (suffix or ".py"), f"{block.code}\n"
 
 
 @frozen
@@ -105,8 +110,7 @@ def run_all() -> dict[str, Ran]:
 
 
 def _start(runner: str, directory: str) -> "subprocess.Popen[str]":
-    files = [it.name for it in examples(GUIDE) if it.tests and it.runner == runner]
-    names = files if runner.startswith("pytest") or not runner else [Path(it).stem for it in files]
+    names = [it.argument for it in examples(GUIDE) if it.tests and it.runner == runner]
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", *RUNNERS[runner], *names],
         cwd=directory,
@@ -187,7 +191,7 @@ class HelperTests(SynchronousTestCase):
         text = """
 .. code-block:: python
 
-   # trial test_a.py
+   # python -m it test_a
    def test_a(): ...
 
        async def test_b(): ...
@@ -201,7 +205,10 @@ class HelperTests(SynchronousTestCase):
    # a.toml
 """
         python, toml = examples(text)
-        self.assertEqual((python.runner, python.name, python.message), ("trial", "test_a.py", "no"))
+        self.assertEqual(
+            (python.runner, python.name, python.message), ("python -m it", "test_a.py", "no")
+        )
+        self.assertEqual((python.argument, toml.argument), ("test_a", "a.toml"))
         self.assertEqual((python.tests, toml.tests), (2, 0))
         self.assertEqual((toml.runner, toml.name, toml.message), ("", "a.toml", None))
 

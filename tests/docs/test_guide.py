@@ -1,0 +1,84 @@
+"""The guide's examples that have a name: they run as they are."""
+
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import live
+from tests.support.documents import ROOT, blocks
+from tests.support.live import PATIENCE
+
+GUIDE = (ROOT / "docs" / "guide.rst").read_text(encoding="utf-8")
+
+
+def example(head: str) -> str:
+    """Return the example whose first line is the comment *head*."""
+    [code] = [it.code for it in blocks(GUIDE) if it.code.startswith(f"# {head}\n")]
+    return f"{code}\n"
+
+
+class GuideTests(SynchronousTestCase):
+    """Examples with a name."""
+
+    def setUp(self) -> None:
+        self.directory = live.temporary(self)
+
+    def test_the_observer(self) -> None:
+        """The observer prints each event, with the arguments that it is documented with."""
+        names: dict[str, Any] = {}
+        exec(example("observer.py"), names)  # noqa: S102 (an example of ours)
+        peer = StringTransport().getPeer()
+        with redirect_stdout(StringIO()) as printed:
+            protocol = names["factory"].buildProtocol(peer)
+            protocol.makeConnection(StringTransport())
+            protocol.dataReceived(b"hello")
+            protocol.connectionLost(None)
+        self.assertEqual(
+            printed.getvalue().splitlines(),
+            [
+                "#1 connected",
+                "#1 received [b'hello']",
+                "#1 answered b'hello' by table",
+                "#1 disconnected",
+            ],
+        )
+
+    def test_each_event_is_shown(self) -> None:
+        """The observer has every method that an observer can have."""
+        from reqresp import Observer
+
+        for event in (it for it in vars(Observer) if not it.startswith("_")):
+            self.assertIn(f"def {event}(self, ", example("observer.py"))
+
+    def test_the_tac_file(self) -> None:
+        """twistd runs the file: a client is answered and logged, and can read until the end."""
+        text = example("server.tac").replace("eager:9999:", "eager:0:")
+        (self.directory / "server.tac").write_text(text)
+        with (
+            live.start(self.directory, "--python=server.tac") as server,
+            server.connect() as client,
+        ):
+            client.send(b"hello\n")
+            self.assertEqual(client.receive(7), b"HELLO\r\n")
+            server.log.wait("from client 127.0.0.1:[0-9]+: b'hello'")
+            server.process.terminate()
+            self.assertEqual(client.rest(), b"")
+
+    def test_the_unit_test(self) -> None:
+        """The unit test passes, run by the command in its first line."""
+        (self.directory / "test_shout.py").write_text(example("python -m twisted.trial test_shout"))
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "twisted.trial", "test_shout"],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
+        self.assertIn("PASSED (successes=2)", ran.stdout)
