@@ -59,11 +59,6 @@ class OneRequestChannel(http.HTTPChannel):
         """The clock of the site."""
         return self.site.reactor
 
-    @property
-    def host(self) -> str:
-        """The address of the client; empty if it has none, as on a UNIX socket."""
-        return getattr(self.transport.getPeer(), "host", "")
-
     def connectionMade(self) -> None:
         # Not Twisted's: the stream is the producer of the transport, and the deadline is fixed.
         self.stream = Stream(self)

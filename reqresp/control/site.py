@@ -7,7 +7,7 @@ and nothing that a client sends is logged or shown.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 from twisted.web import http
@@ -19,6 +19,7 @@ from reqresp.control._hosts import AllowedHosts
 from reqresp.control.prometheus import Exposition, make_registry
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
+from reqresp.transport.access import client_key
 
 #: The most connections at a time.  A further one takes the place of the oldest one.
 MAX_CLIENTS = 64
@@ -104,13 +105,14 @@ class MetricsSite(Site):
     def __init__(self, resource: Resource, reactor: Any) -> None:
         # No timeout: a channel has its own.
         super().__init__(resource, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
-        self._clients: dict[OneRequestChannel, str] = {}  # their addresses, the oldest first
+        #: What identifies the client of each connection, the oldest one first.
+        self._clients: dict[OneRequestChannel, Hashable] = {}
 
     def connected(self, channel: OneRequestChannel) -> None:
         """Count a new connection; reset another one if there are too many."""
         if len(self._clients) >= MAX_CLIENTS:
             self._reset_one()
-        self._clients[channel] = channel.host
+        self._clients[channel] = client_key(channel.transport.getPeer())
 
     def disconnected(self, channel: OneRequestChannel) -> None:
         """Count a connection no more."""
@@ -119,7 +121,7 @@ class MetricsSite(Site):
     def _reset_one(self) -> None:
         # Neither many silent clients nor one address can keep a load balancer out.
         [(busiest, _)] = Counter(self._clients.values()).most_common(1)
-        oldest = next(channel for channel, host in self._clients.items() if host == busiest)
+        oldest = next(channel for channel, key in self._clients.items() if key == busiest)
         del self._clients[oldest]
         oldest.stream.reset()
 

@@ -286,8 +286,8 @@ class CostTests(SynchronousTestCase):
         self.assertEqual(Buffer.searched, 65537 * 2)
 
     def test_hostile_quotes_take_linear_time(self) -> None:
-        """An open quote takes linear time, whatever is before it and within it."""
-        for start in (b"'", b'"', b"a '", b"'a' '"):
+        """Quotes take linear time, open or closed, whatever is before, within and after them."""
+        for start in (b"'", b'"', b"a '", b"'a' '", b"'a' "):
             for filling in (b"\\'", b'\\"', b"a'", b'a"', b"\\", b"a ", b"''", b'""'):
 
                 def split(count: int, start: bytes = start, filling: bytes = filling) -> None:

@@ -3,6 +3,9 @@
 
 Test real servers on loopback with hostile clients, full disks and signals.  Print each step, then a
 table of figures with their bounds, and write it into docs/.  The status is 1 if a bound is missed.
+
+With --mutants, break a temporary copy of the project in many small ways, and demand that a scenario
+or a test catches each.  The status is 1 if one is not caught.
 """
 
 import argparse
@@ -10,10 +13,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tests.reliability.mutants import CAUGHT, judge, mutants_table, read_mutants
 from tests.reliability.report import machine, notes, table
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.values import Figure, Say, Scenario
@@ -33,9 +37,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=SCENARIOS,
         metavar="NAME",
-        help="run only this scenario (repeatable); writes files only with --output",
+        help="run only this scenario, or only the mutants whose scenario or test has this name "
+        "(repeatable); writes files only with --output",
+    )
+    parser.add_argument(
+        "--mutants", action="store_true", help="run the mutants in tests/reliability/mutants.toml"
     )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor for all amounts (default: %(default)s)"
@@ -46,6 +53,10 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if given.scale <= 0:
         parser.error("--scale must be positive")
+    known = {one.check for one in read_mutants()} if given.mutants else SCENARIOS
+    for name in given.only or ():
+        if name not in known:
+            parser.error(f"--only: {name!r} is unknown; expected one of: {', '.join(known)}")
     return given
 
 
@@ -81,34 +92,59 @@ def carry_out(one: Scenario, scale: float, say: Say) -> list[Figure]:
     return figures
 
 
+def run_mutants(only: Collection[str] | None, say: Say, output: Path | None) -> int:
+    """Run the mutants, or *only* those with these checks; return how many are not caught."""
+    mutants = [one for one in read_mutants() if only is None or one.check in only]
+    verdicts = judge(mutants, say)
+    text = mutants_table(mutants, verdicts)
+    sys.stdout.write(f"\n{text}\n")
+    if output is not None:
+        _write(output / "reliability-mutants.rst", [text])
+    return sum(verdict != CAUGHT for verdict in verdicts.values())
+
+
+def run_scenarios(given: argparse.Namespace, say: Say, output: Path | None) -> int:
+    """Run the scenarios; return how many bounds are missed."""
+    busy, _, _ = os.getloadavg()
+    began = time.monotonic()
+    scenarios = [SCENARIOS[name] for name in given.only or SCENARIOS]
+    found = {one.name: carry_out(one, given.scale, say) for one in scenarios}
+    text = table(found)
+    sys.stdout.write(f"\n{text}\n")
+    if output is not None:
+        sections = [text, notes(scenarios, time.monotonic() - began), machine(command(given), busy)]
+        _write(output / "reliability-table.rst", sections)
+    return sum(not figure.met for figures in found.values() for figure in figures)
+
+
+def _write(path: Path, sections: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(sections))
+
+
 def _terminated(number: int, _: object) -> NoReturn:
     # An exception, so that all running servers are stopped.
     sys.exit(128 + number)
 
 
 def main() -> int:
-    """Run the scenarios; return the exit status."""
+    """Run the scenarios, or the mutants; return the exit status."""
     given = arguments()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     output = given.output or (None if given.only else _DOCS)
-    busy, _, _ = os.getloadavg()
-    say, began = stopwatch(), time.monotonic()
-    scenarios = [SCENARIOS[name] for name in given.only or SCENARIOS]
+    say = stopwatch()
     try:
-        found = {one.name: carry_out(one, given.scale, say) for one in scenarios}
+        if given.mutants:
+            failed, how = run_mutants(given.only, say, output), "mutants not caught"
+        else:
+            failed, how = run_scenarios(given, say, output), "bounds missed"
     except KeyboardInterrupt:
         sys.stderr.write("interrupted, nothing written\n")
         return 130
-    text = table(found)
-    sys.stdout.write(f"\n{text}\n")
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        sections = [text, notes(scenarios, time.monotonic() - began), machine(command(given), busy)]
-        (output / "reliability-table.rst").write_text("\n".join(sections))
-    missed = sum(not figure.met for figures in found.values() for figure in figures)
-    say(f"{missed} bounds missed" if missed else "all bounds met")
-    return int(bool(missed))
+    none = "all mutants caught" if given.mutants else "all bounds met"
+    say(f"{failed} {how}" if failed else none)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tests.support.live import PATIENCE
 
@@ -18,10 +18,16 @@ from tests.support.live import PATIENCE
 _PORTS = 20_000
 #: After so many connections, pause for the server to accept them.
 _PACE = 256
-#: The error after a reset that `connect` has reported already, and its meaning.
-_RESET_AT_ONCE = {errno.ENOTCONN: "ECONNRESET"}
+_RESET = "ECONNRESET"
 _NARROW_SEGMENT = 1448
 _NARROW_BUFFER = 16 * 1024
+
+
+class Crowded(socket.socket):
+    """A client's socket."""
+
+    #: Whether it was reset while it connected.  The kernel reports that once, and then EOF.
+    was_reset = False
 
 
 def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socket:
@@ -32,7 +38,7 @@ def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socke
     :param narrow: use segments as on Ethernet, and a small buffer.  Otherwise the kernel buffers
         megabytes for each client that does not read, since loopback has segments of 64 KiB.
     """
-    sock = socket.socket()
+    sock = Crowded()
     try:
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,8 +47,10 @@ def connect(port: int, number: int = 0, *, narrow: bool = False) -> socket.socke
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT)
         if number >= _PORTS:
             sock.bind((f"127.0.1.{number // _PORTS}", 0))
-        with suppress(ConnectionResetError):  # reset by the server right after accept
+        try:
             sock.connect(("127.0.0.1", port))
+        except ConnectionResetError:  # by the server, right after accept
+            sock.was_reset = True
     except BaseException:
         sock.close()
         raise
@@ -120,12 +128,15 @@ def listen_to(
 
 
 def _receive(sock: socket.socket, fate: Fate) -> None:
+    if isinstance(sock, Crowded) and sock.was_reset:
+        fate.ended = _RESET
+        return
     try:
         data = sock.recv(64 * 1024)
     except BlockingIOError:
         return
     except OSError as error:
-        fate.ended = _RESET_AT_ONCE.get(error.errno or 0) or errno.errorcode.get(error.errno or 0)
+        fate.ended = errno.errorcode.get(error.errno or 0)
         return
     fate.received += data
     if not data:

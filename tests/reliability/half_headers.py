@@ -8,6 +8,7 @@ from tests.reliability.serving import (
     back_to,
     descriptors,
     descriptors_allowed,
+    metrics,
     serving,
     tracebacks,
 )
@@ -27,8 +28,6 @@ HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 9999\r\n"
 ALL_ENDED = 15.0
 #: The memory for each connection, in bytes, including the 4 KiB of a header.
 BYTES = 8 * 1024
-#: One log line a second about connections that take a few seconds to be reset.
-LINES = 10
 
 
 def run(scale: float, say: Say) -> list[Figure]:
@@ -36,7 +35,7 @@ def run(scale: float, say: Say) -> list[Figure]:
     count = scaled(CONNECTIONS, scale, 200)
     with (
         descriptors_allowed(count + 1000),
-        serving("--framing=line", "--proxy-protocol") as server,
+        serving("--framing=line", "--proxy-protocol", "--metrics=0", ports=2) as server,
         Askers(server.port, pause=CALM, opening=HEADER) as askers,
     ):
         before, files = server.memory(), descriptors(server)
@@ -51,13 +50,15 @@ def run(scale: float, say: Say) -> list[Figure]:
             fates = listen_to(clients, None, ALL_ENDED)
             ends = sum(fate.ended == "ECONNRESET" and not fate.received for fate in fates)
             left = back_to(server, files, ALL_ENDED) - files
+        counted = metrics(server)['reqresp_malformed_total{kind="proxy_header"}']
     named = sum("no PROXY header within" in line for line in server.log.lines())
     return [
         at_most("memory of a connection without a complete header", each, BYTES, "bytes"),
         at_least("of these, open half a second after the last one", early, count // 2),
         exactly("of these, reset after the timeout", ends, count),
-        at_least("log lines about these", named, 1),
-        at_most("log lines about these, one a second", named, LINES),
+        exactly("of these, counted in the metrics", round(counted), count),
+        at_least("log lines about them", named, 1),
+        at_most("likewise, at most one a second", named, ALL_ENDED),
         exactly("leaked descriptors", left, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *askers.timed_figures(),

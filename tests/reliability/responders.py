@@ -33,6 +33,8 @@ def respond(request):
 
 application = serve(respond, drain={DRAIN}, framing=Line())
 """
+#: Seconds without any reset after which nothing more is waited for.
+ALL_ENDED = 15.0
 BLOCKING = 25
 RAISING = 500
 NEVER = 500
@@ -90,7 +92,9 @@ def _never(server: Server, askers: Askers, count: int, say: Say) -> list[Figure]
         say(f"SIGTERM, with {DRAIN} s to drain")
         began = time.monotonic()
         server.signal(signal.SIGTERM)
-        fates = listen_to(clients, None)
+        fates = listen_to(clients, None, ALL_ENDED)
+        if any(fate.ended is None for fate in fates):
+            server.signal(signal.SIGKILL)  # it would not end
         status = server.wait()
         took = time.monotonic() - began
     resets = sum(fate.ended == "ECONNRESET" for fate in fates)

@@ -8,7 +8,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,16 @@ def share(server: Server, seconds: float) -> float:
     used, began = server.processor_time(), time.monotonic()
     time.sleep(seconds)
     return 100 * (server.processor_time() - used) / (time.monotonic() - began)
+
+
+def metrics(server: Server) -> dict[str, float]:
+    """Return the metrics of *server*, whose second port has the pages; they may be a second old."""
+    connection = HTTPConnection("127.0.0.1", server.ports[1], timeout=PATIENCE)
+    with closing(connection):
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
 
 
 def tracebacks(server: Server) -> int:

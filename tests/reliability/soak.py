@@ -7,6 +7,7 @@ from tests.reliability.askers import REPLY, REQUEST, Askers
 from tests.reliability.crowd import ask_all, crowd, listen_to, send
 from tests.reliability.serving import (
     MIB,
+    back_to,
     descriptors,
     descriptors_allowed,
     growth_allowed,
@@ -31,8 +32,8 @@ GROWTH = 2 * MIB
 NOISE = MIB
 #: The short connections of each sample at least: together, they would leave more behind than noise.
 LEAST = 50
-#: Descriptors of connections that are being opened or closed.
-PASSING = 8
+#: Seconds in which a sample waits for the ends of short connections.
+SETTLED = 1.0
 
 
 def run(scale: float, say: Say) -> list[Figure]:
@@ -48,14 +49,14 @@ def run(scale: float, say: Say) -> list[Figure]:
         Askers(server.port, 10, depth=32, pause=5) as pipelined,
     ):
         began, used, ours = time.monotonic(), server.processor_time(), sum(os.times()[:2])
-        passers = Passers(server)
+        passers, regular = Passers(server), descriptors(server)
         for number in range(1, SAMPLES + 1):
             least = passers.count + LEAST
             while time.monotonic() < began + seconds * number / SAMPLES or passers.count < least:
                 passers.turn()
             memory.append(server.memory())
             connections.append(passers.count)
-            files.append(descriptors(server))
+            files.append(back_to(server, regular, SETTLED))
             if number % 6 == 0:
                 replies = closed.answered + pipelined.answered
                 say(
@@ -75,7 +76,7 @@ def run(scale: float, say: Say) -> list[Figure]:
             growth_allowed(growth(connections), NOISE, GROWTH) / MIB,
             "MiB",
         ),
-        at_most("growth of descriptors, likewise", growth(files), PASSING),
+        at_most("growth of descriptors, likewise", growth(files), 0),
         at_least("short connections", passers.count, SAMPLES * LEAST),
         exactly("of these, with a lost or wrong reply", passers.wrong, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
