@@ -6,6 +6,8 @@ Must not know options.
 
 import sys
 
+from reqresp._text import printable
+
 #: The exit status after a wrong option or argument.  All else that prevents a start has status 1.
 WRONG_USE = 2
 
@@ -27,7 +29,7 @@ class WrongUseError(SystemExit):
 
 def wrong_use(problem: str) -> WrongUseError:
     """Print *problem* as one line on standard error, and return the exception to raise."""
-    message = f"reqresp: {problem}"
+    message = f"reqresp: {printable(problem)}"
     # SystemExit itself prints a message, but only with status 1.
     print(message, file=sys.stderr)  # noqa: T201 (its job)
     return WrongUseError(message)

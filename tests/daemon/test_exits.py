@@ -21,6 +21,12 @@ class WrongUseTests(SynchronousTestCase):
         self.assertEqual(str(error), "reqresp: --port: expected a number")
         self.assertEqual(error.code, WRONG_USE)
 
+    def test_it_is_one_line(self) -> None:
+        """What is not printable is escaped: a program may have passed the option."""
+        with redirect_stderr(StringIO()) as errors:
+            wrong_use("--port: \x1b[2J\n\u202e")
+        self.assertEqual(errors.getvalue(), "reqresp: --port: \\x1b[2J\\n\\u202e\n")
+
     def test_a_process(self) -> None:
         """A process that raises it ends with status 2, and prints nothing else."""
         program = "from reqresp.daemon.exits import wrong_use; raise wrong_use('it')"

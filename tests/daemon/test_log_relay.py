@@ -58,6 +58,14 @@ class LogRelayTests(SynchronousTestCase):
             (event["log_level"].name, event["log_system"], event["text"]) for event in self.events
         ]
 
+    def test_control_characters(self) -> None:
+        """What a process prints, perhaps of a client, cannot act on a terminal."""
+        os.close(self.writer)
+        self.relay.feed(2, b"\x1b[2J\xc2\x9b\xe2\x80\xaea\r\xff\n")
+        self.relay.end()
+        [(_, _, text)] = self.logged()
+        self.assertEqual(text, r"\x1b[2J\x9b\u202ea\r\xff")
+
     def test_an_event(self) -> None:
         """The level, the text and the system are those of the event, with the process's name."""
         self.logger().warn("{what} is {how}", what="it", how="so")
