@@ -15,12 +15,14 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
+from reqresp.framing import Unfinished
 from reqresp.journal.entries import (
     Answered,
     Connected,
     Disconnected,
     Entry,
     Failed,
+    Incomplete,
     Refused,
     Unanswered,
 )
@@ -88,6 +90,9 @@ class EntryObserver(Observer, ABC):
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         self._record(Failed(self._now(), peer, connection, failure.getErrorMessage()))
+
+    def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
+        self._record(Incomplete(self._now(), peer, connection, request.data, request.missing))
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         self._set_aside()

@@ -78,6 +78,17 @@ class Failed:
 
 
 @frozen
+class Incomplete:
+    """A connection ended within a request: *data* is what came of it, *missing* what it lacks."""
+
+    at: float
+    peer: IAddress
+    connection: int
+    data: bytes
+    missing: str
+
+
+@frozen
 class Disconnected:
     """A connection was closed or lost; *reason* is Twisted's."""
 
@@ -87,7 +98,7 @@ class Disconnected:
     reason: str
 
 
-Entry = Connected | Refused | Answered | Unanswered | Failed | Disconnected
+Entry = Connected | Refused | Answered | Unanswered | Failed | Incomplete | Disconnected
 
 
 class _Payloads:
@@ -130,6 +141,9 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
             line |= _request(entry.request, payloads)
         case Refused():
             line |= {"peer": format_address(entry.peer), "reason": entry.reason}
+        case Incomplete():
+            line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
+            line |= {"request": payloads.write(entry.data), "missing": entry.missing}
         case _:
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             if not isinstance(entry, Connected):

@@ -12,7 +12,7 @@ from itertools import islice
 
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
-from reqresp.journal.entries import Answered, Entry, Unanswered
+from reqresp.journal.entries import Answered, Entry, Incomplete, Unanswered
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
 #: about as many for a request that arrives alone, with a reply that is made for it.
@@ -81,7 +81,13 @@ class Journal(EntryObserver):
         self._count = self._size = 0
 
     def _record(self, entry: Entry) -> None:
-        text = entry.request.data if isinstance(entry, Unanswered) else getattr(entry, "reason", "")
+        match entry:
+            case Unanswered():
+                text: bytes | str = entry.request.data
+            case Incomplete():
+                text = entry.data
+            case _:
+                text = getattr(entry, "reason", "")
         self._keep((1, ENTRY_OVERHEAD + len(text), entry))
 
     def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:

@@ -13,10 +13,13 @@ from twisted.python.failure import Failure
 
 from reqresp._text import format_address, printable_lines
 from reqresp.exchanges import Exchanges
-from reqresp.framing import FrameError
+from reqresp.framing import FrameError, Unfinished
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
 from reqresp.steps import RuleReply, Steps
+
+#: The most bytes of an unfinished request that a log line shows.
+MAX_SHOWN_BYTES = 100
 
 _log = Logger()
 
@@ -60,10 +63,18 @@ def reply(reporter: Reporter, steps: Steps) -> None:
         counters.count_misses_and_faults(steps.by, steps.injected)
 
 
-def partial(reporter: Reporter, size: int) -> None:
-    """Log that the client has ended its side within a request."""
-    peer = format_address(reporter.peer)
-    _log.info("{peer}: closing after {size} bytes of a partial request", peer=peer, size=size)
+def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
+    """Log and report that the connection ends within *request*; None: it does not."""
+    if request is None:
+        return
+    shown = repr(request.data[:MAX_SHOWN_BYTES]) + "..." * (len(request.data) > MAX_SHOWN_BYTES)
+    _log.info(
+        "{peer}: unfinished request {data}: {missing}",
+        peer=format_address(reporter.peer),
+        data=shown,
+        missing=request.missing,
+    )
+    reporter.host.events.incomplete(reporter.peer, reporter.number, request)
 
 
 def idle(reporter: Reporter) -> None:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError
+from reqresp.framing import FrameError, Unfinished, unfinished
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
@@ -110,6 +110,11 @@ class Connection:
         waits = self._state is _TIMER and self.backlog.has_requests
         return waits or self._state is _REPLY or self._state is _YIELDED
 
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The request that the client has begun and not finished, as far as is known."""
+        return unfinished(self.backlog.decoder)
+
     # Events of the transport
 
     def makeConnection(self, transport: Any) -> None:
@@ -160,6 +165,8 @@ class Connection:
             self._drop()
             self._hold = Lost(reason, failure)
             return
+        if self._state is not _ENDED:
+            _report.incomplete(self, self.unfinished)
         self._state = _ENDED
         self._drop()
         self._lose(reason)
@@ -216,7 +223,7 @@ class Connection:
         if undelivered or self._state is _ENDED:
             self.stream.reset()
         else:
-            self._end(Stream.close)
+            self._close_finished()
 
     # Constant replies
 
@@ -330,6 +337,7 @@ class Connection:
         if hold.failure is not None:
             _report.failure(self, hold.failure, self._reply[2])
         if isinstance(hold, Lost):
+            _report.incomplete(self, self.unfinished)
             self._lose(hold.reason)
         else:
             self._end(hold.end)
@@ -521,8 +529,7 @@ class Connection:
 
     def _close_finished(self) -> None:
         """Close: everything that was received is answered."""
-        if partial := len(self.backlog.decoder):
-            _report.partial(self, partial)
+        _report.incomplete(self, self.unfinished)
         self._end(Stream.close)
 
     def _end(self, end: Callable[[Stream], None]) -> None:

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
+from reqresp.framing import Unfinished
 
 
 class Observer:
@@ -23,7 +24,7 @@ class Observer:
     changes nothing for the client.  *connection* is the connection's number, as in `Request`.
 
     The events of one connection come in this order: connected, received and answered, failed,
-    disconnected.
+    incomplete, disconnected.
     """
 
     def connected(self, peer: IAddress, connection: int) -> None:
@@ -41,6 +42,13 @@ class Observer:
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         """Handle that a `FrameError`, or what a responder raised, ends the connection."""
 
+    def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
+        """
+        Handle that the connection ends within *request*, whose end the client has not sent.
+
+        What arrives after the server has ended the connection is no request.
+        """
+
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Handle that the connection is lost; *reason* is Twisted's."""
 
@@ -57,6 +65,7 @@ class Events:
         self._received = _methods(observers, Observer.received)
         self._answered = _methods(observers, Observer.answered)
         self._failed = _methods(observers, Observer.failed)
+        self._incomplete = _methods(observers, Observer.incomplete)
         self._disconnected = _methods(observers, Observer.disconnected)
         #: Whether an observer receives requests when they are taken up.
         self.reports_received = bool(self._received)
@@ -95,6 +104,11 @@ class Events:
         """Notify the observers of an error that ends a connection."""
         for method in self._failed:
             self._call(method, peer, connection, failure)
+
+    def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
+        """Notify the observers of a *request* that a client has begun and not finished."""
+        for method in self._incomplete:
+            self._call(method, peer, connection, request)
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Notify the observers that a connection is lost."""

@@ -21,6 +21,7 @@ from reqresp import (
     Failed,
     HalfClose,
     Hang,
+    Incomplete,
     Refused,
     Request,
     Send,
@@ -79,6 +80,13 @@ class JsonTests(SynchronousTestCase):
                 "reason": "full",
             },
             Failed(1.5, PEER, 3, "no"): {"event": "failed", "at": 1.5, **who, "reason": "no"},
+            Incomplete(1.5, PEER, 3, b"STAT", "no line end"): {
+                "event": "incomplete",
+                "at": 1.5,
+                **who,
+                "request": "STAT",
+                "missing": "no line end",
+            },
             Disconnected(1.5, PEER, 3, "it"): {
                 "event": "disconnected",
                 "at": 1.5,

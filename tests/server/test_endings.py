@@ -1,10 +1,12 @@
 """What becomes of a connection that is full, half-closed, idle, hanging, or ending."""
 
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.main import CONNECTION_DONE
 from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, capturedLogs
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 
 from reqresp import (
     Abort,
@@ -20,8 +22,10 @@ from reqresp import (
     Table,
     Wait,
 )
+from reqresp.framing import Unfinished
 from reqresp.transport.stream import LINGER
 from tests.support.conversation import Conversation
+from tests.support.wire import Wire
 
 KIB = 1024
 
@@ -174,17 +178,6 @@ class HalfCloseTests(Conversation):
         wire.send_eof()
         self.assertFalse(wire.reading)
         self.assertTrue(wire.is_open)
-
-    def test_an_unfinished_request_is_mentioned(self) -> None:
-        """A line without its newline is no request; the log says why nothing came."""
-        wire = self.lines(None)
-        with capturedLogs() as events:
-            wire.send(b"no newline")
-            wire.send_eof()
-        self.assertEqual(wire.received(), b"")
-        self.assertFalse(wire.is_open)
-        [event] = [event for event in events if event["log_level"] is LogLevel.info]
-        self.assertEqual(event["size"], 10)
 
     def test_hanging_ends_however_much_was_sent(self) -> None:
         """A client that goes on sending to a hanging connection is still heard to leave."""
@@ -405,6 +398,88 @@ class AbortTests(Conversation):
         self.assertTrue(transport.disconnected)
 
 
+class IncompleteTests(Conversation):
+    """A request that a client begins and does not finish is an event of its own."""
+
+    def begin(self, data: bytes = b"a\nSTAT", **options: Any) -> Wire:
+        wire = self.lines(lambda request: request.data, **options)
+        wire.send(data)
+        return wire
+
+    def assert_incomplete(self, wire: Wire) -> None:
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.heard.unfinished, [Unfinished(b"STAT", "no line end")])
+        self.assertEqual(
+            self.heard.events, ["connected", "received", "answered", "incomplete", "disconnected"]
+        )
+
+    def test_a_client_that_half_closes(self) -> None:
+        """What was complete is answered before."""
+        wire = self.begin()
+        wire.send_eof()
+        self.assertEqual(wire.received(), b"a\r\n")
+        self.assert_incomplete(wire)
+
+    def test_a_client_that_resets(self) -> None:
+        wire = self.begin()
+        wire.reset()
+        wire.turn()
+        self.assert_incomplete(wire)
+
+    def test_a_loss_within_a_responder(self) -> None:
+        """The events of the turn come first."""
+        wires: list[Wire] = []
+
+        def respond(request: Any) -> bytes:
+            wires[0].transport.connectionLost(Failure(CONNECTION_DONE))
+            return cast(bytes, request.data)
+
+        wires.append(self.lines(respond))
+        wires[0].send(b"a\nSTAT")
+        self.assertEqual(self.heard.events, ["connected", "received", "incomplete", "disconnected"])
+
+    def test_the_idle_timeout(self) -> None:
+        wire = self.begin(limits=Limits(idle_timeout=4))
+        for _ in range(6):
+            wire.wait(1)
+        wire.send_eof()
+        self.assert_incomplete(wire)
+
+    def test_a_drain(self) -> None:
+        wire = self.begin()
+        wire.factory.drain(10)
+        wire.wait(LINGER)
+        wire.turn()
+        self.assert_incomplete(wire)
+
+    def test_an_open_connection_can_be_asked(self) -> None:
+        """It says what it has of a request, while that may still be finished."""
+        wire = self.begin()
+        self.assertEqual(wire.protocol.unfinished, Unfinished(b"STAT", "no line end"))
+        wire.send(b"\n")
+        self.assertIsNone(wire.protocol.unfinished)
+        wire.send_eof()
+        self.assertEqual(self.heard.unfinished, [])
+
+    def test_what_follows_a_close_is_no_request(self) -> None:
+        """The server reads no request after it has closed."""
+        wire = self.lines(lambda _request: Close())
+        wire.send(b"close\nrest")
+        wire.send_eof()
+        self.assertFalse(wire.is_open)
+        self.assertEqual(self.heard.unfinished, [])
+
+    def test_the_log_says_what_is_missing(self) -> None:
+        """At most 100 bytes of it are shown."""
+        with capturedLogs() as events:
+            self.begin(b"x" * 101).send_eof()
+        [event] = [event for event in events if event["log_level"] is LogLevel.info]
+        self.assertEqual(
+            event["log_format"].format(**event),
+            f"127.0.0.1:50000: unfinished request {b'x' * 100!r}...: no line end",
+        )
+
+
 class EagerFullTests(FullTests):
     """The same on the eager transport."""
 
@@ -430,6 +505,12 @@ class EagerHalfCloseTests(HalfCloseTests):
 
 
 class EagerServerHalfCloseTests(ServerHalfCloseTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerIncompleteTests(IncompleteTests):
     """The same on the eager transport."""
 
     transport = EagerServer

@@ -96,7 +96,7 @@ class HostileClientTests(SynchronousTestCase):
             "failed; aborting": self.lines(fail, send),
             "refused: ": self.lines(fail, send, framing=Refusing()),
             "expected a request of at most": self.lines(fail, send, limits={"max_request": 1}),
-            "bytes of a partial request": self.lines(fail, self.end_early),
+            ": unfinished request ": self.lines(fail, self.end_early),
             "idle; closing": self.lines(
                 fail, lambda _: self.clock.pump([1] * 60), limits={"idle_timeout": 1}
             ),

@@ -14,6 +14,7 @@ from reqresp import (
     Observer,
     ReqRespFactory,
 )
+from reqresp.framing import Unfinished
 from tests.support.wire import FakeReactor, Wire
 
 
@@ -25,6 +26,7 @@ class Heard(Observer):
         self.exchanges: list[Exchange] = []
         self.batches: list[int] = []
         self.failures: list[Failure] = []
+        self.unfinished: list[Unfinished] = []
         self.events: list[str] = []
 
     def connected(self, peer: IAddress, connection: int) -> None:
@@ -42,6 +44,10 @@ class Heard(Observer):
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         self.events.append("failed")
         self.failures.append(failure)
+
+    def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
+        self.events.append("incomplete")
+        self.unfinished.append(request)
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         self.events.append("disconnected")
