@@ -7,6 +7,7 @@ starts it.  It must not know what the processes do.
 
 import signal
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -35,13 +36,15 @@ class Spawner:
 
     A process has its name from the monitor.  It runs until SIGTERM, or until its standard input
     ends, which happens when this process ends.
+
+    A process that was ready is restarted at once, however soon it ended.  One that was not is
+    restarted after the delays of the monitor, however long it took to fail.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: Any) -> None:
-        #: The `twisted.runner.procmon.ProcessMonitor` that these processes belong to.
-        self.monitor: Any = None
+        self._monitor: Any = None
         #: The descriptors of listening sockets that each process inherits, by its name.
         self.sockets: dict[str, list[int]] = {}
         self._reactor = reactor
@@ -50,6 +53,12 @@ class Spawner:
         self.seconds = reactor.seconds
         self.callLater = reactor.callLater
         self.getDelayedCalls = reactor.getDelayedCalls
+
+    def use(self, monitor: Any) -> None:
+        """Belong to *monitor*, a `twisted.runner.procmon.ProcessMonitor`."""
+        self._monitor = monitor
+        # The monitor delays restarts after shorter lives than this; see process_ready().
+        monitor.threshold = inf
 
     def spawnProcess(  # type: ignore[override]  # noqa: N802, as a monitor calls it
         self,
@@ -98,17 +107,18 @@ class Spawner:
     def process_ready(self, name: str, pid: object) -> None:
         """Record that the process serves."""
         self._log.info("{name} (pid {pid}) is ready", name=name, pid=pid)
-        # The next one will probably get ready, too: restart it soon, whatever ends this one.
-        self.monitor.delay[name] = self.monitor.minRestartDelay
+        # Longer than any threshold.  The next one will probably get ready, too.
+        self._monitor.timeStarted[name] = -inf
 
     def process_ended(self, name: str, pid: object, reason: Any) -> None:
         """Record that the process has ended; the monitor has been notified."""
         del self._running[name]
         message, details = "{name} (pid {pid}) {how}", {"name": name, "pid": pid}
         details["how"] = _how_it_ended(reason)
-        if self.monitor.running:
-            delay = self.monitor.restart[name].getTime() - self.seconds()
-            self._log.error(f"{message}; restarting in {{delay:.3g}} s", delay=delay, **details)
+        if self._monitor.running:
+            delay = self._monitor.restart[name].getTime() - self.seconds()
+            when = f"in {delay:.3g} s" if delay > 0 else "now"
+            self._log.error(f"{message}; restarting {{when}}", when=when, **details)
         elif reason.signal is not None:
             self._log.error(message, **details)
         else:

@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from math import inf
 from typing import Any
 
 from twisted.application.service import Service
@@ -93,12 +92,11 @@ class Supervisor(Service):
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
 
         monitor: Any = ProcessMonitor(self._spawner)
-        self._monitor = self._spawner.monitor = monitor
+        self._monitor = monitor
+        self._spawner.use(monitor)
         monitor.killTime = self._stop_timeout
         monitor.minRestartDelay = MIN_RESTART_DELAY
         monitor.maxRestartDelay = MAX_RESTART_DELAY
-        # Only a worker that was ready is restarted soon, however long one took to fail.
-        monitor.threshold = inf
         for number in range(1, self._worker_count + 1):
             self._add_worker(number)
         monitor.startService()

@@ -21,7 +21,8 @@ class SpawnerTests(SynchronousTestCase):
         self.reactor = SpawningReactor()
         self.spawner = Spawner(self.reactor)
         monitor: Any = ProcessMonitor(self.spawner)
-        self.monitor = self.spawner.monitor = monitor
+        self.monitor = monitor
+        self.spawner.use(monitor)
         monitor.minRestartDelay, monitor.maxRestartDelay = 0.25, 8
         self.spawner.sockets["it"] = [9, 12]
         monitor.addProcess("it", ["program", "argument"], env={"NAME": "value"})
@@ -61,19 +62,18 @@ class SpawnerTests(SynchronousTestCase):
         self.assertEqual(self.process().transport.written, [b"reload\n"])
 
     def test_killed(self) -> None:
-        """The log says how a process ended; one that was ready is restarted soon."""
+        """The log says how a process ended; one that was ready is restarted at once."""
         self.monitor.startService()
         self.process().childDataReceived(1, b'{"ready": 101}\n')
-        self.reactor.advance(0.1)
         self.end(ProcessTerminated(signal=signal.SIGKILL))
         self.assertEqual(
             self.lines(),
             [
                 "it (pid 101) is ready",
-                "it (pid 101) killed by SIGKILL; restarting in 0.25 s",
+                "it (pid 101) killed by SIGKILL; restarting now",
             ],
         )
-        self.reactor.advance(0.25)
+        self.reactor.advance(0)
         self.assertEqual(len(self.reactor.started), 2)
 
     def test_ends_at_once_again_and_again(self) -> None:

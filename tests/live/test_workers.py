@@ -264,7 +264,7 @@ class EndsTests(WorkersTestCase):
         thread = threading.Thread(target=load)
         thread.start()
         os.kill(before[1], signal.SIGKILL)
-        server.log.wait(r"worker 1 \(pid \d+\) killed by SIGKILL; restarting in")
+        server.log.wait(r"worker 1 \(pid \d+\) killed by SIGKILL; restarting now")
         server.log.wait(r"worker 1 \(pid \d+\) is ready", 2)
         count = len(asked)
         while len(asked) < count + 100 and thread.is_alive():
@@ -454,7 +454,7 @@ class StartTests(WorkersTestCase):
         (self.directory / "it.toml").write_text("rule = 1")
         os.kill(self.pids(server)[1], signal.SIGKILL)
         server.log.wait(r"worker 1 stderr\] reqresp: .*it\.toml")
-        server.log.wait(r"worker 1 \(pid \d+\) exited with status 1; restarting in 0\.5 s")
+        server.log.wait(r"worker 1 \(pid \d+\) exited with status 1; restarting in 0\.25 s")
         self.assertEqual(self.connect(server).ask(b"a\n", 3), b"A\r\n")
         self.script()
         server.log.wait(r"worker 1 \(pid \d+\) is ready", 2)

@@ -20,14 +20,8 @@ WORKERS = 2
 CLIENTS = 40
 #: The clients in the accept queue when a worker is killed.
 QUEUED = 20
-#: The delay before a worker that was ready is restarted, in seconds, as the log states it.
-DELAY = 0.25
-#: The processor time that a new worker takes until it accepts, in seconds.  Together with the delay
-#: this is less than two seconds, if a processor is free.
+#: The processor time that a new worker takes until it accepts, in seconds.
 START = 1.5
-#: The shortest life of a worker before it is killed, in seconds: restarts of workers that die early
-#: are delayed.
-LIVED = 1.2
 
 
 class Tally:
@@ -46,7 +40,7 @@ def run(scale: float, say: Say) -> list[Figure]:
     tally = Tally()
     with serving("--framing=line", f"--workers={WORKERS}") as server:
         port = server.port
-        until(lambda: len(workers(server)) == WORKERS)
+        server.log.wait(r"\) is ready$", WORKERS)
         with crowd(port, CLIENTS) as clients:
             ask_all(clients, REQUEST, REPLY)
         for number in range(1, rounds + 1):
@@ -55,7 +49,7 @@ def run(scale: float, say: Say) -> list[Figure]:
                 say(f"{number} of {rounds}: restarted within {max(tally.back):.2f} s")
         left = len(workers(server))
         status = server.stop()
-    restarts = server.log.text().count(f"restarting in {DELAY} s")
+    restarts = server.log.text().count("killed by SIGKILL; restarting now")
     return [
         exactly(
             "clients of the other worker that are still served", tally.others_served, tally.others
@@ -65,7 +59,7 @@ def run(scale: float, say: Say) -> list[Figure]:
         ),
         exactly("clients of the killed worker whose connection ends", tally.own_ended, tally.own),
         at_least("clients of the worker with fewer clients", min(tally.others, tally.own), 1),
-        exactly(f"restarts after {DELAY} s, according to the log", restarts, rounds),
+        exactly("restarts without a delay, according to the log", restarts, rounds),
         at_most("processor time of a new worker until it accepts", max(tally.starts), START, "s"),
         unbounded("time from the kill until a new worker accepts, median", median(tally.back), "s"),
         unbounded("longest time", max(tally.back), "s"),
@@ -77,7 +71,6 @@ def run(scale: float, say: Say) -> list[Figure]:
 
 def _round(server: Server, port: int, tally: Tally) -> None:
     victim, other = sorted(workers(server), key=started)
-    until(lambda: age(victim) > LIVED)
     with crowd(port, CLIENTS) as clients:
         ask_all(clients, REQUEST, REPLY)  # then all are accepted
         own = served_by(victim, port, clients)
@@ -125,12 +118,6 @@ def workers(server: Server) -> list[int]:
 def started(process: int) -> int:
     """Return when *process* was started, in clock ticks since the machine's start."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def age(process: int) -> float:
-    """Return the age of *process*, in seconds."""
-    up = float(Path("/proc/uptime").read_text().split()[0])
-    return up - started(process) / os.sysconf("SC_CLK_TCK")
 
 
 def served_by(worker: int, port: int, clients: list[socket.socket]) -> list[socket.socket]:
