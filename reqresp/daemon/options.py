@@ -33,7 +33,7 @@ from reqresp.daemon.endpoints import (
 from reqresp.daemon.exits import wrong_use
 from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
 from reqresp.journal.jsonl import MAX_ENTRY_BYTES
-from reqresp.server.limits import MAX_REQUEST, MIN_IDLE_TIMEOUT, RESERVED_DESCRIPTORS, Limits
+from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS, Limits
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.transport.access import Access, Networks, parse_networks
 
@@ -262,7 +262,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="SECONDS",
             help="close connections that are idle for this long",
             default="never",
-            convert=seconds(MIN_IDLE_TIMEOUT),
+            convert=seconds(MIN_TIMEOUT),
+        ),
+        Option(
+            name="request-timeout",
+            value="SECONDS",
+            help="close connections whose request is not complete this long after it began",
+            default="never",
+            convert=seconds(MIN_TIMEOUT),
         ),
     ),
     "Stopping": (

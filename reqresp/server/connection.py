@@ -70,7 +70,8 @@ class Connection:
 
     __slots__ = (
         *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
-        *("_hold", "_injector", "_last", "_quiet", "_reply", "_since", "_state", "_undelivered"),
+        *("_begun", "_hold", "_injector", "_last", "_quiet", "_reply", "_since", "_state"),
+        "_undelivered",
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
@@ -93,6 +94,8 @@ class Connection:
         self._since: float | None = None  # when the request under way was taken up, if counted
         self._quiet = 0  # sweeps since something happened
         self._undelivered = 0  # bytes, at the last sweep
+        # Of a request that has begun: how many came before it, and the sweeps since.
+        self._begun: tuple[int, int] | None = None
 
     @property
     def state(self) -> State:
@@ -223,6 +226,19 @@ class Connection:
         if undelivered or self._state is _ENDED:
             self.stream.reset()
         else:
+            self._close_finished()
+
+    def sweep_request(self) -> None:
+        """Close the connection after `SWEEPS_PER_TIMEOUT` calls during one unfinished request."""
+        if self._state is not _IDLE or not len(self.backlog.decoder):
+            self._begun = None  # no request has begun, or the client waits for the server
+            return
+        before, sweeps = self._begun or (self.taken, 0)
+        if before != self.taken:
+            before, sweeps = self.taken, 0
+        self._begun = before, sweeps + 1
+        if sweeps >= SWEEPS_PER_TIMEOUT:
+            self.host.malformed("request_timeout", self.peer, "its request took too long to arrive")
             self._close_finished()
 
     # Constant replies

@@ -21,10 +21,11 @@ from twisted.python.failure import Failure
 
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address, printable
+from reqresp.server._sweeper import Sweeper
 from reqresp.server._turns import Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
 from reqresp.server.counters import Counters
-from reqresp.server.host import SWEEPS_PER_TIMEOUT, HostedConnection
+from reqresp.server.host import HostedConnection
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
 from reqresp.transport.access import Access
@@ -78,7 +79,9 @@ class Connections:
         self._log_limit = LogLimit(lambda: self.clock.seconds())
         self._first = self._next = first
         self.turns = Turns(lambda: self.clock, lambda: self.now())
-        self._sweeping: IDelayedCall | None = None
+        self._sweepers = [
+            Sweeper(lambda: self.clock, sweep) for sweep in (self._sweep_idle, self._sweep_requests)
+        ]
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
         self._is_finishing = False
@@ -117,14 +120,14 @@ class Connections:
         return self._clock
 
     def limit(self, limits: Limits) -> None:
-        """Apply *limits* to the number of connections and to idle ones from now on."""
+        """Apply *limits* to the number of connections and to their time from now on."""
         self._limits = limits
         self._admission.recount(connection.peer for connection in self._open)
-        # Not later than it was due: reloads in a row must not put it off for ever.
-        due = None if self._sweeping is None else self._sweeping.getTime()
-        self._stop_sweeping()
-        if self._open:
-            self._start_sweeping(due)
+        timeouts = limits.idle_timeout, limits.request_timeout
+        for sweeper, timeout in zip(self._sweepers, timeouts, strict=True):
+            sweeper.set(timeout)
+            if self._open:
+                sweeper.start()
 
     # Admission
 
@@ -188,8 +191,8 @@ class Connections:
         self._open.add(connection)
         if self._limits.max_per_peer:
             self._admission.enter(connection.peer)
-        if self._sweeping is None:
-            self._start_sweeping()
+        for sweeper in self._sweepers:
+            sweeper.start()
         return number
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
@@ -200,28 +203,15 @@ class Connections:
         self.events.disconnected(connection.peer, connection.number, reason)
         self._end_if_empty()
 
-    # Idle connections
+    # Timeouts
 
-    def _start_sweeping(self, latest: float | None = None) -> None:
-        """Sweep after a part of the idle timeout, at the time *latest* at the latest."""
-        timeout = self._limits.idle_timeout
-        if not timeout:
-            return
-        delay = timeout / SWEEPS_PER_TIMEOUT
-        if latest is not None:
-            delay = min(delay, max(0, latest - self.clock.seconds()))
-        self._sweeping = self.clock.callLater(delay, self._sweep)
-
-    def _stop_sweeping(self) -> None:
-        sweeping, self._sweeping = self._sweeping, None
-        if sweeping is not None:
-            sweeping.cancel()
-
-    def _sweep(self) -> None:
-        self._sweeping = None
-        self._start_sweeping()
+    def _sweep_idle(self) -> None:
         for connection in self:
             connection.sweep()
+
+    def _sweep_requests(self) -> None:
+        for connection in self:
+            connection.sweep_request()
 
     # The end
 
@@ -259,7 +249,8 @@ class Connections:
     def _end_if_empty(self) -> None:
         if self._open:
             return
-        self._stop_sweeping()
+        for sweeper in self._sweepers:
+            sweeper.stop()
         if self._arrivals:
             return
         for deadline in self._deadlines:

@@ -24,7 +24,7 @@ REPLIES_PER_SAMPLE = 2048
 
 
 #: The kinds of malformed input, as metrics name them.
-MALFORMED = ("proxy_header", "request", "tls_handshake")
+MALFORMED = ("proxy_header", "request", "request_timeout", "tls_handshake")
 
 
 class Counters:

@@ -50,6 +50,9 @@ class HostedConnection(Protocol):
     def sweep(self) -> None:
         """Close the connection if it is idle; called several times in an idle timeout."""
 
+    def sweep_request(self) -> None:
+        """Close the connection if a request takes too long to arrive; called likewise."""
+
 
 class ConnectionHost(Protocol):
     """What the connections of a server share."""

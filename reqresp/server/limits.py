@@ -16,15 +16,15 @@ from reqresp._errors import Bytes, Seconds, expect
 #: files), and for the up to 100 clients that Twisted accepts before the first can be refused.
 RESERVED_DESCRIPTORS = 128
 
-#: The shortest idle timeout, in seconds.  Idle connections are looked for four times in that time:
-#: any shorter keeps a processor busy.
-MIN_IDLE_TIMEOUT = 0.001
+#: The shortest timeout of connections, in seconds.  They are looked at four times in that time: any
+#: shorter keeps a processor busy.
+MIN_TIMEOUT = 0.001
 #: Bytes that one request may have, unless `Limits` says otherwise.
 MAX_REQUEST = 64 * 1024
 
 _positive = expect("a finite number > 0", lambda value: value is not None and 0 < value < inf)
-_idle_seconds = expect(
-    f"finite seconds >= {MIN_IDLE_TIMEOUT:g}", lambda seconds: MIN_IDLE_TIMEOUT <= seconds < inf
+_timeout_seconds = expect(
+    f"finite seconds >= {MIN_TIMEOUT:g}", lambda seconds: MIN_TIMEOUT <= seconds < inf
 )
 
 
@@ -49,11 +49,15 @@ class Limits:
     :param idle_timeout: seconds after which an idle client is closed, or up to a quarter more;
         None: never.  A client is idle while nothing arrives from it, no reply is pending and no
         reply is being sent.
-    :raises FieldError: a limit is not finite and > 0, or *idle_timeout* is below a millisecond.
+    :param request_timeout: seconds after which a request that has begun must be complete, or up to
+        a quarter more; None: any time.  Bytes that arrive in between do not prolong it, and time in
+        which the client waits for a reply does not count.
+    :raises FieldError: a limit is not finite and > 0, or a timeout is below a millisecond.
     """
 
     max_request: Bytes = field(default=MAX_REQUEST, validator=_positive)
     max_connections: int = field(factory=_available_descriptors, validator=_positive)
     max_per_peer: int | None = field(default=None, validator=optional(_positive))
     max_waiting: Bytes = field(default=64 * 1024, validator=_positive)
-    idle_timeout: Seconds | None = field(default=None, validator=optional(_idle_seconds))
+    idle_timeout: Seconds | None = field(default=None, validator=optional(_timeout_seconds))
+    request_timeout: Seconds | None = field(default=None, validator=optional(_timeout_seconds))

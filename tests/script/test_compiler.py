@@ -683,5 +683,6 @@ class LinesTests(ErrorsTestCase):
             "2: \"\": unknown key ''; expected one of: framing, reply_framing, ignore_case, start,"
             " seed, greeting, limits, rule, unmatched, fault",
             "3: limits.\"é\": unknown key 'é'; expected one of: max_request, max_connections,"
-            " max_per_peer, max_waiting, idle_timeout",
+            " max_per_peer, max_waiting, idle_timeout, "
+            "request_timeout",
         )

@@ -181,6 +181,63 @@ class AdmissionTests(Conversation):
         self.assertEqual(factory.refused, 199)
 
 
+class RequestTimeoutTests(Conversation):
+    """A request that has begun must be complete in time, however often bytes of it arrive."""
+
+    def begin(self, respond: Any = None, **options: Any) -> Wire:
+        options.setdefault("limits", Limits(request_timeout=4))
+        return self.lines(respond, **options)
+
+    def pass_time(self, wire: Wire, seconds: int, data: bytes = b"") -> None:
+        for _ in range(seconds):
+            wire.send(data)
+            wire.wait(1)
+
+    def test_a_byte_a_second_does_not_prolong_it(self) -> None:
+        """The connection is closed in order; log, metrics and observers say why."""
+        counters = Counters()
+        wire = self.begin(counters=counters)
+        wire.send(b"complete\n")
+        with capturedLogs() as events:
+            self.pass_time(wire, 4, b"x")
+            self.assertFalse(wire.got_eof)
+            self.pass_time(wire, 2, b"x")
+        self.assertTrue(wire.got_eof)
+        self.assertEqual(wire.received(), b"response\r\n")
+        [line] = [
+            event["log_format"].format(**event)
+            for event in events
+            if event["log_level"] is LogLevel.warn
+        ]
+        self.assertEqual(line, "127.0.0.1:50000: its request took too long to arrive; closing")
+        self.assertEqual(counters.malformed, {"request_timeout": 1})
+        self.assertEqual([it.missing for it in self.heard.unfinished], ["no line end"])
+
+    def test_each_request_has_its_own_time(self) -> None:
+        """A client that always has a request under way, and completes each, is served."""
+        wire = self.begin()
+        wire.send(b"x")
+        for _ in range(6):
+            self.pass_time(wire, 3)
+            wire.send(b"\nx")
+        self.assertFalse(wire.got_eof)
+
+    def test_a_client_without_a_request_has_any_time(self) -> None:
+        wire = self.begin()
+        self.pass_time(wire, 50)
+        self.assertFalse(wire.got_eof)
+
+    def test_time_in_which_the_client_waits_does_not_count(self) -> None:
+        """While a reply is awaited, the next request may stay unfinished."""
+        wire = self.begin(lambda _request: (Wait(20), b"late"))
+        wire.send(b"a\nb")
+        self.pass_time(wire, 22)
+        self.assertEqual(wire.received(), b"late\r\n")
+        self.assertFalse(wire.got_eof)
+        self.pass_time(wire, 5)
+        self.assertTrue(wire.got_eof)
+
+
 class MalformedTests(Conversation):
     """What is malformed is counted by its kind, and one line of each kind is logged a second."""
 
