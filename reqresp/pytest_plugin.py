@@ -1,5 +1,5 @@
 """
-Pytest plugin: the fixture ``reqresp_server``, whose servers are verified after each test.
+Pytest plugin: the fixtures ``reqresp`` and ``reqresp_server``, verified after each test.
 
 Pytest loads this module wherever reqresp is installed: it must not import Twisted, or another
 module of reqresp, before a test asks for a server.
@@ -13,6 +13,9 @@ import pytest
 
 if TYPE_CHECKING:
     from reqresp.testing import Server, StartServer
+
+# pytest shows the line of the test, and no frame of this module.
+__tracebackhide__ = True
 
 _STARTED = pytest.StashKey["list[Server]"]()
 
@@ -29,7 +32,12 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
     stash = request.node.stash
     with ExitStack() as ends:
 
-        def start(**arguments: Any) -> "Server":
+        def start(*wrong: object, **arguments: Any) -> "Server":
+            if wrong:
+                raise TypeError(
+                    "reqresp_server: expected keyword arguments only, such as framing=...,"
+                    f" found {wrong[0]!r}"
+                )
             server = Server(**arguments)
             ends.callback(server.end)
             stash[_STARTED].append(server)
@@ -41,12 +49,17 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
     del stash[_STARTED]
 
 
+@pytest.fixture(name="reqresp")
+def _server(reqresp_server: "StartServer") -> "Server":
+    """Return a TCP server to test a client against, with the defaults of ``reqresp_server``."""
+    return reqresp_server()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Verify the servers of a test that has passed, and fail the test if they have problems."""
     # Not in the teardown of the fixture: there, the test passes, an error is reported besides, and
     # xfail has no effect.
-    __tracebackhide__ = True
     result = yield
     # pytest stores what a unittest.TestCase raised in _excinfo.
     if _STARTED in item.stash and not getattr(item, "_excinfo", None):
@@ -71,7 +84,6 @@ def _verify(servers: "list[Server]") -> None:
 
     :raises AssertionError: one has problems; of several, the message has the problems of all.
     """
-    __tracebackhide__ = True
     errors = []
     for server in servers:
         try:

@@ -115,6 +115,11 @@ class Predicates:
         return not all(isinstance(needle, bytes) for needle in needles)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no predicate is given, so that every request matches."""
+        return not self._required and not self._forbidden
+
+    @property
     def is_single(self) -> bool:
         """Whether exactly one predicate is given."""
         return len(self._required) == 1 and not self._forbidden

@@ -5,7 +5,6 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -19,6 +18,7 @@ from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Journal
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
+from reqresp.script.reader import unknown
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve
@@ -27,22 +27,25 @@ from reqresp.server.limits import Limits
 from reqresp.server.responders import Answer, Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._expectation import (
+    ErrorsWithLine,
     Expectation,
     PredicateArguments,
     as_list,
     as_predicates,
-    errors_with_line,
     sends,
 )
 from reqresp.testing._report import Findings, describe, report_or_error
 from reqresp.testing._responder import ExpectationResponder
-from reqresp.testing._waiters import Waiters, matches, requests_among
+from reqresp.testing._waiters import AwaitableFuture, Waiters, matches, requests_among
 
 #: The number of seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0
 #: The number of entries that a test server remembers, and their bytes.
 MAX_REMEMBERED_ENTRIES = 1_000_000
 MAX_REMEMBERED_BYTES = 2**28
+
+# pytest shows the line of the test that called, and no frame of this module.
+__tracebackhide__ = True
 
 
 class ServerArguments(TypedDict, total=False):
@@ -55,8 +58,20 @@ class ServerArguments(TypedDict, total=False):
     ignore_case: bool
     limits: Limits | None
     faults: Sequence[Fault]
-    seed: int
+    seed: int | None
     strict: bool
+
+
+def check_names(arguments: Mapping[str, object], *own: str) -> None:
+    """
+    Check the names of the *arguments* of a server that takes those of `BaseServer` and its *own*.
+
+    :raises TypeError: there is no such argument; the message has a similar one.
+    """
+    known = (*ServerArguments.__annotations__, *own)
+    for name in arguments:
+        if name not in known:
+            raise TypeError(unknown("argument", name, known))
 
 
 class BaseServer:
@@ -71,7 +86,7 @@ class BaseServer:
     :param ignore_case: the default of ``ignore_case`` for all predicates.
     :param limits: replace those of the script.
     :param faults: are injected into every reply.
-    :param seed: the source of all randomness in faults.
+    :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers makes the test fail.
     :raises TypeError: *respond* and *script* are both given.
     :raises ScriptError: *script* has problems, or *greeting* is not usable.
@@ -92,7 +107,7 @@ class BaseServer:
         ignore_case: bool = False,
         limits: Limits | None = None,
         faults: Sequence[Fault] = (),
-        seed: int = 0,
+        seed: int | None = None,
         strict: bool = True,
     ) -> None:
         if respond is not None and script is not None:
@@ -121,9 +136,22 @@ class BaseServer:
     def _greeting(self, greeting: PayloadLike | Sequence[PayloadLike] | None) -> Rule | None:
         if greeting is None:
             return None
-        with errors_with_line():
+        with ErrorsWithLine():
             reply = sends(self._parts, as_list(greeting), "greeting")
         return Rule(name="greeting", replies=[reply])
+
+    def __repr__(self) -> str:
+        expectations = self._responder.expectations
+        unmet = sum(not it.is_met for it in expectations)
+        return (
+            f"<{type(self).__name__} {self.name}: {self._condition},"
+            f" {len(expectations)} expectations, {unmet} of them unmet>"
+        )
+
+    @property
+    def _condition(self) -> str:
+        """Whether it listens, for `__repr__`."""
+        return "listening"
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call *function* where the server runs, and return its result."""
@@ -218,15 +246,15 @@ class BaseServer:
         *,
         times: int = 1,
         **predicates: Unpack[PredicateArguments],
-    ) -> "Future[list[Request]]":
+    ) -> AwaitableFuture[list[Request]]:
         """
         Return a future of the matching requests, done when there are at least *times*.
 
-        Requests that were received before count.  In asyncio, await
-        ``asyncio.wrap_future(server.when(...))``.
+        Requests that were received before count.  It is a ``concurrent.futures.Future``, which a
+        coroutine of asyncio can await.
         """
         wanted = self._predicates(equals, predicates)
-        future: Future[list[Request]] = self._call(self._waiters.when, wanted, times)
+        future: AwaitableFuture[list[Request]] = self._call(self._waiters.when, wanted, times)
         return future
 
     def problems(self) -> str:
@@ -258,11 +286,14 @@ class BaseServer:
             strict=self.strict,
         )
 
-    @property
-    def _is_settled(self) -> bool:
-        """Whether nothing more will happen that `verify` should wait for."""
+    def _is_settled(self, *, waits_for_clients: bool) -> bool:
+        """
+        Return whether nothing more will happen that `verify` should wait for.
+
+        :param waits_for_clients: whether a client that is not connected can still connect.
+        """
         connections = front_of(self.factory)
-        if not connections:
+        if not connections and not waits_for_clients:
             return True
         is_met = all(expectation.is_met for expectation in self._responder.expectations)
         return is_met and not any(connection.is_busy for connection in connections)
@@ -274,7 +305,6 @@ class BaseServer:
 
     def _verify(self) -> None:
         """:raises AssertionError: something was not as expected."""
-        __tracebackhide__ = True  # pytest shows the line of the test instead
         if text := self.problems():
             errors = self._responder.errors
             raise AssertionError(text) from (errors[0][1] if errors else None)

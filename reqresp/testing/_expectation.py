@@ -5,8 +5,8 @@ Holds a `Rule`, made from Python values; each call replaces it.  Must not know w
 answers a request, or how the server runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any, Self, TypedDict
 
 from attrs import evolve
@@ -46,19 +46,35 @@ class PredicateArguments(TypedDict, total=False):
     not_: Mapping[str, Any]
 
 
-@contextmanager
-def errors_with_line(method: str = "") -> Iterator[None]:
+# As in _base.
+__tracebackhide__ = True
+
+
+class ErrorsWithLine:
     """
-    Turn the error of a wrong argument into one that names the line of the test.
+    A block in which the error of a wrong argument becomes one that names the line of the test.
+
+    Not made by contextlib, whose frames pytest would show.
 
     :param method: named before the argument, if given.
     :raises ScriptError: `FieldError` was raised.
     """
-    try:
-        yield
-    except FieldError as error:
-        name = ".".join(filter(None, (method, error.field)))
-        raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
+
+    def __init__(self, method: str = "") -> None:
+        self._method = method
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, FieldError):
+            name = ".".join(filter(None, (self._method, error.field)))
+            raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
 
 
 def as_predicates(
@@ -71,7 +87,7 @@ def as_predicates(
     :raises ScriptError: a value is not usable.
     """
     given = dict(arguments) if equals is None else {"equals": equals, **arguments}
-    with errors_with_line():
+    with ErrorsWithLine():
         return parts.predicates(given)
 
 
@@ -127,10 +143,10 @@ class Expectation:
         when: str | Sequence[str],
         times: int | None,
     ) -> None:
-        with errors_with_line():
+        with ErrorsWithLine():
             states = parts.states(when)
             if times is not None and (not isinstance(times, int) or times < 1):
-                raise FieldError("times", f"expected an integer >= 1, found {times!r}")
+                raise FieldError("times", _wrong_times(times))
         #: The method of the server that made it: ``on``, ``expect`` or ``expect_next``.
         self.kind = kind
         #: The line of the test that made it.
@@ -154,6 +170,15 @@ class Expectation:
     def __str__(self) -> str:
         return f"{self.kind} {self.wanted}"
 
+    def __repr__(self) -> str:
+        expected = "" if self.times is None else f" of {self.times}"
+        return f"<{type(self).__name__}: {self} ({self.where}), received {self.count}{expected}>"
+
+    @property
+    def generality(self) -> tuple[bool, bool]:
+        """Return whether it is for every state, and whether it is for every request there."""
+        return self.rule.when is None, self.rule.predicates.is_empty
+
     @property
     def is_met(self) -> bool:
         """Whether it has answered as many requests as are expected."""
@@ -167,13 +192,13 @@ class Expectation:
         :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``.
         """
         given = [*payloads, payload] if payload else [*payloads]
-        with errors_with_line():
+        with ErrorsWithLine():
             steps = sends(self._parts, given, "reply", self.rule.predicates, raw=raw)
         return self._add("reply", *steps)
 
     def wait(self, seconds: float) -> Self:
         """Wait for *seconds* before the next step."""
-        with errors_with_line():
+        with ErrorsWithLine():
             step = self._parts.wait(seconds)
         return self._add("wait", step)
 
@@ -203,7 +228,8 @@ class Expectation:
 
         Other than `wait` before and `close` after the reply, there can be no other step.
         """
-        with errors_with_line():
+        with ErrorsWithLine():
+            self._check_unused("cycle")
             if self._cycle:
                 raise FieldError("cycle", "expected one cycle, found a second one")
             if not replies or any(isinstance(it, list | tuple) and not it for it in replies):
@@ -218,14 +244,17 @@ class Expectation:
         """Inject a fault into these replies: a *kind* of a script, with its *parameters*."""
         faults = self.rule.faults
         key = f"{self.kind}[{self._number}].faults[{len(faults)}]"
-        with errors_with_line("fault"):
+        with ErrorsWithLine():
+            self._check_unused("fault")
+        with ErrorsWithLine("fault"):
             fault = self._parts.fault(key, kind, parameters)
         self.rule = evolve(self.rule, faults=[*faults, fault])
         return self
 
     def goto(self, state: str) -> Self:
         """Set the state of the conversation."""
-        with errors_with_line():
+        with ErrorsWithLine():
+            self._check_unused("goto")
             if not isinstance(state, str):
                 raise FieldError("goto", f"expected a string, found {state!r}")
         self.rule = evolve(self.rule, goto=state)
@@ -241,7 +270,8 @@ class Expectation:
         """
         if not callable(function):
             raise TypeError(f"call: expected a function of a request, found {function!r}")
-        self._check_no_call("call")
+        with ErrorsWithLine():
+            self._check_open("call")
         self._function = Function(function)
         return self
 
@@ -266,8 +296,8 @@ class Expectation:
 
     def _add(self, name: str, *steps: Step | SendTemplate) -> Self:
         """Add the *steps* of the method *name*."""
-        self._check_no_call(name)
-        with errors_with_line():
+        with ErrorsWithLine():
+            self._check_open(name)
             return self._set(name, (*self._steps, *steps), self._cycle)
 
     def _set(self, name: str, steps: ReplyTemplate, cycle: tuple[ReplyTemplate, ...]) -> Self:
@@ -283,11 +313,25 @@ class Expectation:
         self.rule, self._steps, self._cycle = rule, steps, cycle
         return self
 
-    def _check_no_call(self, name: str) -> None:
-        if self._function is None:
-            return
-        with errors_with_line():
+    def _check_open(self, name: str) -> None:
+        """:raises FieldError: the method *name* cannot add a step any more."""
+        self._check_unused(name)
+        if self._function is not None:
             raise FieldError(name, "expected no step after call")
+
+    def _check_unused(self, name: str) -> None:
+        """:raises FieldError: a request was answered without what the method *name* adds."""
+        if self.count:
+            raise FieldError(
+                name, f"expected before the first request; {self} has already answered {self.count}"
+            )
+
+
+def _wrong_times(times: object) -> str:
+    problem = f"expected an integer >= 1, found {times!r}"
+    if times != 0:
+        return problem
+    return f"{problem}; to assert that there is none, call assert_received(..., times=0)"
 
 
 def _around(

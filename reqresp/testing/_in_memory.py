@@ -13,11 +13,14 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from reqresp.script.rule_parts import PayloadsLike
-from reqresp.testing._base import BaseServer, ServerArguments
+from reqresp.testing._base import BaseServer, ServerArguments, check_names
 from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
 P = TypeVar("P", bound=BaseProtocol)
+
+# As in _base.
+__tracebackhide__ = True
 
 
 class _ConnectOnce(ClientFactory[Any]):
@@ -66,6 +69,7 @@ class MemoryServer(BaseServer):
         reactor: InMemoryReactor | None = None,
         **arguments: Unpack[ServerArguments],
     ) -> None:
+        check_names(arguments, "port", "reactor")
         #: For clients that take a reactor: a ``MemoryReactorClock`` that connects to this server.
         self.reactor = reactor or InMemoryReactor()
         #: The port that it listens on.
@@ -81,6 +85,10 @@ class MemoryServer(BaseServer):
     def clock(self) -> Clock:
         """The server's clock, for clients that take one: the reactor."""
         return self.reactor
+
+    @property
+    def _condition(self) -> str:
+        return "listening" if self._listening else "stopped"
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         self.pump()
@@ -152,7 +160,6 @@ class MemoryServer(BaseServer):
 
         :raises AssertionError: it is not so; the message has the conversation.
         """
-        __tracebackhide__ = True
         received = len(self.requests(equals, **predicates))
         if times is None and not received:
             raise self._wrong_number(equals, predicates, received, "at least 1")
@@ -165,7 +172,6 @@ class MemoryServer(BaseServer):
 
         :raises AssertionError: it is not so; the message has the conversation.
         """
-        __tracebackhide__ = True
         self._verify()
 
     def __enter__(self) -> Self:
@@ -177,6 +183,5 @@ class MemoryServer(BaseServer):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        __tracebackhide__ = True
         if kind is None:
             self.verify()

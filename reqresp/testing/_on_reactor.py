@@ -6,6 +6,7 @@ Nothing here blocks, and nothing is left in the reactor after `LocalServer.stop`
 
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
@@ -17,13 +18,16 @@ from twisted.python.failure import Failure
 
 from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
-from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
 from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.eager import EagerServerEndpoint
 
 #: Turns of the reactor after which what has arrived is read, and clients know of a reset.
 SETTLING_TURNS = 5
+
+# As in _base.
+__tracebackhide__ = True
 
 T = TypeVar("T")
 
@@ -43,6 +47,7 @@ class LocalServer(BaseServer):
     def __init__(
         self, reactor: Any = None, *, host: str = "127.0.0.1", **arguments: Unpack[ServerArguments]
     ) -> None:
+        check_names(arguments, "reactor", "host")
         if reactor is None:
             from twisted.internet import reactor
         self._reactor: Any = reactor
@@ -57,6 +62,10 @@ class LocalServer(BaseServer):
     def name(self) -> str:  # type: ignore[override]  # known once it has started
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def _condition(self) -> str:
+        return "listening" if self._listening is not None else "not listening"
 
     # Starting and stopping
 
@@ -128,33 +137,43 @@ class LocalServer(BaseServer):
         return self._as_deferred(future, timeout).addErrback(fail)
 
     def _as_deferred(self, future: "Future[T]", timeout: float) -> Deferred[T]:
-        """Return a Deferred of *future* that fails after *timeout* seconds."""
-        # It has no canceller: a Deferred without one ignores the result that comes after a cancel.
-        fired: Deferred[T] = Deferred()
+        """Return a Deferred of *future* that fails after *timeout* seconds, and then cancels it."""
 
-        def fire(_: object) -> None:
+        def cancel(_: Deferred[T]) -> None:
+            future.cancel()
+
+        fired: Deferred[T] = Deferred(cancel)
+
+        def fire() -> None:
+            if not fired.called:  # by the timeout, or by a cancel
+                fired.callback(future.result())
+
+        def fire_later(_: object) -> None:
             # In the next turn, because the server is answering in this one.
-            self._reactor.callLater(0, lambda: fired.callback(future.result()))
+            if not future.cancelled():
+                self._reactor.callLater(0, fire)
 
-        future.add_done_callback(fire)
+        future.add_done_callback(fire_later)
         return fired.addTimeout(timeout, self._reactor)
 
-    def verify(self, timeout: float = ASSERT_TIMEOUT) -> Deferred[None]:
+    def verify(self, timeout: float | None = None) -> Deferred[None]:
         """
         Assert that every expectation is met, and that nothing unexpected was received.
 
-        As long as a client is connected, wait for missing requests.
-
-        :param timeout: the number of seconds to wait at most.
+        :param timeout: the number of seconds to wait for missing requests at most, also if no
+            client is connected; None: as long as a client is connected, and a second at most.
         :returns: fails with an AssertionError that has the conversation if it is not so.
         """
         return Deferred.fromCoroutine(self._verify_all(timeout))
 
-    async def _verify_all(self, timeout: float) -> None:
+    async def _verify_all(self, timeout: float | None) -> None:
         await when_read(self._reactor, ASSERT_TIMEOUT)
         await self._turns()
         with suppress(defer.TimeoutError):
-            await self._as_deferred(self._waiters.until(lambda: self._is_settled), timeout)
+            settled = self._waiters.until(
+                partial(self._is_settled, waits_for_clients=timeout is not None)
+            )
+            await self._as_deferred(settled, ASSERT_TIMEOUT if timeout is None else timeout)
         self._verify()
 
     async def __aenter__(self) -> Self:

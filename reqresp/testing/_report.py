@@ -14,7 +14,7 @@ from attrs import frozen
 
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
-from reqresp.journal import Answered, Entry, Failed, Unanswered
+from reqresp.journal import Answered, Connected, Entry, Failed, Unanswered
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation
@@ -110,8 +110,15 @@ class Findings:
     def _lines(self) -> list[tuple[str, str]]:
         return [line for entry in self.entries if (line := _line(entry, self.encode)) is not None]
 
+    @property
+    def _has_had_clients(self) -> bool:
+        return any(isinstance(entry, Connected) for entry in self.entries)
+
     def _last_lines(self) -> list[str]:
+        """Return the end of the conversation, one line or more."""
         lines = self._lines()
+        if not lines and not self.dropped:
+            return ["no request received" if self._has_had_clients else "no client connected"]
         last = _aligned(lines[-MAX_LINES:])
         omitted = self.dropped + len(lines) - len(last)
         return [f"... {_count(omitted, 'earlier line')} omitted", *last] if omitted else last

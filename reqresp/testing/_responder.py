@@ -5,6 +5,7 @@ Records what no expectation matches, and what handlers raise.  Must not know how
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,9 +27,10 @@ class ExpectationResponder(Observer, Responder):
     """
     Answers a request with the first expectation that matches it.
 
-    The order is: the first unmet ``expect_next``, every unmet ``expect``, every ``on``, then
-    *fallback*.  A request that none of them answers is recorded, and its connection is closed.  An
-    exception is recorded, and its connection is reset.
+    The order is: the first unmet ``expect_next``; every unmet ``expect``; every ``on``; *fallback*.
+    Of the ``on``, those for some states are first, then those with predicates, then the latest.  A
+    request that none of them answers is recorded, and its connection is closed.  An exception is
+    recorded, and its connection is reset.
 
     :param fallback: answers what no expectation matches; None: such requests are unexpected.
     :param greeting: its reply is sent when a client connects; None: *fallback* greets.
@@ -83,7 +85,9 @@ class ExpectationResponder(Observer, Responder):
         for expectation in self.expectations:
             if expectation.times is None or not expectation.is_met:
                 kinds[expectation.kind].append(expectation)
-        return [*kinds["expect_next"][:1], *kinds["expect"], *kinds["on"]]
+        latest_first = kinds["on"][::-1]
+        ons = sorted(latest_first, key=attrgetter("generality"))
+        return [*kinds["expect_next"][:1], *kinds["expect"], *ons]
 
     def _answer(
         self, found: Expectation | None, data: bytes, connection: ConnectionContext

@@ -6,9 +6,11 @@ Server: a test server in a thread of its own, for clients of any kind.
 
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, Unpack
 
 from twisted.internet.defer import Deferred
@@ -16,13 +18,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
-from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
 from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 
 #: The number of clients that the system lets wait for the server to accept them.
 BACKLOG = 1024
+
+# As in _base.
+__tracebackhide__ = True
 
 
 class Server(BaseServer):
@@ -39,6 +44,7 @@ class Server(BaseServer):
     def __init__(
         self, *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
     ) -> None:
+        check_names(arguments, "host", "tls")
         #: The address that it listens on.
         self.host = host
         #: Trusts the server's certificate: for clients that use TLS.
@@ -93,6 +99,12 @@ class Server(BaseServer):
     def name(self) -> str:  # type: ignore[override]  # known once it listens
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def _condition(self) -> str:
+        if self._has_ended:
+            return "ended"
+        return "listening" if self._listening is not None else "stopped"
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         # After the end there is no thread, and nothing changes any more.
@@ -169,8 +181,13 @@ class Server(BaseServer):
 
         :param timeout: the number of seconds to wait at most.
         :raises AssertionError: fewer were received; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
-        __tracebackhide__ = True
+        if _is_in_event_loop():
+            raise RuntimeError(
+                "wait_for would block the running event loop, and every client in it:"
+                " await server.when(...), or call wait_for by asyncio.to_thread"
+            )
         found = self._wait_for(equals, predicates, times, timeout)
         if len(found) < times:
             raise self._wrong_number(equals, predicates, len(found), f"at least {times}")
@@ -190,7 +207,6 @@ class Server(BaseServer):
         :param timeout: the number of seconds to wait for them at most.
         :raises AssertionError: it is not so; the message has the conversation.
         """
-        __tracebackhide__ = True
         found = self._wait_for(equals, predicates, 1 if times is None else times, timeout)
         if times is None:
             if not found:
@@ -215,20 +231,21 @@ class Server(BaseServer):
             future.cancel()
         return self.requests(equals, **predicates)
 
-    def verify(self, timeout: float = ASSERT_TIMEOUT) -> None:
+    def verify(self, timeout: float | None = None) -> None:
         """
         Assert that every expectation is met, and that nothing unexpected was received.
 
-        As long as a client is connected, wait for missing requests.
-
-        :param timeout: the number of seconds to wait at most.
+        :param timeout: the number of seconds to wait for missing requests at most, also if no
+            client is connected; None: as long as a client is connected, and a second at most.
         :raises AssertionError: it is not so; the message has the conversation.
         """
-        __tracebackhide__ = True
         if not self._has_ended:
             self._read_all()
-            settled: Future[None] = self._call(self._waiters.until, lambda: self._is_settled)
-            wait([settled], timeout)
+            settled = self._call(
+                self._waiters.until,
+                partial(self._is_settled, waits_for_clients=timeout is not None),
+            )
+            wait([settled], ASSERT_TIMEOUT if timeout is None else timeout)
             settled.cancel()
         self._verify()
 
@@ -236,6 +253,18 @@ class Server(BaseServer):
         """Wait until the server has read everything that has arrived by now."""
         if not self._has_ended:
             self._thread.call(self._thread.when_read, ASSERT_TIMEOUT)
+
+
+def _is_in_event_loop() -> bool:
+    """Return whether an event loop of asyncio runs in this thread."""
+    asyncio = sys.modules.get("asyncio")  # its import takes long, and nobody else may need it
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class StartServer(Protocol):
@@ -257,7 +286,6 @@ def serve(
     :raises AssertionError: the block raised nothing, and something was not as expected; see
         `Server.verify`.  Any other exception of the block gets the server's report as a note.
     """
-    __tracebackhide__ = True
     server = Server(host=host, tls=tls, **arguments)
     try:
         yield server

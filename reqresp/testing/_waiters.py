@@ -5,12 +5,11 @@ An observer that is notified after the journal, which has the earlier requests. 
 threads or how the server runs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from attrs import define
-from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
@@ -22,10 +21,8 @@ from reqresp.steps import Request
 
 T = TypeVar("T")
 
-# Called with the requests of a read of one connection; returns whether the future is done.
-_Check = Callable[[IAddress, int, Sequence[bytes]], bool]
-
-_NO_PEER = IPv4Address("TCP", "0.0.0.0", 0)  # noqa: S104, nothing listens there
+# Called with requests that have just been received; returns whether the future is done.
+_Check = Callable[[Sequence[Request]], bool]
 
 
 @define
@@ -34,7 +31,7 @@ class _PastContext:
 
     peer: IAddress
     number: int
-    taken: int = 1
+    taken: int
     notes: Any = None
 
 
@@ -53,74 +50,96 @@ def requests_among(entries: Sequence[Entry]) -> list[Request]:
     ]
 
 
+class AwaitableFuture(Future[T]):
+    """A ``concurrent.futures.Future`` that a coroutine of asyncio can await, too."""
+
+    def __await__(self) -> Generator[Any, None, T]:
+        import asyncio  # takes long, and most tests do without
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "await needs a running event loop of asyncio; elsewhere call result(timeout)"
+            ) from None
+        return asyncio.wrap_future(self, loop=loop).__await__()
+
+
 class Waiters(Observer):
     """Completes futures when requests are received; to be notified after *journal*."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._checks: list[_Check] = []
-        self._pending: set[Future[Any]] = set()
+        # The server's thread changes both.  A future that is cancelled removes itself, in any
+        # thread: for a dict, that is one operation.
+        self._checks: dict[Future[Any], _Check] = {}
+        self._received: dict[int, int] = {}  # how many requests each connection has sent
 
     def __len__(self) -> int:
         """Return how many futures are not done."""
         return len(self._checks)
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        self._check_all(peer, connection, requests)
+        first = self._received.get(connection, 0) + 1
+        self._received[connection] = first + len(requests) - 1
+        if self._checks:
+            self._check_all(
+                [
+                    Request(data, peer, connection, number)
+                    for number, data in enumerate(requests, first)
+                ]
+            )
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002, the observer's
-        self._check_all(peer, connection, ())
+        self._received.pop(connection, None)
+        self._check_all()
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
-        self._check_all(peer, connection, ())
+        self._check_all()
 
-    def answered(self, exchanges: Exchanges) -> None:
-        self._check_all(exchanges.peer, exchanges.connection, ())
+    def answered(self, exchanges: Exchanges) -> None:  # noqa: ARG002, the observer's
+        self._check_all()
 
     def cancel_all(self) -> None:
         """Cancel all futures that are not done: the server has ended."""
-        for future in self._pending:
+        for future in [*self._checks]:
             future.cancel()
-        self._pending.clear()
-        self._checks.clear()
 
     def requests(self, predicates: Predicates) -> list[Request]:
         """Return the requests that were received so far and fulfil *predicates*."""
         return [it for it in requests_among(self._journal.entries()) if matches(predicates, it)]
 
-    def when(self, predicates: Predicates, times: int) -> "Future[list[Request]]":
+    def when(self, predicates: Predicates, times: int) -> AwaitableFuture[list[Request]]:
         """Return a future of the first *times* or more requests that fulfil *predicates*."""
         missing = times - len(self.requests(predicates))
 
-        def is_done(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
+        def is_done(requests: Sequence[Request]) -> bool:
             nonlocal missing
-            context = _PastContext(peer, connection)
-            missing -= sum(predicates.hold(request, context) for request in requests)
+            missing -= sum(matches(predicates, request) for request in requests)
             return missing <= 0
 
         return self._wait(is_done, lambda: self.requests(predicates))
 
-    def until(self, condition: Callable[[], bool]) -> "Future[None]":
+    def until(self, condition: Callable[[], bool]) -> AwaitableFuture[None]:
         """Return a future that is done once *condition*, called at each event, returns True."""
-        return self._wait(lambda *_: condition(), lambda: None)
+        return self._wait(lambda _requests: condition(), lambda: None)
 
-    def _wait(self, is_done: _Check, result: Callable[[], T]) -> "Future[T]":
-        future: Future[T] = Future()
+    def _wait(self, is_done: _Check, result: Callable[[], T]) -> AwaitableFuture[T]:
+        future: AwaitableFuture[T] = AwaitableFuture()
 
-        def check(peer: IAddress, connection: int, requests: Sequence[bytes]) -> bool:
-            if not future.cancelled() and not is_done(peer, connection, requests):
+        def check(requests: Sequence[Request]) -> bool:
+            if not is_done(requests):
                 return False
-            self._pending.discard(future)
             if future.set_running_or_notify_cancel():  # cannot be cancelled from here on
                 future.set_result(result())
             return True
 
-        if not check(_NO_PEER, 0, ()):
-            self._checks.append(check)
-            self._pending.add(future)
+        if not check(()):
+            self._checks[future] = check
+            future.add_done_callback(lambda done: self._checks.pop(done, None))
         return future
 
-    def _check_all(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
-        for check in [*self._checks]:
-            if check(peer, connection, requests):
-                self._checks.remove(check)
+    def _check_all(self, requests: Sequence[Request] = ()) -> None:
+        for future, check in [*self._checks.items()]:
+            if not future.done():
+                check(requests)

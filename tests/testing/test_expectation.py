@@ -1,5 +1,6 @@
 """The answers that a test builds one call at a time."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -8,7 +9,7 @@ from reqresp import Abort, Close, Line, Mixed, Netstring, ScriptError
 from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Send
-from reqresp.testing import MemoryServer
+from reqresp.testing import Expectation, MemoryServer
 from tests.support.server_case import ServerCase
 
 
@@ -214,9 +215,50 @@ class MistakeTests(ServerCase):
 
     def test_a_wrong_number_of_requests(self) -> None:
         """The number of expected requests is a positive integer."""
-        for times in (0, -1):
-            message = self.mistake(self.serve().expect, "a", times=times)
-            self.assertEqual(message, f"times: expected an integer >= 1, found {times}")
+        message = self.mistake(self.serve().expect, "a", times=-1)
+        self.assertEqual(message, "times: expected an integer >= 1, found -1")
+        message = self.mistake(self.serve().expect, "a", times=0)
+        self.assertEqual(
+            message,
+            "times: expected an integer >= 1, found 0;"
+            " to assert that there is none, call assert_received(..., times=0)",
+        )
+
+    def test_an_answer_that_has_replied(self) -> None:
+        """Nothing can be added to an answer after its first request, whether it replied or not."""
+        calls: list[Callable[[Expectation], object]] = [
+            lambda answer: answer.reply("x"),
+            lambda answer: answer.wait(1),
+            lambda answer: answer.close(),
+            lambda answer: answer.cycle("x"),
+            lambda answer: answer.fault("slicer", size=1),
+            lambda answer: answer.goto("x"),
+            lambda answer: answer.call(lambda _request: b"x"),
+        ]
+        for steps in ((), ("x",)):
+            server = self.serve()
+            answer = server.on("a")
+            for payload in steps:
+                answer.reply(payload)
+            self.ask(b"a")
+            for call in calls:
+                before = answer.rule
+                self.assertIn(
+                    'expected before the first request; on "a" has already answered 1',
+                    self.mistake(call, answer),
+                )
+                self.assertIs(answer.rule, before)
+
+    def test_repr(self) -> None:
+        """It shows the predicates, the line, and how many requests were received."""
+        server = self.serve()
+        answers = [server.on("a"), server.expect(starts_with="b", times=2)]
+        self.ask(b"b")
+        self.assertRegex(
+            " ".join(map(repr, answers)),
+            r'^<Expectation: on "a" \(test_expectation\.py:\d+\), received 0> '
+            r"<Expectation: expect starts_with='b' \(test_expectation\.py:\d+\), received 1 of 2>$",
+        )
 
 
 class RuleTests(ServerCase):

@@ -78,7 +78,7 @@ class ClientTests(SynchronousTestCase):
         server.on(starts_with=["HELO", "MAIL", "RCPT", "RSET"]).reply("250 ok")
         server.on("DATA").reply("354 go on").goto("data")
         server.on(".", when="data").reply("250 taken").goto("start")
-        server.on(matches=".*", when="data")
+        server.on(when="data")
         server.expect("QUIT").reply("221 bye").close()
         sent: Deferred[Any] = Deferred()
         factory = SMTPSenderFactory(

@@ -113,6 +113,8 @@ class AssertionTests(TestCase):
             await server.received("a")
             with self.assertRaisesRegex(AssertionError, '"b" 0 times, expected at least 1'):
                 await server.received("b", timeout=0.01)
+            # A wait that timed out is gone.
+            self.assertEqual(len(server._waiters), 0)
             # After the timeout, a new call finds the request.
             end.transport.write(b"b\\r\\n")
             await server.received("b")
@@ -137,6 +139,21 @@ class AssertionTests(TestCase):
             await server.verify()
         self.assertIn("1 unexpected request, 1 unmet expectation", str(caught.exception))
         self.assertIn(f"reqresp 127.0.0.1:{server.port}:", str(caught.exception))
+        await server.stop()
+
+    async def test_verify_waits_for_a_client_that_is_not_connected(self):
+        async with LocalServer() as server:
+            server.expect("a").reply("ok")
+            verified = server.verify(timeout=30)
+            end = await connect(server)
+            end.transport.write(b"a\\r\\n")
+            await verified
+
+    async def test_nobody_connected(self):
+        server = await LocalServer().start()
+        server.expect("a")
+        with self.assertRaisesRegex(AssertionError, "\\n  no client connected"):
+            await server.verify()
         await server.stop()
 
     async def test_verify_times_out(self):
@@ -224,7 +241,7 @@ class SuiteTests(SynchronousTestCase):
         """With trial, the reactor is clean after each test."""
         status, output = self.run_suite(TRIAL, "twisted.trial", "test_suite")
         self.assertEqual(status, 0, output)
-        self.assertIn("PASSED (successes=12)", output)
+        self.assertIn("PASSED (successes=14)", output)
 
     def test_trial_finds_what_is_left(self) -> None:
         """Trial reports a server that is not stopped, so the test above would notice."""

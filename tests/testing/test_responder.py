@@ -50,15 +50,35 @@ class OrderTests(ServerCase):
         self.assertEqual(self.ask(b"b"), b"")
         self.assertIn("a matching request was received out of order", server.problems())
 
-    def test_the_first_of_a_kind_answers(self) -> None:
-        """A later ``on`` never answers, a later ``expect`` does when those before it are met."""
+    def test_expect_is_in_order(self) -> None:
+        """A later ``expect`` of the same request answers when those before it are met."""
         server = self.serve()
         server.expect("a", times=2).reply("1")
         server.expect(starts_with="a").reply("2")
-        server.on("b").reply("3")
-        server.on("b").reply("4")
-        asked = self.ask(b"a", b"a", b"a", b"b", b"b")
-        self.assertEqual(asked, b"1\r\n1\r\n2\r\n3\r\n3\r\n")
+        self.assertEqual(self.ask(b"a", b"a", b"a"), b"1\r\n1\r\n2\r\n")
+
+    def test_the_latest_on_answers(self) -> None:
+        """A test can replace what a fixture answers, by the same predicates or by others."""
+        server = self.serve()
+        server.on().reply("any")
+        server.on(starts_with="b").reply("b?")
+        server.on("c").reply("c1")
+        self.assertEqual(self.ask(b"b1", b"c"), b"b?\r\nc1\r\n")
+        server.on("b1").reply("b1")
+        server.on("c").reply("c2")
+        self.assertEqual(self.ask(b"b1", b"b2", b"c", b"d"), b"b1\r\nb?\r\nc2\r\nany\r\n")
+        server.on(starts_with="").reply("all")
+        self.assertEqual(self.ask(b"b1", b"c"), b"all\r\nall\r\n")
+
+    def test_a_general_on_comes_last(self) -> None:
+        """Without predicates, it answers what no other does; one for a state comes first."""
+        server = self.serve()
+        server.on("go", when="start").goto("in")
+        server.on("a", when="in").reply("a in")
+        server.on(when="in").reply("in")
+        server.on("a").reply("a")
+        server.on().reply("any")
+        self.assertEqual(self.ask(b"a", b"b", b"go", b"a", b"b"), b"a\r\nany\r\na in\r\nin\r\n")
 
     def test_connections_share_expectations(self) -> None:
         """An expectation can be met on any connection."""

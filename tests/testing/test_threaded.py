@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Script
 from reqresp.steps import Request, Send, Wait
-from reqresp.testing import Server, serve
+from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE, Client
 from tests.support.typed_sample import check, run_client, script
@@ -116,6 +116,50 @@ class ExampleTests(ServerCase):
         self.assertEqual((line, [it.data for it in requests]), (b"+OK\r\n", [b"QUIT"]))
         server.verify()
 
+    def test_await_with_asyncio(self) -> None:
+        """A future can be awaited as it is, also within a timeout, in a loop that runs."""
+
+        async def client(server: Server) -> list[list[Request]]:
+            _reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"STAT\r\nQUIT\r\n")
+            found = [
+                await server.when("STAT"),
+                await asyncio.wait_for(server.when("QUIT"), PATIENCE),
+            ]
+            writer.close()
+            await writer.wait_closed()
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(server.when("LIST"), 0.001)
+            return found
+
+        server = self.serve(respond=lambda request: request.data)
+        found = asyncio.run(client(server))
+        self.assertEqual([[it.data for it in each] for each in found], [[b"STAT"], [b"QUIT"]])
+
+    def test_await_without_asyncio(self) -> None:
+        """Where no event loop runs, the error says what to call instead."""
+
+        async def client() -> object:
+            return await self.serve().when("STAT")
+
+        with self.assertRaisesRegex(RuntimeError, r"call result\(timeout\)"):
+            client().send(None)
+
+    def test_wait_for_in_an_event_loop(self) -> None:
+        """``wait_for`` raises at once, and says what to do; in a thread of its own it works."""
+
+        async def client(server: Server) -> list[Request]:
+            with self.assertRaisesRegex(RuntimeError, r"would block .*await server\.when"):
+                server.wait_for("STAT", timeout=PATIENCE)
+            _reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(b"STAT\r\n")
+            found = await asyncio.to_thread(server.wait_for, "STAT")
+            writer.close()
+            return found
+
+        server = self.serve(respond=lambda request: request.data)
+        self.assertEqual(len(asyncio.run(client(server))), 1)
+
     def test_timeout_with_asyncio(self) -> None:
         """A timeout in asyncio cancels the future, and the server continues."""
 
@@ -188,6 +232,35 @@ except ImportError as error:
     print(error)
 """
         self.assertIn("pip install 'reqresp[testing]'", output_of(program))
+
+    def test_wrong_arguments(self) -> None:
+        """The error of an unknown argument names a similar one, and no class."""
+        makers: list[Callable[..., object]] = [
+            Server,
+            MemoryServer,
+            LocalServer,
+            lambda **arguments: serve(**arguments).__enter__(),
+        ]
+        for make in makers:
+            with self.assertRaises(TypeError) as raised:
+                make(frame="line")
+            self.assertEqual(
+                str(raised.exception), "unknown argument 'frame'; did you mean framing?"
+            )
+
+    def test_repr(self) -> None:
+        """It shows the address, whether it listens, and the expectations."""
+        server = self.serve()
+        server.on("a")
+        server.expect("b")
+        name = f"<Server 127.0.0.1:{server.port}: "
+        self.assertEqual(repr(server), f"{name}listening, 2 expectations, 1 of them unmet>")
+        server.stop()
+        self.assertEqual(repr(server), f"{name}stopped, 2 expectations, 1 of them unmet>")
+        server.end()
+        self.assertEqual(repr(server), f"{name}ended, 2 expectations, 1 of them unmet>")
+        self.assertRegex(repr(MemoryServer()), r"^<MemoryServer 127\.0\.0\.1:40000: listening, ")
+        self.assertIn("not listening", repr(LocalServer(MemoryServer().reactor)))
 
     def test_another_address(self) -> None:
         """The host can be an IPv6 address or a name."""
@@ -414,7 +487,9 @@ class AssertionTests(ServerCase):
         self.assertEqual([it.number for it in server.wait_for("a", times=2)], [1, 3])
         thread.join(PATIENCE)
 
-    def verify(self, meanwhile: Callable[[Client], object]) -> list[AssertionError]:
+    def verify(
+        self, meanwhile: Callable[[Client], object], timeout: float | None = PATIENCE
+    ) -> list[AssertionError]:
         """Call *meanwhile* with the client while ``verify`` waits for a request; return errors."""
         server = self.serve(greeting="hi")
         server.expect("a").reply("b")
@@ -424,7 +499,7 @@ class AssertionTests(ServerCase):
 
         def verify() -> None:
             try:
-                server.verify(PATIENCE)
+                server.verify(timeout)
             except AssertionError as error:
                 errors.append(error)
 
@@ -442,8 +517,35 @@ class AssertionTests(ServerCase):
 
     def test_verify_stops_waiting_without_clients(self) -> None:
         """``verify`` does not wait any longer once the last client has disconnected."""
-        (error,) = self.verify(lambda client: client.close())
+        (error,) = self.verify(lambda client: client.close(), timeout=None)
         self.assertIn("1 unmet expectation", str(error))
+
+    def test_verify_waits_for_clients_that_have_not_connected(self) -> None:
+        """With a timeout, ``verify`` waits for a client that connects only then."""
+        server = self.serve()
+        server.expect("a").reply("b")
+        server.expect("c").reply("d")
+        timers = [threading.Timer(0.05 * at, ask, (server, it)) for at, it in enumerate("ac", 1)]
+        for timer in timers:
+            timer.start()
+        server.verify(timeout=PATIENCE)
+        for timer in timers:
+            timer.join(PATIENCE)
+
+    def test_nobody_connected(self) -> None:
+        """An error says whether a client has connected at all, and without a timeout is quick."""
+        server = self.serve()
+        server.expect("a")
+        for call in (server.verify, lambda: server.assert_received("a", timeout=0)):
+            with self.assertRaisesRegex(AssertionError, "\n  no client connected"):
+                call()
+        self.assertEqual(server.conversation(), "")
+        with (
+            self.connect(server),
+            self.assertRaisesRegex(AssertionError, "\n  no request received"),
+        ):
+            server.verify(timeout=0)
+        self.assertEqual(self.serve().report(), "no client connected")
 
     def test_verify_reads_everything(self) -> None:
         """``verify`` sees the requests of clients that have disconnected at once."""

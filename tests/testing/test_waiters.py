@@ -12,7 +12,9 @@ from reqresp.journal.entries import Answered, Disconnected, Entry, Unanswered
 from reqresp.journal.journal import Journal
 from reqresp.script.predicates import Predicates
 from reqresp.steps import Request
+from reqresp.testing import MemoryServer
 from reqresp.testing._waiters import Waiters, requests_among
+from tests.support.ends import End
 
 PEER = IPv4Address("TCP", "127.0.0.1", 50000)
 A = Predicates(equals=(b"a",))
@@ -67,12 +69,32 @@ class WaitersTests(SynchronousTestCase):
         self.assertEqual(self.data(self.waiters.when(A, 0)), [])
 
     def test_a_cancelled_future(self) -> None:
-        """A cancelled future is dropped at the next event."""
+        """A cancelled future is dropped at once."""
         found = self.waiters.when(A, 1)
+        self.assertEqual(len(self.waiters), 1)
         self.assertTrue(found.cancel())
-        self.receive(b"b")
-        self.assertTrue(found.cancelled())
         self.assertEqual(len(self.waiters), 0)
+
+    def test_templates(self) -> None:
+        """A template has the number of the request, as in `requests`."""
+        server = MemoryServer()
+        server.on().reply("x")
+        wanted = {"template": "{request} {connection}"}
+        found = server.when(wanted, times=4)
+        first, second = server.connect(End()), server.connect(End())
+        for end, data in (
+            (first, b"1 1\r\n2 1\r\n2 2\r\n"),
+            (second, b"1 1\r\n"),
+            (second, b"2 2\r\n"),
+        ):
+            end.transport.write(data)
+            server.pump()
+        self.assertFalse(found.done())
+        first.transport.write(b"4 1\r\n")
+        server.pump()
+        requests = server.requests(wanted)
+        self.assertEqual([it.data for it in requests], [b"1 1", b"2 1", b"2 2", b"4 1"])
+        self.assertEqual(found.result(0), requests)
 
     def test_several_futures(self) -> None:
         """The callback of a future can ask for another one."""
