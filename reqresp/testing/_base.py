@@ -12,13 +12,13 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from reqresp._text import unknown
 from reqresp.exchanges import Exchange
 from reqresp.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Journal
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
-from reqresp.script.reader import unknown
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve

@@ -157,6 +157,18 @@ class FallbackTests(ServerCase):
         self.assertIn("1 unexpected request\n", server.problems())
         self.assertEqual([it.by for it in server.exchanges][1::2], ["rule[1]", "unexpected"])
 
+    def test_the_seed_of_a_script(self) -> None:
+        """A server has the seed of its script, unless the test passes another."""
+        replies = {}
+        for seed, given in ((7, {}), (8, {}), (8, {"seed": 7}), (None, {}), (None, {"seed": 0})):
+            head = "" if seed is None else f"seed = {seed}\n"
+            fault = '[[fault]]\nkind = "corrupt"\nbytes = 8\n[[rule]]\nreply = "0123456789"\n'
+            self.serve(script=Script.parse(head + fault), **given)
+            replies[seed, *given.values()] = self.ask(b"a")
+        self.assertEqual(replies[7,], replies[8, 7])
+        self.assertNotEqual(replies[7,], replies[8,])
+        self.assertEqual(replies[None,], replies[None, 0])
+
     def test_a_script_and_a_function(self) -> None:
         """A server cannot have both."""
         with self.assertRaisesRegex(TypeError, "expected one of respond and script, found both"):
