@@ -227,6 +227,91 @@ def test_busy(busy):
 """
 
 
+READY_MADE = """
+import socket
+
+
+def ask(server, request):
+    with socket.create_connection((server.host, server.port), 60) as client:
+        client.sendall(request)
+        return client.recv(100)
+
+
+def test_content(reqresp):
+    reqresp.expect("STAT").reply("+OK")
+    assert ask(reqresp, b"STAT\\r\\n") == b"+OK\\r\\n"
+
+
+def test_both(reqresp, reqresp_server):
+    assert reqresp.requests() == []
+    assert reqresp.port != reqresp_server().port
+
+
+def test_unmet(reqresp):
+    reqresp.expect("QUIT")
+"""
+
+
+MISTAKES = """
+from reqresp import Script
+
+
+def test_unknown_argument(reqresp_server):
+    reqresp_server(frame="line")
+
+
+def test_positional_argument(reqresp_server):
+    reqresp_server("line")
+
+
+def test_wrong_value(reqresp_server):
+    reqresp_server(framing="lines")
+
+
+def test_wrong_greeting(reqresp_server):
+    reqresp_server(greeting="a\\nb")
+
+
+def test_unknown_predicate(reqresp):
+    reqresp.on(start_with="a")
+
+
+def test_wrong_reply(reqresp):
+    reqresp.on("a").reply("x\\ny")
+
+
+def test_wrong_times(reqresp):
+    reqresp.expect("a", times=0)
+
+
+def test_wrong_script(reqresp_server, tmp_path):
+    path = tmp_path / "it.toml"
+    path.write_text("framig = 1")
+    reqresp_server(script=path)
+
+
+def test_script_by_hand():
+    Script.parse("framig = 1")
+
+
+def test_no_such_script(reqresp_server, tmp_path):
+    reqresp_server(script=tmp_path / "it.toml")
+
+
+def test_received(reqresp):
+    reqresp.assert_received("STAT", timeout=0)
+
+
+def test_waited(reqresp):
+    reqresp.wait_for("STAT", timeout=0)
+
+
+def test_verified(reqresp):
+    reqresp.expect("STAT")
+    reqresp.verify()
+"""
+
+
 class Run:
     """A run of pytest on one module: the outcomes of its tests, and the output."""
 
@@ -360,6 +445,41 @@ class PluginTests(SynchronousTestCase):
         self.assertIn("b'LOGIN'  unexpected", section.partition("Captured reqresp setup")[2])
         self.assertIn("this counts", run.failures["test_busy"])
         self.assertIn("busy for 0.01 s", run.section("test_busy"))
+
+    def test_mistakes(self) -> None:
+        """pytest shows the line of the test, the reason, and no line of the package."""
+        run = Run(MISTAKES)
+        reasons = {
+            "unknown_argument": "unknown argument 'frame'; did you mean framing?",
+            "positional_argument": "expected keyword arguments only, such as framing=..., found",
+            "wrong_value": "'lines'",
+            "wrong_greeting": "greeting: a line cannot contain a newline",
+            "unknown_predicate": "did you mean starts_with?",
+            "wrong_reply": "reply: a line cannot contain a newline",
+            "wrong_times": "call assert_received(..., times=0)",
+            "wrong_script": "did you mean framing?",
+            "script_by_hand": "did you mean framing?",
+            "no_such_script": "No such file",
+            "received": "no client connected",
+            "waited": "no client connected",
+            "verified": "no client connected",
+        }
+        self.assertEqual({*run.outcomes}, {f"test_{it}" for it in reasons})
+        for name, reason in reasons.items():
+            section = run.section(f"test_{name}")
+            self.assertIn(reason, section)
+            self.assertRegex(section, r"(?m)^test_pop\.py:\d+: ")
+            self.assertNotRegex(section, r"\.py:\d+: in (?!test_)", name)
+            self.assertNotRegex(section, r"(reqresp|contextlib)\S*\.py:\d+", name)
+            self.assertNotRegex(section, r"\b(BaseServer|_\w+\()", name)
+
+    def test_a_ready_made_server(self) -> None:
+        """The fixture ``reqresp`` is a server of its own in each test, and is verified."""
+        run = Run(READY_MADE)
+        self.assertEqual(
+            run.outcomes, {"test_content": [], "test_both": [], "test_unmet": ["failure"]}
+        )
+        self.assertIn('unmet: expect "QUIT"', run.failures["test_unmet"])
 
     def test_pytest_twisted(self) -> None:
         """The fixture works in tests that pytest-twisted runs on the global reactor."""

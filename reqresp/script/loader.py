@@ -23,6 +23,9 @@ from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
 
+# Where a test loads a script with problems, pytest shows the line of the test.
+__tracebackhide__ = True
+
 
 class ScriptError(ValueError):
     """A script has *problems*; the text has one line for each."""

@@ -112,14 +112,15 @@ class BaseServer:
     ) -> None:
         if respond is not None and script is not None:
             raise TypeError("expected one of respond and script, found both")
-        config = resolve(
-            _source(respond, script),
-            framing=parse_framing(framing) if isinstance(framing, str) else framing,
-            limits=limits,
-            faults=faults or None,
-            seed=seed,
-            default=ServerConfig(Table({}), framing=Line(), seed=0),
-        )
+        with ErrorsWithLine():
+            config = resolve(
+                _source(respond, script),
+                framing=parse_framing(framing) if isinstance(framing, str) else framing,
+                limits=limits,
+                faults=faults or None,
+                seed=seed,
+                default=ServerConfig(Table({}), framing=Line(), seed=0),
+            )
         self.strict = strict
         self._encode = config.framing.encode
         self._parts = RuleParts(config.framing, ignore_case)

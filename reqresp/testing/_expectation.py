@@ -30,7 +30,7 @@ from reqresp.steps import (
     StopReading,
     Wait,
 )
-from reqresp.testing._caller import calling_line
+from reqresp.testing._caller import calling_line, without_own_frames
 
 
 class PredicateArguments(TypedDict, total=False):
@@ -54,7 +54,8 @@ class ErrorsWithLine:
     """
     A block in which the error of a wrong argument becomes one that names the line of the test.
 
-    Not made by contextlib, whose frames pytest would show.
+    The traceback has no frame of this package.  The block is not made by contextlib, whose frames
+    pytest would show.
 
     :param method: named before the argument, if given.
     :raises ScriptError: `FieldError` was raised.
@@ -75,6 +76,8 @@ class ErrorsWithLine:
         if isinstance(error, FieldError):
             name = ".".join(filter(None, (self._method, error.field)))
             raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
+        if isinstance(error, ValueError | TypeError | OSError):
+            raise without_own_frames(error)
 
 
 def as_predicates(

@@ -2,13 +2,15 @@
 
 import sys
 from contextlib import ExitStack
+from traceback import extract_tb
 
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import ScriptError
+from reqresp import Line, ScriptError
+from reqresp.framing import Decoder, Framing
 from reqresp.testing import MemoryServer, serve
-from reqresp.testing._caller import calling_line
+from reqresp.testing._caller import calling_line, without_own_frames
 
 BAD_GREETING = "a\nb"
 
@@ -60,6 +62,25 @@ class CallingLineTests(SynchronousTestCase):
         peer.send(b"a\r\n")
         server.pump()
         self.assertEqual(lines, [expected])
+
+
+class FramesTests(SynchronousTestCase):
+    """Tests for tracebacks."""
+
+    def test_frames_of_the_package_are_left_out(self) -> None:
+        """Those before, between and after frames of others go, whatever is left."""
+
+        class Broken(Line):
+            def decoder(self, limit: int) -> Decoder:
+                raise TypeError("mine")
+
+        cases: list[tuple[str | Framing, list[str]]] = [("lines", []), (Broken(), ["decoder"])]
+        for framing, names in cases:
+            with self.assertRaises((TypeError, ValueError)) as raised:
+                MemoryServer(framing=framing)
+            error = without_own_frames(raised.exception)
+            found = [it.name for it in extract_tb(error.__traceback__)]
+            self.assertEqual(found, ["test_frames_of_the_package_are_left_out", *names])
 
 
 def test_the_fixture(reqresp_server) -> None:  # type: ignore[no-untyped-def]  # as in most tests
