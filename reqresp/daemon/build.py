@@ -34,6 +34,7 @@ from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.server.observers import Observer
 from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
+from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 if TYPE_CHECKING:
     from reqresp.script import Script
@@ -271,7 +272,8 @@ def _add_layers(
         from reqresp.transport.tls import wrap
 
         malformed = partial(front_of(factory).malformed, "tls_handshake")
-        wrapped = wrap(factory, certificates, reactor, malformed)
+        timeout = options["handshake-timeout"] or HANDSHAKE_TIMEOUT
+        wrapped = wrap(factory, certificates, reactor, malformed, timeout)
     if options["proxy-protocol"]:
         wrapped = ProxiedFactory(wrapped, server=factory, trusted=options["trusted"])
     return wrapped

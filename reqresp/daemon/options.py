@@ -36,6 +36,7 @@ from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS, Limits
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.transport.access import Access, Networks, parse_networks
+from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 #: What answers without a script, as text; the defaults of the library.
 DEFAULTS = {
@@ -313,6 +314,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="FILE",
             help="require client certificates signed by these CAs, in PEM format",
             convert=path,
+            requires="tls-cert",
+        ),
+        Option(
+            name="handshake-timeout",
+            value="SECONDS",
+            help="reset connections whose TLS handshake takes longer",
+            default=f"{HANDSHAKE_TIMEOUT:g}",
+            convert=seconds(MIN_TIMEOUT),
             requires="tls-cert",
         ),
     ),

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from twisted.internet.interfaces import (
     IAddress,
+    IDelayedCall,
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
@@ -25,6 +26,7 @@ from zope.interface import implementer
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address
 from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
+from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 try:
     from OpenSSL import SSL
@@ -150,6 +152,7 @@ def wrap(
     certificates: IOpenSSLServerConnectionCreator,
     clock: IReactorTime,
     handshake_failed: Callable[[IAddress, str], object] | None = None,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
 ) -> TLSMemoryBIOFactory:
     """
     Return a factory that adds TLS between *factory* and the transports of its connections.
@@ -158,8 +161,10 @@ def wrap(
     :param clock: the reactor.
     :param handshake_failed: called with the client's address and the reason for each failed
         handshake; None: it is logged, one line a second.
+    :param handshake_timeout: seconds that a client has for its handshake.
     """
     made = _TLSFactory(certificates, False, factory, clock)
+    made.handshake_timeout = handshake_timeout
     if handshake_failed is not None:
         made.handshake_failed = handshake_failed
     return made
@@ -171,6 +176,21 @@ class _TLSConnection(BufferingTLSTransport):
     factory: "_TLSFactory"
     #: The client's address; behind a balancer it differs from the transport's peer.
     peer: IAddress
+    _deadline: IDelayedCall | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        super().makeConnection(transport)
+        if self.connected:  # the server may have refused it meanwhile
+            factory = self.factory
+            self._deadline = factory._clock.callLater(factory.handshake_timeout, self._expire)
+
+    def _expire(self) -> None:
+        self._deadline = None
+        if self._handshakeDone:
+            return
+        reason = f"TLS handshake not complete within {self.factory.handshake_timeout:g} s"
+        self.factory.handshake_failed(self.peer, reason)
+        self.abortConnection()
 
     def abortConnection(self) -> None:
         # First: Twisted would send a close_notify, which turns the reset into a clean end.
@@ -178,6 +198,9 @@ class _TLSConnection(BufferingTLSTransport):
         super().abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
         error = None if self._handshakeDone else self._reason
         super().connectionLost(reason)
         # A client that disconnects before the handshake, such as a health check, is not an error.
@@ -191,6 +214,7 @@ class _TLSFactory(TLSMemoryBIOFactory):
     """TLS on all connections of a factory."""
 
     protocol = _TLSConnection
+    handshake_timeout = HANDSHAKE_TIMEOUT
     _log = Logger()
 
     def __init__(self, *arguments: Any) -> None:

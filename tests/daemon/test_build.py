@@ -43,6 +43,20 @@ class LayersTests(Making):
         made = self.make()
         self.assertIs(self.listening(made), made.service.factory)
 
+    def test_the_time_for_a_handshake(self) -> None:
+        """A client has ten seconds, or as many as the option says."""
+        for options, timeout in (((), 10), (("--handshake-timeout=3",), 3)):
+            made = self.make(self.certificate(), *options)
+            self.assertEqual(self.listening(made).handshake_timeout, timeout)
+
+    def test_failed_handshakes_are_counted(self) -> None:
+        """They are in the metrics, with other malformed input."""
+        made = self.make(self.certificate(), "--metrics=0")
+        self.listening(made).handshake_failed(IPv4Address("TCP", "192.0.2.1", 1234), "why")
+        counters = made.service.factory.counters
+        assert counters is not None
+        self.assertEqual(counters.malformed, {"tls_handshake": 1})
+
     def test_proxy_protocol(self) -> None:
         """The client of a trusted balancer has the address in the header, and must be allowed."""
         made = self.make("--proxy-protocol", "--trust=192.0.2.7", "--allow=10.0.0.0/8")

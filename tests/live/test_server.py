@@ -788,7 +788,7 @@ class RefusalsTests(LiveTestCase):
             self.assertIn(f"--{option}=", words)
         for flag in ("--proxy-protocol", "--quiet", "--version", "--help"):
             self.assertIn(flag, words)
-        self.assertEqual(words.count("[default: "), 18)
+        self.assertIn("[default: 9999]", words)
         self.assertRegex(ended["twistd's"].output, r"\n +reqresp +Answer every request")
         self.assertEqual([each.status for each in ended.values()], [0, 0])
 

@@ -536,6 +536,33 @@ class EndingTests(TLSTestCase):
         self.assertFalse(client.wire.is_open)
         self.assertEqual(self.factory.open, 0)
 
+    def test_a_handshake_has_a_deadline(self) -> None:
+        """A byte a second does not prolong it; the log says that it was too slow."""
+        self.serve()
+        silent, client, shaken = self.wire(), self.begin(), self.connect()
+        with self.assertRaises(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        hello = client._leaving.read()
+        with capturedLogs() as logged:
+            for place in range(9):
+                client.wire.send(hello[place : place + 1])
+                client.wire.wait(1)
+            self.assertTrue(client.wire.is_open)
+            client.wire.wait(1)
+        self.assertEqual([it.got_reset for it in (silent, client.wire)], [True, True])
+        self.assertEqual(
+            problems(logged), ["127.0.0.1:50000: TLS handshake not complete within 10 s"]
+        )
+        self.assertEqual(shaken.ask(), b"response")
+
+    def test_a_connection_that_ends_leaves_no_deadline(self) -> None:
+        """Whether its handshake was complete or not."""
+        self.serve()
+        for client in (self.begin(), self.connect()):
+            client.wire.reset()
+            client.wire.turn()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_idle(self) -> None:
         """An idle connection is closed with close_notify."""
         self.serve(limits=Limits(idle_timeout=4))
