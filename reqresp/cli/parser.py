@@ -5,13 +5,14 @@ Parses and converts arguments.  Does not act on them: that is for `reqresp.cli.m
 """
 
 import re
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from reqresp import __version__
-from reqresp._text import printable, unescape
+from reqresp._text import printable, unescape, unknown
 from reqresp.cli.client import ADDRESS_FORMS, parse_address
 from reqresp.framing import SPECIFICATIONS, parse_framing
 
@@ -72,6 +73,21 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
 
 class _Parser(ArgumentParser):
     """A parser whose errors are one line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse *args*, unless an option among them is unknown; argparse takes its value first."""
+        self._check_options(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def _check_options(self, arguments: Sequence[str]) -> None:
+        known = list(self._option_string_actions)
+        for argument in arguments:
+            is_command = self._subparsers is not None and not argument.startswith("-")
+            if argument == "--" or is_command:  # what follows is not for this parser
+                return
+            name = argument.partition("=")[0]
+            if name.startswith("--") and name not in known:
+                self.error(unknown("option", name, [it for it in known if it.startswith("--")]))
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")

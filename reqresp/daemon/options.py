@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from getopt import GetoptError
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from twisted.python import usage
 import twisted
 from reqresp import __version__
 from reqresp._errors import FieldError
-from reqresp._text import unescape
+from reqresp._text import similar, unescape
 from reqresp.daemon._usage import usage_text
 from reqresp.daemon.endpoints import (
     BACKLOG,
@@ -478,7 +479,8 @@ class Options(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            raise wrong_use(f"{error} (see twistd reqresp --help)") from None
+            hint = _did_you_mean(error.__context__)
+            raise wrong_use(f"{error}{hint} (see twistd reqresp --help)") from None
 
     def postOptions(self) -> None:
         """
@@ -569,6 +571,17 @@ for _option in _REPEATABLE:
     # As Twisted wants it: a method for the name, and one for the letter.
     for _name in filter(None, (_option.name, _option.letter)):
         setattr(Options, f"opt_{_name.replace('-', '_')}", _repeatable(_option.name))
+
+
+def _did_you_mean(error: object) -> str:
+    """Return the name of a similar option if *error* is that there is no such option."""
+    if not isinstance(error, GetoptError):
+        return ""
+    names = [option.name for option in _OPTIONS]
+    if any(name.startswith(error.opt) for name in names):  # it is known, or could be several
+        return ""
+    near = similar(error.opt, names)
+    return "" if near is None else f"; did you mean --{near}?"
 
 
 @contextmanager

@@ -54,7 +54,10 @@ class ArgumentTests(CommandTestCase):
                 ("ask", "a:1", "b", "--replies", "-1"),
                 "argument --replies: expected an integer >= 0, found '-1'",
             ),
-            (("ask", "a:1", "b", "--gree"), "unrecognized arguments: --gree"),
+            (("ask", "a:1", "b", "--gree"), "unknown option '--gree'; did you mean --greeting?"),
+            (("ask", "--framig=line", "a:1", "b"), "'--framig'; did you mean --framing?"),
+            (("ask", "--framig", "line", "a:1", "b"), "'--framig'; did you mean --framing?"),
+            (("--verson",), "unknown option '--verson'; did you mean --version?"),
             (
                 ("ask", "a:1", "b", r"c\d"),
                 r"REQUEST 2: unknown escape \d; expected one of: \r, \n, \t, \0, \\, \xNN",

@@ -281,8 +281,13 @@ class OptionsTests(SynchronousTestCase):
         self.assertIn("--response: expected a payload without the delimiter", text)
 
     def test_unknown_option(self) -> None:
-        """An unknown option is named."""
-        self.assertIn("option --prot not recognized", self.refusal("--prot", "1"))
+        """An unknown option is named, and a similar one."""
+        for name, near in (("prot", "port"), ("scrpt", "script"), ("qqqq", "")):
+            hint = f"; did you mean --{near}?" if near else ""
+            self.assertIn(
+                f"option --{name} not recognized{hint} (see", self.refusal(f"--{name}", "1")
+            )
+        self.assertIn("not a unique prefix (see", self.refusal("--max", "1"))
 
     def test_missing_value(self) -> None:
         """An option without its value is named."""
