@@ -26,7 +26,8 @@ def use_monotonic_time(reactor: Any) -> None:
     """
     Have *reactor* tell monotonic time if it tells the time of day.
 
-    Otherwise a system clock that is set back puts off every timeout of the server.
+    Otherwise a system clock that is set back puts off every timeout of the server.  A reactor that
+    an application uses already keeps its time: calls that it has scheduled would never be due.
     """
-    if reactor.seconds is runtime.seconds:
+    if reactor.seconds is runtime.seconds and not reactor.getDelayedCalls():
         reactor.seconds = monotonic

@@ -27,6 +27,14 @@ class MonotonicTimeTests(ReactorBuilder, SynchronousTestCase):
         self.runReactor(reactor, timeout=60)
         self.assertLessEqual(reactor.seconds(), time.monotonic())
 
+    def test_a_reactor_in_use_keeps_its_time(self) -> None:
+        """Calls that an application has scheduled are still due when they were."""
+        reactor: Any = self.buildReactor()
+        reactor.callLater(0.01, reactor.stop)
+        use_monotonic_time(reactor)
+        self.assertIs(reactor.seconds, runtime.seconds)
+        self.runReactor(reactor, timeout=60)
+
     def test_a_reactor_with_its_own_time_keeps_it(self) -> None:
         """As the loop of asyncio, which tells monotonic time itself."""
         clock = Clock()
