@@ -37,6 +37,7 @@ from reqresp.transport.stream import LINGER
 from reqresp.transport.tls import Certificates, wrap
 from tests.support import proxy_headers as headers
 from tests.support.issued import FileTestCase, authority, pem, stranger
+from tests.support.key_update import KeyUpdates
 from tests.support.wire import FakeReactor, Wire
 
 VERSIONS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -637,6 +638,31 @@ class GreetingTests(TLSTestCase):
             self.assertLess(client.wire.buffered, 400_000)
 
 
+class KeyUpdateTests(TLSTestCase):
+    """A client that asks for new keys for ever, and reads nothing."""
+
+    def test_the_server_stops_reading(self) -> None:
+        """What it would answer is bounded, before the first request, too."""
+        self.serve(framing=Line())
+        its = context(ssl.TLSVersion.TLSv1_3)
+        log = self.directory / "keys"
+        its.keylog_filename = str(log)
+        client = self.connect(its)
+        cipher = client.tls.cipher()
+        assert cipher is not None
+        updates = KeyUpdates(log, cipher[0])
+        client.wire.stop_reading()
+        most = 0
+        for _ in range(40):
+            client.wire.put(b"".join(updates.record() for _ in range(100)))
+            client.wire.turn()
+            most = max(most, client.wire.buffered)
+        self.assertGreater(most, 0)  # the records were understood
+        self.assertTrue(client.wire.is_open)
+        self.assertFalse(client.wire.reading)
+        self.assertLess(most, 300_000)
+
+
 class StopReadingTests(TLSTestCase):
     """`StopReading` also drops what TLS has decrypted."""
 
@@ -718,6 +744,12 @@ class EagerEndingTests(EndingTests):
 
 
 class EagerGreetingTests(GreetingTests):
+    """The same on the eager transport."""
+
+    transport = EagerServer
+
+
+class EagerKeyUpdateTests(KeyUpdateTests):
     """The same on the eager transport."""
 
     transport = EagerServer
