@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from reqresp._files import open_regular
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
 from reqresp.journal.entries import Entry, as_json
@@ -221,8 +222,9 @@ def _ends_within_line(file: int, path: Path) -> bool:
     if not os.fstat(file).st_size:  # empty, or a pipe or device
         return False
     try:
-        with path.open("rb") as reader:
+        # A pipe that has taken its place in the meantime is not waited for.
+        with os.fdopen(open_regular(path), "rb") as reader:
             reader.seek(-1, os.SEEK_END)
             return reader.read(1) != _NEWLINE
-    except OSError:  # writable, but not readable
+    except (OSError, ValueError):  # writable, but not readable, or another file by now
         return False

@@ -14,6 +14,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from reqresp._files import FileTooLargeError, read_regular
+
 try:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -99,16 +101,13 @@ def read_credentials(files: TLSFiles) -> Credentials:
 
 
 def _read(path: Path, wanted: str) -> bytes:
+    # Not a pipe, for example, that has taken the place of a file: to read it can block the reactor.
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_SIZE + 1)
-    except OSError as error:
-        raise _error(path, error.strerror or type(error).__name__, wanted) from None
-    except ValueError:  # a NUL in it
-        raise _error(path, "not a valid path", wanted) from None
-    if len(data) > MAX_FILE_SIZE:
-        raise _error(path, f"larger than {MAX_FILE_SIZE // 2**20} MiB", wanted)
-    return data
+        return read_regular(path, MAX_FILE_SIZE)
+    except FileTooLargeError:
+        raise _error(path, f"is larger than {MAX_FILE_SIZE // 2**20} MiB", wanted) from None
+    except ValueError as error:
+        raise _error(path, str(error), wanted) from None
 
 
 def _certificates(path: Path, data: bytes, wanted: str) -> Sequence[x509.Certificate]:

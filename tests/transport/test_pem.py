@@ -1,5 +1,6 @@
 """PEM files: which are accepted, and the errors for the others."""
 
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,14 +83,18 @@ class FilesTests(FileTestCase):
             ((it, None, gone), "the certificates of the CAs that sign client certificates, as PEM"),
         ):
             self.assertEqual(
-                self.refused(*files), f"gone.pem: No such file or directory; expected {wanted}"
+                self.refused(*files),
+                f"gone.pem: cannot be read: No such file or directory; expected {wanted}",
             )
 
     def test_no_file_at_all(self) -> None:
-        """A directory and a path with a NUL byte are errors."""
+        """What is not a regular file, or cannot be one, is an error; no pipe is waited for."""
+        os.mkfifo(self.directory / "pipe")
         for path, problem in (
-            (self.directory / "", "Is a directory"),
-            (Path("nul\0"), "not a valid path"),
+            (self.directory / "", "is not a regular file"),
+            (self.directory / "pipe", "is not a regular file"),
+            (Path("/dev/zero"), "is not a regular file"),
+            (Path("nul\0"), "is not a possible file name"),
         ):
             self.assertIn(f"{problem}; expected the server's", self.refused(path))
 
@@ -97,17 +102,19 @@ class FilesTests(FileTestCase):
         """A file without read permission is an error."""
         path = self.file("it.pem", ours())
 
-        def denied(*_: Any) -> Any:
+        def denied(*_: Any, **_more: Any) -> Any:
             raise PermissionError(13, "Permission denied")
 
-        self.patch(Path, "open", denied)  # root could read the file
-        self.assertIn("it.pem: Permission denied; expected the", self.refused(path))
+        self.patch(os, "open", denied)  # root could read the file
+        self.assertIn("it.pem: cannot be read: Permission denied; expected the", self.refused(path))
 
-    def test_a_file_without_end(self) -> None:
+    def test_a_file_that_is_too_large(self) -> None:
         """A file over the size limit is an error, and is not read to its end."""
+        path = self.file("it.pem", b"")
+        os.truncate(path, 2**40)
         self.assertEqual(
-            self.refused(Path("/dev/zero")),
-            "/dev/zero: larger than 4 MiB; expected the server's certificate, as PEM",
+            self.refused(path),
+            "it.pem: is larger than 4 MiB; expected the server's certificate, as PEM",
         )
 
     def test_no_certificate(self) -> None:

@@ -389,7 +389,7 @@ class ReloadTests(TLSTestCase):
         self.assertEqual(self.connect().shown, before)
         (self.directory / "it.pem").unlink()
         (line,) = self.reload()
-        self.assertIn("certificate: it.pem: No such file or directory; expected", line)
+        self.assertIn("it.pem: cannot be read: No such file or directory; expected", line)
         self.assertEqual(self.connect().shown, before)
         leaf = self.leaf()
         self.reload()
