@@ -78,7 +78,7 @@ class ThreadedReactor:
         try:
             started.result(self.timeout)
         except BaseException:  # such as KeyboardInterrupt
-            self.reactor.callFromThread(self.reactor.stop)
+            self.stop_later()
             raise
 
     def check(self) -> None:
@@ -126,6 +126,10 @@ class ThreadedReactor:
         self._thread.join(self.timeout)
         if self._thread.is_alive():
             raise TimeoutError(self._busy())
+
+    def stop_later(self) -> None:
+        """Stop the reactor, without waiting for it; can be called in any thread."""
+        self.reactor.callFromThread(self.reactor.stop)
 
     def when_read(self, seconds: float) -> Deferred[None]:
         """Call `when_read`; must be called in the reactor's thread."""

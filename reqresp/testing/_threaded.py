@@ -7,6 +7,8 @@ Server: a test server in a thread of its own, for clients of any kind.
 import socket
 import ssl
 import sys
+import warnings
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -34,7 +36,8 @@ class Server(BaseServer):
     """
     A test server in a thread of its own, on a port of its own.
 
-    It listens once it is made.  It takes all arguments of `BaseServer` but the clock.
+    It listens once it is made.  It takes all arguments of `BaseServer` but the clock.  If it is
+    garbage-collected without `end`, it ends, with a ResourceWarning.
 
     :param host: the address to listen on.
     :param tls: whether clients use TLS; see `client_context`.
@@ -75,6 +78,10 @@ class Server(BaseServer):
             self._reserved.close()
             self._thread.stop()
             raise
+        # Called when nothing refers to this server any more, and when the program ends.
+        self._end_when_collected = weakref.finalize(
+            self, _end_collected, self.name, self._thread, self._reserved
+        )
 
     @property
     def clock(self) -> IReactorTime:
@@ -145,6 +152,7 @@ class Server(BaseServer):
         if self._has_ended:
             return
         self._thread.check()
+        self._end_when_collected.detach()
         try:
             self.stop()
         finally:
@@ -253,6 +261,17 @@ class Server(BaseServer):
         """Wait until the server has read everything that has arrived by now."""
         if not self._has_ended:
             self._thread.call(self._thread.when_read, ASSERT_TIMEOUT)
+
+
+def _end_collected(name: str, thread: ThreadedReactor, reserved: socket.socket) -> None:
+    """End a server that nothing refers to: in whatever thread that is found, so without waiting."""
+    thread.stop_later()
+    reserved.close()
+    warnings.warn(
+        f"the test server {name} was not ended: call end(), or make it with serve(...)",
+        ResourceWarning,
+        stacklevel=2,
+    )
 
 
 def _is_in_event_loop() -> bool:

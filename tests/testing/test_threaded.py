@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -355,6 +356,44 @@ class LifeTests(ServerCase):
             server.end()
             server.stop()
             self.assertEqual((descriptors(), threading.active_count()), before)
+
+    def test_a_server_that_is_collected(self) -> None:
+        """Without ``end``, nothing is left either, and there is a ResourceWarning."""
+        gc.collect()
+        before = descriptors(), threading.active_count()
+        server = Server(respond=lambda request: request.data)
+        name = server.name
+        with Client((server.host, server.port)) as client:
+            client.ask(b"a\r\n", 3)
+            server.assert_received("a")
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                del server
+                gc.collect()
+            for thread in threading.enumerate():
+                if thread.name == "reqresp":
+                    thread.join(PATIENCE)
+        self.assertEqual((descriptors(), threading.active_count()), before)
+        [warning] = [it for it in caught if it.category is ResourceWarning]
+        self.assertIn(f"the test server {name} was not ended", str(warning.message))
+
+    def test_a_program_that_ends_no_server(self) -> None:
+        """At the end of a program, there is a ResourceWarning, and the program ends."""
+        program = """
+from reqresp.testing import Server
+server = Server()
+server.on("a").call(lambda request: server.name)  # so nothing is collected before the end
+"""
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("ResourceWarning: the test server 127.0.0.1:", done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
 
     def test_after_the_end(self) -> None:
         """After the end, requests can be asked for, and no method waits."""
