@@ -1,53 +1,85 @@
 """
 Certificates for tests of clients that use TLS.
 
-They are made by trustme, which the extra ``reqresp[testing]`` installs.
+They are made by trustme, which the extra ``reqresp[testing]`` installs, or are those of a test.
 """
 
 import ssl
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.ssl import ContextFactory
+#: What a server needs for TLS: certificates of its own, a context, or the files of a certificate
+#: and of its key.
+TLS = bool | ssl.SSLContext | tuple[str | Path, str | Path]
 
 
-class _OneContext(ContextFactory):
-    """Uses the same context for all connections."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def getContext(self) -> Any:
-        return self._context
-
-
-def make_contexts(host: str) -> tuple[ContextFactory, ssl.SSLContext]:
+def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
     """
-    Return contexts for a server on *host* and for its clients.
+    Return the contexts of a server on *host* and of its clients.
 
-    The client's context trusts only the authority that signed the server's certificate.  Each
-    process has its own authority.
+    The clients' context trusts the server's certificate only, or the authority that signed it if
+    this module made both.  For the server's own context, there is none.
 
-    :raises ImportError: trustme, or a package that Twisted needs for TLS, is not installed.
+    :param tls: True: a new certificate.  Each process has one authority for them.
+    :raises TypeError: *tls* is nothing of `TLS`.
+    :raises ValueError: the context is none for servers, or a file cannot be used; the message
+        names it.
+    :raises ImportError: trustme, or what Twisted needs for TLS, is not installed.
     """
-    authority = _authority()
-    from OpenSSL import SSL
+    if isinstance(tls, ssl.SSLContext):
+        _check_server(tls)
+        return tls, None
+    if tls is True:
+        authority = _authority()
+        server = _server_context()
+        authority.issue_cert(host, "localhost").configure_cert(server)
+        return server, _client_context(authority.configure_trust)
+    match tls:
+        case (str() | Path() as certificate, str() | Path() as key):
+            return _contexts_of(Path(certificate), Path(key))
+    raise TypeError(
+        "tls: expected True, an ssl.SSLContext, or the paths of a certificate and of its key in a"
+        f" tuple, found {tls!r}"
+    )
 
-    # Not Twisted's CertificateOptions: what it passes to pyOpenSSL causes a warning.
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    authority.issue_cert(host, "localhost").configure_cert(context)
+
+def _contexts_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    from reqresp.transport.pem import TLSFiles, read_credentials
+
+    read_credentials(TLSFiles(certificate, key))  # its errors name the file, and what is wrong
+    server = _server_context()
+    server.load_cert_chain(certificate, key)
+    client = _client_context(lambda context: context.load_verify_locations(certificate))
+    # The certificate itself is trusted, whoever signed it.
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return server, client
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _client_context(trust: Callable[[ssl.SSLContext], object]) -> ssl.SSLContext:
     # Not the default context: it takes time to read the system's authorities, and trusts them.
-    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.minimum_version = ssl.TLSVersion.TLSv1_2
-    authority.configure_trust(client_context)
-    return _OneContext(context), client_context
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    trust(context)
+    return context
+
+
+def _check_server(context: ssl.SSLContext) -> None:
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    except ssl.SSLError as error:
+        raise ValueError(f"tls: expected an SSLContext for a server: {error.reason}") from None
 
 
 @cache
 def _authority() -> Any:
-    try:
-        import trustme
-    except ImportError as error:
-        raise ImportError(f"{error}: for TLS, run pip install 'reqresp[testing]'") from error
+    import trustme
+
     return trustme.CA()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -21,9 +21,12 @@ from twisted.internet.interfaces import IReactorTime
 from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
-from reqresp.testing._expectation import PredicateArguments
+from reqresp.testing._expectation import ErrorsWithLine, PredicateArguments
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
+
+if TYPE_CHECKING:
+    from reqresp.testing._certificates import TLS
 
 #: The number of clients that the system lets wait for the server to accept them.
 BACKLOG = 1024
@@ -40,17 +43,20 @@ class Server(BaseServer):
     garbage-collected without `end`, it ends, with a ResourceWarning.
 
     :param host: the address to listen on.
-    :param tls: whether clients use TLS; see `client_context`.
+    :param tls: True: clients use TLS, with a certificate that is made for the server; an
+        ``ssl.SSLContext``, or the paths of a certificate and of its key: TLS with these.
     :raises OSError: it cannot listen on *host*.
+    :raises ImportError: a package that TLS needs is not installed.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
+        self, *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
     ) -> None:
         check_names(arguments, "host", "tls")
         #: The address that it listens on.
         self.host = host
-        #: Trusts the server's certificate: for clients that use TLS.
+        #: Trusts the server's certificate: for clients that use TLS.  None: the test has made the
+        #: server's context itself, or there is no TLS.
         self.client_context: ssl.SSLContext | None = None
         self._tls: Any = None
         self._listening: Any = None
@@ -63,10 +69,8 @@ class Server(BaseServer):
             self._reserved.bind((host, 0))
             #: The port that it listens on.
             self.port: int = self._reserved.getsockname()[1]
-            if tls:
-                from reqresp.testing._certificates import make_contexts
-
-                self._tls, self.client_context = make_contexts(host)
+            if tls is not False:
+                self._tls, self.client_context = _make_tls(tls, host)
             self._thread = ThreadedReactor()
         except BaseException:
             self._reserved.close()
@@ -263,6 +267,27 @@ class Server(BaseServer):
             self._thread.call(self._thread.when_read, ASSERT_TIMEOUT)
 
 
+def _make_tls(tls: "TLS", host: str) -> tuple[Any, ssl.SSLContext | None]:
+    """
+    Return what Twisted needs for TLS, and a context for clients.
+
+    :raises TypeError: *tls* is nothing of `TLS`.
+    :raises ValueError: a context or a file cannot be used.
+    :raises ImportError: a package is not installed; the message has the extra.
+    """
+    from reqresp.testing._certificates import make_contexts
+
+    with ErrorsWithLine():
+        try:
+            server, client = make_contexts(tls, host)
+            from reqresp.testing._ssl_connections import SSLConnections
+        except ImportError as error:
+            raise ImportError(
+                f"tls: {error.name or error} is not installed: run pip install 'reqresp[testing]'"
+            ) from error
+        return SSLConnections(server), client
+
+
 def _end_collected(name: str, thread: ThreadedReactor, reserved: socket.socket) -> None:
     """End a server that nothing refers to: in whatever thread that is found, so without waiting."""
     thread.stop_later()
@@ -290,14 +315,14 @@ class StartServer(Protocol):
     """The type of the fixture ``reqresp_server``: starts servers that end with the test."""
 
     def __call__(
-        self, *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
+        self, *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
     ) -> Server:
         """Start a server and return it; the arguments are those of `Server`."""
 
 
 @contextmanager
 def serve(
-    *, host: str = "127.0.0.1", tls: bool = False, **arguments: Unpack[ServerArguments]
+    *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
 ) -> Iterator[Server]:
     """
     Start a `Server` with these arguments; verify and end it at the end of the block.

@@ -16,14 +16,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import trustme
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Script
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
-from tests.support.live import PATIENCE, Client
+from tests.support.live import PATIENCE, Client, temporary
 from tests.support.typed_sample import check, run_client, script
 
 #: The size of a stack that no system has memory for.
@@ -38,10 +40,10 @@ def ask(server: Server, *requests: str) -> bytes:
         return client.rest()
 
 
-def output_of(program: str) -> str:
+def output_of(program: str, *arguments: str) -> str:
     """Run *program*, with warnings as errors and no output to standard error; return its output."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", program],
+        [sys.executable, "-W", "error", "-X", "dev", "-c", program, *arguments],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -221,18 +223,90 @@ class ArgumentTests(ServerCase):
             with contextlib.suppress(ConnectionResetError):
                 self.assertEqual(secure.recv(1), b"")
 
+    def echo_over_tls(self, server: Server, context: ssl.SSLContext) -> None:
+        """Check that TLS works in all its parts: much data both ways, and a clean end."""
+        data = bytes(range(256)) * 4096
+        with (
+            socket.create_connection((server.host, server.port), PATIENCE) as connection,
+            context.wrap_socket(connection, server_hostname="localhost") as client,
+        ):
+            sender = threading.Thread(target=client.sendall, args=(data,))
+            sender.start()
+            received = b""
+            while len(received) < len(data):
+                received += client.recv(2**16)
+            sender.join(PATIENCE)
+            self.assertEqual(received, data)
+            client.unwrap()
+
+    def test_tls_with_certificates_of_the_test(self) -> None:
+        """``tls`` can be a context, or the files of a certificate and of its key."""
+        leaf = trustme.CA().issue_cert("localhost")
+        directory = temporary(self)
+        leaf.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+        leaf.private_key_pem.write_to_path(directory / "key.pem")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        leaf.configure_cert(context)
+        pair = (directory / "cert.pem", str(directory / "key.pem"))
+        echo: Any = {"framing": "chunk", "respond": lambda request: request.data}
+        of_pair, of_context = self.serve(tls=pair, **echo), self.serve(tls=context, **echo)
+        assert of_pair.client_context is not None
+        self.assertIsNone(of_context.client_context)
+        for server in (of_pair, of_context):
+            self.echo_over_tls(server, of_pair.client_context)
+            server.verify()
+        made = self.serve(tls=True, **echo)
+        assert made.client_context is not None
+        self.echo_over_tls(made, made.client_context)
+
+    def test_failed_handshakes(self) -> None:
+        """A client that does not trust the server is no connection, and no error of the server."""
+        server = self.serve(tls=True)
+        with (
+            capturedLogs() as events,
+            self.connect(server) as client,
+            self.assertRaises(ssl.SSLCertVerificationError),
+        ):
+            ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
+        server.disconnect_all()
+        server.verify()
+        logged = [event["reason"] for event in events if "reason" in event]
+        self.assertEqual(logged, ["TLS handshake failed: tlsv1 alert unknown ca"])
+
+    def test_wrong_tls(self) -> None:
+        """Anything else is refused before the server listens, and the error says what is right."""
+        directory = temporary(self)
+        pem = directory / "cert.pem"
+        pem.write_text("no certificate")
+        for wrong in ("/no/such.pem", 1, None, (pem,), (pem, None), (pem, pem, pem)):
+            with self.assertRaisesRegex(TypeError, "tls: expected True, an ssl.SSLContext, or the"):
+                Server(tls=wrong)  # type: ignore[arg-type]  # a mistake
+        with self.assertRaisesRegex(ValueError, "no/such.pem: .*No such file"):
+            Server(tls=("/no/such.pem", pem))
+        with self.assertRaisesRegex(
+            ValueError, "cert.pem: contains no certificate; expected the server's certificate"
+        ):
+            Server(tls=(pem, pem))
+        with self.assertRaisesRegex(ValueError, "tls: expected an SSLContext for a server"):
+            Server(tls=ssl.create_default_context())
+
     def test_tls_without_the_extra(self) -> None:
         """The error names the extra that has to be installed."""
         program = """
 import sys
 from reqresp.testing import Server
-sys.modules["trustme"] = None  # as if it were not installed
+for name in sys.argv[1:]:
+    sys.modules[name] = None  # as if it were not installed
 try:
     Server(tls=True)
 except ImportError as error:
     print(error)
 """
-        self.assertIn("pip install 'reqresp[testing]'", output_of(program))
+        for name in ("trustme", "OpenSSL"):
+            self.assertEqual(
+                output_of(program, name),
+                f"tls: {name} is not installed: run pip install 'reqresp[testing]'\n",
+            )
 
     def test_wrong_arguments(self) -> None:
         """The error of an unknown argument names a similar one, and no class."""
