@@ -262,13 +262,10 @@ class ArgumentTests(ServerCase):
     def test_failed_handshakes(self) -> None:
         """A client that does not trust the server is no connection, and no error of the server."""
         server = self.serve(tls=True)
-        with (
-            capturedLogs() as events,
-            self.connect(server) as client,
-            self.assertRaises(ssl.SSLCertVerificationError),
-        ):
-            ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
-        server.disconnect_all()
+        with capturedLogs() as events:
+            with self.connect(server) as client, self.assertRaises(ssl.SSLCertVerificationError):
+                ssl.create_default_context().wrap_socket(client.socket, server_hostname="localhost")
+            server.disconnect_all()
         server.verify()
         logged = [event["reason"] for event in events if "reason" in event]
         self.assertEqual(logged, ["TLS handshake failed: tlsv1 alert unknown ca"])
