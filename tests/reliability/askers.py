@@ -11,6 +11,8 @@ import threading
 import time
 from array import array
 from collections import deque
+from collections.abc import Callable
+from ssl import SSLWantReadError
 from types import TracebackType
 from typing import Self
 
@@ -42,6 +44,7 @@ class Askers:
     :param depth: how many requests each sends without waiting.
     :param pause: the time from a reply to the next request, in milliseconds.
     :param opening: bytes that each sends before its first request.
+    :param wrap: makes the socket that a client uses of its connected one.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Askers:
         request: bytes = REQUEST,
         reply: bytes = REPLY,
         opening: bytes = b"",
+        wrap: Callable[[socket.socket], socket.socket] = lambda sock: sock,
     ) -> None:
         self.answered = 0
         #: The errors, one line for each.
@@ -65,7 +69,7 @@ class Askers:
         self._opening = opening
         self._times = array("d")
         self._selector = selectors.DefaultSelector()
-        self._askers = [Asker(connect(port)) for _ in range(count)]
+        self._askers = [Asker(wrap(connect(port))) for _ in range(count)]
         self._resting: deque[Asker] = deque()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -119,6 +123,8 @@ class Askers:
     def _receive(self, asker: Asker) -> None:
         try:
             data = asker.socket.recv(64 * 1024)
+        except SSLWantReadError:  # a part of a record
+            return
         except OSError as error:
             self._lose(asker, str(error))
             return

@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from ssl import SSLWantWriteError
 
 from tests.support.live import PATIENCE
 
@@ -85,7 +86,7 @@ def send(sock: socket.socket, data: bytes) -> bool:
     sock.setblocking(False)
     try:
         sock.send(data)
-    except BlockingIOError:
+    except (BlockingIOError, SSLWantWriteError):
         return True
     except OSError:
         return False

@@ -16,6 +16,7 @@ from tests.reliability import (
     slow_senders,
     soak,
     storms,
+    tls,
     workers,
 )
 from tests.reliability.values import scenario
@@ -32,6 +33,7 @@ SCENARIOS = {
                 never_readers,
                 floods,
                 pages,
+                tls,
                 storms,
                 descriptors,
                 disk,

@@ -67,6 +67,10 @@ class ScenarioTests(SynchronousTestCase):
         """Clients of the metrics pages keep nobody waiting, and do not hold off a stop."""
         self.keeps_its_bounds("pages")
 
+    def test_tls(self) -> None:
+        """Clients that use TLS badly cost little memory, and keep nobody waiting."""
+        self.keeps_its_bounds("tls")
+
     def test_storms(self) -> None:
         """Clients that reset leave no descriptor and no memory."""
         self.keeps_its_bounds("storms")
