@@ -116,6 +116,8 @@ class Connection:
     @property
     def unfinished(self) -> Unfinished | None:
         """The request that the client has begun and not finished, as far as is known."""
+        if self._state is _ENDED or self._state is _LOST:  # its bytes may be no request at all
+            return None
         return unfinished(self.backlog.decoder)
 
     # Events of the transport
@@ -168,8 +170,7 @@ class Connection:
             self._drop()
             self._hold = Lost(reason, failure)
             return
-        if self._state is not _ENDED:
-            _report.incomplete(self, self.unfinished)
+        _report.incomplete(self, self.unfinished)
         self._state = _ENDED
         self._drop()
         self._lose(reason)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.python.failure import Failure
 
+from reqresp.framing import Unfinished
 from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
 from reqresp.server.observers import Events
@@ -40,6 +41,10 @@ class HostedConnection(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether a reply is awaited, or requests wait for their turn."""
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The request that the client has begun and not finished, as far as is known."""
 
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""

@@ -6,6 +6,7 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import Any, TypedDict, Unpack
 
 from attrs import evolve
@@ -16,7 +17,7 @@ from reqresp._text import unknown
 from reqresp.exchanges import Exchange
 from reqresp.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
-from reqresp.journal import Answered, Entry, Journal
+from reqresp.journal import Answered, Entry, Incomplete, Journal
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
@@ -87,7 +88,8 @@ class BaseServer:
     :param limits: replace those of the script.
     :param faults: are injected into every reply.
     :param seed: the source of all randomness in faults; None: the script's, or 0.
-    :param strict: whether a request that nothing answers makes the test fail.
+    :param strict: whether a request that nothing answers, is malformed or is not finished makes the
+        test fail.
     :raises TypeError: *respond* and *script* are both given.
     :raises ScriptError: *script* has problems, or *greeting* is not usable.
     :raises ValueError: another argument is not usable; the message names it.
@@ -221,9 +223,21 @@ class BaseServer:
 
     @property
     def entries(self) -> list[Entry]:
-        """Everything that has happened so far."""
-        entries: list[Entry] = self._call(self._journal.entries)
+        """
+        Everything that has happened so far.
+
+        Requests that clients have begun and not finished come last, as `Incomplete`.
+        """
+        entries: list[Entry] = self._call(self._all_entries)
         return entries
+
+    def _all_entries(self) -> list[Entry]:
+        unfinished = [
+            Incomplete(time(), it.peer, it.number, it.unfinished.data, it.unfinished.missing)
+            for it in front_of(self.factory)
+            if it.unfinished is not None
+        ]
+        return [*self._journal.entries(), *unfinished]
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -260,7 +274,7 @@ class BaseServer:
 
     def problems(self) -> str:
         """Return what was not as expected so far, with the conversation; empty if all was."""
-        text: str = self._call(lambda: self._findings(self._journal.entries()).problems())
+        text: str = self._call(lambda: self._findings(self._all_entries()).problems())
         return text
 
     def report(self) -> str:
@@ -270,7 +284,7 @@ class BaseServer:
         Does not raise: if the server cannot be asked, the text says why.
         """
         return report_or_error(
-            lambda: self._call(lambda: self._findings(self._journal.entries()).report())
+            lambda: self._call(lambda: self._findings(self._all_entries()).report())
         )
 
     def _findings(self, entries: Sequence[Entry]) -> Findings:
@@ -297,7 +311,9 @@ class BaseServer:
         if not connections and not waits_for_clients:
             return True
         is_met = all(expectation.is_met for expectation in self._responder.expectations)
-        return is_met and not any(connection.is_busy for connection in connections)
+        return is_met and not any(
+            it.is_busy or (self.strict and it.unfinished is not None) for it in connections
+        )
 
     def _disconnect(self) -> Deferred[None]:
         """Reset all connections; fires when they are gone."""

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
-from reqresp.journal import Answered, Connected, Entry, Failed, Unanswered
+from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Unanswered
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation
@@ -47,7 +47,7 @@ class Findings:
     :param dropped: the number of entries that the journal no longer has.
     :param malformed: the number of frames that were no request.
     :param errors: exceptions, each with the request that was being answered.
-    :param strict: whether unexpected and malformed requests are problems.
+    :param strict: whether unexpected, malformed and unfinished requests are problems.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Findings:
             requests = {
                 "unexpected request": len(self.unexpected),
                 "malformed request": self.malformed,
+                "unfinished request": len(self._incomplete),
             }
             counts = requests | counts
         wrong = [_count(number, thing) for thing, number in counts.items() if number]
@@ -81,12 +82,19 @@ class Findings:
             f"reqresp {self.name}: {', '.join(wrong)}",
             *(f"  {line}" for line in self._last_lines()),
             *_first("errors", self.errors, _error),
-            *_first("unmet", unmet, lambda it: _unmet(it, self.unexpected[-MAX_LINES:])),
+            *_first("unmet", unmet, self._unmet),
         ]
         if self.strict and not unmet:
             expectations = self.expectations
             lines += _first("unexpected", self.unexpected, lambda it: _stray(it, expectations))
         return "\n".join(lines)
+
+    @property
+    def _incomplete(self) -> list[Incomplete]:
+        return [entry for entry in self.entries if isinstance(entry, Incomplete)]
+
+    def _unmet(self, expectation: Expectation) -> Iterator[str]:
+        return _unmet(expectation, self.unexpected[-MAX_LINES:], self._incomplete[-MAX_LINES:])
 
     def report(self) -> str:
         """Return the problems, or else the conversation; then the tracebacks of handlers."""
@@ -163,6 +171,8 @@ def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
             return _received(exchange.request), _done(exchange, encode)
         case Unanswered(request=request):
             return _received(request), "not answered"
+        case Incomplete(connection=connection, data=data, missing=missing):
+            return f"#{connection} < {_shown(data)}", f"unfinished: {missing}"
         case Failed(connection=connection, reason=reason):
             return f"#{connection} !", reason
     return None
@@ -213,7 +223,9 @@ def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
     yield from (f"  {line}" for line in more)
 
 
-def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[str]:
+def _unmet(
+    expectation: Expectation, unexpected: Sequence[Request], incomplete: Sequence[Incomplete]
+) -> Iterator[str]:
     """Describe an unmet expectation, and the request that is nearest to it."""
     text = (
         f"unmet: {expectation} ({expectation.where}):"
@@ -222,10 +234,15 @@ def _unmet(expectation: Expectation, unexpected: Sequence[Request]) -> Iterator[
     if any(matches(expectation.rule.predicates, request) for request in unexpected):
         yield f"{text}; a matching request was received out of order"
         return
+    for begun in incomplete:
+        request = Request(begun.data, begun.peer, begun.connection, 1)
+        if matches(expectation.rule.predicates, request):
+            yield f"{text}; a matching request was not finished: {begun.missing}"
+            return
     near = [
-        (it.at, it.wanted, request.data)
-        for request in unexpected
-        for it in nearest([expectation.rule], request.data)
+        (it.at, it.wanted, data)
+        for data in [*(it.data for it in unexpected), *(it.data for it in incomplete)]
+        for it in nearest([expectation.rule], data)
         if it.at
     ]
     if not near:

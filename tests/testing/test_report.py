@@ -104,6 +104,32 @@ class ReportTests(ServerCase):
         self.reactor.advance(1)
         self.assert_problems("replies")
 
+    def test_unfinished_requests(self) -> None:
+        """A request without its end is a problem, with its bytes and what it lacks."""
+        server = self.serve()
+        server.on("USER ann").reply("+OK")
+        server.expect("STAT").reply("+OK 2 320")
+        server.expect("QUIT").close()
+        gone = self.connect()
+        gone.send(b"USER ann\r\nSTAT")
+        gone.send_eof()
+        self.connect().send(b"QUI")
+        self.assert_problems("unfinished")
+        self.assertEqual(
+            server.conversation().splitlines()[1:],
+            [
+                "#1 < b'STAT'      unfinished: no line end",
+                "#2 < b'QUI'       unfinished: no line end",
+            ],
+        )
+
+    def test_unfinished_requests_of_other_framings(self) -> None:
+        """The text says what is missing in the terms of the framing."""
+        server = self.serve(framing="int16")
+        self.connect().send(b"\x00\x64" + b"a" * 46)
+        self.assertIn("1 unfinished request\n", server.problems())
+        self.assertIn("unfinished: 46 of 100 bytes", server.problems())
+
     def test_errors(self) -> None:
         """What a handler raises is shown, also if the message has several lines."""
 

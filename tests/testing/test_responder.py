@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 
 from reqresp import Responder, Script
+from reqresp.journal import Incomplete
 from reqresp.steps import Request, Send, Steps
 from tests.support.server_case import ServerCase
 
@@ -134,6 +135,48 @@ class UnexpectedTests(ServerCase):
             wire.send(b"nonsense")
             self.assertTrue(wire.got_eof)
             self.assertEqual("1 malformed request" in server.problems(), strict)
+
+
+class UnfinishedTests(ServerCase):
+    """Tests for requests that a client begins and does not finish."""
+
+    def test_an_open_connection(self) -> None:
+        """It is a problem of a strict server while it is unfinished, and an entry."""
+        for strict in (True, False):
+            server = self.serve(strict=strict)
+            server.on("STAT").reply("+OK")
+            wire = self.connect()
+            wire.send(b"STAT")
+            self.assertEqual("1 unfinished request" in server.problems(), strict)
+            self.assertIn("#1 < b'STAT'  unfinished: no line end", server.conversation())
+            entry = server.entries[-1]
+            assert isinstance(entry, Incomplete)
+            self.assertEqual((entry.connection, entry.data), (1, b"STAT"))
+            self.assertEqual(entry.missing, "no line end")
+            wire.send(b"\r\n")
+            self.assertEqual(server.problems(), "")
+            self.assertNotIsInstance(server.entries[-1], Incomplete)
+
+    def test_a_connection_that_has_ended(self) -> None:
+        """It is there once, however the client ended, and after complete requests."""
+        for end in (lambda wire: wire.send_eof(), lambda wire: wire.reset()):
+            server = self.serve()
+            server.expect("A").reply("b")
+            wire = self.connect()
+            wire.send(b"A\r\nSTA", b"T")
+            end(wire)
+            self.assertIn(": 1 unfinished request\n", server.problems())
+            found = [it.data for it in server.entries if isinstance(it, Incomplete)]
+            self.assertEqual(found, [b"STAT"])
+
+    def test_the_server_ends_the_connection(self) -> None:
+        """What a client had begun when the server reset the connection is no problem."""
+        server = self.serve()
+        server.on("A").abort()
+        wire = self.connect()
+        wire.send(b"A\r\nSTA")
+        wire.wait(1)
+        self.assertEqual(server.problems(), "")
 
 
 class FallbackTests(ServerCase):

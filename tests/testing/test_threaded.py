@@ -657,6 +657,33 @@ class AssertionTests(ServerCase):
             server.verify(timeout=0)
         self.assertEqual(self.serve().report(), "no client connected")
 
+    def test_verify_waits_for_the_end_of_a_request(self) -> None:
+        """A request that is arriving can still be finished; if it is not, the test fails."""
+        for end, message in ((b"\r\n", ""), (b"T", "1 unfinished request")):
+            server = self.serve()
+            server.on("STAT").reply("+OK")
+            client = self.connect(server)
+            client.send(b"STAT")
+            timer = threading.Timer(0.05, client.send, (end,))
+            timer.start()
+            error = ""
+            try:
+                server.verify(timeout=PATIENCE if not message else 0.2)
+            except AssertionError as raised:
+                error = str(raised)
+            timer.join(PATIENCE)
+            self.assertEqual(bool(error), bool(message))
+            self.assertIn(message, error)
+
+    def test_a_client_that_does_not_finish(self) -> None:
+        """The commonest mistake of a client: it sends no line end, and closes."""
+        server = self.serve()
+        server.expect("STAT").reply("+OK")
+        with self.connect(server) as client:
+            client.send(b"STAT")
+        with self.assertRaisesRegex(AssertionError, "a matching request was not finished: no line"):
+            server.verify()
+
     def test_verify_reads_everything(self) -> None:
         """``verify`` sees the requests of clients that have disconnected at once."""
         server = self.serve()
