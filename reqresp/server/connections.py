@@ -76,7 +76,7 @@ class Connections:
         self._limits = Limits()
         self._admission = Admission(access)
         self._refusals: Counter[str] = Counter()
-        self._log_limit = LogLimit(lambda: self.clock.seconds())
+        self._log_limit = LogLimit(lambda: self.clock, self._log)
         self._first = self._next = first
         self.turns = Turns(lambda: self.clock, lambda: self.now())
         self._sweepers = [
@@ -169,6 +169,10 @@ class Connections:
                 suffix=suffix,
             )
 
+    def flush_log(self) -> None:
+        """Log now how many events were not logged, since there was one a second of their kind."""
+        self._log_limit.flush()
+
     def arrived(self, arrival: Arrival) -> None:
         """Count a connection whose client is not known yet."""
         self._arrivals.add(arrival)
@@ -253,6 +257,8 @@ class Connections:
             sweeper.stop()
         if self._arrivals:
             return
+        if self._draining:
+            self.flush_log()
         for deadline in self._deadlines:
             if deadline.active():
                 deadline.cancel()

@@ -148,6 +148,10 @@ class ReqRespFactory(Factory):
         """
         return self._front.drain(seconds)
 
+    def stopFactory(self) -> None:
+        self._front.flush_log()
+        super().stopFactory()
+
     def buildProtocol(self, addr: Any) -> Any:
         refusal = self._front.why_refuse(addr)
         if refusal is not None:

@@ -219,13 +219,17 @@ class _TLSFactory(TLSMemoryBIOFactory):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._log_limit = LogLimit(self._clock.seconds)
+        self._log_limit = LogLimit(lambda: self._clock, self._log)
         self.handshake_failed: Callable[[IAddress, str], object] = self._log_failed
 
     def buildProtocol(self, addr: Any) -> _TLSConnection:
         connection = cast(_TLSConnection, super().buildProtocol(addr))
         connection.peer = addr
         return connection
+
+    def stopFactory(self) -> None:
+        self._log_limit.flush()
+        super().stopFactory()
 
     def _log_failed(self, peer: IAddress, reason: str) -> None:
         suffix = self._log_limit.suffix("handshake")

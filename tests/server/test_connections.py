@@ -260,6 +260,45 @@ class MalformedTests(Conversation):
         self.assertEqual(counters.malformed, {"request": 101})
         self.assertEqual(counters.frame_errors, 101)
 
+    def flood(self, factory: ReqRespFactory, count: int = 100) -> None:
+        """Let *count* clients send something malformed, and one stay that does not."""
+        self.join(factory)
+        for _ in range(count):
+            self.join(factory).send(b"nonsense")
+
+    def counts(self, events: Any) -> list[int]:
+        """Return the numbers in the log of what was not logged."""
+        return [event["count"] for event in events if "count" in event]
+
+    def test_a_flood_that_ends(self) -> None:
+        """How many followed the last line is logged, though no other client sends anything."""
+        factory = self.factory(framing=Netstring())
+        with capturedLogs() as events:
+            self.flood(factory)
+            self.reactor.pump([1, 1, 1])
+        self.assertEqual(self.counts(events), [99])
+
+    def test_refused_clients(self) -> None:
+        """Likewise of refused clients."""
+        factory = self.factory(limits=Limits(max_connections=1))
+        with capturedLogs() as events:
+            self.flood(factory)
+            self.reactor.pump([1, 1, 1])
+        self.assertEqual(self.counts(events), [99])
+
+    def test_a_flood_until_the_end(self) -> None:
+        """At the end of a drain, and when the last port is closed, it is logged at once."""
+        factory = self.factory(framing=Netstring())
+        with capturedLogs() as events:
+            self.flood(factory)
+            factory.doStart()
+            factory.doStop()
+            self.flood(factory, 10)
+            factory.drain(0)
+            self.reactor.advance(0)
+        self.assertEqual(self.counts(events), [99, 10])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
 
 class DrainTests(Conversation):
     """Draining finishes what was begun."""

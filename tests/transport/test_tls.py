@@ -281,6 +281,16 @@ class HandshakeTests(TLSTestCase):
             ["", "19 more like the last one)"],
         )
 
+    def test_many_failures_at_the_end(self) -> None:
+        """When the factory stops, the number of those that were not logged is."""
+        self.serve()
+        self.site.doStart()
+        with capturedLogs() as logged:
+            for _ in range(20):
+                self.wire().send(b"request\n")
+            self.site.doStop()
+        self.assertIn("19 more like the last one", problems(logged)[-1])
+
 
 class ClientCertificateTests(TLSTestCase):
     """Which clients are accepted if a certificate is required."""
