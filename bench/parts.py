@@ -38,6 +38,17 @@ class IdlePart:
 
 
 @frozen
+class CommandPart:
+    """Commands that end by themselves: seconds and CPU seconds from start to end."""
+
+    name: str
+    title: str
+    peers: tuple[str, ...]
+    starts: int = 5
+    reply: str = PONG
+
+
+@frozen
 class StartPart:
     """The start of servers: seconds until they listen."""
 
@@ -48,7 +59,7 @@ class StartPart:
     reply: str = PONG
 
 
-Part = LoadPart | IdlePart | StartPart
+Part = LoadPart | IdlePart | StartPart | CommandPart
 
 
 def _all(load: Load, *peers: str) -> dict[str, Load]:
@@ -63,8 +74,8 @@ def _scripts(requests: int, depth: int) -> dict[str, Load]:
 
 
 _PYTHON = ("asyncio", "uvloop", "gevent", "twisted", "twisted-eager", "threads", "socketserver")
-_FEW = ("reqresp", "c", "asyncio", "twisted")
-_LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines")
+_FEW = ("reqresp", "c", "asyncio", "uvloop", "redis", "twisted", "threads")
+_LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines", "threads-lines")
 
 _ALL = (
     LoadPart(
@@ -100,7 +111,7 @@ _ALL = (
     LoadPart(
         "http",
         "a canned HTTP reply (wrk), 50 connections",
-        _all(Wrk(2), "reqresp", "c", "asyncio", "uvloop", "twisted"),
+        _all(Wrk(2), "reqresp", "c", "asyncio", "uvloop", "twisted", "threads"),
         reply=HTTP,
     ),
     LoadPart(
@@ -165,5 +176,13 @@ _ALL = (
         ("reqresp", "c", "redis", "asyncio", "twisted", "go", "node", "threads"),
     ),
     StartPart("startup", "start-up, until listening", ("plugin-reqresp", "plugin-bare")),
+    CommandPart(
+        "commands",
+        "a command, from start to end",
+        (
+            *("python", "import-reactor", "help", "check", "twistd-help"),
+            *("import-testing", "fixture"),
+        ),
+    ),
 )
 PARTS: Mapping[str, Part] = {part.name: part for part in _ALL}

@@ -95,6 +95,16 @@ def _reqresp(*words: str) -> Callable[[Path], Words]:
     )  # fmt: skip
 
 
+def _statement(text: str) -> Callable[[Path], Words]:
+    return lambda _: (sys.executable, "-c", text)
+
+
+def _check(cache: Path) -> Words:
+    path = cache.absolute() / "check.toml"
+    path.write_text(KINDS["equals"].script(10))
+    return (sys.executable, "-m", "reqresp", "check", str(path))
+
+
 def _script(kind: str, rules: int) -> Callable[[Path], Words]:
     def prepare(cache: Path) -> Words:
         path = cache.absolute() / f"{kind}-{rules}.toml"
@@ -205,6 +215,11 @@ _ALL = (
     Peer("twisted-lines", "Twisted LineReceiver", _python("twisted_lines.py", "{reply}")),
     Peer("threads", "a thread for each connection", _python("threads.py", "{reply}")),
     Peer(
+        "threads-lines",
+        "a thread for each connection, counting lines",
+        _python("threads.py", "{reply}", "lines"),
+    ),
+    Peer(
         "socketserver",
         "socketserver.ThreadingTCPServer",
         _python("socketserver_threads.py", "{reply}"),
@@ -218,5 +233,22 @@ _ALL = (
         "plugin-reqresp", "twistd reqresp", _twistd("reqresp", "--port", "0", module="reqresp.tap")
     ),
     Peer("plugin-bare", "twistd, a bare plugin", _twistd("bench-bare", module="twisted")),
+    Peer("python", "python -c pass", _statement("pass")),
+    Peer(
+        "import-reactor",
+        "import twisted.internet.reactor",
+        _statement("import twisted.internet.reactor"),
+    ),
+    Peer("help", "reqresp --help", lambda _: (sys.executable, "-m", "reqresp", "--help")),
+    Peer("check", "reqresp check, 10 rules", _check),
+    Peer(
+        "twistd-help", "twistd reqresp --help", _twistd("reqresp", "--help", module="reqresp.tap")
+    ),
+    Peer("import-testing", "import reqresp.testing", _statement("import reqresp.testing")),
+    Peer(
+        "fixture",
+        "a server for a test, started and stopped",
+        _statement("from reqresp.testing import serve\nwith serve(): pass"),
+    ),
 )
 PEERS: Mapping[str, Peer] = {peer.name: peer for peer in _ALL}

@@ -25,7 +25,13 @@ _OURS = ("#1d4ed8", "#93b4f5")
 _OTHERS = ("#6b7280", "#c9cdd4")
 _TEXT, _FAINT = "#1f2937", "#6b7280"
 
-_PANELS = ("closed-50", "pipeline-16", "pipeline-100")
+_PANELS = ("closed-50", "pipeline-16", "pipeline-100", "accept")
+_NOTES = (
+    "x C: CPU relative to a loop of epoll_wait, recv and send in C, under the same load.",
+    "It is the median of the ratios of each run: the runs of one round have the same other load.",
+    "Bars are sorted by the median time.  A median of ratios can have another order.",
+)
+_LINE = 18
 _OUR_PEERS = frozenset({"reqresp", "table-1000", "journal"})
 
 
@@ -57,7 +63,8 @@ def draw(results: Results) -> str:
     parts = (PARTS[name] for name in _PANELS)
     panels = [_panel(results, part) for part in parts if isinstance(part, LoadPart)]
     panels = [panel for panel in panels if panel.bars]
-    height = 2 * _MARGIN + 44 + sum(panel.height for panel in panels)
+    notes = _LINE * len(_NOTES)
+    height = 2 * _MARGIN + 44 + sum(panel.height for panel in panels) + notes
     return "\n".join(_svg(panels, height)) + "\n"
 
 
@@ -98,6 +105,8 @@ def _svg(panels: Sequence[Panel], height: int) -> Iterator[str]:
     for panel in panels:
         yield from _draw_panel(panel, top)
         top += panel.height
+    for row, note in enumerate(_NOTES, 1):
+        yield _text(_MARGIN, top + _LINE * row, note, size=12, fill=_FAINT)
     yield "</svg>"
 
 

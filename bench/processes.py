@@ -5,6 +5,7 @@ Knows processes and cores.  It must not know replies or loads.
 """
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -107,6 +108,35 @@ def running(command: Sequence[str], core: int, limit: float = 20) -> Iterator[Se
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def run_to_end(command: Sequence[str], core: int, limit: float = 20) -> tuple[float, float]:
+    """
+    Run *command* on *core* to its end, and return its seconds and its CPU seconds.
+
+    :raises UnavailableError: it failed, or took longer than *limit* seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="reqresp-bench-") as folder:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begun = time.monotonic()
+        try:
+            done = subprocess.run(
+                ["taskset", "--cpu-list", str(core), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=_environment(),
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError(f"did not end within {limit:.0f} s") from error
+        seconds = time.monotonic() - begun
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise UnavailableError(f"status {done.returncode}: {_last_line(done.stderr)}")
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _port(pid: int, asked: int | None) -> int | None:

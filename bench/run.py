@@ -13,9 +13,9 @@ from attrs import define, evolve, frozen
 
 from bench import measure
 from bench.clients import BadReplyError, allow_descriptors, idle_connections
-from bench.parts import IdlePart, LoadPart, Part, StartPart
+from bench.parts import CommandPart, IdlePart, LoadPart, Part, StartPart
 from bench.peers import PEERS, Peer, Words, command
-from bench.processes import Cores, Server, running
+from bench.processes import Cores, Server, run_to_end, running
 from bench.values import Results, Sample, UnavailableError
 
 # The share of the load for a warm-up before each run.
@@ -90,6 +90,8 @@ class Runner:
         core = self.cores.server
         if isinstance(part, StartPart):
             return _start(words, core, part.starts)
+        if isinstance(part, CommandPart):
+            return _run_to_end(words, core, part.starts)
         if isinstance(part, IdlePart):
             allow_descriptors(part.connections + _SPARE_DESCRIPTORS)
         with running(words, core) as server:
@@ -151,3 +153,9 @@ def _start(words: Words, core: int, starts: int) -> tuple[Mapping[str, float], s
             times.append(server.seconds_to_listen)
     seconds = median(times)
     return {"seconds": seconds}, f"{seconds * 1000:.0f} ms"
+
+
+def _run_to_end(words: Words, core: int, starts: int) -> tuple[Mapping[str, float], str]:
+    ends = [run_to_end(words, core) for _ in range(starts)]
+    seconds, cpu = (median(figures) for figures in zip(*ends, strict=True))
+    return {"seconds": seconds, "cpu": cpu}, f"{seconds * 1000:.0f} ms, {cpu * 1000:.0f} ms of CPU"

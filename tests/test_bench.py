@@ -15,10 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from bench import clients, measure, patterns
 from bench.load import Keys, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
 from bench.machine import describe
-from bench.parts import PARTS, IdlePart, LoadPart, StartPart
+from bench.parts import PARTS, CommandPart, IdlePart, LoadPart, StartPart
 from bench.peers import PEERS, command
 from bench.plot import draw
-from bench.processes import Cores, running
+from bench.processes import Cores, run_to_end, running
 from bench.report import number, report, simple_table
 from bench.run import Plan, Runner
 from bench.scripts import INDEXED, KINDS, LENGTHS, Kind
@@ -243,7 +243,7 @@ class ReportTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.results = made_up(
             ("closed-50", "c", 1, 7.0),
-            ("closed-50", "asyncio", 1, 10.0),
+            ("closed-50", "asyncio", 1, 10.5),
             ("closed-50", "reqresp", 1, 10.5),
         )
         self.results.samples.append(Sample("idle", "reqresp", 1, {"resident": 2_000.0}))
@@ -282,13 +282,24 @@ class ReportTests(SynchronousTestCase):
             verdicts["accept and one request: CPU relative to redis-server"], "not measured"
         )
 
-    def test_the_bar_decides_where_it_differs_from_what_was_asked(self) -> None:
-        verdicts = self.verdicts()
+    def test_a_figure_above_its_bar_is_missed(self) -> None:
+        self.assertEqual(self.verdicts()["an idle connection, resident"], "missed")
+
+    def test_each_load_of_the_server_with_threads_has_a_target(self) -> None:
+        relative = [what for what in self.verdicts() if what.endswith("CPU relative to threads")]
         self.assertEqual(
-            verdicts["closed loop, 50 connections: CPU relative to the C floor"],
-            "met (as first asked: missed)",
+            sorted(what.partition(": ")[0] for what in relative),
+            sorted(
+                PARTS[name].title
+                for name in (
+                    *("closed-1", "closed-50", "closed-200", "pipeline-16", "pipeline-100"),
+                    *("http", "accept"),
+                )
+            ),
         )
-        self.assertEqual(verdicts["an idle connection, resident"], "missed (as first asked: met)")
+
+    def test_every_target_has_a_name_of_its_own(self) -> None:
+        self.assertEqual(len(self.verdicts()), len(TARGETS))
 
     def test_a_table_without_rows_is_nothing(self) -> None:
         self.assertEqual(simple_table(("what", "why"), []), "")
@@ -300,6 +311,11 @@ class ReportTests(SynchronousTestCase):
             [text for text in texts if text in ("C, epoll", "asyncio.Protocol")],
             ["C, epoll", "asyncio.Protocol"],
         )
+
+    def test_the_plot_explains_its_ratios(self) -> None:
+        plot = draw(self.results)
+        self.assertIn("1.50 x C<", plot)
+        self.assertIn(">x C: CPU relative to a loop of epoll_wait, recv and send in C", plot)
 
     def test_a_plot_of_nothing_is_still_a_picture(self) -> None:
         root = ElementTree.fromstring(draw(Results()))  # noqa: S314  # our own text
@@ -339,6 +355,23 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("startup", "threads", "seconds") or 0, 0)
         self.assertGreater(self.results.median("idle", "threads", "resident") or 0, 0)
+
+    def test_commands_are_measured_to_their_end(self) -> None:
+        self.runner.carry_out(Plan([CommandPart("commands", "", ("python", "check"), 1)], runs=1))
+        self.assertEqual(self.results.missing, {})
+        for figure in ("seconds", "cpu"):
+            python, check = (
+                self.results.median("commands", peer, figure) or 0 for peer in ("python", "check")
+            )
+            self.assertGreater(check, python)
+
+    def test_a_command_that_fails_is_reported_with_its_last_words(self) -> None:
+        with self.assertRaisesRegex(UnavailableError, "status 1: no such thing"):
+            run_to_end([sys.executable, "-c", "raise SystemExit('no such thing')"], self.core)
+
+    def test_a_command_that_does_not_end_is_given_up(self) -> None:
+        with self.assertRaisesRegex(UnavailableError, "did not end"):
+            run_to_end(["sleep", "60"], self.core, limit=0.1)
 
     def test_a_wrong_reply_is_no_measurement(self) -> None:
         part = LoadPart("replies", "", {"threads": Keys(16, keys=10, connections=1)})

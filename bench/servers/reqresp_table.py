@@ -1,18 +1,23 @@
 """
 reqresp in a program: ``REPLIES [journal|function|counters]``, with line framing and a table.
 
-The table has REPLIES exact replies.  With ``journal``, the last 10,000 exchanges are kept.  With
-``function``, a user's function looks up the reply.  With ``counters``, it counts for metrics.
+It runs on the lean reactor, as ``twistd reqresp`` does.  The table has REPLIES exact replies.  With
+``journal``, the last 10,000 exchanges are kept.  With ``function``, a user's function looks up the
+reply.  With ``counters``, it counts for metrics.
 """
 
 import sys
 from typing import cast
 
-from twisted.internet import endpoints, reactor
-from twisted.internet.interfaces import IReactorCore
+from reqresp.transport import lean_reactor
 
-from bench.clients import key, value
-from reqresp import Counters, Journal, Line, ReqRespFactory, Request, Table
+lean_reactor.install()
+
+from twisted.internet import endpoints, reactor  # noqa: E402  # the reactor is installed
+from twisted.internet.interfaces import IReactorCore  # noqa: E402
+
+from bench.clients import key, value  # noqa: E402
+from reqresp import Counters, Journal, Line, ReqRespFactory, Request, Table  # noqa: E402
 
 replies = {b"PING": b"+PONG", **{key(n): value(n) for n in range(int(sys.argv[1]))}}
 

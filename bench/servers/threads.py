@@ -1,16 +1,22 @@
-"""A thread for each connection: accept, recv(1024), send, until EOF or the request ``close``."""
+"""
+A thread for each connection: ``REPLY [lines]``.
+
+Accept, recv(1024), send, until EOF or the request ``close``.  With ``lines``,
+send one reply for each line feed of a read, together.
+"""
 
 import socket
 import sys
 import threading
 
 reply = sys.argv[1].encode()
+lines = sys.argv[2:] == ["lines"]
 
 
 def serve(client: socket.socket) -> None:
     with client:
         while request := client.recv(1024):
-            client.sendall(reply)
+            client.sendall(reply * request.count(b"\n") if lines else reply)
             if request == b"close":
                 return
 
