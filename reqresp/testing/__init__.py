@@ -9,7 +9,8 @@ from reqresp.testing._memory_reactor import InMemoryReactor
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
 from reqresp.testing._reactor_thread import ThreadedReactor
-from reqresp.testing._threaded import Server, StartServer, serve
+from reqresp.testing._serve import serve
+from reqresp.testing._threaded import Server, StartServer
 
 __all__ = [
     "BaseServer",

@@ -35,9 +35,10 @@ from reqresp.testing._expectation import (
     as_predicates,
     sends,
 )
+from reqresp.testing._futures import AwaitableFuture
 from reqresp.testing._report import Findings, describe, report_or_error
 from reqresp.testing._responder import ExpectationResponder
-from reqresp.testing._waiters import AwaitableFuture, Waiters, matches, requests_among
+from reqresp.testing._waiters import Waiters, matches, requests_among
 
 #: The number of seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0

@@ -1,17 +1,14 @@
 """
 Server: a test server in a thread of its own, for clients of any kind.
 
-`serve` starts one for the duration of a block; the pytest fixture starts one for a test.
+The pytest fixture starts one for a test.
 """
 
 import socket
 import ssl
-import sys
 import warnings
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import wait
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
@@ -22,6 +19,7 @@ from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
 from reqresp.testing._expectation import ErrorsWithLine, PredicateArguments
+from reqresp.testing._futures import is_in_event_loop
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 
@@ -195,7 +193,7 @@ class Server(BaseServer):
         :raises AssertionError: fewer were received; the message has the conversation.
         :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
-        if _is_in_event_loop():
+        if is_in_event_loop():
             raise RuntimeError(
                 "wait_for would block the running event loop, and every client in it:"
                 " await server.when(...), or call wait_for by asyncio.to_thread"
@@ -299,18 +297,6 @@ def _end_collected(name: str, thread: ThreadedReactor, reserved: socket.socket) 
     )
 
 
-def _is_in_event_loop() -> bool:
-    """Return whether an event loop of asyncio runs in this thread."""
-    asyncio = sys.modules.get("asyncio")  # its import takes long, and nobody else may need it
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 class StartServer(Protocol):
     """The type of the fixture ``reqresp_server``: starts servers that end with the test."""
 
@@ -318,26 +304,3 @@ class StartServer(Protocol):
         self, *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
     ) -> Server:
         """Start a server and return it; the arguments are those of `Server`."""
-
-
-@contextmanager
-def serve(
-    *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
-) -> Iterator[Server]:
-    """
-    Start a `Server` with these arguments; verify and end it at the end of the block.
-
-    :raises AssertionError: the block raised nothing, and something was not as expected; see
-        `Server.verify`.  Any other exception of the block gets the server's report as a note.
-    """
-    server = Server(host=host, tls=tls, **arguments)
-    try:
-        yield server
-        server.verify()
-    except Exception as error:
-        # The fixture shows the report below the error of a test.
-        if (report := server.report()) not in str(error):
-            error.add_note(report)
-        raise
-    finally:
-        server.end()

@@ -5,7 +5,7 @@ An observer that is notified after the journal, which has the earlier requests. 
 threads or how the server runs.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from reqresp.journal import Answered, Entry, Journal, Unanswered
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
 from reqresp.steps import Request
+from reqresp.testing._futures import AwaitableFuture
 
 T = TypeVar("T")
 
@@ -48,21 +49,6 @@ def requests_among(entries: Sequence[Entry]) -> list[Request]:
         entry.exchange.request if isinstance(entry, Answered) else entry.request
         for entry in sorted(found, key=lambda entry: entry.at)
     ]
-
-
-class AwaitableFuture(Future[T]):
-    """A ``concurrent.futures.Future`` that a coroutine of asyncio can await, too."""
-
-    def __await__(self) -> Generator[Any, None, T]:
-        import asyncio  # takes long, and most tests do without
-
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise RuntimeError(
-                "await needs a running event loop of asyncio; elsewhere call result(timeout)"
-            ) from None
-        return asyncio.wrap_future(self, loop=loop).__await__()
 
 
 class Waiters(Observer):

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,11 @@ from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE, Client, temporary
+from tests.support.threaded import ask
 from tests.support.typed_sample import check, run_client, script
 
 #: The size of a stack that no system has memory for.
 TOO_LARGE_STACK = 2**46
-
-
-def ask(server: Server, *requests: str) -> bytes:
-    """Send lines, and return what is received until the server ends its side."""
-    with Client((server.host, server.port)) as client:
-        client.send("".join(f"{it}\r\n" for it in requests).encode())
-        client.half_close()
-        return client.rest()
 
 
 def output_of(program: str, *arguments: str) -> str:
@@ -777,33 +769,6 @@ class HandlerTests(ServerCase):
         self.assertEqual((descriptors(), threading.active_count()), before)
 
 
-class ServeTests(SynchronousTestCase):
-    """Tests for ``serve``."""
-
-    def test_the_server_is_verified(self) -> None:
-        """The end of the block verifies the server, and ends it in any case."""
-        with serve() as server:
-            server.expect("a").reply("b")
-            self.assertEqual(ask(server, "a"), b"b\r\n")
-        self.assertRaises(ConnectionRefusedError, ask, server)
-        with self.assertRaisesRegex(AssertionError, "1 unmet expectation"), serve() as server:
-            server.expect("a")
-        self.assertRaises(ConnectionRefusedError, ask, server)
-
-    def test_an_error_of_the_block(self) -> None:
-        """An exception of the block is raised, and the server is not verified."""
-        with self.assertRaises(KeyError), serve() as server:
-            server.expect("a")
-            raise KeyError
-        self.assertRaises(ConnectionRefusedError, ask, server)
-
-    def test_a_wrong_argument(self) -> None:
-        """The error of a wrong argument names the line of the test."""
-        context: AbstractContextManager[Server] = serve(greeting="a\nb")
-        with self.assertRaisesRegex(ValueError, r"^test_threaded\.py:\d+: "):
-            context.__enter__()
-
-
 class ProcessTests(SynchronousTestCase):
     """Tests that run a program in a process of its own."""
 
@@ -852,20 +817,6 @@ print(threading.enumerate() == [threading.main_thread()])
 
 class DetailTests(ServerCase):
     """Tests for details that users have reported."""
-
-    def test_the_report_is_a_note(self) -> None:
-        """The exception of a block has the server's report as a note."""
-        with self.assertRaises(KeyError) as caught, serve() as server:
-            server.expect("STAT").reply("+OK")
-            raise KeyError("mine")
-        self.assertIn("unmet: expect", "".join(caught.exception.__notes__))
-
-    def test_the_report_is_there_once(self) -> None:
-        """The error of ``verify`` has no note with the same text."""
-        with self.assertRaises(AssertionError) as caught, serve() as server:
-            server.expect("STAT").reply("+OK")
-        self.assertIn("unmet: expect", str(caught.exception))
-        self.assertFalse(hasattr(caught.exception, "__notes__"))
 
     def test_a_state_that_is_not_in_the_script(self) -> None:
         """A state of the test has the script's rules for every state."""
