@@ -4,35 +4,90 @@ serve: a test server for the duration of a block, verified at its end.
 Must not know how the server runs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from reqresp.testing._base import ServerArguments
+from reqresp.testing._futures import running_loop
 from reqresp.testing._threaded import Server
 
 if TYPE_CHECKING:
     from reqresp.testing._certificates import TLS
 
+# As in _base.
+__tracebackhide__ = True
 
-@contextmanager
+
 def serve(
     *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
-) -> Iterator[Server]:
+) -> "Serving":
     """
-    Start a `Server` with these arguments; verify and end it at the end of the block.
+    Return a context manager that starts a `Server` with these arguments.
+
+    It verifies and ends the server at the end of the block.  ``async with`` does so without
+    blocking the event loop of asyncio.
 
     :raises AssertionError: the block raised nothing, and something was not as expected; see
         `Server.verify`.  Any other exception of the block gets the server's report as a note.
     """
-    server = Server(host=host, tls=tls, **arguments)
-    try:
-        yield server
-        server.verify()
-    except Exception as error:
-        # The fixture shows the report below the error of a test.
-        if (report := server.report()) not in str(error):
+    return Serving(host, tls, arguments)
+
+
+class Serving:
+    """What `serve` returns."""
+
+    def __init__(self, host: str, tls: "TLS", arguments: ServerArguments) -> None:
+        self._host = host
+        self._tls = tls
+        self._arguments = arguments
+
+    def __enter__(self) -> Server:
+        self._server = Server(host=self._host, tls=self._tls, **self._arguments)
+        return self._server
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    async def __aenter__(self) -> Server:
+        if running_loop() is None:
+            raise RuntimeError(
+                "async with needs a running event loop of asyncio; elsewhere use with"
+            )
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self._end, error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """
+        Verify the server after a block that raised no *error*, and end it.
+
+        :raises AssertionError: something was not as expected.
+        """
+        try:
+            if error is None:
+                self._server.verify()
+            else:
+                self._add_report(error)
+        except Exception as failure:
+            self._add_report(failure)
+            raise
+        finally:
+            self._server.end()
+
+    def _add_report(self, error: BaseException) -> None:
+        """Add the server's report to *error*, as the fixture shows it below the error of a test."""
+        if isinstance(error, Exception) and (report := self._server.report()) not in str(error):
             error.add_note(report)
-        raise
-    finally:
-        server.end()

@@ -19,7 +19,7 @@ from reqresp.script.rule_parts import PayloadsLike
 from reqresp.steps import Request
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
 from reqresp.testing._expectation import ErrorsWithLine, PredicateArguments
-from reqresp.testing._futures import is_in_event_loop
+from reqresp.testing._futures import check_can_block
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: The number of clients that the system lets wait for the server to accept them.
 BACKLOG = 1024
+
+# What to do in a running event loop instead of `Server.verify`.
+_VERIFY_INSTEAD = "await asyncio.to_thread(server.verify), or use async with serve(...)"
 
 # As in _base.
 __tracebackhide__ = True
@@ -193,12 +196,8 @@ class Server(BaseServer):
         :raises AssertionError: fewer were received; the message has the conversation.
         :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
-        if is_in_event_loop():
-            raise RuntimeError(
-                "wait_for would block the running event loop, and every client in it:"
-                " await server.when(...), or call wait_for by asyncio.to_thread"
-            )
-        found = self._wait_for(equals, predicates, times, timeout)
+        check_can_block("wait_for", _instead("wait_for"))
+        found = self._wait_for("wait_for", equals, predicates, times, timeout)
         if len(found) < times:
             raise self._wrong_number(equals, predicates, len(found), f"at least {times}")
         return found
@@ -216,8 +215,11 @@ class Server(BaseServer):
 
         :param timeout: the number of seconds to wait for them at most.
         :raises AssertionError: it is not so; the message has the conversation.
+        :raises RuntimeError: it would have to wait, and so block the event loop of asyncio that
+            runs in this thread.
         """
-        found = self._wait_for(equals, predicates, 1 if times is None else times, timeout)
+        at_least = 1 if times is None else times
+        found = self._wait_for("assert_received", equals, predicates, at_least, timeout)
         if times is None:
             if not found:
                 raise self._wrong_number(equals, predicates, 0, "at least 1")
@@ -229,17 +231,22 @@ class Server(BaseServer):
 
     def _wait_for(
         self,
+        call: str,
         equals: PayloadsLike | None,
         predicates: PredicateArguments,
         times: int,
         timeout: float,
     ) -> list[Request]:
+        seconds = 0 if self._has_ended else timeout
         future = self.when(equals, times=times, **predicates)
         try:
-            return future.result(0 if self._has_ended else timeout)
+            if future.would_wait(seconds):
+                check_can_block(call, _instead(call))
+            return future.result(seconds)
         except TimeoutError:
+            return self.requests(equals, **predicates)
+        finally:
             future.cancel()
-        return self.requests(equals, **predicates)
 
     def verify(self, timeout: float | None = None) -> None:
         """
@@ -248,16 +255,25 @@ class Server(BaseServer):
         :param timeout: the number of seconds to wait for missing requests at most, also if no
             client is connected; None: as long as a client is connected, and a second at most.
         :raises AssertionError: it is not so; the message has the conversation.
+        :raises RuntimeError: it would have to wait, and so block the event loop of asyncio that
+            runs in this thread.
         """
         if not self._has_ended:
             self._read_all()
-            settled = self._call(
-                self._waiters.until,
-                partial(self._is_settled, waits_for_clients=timeout is not None),
-            )
-            wait([settled], ASSERT_TIMEOUT if timeout is None else timeout)
-            settled.cancel()
+            self._settle(ASSERT_TIMEOUT if timeout is None else timeout, timeout is not None)
         self._verify()
+
+    def _settle(self, seconds: float, waits_for_clients: bool) -> None:
+        settled = self._call(
+            self._waiters.until,
+            partial(self._is_settled, waits_for_clients=waits_for_clients),
+        )
+        try:
+            if settled.would_wait(seconds):
+                check_can_block("verify", _VERIFY_INSTEAD)
+            wait([settled], seconds)
+        finally:
+            settled.cancel()
 
     def _read_all(self) -> None:
         """Wait until the server has read everything that has arrived by now."""
@@ -295,6 +311,11 @@ def _end_collected(name: str, thread: ThreadedReactor, reserved: socket.socket) 
         ResourceWarning,
         stacklevel=2,
     )
+
+
+def _instead(call: str) -> str:
+    """Return what to do in a running event loop instead of *call*, which waits for requests."""
+    return f"await server.when(...), or asyncio.to_thread(server.{call}, ...)"
 
 
 class StartServer(Protocol):
