@@ -5,9 +5,11 @@ Composes the daemon: one process that serves, or one that supervises workers.
 """
 
 from twisted.application.service import IService
+from twisted.logger import globalLogBeginner
 
 from reqresp.daemon.build import check_server, make_server
 from reqresp.daemon.endpoints import make_endpoint
+from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.reactor import install_default, use_monotonic_time
@@ -20,6 +22,7 @@ def makeService(options: Options) -> IService:
     Return the service that *options* describe.
 
     :raises SystemExit: an endpoint or a file cannot be used; the message names it.
+    :raises KeyboardInterrupt: there was an interrupt while Twisted loaded plugins.
     """
     install_default()
     from twisted.internet import reactor
@@ -38,6 +41,8 @@ def makeService(options: Options) -> IService:
     metrics = [
         Listener(spec.name, make_endpoint(reactor, spec)) for spec in options["metrics_endpoints"]
     ]
+    # Now: parsing endpoints has loaded plugins once more.
+    raise_logged_interrupt(globalLogBeginner)
     if options["workers"] is None:
         return make_server(options, listeners, metrics[0] if metrics else None, reactor)
     from reqresp.daemon.supervisor import Supervisor  # late: only workers need it
