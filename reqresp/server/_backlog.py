@@ -9,13 +9,15 @@ replies.
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 
-from reqresp.framing import Decoder, FrameError
+from reqresp.framing import Chunk, Decoder, FrameError, Unfinished, unfinished
 
 #: Bytes decoded at a time.  A request of three bytes takes fifteen times as much once it is split
 #: off.
 SLICE = 4 * 1024
 
 _NO_REQUESTS: Iterator[bytes] = iter(())
+# A decoder that keeps no bytes, in place of the one that is dropped.
+_NO_DECODER: Decoder = Chunk(1).decoder(1)
 
 
 class Backlog:
@@ -46,6 +48,11 @@ class Backlog:
     def is_undecoded(self) -> bool:
         """Whether bytes wait and nothing is between them and the requests taken so far."""
         return bool(self.waiting) and self.requests is _NO_REQUESTS and self.error is None
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The request that has begun and not ended, in the bytes that were decoded."""
+        return None if self.error is not None else unfinished(self.decoder)
 
     def put(self, data: bytes) -> None:
         """Add *data*, which has arrived."""
@@ -85,8 +92,24 @@ class Backlog:
         self.requests = iter(self.take_slice())
         return True
 
+    def find_unfinished(self) -> Unfinished | None:
+        """
+        Return the request that has begun and not ended, in all bytes; drop what comes before it.
+
+        Where more than `SLICE` bytes wait, only those that were decoded are considered: to decode
+        the rest would take too long.
+        """
+        if self.error is None and 0 < len(self.waiting) <= SLICE:
+            self.take_slice()
+        return self.unfinished
+
     def clear(self) -> None:
-        """Drop everything: how much has arrived depends on how the network cut it."""
+        """
+        Drop everything for good: how much has arrived depends on how the network cut it.
+
+        The decoder is dropped, too: what it has kept is no request that will be answered.
+        """
         self.waiting = b""
         self.requests = _NO_REQUESTS
         self.error = None
+        self.decoder = _NO_DECODER

@@ -121,3 +121,8 @@ def late_failure(reporter: Reporter, failure: Failure) -> None:
 def stuck(failure: Failure) -> None:
     """Log that what a connection waited for cannot be cancelled."""
     _log.failure("cannot cancel the call or reply that a connection waits for", failure)
+
+
+def not_decoded(failure: Failure) -> None:
+    """Log that a decoder cannot say which request a connection ends within."""
+    _log.failure("cannot find out which request is unfinished", failure)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from twisted.python.failure import Failure
 
+from reqresp.framing import Unfinished
 from reqresp.server.host import Cancellable
 from reqresp.transport.stream import Stream
 
@@ -56,10 +57,12 @@ class Lost(NamedTuple):
 
     :param reason: Twisted's.
     :param failure: of the responder, in the same turn.
+    :param unfinished: the request that the client had begun.
     """
 
     reason: Failure
     failure: Failure | None = None
+    unfinished: Unfinished | None = None
 
 
 #: What follows a turn.

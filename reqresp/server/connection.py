@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished, unfinished
+from reqresp.framing import FrameError, Unfinished
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
@@ -115,10 +115,12 @@ class Connection:
 
     @property
     def unfinished(self) -> Unfinished | None:
-        """The request that the client has begun and not finished, as far as is known."""
-        if self._state is _ENDED or self._state is _LOST:  # its bytes may be no request at all
-            return None
-        return unfinished(self.backlog.decoder)
+        """
+        The request that the client has begun and not finished, as far as is known.
+
+        None once requests are dropped: the connection hangs, has stopped reading, or ends.
+        """
+        return self.backlog.unfinished
 
     # Events of the transport
 
@@ -165,14 +167,15 @@ class Connection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
+        unfinished = self._find_unfinished()
         if self._state is _TURN:  # whose observers have to be notified first
             failure = getattr(self._hold, "failure", None)
             self._drop()
-            self._hold = Lost(reason, failure)
+            self._hold = Lost(reason, failure, unfinished)
             return
-        _report.incomplete(self, self.unfinished)
         self._state = _ENDED
         self._drop()
+        _report.incomplete(self, unfinished)
         self._lose(reason)
 
     # Events of the stream
@@ -354,7 +357,7 @@ class Connection:
         if hold.failure is not None:
             _report.failure(self, hold.failure, self._reply[2])
         if isinstance(hold, Lost):
-            _report.incomplete(self, self.unfinished)
+            _report.incomplete(self, hold.unfinished)
             self._lose(hold.reason)
         else:
             self._end(hold.end)
@@ -448,7 +451,7 @@ class Connection:
         """End the connection after this turn: the responder has failed."""
         hold = self._hold
         if isinstance(hold, Lost):
-            self._hold = Lost(hold.reason, failure)
+            self._hold = hold._replace(failure=failure)
             return
         self._hold = Ending(Stream.abort, failure)
         if isinstance(hold, Waiting) and hold.awaited is not None:
@@ -546,8 +549,20 @@ class Connection:
 
     def _close_finished(self) -> None:
         """Close: everything that was received is answered."""
-        _report.incomplete(self, self.unfinished)
+        unfinished = self._find_unfinished()
+        self._state = _TURN  # an observer may lose or drain the connection
+        _report.incomplete(self, unfinished)
         self._end(Stream.close)
+
+    def _find_unfinished(self) -> Unfinished | None:
+        """Return the request that the connection ends within; None: within none."""
+        if isinstance(self._hold, Ending):
+            return None  # what follows the last request is none
+        try:
+            return self.backlog.find_unfinished()
+        except BaseException:  # of a decoder that is not ours: the connection ends all the same
+            _report.not_decoded(Failure())
+            return None
 
     def _end(self, end: Callable[[Stream], None]) -> None:
         """End the stream, unless the connection was lost while observers were notified."""

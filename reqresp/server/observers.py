@@ -46,7 +46,8 @@ class Observer:
         """
         Handle that the connection ends within *request*, whose end the client has not sent.
 
-        What arrives after the server has ended the connection is no request.
+        What arrives after the server has ended the connection, hangs or has stopped reading is no
+        request.
         """
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import FrameError, Line, Netstring
+from reqresp import FrameError, Line, Netstring, Unfinished
 from reqresp.server._backlog import SLICE, Backlog
 
 
@@ -65,3 +65,26 @@ class BacklogTests(SynchronousTestCase):
         self.backlog.clear()
         self.assertFalse(self.backlog.has_requests)
         self.assertEqual(taken(self.backlog), [])
+
+    def test_clear_drops_the_request_that_has_begun(self) -> None:
+        """Whether its rest would have come is not known."""
+        self.backlog.put(b"a\nb")
+        self.backlog.decode_more()
+        self.assertEqual(self.backlog.unfinished, Unfinished(b"b", "no line end"))
+        self.backlog.clear()
+        self.assertIsNone(self.backlog.unfinished)
+
+    def test_bytes_that_wait_may_hold_an_unfinished_request(self) -> None:
+        """It is found behind complete requests, in no more than a slice."""
+        self.backlog.put(b"a\nb")
+        self.assertIsNone(self.backlog.unfinished)
+        self.assertEqual(self.backlog.find_unfinished(), Unfinished(b"b", "no line end"))
+        self.backlog.put(b"\n" * SLICE + b"c")
+        self.assertEqual(self.backlog.find_unfinished(), Unfinished(b"b", "no line end"))
+
+    def test_malformed_bytes_are_no_unfinished_request(self) -> None:
+        """Neither before they are decoded nor after it."""
+        backlog = Backlog(Netstring().decoder(100))
+        backlog.put(b"1:a,nonsense")
+        self.assertIsNone(backlog.find_unfinished())
+        self.assertIsNone(backlog.find_unfinished())

@@ -17,12 +17,14 @@ from reqresp import (
     Limits,
     Line,
     Netstring,
+    Observer,
     ReqRespFactory,
     StopReading,
     Table,
     Wait,
 )
 from reqresp.framing import Unfinished
+from reqresp.server._state import State
 from reqresp.transport.stream import LINGER
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
@@ -461,13 +463,98 @@ class IncompleteTests(Conversation):
         wire.send_eof()
         self.assertEqual(self.heard.unfinished, [])
 
-    def test_what_follows_a_close_is_no_request(self) -> None:
-        """The server reads no request after it has closed."""
-        wire = self.lines(lambda _request: Close())
-        wire.send(b"close\nrest")
-        wire.send_eof()
-        self.assertFalse(wire.is_open)
+    def test_what_follows_the_last_request_is_none(self) -> None:
+        """After a reply that ends, hangs or stops reading, nothing counts, however it is cut."""
+        for step in (Close(), Abort(), Hang(), StopReading()):
+            for rest in (b"", b"T\n"):
+                self.setUp()
+                wire = self.lines(lambda _request, step=step: step)
+                wire.send(b"last\nSTA", rest)
+                self.assertIsNone(wire.protocol.unfinished)
+                wire.factory.drain(10)
+                wire.wait(LINGER)
+                wire.turn()
+                self.assertFalse(wire.is_open)
+                self.assertEqual(self.heard.unfinished, [])
+
+    def test_a_loss_during_a_wait(self) -> None:
+        """What waits behind a reply is considered, too, unless it is very much."""
+        for before, expected in (
+            (b"b\n", [Unfinished(b"STAT", "no line end")]),
+            (b"b\n" * KIB * 2, []),
+        ):
+            self.setUp()
+            wire = self.lines(lambda _request: Wait(9))
+            wire.send(b"a\n", before + b"STAT")
+            wire.reset()
+            wire.turn()
+            self.assertEqual(self.heard.unfinished, expected)
+            self.assertEqual(self.heard.requests, [[b"a"]])
+
+    def test_malformed_bytes_are_no_unfinished_request(self) -> None:
+        """A client that disconnects before the error is reported has begun no request."""
+        wire = self.connect(lambda _request: Wait(9), framing=Netstring())
+        wire.send(b"1:a,nonsense")
+        wire.reset()
+        wire.turn()
         self.assertEqual(self.heard.unfinished, [])
+
+    def test_a_decoder_that_raises(self) -> None:
+        """The connection ends all the same, in each way, and the error is logged."""
+
+        class Raising:
+            """Keeps all bytes and says of none what they are."""
+
+            def feed(self, data: bytes) -> list[bytes]:
+                return []
+
+            def __len__(self) -> int:
+                return 1
+
+            def unfinished(self) -> Unfinished:
+                raise ZeroDivisionError
+
+        class Framing(Line):
+            def decoder(self, limit: int) -> Any:
+                return Raising()
+
+        for end in (Wire.send_eof, Wire.reset):
+            self.setUp()
+            wire = self.connect(framing=Framing())
+            wire.send(b"x")
+            end(wire)
+            wire.turn()
+            self.assertFalse(wire.is_open)
+            self.assertEqual(self.heard.events, ["connected", "disconnected"])
+            self.assertEqual(wire.factory.open, 0)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_an_observer_that_ends_the_connection(self) -> None:
+        """It is reported once, and before the loss, if an observer drains or loses it."""
+        for is_drained in (True, False):
+            for end in (Wire.send_eof, Wire.reset):
+                self.setUp()
+                wires: list[Wire] = []
+
+                class Ends(Observer):
+                    def incomplete(
+                        self,
+                        peer: Any,
+                        connection: int,
+                        request: Unfinished,
+                        is_drained: bool = is_drained,
+                        wires: list[Wire] = wires,
+                    ) -> None:
+                        if is_drained:
+                            wires[0].factory.drain(10)
+                        elif wires[0].is_open:
+                            wires[0].transport.connectionLost(Failure(CONNECTION_DONE))
+
+                wires.append(self.begin(observers=[Ends(), self.heard]))
+                end(wires[0])
+                wires[0].turn()
+                self.assert_incomplete(wires[0])
+                self.assertIs(wires[0].protocol.state, State.LOST)
 
     def test_the_log_says_what_is_missing(self) -> None:
         """At most 100 bytes of it are shown."""

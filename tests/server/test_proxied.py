@@ -17,10 +17,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from reqresp import (
+    Answered,
     Close,
+    Connected,
     Counters,
+    Disconnected,
     EagerServer,
     HalfClose,
+    Journal,
     Limits,
     Line,
     Observer,
@@ -217,6 +221,32 @@ class EndingTests(Balanced):
         wire.send_eof()
         self.assertTrue(wire.got_eof)
         self.assertEqual((len(self.peers.met), self.peers.left), (1, 1))
+
+    def test_a_client_that_closes_at_the_servers_eof(self) -> None:
+        """The close after a half-close is reported after the replies, and none is unanswered."""
+        for steps in ((HalfClose(), Close()), (HalfClose(), Wait(1), Close())):
+            for data in (b"a\nb\n", b"a\n" * 3000):
+                self.setUp()
+                journal = Journal(now=self.reactor.seconds)
+                factory = self.factory(
+                    lambda _request, steps=steps: (Send(b"bye"), *steps),
+                    observers=[self.heard, journal],
+                    framing=Line(),
+                )
+                wire = self.arrive(
+                    ProxiedFactory(factory, server=factory, trusted=parse_networks("10.0.0.0/8"))
+                )
+                wire.send(HEADERS["v2"] + data)
+                wire.send_eof()
+                wire.wait(1)
+                wire.wait(1)
+                self.assertFalse(wire.is_open)
+                self.assertEqual(
+                    [type(entry) for entry in journal.entries()],
+                    [Connected, Answered, Disconnected],
+                )
+                self.assertEqual(self.heard.requests, [[b"a"]])
+                self.assertEqual(wire.received(), b"bye\r\n")
 
     def test_the_server_reads_after_its_half_close(self) -> None:
         """After a half-close by the server, it continues to read."""

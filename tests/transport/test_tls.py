@@ -16,10 +16,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import (
     Abort,
+    Answered,
     Close,
+    Connected,
     ConnectionContext,
+    Disconnected,
     EagerServer,
     HalfClose,
+    Incomplete,
+    Journal,
     Limits,
     Line,
     ReqRespFactory,
@@ -29,6 +34,7 @@ from reqresp import (
     Step,
     Steps,
     StopReading,
+    Wait,
 )
 from reqresp.server.proxied import ProxiedFactory
 from reqresp.testing import Server, serve
@@ -508,6 +514,38 @@ class EndingTests(TLSTestCase):
             client.tls.unwrap()
             client.turn()
             self.assertTrue(client.wire.got_eof)
+
+    def test_a_close_is_reported_after_the_replies(self) -> None:
+        """Also where a half-close, which TLS does not have, comes first."""
+        for steps in ((Close(),), (HalfClose(), Close()), (HalfClose(), Wait(1), Close())):
+            for version in VERSIONS:
+                journal = Journal(now=self.reactor.seconds)
+                self.serve(
+                    lambda _request, steps=steps: (Send(b"bye"), *steps),
+                    observers=[journal],
+                    framing=Line(),
+                )
+                client = self.connect(context(version))
+                self.assertEqual(client.ask(b"a\nb\n"), b"bye\r\n(end)")
+                client.wire.send_eof()
+                client.wire.wait(LINGER)
+                self.assertFalse(client.wire.is_open)
+                self.assertEqual(
+                    [type(entry) for entry in journal.entries()],
+                    [Connected, Answered, Disconnected],
+                )
+
+    def test_a_request_that_waits_and_is_not_finished(self) -> None:
+        """EOF is a loss on TLS: what waits behind a late reply is reported all the same."""
+        journal = Journal(now=self.reactor.seconds)
+        self.serve(lambda _request: Wait(9), observers=[journal], framing=Line())
+        client = self.connect()
+        self.assertEqual(client.ask(b"a\n"), b"")
+        self.assertEqual(client.ask(b"STAT"), b"")
+        client.wire.send_eof()
+        self.assertFalse(client.wire.is_open)
+        [begun] = [entry for entry in journal.entries() if isinstance(entry, Incomplete)]
+        self.assertEqual((begun.data, begun.missing), (b"STAT", "no line end"))
 
     def test_drain(self) -> None:
         """A drain closes connections, and resets those in a handshake."""
