@@ -46,6 +46,12 @@ def _idle(wire: Wire) -> None:
         wire.protocol.sweep()
 
 
+def _request_timeout(wire: Wire) -> None:
+    wire.protocol.dataReceived(b"begun")
+    for _ in range(2 * SWEEPS_PER_TIMEOUT):
+        wire.protocol.sweep_request()
+
+
 def _loss(wire: Wire) -> None:
     wire.transport.connectionLost(Failure(CONNECTION_DONE))
 
@@ -55,6 +61,7 @@ EVENTS: dict[str, Callable[[Wire], None]] = {
     "EOF": _eof,
     "a drain": _drain,
     "idle timeout": _idle,
+    "request timeout": _request_timeout,
     "loss": _loss,
 }
 
