@@ -167,7 +167,10 @@ class BaseServer:
         self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
     ) -> Expectation:
         """
-        Answer matching requests, any number of them.
+        Answer matching requests, any number of them; the latest one that matches answers.
+
+        One for some states is tried before those for all, and one without predicates after those
+        with some.
 
         :param equals: the whole request: text, bytes or a script's payload; a list is any of them.
         :param predicates: other predicates of a script, such as ``starts_with=``; ``not_`` is a

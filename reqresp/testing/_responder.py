@@ -28,9 +28,9 @@ class ExpectationResponder(Observer, Responder):
     Answers a request with the first expectation that matches it.
 
     The order is: the first unmet ``expect_next``; every unmet ``expect``; every ``on``; *fallback*.
-    Of the ``on``, those for some states are first, then those with predicates, then the latest.  A
-    request that none of them answers is recorded, and its connection is closed.  An exception is
-    recorded, and its connection is reset.
+    Of the ``on``, the latest is first; but those for some states come before those for all states,
+    and those without predicates after those with some.  A request that none of them answers is
+    recorded, and its connection is closed.  An exception is recorded, and its connection is reset.
 
     :param fallback: answers what no expectation matches; None: such requests are unexpected.
     :param greeting: its reply is sent when a client connects; None: *fallback* greets.

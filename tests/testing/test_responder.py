@@ -1,5 +1,6 @@
 """The choice of the expectation that answers, unexpected requests, and errors of handlers."""
 
+from itertools import product
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -20,6 +21,10 @@ when = "in"
 equals = "WHO"
 reply = "you"
 """
+
+
+#: Arguments of an ``on``: for every state, and for some.
+STATES: list[dict[str, Any]] = [{}, {"when": "start"}]
 
 
 class OrderTests(ServerCase):
@@ -70,6 +75,46 @@ class OrderTests(ServerCase):
         self.assertEqual(self.ask(b"b1", b"b2", b"c", b"d"), b"b1\r\nb?\r\nc2\r\nany\r\n")
         server.on(starts_with="").reply("all")
         self.assertEqual(self.ask(b"b1", b"c"), b"all\r\nall\r\n")
+
+    def test_the_latest_on_answers_whatever_its_predicates(self) -> None:
+        """Of two that match, the one that was made later answers, for every pair of predicates."""
+        kinds: list[dict[str, Any]] = [
+            {"equals": "STAT"},
+            {"equals": ["STAT", "LIST"]},
+            {"equals": "stat", "ignore_case": True},
+            {"starts_with": "ST"},
+            {"starts_with": ""},
+            {"ends_with": "AT"},
+            {"contains": "TA"},
+            {"matches": r"\w+"},
+            {"size": 4},
+            {"not_": {"equals": "QUIT"}},
+            {"starts_with": "S", "size": {"max": 9}},
+        ]
+        for states in STATES:
+            for earlier, later in product(kinds, kinds):
+                server = self.serve()
+                server.on(**earlier, **states).reply("earlier")
+                server.on(**later, **states).reply("later")
+                self.assertEqual(self.ask(b"STAT"), b"later\r\n", (earlier, later))
+
+    def test_the_latest_default_answers(self) -> None:
+        """An ``on`` without predicates replaces an earlier one, and no other."""
+        for states in STATES:
+            server = self.serve()
+            server.on("a", **states).reply("a")
+            server.on(**states).reply("earlier")
+            server.on(**states).reply("later")
+            self.assertEqual(self.ask(b"a", b"b"), b"a\r\nlater\r\n")
+
+    def test_replacing_the_answer_for_a_state(self) -> None:
+        """A later ``on`` replaces one for a state if it names the state, and not otherwise."""
+        server = self.serve()
+        server.on("a", when=["start", "other"]).reply("fixture")
+        server.on("a").reply("for all states")
+        self.assertEqual(self.ask(b"a"), b"fixture\r\n")
+        server.on(starts_with="a", when="start").reply("test")
+        self.assertEqual(self.ask(b"a"), b"test\r\n")
 
     def test_a_general_on_comes_last(self) -> None:
         """Without predicates, it answers what no other does; one for a state comes first."""
