@@ -347,8 +347,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             name="workers",
             letter="w",
             value="NUMBER",
-            help="number of processes that accept from the same sockets; auto: one for each "
-            "processor",
+            help="number of processes that accept from the same sockets; clients that connect "
+            "before one is ready wait for it: see /readyz, or Listening on in the log; auto: one "
+            "for each processor",
             default="serve in this process",
             convert=workers,
             requires_plain=True,

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime, IReadDescriptor
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from reqresp._text import format_address
 from reqresp.daemon.listeners import Listener, listen
 from reqresp.server.factory import ReqRespFactory
 
@@ -158,7 +159,9 @@ class ReqRespService(Service):
 
     def _listen(self, listener: Listener) -> Deferred[Any]:
         def opened(port: Any) -> Any:
-            self._open += port is not None
+            if port is not None:
+                self._open += 1
+                self._log.info("Listening on {address}", address=format_address(port.getHost()))
             return port
 
         return listen(listener, self.factory, self._stop_reactor).addCallback(opened)

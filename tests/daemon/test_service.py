@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -124,6 +125,17 @@ class ServiceTests(SynchronousTestCase):
         service.privilegedStartService()
         endpoints: list[Any] = [listener.endpoint for listener in service.listeners]
         self.assertEqual([endpoint.factories for endpoint in endpoints], [[self.factory]] * 2)
+
+    def test_listening_is_logged(self) -> None:
+        """Each port that opens is logged with its address, one that opens late when it does."""
+        events = logged_events(self, LogLevel.info)
+        late: Deferred[Any] = Deferred()
+        self.service(late, FakePort(), FakePort(host="::1")).privilegedStartService()
+        lines = ["Listening on 127.0.0.1:9999", "Listening on [::1]:9999"]
+        self.assertEqual([text_of(event) for event in events], lines)
+        late.callback(FakePort(host="192.0.2.1"))
+        lines.append("Listening on 192.0.2.1:9999")
+        self.assertEqual([text_of(event) for event in events], lines)
 
     def test_listens_once(self) -> None:
         """The start after that does not listen a second time."""

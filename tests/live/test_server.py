@@ -529,6 +529,14 @@ class LogTests(LiveTestCase):
         server.log.wait(r"#1 127\.0\.0\.1:\d+ connected")
         server.log.wait(r"#1 127\.0\.0\.1:\d+ disconnected: Connection was closed")
 
+    def test_listening(self) -> None:
+        """Each endpoint has a line with the address that it really has, with ``--quiet``, too."""
+        path = str(self.directory / "it.sock")
+        listen = ("--listen=tcp:0:interface=127.0.0.1", f"--listen=unix:{path}")
+        server = self.serve("--quiet", *listen)
+        lines = server.log.wait(r"#info\] Listening on (\S+)$", 2)
+        self.assertEqual([line[1] for line in lines], [f"127.0.0.1:{server.port}", path])
+
     def test_long_request(self) -> None:
         """The beginning of a long request is logged, and its length."""
         server = self.serve("--framing=line")

@@ -130,6 +130,18 @@ class ServingTests(WorkersTestCase):
             text, r"\[worker 2 reqresp\.journal\.request_log\.RequestLog#debug\] #\d+ "
         )
 
+    def test_listening_is_logged_by_workers(self) -> None:
+        """Their parent opens the port, but only a worker logs that it listens."""
+        server = self.workers("--quiet", "--metrics=0", ports=3)
+        shared, *metrics = dict.fromkeys(server.ports)
+        lines = server.log.wait(r"\[(.*) reqresp\..*\] Listening on 127\.0\.0\.1:(\d+)$", 4)
+        found: dict[str, list[int]] = {}
+        for match in lines:
+            found.setdefault(match[1], []).append(int(match[2]))
+        self.assertEqual(
+            found, {f"worker {number}": [shared, port] for number, port in enumerate(metrics, 1)}
+        )
+
     def test_one_worker(self) -> None:
         """A single worker serves, too."""
         server = self.workers(count=1)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
@@ -24,8 +24,9 @@ class FakePort:
         self.closed = closed
         self.host = host
 
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", self.host, 9999)
+    def getHost(self) -> IPv4Address | IPv6Address:
+        kind = IPv6Address if ":" in self.host else IPv4Address
+        return kind("TCP", self.host, 9999)
 
     def stopListening(self) -> "Deferred[None] | None":
         self.open = False
