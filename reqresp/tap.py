@@ -4,14 +4,19 @@ Tap: what ``twistd reqresp`` creates from its options.
 Composes the daemon: one process that serves, or one that supervises workers.
 """
 
+from contextlib import nullcontext
+from typing import Any
+
 from twisted.application.service import IService
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import globalLogBeginner
 
 from reqresp.daemon.build import check_server, make_server
-from reqresp.daemon.endpoints import make_endpoint
+from reqresp.daemon.endpoints import EndpointSpec, make_endpoint
 from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
+from reqresp.daemon.privileges import as_final_user, check_final_user
 from reqresp.daemon.reactor import install_default, use_monotonic_time
 
 __all__ = ["Options", "makeService"]
@@ -24,6 +29,7 @@ def makeService(options: Options) -> IService:
     :raises SystemExit: an endpoint or a file cannot be used; the message names it.
     :raises KeyboardInterrupt: there was an interrupt while Twisted loaded plugins.
     """
+    check_final_user(options)
     install_default()
     from twisted.internet import reactor
 
@@ -32,7 +38,7 @@ def makeService(options: Options) -> IService:
     listeners = [
         Listener(
             spec.name,
-            make_endpoint(reactor, spec),
+            _make_endpoint(reactor, spec, options),
             is_private=spec.is_encrypted or options["tls-cert"] is not None,
             is_shared=spec.is_shared,
         )
@@ -49,3 +55,10 @@ def makeService(options: Options) -> IService:
 
     check_server(options, reactor)
     return Supervisor(options, listeners, metrics, reactor)
+
+
+def _make_endpoint(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:
+    # Only these read files.  (To find other kinds, Twisted reads its packages.)
+    user = as_final_user(options) if spec.is_encrypted else nullcontext()
+    with user:
+        return make_endpoint(reactor, spec)

@@ -8,7 +8,7 @@ behaviour of its own.
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from errno import EACCES, EISDIR, ENOENT
 from functools import partial
 from importlib import import_module
@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from reqresp._errors import FieldError
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
+from reqresp.daemon.privileges import as_final_user, with_user
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.journal import JournalFile, RequestLog
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: The options that name files to read, and those that name any files.
+_READ_FILES = ("script", "tls-cert", "tls-key", "client-ca")
+_FILES = (*_READ_FILES, "journal")
 #: The numbers of connections that each worker has for itself: worker 2 begins at 2,000,000,001.
 CONNECTIONS_PER_WORKER = 1_000_000_000
 
@@ -64,7 +68,8 @@ def make_server(
     """
     observers: list[Observer] = [] if options["quiet"] else [RequestLog(reactor)]
     counters = None if metrics is None else Counters()
-    with _errors_exit():
+    _import_packages(options)
+    with _opening_files(options):
         config = _make_config(options, _load(options))
         certificates = _load_certificates(options)
         journal = _open_journal(options, reactor, worker)
@@ -112,17 +117,18 @@ def check_server(options: Options, reactor: Any) -> None:
 
     :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
-    with _errors_exit():
+    _import_packages(options)
+    with _opening_files(options):
         config = _make_config(options, _load(options))
         # With a seed: otherwise one would be chosen and logged, and never used.
         ReqRespFactory(config, clock=reactor, seed=0)
         _load_certificates(options)
+        problem = find_file_problem(options)
+        if problem is not None:
+            raise ValueError(problem)
     if options["metrics_endpoints"]:
         with _missing_packages_exit():
             import_module("reqresp.control.site")
-    problem = find_file_problem(options)
-    if problem is not None:
-        raise SystemExit(f"reqresp: {problem}")
 
 
 class ScriptReloader:
@@ -181,8 +187,7 @@ def find_file_problem(options: Options) -> str | None:
     """
     if not os.access(sys.executable, os.X_OK, effective_ids=True):
         return f"{sys.executable}: the user that workers run as cannot execute it"
-    paths = [options[name] for name in ("script", "tls-cert", "tls-key", "client-ca")]
-    for path in filter(None, paths):
+    for path in filter(None, (options[name] for name in _READ_FILES)):
         if not os.access(path, os.R_OK, effective_ids=True):
             return f"{path}: the user that workers run as cannot read it"
     if options["journal"] is None:
@@ -239,8 +244,7 @@ def _conflict(options: Options, error: ValueError) -> str:
 def _load_certificates(options: Options) -> "Certificates | None":
     if options["tls-cert"] is None:
         return None
-    with _missing_packages_exit():
-        from reqresp.transport.tls import Certificates, TLSFiles
+    from reqresp.transport.tls import Certificates, TLSFiles
 
     files = TLSFiles(options["tls-cert"], options["tls-key"], options["client-ca"])
     certificates = Certificates(files)
@@ -260,7 +264,7 @@ def _open_journal(options: Options, reactor: Any, worker: int | None) -> Journal
     try:
         return JournalFile(path, reactor, worker=worker, max_entry=max_entry)
     except OSError as error:
-        raise SystemExit(f"reqresp: --journal: {path}: {error.strerror}") from None
+        raise ValueError(f"--journal: {path}: {error.strerror}") from None
 
 
 def _add_layers(
@@ -288,10 +292,25 @@ def _missing_packages_exit() -> Iterator[None]:
         raise SystemExit(f"reqresp: {error}") from None
 
 
+def _import_packages(options: Options) -> None:
+    """Import what reads files: the user that opens them may not be able to read packages."""
+    if options["script"] is not None:
+        import_module("reqresp.script")
+    if options["tls-cert"] is not None:
+        with _missing_packages_exit():
+            import_module("reqresp.transport.tls")
+
+
 @contextmanager
-def _errors_exit() -> Iterator[None]:
-    """Raise SystemExit instead of a ValueError, with its one-line message."""
+def _opening_files(options: Options) -> Iterator[None]:
+    """
+    Be the user that the server will run as, and turn a ValueError into a SystemExit.
+
+    The message is one line, or one for each problem of a script.
+    """
+    has_files = any(options[name] is not None for name in _FILES)
     try:
-        yield
+        with as_final_user(options) if has_files else nullcontext():
+            yield
     except ValueError as error:
-        raise SystemExit(f"reqresp: {error}") from None
+        raise SystemExit(f"reqresp: {with_user(str(error), options)}") from None

@@ -85,7 +85,7 @@ class Supervisor(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        # Checked again: with --uid, the process now runs as another user.
+        # Checked again: with --chroot, twistd has changed what paths mean.
         problem = find_file_problem(self._options)
         if problem is not None:
             raise report_failure(f"reqresp: {problem}")

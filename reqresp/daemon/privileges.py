@@ -1,0 +1,92 @@
+"""
+Privileges: opening files as the user that the server will run as.
+
+twistd that root starts with ``--uid`` or ``--gid`` becomes that user when it has opened its ports.
+Files are opened before, so that an error is reported before anything listens.  As root it would
+read what the user may not read, and follow the user's symbolic links.
+
+It must not know what files contain.
+"""
+
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EACCES
+
+from attrs import frozen
+from twisted.python import usage
+
+_HINT = " (files are opened as the user of --uid or --gid)"
+
+
+@frozen
+class _User:
+    """A group, and a user in it; no user: that stays as it is."""
+
+    gid: int
+    user: pwd.struct_passwd | None
+
+    def become(self) -> None:
+        """Be that user until further notice.  (Root remains the real user, who can undo it.)"""
+        os.setegid(self.gid)
+        if self.user is not None:
+            os.initgroups(self.user.pw_name, self.gid)
+            os.seteuid(self.user.pw_uid)
+
+
+def check_final_user(options: usage.Options) -> None:
+    """
+    Check that twistd will find the user to run as; it would print a traceback.
+
+    :raises SystemExit: there is no such user; the message names it.
+    """
+    _final_user(options)
+
+
+@contextmanager
+def as_final_user(options: usage.Options) -> Iterator[None]:
+    """
+    Within this context, be the user that twistd will run as, according to its own options.
+
+    :param options: of ``twistd reqresp``; without those of twistd, nothing changes.
+    :raises SystemExit: there is no such user, or it cannot read Python's own files.
+    """
+    user = _final_user(options)
+    if user is None:
+        yield
+        return
+    own_group, own_groups = os.getegid(), os.getgroups()
+    try:
+        user.become()
+        if not os.access(os.__file__, os.R_OK, effective_ids=True):
+            # Otherwise some import fails, now or later.
+            raise SystemExit(
+                f"reqresp: {sys.prefix}: the user of --uid or --gid cannot read this Python"
+            )
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(own_group)
+        os.setgroups(own_groups)
+
+
+def with_user(problem: str, options: usage.Options) -> str:
+    """Return *problem*; if permission was denied to the final user, it says so."""
+    is_due_to_user = os.strerror(EACCES) in problem and _final_user(options) is not None
+    return problem + _HINT if is_due_to_user else problem
+
+
+def _final_user(options: usage.Options) -> _User | None:
+    """Return the user that root runs the server as; None: it stays who it is."""
+    if options.parent is None or os.geteuid() != 0:
+        return None
+    uid, gid = options.parent["uid"], options.parent["gid"]
+    if uid is None:
+        return None if gid is None else _User(gid, None)
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        raise SystemExit(f"reqresp: --uid: expected an existing user, found {uid}") from None
+    return _User(user.pw_gid if gid is None else gid, user)
