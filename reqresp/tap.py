@@ -45,7 +45,8 @@ def makeService(options: Options) -> IService:
         for spec in options["endpoints"]
     ]
     metrics = [
-        Listener(spec.name, make_endpoint(reactor, spec)) for spec in options["metrics_endpoints"]
+        Listener(spec.name, _make_endpoint(reactor, spec, options))
+        for spec in options["metrics_endpoints"]
     ]
     # Now: parsing endpoints has loaded plugins once more.
     raise_logged_interrupt(globalLogBeginner)

@@ -5,6 +5,8 @@ twistd that root starts with ``--uid`` or ``--gid`` becomes that user when it ha
 Files are opened before, so that an error is reported before anything listens.  As root it would
 read what the user may not read, and follow the user's symbolic links.
 
+As root remain ports, which need it, and the log and the pid file, which twistd opens.
+
 It must not know what files contain.
 """
 
@@ -51,7 +53,8 @@ def as_final_user(options: usage.Options) -> Iterator[None]:
     Within this context, be the user that twistd will run as, according to its own options.
 
     :param options: of ``twistd reqresp``; without those of twistd, nothing changes.
-    :raises SystemExit: there is no such user, or it cannot read Python's own files.
+    :raises SystemExit: there is no such user, it cannot read Python's own files, or this process
+        may not become another user.
     """
     user = _final_user(options)
     if user is None:
@@ -59,7 +62,10 @@ def as_final_user(options: usage.Options) -> Iterator[None]:
         return
     own_group, own_groups = os.getegid(), os.getgroups()
     try:
-        user.become()
+        try:
+            user.become()
+        except OSError as error:  # as in a container without the capabilities of root
+            raise SystemExit(f"reqresp: --uid or --gid: {error.strerror}") from None
         if not os.access(os.__file__, os.R_OK, effective_ids=True):
             # Otherwise some import fails, now or later.
             raise SystemExit(
@@ -69,7 +75,8 @@ def as_final_user(options: usage.Options) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(own_group)
-        os.setgroups(own_groups)
+        if os.getgroups() != own_groups:
+            os.setgroups(own_groups)
 
 
 def with_user(problem: str, options: usage.Options) -> str:
@@ -82,7 +89,8 @@ def _final_user(options: usage.Options) -> _User | None:
     """Return the user that root runs the server as; None: it stays who it is."""
     if options.parent is None or os.geteuid() != 0:
         return None
-    uid, gid = options.parent["uid"], options.parent["gid"]
+    # Those of ``twist``, which stays who it is, have neither.
+    uid, gid = options.parent.get("uid"), options.parent.get("gid")
     if uid is None:
         return None if gid is None else _User(gid, None)
     try:

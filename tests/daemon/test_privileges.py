@@ -2,8 +2,10 @@
 
 import os
 import pwd
+from errno import EPERM
 from unittest import SkipTest
 
+from twisted.application.twist._options import TwistOptions
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -74,6 +76,18 @@ class FinalUserTests(SynchronousTestCase):
         )
         self.assertEqual(ids(), self.before)
 
+    def test_without_the_capability(self) -> None:
+        """Root that may not become another user, as in some containers, gets one line."""
+
+        def refuse(gid: int) -> None:
+            if gid != self.before[1]:
+                raise PermissionError(EPERM, os.strerror(EPERM))
+
+        self.patch(os, "setegid", refuse)
+        with self.assertRaises(SystemExit) as caught, as_final_user(options(gid=1)):
+            self.fail("it was accepted")
+        self.assertEqual(caught.exception.code, "reqresp: --uid or --gid: Operation not permitted")
+
     def test_the_reason(self) -> None:
         """Only where permission is denied, and to another user, the user is mentioned."""
         denied = "it: Permission denied"
@@ -89,8 +103,10 @@ class SameUserTests(SynchronousTestCase):
     """Nothing changes without options of twistd, and without a user among them."""
 
     def test_it_stays(self) -> None:
-        """A worker has no options of twistd."""
+        """A worker has no options of twistd, and ``twist`` has others."""
         before = ids()
-        for same in (Options(), options()):
+        of_twist = Options()
+        of_twist.parent = TwistOptions()
+        for same in (Options(), options(), of_twist):
             with as_final_user(same):
                 self.assertEqual(ids(), before)

@@ -91,6 +91,7 @@ class OtherUserTests(LiveTestCase):
             (["--script"], f"reqresp: {path}: cannot be read: {denied}{user}"),
             (["--tls-cert"], f"reqresp: {path}: cannot be read: {denied}.*{user}"),
             (["--listen=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
+            (["--metrics=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
             (["--workers=1", "--script"], f"reqresp: {path}: cannot be read: {denied}{user}"),
         ):
             *others, last = options
