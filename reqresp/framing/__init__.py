@@ -12,6 +12,7 @@ from reqresp.framing._base import (
     Framing,
     Unfinished,
     complete_framing,
+    is_new,
     unfinished,
 )
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
@@ -42,6 +43,7 @@ __all__ = [
     "Resp",
     "Unfinished",
     "complete_framing",
+    "is_new",
     "parse_framing",
     "unfinished",
 ]

@@ -44,7 +44,8 @@ class Decoder(Protocol):
     Finds the requests of one connection.
 
     A decoder can also have a method `unfinished`, without arguments, that returns an `Unfinished`
-    while bytes are kept.  All decoders of reqresp have it.
+    while bytes are kept, and a property `is_new`: whether it is as if it had been fed nothing.  All
+    decoders of reqresp have both.
     """
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -64,6 +65,11 @@ def unfinished(decoder: Decoder) -> Unfinished | None:
         return None
     tell: Callable[[], Unfinished] | None = getattr(decoder, "unfinished", None)
     return Unfinished(b"", "no end") if tell is None else tell()
+
+
+def is_new(decoder: Decoder) -> bool:
+    """Return whether *decoder* is known to be as if it had been fed nothing."""
+    return getattr(decoder, "is_new", False)
 
 
 class Framing(Protocol):
@@ -175,6 +181,9 @@ class ChunkDecoder:
     def __len__(self) -> int:
         return 0
 
+    #: It keeps nothing.
+    is_new = True
+
     def feed(self, data: bytes) -> list[bytes]:
         size = self._size
         if len(data) <= size:
@@ -199,6 +208,10 @@ class DelimiterDecoder:
 
     def __len__(self) -> int:
         return len(self._rest or b"")
+
+    @property
+    def is_new(self) -> bool:
+        return self._rest is None
 
     def unfinished(self) -> Unfinished:
         return Unfinished(bytes(self._rest or b""), no_delimiter(self._delimiter))
@@ -260,6 +273,10 @@ class FrameDecoder(ABC):
 
     def __len__(self) -> int:
         return len(self._buffer)
+
+    @property
+    def is_new(self) -> bool:
+        return not self._buffer
 
     def feed(self, data: bytes) -> list[bytes]:
         buffer = self._buffer

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._text import format_address, printable_lines
-from reqresp.exchanges import Exchanges
 from reqresp.framing import FrameError, Unfinished
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
@@ -52,8 +51,8 @@ def requests(
     if received and events.reports_received:
         events.received(reporter.peer, reporter.number, received)
     if answered and events.reports_answered:
-        by = reporter.config.responder.name
-        events.answered(Exchanges(reporter.peer, reporter.number, first, answered, steps, by, size))
+        peer, number = reporter.peer, reporter.number
+        events.answered(reporter.config.exchanges(peer, number, first, answered, steps, size))
 
 
 def reply(reporter: Reporter, steps: Steps) -> None:
@@ -68,6 +67,7 @@ def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
     if request is None:
         return
     shown = repr(request.data[:MAX_SHOWN_BYTES]) + "..." * (len(request.data) > MAX_SHOWN_BYTES)
+    reporter.host.events.before_log_line()
     _log.info(
         "{peer}: unfinished request {data}: {missing}",
         peer=format_address(reporter.peer),
@@ -79,6 +79,7 @@ def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
 
 def idle(reporter: Reporter) -> None:
     """Log that the connection is closed because it is idle."""
+    reporter.host.events.before_log_line()
     _log.debug("{peer}: idle; closing", peer=format_address(reporter.peer))
 
 
@@ -106,6 +107,7 @@ def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
     if isinstance(steps, RuleReply):
         by = steps.by
     peer = format_address(reporter.peer)
+    reporter.host.events.before_log_line()
     _log.failure("{peer}: {by} failed; aborting", _Printable(failure), peer=peer, by=by)
     reporter.host.events.failed(reporter.peer, reporter.number, failure)
 
@@ -115,6 +117,7 @@ def late_failure(reporter: Reporter, failure: Failure) -> None:
     if reporter.host.counters is not None:
         reporter.host.counters.responder_errors += 1
     peer, by = format_address(reporter.peer), reporter.config.responder.name
+    reporter.host.events.before_log_line()
     _log.failure("{peer}: {by} failed after the connection was lost", failure, peer=peer, by=by)
 
 

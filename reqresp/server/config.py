@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import Factory, evolve, field, frozen
+from twisted.internet.interfaces import IAddress
 
 from reqresp._errors import FieldError
+from reqresp.exchanges import Exchanges
 from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Answer, Function, Responder, fixed
-from reqresp.steps import Request
+from reqresp.steps import Request, Steps
 
 
 def _placed(faults: Iterable[Fault | PlacedFault]) -> tuple[PlacedFault, ...]:
@@ -67,6 +69,30 @@ class ServerConfig:
     def decoder(self) -> Decoder:
         """Return a new decoder, for one connection."""
         return self.framing.decoder(self.limits.max_request)
+
+    def exchanges(
+        self,
+        peer: IAddress,
+        connection: int,
+        first: int,
+        requests: Sequence[bytes],
+        steps: Callable[[Sequence[bytes]], Iterable[Steps]] | None = None,
+        size: int | None = None,
+    ) -> Exchanges:
+        """
+        Return the exchanges of *requests* on one connection.
+
+        :param first: the number of the first request.
+        :param steps: returns the steps that have answered each; None: constants have.
+        :param size: bytes of the exchanges, if known.
+        :raises ValueError: there are no constants.
+        """
+        if steps is None:
+            if self.batch is None:
+                raise ValueError("steps: expected a function, found None, without constants")
+            steps = self.batch.steps
+        by = self.responder.name
+        return Exchanges(peer, connection, first, requests, steps, by, size)
 
 
 class ConfigSource(ABC):

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished
+from reqresp.framing import FrameError, Unfinished, is_new
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
@@ -253,8 +253,10 @@ class Connection:
 
         If they are not, its requests wait in the backlog, and nothing was counted.
         """
+        host, decoder = self.host, self.backlog.decoder
+        is_whole = host.events.reports_at_once and is_new(decoder)
         try:
-            requests = self.backlog.decoder.feed(data)
+            requests = decoder.feed(data)
         except FrameError as error:
             self.backlog.put_back(error.requests, error)
             return False
@@ -264,7 +266,6 @@ class Connection:
             return False
         count = len(requests)
         self.taken += count
-        host = self.host
         counters = host.counters
         began: float | None = None
         if counters is not None:
@@ -284,7 +285,10 @@ class Connection:
             counters.time_sample(count, began)
         if count and host.events.reports_requests:
             first = self.taken - count + 1
-            _report.requests(self, requests, requests, batch.steps, first, len(data))
+            is_whole = is_whole and is_new(decoder)
+            host.events.answered_at_once(
+                self.peer, self.number, self.config, first, requests, data, is_whole
+            )
         self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
         if self._hold is not None or self._last or self.backlog.waiting:
             self._go_on()

@@ -142,6 +142,7 @@ class Connections:
         """Count and report that *peer* is refused; return the protocol that does so."""
         self._refusals[refusal.kind] += 1
         if self._log_limit.suffix("refused") is not None:
+            self.events.before_log_line()
             self._log.warn(
                 "{peer}: refused, {reason} ({refused} refused in all)",
                 peer=format_address(peer),
@@ -162,6 +163,7 @@ class Connections:
             self.counters.malformed[kind] += 1
         suffix = self._log_limit.suffix(kind)
         if suffix is not None:
+            self.events.before_log_line()
             self._log.warn(
                 "{peer}: {reason}; closing{suffix}",
                 peer=format_address(peer),

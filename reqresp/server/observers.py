@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
 from reqresp.framing import Unfinished
+from reqresp.server.config import ServerConfig
 
 
 class Observer:
@@ -38,6 +39,32 @@ class Observer:
 
     def answered(self, exchanges: Exchanges) -> None:
         """Handle that the last step of each of *exchanges* was performed."""
+
+    def answered_at_once(
+        self,
+        peer: IAddress,
+        connection: int,
+        config: ServerConfig,
+        first: int,
+        requests: Sequence[bytes],
+        data: bytes,
+        is_whole: bool,
+    ) -> None:
+        """
+        Handle that all *requests* of one read were answered at once, with constants of *config*.
+
+        It takes less time than `received` and `answered`, which are called instead where this
+        method is not overridden.  ``config.exchanges(peer, connection, first, requests)`` makes the
+        `Exchanges`.
+
+        :param first: the number of the first request on its connection.
+        :param data: what was read.
+        :param is_whole: whether a new decoder of *config* finds *requests* in *data*, and nothing
+            else.
+        """
+
+    def before_log_line(self) -> None:
+        """Handle that the server is about to log a line about a connection."""
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         """Handle that a `FrameError`, or what a responder raised, ends the connection."""
@@ -65,6 +92,12 @@ class Events:
         self._refused = _methods(observers, Observer.refused)
         self._received = _methods(observers, Observer.received)
         self._answered = _methods(observers, Observer.answered)
+        # Of a read that was answered at once, an observer has one event, or the two above.
+        self._answered_at_once = _methods(observers, Observer.answered_at_once)
+        others = [it for it in observers if not _overrides(it, Observer.answered_at_once)]
+        self._received_as_well = _methods(others, Observer.received)
+        self._answered_as_well = _methods(others, Observer.answered)
+        self._before_log_line = _methods(observers, Observer.before_log_line)
         self._failed = _methods(observers, Observer.failed)
         self._incomplete = _methods(observers, Observer.incomplete)
         self._disconnected = _methods(observers, Observer.disconnected)
@@ -72,8 +105,12 @@ class Events:
         self.reports_received = bool(self._received)
         #: Whether an observer receives exchanges.
         self.reports_answered = bool(self._answered)
-        #: Whether an observer receives either.
-        self.reports_requests = self.reports_received or self.reports_answered
+        #: Whether an observer receives reads that were answered at once, as one event.
+        self.reports_at_once = bool(self._answered_at_once)
+        #: Whether an observer receives any of these.
+        self.reports_requests = (
+            self.reports_received or self.reports_answered or self.reports_at_once
+        )
 
     def connected(self, peer: IAddress, connection: int) -> None:
         """Notify the observers that a client has connected."""
@@ -100,6 +137,34 @@ class Events:
                 method(exchanges)
             except BaseException:
                 self._log_failure(method)
+
+    def answered_at_once(
+        self,
+        peer: IAddress,
+        connection: int,
+        config: ServerConfig,
+        first: int,
+        requests: Sequence[bytes],
+        data: bytes,
+        is_whole: bool,
+    ) -> None:
+        """Notify the observers of a read that was answered at once."""
+        for method in self._answered_at_once:
+            try:  # likewise
+                method(peer, connection, config, first, requests, data, is_whole)
+            except BaseException:
+                self._log_failure(method)
+        for method in self._received_as_well:
+            self._call(method, peer, connection, requests)
+        if self._answered_as_well:
+            exchanges = config.exchanges(peer, connection, first, requests, size=len(data))
+            for method in self._answered_as_well:
+                self._call(method, exchanges)
+
+    def before_log_line(self) -> None:
+        """Notify the observers that a line about a connection is about to be logged."""
+        for method in self._before_log_line:
+            self._call(method)
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         """Notify the observers of an error that ends a connection."""
@@ -131,9 +196,8 @@ def _methods(
     observers: Iterable[Observer], event: Callable[..., None]
 ) -> tuple[Callable[..., None], ...]:
     """Return the methods of *observers* that override the method *event* of `Observer`."""
-    name = event.__name__
-    return tuple(
-        getattr(observer, name)
-        for observer in observers
-        if getattr(type(observer), name) is not event
-    )
+    return tuple(getattr(it, event.__name__) for it in observers if _overrides(it, event))
+
+
+def _overrides(observer: Observer, event: Callable[..., None]) -> bool:
+    return getattr(type(observer), event.__name__) is not event

@@ -1,5 +1,7 @@
 """Decoders: the same requests however a stream is cut, bounded, and at linear cost."""
 
+from typing import ClassVar
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,6 +22,7 @@ from reqresp.framing import (
     Resp,
     Unfinished,
     complete_framing,
+    is_new,
     unfinished,
 )
 from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
@@ -499,3 +502,61 @@ class UnfinishedTests(SynchronousTestCase):
                 return 3
 
         self.assertEqual(unfinished(Keeping()), Unfinished(b"", "no end"))
+
+
+class IsNewTests(SynchronousTestCase):
+    """What a decoder says of itself between two requests."""
+
+    #: A framing of each kind, and the pieces of which its streams consist.
+    CASES: ClassVar[list[tuple[BaseFraming, list[bytes]]]] = [
+        (Chunk(3), [b"a", b"bcde"]),
+        (Line(), [b"a", b"\r", b"\n", b"\r\n", b"bcd\n"]),
+        (Delimiter(b"ab"), [b"a", b"b", b"ab", b"x"]),
+        (Fixed(3), [b"a", b"bc", b"def"]),
+        (Netstring(), [b"1:a,", b"0:,", b"3:", b"abc", b","]),
+        (LengthPrefix(2), [b"\0", b"\1", b"\0\2ab"]),
+        (LengthField(2, offset=1), [b"\0", b"\1", b"x\0\2ab"]),
+        (HeaderBody(Line(), rb"^set (\d+)"), [b"get\n", b"set 2\n", b"ab", b"\r\n", b"s"]),
+        (Resp(), [b"PING\r\n", b"*1\r\n", b"$2\r\nab\r\n", b"*0\r\n", b"$0\r\n\r\n", b"a"]),
+    ]
+
+    @PROPERTY
+    @given(st.data())
+    def test_a_new_decoder_finds_the_same(self, data: st.DataObject) -> None:
+        """A decoder that says that it is new finds in what follows what a new one finds."""
+        framing, tokens = data.draw(st.sampled_from(self.CASES))
+        before, after = data.draw(cut_streams(tokens)), data.draw(cut_streams(tokens))
+        decoder = framing.decoder(100)
+        _requests, has_failed = fed(decoder, before[1])
+        if not has_failed and is_new(decoder):
+            self.assertEqual(len(decoder), 0)
+            self.assertEqual(fed(decoder, after[1]), fed(framing.decoder(100), after[1]))
+
+    def test_between_requests(self) -> None:
+        """A decoder is new at the start and after a request, and not within one."""
+        for framing, request in (
+            (Line(), b"ab\n"),
+            (Fixed(3), b"abc"),
+            (Netstring(), b"1:a,"),
+            (HeaderBody(Line(), rb"^set (\d+)"), b"set 2\nab"),
+            (Resp(), b"*1\r\n$2\r\nab\r\n"),
+        ):
+            decoder = framing.decoder(100)
+            self.assertTrue(is_new(decoder), framing)
+            for size in range(1, len(request)):
+                decoder.feed(request[size - 1 : size])
+                self.assertFalse(is_new(decoder), (framing, size))
+            decoder.feed(request[-1:])
+            self.assertTrue(is_new(decoder), framing)
+
+    def test_a_decoder_that_does_not_say(self) -> None:
+        """A decoder without the property is not known to be new."""
+
+        class Whole:
+            def feed(self, data: bytes) -> list[bytes]:
+                return [data]
+
+            def __len__(self) -> int:
+                return 0
+
+        self.assertFalse(is_new(Whole()))

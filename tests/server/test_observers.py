@@ -1,19 +1,54 @@
 """Observers: which events they receive, and what they cannot disturb."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
+from twisted.logger import capturedLogs
 
 from reqresp import (
     Close,
+    Exchange,
+    Line,
     Observer,
     Request,
     Send,
     Table,
     Wait,
 )
+from reqresp.server.config import ServerConfig
 from tests.support.conversation import Conversation
+
+TABLE = Table({}, otherwise=b"ok")
+
+
+class AtOnce(Observer):
+    """Records reads that were answered at once, and the names of the other events."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[Any, ...]] = []
+        self.exchanges: list[Exchange] = []
+        self.others: list[str] = []
+
+    def answered_at_once(
+        self,
+        peer: IAddress,
+        connection: int,
+        config: ServerConfig,
+        first: int,
+        requests: Sequence[bytes],
+        data: bytes,
+        is_whole: bool,
+    ) -> None:
+        self.reads.append((connection, first, requests, data, is_whole))
+        self.exchanges += config.exchanges(peer, connection, first, requests)
+
+    def received(self, peer: IAddress, connection: int, requests: Any) -> None:
+        self.others.append("received")
+
+    def answered(self, exchanges: Any) -> None:
+        self.others.append("answered")
 
 
 class ObserverTests(Conversation):
@@ -102,6 +137,112 @@ class ObserverTests(Conversation):
         wire.send(b"abcdefghi\n" * 1000)
         self.assertEqual(self.heard.batches, [1000])
         self.assertEqual(wire.largest_send, 4000)
+
+    def test_a_read_answered_at_once_can_be_one_event(self) -> None:
+        """An observer that overrides the one event receives it instead of the other two."""
+        at_once = AtOnce()
+        factory = self.factory(TABLE, framing=Line(), observers=[at_once, self.heard], first=7)
+        wire = self.join(factory)
+        wire.send(b"a\nb\n", b"c\n")
+        self.assertEqual(
+            at_once.reads,
+            [(7, 1, [b"a", b"b"], b"a\nb\n", True), (7, 3, [b"c"], b"c\n", True)],
+        )
+        self.assertEqual(at_once.others, [])
+        self.assertEqual(self.heard.requests, [[b"a", b"b"], [b"c"]])
+        self.assertEqual(at_once.exchanges, self.heard.exchanges)
+
+    def test_what_is_not_answered_at_once_has_two_events(self) -> None:
+        """A reply that does more than send is received and answered, for every observer."""
+        at_once = AtOnce()
+        table = Table({b"close": (b"bye", Close())}, otherwise=b"ok")
+        wire = self.lines(table, observers=[at_once])
+        wire.send(b"a\nclose\n")
+        self.assertEqual((at_once.reads, at_once.others), ([], ["received", "answered"]))
+
+    def test_a_request_in_two_reads(self) -> None:
+        """A read that begins or ends within a request is not whole."""
+        at_once = AtOnce()
+        wire = self.lines(TABLE, observers=[at_once])
+        wire.send(b"a\nb", b"c\n", b"d\n")
+        self.assertEqual(
+            [(read[2], read[-1]) for read in at_once.reads],
+            [([b"a"], False), ([b"bc"], False), ([b"d"], True)],
+        )
+
+    def test_a_decoder_that_may_keep_something(self) -> None:
+        """A read is whole only if the decoder is known to keep nothing from one to the next."""
+
+        class Counting(Line):
+            def decoder(self, limit: int) -> Any:
+                class Decoder:
+                    count = 0
+
+                    def feed(self, data: bytes) -> list[bytes]:
+                        self.count += 1
+                        return [b"%d" % self.count]
+
+                    def __len__(self) -> int:
+                        return 0
+
+                return Decoder()
+
+        at_once = AtOnce()
+        wire = self.connect(TABLE, framing=Counting(), observers=[at_once])
+        wire.send(b"a")
+        self.assertEqual(at_once.reads, [(1, 1, [b"1"], b"a", False)])
+
+    def test_an_observer_of_reads_that_raises_affects_no_other(self) -> None:
+        """The error is logged, and the other observers receive their events."""
+
+        class Broken(AtOnce):
+            def answered_at_once(self, *_read: Any) -> None:
+                raise RuntimeError("broken observer")
+
+        wire = self.lines(TABLE, observers=[Broken(), self.heard])
+        wire.send(b"a\n")
+        self.assertEqual(self.heard.batches, [1])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_an_observer_can_act_before_a_line_is_logged(self) -> None:
+        """An observer is notified before each line that the server logs about a connection."""
+
+        class Lines(Observer):
+            def __init__(self) -> None:
+                self.seen: list[int] = []
+
+            def before_log_line(self) -> None:
+                self.seen.append(len(events))
+
+        def fail(_request: Request) -> bytes:
+            raise RuntimeError("no answer")
+
+        lines = Lines()
+        with capturedLogs() as events:
+            factory = self.factory(
+                fail,
+                framing=Line(),
+                observers=[lines],
+                limits={"idle_timeout": 1, "max_connections": 1, "max_request": 9},
+            )
+            first = self.join(factory)
+            self.join(factory)  # refused
+            first.send(b"a\n")  # fails
+            large = self.join(factory)
+            large.send(b"x" * 99)
+            large.reset()
+            unfinished = self.join(factory)
+            unfinished.send(b"a")
+            unfinished.send_eof()
+            unfinished.reset()
+            idle = self.join(factory)
+            for _ in range(9):
+                idle.wait(1)
+        self.flushLoggedErrors(RuntimeError)
+        formats = [event["log_format"] for event in events]
+        for text in ("refused", "aborting", "{reason}; closing", "unfinished", "idle"):
+            [at] = [at for at, it in enumerate(formats) if text in it]
+            self.assertIn(at, lines.seen, text)
 
     def test_disconnected_is_reported_last(self) -> None:
         """The events of a failing request are received, failed and disconnected, in this order."""
