@@ -3,7 +3,6 @@
 import signal
 import socket
 import time
-from statistics import median
 
 from tests.reliability.askers import Askers
 from tests.reliability.crowd import crowd, listen_to, send
@@ -14,16 +13,8 @@ from tests.reliability.serving import (
     serving,
     tracebacks,
 )
-from tests.reliability.values import (
-    TELLING,
-    Figure,
-    Say,
-    at_least,
-    at_most,
-    exactly,
-    scaled,
-    unbounded,
-)
+from tests.reliability.values import Figure, Say, at_least, at_most, exactly, scaled, unbounded
+from tests.reliability.waits import PAUSE, longest_waits
 from tests.support.live import Server
 
 #: The clients that connect and say nothing: more than the pages have places.
@@ -35,13 +26,6 @@ FLOODS = 20
 PIPELINED = 1500
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PAGE = b"HTTP/1.1 200 OK\r\n"
-#: The pause between the requests of the regular client, in milliseconds.
-PAUSE = 5
-ROUNDS = 5
-SECONDS = 4.0
-#: The longest time for one of its replies, in milliseconds, as in the scenario of floods.
-WORST = 50
-WORST_AT_SMALL_SCALE = 500
 #: The longest time from SIGTERM to the end of the server beside such clients, in seconds.
 STOPPED = 5.0
 
@@ -94,11 +78,10 @@ def _is_ready(port: int, times: list[float]) -> bool:
 
 
 def _beside_floods(server: Server, asker: Askers, scale: float, say: Say) -> list[Figure]:
-    rounds, seconds = scaled(ROUNDS, scale, 3), max(0.5, SECONDS * min(scale, 1))
-    worst: list[float] = []
     connections = pages = 0
-    for number in range(1, rounds + 1):
-        asker.times()
+
+    def beside(seconds: float) -> None:
+        nonlocal connections, pages
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             with crowd(server.ports[1], FLOODS) as clients:
@@ -106,14 +89,12 @@ def _beside_floods(server: Server, asker: Askers, scale: float, say: Say) -> lis
                 fates = listen_to(clients, None)
             connections += len(fates)
             pages += sum(fate.received.count(PAGE) for fate in fates)
-        worst.append(1000 * max(asker.times(), default=seconds))
-        say(f"pipelined requests, round {number} of {rounds}: longest time {worst[-1]:.1f} ms")
-    bound = WORST if scale >= TELLING else WORST_AT_SMALL_SCALE
+
+    waits = longest_waits(asker, scale, say, "beside pipelined requests", beside)
     return [
         at_least(f"connections with {PIPELINED:,} requests for metrics", connections, FLOODS),
         exactly("pages for these, one each", pages, connections),
-        at_most("longest time of another client beside them, median", median(worst), bound, "ms"),
-        unbounded("longest of all", max(worst), "ms"),
+        *waits,
     ]
 
 
