@@ -83,6 +83,7 @@ def carry_out(one: Scenario, scale: float, say: Say) -> list[Figure]:
     try:
         figures = one.run(scale, lambda line: say(f"    {line}"))
     except Exception as error:  # other scenarios can still run
+        say(f"    {error}")
         figures = [
             Figure(f"{type(error).__name__}: {error}".partition("\n")[0], "-", "none", met=False)
         ]

@@ -9,6 +9,7 @@ from tests.reliability.serving import (
     descriptors,
     descriptors_allowed,
     metrics,
+    reported,
     serving,
     tracebacks,
 )
@@ -26,6 +27,7 @@ BEGINNINGS = (
 HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 9999\r\n"
 #: Seconds without any reset after which nothing more is waited for: the server's timeout is 5 s.
 ALL_ENDED = 15.0
+_WORDS = "no PROXY header within"
 #: The memory for each connection, in bytes, including the 4 KiB of a header.
 BYTES = 8 * 1024
 
@@ -51,14 +53,15 @@ def run(scale: float, say: Say) -> list[Figure]:
             ends = sum(fate.ended == "ECONNRESET" and not fate.received for fate in fates)
             left = back_to(server, files, ALL_ENDED) - files
         counted = metrics(server)['reqresp_malformed_total{kind="proxy_header"}']
-    named = sum("no PROXY header within" in line for line in server.log.lines())
+        logged = reported(server, _WORDS, count)
+    named = sum(_WORDS in line for line in server.log.lines())
     return [
         at_most("memory of a connection without a complete header", each, BYTES, "bytes"),
         at_least("of these, open half a second after the last one", early, count // 2),
         exactly("of these, reset after the timeout", ends, count),
         exactly("of these, counted in the metrics", round(counted), count),
-        at_least("log lines about them", named, 1),
-        at_most("likewise, at most one a second", named, ALL_ENDED),
+        exactly("of these, logged or counted in the log", logged, count),
+        at_most("log lines about them, at most one a second", named, ALL_ENDED),
         exactly("leaked descriptors", left, 0),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *askers.timed_figures(),

@@ -3,10 +3,12 @@
 from tests.reliability import (
     descriptors,
     disk,
+    endless_requests,
     floods,
     fuzz,
     half_headers,
     idle,
+    journal,
     never_readers,
     pages,
     responders,
@@ -29,6 +31,7 @@ SCENARIOS = {
             *(
                 idle,
                 slow_senders,
+                endless_requests,
                 half_headers,
                 never_readers,
                 floods,
@@ -37,6 +40,7 @@ SCENARIOS = {
                 storms,
                 descriptors,
                 disk,
+                journal,
                 fuzz,
                 responders,
             ),

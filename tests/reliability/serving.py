@@ -4,6 +4,7 @@ Serving: a real ``twistd reqresp``, and its memory, descriptors and processor ti
 Knows processes and Linux's /proc.  It must not know clients.
 """
 
+import re
 import resource
 import tempfile
 import time
@@ -21,6 +22,9 @@ KIB = 2**10
 #: The memory that may remain of each connection that has ended, in bytes: one that is kept takes
 #: ten times as much.
 _REMAINS = 200
+#: What the log says about events that it has left out, and seconds until it has said so.
+_MORE = re.compile(r"\b(\d+) more like the last one\b")
+_REPORTED = 10.0
 #: The interval for polling, in seconds.
 _POLL = 0.02
 
@@ -123,6 +127,22 @@ def metrics(server: Server) -> dict[str, float]:
         lines = connection.getresponse().read().decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return {name: float(value) for name, _, value in pairs}
+
+
+def reported(server: Server, words: str, expected: int) -> int:
+    """
+    Return how many events the log reports: lines with *words*, and how many more there were.
+
+    Wait until they are as many as *expected*: the last ones are reported a few seconds later.
+    """
+
+    def count() -> int:
+        lines = server.log.lines()
+        more = (int(found[1]) for line in lines if (found := _MORE.search(line)))
+        return sum(words in line for line in lines) + sum(more)
+
+    until(lambda: count() >= expected, _REPORTED)
+    return count()
 
 
 def tracebacks(server: Server) -> int:

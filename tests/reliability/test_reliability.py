@@ -51,6 +51,10 @@ class ScenarioTests(SynchronousTestCase):
         """A client that sends a byte a second takes little memory."""
         self.keeps_its_bounds("slow-senders")
 
+    def test_endless_requests(self) -> None:
+        """A request that never ends is closed in time, whatever arrives in between."""
+        self.keeps_its_bounds("endless-requests")
+
     def test_half_headers(self) -> None:
         """A connection without a complete PROXY header is reset."""
         self.keeps_its_bounds("half-headers")
@@ -82,6 +86,10 @@ class ScenarioTests(SynchronousTestCase):
     def test_disk(self) -> None:
         """A full disk loses no reply, and lost entries are counted."""
         self.keeps_its_bounds("disk")
+
+    def test_journal(self) -> None:
+        """A large reply takes little of the journal."""
+        self.keeps_its_bounds("journal")
 
     def test_fuzz(self) -> None:
         """Each decoder handles all inputs."""

@@ -16,6 +16,7 @@ from tests.reliability.serving import (
     descriptors,
     descriptors_allowed,
     metrics,
+    reported,
     serving,
     share,
     tracebacks,
@@ -126,13 +127,16 @@ def _stalled(server: Server, scale: float, say: Say) -> list[Figure]:
         say("waiting for the server's timeout")
         fates = listen_to(clients, None, ALL_ENDED)
     ends = sum(fate.ended == "ECONNRESET" for fate in fates)
-    time.sleep(1)  # the metrics may be a second old
+    logged = reported(
+        server, "TLS handshake not complete", count
+    )  # the metrics may be a second old
     counted = metrics(server)['reqresp_malformed_total{kind="tls_handshake"}']
     return [
         at_most("memory of a stalled handshake", each / KIB, STALLED_BYTES / KIB, "KiB"),
         at_least("of these, open at first", early, count // 2),
         exactly("of these, reset after the timeout", ends, count),
         exactly("of these, counted in the metrics", round(counted), count),
+        exactly("of these, logged or counted in the log", logged, count),
     ]
 
 
