@@ -1,5 +1,5 @@
 """
-Reading files that somebody else names or can replace.
+Reading files that other users can name or replace.
 
 Only regular files are opened: a pipe can block, and a device may never end.  What is checked is
 what was opened, so it does not matter if a name changes its meaning in between.  Must not know what

@@ -124,7 +124,7 @@ def _name(name: str) -> str:
 
 
 def similar(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of *names* that is most similar to *name*; None: there is none."""
+    """Return the one of *names* that is most similar to *name*; None: none is similar."""
     if len(name) > MAX_COMPARED_CHARACTERS:
         return None
     known = [it for it in islice(names, MAX_COMPARED_NAMES) if len(it) <= MAX_COMPARED_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Files that somebody else names: regular ones only, never blocking, and never outside."""
+"""Files that other users name: regular ones only, never blocking, and never outside."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ class FileTestCase(SynchronousTestCase):
         self.secret.write_bytes(b"secret")
 
     def unusual(self) -> dict[str, str]:
-        """Make what is no regular file, and return the reason to refuse each name."""
+        """Make files that are not regular, and return the reason to refuse each name."""
         os.mkfifo(self.base / "pipe")
         (self.base / "file").touch()
         (self.base / "directory").mkdir()
@@ -83,7 +83,7 @@ class OpenRegularTests(FileTestCase):
     """`open_regular` returns a descriptor."""
 
     def test_a_link_can_be_refused(self) -> None:
-        """With `follow=False` a link is no regular file; its target still is."""
+        """With `follow=False` a link is not a regular file; its target still is."""
         (self.base / "link").symlink_to(self.secret)
         os.close(open_regular(self.base / "link"))
         os.close(open_regular(self.secret, follow=False))

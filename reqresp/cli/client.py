@@ -83,7 +83,7 @@ def connect(address: Address, timeout: float) -> socket.socket:
     Return a socket that is connected to *address*.
 
     :param timeout: seconds to wait for the connection.
-    :raises OSError: there is no connection.
+    :raises OSError: it cannot connect.
     """
     if address.port is not None:
         return socket.create_connection((address.host, address.port), timeout)
@@ -207,7 +207,7 @@ def suggest_framing(frame: bytes, received: bytes) -> str | None:
     Return the name of a framing that a server may use that did not reply as expected.
 
     :param frame: the request as it was sent.
-    :param received: what arrived, and was no reply.
+    :param received: what arrived and is not a reply.
     """
     if received:
         return next(name for look, name in _LOOKS if look.match(received))

@@ -98,7 +98,7 @@ class OneRequestChannel(http.HTTPChannel):
         self.loseConnection()
 
     def requestDone(self, _request: http.Request) -> None:  # noqa: N802, Twisted's name
-        """Close: there is no next request."""
+        """Close the connection: it is for one request."""
         self.requests.clear()
         self.loseConnection()
 

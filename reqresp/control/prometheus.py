@@ -171,7 +171,7 @@ class Exposition:
 
         :param accept: the header ``Accept`` of the request, which selects the format.
         """
-        # Two formats alone: a client could ask for any number of versions, and none would be kept.
+        # Only two formats: a client could ask for any number of versions, and none would be kept.
         encode, content_type = _OPEN_METRICS if _prefers_open_metrics(accept) else _PLAIN
         now = self._clock.seconds()
         text, made = self._made.get(content_type, (b"", -inf))

@@ -2,8 +2,8 @@
 Interrupts: Ctrl-C while plugins are loaded.
 
 `twisted.plugin` catches whatever the import of a plugin raises, KeyboardInterrupt included, logs
-it, and goes on.  So the server would start although it was told to stop.  This module must not know
-plugins: it looks only at what was logged.
+it, and continues.  So the server would start although it was asked to stop.  This module must not
+know plugins: it looks only at what was logged.
 """
 
 from typing import Any

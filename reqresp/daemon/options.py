@@ -575,7 +575,7 @@ for _option in _REPEATABLE:
 
 
 def _did_you_mean(error: object) -> str:
-    """Return the name of a similar option if *error* is that there is no such option."""
+    """Return the name of a similar option if *error* reports an unknown option."""
     if not isinstance(error, GetoptError):
         return ""
     names = [option.name for option in _OPTIONS]

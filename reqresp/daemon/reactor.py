@@ -24,7 +24,7 @@ def install_default() -> None:
 
 def use_monotonic_time(reactor: Any) -> None:
     """
-    Have *reactor* tell monotonic time if it tells the time of day.
+    Make *reactor* use monotonic time if it uses the time of day.
 
     Otherwise a system clock that is set back puts off every timeout of the server.  A reactor that
     an application uses already keeps its time: calls that it has scheduled would never be due.

@@ -60,11 +60,11 @@ class Decoder(Protocol):
 
 
 def unfinished(decoder: Decoder) -> Unfinished | None:
-    """Return the request that *decoder* has begun and not finished; None: there is none."""
+    """Return the request that *decoder* has begun and not finished; None: it has begun none."""
     if not len(decoder):
         return None
-    tell: Callable[[], Unfinished] | None = getattr(decoder, "unfinished", None)
-    return Unfinished(b"", "no end") if tell is None else tell()
+    unfinished: Callable[[], Unfinished] | None = getattr(decoder, "unfinished", None)
+    return Unfinished(b"", "no end") if unfinished is None else unfinished()
 
 
 def is_new(decoder: Decoder) -> bool:
@@ -118,7 +118,7 @@ class BaseFraming(ABC):
 
     @property
     def terminator(self) -> bytes:
-        """Return the bytes that end a frame and cannot be in a payload; empty: there are none."""
+        """Return the bytes that end a frame and cannot be in a payload; empty if none exist."""
         return b""
 
     @property

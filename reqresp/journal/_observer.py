@@ -37,7 +37,7 @@ class EntryObserver(Observer, ABC):
     """
     Makes an entry of each event, and matches the replies with the times of their requests.
 
-    It is for one factory only, since it tells connections apart by their numbers.
+    It is for one factory only, since it identifies connections by their numbers.
 
     :param now: returns the time, in seconds since the epoch.
     """

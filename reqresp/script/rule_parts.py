@@ -68,7 +68,7 @@ class RuleParts:
         Return the predicates that *values* have, by their names in a script; ``not`` is ``not_``.
 
         :raises FieldError: a value is not usable.
-        :raises TypeError: there is no such predicate.
+        :raises TypeError: a predicate is unknown.
         """
         predicates = self._predicates(values, "")
         groups = group_sources(predicates.patterns)
@@ -124,7 +124,7 @@ class RuleParts:
         Return the fault of a *kind*, with the *parameters* that it has in a script.
 
         :param key: what its dice are derived from, such as ``rule[0].faults[0]``.
-        :raises FieldError: there is no such kind or parameter, or a parameter is out of range.
+        :raises FieldError: the kind or a parameter is unknown, or a parameter is out of range.
         """
         if kind not in KINDS:
             raise FieldError("kind", unknown("kind", kind, KINDS))

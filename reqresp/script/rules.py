@@ -165,7 +165,7 @@ class Rules(Responder):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no rule, no greeting and no answer of its own to unmatched requests."""
+        """Whether it has no rules, no greeting and no answer to unmatched requests."""
         return not self.rules and self._greeting is None and self._unmatched is CLOSES
 
     def anew(self) -> Self:

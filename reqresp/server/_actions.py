@@ -1,8 +1,8 @@
 """
 Actions: what each step, other than `Send`, does to the connection that performs it.
 
-An action returns the `Hold` that the step puts on the connection, or None if the connection goes on
-with the next step.  This module must not know where steps come from.
+An action returns the `Hold` that the step puts on the connection, or None if the connection
+continues with the next step.  This module must not know where steps come from.
 """
 
 from collections.abc import Callable

@@ -107,7 +107,7 @@ class Backlog:
         """
         Drop everything for good: how much has arrived depends on how the network cut it.
 
-        The decoder is dropped, too: what it has kept is no request that will be answered.
+        The decoder is dropped, too: no request that it has begun will be answered.
         """
         self.waiting = b""
         self.requests = _NO_REQUESTS

@@ -1,5 +1,5 @@
 """
-Replies: the steps that a responder gave, framed and with faults injected.
+Replies: the steps that a responder returned, framed and with faults injected.
 
 A fault changes bytes as they leave, so it is injected after framing: a reply that leaves in pieces
 is still one frame.  This module must not know states.

@@ -2,8 +2,8 @@
 Turns: how connections with much to do share the reactor with all others.
 
 A connection gives way after a quantum of work and waits for its next turn here.  In one turn of the
-reactor, as many of those that wait go on as fit into `TURN_BUDGET`; connections that begin to work
-after that give way soon.  However many there are, a client that has just sent a request waits
+reactor, as many of those that wait continue as fit into `TURN_BUDGET`; connections that begin to
+work after that give way soon.  However many there are, a client that has just sent a request waits
 little longer than that for them.  This module knows calls and clocks; it must not know connections.
 """
 
@@ -36,7 +36,7 @@ class Turn:
 
 class Turns:
     """
-    The connections that gave way, in the order in which they go on.
+    The connections that gave way, in the order in which they continue.
 
     :param clock: returns the clock that starts the turns of the reactor.
     :param now: returns seconds of a monotonic clock, which measures the work.

@@ -34,7 +34,7 @@ KINDS = ("denied", "max_connections", "max_per_peer", "stopping", "untrusted")
 STOPPING = Refusal("stopping", "the server is stopping")
 #: The access list does not allow the client.
 DENIED = Refusal("denied", "its address is not allowed")
-#: PROXY headers are read, and the client is no trusted balancer.
+#: PROXY headers are read, and the client is not a trusted load balancer.
 UNTRUSTED = Refusal("untrusted", "it may not send PROXY headers")
 
 

@@ -5,7 +5,7 @@ It has a `Stream`, and must not know Twisted's transports.  A `ConnectionHost` p
 connections of a server share; endpoints, file formats and command lines are none of its business.
 
 At any time a connection is in one `State`.  While something holds it, what arrives waits in its
-`Backlog`.  Released, it goes on where it stopped, in turns: a turn performs steps and takes up
+`Backlog`.  Released, it continues where it stopped, in turns: a turn performs steps and takes up
 requests until something holds the connection, nothing is left, or a quantum is over.  Observers are
 notified at the end of a turn, and only then the connection enters the state that follows: the order
 of events does not depend on what Twisted calls when.  See docs/connection.rst for all states.
@@ -564,7 +564,7 @@ class Connection:
             return None  # what follows the last request is none
         try:
             return self.backlog.find_unfinished()
-        except BaseException:  # of a decoder that is not ours: the connection ends all the same
+        except BaseException:  # of a decoder that is not ours: the connection ends nevertheless
             _report.not_decoded(Failure())
             return None
 
@@ -599,5 +599,5 @@ def _cancel(awaited: Cancellable) -> None:
     """Cancel *awaited*, which the connection will not need."""
     try:
         awaited.cancel()
-    except BaseException:  # as the reactor does: the connection ends all the same
+    except BaseException:  # as the reactor does: the connection ends nevertheless
         _report.stuck(Failure())

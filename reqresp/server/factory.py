@@ -92,7 +92,7 @@ class ReqRespFactory(Factory):
         """
         Answer clients that connect from now on like this, as if the factory had been made so.
 
-        Open connections go on as they began, but the new limits on their number and on idle time
+        Open connections continue as they began, but the new limits on their number and on idle time
         apply to all.  If this raises, nothing has changed.
 
         The parameters, and the errors that are raised, are those of the class.

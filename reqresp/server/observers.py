@@ -184,7 +184,7 @@ class Events:
     def _call(self, method: Callable[..., None], *details: object) -> None:
         try:
             method(*details)
-        except BaseException:  # as the reactor does: whatever it is, the server goes on
+        except BaseException:  # as the reactor does: the server continues after any exception
             self._log_failure(method)
 
     def _log_failure(self, method: Callable[..., None]) -> None:

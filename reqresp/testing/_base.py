@@ -68,7 +68,7 @@ def check_names(arguments: Mapping[str, object], *own: str) -> None:
     """
     Check the names of the *arguments* of a server that takes those of `BaseServer` and its *own*.
 
-    :raises TypeError: there is no such argument; the message has a similar one.
+    :raises TypeError: an argument is unknown; the message has a similar one.
     """
     known = (*ServerArguments.__annotations__, *own)
     for name in arguments:
@@ -176,7 +176,7 @@ class BaseServer:
         :param predicates: other predicates of a script, such as ``starts_with=``; ``not_`` is a
             dictionary of predicates, and ``when`` is a state or a list of states (default: all).
         :raises ScriptError: a value is not usable.
-        :raises TypeError: there is no such predicate.
+        :raises TypeError: a predicate is unknown.
         """
         return self._expect("on", equals, predicates, None)
 

@@ -20,7 +20,7 @@ def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext |
     Return the contexts of a server on *host* and of its clients.
 
     The clients' context trusts the server's certificate only, or the authority that signed it if
-    this module made both.  For the server's own context, there is none.
+    this module made both.  For a server's own context, it is None.
 
     :param tls: True: a new certificate.  Each process has one authority for them.
     :raises TypeError: *tls* is nothing of `TLS`.
@@ -52,7 +52,7 @@ def _contexts_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, ssl.SSLC
     server = _server_context()
     server.load_cert_chain(certificate, key)
     client = _client_context(lambda context: context.load_verify_locations(certificate))
-    # The certificate itself is trusted, whoever signed it.
+    # Trust the certificate itself: its signer is not needed.
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return server, client
 

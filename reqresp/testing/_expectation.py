@@ -86,7 +86,7 @@ def as_predicates(
     """
     Return the predicates of the arguments of a test, such as ``on("STAT", size=4)``.
 
-    :raises TypeError: there is no such predicate.
+    :raises TypeError: a predicate is unknown.
     :raises ScriptError: a value is not usable.
     """
     given = dict(arguments) if equals is None else {"equals": equals, **arguments}
@@ -334,7 +334,7 @@ def _wrong_times(times: object) -> str:
     problem = f"expected an integer >= 1, found {times!r}"
     if times != 0:
         return problem
-    return f"{problem}; to assert that there is none, call assert_received(..., times=0)"
+    return f"{problem}; to assert that none is received, call assert_received(..., times=0)"
 
 
 def _around(

@@ -1,7 +1,7 @@
 """
 MemoryServer: a test server in memory, for clients that are Twisted protocols.
 
-There is no running reactor, no thread and no socket: the test moves data and time.
+It needs no running reactor, thread or socket: the test moves data and time.
 """
 
 from types import TracebackType

@@ -87,7 +87,7 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         return connector
 
     def resolve(self, name: str, timeout: Any = 10) -> Deferred[str]:  # noqa: ARG002, Twisted's
-        """Return `HOST`, whatever *name* is."""
+        """Return `HOST` for every *name*."""
         return succeed(HOST)
 
     def free_port(self) -> int:

@@ -26,7 +26,7 @@ def when_read(reactor: Any, seconds: float) -> Deferred[None]:
     """
     Wait until *reactor* has read everything that has arrived, and has made all calls that are due.
 
-    A connection that gives way to others goes on in such a call.
+    A connection that gives way to others continues in such a call.
 
     :returns: fires then, or after *seconds* if there is always more to do.
     """
@@ -51,7 +51,7 @@ def _has_due_calls(reactor: Any) -> bool:
 def _has_unread(reactor: Any) -> bool:
     poll = select.poll()
     for reader in reactor.getReaders():
-        if reader is not reactor.waker:  # its bytes wake the reactor, and are no input
+        if reader is not reactor.waker:  # its bytes wake the reactor, and are not input
             poll.register(reader, select.POLLIN)
     return bool(poll.poll(0))
 

@@ -143,7 +143,7 @@ def _error(failure: Failure) -> BaseException:
 
 
 class _States:
-    """The states of conversations where there is no script; has these methods of `Rules`."""
+    """The states of conversations without a script, with these methods of `Rules`."""
 
     def __init__(self) -> None:
         self._states: dict[int, str] = {}

@@ -57,7 +57,7 @@ class Server(BaseServer):
         #: The address that it listens on.
         self.host = host
         #: Trusts the server's certificate: for clients that use TLS.  None: the test has made the
-        #: server's context itself, or there is no TLS.
+        #: server's context itself, or clients do not use TLS.
         self.client_context: ssl.SSLContext | None = None
         self._tls: Any = None
         self._listening: Any = None
@@ -119,7 +119,7 @@ class Server(BaseServer):
         return "listening" if self._listening is not None else "stopped"
 
     def _call(self, function: Any, *arguments: Any) -> Any:
-        # After the end there is no thread, and nothing changes any more.
+        # After the end the thread is gone, and nothing changes any more.
         return function(*arguments) if self._has_ended else self._thread.call(function, *arguments)
 
     # Starting and stopping
@@ -303,7 +303,7 @@ def _make_tls(tls: "TLS", host: str) -> tuple[Any, ssl.SSLContext | None]:
 
 
 def _end_collected(name: str, thread: ThreadedReactor, reserved: socket.socket) -> None:
-    """End a server that nothing refers to: in whatever thread that is found, so without waiting."""
+    """End a server that nothing refers to.  Any thread can call this, so it does not wait."""
     thread.stop_later()
     reserved.close()
     warnings.warn(

@@ -446,7 +446,7 @@ class SuggestTests(SynchronousTestCase):
     """`suggest_framing`, and what an error has for it."""
 
     def test_what_arrived(self) -> None:
-        """The bytes tell the framing, or else they are shown as they come."""
+        """The bytes show which framing it is; otherwise they are shown as they arrive."""
         for received, name in (
             (b"+OK 2 320\r\n", "line"),
             (b"one\ntwo\n", "line"),

@@ -37,7 +37,7 @@ class CommandTests(CommandTestCase):
 
 
 class HostileFileTests(CommandTestCase):
-    """Files of somebody else cannot act on the terminal."""
+    """Files of other users cannot act on the terminal."""
 
     #: An eight-bit CSI, an override of direction, an escape, and ends of lines.
     HOSTILE = r"\u009b2J\u202E\u001b[1m\n\r\u2028"

@@ -29,7 +29,7 @@ class AllowedHostsTests(SynchronousTestCase):
         self.check(AllowedHosts(), names, allowed=False)
 
     def test_malformed_names(self) -> None:
-        """Anything that is no host is refused."""
+        """A header that is not a host is refused."""
         names = ["", ":9100", "[]", "[evil]", "[::1", "::1", "a b", "a/b", "a@b", "a:b", "a:1:2"]
         names += ["it\xff", "it,evil", "[1::2::3]", "it#"]
         self.check(AllowedHosts(), names, allowed=False)

@@ -370,11 +370,11 @@ class WorkerFilesTests(SynchronousTestCase):
         self.assertEqual(found, {name: Path("/a", it) for name, it in names.items()})
 
     def test_no_files(self) -> None:
-        """Without files there is no problem."""
+        """Without files nothing is wrong."""
         self.assertIsNone(self.why())
 
     def test_journals(self) -> None:
-        """A journal that can be created or written is no problem, and is left as it is."""
+        """A journal that can be created or written is not a problem, and is not changed."""
         self.assertIsNone(self.why(f"--journal={self.directory}/it.jsonl"))
         self.assertEqual([*self.directory.iterdir()], [])
         old = self.directory / "it.worker-1.jsonl"

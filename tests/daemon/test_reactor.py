@@ -13,12 +13,12 @@ from reqresp.daemon.reactor import install_default, use_monotonic_time
 
 
 class MonotonicTimeTests(ReactorBuilder, SynchronousTestCase):
-    """What waits does so by a clock that nobody sets."""
+    """Waits are timed by a clock that cannot be set."""
 
     reactorFactory: Any = PollReactor  # noqa: N815, Twisted's name
 
     def test_a_clock_that_is_set_back_puts_nothing_off(self) -> None:
-        """A stock reactor tells the time of day, before it is asked to use another."""
+        """A stock reactor uses the time of day until it is changed."""
         reactor: Any = self.buildReactor()
         self.assertIs(reactor.seconds, runtime.seconds)
         use_monotonic_time(reactor)
@@ -36,7 +36,7 @@ class MonotonicTimeTests(ReactorBuilder, SynchronousTestCase):
         self.runReactor(reactor, timeout=60)
 
     def test_a_reactor_with_its_own_time_keeps_it(self) -> None:
-        """As the loop of asyncio, which tells monotonic time itself."""
+        """As the loop of asyncio, which uses monotonic time itself."""
         clock = Clock()
         use_monotonic_time(clock)
         self.assertEqual(clock.seconds(), 0.0)

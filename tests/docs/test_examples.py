@@ -94,7 +94,7 @@ class ScriptsTests(LiveTestCase):
             self.assertRegex(ended.output.replace("\r\n", "\n"), ANSWERS[name], name)
 
     def run_until_answered(self, *command: str) -> live.Ended:
-        """Run *command* until it says something: who is flaky resets some clients at once."""
+        """Run *command* until it prints something: the flaky server resets some clients at once."""
         tries = (live.run_all(self.directory, {"it": command})["it"] for _ in range(20))
         return next(ended for ended in tries if ended.output)
 
@@ -128,7 +128,7 @@ class SMTPTests(ExampleTestCase):
     name = "smtp"
 
     def test_smtplib(self) -> None:
-        """Two mails in a session: who is greylisted is refused once, and the rest goes through."""
+        """Two mails in a session: a greylisted client is refused once, and the rest is accepted."""
         with smtplib.SMTP(HOST, self.port, "client.test", PATIENCE) as client:
             self.assertEqual(client.ehlo(), (250, b"mail.test greets client.test"))
             recipients = ["you@mail.test", "grey@mail.test"]
@@ -150,7 +150,7 @@ class SMTPTests(ExampleTestCase):
             self.assertEqual(client.helo(), (250, b"mail.test greets client.test"))
 
     def test_greylisting_is_the_servers(self) -> None:
-        """Who is greylisted may come back on another connection."""
+        """A greylisted client can return on another connection."""
         for expected in (450, 250):
             with smtplib.SMTP(HOST, self.port, "client.test", PATIENCE) as client:
                 client.ehlo()
@@ -314,7 +314,7 @@ class MemcachedTests(ExampleTestCase):
         return client
 
     def check(self, client: Any) -> None:
-        """Miss, store, hit, delete, miss; and on the way be told what noreply would have hidden."""
+        """Miss, store, hit, delete, miss; and see the replies that noreply would have hidden."""
         value = b"hello\r\nworld"
         self.assertIsNone(client.get("greeting"))
         self.assertIs(client.set("greeting", value, expire=60), True)
@@ -409,7 +409,7 @@ class ModbusTests(ExampleTestCase):
     name = "modbus"
 
     def test_pymodbus(self) -> None:
-        """It reads registers, writes one, and is told of addresses that are not there."""
+        """It reads registers, writes one, and receives errors for addresses that do not exist."""
         client = ModbusTcpClient(HOST, port=self.port, timeout=PATIENCE)
         self.addCleanup(client.close)
         self.assertTrue(client.connect())
@@ -424,7 +424,7 @@ class ModbusTests(ExampleTestCase):
         ):
             self.assertTrue(refused.isError())
             self.assertEqual(refused.exception_code, 2)
-        # Past 255 transactions, to numbers of two bytes, some of which are no text.
+        # Past 255 transactions, to numbers of two bytes, some of which are not text.
         for _ in range(300):
             self.assertFalse(client.read_holding_registers(0, count=2).isError())
 
@@ -555,7 +555,7 @@ class FlakyTests(ExampleTestCase):
         self.assertLess(client.fill(b"plain\n" * 1000, most, turn), most)
 
     def test_unlucky(self) -> None:
-        """Whatever strikes it, it is the same reply in the end."""
+        """With any of these faults, the whole reply is the same."""
         expected = b"a reply that may be late, and may be in pieces\r\n"
         client = self.ask(b"unlucky\nunlucky\nunlucky\nunlucky")
         self.assertEqual(client.receive(4 * len(expected)), 4 * expected)

@@ -48,7 +48,7 @@ ROUNDED = 0.0005
 
 
 def examples(text: str) -> list[tuple[Block, Block]]:
-    """Each script in *text*, and the block behind it, which shows what becomes of it."""
+    """Each script in *text*, and the block after it, which shows what it answers."""
     found = blocks(text)
     return [
         (block, after)
@@ -119,7 +119,7 @@ class Player:
         return min((call.getTime() for call in self.reactor.getDelayedCalls()), default=inf)
 
     def look(self) -> bool:
-        """Write down what is new, and tell whether anything is."""
+        """Write down what is new, and return whether anything is."""
         for client in self.clients:
             client.turn()
         before = len(self.written)

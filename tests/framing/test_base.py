@@ -47,7 +47,7 @@ class ChunkDecoderTests(SynchronousTestCase):
         self.assertEqual(ChunkDecoder(4).feed(b"abcdefgh"), [b"abcd", b"efgh"])
 
     def test_empty_input_is_no_request(self) -> None:
-        """No bytes are no request."""
+        """Without bytes, nothing is a request."""
         self.assertEqual(ChunkDecoder(4).feed(b""), [])
 
     def test_a_chunk_decoder_keeps_nothing(self) -> None:

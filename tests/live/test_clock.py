@@ -30,7 +30,7 @@ HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
 
 
 class ClockTests(LiveTestCase):
-    """Whatever waits ends in its time; a stock reactor tells the time of day."""
+    """Every wait ends in its time; a stock reactor uses the time of day."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -20,7 +20,7 @@ class ReplacedTests(LiveTestCase):
     """Files that are something else when SIGHUP reads them again."""
 
     def test_pipes(self) -> None:
-        """A pipe without a writer holds nobody up: the server answers, and keeps what it had."""
+        """A pipe without a writer does not block: the server answers, and keeps what it had."""
         (self.directory / "it.toml").write_text('rule = [{ equals = "a", reply = "A" }]')
         (self.directory / "it.pem").write_bytes(ours())
         files = "--script=it.toml", "--tls-cert=it.pem", "--journal=it.jsonl"

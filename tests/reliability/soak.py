@@ -30,7 +30,7 @@ SAMPLES = 60
 #: The growth of memory that is allowed, in bytes: in any case, and without short connections.
 GROWTH = 2 * MIB
 NOISE = MIB
-#: The short connections of each sample at least: together, they would leave more behind than noise.
+#: The short connections of each sample at least: together, what they would leave exceeds noise.
 LEAST = 50
 #: Seconds in which a sample waits for the ends of short connections.
 SETTLED = 1.0

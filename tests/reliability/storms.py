@@ -21,7 +21,7 @@ STORMS = 3
 #: and without a connection that stays.  A storm outruns the server, more or less.
 GROWTH = 7 * MIB
 NOISE = 4 * MIB
-#: The connections of a storm at least: what these would leave behind can be told from noise.
+#: The connections of a storm at least: what these would leave can be distinguished from noise.
 LEAST = 2000
 
 

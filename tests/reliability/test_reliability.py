@@ -68,11 +68,11 @@ class ScenarioTests(SynchronousTestCase):
         self.keeps_its_bounds("floods")
 
     def test_pages(self) -> None:
-        """Clients of the metrics pages keep nobody waiting, and do not hold off a stop."""
+        """Clients of the metrics pages delay neither other clients nor a stop."""
         self.keeps_its_bounds("pages")
 
     def test_tls(self) -> None:
-        """Clients that use TLS badly cost little memory, and keep nobody waiting."""
+        """Clients that use TLS badly cost little memory, and delay no other client."""
         self.keeps_its_bounds("tls")
 
     def test_storms(self) -> None:

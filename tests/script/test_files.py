@@ -21,7 +21,7 @@ class FilesTestCase(SynchronousTestCase):
         (outer / "secret").write_bytes(b"secret")
 
     def assert_refused(self, name: str, reason: str) -> None:
-        """Assert that a script cannot read the file, and is told why."""
+        """Assert that a script cannot read the file, and that the error says why."""
         with self.assertRaises(ValueError) as caught:
             ScriptFiles(self.base).read(name)
         self.assertEqual(str(caught.exception), f"{str(self.base / name)!r} {reason}")
@@ -135,7 +135,7 @@ class ReadAnyTests(FilesTestCase):
     """`read_any` reads what code names."""
 
     def test_any_regular_file(self) -> None:
-        """A file may be anywhere; what is no regular file is refused with its name."""
+        """A file may be anywhere; one that is not regular is refused with its name."""
         self.assertEqual(read_any(self.base, "../secret"), b"secret")
         os.mkfifo(self.base / "pipe")
         with self.assertRaisesRegex(ValueError, "^'.*/base/pipe' is not a regular file$"):

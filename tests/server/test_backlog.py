@@ -75,7 +75,7 @@ class BacklogTests(SynchronousTestCase):
         self.assertIsNone(self.backlog.unfinished)
 
     def test_bytes_that_wait_may_hold_an_unfinished_request(self) -> None:
-        """It is found behind complete requests, in no more than a slice."""
+        """It is found after complete requests, in no more than a slice."""
         self.backlog.put(b"a\nb")
         self.assertIsNone(self.backlog.unfinished)
         self.assertEqual(self.backlog.find_unfinished(), Unfinished(b"b", "no line end"))

@@ -51,7 +51,7 @@ class IdleTests(Conversation):
         self.assertFalse(wire.got_eof)
 
     def test_a_reply_under_way_is_not_idleness(self) -> None:
-        """Who waits for us is not idle, nor is he just when the reply has come."""
+        """A client that waits for a reply is not idle, nor is it just after the reply."""
         wire = self.idle(lambda _request: (Wait(20), b"late"))
         wire.send(b"a")
         self.pass_time(wire, 23)
@@ -61,7 +61,7 @@ class IdleTests(Conversation):
         self.assertTrue(wire.got_eof)
 
     def test_a_client_that_never_reads_is_reset(self) -> None:
-        """There is no orderly end for what cannot be delivered."""
+        """A connection whose replies cannot be delivered is reset."""
         wire = self.idle(lambda _request: b"x" * 200 * KIB)
         wire.stop_reading()
         wire.send(b"a")
@@ -69,7 +69,7 @@ class IdleTests(Conversation):
         self.assertTrue(wire.got_reset)
 
     def test_a_slow_reader_is_not_idle(self) -> None:
-        """Whoever takes something of a reply now and then gets all of it, the last one included."""
+        """A client that reads a part of a reply now and then receives all of it."""
         for steps in ((b"x" * 500 * KIB,), (b"x" * 500 * KIB, Close())):
             wire = self.idle(lambda _request, steps=steps: steps)
             wire.stop_reading()
@@ -122,7 +122,7 @@ class IdleTests(Conversation):
         self.pass_time(wire, 5)
         self.assertTrue(wire.got_eof)
 
-    def test_nothing_is_left_when_nobody_is_connected(self) -> None:
+    def test_nothing_is_left_without_clients(self) -> None:
         """The last client takes the sweeping with it."""
         wire = self.idle()
         wire.send_eof()
@@ -136,14 +136,14 @@ class AdmissionTests(Conversation):
         return [self.join(factory, **options) for _ in range(number)]
 
     def test_a_client_over_the_limit_is_reset(self) -> None:
-        """It is accepted and aborted, counted and told; the others stay."""
+        """It is accepted and reset, counted and reported; the others stay."""
         factory = self.factory(limits=Limits(max_connections=2))
         first, second, third = self.connect_some(factory, 3)
         self.assertEqual([first.is_open, second.is_open, third.got_reset], [True] * 3)
         self.assertEqual(factory.refused, 1)
 
     def test_a_client_of_a_unix_socket_has_no_address(self) -> None:
-        """Nothing tells such clients apart, so the limit for a peer is not theirs."""
+        """Such clients cannot be distinguished, so the limit for a peer does not apply to them."""
         factory = self.factory(limits=Limits(max_per_peer=1))
         for _ in range(3):
             protocol = factory.buildProtocol(UNIXAddress(None))
@@ -151,7 +151,7 @@ class AdmissionTests(Conversation):
             protocol.makeConnection(StringTransport(peerAddress=UNIXAddress(None)))
         self.assertEqual((factory.open, factory.refused), (3, 0))
 
-    def test_room_is_made_by_whoever_leaves(self) -> None:
+    def test_a_client_that_leaves_makes_room(self) -> None:
         """The limit is on connections open at once."""
         factory = self.factory(limits=Limits(max_connections=1))
         [first] = self.connect_some(factory, 1)
@@ -170,7 +170,7 @@ class AdmissionTests(Conversation):
         self.assertTrue(again.is_open)
 
     def test_refusals_are_logged_once_a_second(self) -> None:
-        """A storm of clients is no storm of log lines, and none goes uncounted."""
+        """Many refused clients cause few log lines, and all are counted."""
         factory = self.factory(limits=Limits(max_connections=1))
         with capturedLogs() as events:
             self.connect_some(factory, 100)
@@ -303,7 +303,7 @@ class MalformedTests(Conversation):
 class DrainTests(Conversation):
     """Draining finishes what was begun."""
 
-    def test_nobody_connected_is_drained(self) -> None:
+    def test_draining_without_clients(self) -> None:
         """There is nothing to wait for."""
         self.successResultOf(self.factory().drain(5))
 
@@ -356,7 +356,7 @@ class DrainTests(Conversation):
         self.assertEqual(self.heard.requests, [[b"a"]])
 
     def test_the_rest_is_reset(self) -> None:
-        """A reply that takes too long is cut with a reset, so that nobody takes it for whole."""
+        """A reply that takes too long is cut with a reset, so that it is not taken for whole."""
         factory = self.factory(lambda _request: (b"begun", Wait(60), b"end"), framing=Line())
         wire = self.join(factory)
         wire.send(b"a\n")

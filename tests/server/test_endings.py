@@ -61,7 +61,7 @@ class FullTests(Conversation):
         self.assertTrue(wire.reading)
 
     def test_everything_is_answered_once_the_client_reads(self) -> None:
-        """What waited behind a full buffer is answered when it empties, in order."""
+        """What waited for a full buffer is answered when it empties, in order."""
         wire = self.lines(lambda request: request.data * 500)
         wire.stop_reading()
         wire.send(b"ab\ncd\n" * (10 * KIB))
@@ -73,7 +73,7 @@ class FullTests(Conversation):
         self.assertTrue(wire.reading)
 
     def test_a_special_reply_deep_in_a_large_read_keeps_its_place(self) -> None:
-        """Constants before and behind it are answered in order, whatever the size of the read."""
+        """Constants before and after it are answered in order, whatever the size of the read."""
         table = Table({b"wait": (Wait(1), b"W"), b"a": b"A"}, otherwise=b"?")
         wire = self.lines(table)
         wire.send(b"a\n" * 5000 + b"wait\n" + b"b\n" * 5000)
@@ -172,7 +172,7 @@ class HalfCloseTests(Conversation):
         self.assertFalse(wire.is_open)
 
     def test_reading_is_not_resumed_after_eof(self) -> None:
-        """A transport resumed after EOF would tell of it again at each turn."""
+        """A transport resumed after EOF would report it again at each turn."""
         wire = self.lines(lambda _request: (b"x" * 200 * KIB, Wait(1), b"x"))
         wire.stop_reading(room=10)
         wire.send(b"a\n")
@@ -249,7 +249,7 @@ class ServerHalfCloseTests(Conversation):
         self.assertTrue(wire.got_eof)
 
     def test_a_close_after_it_closes(self) -> None:
-        """A second request's Close ends what a half-close began, with nothing left behind."""
+        """A second request's Close ends what a half-close began, and nothing is left."""
         replies = iter([HalfClose(), HalfClose(), Close()])
         wire = self.lines(lambda _request: next(replies))
         wire.send(b"a\n", b"b\n", b"c\n")
@@ -304,7 +304,7 @@ class CloseTests(Conversation):
         self.assertFalse(wire.is_open)
 
     def test_what_wraps_a_transport_cannot_keep_it_open(self) -> None:
-        """A layer between, which would wait for the client to agree, is given as long as he is."""
+        """A layer that waits for the client's end delays the close by a second at most."""
 
         class Polite(ProtocolWrapper):
             """Ends, as TLS does, when the other side has said goodbye, which never happens."""
@@ -355,7 +355,7 @@ class AbortTests(Conversation):
     """A reset is a reset, and takes nothing back."""
 
     def test_the_client_sees_a_reset(self) -> None:
-        """Abort is no orderly end."""
+        """Abort resets the connection."""
         wire = self.lines(lambda _request: Abort())
         wire.send(b"a\n")
         self.assertTrue(wire.got_reset)
@@ -389,7 +389,7 @@ class AbortTests(Conversation):
         self.assertFalse(wire.is_open)
 
     def test_a_plain_transport_is_aborted_at_once(self) -> None:
-        """A transport that is no descriptor cannot tell when all has left."""
+        """A transport without a descriptor cannot report when all has left."""
         transport = StringTransport()
         protocol = ReqRespFactory(lambda _request: Abort(), clock=self.reactor).buildProtocol(
             transport.getPeer()
@@ -478,7 +478,7 @@ class IncompleteTests(Conversation):
                 self.assertEqual(self.heard.unfinished, [])
 
     def test_a_loss_during_a_wait(self) -> None:
-        """What waits behind a reply is considered, too, unless it is very much."""
+        """What waits after a reply is considered, too, unless it is very much."""
         for before, expected in (
             (b"b\n", [Unfinished(b"STAT", "no line end")]),
             (b"b\n" * KIB * 2, []),

@@ -260,7 +260,7 @@ class WriteTests(Conversation):
             self.assertEqual(wire.factory.open, 0)
 
     def test_without_observers(self) -> None:
-        """The same holds if nobody asks what happens."""
+        """The same holds without observers."""
         for wire, read in self.each(observers=[]):
             wire.transport.during_write = lambda it=wire.protocol: it.dataReceived(b"last\n")
             wire.send(read)

@@ -31,7 +31,7 @@ class FaultTests(Conversation):
     """What goes wrong with a reply goes wrong on the wire, framed, and leaves the rest alone."""
 
     def test_a_frame_in_pieces_is_still_one_frame(self) -> None:
-        """Faults strike what the framing made of a reply."""
+        """Faults are injected into a reply after framing."""
         wire = self.lines(lambda _request: b"abc", faults=[Slicer(size=2, delay=1)])
         wire.send(b"x\n")
         pieces = [wire.received()]
@@ -41,7 +41,7 @@ class FaultTests(Conversation):
         self.assertEqual([piece for piece in pieces if piece], [b"ab", b"c\r", b"\n"])
 
     def test_constants_are_struck_too(self) -> None:
-        """A table's replies are no faster than their faults."""
+        """Faults delay the replies of a table, too."""
         wire = self.lines(Table({}, otherwise=b"ok"), faults=[Latency(delay=1)])
         wire.send(b"a\nb\n")
         self.assertEqual(wire.received(), b"")
@@ -73,7 +73,7 @@ class FaultTests(Conversation):
         self.assertFalse(second.got_eof)
 
     def test_the_same_seed_is_the_same_run(self) -> None:
-        """However the connections are interleaved, each is struck as before."""
+        """However the connections are interleaved, each has the same faults as before."""
 
         def run(order: list[int]) -> list[bytes]:
             factory = self.factory(
@@ -103,7 +103,7 @@ class FaultTests(Conversation):
             self.factory(Table({}, otherwise=b"a\nb"), framing=Line(), faults=[Slicer(size=1)])
 
     def test_what_is_not_sent_is_not_struck(self) -> None:
-        """After a half-close nobody has to wait for what nobody gets."""
+        """After a half-close the connection does not wait for what is not sent."""
         replies = iter([HalfClose(), b"x" * 1000])
         wire = self.lines(lambda _request: next(replies), faults=[Latency(delay=60)], seed=1)
         wire.send(b"a\n")

@@ -391,7 +391,7 @@ def pem() -> bytes:
     """
     Return the files of a key and of a self-signed certificate for localhost.
 
-    :raises SkipTest: there is no openssl to make them.
+    :raises SkipTest: openssl, which makes them, is not installed.
     """
     openssl = program("openssl")
     with tempfile.TemporaryDirectory(prefix="reqresp-") as directory:

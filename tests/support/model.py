@@ -88,7 +88,7 @@ class Expected:
             self.offsets.append(len(self.out))
 
     def count_received(self, received: list[bytes]) -> int:
-        """Return how many requests a server has that observers told of *received*."""
+        """Return how many requests a server has whose receipt its observers reported."""
         return len(received)
 
     @property

@@ -63,7 +63,7 @@ class FramingCase:
 
     :param encode_request: return the bytes of a request on the wire.
     :param encode_reply: return the bytes of a reply on the wire.
-    :param garbage: bytes that no request can begin with; empty where there are none.
+    :param garbage: bytes that no request can begin with; empty if none exist.
     :param prefix: bytes that each reply's payload must begin with.
     """
 

@@ -240,8 +240,8 @@ class World:
         """
         End what a client sends.
 
-        :param how: "half_close", "close", "reset", "garbage" (what is no request), "start" (of a
-            request), or "" for not at all.
+        :param how: "half_close", "close", "reset", "garbage" (bytes that are not a request),
+            "start" (of a request), or "" for not at all.
         """
         match how:
             case "half_close":
@@ -261,7 +261,7 @@ class World:
             self._send_bytes(it, frame[: len(frame) // 2], [])
 
     def _send_garbage(self, it: Connected) -> None:
-        """Send what is no request, if anything is none."""
+        """Send bytes that are not a request, if the framing has such bytes."""
         garbage = it.expected.setup.case.garbage
         if not it.sends_no_more and garbage:
             it.sends_no_more = True

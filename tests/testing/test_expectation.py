@@ -32,7 +32,7 @@ class StepTests(ServerCase):
         self.assertEqual(self.ask(b"TOP 7", b"TOP 8"), b"7 1\r\n8 2\r\n")
 
     def test_no_step_sends_nothing(self) -> None:
-        """An expectation without steps sends nothing, and is no problem."""
+        """An expectation without steps sends nothing, and is not a problem."""
         self.serve().on("a")
         self.assertEqual(self.ask(b"a"), b"")
         self.assertEqual(self.server.problems(), "")
@@ -189,7 +189,7 @@ class MistakeTests(ServerCase):
         self.assertIn("greeting[1]: a line cannot contain a newline", message)
 
     def test_unknown_predicates(self) -> None:
-        """A keyword that is no predicate raises TypeError, also if it is a key of scripts."""
+        """A keyword that is not a predicate raises TypeError, also if it is a key of scripts."""
         server = self.serve()
         methods: list[Any] = [server.on, server.expect, server.expect_next]
         for call in [*methods, server.requests, server.when]:
@@ -221,7 +221,7 @@ class MistakeTests(ServerCase):
         self.assertEqual(
             message,
             "times: expected an integer >= 1, found 0;"
-            " to assert that there is none, call assert_received(..., times=0)",
+            " to assert that none is received, call assert_received(..., times=0)",
         )
 
     def test_an_answer_that_has_replied(self) -> None:

@@ -75,7 +75,7 @@ class MemoryPeerTests(SynchronousTestCase):
         self.assertEqual(self.server.heard, ["made", ConnectionLost])
 
     def test_the_end_of_the_server(self) -> None:
-        """A peer can tell EOF from a reset."""
+        """A peer distinguishes EOF from a reset."""
         peer = self.connect()
         self.assertEqual((peer.got_eof, peer.got_reset), (False, False))
         self.server.transport.loseConnection()

@@ -149,7 +149,7 @@ class AssertionTests(TestCase):
             end.transport.write(b"a\\r\\n")
             await verified
 
-    async def test_nobody_connected(self):
+    async def test_no_client_connected(self):
         server = await LocalServer().start()
         server.expect("a")
         with self.assertRaisesRegex(AssertionError, "\\n  no client connected"):

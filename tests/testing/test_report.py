@@ -86,7 +86,7 @@ class ReportTests(ServerCase):
         self.assert_problems("unexpected")
 
     def test_all_kinds_of_replies(self) -> None:
-        """A line shows data, endings, faults, a missing reply, or why a frame is no request."""
+        """A line shows data, endings, faults, a missing reply, or why a frame is malformed."""
         server = self.serve(framing="netstring", greeting="hello", faults=[Latency(delay=1)])
         server.on("nothing")
         server.on("close").reply("bye").close()
@@ -202,7 +202,7 @@ class ReportTests(ServerCase):
         )
 
     def test_a_server_that_is_not_strict(self) -> None:
-        """An unexpected request is shown in the conversation, and is no problem."""
+        """An unexpected request is shown in the conversation, and is not a problem."""
         server = self.serve(strict=False)
         server.on("STAT").reply("+OK")
         server.expect("NOOP").reply("+OK")

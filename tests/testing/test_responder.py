@@ -173,7 +173,7 @@ class UnexpectedTests(ServerCase):
         self.assertEqual(server.problems(), "")
 
     def test_malformed_requests(self) -> None:
-        """A frame that is no request is a problem of a strict server."""
+        """A malformed frame is a problem of a strict server."""
         for strict in (True, False):
             server = self.serve(framing="netstring", strict=strict)
             wire = self.connect()
@@ -215,7 +215,7 @@ class UnfinishedTests(ServerCase):
             self.assertEqual(found, [b"STAT"])
 
     def test_the_server_ends_the_connection(self) -> None:
-        """What a client had begun when the server reset the connection is no problem."""
+        """What a client had begun when the server reset the connection is not a problem."""
         server = self.serve()
         server.on("A").abort()
         wire = self.connect()
@@ -364,7 +364,7 @@ class ErrorTests(ServerCase):
         self.assertIn("(responder, raised TypeError)", server.problems())
 
     def test_a_client_that_disconnects(self) -> None:
-        """Its Deferred is cancelled, which is no error."""
+        """Its Deferred is cancelled, which is not an error."""
         self.serve().expect("a").call(lambda _request: Deferred())
         wire = self.connect()
         wire.send(b"a\r\n")
@@ -389,5 +389,5 @@ class ErrorTests(ServerCase):
 
 
 def str_(_request: Request) -> Any:
-    """Return text, which is no reply."""
+    """Return text, which is not a reply."""
     return "x"

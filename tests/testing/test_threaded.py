@@ -252,7 +252,7 @@ class ArgumentTests(ServerCase):
         self.echo_over_tls(made, made.client_context)
 
     def test_failed_handshakes(self) -> None:
-        """A client that does not trust the server is no connection, and no error of the server."""
+        """A client that does not trust the server is no connection and causes no error."""
         server = self.serve(tls=True)
         with capturedLogs() as events:
             with self.connect(server) as client, self.assertRaises(ssl.SSLCertVerificationError):
@@ -634,7 +634,7 @@ class AssertionTests(ServerCase):
         for timer in timers:
             timer.join(PATIENCE)
 
-    def test_nobody_connected(self) -> None:
+    def test_no_client_connected(self) -> None:
         """An error says whether a client has connected at all, and without a timeout is quick."""
         server = self.serve()
         server.expect("a")
@@ -773,7 +773,7 @@ class ProcessTests(SynchronousTestCase):
     """Tests that run a program in a process of its own."""
 
     def test_nothing_is_left_in_a_process(self) -> None:
-        """No global reactor is installed, no thread is left, and there is no warning."""
+        """No global reactor is installed, no thread is left, and no warning is shown."""
         program = """
 import socket, ssl, sys, threading
 from reqresp.testing import serve

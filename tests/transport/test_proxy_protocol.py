@@ -128,7 +128,7 @@ class ValidTests(HeaderTestCase):
             self.assertEqual(problem(header), "")
 
     def test_unix_sockets(self) -> None:
-        """The path of a UNIX socket is returned; an empty or abstract one is no name."""
+        """The path of a UNIX socket is returned; an empty or abstract one is not a name."""
         for path, name in (
             (b"/run/client.sock", b"/run/client.sock"),
             (b"/" + b"x" * 107, b"/" + b"x" * 107),

@@ -245,8 +245,8 @@ class DeliveryTests(StreamTestCase):
         """On a real socket, bytes that the peer has not taken count until it does."""
         ours, theirs = socket.socketpair()
         self.addCleanup(theirs.close)
-        nobody = cast(Any, None)
-        transport = tcp.Server(ours, Protocol(), ("", 0), nobody, 0, cast(Any, self.reactor))
+        no_port = cast(Any, None)
+        transport = tcp.Server(ours, Protocol(), ("", 0), no_port, 0, cast(Any, self.reactor))
         self.addCleanup(transport.connectionLost, Failure(CONNECTION_DONE))
         self.assertEqual(undelivered(transport), 0)
         transport.write(b"abc")
@@ -261,7 +261,7 @@ class Encrypting(StringTransportWithDisconnection):
     """A transport that looks like one of TLS."""
 
     def setTcpNoDelay(self, enabled: bool) -> None:
-        """Do nothing: there is no socket."""
+        """Do nothing: it has no socket."""
 
 
 cast(Any, classImplements)(Encrypting, INegotiated)  # as little of it as a stream needs

@@ -536,7 +536,7 @@ class EndingTests(TLSTestCase):
                 )
 
     def test_a_request_that_waits_and_is_not_finished(self) -> None:
-        """EOF is a loss on TLS: what waits behind a late reply is reported all the same."""
+        """EOF is a loss on TLS: what waits after a late reply is reported nevertheless."""
         journal = Journal(now=self.reactor.seconds)
         self.serve(lambda _request: Wait(9), observers=[journal], framing=Line())
         client = self.connect()
