@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.reliability.mutants import CAUGHT, judge, mutants_table, read_mutants
-from tests.reliability.report import machine, notes, table
+from tests.reliability.report import machine, made, notes, table
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.values import Figure, Say, Scenario
 
@@ -96,11 +96,13 @@ def carry_out(one: Scenario, scale: float, say: Say) -> list[Figure]:
 def run_mutants(only: Collection[str] | None, say: Say, output: Path | None) -> int:
     """Run the mutants, or *only* those with these checks; return how many are not caught."""
     mutants = [one for one in read_mutants() if only is None or one.check in only]
+    began = time.monotonic()
     verdicts = judge(mutants, say)
     text = mutants_table(mutants, verdicts)
     sys.stdout.write(f"\n{text}\n")
     if output is not None:
-        _write(output / "reliability-mutants.rst", [text])
+        sentence = made("python -m tests.reliability --mutants", time.monotonic() - began)
+        _write(output / "reliability-mutants.rst", [text, sentence])
     return sum(verdict != CAUGHT for verdict in verdicts.values())
 
 

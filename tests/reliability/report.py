@@ -30,6 +30,16 @@ def machine(command: str, busy: float) -> str:
     return section(basics(command, busy, _PACKAGES))
 
 
+def made(command: str, seconds: float) -> str:
+    """Return a sentence that says with what, when, where and how fast a table was made."""
+    facts = basics(command, 0, _PACKAGES)
+    versions = ", ".join(f"{name} {facts[name]}" for name in ("Python", *_PACKAGES))
+    return (
+        f"{facts['command']} took {seconds:,.0f} s on {facts['date']}: {facts['processor']}; "
+        f"{versions}.\n"
+    )
+
+
 def _verdict(figure: Figure) -> str:
     if figure.bound == "-":
         return "-"

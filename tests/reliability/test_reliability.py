@@ -14,7 +14,7 @@ from reqresp.framing._base import DelimiterDecoder
 from tests.reliability import inputs
 from tests.reliability.decoding import FRAMINGS, FramingSubject
 from tests.reliability.fuzz_worker import fuzz
-from tests.reliability.report import table
+from tests.reliability.report import made, table
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.subjects import SUBJECTS
 from tests.reliability.values import (
@@ -169,6 +169,13 @@ class FigureTests(SynchronousTestCase):
                 ["\\", "two", "1", "2", "missed"],
                 ["\\", "three", "3", "-", "-"],
             ],
+        )
+
+    def test_how_a_table_was_made(self) -> None:
+        """A sentence has the command, the time, the date, the machine and the versions."""
+        self.assertRegex(
+            made("it --well", 1234.5),
+            r"^``it --well`` took 1,234 s on \d{4}-\d\d-\d\d: .* cores; Python .*, Twisted \d",
         )
 
 
