@@ -5,7 +5,6 @@ All public names can be imported from here.  Each is loaded when it is first use
 the plugin of reqresp whenever it looks for any plugin, and that must not load a whole server.
 """
 
-import ast
 from functools import cache
 from importlib import import_module
 from pkgutil import get_data
@@ -94,6 +93,8 @@ __version__ = "0.1.0"
 @cache
 def _modules() -> dict[str, str]:
     """Return the module of each public name, read from the imports above."""
+    import ast  # late: importing a module of this package needs no parser
+
     source = get_data(__name__, "__init__.py") or b""  # works in a zip file, too
     return {
         alias.name: node.module

@@ -5,11 +5,14 @@ Values only: nothing here does I/O or keeps time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
-from twisted.internet.interfaces import IAddress
 
 from reqresp.steps import Request, RuleReply, Send, Steps
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
 
 #: The value of `Exchange.by` if no rule of a script answered.
 UNMATCHED = "unmatched"
@@ -43,7 +46,7 @@ class Exchanges:
 
     def __init__(
         self,
-        peer: IAddress,
+        peer: "IAddress",
         connection: int,
         first: int,
         requests: Sequence[bytes],

@@ -8,12 +8,14 @@ Only a connection performs steps.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
-from typing import Any, ClassVar, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, get_args
 
 from attrs import Attribute, field, frozen
-from twisted.internet.interfaces import IAddress
 
 from reqresp._errors import expect
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
 
 
 @frozen
@@ -28,7 +30,7 @@ class Request:
     """
 
     data: bytes
-    peer: IAddress
+    peer: "IAddress"
     connection: int
     number: int
 

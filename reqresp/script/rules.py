@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any, Self, cast, final
 
 from attrs import Factory, field, frozen
-from twisted.logger import Logger
 
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED
@@ -141,8 +140,6 @@ class Rules(Responder):
     :raises ValueError: the patterns need more memory than RE2 may use.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         rules: Sequence[Rule],
@@ -190,7 +187,9 @@ class Rules(Responder):
             if rule.times is None or self._count(rule, connection) < rule.times:
                 return self._choose(rule, data, connection)
         if self._unmatched is CLOSES:
-            self._log.warn(
+            from twisted.logger import Logger  # late: a script that is only checked logs nothing
+
+            Logger(f"{__name__}.Rules", self).warn(
                 "{peer}: no rule matches {request!r}; closing the connection",
                 peer=format_address(connection.peer),
                 request=data[:MAX_LOGGED_BYTES],

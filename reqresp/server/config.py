@@ -7,10 +7,9 @@ what was given against what a script says and the defaults.  It must not know co
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, evolve, field, frozen
-from twisted.internet.interfaces import IAddress
 
 from reqresp._errors import FieldError
 from reqresp.exchanges import Exchanges
@@ -18,8 +17,13 @@ from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
-from reqresp.server.responders import Answer, Function, Responder, fixed
+from reqresp.server.responders import Responder, fixed
 from reqresp.steps import Request, Steps
+
+if TYPE_CHECKING:  # a script is checked without Twisted
+    from twisted.internet.interfaces import IAddress
+
+    from reqresp.server.functions import Answer
 
 
 def _placed(faults: Iterable[Fault | PlacedFault]) -> tuple[PlacedFault, ...]:
@@ -72,7 +76,7 @@ class ServerConfig:
 
     def exchanges(
         self,
-        peer: IAddress,
+        peer: "IAddress",
         connection: int,
         first: int,
         requests: Sequence[bytes],
@@ -104,7 +108,7 @@ class ConfigSource(ABC):
 
 
 #: Everything that `resolve` accepts as the source of a config.
-Source = ServerConfig | ConfigSource | Responder | Callable[[Request], Answer]
+Source = ServerConfig | ConfigSource | Responder | Callable[[Request], "Answer"]
 
 
 def resolve(
@@ -146,5 +150,8 @@ def _config_of(source: Source | None, default: ServerConfig) -> ServerConfig:
         return source.config()
     if source is None:
         return default
-    responder = source if isinstance(source, Responder) else Function(source)
-    return evolve(default, responder=responder)
+    if isinstance(source, Responder):
+        return evolve(default, responder=source)
+    from reqresp.server.functions import Function  # late: it needs Twisted
+
+    return evolve(default, responder=Function(source))

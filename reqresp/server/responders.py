@@ -6,21 +6,20 @@ knows no framing, no transport and no clock.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, final, get_args
+from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress
 
-from reqresp.steps import Close, Request, RuleReply, Send, Step, Steps
+from reqresp.steps import Close, RuleReply, Send, Step, Steps
+
+if TYPE_CHECKING:  # a script is checked without Twisted
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IAddress
 
 #: A reply as a user's function returns it, or as the result of its coroutine or Deferred.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
-#: Everything that a user's function may return.  The result of a Deferred is not checked by type.
-Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
-
 
 #: The reply of `fixed` to every request.
 RESPONSE = b"response"
@@ -72,7 +71,7 @@ _STEP_TYPES = frozenset(get_args(Step))
 class ConnectionContext(Protocol):
     """What a responder may know of the connection that a request came from."""
 
-    peer: IAddress
+    peer: "IAddress"
     number: int
     #: How many requests were taken up so far, the one being answered included.
     taken: int
@@ -89,7 +88,7 @@ class Responder(ABC):
     faulty = False
 
     @abstractmethod
-    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
+    def respond(self, data: bytes, connection: ConnectionContext) -> "Steps | Deferred[Steps]":
         """
         Answer the request *data* of *connection*.
 
@@ -163,26 +162,3 @@ def fixed(reply: bytes = RESPONSE, *, close_on: bytes | None = CLOSE_ON) -> Tabl
     """
     closing: dict[bytes, Reply] = {} if close_on is None else {close_on: (reply, Close())}
     return Table(closing, otherwise=reply)
-
-
-class Function(Responder):
-    """
-    Answers with what a user's function returns for a `Request`.
-
-    The function is plain, ``async def`` (it can await Deferreds) or returns a Deferred.
-    """
-
-    def __init__(self, function: Callable[[Request], Answer]) -> None:
-        self._function = function
-        self.name = getattr(function, "__qualname__", type(function).__name__)
-
-    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
-        request = Request(data, connection.peer, connection.number, connection.taken)
-        reply: Any = self._function(request)
-        if isinstance(reply, bytes):  # first: isinstance() of an abstract class is slow
-            return (Send(reply),)
-        if isinstance(reply, Coroutine):
-            reply = Deferred.fromCoroutine(reply)
-        if isinstance(reply, Deferred):
-            return reply.addCallback(as_steps)
-        return as_steps(reply)

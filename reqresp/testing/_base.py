@@ -24,8 +24,9 @@ from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.factory import ReqRespFactory, front_of
+from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
-from reqresp.server.responders import Answer, Responder, Table
+from reqresp.server.responders import Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._expectation import (
     ErrorsWithLine,

@@ -17,7 +17,8 @@ from reqresp.script import Problem, ScriptError
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import ReplyTemplate, Rule, SendTemplate
-from reqresp.server.responders import Answer, ConnectionContext, Function
+from reqresp.server.functions import Answer, Function
+from reqresp.server.responders import ConnectionContext
 from reqresp.steps import (
     Abort,
     Close,

@@ -1,20 +1,6 @@
 """
 Transports: how bytes travel, and how a connection ends.
 
-Knows Twisted's transports and sockets; it must not know requests.  Importing it needs no OpenSSL:
-TLS is in `reqresp.transport.tls`.
+Knows Twisted's transports and sockets; it must not know requests.  Import from its modules, or from
+`reqresp`: this one loads none of them, so that options can be parsed without a reactor.
 """
-
-from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint
-from reqresp.transport.stream import Owner, Phase, Reading, Stream, Writing
-
-__all__ = [
-    "EagerPort",
-    "EagerServer",
-    "EagerServerEndpoint",
-    "Owner",
-    "Phase",
-    "Reading",
-    "Stream",
-    "Writing",
-]

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.cli.client import Address
 from tests.support import live
 from tests.support.command import CommandTestCase
+from tests.support.imports import imported_by, of_packages
 from tests.support.live import PATIENCE, Ended, temporary
 from tests.support.peer import Peer
 
@@ -339,6 +340,49 @@ class ProcessTests(SynchronousTestCase):
             process.send_signal(signal.SIGINT)
             rest = process.communicate(timeout=PATIENCE)
         self.assertEqual((process.returncode, *rest), (130, b"", b""))
+
+
+class ImportsTests(SynchronousTestCase):
+    """A command imports what it needs, so it starts fast."""
+
+    def imported_by(self, *arguments: str) -> set[str]:
+        """Return the modules that the command imports; it must succeed."""
+        directory = temporary(self)
+        (directory / "it.toml").write_text(SCRIPT)
+        return imported_by(directory, "-m", "reqresp", *arguments)
+
+    def test_check(self) -> None:
+        """``check`` imports what scripts consist of; no Twisted, no TLS and no connection."""
+        found = self.imported_by("check", "it.toml")
+        self.assertIn("reqresp.script.compiler", found)
+        foreign = ("twisted", "zope", "OpenSSL", "cryptography", "asyncio", "prometheus_client")
+        self.assertEqual(of_packages(found, *foreign), set())
+        ours = ("reqresp.transport", "reqresp.journal", "reqresp.control", "reqresp.daemon")
+        self.assertEqual(of_packages(found, *ours), set())
+        parts = {f"reqresp.server.{it}" for it in ("_fast_path", "config", "limits", "responders")}
+        self.assertEqual(of_packages(found, "reqresp.server"), {"reqresp.server", *parts})
+
+    def test_explain(self) -> None:
+        """``explain`` imports the address of a client besides; no reactor and no connection."""
+        found = self.imported_by("explain", "it.toml", "PING")
+        self.assertIn("reqresp.script.explain", found)
+        self.assertEqual(of_packages(found, "twisted.internet.tcp", "OpenSSL"), set())
+        self.assertEqual(of_packages(found, "reqresp.server.connection"), set())
+        self.assertEqual(of_packages(found, "reqresp.transport"), set())
+
+    def test_help(self) -> None:
+        """``--help``, of each command, imports framings, and nothing of scripts or servers."""
+        for command in ((), ("ask",), ("check",), ("explain",)):
+            found = self.imported_by(*command, "--help")
+            self.assertIn("reqresp.cli.parser", found)
+            self.assertEqual(of_packages(found, "twisted", "re2", "OpenSSL"), set(), command)
+            self.assertEqual(
+                {".".join(it.split(".")[:2]) for it in of_packages(found, "reqresp")},
+                {
+                    *("reqresp", "reqresp.cli", "reqresp.framing"),
+                    *("reqresp._errors", "reqresp._text"),
+                },
+            )
 
     def test_ask_loads_no_server(self) -> None:
         """``reqresp ask`` loads no server, no Twisted and no RE2, so it starts fast."""

@@ -14,7 +14,8 @@ from reqresp import (
 )
 from reqresp._errors import FieldError
 from reqresp.server.config import ServerConfig, resolve
-from reqresp.server.responders import Function, fixed
+from reqresp.server.functions import Function
+from reqresp.server.responders import fixed
 
 
 class ResolveTests(SynchronousTestCase):
