@@ -24,8 +24,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.internet.posixbase import PosixReactorBase
+from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from reqresp.transport._accept import accept_clients, can_accept
 
 # The most bytes that Twisted passes to one send.  A longer write is left to Twisted whole: it keeps
 # the object, where sending the head here would copy all of the tail.
@@ -203,8 +206,37 @@ class EagerPort(tcp.Port):
 
     def doRead(self) -> None:
         """Accept waiting clients, up to the limit for one turn."""
-        super().doRead()
+        if can_accept(self.socket):
+            self._accept()
+        else:
+            super().doRead()
         self.numberAccepts = min(self.numberAccepts, _MAX_ACCEPTS)
+
+    def _accept(self) -> None:
+        """
+        Do what Twisted does, with less work for each client.
+
+        :source: twisted.internet.tcp.Port.doRead
+        """
+        factory = cast(IProtocolFactory, self.factory)
+        most, accepted = self.numberAccepts, 0
+        try:
+            for sock, address in accept_clients(self, most):
+                accepted += 1
+                if len(address) == 4:  # IPv6, to which the scope belongs
+                    address = tcp._getrealname(address)
+                protocol = factory.buildProtocol(self._buildAddr(address))
+                if protocol is None:
+                    sock.close()
+                    continue
+                number = self.sessionno
+                self.sessionno = number + 1
+                transport = self.transport(sock, protocol, address, self, number, self.reactor)
+                protocol.makeConnection(transport)
+        except BaseException:  # as in Twisted: the port goes on
+            log.deferr()
+        else:
+            self.numberAccepts = most + 20 if accepted == most else max(1, accepted)
 
     def createInternetSocket(self) -> socket:  # noqa: N802, Twisted's name
         """
