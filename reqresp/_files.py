@@ -1,11 +1,12 @@
 """
-Reading files that other users can name or replace.
+Files that other users can name or replace.
 
-Only regular files are opened: a pipe can block, and a device may never end.  What is checked is
+Only regular files are read: a pipe can block, and a device may never end.  What is checked is
 what was opened, so it does not matter if a name changes its meaning in between.  Must not know what
 files contain.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ MAX_READ_BYTES = 1024 * 1024
 
 # Without O_NONBLOCK, opening a pipe waits for a writer.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+#: Only its owner can read a new file: it may contain secrets.
+_NEW_MODE = 0o600
 #: Opens a directory to look files up in it.  With O_PATH this needs no permission to list it.
 _LOOK_UP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -85,6 +89,76 @@ def open_regular(path: str | Path, *, follow: bool = True, within: int | None = 
         os.close(descriptor)
         raise
     return descriptor
+
+
+def open_appending(path: str | Path, *, only_regular: bool) -> int:
+    """
+    Open the file at *path* for appending, without waiting, and return its descriptor.
+
+    If there is no file, it is created, and only its owner can read it.
+
+    :param only_regular: whether pipes and devices are refused.
+    :raises OSError: the file cannot be opened or created, *only_regular* forbids it, or
+        root would follow a link of another user.
+    """
+    _check_links(path)
+    try:
+        is_regular = stat.S_ISREG(Path(path).stat().st_mode)
+    except FileNotFoundError:
+        is_regular = True  # it will be
+    if not is_regular and only_regular:
+        raise OSError(errno.EINVAL, "is not a regular file")
+    if not is_regular:
+        return os.open(path, _APPEND)
+    # Links have been followed: one that is made from now on is not.
+    descriptor = os.open(os.path.realpath(path), _APPEND | os.O_NOFOLLOW, _NEW_MODE)
+    try:
+        _check_regular(os.fstat(descriptor))
+    except ValueError as error:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, str(error)) from None
+    return descriptor
+
+
+def why_not_appendable(path: Path) -> str | None:
+    """Return why `open_appending` would fail; None: it would not.  No file is created."""
+    try:
+        _check_links(path)
+        os.close(os.open(path, _APPEND & ~os.O_CREAT))
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            return os.strerror(errno.ENOENT)
+        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            return os.strerror(errno.EACCES)
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def find_foreign_link(path: str | Path) -> Path | None:
+    """
+    Return the symbolic link of another user on the way to *path*; None: there is none.
+
+    Only root needs to care, since it can write everything that such a link may lead to.
+    """
+    if os.geteuid() != 0:
+        return None
+    path = Path(path).absolute()
+    return next((part for part in (path, *path.parents) if _is_foreign_link(part)), None)
+
+
+def _is_foreign_link(path: Path) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:  # opening it will say why
+        return False
+    return stat.S_ISLNK(status.st_mode) and status.st_uid != 0
+
+
+def _check_links(path: str | Path) -> None:
+    link = find_foreign_link(path)
+    if link is not None:
+        raise OSError(errno.EPERM, f"{link} is a symbolic link of another user")
 
 
 def _check_regular(status: os.stat_result) -> None:

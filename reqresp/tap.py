@@ -16,8 +16,9 @@ from reqresp.daemon.endpoints import EndpointSpec, make_endpoint
 from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
-from reqresp.daemon.privileges import as_final_user, check_final_user
+from reqresp.daemon.privileges import FinalUserEndpoint, as_final_user, check_final_user
 from reqresp.daemon.reactor import install_default, use_monotonic_time
+from reqresp.daemon.twisted_files import check_socket
 
 __all__ = ["Options", "makeService"]
 
@@ -59,7 +60,9 @@ def makeService(options: Options) -> IService:
 
 
 def _make_endpoint(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:
+    if spec.socket_path is not None:
+        check_socket(spec, options)
+        return FinalUserEndpoint(make_endpoint(reactor, spec), options)
     # Only these read files.  (To find other kinds, Twisted reads its packages.)
-    user = as_final_user(options) if spec.is_encrypted else nullcontext()
-    with user:
+    with as_final_user(options) if spec.is_encrypted else nullcontext():
         return make_endpoint(reactor, spec)

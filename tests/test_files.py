@@ -1,13 +1,21 @@
-"""Files that other users name: regular ones only, never blocking, and never outside."""
+"""Files that other users name: never blocking, and never outside."""
 
 import os
 import socket
 from pathlib import Path
-from unittest import mock
+from unittest import SkipTest, mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._files import _open_below, open_regular, read_below, read_regular, resolve_below
+from reqresp._files import (
+    _open_below,
+    open_appending,
+    open_regular,
+    read_below,
+    read_regular,
+    resolve_below,
+    why_not_appendable,
+)
 from tests.support.descriptors import descriptors
 
 
@@ -99,6 +107,66 @@ class OpenRegularTests(FileTestCase):
         with mock.patch.object(os, "stat", return_value=regular), refused:
             open_regular(self.base / "pipe")
         self.assertEqual(descriptors(), before)
+
+
+class OpenAppendingTests(FileTestCase):
+    """`open_appending` opens what may be written, without waiting."""
+
+    def refusal(self, path: Path, *, only_regular: bool = False) -> str:
+        """Return why *path* is not opened."""
+        with self.assertRaises(OSError) as caught:
+            open_appending(path, only_regular=only_regular)
+        return str(caught.exception.strerror)
+
+    def test_appends_or_creates(self) -> None:
+        """A file keeps its content and its mode; a new one is readable by its owner only."""
+        for path in (self.secret, self.base / "new"):
+            descriptor = open_appending(path, only_regular=True)
+            self.addCleanup(os.close, descriptor)
+            os.write(descriptor, b"!")
+        self.assertEqual(self.secret.read_bytes(), b"secret!")
+        self.assertEqual((self.base / "new").stat().st_mode & 0o777, 0o600)
+
+    def test_what_is_no_regular_file(self) -> None:
+        """A pipe or a device is opened only if it may be; nothing is waited for."""
+        os.mkfifo(self.base / "pipe")
+        for path in (self.base / "pipe", Path("/dev/null"), self.base):
+            self.assertEqual(self.refusal(path, only_regular=True), "is not a regular file")
+        os.close(open_appending("/dev/null", only_regular=False))
+        self.assertEqual(self.refusal(self.base / "pipe"), "No such device or address")
+        self.assertEqual(self.refusal(self.base), "Is a directory")
+
+    def test_what_was_opened_is_checked(self) -> None:
+        """A pipe that takes the place of a file between check and opening is refused."""
+        os.mkfifo(self.base / "pipe")
+        reader = os.open(self.base / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        regular = self.secret.stat()
+        before = descriptors()
+        with mock.patch.object(os, "stat", return_value=regular):
+            self.assertEqual(self.refusal(self.base / "pipe"), "is not a regular file")
+        self.assertEqual(descriptors(), before)
+
+    def test_links(self) -> None:
+        """A link is followed, also to a file that does not exist yet."""
+        (self.base / "link").symlink_to("file")
+        os.close(open_appending(self.base / "link", only_regular=True))
+        self.assertTrue((self.base / "file").exists())
+
+    def test_links_of_others(self) -> None:
+        """As root, no link of another user is followed, whether it is a file or a directory."""
+        if os.geteuid() != 0:
+            raise SkipTest("only root can make a link of another user")
+        (self.base / "link").symlink_to("../secret")
+        (self.base / "up").symlink_to("..")
+        for name in ("link", "up"):
+            os.chown(self.base / name, 1, 1, follow_symlinks=False)
+        for path, link in (("link", "link"), ("up/secret", "up"), ("up/new", "up")):
+            why = f"{self.base / link} is a symbolic link of another user"
+            self.assertEqual(self.refusal(self.base / path), why)
+            self.assertEqual(why_not_appendable(self.base / path), why)
+        self.patch(os, "geteuid", lambda: 1)
+        self.assertIsNone(why_not_appendable(self.base / "link"))
 
 
 class ReadBelowTests(FileTestCase):

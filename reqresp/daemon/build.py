@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from errno import EACCES, EISDIR, ENOENT
+from errno import EISDIR
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._errors import FieldError
+from reqresp._files import why_not_appendable
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import as_final_user, with_user
@@ -195,21 +196,8 @@ def find_file_problem(options: Options) -> str | None:
     if options["journal"].is_dir():
         return f"--journal: {options['journal']}: {os.strerror(EISDIR)}"
     paths = [journal_path(options["journal"], it) for it in range(1, options["workers"] + 1)]
-    problems = ((path, _why_not_writable(path)) for path in paths)
+    problems = ((path, why_not_appendable(path)) for path in paths)
     return next((f"--journal: {path}: {why}" for path, why in problems if why), None)
-
-
-def _why_not_writable(path: Path) -> str | None:
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY))
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            return os.strerror(ENOENT)
-        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
-            return os.strerror(EACCES)
-    except OSError as error:
-        return error.strerror
-    return None
 
 
 def _load(options: Options) -> "Script | None":

@@ -106,6 +106,23 @@ class EndpointSpec:
         return None if path is None else Path(path)
 
     @property
+    def socket_path(self) -> Path | None:
+        """The path of a ``unix:`` endpoint; None: it has none."""
+        if self._parts.kinds[-1] != "unix":
+            return None
+        named = self._parts.parameters.get("address")
+        path = self._parts.arguments[0] if named is None and self._parts.arguments else named
+        return None if path is None else Path(path)
+
+    @property
+    def has_socket_lock(self) -> bool:
+        """Whether a ``unix:`` endpoint has a lock beside its socket."""
+        arguments = dict(enumerate(self._parts.arguments))
+        # As Twisted has it: the address, the mode, the backlog, the lock.
+        text = self._parts.parameters.get("lockfile", arguments.get(3, "1"))
+        return self.socket_path is not None and text.strip("0") != ""
+
+    @property
     def port_number(self) -> int | None:
         """The port number of a ``tcp:`` or ``tcp6:`` endpoint; None: it has none."""
         number = self._parts.arguments[0] if self._parts.arguments else ""

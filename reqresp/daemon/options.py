@@ -32,6 +32,7 @@ from reqresp.daemon.endpoints import (
     metrics_endpoints,
 )
 from reqresp.daemon.exits import wrong_use
+from reqresp.daemon.twisted_files import check_pid_and_log
 from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
 from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS, Limits
@@ -488,6 +489,7 @@ class Options(usage.Options):
         Convert what was parsed, and check that it fits together.
 
         :raises UsageError: an option is wrong; the message names it.
+        :raises SystemExit: twistd could not use its pid file or its log; the message names it.
         """
         if self["script"] is None:
             self._use_defaults(DEFAULTS)
@@ -512,6 +514,7 @@ class Options(usage.Options):
         self._check_combinations()
         if self["script"] is None:
             self._check_response()
+        check_pid_and_log(self)
 
     def _use_defaults(self, defaults: Mapping[str, str]) -> None:
         for name, text in defaults.items():

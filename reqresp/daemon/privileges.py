@@ -18,7 +18,10 @@ from contextlib import contextmanager
 from errno import EACCES
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.python import usage
+from zope.interface import implementer
 
 _HINT = " (files are opened as the user of --uid or --gid)"
 
@@ -77,6 +80,20 @@ def as_final_user(options: usage.Options) -> Iterator[None]:
         os.setegid(own_group)
         if os.getgroups() != own_groups:
             os.setgroups(own_groups)
+
+
+@implementer(IStreamServerEndpoint)
+@frozen
+class FinalUserEndpoint:
+    """Listens with *endpoint* as the user that twistd will run as."""
+
+    endpoint: IStreamServerEndpoint
+    options: usage.Options
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen for *factory*; return a Deferred of the port."""
+        with as_final_user(self.options):
+            return self.endpoint.listen(factory)
 
 
 def with_user(problem: str, options: usage.Options) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from reqresp._files import open_regular
+from reqresp._files import open_appending, open_regular
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
 from reqresp.journal.entries import Entry, as_json
@@ -46,6 +46,9 @@ class JournalFile(EntryObserver):
     An error, such as a full disk, is logged once, and the file is tried again.  When it can be
     written again, this is logged, too.  If entries were lost in between, the file gets a line
     ``{"event": "lost", "entries": ...}``.
+
+    It can be a pipe or a device, such as ``/dev/stdout``: it is never waited for.  If it is a
+    regular file, nothing else is opened in its place later.
 
     The file is written in the reactor's thread, as logs are: a disk that hangs stops the server.
 
@@ -80,6 +83,7 @@ class JournalFile(EntryObserver):
         self._failing = False
         self._is_split = False  # the first line in the buffer is partly in the file already
         self._lost_unreported = 0  # lost entries that are not in the log yet
+        self._is_regular = False  # at first, any kind of file can be named
         self._start(self._open())
 
     def flush(self) -> None:
@@ -169,8 +173,7 @@ class JournalFile(EntryObserver):
 
     def _write(self) -> None:
         file = self._start(self._open()) if self._file is None else self._file
-        status = os.fstat(file)
-        if self._is_split and stat.S_ISREG(status.st_mode) and not status.st_size:
+        if self._is_split and self._is_regular and not os.fstat(file).st_size:
             # The file was truncated: the rest of a line has no meaning there.
             del self._buffer[: self._buffer.find(_NEWLINE) + 1]
             self._is_split = False
@@ -181,13 +184,13 @@ class JournalFile(EntryObserver):
             del self._buffer[:written]
 
     def _open(self) -> int:
-        # Non-blocking: a pipe without a reader is an error, and must not stop the server.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
-        return os.open(self.path, flags, 0o600)
+        # A pipe without a reader is an error, and does not stop the server.
+        return open_appending(self.path, only_regular=self._is_regular)
 
     def _start(self, file: int) -> int:
         """Write to *file* from now on.  Start a new line, if a crash left an incomplete one."""
         self._file = file
+        self._is_regular = stat.S_ISREG(os.fstat(file).st_mode)
         self._is_split = False
         if _ends_within_line(file, self.path):
             self._buffer[:0] = _NEWLINE

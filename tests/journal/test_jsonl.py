@@ -406,9 +406,52 @@ class ReopeningTests(FileTestCase):
             (level, text),
             (
                 LogLevel.error,
-                f"journal {self.path}: cannot be reopened: Is a directory; keeping the open file",
+                f"journal {self.path}: cannot be reopened: is not a regular file;"
+                " keeping the open file",
             ),
         )
+
+    def test_what_is_no_file(self) -> None:
+        """A pipe that has taken the place of the file is not written to, even with a reader."""
+        journal = self.open()
+        self.path.rename(self.old)
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        journal.reopen()
+        self.ask(journal, b"a")
+        journal.flush()
+        self.assertEqual(self.requests(self.old), ["a"])
+        self.assertEqual(os.read(reader, 10), b"")
+        journal.close()
+        self.ask(journal, b"b")  # opens it again
+        journal.close()
+        self.assertEqual(os.read(reader, 10), b"")
+        texts = [text for _level, text in self.logged]
+        self.assertEqual(
+            [text.split(": ", 1)[1] for text in texts],
+            [
+                "cannot be reopened: is not a regular file; keeping the open file",
+                "cannot be written: is not a regular file; retrying",
+                "closed; 1 entries lost in total",
+            ],
+        )
+
+    def test_a_pipe(self) -> None:
+        """A journal that is a pipe at the start stays open, and can become a file."""
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        journal = self.open()
+        journal.reopen()
+        self.ask(journal, b"a")
+        journal.flush()
+        self.assertIn(b'"request":"a"', os.read(reader, 1000))
+        self.path.unlink()
+        journal.reopen()
+        self.ask(journal, b"b")
+        journal.close()
+        self.assertEqual(self.requests(), ["b"])
 
     def test_emptied_while_the_disk_was_full(self) -> None:
         """The rest of a line whose start is gone is not written, and counts as lost."""
