@@ -47,7 +47,7 @@ class JournalFile(EntryObserver):
     written again, this is logged, too.  If entries were lost in between, the file gets a line
     ``{"event": "lost", "entries": ...}``.
 
-    It can be a pipe or a device, such as ``/dev/stdout``: it is never waited for.  If it is a
+    It can be a pipe with a reader, or a device: it is never waited for.  If it is a
     regular file, nothing else is opened in its place later.
 
     The file is written in the reactor's thread, as logs are: a disk that hangs stops the server.

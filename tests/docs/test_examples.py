@@ -78,8 +78,8 @@ class ScriptsTests(LiveTestCase):
         for name in NAMES:
             lines = head(name)
             self.assertTrue(lines[0].startswith("# A "), name)
-            command = f"#     twistd -n reqresp --script examples/{name}.toml --port {PORTS[name]}"
-            self.assertEqual(lines[2], command)
+            options = f"--script examples/{name}.toml --port {PORTS[name]}"
+            self.assertEqual(lines[2], f"#     twistd -n --pidfile= reqresp {options}")
             self.assertIn(PORTS[name], lines[3])
 
     def test_what_they_say(self) -> None:

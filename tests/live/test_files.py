@@ -110,6 +110,44 @@ class OtherUserTests(LiveTestCase):
         server.log.wait("reopened as a new file")
         self.assertEqual(server.stop(), -signal.SIGTERM)
 
+    def test_a_unix_socket(self) -> None:
+        """It belongs to the user, who removes it at the end; the user's directory is needed."""
+        path = self.directory / "it.sock"
+        server = self.start(f"--listen=unix:{path}")
+        server.log.wait("Listening on /")
+        self.assertEqual(path.stat().st_uid, self.user.pw_uid)
+        self.assertEqual(server.stop(), -signal.SIGTERM)
+        self.assertEqual([*self.directory.iterdir()], [])
+        self.secret.parent.chmod(0o755)
+        other = self.secret.with_name("it.sock")
+        self.assertEqual(
+            self.refusal(f"--listen=unix:{other}"),
+            f"reqresp: cannot listen on unix:{other}: Permission denied"
+            " (files are opened as the user of --uid or --gid)",
+        )
+
+    def test_links_to_what_root_writes(self) -> None:
+        """Root follows no link of the user to the pid file or the log, which twistd opens."""
+        path = self.link("it")
+        for option in ("pidfile", "logfile"):
+            ended = live.run_all(
+                self.directory,
+                {
+                    "": [
+                        *live.twistd(live.shared_python()),
+                        *("-n", "--pidfile=", f"--{option}={path}", f"--uid={USER}"),
+                        *("reqresp", "--port=0"),
+                    ]
+                },
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )[""]
+            self.assertEqual(ended.status, 1)
+            self.assertRegex(
+                ended.errors,
+                rf"\Areqresp: --{option}: {path}: {path} is a symbolic link of another user;.*\n\Z",
+            )
+        self.assertEqual(self.secret.read_text(), SECRET)
+
     def test_a_user_that_does_not_exist(self) -> None:
         """The line names the option; twistd would print a traceback."""
         ended = live.run_all(

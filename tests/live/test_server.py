@@ -532,10 +532,13 @@ class LogTests(LiveTestCase):
     def test_listening(self) -> None:
         """Each endpoint has a line with the address that it really has, with ``--quiet``, too."""
         path = str(self.directory / "it.sock")
-        listen = ("--listen=tcp:0:interface=127.0.0.1", f"--listen=unix:{path}")
-        server = self.serve("--quiet", *listen)
-        lines = server.log.wait(r"#info\] Listening on (\S+)$", 2)
-        self.assertEqual([line[1] for line in lines], [f"127.0.0.1:{server.port}", path])
+        listen = ("--listen=tcp:0:interface=127.0.0.1", r"--listen=tcp:0:interface=\:\:1")
+        server = self.serve("--quiet", *listen, f"--listen=unix:{path}", ports=2)
+        lines = server.log.wait(r"#info\] Listening on (\S+)$", 3)
+        first, second = server.ports
+        self.assertEqual(
+            [line[1] for line in lines], [f"127.0.0.1:{first}", f"[::1]:{second}", path]
+        )
 
     def test_long_request(self) -> None:
         """The beginning of a long request is logged, and its length."""
