@@ -6,11 +6,13 @@ whether a write may go straight to the socket.  Everything else, and every doubt
 the Twisted transport that the classes derive from.
 """
 
+from collections.abc import Callable
 from errno import ENOBUFS, EWOULDBLOCK
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Self, cast
 
 from twisted.internet import tcp
+from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -142,6 +144,16 @@ def _report_lost() -> ConnectionLost:
     return CONNECTION_LOST
 
 
+class _Made:
+    """An attribute that *make* returns for an instance, unless the instance has one of its own."""
+
+    def __init__(self, make: Callable[[Any], str]) -> None:
+        self._make = make
+
+    def __get__(self, instance: Any, owner: type) -> str:
+        return "" if instance is None else self._make(instance)
+
+
 class EagerServer(EagerWrites, tcp.Server):
     """The transport of an accepted connection, with eager writes."""
 
@@ -162,7 +174,19 @@ class EagerServer(EagerWrites, tcp.Server):
         self.producer = None
         self.streamingProducer = self.producerPaused = False
         self.TLS = self._aborting = self._writeDisconnected = False
-        super().__init__(sock, protocol, client, server, sessionno, reactor)
+        # As in tcp.Server, which makes two texts for each connection that are seldom read.
+        tcp.Connection.__init__(self, sock, protocol, reactor)
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.server = server
+        self.client = client
+        self.sessionno = sessionno
+        self.hostname = client[0]
+        self._log_name = self._getLogPrefix(protocol)
+        self._protocol_name = protocol.__class__.__name__
+        self._port_number = None if server is None else server._realPortNumber
+        self.startReading()
+        self.connected = 1
         self._is_plain = True
 
     def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]
@@ -180,18 +204,8 @@ class EagerServer(EagerWrites, tcp.Server):
         self.protocol.dataReceived(data)
         return None
 
-    @property
-    def repstr(self) -> str:  # Twisted stores it: 80 bytes a connection
-        """What ``repr`` returns: the protocol, the number of the connection and the port."""
-        if self.server is None:
-            return self._repstr
-        name = type(self.protocol).__name__
-        return f"<{name} #{self.sessionno} on {self.server._realPortNumber}>"
-
-    @repstr.setter
-    def repstr(self, text: str) -> None:
-        if self.server is None:  # an adopted connection, which no port has accepted
-            self._repstr = text
+    logstr = _Made(lambda it: f"{it._log_name},{it.sessionno},{it.hostname}")
+    repstr = _Made(lambda it: f"<{it._protocol_name} #{it.sessionno} on {it._port_number}>")
 
 
 class EagerPort(tcp.Port):

@@ -5,6 +5,7 @@ from socket import AF_INET, AF_INET6, create_connection, create_server, socket
 from typing import Any, cast
 from unittest import SkipTest
 
+from twisted.internet import tcp
 from twisted.internet.error import (
     CannotListenError,
     ConnectionAborted,
@@ -321,6 +322,81 @@ class EndTests(TransportCase):
         self.reactor.turn()
         self.assertEqual(self.socket.sends, 0)
         self.assertEqual(self.protocol.lost, [ConnectionAborted])
+
+
+class Named(Witness):
+    """A protocol that records what its transport is called when it is lost."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__()
+        self.name = name
+        self.texts: list[str] = []
+
+    def logPrefix(self) -> str:
+        return self.name or super().logPrefix()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.texts.append(texts(cast(tcp.Server, self.transport)))
+
+
+def texts(transport: tcp.Server) -> Any:
+    """Return every text that a transport is called by."""
+    return transport.logPrefix(), transport.logstr, repr(transport), transport.repstr
+
+
+class TextTests(SynchronousTestCase):
+    """The texts that a transport is called by, which are made when they are read."""
+
+    def pair(self, name: str | None, client: tuple[object, ...]) -> list[tcp.Server]:
+        """Return one of Twisted's transports and one of ours, accepted in the same way."""
+        self.reactor = HandCranked()
+        self.port = EagerPort(0, Factory(), reactor=self.reactor)
+        self.port._realPortNumber = 9999
+        made = []
+        for kind in (tcp.Server, EagerServer):
+            protocol = Named(name)
+            sock = cast(socket, FakeSocket())
+            made.append(kind(sock, protocol, client, self.port, 7, self.reactor))
+            protocol.makeConnection(made[-1])
+        return made
+
+    def check(self, name: str | None, client: tuple[object, ...], prefix: str) -> None:
+        stock, ours = self.pair(name, client)
+        expected = prefix, prefix, "<Named #7 on 9999>", "<Named #7 on 9999>"
+        self.port._realPortNumber = None  # it does not listen any more
+        protocols: Any = stock.protocol, ours.protocol
+        for transport, protocol in zip((stock, ours), protocols, strict=True):
+            protocol.name = "another name"
+            self.assertEqual(texts(transport), expected)
+            transport.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(texts(transport), expected)
+            self.assertEqual(protocol.texts, [expected])
+
+    def test_they_are_those_of_twisted(self) -> None:
+        """Before, during and after the loss, and after the port is closed."""
+        self.check(None, ("127.0.0.1", 40000), "Named,7,127.0.0.1")
+
+    def test_the_log_prefix_is_that_of_the_protocol(self) -> None:
+        """It is asked for once, when the client is accepted."""
+        self.check("Mine", ("::1", 40000, 0, 0), "Mine,7,::1")
+
+    def test_they_can_be_replaced(self) -> None:
+        for transport in self.pair(None, ("127.0.0.1", 40000)):
+            transport.logstr, transport.repstr = "log", "representation"
+            self.assertEqual(texts(transport), ("log", "log", "representation", "representation"))
+
+    def test_nothing_of_twisteds_transport_is_missing(self) -> None:
+        """Every attribute that Twisted sets is there, with an equal value."""
+        for client in (("127.0.0.1", 40000), ("::1", 40000, 0, 0)):
+            stock, ours = self.pair(None, client)
+            own = {"socket", "fileno", "protocol"}
+            for name in vars(stock).keys() - own:
+                self.assertEqual(getattr(ours, name), getattr(stock, name), name)
+            self.assertEqual(ours.getPeer(), stock.getPeer())
+
+    def test_the_class_has_them_too(self) -> None:
+        """Reading them from the class raises nothing."""
+        self.assertEqual((EagerServer.logstr, EagerServer.repstr), ("", ""))
 
 
 class FailedSendTests(TransportCase):
