@@ -1,7 +1,8 @@
 """
 Tap: what ``twistd reqresp`` creates from its options.
 
-Composes the daemon: one process that serves, or one that supervises workers.
+Composes the daemon: one process that serves, or one that supervises workers.  Imports that when a
+service is made, since help does not need it.
 """
 
 from contextlib import nullcontext
@@ -11,7 +12,6 @@ from twisted.application.service import IService
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import globalLogBeginner
 
-from reqresp.daemon.build import check_server, make_server
 from reqresp.daemon.endpoints import EndpointSpec, make_endpoint
 from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
@@ -51,6 +51,8 @@ def makeService(options: Options) -> IService:
     ]
     # Now: parsing endpoints has loaded plugins once more.
     raise_logged_interrupt(globalLogBeginner)
+    from reqresp.daemon.build import check_server, make_server
+
     if options["workers"] is None:
         return make_server(options, listeners, metrics[0] if metrics else None, reactor)
     from reqresp.daemon.supervisor import Supervisor  # late: only workers need it

@@ -17,6 +17,7 @@ from reqresp.daemon.supervisor import Supervisor
 from reqresp.tap import Options, makeService
 from tests.support import live
 from tests.support.daemon import Making, parsed
+from tests.support.imports import imported_by, of_packages
 
 
 class MakeServiceTests(Making):
@@ -181,3 +182,36 @@ class PluginTests(SynchronousTestCase):
         [maker] = [plugin for plugin in getPlugins(IServiceMaker) if plugin.tapname == "reqresp"]
         self.assertIsInstance(maker.options(), Options)
         self.assertIs(maker.makeService, makeService)
+
+    def test_help_loads_no_server(self) -> None:
+        """``twistd reqresp --help`` imports no reactor, no TLS and nothing of a server."""
+        found = imported_by(live.temporary(self), *live.twistd()[1:], "reqresp", "--help")
+        self.assertIn("reqresp.daemon.options", found)
+        self.assertEqual(of_packages(found, "OpenSSL", "cryptography", "prometheus_client"), set())
+        parts = ("tcp", "endpoints", "reactor", "epollreactor")
+        twisted = [f"twisted.internet.{it}" for it in parts]
+        self.assertEqual(of_packages(found, *twisted, "twisted.web"), set())
+        above = ("faults", "script", "journal", "control", "testing", "daemon.build")
+        self.assertEqual(of_packages(found, *[f"reqresp.{it}" for it in above]), set())
+        servers = {"reqresp.server", "reqresp.server.limits", "reqresp.server.responders"}
+        self.assertEqual(of_packages(found, "reqresp.server"), servers)
+        transports = {"reqresp.transport", "reqresp.transport.access"}
+        self.assertEqual(of_packages(found, "reqresp.transport"), transports)
+
+    def test_a_quiet_server_loads_only_what_its_options_turn_on(self) -> None:
+        """Without those options, there are no scripts, journals, metrics and PROXY headers."""
+        program = """
+from twisted.internet.testing import MemoryReactorClock
+import twisted.internet
+twisted.internet.reactor = MemoryReactorClock()
+from reqresp.tap import Options, makeService
+options = Options()
+options.parseOptions(["--quiet"])
+makeService(options)
+"""
+        found = imported_by(live.temporary(self), "-c", program)
+        self.assertIn("reqresp.server.connection", found)
+        unused = ("script", "journal", "control", "testing", "server.proxied", "transport.tls")
+        self.assertEqual(of_packages(found, *[f"reqresp.{it}" for it in unused]), set())
+        foreign = ("prometheus_client", "re2", "twisted.web")
+        self.assertEqual(of_packages(found, *foreign), set())

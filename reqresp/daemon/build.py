@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
 from reqresp._errors import FieldError
 from reqresp._files import why_not_appendable
 from reqresp.daemon.listeners import Listener
@@ -28,17 +29,14 @@ from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import as_final_user, with_user
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
-from reqresp.journal import JournalFile, RequestLog
-from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory, front_of
 from reqresp.server.observers import Observer
-from reqresp.server.proxied import ProxiedFactory
 from reqresp.server.responders import fixed
-from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 if TYPE_CHECKING:
+    from reqresp.journal import JournalFile
     from reqresp.script import Script
     from reqresp.transport.tls import Certificates
 
@@ -67,7 +65,11 @@ def make_server(
         has no workers.
     :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
-    observers: list[Observer] = [] if options["quiet"] else [RequestLog(reactor)]
+    observers: list[Observer] = []
+    if not options["quiet"]:
+        from reqresp.journal import RequestLog  # late, like what else an option turns on
+
+        observers.append(RequestLog(reactor))
     counters = None if metrics is None else Counters()
     _import_packages(options)
     with _opening_files(options):
@@ -240,7 +242,7 @@ def _load_certificates(options: Options) -> "Certificates | None":
     return certificates
 
 
-def _open_journal(options: Options, reactor: Any, worker: int | None) -> JournalFile | None:
+def _open_journal(options: Options, reactor: Any, worker: int | None) -> "JournalFile | None":
     path = options["journal"]
     if path is None:
         return None
@@ -249,6 +251,8 @@ def _open_journal(options: Options, reactor: Any, worker: int | None) -> Journal
     max_entry = options["journal-max-entry"]
     if max_entry is None:
         max_entry = MAX_ENTRY_BYTES
+    from reqresp.journal import JournalFile
+
     try:
         return JournalFile(path, reactor, worker=worker, max_entry=max_entry)
     except OSError as error:
@@ -267,6 +271,8 @@ def _add_layers(
         timeout = options["handshake-timeout"] or HANDSHAKE_TIMEOUT
         wrapped = wrap(factory, certificates, reactor, malformed, timeout)
     if options["proxy-protocol"]:
+        from reqresp.server.proxied import ProxiedFactory
+
         wrapped = ProxiedFactory(wrapped, server=factory, trusted=options["trusted"])
     return wrapped
 
@@ -281,7 +287,9 @@ def _missing_packages_exit() -> Iterator[None]:
 
 
 def _import_packages(options: Options) -> None:
-    """Import what reads files: the user that opens them may not be able to read packages."""
+    """Import what opens files: the user that opens them may not be able to read packages."""
+    if options["journal"] is not None:
+        import_module("reqresp.journal")
     if options["script"] is not None:
         import_module("reqresp.script")
     if options["tls-cert"] is not None:

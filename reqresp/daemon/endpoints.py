@@ -1,8 +1,9 @@
 """
 Endpoints: where to listen, from port numbers and Twisted endpoint descriptions.
 
-Parses descriptions with Twisted's own parser, once.  It must not know what is served there, and
-binds nothing.
+Parses descriptions with Twisted's own parser, once.  That is imported when a description is parsed:
+it loads TLS, which help does not need.  This module must not know what is served at an endpoint,
+and binds nothing.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
-from twisted.internet import endpoints
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from reqresp._errors import FieldError
@@ -45,6 +45,8 @@ class _Parts:
 
 
 def _parse(description: str) -> _Parts:
+    from twisted.internet import endpoints
+
     try:
         # Twisted exports no parser for descriptions.  Its own is used: another could disagree.
         words, parameters = endpoints._parse(description)
@@ -133,12 +135,17 @@ class EndpointSpec:
     def with_port_number(self, number: int) -> "EndpointSpec":
         """Return the same endpoint on another port; its name is its description."""
         words = [*self._parts.kinds, str(number), *self._parts.arguments[1:]]
-        quoted = [endpoints.quoteStringArgument(word) for word in words]
-        quoted += [
-            f"{name}={endpoints.quoteStringArgument(value)}"
-            for name, value in self._parts.parameters.items()
-        ]
+        quoted = [_quote(word) for word in words]
+        quoted += [f"{name}={_quote(value)}" for name, value in self._parts.parameters.items()]
         return EndpointSpec.described(":".join(quoted))
+
+
+def _quote(text: str) -> str:
+    """Return *text* so that it is one argument of an endpoint description."""
+    from twisted.internet import endpoints
+
+    quoted: str = endpoints.quoteStringArgument(text)
+    return quoted
 
 
 def is_number(text: str) -> bool:
@@ -152,9 +159,9 @@ def port_endpoint(
     """Return the endpoint for clients on this *port* number."""
     interface = INTERFACE if interface is None else interface
     backlog = BACKLOG if backlog is None else backlog
-    quoted = endpoints.quoteStringArgument(interface)
     return EndpointSpec(
-        format_host_port(interface, port), f"eager:{port}:interface={quoted}:backlog={backlog}"
+        format_host_port(interface, port),
+        f"eager:{port}:interface={_quote(interface)}:backlog={backlog}",
     )
 
 
@@ -221,14 +228,18 @@ def metrics_endpoints(port: str, workers: int | None) -> list[EndpointSpec]:
 def make_endpoint(
     reactor: Any,
     spec: EndpointSpec,
-    parse: Callable[[Any, str], IStreamServerEndpoint] = endpoints.serverFromString,
+    parse: Callable[[Any, str], IStreamServerEndpoint] | None = None,
 ) -> IStreamServerEndpoint:
     """
     Return the Twisted endpoint of *spec*.
 
-    :param parse: makes the endpoint of a description.
+    :param parse: makes the endpoint of a description; None: Twisted's parsers and plugins do.
     :raises WrongUseError: the endpoint cannot be made; one line has been printed.
     """
+    if parse is None:
+        from twisted.internet import endpoints
+
+        parse = endpoints.serverFromString
     try:
         if spec.certificate_directory is not None:
             # Twisted would notice at the first handshake, and only there.

@@ -19,6 +19,7 @@ from twisted.python import usage
 
 import twisted
 from reqresp import __version__
+from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
 from reqresp._errors import FieldError
 from reqresp._text import similar, unescape
 from reqresp.daemon._usage import usage_text
@@ -34,11 +35,9 @@ from reqresp.daemon.endpoints import (
 from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.twisted_files import check_pid_and_log
 from reqresp.framing import SPECIFICATIONS, Chunk, parse_framing
-from reqresp.journal.jsonl import MAX_ENTRY_BYTES
 from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS, Limits
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.transport.access import Access, Networks, parse_networks
-from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 #: What answers without a script, as text; the defaults of the library.
 DEFAULTS = {

@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp._files import open_appending, open_regular
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
@@ -28,8 +29,6 @@ FLUSH_SIZE = 64 * 1024
 #: The most bytes in the buffer while the file cannot be written.  Further entries are lost, and
 #: counted.
 MAX_BUFFER_SIZE = 1024 * 1024
-#: The bytes of request and reply that an entry holds, unless another number is given.
-MAX_ENTRY_BYTES = 64 * 1024
 
 _NEWLINE = b"\n"
 # ASCII only: some readers take other characters for the end of a line.

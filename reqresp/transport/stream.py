@@ -44,8 +44,6 @@ from reqresp.transport.eager import EagerServer
 #: Bytes gathered for one write.  Replies to requests that arrived together leave together, and a
 #: peer that does not read is noticed before much is buffered for it.
 MAX_GATHERED_BYTES = 64 * 1024
-#: Seconds that a client has for its TLS handshake, unless another number is given.
-HANDSHAKE_TIMEOUT = 10.0
 #: Seconds that the peer has to end its side after ours has ended; what it sends is dropped.
 LINGER = 1.0
 #: How often a stream that aborts asks, within `LINGER`, whether everything is delivered.

@@ -23,10 +23,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address
 from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
-from reqresp.transport.stream import HANDSHAKE_TIMEOUT
 
 try:
     from OpenSSL import SSL

@@ -16,7 +16,8 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Exchanges, JournalFile, Send
-from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE, MAX_ENTRY_BYTES
+from reqresp._defaults import MAX_ENTRY_BYTES
+from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE
 from tests.support import live
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)

@@ -1,0 +1,10 @@
+"""
+Defaults of the library that the help of the command line shows.
+
+Only those whose own modules load a server: importing this module loads nothing.
+"""
+
+#: Seconds that a client has for its TLS handshake.
+HANDSHAKE_TIMEOUT = 10.0
+#: Bytes of request and reply that an entry of a journal file holds.
+MAX_ENTRY_BYTES = 64 * 1024
