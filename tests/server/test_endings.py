@@ -477,6 +477,17 @@ class IncompleteTests(Conversation):
                 self.assertFalse(wire.is_open)
                 self.assertEqual(self.heard.unfinished, [])
 
+    def test_a_loss_after_a_close_was_performed(self) -> None:
+        """What follows the last request is none then, either."""
+
+        class Loses(Observer):
+            def answered(self, exchanges: Any) -> None:
+                wires[0].transport.connectionLost(Failure(CONNECTION_DONE))
+
+        wires = [self.lines(lambda _request: Close(), observers=[Loses(), self.heard])]
+        wires[0].send(b"last\nrest")
+        self.assertEqual(self.heard.events, ["connected", "received", "answered", "disconnected"])
+
     def test_a_loss_during_a_wait(self) -> None:
         """What waits after a reply is considered, too, unless it is very much."""
         for before, expected in (
@@ -530,8 +541,8 @@ class IncompleteTests(Conversation):
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_an_observer_that_ends_the_connection(self) -> None:
-        """It is reported once, and before the loss, if an observer drains or loses it."""
-        for is_drained in (True, False):
+        """It is reported once, and before the loss, if an observer finishes or loses it."""
+        for is_finished in (True, False):
             for end in (Wire.send_eof, Wire.reset):
                 self.setUp()
                 wires: list[Wire] = []
@@ -542,11 +553,11 @@ class IncompleteTests(Conversation):
                         peer: Any,
                         connection: int,
                         request: Unfinished,
-                        is_drained: bool = is_drained,
+                        is_finished: bool = is_finished,
                         wires: list[Wire] = wires,
                     ) -> None:
-                        if is_drained:
-                            wires[0].factory.drain(10)
+                        if is_finished:
+                            wires[0].protocol.finish()
                         elif wires[0].is_open:
                             wires[0].transport.connectionLost(Failure(CONNECTION_DONE))
 

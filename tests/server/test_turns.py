@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import EagerServer, Script
+from reqresp import EagerServer, Script, Table
+from reqresp.server._backlog import SLICE
 from reqresp.server._state import State
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, TURN_BUDGET, Turns
 from reqresp.server.connection import REQUESTS_PER_LOOK
@@ -167,7 +168,7 @@ class FairnessTests(Conversation):
 
     def test_a_turn_ends_after_a_quantum_of_bytes(self) -> None:
         """A turn takes up no more than 4 KiB of small requests; all are answered in the end."""
-        wire = self.lines(lambda request: request.data)
+        wire = self.lines(lambda request: request.data, now=lambda: 0.0)
         wire.protocol.dataReceived(LARGE)
         self.assertLessEqual(wire.protocol.taken, QUANTUM_BYTES)
         self.assertIs(wire.protocol.state, State.YIELDED)
@@ -189,6 +190,17 @@ class FairnessTests(Conversation):
         self.assertEqual(wire.protocol.taken, 8)
         wire.turn()
         self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(100)))
+
+    def test_constants_share_the_quantum_of_time(self) -> None:
+        """A turn answers a slice of them and a few more, then the connection gives way."""
+        now = count(step=2 * QUANTUM_SECONDS).__next__
+        for observers in ([], [self.heard]):
+            wire = self.lines(Table({}, otherwise=b"x"), now=now, observers=observers)
+            wire.protocol.dataReceived(FLOOD)
+            self.assertLess(wire.protocol.taken, 2 * SLICE)
+            self.assertIs(wire.protocol.state, State.YIELDED)
+            wire.turn()
+            self.assertEqual(len(wire.received()), 3 * len(FLOOD))
 
     def test_a_client_that_leaves_while_it_waits(self) -> None:
         """The turn of a client that disconnects is cancelled."""
