@@ -68,15 +68,15 @@ class Backlog:
         self.requests = iter(requests)
         self.error = error
 
-    def take_slice(self) -> Sequence[bytes]:
-        """Return the requests that the next `SLICE` of bytes completes; note an error in it."""
+    def take_slice(self, size: int = SLICE) -> Sequence[bytes]:
+        """Return the requests that the next *size* bytes complete; note an error in them."""
         data = self.waiting
-        if len(data) <= SLICE:
+        if len(data) <= size:
             self.waiting = b""
         else:
             rest = data if isinstance(data, bytearray) else bytearray(data)
-            data = rest[:SLICE]
-            del rest[:SLICE]
+            data = rest[:size]
+            del rest[:size]
             self.waiting = rest
         try:
             return self.decoder.feed(bytes(data))

@@ -8,10 +8,13 @@ states.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from reqresp.server._backlog import Backlog
+from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import Batch
-from reqresp.server._turns import QUANTUM_SECONDS, Turns
+from reqresp.server._turns import QUANTUM_REPLIES, QUANTUM_SECONDS, Turns
 from reqresp.transport.stream import Stream
+
+#: Bytes that are answered at once when the budget of the connections is used up.
+LAST_SLICE = 256
 
 
 class Answered(NamedTuple):
@@ -20,11 +23,13 @@ class Answered(NamedTuple):
 
     :param size: bytes of the requests, with their framing.
     :param sent: bytes of the replies.
+    :param gives_way: whether more waits, and a quantum or the budget is used up.
     """
 
     requests: list[bytes]
     size: int
     sent: int
+    gives_way: bool
 
 
 def answer_slices(
@@ -39,17 +44,22 @@ def answer_slices(
     Answer *backlog* on *stream*, a slice at a time, for a quantum.
 
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
-    is full.
+    is full.  More than a slice shares the budget of *turns*: if that is used up, answer
+    `LAST_SLICE` of it.
 
     :param turns: says when this turn of the reactor is over for all connections.
     :param now: returns seconds of a monotonic clock.
     :param started: when the turn began, by this clock.
     """
     answered: list[bytes] = []
-    before, sent = backlog.size, 0
-    after = before
-    while backlog.size and not stream.is_blocked:
-        requests = backlog.take_slice()
+    before = after = backlog.size
+    size, sent, is_over = SLICE, 0, False
+    if before > SLICE:
+        turns.share()
+        if now() > turns.deadline:
+            size = LAST_SLICE
+    while backlog.size and not is_over and not stream.is_blocked:
+        requests = backlog.take_slice(size)
         wire = batch.answer(requests) if backlog.error is None else None
         if wire is None:
             backlog.put_back(requests, backlog.error)
@@ -59,6 +69,6 @@ def answer_slices(
         sent += len(wire)
         after = backlog.size
         time = now()
-        if time - started > QUANTUM_SECONDS or time > turns.deadline:
-            break
-    return Answered(answered, before - after, sent)
+        is_late = time - started > QUANTUM_SECONDS or time > turns.deadline
+        is_over = is_late or len(answered) >= QUANTUM_REPLIES
+    return Answered(answered, before - after, sent, is_over and backlog.size > 0)

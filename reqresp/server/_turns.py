@@ -1,23 +1,26 @@
 """
 Turns: how connections with much to do share the reactor with all others.
 
-A connection gives way after a quantum of work and waits for its next turn here.  In one turn of the
-reactor, as many of those that wait continue as fit into `TURN_BUDGET`; connections that begin to
-work after that give way soon.  However many there are, a client that has just sent a request waits
-little longer than that for them.  This module knows calls and clocks; it must not know connections.
+A connection gives way after a quantum of work and waits for its next turn here.  All connections
+that work in one turn of the reactor share `TURN_BUDGET`: as many of those that wait continue as fit
+into it, and those that begin to work after it is used up give way soon.  However many there are, a
+client that has just sent a request waits little longer than that for them.  This module knows calls
+and clocks; it must not know connections.
 """
 
 from collections.abc import Callable
 from math import inf
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 #: Bytes of requests after which a connection gives way.
 QUANTUM_BYTES = 4 * 1024
 #: Seconds after which a connection gives way.
 QUANTUM_SECONDS = 0.002
-#: Seconds in one turn of the reactor for all connections that give way.
-TURN_BUDGET = 0.01
+#: Constant replies after which a connection gives way: observers can take longer for them than it.
+QUANTUM_REPLIES = 4 * 1024
+#: Seconds in one turn of the reactor for all connections with much to do.
+TURN_BUDGET = 0.005
 
 
 class Turn:
@@ -46,7 +49,6 @@ class Turns:
         self._clock = clock
         self._now = now
         self._waiting: dict[Turn, None] = {}
-        self._call: IDelayedCall | None = None
         #: When all connections have to give way in this turn of the reactor, by *now*.
         self.deadline = inf
 
@@ -58,36 +60,29 @@ class Turns:
         """Call *go_on* in another turn of the reactor, after those that wait already."""
         turn = Turn(self, go_on)
         self._waiting[turn] = None
-        if self.deadline == inf:  # the first one in this turn of the reactor
-            self.deadline = self._now() + TURN_BUDGET
-        self._call_later()
+        self.share()
         return turn
 
     def remove(self, turn: Turn) -> None:
         """Remove *turn*: its connection is not called."""
         self._waiting.pop(turn, None)
-        call = self._call
-        if call is not None and not self._waiting:
-            self.deadline = inf
-            self._call = None
-            call.cancel()
 
-    def _call_later(self) -> None:
-        if self._waiting and self._call is None:
-            self._call = self._clock().callLater(0, self._take)
+    def share(self) -> None:
+        """Begin the budget of this turn of the reactor, unless it has begun."""
+        if self.deadline == inf:
+            self.deadline = self._now() + TURN_BUDGET
+            self._clock().callLater(0, self._go_on)
 
-    def _take(self) -> None:
-        self._call = None
-        deadline = self.deadline = self._now() + TURN_BUDGET
-        try:
-            for turn in [*self._waiting]:
-                if turn not in self._waiting:
-                    continue  # cancelled by one of those before it
-                del self._waiting[turn]
-                turn.go_on()
-                if self._now() > deadline:
-                    break
-        finally:
-            if not self._waiting:
-                self.deadline = inf
-            self._call_later()
+    def _go_on(self) -> None:
+        """Let those that wait go on, in a new turn of the reactor."""
+        self.deadline = inf
+        if not self._waiting:
+            return
+        self.share()
+        for turn in [*self._waiting]:
+            if turn not in self._waiting:
+                continue  # cancelled by one of those before it
+            del self._waiting[turn]
+            turn.go_on()
+            if self._now() > self.deadline:
+                return

@@ -375,6 +375,8 @@ class Connection:
         """Answer what waits with constants, and report it."""
         host = self.host
         answered = answer_slices(self.backlog, self.stream, batch, host.turns, host.now, started)
+        if answered.gives_way:
+            self._hold = Waiting(_YIELDED, host.turns.add(self.release))
         requests = answered.requests
         if not requests:
             return

@@ -1,9 +1,11 @@
-"""Floods: twenty clients that send empty requests for ever, to a script with one template."""
+"""Floods: twenty clients that send empty requests for ever, to templates and to constants."""
 
 import selectors
 import socket
 import time
 from pathlib import Path
+
+from attrs import frozen
 
 from tests.reliability.askers import Askers
 from tests.reliability.crowd import crowd
@@ -17,9 +19,29 @@ FLOOD = memoryview(b"\n" * 64_000)
 SCRIPT = """rule = [{ reply = { template = "re: {0}" } }]\n"""
 #: What the other client sends.
 REQUEST = b"request\n"
-REPLY = b"re: request\r\n"
 #: Passes on only those lines of a server's log that are looked for.
 FILTER = ("bash", "-c", """exec "$0" "$@" > >(exec grep -E --line-buffered 'starting|Traceback')""")
+
+
+@frozen
+class Answers:
+    """
+    A kind of answers.
+
+    :param name: in figures.
+    :param options: of ``twistd reqresp``.
+    :param reply: to `REQUEST`.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    reply: bytes
+
+
+ANSWERS = (
+    Answers("templates", ("--script=it.toml",), b"re: request\r\n"),
+    Answers("constants", ("--response=reply", "--framing=line"), b"reply\r\n"),
+)
 
 
 def run(scale: float, say: Say) -> list[Figure]:
@@ -28,13 +50,16 @@ def run(scale: float, say: Say) -> list[Figure]:
         directory.joinpath("it.toml").write_text(SCRIPT)
         return [
             figure
+            for answers in ANSWERS
             for is_quiet in (True, False)
-            for figure in _beside_floods(directory, scale, say, is_quiet=is_quiet)
+            for figure in _beside_floods(directory, answers, scale, say, is_quiet=is_quiet)
         ]
 
 
-def _beside_floods(directory: Path, scale: float, say: Say, *, is_quiet: bool) -> list[Figure]:
-    how = "without a log" if is_quiet else "with a log of all requests"
+def _beside_floods(
+    directory: Path, answers: Answers, scale: float, say: Say, *, is_quiet: bool
+) -> list[Figure]:
+    log = "without a log" if is_quiet else "with a log of all requests"
     received: list[int] = []
 
     def beside(seconds: float) -> None:
@@ -42,13 +67,13 @@ def _beside_floods(directory: Path, scale: float, say: Say, *, is_quiet: bool) -
             received.append(flood(hostile, seconds))
 
     with (
-        serving("--script=it.toml", directory=directory, is_quiet=is_quiet, wrap=FILTER) as server,
-        Askers(server.port, 1, pause=PAUSE, request=REQUEST, reply=REPLY) as asker,
+        serving(*answers.options, directory=directory, is_quiet=is_quiet, wrap=FILTER) as server,
+        Askers(server.port, 1, pause=PAUSE, request=REQUEST, reply=answers.reply) as asker,
     ):
-        waits = longest_waits(asker, scale, say, how, beside)
+        waits = longest_waits(asker, scale, say, f"with {answers.name}, {log}", beside)
     return [
         *waits,
-        at_least("replies to the floods", sum(received) // len(REPLY), FLOODS),
+        at_least("replies to the floods", sum(received) // len(answers.reply), FLOODS),
         exactly("tracebacks in the log", tracebacks(server), 0),
         *asker.figures(),
     ]

@@ -1,5 +1,6 @@
 """A connection with much to do gives way to others, counted in turns of the reactor."""
 
+from collections.abc import Callable
 from itertools import count
 from math import inf
 from typing import Any
@@ -9,10 +10,17 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import EagerServer, Script, Table
+from reqresp import EagerServer, Line, Observer, ReqRespFactory, Script, Send, Table, Wait
 from reqresp.server._backlog import SLICE
+from reqresp.server._slices import LAST_SLICE
 from reqresp.server._state import State
-from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, TURN_BUDGET, Turns
+from reqresp.server._turns import (
+    QUANTUM_BYTES,
+    QUANTUM_REPLIES,
+    QUANTUM_SECONDS,
+    TURN_BUDGET,
+    Turns,
+)
 from reqresp.server.connection import REQUESTS_PER_LOOK
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
@@ -59,6 +67,7 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual((self.called, len(self.turns)), ([], 3))
         self.clock.turn()
         self.assertEqual((self.called, len(self.turns)), ([0, 1, 2], 0))
+        self.clock.turn()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_all_calls_share_one_budget(self) -> None:
@@ -68,7 +77,7 @@ class TurnsTests(SynchronousTestCase):
         self.clock.turn()
         most = round(TURN_BUDGET / QUANTUM_SECONDS) + 1
         self.assertIn(len(self.called), (most - 1, most))
-        for _ in range(4):
+        for _ in range(6):
             self.clock.turn()
         self.assertEqual(self.called, [*range(20)])
 
@@ -81,12 +90,31 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.turns.deadline, TURN_BUDGET)
         self.clock.turn()
         self.assertEqual(self.turns.deadline, 2 * QUANTUM_SECONDS + TURN_BUDGET)
-        self.clock.turn()
+        self.assertEqual(self.called, [0])
+        for _ in range(2):
+            self.clock.turn()
+        self.assertEqual(self.called, [0, 1])
         self.assertEqual(self.turns.deadline, inf)
 
-    def test_a_deadline_without_calls(self) -> None:
-        """Once all calls are cancelled, no connection has to give way to others."""
-        self.add(0).cancel()
+    def test_a_budget_ends_with_its_turn(self) -> None:
+        """It begins once, with or without calls that wait, and lasts when they are cancelled."""
+        for begin in (self.turns.share, lambda: self.add(0).cancel()):
+            begin()
+            self.worked += QUANTUM_SECONDS
+            self.turns.share()
+            self.assertEqual(self.turns.deadline, TURN_BUDGET)
+            self.clock.turn()
+            self.assertEqual(self.turns.deadline, inf)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.worked = 0.0
+
+    def test_work_after_the_calls_shares_their_budget(self) -> None:
+        """Connections that read in the turn in which others went on do not begin another one."""
+        self.add(0, QUANTUM_SECONDS)
+        self.clock.turn()
+        self.turns.share()
+        self.assertEqual(self.turns.deadline, TURN_BUDGET)
+        self.clock.turn()
         self.assertEqual(self.turns.deadline, inf)
 
     def test_a_turn_makes_at_least_one_call(self) -> None:
@@ -136,7 +164,7 @@ class FairnessTests(Conversation):
             flood.protocol.dataReceived(FLOOD)
         self.assertEqual({flood.protocol.state for flood in floods}, {State.YIELDED})
         answered: list[int] = []
-        for turn in range(1, 8):
+        for turn in range(1, 21):
             before = [flood.protocol.taken for flood in floods]
             self.assertLess(sum(before), turn * 20 * 100)
             client.protocol.dataReceived(b"hello\n")
@@ -146,7 +174,7 @@ class FairnessTests(Conversation):
             after = [flood.protocol.taken for flood in floods]
             gone_on = sum(one != other for one, other in zip(before, after, strict=True))
             self.assertIn(gone_on, range(1, 6))
-        self.assertEqual(answered, [1, 2, 3, 4, 5, 6, 7])
+        self.assertEqual(answered, [*range(1, 21)])
         self.assertGreater(min(flood.protocol.taken for flood in floods), REQUESTS_PER_LOOK)
 
     def test_floods_that_arrive_together_share_one_budget(self) -> None:
@@ -159,6 +187,64 @@ class FairnessTests(Conversation):
         taken = [flood.protocol.taken for flood in floods]
         self.assertGreater(taken[0], 3 * REQUESTS_PER_LOOK)
         self.assertEqual(set(taken[10:]), {REQUESTS_PER_LOOK})
+
+    def constants(self, table: Table, now: Callable[[], float]) -> ReqRespFactory:
+        return self.factory(table, framing=Line(), now=now, observers=[])
+
+    def test_floods_of_constants_share_one_budget(self) -> None:
+        """Once it is used up, each answers a little; another client is answered nevertheless."""
+        now = count(step=TURN_BUDGET / 8).__next__
+        factory = self.constants(Table({}, otherwise=b"x"), now)
+        client, *floods = (self.join(factory) for _ in range(21))
+        for flood in floods:
+            flood.protocol.dataReceived(FLOOD)
+        taken = [flood.protocol.taken for flood in floods]
+        self.assertEqual(taken[0], QUANTUM_REPLIES)
+        self.assertEqual(set(taken[10:]), {LAST_SLICE})
+        self.assertEqual({flood.protocol.state for flood in floods}, {State.YIELDED})
+        for turn in range(1, 21):
+            client.protocol.dataReceived(b"hello\n")
+            self.assertEqual(client.protocol.taken, turn)
+            self.assertLessEqual(sum(it.protocol.taken for it in floods), turn * 9 * SLICE)
+            self.pass_turn()
+        self.assertGreater(min(flood.protocol.taken for flood in floods), LAST_SLICE)
+        client.turn()
+        self.assertEqual({flood.protocol.taken for flood in floods}, {len(FLOOD)})
+
+    def test_reads_that_are_answered_whole_share_it_too(self) -> None:
+        """Observers take long for many requests, although no connection has to give way first."""
+        worked = [0.0]
+
+        class Slow(Observer):
+            def received(self, peer: Any, connection: int, requests: Any) -> None:
+                worked[0] += TURN_BUDGET / 4
+
+        factory = self.factory(
+            Table({}, otherwise=b"x"), framing=Line(), now=lambda: worked[0], observers=[Slow()]
+        )
+        wires = [self.join(factory) for _ in range(20)]
+        for wire in wires:
+            wire.protocol.dataReceived(b"a long request\n" * 1000)
+        last = LAST_SLICE // len(b"a long request\n")
+        self.assertEqual([wire.protocol.taken for wire in wires], [1000] * 5 + [last] * 15)
+        wires[0].turn()
+        self.assertEqual({wire.protocol.taken for wire in wires}, {1000})
+
+    def test_requests_that_waited_are_answered_beside_floods(self) -> None:
+        """No more than a slice is answered at once, also after a wait, and in order."""
+        now = count(step=TURN_BUDGET / 8).__next__
+        replies = {b"wait": (Wait(1), Send(b"waited")), b"a": Send(b"A"), b"b": Send(b"B")}
+        factory = self.constants(Table(replies, otherwise=b"x"), now)
+        client, *floods = (self.join(factory) for _ in range(21))
+        client.send(b"wait\n", b"a\n", b"b\n")
+        self.reactor.rightNow += 1
+        for flood in floods:
+            flood.protocol.dataReceived(FLOOD)
+        self.assertEqual(floods[-1].protocol.taken, LAST_SLICE)
+        self.pass_turn()
+        self.assertEqual(client.protocol.taken, 3)
+        client.turn()
+        self.assertEqual(client.received(), b"waited\r\nA\r\nB\r\n")
 
     def pass_turn(self) -> None:
         """Make the calls that are due now, and none that they schedule."""
@@ -190,6 +276,19 @@ class FairnessTests(Conversation):
         self.assertEqual(wire.protocol.taken, 8)
         wire.turn()
         self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(100)))
+
+    def test_a_turn_ends_after_a_quantum_of_constants(self) -> None:
+        """The replies of a flood of constants are sent and reported in parts, in order."""
+        numbers = [b"%d" % number for number in range(10_000)]
+        wire = self.lines(Table({number: number for number in numbers}), now=lambda: 0.0)
+        wire.protocol.dataReceived(b"\n".join(numbers) + b"\n")
+        self.assertLess(wire.protocol.taken, QUANTUM_REPLIES + SLICE)
+        self.assertIs(wire.protocol.state, State.YIELDED)
+        wire.turn()
+        self.assertEqual(wire.received(), b"\r\n".join(numbers) + b"\r\n")
+        reported = [request for batch in self.heard.requests for request in batch]
+        self.assertEqual(b" ".join(reported), b" ".join(numbers))
+        self.assertLess(max(self.heard.batches), QUANTUM_REPLIES + SLICE)
 
     def test_constants_share_the_quantum_of_time(self) -> None:
         """A turn answers a slice of them and a few more, then the connection gives way."""
