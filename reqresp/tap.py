@@ -17,7 +17,7 @@ from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import FinalUserEndpoint, as_final_user, check_final_user
-from reqresp.daemon.reactor import install_default, use_monotonic_time
+from reqresp.daemon.reactor import install_default, prepare
 from reqresp.daemon.twisted_files import check_socket
 
 __all__ = ["Options", "makeService"]
@@ -34,7 +34,7 @@ def makeService(options: Options) -> IService:
     install_default()
     from twisted.internet import reactor
 
-    use_monotonic_time(reactor)
+    prepare(reactor)
 
     listeners = [
         Listener(

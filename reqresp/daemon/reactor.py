@@ -4,6 +4,7 @@ The reactor of twistd and of its workers.
 It must not know services.
 """
 
+import gc
 import sys
 from time import monotonic
 from typing import Any
@@ -20,6 +21,17 @@ def install_default() -> None:
     except ImportError:
         return
     lean_reactor.install()
+
+
+def prepare(reactor: Any) -> None:
+    """
+    Prepare *reactor*, which is about to run, for serving.
+
+    The garbage collector will not look at objects that exist when *reactor* begins to run.  To look
+    at them all takes tens of milliseconds, in which no client is served.
+    """
+    use_monotonic_time(reactor)
+    reactor.callWhenRunning(gc.freeze)
 
 
 def use_monotonic_time(reactor: Any) -> None:

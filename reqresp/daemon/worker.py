@@ -27,7 +27,7 @@ from reqresp.daemon.listeners import Listener
 from reqresp.daemon.log_relay import LineSplitter, PipeObserver
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import BLOCKED_SIGNALS, FIRST_SOCKET, RELOAD, STOP_NOW
-from reqresp.daemon.reactor import use_monotonic_time
+from reqresp.daemon.reactor import prepare
 from reqresp.daemon.service import ReqRespService
 from reqresp.transport.inherited import inherited_endpoint
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     namedModule(reactor_module).install()
     from twisted.internet import reactor
 
-    use_monotonic_time(reactor)
+    prepare(reactor)
     options = Options()
     options.parseOptions(given)
     # Private: the parent has logged the warning about listening on all interfaces.

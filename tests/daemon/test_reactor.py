@@ -1,5 +1,6 @@
-"""The reactor of twistd: time that does not depend on the system clock."""
+"""The reactor of twistd: its time, and what the garbage collector looks at while it runs."""
 
+import gc
 import time
 from typing import Any
 
@@ -9,7 +10,7 @@ from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.python import runtime
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.reactor import install_default, use_monotonic_time
+from reqresp.daemon.reactor import install_default, prepare, use_monotonic_time
 
 
 class MonotonicTimeTests(ReactorBuilder, SynchronousTestCase):
@@ -40,6 +41,24 @@ class MonotonicTimeTests(ReactorBuilder, SynchronousTestCase):
         clock = Clock()
         use_monotonic_time(clock)
         self.assertEqual(clock.seconds(), 0.0)
+
+
+class PrepareTests(ReactorBuilder, SynchronousTestCase):
+    """A reactor is prepared before it runs."""
+
+    reactorFactory: Any = PollReactor  # noqa: N815, Twisted's name
+
+    def test_what_exists_is_no_garbage(self) -> None:
+        """Once the reactor runs, a collection does not look at objects that existed before."""
+        self.addCleanup(gc.unfreeze)
+        gc.unfreeze()
+        reactor: Any = self.buildReactor()
+        prepare(reactor)
+        self.assertEqual(gc.get_freeze_count(), 0)
+        reactor.callLater(0.01, reactor.stop)
+        self.runReactor(reactor, timeout=60)
+        self.assertGreater(gc.get_freeze_count(), 1000)
+        self.assertLessEqual(reactor.seconds(), time.monotonic())
 
 
 class InstallTests(SynchronousTestCase):
