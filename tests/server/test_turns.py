@@ -233,7 +233,11 @@ class FairnessTests(Conversation):
     def test_requests_that_waited_are_answered_beside_floods(self) -> None:
         """No more than a slice is answered at once, also after a wait, and in order."""
         now = count(step=TURN_BUDGET / 8).__next__
-        replies: dict[bytes, Any] = {b"wait": (Wait(1), Send(b"waited")), b"a": Send(b"A"), b"b": Send(b"B")}
+        replies: dict[bytes, Any] = {
+            b"wait": (Wait(1), Send(b"waited")),
+            b"a": Send(b"A"),
+            b"b": Send(b"B"),
+        }
         factory = self.constants(Table(replies, otherwise=b"x"), now)
         client, *floods = (self.join(factory) for _ in range(21))
         client.send(b"wait\n", b"a\n", b"b\n")
