@@ -21,13 +21,15 @@ from tests.support.live import Server
 CONNECTIONS = 10_000
 ROUNDS = 5
 SECONDS = 3.0
+#: The connections at least: their memory can be told from noise.
+LEAST = 1000
 #: The server's memory for each idle connection, in bytes.
 BYTES = 4096
 
 
 def run(scale: float, say: Say) -> list[Figure]:
     """Time the replies to 50 regular clients, alternately without and with idle connections."""
-    count = scaled(CONNECTIONS, scale, 100)
+    count = scaled(CONNECTIONS, scale, LEAST)
     with (
         descriptors_allowed(count + 1000),
         serving("--framing=line") as server,

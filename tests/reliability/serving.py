@@ -106,6 +106,12 @@ def until(reached: Callable[[], bool], patience: float = PATIENCE) -> bool:
     return True
 
 
+def up_to(server: Server, count: int, patience: float = PATIENCE) -> int:
+    """Wait until *server* has at least *count* open files; return their number."""
+    until(lambda: descriptors(server) >= count, patience)
+    return descriptors(server)
+
+
 def back_to(server: Server, count: int, patience: float = PATIENCE) -> int:
     """Wait until *server* has at most *count* open files; return their number."""
     until(lambda: descriptors(server) <= count, patience)

@@ -21,6 +21,7 @@ from tests.reliability.serving import (
     share,
     tracebacks,
     until,
+    up_to,
     working_directory,
 )
 from tests.reliability.values import TELLING, Figure, Say, at_least, at_most, exactly, scaled
@@ -121,9 +122,9 @@ def _stalled(server: Server, scale: float, say: Say) -> list[Figure]:
     with crowd(server.port, count, narrow=True) as clients:
         for number, sock in enumerate(clients):
             send(sock, hello[: int(len(hello) * PARTS[number % len(PARTS)])])
+        early = up_to(server, files + count, PATIENCE) - files
         until(lambda: share(server, 0.2) < STUCK, PATIENCE)
         each = max(0, server.memory() - before) / count
-        early = descriptors(server) - files
         say("waiting for the server's timeout")
         fates = listen_to(clients, None, ALL_ENDED)
     ends = sum(fate.ended == "ECONNRESET" for fate in fates)
