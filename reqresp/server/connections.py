@@ -227,16 +227,7 @@ class Connections:
             each.reset()
 
     def drain(self, seconds: float) -> Deferred[None]:
-        """
-        Answer what was received, then close; reset what is not done after *seconds*.
-
-        Clients that connect from the next turn of the reactor on are refused; stop listening first.
-        Call it again, with less, to drain faster.  Once no connection is left, clients are admitted
-        again.
-
-        :param seconds: by the clock of the server, >= 0; 0 resets in the next turn.
-        :returns: fires when no connection is left.
-        """
+        """Answer what was received, then close, as `ReqRespFactory.drain` says."""
         drained: Deferred[None] = Deferred()
         self._draining.append(drained)
         if not self._open and not self._arrivals:

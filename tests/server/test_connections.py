@@ -30,23 +30,19 @@ class IdleTests(Conversation):
     def idle(self, respond: Any = None, **options: Any) -> Wire:
         return self.connect(respond, limits=Limits(idle_timeout=4), **options)
 
-    def pass_time(self, wire: Wire, seconds: int) -> None:
-        for _ in range(seconds):
-            wire.wait(1)
-
     def test_a_silent_client_is_closed(self) -> None:
         """In order: it sees EOF."""
         wire = self.idle()
-        self.pass_time(wire, 4)
+        wire.pass_seconds(4)
         self.assertFalse(wire.got_eof)
-        self.pass_time(wire, 1)
+        wire.pass_seconds(1)
         self.assertTrue(wire.got_eof)
 
     def test_each_request_starts_the_time_again(self) -> None:
         """A client that sends something now and then stays."""
         wire = self.idle()
         for _ in range(5):
-            self.pass_time(wire, 4)
+            wire.pass_seconds(4)
             wire.send(b"a")
         self.assertFalse(wire.got_eof)
 
@@ -54,10 +50,10 @@ class IdleTests(Conversation):
         """A client that waits for a reply is not idle, nor is it just after the reply."""
         wire = self.idle(lambda _request: (Wait(20), b"late"))
         wire.send(b"a")
-        self.pass_time(wire, 23)
+        wire.pass_seconds(23)
         self.assertEqual(wire.received(), b"late")
         self.assertFalse(wire.got_eof)
-        self.pass_time(wire, 3)
+        wire.pass_seconds(3)
         self.assertTrue(wire.got_eof)
 
     def test_a_client_that_never_reads_is_reset(self) -> None:
@@ -65,7 +61,7 @@ class IdleTests(Conversation):
         wire = self.idle(lambda _request: b"x" * 200 * KIB)
         wire.stop_reading()
         wire.send(b"a")
-        self.pass_time(wire, 5)
+        wire.pass_seconds(5)
         self.assertTrue(wire.got_reset)
 
     def test_a_slow_reader_is_not_idle(self) -> None:
@@ -75,7 +71,7 @@ class IdleTests(Conversation):
             wire.stop_reading()
             wire.send(b"a")
             for _ in range(50):
-                self.pass_time(wire, 2)
+                wire.pass_seconds(2)
                 wire.read_on(room=10 * KIB)
             self.assertEqual(len(wire.received()), 500 * KIB)
             self.assertFalse(wire.got_reset)
@@ -85,7 +81,7 @@ class IdleTests(Conversation):
         wire = self.idle(lambda _request: (b"x" * 200 * KIB, Close()))
         wire.stop_reading()
         wire.send(b"a")
-        self.pass_time(wire, 5)
+        wire.pass_seconds(5)
         self.assertTrue(wire.got_reset)
 
     def test_reloads_do_not_put_off_the_timeout(self) -> None:
@@ -119,7 +115,7 @@ class IdleTests(Conversation):
         """Hang lasts as long as the limits allow."""
         wire = self.idle(lambda _request: Hang())
         wire.send(b"a")
-        self.pass_time(wire, 5)
+        wire.pass_seconds(5)
         self.assertTrue(wire.got_eof)
 
     def test_nothing_is_left_without_clients(self) -> None:
@@ -188,20 +184,15 @@ class RequestTimeoutTests(Conversation):
         options.setdefault("limits", Limits(request_timeout=4))
         return self.lines(respond, **options)
 
-    def pass_time(self, wire: Wire, seconds: int, data: bytes = b"") -> None:
-        for _ in range(seconds):
-            wire.send(data)
-            wire.wait(1)
-
     def test_a_byte_a_second_does_not_prolong_it(self) -> None:
         """The connection is closed in order; log, metrics and observers say why."""
         counters = Counters()
         wire = self.begin(counters=counters)
         wire.send(b"complete\n")
         with capturedLogs() as events:
-            self.pass_time(wire, 4, b"x")
+            wire.pass_seconds(4, b"x")
             self.assertFalse(wire.got_eof)
-            self.pass_time(wire, 2, b"x")
+            wire.pass_seconds(2, b"x")
         self.assertTrue(wire.got_eof)
         self.assertEqual(wire.received(), b"response\r\n")
         [line] = [
@@ -218,23 +209,23 @@ class RequestTimeoutTests(Conversation):
         wire = self.begin()
         wire.send(b"x")
         for _ in range(6):
-            self.pass_time(wire, 3)
+            wire.pass_seconds(3)
             wire.send(b"\nx")
         self.assertFalse(wire.got_eof)
 
     def test_a_client_without_a_request_has_any_time(self) -> None:
         wire = self.begin()
-        self.pass_time(wire, 50)
+        wire.pass_seconds(50)
         self.assertFalse(wire.got_eof)
 
     def test_time_in_which_the_client_waits_does_not_count(self) -> None:
         """While a reply is awaited, the next request may stay unfinished."""
         wire = self.begin(lambda _request: (Wait(20), b"late"))
         wire.send(b"a\nb")
-        self.pass_time(wire, 22)
+        wire.pass_seconds(22)
         self.assertEqual(wire.received(), b"late\r\n")
         self.assertFalse(wire.got_eof)
-        self.pass_time(wire, 5)
+        wire.pass_seconds(5)
         self.assertTrue(wire.got_eof)
 
 

@@ -25,11 +25,24 @@ from reqresp import (
 )
 from reqresp.framing import Unfinished
 from reqresp.server._state import State
+from reqresp.steps import Step
 from reqresp.transport.stream import LINGER
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
 KIB = 1024
+
+
+def check_delivery_before_reset(case: Conversation, *steps: Step) -> None:
+    """Check that a slow client reads all of a reply before *steps*, which end in a reset."""
+    wire = case.lines(lambda _request: (b"x" * 1000, *steps))
+    wire.stop_reading(room=10)
+    wire.send(b"a\n")
+    wire.wait(1)
+    case.assertTrue(wire.is_open)
+    wire.read_on()
+    case.assertEqual(len(wire.received()), 1002)
+    case.assertTrue(wire.got_reset)
 
 
 class FullTests(Conversation):
@@ -229,14 +242,7 @@ class ServerHalfCloseTests(Conversation):
 
     def test_an_abort_after_it_takes_nothing_back(self) -> None:
         """What was sent before a half-close is delivered before the reset as well."""
-        wire = self.lines(lambda _request: (b"x" * 1000, HalfClose(), Wait(1), Abort()))
-        wire.stop_reading(room=10)
-        wire.send(b"a\n")
-        wire.wait(1)
-        self.assertTrue(wire.is_open)
-        wire.read_on()
-        self.assertEqual(len(wire.received()), 1002)
-        self.assertTrue(wire.got_reset)
+        check_delivery_before_reset(self, HalfClose(), Wait(1), Abort())
 
     def test_it_works_with_a_full_buffer(self) -> None:
         """What is buffered is delivered before the EOF."""
@@ -370,14 +376,7 @@ class AbortTests(Conversation):
 
     def test_it_waits_until_a_slow_client_has_read(self) -> None:
         """Bytes that the transport still buffers leave before the reset."""
-        wire = self.lines(lambda _request: (b"x" * 1000, Wait(1), Abort()))
-        wire.stop_reading(room=10)
-        wire.send(b"a\n")
-        wire.wait(1)
-        self.assertTrue(wire.is_open)
-        wire.read_on()
-        self.assertEqual(len(wire.received()), 1002)
-        self.assertTrue(wire.got_reset)
+        check_delivery_before_reset(self, Wait(1), Abort())
 
     def test_a_client_that_went_first_is_no_matter(self) -> None:
         """Nothing is left of a connection that was lost before its reset could leave."""

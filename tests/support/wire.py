@@ -108,6 +108,13 @@ class Wire:
         """Let *seconds* pass."""
         self.reactor.advance(seconds)
 
+    def pass_seconds(self, seconds: int, data: bytes = b"") -> None:
+        """Let *seconds* pass one at a time, as for timers that repeat; send *data* before each."""
+        for _ in range(seconds):
+            if data:
+                self.send(data)
+            self.wait(1)
+
     # What a client sees
 
     def received(self) -> bytes:
