@@ -1,10 +1,7 @@
 """The command line of ``twistd reqresp``: its options, their values, and the help."""
 
-import os
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from twisted.python.usage import UsageError
@@ -14,7 +11,7 @@ import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Line, Netstring, __version__
 from reqresp.daemon.endpoints import EndpointSpec
 from reqresp.daemon.exits import WrongUseError
-from reqresp.daemon.options import Options, path, port, seconds, whole_number, workers
+from reqresp.daemon.options import Options
 from tests.support.daemon import parsed
 
 
@@ -30,53 +27,6 @@ def refusal(*arguments: str) -> str:
     except WrongUseError as error:
         return str(error)
     raise AssertionError(f"{arguments} were accepted")
-
-
-class ConversionsTests(SynchronousTestCase):
-    """Conversions of an option's text."""
-
-    def check(self, convert: Callable[[str], Any], good: dict[str, Any], bad: list[str]) -> None:
-        """Each of *good* has its value; each of *bad* is refused with a line that shows it."""
-        self.assertEqual({text: convert(text) for text in good}, good)
-        for text in bad:
-            error = self.assertRaises(ValueError, convert, text)
-            self.assertIn(f"found {text!r}", str(error))
-            self.assertIn("expected ", str(error))
-            self.assertNotIn("\n", str(error))
-
-    def test_whole_numbers(self) -> None:
-        """A whole number has only ASCII digits, and is not below the least."""
-        self.check(
-            whole_number(1), {"1": 1, "007": 7}, ["0", "-1", "+1", "1.0", "", "1_0", "\u0661"]
-        )
-
-    def test_seconds(self) -> None:
-        """Seconds are any finite number >= 0."""
-        self.check(seconds(0), {"0": 0, "1.5": 1.5, "1e3": 1000}, ["-1", "inf", "nan", "", "1s"])
-
-    def test_least_seconds(self) -> None:
-        """Seconds below the least are refused."""
-        self.check(seconds(0.001), {"0.001": 0.001, "2": 2}, ["0", "0.0009", "-1", "x"])
-
-    def test_ports(self) -> None:
-        """A port is a port number, or has a colon and may be an endpoint description."""
-        self.check(port, {"0": "0", "65535": "65535", "tcp:1": "tcp:1"}, ["65536", "-1", "tcp", ""])
-
-    def test_workers(self) -> None:
-        """Workers are a number, or ``auto`` for the processors that this process may use."""
-        here = len(os.sched_getaffinity(0))
-        self.check(
-            workers, {"1": 1, "1024": 1024, "auto": here}, ["0", "1025", "-1", "", "many", "AUTO"]
-        )
-
-    def test_paths(self) -> None:
-        """A path is made absolute."""
-        self.assertEqual(path("a/b"), Path.cwd() / "a" / "b")
-        self.assertEqual(path("/no/such"), Path("/no/such"))
-
-    def test_empty_path(self) -> None:
-        """An empty path is refused, and does not mean the current directory."""
-        self.check(path, {}, [""])
 
 
 class OptionsTests(SynchronousTestCase):
