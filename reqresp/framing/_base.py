@@ -44,8 +44,8 @@ class Decoder(Protocol):
     Finds the requests of one connection.
 
     A decoder can also have a method `unfinished`, without arguments, that returns an `Unfinished`
-    while bytes are kept, and a property `is_new`: whether it is as if it had been fed nothing.  All
-    decoders of reqresp have both.
+    while bytes are kept, and an attribute `is_new`: whether it is as if it had been fed nothing.
+    All decoders of reqresp have both.
     """
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -194,7 +194,7 @@ class ChunkDecoder:
 class DelimiterDecoder:
     """Finds requests that end with *delimiter*, or with *optional* and *delimiter*."""
 
-    __slots__ = ("_delimiter", "_limit", "_optional", "_rest", "_searched")
+    __slots__ = ("_delimiter", "_ending", "_limit", "_rest", "_searched", "is_new")
 
     #: The class of what is kept of an unfinished request.
     buffer_type: ClassVar[type[bytearray]] = bytearray
@@ -202,16 +202,13 @@ class DelimiterDecoder:
     def __init__(self, limit: int, delimiter: bytes, optional: bytes = b"") -> None:
         self._limit = limit
         self._delimiter = delimiter
-        self._optional = optional
+        self._ending = optional + delimiter
         self._rest: bytearray | None = None
+        self.is_new = True
         self._searched = 0  # no delimiter starts before here in the rest
 
     def __len__(self) -> int:
         return len(self._rest or b"")
-
-    @property
-    def is_new(self) -> bool:
-        return self._rest is None
 
     def unfinished(self) -> Unfinished:
         return Unfinished(bytes(self._rest or b""), no_delimiter(self._delimiter))
@@ -225,7 +222,10 @@ class DelimiterDecoder:
                 return []
             data = bytes(rest)
             self._rest = None
-        requests = self._split(data)
+            self.is_new = True
+        requests = data.split(self._ending)
+        if data.count(self._delimiter) != len(requests) - 1:
+            requests = self._split(data)
         last = requests.pop()
         if len(data) > self._limit:
             self._check(requests)
@@ -234,17 +234,12 @@ class DelimiterDecoder:
         return requests
 
     def _split(self, data: bytes) -> list[bytes]:
-        delimiter, optional = self._delimiter, self._optional
-        with_optional = data.count(optional + delimiter)
-        # Usually all requests end alike, so that one split is enough.
-        if with_optional == data.count(delimiter):
-            return data.split(optional + delimiter)
-        requests = data.split(delimiter)
-        if with_optional:
-            last = requests.pop()
-            requests = [request.removesuffix(optional) for request in requests]
-            requests.append(last)
-        return requests
+        """Split *data*, where some requests end without the optional bytes."""
+        if self._ending not in data:
+            return data.split(self._delimiter)
+        optional = self._ending.removesuffix(self._delimiter)
+        *requests, last = data.split(self._delimiter)
+        return [*(request.removesuffix(optional) for request in requests), last]
 
     def _check(self, requests: list[bytes]) -> None:
         for index, request in enumerate(requests):
@@ -252,16 +247,17 @@ class DelimiterDecoder:
                 raise too_large(len(request), self._limit, requests[:index])
 
     def _keep(self, rest: bytearray, requests: list[bytes]) -> None:
-        if len(rest) >= self._limit + len(self._optional) + len(self._delimiter):
+        if len(rest) >= self._limit + len(self._ending):
             raise too_large(len(rest), self._limit, requests)
         self._rest = rest
+        self.is_new = False
         self._searched = max(0, len(rest) - len(self._delimiter) + 1)
 
 
 class FrameDecoder(ABC):
     """Takes one frame after the other from a buffer; a subclass knows what a frame is."""
 
-    __slots__ = ("_buffer", "_limit", "_needed")
+    __slots__ = ("_buffer", "_limit", "_needed", "is_new")
 
     #: The class of what is kept of an unfinished request.
     buffer_type: ClassVar[type[bytearray]] = bytearray
@@ -270,13 +266,10 @@ class FrameDecoder(ABC):
         self._limit = limit
         self._buffer = self.buffer_type()
         self._needed = 1  # bytes that must be in the buffer before the next look at it
+        self.is_new = True
 
     def __len__(self) -> int:
         return len(self._buffer)
-
-    @property
-    def is_new(self) -> bool:
-        return not self._buffer
 
     def feed(self, data: bytes) -> list[bytes]:
         buffer = self._buffer
@@ -290,6 +283,7 @@ class FrameDecoder(ABC):
             error.requests = requests
             raise
         del buffer[:at]
+        self.is_new = not buffer
         return requests
 
     def unfinished(self) -> Unfinished:

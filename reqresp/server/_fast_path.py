@@ -5,9 +5,11 @@ Knows how constant replies become bytes, once, when a server is set up.  It must
 connections.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import repeat
+from operator import itemgetter
+from types import MappingProxyType
 
 from reqresp.server.responders import Table
 from reqresp.steps import Send, Steps
@@ -15,6 +17,17 @@ from reqresp.steps import Send, Steps
 #: Bytes that the replies of a batch may have.  More is answered request by request, so that a
 #: client that does not read is noticed on the way.
 MAX_BATCH_BYTES = 64 * 1024
+#: Bytes of a read that is remembered with its answer.
+MAX_KNOWN_BYTES = 128
+#: Reads that are remembered at a time.
+MAX_KNOWN_READS = 4096
+
+#: The requests of a read, the bytes that answer all of them in order, and whether the decoder was
+#: new before the read and after it.
+Answered = tuple[Sequence[bytes], bytes, bool]
+
+#: What is known while a request has begun: the next read depends on it.
+NOTHING_KNOWN = MappingProxyType[bytes, Answered]({})
 
 
 class Batch:
@@ -28,10 +41,13 @@ class Batch:
         )  # several replies of one payload, perhaps a large file, share a frame
         self._otherwise = _wire(table.otherwise, encode)
         wires = {request: _wire(steps, encode) for request, steps in table.replies.items()}
-        self._look_up = wires.get
+        self._wires = wires
         self._most = MAX_BATCH_BYTES // max(
             1, *(len(wire or b"") for wire in (self._otherwise, *wires.values()))
         )
+        #: Reads that were one whole request, as `learn` has remembered them: most clients send the
+        #: same few requests again and again.
+        self.known: dict[bytes, Answered] = {}
 
     def answer(self, requests: Sequence[bytes]) -> bytes | None:
         """
@@ -40,14 +56,28 @@ class Batch:
         Return None if a reply does more than send, or if several replies could have more than
         `MAX_BATCH_BYTES`.
         """
-        if len(requests) == 1:
-            return self._look_up(requests[0], self._otherwise)
-        if len(requests) > self._most:
+        count = len(requests)
+        if count < 2:  # as it is without pipelining
+            return self._wires.get(requests[0], self._otherwise) if count else b""
+        if count > self._most:
             return None
+        wires: Iterable[bytes | None]
         try:
-            return b"".join(map(self._look_up, requests, repeat(self._otherwise)))  # type: ignore[arg-type]
+            wires = itemgetter(*requests)(self._wires)
+        except KeyError:  # to look up with a default takes longer
+            wires = map(self._wires.get, requests, repeat(self._otherwise))
+        try:
+            return b"".join(wires)  # type: ignore[arg-type]
         except TypeError:  # one of them is None: an exception costs nothing if there is none
             return None
+
+    def learn(self, read: bytes, answered: Answered) -> None:
+        """Remember how *read* was answered, if it is short.  It was one whole request."""
+        if len(read) > MAX_KNOWN_BYTES:
+            return
+        if len(self.known) >= MAX_KNOWN_READS:
+            self.known.clear()
+        self.known[read] = answered
 
     def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
         """Return the steps that answer each of *requests*."""

@@ -11,7 +11,7 @@ notified at the end of a turn, and only then the connection enters the state tha
 of events does not depend on what Twisted calls when.  See docs/connection.rst for all states.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from twisted.internet import interfaces
@@ -22,11 +22,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished, is_new
+from reqresp.framing import FrameError, Unfinished
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
-from reqresp.server._fast_path import Batch
+from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
 from reqresp.server._reply import inject
 from reqresp.server._slices import answer_slices
 from reqresp.server._state import Ending, Hold, Lost, State, Waiting
@@ -70,8 +70,8 @@ class Connection:
 
     __slots__ = (
         *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
-        *("_begun", "_hold", "_injector", "_last", "_quiet", "_reply", "_since", "_state"),
-        "_undelivered",
+        *("_begun", "_hold", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
+        *("_state", "_undelivered"),
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
@@ -88,6 +88,8 @@ class Connection:
         self._hold: Hold | None = None  # what holds it, or will once this turn is over
         self.stream = Stream(self)
         self.backlog = Backlog(config.decoder())
+        # Reads that need no decoder: none while a request has begun, or the stream is not open.
+        self._known: Mapping[bytes, Answered] = NOTHING_KNOWN
         self._reply = _NO_REPLY
         self._injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
@@ -148,13 +150,43 @@ class Connection:
         if self._state is not _IDLE:
             self._receive_later(data)
             return
-        batch = self.config.batch
-        if batch is None or len(data) > SLICE or self.stream.writing is not _WRITE:
-            self.backlog.put(data)
-        elif self._answer_at_once(data, batch):
-            return
-        self._count_received(data)
-        self._go_on()
+        # The fast path.  Each call and each object that it needs costs a read some nanoseconds.
+        answered = self._known.get(data) if len(data) <= MAX_KNOWN_BYTES else None
+        if answered is None:
+            answered = self._answer_at_once(data)
+            if answered is None:
+                self._count_received(data)
+                self._go_on()
+                return
+        requests, wire, is_whole = answered
+        count = len(requests)
+        self.taken += count
+        host = self.host
+        counters = host.counters
+        began: float | None = None
+        if counters is not None:
+            counters.received += len(data)
+            counters.sent += len(wire)
+            counters.until_timed -= count
+            if counters.until_timed < 0:
+                began = counters.now()
+        stream = self.stream
+        self._state = _TURN  # a layer may report EOF, a loss or more data from inside the write
+        if wire:
+            try:
+                stream.transport.write(wire)
+            except BaseException:  # as in a turn
+                self._fail(Failure())
+        if began is not None and counters is not None:
+            counters.time_sample(count, began)
+        if count and host.events.reports_requests:
+            first = self.taken - count + 1
+            host.events.answered_at_once(
+                self.peer, self.number, self.config, first, requests, data, is_whole
+            )
+        self._state = _FULL if stream.writing is _WRITE_FULL else _IDLE
+        if self._hold is not None or self._last or self.backlog.waiting:
+            self._go_on()
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
@@ -247,52 +279,33 @@ class Connection:
 
     # Constant replies
 
-    def _answer_at_once(self, data: bytes, batch: Batch) -> bool:
+    def _answer_at_once(self, data: bytes) -> Answered | None:
         """
-        Answer *data* if all its replies are constants, and return whether they are.
+        Return the requests in *data*, and the bytes that answer them, if all are constants.
 
-        If they are not, its requests wait in the backlog, and nothing was counted.
+        If they are not, the requests wait in the backlog, and nothing was counted.
         """
-        host, decoder = self.host, self.backlog.decoder
-        is_whole = host.events.reports_at_once and is_new(decoder)
+        batch = self.config.batch
+        if batch is None or len(data) > SLICE or self.stream.writing is not _WRITE:
+            self.backlog.put(data)
+            return None
+        decoder = self.backlog.decoder
+        was_new = getattr(decoder, "is_new", False)  # as reqresp.framing.is_new, without a call
         try:
             requests = decoder.feed(data)
         except FrameError as error:
             self.backlog.put_back(error.requests, error)
-            return False
+            return None
         wire = batch.answer(requests)
         if wire is None:
             self.backlog.put_back(requests)
-            return False
-        count = len(requests)
-        self.taken += count
-        counters = host.counters
-        began: float | None = None
-        if counters is not None:
-            # Each name that is looked up here costs every read some nanoseconds.
-            counters.received += len(data)
-            counters.sent += len(wire)
-            counters.until_timed -= count
-            if counters.until_timed < 0:
-                began = counters.now()
-        self._state = _TURN  # a layer may report EOF, a loss or more data from inside the write
-        if wire:
-            try:
-                self.stream.transport.write(wire)
-            except BaseException:  # as in a turn
-                self._fail(Failure())
-        if began is not None and counters is not None:
-            counters.time_sample(count, began)
-        if count and host.events.reports_requests:
-            first = self.taken - count + 1
-            is_whole = is_whole and is_new(decoder)
-            host.events.answered_at_once(
-                self.peer, self.number, self.config, first, requests, data, is_whole
-            )
-        self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
-        if self._hold is not None or self._last or self.backlog.waiting:
-            self._go_on()
-        return True
+            return None
+        is_new = getattr(decoder, "is_new", False)
+        self._known = batch.known if is_new else NOTHING_KNOWN
+        answered = requests, wire, was_new and is_new
+        if was_new and is_new and len(requests) == 1:
+            batch.learn(data, answered)
+        return answered
 
     # Turns
 
@@ -302,6 +315,7 @@ class Connection:
             return
         self._state = _TURN
         self._quiet = 0
+        self._known = NOTHING_KNOWN  # until a read has been decoded that ends with a request
         while self._state is _TURN:
             self._settle(self._turn())
 
