@@ -19,8 +19,8 @@ from reqresp.steps import Send, Steps
 MAX_BATCH_BYTES = 64 * 1024
 #: Bytes of a read that is remembered with its answer.
 MAX_KNOWN_BYTES = 128
-#: Reads that are remembered at a time.
-MAX_KNOWN_READS = 4096
+#: Reads that are remembered.  One takes about 350 bytes; only a table with many replies needs all.
+MAX_KNOWN_READS = 16 * 1024
 
 #: The requests of a read, the bytes that answer all of them in order, and whether the decoder was
 #: new before the read and after it.
@@ -39,14 +39,15 @@ class Batch:
         encode = cache(
             encode
         )  # several replies of one payload, perhaps a large file, share a frame
-        self._otherwise = _wire(table.otherwise, encode)
+        #: The bytes that answer a request without a reply of its own.
+        self.otherwise = _wire(table.otherwise, encode)
         wires = {request: _wire(steps, encode) for request, steps in table.replies.items()}
         self._wires = wires
         self._most = MAX_BATCH_BYTES // max(
-            1, *(len(wire or b"") for wire in (self._otherwise, *wires.values()))
+            1, *(len(wire or b"") for wire in (self.otherwise, *wires.values()))
         )
-        #: Reads that were one whole request, as `learn` has remembered them: most clients send the
-        #: same few requests again and again.
+        #: Reads that were one whole request, as `learn` has remembered them.  Clients send the same
+        #: requests again and again; such a read needs one look-up and no decoder.
         self.known: dict[bytes, Answered] = {}
 
     def answer(self, requests: Sequence[bytes]) -> bytes | None:
@@ -58,26 +59,27 @@ class Batch:
         """
         count = len(requests)
         if count < 2:  # as it is without pipelining
-            return self._wires.get(requests[0], self._otherwise) if count else b""
+            return self._wires.get(requests[0], self.otherwise) if count else b""
         if count > self._most:
             return None
         wires: Iterable[bytes | None]
         try:
             wires = itemgetter(*requests)(self._wires)
         except KeyError:  # to look up with a default takes longer
-            wires = map(self._wires.get, requests, repeat(self._otherwise))
+            wires = map(self._wires.get, requests, repeat(self.otherwise))
         try:
             return b"".join(wires)  # type: ignore[arg-type]
         except TypeError:  # one of them is None: an exception costs nothing if there is none
             return None
 
-    def learn(self, read: bytes, answered: Answered) -> None:
-        """Remember how *read* was answered, if it is short.  It was one whole request."""
-        if len(read) > MAX_KNOWN_BYTES:
-            return
-        if len(self.known) >= MAX_KNOWN_READS:
-            self.known.clear()
-        self.known[read] = answered
+    def learn(self, read: bytes, request: bytes, wire: bytes) -> None:
+        """
+        Remember that *read* was *request* and nothing else, and that *wire* answers it.
+
+        Do not call it for requests without a reply of their own: there can be very many of them.
+        """
+        if len(read) <= MAX_KNOWN_BYTES and len(self.known) < MAX_KNOWN_READS:
+            self.known[read] = ((request,), wire, True)
 
     def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
         """Return the steps that answer each of *requests*."""

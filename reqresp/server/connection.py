@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished
+from reqresp.framing import FrameError, Unfinished, is_new
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
@@ -290,7 +290,7 @@ class Connection:
             self.backlog.put(data)
             return None
         decoder = self.backlog.decoder
-        was_new = getattr(decoder, "is_new", False)  # as reqresp.framing.is_new, without a call
+        was_new = self._known is batch.known or is_new(decoder)
         try:
             requests = decoder.feed(data)
         except FrameError as error:
@@ -300,12 +300,13 @@ class Connection:
         if wire is None:
             self.backlog.put_back(requests)
             return None
-        is_new = getattr(decoder, "is_new", False)
-        self._known = batch.known if is_new else NOTHING_KNOWN
-        answered = requests, wire, was_new and is_new
-        if was_new and is_new and len(requests) == 1:
-            batch.learn(data, answered)
-        return answered
+        if not getattr(decoder, "is_new", False):  # as is_new, without a call
+            self._known = NOTHING_KNOWN
+            return requests, wire, False
+        self._known = batch.known
+        if was_new and wire is not batch.otherwise and len(requests) == 1:
+            batch.learn(data, requests[0], wire)
+        return requests, wire, was_new
 
     # Turns
 
