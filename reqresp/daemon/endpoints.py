@@ -72,7 +72,8 @@ class EndpointSpec:
 
     name: str
     description: str
-    _parts: _Parts = field(init=False, eq=False, repr=False)
+    #: The description, parsed; by default it is parsed now.
+    _parts: _Parts = field(eq=False, repr=False)
 
     @_parts.default
     def _parse_description(self) -> _Parts:
@@ -141,11 +142,8 @@ class EndpointSpec:
 
 
 def _quote(text: str) -> str:
-    """Return *text* so that it is one argument of an endpoint description."""
-    from twisted.internet import endpoints
-
-    quoted: str = endpoints.quoteStringArgument(text)
-    return quoted
+    """Return *text* so that it is one argument of an endpoint description, as Twisted does it."""
+    return text.replace("\\", r"\\").replace(":", r"\:")
 
 
 def is_number(text: str) -> bool:
@@ -162,6 +160,8 @@ def port_endpoint(
     return EndpointSpec(
         format_host_port(interface, port),
         f"eager:{port}:interface={_quote(interface)}:backlog={backlog}",
+        # Workers do not listen here: they need no parser.
+        _Parts(("eager",), (str(port),), {"interface": interface, "backlog": str(backlog)}),
     )
 
 

@@ -36,6 +36,16 @@ class EndpointSpecTests(SynchronousTestCase):
         spec = port_endpoint(7, "::1", 5)
         self.assertEqual(spec, EndpointSpec("[::1]:7", r"eager:7:interface=\:\:1:backlog=5"))
 
+    @given(st.text())
+    def test_any_interface(self, interface: str) -> None:
+        """A port's endpoint is what Twisted finds in its description, whatever the address is."""
+        spec = port_endpoint(7, interface, 5)
+        parsed = described(spec.description)
+        self.assertEqual(spec.with_port_number(8), parsed.with_port_number(8))
+        for each in (spec, parsed):
+            self.assertTrue(each.is_plain)
+            self.assertFalse(each.is_encrypted or each.is_shared)
+
     def test_plain(self) -> None:
         """A plain endpoint is a socket without another layer; plugins' kinds ignore case."""
         for description in (

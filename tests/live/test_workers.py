@@ -133,6 +133,16 @@ class ServingTests(WorkersTestCase):
         server = self.workers(count=1)
         self.assertEqual(self.connect(server).ask(b"request"), b"response")
 
+    def test_tls_is_loaded_only_if_it_is_used(self) -> None:
+        """OpenSSL is in the memory of workers with a certificate, and of no others."""
+        path = self.directory / "it.pem"
+        path.write_bytes(live.pem())
+        for options, expected in (((), False), ((f"--tls-cert={path}",), True)):
+            server = self.workers("--metrics=0", *options, count=1, ports=2)
+            maps = Path(f"/proc/{self.pids(server)[1]}/maps").read_text()
+            self.assertEqual("/cryptography/" in maps, expected, options)
+            server.stop()
+
     def test_unix_socket(self) -> None:
         """The path of a UNIX socket survives a killed worker, and is removed at the end."""
         server = self.workers("--listen=unix:it.sock:mode=600", ports=0)
