@@ -11,11 +11,12 @@ from errno import ENOBUFS, EWOULDBLOCK
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 from typing import Any, Self, cast
 
-from twisted.internet import tcp
+from twisted.internet import abstract, tcp
 from twisted.internet.address import IPv6Address
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
     IListeningPort,
     IProducer,
     IProtocol,
@@ -117,6 +118,9 @@ class EagerWrites(tcp.Connection):
 
         :raises RuntimeError: a producer is registered already.
         """
+        if streaming and self._is_plain and self.producer is None:  # as below, at no call
+            self.producer, self.streamingProducer = producer, True
+            return
         if not streaming:
             self._is_plain = False
         super().registerProducer(producer, streaming)
@@ -203,6 +207,37 @@ class EagerServer(EagerWrites, tcp.Server):
             return CONNECTION_DONE
         self.protocol.dataReceived(data)
         return None
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """
+        Tell the protocol, or lose the connection, as Twisted does.
+
+        Twisted asks for an adapter first, which takes seven times as long.
+        """
+        protocol = self.protocol
+        if not IHalfCloseableProtocol.providedBy(protocol):
+            super().readConnectionLost(reason)
+            return
+        try:
+            protocol.readConnectionLost()
+        except BaseException:  # as in Twisted
+            log.err()
+            self.connectionLost(Failure())
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        Close the socket, then tell the protocol, as Twisted does with seven calls more.
+
+        :source: twisted.internet.tcp.Connection.connectionLost
+        """
+        if not hasattr(self, "socket"):
+            return  # it is lost already
+        self._is_plain = False
+        abstract.FileDescriptor.connectionLost(self, reason)
+        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
+        protocol = self.protocol
+        del self.protocol, self.socket, self.fileno
+        protocol.connectionLost(reason)
 
     logstr = _Made(lambda it: f"{it._log_name},{it.sessionno},{it.hostname}")
     repstr = _Made(lambda it: f"<{it._protocol_name} #{it.sessionno} on {it._port_number}>")

@@ -19,14 +19,20 @@ from time import monotonic
 from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
-from twisted.internet.main import installReactor
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE, installReactor
 from twisted.python import context, log
+from twisted.python.failure import Failure
 
 from reqresp.transport.eager import EagerServer
 
 #: The longest wait of one poll, in seconds.
 #: :source: twisted.internet.base.ReactorBase.timeout
 _MAX_WAIT = 2_147_483
+
+
+# One for all, as in Twisted's reactors: creating a Failure is expensive.
+_CONNECTION_DONE = Failure(CONNECTION_DONE)
 
 
 class _LogContext(dict[str, Any]):
@@ -121,8 +127,23 @@ class LeanReactor(EPollReactor):
         except BaseException as error:  # as in _PollLikeMixin._doReadOrWrite
             log.err()
             why, is_read = error, False
-        if why:
+        if why is CONNECTION_DONE and is_read:
+            # As in _disconnectSelectable, which asks whether the transport can half-close.
+            self.removeReader(transport)
+            transport.readConnectionLost(_CONNECTION_DONE)
+        elif why:
             self._disconnectSelectable(transport, why, is_read)
+
+    def removeReader(self, reader: IReadDescriptor) -> None:
+        """Watch *reader* no longer for data."""
+        descriptor = reader.fileno()
+        if descriptor not in self._reads or descriptor in self._writes:
+            super().removeReader(reader)
+            return
+        # As in EPollReactor._remove, without its calls.
+        del self._selectables[descriptor]
+        self._poller.unregister(descriptor)
+        self._reads.remove(descriptor)
 
 
 def install() -> None:

@@ -1,7 +1,9 @@
 """The eager transport: what is sent at once, what waits, and what is left to Twisted."""
 
+import sys
 from errno import ECONNRESET, EMFILE, ENOBUFS, EPIPE, EWOULDBLOCK
 from socket import AF_INET, AF_INET6, create_connection, create_server, socket
+from subprocess import PIPE, Popen
 from typing import Any, cast
 from unittest import SkipTest
 
@@ -23,7 +25,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import CertificateOptions
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import classImplements, directlyProvides, implementer
 
 from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint
 
@@ -399,6 +401,102 @@ class TextTests(SynchronousTestCase):
         self.assertEqual((EagerServer.logstr, EagerServer.repstr), ("", ""))
 
 
+class Deaf(Protocol):
+    """A protocol that does not declare that it handles half-closes."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def readConnectionLost(self) -> None:
+        self.events.append(EOFError)
+
+    def writeConnectionLost(self) -> None: ...
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.events.append(type(reason.value))
+
+
+class Adapted(Deaf):
+    """A protocol for which another object handles half-closes."""
+
+    def __conform__(self, interface: object) -> "Witness | None":
+        if interface is not IHalfCloseableProtocol:
+            return None
+        self.adapter = Witness()
+        return self.adapter
+
+
+class EofTests(SynchronousTestCase):
+    """What a protocol hears of an EOF."""
+
+    def connect(self, protocol: Protocol) -> EagerServer:
+        self.reactor = HandCranked()
+        self.socket = FakeSocket()
+        port = EagerPort(0, Factory(), reactor=self.reactor)
+        sock = cast(socket, self.socket)
+        transport = EagerServer(sock, protocol, ("127.0.0.1", 40000), port, 0, self.reactor)
+        protocol.makeConnection(transport)
+        self.socket.arriving = [b""]
+        self.reactor.read(transport)
+        return transport
+
+    def test_a_class_that_handles_half_closes_is_told(self) -> None:
+        """The connection stays, and writes on."""
+        protocol = Witness()
+        self.connect(protocol).write(b"late")
+        self.assertEqual(protocol.lost, [EOFError])
+        self.assertEqual(self.socket.sent, b"late")
+
+    def test_an_instance_that_handles_half_closes_is_told(self) -> None:
+        """Its class need not, and other instances of the class are not."""
+        one, other = Deaf(), Deaf()
+        directlyProvides(one, IHalfCloseableProtocol)
+        for protocol in (one, other, one):
+            protocol.events.clear()
+            self.connect(protocol)
+        self.assertEqual((one.events, other.events), ([EOFError], [ConnectionDone]))
+
+    def test_a_class_that_handles_half_closes_from_now_on_is_told(self) -> None:
+        """The answer for a class is not kept for ever."""
+
+        class Later(Deaf):
+            pass
+
+        events = []
+        for _ in range(2):
+            protocol = Later()
+            self.connect(protocol)
+            events += protocol.events
+            classImplements(Later, IHalfCloseableProtocol)
+        self.assertEqual(events, [ConnectionDone, EOFError])
+
+    def test_an_adapter_that_handles_half_closes_is_told(self) -> None:
+        protocol = Adapted()
+        self.connect(protocol)
+        self.assertEqual((protocol.adapter.lost, protocol.events), ([EOFError], []))
+
+    def test_a_protocol_that_raises_loses_its_connection(self) -> None:
+        """The error is logged, and the reason of the loss."""
+
+        class Raising(Witness):
+            def readConnectionLost(self) -> None:
+                raise ZeroDivisionError
+
+        protocol = Raising()
+        self.connect(protocol)
+        self.assertEqual(protocol.lost, [ZeroDivisionError])
+        self.assertTrue(self.socket.closed)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_connection_is_lost_once(self) -> None:
+        protocol = Witness()
+        transport = self.connect(protocol)
+        for _ in range(2):
+            transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(protocol.lost, [EOFError, ConnectionDone])
+        self.assertEqual(self.reactor.reading, set())
+
+
 class FailedSendTests(TransportCase):
     """A send that fails with a reset, which the kernel reports once."""
 
@@ -519,8 +617,10 @@ class ProducerTests(TransportCase):
         self.assertEqual(self.reactor.writing, set())
 
     def test_a_second_producer_is_refused(self) -> None:
+        """Whether it streams or is asked for more."""
         self.transport.registerProducer(Push(), True)
-        self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), False)
+        for streaming in (True, False):
+            self.assertRaises(RuntimeError, self.transport.registerProducer, Push(), streaming)
 
 
 class FakeListener:
@@ -600,6 +700,20 @@ class PortTests(SynchronousTestCase):
         port = self.listen("::1")
         self.check(port)
         self.assertEqual(port.getHost().host, "::1")
+
+    def test_a_child_that_holds_the_socket_does_not_delay_the_end(self) -> None:
+        """To close a socket sends nothing while another process has it; shutdown does."""
+        client, transport = self.accept(self.listen("127.0.0.1"))
+        command = [sys.executable, "-c", "import sys; print(end='.', flush=True); sys.stdin.read()"]
+        with Popen(command, stdin=PIPE, stdout=PIPE, pass_fds=[transport.fileno()]) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdout.read(1)
+            transport.write(b"reply")
+            transport.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(client.recv(100), b"reply")
+            self.assertEqual(client.recv(100), b"")
+            self.assertIsNone(child.poll())
 
     def test_connections_to_an_adopted_socket_are_the_same(self) -> None:
         with create_server(("127.0.0.1", 0)) as made:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from socket import create_connection, socket
+from socket import SHUT_WR, create_connection, socket
 from typing import Any
 
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import ConnectionAborted, ReactorAlreadyInstalledError
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ReactorAlreadyInstalledError
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.internet.testing import EventLoggingObserver
@@ -14,6 +15,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python import log
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from reqresp.transport import lean_reactor
 from reqresp.transport.eager import EagerServer
@@ -36,11 +38,22 @@ class Logged(Protocol):
         self.factory.lost.append(reason.value)
 
 
+@implementer(IHalfCloseableProtocol)
+class Patient(Logged):
+    """Does what the test wants at the EOF of its client."""
+
+    def readConnectionLost(self) -> None:
+        self.factory.ended(self)
+
+    def writeConnectionLost(self) -> None: ...
+
+
 class Served(Factory):
     """Serves `Logged`, and notes why connections were lost."""
 
-    protocol = Logged
+    protocol: type[Logged] = Logged
     noisy = False
+    ended: Callable[[Any], object]
 
     def __init__(self, received: Callable[[Logged], object]) -> None:
         self.received = received
@@ -164,6 +177,53 @@ class LeanReactorTests(ReactorBuilder, SynchronousTestCase):
         self.send(b"one", b"two")
         self.run_until_stopped()
         self.assertEqual(len(served), 1)
+
+    def test_an_eof_does_not_cut_what_waits(self) -> None:
+        """The client ends its side, and then reads: it receives everything."""
+        reply = bytes(8 * 2**20)
+        received = bytearray()
+
+        def answer(served: Any) -> None:
+            served.transport.write(reply)
+            self.reactor.callInThread(drain)
+
+        def drain() -> None:
+            while data := self.clients[0].recv(2**20):
+                received.extend(data)
+            self.reactor.callFromThread(self.reactor.stop)
+
+        factory = self.serve("eager:0:interface=127.0.0.1", answer)
+        factory.protocol = Patient
+        factory.ended = lambda it: it.transport.loseConnection()
+        self.send(b"hello")
+        self.clients[0].shutdown(SHUT_WR)
+        self.run_until_stopped()
+        self.assertEqual(len(received), len(reply))
+        self.assertEqual([type(reason) for reason in factory.lost], [ConnectionDone])
+
+    def test_an_eof_is_reported_once(self) -> None:
+        """The socket stays readable, and is not read any more."""
+        ended = []
+
+        def turn(it: Any, turns: int) -> None:
+            if turns:
+                self.reactor.callLater(0, turn, it, turns - 1)
+            else:
+                it.transport.loseConnection()
+                self.reactor.callLater(0, self.reactor.stop)
+
+        def note(it: Any) -> None:
+            ended.append(it)
+            turn(it, 5)
+
+        factory = self.serve("eager:0:interface=127.0.0.1", lambda _: None)
+        factory.protocol = Patient
+        factory.ended = note
+        self.send(b"hello")
+        self.clients[0].shutdown(SHUT_WR)
+        self.run_until_stopped()
+        self.assertEqual(len(ended), 1)
+        self.assertEqual(len(factory.lost), 1)
 
     def test_an_error_outside_of_events_does_not_end_the_loop(self) -> None:
         """It is logged, as in Twisted's main loop."""
