@@ -35,8 +35,6 @@ MAX_LINES = 500
 
 #: Modules that may be longer, up to so many lines.
 LONGER_MODULES = {
-    # One table of options, and the method that converts each.
-    "reqresp.daemon.options": 600,
     # One class with one state.  Cutting it would spread the state over modules.
     "reqresp.server.connection": 700,
 }

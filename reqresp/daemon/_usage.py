@@ -1,12 +1,15 @@
 """
-Usage: the text that ``twistd reqresp --help`` prints, with the options grouped by purpose.
+Usage: the text of ``twistd reqresp --help``, grouped by purpose, and names for misspelt options.
 
 It formats any options.  It must not know what they mean.
 """
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from getopt import GetoptError
 from typing import Protocol
+
+from reqresp._text import similar
 
 #: Columns of an option's name and value; the explanation follows.
 _NAME_COLUMNS = 30
@@ -53,6 +56,20 @@ def usage_text(
         parts.append("\n".join([f"{title}:", *lines]))
     parts += [_fill(note, width, subsequent_indent="  ") for note in notes]
     return "\n\n".join(parts) + "\n"
+
+
+def did_you_mean(error: object, names: Sequence[str]) -> str:
+    """
+    Return a text such as ``; did you mean --port?``, to append to the message of *error*.
+
+    It is empty unless *error* is that there is no such option, and one of *names* is similar.
+    """
+    if not isinstance(error, GetoptError):
+        return ""
+    if any(name.startswith(error.opt) for name in names):  # it is known, or could be several
+        return ""
+    near = similar(error.opt, names)
+    return "" if near is None else f"; did you mean --{near}?"
 
 
 def _option_lines(option: Documented, width: int) -> list[str]:

@@ -8,7 +8,6 @@ workers follow.  It must not know what a server does with the values; that is `b
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from getopt import GetoptError
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import twisted
 from reqresp import __version__
 from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
 from reqresp._errors import FieldError
-from reqresp._text import similar, unescape
-from reqresp.daemon._usage import usage_text
+from reqresp._text import unescape
+from reqresp.daemon._usage import did_you_mean, usage_text
 from reqresp.daemon.endpoints import (
     BACKLOG,
     INTERFACE,
@@ -383,7 +382,7 @@ class Options(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            hint = _did_you_mean(error.__context__)
+            hint = did_you_mean(error.__context__, [option.name for option in _OPTIONS])
             raise wrong_use(f"{error}{hint} (see twistd reqresp --help)") from None
 
     def postOptions(self) -> None:
@@ -477,17 +476,6 @@ for _option in _REPEATABLE:
     # As Twisted wants it: a method for the name, and one for the letter.
     for _name in filter(None, (_option.name, _option.letter)):
         setattr(Options, f"opt_{_name.replace('-', '_')}", _repeatable(_option.name))
-
-
-def _did_you_mean(error: object) -> str:
-    """Return the name of a similar option if *error* reports an unknown option."""
-    if not isinstance(error, GetoptError):
-        return ""
-    names = [option.name for option in _OPTIONS]
-    if any(name.startswith(error.opt) for name in names):  # it is known, or could be several
-        return ""
-    near = similar(error.opt, names)
-    return "" if near is None else f"; did you mean --{near}?"
 
 
 @contextmanager

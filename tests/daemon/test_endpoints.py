@@ -74,6 +74,23 @@ class EndpointSpecTests(SynchronousTestCase):
         with self.assertRaisesRegex(ValueError, "expected a kind first"):
             described("port=1")
 
+    def test_socket_path(self) -> None:
+        """Only a ``unix:`` endpoint has a socket, with a lock beside it unless it has none."""
+        for description, has_lock in (
+            ("unix:/a", True),
+            ("UNIX:address=/a:mode=600", True),
+            ("haproxy:unix:/a", True),
+            ("unix:/a:666:50:1", True),
+            ("unix:/a:666:50:0", False),
+            ("unix:/a:lockfile=0", False),
+        ):
+            spec = described(description)
+            self.assertEqual(spec.socket_path, Path("/a"), description)
+            self.assertEqual(spec.has_socket_lock, has_lock, description)
+        for description in ("tcp:1", "unix", "systemd:domain=UNIX:index=0"):
+            self.assertIsNone(described(description).socket_path, description)
+            self.assertFalse(described(description).has_socket_lock, description)
+
     def test_certificate_directory(self) -> None:
         """The directory of ``tls:`` can be the first value, or have a name."""
         for description in ("tls:/a:1", "tls:port=1:/a", "tls:port=1:path=/a", "haproxy:tls:/a"):
