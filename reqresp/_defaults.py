@@ -8,3 +8,5 @@ Only those whose own modules load a server: importing this module loads nothing.
 HANDSHAKE_TIMEOUT = 10.0
 #: Bytes of request and reply that an entry of a journal file holds.
 MAX_ENTRY_BYTES = 64 * 1024
+#: How the request log can write a line; the first one unless another is given.
+LOG_FORMATS = ("plain", "json")

@@ -77,6 +77,11 @@ class Exchanges:
             self._size = sum(map(len, self.requests)) + replies
         return self._size
 
+    @property
+    def replies(self) -> Iterable[Steps]:
+        """Return the steps that answered each of the requests."""
+        return self._steps(self.requests)
+
     def __len__(self) -> int:
         return len(self.requests)
 

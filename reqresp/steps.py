@@ -168,11 +168,16 @@ class RuleReply(tuple[Step, ...]):
     :param by: the name of the rule.
     :param faults: faults that apply to this reply only, before those of all replies.
     :param injected: the names of the faults that changed this reply.
+    :param place: where the rule is, for people, such as ``rule[3], line 12``; empty: unknown.
+    :param explain: returns, for people, which rule is nearest to the request, which no rule
+        matches; empty: no rule is.  None: a rule matches.
     """
 
     by: str
     faults: Sequence[ReplyFault]
     injected: tuple[str, ...]
+    place: str
+    explain: Callable[[], str] | None
 
     def __new__(
         cls,
@@ -180,12 +185,24 @@ class RuleReply(tuple[Step, ...]):
         by: str,
         faults: Sequence[ReplyFault] = (),
         injected: tuple[str, ...] = (),
+        place: str = "",
+        explain: Callable[[], str] | None = None,
     ) -> Self:
         reply = super().__new__(cls, steps)
         reply.by = by
         reply.faults = faults
         reply.injected = injected
+        reply.place = place
+        reply.explain = explain
         return reply
 
     def __getnewargs__(self) -> tuple[Any, ...]:  # for copies
-        return tuple(self), self.by, self.faults, self.injected
+        return tuple(self), self.by, self.faults, self.injected, self.place, self.explain
+
+    def injected_with(self, names: tuple[str, ...]) -> Self:
+        """Return a copy that the faults with these *names* have changed."""
+        return type(self)(self, self.by, self.faults, names, self.place, self.explain)
+
+    def explained_by(self, explain: Callable[[], str]) -> Self:
+        """Return a copy that answers a request which no rule matches."""
+        return type(self)(self, self.by, self.faults, self.injected, self.place, explain)

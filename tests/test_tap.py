@@ -1,5 +1,6 @@
 """The service that options make, and what twistd finds; nothing here listens."""
 
+import json
 import sys
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Limits
 from reqresp.daemon.supervisor import Supervisor
+from reqresp.journal.request_log import LOG_DELAY
 from reqresp.tap import Options, makeService
 from tests.support import live
 from tests.support.daemon import Making, parsed
@@ -80,14 +82,18 @@ class MakeServiceTests(Making):
         self.assertEqual(self.make("--drain=0.25").service.drain, 0.25)
 
     def test_request_log(self) -> None:
-        """Requests are logged at the end of the reactor's turn."""
+        """Requests are logged a short time later, in the format that was chosen."""
         made = self.make()
         events = self.logged()
         self.replies(made, b"request")
         self.assertEqual(events, [])
-        made.reactor.advance(0)
-        lines = [event["lines"] for event in events if "lines" in event]
-        self.assertIn("from client 192.0.2.1:1234: b'request'", lines)
+        made.reactor.advance(LOG_DELAY)
+        self.assertIn("#1 < 'request'  > 'response'", events[-1]["lines"])
+        made = self.make("--log-format=json")
+        self.replies(made, b"request")
+        made.reactor.advance(LOG_DELAY)
+        entry = json.loads(events[-1]["lines"].splitlines()[1])
+        self.assertEqual((entry["request"], entry["steps"]), ("request", [{"send": "response"}]))
 
     def test_nothing_to_reload(self) -> None:
         """Without a script, a journal or certificates, SIGHUP keeps its handler."""
@@ -99,7 +105,7 @@ class MakeServiceTests(Making):
         made = self.make("--quiet")
         events = self.logged()
         self.assertEqual(self.replies(made, b"request"), b"response")
-        made.reactor.advance(0)
+        made.reactor.advance(LOG_DELAY)
         self.assertEqual(events, [])
 
     def test_invalid_endpoint(self) -> None:

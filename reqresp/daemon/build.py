@@ -69,7 +69,7 @@ def make_server(
     if not options["quiet"]:
         from reqresp.journal import RequestLog  # late, like what else an option turns on
 
-        observers.append(RequestLog(reactor))
+        observers.append(RequestLog(reactor, options["log-format"]))
     counters = None if metrics is None else Counters()
     _import_packages(options)
     with _opening_files(options):

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from reqresp._defaults import LOG_FORMATS
 from reqresp.daemon.endpoints import MAX_PORT, is_number
 
 #: One process for each core of the largest machines.
@@ -74,6 +75,13 @@ def path(text: str) -> Path:
     if not text:
         raise ValueError(f"expected the path of a file, found {text!r}")
     return Path(text).absolute()
+
+
+def log_format(text: str) -> str:
+    """Return *text* if it is a format of the request log."""
+    if text not in LOG_FORMATS:
+        raise ValueError(f"expected {' or '.join(LOG_FORMATS)}, found {text!r}")
+    return text
 
 
 def host_names(texts: Sequence[str]) -> Sequence[str]:

@@ -15,7 +15,7 @@ from twisted.python import usage
 
 import twisted
 from reqresp import __version__
-from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
+from reqresp._defaults import HANDSHAKE_TIMEOUT, LOG_FORMATS, MAX_ENTRY_BYTES
 from reqresp._errors import FieldError
 from reqresp._text import unescape
 from reqresp.daemon._usage import did_you_mean, usage_text
@@ -30,6 +30,7 @@ from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.option_types import (
     Option,
     host_names,
+    log_format,
     path,
     port,
     seconds,
@@ -263,6 +264,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             name="quiet",
             letter="q",
             help="log only problems: no requests and no connections",
+        ),
+        Option(
+            name="log-format",
+            value="FORMAT",
+            help="how requests and connections are logged: plain, or json, as in a journal",
+            default=LOG_FORMATS[0],
+            initial=LOG_FORMATS[0],
+            convert=log_format,
         ),
         Option(
             name="journal",

@@ -17,6 +17,7 @@ from reqresp.journal.entries import (
 )
 from reqresp.journal.journal import Journal
 from reqresp.journal.jsonl import JournalFile
+from reqresp.journal.lines import LogFormat
 from reqresp.journal.request_log import RequestLog
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Incomplete",
     "Journal",
     "JournalFile",
+    "LogFormat",
     "Refused",
     "RequestLog",
     "Unanswered",

@@ -5,6 +5,7 @@ Values only: nothing here does I/O or keeps time.
 """
 
 import base64
+import json
 import sys
 from codecs import utf_8_decode as _utf8_decode
 from typing import Any
@@ -98,6 +99,9 @@ class Disconnected:
     reason: str
 
 
+# ASCII only: some readers take other characters for the end of a line.
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
 Entry = Connected | Refused | Answered | Unanswered | Failed | Incomplete | Disconnected
 
 
@@ -149,6 +153,11 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
             if not isinstance(entry, Connected):
                 line["reason"] = entry.reason
     return line
+
+
+def encode_json(line: dict[str, Any]) -> str:
+    """Return *line* as one line of JSON, in ASCII, without its end."""
+    return _encode(line)
 
 
 def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Knows entries, its file and a clock.  It must not know the meaning of an entry. 
 file is logged, and never affects a reply.
 """
 
-import json
 import os
 import stat
 import time
@@ -20,7 +19,7 @@ from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp._files import open_appending, open_regular
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
-from reqresp.journal.entries import Entry, as_json
+from reqresp.journal.entries import Entry, as_json, encode_json
 
 #: The longest time before a new entry is written, in seconds.
 FLUSH_INTERVAL = 1.0
@@ -31,8 +30,6 @@ FLUSH_SIZE = 64 * 1024
 MAX_BUFFER_SIZE = 1024 * 1024
 
 _NEWLINE = b"\n"
-# ASCII only: some readers take other characters for the end of a line.
-_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 class JournalFile(EntryObserver):
@@ -159,7 +156,7 @@ class JournalFile(EntryObserver):
         self._schedule()
 
     def _put(self, line: dict[str, Any]) -> None:
-        self._buffer += _encode(line | self._extra).encode() + _NEWLINE
+        self._buffer += encode_json(line | self._extra).encode() + _NEWLINE
 
     def _schedule(self) -> None:
         """Schedule the next write."""

@@ -1,80 +1,105 @@
 """
-RequestLog: the requests of clients, as lines in Twisted's log.
+RequestLog: what happens on connections, as lines in Twisted's log.
 
-Knows requests and the log.  It must not know replies.  A log event takes as long as several
-requests, so all lines of one reactor turn share one.
+Knows entries and the log.  It must not know how a line is written; that is `lines`.  A log event
+takes as long as several requests, so all lines of a short time share one.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.logger import Logger, LogLevel
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IAddress, IReactorCore, IReactorTime
+from twisted.logger import Logger
 
-from reqresp._text import format_address
-from reqresp.server.observers import Observer
+from reqresp.exchanges import Exchanges
+from reqresp.journal._observer import EntryObserver, Times
+from reqresp.journal.entries import Entry
+from reqresp.journal.lines import LogFormat, make_lines
+from reqresp.server.config import ServerConfig
 
-#: The most bytes of a request that a line shows.
-MAX_LOGGED_BYTES = 1024
-#: The most lines in one log event.  A turn with more lines has several events.
+#: The longest time before a line is logged, in seconds.
+LOG_DELAY = 0.02
+#: The most lines in one log event.
 MAX_LINES_PER_EVENT = 1000
 
 
-class RequestLog(Observer):
+class RequestLog(EntryObserver):
     """
-    Logs each request as ``from client ADDRESS: b'...'``.
+    Logs each exchange, and that clients connect and disconnect, in the order of events.
 
-    At debug level it also logs ``#NUMBER ADDRESS connected`` and ``#NUMBER ADDRESS disconnected:
-    REASON``, with the number of the connection.
+    A line is ``#NUMBER < REQUEST  > REPLY  (RULE)`` with the number of the connection, or JSON as
+    in a journal.  Lines that the server itself logs about connections keep their place among them.
+    Other lines may be logged up to `LOG_DELAY` earlier.
 
-    :param clock: calls back after the reactor turn; the reactor.
+    :param clock: times the lines; the reactor.
+    :param log_format: how a line is written; a `LogFormat` or its value.
+    :param now: returns the time, in seconds since the epoch.
+    :raises ValueError: there is no such *log_format*.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        log_format: LogFormat | str = LogFormat.PLAIN,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(now)
         self._clock = clock
-        self._connects: list[str] = []
-        self._requests: list[str] = []
-        self._disconnects: list[str] = []
+        self._lines = make_lines(LogFormat(log_format), clock.seconds)
+        self._waiting_lines: list[str] = []
         self._is_scheduled = False
+        if IReactorCore.providedBy(clock):
+            clock.addSystemEventTrigger("after", "shutdown", self.flush)
 
-    def connected(self, peer: IAddress, connection: int) -> None:
-        self._add(self._connects, f"#{connection} {format_address(peer)} connected")
+    def answered_at_once(
+        self,
+        peer: IAddress,
+        connection: int,
+        config: ServerConfig,
+        first: int,
+        requests: Sequence[bytes],
+        data: bytes,  # noqa: ARG002 (the event's)
+        is_whole: bool,  # noqa: ARG002 (the event's)
+    ) -> None:
+        self._answered_all(connection, first, len(requests))
+        self._waiting_lines += self._lines.constants(
+            peer, connection, config, first, requests, self._now
+        )
+        if not self._is_scheduled or len(self._waiting_lines) >= MAX_LINES_PER_EVENT:
+            self._schedule()
 
-    def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:  # noqa: ARG002
-        prefix = f"from client {format_address(peer)}: "
-        for request in requests:
-            self._add(self._requests, prefix + _format_request(request))
+    def before_log_line(self) -> None:
+        self.flush()
 
-    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        client = f"#{connection} {format_address(peer)}"
-        self._add(self._disconnects, f"{client} disconnected: {reason.getErrorMessage()}")
+    def flush(self) -> None:
+        """Log the lines that wait."""
+        lines = self._waiting_lines
+        while lines:
+            self._waiting_lines = lines[MAX_LINES_PER_EVENT:]
+            self._log.info("{lines}", lines="\n".join(lines[:MAX_LINES_PER_EVENT]))
+            lines = self._waiting_lines
 
-    def _add(self, lines: list[str], line: str) -> None:
-        lines.append(line)
-        if len(lines) >= MAX_LINES_PER_EVENT:
-            self._write()
+    def _record(self, entry: Entry) -> None:
+        self._add(self._lines.entry(entry))
+
+    def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
+        self._add(self._lines.answers(exchanges, times, sent))
+
+    def _add(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._waiting_lines.append(line)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Log the lines that wait soon, or now if they are many."""
+        if len(self._waiting_lines) >= MAX_LINES_PER_EVENT:
+            self.flush()
         elif not self._is_scheduled:
             self._is_scheduled = True
-            self._clock.callLater(0, self._end_of_turn)
+            self._clock.callLater(LOG_DELAY, self._end_delay)
 
-    def _end_of_turn(self) -> None:
+    def _end_delay(self) -> None:
         self._is_scheduled = False
-        self._write()
-
-    def _write(self) -> None:
-        for level, lines in (
-            (LogLevel.debug, self._connects),
-            (LogLevel.info, self._requests),
-            (LogLevel.debug, self._disconnects),
-        ):
-            if lines:
-                self._log.emit(level, "{lines}", lines="\n".join(lines))
-                lines.clear()
-
-
-def _format_request(request: bytes) -> str:
-    if len(request) <= MAX_LOGGED_BYTES:
-        return repr(request)
-    return f"{request[:MAX_LOGGED_BYTES]!r}... ({len(request)} bytes)"
+        self.flush()

@@ -194,8 +194,13 @@ class _RuleCompiler:
         if given is None:
             return None
         if not isinstance(given, AnswerTable):
-            return Rule(name=path, replies=[self.replies.payloads(given, path, REPLY_SOURCES)])
-        return Rule(name=path, **self._answer_keys(given, path, REPLY_SOURCES))
+            payloads = self.replies.payloads(given, path, REPLY_SOURCES)
+            return Rule(name=path, replies=[payloads], line=self.reader.locate(path))
+        return Rule(
+            name=path,
+            line=self.reader.locate(path),
+            **self._answer_keys(given, path, REPLY_SOURCES),
+        )
 
     def rule(self, table: RuleTable, path: str) -> Rule:
         """Return the rule that *table* describes; unusable after a problem."""
@@ -208,6 +213,7 @@ class _RuleCompiler:
         rule = Rule(
             name=path if table.name is None else table.name,
             path=path,
+            line=self.reader.locate(path),
             predicates=predicates,
             when=self._when(table, path),
             times=table.times,

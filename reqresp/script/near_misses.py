@@ -5,11 +5,11 @@ Explains why no rule answered.  Must not know answers or connections.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
 
 #: Bytes that `compare` shows, and how many of them are before the first difference.
 SHOWN_BYTES = 16
@@ -18,8 +18,19 @@ BYTES_BEFORE_DIFFERENCE = 4
 _PREDICATES = ("equals", "starts_with")
 
 
+class ComparedRule(Protocol):
+    """What is compared of a rule."""
+
+    @property
+    def predicates(self) -> Predicates:
+        """What a request must fulfil."""
+
+
+R = TypeVar("R", bound=ComparedRule)
+
+
 @frozen
-class NearMiss:
+class NearMiss(Generic[R]):
     """
     A rule that a request nearly matches.
 
@@ -28,13 +39,13 @@ class NearMiss:
     :param at: the position of the first byte that differs, from 0.
     """
 
-    rule: Rule
+    rule: R
     kind: str
     wanted: bytes
     at: int
 
 
-def nearest(rules: Sequence[Rule], data: bytes, most: int = 3) -> list[NearMiss]:
+def nearest(rules: Sequence[R], data: bytes, most: int = 3) -> list[NearMiss[R]]:
     """Return at most *most* rules, those first that share most leading bytes with *data*."""
     near = [found for rule in rules if (found := _near(rule, data)) is not None]
     near.sort(
@@ -43,7 +54,7 @@ def nearest(rules: Sequence[Rule], data: bytes, most: int = 3) -> list[NearMiss]
     return [it for it in near if it.at][:most] or near[:1]
 
 
-def _near(rule: Rule, data: bytes) -> NearMiss | None:
+def _near(rule: R, data: bytes) -> NearMiss[R] | None:
     found = [
         NearMiss(rule, kind, needle, at)
         for kind, needle in _needles(rule.predicates)
@@ -61,14 +72,20 @@ def _needles(predicates: Predicates) -> Iterator[tuple[str, bytes]]:
 
 def _differs(wanted: bytes, data: bytes, kind: str, *, ignore_case: bool) -> int | None:
     """Return the position of the first byte that differs; None: the predicate holds."""
+    data = data[: len(wanted) + 1]  # what follows makes no difference
     if ignore_case:
         wanted, data = wanted.lower(), data.lower()
     if wanted == data or (kind == "starts_with" and data.startswith(wanted)):
         return None
-    for at, (one, other) in enumerate(zip(wanted, data, strict=False)):
-        if one != other:
-            return at
-    return min(len(wanted), len(data))
+    # Half of what is left at each step, as both may be long.
+    same, end = 0, min(len(wanted), len(data))
+    while same < end:
+        middle = (same + end + 1) // 2
+        if wanted[same:middle] == data[same:middle]:
+            same = middle
+        else:
+            end = middle - 1
+    return same
 
 
 def compare(wanted: bytes, got: bytes, at: int) -> tuple[str, str]:

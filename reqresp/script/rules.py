@@ -6,25 +6,27 @@ Knows requests, steps and the notes of a connection.  Must not know framings or 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from functools import cached_property
-from typing import Any, Self, cast, final
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Self, cast, final
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 
-from reqresp._text import format_address
+from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import FrameError
+from reqresp.script.near_misses import nearest
 from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.steps import BaseStep, Close, RuleReply, Send, Step, Steps
 
+if TYPE_CHECKING:  # a script is checked without Twisted
+    from twisted.internet.interfaces import IAddress
+
 #: In `when`, stands for every state.
 EVERY_STATE = "*"
-#: Bytes of an unmatched request that are logged.
-MAX_LOGGED_BYTES = 200
 
 
 @frozen
@@ -55,6 +57,7 @@ class Rule:
     :param faults: faults that are injected into its replies only.
     :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
         name.
+    :param line: its line in a script; None: unknown.
     """
 
     name: str
@@ -66,24 +69,33 @@ class Rule:
     goto: str | None = None
     faults: Sequence[PlacedFault] = ()
     path: str = field()
+    line: int | None = field(default=None, eq=False)
+    #: Its name, path and line, for people: ``stat, rule[3], line 12``.
+    place: str = field(init=False, eq=False, repr=False)
     #: Each of *replies* as steps; None if it has a template.
-    _ready: Sequence[Steps | None] = field(init=False, eq=False, repr=False)
+    _ready: Sequence[RuleReply | None] = field(init=False, eq=False, repr=False)
     #: Its reply, if that is always the same and changes neither a count nor the state.
-    constant: Steps | None = field(init=False, eq=False, repr=False)
+    constant: RuleReply | None = field(init=False, eq=False, repr=False)
 
     @path.default
     def _name_as_path(self) -> str:
         return self.name
 
+    @place.default
+    def _find_place(self) -> str:
+        path = () if self.path == self.name else (self.path,)
+        line = () if self.line is None else (f"line {self.line}",)
+        return ", ".join((self.name, *path, *line))
+
     @_ready.default
-    def _ready_replies(self) -> Sequence[Steps | None]:
+    def _ready_replies(self) -> Sequence[RuleReply | None]:
         return [
             None if any(isinstance(step, SendTemplate) for step in reply) else self._as_steps(reply)
             for reply in self.replies
         ]
 
     @constant.default
-    def _constant(self) -> Steps | None:
+    def _constant(self) -> RuleReply | None:
         alike = len(self.replies) == 1 and self.times is None and self.goto is None
         return self._ready[0] if alike else None
 
@@ -97,7 +109,7 @@ class Rule:
             if isinstance(step, Send) and not step.raw:
                 encode(step.data)
 
-    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> Steps:
+    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> RuleReply:
         """Return its reply to the request *data*, which is the *count*-th that it answers."""
         turn = (count - 1) % len(self.replies)
         ready = self._ready[turn]
@@ -111,8 +123,9 @@ class Rule:
             for step in self.replies[turn]
         )
 
-    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> Steps:
-        return RuleReply(reply, self.name, self.faults)  # type: ignore[arg-type]  # no template is left
+    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> RuleReply:
+        steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
+        return RuleReply(steps, self.name, self.faults, place=self.place)
 
 
 class _Notes:
@@ -123,6 +136,16 @@ class _Notes:
     def __init__(self, state: str) -> None:
         self.state = state
         self.counts: dict[str, int] = {}  # of rules with per_connection
+
+
+@define
+class _PastClient:
+    """The `ConnectionContext` of a request that was answered."""
+
+    peer: "IAddress"
+    number: int
+    taken: int
+    notes: Any = None
 
 
 #: Answers a request that no rule matches, unless the script has an answer of its own.
@@ -136,7 +159,7 @@ class Rules(Responder):
 
     :param start: the state in which a conversation starts.
     :param greeting: its reply is sent when a client connects.
-    :param unmatched: answers if no rule does; `CLOSES` also logs a warning.
+    :param unmatched: answers if no rule does.
     :raises ValueError: the patterns need more memory than RE2 may use.
     """
 
@@ -186,15 +209,9 @@ class Rules(Responder):
             rule = state.rules[place]
             if rule.times is None or self._count(rule, connection) < rule.times:
                 return self._choose(rule, data, connection)
-        if self._unmatched is CLOSES:
-            from twisted.logger import Logger  # late: a script that is only checked logs nothing
-
-            Logger(f"{__name__}.Rules", self).warn(
-                "{peer}: no rule matches {request!r}; closing the connection",
-                peer=format_address(connection.peer),
-                request=data[:MAX_LOGGED_BYTES],
-            )
-        return self._choose(self._unmatched, data, connection)
+        client = _PastClient(connection.peer, connection.number, connection.taken)
+        reply = self._choose(self._unmatched, data, connection)
+        return reply.explained_by(partial(self._explain_miss, state, data, client))
 
     def constants(self) -> Table | None:
         """
@@ -243,7 +260,19 @@ class Rules(Responder):
         notes: _Notes = connection.notes
         return notes
 
-    def _choose(self, rule: Rule, data: bytes, connection: ConnectionContext) -> Steps:
+    def _explain_miss(self, state: "_State", data: bytes, client: "_PastClient") -> str:
+        """Return which rule is nearest to *data*, which no rule of *state* has answered."""
+        for rule in state.matching(data, client):
+            return f"{rule.place}, is used up"
+        for name, other in self.states.items():
+            for rule in () if other is state else other.matching(data, client):
+                if not rule.predicates.is_empty:
+                    return f"{rule.place}, matches in state {printable(name)}"
+        for near in nearest(state.rules, data, most=1):
+            return f"nearest: {near.rule.place}, {near.kind} differs at byte {near.at}"
+        return ""
+
+    def _choose(self, rule: Rule, data: bytes, connection: ConnectionContext) -> RuleReply:
         if rule.constant is not None:
             return rule.constant
         counts = self._counts_for(rule, connection)

@@ -51,6 +51,7 @@ def inject(
     own = steps.faults if isinstance(steps, RuleReply) else ()
     performed, names = injector.inject(frames, own, is_silence=is_silence)
     if names:
-        by = steps.by if isinstance(steps, RuleReply) else config.responder.name
-        steps = RuleReply(steps, by, own, names)
+        if not isinstance(steps, RuleReply):
+            steps = RuleReply(steps, config.responder.name)
+        steps = steps.injected_with(names)
     return performed, steps

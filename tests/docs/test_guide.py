@@ -68,7 +68,7 @@ class GuideTests(SynchronousTestCase):
         ):
             client.send(b"hello\n")
             self.assertEqual(client.receive(7), b"HELLO\r\n")
-            server.log.wait("from client 127.0.0.1:[0-9]+: b'hello'")
+            server.log.wait("#1 < 'hello'  > 'HELLO'")
             server.process.terminate()
             self.assertEqual(client.rest(), b"")
 

@@ -1,215 +1,263 @@
-"""RequestLog: the lines in the log, their levels and their events."""
+"""RequestLog: when lines are logged, and their order among all lines about connections."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import json
+from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress
-from twisted.internet.task import Clock
-from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.journal.request_log import RequestLog
+from reqresp import Close, Line, Request, RequestLog, Script, Table, Wait
+from reqresp.exchanges import Exchanges
+from reqresp.journal.request_log import LOG_DELAY
+from reqresp.steps import Send
+from tests.support.conversation import Conversation
 
-ONE = IPv4Address("TCP", "192.0.2.1", 1111)
-TWO = IPv6Address("TCP", "2001:db8::2", 2222)
+PEER = IPv4Address("TCP", "192.0.2.1", 1111)
 
 
-class Log:
-    """A request log, and what it has logged."""
+class Logged(Conversation):
+    """A server with a request log, and what is logged."""
 
-    def __init__(self, events: Sequence[LogEvent]) -> None:
-        self._events = events
-        self.clock = Clock()
-        self.request_log = RequestLog(self.clock)
+    def setUp(self) -> None:
+        super().setUp()
+        logs = capturedLogs()
+        self.logged: Any = logs.__enter__()
+        self.addCleanup(logs.__exit__, None, None, None)
+        self.log = RequestLog(self.reactor)
 
-    def turn(self) -> None:
-        """End the reactor turn."""
-        self.clock.advance(0)
-
-    def received(self, *requests: bytes, peer: IAddress = ONE) -> None:
-        self.request_log.received(peer, 1, requests)
-
-    def gone(self, peer: IAddress = ONE) -> None:
-        self.request_log.disconnected(peer, 1, Failure(ConnectionDone()))
+    def factory(self, respond: Any = None, **options: Any) -> Any:
+        options.setdefault("framing", Line())
+        return super().factory(respond, observers=[self.log], **options)
 
     def events(self) -> list[list[str]]:
-        """Return the lines of each event."""
-        return [formatEvent(event).split("\n") for event in self._events]
+        """Return the lines of each event so far."""
+        return [formatEvent(event).split("\n") for event in self.logged]
 
-    def levels(self) -> list[tuple[LogLevel, str]]:
-        """Return the level and the text of each event."""
-        return [(event["log_level"], formatEvent(event)) for event in self._events]
-
-
-@contextmanager
-def log() -> Iterator[Log]:
-    with capturedLogs() as events:
-        yield Log(events)
+    def lines(self) -> list[str]:  # type: ignore[override]  # of the log, not of a framing
+        """Return all lines, after the delay."""
+        self.reactor.advance(LOG_DELAY)
+        return [line for event in self.events() for line in event]
 
 
-class TurnTests(SynchronousTestCase):
+class DelayTests(Logged):
     """When lines are logged."""
 
-    def test_one_event_for_all_requests_of_a_turn(self) -> None:
-        """All requests of a turn are in one event, in order, for any number of connections."""
-        with log() as it:
-            it.received(b"a", b"b")
-            it.received(b"c", peer=TWO)
-            it.received(b"d")
-            it.turn()
-            self.assertEqual(
-                it.events(),
+    def answered(self, *requests: bytes) -> None:
+        """Report *requests* as answered."""
+        self.log.received(PEER, 1, requests)
+        steps = [(Send(b"A"),)] * len(requests)
+        self.log.answered(Exchanges(PEER, 1, 1, requests, lambda _requests: steps))
+
+    def test_lines_of_a_short_time_are_one_event(self) -> None:
+        """All lines until the delay is over are in one event at level info, in order."""
+        first = self.join(self.factory(Table({}, otherwise=b"A")))
+        first.send(b"a\nb\n")
+        second = self.join(first.factory)
+        second.send(b"c\n")
+        self.assertEqual(self.events(), [])
+        self.reactor.advance(LOG_DELAY)
+        self.assertEqual(
+            self.events(),
+            [
                 [
-                    [
-                        "from client 192.0.2.1:1111: b'a'",
-                        "from client 192.0.2.1:1111: b'b'",
-                        "from client [2001:db8::2]:2222: b'c'",
-                        "from client 192.0.2.1:1111: b'd'",
-                    ]
-                ],
-            )
+                    "#1 127.0.0.1:50000 connected",
+                    "#1 < 'a'  > 'A'",
+                    "#1 < 'b'  > 'A'",
+                    "#2 127.0.0.1:50000 connected",
+                    "#2 < 'c'  > 'A'",
+                ]
+            ],
+        )
+        self.assertEqual([event["log_level"] for event in self.logged], [LogLevel.info])
 
-    def test_nothing_before_the_turn_is_over(self) -> None:
-        """Nothing is logged before the end of the turn."""
-        with log() as it:
-            it.received(b"a")
-            self.assertEqual(it.events(), [])
+    def test_later_lines_are_another_event(self) -> None:
+        """What comes after the delay is an event of its own, and a quiet time logs nothing."""
+        for request in (b"a", b"b"):
+            self.answered(request)
+            self.reactor.advance(LOG_DELAY)
+            self.reactor.advance(LOG_DELAY)
+        self.assertEqual(self.events(), [["#1 < 'a'  > 'A'"], ["#1 < 'b'  > 'A'"]])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def test_each_turn_has_its_own_event(self) -> None:
-        """Each turn has one event, with its own lines only."""
-        with log() as it:
-            for request in (b"a", b"b"):
-                it.received(request)
-                it.turn()
-            self.assertEqual(
-                it.events(),
-                [["from client 192.0.2.1:1111: b'a'"], ["from client 192.0.2.1:1111: b'b'"]],
-            )
-
-    def test_a_quiet_turn_logs_nothing(self) -> None:
-        """A turn without requests logs nothing and starts no timer."""
-        with log() as it:
-            it.received(b"a")
-            it.turn()
-            self.assertEqual(it.clock.getDelayedCalls(), [])
-            it.turn()
-            self.assertEqual(len(it.events()), 1)
-
-    def test_a_turn_needs_one_timer(self) -> None:
-        """A turn starts one timer, for any number of requests."""
-        with log() as it:
-            it.received(*[b"a"] * 1500)
-            it.gone()
-            self.assertEqual(len(it.clock.getDelayedCalls()), 1)
+    def test_one_timer(self) -> None:
+        """Any number of lines start one timer."""
+        self.answered(*[b"a"] * 1500)
+        self.log.disconnected(PEER, 1, Failure(ConnectionDone()))
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
 
     def test_1000_lines_are_logged_without_waiting(self) -> None:
         """A thousand lines are logged at once, so that memory is limited."""
-        with log() as it:
-            it.received(*[b"a"] * 999)
-            self.assertEqual(it.events(), [])
-            it.received(b"a")
-            self.assertEqual([len(lines) for lines in it.events()], [1000])
+        self.answered(*[b"a"] * 999)
+        self.assertEqual(self.events(), [])
+        self.answered(*[b"a"] * 1501)
+        self.assertEqual([len(lines) for lines in self.events()], [1000, 1000])
+        self.reactor.advance(LOG_DELAY)
+        self.assertEqual([len(lines) for lines in self.events()], [1000, 1000, 500])
 
-    def test_what_comes_after_1000_lines_is_logged_too(self) -> None:
-        """Lines after the first thousand are logged at the end of the turn, once."""
-        with log() as it:
-            it.received(*[b"a"] * 2500)
-            it.turn()
-            it.turn()
-            self.assertEqual([len(lines) for lines in it.events()], [1000, 1000, 500])
+    def test_a_read_of_many_lines(self) -> None:
+        """A read that is answered at once is logged in events of a thousand lines, too."""
+        wire = self.join(self.factory(Table({}, otherwise=b"A")))
+        wire.send(b"\n" * 2500)
+        self.reactor.advance(LOG_DELAY)
+        self.assertEqual([len(lines) for lines in self.events()], [1000, 1000, 501])
 
+    def test_flush(self) -> None:
+        """`flush` logs at once, and the timer that runs logs nothing more."""
+        self.answered(b"a")
+        self.log.flush()
+        self.log.flush()
+        self.reactor.advance(LOG_DELAY)
+        self.assertEqual(self.events(), [["#1 < 'a'  > 'A'"]])
 
-class LevelTests(SynchronousTestCase):
-    """The levels of the lines."""
-
-    def test_requests_are_at_level_info(self) -> None:
-        """Requests are logged at level info."""
-        with log() as it:
-            it.received(b"a")
-            it.turn()
-            self.assertEqual(it.levels(), [(LogLevel.info, "from client 192.0.2.1:1111: b'a'")])
-
-    def test_a_connection_is_logged_in_order(self) -> None:
-        """Connects and disconnects are at level debug, before and after the requests of a turn."""
-        with log() as it:
-            it.request_log.connected(ONE, 7)
-            it.received(b"a")
-            it.request_log.disconnected(ONE, 7, Failure(ConnectionDone()))
-            it.turn()
-            self.assertEqual(
-                it.levels(),
-                [
-                    (LogLevel.debug, "#7 192.0.2.1:1111 connected"),
-                    (LogLevel.info, "from client 192.0.2.1:1111: b'a'"),
-                    (
-                        LogLevel.debug,
-                        "#7 192.0.2.1:1111 disconnected: Connection was closed cleanly.",
-                    ),
-                ],
-            )
-
-    def test_many_connections_make_one_event(self) -> None:
-        """All connects of a turn are one event, and all disconnects are another."""
-        with log() as it:
-            for peer in (ONE, TWO):
-                it.request_log.connected(peer, 1)
-                it.gone(peer)
-            it.turn()
-            self.assertEqual([len(lines) for lines in it.events()], [2, 2])
-
-
-class LineTests(SynchronousTestCase):
-    """The text of a line."""
-
-    def line(self, request: bytes, peer: IAddress = ONE) -> str:
-        """Return the only line that *request* leaves in the log."""
-        with log() as it:
-            it.received(request, peer=peer)
-            it.turn()
-            [[line]] = it.events()
-        return line
-
-    def test_1024_bytes_are_shown_whole(self) -> None:
-        """A request of 1024 bytes is shown whole."""
-        request = b"x" * 1024
-        self.assertEqual(self.line(request), f"from client 192.0.2.1:1111: {request!r}")
-
-    def test_a_longer_request_is_cut(self) -> None:
-        """A longer request is cut, and its size is shown."""
-        self.assertEqual(
-            self.line(b"x" * 1024 + b"y"),
-            f"from client 192.0.2.1:1111: {b'x' * 1024!r}... (1025 bytes)",
-        )
-
-    def test_an_empty_request_has_a_line(self) -> None:
-        """An empty request has a line."""
-        self.assertEqual(self.line(b""), "from client 192.0.2.1:1111: b''")
-
-    def test_line_ends_forge_no_lines(self) -> None:
-        """Line ends in a request are shown as escapes."""
-        line = self.line("a\n\r\v\f\x1c\x85\u2028from client".encode())
-        self.assertEqual(line.splitlines(), [line])
-        self.assertIn(r"a\n\r", line)
+    def test_the_last_lines_are_logged(self) -> None:
+        """When the reactor has stopped, the lines that wait are logged."""
+        reactor = MemoryReactorClock()
+        log = RequestLog(reactor)
+        log.connected(PEER, 1)
+        for call, arguments, options in reactor.triggers["after"]["shutdown"]:
+            call(*arguments, **options)
+        self.assertEqual(self.events(), [["#1 192.0.2.1:1111 connected"]])
 
     def test_braces_are_no_format(self) -> None:
-        """Braces in a request are shown as they are, not as fields of a log event."""
-        line = self.line(b"{lines} {log_level} {0} {} {{ %s {x")
-        self.assertEqual(line, "from client 192.0.2.1:1111: b'{lines} {log_level} {0} {} {{ %s {x'")
+        """Braces in a request or an address are shown as they are, not as fields of an event."""
+        self.answered(b"{lines} {log_level} {0} {} {{ %s {x")
+        self.log.connected(UNIXAddress(b"/{lines}"), 2)
+        self.assertEqual(
+            self.lines(),
+            ["#1 < '{lines} {log_level} {0} {} {{ %s {x'  > 'A'", "#2 '/{lines}' connected"],
+        )
 
-    def test_a_client_without_a_name(self) -> None:
-        """A client of a UNIX socket without a name is shown as ``a UNIX socket``."""
-        self.assertEqual(self.line(b"a", UNIXAddress(None)), "from client a UNIX socket: b'a'")
 
-    def test_an_address_forges_no_lines(self) -> None:
-        """Line ends in the path of a UNIX socket are shown as escapes."""
-        with log() as it:
-            it.received(b"a", peer=UNIXAddress(b"/run/a: b'a'\nfrom client b"))
-            it.turn()
-            self.assertEqual([len(lines) for lines in it.events()], [1])
+class OrderTests(Logged):
+    """Lines are in the order of events."""
 
-    def test_braces_in_an_address_are_no_format(self) -> None:
-        """Braces in an address are shown as they are."""
-        self.assertEqual(self.line(b"a", UNIXAddress(b"/{lines}")), "from client '/{lines}': b'a'")
+    def test_a_miss_is_logged_when_it_is_answered(self) -> None:
+        """A request that no rule matches is logged once, after what was answered before it."""
+        script = Script.parse('rule = [{ equals = "a", reply = "A" }]')
+        wire = self.join(self.factory(script))
+        wire.send(b"a\nx\n")
+        wire.reset()
+        self.assertEqual(
+            self.lines()[1:4],
+            [
+                "#1 < 'a'  > 'A'  (rule[0], line 1)",
+                "#1 < 'x'  > close  "
+                "(no rule matches; nearest: rule[0], line 1, equals differs at byte 0)",
+                "#1 127.0.0.1:50000 disconnected: "
+                "Connection to the other side was lost in a non-clean fashion.",
+            ],
+        )
+
+    def test_a_reply_that_takes_time(self) -> None:
+        """An exchange is logged when its reply is complete."""
+        wire = self.join(self.factory(lambda _request: (Wait(1), b"A")))
+        wire.send(b"a\n")
+        self.assertEqual(self.lines(), ["#1 127.0.0.1:50000 connected"])
+        wire.wait(1)
+        self.assertEqual(self.lines()[1:], ["#1 < 'a'  > wait 1 s, 'A'"])
+
+    def test_a_request_without_a_complete_reply(self) -> None:
+        """A request whose client leaves first is logged before the end of its connection."""
+        wire = self.join(self.factory(lambda _request: (Wait(1), b"A")))
+        wire.send(b"a\n")
+        wire.reset()
+        self.assertEqual(self.lines()[1], "#1 < 'a'  unanswered")
+        self.assertIn("disconnected", self.lines()[2])
+
+    def test_lines_of_the_server_keep_their_place(self) -> None:
+        """What the server logs about a connection comes after the exchanges before it."""
+
+        def respond(request: Request) -> Any:
+            if request.data == b"fail":
+                raise RuntimeError("no answer")
+            return request.data
+
+        for sent, text in ((b"a\nfail\n", "failed; aborting"), (b"a\n" + b"x" * 99, "closing")):
+            factory = self.factory(respond, limits={"max_request": 9})
+            self.join(factory).send(sent)
+            shown = ["failed" if "failed" in it else it for it in self.lines()]
+            at = next(at for at, it in enumerate(self.lines()) if text in it)
+            self.assertIn("#1 < 'a'  > 'a'", shown[:at], text)
+            self.logged.clear()
+        self.flushLoggedErrors(RuntimeError)
+
+    def test_an_unfinished_request_keeps_its_place(self) -> None:
+        """An unfinished request is logged after what was answered, and before the end."""
+        wire = self.join(self.factory(Table({}, otherwise=b"A")))
+        wire.send(b"a\nb")
+        wire.send_eof()
+        self.assertEqual(
+            self.lines()[1:3],
+            ["#1 < 'a'  > 'A'", "127.0.0.1:50000: unfinished request b'b': no line end"],
+        )
+
+    def test_an_idle_connection_keeps_its_place(self) -> None:
+        """An idle connection is logged after the lines that wait."""
+        factory = self.factory(Table({}, otherwise=b"A"), limits={"idle_timeout": 0.004})
+        wire = self.join(factory)
+        for _ in range(5):
+            self.log.connected(PEER, 2)  # a line that waits
+            wire.wait(0.001)
+        lines = self.lines()
+        idle = next(at for at, line in enumerate(lines) if "idle" in line)
+        self.assertEqual(lines[:idle], [lines[0], *["#2 192.0.2.1:1111 connected"] * 5])
+
+
+class FormatTests(Logged):
+    """The format that is chosen."""
+
+    def test_json(self) -> None:
+        """Each line is an entry, as in a journal file, in the order of events."""
+        self.log = RequestLog(self.reactor, "json", now=lambda: 5.0)
+        wire = self.join(self.factory(Table({b"q": (b"Q", Close())}, otherwise=b"A")))
+        wire.send(b"a\nb\n", b"c\nq\n")
+        wire.reset()
+        entries = [json.loads(line) for line in self.lines()]
+        self.assertEqual(
+            [(it["event"], it.get("number"), it.get("request")) for it in entries],
+            [
+                ("connected", None, None),
+                ("answered", 1, "a"),
+                ("answered", 2, "b"),
+                ("answered", 3, "c"),
+                ("answered", 4, "q"),
+                ("disconnected", None, None),
+            ],
+        )
+        self.assertEqual(
+            entries[2],
+            {
+                "event": "answered",
+                "at": 5.0,
+                "sent": 5.0,
+                "connection": 1,
+                "peer": "127.0.0.1:50000",
+                "number": 2,
+                "request": "b",
+                "by": "table",
+                "steps": [{"send": "A"}],
+            },
+        )
+
+    def test_another_format(self) -> None:
+        """A format that does not exist is an error."""
+        with self.assertRaises(ValueError):
+            RequestLog(self.reactor, "xml")
+
+    def test_constants_look_like_other_replies(self) -> None:
+        """A reply has the same line whether it is a constant or not, also after a reload."""
+        table = Table({b"a": b"A"}, otherwise=b"?")
+        constant = self.factory(table)
+        other = self.factory(lambda request: table.steps(request.data))
+        for factory in (constant, other):
+            wire = self.join(factory)
+            wire.send(b"a\nb\n", b"a\n", b"a\nb\n", b"x" * 3000 + b"\n")
+        constant.reconfigure(Table({b"a": b"B"}), framing=Line())
+        self.join(constant).send(b"a\n")
+        lines = [line for line in self.lines() if "<" in line]
+        self.assertEqual(lines[:6], lines[6:12])
+        self.assertEqual(lines[0:3], ["#1 < 'a'  > 'A'", "#1 < 'b'  > '?'", "#1 < 'a'  > 'A'"])
+        self.assertEqual(lines[12], "#2 < 'a'  > 'B'")

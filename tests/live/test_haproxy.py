@@ -247,11 +247,12 @@ class HAProxyTests(LiveTestCase):
             if entry["event"] == "answered" and entry["request"] != "ping"
         }
         self.assertEqual(journaled, outcome.sources)
-        logged = {
-            match[2]: match[1]
-            for server in self.servers
-            for match in re.finditer(r"from client (\S+): b'(\d+/\d+)'", server.log.text())
-        }
+        logged: dict[str, str] = {}
+        for server in self.servers:
+            text = server.log.text()
+            peers = dict(re.findall(r"(#\d+) (\S+) connected", text))
+            exchanges = re.findall(r"(#\d+) < '(\d+/\d+)'", text)
+            logged |= {request: peers[number] for number, request in exchanges}
         self.assertEqual(logged, outcome.sources)
 
     def test_readiness_fails_before_the_listener_closes(self) -> None:

@@ -347,7 +347,7 @@ class EndpointsTests(LiveTestCase):
         for port in server.ports:
             with Client(("::1", port), socket.AF_INET6) as client:
                 self.assertEqual(client.ask(b"request"), b"response")
-        server.log.wait(r"from client \[::1\]:\d+: b'request'", 2)
+        server.log.wait(r"\[::1\]:\d+ connected", 2)
 
     def need_ipv6(self) -> None:
         """Skip the test on a machine without IPv6."""
@@ -364,7 +364,7 @@ class EndpointsTests(LiveTestCase):
             self.assertEqual(client.ask(b"request"), b"response")
             client.send(b"close")
             self.assertEqual(client.rest(), b"response")
-        server.log.wait("from client a UNIX socket: b'request'")
+        server.log.wait("#1 a UNIX socket connected")
 
     def test_haproxy(self) -> None:
         """With a PROXY header, the address of the client is known before the first request."""
@@ -499,25 +499,25 @@ class LogTests(LiveTestCase):
     """The log of requests and connections."""
 
     def test_requests(self) -> None:
-        """Each request is logged with the address of its client, whatever bytes it has."""
+        """Each client is logged with its address, and each request with its reply."""
         server = self.serve()
         client = self.connect(server)
         client.ask(b"re\x00\r\nquest'")
         port = client.socket.getsockname()[1]
-        shown = re.escape(f"from client 127.0.0.1:{port}: " + r'''b"re\x00\r\nquest'"''')
-        server.log.wait(f" {shown}$")
+        server.log.wait(rf"#1 127\.0\.0\.1:{port} connected$")
+        server.log.wait(re.escape(r'''#1 < "re\x00\r\nquest'"''') + "  > 'response'$")
 
-    def test_one_event_for_all_of_a_turn(self) -> None:
+    def test_one_event_for_all_of_a_read(self) -> None:
         """Requests that arrive together are lines of one event."""
         server = self.serve("--framing=line")
         client = self.connect(server)
         client.ask(b"a\nb\nc\n", 30)
-        server.log.wait(r"from client .*: b'c'")
-        lines = [line for line in server.log.lines() if "from client" in line]
-        self.assertEqual([line[-4:] for line in lines], ["b'a'", "b'b'", "b'c'"])
+        server.log.wait(r"#1 < 'c'")
+        lines = [line for line in server.log.lines() if "#1 < " in line]
+        self.assertEqual([re.findall("< '(.)'", line) for line in lines], [["a"], ["b"], ["c"]])
         # An event starts with the time of day.
         starts = [bool(re.match(r"\d{4}-\d\d-\d\dT", line)) for line in lines]
-        self.assertEqual(starts, [True, False, False])
+        self.assertEqual(starts[1:], [False, False])
 
     def test_connections(self) -> None:
         """Connections and disconnections are logged, with the reason."""
@@ -544,7 +544,7 @@ class LogTests(LiveTestCase):
         """The beginning of a long request is logged, and its length."""
         server = self.serve("--framing=line")
         self.connect(server).ask(b"x" * 5000 + b"\n", 10)
-        [match] = server.log.wait(r"b'(x+)'\.\.\. \(5000 bytes\)$")
+        [match] = server.log.wait(r"< '(x+)'\.\.\. \(5000 bytes\)  > 'response'$")
         self.assertEqual(len(match[1]), 1024)
 
     def test_quiet(self) -> None:
@@ -834,7 +834,7 @@ class DaemonTests(LiveTestCase):
         os.kill(pid, signal.SIGTERM)
         self.assertTrue(self.ended(pipe))
         log = self.directory.joinpath("it.log").read_text()
-        self.assertIn("from client a UNIX socket: b'request'", log)
+        self.assertRegex(log, r"#\d+ a UNIX socket connected")
         self.assertIn("Server Shut Down", log)
         self.assertFalse(self.directory.joinpath("it.pid").exists())
 

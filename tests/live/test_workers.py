@@ -110,10 +110,10 @@ class ServingTests(WorkersTestCase):
             self.assertIn("request", [line.get("request") for line in lines])
         text = server.log.text()
         self.assertRegex(
-            text, r"\[worker 1 reqresp\.journal\.request_log\.RequestLog#info\] from client "
+            text, r"\[worker 1 reqresp\.journal\.request_log\.RequestLog#info\] #1000000001 "
         )
         self.assertRegex(
-            text, r"\[worker 2 reqresp\.journal\.request_log\.RequestLog#debug\] #\d+ "
+            text, r"\[worker 2 reqresp\.journal\.request_log\.RequestLog#info\] #2000000001 "
         )
 
     def test_listening_is_logged_by_workers(self) -> None:
@@ -217,8 +217,8 @@ class ServingTests(WorkersTestCase):
         threading.Thread(target=client.send, args=(data,), daemon=True).start()
         client.receive(10 * len(numbers))
         client.send(b"last\n")
-        server.log.wait("b'last'")
-        found = re.findall(r"^.*from client \S+: b'(\d+) x{990}'$", server.log.text(), re.M)
+        server.log.wait("< 'last'")
+        found = re.findall(r"^.*#\d+ < '(\d+) x{990}'  > 'response'$", server.log.text(), re.M)
         self.assertEqual([int(number) for number in found], [*numbers])
 
     def test_other_reactor(self) -> None:

@@ -80,7 +80,7 @@ def named(rules: Sequence[Rule]) -> list[Rule]:
 
 def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
     """Return the rules that answer *requests* on one connection, and the states reached."""
-    connection: Any = SimpleNamespace(taken=0, notes=None, peer=None)
+    connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None)
     names, states = set[str](), {book.state(connection)}
     for data in requests:
         connection.taken += 1

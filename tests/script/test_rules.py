@@ -1,12 +1,20 @@
 """Rules: which rule answers, in which state and how often, on a real server."""
 
+from types import SimpleNamespace
 from typing import Any
 
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import capturedLogs
 
 from reqresp import EagerServer, FrameError, Script, Send
 from reqresp.script.rules import Rule, Rules
+from reqresp.steps import RuleReply
 from tests.support.scripted import Scripted
+
+
+def explained(reply: RuleReply) -> str:
+    """Return the explanation of a *reply* to a request that no rule matches."""
+    assert reply.explain is not None
+    return reply.explain()
 
 
 class ChoiceTests(Scripted):
@@ -77,18 +85,55 @@ class ChoiceTests(Scripted):
             wire = self.join(self.factory(script))
             self.assertEqual(self.ask(wire, "x", "x"), ["once|", "rest|"])
 
-    def test_an_unmatched_request_closes_and_is_logged(self) -> None:
-        """An unmatched request closes the connection and is logged in one line."""
+    def test_an_unmatched_request_closes(self) -> None:
+        """An unmatched request closes the connection; whether to log it is up to observers."""
         wire = self.script('rule = [{ equals = "a", reply = "b" }]')
         with capturedLogs() as events:
             wire.send(b"a\nx\na\n")
         self.assertEqual(wire.received(), b"b\r\n")
         self.assertTrue(wire.got_eof)
-        [event] = [event for event in events if event["log_level"] is LogLevel.warn]
-        self.assertEqual(
-            event["log_format"].format(**event),
-            "127.0.0.1:50000: no rule matches b'x'; closing the connection",
+        self.assertEqual(events, [])
+
+    def test_a_reply_knows_the_place_of_its_rule(self) -> None:
+        """A reply names the rule, where it is in the script, and its line."""
+        script = Script.parse(
+            '[[rule]]\nequals = "a"\nname = "first"\nreply = "A"\n'
+            '[[rule]]\nequals = "b"\nreply = { template = "{request}" }\n'
+            '[unmatched]\nreply = "?"'
         )
+        self.assertEqual(
+            [self.reply(script, data).place for data in (b"a", b"b", b"c")],
+            ["first, rule[0], line 1", "rule[1], line 5", "unmatched, line 8"],
+        )
+
+    def test_a_miss_explains_itself(self) -> None:
+        """A reply to a request that no rule matches names the rule that nearly does."""
+        script = Script.parse("""
+            start = "out"
+            rule = [
+                { equals = "hello", reply = "A" },
+                { equals = "once", times = 1, reply = "B" },
+                { equals = "login", goto = "in", reply = "C" },
+                { when = "in", starts_with = "get ", reply = "D" },
+            ]
+        """)
+        for data, text in (
+            (b"help", "nearest: rule[0], line 4, equals differs at byte 3"),
+            (b"once", "rule[1], line 5, is used up"),
+            (b"get a", "rule[3], line 7, matches in state in"),
+        ):
+            self.assertEqual(explained(self.reply(script, b"once", data)), text)
+        self.assertIsNone(self.reply(script, b"hello").explain)
+        patterns = Script.parse("rule = [{ matches = 'a+', reply = 'A' }]")
+        self.assertEqual(explained(self.reply(patterns, b"b")), "")
+
+    def reply(self, script: Script, *requests: bytes) -> RuleReply:
+        """Return the reply to the last of *requests* on a new connection."""
+        connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None)
+        rules = script.rules.anew()
+        *_, reply = [rules.respond(data, connection) for data in requests]
+        assert isinstance(reply, RuleReply)
+        return reply
 
     def test_unmatched(self) -> None:
         """An `unmatched` answer has the keys of any answer, and nothing is logged."""

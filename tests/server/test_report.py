@@ -23,7 +23,7 @@ from reqresp.transport.access import parse_networks
 #: What acts on a terminal: CSI of eight bits, an escape, an override of direction, line ends.
 HOSTILE = "\x9b2J\x1b[1m\u202e\u2028\r\x85"
 #: The path of a client that wants to look like another one, and like the start of a line.
-FORGED = f"1.2.3.4:5: b'STAT'\nfrom client 1.2.3.4:5: b'DELE 1'{HOSTILE}"
+FORGED = f"1.2.3.4:5: b'STAT'\n#2 < 'DELE 1'  > '+OK'{HOSTILE}"
 PEER = UNIXAddress(FORGED.encode())
 
 
@@ -110,4 +110,4 @@ class HostileClientTests(SynchronousTestCase):
             self.assertTrue(any(text in line for line in lines), f"{text}: {lines}")
             for line in lines:
                 self.assertTrue(line.isprintable(), f"{text}: {line!r}")
-                self.assertFalse(line.startswith(("1.2.3.4", "from client 1.2.3.4", "DELE")), line)
+                self.assertFalse(line.startswith(("1.2.3.4", "#2 <", "DELE")), line)
