@@ -15,20 +15,23 @@ from tests.reliability.serving import (
     reported,
     serving,
     tracebacks,
+    up_to,
 )
 from tests.reliability.values import TELLING, Figure, Say, at_most, exactly, scaled
 
 CONNECTIONS = 2000
-#: The bytes of its request that each sends at once, and seconds between the further ones.
+#: The bytes of its request that each sends at once.
 BEGINNING = b"x" * 40_000
-PAUSE = 0.25
 #: The clients that are between two requests.
 OTHERS = 100
 #: The server's --request-timeout, in seconds.  It may take a quarter more.
 TIMEOUT = 10
 TIMEOUT_AT_SMALL_SCALE = 2
-#: How late a connection may end beside that, in seconds: the server has thousands to read from.
+#: The further bytes that each client sends in that time.
+BYTES_IN_TIME = 8
+#: How much later a connection may end, in seconds: the server has thousands to read from.
 LATE = 2.0
+LATE_AT_SMALL_SCALE = 10.0
 #: Seconds after which nothing more is waited for.
 ALL_ENDED = 10.0
 #: The memory of such a request, in bytes.
@@ -38,7 +41,9 @@ BYTES = 96 * KIB
 def run(scale: float, say: Say) -> list[Figure]:
     """Add bytes until the server closes the connections, while regular clients are served."""
     count = scaled(CONNECTIONS, scale, 200)
-    timeout = TIMEOUT if scale >= TELLING else TIMEOUT_AT_SMALL_SCALE
+    timeout, late = (
+        (TIMEOUT, LATE) if scale >= TELLING else (TIMEOUT_AT_SMALL_SCALE, LATE_AT_SMALL_SCALE)
+    )
     with (
         descriptors_allowed(count + OTHERS + 1000),
         serving(
@@ -51,10 +56,10 @@ def run(scale: float, say: Say) -> list[Figure]:
         before, files = server.memory(), descriptors(server)
         say(f"{count:,} clients send {len(BEGINNING):,} bytes of a request, then a byte each time")
         with crowd(server.port, count) as clients:
-            endless = Endless(clients)
+            endless = Endless(clients, timeout / BYTES_IN_TIME)
             endless.add_bytes(timeout / 2)
             each = (server.memory() - before) / count
-            early = descriptors(server) - files
+            early = up_to(server, files + count, ALL_ENDED) - files
             say("waiting for the server's timeout")
             endless.add_bytes(timeout + ALL_ENDED)
         left = back_to(server, files) - files
@@ -68,7 +73,7 @@ def run(scale: float, say: Say) -> list[Figure]:
         exactly("of these, open after half of the timeout", early, count),
         exactly("of these, closed after the timeout", len(times), count),
         exactly("of these, closed before it", sum(took < timeout for took in times), 0),
-        at_most("longest time until then", max(times, default=0.0), timeout * 1.25 + LATE, "s"),
+        at_most("longest time until then", max(times, default=0.0), timeout * 1.25 + late, "s"),
         exactly("of these, counted in the metrics", round(measured), count),
         exactly("of these, logged or counted in the log", counted, count),
         exactly("clients between two requests that stay, and get a reply", served, OTHERS),
@@ -79,11 +84,16 @@ def run(scale: float, say: Say) -> list[Figure]:
 
 
 class Endless:
-    """Clients, each with a request that it has begun."""
+    """
+    Clients, each with a request that it has begun.
 
-    def __init__(self, clients: list[socket.socket]) -> None:
+    :param pause: seconds between two further bytes.
+    """
+
+    def __init__(self, clients: list[socket.socket], pause: float) -> None:
         #: Seconds from the beginning of each request to the end of its connection.
         self.times: list[float] = []
+        self._pause = pause
         self._begun: dict[socket.socket, float] = {}
         for client in clients:
             self._begun[client] = time.monotonic()
@@ -101,7 +111,7 @@ class Endless:
                 self._note_ends(selector)
 
     def _note_ends(self, selector: selectors.BaseSelector) -> None:
-        turn = time.monotonic() + PAUSE
+        turn = time.monotonic() + self._pause
         while (left := turn - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 if _has_ended(key.data):

@@ -15,8 +15,10 @@ from tests.reliability.values import Figure, Say, at_least, exactly, scaled, unb
 
 ROUNDS = 100
 CLIENTS = 10
-#: The longest load before the kill, in seconds, unless the journal is still empty then.
+#: The longest load before the kill, in seconds, unless the journal was not written often enough.
 SECONDS = 0.3
+#: The writes of the journal before a kill: what one of them tears is seen in the next.
+WRITES = 2
 
 
 def run(scale: float, say: Say) -> list[Figure]:
@@ -60,11 +62,16 @@ class TornJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._before = b""
+        self._size = self._writes = 0
         self.whole = self.broken = self.torn = self.continued = 0
 
     def has_grown(self) -> bool:
-        """Return whether the server has written anything yet."""
-        return self._path.stat().st_size > len(self._before)
+        """Return whether the server has written `WRITES` times since the last cut."""
+        size = self._path.stat().st_size
+        if size > self._size:
+            self._size = size
+            self._writes += 1
+        return self._writes >= WRITES
 
     def check(self) -> None:
         """Count the lines that the killed server has written."""
@@ -86,6 +93,7 @@ class TornJournal:
             text = text[: -random.randrange(1, size)]
             self._path.write_bytes(text)
         self._before = text
+        self._size, self._writes = len(text), 0
 
 
 def _is_whole(line: bytes) -> bool:
