@@ -1,8 +1,8 @@
 """
 Slices: constant replies to large reads, and to requests that have waited.
 
-A read of up to `SLICE` bytes takes the shorter way in `Connection`.  This module must not know
-states.
+A read of up to `SLICE` bytes, or `AT_ONCE` with observers, takes the shorter way in `Connection`.
+This module must not know states.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,10 @@ from reqresp.server._fast_path import Batch
 from reqresp.server._turns import QUANTUM_REPLIES, QUANTUM_SECONDS, Turns
 from reqresp.transport.stream import Stream
 
-#: Bytes that are answered at once when the budget of the connections is used up.
+#: Bytes that are answered at once, whatever other connections do.  Observers can take a microsecond
+#: for each request.
+AT_ONCE = 1024
+#: Bytes of more than that which are answered when the budget of all connections is used up.
 LAST_SLICE = 256
 
 
@@ -44,7 +47,7 @@ def answer_slices(
     Answer *backlog* on *stream*, a slice at a time, for a quantum.
 
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
-    is full.  More than a slice shares the budget of *turns*: if that is used up, answer
+    is full.  More than `AT_ONCE` shares the budget of *turns*: if that is used up, answer
     `LAST_SLICE` of it.
 
     :param turns: says when this turn of the reactor is over for all connections.
@@ -54,7 +57,7 @@ def answer_slices(
     answered: list[bytes] = []
     before = after = backlog.size
     size, sent, is_over = SLICE, 0, False
-    if before > SLICE:
+    if before > AT_ONCE:
         turns.share()
         if now() > turns.deadline:
             size = LAST_SLICE

@@ -28,7 +28,7 @@ from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
 from reqresp.server._reply import inject
-from reqresp.server._slices import answer_slices
+from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ending, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
@@ -285,8 +285,9 @@ class Connection:
 
         If they are not, the requests wait in the backlog, and nothing was counted.
         """
-        batch = self.config.batch
-        if batch is None or len(data) > SLICE or self.stream.writing is not _WRITE:
+        batch, size = self.config.batch, len(data)
+        is_much = size > AT_ONCE and (size > SLICE or self.host.events.reports_requests)
+        if batch is None or is_much or self.stream.writing is not _WRITE:
             self.backlog.put(data)
             return None
         decoder = self.backlog.decoder

@@ -222,13 +222,15 @@ class FairnessTests(Conversation):
         factory = self.factory(
             Table({}, otherwise=b"x"), framing=Line(), now=lambda: worked[0], observers=[Slow()]
         )
-        wires = [self.join(factory) for _ in range(20)]
-        for wire in wires:
-            wire.protocol.dataReceived(b"a long request\n" * 1000)
-        last = LAST_SLICE // len(b"a long request\n")
-        self.assertEqual([wire.protocol.taken for wire in wires], [1000] * 5 + [last] * 15)
-        wires[0].turn()
-        self.assertEqual({wire.protocol.taken for wire in wires}, {1000})
+        for request in (b"a request of 16\n", b"\n"):
+            wires = [self.join(factory) for _ in range(20)]
+            for wire in wires:
+                wire.protocol.dataReceived(request * 2000)
+            taken = [wire.protocol.taken for wire in wires]
+            self.assertEqual(taken[:3], [2000] * 3)
+            self.assertEqual(set(taken[6:]), {LAST_SLICE // len(request)})
+            wires[0].turn()
+            self.assertEqual({wire.protocol.taken for wire in wires}, {2000})
 
     def test_requests_that_waited_are_answered_beside_floods(self) -> None:
         """No more than a slice is answered at once, also after a wait, and in order."""
