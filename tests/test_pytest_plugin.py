@@ -516,6 +516,7 @@ def test_asked_for(reqresp_server):
     assert "twisted" in sys.modules
     reqresp_server()
     assert "twisted.internet.reactor" not in sys.modules
+    assert "twisted.trial" not in sys.modules
     reqresp_server(tls=True)
     assert "twisted.internet.reactor" not in sys.modules
 """

@@ -1,16 +1,26 @@
-"""Servers to test clients against: in a thread, on the running reactor, or in memory."""
+"""
+Servers to test clients against: in a thread, on the running reactor, or in memory.
+
+Servers in memory are imported when they are first used.  They need `twisted.internet.testing`,
+which takes a tenth of the time until the first server in a thread has started.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from reqresp.steps import Wait
 from reqresp.testing._base import BaseServer, ServerArguments
 from reqresp.testing._expectation import Expectation
-from reqresp.testing._in_memory import MemoryServer
 from reqresp.testing._memory_peer import MemoryPeer
-from reqresp.testing._memory_reactor import InMemoryReactor
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.testing._serve import serve
 from reqresp.testing._threaded import Server, StartServer
+
+if TYPE_CHECKING:
+    from reqresp.testing._in_memory import MemoryServer
+    from reqresp.testing._memory_reactor import InMemoryReactor
 
 __all__ = [
     "BaseServer",
@@ -27,3 +37,13 @@ __all__ = [
     "Wait",
     "serve",
 ]
+
+_LATE = {"InMemoryReactor": "_memory_reactor", "MemoryServer": "_in_memory"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    globals()[name] = value
+    return value
