@@ -199,6 +199,9 @@ class Connection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
+        if self._state is _ENDED:  # everything was dropped and reported when it ended
+            self._lose(reason)
+            return
         unfinished = self._find_unfinished()
         if self._state is _TURN:  # whose observers have to be notified first
             failure = getattr(self._hold, "failure", None)
@@ -236,9 +239,10 @@ class Connection:
         if self._state is _LOST:
             return
         self._last = True
-        # During a handshake a greeting waits, which the client will not receive any more.
-        is_greeting = self.stream.is_shaking_hands and self._state is not _TURN
-        if is_greeting or self._state in (_IDLE, _HANGING):
+        if self._state is _IDLE or self._state is _HANGING:
+            self._close_finished()
+        elif self.stream.is_shaking_hands and self._state is not _TURN:
+            # A greeting waits, which the client will not receive any more.
             self._close_finished()
         else:
             self._regulate()

@@ -194,11 +194,12 @@ class Connections:
         """Count a new *connection*, and return its number."""
         number = self._next
         self._next += 1
+        if not self._open:
+            for sweeper in self._sweepers:
+                sweeper.start()
         self._open.add(connection)
         if self._limits.max_per_peer:
             self._admission.enter(connection.peer)
-        for sweeper in self._sweepers:
-            sweeper.start()
         return number
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:

@@ -267,7 +267,7 @@ class EagerPort(tcp.Port):
 
         :source: twisted.internet.tcp.Port.doRead
         """
-        factory = cast(IProtocolFactory, self.factory)
+        factory: Any = self.factory
         most, accepted = self.numberAccepts, 0
         try:
             for sock, address in accept_clients(self, most):

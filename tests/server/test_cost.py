@@ -11,6 +11,12 @@ from reqresp.steps import Request
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
+#: Parts of the paths of modules that serve a connection, without the network in memory.
+LIFE = (
+    *("reqresp/framing/", "reqresp/server/", "reqresp/transport/"),
+    *("internet/tcp.py", "internet/abstract.py", "internet/_newtls.py"),
+)
+
 
 class Kept(Observer):
     """Keeps exchanges, as a journal does."""
@@ -44,6 +50,31 @@ class CostTests(Conversation):
             sys.setprofile(None)
             gc.enable()
         return called
+
+    def test_a_connection_for_one_request(self) -> None:
+        """From its client's arrival to its end: what Python calls of ours and of Twisted's."""
+        factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[])
+        Wire(factory, self.reactor, transport=EagerServer)  # another one is open
+        called: list[str] = []
+
+        def note(frame: FrameType, event: str, _argument: Any) -> None:
+            code = frame.f_code
+            if event == "call" and any(part in code.co_filename for part in LIFE):
+                called.append(code.co_qualname)
+
+        gc.disable()
+        sys.setprofile(note)
+        try:
+            wire = Wire(factory, self.reactor, transport=EagerServer)
+            wire.put(b"a\r\n")
+            wire.send_eof()
+            wire.turn()
+        finally:
+            sys.setprofile(None)
+            gc.enable()
+        self.assertEqual(wire.received(), b"A\r\n")
+        self.assertFalse(wire.is_open)
+        self.assertLessEqual(len(called), 65)
 
     def test_a_read_of_constants(self) -> None:
         """Constant replies take the same number of calls for any number of requests."""
