@@ -34,7 +34,7 @@ class _User:
     user: pwd.struct_passwd | None
 
     def become(self) -> None:
-        """Be that user until further notice.  (Root remains the real user, who can undo it.)"""
+        """Become that user.  (Root remains the real user, which can undo it.)"""
         os.setegid(self.gid)
         if self.user is not None:
             os.initgroups(self.user.pw_name, self.gid)
@@ -103,10 +103,10 @@ def with_user(problem: str, options: usage.Options) -> str:
 
 
 def _final_user(options: usage.Options) -> _User | None:
-    """Return the user that root runs the server as; None: it stays who it is."""
+    """Return the user that root runs the server as; None: it does not change."""
     if options.parent is None or os.geteuid() != 0:
         return None
-    # Those of ``twist``, which stays who it is, have neither.
+    # Those of ``twist``, which does not change it, have neither.
     uid, gid = options.parent.get("uid"), options.parent.get("gid")
     if uid is None:
         return None if gid is None else _User(gid, None)

@@ -114,7 +114,7 @@ def _read_pid(path: Path) -> int:
 
 
 def _log_name(twistd: Mapping[str, Any]) -> str | None:
-    """Return the path of the log; None: it is no file."""
+    """Return the path of the log; None: it is not a file."""
     if twistd["syslog"] or twistd["logger"] or twistd["logfile"] == "-":
         return None
     is_daemon = not twistd["nodaemon"] and not twistd["debug"]
@@ -154,7 +154,7 @@ def _lock_problem(path: Path) -> str | None:
     if pid == os.getpid():
         return f"{lock} {_left_over(pid)}; remove it and {path}"
     return (
-        f"{lock} names process {pid}, which is running; if that is no server, remove the lock"
+        f"{lock} names process {pid}, which is running; if that is not a server, remove the lock"
         f" and {path}"
     )
 

@@ -68,7 +68,7 @@ class PidFileTests(TwistedFilesTestCase):
         return str(caught.exception)[len(beginning) :]
 
     def test_usable(self) -> None:
-        """A path at which a file can be created is, and none is left there; so is no path."""
+        """A path is usable if a file can be created there; none is left.  No path is, too."""
         for path in (self.path, ""):
             check_pid_and_log(self.options(pidfile=str(path)))
         self.assertEqual([*self.directory.iterdir()], [])
@@ -220,7 +220,7 @@ class SocketTests(TwistedFilesTestCase):
         return str(caught.exception)[len(beginning) :]
 
     def test_no_lock_to_respect(self) -> None:
-        """No lock, one of a process that has ended, and what is no lock, do not matter."""
+        """No lock, one of a process that has ended, and what is not a lock, do not matter."""
         self.check()
         for text in (str(self.dead_pid()), "it", "0", "9" * 20):
             self.lock.symlink_to(text)
@@ -233,7 +233,7 @@ class SocketTests(TwistedFilesTestCase):
         """A lock of a process that runs is kept: it may be a server, or have its number."""
         self.lock.symlink_to("1")
         why = (
-            f"{self.lock} names process 1, which is running; if that is no server, remove the"
+            f"{self.lock} names process 1, which is running; if that is not a server, remove the"
             f" lock and {self.directory}/s"
         )
         self.assertEqual(self.why(), why)

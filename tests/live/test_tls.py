@@ -206,7 +206,7 @@ class ClientCertificateTests(TLSTestCase):
         self.server.log.wait("TLS handshake failed: peer did not return a certificate")
         self.assertNotIn("Traceback", self.server.log.text())
 
-    def test_with_that_of_somebody_else(self) -> None:
+    def test_with_one_of_another_ca(self) -> None:
         """A certificate of another CA is refused."""
         leaf = stranger().issue_cert("client@test")
         path = str(self.file("client.pem", pem(leaf)))

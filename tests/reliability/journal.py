@@ -10,7 +10,7 @@ from tests.reliability.values import Figure, Say, at_most, exactly, scaled
 
 CLIENTS = 20
 ROUNDS = 25
-#: The file, which is no text, so the journal has it as base64; and the request for it.
+#: The file, which is not text, so the journal has it as base64; and the request for it.
 FILE = bytes(range(0x80, 0x100)) * 16_000
 REQUEST = b"f\n"
 SCRIPT = """

@@ -166,7 +166,7 @@ class AcceptTests(SynchronousTestCase):
     def test_a_factory_that_raises_ends_the_turn(self) -> None:
         """The error is logged; clients that wait are accepted in the next turn."""
         turns, plan = [[CLIENT] * 3, [CLIENT] * 2], [SERVE, FAIL]
-        with catch_warnings():  # as in Twisted, nobody closes the client
+        with catch_warnings():  # as in Twisted, the client is not closed
             simplefilter("ignore", ResourceWarning)
             ours, stock = (self.play(kind, turns, plan) for kind in (OurPort, StockPort))
         self.assertEqual(ours, stock)

@@ -324,7 +324,7 @@ class ClientCertificateTests(TLSTestCase):
                 ["127.0.0.1:50000: TLS handshake failed: peer did not return a certificate"],
             )
 
-    def test_a_certificate_of_somebody_else(self) -> None:
+    def test_a_certificate_of_another_ca(self) -> None:
         """A certificate of another CA, or an expired one, is refused."""
         expired = authority().issue_cert("client@test", not_after=datetime(2020, 1, 1, tzinfo=UTC))
         for shown in (stranger().issue_cert("client@test"), expired):
