@@ -153,11 +153,12 @@ class CommandDecoder(FrameDecoder):
 
 #: Bytes that `bytes.split` does not treat as Redis does: quotes, and other white space.
 _SPECIAL = re.compile(rb"""["'\v\f]""")
-# All quantifiers are possessive, so an open quote is found without backtracking.
+# Possessive quantifiers: an open quote is found without backtracking.  The last group, which has
+# captures, is not possessive: Python 3.11.2 then skips a quote that is not closed.
 _WORD = re.compile(
     rb"""
     (?P<plain>[^ \t\r\n"']*+)
-    (?: "(?P<double>(?:[^"\\]|\\.)*+)" | '(?P<single>(?:[^'\\]|\\'?+)*+)' )?+
+    (?: "(?P<double>(?:[^"\\]|\\.)*+)" | '(?P<single>(?:[^'\\]|\\'?+)*+)' )?
     (?:\s++|\Z)
     """,
     re.VERBOSE | re.DOTALL,
