@@ -1,22 +1,29 @@
 """
 Journal: what a server did, in memory, up to a number of entries and of bytes.
 
-Knows exchanges and their sizes.  It keeps the exchanges of one read as one object, and makes
-entries of them only when it is read.
+Knows exchanges and their sizes.  It keeps the exchanges of one read as one object, or as bytes if
+they are constants, and makes entries of them only when it is read.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+
+from twisted.internet.interfaces import IAddress
 
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
+from reqresp.journal._reads import Reads
 from reqresp.journal.entries import Answered, Entry, Incomplete, Unanswered
+from reqresp.server.config import ServerConfig
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
 #: about as many for a request that arrives alone, with a reply that is made for it.
 ENTRY_OVERHEAD = 1000
+
+# The share of all entries whose reads are kept together as bytes, and dropped together.
+_SHARE = 16
 
 #: How many entries a record holds, their bytes, and what the entries are made of.
 _Record = tuple[int, int, Entry] | tuple[int, int, Exchanges, Times, float]
@@ -48,7 +55,10 @@ class Journal(EntryObserver):
                 raise ValueError(f"{name}: expected 1 or more, found {limit!r}")
         self._most = most
         self._most_bytes = most_bytes
-        self._records: deque[_Record] = deque()
+        self._together = max(1, most // _SHARE)
+        self._records: deque[_Record | Reads] = deque()
+        # The last of the records, if reads can be added to it.
+        self._reads: Reads | None = None
         self._count = 0
         self._size = 0
         self._dropped = 0
@@ -56,6 +66,7 @@ class Journal(EntryObserver):
     @property
     def dropped(self) -> int:
         """How many entries were dropped to stay within the limits."""
+        self._drop()
         return self._dropped + self._surplus
 
     @property
@@ -65,9 +76,8 @@ class Journal(EntryObserver):
 
     def entries(self) -> list[Entry]:
         """Return all entries, in the order in which they ended, then unanswered requests."""
-        kept: list[Entry] = []
-        for record in self._records:
-            kept += (record[2],) if len(record) == 3 else answered_entries(*record[2:])
+        self._drop()
+        kept = [entry for record in self._records for entry in _entries(record)]
         return [*islice(kept, self._surplus, None), *self.unanswered()]
 
     def exchanges(self) -> list[Answered]:
@@ -78,7 +88,39 @@ class Journal(EntryObserver):
         """Forget all entries, except unanswered requests.  They do not count as dropped."""
         self._dropped = self.dropped
         self._records.clear()
+        self._reads = None
         self._count = self._size = 0
+
+    def answered_at_once(
+        self,
+        peer: IAddress,
+        connection: int,
+        config: ServerConfig,
+        first: int,
+        requests: Sequence[bytes],
+        data: bytes,
+        is_whole: bool,
+    ) -> None:
+        count = len(requests)
+        self._next[connection] = first + count
+        # As in _record_answers.
+        size = ENTRY_OVERHEAD * count + len(data) + len(requests[0])
+        at = self._now()
+        if not is_whole:
+            exchanges = config.exchanges(peer, connection, first, requests)
+            self._keep((count, size, exchanges, at, at))
+            return
+        reads = self._reads
+        if reads is None or reads.count >= self._together:
+            self._drop()
+            self._reads = reads = Reads()
+            self._records.append(reads)
+        reads.add(at, peer, connection, config, first, count, size, data)
+        self._count += count
+        self._size += size
+        # What is too many is dropped later, together; what is too large, now.
+        if self._size > self._most_bytes:
+            self._drop()
 
     def _record(self, entry: Entry) -> None:
         match entry:
@@ -98,14 +140,45 @@ class Journal(EntryObserver):
         self._keep((count, size, exchanges, times, sent))
 
     def _keep(self, record: _Record) -> None:
-        records = self._records
-        records.append(record)
+        self._reads = None
+        self._records.append(record)
         self._count += record[0]
         self._size += record[1]
-        while self._size > self._most_bytes or self._count - records[0][0] >= self._most:
-            dropped = records.popleft()
-            self._count -= dropped[0]
-            self._size -= dropped[1]
-            self._dropped += dropped[0]
-            if not records:
-                break
+        self._drop()
+
+    def _drop(self) -> None:
+        """Drop the first records until the others are within the limits."""
+        records = self._records
+        while records:
+            record = records[0]
+            if isinstance(record, Reads):
+                # If all of them are too many, they need not be looked at one by one.
+                is_surplus = self._count - record.count >= self._most
+                if not (is_surplus and self._drops(record.count, record.size)):
+                    record.drop(self._drops)
+                    if len(record):
+                        return
+                if record is self._reads:
+                    self._reads = None
+            elif not self._drops(record[0], record[1]):
+                return
+            records.popleft()
+
+    def _drops(self, count: int, size: int) -> bool:
+        """Count a record of *count* entries and *size* bytes as dropped, if it has to be."""
+        if self._size <= self._most_bytes and self._count - count < self._most:
+            return False
+        self._count -= count
+        self._size -= size
+        self._dropped += count
+        return True
+
+
+def _entries(record: _Record | Reads) -> Iterator[Entry]:
+    if isinstance(record, Reads):
+        for exchanges, at in record.exchanges():
+            yield from answered_entries(exchanges, at, at)
+    elif len(record) == 3:
+        yield record[2]
+    else:
+        yield from answered_entries(*record[2:])
