@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._re2 import PatternSet, compile_pattern
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
+PROPERTY = settings(derandomize=True, max_examples=300)
 
 MIB = 1024 * 1024
 

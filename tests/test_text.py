@@ -15,7 +15,7 @@ from reqresp._text import (
     unknown,
 )
 
-PROPERTY = settings(deadline=None, derandomize=True)
+PROPERTY = settings(derandomize=True)
 
 
 class UnescapeTests(SynchronousTestCase):

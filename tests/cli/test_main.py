@@ -146,13 +146,13 @@ class AskTests(CommandTestCase):
         """The replies before are printed, and the error says which one is missing."""
         peer = Peer(self, 3, b"A\nB", stays=True)
         ended = self.run_command(
-            *("ask", "--timeout=0.05", "--framing=line", "--replies=2", str(peer.address), "a")
+            *("ask", "--timeout=0.5", "--framing=line", "--replies=2", str(peer.address), "a")
         )
         self.assertEqual((ended.status, ended.output), (1, "A\n"))
         self.assertEqual(
             ended.errors,
             f"reqresp: {peer.address}: no reply 2 of 2 to request 1:"
-            " only b'B' arrived within 0.05 s: no line end; try --framing chunk\n",
+            " only b'B' arrived within 0.5 s: no line end; try --framing chunk\n",
         )
 
     def test_a_framing_to_try(self) -> None:

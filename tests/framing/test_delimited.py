@@ -24,7 +24,7 @@ from tests.support.framings import SPECIFIED
 from tests.support.streams import cut, fed, single
 
 # Each example draws one of many framings.
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=400)
+PROPERTY = settings(derandomize=True, max_examples=400)
 
 KIB = 1024
 MIB = KIB * KIB

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
@@ -211,7 +211,6 @@ class JsonTests(SynchronousTestCase):
             ],
         )
 
-    @settings(deadline=None)
     @given(BYTES, STEPS, st.sampled_from([(), (Close(),), (HalfClose(),), (Abort(),), (Hang(),)]))
     def test_nothing_is_lost(self, data: bytes, steps: Steps, end: Steps) -> None:
         """A line contains all bytes of a request, and its steps work in a script."""

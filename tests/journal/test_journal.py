@@ -472,7 +472,7 @@ class InterleavingTests(Journaled):
         self.assertEqual(ends[0], "connected")
         self.assertEqual(ends.count("disconnected"), not wire.is_open)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     @given(st.data())
     def test_each_request_once_and_in_order(self, data: st.DataObject) -> None:
         """Each request is in the journal once, in order, with its number."""

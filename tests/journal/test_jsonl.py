@@ -515,7 +515,7 @@ class ReopeningTests(FileTestCase):
 class RandomTests(FileTestCase):
     """Any order of entries, full disks, renames and closes."""
 
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     @given(
         st.lists(
             st.tuples(

@@ -24,7 +24,7 @@ from reqresp.script.payloads import (
 from reqresp.script.schema import PayloadTable
 from tests.support.live import temporary
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
+PROPERTY = settings(derandomize=True, max_examples=200)
 NAMES = {**REQUEST_SOURCES, **RULE_SOURCES}
 
 

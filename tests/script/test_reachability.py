@@ -17,7 +17,7 @@ from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.rules import CLOSES, Rule, Rules
 from reqresp.steps import RuleReply, Send
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=100)
+PROPERTY = settings(derandomize=True, max_examples=100)
 
 #: All requests; no rule names only the last one.
 REQUESTS = [b"", b"a", b"A", b"b", b"ab", b"zz"]

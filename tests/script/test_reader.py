@@ -19,7 +19,7 @@ from reqresp.script.reader import (
     show_value,
 )
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
+PROPERTY = settings(derandomize=True, max_examples=200)
 
 
 @frozen(kw_only=True)

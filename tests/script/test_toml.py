@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp.script._toml import parse_toml
 from reqresp.script.reader import Problem
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
+PROPERTY = settings(derandomize=True, max_examples=300)
 
 
 def message(text: str) -> str:

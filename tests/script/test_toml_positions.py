@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script.toml_positions import join, line_of, locate
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
+PROPERTY = settings(derandomize=True, max_examples=300)
 
 #: Strings that mislead a reader that only looks at lines, or counts brackets or quotes.
 TRAPS = [

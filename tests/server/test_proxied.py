@@ -491,7 +491,7 @@ class MalformedTests(Balanced):
             wire = self.arrive(self.serve())
             self.assert_ended(self.logged(lambda wire=wire, end=end: end(wire)), wire, [])
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(st.integers(0, 2**64), st.integers(1, 50))
     def test_mutated_headers(self, seed: int, size: int) -> None:
         """No mutated header raises an error, or leaves a connection or a timer."""

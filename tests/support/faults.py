@@ -9,7 +9,7 @@ from hypothesis import settings
 from reqresp.faults import Fault, FaultInjector, PlacedFault
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, Wait
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
+PROPERTY = settings(derandomize=True, max_examples=200)
 
 
 def dice_of(seed: int) -> Random:

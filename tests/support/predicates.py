@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reqresp.script.predicates import Needle, Predicates
 from reqresp.server.responders import ConnectionContext
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=600)
+PROPERTY = settings(derandomize=True, max_examples=600)
 
 
 def peer(number: int = 1) -> Any:

@@ -43,7 +43,7 @@ def every_cut(stream: bytes) -> Iterator[list[bytes]]:
             yield cut(stream, chosen)
 
 
-PROPERTY = settings(deadline=None, derandomize=True)
+PROPERTY = settings(derandomize=True)
 
 
 @st.composite

@@ -67,7 +67,7 @@ class KernelTests(SynchronousTestCase):
     """Tests with random operations on both kinds of sockets."""
 
     @given(st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 1)), max_size=10))
-    @settings(deadline=None, max_examples=200)
+    @settings(max_examples=200)
     def test_same_results(self, operations: list[tuple[str, int]]) -> None:
         """Data, EOF and errors are the same, in the same order, each as often."""
         if sys.platform != "linux":

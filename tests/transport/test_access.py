@@ -88,7 +88,7 @@ class ContainsTests(SynchronousTestCase):
         self.assertNotIn(peer("127.0.0.1"), Networks())
         self.assertEqual(parse_networks([]), Networks())
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128))
     def test_it_is_as_the_standard_library_has_it(
         self, client: Four | Six, other: Four | Six, bits: int
@@ -147,7 +147,7 @@ class MistakeTests(SynchronousTestCase):
         for text in ("", " ", "::1,", ",::1", "::1,,::2", [""]):
             self.assertTrue(self.problem(text).startswith("'' is not a network"), text)
 
-    @settings(deadline=None, derandomize=True)
+    @settings(derandomize=True)
     @given(st.text() | st.text("0123456789abcdef:./,% "))
     def test_any_text(self, text: str) -> None:
         """Any text is parsed or refused in one line."""

@@ -27,7 +27,7 @@ from tests.support.proxy_headers import (
 )
 from tests.support.streams import cut, every_cut, single
 
-PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
+PROPERTY = settings(derandomize=True, max_examples=300)
 SEEDS = st.integers(0, 2**64)
 
 
