@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import classImplements, directlyProvides, implementer
 
-from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint
+from reqresp.transport.eager import EagerPort, EagerServer, EagerServerEndpoint, EagerWrites
 
 
 @implementer(IReactorFDSet)
@@ -166,14 +166,28 @@ class Pull:
         self.stopped = True
 
 
+class LastWords(Pull):
+    """A producer that writes when it is stopped."""
+
+    def stopProducing(self) -> None:
+        self.transport.write(b"last words")
+
+
+class EagerStock(EagerWrites, tcp.Server):
+    """A stock transport with eager writes, and nothing else of ours."""
+
+
 class TransportCase(SynchronousTestCase):
     """One accepted connection on a fake socket."""
 
     def setUp(self) -> None:
         self.reactor = HandCranked()
+        self.connect(EagerServer)
+
+    def connect(self, transport_class: type[Any]) -> None:
         self.socket = FakeSocket()
         self.protocol = Witness()
-        self.transport = EagerServer(
+        self.transport = transport_class(
             cast(socket, self.socket),
             self.protocol,
             ("127.0.0.1", 40000),
@@ -271,6 +285,14 @@ class WriteTests(TransportCase):
         self.reactor.turn()
         self.assertEqual(self.socket.sent[:1], b"\x16")
         self.assertNotIn(b"secret", self.socket.sent)
+
+    def test_as_a_tls_server_nothing_leaves_in_the_clear(self) -> None:
+        """A write waits for the handshake that the client begins, also after eager writes."""
+        self.transport.write(b"ready")
+        self.transport.startTLS(CertificateOptions(), True)
+        self.transport.write(b"secret")
+        self.reactor.turn()
+        self.assertEqual(self.socket.sent, b"ready")
 
     def test_neither_a_producer_nor_a_partial_send_adds_an_attribute(self) -> None:
         """No attribute is added later: one would give each connection its own dict layout."""
@@ -603,14 +625,13 @@ class ProducerTests(TransportCase):
 
     def test_what_a_producer_writes_as_it_is_stopped_is_dropped(self) -> None:
         """The connection is lost by then, although its socket is still open."""
-
-        class Last(Pull):
-            def stopProducing(self) -> None:
-                self.transport.write(b"last words")
-
-        self.transport.registerProducer(Last(self.transport), True)
-        self.transport.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.socket.sent, b"")
+        for transport_class in (EagerServer, EagerStock):
+            with self.subTest(transport_class):
+                self.connect(transport_class)
+                self.transport.write(b"first")
+                self.transport.registerProducer(LastWords(self.transport), True)
+                self.transport.connectionLost(Failure(ConnectionDone()))
+                self.assertEqual(self.socket.sent, b"first")
 
     def test_a_streaming_producer_alone_asks_for_no_turn(self) -> None:
         self.transport.registerProducer(Push(), True)
