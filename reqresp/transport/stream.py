@@ -105,6 +105,26 @@ class Owner(Protocol):
         """Handle EOF: the peer has half-closed or closed, which look alike from here."""
 
 
+class _Nobody:
+    """The owner of a lost stream.  A transport may still call the stream, which changes nothing."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        raise AssertionError("a lost stream times nothing")
+
+    def filled(self) -> None:
+        pass
+
+    def resumed(self) -> None:
+        pass
+
+    def peer_ended(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 @implementer(IPushProducer)
 class Stream:
     """Reads from, writes to and ends the transport of *owner*."""
@@ -321,6 +341,8 @@ class Stream:
     def lost(self) -> None:
         """Handle that the connection is lost."""
         self.phase = _LOST
+        # An owner has its stream: such a pair is freed late, by the garbage collector.
+        self._owner = _NOBODY
         self._frames = None
         timer, self._timer = self._timer, None
         if timer is not None:

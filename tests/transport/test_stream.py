@@ -1,6 +1,7 @@
 """A stream on real transports in memory, with an owner that records what it is notified of."""
 
 import socket
+from gc import get_referents
 from typing import Any, cast
 
 from twisted.internet import tcp
@@ -118,6 +119,18 @@ class EndingTests(StreamTestCase):
             self.assertIs(self.stream.phase, Phase.LOST)
             self.assertFalse(self.stream.has_deadline)
             self.assertEqual(self.owner.events, [])
+
+    def test_a_lost_stream_notifies_nobody(self) -> None:
+        """Whatever its transport still calls; its owner can be freed at once."""
+        wire = self.connect()
+        wire.reset()
+        wire.turn()
+        self.assertIs(self.stream.phase, Phase.LOST)
+        self.stream.pauseProducing()
+        self.stream.resumeProducing()
+        self.stream.read_lost()
+        self.assertEqual(self.owner.events, [])
+        self.assertNotIn(self.owner, get_referents(self.stream))
 
     def test_a_second_ending_does_nothing(self) -> None:
         """Neither after a close nor after an abort."""
