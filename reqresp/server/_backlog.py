@@ -68,18 +68,22 @@ class Backlog:
         self.requests = iter(requests)
         self.error = error
 
-    def take_slice(self, size: int = SLICE) -> Sequence[bytes]:
-        """Return the requests that the next *size* bytes complete; note an error in them."""
+    def take(self, size: int = SLICE) -> bytes:
+        """Remove the next *size* bytes that were not decoded, and return them."""
         data = self.waiting
         if len(data) <= size:
             self.waiting = b""
-        else:
-            rest = data if isinstance(data, bytearray) else bytearray(data)
-            data = rest[:size]
-            del rest[:size]
-            self.waiting = rest
+            return bytes(data)
+        rest = data if isinstance(data, bytearray) else bytearray(data)
+        data = bytes(rest[:size])
+        del rest[:size]
+        self.waiting = rest
+        return data
+
+    def decode(self, data: bytes) -> Sequence[bytes]:
+        """Return the requests that *data*, which was taken, completes; note an error in it."""
         try:
-            return self.decoder.feed(bytes(data))
+            return self.decoder.feed(data)
         except FrameError as error:
             self.error = error
             return error.requests
@@ -89,7 +93,7 @@ class Backlog:
         self.requests = _NO_REQUESTS
         if self.error is not None or not self.waiting:
             return False
-        self.requests = iter(self.take_slice())
+        self.requests = iter(self.decode(self.take()))
         return True
 
     def find_unfinished(self) -> Unfinished | None:
@@ -100,7 +104,7 @@ class Backlog:
         the rest would take too long.
         """
         if self.error is None and 0 < len(self.waiting) <= SLICE:
-            self.take_slice()
+            self.decode(self.take())
         return self.unfinished
 
     def clear(self) -> None:

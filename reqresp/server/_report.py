@@ -4,7 +4,7 @@ Reports: what a connection counts, logs and notifies observers of.
 It must not know states, and decides nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress
@@ -36,23 +36,22 @@ def requests(
     reporter: Reporter,
     received: Sequence[bytes],
     answered: Sequence[bytes],
-    steps: Callable[[Sequence[bytes]], Iterable[Steps]],
+    steps: Sequence[Steps],
     first: int,
-    size: int | None = None,
 ) -> None:
     """
     Notify the observers of requests that were taken up, and of requests that were answered.
 
-    :param steps: returns the steps that have answered each of *answered*.
+    :param steps: those that have answered each of *answered*.
     :param first: the number of the first of *answered*.
-    :param size: bytes of the exchanges, if known.
     """
     events = reporter.host.events
     if received and events.reports_received:
         events.received(reporter.peer, reporter.number, received)
     if answered and events.reports_answered:
         peer, number = reporter.peer, reporter.number
-        events.answered(reporter.config.exchanges(peer, number, first, answered, steps, size))
+        exchanges = reporter.config.exchanges(peer, number, first, answered, lambda _: steps)
+        events.answered(exchanges)
 
 
 def reply(reporter: Reporter, steps: Steps) -> None:

@@ -8,29 +8,29 @@ This module must not know states.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from reqresp.server._backlog import SLICE, Backlog
+from reqresp.server._backlog import Backlog
 from reqresp.server._fast_path import Batch
 from reqresp.server._turns import QUANTUM_REPLIES, QUANTUM_SECONDS, Turns
 from reqresp.transport.stream import Stream
 
-#: Bytes that are answered at once, whatever other connections do.  Observers can take a microsecond
-#: for each request.
+#: Bytes that are answered at once, whatever other connections do.  Observers can take several
+#: microseconds for each request.
 AT_ONCE = 1024
 #: Bytes of more than that which are answered when the budget of all connections is used up.
-LAST_SLICE = 256
+LAST_SLICE = 64
 
 
 class Answered(NamedTuple):
     """
     The requests that were answered.
 
-    :param size: bytes of the requests, with their framing.
+    :param data: what has arrived of them.
     :param sent: bytes of the replies.
     :param gives_way: whether more waits, and a quantum or the budget is used up.
     """
 
     requests: list[bytes]
-    size: int
+    data: bytes
     sent: int
     gives_way: bool
 
@@ -44,7 +44,7 @@ def answer_slices(
     started: float,
 ) -> Answered:
     """
-    Answer *backlog* on *stream*, a slice at a time, for a quantum.
+    Answer *backlog* on *stream*, `AT_ONCE` bytes at a time, for a quantum.
 
     Stop at a slice that *batch* does not answer, which then waits as requests, or when the stream
     is full.  More than `AT_ONCE` shares the budget of *turns*: if that is used up, answer
@@ -54,24 +54,25 @@ def answer_slices(
     :param now: returns seconds of a monotonic clock.
     :param started: when the turn began, by this clock.
     """
-    answered: list[bytes] = []
-    before = after = backlog.size
-    size, sent, is_over = SLICE, 0, False
-    if before > AT_ONCE:
+    requests: list[bytes] = []
+    read: list[bytes] = []
+    size, sent, is_over = AT_ONCE, 0, False
+    if backlog.size > AT_ONCE:
         turns.share()
         if now() > turns.deadline:
             size = LAST_SLICE
     while backlog.size and not is_over and not stream.is_blocked:
-        requests = backlog.take_slice(size)
-        wire = batch.answer(requests) if backlog.error is None else None
+        data = backlog.take(size)
+        completed = backlog.decode(data)
+        wire = batch.answer(completed) if backlog.error is None else None
         if wire is None:
-            backlog.put_back(requests, backlog.error)
+            backlog.put_back(completed, backlog.error)
             break
         stream.write(wire)
-        answered += requests
+        requests += completed
+        read.append(data)
         sent += len(wire)
-        after = backlog.size
         time = now()
         is_late = time - started > QUANTUM_SECONDS or time > turns.deadline
-        is_over = is_late or len(answered) >= QUANTUM_REPLIES
-    return Answered(answered, before - after, sent, is_over and backlog.size > 0)
+        is_over = is_late or len(requests) >= QUANTUM_REPLIES
+    return Answered(requests, b"".join(read), sent, is_over and backlog.size > 0)

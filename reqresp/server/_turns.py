@@ -18,7 +18,7 @@ QUANTUM_BYTES = 4 * 1024
 #: Seconds after which a connection gives way.
 QUANTUM_SECONDS = 0.002
 #: Constant replies after which a connection gives way: observers can take longer for them than it.
-QUANTUM_REPLIES = 4 * 1024
+QUANTUM_REPLIES = 1024
 #: Seconds in one turn of the reactor for all connections with much to do.
 TURN_BUDGET = 0.005
 

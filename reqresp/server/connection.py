@@ -347,7 +347,7 @@ class Connection:
             if counters is not None:
                 self._since = counters.count_turn(len(received), len(answered), began, self._since)
             if host.events.reports_requests:
-                _report.requests(self, received, answered, lambda _requests: steps, first)
+                _report.requests(self, received, answered, steps, first)
         return done
 
     def _settle(self, done: bool) -> None:
@@ -405,7 +405,10 @@ class Connection:
         if host.counters is not None:
             host.counters.sent += answered.sent
             host.counters.count_replies(len(requests), began)
-        _report.requests(self, requests, requests, batch.steps, first, answered.size)
+        if host.events.reports_requests:
+            host.events.answered_at_once(
+                self.peer, self.number, self.config, first, requests, answered.data, False
+            )
 
     def _answer_requests(
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]

@@ -51,14 +51,15 @@ class Observer:
         is_whole: bool,
     ) -> None:
         """
-        Handle that all *requests* of one read were answered at once, with constants of *config*.
+        Handle that *requests*, which arrived together, were answered at once, with constants of
+        *config*.
 
         It takes less time than `received` and `answered`, which are called instead where this
         method is not overridden.  ``config.exchanges(peer, connection, first, requests)`` makes the
         `Exchanges`.
 
         :param first: the number of the first request on its connection.
-        :param data: what was read.
+        :param data: what has arrived of them: the first may have begun earlier.
         :param is_whole: whether a new decoder of *config* finds *requests* in *data*, and nothing
             else.
         """

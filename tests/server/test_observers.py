@@ -170,6 +170,18 @@ class ObserverTests(Conversation):
             [([b"a"], False), ([b"bc"], False), ([b"d"], True)],
         )
 
+    def test_a_large_read_answered_in_parts(self) -> None:
+        """Each part is one event, with its bytes; none is whole."""
+        at_once = AtOnce()
+        wire = self.lines(TABLE, observers=[at_once], now=lambda: 0.0)
+        data = b"ab\n" * 3000
+        wire.put(data)
+        wire.turn()
+        self.assertEqual([read[1] for read in at_once.reads], [1, 1025, 2049])
+        self.assertEqual(b"".join(read[3] for read in at_once.reads), data)
+        self.assertEqual({read[4] for read in at_once.reads}, {False})
+        self.assertEqual((len(at_once.exchanges), at_once.others), (3000, []))
+
     def test_a_decoder_that_may_keep_something(self) -> None:
         """A read is whole only if the decoder is known to keep nothing from one to the next."""
 

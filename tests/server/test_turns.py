@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import EagerServer, Line, Observer, ReqRespFactory, Script, Send, Table, Wait
 from reqresp.server._backlog import SLICE
-from reqresp.server._slices import LAST_SLICE
+from reqresp.server._slices import AT_ONCE, LAST_SLICE
 from reqresp.server._state import State
 from reqresp.server._turns import (
     QUANTUM_BYTES,
@@ -222,15 +222,15 @@ class FairnessTests(Conversation):
         factory = self.factory(
             Table({}, otherwise=b"x"), framing=Line(), now=lambda: worked[0], observers=[Slow()]
         )
-        for request in (b"a request of 16\n", b"\n"):
+        for request in (b"a request of 16\n", b"ab\n"):
             wires = [self.join(factory) for _ in range(20)]
             for wire in wires:
-                wire.protocol.dataReceived(request * 2000)
+                wire.protocol.dataReceived(request * 1000)
             taken = [wire.protocol.taken for wire in wires]
-            self.assertEqual(taken[:3], [2000] * 3)
+            self.assertEqual(taken[:3], [1000] * 3)
             self.assertEqual(set(taken[6:]), {LAST_SLICE // len(request)})
             wires[0].turn()
-            self.assertEqual({wire.protocol.taken for wire in wires}, {2000})
+            self.assertEqual({wire.protocol.taken for wire in wires}, {1000})
 
     def test_requests_that_waited_are_answered_beside_floods(self) -> None:
         """No more than a slice is answered at once, also after a wait, and in order."""
@@ -288,13 +288,13 @@ class FairnessTests(Conversation):
         numbers = [b"%d" % number for number in range(10_000)]
         wire = self.lines(Table({number: number for number in numbers}), now=lambda: 0.0)
         wire.protocol.dataReceived(b"\n".join(numbers) + b"\n")
-        self.assertLess(wire.protocol.taken, QUANTUM_REPLIES + SLICE)
+        self.assertLess(wire.protocol.taken, QUANTUM_REPLIES + AT_ONCE)
         self.assertIs(wire.protocol.state, State.YIELDED)
         wire.turn()
         self.assertEqual(wire.received(), b"\r\n".join(numbers) + b"\r\n")
         reported = [request for batch in self.heard.requests for request in batch]
         self.assertEqual(b" ".join(reported), b" ".join(numbers))
-        self.assertLess(max(self.heard.batches), QUANTUM_REPLIES + SLICE)
+        self.assertLess(max(self.heard.batches), QUANTUM_REPLIES + AT_ONCE)
 
     def test_constants_share_the_quantum_of_time(self) -> None:
         """A turn answers a slice of them and a few more, then the connection gives way."""
