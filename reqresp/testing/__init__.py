@@ -2,7 +2,7 @@
 Servers to test clients against: in a thread, on the running reactor, or in memory.
 
 Servers in memory are imported when they are first used.  They need `twisted.internet.testing`,
-which takes a tenth of the time until the first server in a thread has started.
+which takes a twentieth of the instructions until the first server in a thread has started.
 """
 
 from importlib import import_module
