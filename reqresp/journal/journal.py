@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
-from reqresp.journal._reads import Reads
+from reqresp.journal._reads import Reads, Sources
 from reqresp.journal.entries import Answered, Entry, Incomplete, Unanswered
 from reqresp.server.config import ServerConfig
 
@@ -24,6 +24,8 @@ ENTRY_OVERHEAD = 1000
 
 # The share of all entries whose reads are kept together as bytes, and dropped together.
 _SHARE = 16
+# The connections of which the client and the config are remembered together.
+_MAX_SOURCES = 1000
 
 #: How many entries a record holds, their bytes, and what the entries are made of.
 _Record = tuple[int, int, Entry] | tuple[int, int, Exchanges, Times, float]
@@ -59,6 +61,8 @@ class Journal(EntryObserver):
         self._records: deque[_Record | Reads] = deque()
         # The last of the records, if reads can be added to it.
         self._reads: Reads | None = None
+        # Shared by all of these, until they are very many.
+        self._sources: Sources = {}
         self._count = 0
         self._size = 0
         self._dropped = 0
@@ -89,6 +93,7 @@ class Journal(EntryObserver):
         self._dropped = self.dropped
         self._records.clear()
         self._reads = None
+        self._sources = {}
         self._count = self._size = 0
 
     def answered_at_once(
@@ -106,21 +111,30 @@ class Journal(EntryObserver):
         # As in _record_answers.
         size = ENTRY_OVERHEAD * count + len(data) + len(requests[0])
         at = self._now()
-        if not is_whole:
+        if not is_whole:  # a new decoder would not find them
             exchanges = config.exchanges(peer, connection, first, requests)
             self._keep((count, size, exchanges, at, at))
             return
         reads = self._reads
         if reads is None or reads.count >= self._together:
-            self._drop()
-            self._reads = reads = Reads()
-            self._records.append(reads)
-        reads.add(at, peer, connection, config, first, count, size, data)
+            reads = self._begin_reads()
+        if connection not in self._sources:
+            self._sources[connection] = peer, config
+        reads.add(at, connection, first, count, size, data)
         self._count += count
         self._size += size
         # What is too many is dropped later, together; what is too large, now.
         if self._size > self._most_bytes:
             self._drop()
+
+    def _begin_reads(self) -> Reads:
+        """Begin a record to which reads can be added."""
+        self._drop()
+        if len(self._sources) >= _MAX_SOURCES:
+            self._sources = {}
+        self._reads = reads = Reads(self._sources)
+        self._records.append(reads)
+        return reads
 
     def _record(self, entry: Entry) -> None:
         match entry:
