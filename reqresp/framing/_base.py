@@ -9,6 +9,7 @@ searches and copies no byte again at each piece.  It applies the limit while a r
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import ClassVar, Protocol
 
 from attrs import frozen
@@ -191,6 +192,12 @@ class ChunkDecoder:
         return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+@cache
+def _joined(optional: bytes, delimiter: bytes) -> bytes:
+    """Return both, as one object for all connections."""
+    return optional + delimiter
+
+
 class DelimiterDecoder:
     """Finds requests that end with *delimiter*, or with *optional* and *delimiter*."""
 
@@ -202,7 +209,7 @@ class DelimiterDecoder:
     def __init__(self, limit: int, delimiter: bytes, optional: bytes = b"") -> None:
         self._limit = limit
         self._delimiter = delimiter
-        self._ending = optional + delimiter
+        self._ending = _joined(optional, delimiter)
         self._rest: bytearray | None = None
         self.is_new = True
         self._searched = 0  # no delimiter starts before here in the rest
