@@ -31,7 +31,8 @@ from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
-from reqresp.server.factory import ReqRespFactory, front_of
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import front_of
 from reqresp.server.observers import Observer
 from reqresp.server.responders import fixed
 

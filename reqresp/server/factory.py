@@ -11,9 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from reqresp.faults.faults import Fault, PlacedFault
@@ -22,12 +20,13 @@ from reqresp.server.config import Source, resolve
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
+from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.transport.access import Access
 
 
-class ReqRespFactory(Factory):
+class ReqRespFactory(FrontFactory):
     """
     Answers requests on any number of listening ports.
 
@@ -52,7 +51,6 @@ class ReqRespFactory(Factory):
     :raises FieldError: a limit is out of range, or no request of *framing* is within *limits*.
     """
 
-    noisy = False
     _log = Logger()
 
     def __init__(
@@ -70,13 +68,15 @@ class ReqRespFactory(Factory):
         counters: Counters | None = None,
         now: Callable[[], float] = perf_counter,
     ) -> None:
-        self._front = Connections(
-            observers=observers,
-            clock=clock,
-            access=access,
-            counters=counters,
-            first=first,
-            now=now,
+        super().__init__(
+            Connections(
+                observers=observers,
+                clock=clock,
+                access=access,
+                counters=counters,
+                first=first,
+                now=now,
+            )
         )
         self.reconfigure(respond, framing=framing, limits=limits, faults=faults, seed=seed)
 
@@ -105,60 +105,5 @@ class ReqRespFactory(Factory):
         self.config = config
         self._front.limit(config.limits)
 
-    @property
-    def accepted(self) -> int:
-        """How many connections there were, the open ones included."""
-        return self._front.accepted
-
-    @property
-    def open(self) -> int:
-        """How many connections are open, with those whose PROXY header has not come yet."""
-        return len(self._front) + self._front.arriving
-
-    @property
-    def refused(self) -> int:
-        """How many clients were refused."""
-        return sum(self.refusals.values())
-
-    @property
-    def refusals(self) -> Mapping[str, int]:
-        """How many clients were refused, for each kind of `Refusal`."""
-        return self._front.refusals
-
-    @property
-    def counters(self) -> Counters | None:
-        """Counts what connections do, if that was asked for."""
-        return self._front.counters
-
-    @property
-    def clock(self) -> IReactorTime:
-        """The clock that times waits and timeouts."""
-        return self._front.clock
-
-    def drain(self, seconds: float) -> Deferred[None]:
-        """
-        Answer what was received, then close; reset what is not done after *seconds*.
-
-        Clients that connect from the next turn of the reactor on are refused; stop listening first.
-        Call it again, with less, to drain faster.  Once no connection is left, clients are admitted
-        again.
-
-        :param seconds: by the clock of the server, >= 0; 0 resets in the next turn.
-        :returns: fires when no connection is left.
-        """
-        return self._front.drain(seconds)
-
-    def stopFactory(self) -> None:
-        self._front.flush_log()
-        super().stopFactory()
-
-    def buildProtocol(self, addr: Any) -> Any:
-        refusal = self._front.why_refuse(addr)
-        if refusal is not None:
-            return self._front.refuse(addr, refusal)
-        return Connection(self._front, self.config, addr)
-
-
-def front_of(factory: ReqRespFactory) -> Connections:
-    """Return the front of *factory*, for a part of the same server that admits or ends clients."""
-    return factory._front
+    def build_connection(self, peer: IAddress) -> Connection:
+        return Connection(self._front, self.config, peer)

@@ -7,6 +7,7 @@ must not know what causes an event.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -17,6 +18,13 @@ from reqresp.framing import Unfinished
 from reqresp.server.config import ServerConfig
 
 
+class Direction(Enum):
+    """Which way bytes pass through a relay."""
+
+    UPSTREAM = "upstream"  #: from the client to the service
+    DOWNSTREAM = "downstream"  #: from the service to the client
+
+
 class Observer:
     """
     Receives the events of all connections of a factory: subclass it and override what you need.
@@ -25,7 +33,8 @@ class Observer:
     changes nothing for the client.  *connection* is the connection's number, as in `Request`.
 
     The events of one connection come in this order: connected, received and answered, failed,
-    incomplete, disconnected.
+    incomplete, disconnected.  A relay's come in this order: connected, upstream_opened or
+    upstream_failed, passed, upstream_ended, disconnected.
     """
 
     def connected(self, peer: IAddress, connection: int) -> None:
@@ -78,6 +87,18 @@ class Observer:
         request.
         """
 
+    def upstream_opened(self, peer: IAddress, connection: int) -> None:
+        """Handle that a relay has connected to the service."""
+
+    def upstream_failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        """Handle that a relay cannot connect to the service."""
+
+    def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
+        """Handle that *data* has arrived at a relay, before any fault."""
+
+    def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        """Handle that the connection to the service is lost; *reason* is Twisted's."""
+
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Handle that the connection is lost; *reason* is Twisted's."""
 
@@ -101,7 +122,13 @@ class Events:
         self._before_log_line = _methods(observers, Observer.before_log_line)
         self._failed = _methods(observers, Observer.failed)
         self._incomplete = _methods(observers, Observer.incomplete)
+        self._upstream_opened = _methods(observers, Observer.upstream_opened)
+        self._upstream_failed = _methods(observers, Observer.upstream_failed)
+        self._passed = _methods(observers, Observer.passed)
+        self._upstream_ended = _methods(observers, Observer.upstream_ended)
         self._disconnected = _methods(observers, Observer.disconnected)
+        #: Whether an observer receives what passes a relay.
+        self.reports_passed = bool(self._passed)
         #: Whether an observer receives requests when they are taken up.
         self.reports_received = bool(self._received)
         #: Whether an observer receives exchanges.
@@ -176,6 +203,26 @@ class Events:
         """Notify the observers of a *request* that a client has begun and not finished."""
         for method in self._incomplete:
             self._call(method, peer, connection, request)
+
+    def upstream_opened(self, peer: IAddress, connection: int) -> None:
+        """Notify the observers that a relay has connected to the service."""
+        for method in self._upstream_opened:
+            self._call(method, peer, connection)
+
+    def upstream_failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        """Notify the observers that a relay cannot connect to the service."""
+        for method in self._upstream_failed:
+            self._call(method, peer, connection, failure)
+
+    def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
+        """Notify the observers of *data* that passes a relay."""
+        for method in self._passed:
+            self._call(method, peer, connection, direction, data)
+
+    def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        """Notify the observers that the connection of a relay to the service is lost."""
+        for method in self._upstream_ended:
+            self._call(method, peer, connection, reason)
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Notify the observers that a connection is lost."""

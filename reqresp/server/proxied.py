@@ -20,14 +20,15 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from reqresp._text import format_address
 from reqresp.server.admission import UNTRUSTED, Refusal
-from reqresp.server.factory import ReqRespFactory, front_of
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import front_of
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
+from reqresp.transport.stream import replace_protocol
 
 # Stands for a client of which nothing is known: only limits that apply to all can refuse it.
 _UNKNOWN = UNIXAddress(None)
@@ -141,11 +142,7 @@ class HeaderReader(Protocol):
                 transport.abortConnection()
                 return
             # Without a wrapper, it half-closes, aborts and produces as it would without a header.
-            if isinstance(transport, ProtocolWrapper):
-                transport.wrappedProtocol = protocol
-            else:
-                transport.protocol = protocol
-            protocol.makeConnection(transport)
+            replace_protocol(transport, protocol)
             # Within TLS the header is the first data: the handshake was completed before it.
             is_tls = INegotiated.implementedBy(type(transport))
             if is_tls and IHandshakeListener.providedBy(protocol):

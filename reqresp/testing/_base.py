@@ -23,7 +23,8 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve
-from reqresp.server.factory import ReqRespFactory, front_of
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import front_of
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder, Table

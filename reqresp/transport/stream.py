@@ -384,6 +384,15 @@ class Stream:
         self._timer = clock.callLater(seconds, self._abort_when_delivered, checks - 1)
 
 
+def replace_protocol(transport: Any, protocol: Any) -> None:
+    """Have *transport* call *protocol* from now on, with nothing in between, and connect it."""
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+
+
 def can_half_close(transport: Any) -> bool:
     """
     Return whether *transport* can end only its sending side, and reports EOF to its protocol.

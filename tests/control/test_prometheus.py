@@ -18,7 +18,7 @@ from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Scri
 from reqresp.control.prometheus import MAX_AGE, Exposition, ServerCollector, make_registry
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS, Refusal
-from reqresp.server.factory import front_of
+from reqresp.server.front_factory import front_of
 from reqresp.steps import Steps
 from tests.support.metered import Metered
 

@@ -27,7 +27,7 @@ from reqresp import (
     Wait,
 )
 from reqresp.server._state import State
-from reqresp.server.factory import front_of
+from reqresp.server.front_factory import front_of
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 

@@ -1,0 +1,10 @@
+"""
+Relay: a server in front of a real service.
+
+It passes all bytes between each client and a connection of its own to the service.
+"""
+
+from reqresp.relay.factory import RelayFactory
+from reqresp.relay.upstream import Unreachable, Upstream
+
+__all__ = ["RelayFactory", "Unreachable", "Upstream"]

@@ -1,0 +1,300 @@
+"""
+Relay: one client and its own connection upstream, which bytes pass as they come.
+
+Each of its two sides has a `Stream`.  Bytes, EOF and resets that arrive at one side leave at the
+other.  A side is read from while the other accepts bytes.  It must not know what the bytes mean.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import interfaces
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import connectProtocol
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from reqresp._text import format_address
+from reqresp.relay.upstream import Unreachable, Upstream
+from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
+from reqresp.server.observers import Direction
+from reqresp.transport.stream import Phase, Reading, Stream, replace_protocol
+
+#: While a server stops: seconds without a byte after which the last reply counts as complete.
+QUIET_SECONDS = 0.1
+
+
+@implementer(
+    interfaces.IProtocol,
+    interfaces.IHalfCloseableProtocol,
+    interfaces.IHandshakeListener,
+    interfaces.ILoggingContext,
+)
+class Side:
+    """One of the two connections of *relay*; what arrives here goes in *direction*."""
+
+    other: "Side"
+
+    def __init__(self, relay: "Relay", direction: Direction) -> None:
+        self.relay = relay
+        self.direction = direction
+        self.stream = Stream(self)
+        #: Whether it is connected, and was not lost.
+        self.is_open = False
+        self._early = b""  # has arrived before the other side is connected
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock of the server."""
+        return self.relay.host.clock
+
+    @property
+    def accepts(self) -> bool:
+        """Whether bytes can be written to it now."""
+        return self.is_open and not self.stream.is_blocked
+
+    # Events of the transport
+
+    def makeConnection(self, transport: Any) -> None:
+        self.stream.attach(transport)
+        self.connectionMade()
+
+    def connectionMade(self) -> None:
+        self.is_open = True
+        self.relay.connected(self)
+
+    def logPrefix(self) -> str:
+        return "Relay"
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.stream.phase is not Phase.OPEN:
+            return  # it is closing: what still arrives is dropped
+        if not self.other.is_open:
+            self._early += data
+            return
+        self.relay.passed(self, data)
+        self.other.stream.transport.write(data)
+
+    def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
+        self.stream.handshake_completed()
+
+    def readConnectionLost(self) -> None:
+        self.stream.read_lost()
+
+    def writeConnectionLost(self) -> None:
+        self.stream.write_lost()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_open = False
+        self.stream.lost()
+        self.relay.lost(self, reason)
+
+    # Events of the stream
+
+    def filled(self) -> None:
+        """Stop reading from the other side."""
+        self.other.regulate()
+
+    def resumed(self) -> None:
+        """Read from the other side again."""
+        self.other.regulate()
+
+    def peer_ended(self) -> None:
+        """Pass EOF on; close both sides once both have ended."""
+        other = self.other.stream
+        if other.reading is Reading.EOF:
+            self.stream.close()
+            other.close()
+        elif not other.half_close():
+            other.close()
+
+    def regulate(self) -> None:
+        """Read from this side if the other accepts bytes."""
+        if not self.is_open:
+            return
+        if not self.other.accepts:
+            self.stream.pause()
+            return
+        early, self._early = self._early, b""
+        if early:
+            self.dataReceived(early)
+        if self.other.accepts:
+            self.stream.resume()
+
+
+class Relay:
+    """
+    A client and its connection upstream; made by `RelayFactory`.
+
+    :param host: the server.
+    :param upstream: where to connect.
+    :param unreachable: how the client's connection ends if that fails.
+    :param peer: the client's address.
+    """
+
+    _log = Logger()
+
+    #: No request of the client is known.
+    unfinished = None
+
+    def __init__(
+        self, host: ConnectionHost, upstream: Upstream, unreachable: Unreachable, peer: IAddress
+    ) -> None:
+        self.host = host
+        self.peer = peer
+        self.number = 0
+        self.client = Side(self, Direction.UPSTREAM)
+        self.server = Side(self, Direction.DOWNSTREAM)
+        self.client.other, self.server.other = self.server, self.client
+        self._upstream = upstream
+        self._unreachable = unreachable
+        self._connecting: Deferred[Any] | None = None
+        self._reason: Failure | None = None  # why the client's connection was lost
+        self._last = Direction.DOWNSTREAM  # of the last bytes
+        self._quiet = 0  # sweeps since bytes passed
+        self._undelivered = 0  # bytes, at the last sweep
+        self._has_passed = False  # since the last look of a drain
+        self._look: Any = None  # the next one
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the client waits for a reply, as far as is known, or for the connection."""
+        return self._connecting is not None or self._last is Direction.UPSTREAM
+
+    @property
+    def _sides(self) -> list[Side]:
+        return [side for side in (self.client, self.server) if side.is_open]
+
+    # Events of the sides
+
+    def connected(self, side: Side) -> None:
+        """Connect upstream, or begin to pass bytes."""
+        if side is self.client:
+            self.number = self.host.opened(self)
+            self.host.events.connected(self.peer, self.number)
+            side.regulate()
+            self._connect()
+            return
+        self.host.events.upstream_opened(self.peer, self.number)
+        self.client.regulate()
+        self.server.regulate()
+
+    def passed(self, side: Side, data: bytes) -> None:
+        """Count and report *data*, which leaves at the side opposite to *side*."""
+        self._quiet = 0
+        self._has_passed = True
+        self._last = side.direction
+        counters, events = self.host.counters, self.host.events
+        if counters is not None and side is self.client:
+            counters.received += len(data)
+        elif counters is not None:
+            counters.sent += len(data)
+        if events.reports_passed:
+            events.passed(self.peer, self.number, side.direction, data)
+
+    def lost(self, side: Side, reason: Failure) -> None:
+        """End the other side, too: in order, or with a reset, as this one ended."""
+        if side is self.client:
+            self._reason = reason
+        else:
+            self.host.events.upstream_ended(self.peer, self.number, reason)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        other = side.other
+        if other.is_open and reason.check(ConnectionDone):
+            other.stream.close()
+        elif other.is_open:
+            other.stream.abort()
+        self._end_if_lost()
+
+    # The connection upstream
+
+    def _connect(self) -> None:
+        self._connecting = connectProtocol(self._upstream.endpoint, _HandOver(self.server))
+        self._connecting.addBoth(self._connection_settled)
+
+    def _connection_settled(self, result: Any) -> None:
+        self._connecting = None
+        if not isinstance(result, Failure):
+            return
+        if result.check(CancelledError) or not self.client.is_open:
+            return
+        self._log.warn(
+            "{peer}: upstream {upstream} {reason}; {action}",
+            peer=format_address(self.peer),
+            upstream=self._upstream.name,
+            reason=self._upstream.explain(result),
+            action=self._unreachable.participle,
+        )
+        self.host.events.upstream_failed(self.peer, self.number, result)
+        self._unreachable.end(self.client.stream)
+
+    # Events of the host
+
+    def finish(self) -> None:
+        """Close once the last bytes came from upstream and are delivered."""
+        if self._look is None:
+            self._has_passed = False
+            self._look = self.host.clock.callLater(QUIET_SECONDS, self._finish_if_quiet)
+
+    def _finish_if_quiet(self) -> None:
+        self._look = None
+        if self._has_passed or self.is_busy or self._undelivered_now():
+            self.finish()
+        else:
+            self._end(Stream.close)
+
+    def reset(self) -> None:
+        """Reset both connections now."""
+        self._end(Stream.reset)
+
+    def sweep(self) -> None:
+        """Close both connections after `SWEEPS_PER_TIMEOUT` calls between which no byte moved."""
+        self._quiet += 1
+        undelivered = self._undelivered_now()
+        if undelivered < self._undelivered or any(it.stream.has_deadline for it in self._sides):
+            self._quiet = 0
+        self._undelivered = undelivered
+        if self._quiet <= SWEEPS_PER_TIMEOUT:
+            return
+        self._log.debug("{peer}: idle; closing", peer=format_address(self.peer))
+        self._end(Stream.reset if undelivered else Stream.close)
+
+    def sweep_request(self) -> None:
+        """Do nothing: a relay knows no requests."""
+
+    def _undelivered_now(self) -> int:
+        return sum(side.stream.undelivered for side in self._sides)
+
+    def _end(self, end: Callable[[Stream], None]) -> None:
+        for side in self._sides:
+            end(side.stream)
+
+    def _end_if_lost(self) -> None:
+        if self._sides or self._reason is None:
+            return
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        self.host.lost(self, self._reason)
+
+
+class _HandOver(Protocol):
+    """
+    Hands a connection that an endpoint has made to *side*.
+
+    An endpoint wraps the protocol.  The wrapper passes on no half-close of a protocol that is a
+    handshake listener, too, and costs a call for each read.
+
+    :source: twisted.internet.endpoints._WrappingProtocol
+    """
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    def connectionMade(self) -> None:
+        replace_protocol(self.transport, self._side)

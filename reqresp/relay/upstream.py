@@ -1,0 +1,103 @@
+"""
+Upstream: the service that a relay connects to, and why a connection to it fails.
+
+It must not know clients.
+"""
+
+from enum import Enum
+from typing import Any
+
+from attrs import frozen
+from twisted.internet import error
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    UNIXClientEndpoint,
+)
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
+
+from reqresp._text import format_host_port, printable
+from reqresp.transport.eager_client import EagerConnects
+from reqresp.transport.stream import Stream
+
+#: Seconds until a connection upstream must be made, unless another number is given.
+CONNECT_TIMEOUT = 10.0
+#: Seconds between attempts to connect to the addresses of one name; also after a failed one.
+ATTEMPT_DELAY = 0.05
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (error.ConnectionRefusedError, "refused the connection"),
+    (error.DNSLookupError, "has a name that does not resolve"),
+    (error.UnknownHostError, "has a name that does not resolve"),
+    (error.TimeoutError, "did not answer in time"),
+    (error.TCPTimedOutError, "did not answer in time"),
+    (error.NoRouteError, "is unreachable"),
+)
+
+
+class Unreachable(Enum):
+    """How a client's connection ends if upstream cannot be reached."""
+
+    CLOSE = "close"
+    RESET = "reset"
+
+    @property
+    def participle(self) -> str:
+        """The word for a log line."""
+        return "closing" if self is Unreachable.CLOSE else "resetting"
+
+    def end(self, stream: Stream) -> None:
+        """End *stream*, the client's."""
+        if self is Unreachable.CLOSE:
+            stream.close()
+        else:
+            stream.reset()
+
+
+@frozen
+class Upstream:
+    """
+    A service.
+
+    :param endpoint: connects to it.
+    :param name: what log lines call it, for example ``127.0.0.1:6379``.
+    """
+
+    endpoint: IStreamClientEndpoint
+    name: str
+
+    def explain(self, failure: Failure) -> str:
+        """Return why a connection has failed, as the predicate of a sentence."""
+        for kind, reason in _REASONS:
+            if failure.check(kind):
+                return reason
+        return f"failed: {printable(failure.getErrorMessage())}"
+
+
+def tcp_upstream(reactor: Any, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Upstream:
+    """
+    Return the service at *host*, a name or an address, and *port*.
+
+    :param timeout: seconds until a connection must be made.
+    """
+    eager = EagerConnects(reactor)
+    endpoint: IStreamClientEndpoint
+    if isIPAddress(host):
+        endpoint = TCP4ClientEndpoint(eager, host, port, timeout)
+    elif isIPv6Address(host):
+        endpoint = TCP6ClientEndpoint(eager, host, port, timeout)
+    else:
+        endpoint = HostnameEndpoint(eager, host, port, timeout, attemptDelay=ATTEMPT_DELAY)
+    return Upstream(endpoint, format_host_port(host, port))
+
+
+def unix_upstream(reactor: Any, path: str, timeout: float = CONNECT_TIMEOUT) -> Upstream:
+    """
+    Return the service that listens on the UNIX socket *path*.
+
+    :param timeout: seconds until a connection must be made.
+    """
+    return Upstream(UNIXClientEndpoint(reactor, path, timeout), f"unix:{path}")

@@ -1,0 +1,89 @@
+"""
+FrontFactory: a factory of Twisted whose connections share one front.
+
+Request servers and relays derive from it.  It must not know what connections carry.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+
+from reqresp.server.connections import Connections
+from reqresp.server.counters import Counters
+
+
+class FrontFactory(Factory, ABC):
+    """
+    Builds protocols for the clients that *front* admits.
+    """
+
+    noisy = False
+
+    def __init__(self, front: Connections) -> None:
+        self._front = front
+
+    @property
+    def accepted(self) -> int:
+        """How many connections there were, the open ones included."""
+        return self._front.accepted
+
+    @property
+    def open(self) -> int:
+        """How many connections are open, with those whose PROXY header has not come yet."""
+        return len(self._front) + self._front.arriving
+
+    @property
+    def refused(self) -> int:
+        """How many clients were refused."""
+        return sum(self.refusals.values())
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many clients were refused, for each kind of `Refusal`."""
+        return self._front.refusals
+
+    @property
+    def counters(self) -> Counters | None:
+        """Counts what connections do, if that was asked for."""
+        return self._front.counters
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock that times waits and timeouts."""
+        return self._front.clock
+
+    def drain(self, seconds: float) -> Deferred[None]:
+        """
+        Answer what was received, then close; reset what is not done after *seconds*.
+
+        Clients that connect from the next turn of the reactor on are refused; stop listening first.
+        Call it again, with less, to drain faster.  Once no connection is left, clients are admitted
+        again.
+
+        :param seconds: by the clock of the server, >= 0; 0 resets in the next turn.
+        :returns: fires when no connection is left.
+        """
+        return self._front.drain(seconds)
+
+    def stopFactory(self) -> None:
+        self._front.flush_log()
+        super().stopFactory()
+
+    def buildProtocol(self, addr: Any) -> Any:
+        refusal = self._front.why_refuse(addr)
+        if refusal is not None:
+            return self._front.refuse(addr, refusal)
+        return self.build_connection(addr)
+
+    @abstractmethod
+    def build_connection(self, peer: IAddress) -> Any:
+        """Return the protocol of a client that was admitted, with the address *peer*."""
+
+
+def front_of(factory: FrontFactory) -> Connections:
+    """Return the front of *factory*, for a part of the same server that admits or ends clients."""
+    return factory._front

@@ -1,0 +1,254 @@
+"""A relay: what arrives at one side leaves at the other, bytes and endings alike."""
+
+from twisted.logger import capturedLogs
+
+from reqresp.relay import Unreachable
+from reqresp.relay.relay import QUIET_SECONDS
+from reqresp.server.counters import Counters
+from reqresp.server.limits import Limits
+from tests.support.relayed import RELAY_PORT, SERVICE_PORT, RelayedCase
+
+KIB = 1024
+
+
+class BytesTests(RelayedCase):
+    """Bytes pass unchanged, at once, both ways."""
+
+    def test_bytes_pass_both_ways(self) -> None:
+        """The service gets what the client sends, and the client what the service sends."""
+        client, service = self.connect_both()
+        client.send(b"GET a\r\n", b"\x00\xff")
+        self.assertEqual(service.got, b"GET a\r\n\x00\xff")
+        service.transport.write(b"$1\r\nb\r\n")
+        self.advance(0)
+        self.assertEqual(client.received(), b"$1\r\nb\r\n")
+
+    def test_a_service_may_speak_first(self) -> None:
+        """A greeting reaches a client that has sent nothing."""
+        client, service = self.connect_both()
+        service.transport.write(b"220 ready\r\n")
+        self.advance(0)
+        self.assertEqual(client.received(), b"220 ready\r\n")
+
+    def test_each_client_has_a_connection_of_its_own(self) -> None:
+        """What one client sends is not mixed with what another sends."""
+        (one, of_one), (other, of_other) = self.connect_both(), self.connect_both()
+        one.send(b"1")
+        other.send(b"2")
+        self.assertEqual((of_one.got, of_other.got), (b"1", b"2"))
+
+    def test_bytes_that_arrive_before_the_connection_upstream_are_kept(self) -> None:
+        """What a client sends at once reaches the service."""
+        client = self.reactor.connect_peer(RELAY_PORT)
+        client.send(b"early")
+        self.advance(0)
+        self.assertEqual(self.services.made[0].got, b"early")
+
+
+class BackpressureTests(RelayedCase):
+    """A side that does not read stops the other from sending."""
+
+    def test_a_client_that_does_not_read_stops_the_service(self) -> None:
+        """The relay keeps little of an endless stream."""
+        client, service = self.connect_both()
+        client.stop_reading()
+        service.transport.write(b"x" * 1000 * KIB)
+        self.advance(0)
+        self.assertGreater(len(service.transport.dataBuffer), 500 * KIB)
+        client.resume_reading()
+        self.advance(0)
+        self.assertEqual(len(client.received()), 1000 * KIB)
+
+    def test_a_service_that_does_not_read_stops_the_client(self) -> None:
+        """What the client sends is delivered once the service reads on."""
+        client, service = self.connect_both()
+        service.transport.pauseProducing()
+        for _ in range(40):
+            client.send(b"x" * 64 * KIB)
+        self.assertGreater(client.socket.peer.unread if client.socket.peer else 0, 1000 * KIB)
+        service.transport.resumeProducing()
+        self.advance(0)
+        self.assertEqual(len(service.got), 40 * 64 * KIB)
+
+
+class EndingTests(RelayedCase):
+    """EOF, a close and a reset leave as they have arrived."""
+
+    def test_a_half_close_of_the_client_is_passed_on_and_replies_still_come(self) -> None:
+        """The service sees EOF; its reply, and then its EOF, reach the client."""
+        client, service = self.connect_both()
+        client.send(b"last request")
+        client.half_close()
+        self.assertEqual((service.got, service.eof), (b"last request", True))
+        service.transport.write(b"late reply")
+        service.transport.loseConnection()
+        self.advance(0)
+        self.assertEqual((client.received(), client.got_eof), (b"late reply", True))
+        self.assertEqual(self.factory.open, 0)
+
+    def test_a_half_close_of_the_service_is_passed_on_and_requests_still_go(self) -> None:
+        """The client sees EOF, and can still send."""
+        client, service = self.connect_both()
+        service.transport.write(b"bye")
+        service.transport.loseWriteConnection()
+        self.advance(0)
+        self.assertEqual((client.received(), client.got_eof), (b"bye", True))
+        client.send(b"more")
+        self.assertEqual(service.got, b"more")
+        client.close()
+        self.assertTrue(service.eof)
+
+    def test_a_close_of_the_service_delivers_everything_first(self) -> None:
+        """A client that reads slowly gets all of a reply after which the service closes."""
+        client, service = self.connect_both()
+        client.stop_reading()
+        service.transport.write(b"x" * 500 * KIB)
+        service.transport.loseConnection()
+        self.advance(0)
+        client.resume_reading()
+        self.advance(0)
+        self.assertEqual((len(client.received()), client.got_eof), (500 * KIB, True))
+
+    def test_a_reset_of_the_client_reaches_the_service_as_a_reset(self) -> None:
+        """The service does not take a client that has reset for one that has closed."""
+        client, service = self.connect_both()
+        client.send(b"half a req")
+        client.reset()
+        self.advance(1)
+        self.assertEqual((service.got, service.was_reset), (b"half a req", True))
+        self.assertEqual(self.factory.open, 0)
+
+    def test_a_reset_of_the_service_reaches_the_client_as_a_reset(self) -> None:
+        """The client gets what the service had sent, then a reset."""
+        client, service = self.connect_both()
+        service.transport.write(b"half a rep")
+        self.advance(0)
+        service.transport.abortConnection()
+        self.advance(1)
+        self.assertEqual((client.received(), client.got_reset), (b"half a rep", True))
+        self.assertEqual(self.factory.open, 0)
+
+    def test_a_client_that_leaves_an_endless_stream_ends_it(self) -> None:
+        """The service is not left with a connection that goes nowhere."""
+        client, service = self.connect_both()
+        client.close()
+        for _ in range(3):
+            service.transport.write(b"x" * KIB)
+            self.advance(0)
+        self.assertIsNotNone(service.lost)
+        self.assertEqual(self.factory.open, 0)
+
+
+class UnreachableTests(RelayedCase):
+    """A service that refuses connections."""
+
+    def serve(self) -> None:
+        pass
+
+    def test_the_client_is_reset_and_one_line_says_why(self) -> None:
+        """The line names the client, the service and the reason."""
+        with capturedLogs() as events:
+            client = self.connect()
+        self.assertTrue(client.got_reset)
+        [line] = [it["log_format"].format(**it) for it in events if "upstream" in it]
+        self.assertRegex(
+            line,
+            rf"^127.0.0.1:\d+: upstream .*:{SERVICE_PORT} refused the connection; resetting$",
+        )
+        self.assertEqual(self.factory.open, 0)
+
+
+class CloseUnreachableTests(RelayedCase):
+    """The same, with ``unreachable`` set to close."""
+
+    arguments = {"unreachable": Unreachable.CLOSE}
+
+    def serve(self) -> None:
+        pass
+
+    def test_the_client_sees_eof(self) -> None:
+        """It is closed, not reset, also if it has sent something."""
+        client = self.reactor.connect_peer(RELAY_PORT)
+        client.send(b"hello")
+        self.advance(0)
+        self.assertTrue(client.got_eof)
+        self.assertFalse(client.got_reset)
+
+
+class DrainTests(RelayedCase):
+    """A relay that stops."""
+
+    def test_a_client_that_has_its_reply_is_closed_soon(self) -> None:
+        """The last bytes came from the service: the exchange is complete."""
+        client, service = self.connect_both()
+        client.send(b"request")
+        service.transport.write(b"reply")
+        self.advance(0)
+        drained = self.factory.drain(10)
+        self.advance(QUIET_SECONDS)
+        self.assertEqual((client.received(), client.got_eof), (b"reply", True))
+        client.close()
+        service.transport.loseConnection()
+        self.advance(0)
+        self.successResultOf(drained)
+
+    def test_a_client_that_waits_gets_its_reply_first(self) -> None:
+        """The relay waits for the service until the deadline."""
+        client, service = self.connect_both()
+        client.send(b"request")
+        self.factory.drain(10)
+        self.advance(5)
+        self.assertFalse(client.got_eof)
+        service.transport.write(b"reply")
+        self.advance(2 * QUIET_SECONDS)
+        self.assertEqual((client.received(), client.got_eof), (b"reply", True))
+
+    def test_what_is_left_at_the_deadline_is_reset(self) -> None:
+        """Both sides see a reset."""
+        client, service = self.connect_both()
+        client.send(b"request")
+        drained = self.factory.drain(1)
+        self.advance(1)
+        self.assertTrue(client.got_reset)
+        self.assertTrue(service.was_reset)
+        self.successResultOf(drained)
+
+
+class IdleTests(RelayedCase):
+    """The idle timeout."""
+
+    arguments = {"limits": Limits(idle_timeout=60)}
+
+    def test_a_silent_connection_is_closed(self) -> None:
+        """Both sides are closed, in order."""
+        client, service = self.connect_both()
+        for _ in range(8):
+            self.advance(15)
+        self.assertTrue(client.got_eof)
+        self.assertTrue(service.eof)
+
+    def test_bytes_of_either_side_keep_it_open(self) -> None:
+        """A service that only sends is not idle."""
+        client, service = self.connect_both()
+        for _ in range(20):
+            self.advance(15)
+            service.transport.write(b".")
+        self.advance(0)
+        self.assertFalse(client.got_eof)
+
+
+class CountersTests(RelayedCase):
+    """What is counted."""
+
+    def setUp(self) -> None:
+        self.counters = Counters()
+        self.arguments = {"counters": self.counters}
+        super().setUp()
+
+    def test_bytes_are_counted_as_the_client_sees_them(self) -> None:
+        """Received is what the client has sent, sent is what it gets."""
+        client, service = self.connect_both()
+        client.send(b"12345")
+        service.transport.write(b"123")
+        self.advance(0)
+        self.assertEqual((self.counters.received, self.counters.sent), (5, 3))

@@ -1,0 +1,99 @@
+"""A relay on the network in memory: a client and a service that a test controls byte by byte."""
+
+from typing import Any, cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from reqresp.relay import RelayFactory
+from reqresp.relay.upstream import tcp_upstream
+from reqresp.testing._memory_peer import MemoryPeer
+from reqresp.testing._memory_reactor import HOST, InMemoryReactor
+
+SERVICE_PORT = 6379
+RELAY_PORT = 6380
+
+
+@implementer(IHalfCloseableProtocol)
+class Service(Protocol):
+    """The service's end of one connection: it records what arrives, and does what a test says."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.got = b""
+        self.eof = False
+        self.lost: Failure | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+
+    def readConnectionLost(self) -> None:
+        self.eof = True
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = reason
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether its connection was lost with a reset."""
+        return self.lost is not None and not self.lost.check(ConnectionDone)
+
+
+class Services(Factory):
+    """Builds services, and keeps them in their order."""
+
+    noisy = False
+    protocol = Service
+
+    def __init__(self) -> None:
+        self.made: list[Service] = []
+
+    def buildProtocol(self, addr: Any) -> Service:
+        service = Service()
+        self.made.append(service)
+        return service
+
+
+class RelayedCase(SynchronousTestCase):
+    """A relay in front of a service."""
+
+    #: Arguments of the factory.
+    arguments: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        self.reactor = InMemoryReactor()
+        self.services = Services()
+        self.serve()
+        self.factory = RelayFactory(
+            tcp_upstream(self.reactor, HOST, SERVICE_PORT),
+            clock=cast(Any, self.reactor),
+            **self.arguments,
+        )
+        self.reactor.listenTCP(RELAY_PORT, self.factory)
+
+    def serve(self) -> None:
+        """Have the service listen."""
+        self.reactor.listenTCP(SERVICE_PORT, self.services)
+
+    def connect(self) -> MemoryPeer:
+        """Return a new client, whose connection upstream is made."""
+        client = self.reactor.connect_peer(RELAY_PORT)
+        self.advance(0)
+        return client
+
+    def connect_both(self) -> tuple[MemoryPeer, Service]:
+        """Return a new client, and the service's end of its connection upstream."""
+        client = self.connect()
+        return client, self.services.made[-1]
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.reactor.advance(seconds)
