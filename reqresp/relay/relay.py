@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import interfaces
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import connectProtocol
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -22,6 +22,7 @@ from reqresp._text import format_address
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.observers import Direction
+from reqresp.transport.proxy_protocol import ProxyHeader
 from reqresp.transport.stream import Phase, Reading, Stream, replace_protocol
 
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
@@ -45,7 +46,7 @@ class Side:
         self.stream = Stream(self)
         #: Whether it is connected, and was not lost.
         self.is_open = False
-        self._early = b""  # has arrived before the other side is connected
+        self._early = b""  # has arrived before the other side is ready
 
     @property
     def clock(self) -> IReactorTime:
@@ -53,9 +54,9 @@ class Side:
         return self.relay.host.clock
 
     @property
-    def accepts(self) -> bool:
-        """Whether bytes can be written to it now."""
-        return self.is_open and not self.stream.is_blocked
+    def is_ready(self) -> bool:
+        """Whether it is open, and its TLS handshake is complete."""
+        return self.is_open and not self.stream.is_shaking_hands
 
     # Events of the transport
 
@@ -66,6 +67,8 @@ class Side:
     def connectionMade(self) -> None:
         self.is_open = True
         self.relay.connected(self)
+        if self.is_ready:
+            self.relay.ready(self)
 
     def logPrefix(self) -> str:
         return "Relay"
@@ -73,7 +76,7 @@ class Side:
     def dataReceived(self, data: bytes) -> None:
         if self.stream.phase is not Phase.OPEN:
             return  # it is closing: what still arrives is dropped
-        if not self.other.is_open:
+        if not self.other.is_ready:
             self._early += data
             return
         self.relay.passed(self, data)
@@ -81,6 +84,7 @@ class Side:
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
+        self.relay.ready(self)
 
     def readConnectionLost(self) -> None:
         self.stream.read_lost()
@@ -91,6 +95,9 @@ class Side:
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.is_open = False
         self.stream.lost()
+        if reason.check(ConnectionLost):
+            # TLS says so of a peer that leaves without close_notify; TCP knows if that was a reset.
+            reason = getattr(self.stream.transport, "tcp_reason", None) or reason
         self.relay.lost(self, reason)
 
     # Events of the stream
@@ -113,17 +120,19 @@ class Side:
             other.close()
 
     def regulate(self) -> None:
-        """Read from this side if the other accepts bytes."""
-        if not self.is_open:
+        """Read from this side if bytes can be written to the other."""
+        if not self.is_ready:
             return
-        if not self.other.accepts:
-            self.stream.pause()
-            return
-        early, self._early = self._early, b""
+        other = self.other
+        early = b""
+        if other.is_ready:
+            early, self._early = self._early, b""
         if early:
             self.dataReceived(early)
-        if self.other.accepts:
+        if other.is_ready and not other.stream.is_blocked:
             self.stream.resume()
+        else:
+            self.stream.pause()
 
 
 class Relay:
@@ -172,14 +181,16 @@ class Relay:
     # Events of the sides
 
     def connected(self, side: Side) -> None:
-        """Connect upstream, or begin to pass bytes."""
+        """Count the client, and connect upstream."""
         if side is self.client:
             self.number = self.host.opened(self)
             self.host.events.connected(self.peer, self.number)
-            side.regulate()
             self._connect()
-            return
-        self.host.events.upstream_opened(self.peer, self.number)
+
+    def ready(self, side: Side) -> None:
+        """Read from both sides, once both are ready."""
+        if side is self.server:
+            self.host.events.upstream_opened(self.peer, self.number)
         self.client.regulate()
         self.server.regulate()
 
@@ -198,13 +209,15 @@ class Relay:
 
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side, too: in order, or with a reset, as this one ended."""
-        if side is self.client:
-            self._reason = reason
-        else:
-            self.host.events.upstream_ended(self.peer, self.number, reason)
         if self._connecting is not None:
             self._connecting.cancel()
         other = side.other
+        if side is self.client:
+            self._reason = reason
+        elif side.stream.is_shaking_hands:
+            self._fail(reason)
+        else:
+            self.host.events.upstream_ended(self.peer, self.number, reason)
         if other.is_open and reason.check(ConnectionDone):
             other.stream.close()
         elif other.is_open:
@@ -214,23 +227,36 @@ class Relay:
     # The connection upstream
 
     def _connect(self) -> None:
-        self._connecting = connectProtocol(self._upstream.endpoint, _HandOver(self.server))
-        self._connecting.addBoth(self._connection_settled)
+        attempt = connectProtocol(self._upstream.endpoint, _HandOver(self._begin))
+        self._connecting = attempt
+        attempt.addBoth(self._settle)
 
-    def _connection_settled(self, result: Any) -> None:
+    def _settle(self, result: Any) -> None:
         self._connecting = None
-        if not isinstance(result, Failure):
-            return
-        if result.check(CancelledError) or not self.client.is_open:
+        if isinstance(result, Failure):
+            self._fail(result)
+
+    def _begin(self, transport: Any) -> None:
+        """Send the PROXY header, and pass *transport*, which is connected, to the other side."""
+        upstream, server = self._upstream, self.server
+        if upstream.encode_header is not None:
+            header = ProxyHeader(self.peer, self.client.stream.transport.getHost())
+            transport.write(upstream.encode_header(header))
+        protocol = server if upstream.tls is None else upstream.tls.wrap(server)
+        replace_protocol(transport, protocol)
+
+    def _fail(self, failure: Failure) -> None:
+        """Report that the service cannot be reached, and end the client's connection."""
+        if not self.client.is_open:
             return
         self._log.warn(
             "{peer}: upstream {upstream} {reason}; {action}",
             peer=format_address(self.peer),
             upstream=self._upstream.name,
-            reason=self._upstream.explain(result),
+            reason=self._upstream.explain(failure),
             action=self._unreachable.participle,
         )
-        self.host.events.upstream_failed(self.peer, self.number, result)
+        self.host.events.upstream_failed(self.peer, self.number, failure)
         self._unreachable.end(self.client.stream)
 
     # Events of the host
@@ -285,16 +311,16 @@ class Relay:
 
 class _HandOver(Protocol):
     """
-    Hands a connection that an endpoint has made to *side*.
+    Passes a connection that an endpoint has made to *begin*.
 
-    An endpoint wraps the protocol.  The wrapper passes on no half-close of a protocol that is a
+    An endpoint wraps the protocol.  Its wrapper passes on no half-close of a protocol that is a
     handshake listener, too, and costs a call for each read.
 
     :source: twisted.internet.endpoints._WrappingProtocol
     """
 
-    def __init__(self, side: Side) -> None:
-        self._side = side
+    def __init__(self, begin: Callable[[Any], None]) -> None:
+        self._begin = begin
 
     def connectionMade(self) -> None:
-        replace_protocol(self.transport, self._side)
+        self._begin(self.transport)

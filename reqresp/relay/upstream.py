@@ -4,8 +4,9 @@ Upstream: the service that a relay connects to, and why a connection to it fails
 It must not know clients.
 """
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import frozen
 from twisted.internet import error
@@ -16,11 +17,12 @@ from twisted.internet.endpoints import (
     TCP6ClientEndpoint,
     UNIXClientEndpoint,
 )
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from reqresp._text import format_host_port, printable
 from reqresp.transport.eager_client import EagerConnects
+from reqresp.transport.proxy_protocol import ProxyHeader
 from reqresp.transport.stream import Stream
 
 #: Seconds until a connection upstream must be made, unless another number is given.
@@ -57,6 +59,16 @@ class Unreachable(Enum):
             stream.reset()
 
 
+class UpstreamTLS(Protocol):
+    """TLS to a service, as `reqresp.relay.upstream_tls.ClientTLS` provides it."""
+
+    def wrap(self, protocol: IProtocol) -> IProtocol:
+        """Return a protocol that adds TLS between *protocol* and its transport."""
+
+    def explain(self, failure: Failure) -> str | None:
+        """Return the predicate for a handshake that failed; None: *failure* is not about TLS."""
+
+
 @frozen
 class Upstream:
     """
@@ -64,16 +76,23 @@ class Upstream:
 
     :param endpoint: connects to it.
     :param name: what log lines call it, for example ``127.0.0.1:6379``.
+    :param encode_header: writes the PROXY header that the service gets first; None: it gets none.
+    :param tls: how TLS is added; None: bytes pass as they are.
     """
 
     endpoint: IStreamClientEndpoint
     name: str
+    encode_header: Callable[[ProxyHeader], bytes] | None = None
+    tls: UpstreamTLS | None = None
 
     def explain(self, failure: Failure) -> str:
         """Return why a connection has failed, as the predicate of a sentence."""
         for kind, reason in _REASONS:
             if failure.check(kind):
                 return reason
+        words = None if self.tls is None else self.tls.explain(failure)
+        if words is not None:
+            return words
         return f"failed: {printable(failure.getErrorMessage())}"
 
 

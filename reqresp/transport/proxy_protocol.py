@@ -1,9 +1,9 @@
 """
 PROXY headers: the client's address, as a balancer sends it before the client's first byte.
 
-Parses bytes into addresses, without I/O.  It must not know transports, clocks, or which balancers
-are trusted.  The first byte decides between version 1 and version 2.  Bytes that start neither are
-refused at the first wrong byte.
+Parses bytes into addresses, and writes addresses as bytes, without I/O.  It must not know
+transports, clocks, or which balancers are trusted.  The first byte decides between version 1 and
+version 2.  Bytes that start neither are refused at the first wrong byte.
 
 :source: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt, of 2020/03/05
 """
@@ -155,7 +155,48 @@ def _quoted(text: bytes) -> str:
     return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
 
 
+def encode_line(header: ProxyHeader) -> bytes:
+    """
+    Return *header* as version 1, which knows TCP addresses only.
+
+    Addresses of other kinds, and of two families, are written as unknown.
+    """
+    source, destination = header.source, header.destination
+    for kind, name in ((IPv4Address, "TCP4"), (IPv6Address, "TCP6")):
+        if isinstance(source, kind) and isinstance(destination, kind):
+            hosts = f"{_host(source)} {_host(destination)}"
+            return f"PROXY {name} {hosts} {source.port} {destination.port}\r\n".encode("ascii")
+    return b"PROXY UNKNOWN\r\n"
+
+
+def _host(address: IPv4Address | IPv6Address) -> str:
+    return address.host.partition("%")[0]  # without a zone, which means nothing elsewhere
+
+
 # Version 2
+
+
+def encode_binary(header: ProxyHeader) -> bytes:
+    """
+    Return *header* as version 2.
+
+    Addresses of two families, and unknown ones, are written as unspecified.
+    """
+    source, destination = header.source, header.destination
+    for kind, family, packed, layout in (
+        (IPv4Address, _INET, AF_INET, _IPV4),
+        (IPv6Address, _INET6, AF_INET6, _IPV6),
+    ):
+        if isinstance(source, kind) and isinstance(destination, kind):
+            hosts = (inet_pton(packed, _host(it)) for it in (source, destination))
+            return _binary(family | _STREAM, layout.pack(*hosts, source.port, destination.port))
+    if isinstance(source, UNIXAddress) and isinstance(destination, UNIXAddress):
+        return _binary(_UNIX | _STREAM, _PATHS.pack(source.name or b"", destination.name or b""))
+    return _binary(_UNSPECIFIED, b"")
+
+
+def _binary(kind: int, addresses: bytes) -> bytes:
+    return SIGNATURE + bytes((_RELAYED, kind)) + len(addresses).to_bytes(2) + addresses
 
 
 def _binary_size(head: bytearray) -> int | None:

@@ -13,12 +13,14 @@ from typing import Any, cast
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
+    IProtocol,
     IProtocolFactory,
     IReactorTime,
     ITCPTransport,
 )
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,7 +37,7 @@ try:
 except ImportError as error:
     raise ImportError(f"{error} (pip install 'reqresp[tls]')") from None
 
-__all__ = ["Certificates", "TLSFileError", "TLSFiles", "wrap"]
+__all__ = ["Certificates", "TLSFileError", "TLSFiles", "describe", "wrap", "wrap_client"]
 
 
 #: The ciphers for TLS 1.2: only those with forward secrecy and authenticated encryption (AEAD).
@@ -124,7 +126,7 @@ def _make_context(credentials: Credentials) -> SSL.Context:
         context.use_privatekey(credentials.key)
         context.check_privatekey()
     except (SSL.Error, TypeError, ValueError) as error:
-        raise TLSFileError(f"{path}: rejected by OpenSSL: {_reason(error)}") from None
+        raise TLSFileError(f"{path}: rejected by OpenSSL: {describe(error)}") from None
     if credentials.files.client_ca is not None:
         _require_certificates(context, credentials)
     return context
@@ -139,7 +141,7 @@ def _require_certificates(context: SSL.Context, credentials: Credentials) -> Non
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
-def _reason(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return the last reason in an error of OpenSSL, such as ``no shared cipher``."""
     try:
         return str(error.args[0][-1][-1]) or type(error).__name__
@@ -170,27 +172,63 @@ def wrap(
     return made
 
 
-class _TLSConnection(BufferingTLSTransport):
-    """TLS on one connection."""
+def wrap_client(
+    protocol: IProtocol,
+    creator: IOpenSSLClientConnectionCreator,
+    clock: IReactorTime,
+    handshake_timeout: float = HANDSHAKE_TIMEOUT,
+) -> IProtocol:
+    """
+    Return a protocol that adds TLS between *protocol*, a client's, and its transport.
 
-    factory: "_TLSFactory"
-    #: The client's address; behind a balancer it differs from the transport's peer.
-    peer: IAddress
+    A handshake that fails or takes too long is reported to *protocol* as a loss of the connection.
+
+    :param creator: makes the connections of OpenSSL, which check the server's certificate.
+    :param clock: the reactor.
+    :param handshake_timeout: seconds until the handshake must be complete.
+    """
+    factory = TLSMemoryBIOFactory(creator, True, _Existing(protocol), clock)
+    factory.protocol = _TLSTransport
+    made = cast(_TLSTransport, factory.buildProtocol(None))
+    made.handshake_timeout = handshake_timeout
+    return cast(IProtocol, made)
+
+
+class _Existing(Factory):
+    """Builds a protocol that exists."""
+
+    noisy = False
+
+    def __init__(self, protocol: IProtocol) -> None:
+        self._made = protocol
+
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: ARG002, Twisted's name
+        return self._made
+
+
+class _TLSTransport(BufferingTLSTransport):
+    """TLS on one connection, of a server or a client."""
+
+    handshake_timeout = HANDSHAKE_TIMEOUT
+    #: Why TCP has ended.  A peer that leaves without close_notify ends TCP in order, but TLS
+    #: reports its connection as lost.
+    tcp_reason: Failure | None = None
     _deadline: IDelayedCall | None = None
 
     def makeConnection(self, transport: Any) -> None:
         super().makeConnection(transport)
         if self.connected:  # the server may have refused it meanwhile
-            factory = self.factory
-            self._deadline = factory._clock.callLater(factory.handshake_timeout, self._expire)
+            clock = self.factory._clock
+            self._deadline = clock.callLater(self.handshake_timeout, self._expire)
 
     def _expire(self) -> None:
         self._deadline = None
-        if self._handshakeDone:
-            return
-        reason = f"TLS handshake not complete within {self.factory.handshake_timeout:g} s"
-        self.factory.handshake_failed(self.peer, reason)
-        self.abortConnection()
+        if not self._handshakeDone:
+            self.expired()
+            self.abortConnection()
+
+    def expired(self) -> None:
+        """Handle that the handshake takes too long; the connection is reset then."""
 
     def abortConnection(self) -> None:
         # First: Twisted would send a close_notify, which turns the reset into a clean end.
@@ -201,12 +239,28 @@ class _TLSConnection(BufferingTLSTransport):
         deadline, self._deadline = self._deadline, None
         if deadline is not None:
             deadline.cancel()
+        self.tcp_reason = reason
+        super().connectionLost(reason)
+
+
+class _TLSConnection(_TLSTransport):
+    """TLS on a connection that was accepted."""
+
+    factory: "_TLSFactory"
+    #: The client's address; behind a balancer it differs from the transport's peer.
+    peer: IAddress
+
+    def expired(self) -> None:
+        reason = f"TLS handshake not complete within {self.handshake_timeout:g} s"
+        self.factory.handshake_failed(self.peer, reason)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         error = None if self._handshakeDone else self._reason
         super().connectionLost(reason)
         # A client that disconnects before the handshake, such as a health check, is not an error.
         if error is not None and error.check(SSL.Error):
             self.factory.handshake_failed(
-                self.peer, f"TLS handshake failed: {_reason(error.value)}"
+                self.peer, f"TLS handshake failed: {describe(error.value)}"
             )
 
 
@@ -225,6 +279,7 @@ class _TLSFactory(TLSMemoryBIOFactory):
     def buildProtocol(self, addr: Any) -> _TLSConnection:
         connection = cast(_TLSConnection, super().buildProtocol(addr))
         connection.peer = addr
+        connection.handshake_timeout = self.handshake_timeout
         return connection
 
     def stopFactory(self) -> None:

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from reqresp.relay import RelayFactory
-from reqresp.relay.upstream import tcp_upstream
+from reqresp.relay.upstream import Upstream, tcp_upstream
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
@@ -73,7 +73,7 @@ class RelayedCase(SynchronousTestCase):
         self.services = Services()
         self.serve()
         self.factory = RelayFactory(
-            tcp_upstream(self.reactor, HOST, SERVICE_PORT),
+            self.upstream(),
             clock=cast(Any, self.reactor),
             **self.arguments,
         )
@@ -81,7 +81,15 @@ class RelayedCase(SynchronousTestCase):
 
     def serve(self) -> None:
         """Have the service listen."""
-        self.reactor.listenTCP(SERVICE_PORT, self.services)
+        self.reactor.listenTCP(SERVICE_PORT, self.wrapped(self.services))
+
+    def wrapped(self, services: Factory) -> Any:
+        """Return what listens for the service."""
+        return services
+
+    def upstream(self) -> Upstream:
+        """Return where the relay connects to."""
+        return tcp_upstream(self.reactor, HOST, SERVICE_PORT)
 
     def connect(self) -> MemoryPeer:
         """Return a new client, whose connection upstream is made."""

@@ -12,7 +12,13 @@ from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError, ProxyHeader
+from reqresp.transport.proxy_protocol import (
+    ProxyDecoder,
+    ProxyError,
+    ProxyHeader,
+    encode_binary,
+    encode_line,
+)
 from tests.support.proxy_headers import (
     FROM_HAPROXY,
     SIGNATURE,
@@ -461,3 +467,62 @@ class ComparedTests(HeaderTestCase):
             source: Any = info.source
             found = source and (str(ip_address(source.host)), source.port)
             self.assertEqual((found, rest), (client, b""))
+
+
+ADDRESSES = st.one_of(
+    st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4)),
+    st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6)),
+)
+PORTS = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+
+
+class EncodeTests(SynchronousTestCase):
+    """Headers that are written."""
+
+    @PROPERTY
+    @given(ADDRESSES, PORTS)
+    def test_what_is_written_is_read_again(self, hosts: Any, ports: Any) -> None:
+        """Both versions keep both addresses, as this module and as Twisted read them."""
+        kind = IPv4Address if hosts[0].version == 4 else IPv6Address
+        source, destination = (
+            kind("TCP", str(host), port) for host, port in zip(hosts, ports, strict=True)
+        )
+        header = ProxyHeader(source, destination)
+        for written, parser in (
+            (encode_line(header), V1Parser),
+            (encode_binary(header), V2Parser),
+        ):
+            found = decode(written)
+            assert found is not None
+            self.assertEqual(
+                [ip_address(it.host) for it in (found[0].source, found[0].destination)],  # type: ignore[union-attr]
+                list(hosts),
+            )
+            self.assertEqual(
+                [it.port for it in (found[0].source, found[0].destination)],  # type: ignore[union-attr]
+                list(ports),
+            )
+            self.assertEqual(found[1], b"")
+            info, rest = parser().feed(written + b"rest")
+            its: Any = info
+            self.assertEqual((ip_address(its.source.host), rest), (hosts[0], b"rest"))
+
+    def test_unix_addresses_have_paths_in_version_2_only(self) -> None:
+        """Version 1 says that it does not know them."""
+        header = ProxyHeader(UNIXAddress("/run/a"), UNIXAddress("/run/b"))
+        self.assertEqual(encode_line(header), b"PROXY UNKNOWN\r\n")
+        self.assertEqual(decode(encode_binary(header)), (header, b""))
+
+    def test_addresses_of_two_families_are_unknown(self) -> None:
+        """Neither version can write them."""
+        header = ProxyHeader(IPv4Address("TCP", "192.0.2.1", 1), IPv6Address("TCP", "::1", 2))
+        self.assertEqual(encode_line(header), b"PROXY UNKNOWN\r\n")
+        self.assertEqual(decode(encode_binary(header)), (ProxyHeader(), b""))
+
+    def test_a_zone_is_left_out(self) -> None:
+        """It names an interface of this machine."""
+        header = ProxyHeader(
+            IPv6Address("TCP", "fe80::1%eth0", 1), IPv6Address("TCP", "fe80::2", 2)
+        )
+        self.assertEqual(encode_line(header), b"PROXY TCP6 fe80::1 fe80::2 1 2\r\n")
+        self.assertIsNotNone(decode(encode_binary(header)))
