@@ -17,13 +17,18 @@ HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
 
 @frozen
 class LoadPart:
-    """Servers under load: CPU per request, throughput, latency; *floor* is the ratio's base."""
+    """
+    Servers under load: CPU per request, throughput, latency; *floor* is the ratio's base.
+
+    :param service: the server that those under load are relays to; None: they answer themselves.
+    """
 
     name: str
     title: str
     loads: Mapping[str, Load]
     reply: str = PONG
     floor: str = "c"
+    service: str | None = None
 
 
 @frozen
@@ -73,6 +78,7 @@ def _scripts(requests: int, depth: int) -> dict[str, Load]:
     return {peer: Keys(requests, keys, depth) for peer, keys in replies.items()}
 
 
+_RELAYS = ("relay", "portforward", "asyncio-relay", "socat", "haproxy")
 _PYTHON = ("asyncio", "uvloop", "gevent", "twisted", "twisted-eager", "threads", "socketserver")
 _FEW = ("reqresp", "c", "asyncio", "uvloop", "redis", "twisted", "threads")
 _LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines", "threads-lines")
@@ -169,6 +175,20 @@ _ALL = (
         "lines, 16 deep, the same ten keys: a script of 10,000 patterns against one of 10",
         {peer: Keys(160_000, keys=10) for peer in ("matches-10", "matches-10000")},
         floor="matches-10",
+    ),
+    LoadPart(
+        "relay-1",
+        "through a relay to a server in C, one request at a time, 1 connection",
+        _all(RedisBenchmark(20_000, connections=1), *_RELAYS),
+        floor="haproxy",
+        service="c",
+    ),
+    LoadPart(
+        "relay-20",
+        "through a relay to a server in C, one request at a time, 20 connections",
+        _all(RedisBenchmark(40_000, connections=20), *_RELAYS),
+        floor="haproxy",
+        service="c",
     ),
     IdlePart(
         "idle",

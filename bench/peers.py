@@ -30,7 +30,8 @@ class Peer:
 
     :param prepare: builds or finds the program in a cache folder, and returns its command, or
         raises UnavailableError.  In the command, ``{reply}`` stands for the reply, and
-        ``{escaped}`` for the reply with backslash escapes; for ``{port}`` see bench.processes.
+        ``{escaped}`` for the reply with backslash escapes; ``{service}`` is the port of the server
+        that a relay forwards to; for ``{port}`` see bench.processes.
     :param slow: run the server once, with fewer requests.
     """
 
@@ -105,6 +106,14 @@ def _check(cache: Path) -> Words:
     return (sys.executable, "-m", "reqresp", "check", str(path))
 
 
+def _haproxy(cache: Path) -> Words:
+    """Run HAProxy in the foreground, with one thread; it reads the ports from its environment."""
+    path = cache.absolute() / "haproxy.cfg"
+    path.write_text(_HAPROXY_CFG)
+    words = ("env", "BENCH_PORT={port}", "BENCH_SERVICE={service}", _find("haproxy"))
+    return (*words, "-db", "-f", str(path))
+
+
 def _script(kind: str, rules: int) -> Callable[[Path], Words]:
     def prepare(cache: Path) -> Words:
         path = cache.absolute() / f"{kind}-{rules}.toml"
@@ -160,6 +169,23 @@ def _build(*words: str) -> None:
 _REDIS = (
     "redis-server", "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
     "--tcp-backlog", "4096", "--maxclients", "10000",
+)  # fmt: skip
+_HAPROXY_CFG = """\
+global
+  nbthread 1
+  maxconn 4000
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen relay
+  bind 127.0.0.1:"$BENCH_PORT" backlog 4096
+  server service 127.0.0.1:"$BENCH_SERVICE"
+"""
+_SOCAT = (
+    "socat", "TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr,nodelay,backlog=4096",
+    "TCP:127.0.0.1:{service},nodelay",
 )  # fmt: skip
 _NCAT = (
     "ncat", "--listen", "--keep-open", "127.0.0.1", "{port}",
@@ -227,6 +253,15 @@ _ALL = (
     Peer("node", "Node net", _node),
     Peer("go", "Go net", _built("go", ("build",), "go_net.go", "{reply}")),
     Peer("redis", "redis-server", _program(*_REDIS)),
+    Peer("relay", "reqresp, relay", _python("reqresp_relay.py", "{service}")),
+    Peer(
+        "portforward",
+        "twisted.protocols.portforward",
+        _python("twisted_portforward.py", "{service}"),
+    ),
+    Peer("asyncio-relay", "asyncio, relay", _python("asyncio_relay.py", "{service}")),
+    Peer("socat", "socat, a process for each connection", _program(*_SOCAT)),
+    Peer("haproxy", "HAProxy, mode tcp", _haproxy),
     Peer("ncat", "ncat, a shell for each connection", _program(*_NCAT), slow=True),
     Peer("mountebank", "mountebank, tcp imposter", _mountebank, slow=True),
     Peer(

@@ -79,12 +79,23 @@ class Runner:
         try:
             if isinstance(prepared, UnavailableError):
                 raise prepared
-            figures, said = self._figures(part, peer, command(prepared, part.reply))
+            figures, said = self._figures_with_service(part, peer, prepared)
         except (UnavailableError, BadReplyError, OSError) as reason:  # OSError: a server has ended
             self.results.missing[part.name, peer.name] = str(reason)
             return f"not measured, {reason}"
         self.results.samples.append(Sample(part.name, peer.name, run, figures))
         return said
+
+    def _figures_with_service(
+        self, part: Part, peer: Peer, prepared: Words
+    ) -> tuple[Mapping[str, float], str]:
+        words = command(prepared, part.reply)
+        if not isinstance(part, LoadPart) or part.service is None:
+            return self._figures(part, peer, words)
+        service = command(PEERS[part.service].prepare(self.cache), part.reply)
+        with running(service, self.cores.load) as behind:
+            words = tuple(word.replace("{service}", str(behind.port)) for word in words)
+            return self._figures(part, peer, words)
 
     def _figures(self, part: Part, peer: Peer, words: Words) -> tuple[Mapping[str, float], str]:
         core = self.cores.server

@@ -46,6 +46,8 @@ def _cpu(what: str, bar: float, part: str, peer: str, other: str) -> Target:
 
 _NAMES = {
     "asyncio": "asyncio",
+    "asyncio-relay": "asyncio",
+    "portforward": "portforward",
     "uvloop": "uvloop",
     "redis": "redis-server",
     "twisted": "bare Twisted",
@@ -88,6 +90,11 @@ TARGETS = (
     Target("an idle connection, resident", 1.5, "kB", _idle),
     _cpu("request log", 1.15, "request-log", "request-log", "reqresp"),
     *_cheaper_than_threads(),
+    *(
+        _cpu(f"relay, {how}", bar, part, "relay", other)
+        for part, how in (("relay-1", "1 connection"), ("relay-20", "20 connections"))
+        for other, bar in (("portforward", 0.8), ("asyncio-relay", 1.0))
+    ),
     _cpu("closed loop, counters", 1.05, "metrics", "metered", "table-1000"),
     _cpu("16 deep, counters", 1.05, "metrics-16", "metered", "table-1000"),
     _cpu("10,000 exact replies, ten of them requested", 1.05, "table", "table-10000", "table-10"),
