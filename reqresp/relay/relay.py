@@ -12,7 +12,7 @@ from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,6 +27,8 @@ from reqresp.transport.stream import Phase, Reading, Stream, replace_protocol
 
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
 QUIET_SECONDS = 0.1
+#: Seconds to deliver what a side has sent before it was reset; then the other side is reset.
+DELIVERY_SECONDS = 5.0
 
 
 @implementer(
@@ -167,7 +169,7 @@ class Relay:
         self._quiet = 0  # sweeps since bytes passed
         self._undelivered = 0  # bytes, at the last sweep
         self._has_passed = False  # since the last look of a drain
-        self._look: Any = None  # the next one
+        self._call: IDelayedCall | None = None  # that ends the connections
 
     @property
     def is_busy(self) -> bool:
@@ -222,6 +224,7 @@ class Relay:
             other.stream.close()
         elif other.is_open:
             other.stream.abort()
+            self._call_later(DELIVERY_SECONDS, other.stream.reset)
         self._end_if_lost()
 
     # The connection upstream
@@ -263,12 +266,12 @@ class Relay:
 
     def finish(self) -> None:
         """Close once the last bytes came from upstream and are delivered."""
-        if self._look is None:
+        if self._call is None:
             self._has_passed = False
-            self._look = self.host.clock.callLater(QUIET_SECONDS, self._finish_if_quiet)
+            self._call_later(QUIET_SECONDS, self._finish_if_quiet)
 
     def _finish_if_quiet(self) -> None:
-        self._look = None
+        self._call = None
         if self._has_passed or self.is_busy or self._undelivered_now():
             self.finish()
         else:
@@ -303,10 +306,17 @@ class Relay:
     def _end_if_lost(self) -> None:
         if self._sides or self._reason is None:
             return
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        self._cancel_call()
         self.host.lost(self, self._reason)
+
+    def _call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        self._cancel_call()
+        self._call = self.host.clock.callLater(seconds, function)
+
+    def _cancel_call(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()
 
 
 class _HandOver(Protocol):
