@@ -10,3 +10,7 @@ HANDSHAKE_TIMEOUT = 10.0
 MAX_ENTRY_BYTES = 64 * 1024
 #: How the request log can write a line; the first one unless another is given.
 LOG_FORMATS = ("plain", "json")
+#: Seconds until a relay must have connected to its service.
+CONNECT_TIMEOUT = 10.0
+#: How a relay ends the connections of clients whose service cannot be reached; the default first.
+UNREACHABLE = ("reset", "close")

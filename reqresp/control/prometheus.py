@@ -19,7 +19,7 @@ from reqresp import __version__
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
 from reqresp.server.counters import BUCKET_BOUNDS, MALFORMED, Counters
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import FrontFactory
 
 try:
     from prometheus_client import (
@@ -82,7 +82,7 @@ class ServerCollector(Collector):
     """
 
     def __init__(
-        self, factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]
+        self, factory: FrontFactory, counters: Counters, is_ready: Callable[[], bool]
     ) -> None:
         self._factory = factory
         self._counters = counters
@@ -142,7 +142,7 @@ class ServerCollector(Collector):
 
 
 def make_registry(
-    factory: ReqRespFactory, counters: Counters, is_ready: Callable[[], bool]
+    factory: FrontFactory, counters: Counters, is_ready: Callable[[], bool]
 ) -> CollectorRegistry:
     """Return a registry with the metrics of a server, of its process and of Python."""
     registry = CollectorRegistry()

@@ -18,7 +18,7 @@ from reqresp.control._channel import OneRequestChannel
 from reqresp.control._hosts import AllowedHosts
 from reqresp.control.prometheus import Exposition, make_registry
 from reqresp.server.counters import Counters
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import FrontFactory
 from reqresp.transport.access import client_key
 
 #: The most connections at a time.  A further one takes the place of the oldest one.
@@ -31,7 +31,7 @@ Page = Callable[[Request], tuple[int, bytes, str]]
 
 
 def make_site(
-    factory: ReqRespFactory,
+    factory: FrontFactory,
     counters: Counters,
     is_ready: Callable[[], bool],
     hosts: Collection[str] = (),

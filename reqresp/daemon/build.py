@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
 from reqresp._errors import FieldError
 from reqresp._files import why_not_appendable
+from reqresp.daemon.forwarding import make_relay
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import as_final_user, with_user
@@ -32,7 +33,7 @@ from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
-from reqresp.server.front_factory import front_of
+from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.observers import Observer
 from reqresp.server.responders import fixed
 
@@ -74,18 +75,22 @@ def make_server(
     counters = None if metrics is None else Counters()
     _import_packages(options)
     with _opening_files(options):
-        config = _make_config(options, _load(options))
+        config = None if options["forward"] else _make_config(options, _load(options))
         certificates = _load_certificates(options)
         journal = _open_journal(options, reactor, worker)
         observers += [] if journal is None else [journal]
-        factory = ReqRespFactory(
-            config,
-            observers=observers,
-            clock=reactor,
-            access=options["access"],
-            counters=counters,
-            first=(worker or 0) * CONNECTIONS_PER_WORKER + 1,
-        )
+        common: dict[str, Any] = {
+            "observers": observers,
+            "clock": reactor,
+            "access": options["access"],
+            "counters": counters,
+            "first": (worker or 0) * CONNECTIONS_PER_WORKER + 1,
+        }
+        factory: FrontFactory
+        if config is None:
+            factory = make_relay(options, reactor, **common)
+        else:
+            factory = ReqRespFactory(config, **common)
     wrapped = _add_layers(options, factory, certificates, reactor)
     service = ReqRespService(
         [evolve(it, factory=wrapped) for it in listeners],
@@ -109,7 +114,7 @@ def make_server(
         service.on_end.append(journal.close)
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
-    if options["script"] is not None:
+    if isinstance(factory, ReqRespFactory) and options["script"] is not None:
         run = partial(defer_to_daemon_thread, reactor)
         service.on_hangup.append(ScriptReloader(factory, options, run).reload)
     return service
@@ -123,9 +128,10 @@ def check_server(options: Options, reactor: Any) -> None:
     """
     _import_packages(options)
     with _opening_files(options):
-        config = _make_config(options, _load(options))
-        # With a seed: otherwise one would be chosen and logged, and never used.
-        ReqRespFactory(config, clock=reactor, seed=0)
+        if options["forward"] is None:
+            config = _make_config(options, _load(options))
+            # With a seed: otherwise one would be chosen and logged, and never used.
+            ReqRespFactory(config, clock=reactor, seed=0)
         _load_certificates(options)
         problem = find_file_problem(options)
         if problem is not None:
@@ -261,7 +267,7 @@ def _open_journal(options: Options, reactor: Any, worker: int | None) -> "Journa
 
 
 def _add_layers(
-    options: Options, factory: ReqRespFactory, certificates: "Certificates | None", reactor: Any
+    options: Options, factory: FrontFactory, certificates: "Certificates | None", reactor: Any
 ) -> IProtocolFactory:
     """Wrap *factory* in what comes first on a connection: TLS, and before that a PROXY header."""
     wrapped: IProtocolFactory = factory

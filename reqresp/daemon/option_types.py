@@ -13,7 +13,6 @@ from typing import Any
 
 from attrs import frozen
 
-from reqresp._defaults import LOG_FORMATS
 from reqresp.daemon.endpoints import MAX_PORT, is_number
 
 #: One process for each core of the largest machines.
@@ -77,11 +76,32 @@ def path(text: str) -> Path:
     return Path(text).absolute()
 
 
-def log_format(text: str) -> str:
-    """Return *text* if it is a format of the request log."""
-    if text not in LOG_FORMATS:
-        raise ValueError(f"expected {' or '.join(LOG_FORMATS)}, found {text!r}")
-    return text
+def service_address(text: str) -> tuple[str, int] | Path:
+    """Return a host and a port, or the path of a UNIX socket."""
+    kind, _, rest = text.partition(":")
+    if kind == "unix" and rest:
+        return path(rest)
+    host, colon, number = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if is_bracketed else host
+    is_port = is_number(number) and 0 < int(number) <= MAX_PORT
+    if not (colon and host and is_port) or (":" in host and not is_bracketed):
+        raise ValueError(
+            "expected HOST:PORT such as db.example:5432 or [::1]:5432, or unix:PATH,"
+            f" found {text!r}"
+        )
+    return host, int(number)
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """Return a conversion that accepts only *names*."""
+
+    def convert(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected {' or '.join(names)}, found {text!r}")
+        return text
+
+    return convert
 
 
 def host_names(texts: Sequence[str]) -> Sequence[str]:
@@ -108,6 +128,7 @@ class Option:
     :param convert: converts its text, or, if repeatable, the list of its texts.
     :param is_repeatable: whether it may be given more than once.
     :param requires: the option without which it has no effect.
+    :param excludes: the options that it cannot be combined with: it answers instead.
     :param requires_plain: whether it works only with endpoints that are bare sockets.
     :param is_for_workers: whether workers are started with it, too.
     """
@@ -121,5 +142,6 @@ class Option:
     convert: Callable[[Any], Any] = unconverted
     is_repeatable: bool = False
     requires: str | None = None
+    excludes: tuple[str, ...] = ()
     requires_plain: bool = False
     is_for_workers: bool = True

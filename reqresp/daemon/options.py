@@ -15,7 +15,13 @@ from twisted.python import usage
 
 import twisted
 from reqresp import __version__
-from reqresp._defaults import HANDSHAKE_TIMEOUT, LOG_FORMATS, MAX_ENTRY_BYTES
+from reqresp._defaults import (
+    CONNECT_TIMEOUT,
+    HANDSHAKE_TIMEOUT,
+    LOG_FORMATS,
+    MAX_ENTRY_BYTES,
+    UNREACHABLE,
+)
 from reqresp._errors import FieldError
 from reqresp._text import unescape
 from reqresp.daemon._usage import did_you_mean, usage_text
@@ -30,10 +36,11 @@ from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.option_types import (
     Option,
     host_names,
-    log_format,
+    one_of,
     path,
     port,
     seconds,
+    service_address,
     whole_number,
     workers,
 )
@@ -52,6 +59,9 @@ DEFAULTS = {
 #: Load balancers that are trusted unless ``--trust`` names others.
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 
+#: What has no meaning if another service answers.
+_ANSWERING = ("script", "response", "close-on", "framing", "max-request", "request-timeout")
+
 #: All options, by their purpose, in the order of the help.
 GROUPS: Mapping[str, tuple[Option, ...]] = {
     "Answering": (
@@ -61,6 +71,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="FILE",
             help="TOML file that describes what to answer; see docs/script.rst",
             convert=path,
+            excludes=("response", "close-on"),
         ),
         Option(
             name="response",
@@ -86,6 +97,38 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="where a request ends",
             default=f"{DEFAULTS['framing']}; with --script: the script's, or line",
             convert=parse_framing,
+        ),
+    ),
+    "Forwarding": (
+        Option(
+            name="forward",
+            value="SERVICE",
+            help="connect each client to this service, and pass all bytes; see docs/relay.rst",
+            convert=service_address,
+            excludes=_ANSWERING,
+        ),
+        Option(
+            name="forward-timeout",
+            value="SECONDS",
+            help="maximum time to connect to the service",
+            default=f"{CONNECT_TIMEOUT:g}",
+            convert=seconds(MIN_TIMEOUT),
+            requires="forward",
+        ),
+        Option(
+            name="unreachable",
+            value="ACTION",
+            help="close or reset clients while the service cannot be reached",
+            default=UNREACHABLE[0],
+            convert=one_of(*UNREACHABLE),
+            requires="forward",
+        ),
+        Option(
+            name="send-proxy",
+            value="VERSION",
+            help="send a PROXY header with the client's address to the service: version 1 or 2",
+            convert=one_of("1", "2"),
+            requires="forward",
         ),
     ),
     "Listening": (
@@ -271,7 +314,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="how requests and connections are logged: plain, or json, as in a journal",
             default=LOG_FORMATS[0],
             initial=LOG_FORMATS[0],
-            convert=log_format,
+            convert=one_of(*LOG_FORMATS),
         ),
         Option(
             name="journal",
@@ -315,7 +358,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
 }
 
 _SUMMARY = (
-    "Answer every request on a TCP port, with a fixed reply or as a script describes. "
+    "Answer every request on a TCP port, with a fixed reply or as a script describes, or forward "
+    "clients to a service. "
     "Command-line options override the script."
 )
 _NOTES = (
@@ -324,6 +368,7 @@ _NOTES = (
     "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, tcp6:9999, "
     "unix:/run/it.sock, ssl:9999:privateKey=key.pem:certKey=cert.pem, "
     "tls:/etc/certificates:port=9999, systemd:domain=INET:index=0 or haproxy:tcp:9999.",
+    "SERVICE is HOST:PORT, such as db.example:5432 or [::1]:5432, or unix:PATH.",
     "NETWORK is an address or a network, such as 10.0.0.0/8, or several, separated by commas.",
     "On SIGHUP the server reads the script and the certificates again, for new connections, and "
     "reopens the journal.",
@@ -401,12 +446,9 @@ class Options(usage.Options):
         :raises UsageError: an option is wrong; the message names it.
         :raises SystemExit: twistd could not use its pid file or its log; the message names it.
         """
-        if self["script"] is None:
+        self._check_exclusions()
+        if self._answers_itself:
             self._use_defaults(DEFAULTS)
-        elif self["response"] is not None or self["close-on"] is not None:
-            raise usage.UsageError(
-                "--response and --close-on cannot be combined with --script, which answers"
-            )
         for option in _PARAMETERS:
             if self[option.name] is not None:
                 self._convert(option)
@@ -422,9 +464,22 @@ class Options(usage.Options):
         self["trusted"] = self["trust"] or LOOPBACK
         self._find_endpoints()
         self._check_combinations()
-        if self["script"] is None:
+        if self._answers_itself:
             self._check_response()
         check_pid_and_log(self)
+
+    @property
+    def _answers_itself(self) -> bool:
+        """Whether neither a script nor another service answers."""
+        return self["script"] is None and self["forward"] is None
+
+    def _check_exclusions(self) -> None:
+        for option in _PARAMETERS:
+            for name in option.excludes if self[option.name] is not None else ():
+                if self[name] is not None:
+                    raise usage.UsageError(
+                        f"--{name} cannot be combined with --{option.name}, which answers"
+                    )
 
     def _use_defaults(self, defaults: Mapping[str, str]) -> None:
         for name, text in defaults.items():

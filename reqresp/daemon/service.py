@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from reqresp._text import format_address
 from reqresp.daemon.listeners import Listener, listen
-from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import FrontFactory
 
 #: How often a port accepts waiting clients before it closes; each time one client or more.
 _MAX_LAST_ACCEPTS = 4096
@@ -96,7 +96,7 @@ class ReqRespService(Service):
     def __init__(
         self,
         listeners: Sequence[Listener],
-        factory: ReqRespFactory,
+        factory: FrontFactory,
         drain: float,
         reactor: Any,
         lame_duck: float = 0,

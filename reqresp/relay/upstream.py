@@ -20,13 +20,12 @@ from twisted.internet.endpoints import (
 from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
+from reqresp._defaults import CONNECT_TIMEOUT, UNREACHABLE
 from reqresp._text import format_host_port, printable
 from reqresp.transport.eager_client import EagerConnects
 from reqresp.transport.proxy_protocol import ProxyHeader
 from reqresp.transport.stream import Stream
 
-#: Seconds until a connection upstream must be made, unless another number is given.
-CONNECT_TIMEOUT = 10.0
 #: Seconds between attempts to connect to the addresses of one name; also after a failed one.
 ATTEMPT_DELAY = 0.05
 
@@ -43,8 +42,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class Unreachable(Enum):
     """How a client's connection ends if upstream cannot be reached."""
 
-    CLOSE = "close"
-    RESET = "reset"
+    RESET, CLOSE = UNREACHABLE
 
     @property
     def participle(self) -> str:

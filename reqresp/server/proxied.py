@@ -24,8 +24,7 @@ from twisted.python.failure import Failure
 
 from reqresp._text import format_address
 from reqresp.server.admission import UNTRUSTED, Refusal
-from reqresp.server.factory import ReqRespFactory
-from reqresp.server.front_factory import front_of
+from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
 from reqresp.transport.stream import replace_protocol
@@ -52,7 +51,7 @@ class ProxiedFactory(Factory):
         self,
         inner: IProtocolFactory,
         *,
-        server: ReqRespFactory,
+        server: FrontFactory,
         trusted: Networks,
         timeout: float = 5.0,
     ) -> None:
