@@ -62,11 +62,11 @@ class MakeServiceTests(Making):
             *("--max-request=1", "--max-connections=2", "--max-per-peer=3", "--idle-timeout=4"),
         )
         expected = Limits(max_request=1, max_connections=2, max_per_peer=3, idle_timeout=4)
-        self.assertEqual(made.service.factory.config.limits, expected)
+        self.assertEqual(made.factory.config.limits, expected)
 
     def test_default_limits(self) -> None:
         """Without options, the limits are the defaults of `Limits`."""
-        self.assertEqual(self.make().service.factory.config.limits, Limits())
+        self.assertEqual(self.make().factory.config.limits, Limits())
 
     def test_idle_timeout_uses_the_reactor(self) -> None:
         """An idle client is closed after that time of the reactor's clock."""

@@ -230,7 +230,7 @@ class ScriptTests(Making):
         made = self.make("-s", str(self.script()), "--framing=netstring", "--max-request=20")
         self.assertEqual(self.replies(made, b"1:a,"), b"1:b,")
         expected = Limits(max_request=20, idle_timeout=60)
-        self.assertEqual(made.service.factory.config.limits, expected)
+        self.assertEqual(made.factory.config.limits, expected)
 
     def test_conflicts(self) -> None:
         """If an option conflicts with the script, the line names the option and the rule."""
@@ -299,7 +299,7 @@ class ScriptTests(Making):
     def reloader(
         self, made: Made, path: Path, *arguments: str, run: Callable[..., Any] = maybeDeferred
     ) -> ScriptReloader:
-        return ScriptReloader(made.service.factory, parsed("-s", str(path), *arguments), run)
+        return ScriptReloader(made.factory, parsed("-s", str(path), *arguments), run)
 
     def test_reload(self) -> None:
         """New connections get the new rules, open ones keep theirs; options still override."""
@@ -312,7 +312,7 @@ class ScriptTests(Making):
         protocol.dataReceived(b"a\n")
         self.assertEqual(transport.value(), b"b\r\n")
         protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(made.service.factory.config.limits, Limits(max_request=20))
+        self.assertEqual(made.factory.config.limits, Limits(max_request=20))
         self.assertEqual([event["script"] for event in events if "script" in event], [path])
 
     def test_reload_of_a_broken_script(self) -> None:

@@ -323,7 +323,15 @@ class CombinationsTests(SynchronousTestCase):
         """``--response`` and ``--close-on`` are refused with a script, which answers."""
         for option in ("--response=x", "--close-on=x"):
             text = refusal("--script=it.toml", option)
-            self.assertIn("--response and --close-on cannot be combined with --script", text)
+            name = option.partition("=")[0]
+            self.assertIn(f"{name} cannot be combined with --script, which answers", text)
+
+    def test_answers_with_another_service(self) -> None:
+        """What says how to answer is refused with a service that answers."""
+        for option in ("--script=it.toml", "--framing=line", "--max-request=1"):
+            text = refusal("--forward=127.0.0.1:80", option)
+            name = option.partition("=")[0]
+            self.assertIn(f"{name} cannot be combined with --forward, which answers", text)
 
     def test_arguments_of_workers(self) -> None:
         """A worker is started with all options except the parent's own, and absolute paths."""

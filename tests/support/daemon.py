@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
+from reqresp.server.factory import ReqRespFactory
 from reqresp.tap import makeService
 
 
@@ -29,6 +30,13 @@ class Made:
 
     service: ReqRespService
     reactor: Any
+
+    @property
+    def factory(self) -> ReqRespFactory:
+        """The factory of a service that answers requests."""
+        factory = self.service.factory
+        assert isinstance(factory, ReqRespFactory)
+        return factory
 
 
 class Making(SynchronousTestCase):

@@ -1,0 +1,191 @@
+"""The relay in front of real services: redis, reqresp itself, and HAProxy."""
+
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import redis
+
+from tests.support import live
+from tests.support.live import PATIENCE, Log
+from tests.support.live_case import LiveTestCase
+
+REDIS = ("--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no")
+
+
+class RedisTests(LiveTestCase):
+    """redis-server, and redis-py as its client."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        program = live.program("redis-server")
+        self.path = self.directory / "redis.sock"
+        process = subprocess.Popen(
+            [program, *REDIS, "--unixsocket", str(self.path)],
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.addCleanup(process.wait)
+        log = Log(process.stdout)
+        self.addCleanup(log.close)
+        self.addCleanup(process.kill)
+        log.wait("ready to accept connections")
+        self.relay = self.serve(f"--forward=unix:{self.path}")
+
+    def client(self, protocol: int) -> redis.Redis:
+        """Return a client of the relay that speaks this version of RESP."""
+        client = redis.Redis(
+            host="127.0.0.1",
+            port=self.relay.port,
+            protocol=protocol,
+            socket_timeout=PATIENCE,
+        )
+        self.addCleanup(client.close)
+        return client
+
+    def test_commands_of_both_protocols(self) -> None:
+        """Values, large ones, pipelines and errors are those of redis."""
+        for protocol in (2, 3):
+            client = self.client(protocol)
+            large = bytes(range(256)) * 8192
+            client.set("large", large)
+            self.assertEqual(client.get("large"), large)
+            pipeline = client.pipeline(transaction=False)
+            for number in range(1000):
+                pipeline.set(f"key{number}", number)
+                pipeline.get(f"key{number}")
+            self.assertEqual(pipeline.execute()[1::2], [b"%d" % it for it in range(1000)])
+            client.delete("list")
+            client.rpush("list", "a")
+            with self.assertRaisesRegex(redis.ResponseError, "WRONGTYPE"):
+                client.get("list")
+
+    def test_messages_that_redis_sends_by_itself(self) -> None:
+        """A subscriber gets what another client publishes."""
+        for protocol in (2, 3):
+            subscriber = self.client(protocol).pubsub(ignore_subscribe_messages=True)
+            self.addCleanup(subscriber.close)
+            subscriber.subscribe("news")
+            # The confirmation, which is ignored.
+            subscriber.get_message(timeout=PATIENCE)
+            self.client(protocol).publish("news", "hello")
+            message = None
+            while message is None:
+                message = subscriber.get_message(timeout=PATIENCE)
+            self.assertEqual(message["data"], b"hello")
+
+
+class EndingTests(LiveTestCase):
+    """How connections end, on real sockets."""
+
+    def service(self) -> socket.socket:
+        """Return a listening socket, for a service that this test plays."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.settimeout(PATIENCE)
+        self.addCleanup(listening.close)
+        return listening
+
+    def connected(self) -> tuple[socket.socket, socket.socket]:
+        """Return a client's socket, and the service's, with a relay in between."""
+        listening = self.service()
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+        self.addCleanup(client.close)
+        service, _ = listening.accept()
+        service.settimeout(PATIENCE)
+        self.addCleanup(service.close)
+        return client, service
+
+    def test_half_closes(self) -> None:
+        """EOF of the client is passed on; the reply after it, and its EOF, come back."""
+        client, service = self.connected()
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        self.assertEqual(received(service), b"request")
+        service.sendall(b"x" * 5_000_000)
+        service.close()
+        self.assertEqual(len(received(client)), 5_000_000)
+
+    def test_a_reset_of_the_service(self) -> None:
+        """The client gets what the service has sent, then a reset."""
+        client, service = self.connected()
+        service.sendall(b"half a reply")
+        self.assertEqual(client.recv(100), b"half a reply")
+        reset(service)
+        with self.assertRaises(ConnectionResetError):
+            client.recv(100)
+
+    def test_a_reset_of_the_client(self) -> None:
+        """The service gets what the client has sent, then a reset."""
+        client, service = self.connected()
+        client.sendall(b"half a request")
+        self.assertEqual(service.recv(100), b"half a request")
+        reset(client)
+        with self.assertRaises(ConnectionResetError):
+            service.recv(100)
+
+    def test_clients_that_do_not_read_cost_little(self) -> None:
+        """Twenty clients read nothing of an endless stream; the service has to wait."""
+        listening = self.service()
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        sizes, before = [], 0
+        for number in range(21):
+            if number == 1:  # what is allocated once does not count
+                before = relay.memory()
+            client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+            self.addCleanup(client.close)
+            service, _ = listening.accept()
+            self.addCleanup(service.close)
+            service.settimeout(1)
+            sizes.append(fill(service))
+        self.assertGreater(min(sizes), 100_000)
+        self.assertLess(relay.memory() - before, 2 * 1024 * 1024)
+
+    def test_a_stop_waits_for_the_reply(self) -> None:
+        """SIGTERM while the service works: the client still gets its reply."""
+        listening = self.service()
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+        self.addCleanup(client.close)
+        client.sendall(b"request")
+        service, _ = listening.accept()
+        self.addCleanup(service.close)
+        self.assertEqual(service.recv(100), b"request")
+        relay.signal(signal.SIGTERM)
+        relay.log.wait("Received SIGTERM|SIGTERM|stopping")
+        service.sendall(b"reply")
+        self.assertEqual(received(client), b"reply")
+
+
+def received(sock: socket.socket) -> bytes:
+    """Return everything up to EOF."""
+    pieces = []
+    while piece := sock.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close *sock* with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until the other side accepts no more; return the number of bytes."""
+    sock.setblocking(False)
+    sent, waits = 0, threading.Event()
+    while True:
+        try:
+            sent += sock.send(bytes(65536))
+        except BlockingIOError:
+            if waits.wait(0.2):
+                break
+            try:
+                sent += sock.send(bytes(65536))
+            except BlockingIOError:
+                return sent
+    return sent
