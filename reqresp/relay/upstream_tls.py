@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocol, IReactorTime
 from twisted.python.failure import Failure
 
-from reqresp.transport.stream import HANDSHAKE_TIMEOUT
+from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp.transport.tls import describe, wrap_client
 
 

@@ -42,7 +42,7 @@ class ServiceTests(SynchronousTestCase):
 
     def test_words_that_are_unknown(self) -> None:
         """The message has those that are known."""
-        for option, expected in (("unreachable", "close or reset"), ("send-proxy", "1 or 2")):
+        for option, expected in (("unreachable", "reset or close"), ("send-proxy", "1 or 2")):
             text = refusal("--forward=a:1", f"--{option}=x")
             self.assertIn(f"--{option}: expected {expected}, found 'x'", text)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.option_types import log_format, path, port, seconds, whole_number, workers
+from reqresp._defaults import LOG_FORMATS
+from reqresp.daemon.option_types import one_of, path, port, seconds, whole_number, workers
 from reqresp.journal import LogFormat
 
 
@@ -41,9 +42,10 @@ class ConversionsTests(SynchronousTestCase):
         """A port is a port number, or has a colon and may be an endpoint description."""
         self.check(port, {"0": "0", "65535": "65535", "tcp:1": "tcp:1"}, ["65536", "-1", "tcp", ""])
 
-    def test_log_formats(self) -> None:
-        """The formats of the log are those of the request log."""
-        self.check(log_format, {it.value: it.value for it in LogFormat}, ["", "JSON", "text"])
+    def test_one_of_several_words(self) -> None:
+        """The formats of the log, for example, are those of the request log."""
+        words = {it.value: it.value for it in LogFormat}
+        self.check(one_of(*LOG_FORMATS), words, ["", "JSON", "text"])
 
     def test_workers(self) -> None:
         """Workers are a number, or ``auto`` for the processors that this process may use."""
