@@ -5,6 +5,6 @@ It passes all bytes between each client and a connection of its own to the servi
 """
 
 from reqresp.relay.factory import RelayFactory
-from reqresp.relay.upstream import Unreachable, Upstream
+from reqresp.relay.upstream import Unreachable, Upstream, tcp_upstream, unix_upstream
 
-__all__ = ["RelayFactory", "Unreachable", "Upstream"]
+__all__ = ["RelayFactory", "Unreachable", "Upstream", "tcp_upstream", "unix_upstream"]
