@@ -23,7 +23,7 @@ from socket import AF_INET, AF_INET6
 from types import ModuleType
 from typing import Any, cast
 
-from twisted.internet import default, tcp
+from twisted.internet import default
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.posixbase import PosixReactorBase
@@ -32,7 +32,8 @@ from twisted.python.reflect import namedAny
 from twisted.trial.reporter import TestResult
 from twisted.trial.runner import TestLoader, TrialRunner
 
-from reqresp.transport.eager import EagerPort, EagerServer, EagerWrites
+from reqresp.transport.eager import EagerPort, EagerServer
+from reqresp.transport.eager_client import EagerConnector
 from reqresp.transport.lean_reactor import LeanReactor
 
 ALL = (
@@ -89,17 +90,6 @@ PROCESS = "(its process)"
 ROOT = Path(__file__).resolve().parent.parent
 
 Results = dict[str, str]
-
-
-class EagerClient(EagerWrites, tcp.Client):
-    """A client's transport with eager writes."""
-
-
-class EagerConnector(tcp.Connector):
-    """Makes clients with eager writes."""
-
-    def _makeTransport(self) -> EagerClient:
-        return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
 
 class EagerReactor(PosixReactorBase):

@@ -7,8 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.relay import RelayFactory, Unreachable
 from reqresp.transport.proxy_protocol import encode_binary, encode_line
-from tests.daemon.test_options import refusal
-from tests.support.daemon import Making, parsed
+from tests.support.daemon import Making, parsed, refusal
 
 
 class ServiceTests(SynchronousTestCase):

@@ -10,23 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Line, Netstring, __version__
 from reqresp.daemon.endpoints import EndpointSpec
-from reqresp.daemon.exits import WrongUseError
 from reqresp.daemon.options import Options
-from tests.support.daemon import parsed
+from tests.support.daemon import parsed, refusal
 
 
 def endpoints(options: Options) -> list[tuple[str, str]]:
     """Return the names and descriptions of the endpoints for clients."""
     return [(spec.name, spec.description) for spec in options["endpoints"]]
-
-
-def refusal(*arguments: str) -> str:
-    """Return the one line with which *arguments* are refused."""
-    try:
-        parsed(*arguments)
-    except WrongUseError as error:
-        return str(error)
-    raise AssertionError(f"{arguments} were accepted")
 
 
 class OptionsTests(SynchronousTestCase):

@@ -7,7 +7,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.options import GROUPS, Options
+from reqresp.daemon.option_table import GROUPS
+from reqresp.daemon.options import Options
 
 #: To accept changes of the help, write the output of `Options().getUsage(80)` to this file.
 HELP = Path(__file__).parent.parent / "golden" / "help.txt"

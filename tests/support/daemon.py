@@ -11,6 +11,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.daemon.exits import WrongUseError
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
 from reqresp.server.factory import ReqRespFactory
@@ -22,6 +23,15 @@ def parsed(*arguments: str) -> Options:
     options = Options()
     options.parseOptions(arguments)
     return options
+
+
+def refusal(*arguments: str) -> str:
+    """Return the one line with which *arguments* are refused."""
+    try:
+        parsed(*arguments)
+    except WrongUseError as error:
+        return str(error)
+    raise AssertionError(f"{arguments} were accepted")
 
 
 @frozen

@@ -1,0 +1,341 @@
+"""
+The options of ``twistd reqresp``, each one row of `GROUPS`.
+
+Parsing, conversion, help and the command lines of workers follow from it.  It must not know how it
+is used.
+"""
+
+from collections.abc import Mapping
+
+from reqresp._defaults import (
+    CONNECT_TIMEOUT,
+    HANDSHAKE_TIMEOUT,
+    LOG_FORMATS,
+    MAX_ENTRY_BYTES,
+    UNREACHABLE,
+)
+from reqresp._text import unescape
+from reqresp.daemon.endpoints import (
+    BACKLOG,
+    INTERFACE,
+    PORT,
+)
+from reqresp.daemon.option_types import (
+    Option,
+    host_names,
+    one_of,
+    path,
+    port,
+    seconds,
+    service_address,
+    whole_number,
+    workers,
+)
+from reqresp.framing import Chunk, parse_framing
+from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS
+from reqresp.server.responders import CLOSE_ON, RESPONSE
+from reqresp.transport.access import parse_networks
+
+#: What answers without a script, as text; the defaults of the library.
+DEFAULTS = {
+    "response": RESPONSE.decode(),
+    "close-on": CLOSE_ON.decode(),
+    "framing": Chunk.name,
+}
+#: What has no meaning if another service answers.
+_ANSWERING = ("script", "response", "close-on", "framing", "max-request", "request-timeout")
+
+#: All options, by their purpose, in the order of the help.
+GROUPS: Mapping[str, tuple[Option, ...]] = {
+    "Answering": (
+        Option(
+            name="script",
+            letter="s",
+            value="FILE",
+            help="TOML file that describes what to answer; see docs/script.rst",
+            convert=path,
+            excludes=("response", "close-on"),
+        ),
+        Option(
+            name="response",
+            letter="r",
+            value="TEXT",
+            help="reply to every request; not with --script",
+            default=DEFAULTS["response"],
+            convert=unescape,
+        ),
+        Option(
+            name="close-on",
+            letter="c",
+            value="TEXT",
+            help="close the connection after the reply to this request; empty: never; "
+            "not with --script",
+            default=DEFAULTS["close-on"],
+            convert=unescape,
+        ),
+        Option(
+            name="framing",
+            letter="f",
+            value="FRAMING",
+            help="where a request ends",
+            default=f"{DEFAULTS['framing']}; with --script: the script's, or line",
+            convert=parse_framing,
+        ),
+    ),
+    "Forwarding": (
+        Option(
+            name="forward",
+            value="SERVICE",
+            help="connect each client to this service, and pass all bytes; see docs/relay.rst",
+            convert=service_address,
+            excludes=_ANSWERING,
+        ),
+        Option(
+            name="forward-timeout",
+            value="SECONDS",
+            help="maximum time to connect to the service",
+            default=f"{CONNECT_TIMEOUT:g}",
+            convert=seconds(MIN_TIMEOUT),
+            requires="forward",
+        ),
+        Option(
+            name="unreachable",
+            value="ACTION",
+            help="close or reset clients while the service cannot be reached",
+            default=UNREACHABLE[0],
+            convert=one_of(*UNREACHABLE),
+            requires="forward",
+        ),
+        Option(
+            name="send-proxy",
+            value="VERSION",
+            help="send a PROXY header with the client's address to the service: version 1 or 2",
+            convert=one_of("1", "2"),
+            requires="forward",
+        ),
+    ),
+    "Listening": (
+        Option(
+            name="port",
+            letter="p",
+            value="PORT",
+            help="port number, or an ENDPOINT",
+            default=str(PORT),
+            convert=port,
+            is_for_workers=False,
+        ),
+        Option(
+            name="interface",
+            letter="i",
+            value="ADDRESS",
+            help="address to listen on; only with a port number",
+            default=INTERFACE,
+            is_for_workers=False,
+        ),
+        Option(
+            name="backlog",
+            letter="b",
+            value="NUMBER",
+            help="maximum number of clients that wait to be accepted; only with a port number",
+            default=str(BACKLOG),
+            convert=whole_number(0),
+            is_for_workers=False,
+        ),
+        Option(
+            name="listen",
+            letter="l",
+            value="ENDPOINT",
+            help="endpoint to listen on, in addition to --port if that is given; repeatable",
+            is_repeatable=True,
+            is_for_workers=False,
+        ),
+        Option(
+            name="allow",
+            value="NETWORK",
+            help="accept only clients from this network; repeatable",
+            default="all",
+            is_repeatable=True,
+            convert=parse_networks,
+        ),
+        Option(
+            name="deny",
+            value="NETWORK",
+            help="refuse clients from this network, even if allowed; repeatable",
+            default="none",
+            is_repeatable=True,
+            convert=parse_networks,
+        ),
+    ),
+    "Limits": (
+        Option(
+            name="max-request",
+            value="BYTES",
+            help="maximum size of a request; a larger one closes its connection",
+            default=str(MAX_REQUEST),
+            convert=whole_number(1),
+        ),
+        Option(
+            name="max-connections",
+            value="NUMBER",
+            help="maximum number of open connections; more are reset",
+            default=f"the soft limit on open files less {RESERVED_DESCRIPTORS}",
+            convert=whole_number(1),
+        ),
+        Option(
+            name="max-per-peer",
+            value="NUMBER",
+            help="maximum number of open connections from one client address; more are reset",
+            default="no limit",
+            convert=whole_number(1),
+        ),
+        Option(
+            name="idle-timeout",
+            value="SECONDS",
+            help="close connections that are idle for this long",
+            default="never",
+            convert=seconds(MIN_TIMEOUT),
+        ),
+        Option(
+            name="request-timeout",
+            value="SECONDS",
+            help="close connections whose request is not complete this long after it began",
+            default="never",
+            convert=seconds(MIN_TIMEOUT),
+        ),
+    ),
+    "Stopping": (
+        Option(
+            name="lame-duck",
+            value="SECONDS",
+            help="seconds to keep serving on shutdown while /readyz reports not ready",
+            default="0",
+            initial="0",
+            convert=seconds(0),
+        ),
+        Option(
+            name="drain",
+            letter="d",
+            value="SECONDS",
+            help="seconds to finish replies on shutdown, after --lame-duck; then connections "
+            "are reset",
+            default="5",
+            initial="5",
+            convert=seconds(0),
+        ),
+    ),
+    "TLS": (
+        Option(
+            name="tls-cert",
+            value="FILE",
+            help="use TLS, with this certificate and its chain, in PEM format",
+            convert=path,
+            requires_plain=True,
+        ),
+        Option(
+            name="tls-key",
+            value="FILE",
+            help="private key of the certificate, in PEM format",
+            default="read from --tls-cert",
+            convert=path,
+            requires="tls-cert",
+        ),
+        Option(
+            name="client-ca",
+            value="FILE",
+            help="require client certificates signed by these CAs, in PEM format",
+            convert=path,
+            requires="tls-cert",
+        ),
+        Option(
+            name="handshake-timeout",
+            value="SECONDS",
+            help="reset connections whose TLS handshake takes longer",
+            default=f"{HANDSHAKE_TIMEOUT:g}",
+            convert=seconds(MIN_TIMEOUT),
+            requires="tls-cert",
+        ),
+    ),
+    "Load balancers": (
+        Option(
+            name="proxy-protocol",
+            help="require a PROXY header, version 1 or 2, at the start of each connection",
+            requires_plain=True,
+        ),
+        Option(
+            name="trust",
+            value="NETWORK",
+            help="accept PROXY headers only from this network; repeatable",
+            default="loopback",
+            is_repeatable=True,
+            convert=parse_networks,
+            requires="proxy-protocol",
+        ),
+    ),
+    "Workers": (
+        Option(
+            name="workers",
+            letter="w",
+            value="NUMBER",
+            help="number of processes that accept from the same sockets; clients that connect "
+            "before one is ready wait for it: see /readyz, or Listening on in the log; auto: one "
+            "for each processor",
+            default="serve in this process",
+            convert=workers,
+            requires_plain=True,
+            is_for_workers=False,
+        ),
+    ),
+    "Logging and metrics": (
+        Option(
+            name="quiet",
+            letter="q",
+            help="log only problems: no requests and no connections",
+        ),
+        Option(
+            name="log-format",
+            value="FORMAT",
+            help="how requests and connections are logged: plain, or json, as in a journal",
+            default=LOG_FORMATS[0],
+            initial=LOG_FORMATS[0],
+            convert=one_of(*LOG_FORMATS),
+        ),
+        Option(
+            name="journal",
+            letter="j",
+            value="FILE",
+            help="append what happens to this file, as JSON Lines; with --workers, to one file "
+            "for each",
+            convert=path,
+        ),
+        Option(
+            name="journal-max-entry",
+            value="BYTES",
+            help="maximum bytes of request and reply that an entry of the journal holds; of "
+            "more, it holds the beginning and the size",
+            default=str(MAX_ENTRY_BYTES),
+            convert=whole_number(0),
+        ),
+        Option(
+            name="metrics",
+            letter="m",
+            value="PORT",
+            help=f"port number on {INTERFACE}, or an ENDPOINT, for /metrics, /healthz and "
+            "/readyz; workers use consecutive port numbers from this one",
+            default="none",
+            convert=port,
+            is_for_workers=False,
+        ),
+        Option(
+            name="metrics-host",
+            value="NAME",
+            help="answer requests to --metrics that have this name in Host, besides addresses, "
+            "names without a dot and the name of this machine; repeatable",
+            is_repeatable=True,
+            convert=host_names,
+        ),
+    ),
+    "Information": (
+        Option(name="version", help="print the versions of reqresp and Twisted, and exit"),
+        Option(name="help", help="print this help, and exit"),
+    ),
+}

@@ -1,0 +1,145 @@
+"""TLS between a relay and its service: what passes, and which handshakes fail."""
+
+from typing import Any, cast
+
+from attrs import evolve
+from twisted.internet.ssl import Certificate, optionsForClientTLS
+from twisted.logger import capturedLogs
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from reqresp.relay.upstream import Upstream
+from reqresp.relay.upstream_tls import ClientTLS
+from reqresp.transport.proxy_protocol import encode_binary
+from tests.support.issued import authority, contexts, stranger
+from tests.support.relayed import RELAY_PORT, RelayedCase
+
+
+class TLSCase(RelayedCase):
+    """A service that speaks TLS; the relay trusts *trusted* and expects the name *name*."""
+
+    name = "localhost"
+    trusted = staticmethod(authority)
+
+    def wrapped(self, services: Any) -> Any:
+        server, _ = contexts()
+        return TLSMemoryBIOFactory(server, False, services, cast(Any, self.reactor))
+
+    def upstream(self) -> Upstream:
+        root = Certificate.loadPEM(self.trusted().cert_pem.bytes())
+        creator = optionsForClientTLS(self.name, trustRoot=root)
+        tls = ClientTLS(creator, cast(Any, self.reactor))
+        return evolve(super().upstream(), tls=tls)
+
+    def lines(self) -> list[str]:
+        """Connect a client, and return the log lines about the service."""
+        with capturedLogs() as events:
+            self.client = self.connect()
+        return [it["log_format"].format(**it) for it in events if "upstream" in it]
+
+
+class TLSTests(TLSCase):
+    """Bytes are plain for the client, and encrypted for the service."""
+
+    def test_bytes_pass_both_ways(self) -> None:
+        """Bytes that the client sends before the handshake is complete are kept."""
+        client = self.reactor.connect_peer(RELAY_PORT)
+        client.send(b"early")
+        self.advance(0)
+        [service] = self.services.made
+        self.assertEqual(service.got, b"early")
+        service.transport.write(b"reply")
+        self.advance(0)
+        self.assertEqual(client.received(), b"reply")
+
+    def test_a_close_of_the_service_reaches_the_client_as_a_close(self) -> None:
+        """Everything is delivered first."""
+        client, service = self.connect_both()
+        service.transport.write(b"x" * 300_000)
+        service.transport.loseConnection()
+        self.advance(0)
+        self.assertEqual((len(client.received()), client.got_eof), (300_000, True))
+        self.assertFalse(client.got_reset)
+
+    def test_a_service_that_leaves_without_close_notify_has_not_reset(self) -> None:
+        """TCP ended in order: the client sees EOF."""
+        client, service = self.connect_both()
+        service.transport.transport.loseConnection()  # TCP, below TLS
+        self.advance(2)
+        self.assertTrue(client.got_eof)
+        self.assertFalse(client.got_reset)
+
+    def test_a_reset_of_the_service_reaches_the_client_as_a_reset(self) -> None:
+        """A reset of TCP stays a reset."""
+        client, service = self.connect_both()
+        service.transport.transport.abortConnection()
+        self.advance(2)
+        self.assertTrue(client.got_reset)
+
+
+class TLSHeaderTests(TLSCase):
+    """A service that gets a PROXY header, and then TLS."""
+
+    def wrapped(self, services: Any) -> Any:
+        from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+
+        return HAProxyWrappingFactory(super().wrapped(services))
+
+    def upstream(self) -> Upstream:
+        return evolve(super().upstream(), encode_header=encode_binary)
+
+    def test_the_header_is_not_encrypted(self) -> None:
+        """A balancer reads it before it knows of any TLS."""
+        client, service = self.connect_both()
+        client.send(b"GET")
+        self.assertEqual(service.got, b"GET")
+
+
+class UntrustedTests(TLSCase):
+    """A certificate of an authority that the relay does not trust."""
+
+    trusted = staticmethod(stranger)
+
+    def test_one_line_says_that_tls_was_refused(self) -> None:
+        """The client is reset, and the service sees nothing of it."""
+        [line] = self.lines()
+        self.assertRegex(line, "refused TLS: certificate verify failed; resetting$")
+        self.assertTrue(self.client.got_reset)
+        self.assertEqual(self.factory.open, 0)
+
+
+class WrongNameTests(TLSCase):
+    """A certificate for another name."""
+
+    name = "db.example"
+
+    def test_one_line_says_so(self) -> None:
+        """It differs from a certificate that is not trusted."""
+        [line] = self.lines()
+        self.assertRegex(line, "refused TLS: its certificate is for another name; resetting$")
+
+
+class SilentTLSTests(TLSCase):
+    """A service that accepts, and never answers the handshake."""
+
+    def wrapped(self, services: Any) -> Any:
+        return services
+
+    def test_the_handshake_has_a_deadline(self) -> None:
+        """The client is told after the time of a handshake."""
+        with capturedLogs() as events:
+            client = self.connect()
+            self.advance(10)
+        [line] = [it["log_format"].format(**it) for it in events if "upstream" in it]
+        self.assertRegex(line, "did not complete TLS in time; resetting$")
+        self.assertTrue(client.got_reset)
+        self.assertEqual(self.factory.open, 0)
+
+    def test_a_service_that_closes_within_the_handshake_is_named(self) -> None:
+        """Its end is not taken for a reply."""
+        with capturedLogs() as events:
+            client = self.connect()
+            self.services.made[0].transport.loseConnection()
+            self.advance(2)
+        [line] = [it["log_format"].format(**it) for it in events if "upstream" in it]
+        self.assertRegex(line, "ended the connection within the TLS handshake; resetting$")
+        self.assertTrue(client.got_reset)
