@@ -242,7 +242,7 @@ _ALL = (
     Peer("threads", "a thread for each connection", _python("threads.py", "{reply}")),
     Peer(
         "threads-lines",
-        "a thread for each connection, counting lines",
+        "threads, counting lines",
         _python("threads.py", "{reply}", "lines"),
     ),
     Peer(

@@ -1,5 +1,5 @@
 """
-The options of ``twistd reqresp``, each one row of `GROUPS`.
+Option table: the options of ``twistd reqresp``, each one row of `GROUPS`.
 
 Parsing, conversion, help and the command lines of workers follow from it.  It must not know how it
 is used.
