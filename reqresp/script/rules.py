@@ -152,6 +152,16 @@ class _PastClient:
 CLOSES = Rule(name=UNMATCHED, replies=[(Close(),)])
 
 
+def closes_unmatched(steps: object) -> bool:
+    """Return whether *steps* are how `CLOSES` has answered a request that no rule matches."""
+    return (
+        isinstance(steps, RuleReply)
+        and steps.explain is not None
+        and steps.place == CLOSES.place
+        and steps == CLOSES.constant
+    )
+
+
 @final
 class Rules(Responder):
     """

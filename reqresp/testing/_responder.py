@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.framing import FrameError
-from reqresp.script.rules import CLOSES, Rule, Rules
+from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
@@ -108,7 +108,7 @@ class ExpectationResponder(Observer, Responder):
             attributed to a request.
         :raises TypeError: *steps* is not a tuple of steps.
         """
-        if request is not None and (steps is _UNEXPECTED_REPLY or steps is CLOSES.constant):
+        if request is not None and (steps is _UNEXPECTED_REPLY or closes_unmatched(steps)):
             self.unexpected.append(request)
             return _UNEXPECTED_REPLY
         for step in check_steps(steps):
