@@ -22,6 +22,7 @@ SCRIPT = """\
 framing = "line"
 limits.idle_timeout = 3
 rule = [
+    { equals = "a", reply = "A" },
     { equals = "slow", delay = 1, reply = "S" },
     { equals = "late", delay = 1000, reply = "L" },
 ]
@@ -60,15 +61,13 @@ class ClockTests(LiveTestCase):
         waiting = self.connect(server)
         waiting.send(HEADER[:10])
         client = self.connect(server)
-        client.send(HEADER + b"slow\n")
-        server.log.wait("b'slow'")
+        self.begin(client, b"slow\n", HEADER)
         self.set_back()
         self.assertEqual(client.receive(3), b"S\r\n")
         self.assertEqual(client.rest(), b"")
         self.assertTrue(waiting.is_reset())
         late = self.connect(server)
-        late.send(HEADER + b"late\n")
-        server.log.wait("b'late'")
+        self.begin(late, b"late\n", HEADER)
         server.signal(signal.SIGTERM)
         server.log.wait(r"Port \d+ Closed")
         self.set_back()

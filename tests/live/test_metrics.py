@@ -85,13 +85,13 @@ class MetricsTests(LiveTestCase):
     def test_a_server_that_stops_says_so_first(self) -> None:
         """A stopping server is healthy but not ready, and shows metrics until it has drained."""
         (self.directory / "it.toml").write_text(
-            "rule = [{ equals = 'slow', do = [{ wait = 60 }, { send = 'S' }] }]"
+            "rule = [{ equals = 'a', reply = 'A' },"
+            " { equals = 'slow', do = [{ wait = 60 }, { send = 'S' }] }]"
         )
         server = self.measured("--script=it.toml", "--drain=60", "--lame-duck=0.01")
         client = self.connect(server)
         self.assertEqual(self.get(server, "/readyz"), (200, "ready\n"))
-        client.send(b"slow\n")
-        server.log.wait("b'slow'")
+        self.begin(client, b"slow\n")
         server.signal(signal.SIGTERM)
         server.log.wait("no longer ready")
         self.assertEqual(self.get(server, "/readyz"), (503, "not ready\n"))
@@ -99,6 +99,6 @@ class MetricsTests(LiveTestCase):
         metrics = self.metrics(server)
         self.assertEqual(metrics["reqresp_ready"], 0)
         requests, replies = metrics["reqresp_requests_total"], metrics["reqresp_replies_total"]
-        self.assertEqual((requests, replies), (1, 0))
+        self.assertEqual((requests, replies), (2, 1))
         os.kill(server.pid, signal.SIGTERM)
         self.assertEqual(server.wait(), -signal.SIGTERM)

@@ -317,8 +317,7 @@ class EndsTests(WorkersTestCase):
         server = self.workers(self.script(), "--lame-duck=1000")
         clients = self.clients_of_each(server)
         for client in clients.values():
-            client.send(b"slow\n")
-        server.log.wait("b'slow'", 2)
+            self.begin(client, b"slow\n")
         pids = [*self.pids(server).values()]
         server.signal(signal.SIGKILL)
         self.assertEqual([client.rest() for client in clients.values()], [b"S\r\n"] * 2)
@@ -343,8 +342,7 @@ class StopTests(WorkersTestCase):
         server = self.workers(self.script())
         clients = self.clients_of_each(server)
         for client in clients.values():
-            client.send(b"slow\n")
-        server.log.wait("b'slow'", 2)
+            self.begin(client, b"slow\n")
         server.signal(signal.SIGTERM)
         self.assertEqual([client.rest() for client in clients.values()], [b"S\r\n"] * 2)
         pids = [*self.pids(server).values()]
@@ -357,8 +355,7 @@ class StopTests(WorkersTestCase):
         server = self.workers(self.script())
         port = server.port
         client = self.connect(server)
-        client.send(b"slow\n")
-        server.log.wait("b'slow'")
+        self.begin(client, b"slow\n")
         server.signal(signal.SIGTERM)
         server.log.wait(r"worker \d .*Closed", 2)
         # It closes a turn after it has said so.
@@ -375,8 +372,7 @@ class StopTests(WorkersTestCase):
         server = self.workers(self.script(), start_new_session=True)
         clients = self.clients_of_each(server)
         for client in clients.values():
-            client.send(b"slow\n")
-        server.log.wait("b'slow'", 2)
+            self.begin(client, b"slow\n")
         for pid in self.pids(server).values():
             os.kill(pid, signal.SIGUSR1)
         os.killpg(server.pid, signal.SIGTERM)
@@ -392,8 +388,7 @@ class StopTests(WorkersTestCase):
         server = self.workers(self.script(), "--drain=1000", start_new_session=True)
         clients = self.clients_of_each(server)
         for client in clients.values():
-            client.send(b"late\n")
-        server.log.wait("b'late'", 2)
+            self.begin(client, b"late\n")
         os.killpg(server.pid, signal.SIGINT)
         server.log.wait(r"worker \d .*Closed", 2)
         os.killpg(server.pid, signal.SIGINT)

@@ -34,6 +34,15 @@ class LiveTestCase(SynchronousTestCase):
         self.addCleanup(server.stop)
         return server
 
+    def begin(self, client: Client, request: bytes, before: bytes = b"") -> None:
+        """
+        Send *before* and *request*, and return once the server has taken up the request.
+
+        It is sent together with the request ``a``, whose reply is ``A``: the log has a request when
+        it is answered.
+        """
+        self.assertEqual(client.ask(before + b"a\n" + request, 3), b"A\r\n")
+
     def connect(self, server: Server, number: int = 0) -> Client:
         """Return a client of the *number*-th port, which is closed after the test."""
         client = server.connect(number)
