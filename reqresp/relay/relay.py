@@ -10,10 +10,9 @@ from typing import Any
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -230,7 +229,7 @@ class Relay:
     # The connection upstream
 
     def _connect(self) -> None:
-        attempt = connectProtocol(self._upstream.endpoint, _HandOver(self._begin))
+        attempt = self._upstream.endpoint.connect(_HandOvers(self._begin))
         self._connecting = attempt
         attempt.addBoth(self._settle)
 
@@ -334,3 +333,15 @@ class _HandOver(Protocol):
 
     def connectionMade(self) -> None:
         self._begin(self.transport)
+
+
+class _HandOvers(Factory):
+    """Builds the `_HandOver` of an attempt; unlike ``connectProtocol``, it logs nothing."""
+
+    noisy = False
+
+    def __init__(self, begin: Callable[[Any], None]) -> None:
+        self._begin = begin
+
+    def buildProtocol(self, addr: Any) -> _HandOver:  # noqa: ARG002, Twisted's name
+        return _HandOver(self._begin)

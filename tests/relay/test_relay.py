@@ -1,5 +1,7 @@
 """A relay: what arrives at one side leaves at the other, bytes and endings alike."""
 
+from twisted.logger import capturedLogs
+
 from tests.support.relayed import RELAY_PORT, RelayedCase
 
 KIB = 1024
@@ -23,6 +25,15 @@ class BytesTests(RelayedCase):
         service.transport.write(b"220 ready\r\n")
         self.advance(0)
         self.assertEqual(client.received(), b"220 ready\r\n")
+
+    def test_connections_that_succeed_are_not_logged(self) -> None:
+        """Twisted would log two lines for each, with the name of a factory."""
+        with capturedLogs() as events:
+            client, service = self.connect_both()
+            client.close()
+            service.transport.loseConnection()
+            self.advance(0)
+        self.assertEqual((self.factory.open, [*events]), (0, []))
 
     def test_each_client_has_a_connection_of_its_own(self) -> None:
         """What one client sends is not mixed with what another sends."""
