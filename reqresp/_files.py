@@ -95,7 +95,7 @@ def open_appending(path: str | Path, *, only_regular: bool) -> int:
     """
     Open the file at *path* for appending, without waiting, and return its descriptor.
 
-    If there is no file, it is created, and only its owner can read it.
+    A missing file is created, and only its owner can read it.
 
     :param only_regular: whether pipes and devices are refused.
     :raises OSError: the file cannot be opened or created, *only_regular* forbids it, or

@@ -62,7 +62,7 @@ def did_you_mean(error: object, names: Sequence[str]) -> str:
     """
     Return a text such as ``; did you mean --port?``, to append to the message of *error*.
 
-    It is empty unless *error* is that there is no such option, and one of *names* is similar.
+    It is empty unless *error* reports an unknown option, and one of *names* is similar.
     """
     if not isinstance(error, GetoptError):
         return ""

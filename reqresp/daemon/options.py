@@ -17,15 +17,10 @@ import twisted
 from reqresp import __version__
 from reqresp._errors import FieldError
 from reqresp.daemon._usage import did_you_mean, usage_text
-from reqresp.daemon.endpoints import (
-    client_endpoints,
-    metrics_endpoints,
-)
+from reqresp.daemon.endpoints import client_endpoints, metrics_endpoints
 from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.option_table import DEFAULTS, GROUPS
-from reqresp.daemon.option_types import (
-    Option,
-)
+from reqresp.daemon.option_types import Option
 from reqresp.daemon.twisted_files import check_pid_and_log
 from reqresp.framing import SPECIFICATIONS
 from reqresp.server.limits import Limits

@@ -45,7 +45,7 @@ def check_final_user(options: usage.Options) -> None:
     """
     Check that twistd will find the user to run as; it would print a traceback.
 
-    :raises SystemExit: there is no such user; the message names it.
+    :raises SystemExit: the user does not exist; the message names it.
     """
     _final_user(options)
 
@@ -56,7 +56,7 @@ def as_final_user(options: usage.Options) -> Iterator[None]:
     Within this context, be the user that twistd will run as, according to its own options.
 
     :param options: of ``twistd reqresp``; without those of twistd, nothing changes.
-    :raises SystemExit: there is no such user, it cannot read Python's own files, or this process
+    :raises SystemExit: the user does not exist, it cannot read Python's own files, or this process
         may not become another user.
     """
     user = _final_user(options)

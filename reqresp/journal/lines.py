@@ -178,7 +178,7 @@ class PlainLines:
     def _rule(self, steps: RuleReply) -> Iterator[str]:
         if steps.explain is not None:
             yield "no rule matches"
-        if steps.place != UNMATCHED:  # it is no rule of the script
+        if steps.place != UNMATCHED:  # a rule of the script answered
             yield steps.place
 
     def _search(self, explain: Callable[[], str]) -> str:

@@ -34,7 +34,7 @@ class RequestLog(EntryObserver):
     :param clock: times the lines; the reactor.
     :param log_format: how a line is written; a `LogFormat` or its value.
     :param now: returns the time, in seconds since the epoch.
-    :raises ValueError: there is no such *log_format*.
+    :raises ValueError: *log_format* is unknown.
     """
 
     _log = Logger()
