@@ -80,9 +80,14 @@ class Log:
         :raises AssertionError: the log ended without them, or they took too long.
         """
         found: list[re.Match[str]] = []
+        seen = 0
 
         def enough() -> bool:
-            found[:] = [match for line in self._lines if (match := re.search(pattern, line))]
+            # Only new lines: a busy server logs tens of thousands.
+            nonlocal seen
+            new = self._lines[seen:]
+            seen += len(new)
+            found.extend(match for line in new if (match := re.search(pattern, line)))
             return len(found) >= count or self._ended
 
         with self._changed:
