@@ -7,9 +7,15 @@ Also types of fields that say what a message expects.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
+from attrs import frozen
+
+from reqresp._text import printable
+
 if TYPE_CHECKING:
     from attrs import Attribute
 
+#: Problems of a file that are reported: a wrong file costs a bounded time and a bounded text.
+MAX_PROBLEMS = 100
 
 #: The largest float that a person can write.  It is thirty years in seconds.
 MAX_FLOAT = 10**9
@@ -17,6 +23,33 @@ MAX_FLOAT = 10**9
 Seconds = Annotated[float, f"seconds, a number up to {MAX_FLOAT}"]
 Share = Annotated[float, "a number from 0 to 1"]
 Bytes = Annotated[int, "a number of bytes"]
+
+
+@frozen
+class Problem:
+    """
+    What is wrong in a *file*, at a key *path* such as ``rule[3].reply``.
+
+    *line* is None if it is not known.  *path* is empty if the problem is a whole line, or the whole
+    file.
+    """
+
+    file: str
+    line: int | None
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return printable(": ".join(filter(None, (place, self.path, self.message))))
+
+
+class ProblemsError(ValueError):
+    """A file has *problems*; the text has one line for each."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 class FieldError(ValueError):

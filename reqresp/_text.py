@@ -23,6 +23,9 @@ MAX_LISTED_NAMES = 30
 MAX_COMPARED_NAMES = 200
 MAX_COMPARED_CHARACTERS = 40
 
+#: Characters whose escapes are remembered.
+MAX_REMEMBERED_ESCAPES = 4096
+
 _NAMED = {b"0": b"\0", b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
 
@@ -47,6 +50,47 @@ def unescape(text: str) -> bytes:
 
     # fsencode restores bytes that a shell passed and that are not UTF-8.
     return _ESCAPE.sub(replace, os.fsencode(text))
+
+
+class _Escapes(dict[int, str]):
+    """
+    How each character is written, for `str.translate`; those that occur are looked up once.
+
+    :param line_feed: how LF is written.
+    """
+
+    def __init__(self, line_feed: str = r"\n") -> None:
+        self._named = {0: r"\0", 9: r"\t", 10: line_feed, 13: r"\r", 92: r"\\"}
+        super().__init__(self._named)
+
+    def __missing__(self, code: int) -> str:
+        if len(self) > MAX_REMEMBERED_ESCAPES:
+            self.clear()
+            self.update(self._named)
+        character = chr(code)
+        if not character.isprintable():
+            character = "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+        self[code] = character
+        return character
+
+
+_ESCAPES = _Escapes()
+_LINES = _Escapes("\\n\n")
+
+
+def escape(data: bytes) -> str:
+    r"""
+    Return *data* as one line of text, which `unescape` reads.
+
+    A printable character stands for itself, except a backslash.  Anything else is written as
+    ``\r``, ``\n``, ``\t``, ``\0`` or ``\xNN``.
+    """
+    return os.fsdecode(data).translate(_ESCAPES)
+
+
+def escape_lines(data: bytes) -> str:
+    r"""Return *data* as `escape` does, with a line break after each ``\n``."""
+    return os.fsdecode(data).translate(_LINES)
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp._text import (
     MAX_COMPARED_CHARACTERS,
     MAX_COMPARED_NAMES,
+    escape,
+    escape_lines,
     format_address,
     printable,
     printable_lines,
@@ -76,6 +78,41 @@ class UnescapeTests(SynchronousTestCase):
     def test_doubled_backslashes_are_all_that_text_needs(self, text: str) -> None:
         """Text in which each backslash is doubled means itself."""
         self.assertEqual(unescape(text.replace("\\", "\\\\")), text.encode())
+
+
+class EscapeTests(SynchronousTestCase):
+    """Bytes as text that can be sent again."""
+
+    def test_escapes(self) -> None:
+        """Printable characters stand for themselves; all others are escaped."""
+        for data, text in (
+            (b"250 ok 'x' \"y\"", "250 ok 'x' \"y\""),
+            ("grün 日本".encode(), "grün 日本"),
+            (b"a\\b\r\n\t\0", r"a\\b\r\n\t\0"),
+            (b"\x1b[31m\x7f", r"\x1b[31m\x7f"),
+            (b"\xff\xfe\xc3", r"\xff\xfe\xc3"),
+            ("\u202e\u2028\xa0".encode(), r"\xe2\x80\xae\xe2\x80\xa8\xc2\xa0"),
+            (b"", ""),
+        ):
+            self.assertEqual(escape(data), text)
+
+    @PROPERTY
+    @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
+    def test_escaped_bytes_can_be_read_back(self, data: bytes) -> None:
+        """Any bytes are one line of text, from which the same bytes are read."""
+        text = escape(data)
+        self.assertEqual(unescape(text), data)
+        self.assertTrue(text.isprintable(), text)
+
+    def test_lines(self) -> None:
+        """`escape_lines` breaks the text after each LF, and nowhere else."""
+        self.assertEqual(escape_lines(b"a\\n\r\nb\n\nc\xff"), "a\\\\n\\r\\n\nb\\n\n\\n\nc\\xff")
+
+    def test_rare_characters_take_no_memory_for_good(self) -> None:
+        """Text of very many different characters is escaped all the same."""
+        text = "".join(map(chr, range(0x4E00, 0x9000)))
+        self.assertEqual(escape(text.encode() * 2), text * 2)
+        self.assertEqual(escape(b"\r"), r"\r")
 
 
 class PrintableTests(SynchronousTestCase):

@@ -1,10 +1,9 @@
-r"""
+"""
 A client that sends requests in any framing, and waits for their replies.
 
 Uses blocking sockets, framings and a clock: no reactor, and no command line.
 """
 
-import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -212,24 +211,3 @@ def suggest_framing(frame: bytes, received: bytes) -> str | None:
     if received:
         return next(name for look, name in _LOOKS if look.match(received))
     return None if frame.endswith(b"\n") else "line"
-
-
-def escape(data: bytes) -> str:
-    r"""
-    Return *data* as one line of text, which `reqresp._text.unescape` reads.
-
-    A printable character stands for itself, except a backslash.  Anything else is written as
-    ``\r``, ``\n``, ``\t``, ``\0`` or ``\xNN``.
-    """
-    return "".join(map(_escaped, os.fsdecode(data)))
-
-
-_NAMED = {"\0": r"\0", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
-
-
-def _escaped(character: str) -> str:
-    if character in _NAMED:
-        return _NAMED[character]
-    if character.isprintable():
-        return character
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

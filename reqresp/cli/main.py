@@ -12,8 +12,8 @@ from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reqresp._text import printable, printable_lines
-from reqresp.cli.client import MAX_REPLY, AskError, ask, escape, suggest_framing
+from reqresp._text import escape, printable, printable_lines
+from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
 

@@ -1,6 +1,6 @@
 """Scripts: a whole service in one TOML file."""
 
+from reqresp._errors import Problem
 from reqresp.script.loader import Script, ScriptError
-from reqresp.script.reader import Problem
 
 __all__ = ["Problem", "Script", "ScriptError"]

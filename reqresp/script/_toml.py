@@ -10,8 +10,8 @@ import tomllib
 from collections.abc import Callable
 from typing import Any
 
+from reqresp._errors import Problem
 from reqresp._text import quote, unescape
-from reqresp.script.reader import Problem
 
 #: Levels of tables and lists in a script, at most.
 MAX_DEPTH = 50

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from attrs import evolve, frozen
 
+from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._re2 import compile_pattern
 from reqresp._text import quote
 from reqresp.exchanges import UNMATCHED
@@ -31,7 +32,7 @@ from reqresp.script.payloads import (
 )
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
-from reqresp.script.reader import MAX_PROBLEMS, Problem, Reader
+from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
 from reqresp.script.schema import (
     AnswerTable,

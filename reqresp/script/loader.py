@@ -11,13 +11,14 @@ from typing import Self
 
 from attrs import field, frozen
 
+from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Mixed
 from reqresp.script._toml import parse_toml
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
-from reqresp.script.reader import MAX_PROBLEMS, Problem, Reader, TooManyProblemsError
+from reqresp.script.reader import Reader, TooManyProblemsError
 from reqresp.script.rules import Rules
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
@@ -27,12 +28,8 @@ from reqresp.server.limits import Limits
 __tracebackhide__ = True
 
 
-class ScriptError(ValueError):
+class ScriptError(ProblemsError):
     """A script has *problems*; the text has one line for each."""
-
-    def __init__(self, *problems: Problem) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = problems
 
 
 @frozen(kw_only=True)

@@ -13,14 +13,12 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 import attrs
 from attrs import field, frozen
 
-from reqresp._errors import MAX_FLOAT, FieldError
-from reqresp._text import printable, quote, unknown
+from reqresp._errors import MAX_FLOAT, MAX_PROBLEMS, FieldError, Problem
+from reqresp._text import quote, unknown
 from reqresp.script.toml_positions import join
 
 #: The largest integer of TOML, which has 64 bits.
 MAX_INTEGER = 2**63 - 1
-#: Problems that are reported, so that a wrong file costs a bounded time and a bounded text.
-MAX_PROBLEMS = 100
 
 _TYPE_NAMES = {
     str: "a string",
@@ -28,24 +26,6 @@ _TYPE_NAMES = {
     float: f"a number up to {MAX_FLOAT}",
     bool: "true or false",
 }
-
-
-@frozen
-class Problem:
-    """
-    What is wrong in a *file*, at a key *path* such as ``rule[3].reply``.
-
-    *line* is None if it is not known.  *path* is empty if the problem is the whole file.
-    """
-
-    file: str
-    line: int | None
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return printable(": ".join(filter(None, (place, self.path, self.message))))
 
 
 class TooManyProblemsError(Exception):

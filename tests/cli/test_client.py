@@ -6,18 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._text import unescape
 from reqresp.cli.client import (
     MAX_REPLY,
     Address,
     AskError,
     ask,
     connect,
-    escape,
     parse_address,
     suggest_framing,
 )
@@ -36,7 +32,6 @@ from reqresp.framing import (
 )
 from tests.support.live import PATIENCE, temporary
 from tests.support.peer import Peer
-from tests.support.streams import PROPERTY
 
 LINE = Line()
 
@@ -415,31 +410,6 @@ class AddressTests(SynchronousTestCase):
             where = parse_address(f"[::1]:{listener.getsockname()[1]}")
             with connect(where, PATIENCE) as connection:
                 self.assertEqual(connection.getpeername()[:2], ("::1", where.port))
-
-
-class EscapeTests(SynchronousTestCase):
-    """Bytes as text that can be sent again."""
-
-    def test_escapes(self) -> None:
-        """Printable characters stand for themselves; all others are escaped."""
-        for data, text in (
-            (b"250 ok 'x' \"y\"", "250 ok 'x' \"y\""),
-            ("grün 日本".encode(), "grün 日本"),
-            (b"a\\b\r\n\t\0", r"a\\b\r\n\t\0"),
-            (b"\x1b[31m\x7f", r"\x1b[31m\x7f"),
-            (b"\xff\xfe\xc3", r"\xff\xfe\xc3"),
-            ("\u202e\u2028\xa0".encode(), r"\xe2\x80\xae\xe2\x80\xa8\xc2\xa0"),
-            (b"", ""),
-        ):
-            self.assertEqual(escape(data), text)
-
-    @PROPERTY
-    @given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))))
-    def test_escaped_bytes_can_be_read_back(self, data: bytes) -> None:
-        """Any bytes are one line of text, from which the same bytes are read."""
-        text = escape(data)
-        self.assertEqual(unescape(text), data)
-        self.assertTrue(text.isprintable(), text)
 
 
 class SuggestTests(SynchronousTestCase):

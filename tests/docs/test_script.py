@@ -17,8 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._text import unescape
-from reqresp.cli.client import escape
+from reqresp._text import escape, unescape
 from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
 from reqresp.script import Script, ScriptError

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from reqresp import Chunk, Limits, Line, Netstring, Script
+from reqresp._errors import MAX_PROBLEMS
 from reqresp.faults.faults import (
     Bandwidth,
     Corrupt,
@@ -27,7 +28,6 @@ from reqresp.framing import (
     Resp,
 )
 from reqresp.script import ScriptError
-from reqresp.script.reader import MAX_PROBLEMS
 from tests.support.live import temporary
 from tests.support.scripted import Scripted
 

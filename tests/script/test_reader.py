@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._errors import Bytes, Seconds, expect
+from reqresp._errors import MAX_PROBLEMS, Bytes, Problem, Seconds, expect
 from reqresp.script.reader import (
-    MAX_PROBLEMS,
-    Problem,
     Reader,
     TooManyProblemsError,
     describe,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp._errors import Problem
 from reqresp.script._toml import parse_toml
-from reqresp.script.reader import Problem
 
 PROPERTY = settings(derandomize=True, max_examples=300)
 

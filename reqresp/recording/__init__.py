@@ -1,0 +1,30 @@
+"""
+Recording: conversations as text, which people can read, cut and edit.
+
+Reading and writing them loads no module of Twisted.
+"""
+
+from reqresp.recording.conversations import (
+    Conversation,
+    End,
+    Event,
+    Header,
+    Mark,
+    Recording,
+    Sender,
+)
+from reqresp.recording.notation import RecordingError, load, parse, write
+
+__all__ = [
+    "Conversation",
+    "End",
+    "Event",
+    "Header",
+    "Mark",
+    "Recording",
+    "RecordingError",
+    "Sender",
+    "load",
+    "parse",
+    "write",
+]

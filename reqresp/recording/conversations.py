@@ -1,0 +1,103 @@
+"""
+Conversations: what clients and a service have sent to each other, as frozen values.
+
+It must not know how they are written, or what becomes of them.
+"""
+
+from enum import Enum
+
+from attrs import field, frozen
+
+from reqresp._errors import Problem
+
+
+class Sender(Enum):
+    """Which side sends; the value is its sign in a recording."""
+
+    CLIENT = ">"
+    SERVER = "<"
+
+
+class End(Enum):
+    """How a side ends; the value is the word in a recording."""
+
+    EOF = "eof"
+    RESET = "reset"
+
+
+@frozen
+class Mark:
+    r"""
+    Bytes that differ each time, such as a nonce, under a *name*.
+
+    :param size: how many bytes; None: as few as possible, up to the bytes that follow the mark.
+    """
+
+    name: str
+    size: int | None = None
+
+
+#: What one side sends: bytes, and marks among them.  No two parts in a row are bytes.
+Data = tuple[bytes | Mark, ...]
+
+
+@frozen
+class Event:
+    """
+    What *sender* does at one time.
+
+    :param data: what it sends, or how it ends.
+    :param after: seconds since the event before in the same conversation, or since its beginning.
+    :param line: where it begins in the file.
+    """
+
+    sender: Sender
+    data: Data | End
+    after: float = 0.0
+    line: int = field(default=0, eq=False)
+
+
+@frozen
+class Conversation:
+    """
+    One connection.
+
+    :param number: unique within its recording.
+    :param peer: the client's address as text; empty: it is not known.
+    :param line: where it begins in the file.
+    """
+
+    number: int
+    peer: str
+    events: tuple[Event, ...]
+    line: int = field(default=0, eq=False)
+
+
+@frozen
+class Header:
+    """
+    The first line of a recording.
+
+    :param made: when recording began, in UTC, such as ``2026-11-28T09:30:00Z``; empty: not known.
+    :param service: what was recorded, such as ``127.0.0.1:6379``; empty: not known.
+    :param redacted: the names of what was replaced.
+    """
+
+    made: str = ""
+    service: str = ""
+    redacted: tuple[str, ...] = ()
+
+
+@frozen
+class Recording:
+    """
+    A file of conversations, in the order in which they began.
+
+    :param name: the file's name in messages.
+    :param warnings: what is not an error, but perhaps not meant.
+    """
+
+    header: Header
+    conversations: tuple[Conversation, ...]
+    name: str = "recording"
+    warnings: tuple[Problem, ...] = ()

@@ -1,0 +1,486 @@
+r"""
+Notation: how a recording is written as text, and read.
+
+::
+
+    # reqresp recording 1 at=2026-11-28T09:30:00Z of=127.0.0.1:6379
+    -- 1 127.0.0.1:50000
+    > PING\r\n
+    (0.2 s)
+    < +PONG\r\n
+    >eof
+    <eof
+
+A time counts from the line before *of the same conversation*, and ``-- N`` turns to conversation
+*N*.  So a conversation can be cut out without changing another.
+
+It must not know where the text comes from, or who uses it.
+"""
+
+import binascii
+import os
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NoReturn
+
+from attrs import define, evolve, field
+
+from reqresp._errors import MAX_FLOAT, MAX_PROBLEMS, Problem, ProblemsError
+from reqresp._files import read_regular
+from reqresp._text import escape, escape_lines, printable, quote, unescape
+from reqresp.recording.conversations import (
+    Conversation,
+    Data,
+    End,
+    Event,
+    Header,
+    Mark,
+    Recording,
+    Sender,
+)
+
+#: The version of the notation.
+VERSION = 1
+#: How every recording begins.
+BEGINNING = "# reqresp recording"
+#: Bytes that a recording may have to be read: it is held in memory.
+MAX_RECORDING_BYTES = 256 * 1024 * 1024
+#: The shortest time that is written, in seconds.
+RESOLUTION = 1e-6
+#: Fewer bytes at once are never written in base64.
+MIN_BASE64_BYTES = 256
+#: Bytes on a line of base64.
+BASE64_LINE_BYTES = 3072
+
+# Reading
+
+
+class RecordingError(ProblemsError):
+    """A recording has *problems*; the text has one line for each."""
+
+
+def load(path: str | Path) -> Recording:
+    """
+    Return the recording in the file at *path*.
+
+    :raises RecordingError: the file cannot be read, or has problems; it has all of them.
+    """
+    try:
+        data = read_regular(path, MAX_RECORDING_BYTES)
+    except ValueError as error:
+        raise RecordingError(Problem(str(path), None, "", str(error))) from None
+    return parse(os.fsdecode(data), str(path))
+
+
+def parse(text: str, name: str = "recording") -> Recording:
+    """
+    Return the recording in *text*.
+
+    A last line that does not end with LF is left out, with a warning: a crash leaves such a line.
+
+    :param name: the name in messages.
+    :raises RecordingError: *text* has problems; it has all of them, or the first of very many.
+    """
+    lines = text.removeprefix("\ufeff").split("\n")  # some editors write a byte order mark
+    torn = lines.pop()
+    reader = _Reader(name)
+    try:
+        reader.read(lines)
+    except _TooManyProblemsError:
+        more = f"more than {MAX_PROBLEMS} problems; some are not shown"
+        raise RecordingError(*reader.problems, Problem(name, None, "", more)) from None
+    if reader.problems:
+        raise RecordingError(*sorted(reader.problems, key=lambda it: it.line or 0))
+    warnings = []
+    if torn:
+        why = "the last line is incomplete, as after a crash; leaving it out"
+        warnings.append(Problem(name, len(lines) + 1, "", why))
+    return Recording(reader.header, reader.conversations(), name, tuple(warnings))
+
+
+class _TooManyProblemsError(Exception):
+    """There are more than `MAX_PROBLEMS`."""
+
+
+class _LineError(ValueError):
+    """What is wrong with a line."""
+
+
+_HEADER = re.compile(rf"{BEGINNING} ([0-9]{{1,9}})((?: [^ ]+)*)")
+_NEXT_HEADER = re.compile(rf"{BEGINNING} [0-9]")
+_SWITCH = re.compile(r"-- ([1-9][0-9]{0,17})(?: (.*))?")
+_TIME = re.compile(r"\(([0-9]{1,10}(?:\.[0-9]{1,9})?) s\)")
+_WORD = re.compile(r"([<>])(eof|reset)")
+_BASE64 = "base64 "
+#: A mark, or any other escape.
+_ESCAPE = re.compile(r"\\(?:<([^<>\\]*)>|.?)")
+_MARK = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,59})(?::([1-9][0-9]{0,8}))?")
+
+
+@define
+class _Draft:
+    """A conversation that is being read."""
+
+    number: int
+    line: int
+    peer: str = ""
+    events: list[tuple[Sender, list[bytes | Mark] | End, float, int]] = field(factory=list)
+    gap: float = 0.0  # since the event before
+    ended: dict[Sender, int] = field(factory=dict)  # the line of each EOF
+    reset: int = 0  # its line
+    seen: set[str] = field(factory=set)  # marks of the client
+
+    def add(self, sender: Sender, what: list[bytes | Mark] | End, line: int) -> None:
+        """
+        Add what *sender* does.
+
+        :raises _LineError: it has ended before.
+        """
+        if self.reset:
+            raise _LineError(f"the connection was reset in line {self.reset}")
+        if sender in self.ended and what is not End.RESET:
+            raise _LineError(f"this side has sent EOF in line {self.ended[sender]}")
+        if isinstance(what, list):
+            self._add_data(sender, what, line)
+            return
+        self.events.append((sender, what, self.gap, line))
+        self.gap = 0.0
+        self.ended[sender] = line
+        self.reset = line if what is End.RESET else 0
+
+    def _add_data(self, sender: Sender, parts: list[bytes | Mark], line: int) -> None:
+        if self.events and not self.gap:
+            last, before, *_ = self.events[-1]
+            if last is sender and isinstance(before, list):
+                before += parts
+                return
+        self.events.append((sender, parts, self.gap, line))
+        self.gap = 0.0
+
+
+@define
+class _Reader:
+    """Reads the lines of the file *name*, and collects its `problems`."""
+
+    name: str
+    problems: list[Problem] = field(factory=list)
+    header: Header = field(factory=Header)
+    _all: list[_Draft] = field(factory=list)
+    #: Those since the last header, by the numbers that the lines have.
+    _here: dict[int, _Draft] = field(factory=dict)
+    _now: _Draft | None = None
+    _used: set[int] = field(factory=set)
+    _highest: int = 0
+
+    def read(self, lines: list[str]) -> None:
+        """Read *lines*; without a header of this version, only the first of them."""
+        try:
+            self.header = read_header(lines[0] if lines else "")
+        except ValueError as error:
+            self.report(1, str(error))
+            return
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                self._read(line.removesuffix("\r"), number)
+            except ValueError as error:
+                self.report(number, str(error))
+        for draft in self._all:
+            for sender, what, _, number in draft.events:
+                if sender is Sender.CLIENT and isinstance(what, list):
+                    self._check_marks(_joined(what), number)
+
+    def _check_marks(self, data: Data, line: int) -> None:
+        for part, after in zip(data, (*data[1:], None), strict=True):
+            if isinstance(part, Mark) and part.size is None and not isinstance(after, bytes):
+                self.report(
+                    line,
+                    rf"\<{part.name}> has no end: expected bytes after it, or a size as in"
+                    rf" \<{part.name}:4>",
+                )
+
+    def conversations(self) -> tuple[Conversation, ...]:
+        """Return what was read."""
+        return tuple(
+            Conversation(
+                draft.number,
+                draft.peer,
+                tuple(
+                    Event(sender, what if isinstance(what, End) else _joined(what), after, line)
+                    for sender, what, after, line in draft.events
+                ),
+                draft.line,
+            )
+            for draft in self._all
+        )
+
+    def report(self, line: int, message: str) -> None:
+        """
+        Add a problem.
+
+        :raises _TooManyProblemsError: there are `MAX_PROBLEMS` already.
+        """
+        if len(self.problems) == MAX_PROBLEMS:
+            raise _TooManyProblemsError
+        self.problems.append(Problem(self.name, line, "", message))
+
+    def _read(self, line: str, number: int) -> None:
+        if line.startswith(("> ", "< ")):
+            self._data(line, number)
+        elif line.startswith("#"):
+            self._comment(line)
+        elif line.startswith("--"):
+            self._turn(line, number)
+        elif line.startswith("("):
+            self._draft(number).gap += read_time(line)
+        elif word := _WORD.fullmatch(line):
+            self._draft(number).add(Sender(word[1]), End(word[2]), number)
+        elif line[1:].startswith(_BASE64) and line[0] in "<>":
+            data = _base64(line[1 + len(_BASE64) :])
+            self._draft(number).add(Sender(line[0]), [data] if data else [], number)
+        elif line.strip():
+            raise _LineError(
+                "expected '> ' or '< ' and data, >base64, >eof, >reset, '-- N', '(0.2 s)' or '#';"
+                f" found {quote(line)}"
+            )
+
+    def _data(self, line: str, number: int) -> None:
+        draft, sender = self._draft(number), Sender(line[0])
+        parts = _parts(line[2:])
+        draft.add(sender, parts, number)
+        names = {it.name for it in parts if isinstance(it, Mark)}
+        if sender is Sender.CLIENT:
+            draft.seen |= names
+        elif not names <= draft.seen:
+            name = min(names - draft.seen)
+            raise _LineError(rf"the client has sent no \<{name}> before")
+
+    def _comment(self, line: str) -> None:
+        """Begin with new numbers if *line* is a header: another recording was appended."""
+        if _NEXT_HEADER.match(line):
+            header = read_header(line)
+            names = dict.fromkeys((*self.header.redacted, *header.redacted))
+            self.header = evolve(self.header, redacted=tuple(names))
+            self._here, self._now = {}, None
+
+    def _turn(self, line: str, number: int) -> None:
+        found = _SWITCH.fullmatch(line)
+        if found is None:
+            raise _LineError(f"expected '-- N' with a number from 1; found {quote(line)}")
+        self._now = self._named(int(found[1]), number)
+        self._now.peer = self._now.peer or printable((found[2] or "").strip())
+
+    def _draft(self, line: int) -> _Draft:
+        """Return the conversation of *line*; before any ``-- N``, it is the first."""
+        if self._now is None:
+            self._now = self._named(1, line)
+        return self._now
+
+    def _named(self, number: int, line: int) -> _Draft:
+        draft = self._here.get(number)
+        if draft is None:
+            # Numbers can be used again after another header.
+            free = self._highest + 1 if number in self._used else number
+            draft = self._here[number] = _Draft(free, line)
+            self._highest = max(self._highest, free)
+            self._used.add(free)
+            self._all.append(draft)
+        return draft
+
+
+def read_header(line: str) -> Header:
+    """
+    Return the header in *line*.
+
+    :raises ValueError: it is not a header, or of another version.
+    """
+    found = _HEADER.fullmatch(line.removesuffix("\r"))
+    if found is None:
+        raise _LineError(f"expected the header '{BEGINNING} {VERSION}'; found {quote(line)}")
+    if int(found[1]) != VERSION:
+        raise _LineError(
+            f"expected version {VERSION} of the notation of recordings, found version {found[1]}"
+        )
+    # Keys that a later reqresp adds are of no importance.
+    values = dict(word.partition("=")[::2] for word in found[2].split())
+    redacted = tuple(filter(None, values.get("redacted", "").split(",")))
+    return Header(_value(values, "at"), _value(values, "of"), redacted)
+
+
+def _value(values: dict[str, str], key: str) -> str:
+    return os.fsdecode(unescape(values.get(key, "")))
+
+
+def read_time(line: str) -> float:
+    """
+    Return the seconds in *line*, such as ``(0.2 s)``.
+
+    :raises ValueError: it is not such a line.
+    """
+    found = _TIME.fullmatch(line)
+    if found is None or (seconds := float(found[1])) > MAX_FLOAT:
+        raise _LineError(f"expected a time such as '(0.2 s)', found {quote(line)}")
+    return seconds
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _LineError(f"expected base64, found {quote(text)} ({error})") from None
+
+
+def _parts(text: str) -> list[bytes | Mark]:
+    if "\\<" not in text:
+        return [unescape(text)] if text else []
+    parts: list[bytes | Mark] = []
+    at = 0
+    for found in _ESCAPE.finditer(text):
+        if found[1] is None:
+            if found[0] == "\\<":
+                _refuse_mark(found[0])
+            continue
+        parts += [unescape(text[at : found.start()]), _mark(found[1])]
+        at = found.end()
+    parts.append(unescape(text[at:]))
+    return [part for part in parts if part != b""]
+
+
+def _mark(text: str) -> Mark:
+    found = _MARK.fullmatch(text)
+    if found is None:
+        _refuse_mark(f"\\<{text}>")
+    return Mark(found[1], None if found[2] is None else int(found[2]))
+
+
+def _refuse_mark(found: str) -> NoReturn:
+    raise _LineError(rf"expected a mark such as \<name> or \<name:4>, found {quote(found)}")
+
+
+def _joined(parts: list[bytes | Mark]) -> Data:
+    """Return *parts*, with bytes in a row as one."""
+    joined: list[bytes | Mark] = []
+    for is_mark, group in groupby(parts, key=lambda it: isinstance(it, Mark)):
+        found: list[Any] = [*group]
+        joined += found if is_mark else [b"".join(found)]
+    return tuple(joined)
+
+
+# Writing
+
+_SIGNS = {sender: sender.value.encode() for sender in Sender}
+_STARTS = {sender: sign + b" " for sender, sign in _SIGNS.items()}
+_BREAKS = {sender: b"\\n\n" + start for sender, start in _STARTS.items()}
+#: Bytes that need no table to be escaped.
+_PLAIN = bytes(byte for byte in range(256) if 32 <= byte < 127 or byte in b"\t\n\r")
+#: Those, and bytes that can be part of UTF-8.
+_TEXT = _PLAIN + bytes(range(0x80, 0x100))
+
+
+def write(recording: Recording) -> bytes:
+    """Return the text of *recording*, which `parse` reads; one conversation after another."""
+    lines = [write_header(recording.header)]
+    for conversation in recording.conversations:
+        lines.append(write_turn(conversation.number, conversation.peer))
+        lines += map(write_event, conversation.events)
+    return b"".join(lines)
+
+
+def write_header(header: Header) -> bytes:
+    """Return the line of *header*."""
+    values = {"at": header.made, "of": header.service, "redacted": ",".join(header.redacted)}
+    words = [f"{key}={_word(value)}" for key, value in values.items() if value]
+    return os.fsencode(" ".join([BEGINNING, str(VERSION), *words]) + "\n")
+
+
+def _word(value: str) -> str:
+    return escape(os.fsencode(value)).replace(" ", r"\x20")
+
+
+def write_turn(number: int, peer: str = "") -> bytes:
+    """Return the line that turns to conversation *number*; *peer* is given once."""
+    return os.fsencode(f"-- {number} {peer}".rstrip() + "\n")
+
+
+def write_event(event: Event) -> bytes:
+    """Return the lines of *event*."""
+    what = event.data
+    after = write_time(event.after)
+    return after + (
+        write_end(event.sender, what) if isinstance(what, End) else write_data(event.sender, what)
+    )
+
+
+def write_time(seconds: float) -> bytes:
+    """Return the line that says that *seconds* pass; nothing: they are too few."""
+    if seconds < RESOLUTION:
+        return b""
+    return f"({seconds:.6f}".rstrip("0").rstrip(".").encode() + b" s)\n"
+
+
+def write_end(sender: Sender, end: End) -> bytes:
+    """Return the line that says how *sender* ends."""
+    return f"{sender.value}{end.value}\n".encode()
+
+
+def write_data(sender: Sender, data: Data) -> bytes:
+    """Return the lines of *data*."""
+    if len(data) == 1 and isinstance(data[0], bytes):
+        return write_bytes(sender, data[0])
+    lines = []
+    text = b""
+    for part in data:
+        if isinstance(part, bytes) and _is_binary(part):
+            lines += [_finish(sender, text), *_base64_lines(sender, part)]
+            text = b""
+        else:
+            text += _written(sender, part)
+    return b"".join([*lines, _finish(sender, text)])
+
+
+def _written(sender: Sender, part: bytes | Mark) -> bytes:
+    if isinstance(part, bytes):
+        return _escaped(sender, part)
+    return (rf"\<{part.name}>" if part.size is None else rf"\<{part.name}:{part.size}>").encode()
+
+
+def write_bytes(sender: Sender, data: bytes) -> bytes:
+    """Return the lines of *data* without marks: text that is broken after each LF, or base64."""
+    if _is_binary(data):
+        return b"".join(_base64_lines(sender, data))
+    return _finish(sender, _escaped(sender, data))
+
+
+def _escaped(sender: Sender, data: bytes) -> bytes:
+    if data.translate(None, _PLAIN):
+        return os.fsencode(escape_lines(data)).replace(b"\n", b"\n" + _STARTS[sender])
+    data = data.replace(b"\\", rb"\\").replace(b"\r", rb"\r").replace(b"\t", rb"\t")
+    return data.replace(b"\n", _BREAKS[sender])
+
+
+def _finish(sender: Sender, text: bytes) -> bytes:
+    """Return the lines of *text*, which is escaped."""
+    start = _STARTS[sender]
+    if not text:
+        return b""
+    if text.endswith(b"\n" + start):  # it ends with LF
+        return start + text[: -len(start)]
+    if text.endswith(b" "):  # editors remove it
+        return start + text[:-1] + b"\\x20\n"
+    return start + text + b"\n"
+
+
+def _is_binary(data: bytes) -> bool:
+    r"""Return whether *data* is long, and a quarter of it would be written as ``\xNN``."""
+    if len(data) < MIN_BASE64_BYTES or 4 * len(data.translate(None, _PLAIN)) <= len(data):
+        return False
+    controls = len(data.translate(None, _TEXT))
+    return 4 * (controls + data.decode(errors="replace").count("\ufffd")) > len(data)
+
+
+def _base64_lines(sender: Sender, data: bytes) -> Iterator[bytes]:
+    start = _SIGNS[sender] + _BASE64.encode()
+    for at in range(0, len(data), BASE64_LINE_BYTES):
+        yield start + binascii.b2a_base64(data[at : at + BASE64_LINE_BYTES])

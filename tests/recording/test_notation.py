@@ -1,0 +1,381 @@
+"""The notation of recordings: what is read, what is wrong, and what is written."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp._errors import MAX_PROBLEMS
+from reqresp.recording import (
+    Conversation,
+    End,
+    Event,
+    Header,
+    Mark,
+    Recording,
+    RecordingError,
+    Sender,
+    load,
+    parse,
+    write,
+)
+from reqresp.recording.notation import write_bytes, write_data, write_time
+
+PROPERTY = settings(derandomize=True, deadline=None)
+CLIENT, SERVER = Sender.CLIENT, Sender.SERVER
+HEADER = "# reqresp recording 1\n"
+
+
+def events(text: str) -> list[tuple[Event, ...]]:
+    """Return the events of each conversation in *text*, which has no header."""
+    return [it.events for it in parse(HEADER + text).conversations]
+
+
+def problems(text: str) -> list[str]:
+    """Return the problems of *text*."""
+    try:
+        parse(text, "a.rec")
+    except RecordingError as error:
+        return str(error).split("\n")
+    return []
+
+
+class ReadingTests(SynchronousTestCase):
+    """What lines mean."""
+
+    def test_a_conversation(self) -> None:
+        """Bytes, times, ends and the peer are read."""
+        text = (
+            "-- 1 127.0.0.1:50000\n"
+            "(0.25 s)\n"
+            "< 220 hi\\r\\n\n"
+            "> PING\\r\\n\n"
+            "(0.2 s)\n"
+            "(0.3 s)\n"
+            "< +PONG\\r\\n\n"
+            ">eof\n"
+            "<reset\n"
+        )
+        [found] = parse(HEADER + text).conversations
+        self.assertEqual(
+            found,
+            Conversation(
+                1,
+                "127.0.0.1:50000",
+                (
+                    Event(SERVER, (b"220 hi\r\n",), 0.25),
+                    Event(CLIENT, (b"PING\r\n",)),
+                    Event(SERVER, (b"+PONG\r\n",), 0.5),
+                    Event(CLIENT, End.EOF),
+                    Event(SERVER, End.RESET),
+                ),
+            ),
+        )
+        self.assertEqual([it.line for it in found.events], [4, 5, 8, 9, 10])
+        self.assertEqual(found.line, 2)
+
+    def test_the_header(self) -> None:
+        """It says when, what and what was redacted; keys of later versions are ignored."""
+        line = "# reqresp recording 1 at=2026-11-28T09:30:00Z of=unix:/a\\x20b redacted=a,b new=1\n"
+        self.assertEqual(
+            parse(line).header, Header("2026-11-28T09:30:00Z", "unix:/a b", ("a", "b"))
+        )
+
+    def test_lines_of_one_side_are_joined_unless_time_passes(self) -> None:
+        """Where a read ended is not kept; when it came is."""
+        self.assertEqual(
+            events("> a\n> b\n(1 s)\n> c\n"),
+            [(Event(CLIENT, (b"ab",)), Event(CLIENT, (b"c",), 1.0))],
+        )
+
+    def test_base64(self) -> None:
+        """Base64 is joined like text."""
+        self.assertEqual(events("> a\n>base64 AAE=\n"), [(Event(CLIENT, (b"a\0\1",)),)])
+
+    def test_conversations_are_independent(self) -> None:
+        """What another conversation does in between changes nothing, not even times."""
+        one = "-- 1\n> a\n(0.2 s)\n< b\n"
+        both = "-- 1\n> a\n-- 2\n(5 s)\n> x\n-- 1\n(0.2 s)\n-- 2\n< y\n-- 1\n< b\n"
+        self.assertEqual(events(both)[0], events(one)[0])
+
+    def test_conversations_come_in_the_order_of_their_beginning(self) -> None:
+        """Numbers are names: they need not be in order."""
+        found = parse(HEADER + "-- 7 a\n> a\n-- 3\n> b\n-- 7\n< c\n").conversations
+        self.assertEqual([(it.number, it.peer) for it in found], [(7, "a"), (3, "")])
+
+    def test_one_conversation_needs_no_number(self) -> None:
+        """Lines before any ``--`` belong to conversation 1."""
+        self.assertEqual([it.number for it in parse(HEADER + "> a\n").conversations], [1])
+
+    def test_recordings_can_be_appended(self) -> None:
+        """After another header, a number is that of another conversation."""
+        text = (
+            HEADER
+            + "-- 1\n> a\n-- 5\n> b\n# reqresp recording 1 redacted=x\n-- 1\n> c\n-- 2\n> d\n"
+        )
+        recording = parse(text)
+        self.assertEqual([it.number for it in recording.conversations], [1, 5, 6, 2])
+        self.assertEqual(recording.header.redacted, ("x",))
+
+    def test_comments_and_blank_lines_mean_nothing(self) -> None:
+        """They can stand anywhere, also between lines that are joined."""
+        self.assertEqual(events("# one\n> a\n\n#two\n  \n> b\n"), [(Event(CLIENT, (b"ab",)),)])
+
+    def test_marks(self) -> None:
+        """A mark has a name and perhaps a size; a doubled backslash begins none."""
+        self.assertEqual(
+            events("> a\\<n>b\\<m:4>\\\\<n>\n< \\<n>\n"),
+            [
+                (
+                    Event(CLIENT, (b"a", Mark("n"), b"b", Mark("m", 4), b"\\<n>")),
+                    Event(SERVER, (Mark("n"),)),
+                )
+            ],
+        )
+
+    def test_line_ends_of_other_systems(self) -> None:
+        """CR before LF, and a byte order mark, are what an editor adds."""
+        [conversation] = parse("\ufeff# reqresp recording 1\r\n> a \r\n").conversations
+        self.assertEqual(conversation.events, (Event(CLIENT, (b"a ",)),))
+
+    def test_a_torn_last_line_is_left_out(self) -> None:
+        """What a crash leaves of a line has no meaning; a warning names it."""
+        recording = parse(HEADER + "> a\n> b", "a.rec")
+        self.assertEqual(recording.conversations[0].events, (Event(CLIENT, (b"a",)),))
+        self.assertEqual(
+            [*map(str, recording.warnings)],
+            ["a.rec:3: the last line is incomplete, as after a crash; leaving it out"],
+        )
+
+
+class ProblemTests(SynchronousTestCase):
+    """What is wrong in a recording."""
+
+    def test_without_a_header(self) -> None:
+        """Nothing else is read of a file that is not a recording."""
+        for text in ("", "> a\n", "# reqresp recording\n> a\n?\n"):
+            found = text.split("\n")[0]
+            self.assertEqual(
+                problems(text),
+                [f"a.rec:1: expected the header '# reqresp recording 1'; found {found!r}"],
+            )
+
+    def test_another_version(self) -> None:
+        """Nothing else is read of a later version, wherever its header is."""
+        why = "expected version 1 of the notation of recordings, found version 2"
+        self.assertEqual(problems("# reqresp recording 2 x=y\n?\n"), [f"a.rec:1: {why}"])
+        self.assertEqual(problems(HEADER + "# reqresp recording 2\n"), [f"a.rec:2: {why}"])
+
+    def test_all_at_once(self) -> None:
+        """Each wrong line is reported with its number."""
+        text = (
+            "hello\n>a\n> \\q\n>base64 A\n(1s)\n(99999999999 s)\n-- x\n-- 0\n"
+            "> \\<\n> \\<1>\n> \\<a:0>\n< \\<b>\n>\n"
+        )
+        found = problems(HEADER + text)
+        self.assertEqual(
+            [it.split(": ")[0] for it in found], [f"a.rec:{line}" for line in range(2, 15)]
+        )
+        whole = "\n".join(found)
+        for part in (
+            "expected '> ' or '< ' and data, >base64, >eof, >reset, '-- N', '(0.2 s)' or '#';"
+            " found 'hello'",
+            r"unknown escape \q; expected one of",
+            "expected base64, found 'A' (",
+            "expected a time such as '(0.2 s)', found '(1s)'",
+            "expected '-- N' with a number from 1; found '-- 0'",
+            r"expected a mark such as \<name> or \<name:4>, found '\\<a:0>'",
+            r"the client has sent no \<b> before",
+        ):
+            self.assertIn(part, whole)
+
+    def test_after_an_end(self) -> None:
+        """A side that has ended sends nothing; after a reset nobody does."""
+        self.assertEqual(
+            problems(HEADER + ">eof\n< a\n> b\n>eof\n>reset\n< c\n-- 2\n> d\n"),
+            [
+                "a.rec:4: this side has sent EOF in line 2",
+                "a.rec:5: this side has sent EOF in line 2",
+                "a.rec:7: the connection was reset in line 6",
+            ],
+        )
+
+    def test_marks_without_an_end(self) -> None:
+        """A mark without a size ends where the bytes after it begin, so there must be some."""
+        self.assertEqual(
+            problems(HEADER + "> \\<a>\n> x\\<b>\\<c>y\n(1 s)\n> \\<d:2>\n> \\<e>\n< \\<a>\n"),
+            [
+                "a.rec:2: \\<b> has no end: expected bytes after it, or a size as in \\<b:4>",
+                "a.rec:5: \\<e> has no end: expected bytes after it, or a size as in \\<e:4>",
+            ],
+        )
+
+    def test_very_many(self) -> None:
+        """A bounded number is shown."""
+        found = problems(HEADER + "?\n" * 2 * MAX_PROBLEMS)
+        self.assertEqual(len(found), MAX_PROBLEMS + 1)
+        self.assertEqual(found[-1], f"a.rec: more than {MAX_PROBLEMS} problems; some are not shown")
+
+
+class FileTests(SynchronousTestCase):
+    """`load`."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = Path(folder.name) / "a.rec"
+
+    def test_any_bytes(self) -> None:
+        """Bytes that are not UTF-8 are read as they are."""
+        self.path.write_bytes(HEADER.encode() + b"> \xff\xc3\xa9\n")
+        recording = load(self.path)
+        self.assertEqual(recording.conversations[0].events, (Event(CLIENT, (b"\xff\xc3\xa9",)),))
+        self.assertEqual(recording.name, str(self.path))
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """The error names it."""
+        with self.assertRaises(RecordingError) as caught:
+            load(self.path)
+        self.assertEqual(
+            str(caught.exception), f"{self.path}: cannot be read: No such file or directory"
+        )
+
+
+class WritingTests(SynchronousTestCase):
+    """How values are written."""
+
+    def test_text(self) -> None:
+        """A line ends after each LF; a blank at the end would be lost in an editor."""
+        for data, lines in (
+            (b"a\r\nb\n", b"> a\\r\\n\n> b\\n\n"),
+            (b"a\\n\t", b"> a\\\\n\\t\n"),
+            (b"221 ", b"> 221\\x20\n"),
+            (b"\n\n", b"> \\n\n> \\n\n"),
+            ("grün\n\x00x".encode(), "> grün\\n\n> \\0x\n".encode()),
+            (b"\xff\\", b"> \\xff\\\\\n"),
+        ):
+            self.assertEqual(write_bytes(CLIENT, data), lines)
+
+    def test_binary(self) -> None:
+        """Much that is not text is written in base64, in lines; short bytes never are."""
+        data = bytes(range(256)) * 40
+        written = write_bytes(SERVER, data)
+        self.assertEqual(written.count(b"<base64 "), 4)
+        self.assertLess(len(written), 1.4 * len(data))
+        self.assertEqual(write_bytes(SERVER, b"\xff" * 3), b"< \\xff\\xff\\xff\n")
+        self.assertTrue(write_bytes(SERVER, "Привет, мир! ".encode() * 40).startswith(b"< \xd0"))
+
+    def test_marks(self) -> None:
+        """Marks stand between escaped bytes, which do not look like marks themselves."""
+        data = (b"<\\<a>", Mark("a"), b"\n", Mark("b", 4))
+        self.assertEqual(write_data(CLIENT, data), b"> <\\\\<a>\\<a>\\n\n> \\<b:4>\n")
+
+    def test_times(self) -> None:
+        """Microseconds are written; less is nothing."""
+        self.assertEqual(write_time(0.25), b"(0.25 s)\n")
+        self.assertEqual(write_time(20), b"(20 s)\n")
+        self.assertEqual(write_time(0.0000012), b"(0.000001 s)\n")
+        self.assertEqual(write_time(0.0000005), b"")
+
+    def test_a_recording(self) -> None:
+        """The whole text is what a recorder would have written."""
+        recording = Recording(
+            Header("2026-11-28T09:30:00Z", "unix:/a b", ("pass",)),
+            (
+                Conversation(
+                    2,
+                    "127.0.0.1:50000",
+                    (
+                        Event(CLIENT, (b"PING\r\n",), 0.5),
+                        Event(SERVER, (b"+PONG\r\n",)),
+                        Event(SERVER, End.EOF),
+                    ),
+                ),
+            ),
+        )
+        self.assertEqual(
+            write(recording).decode(),
+            "# reqresp recording 1 at=2026-11-28T09:30:00Z of=unix:/a\\x20b redacted=pass\n"
+            "-- 2 127.0.0.1:50000\n(0.5 s)\n> PING\\r\\n\n< +PONG\\r\\n\n<eof\n",
+        )
+
+
+#: Bytes of many kinds: short and long, text and binary.
+BYTES = st.one_of(
+    st.binary(min_size=1),
+    st.sampled_from([b" ", b"\n", b"\\", b"\\<a>", b"\r\n", b"(1 s)\n-- 2\n", b"\xc3", b"\xa9"]),
+    st.binary(min_size=1, max_size=8).map(lambda it: it * 600),
+)
+NAMES = st.sampled_from(["a", "nonce", "x-1"])
+
+
+def data_of(sender: Sender) -> st.SearchStrategy[tuple[bytes | Mark, ...]]:
+    """Return a strategy of what *sender* sends at once."""
+    client = [
+        BYTES,
+        st.builds(lambda name, data: (Mark(name), data), NAMES, BYTES),
+        st.builds(Mark, NAMES, st.integers(1, 999)),
+    ]
+    pieces = st.one_of(client if sender is CLIENT else [BYTES])
+    return st.lists(pieces, min_size=1, max_size=4).map(merged)
+
+
+def merged(pieces: list[object]) -> tuple[bytes | Mark, ...]:
+    """Return *pieces*, tuples unpacked, with bytes in a row joined."""
+    parts: list[bytes | Mark] = []
+    for piece in pieces:
+        for part in piece if isinstance(piece, tuple) else (piece,):
+            if isinstance(part, bytes) and parts and isinstance(parts[-1], bytes):
+                parts[-1] += part
+            else:
+                parts.append(part)
+    return tuple(parts)
+
+
+@st.composite
+def conversations(draw: st.DrawFn, number: int) -> Conversation:
+    """Return a conversation that can happen."""
+    kept: list[Event] = []
+    open_sides = [CLIENT, SERVER]
+    for _ in range(draw(st.integers(0, 6))):
+        if not open_sides:
+            break
+        sender = draw(st.sampled_from(open_sides))
+        after = draw(st.integers(0, 10**7)) / 10**6
+        what = draw(st.one_of(data_of(sender), st.sampled_from(End)))
+        if isinstance(what, End):
+            open_sides.remove(sender)
+        elif kept and kept[-1].sender is sender and isinstance(kept[-1].data, tuple):
+            after = after or 0.5  # without a time, it would be the same event
+        kept.append(Event(sender, what, after))
+        if what is End.RESET:
+            break
+    peer = draw(st.sampled_from(["", "127.0.0.1:50000", "[::1]:1", "'/a b'"]))
+    return Conversation(number, peer, tuple(kept))
+
+
+class RoundTripTests(SynchronousTestCase):
+    """What is written is read."""
+
+    @PROPERTY
+    @given(
+        st.lists(st.integers(1, 10**18 - 1), unique=True, max_size=3).flatmap(
+            lambda numbers: st.tuples(*map(conversations, numbers))
+        )
+    )
+    def test_a_recording_is_read_as_it_was_written(
+        self, conversations: tuple[Conversation, ...]
+    ) -> None:
+        """Any bytes, marks, times and ends."""
+        recording = Recording(Header(), conversations)
+        self.assertEqual(parse(os.fsdecode(write(recording))), recording)
+
+    @PROPERTY
+    @given(st.binary(), st.binary())
+    def test_any_header(self, made: bytes, service: bytes) -> None:
+        """A service can have any name."""
+        header = Header(os.fsdecode(made), os.fsdecode(service))
+        self.assertEqual(parse(os.fsdecode(write(Recording(header, ())))).header, header)
