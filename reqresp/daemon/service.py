@@ -161,10 +161,14 @@ class ReqRespService(Service):
         def opened(port: Any) -> Any:
             if port is not None:
                 self._open += 1
-                self._log.info("Listening on {address}", address=format_address(port.getHost()))
+                # Not before: the reactor handles no signals until it runs.
+                self._reactor.callWhenRunning(self._log_listening, format_address(port.getHost()))
             return port
 
         return listen(listener, self.factory, self._stop_reactor).addCallback(opened)
+
+    def _log_listening(self, address: str) -> None:
+        self._log.info("Listening on {address}", address=address)
 
     def _stop_reactor(self) -> None:
         if self.running:

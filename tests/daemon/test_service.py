@@ -30,9 +30,15 @@ from tests.support.process_state import SignalHandlers, standard_error
 
 
 class FakeReactor(Clock):
-    """A clock that counts its stops, and accepts calls from signal handlers."""
+    """A reactor that runs once `startup` is called; it counts its stops."""
 
-    stopped = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = 0
+        self.startup: Deferred[None] = Deferred()
+
+    def callWhenRunning(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.startup.addCallback(lambda _: function(*arguments))
 
     def stop(self) -> None:
         self.stopped += 1
@@ -127,10 +133,16 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual([endpoint.factories for endpoint in endpoints], [[self.factory]] * 2)
 
     def test_listening_is_logged(self) -> None:
-        """Each port that opens is logged with its address, one that opens late when it does."""
+        """
+        Each open port is logged with its address once the reactor runs.
+
+        Before, a signal would end the process without a stop of the service.
+        """
         events = logged_events(self, LogLevel.info)
         late: Deferred[Any] = Deferred()
         self.service(late, FakePort(), FakePort(host="::1")).privilegedStartService()
+        self.assertEqual(events, [])
+        self.reactor.startup.callback(None)
         lines = ["Listening on 127.0.0.1:9999", "Listening on [::1]:9999"]
         self.assertEqual([text_of(event) for event in events], lines)
         late.callback(FakePort(host="192.0.2.1"))
