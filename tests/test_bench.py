@@ -26,6 +26,7 @@ from bench.targets import TARGETS
 from bench.values import Results, Sample, UnavailableError
 from reqresp import Script
 from reqresp.steps import RuleReply, Send, Step
+from tests.support.live import temporary
 
 REDIS_CSV = """\
 WARNING: Could not fetch server CONFIG
@@ -330,7 +331,7 @@ class LiveTests(SynchronousTestCase):
         self.said: list[str] = []
         self.results = Results()
         self.runner = Runner(
-            Cores(self.core, self.core), Path(self.mktemp()), self.said.append, self.results
+            Cores(self.core, self.core), temporary(self), self.said.append, self.results
         )
 
     @skipIf(shutil.which("redis-benchmark") is None, "redis-benchmark is not installed")
@@ -394,7 +395,7 @@ class LiveTests(SynchronousTestCase):
             self.fail("it did not listen")
 
     def test_a_server_is_gone_when_it_is_no_longer_needed(self) -> None:
-        words = PEERS["threads"].prepare(Path(self.mktemp()))
+        words = PEERS["threads"].prepare(temporary(self))
         with running(command(words, "reply"), self.core) as server:
             self.assertEqual(measure.listening_ports(server.pid), {server.port})
         with self.assertRaises(ProcessLookupError):

@@ -17,13 +17,14 @@ from reqresp._files import (
     why_not_appendable,
 )
 from tests.support.descriptors import descriptors
+from tests.support.live import temporary
 
 
 class FileTestCase(SynchronousTestCase):
     """Has a directory *base*, with a file beside it."""
 
     def setUp(self) -> None:
-        outer = Path(self.mktemp()).resolve()
+        outer = temporary(self).resolve()
         self.base = outer / "base"
         self.base.mkdir(parents=True)
         self.secret = outer / "secret"
