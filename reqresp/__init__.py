@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.journal import RequestLog as RequestLog
     from reqresp.journal import Unanswered as Unanswered
     from reqresp.journal import as_json as as_json
+    from reqresp.recording.replay import Replay as Replay
     from reqresp.script import Problem as Problem
     from reqresp.script import Script as Script
     from reqresp.script import ScriptError as ScriptError

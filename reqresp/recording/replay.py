@@ -184,7 +184,8 @@ class Replayer(Responder):
 
     def __init__(self, tracks: Sequence[Track], file: str) -> None:
         self._tracks = sorted(tracks, key=_order)
-        self._file = file
+        #: The name of the recording.
+        self.file = file
         #: The last clients that have deviated.
         self.deviations: deque[Deviation] = deque(maxlen=MAX_DEVIATIONS)
 
@@ -291,7 +292,7 @@ class Replayer(Responder):
             if rest_after(would_say, said) is not None or rest_after(said, would_say) is not None:
                 furthest, track = other, follower.track
         self._say(cursor, ())
-        deviation = Deviation(connection.number, track.number, self._file, furthest)
+        deviation = Deviation(connection.number, track.number, self.file, furthest)
         self._deviate(deviation, connection)
         return RuleReply((*steps, Abort()), UNMATCHED)
 

@@ -15,6 +15,7 @@ from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
 from reqresp.testing._reactor_thread import ThreadedReactor
+from reqresp.testing._replayed import UnusedRecordingWarning
 from reqresp.testing._serve import serve
 from reqresp.testing._threaded import Server, StartServer
 
@@ -34,6 +35,7 @@ __all__ = [
     "ServerArguments",
     "StartServer",
     "ThreadedReactor",
+    "UnusedRecordingWarning",
     "Wait",
     "serve",
 ]

@@ -18,6 +18,7 @@ from reqresp.exchanges import Exchange
 from reqresp.faults import Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
+from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
@@ -38,6 +39,7 @@ from reqresp.testing._expectation import (
     sends,
 )
 from reqresp.testing._futures import AwaitableFuture
+from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
 from reqresp.testing._report import Findings, describe, report_or_error
 from reqresp.testing._responder import ExpectationResponder
 from reqresp.testing._waiters import Waiters, matches, requests_among
@@ -57,6 +59,8 @@ class ServerArguments(TypedDict, total=False):
 
     respond: Responder | Callable[[Request], Answer] | None
     script: str | Path | Script | None
+    replay: str | Path | Replay | None
+    unused: UnusedAction
     framing: str | Framing | None
     greeting: PayloadLike | Sequence[PayloadLike] | None
     ignore_case: bool
@@ -85,6 +89,9 @@ class BaseServer:
     :param respond: answers requests that no expectation matches: a `Responder`, or a function as
         for `ReqRespFactory`.
     :param script: answers requests that no expectation matches: a `Script`, or its path.
+    :param replay: answers as was recorded: a `Replay`, or the path of a recording.
+    :param unused: what happens at the end of a test if *replay* has conversations, or parts of
+        them, that no client has asked for: ``"warn"``, ``"fail"`` or ``"ignore"``.
     :param framing: a `Framing`, or its name as for ``--framing``; None: the script's, or lines.
     :param greeting: the payload or payloads that are sent when a client connects.
     :param ignore_case: the default of ``ignore_case`` for all predicates.
@@ -93,8 +100,10 @@ class BaseServer:
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
-    :raises TypeError: *respond* and *script* are both given.
+    :raises TypeError: more than one of *respond*, *script* and *replay* is given, or *framing* or
+        *greeting* with *replay*.
     :raises ScriptError: *script* has problems, or *greeting* is not usable.
+    :raises RecordingError: *replay* has problems.
     :raises ValueError: another argument is not usable; the message names it.
     """
 
@@ -107,6 +116,8 @@ class BaseServer:
         *,
         respond: Responder | Callable[[Request], Answer] | None = None,
         script: str | Path | Script | None = None,
+        replay: str | Path | Replay | None = None,
+        unused: UnusedAction = "warn",
         framing: str | Framing | None = None,
         greeting: PayloadLike | Sequence[PayloadLike] | None = None,
         ignore_case: bool = False,
@@ -115,21 +126,24 @@ class BaseServer:
         seed: int | None = None,
         strict: bool = True,
     ) -> None:
-        if respond is not None and script is not None:
-            raise TypeError("expected one of respond and script, found both")
+        _check_one(respond=respond, script=script, replay=replay)
+        if replay is not None:
+            _check_one(replay=replay, framing=framing, greeting=greeting)
         with ErrorsWithLine():
             config = resolve(
-                _source(respond, script),
+                _source(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
                 faults=faults or None,
                 seed=seed,
                 default=ServerConfig(Table({}), framing=Line(), seed=0),
             )
+            self._replayed = Replayed(config.responder, unused)
         self.strict = strict
         self._encode = config.framing.encode
         self._parts = RuleParts(config.framing, ignore_case)
-        fallback = None if respond is None and script is None else config.responder
+        has_source = any(it is not None for it in (respond, script, replay))
+        fallback = config.responder if has_source else None
         self._responder = ExpectationResponder(fallback, self._greeting(greeting), self._encode)
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
@@ -304,6 +318,8 @@ class BaseServer:
             unexpected=responder.unexpected,
             malformed=responder.malformed,
             errors=responder.errors,
+            deviations=self._replayed.deviations,
+            unused=self._replayed.failures(),
             strict=self.strict,
         )
 
@@ -331,6 +347,7 @@ class BaseServer:
         if text := self.problems():
             errors = self._responder.errors
             raise AssertionError(text) from (errors[0][1] if errors else None)
+        self._call(self._replayed.warn, self.name)
 
     def _wrong_number(
         self,
@@ -349,9 +366,20 @@ class BaseServer:
         return as_predicates(self._parts, equals, arguments)
 
 
+def _check_one(**given: object) -> None:
+    """:raises TypeError: more than one of *given* is not None."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
+
+
 def _source(
-    respond: Responder | Callable[[Request], Answer] | None, script: str | Path | Script | None
+    respond: Responder | Callable[[Request], Answer] | None,
+    script: str | Path | Script | None,
+    replay: str | Path | Replay | None,
 ) -> Source:
+    if replay is not None:
+        return as_replay(replay)
     if script is None:
         return Table({}) if respond is None else respond
     return script if isinstance(script, Script) else Script.load(script)

@@ -15,9 +15,11 @@ from attrs import frozen
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
 from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Unanswered
+from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Request, Send, Steps
 from reqresp.testing._expectation import Expectation
+from reqresp.testing._replayed import describe_deviation
 from reqresp.testing._waiters import matches
 
 T = TypeVar("T")
@@ -47,7 +49,10 @@ class Findings:
     :param dropped: the number of entries that the journal no longer has.
     :param malformed: the number of frames that were no request.
     :param errors: exceptions, each with the request that was being answered.
-    :param strict: whether unexpected, malformed and unfinished requests are problems.
+    :param deviations: clients that did what was not recorded.
+    :param unused: what was recorded and not asked for, if that is a problem; a line for each.
+    :param strict: whether unexpected, malformed and unfinished requests, and deviations, are
+        problems.
     """
 
     name: str
@@ -58,6 +63,8 @@ class Findings:
     unexpected: Sequence[Request]
     malformed: int
     errors: Sequence[tuple[Request | None, BaseException]]
+    deviations: Sequence[Deviation] = ()
+    unused: Sequence[str] = ()
     strict: bool
 
     def conversation(self) -> str:
@@ -67,12 +74,17 @@ class Findings:
     def problems(self) -> str:
         """Return what was not as expected, with the conversation; empty if all was."""
         unmet = [it for it in self.expectations if not it.is_met]
-        counts = {"error": len(self.errors), "unmet expectation": len(unmet)}
+        counts = {
+            "error": len(self.errors),
+            "unmet expectation": len(unmet),
+            "unused part": len(self.unused),
+        }
         if self.strict:
             requests = {
                 "unexpected request": len(self.unexpected),
                 "malformed request": self.malformed,
                 "unfinished request": len(self._incomplete),
+                "deviation": len(self.deviations),
             }
             counts = requests | counts
         wrong = [_count(number, thing) for thing, number in counts.items() if number]
@@ -84,6 +96,9 @@ class Findings:
             *_first("errors", self.errors, _error),
             *_first("unmet", unmet, self._unmet),
         ]
+        if self.strict:
+            lines += _first("deviations", self.deviations, describe_deviation)
+        lines += self.unused
         if self.strict and not unmet:
             expectations = self.expectations
             lines += _first("unexpected", self.unexpected, lambda it: _stray(it, expectations))
