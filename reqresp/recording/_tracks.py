@@ -140,25 +140,11 @@ class Track:
         return next(iter(left), None)
 
 
-class MarkError(ValueError):
-    """
-    A mark cannot be replayed.
-
-    :param line: of the recording.
-    """
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(line, problem)
-        self.line = line
-        self.problem = problem
-
-
 def make_track(conversation: Conversation, pace: float) -> Track | None:
     """
     Return the track of *conversation*; None: nothing happens in it.
 
     :param pace: the recorded times are multiplied by this; 0: everything is sent at once.
-    :raises MarkError: a mark has neither a size nor an end.
     """
     halves = [*_halves(conversation.events)]
     if not halves:
@@ -212,7 +198,7 @@ def _expected(events: Sequence[Event]) -> Iterator[Literal | Run]:
     while at < len(parts):
         part, line = parts[at]
         if isinstance(part, Mark):
-            yield Run(part, _end_of(part, line, parts[at + 1 : at + 2]), line)
+            yield Run(part, _end_of(part, parts[at + 1 : at + 2]), line)
             at += 1
             continue
         pieces: list[bytes] = []
@@ -226,17 +212,11 @@ def _expected(events: Sequence[Event]) -> Iterator[Literal | Run]:
         yield Literal(b"".join(pieces), tuple(places))
 
 
-def _end_of(mark: Mark, line: int, following: Sequence[tuple[bytes | Mark, int]]) -> bytes:
-    """Return the bytes that end *mark*, from what follows it in its turn."""
+def _end_of(mark: Mark, following: Sequence[tuple[bytes | Mark, int]]) -> bytes:
+    """Return the bytes that end *mark*; if it has no size, *following* begins with bytes."""
     if mark.size is not None:
         return b""
-    if not following or isinstance(following[0][0], Mark):
-        raise MarkError(
-            line,
-            rf"\<{mark.name}>: expected bytes of the client after the mark, or a size,"
-            rf" such as \<{mark.name}:4>",
-        )
-    end = following[0][0][:MAX_END_BYTES]
+    end = b"".join(it for it, _ in following if isinstance(it, bytes))[:MAX_END_BYTES]
     return end[: end.find(b"\n") + 1] or end
 
 

@@ -16,7 +16,7 @@ from typing import Self
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from reqresp._errors import MAX_PROBLEMS, FieldError, Problem, expect
+from reqresp._errors import FieldError, Problem, expect
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED
 from reqresp.framing import Chunk
@@ -24,7 +24,6 @@ from reqresp.recording._follower import Difference, Follower, rest_after
 from reqresp.recording._tracks import (
     MAX_OPENING_BYTES,
     Literal,
-    MarkError,
     Track,
     make_track,
 )
@@ -101,7 +100,7 @@ class Replay(ConfigSource):
 
     :param pace: the recorded times are multiplied by this: 1 is as recorded, 2 twice as slow, and
         with 0 everything is sent at once.
-    :raises RecordingError: a mark cannot be replayed, or nothing was recorded.
+    :raises RecordingError: nothing was recorded.
     :raises FieldError: *pace* is negative or not finite.
     """
 
@@ -118,20 +117,11 @@ class Replay(ConfigSource):
         object.__setattr__(self, "_tracks", self._make_tracks())
 
     def _make_tracks(self) -> Sequence[Track]:
-        name = self.recording.name
-        tracks: list[Track] = []
-        problems: list[Problem] = []
-        for conversation in self.recording.conversations:
-            try:
-                track = make_track(conversation, self.pace)
-            except MarkError as error:
-                problems.append(Problem(name, error.line, "", error.problem))
-                continue
-            tracks += [] if track is None else [track]
-        if not problems and not tracks:
-            problems.append(Problem(name, None, "", "expected a conversation, found none"))
-        if problems:
-            raise RecordingError(*problems[:MAX_PROBLEMS])
+        made = (make_track(it, self.pace) for it in self.recording.conversations)
+        tracks = [track for track in made if track is not None]
+        if not tracks:
+            problem = "expected a conversation, found none"
+            raise RecordingError(Problem(self.recording.name, None, "", problem))
         return tracks
 
     @classmethod
