@@ -94,11 +94,14 @@ class Side:
         self.stream.write_lost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        was_passing = self.is_ready and self.stream.phase is Phase.OPEN
         self.is_open = False
         self.stream.lost()
         if reason.check(ConnectionLost):
             # TLS says so of a peer that leaves without close_notify; TCP knows if that was a reset.
             reason = getattr(self.stream.transport, "tcp_reason", None) or reason
+        if was_passing and self.stream.reading is not Reading.EOF and reason.check(ConnectionDone):
+            self.relay.ended(self)  # as TLS ends, which has no half-close
         self.relay.lost(self, reason)
 
     # Events of the stream
@@ -113,6 +116,7 @@ class Side:
 
     def peer_ended(self) -> None:
         """Pass EOF on; close both sides once both have ended."""
+        self.relay.ended(self)
         other = self.other.stream
         if other.reading is Reading.EOF:
             self.stream.close()
@@ -207,6 +211,12 @@ class Relay:
             counters.sent += len(data)
         if events.reports_passed:
             events.passed(self.peer, self.number, side.direction, data)
+
+    def ended(self, side: Side) -> None:
+        """Report EOF, which has arrived at *side*."""
+        events = self.host.events
+        if events.reports_passed:
+            events.passed(self.peer, self.number, side.direction, b"")
 
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side, too: in order, or with a reset, as this one ended."""

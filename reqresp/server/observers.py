@@ -94,7 +94,11 @@ class Observer:
         """Handle that a relay cannot connect to the service."""
 
     def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
-        """Handle that *data* has arrived at a relay, before any fault."""
+        """
+        Handle that *data* has arrived at a relay, before any fault.
+
+        Empty *data* is EOF: nothing more comes in this direction.  After a reset there is none.
+        """
 
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Handle that the connection to the service is lost; *reason* is Twisted's."""
@@ -215,7 +219,7 @@ class Events:
             self._call(method, peer, connection, failure)
 
     def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
-        """Notify the observers of *data* that passes a relay."""
+        """Notify the observers of *data* that passes a relay; empty: EOF."""
         for method in self._passed:
             self._call(method, peer, connection, direction, data)
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Exchanges, JournalFile, Send
 from reqresp._defaults import MAX_ENTRY_BYTES
-from reqresp.journal.jsonl import FLUSH_SIZE, MAX_BUFFER_SIZE
+from reqresp._line_file import FLUSH_SIZE, MAX_BUFFER_SIZE
 from tests.support import live
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
@@ -143,7 +143,7 @@ class WritingTests(FileTestCase):
         journal = self.open()
         self.ask(journal, *[b"x" * 1000] * 200)
         self.assertGreater(len(self.requests()), 100)
-        self.assertLess(len(journal._buffer), FLUSH_SIZE)
+        self.assertLess(journal.file.waiting, FLUSH_SIZE)
         journal.flush()
         self.assertEqual(len(self.requests()), 200)
 
@@ -208,7 +208,7 @@ class WritingTests(FileTestCase):
         self.ask(journal, *[b"x" * 1000] * 3000)
         self.assertGreater(journal.lost, 0)
         data = b""
-        while journal._buffer:
+        while journal.file.waiting:
             data += os.read(reader, 2**20)
             self.clock.advance(1)
         data += os.read(reader, 2**20)
@@ -235,7 +235,7 @@ class WritingTests(FileTestCase):
         self.ask(journal, b"a")
         journal.close()
         journal.close()
-        self.assertEqual((self.clock.getDelayedCalls(), journal._file), ([], None))
+        self.assertEqual((self.clock.getDelayedCalls(), journal.file.is_open), ([], False))
         self.ask(journal, b"b")
         self.clock.advance(1)
         self.assertEqual(self.requests(), ["a", "b"])
@@ -296,7 +296,7 @@ class FullTests(FileTestCase):
         data = b"x" * (MAX_BUFFER_SIZE // 20)
         for _ in range(14):
             self.ask(journal, data, data)
-        self.assertLess(len(journal._buffer), MAX_BUFFER_SIZE + 2 * len(data))
+        self.assertLess(journal.file.waiting, MAX_BUFFER_SIZE + 2 * len(data))
         self.assertEqual(journal.lost, 8)
         self.disk.room = float("inf")
         self.clock.advance(1)
@@ -332,7 +332,7 @@ class FullTests(FileTestCase):
         self.ask(journal, b"a", b"b")
         journal.close()
         self.assertEqual(self.texts(), [self.FULL, "closed; 2 entries lost in total"])
-        self.assertEqual((self.clock.getDelayedCalls(), journal._file), ([], None))
+        self.assertEqual((self.clock.getDelayedCalls(), journal.file.is_open), ([], False))
         self.disk.room = float("inf")
         self.ask(journal, b"c")
         journal.close()

@@ -1,15 +1,13 @@
 """What a relay has in common with every server: endings, drain, idle timeout and counters."""
 
-from twisted.internet.interfaces import IAddress
 from twisted.logger import capturedLogs
-from twisted.python.failure import Failure
 
 from reqresp.relay import Unreachable
 from reqresp.relay.relay import QUIET_SECONDS
 from reqresp.server.counters import Counters
 from reqresp.server.limits import Limits
-from reqresp.server.observers import Direction, Observer
-from tests.support.relayed import RELAY_PORT, SERVICE_PORT, RelayedCase
+from reqresp.server.observers import Direction
+from tests.support.relayed import RELAY_PORT, SERVICE_PORT, RelayedCase, Watcher
 
 
 class UnreachableTests(RelayedCase):
@@ -140,31 +138,6 @@ class AdmissionTests(RelayedCase):
         self.assertEqual((len(self.services.made), self.factory.refused), (1, 1))
 
 
-class Watcher(Observer):
-    """Keeps the events of relays."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[object, ...]] = []
-
-    def connected(self, peer: IAddress, connection: int) -> None:
-        self.events.append(("connected", connection))
-
-    def upstream_opened(self, peer: IAddress, connection: int) -> None:
-        self.events.append(("opened", connection))
-
-    def upstream_failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
-        self.events.append(("failed", connection))
-
-    def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
-        self.events.append((direction, data))
-
-    def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        self.events.append(("ended", connection))
-
-    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
-        self.events.append(("disconnected", connection))
-
-
 class ObserverTests(RelayedCase):
     """What observers of a relay receive."""
 
@@ -187,13 +160,40 @@ class ObserverTests(RelayedCase):
             [
                 *(("connected", 1), ("opened", 1)),
                 *((Direction.UPSTREAM, b"request"), (Direction.DOWNSTREAM, b"reply")),
+                (Direction.DOWNSTREAM, b""),
                 *(("ended", 1), ("disconnected", 1)),
             ],
         )
 
+    def test_a_half_close_is_reported_at_once(self) -> None:
+        """EOF is an event of its own direction; the other one goes on."""
+        client, service = self.connect_both()
+        client.half_close()
+        service.transport.write(b"late")
+        self.advance(0)
+        self.assertEqual(
+            self.watcher.events[2:], [(Direction.UPSTREAM, b""), (Direction.DOWNSTREAM, b"late")]
+        )
 
-class FailureObserverTests(ObserverTests):
+    def test_a_reset_is_not_eof(self) -> None:
+        """A side that was reset has not ended its bytes in order."""
+        client, _service = self.connect_both()
+        client.send(b"half")
+        client.reset()
+        self.advance(1)
+        self.assertEqual(
+            self.watcher.events[2:],
+            [(Direction.UPSTREAM, b"half"), ("ended", 1), ("disconnected", 1)],
+        )
+
+
+class FailureObserverTests(RelayedCase):
     """A service that cannot be reached."""
+
+    def setUp(self) -> None:
+        self.watcher = Watcher()
+        self.arguments = {"observers": [self.watcher]}
+        super().setUp()
 
     def serve(self) -> None:
         pass

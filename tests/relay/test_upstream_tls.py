@@ -9,9 +9,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from reqresp.relay.upstream import Upstream
 from reqresp.relay.upstream_tls import ClientTLS
+from reqresp.server.observers import Direction
 from reqresp.transport.proxy_protocol import encode_binary
 from tests.support.issued import authority, contexts, stranger
-from tests.support.relayed import RELAY_PORT, RelayedCase
+from tests.support.relayed import RELAY_PORT, RelayedCase, Watcher
 
 
 class TLSCase(RelayedCase):
@@ -74,6 +75,47 @@ class TLSTests(TLSCase):
         service.transport.transport.abortConnection()
         self.advance(2)
         self.assertTrue(client.got_reset)
+
+
+class TLSObserverTests(TLSCase):
+    """What observers receive of the end of TLS."""
+
+    def setUp(self) -> None:
+        self.watcher = Watcher()
+        self.arguments = {"observers": [self.watcher]}
+        super().setUp()
+
+    def test_close_notify_is_eof(self) -> None:
+        """TLS has no half-close: its end is EOF, and then the loss."""
+        _client, service = self.connect_both()
+        service.transport.write(b"bye")
+        service.transport.loseConnection()
+        self.advance(0)
+        down = Direction.DOWNSTREAM
+        self.assertEqual(self.watcher.events[2:5], [(down, b"bye"), (down, b""), ("ended", 1)])
+
+    def test_the_end_of_tcp_is_eof(self) -> None:
+        """A service that leaves without close_notify has ended its bytes, too."""
+        _client, service = self.connect_both()
+        service.transport.transport.loseConnection()
+        self.advance(2)
+        self.assertEqual(self.watcher.events[2:4], [(Direction.DOWNSTREAM, b""), ("ended", 1)])
+
+    def test_a_reset_is_not_eof(self) -> None:
+        """A reset below TLS is only a loss."""
+        _client, service = self.connect_both()
+        service.transport.transport.abortConnection()
+        self.advance(2)
+        self.assertEqual(self.watcher.events[2], ("ended", 1))
+
+    def test_a_handshake_that_ends_is_not_eof(self) -> None:
+        """Nothing has passed yet."""
+        self.name = "other.test"
+        self.setUp()
+        self.lines()
+        self.assertEqual(
+            self.watcher.events, [("connected", 1), ("failed", 1), ("disconnected", 1)]
+        )
 
 
 class TLSHeaderTests(TLSCase):

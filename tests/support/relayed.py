@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from reqresp.relay import RelayFactory
 from reqresp.relay.upstream import Upstream, tcp_upstream
+from reqresp.server.observers import Direction, Observer
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
@@ -60,6 +61,31 @@ class Services(Factory):
         service = Service()
         self.made.append(service)
         return service
+
+
+class Watcher(Observer):
+    """Keeps the events of relays; EOF is no bytes."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[object, ...]] = []
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        self.events.append(("connected", connection))
+
+    def upstream_opened(self, peer: IAddress, connection: int) -> None:
+        self.events.append(("opened", connection))
+
+    def upstream_failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        self.events.append(("failed", connection))
+
+    def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
+        self.events.append((direction, data))
+
+    def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self.events.append(("ended", connection))
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self.events.append(("disconnected", connection))
 
 
 class RelayedCase(SynchronousTestCase):
