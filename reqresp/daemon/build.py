@@ -30,7 +30,7 @@ from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import as_final_user, with_user
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
-from reqresp.server.config import ServerConfig, resolve
+from reqresp.server.config import ConfigSource, ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
@@ -39,13 +39,12 @@ from reqresp.server.responders import fixed
 
 if TYPE_CHECKING:
     from reqresp.journal import JournalFile
-    from reqresp.script import Script
     from reqresp.transport.tls import Certificates
 
 _log = Logger()
 
 #: The options that name files to read, and those that name any files.
-_READ_FILES = ("script", "tls-cert", "tls-key", "client-ca")
+_READ_FILES = ("script", "replay", "tls-cert", "tls-key", "client-ca")
 _FILES = (*_READ_FILES, "journal")
 #: The numbers of connections that each worker has for itself: worker 2 begins at 2,000,000,001.
 CONNECTIONS_PER_WORKER = 1_000_000_000
@@ -114,9 +113,9 @@ def make_server(
         service.on_end.append(journal.close)
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
-    if isinstance(factory, ReqRespFactory) and options["script"] is not None:
+    if isinstance(factory, ReqRespFactory) and _source_file(options) is not None:
         run = partial(defer_to_daemon_thread, reactor)
-        service.on_hangup.append(ScriptReloader(factory, options, run).reload)
+        service.on_hangup.append(SourceReloader(factory, options, run).reload)
     return service
 
 
@@ -141,9 +140,9 @@ def check_server(options: Options, reactor: Any) -> None:
             import_module("reqresp.control.site")
 
 
-class ScriptReloader:
+class SourceReloader:
     """
-    Reads a script again, and lets *factory* use it for new connections.
+    Reads a script or a recording again, and lets *factory* use it for new connections.
 
     :param run: calls a function, in a thread so that clients need not wait for it, and returns a
         Deferred of its result.
@@ -161,7 +160,7 @@ class ScriptReloader:
         self._lock = DeferredLock()
 
     def reload(self) -> None:
-        """Begin to read the script again; if it has errors, the current rules stay."""
+        """Begin to read the file again; if it has errors, what was read before stays."""
         if self._lock.waiting:
             return  # a reload that has not begun to read will see the same file
         # One at a time, so that the last one wins.
@@ -169,16 +168,20 @@ class ScriptReloader:
         loaded.addCallback(self._use).addErrback(self._keep)
         loaded.addErrback(lambda failure: _log.failure("reload failed", failure))
 
-    def _use(self, script: "Script | None") -> None:
-        if script is not None and script.is_empty:
-            raise ValueError(f"{script.name}: the script answers nothing")
-        self._factory.reconfigure(_make_config(self._options, script))
-        _log.info("reloaded {script} for new connections", script=self._options["script"])
+    def _use(self, source: ConfigSource | None) -> None:
+        file = _source_file(self._options)
+        if source is not None and source.is_empty:
+            raise ValueError(f"{file}: the script answers nothing")
+        self._factory.reconfigure(_make_config(self._options, source))
+        _log.info("reloaded {script} for new connections", script=file)
 
     def _keep(self, failure: Failure) -> None:
         failure.trap(ValueError)
+        kept = "rules" if self._options["script"] is not None else "recording"
         _log.error(
-            "reload failed; keeping the current rules: {problem}", problem=str(failure.value)
+            "reload failed; keeping the current {kept}: {problem}",
+            kept=kept,
+            problem=str(failure.value),
         )
 
 
@@ -209,8 +212,22 @@ def find_file_problem(options: Options) -> str | None:
     return next((f"--journal: {path}: {why}" for path, why in problems if why), None)
 
 
-def _load(options: Options) -> "Script | None":
-    """Return the script, if there is one; a script with thousands of rules takes seconds."""
+def _source_file(options: Options) -> Path | None:
+    """Return the file that says what to answer; None: none does."""
+    file: Path | None = options["script"] or options["replay"]
+    return file
+
+
+def _load(options: Options) -> ConfigSource | None:
+    """
+    Return the script or the recording, if there is one.
+
+    A script with thousands of rules takes seconds, as a large recording does.
+    """
+    if options["replay"] is not None:
+        from reqresp.recording.replay import Replay  # late: few servers replay
+
+        return Replay.load(options["replay"], options["pace"] or 0.0)
     if options["script"] is None:
         return None
     from reqresp.script import Script  # late: a server without a script does not need it
@@ -218,17 +235,17 @@ def _load(options: Options) -> "Script | None":
     return Script.load(options["script"])
 
 
-def _make_config(options: Options, script: "Script | None") -> ServerConfig:
+def _make_config(options: Options, source: ConfigSource | None) -> ServerConfig:
     framing, limits = options["framing"], options["limits"]
-    if script is None:
+    if source is None:
         reply = fixed(options["response"], close_on=options["close-on"] or None)
         return resolve(reply, framing=framing, limits=limits)
-    for warning in script.warnings:
+    for warning in source.warnings:
         _log.warn("{problem}", problem=warning)
     try:
-        return resolve(script, framing=framing, limits=limits)
+        return resolve(source, framing=framing, limits=limits)
     except ValueError as error:
-        raise ValueError(f"{options['script']} {_conflict(options, error)}") from error
+        raise ValueError(f"{_source_file(options)} {_conflict(options, error)}") from error
 
 
 def _conflict(options: Options, error: ValueError) -> str:
@@ -299,6 +316,8 @@ def _import_packages(options: Options) -> None:
         import_module("reqresp.journal")
     if options["script"] is not None:
         import_module("reqresp.script")
+    if options["replay"] is not None:
+        import_module("reqresp.recording.replay")
     if options["tls-cert"] is not None:
         with _missing_packages_exit():
             import_module("reqresp.transport.tls")

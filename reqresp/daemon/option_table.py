@@ -22,6 +22,7 @@ from reqresp.daemon.endpoints import (
 )
 from reqresp.daemon.option_types import (
     Option,
+    factor,
     host_names,
     one_of,
     path,
@@ -80,6 +81,23 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="where a request ends",
             default=f"{DEFAULTS['framing']}; with --script: the script's, or line",
             convert=parse_framing,
+        ),
+    ),
+    "Replaying": (
+        Option(
+            name="replay",
+            value="FILE",
+            help="answer as was recorded in this file; see docs/replay.rst",
+            convert=path,
+            excludes=(*_ANSWERING, "forward"),
+        ),
+        Option(
+            name="pace",
+            value="FACTOR",
+            help="multiply the recorded times by this: 0 replies at once, 1 as recorded",
+            default="0",
+            convert=factor,
+            requires="replay",
         ),
     ),
     "Forwarding": (

@@ -47,6 +47,17 @@ def seconds(least: float) -> Callable[[str], float]:
     return convert
 
 
+def factor(text: str) -> float:
+    """Return a finite number >= 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < inf:
+        raise ValueError(f"expected a number >= 0, found {text!r}")
+    return value
+
+
 def port(text: str) -> str:
     """Return *text* if it is a port number, or may be an endpoint description."""
     if ":" in text or (is_number(text) and int(text) <= MAX_PORT):

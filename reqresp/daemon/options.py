@@ -30,8 +30,8 @@ from reqresp.transport.access import Access, Networks, parse_networks
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 
 _SUMMARY = (
-    "Answer every request on a TCP port, with a fixed reply or as a script describes, or forward "
-    "clients to a service. Command-line options override the script."
+    "Answer every request on a TCP port, with a fixed reply, as a script describes or as was "
+    "recorded, or forward clients to a service. Command-line options override the script."
 )
 _NOTES = (
     f"FRAMING is one of {SPECIFICATIONS}.",
@@ -41,8 +41,8 @@ _NOTES = (
     "tls:/etc/certificates:port=9999, systemd:domain=INET:index=0 or haproxy:tcp:9999.",
     "SERVICE is HOST:PORT, such as db.example:5432 or [::1]:5432, or unix:PATH.",
     "NETWORK is an address or a network, such as 10.0.0.0/8, or several, separated by commas.",
-    "On SIGHUP the server reads the script and the certificates again, for new connections, and "
-    "reopens the journal.",
+    "On SIGHUP the server reads the script or the recording, and the certificates, again, for new "
+    "connections, and reopens the journal.",
 )
 
 _OPTIONS = tuple(option for group in GROUPS.values() for option in group)
@@ -141,8 +141,8 @@ class Options(usage.Options):
 
     @property
     def _answers_itself(self) -> bool:
-        """Whether neither a script nor another service answers."""
-        return self["script"] is None and self["forward"] is None
+        """Whether neither a file nor another service says what to answer."""
+        return all(self[name] is None for name in ("script", "replay", "forward"))
 
     def _check_exclusions(self) -> None:
         for option in _PARAMETERS:

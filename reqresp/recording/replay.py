@@ -116,6 +116,10 @@ class Replay(ConfigSource):
         # Now, so that a mistake is found before the first connection.
         object.__setattr__(self, "_tracks", self._make_tracks())
 
+    @property
+    def warnings(self) -> Sequence[Problem]:  # type: ignore[override]  # it is not set
+        return self.recording.warnings
+
     def _make_tracks(self) -> Sequence[Track]:
         made = (make_track(it, self.pace) for it in self.recording.conversations)
         tracks = [track for track in made if track is not None]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, evolve, field, frozen
 
-from reqresp._errors import FieldError
+from reqresp._errors import FieldError, Problem
 from reqresp.exchanges import Exchanges
 from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing
@@ -101,6 +101,14 @@ class ServerConfig:
 
 class ConfigSource(ABC):
     """Something that describes how a server answers, such as a script."""
+
+    #: What is valid, but perhaps not meant.
+    warnings: Sequence[Problem] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing of what clients get: perhaps it is not written yet."""
+        return False
 
     @abstractmethod
     def config(self) -> ServerConfig:

@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from reqresp import Limits
-from reqresp.daemon.build import ScriptReloader, find_file_problem, journal_path
+from reqresp.daemon.build import SourceReloader, find_file_problem, journal_path
 from reqresp.server.proxied import ProxiedFactory
 from tests.support import live
 from tests.support.daemon import Made, Making, parsed
@@ -298,8 +298,8 @@ class ScriptTests(Making):
 
     def reloader(
         self, made: Made, path: Path, *arguments: str, run: Callable[..., Any] = maybeDeferred
-    ) -> ScriptReloader:
-        return ScriptReloader(made.factory, parsed("-s", str(path), *arguments), run)
+    ) -> SourceReloader:
+        return SourceReloader(made.factory, parsed("-s", str(path), *arguments), run)
 
     def test_reload(self) -> None:
         """New connections get the new rules, open ones keep theirs; options still override."""
@@ -354,6 +354,59 @@ class ScriptTests(Making):
         self.assertEqual(self.replies(made, b"a\n"), b"last\r\n")
 
 
+class ReplayTests(Making):
+    """Servers that replay a recording."""
+
+    def recording(self, *lines: str) -> Path:
+        """Return the path of a recording with these lines."""
+        path = live.temporary(self) / "it.rec"
+        path.write_text("# reqresp recording 1\n" + "".join(f"{it}\n" for it in lines))
+        return path
+
+    def test_a_recording(self) -> None:
+        """The recorded replies are sent, at the pace of the option."""
+        path = self.recording("> a", "(0.5 s)", "< b")
+        self.assertEqual(self.replies(self.make(f"--replay={path}"), b"a"), b"b")
+        made = self.make(f"--replay={path}", "--pace=2")
+        protocol, transport = self.connect(made)
+        protocol.dataReceived(b"a")
+        made.reactor.advance(0.9)
+        self.assertEqual(transport.value(), b"")
+        made.reactor.advance(0.2)
+        self.assertEqual(transport.value(), b"b")
+
+    def test_reload(self) -> None:
+        """New connections replay the file as it is now, unless it has errors."""
+        path = self.recording("> a", "< b")
+        made = self.make(f"--replay={path}")
+        self.assertEqual(len(made.service.on_hangup), 1)
+        reload = SourceReloader(made.factory, parsed(f"--replay={path}"), maybeDeferred).reload
+        path.write_text("# reqresp recording 1\n> a\n< new\n")
+        reload()
+        self.assertEqual(self.replies(made, b"a"), b"new")
+        path.write_text("oops")
+        events = self.logged()
+        reload()
+        [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.error]
+        self.assertIn(f"reload failed; keeping the current recording: {path}:1: expected", line)
+        self.assertEqual(self.replies(made, b"a"), b"new")
+
+    def test_a_broken_recording(self) -> None:
+        """A file with problems ends twistd with a line for each."""
+        path = self.recording("> a", "oops")
+        with self.assertRaisesRegex(SystemExit, rf"^reqresp: {path}:3: expected .*"):
+            self.make(f"--replay={path}")
+
+    def test_a_torn_recording(self) -> None:
+        """A last line that is torn, as after a crash, is a warning."""
+        path = self.recording("> a", "< b")
+        path.write_text(path.read_text() + "> torn")
+        events = self.logged()
+        self.make(f"--replay={path}")
+        [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.warn]
+        self.assertIn(f"{path}:4: the last line is incomplete", line)
+
+
 class WorkerFilesTests(SynchronousTestCase):
     """Files that workers cannot use, found without creating any."""
 
@@ -402,7 +455,7 @@ class WorkerFilesTests(SynchronousTestCase):
         path.write_text("")
         forbidden: set[Any] = set()
         self.patch(os, "access", lambda path, *_, **__: path not in forbidden)
-        for option in ("script", "tls-cert", "tls-key", "client-ca"):
+        for option in ("script", "replay", "tls-cert", "tls-key", "client-ca"):
             given = [f"--{option}={path}", f"--tls-cert={path if option == 'tls-cert' else '/b'}"]
             self.assertIsNone(self.why(*given))
             forbidden.add(path)

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._defaults import LOG_FORMATS
-from reqresp.daemon.option_types import one_of, path, port, seconds, whole_number, workers
+from reqresp.daemon.option_types import factor, one_of, path, port, seconds, whole_number, workers
 from reqresp.journal import LogFormat
 
 
@@ -37,6 +37,10 @@ class ConversionsTests(SynchronousTestCase):
     def test_least_seconds(self) -> None:
         """Seconds below the least are refused."""
         self.check(seconds(0.001), {"0.001": 0.001, "2": 2}, ["0", "0.0009", "-1", "x"])
+
+    def test_factors(self) -> None:
+        """Any number that is not negative, and finite."""
+        self.check(factor, {"0": 0, "1": 1, "0.5": 0.5}, ["-1", "inf", "nan", "", "2x"])
 
     def test_ports(self) -> None:
         """A port is a port number, or has a colon and may be an endpoint description."""

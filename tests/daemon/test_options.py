@@ -323,6 +323,27 @@ class CombinationsTests(SynchronousTestCase):
             name = option.partition("=")[0]
             self.assertIn(f"{name} cannot be combined with --forward, which answers", text)
 
+    def test_answers_with_a_recording(self) -> None:
+        """What says how to answer is refused with a recording, as is another service."""
+        for option in (
+            *("--script=it.toml", "--response=x", "--close-on=x", "--framing=line"),
+            *("--max-request=1", "--request-timeout=1", "--forward=127.0.0.1:80"),
+        ):
+            text = refusal("--replay=it.rec", option)
+            name = option.partition("=")[0]
+            self.assertIn(f"{name} cannot be combined with --replay, which answers", text)
+            self.assertNotIn("\n", text.strip())
+
+    def test_a_recording(self) -> None:
+        """A recording is a file, with a pace, for workers, too."""
+        options = parsed("--replay=it.rec", "--pace=0.5", "--workers=2")
+        self.assertTrue(options["replay"].is_absolute())
+        self.assertIsNone(options["framing"])
+        again = parsed(*options.arguments)
+        self.assertEqual((again["replay"], again["pace"]), (options["replay"], 0.5))
+        self.assertIn("--pace requires --replay", refusal("--pace=1"))
+        self.assertIn("--pace: expected a number >= 0", refusal("--replay=it.rec", "--pace=-1"))
+
     def test_arguments_of_workers(self) -> None:
         """A worker is started with all options except the parent's own, and absolute paths."""
         options = parsed(
