@@ -14,7 +14,9 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.exchanges import Exchange as Exchange
     from reqresp.exchanges import Exchanges as Exchanges
     from reqresp.faults import Bandwidth as Bandwidth
+    from reqresp.faults import Blackhole as Blackhole
     from reqresp.faults import Corrupt as Corrupt
+    from reqresp.faults import DirectedFault as DirectedFault
     from reqresp.faults import Fault as Fault
     from reqresp.faults import Latency as Latency
     from reqresp.faults import LimitData as LimitData

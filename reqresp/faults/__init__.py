@@ -1,9 +1,18 @@
-"""Faults: what can go wrong with a reply, by name."""
+"""Faults: what can go wrong with a reply, or on one direction of a relay, by name."""
 
 from reqresp.faults.dice import FaultInjector, SeededDice
+from reqresp.faults.directed import (
+    STREAM_KINDS,
+    DirectedFault,
+    Direction,
+    change_fault,
+    make_fault,
+    unique_name,
+)
 from reqresp.faults.faults import (
     KINDS,
     Bandwidth,
+    Blackhole,
     Corrupt,
     Dice,
     Fault,
@@ -19,9 +28,13 @@ from reqresp.faults.faults import (
 
 __all__ = [
     "KINDS",
+    "STREAM_KINDS",
     "Bandwidth",
+    "Blackhole",
     "Corrupt",
     "Dice",
+    "DirectedFault",
+    "Direction",
     "Fault",
     "FaultInjector",
     "Latency",
@@ -33,4 +46,7 @@ __all__ = [
     "SlowClose",
     "StopReadingFault",
     "Timeout",
+    "change_fault",
+    "make_fault",
+    "unique_name",
 ]

@@ -210,6 +210,16 @@ class Timeout(Fault):
 
 
 @frozen(kw_only=True)
+class Blackhole(Fault):
+    """Drops the bytes that a reply sends; its other steps, such as `Close`, are performed."""
+
+    kind = "blackhole"
+
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
+        return tuple(step for step in steps if not isinstance(step, Send))
+
+
+@frozen(kw_only=True)
 class SlowClose(Fault):
     """Waits for *delay* seconds before the `Close` or `HalfClose` of a reply."""
 
@@ -281,7 +291,7 @@ KINDS: Mapping[str, type[Fault]] = {
     fault.kind: fault
     for fault in (
         *(Latency, Bandwidth, Slicer, LimitData, ResetPeer),
-        *(Timeout, SlowClose, Corrupt, StopReadingFault),
+        *(Timeout, Blackhole, SlowClose, Corrupt, StopReadingFault),
     )
 }
 

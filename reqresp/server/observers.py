@@ -7,22 +7,15 @@ must not know what causes an event.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
+from reqresp.faults import Direction as Direction
 from reqresp.framing import Unfinished
 from reqresp.server.config import ServerConfig
-
-
-class Direction(Enum):
-    """Which way bytes pass through a relay."""
-
-    UPSTREAM = "upstream"  #: from the client to the service
-    DOWNSTREAM = "downstream"  #: from the service to the client
 
 
 class Observer:

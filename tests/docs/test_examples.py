@@ -527,6 +527,10 @@ class FlakyTests(ExampleTestCase):
         self.assertEqual(reply, b"")
         self.assertGreater(seconds, 0.19)
 
+    def test_blackhole(self) -> None:
+        """The reply is dropped, and the next one comes."""
+        self.assertEqual(self.ask(b"blackhole\nplain").receive(25), b"a reply as it should be\r\n")
+
     def test_slow_close(self) -> None:
         """It comes, and its end later."""
         reply, seconds = self.timed(lambda: self.ask(b"slow_close").rest())

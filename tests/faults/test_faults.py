@@ -17,6 +17,7 @@ from reqresp.faults.faults import (
     KINDS,
     MAX_SECONDS,
     Bandwidth,
+    Blackhole,
     Corrupt,
     Fault,
     Latency,
@@ -38,6 +39,7 @@ EVERY: tuple[Fault, ...] = (
     LimitData(bytes=1),
     ResetPeer(bytes=1),
     Timeout(seconds=1),
+    Blackhole(),
     SlowClose(delay=1),
     Corrupt(),
     StopReadingFault(),
@@ -400,7 +402,7 @@ class EveryKindTests(SynchronousTestCase):
             [*KINDS],
             [
                 *("latency", "bandwidth", "slicer", "limit_data", "reset_peer", "timeout"),
-                *("slow_close", "corrupt", "stop_reading"),
+                *("blackhole", "slow_close", "corrupt", "stop_reading"),
             ],
         )
         self.assertEqual([*KINDS.values()], [type(fault) for fault in EVERY])

@@ -18,7 +18,8 @@ ANSWERS = "reply, cycle, do, close, or silent = true"
 WAYS = "text, hex, base64, file, template, template_hex"
 STEPS = "send, wait, close, half_close, abort, hang, stop_reading"
 KINDS = (
-    "latency, bandwidth, slicer, limit_data, reset_peer, timeout, slow_close, corrupt, stop_reading"
+    "latency, bandwidth, slicer, limit_data, reset_peer, timeout, blackhole, slow_close, corrupt,"
+    " stop_reading"
 )
 NEWLINE = (
     "a line cannot contain a newline (the framing adds the line ending); for several lines use a"

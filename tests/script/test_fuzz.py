@@ -119,6 +119,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "limit_data": ({"bytes": st.integers(0, 9)}, {}),
     "reset_peer": ({}, {"bytes": st.integers(0, 9), "delay": SECONDS}),
     "timeout": ({"seconds": SECONDS}, {}),
+    "blackhole": ({}, {}),
     "slow_close": ({"delay": SECONDS}, {}),
     "corrupt": ({}, {"bytes": st.integers(1, 3)}),
     "stop_reading": ({}, {}),
