@@ -132,6 +132,15 @@ class BaseFraming(ABC):
         """Return the framing of replies."""
         return self
 
+    def whole_read(self, limit: int) -> int:
+        """
+        Return up to how many bytes a read is one request, whatever the bytes and the reads before.
+
+        :param limit: the most bytes of a request.
+        """
+        del limit
+        return 0
+
     def encode_request(self, payload: bytes) -> bytes:
         """
         Return the frame of a request with this *payload*, as a client sends it.

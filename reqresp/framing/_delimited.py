@@ -40,6 +40,9 @@ class Chunk(BaseFraming):
     def decoder(self, limit: int) -> Decoder:
         return ChunkDecoder(min(limit, self.size))
 
+    def whole_read(self, limit: int) -> int:
+        return min(limit, self.size)
+
     def encode(self, payload: bytes) -> bytes:
         return payload
 
@@ -185,6 +188,9 @@ class Mixed(BaseFraming):
 
     def decoder(self, limit: int) -> Decoder:
         return self.requests.decoder(limit)
+
+    def whole_read(self, limit: int) -> int:
+        return self.requests.whole_read(limit)
 
     def encode(self, payload: bytes) -> bytes:
         return self.replies.encode(payload)

@@ -27,13 +27,17 @@ MAX_KNOWN_READS = 16 * 1024
 Answered = tuple[Sequence[bytes], bytes, bool]
 
 #: What is known while a request has begun: the next read depends on it.
-NOTHING_KNOWN = MappingProxyType[bytes, Answered]({})
+NOTHING_KNOWN = MappingProxyType[bytes, bytes]({})
 
 
 class Batch:
-    """The replies of a `Table`, encoded by *encode*."""
+    """
+    The replies of a `Table`, encoded by *encode*.
 
-    def __init__(self, table: Table, encode: Callable[[bytes], bytes]) -> None:
+    :param whole_read: up to how many bytes a read is always one request; see `BaseFraming`.
+    """
+
+    def __init__(self, table: Table, encode: Callable[[bytes], bytes], whole_read: int = 0) -> None:
         """:raises FrameError: *encode* refuses a reply."""
         self._table = table
         encode = cache(
@@ -46,9 +50,15 @@ class Batch:
         self._most = MAX_BATCH_BYTES // max(
             1, *(len(wire or b"") for wire in (self.otherwise, *wires.values()))
         )
-        #: Reads that were one whole request, as `learn` has remembered them.  Clients send the same
-        #: requests again and again; such a read needs one look-up and no decoder.
-        self.known: dict[bytes, Answered] = {}
+        #: The bytes that answer reads of up to `MAX_KNOWN_BYTES` which are one whole request.
+        #: Clients send the same requests again and again; such a read needs one look-up and no
+        #: decoder.  If every read is a request, all are known, otherwise those of `learn`.
+        self.known: dict[bytes, bytes | None] = {}
+        #: The bytes that answer such a read if it is not in `known`; None: that is not known.
+        self.unknown: bytes | None = None
+        self._requests: dict[bytes, tuple[bytes]] = {}  # of those that were learned
+        if whole_read >= MAX_KNOWN_BYTES:
+            self.known, self.unknown = wires, self.otherwise
 
     def answer(self, requests: Sequence[bytes]) -> bytes | None:
         """
@@ -78,8 +88,14 @@ class Batch:
 
         Do not call it for requests without a reply of their own: there can be very many of them.
         """
-        if len(read) <= MAX_KNOWN_BYTES and len(self.known) < MAX_KNOWN_READS:
-            self.known[read] = ((request,), wire, True)
+        is_short = len(read) <= MAX_KNOWN_BYTES and read not in self.known
+        if is_short and len(self._requests) < MAX_KNOWN_READS:
+            self._requests[read] = (request,)
+            self.known[read] = wire
+
+    def requests(self, read: bytes) -> tuple[bytes]:
+        """Return the request in *read*, which is known."""
+        return self._requests.get(read) or (read,)
 
     def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
         """Return the steps that answer each of *requests*."""

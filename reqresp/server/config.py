@@ -14,7 +14,7 @@ from attrs import Factory, evolve, field, frozen
 from reqresp._errors import FieldError, Problem
 from reqresp.exchanges import Exchanges
 from reqresp.faults.faults import Fault, PlacedFault
-from reqresp.framing import Chunk, Decoder, Framing
+from reqresp.framing import Chunk, Decoder, Framing, complete_framing
 from reqresp.server._fast_path import Batch
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder, fixed
@@ -63,7 +63,8 @@ class ServerConfig:
         if table is not self.responder:  # a batch frames all replies of its table
             self.responder.check(self.framing.encode)
         if table is not None:
-            object.__setattr__(self, "batch", Batch(table, self.framing.encode))
+            whole_read = complete_framing(self.framing).whole_read(self.limits.max_request)
+            object.__setattr__(self, "batch", Batch(table, self.framing.encode, whole_read))
 
     @property
     def is_faulty(self) -> bool:

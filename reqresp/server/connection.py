@@ -71,7 +71,7 @@ class Connection:
     __slots__ = (
         *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
         *("_begun", "_hold", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
-        *("_state", "_undelivered"),
+        *("_state", "_undelivered", "_unknown"),
     )
 
     def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
@@ -89,7 +89,8 @@ class Connection:
         self.stream = Stream(self)
         self.backlog = Backlog(config.decoder())
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
-        self._known: Mapping[bytes, Answered] = NOTHING_KNOWN
+        self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
+        self._unknown: bytes | None = None  # what answers other reads, likewise
         self._reply = _NO_REPLY
         self._injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
@@ -151,40 +152,40 @@ class Connection:
             self._receive_later(data)
             return
         # The fast path.  Each call and each object that it needs costs a read some nanoseconds.
-        answered = self._known.get(data) if len(data) <= MAX_KNOWN_BYTES else None
-        if answered is None:
+        count, requests, is_whole = 1, None, True
+        wire = self._known.get(data, self._unknown) if len(data) <= MAX_KNOWN_BYTES else None
+        if wire is None:
             answered = self._answer_at_once(data)
             if answered is None:
                 self._count_received(data)
                 self._go_on()
                 return
-        requests, wire, is_whole = answered
-        count = len(requests)
+            requests, wire, is_whole = answered
+            count = len(requests)
         self.taken += count
         host = self.host
         counters = host.counters
-        began: float | None = None
         if counters is not None:
             counters.received += len(data)
             counters.sent += len(wire)
             counters.until_timed -= count
-            if counters.until_timed < 0:
-                began = counters.now()
-        stream = self.stream
+            began = counters.now() if counters.until_timed < 0 else None
         self._state = _TURN  # a layer may report EOF, a loss or more data from inside the write
         if wire:
             try:
-                stream.transport.write(wire)
+                self.stream.transport.write(wire)
             except BaseException:  # as in a turn
                 self._fail(Failure())
-        if began is not None and counters is not None:
+        if counters is not None and began is not None:
             counters.time_sample(count, began)
-        if count and host.events.reports_requests:
-            first = self.taken - count + 1
+        if host.events.reports_requests and count:
+            config, first = self.config, self.taken - count + 1
+            if requests is None:
+                requests = config.batch.requests(data)  # type: ignore[union-attr]  # it is known
             host.events.answered_at_once(
-                self.peer, self.number, self.config, first, requests, data, is_whole
+                self.peer, self.number, config, first, requests, data, is_whole
             )
-        self._state = _FULL if stream.writing is _WRITE_FULL else _IDLE
+        self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
         if self._hold is not None or self._last or self.backlog.waiting:
             self._go_on()
 
@@ -289,12 +290,11 @@ class Connection:
 
         If they are not, the requests wait in the backlog, and nothing was counted.
         """
-        batch, size = self.config.batch, len(data)
+        batch, decoder, size = self.config.batch, self.backlog.decoder, len(data)
         is_much = size > AT_ONCE and (size > SLICE or self.host.events.reports_requests)
         if batch is None or is_much or self.stream.writing is not _WRITE:
             self.backlog.put(data)
             return None
-        decoder = self.backlog.decoder
         was_new = self._known is batch.known or is_new(decoder)
         try:
             requests = decoder.feed(data)
@@ -306,10 +306,10 @@ class Connection:
             self.backlog.put_back(requests)
             return None
         if not getattr(decoder, "is_new", False):  # as is_new, without a call
-            self._known = NOTHING_KNOWN
+            self._known, self._unknown = NOTHING_KNOWN, None
             return requests, wire, False
-        self._known = batch.known
-        if was_new and wire is not batch.otherwise and len(requests) == 1:
+        self._known, self._unknown = batch.known, batch.unknown
+        if len(requests) == 1 and was_new and wire is not batch.otherwise:
             batch.learn(data, requests[0], wire)
         return requests, wire, was_new
 
@@ -321,7 +321,7 @@ class Connection:
             return
         self._state = _TURN
         self._quiet = 0
-        self._known = NOTHING_KNOWN  # until a read has been decoded that ends with a request
+        self._known, self._unknown = NOTHING_KNOWN, None  # until a read ends with a request
         while self._state is _TURN:
             self._settle(self._turn())
 

@@ -36,6 +36,9 @@ from reqresp.transport._accept import accept_clients, can_accept
 # The most bytes that Twisted passes to one send.  A longer write is left to Twisted whole: it keeps
 # the object, where sending the head here would copy all of the tail.
 _MAX_EAGER_BYTES = tcp.Server.SEND_LIMIT
+# The most bytes of a read, as in Twisted, where it is an attribute of a class of the transport:
+# CPython 3.11 looks such an attribute up anew at each read.
+_READ_BYTES = tcp.Server.bufferSize
 # The most clients that are accepted in one turn.  Twisted starts with this number, and raises it
 # while many clients wait.  Refused clients keep their descriptors until the next turn, so that a
 # higher number would use up all descriptors.
@@ -69,7 +72,7 @@ class EagerWrites(tcp.Connection):
             super().write(data)
             return
         length = len(data)
-        if not 0 < length <= _MAX_EAGER_BYTES:
+        if length > _MAX_EAGER_BYTES or not length:
             super().write(data)
             return
         try:
@@ -80,6 +83,37 @@ class EagerWrites(tcp.Connection):
             sent = 0
         if sent < length:
             super().write(data[sent:])
+
+    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]
+        """
+        Read once, as Twisted does, with a call less.
+
+        :source: twisted.internet.tcp.Connection.doRead
+        """
+        try:
+            data = self.socket.recv(_READ_BYTES)
+        except OSError as error:
+            return None if error.errno == EWOULDBLOCK else CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """
+        Tell the protocol, or lose the connection, as Twisted does.
+
+        Twisted asks for an adapter first, which takes seven times as long.
+        """
+        protocol = self.protocol
+        if not IHalfCloseableProtocol.providedBy(protocol):
+            super().readConnectionLost(reason)
+            return
+        try:
+            protocol.readConnectionLost()
+        except BaseException:  # as in Twisted
+            log.err()
+            self.connectionLost(Failure())
 
     def _check_plain(self) -> bool:
         self._is_plain = (
@@ -192,37 +226,6 @@ class EagerServer(EagerWrites, tcp.Server):
         self.startReading()
         self.connected = 1
         self._is_plain = True
-
-    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override]
-        """
-        Read once, as Twisted does, with a call less.
-
-        :source: twisted.internet.tcp.Connection.doRead
-        """
-        try:
-            data = self.socket.recv(self.bufferSize)
-        except OSError as error:
-            return None if error.errno == EWOULDBLOCK else CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        self.protocol.dataReceived(data)
-        return None
-
-    def readConnectionLost(self, reason: Failure) -> None:
-        """
-        Tell the protocol, or lose the connection, as Twisted does.
-
-        Twisted asks for an adapter first, which takes seven times as long.
-        """
-        protocol = self.protocol
-        if not IHalfCloseableProtocol.providedBy(protocol):
-            super().readConnectionLost(reason)
-            return
-        try:
-            protocol.readConnectionLost()
-        except BaseException:  # as in Twisted
-            log.err()
-            self.connectionLost(Failure())
 
     def connectionLost(self, reason: Failure) -> None:
         """

@@ -16,6 +16,22 @@ from reqresp.transport.eager import EagerWrites
 class EagerClient(EagerWrites, tcp.Client):
     """The transport of a connection that was made, with eager writes."""
 
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        bindAddress: Any,  # noqa: N803, Twisted's name
+        connector: tcp.Connector,
+        reactor: Any = None,
+    ) -> None:
+        # As in EagerServer, for the same reasons.
+        self.dataBuffer = b""
+        self.offset = 0
+        self.producer = None
+        self.streamingProducer = self.producerPaused = False
+        self.TLS = self._aborting = self._writeDisconnected = self._is_plain = False
+        super().__init__(host, port, bindAddress, connector, reactor)
+
 
 class EagerConnector(tcp.Connector):
     """Makes connections whose writes are eager."""

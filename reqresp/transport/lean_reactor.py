@@ -13,7 +13,7 @@ Choose it with ``twistd --reactor lean-epoll``, or call `install` before anythin
 reactor.  This module must not know what the transports carry.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from select import EPOLLIN
 from time import monotonic
 from typing import Any
@@ -25,7 +25,10 @@ from twisted.python import context, log
 from twisted.python.failure import Failure
 
 from reqresp.transport.eager import EagerServer
+from reqresp.transport.eager_client import EagerClient
 
+# The transports that are read without the checks that other descriptors need.
+_EAGER: frozenset[Any] = frozenset({EagerServer, EagerClient})
 #: The longest wait of one poll, in seconds.
 #: :source: twisted.internet.base.ReactorBase.timeout
 _MAX_WAIT = 2_147_483
@@ -42,7 +45,11 @@ class _LogContext(dict[str, Any]):
     ``log.msg`` copies the context of the moment, which is when the prefix is asked for.
     """
 
-    selectable: Any = None
+    __slots__ = ("selectable",)
+
+    def __init__(self, entered: dict[str, Any]) -> None:
+        super().__init__(entered)
+        self.selectable: Any = None
 
     def copy(self) -> dict[str, Any]:
         """Return a plain context with the name of the system."""
@@ -77,23 +84,45 @@ class LeanReactor(EPollReactor):
         while self._started:
             try:
                 while self._started:
-                    log_context.selectable = None
-                    timeout = self._run_due_calls()
-                    # As many events as there are descriptors, at most.
-                    events = self._poller.poll(timeout, len(self._selectables))
-                    if events:
-                        self._handle(events, log_context)
+                    self._turn(log_context)
             except BaseException:  # as in ReactorBase.mainLoop: the loop outlives every error
                 log.err(None, "Unexpected error in main loop.")
 
+    def _turn(self, log_context: _LogContext) -> None:
+        """
+        Make the calls that are due, wait for events, and handle them.
+
+        A method of its own: CPython 3.11 does not specialize the code of a ``while`` loop that it
+        enters once.
+        """
+        log_context.selectable = None
+        has_calls = self._pendingTimedCalls or self._newTimedCalls or self.threadCallQueue
+        is_quiet = not has_calls and self.running and not self._justStopped
+        wait = -1 if is_quiet else self._run_due_calls()
+        selectables = self._selectables
+        # As many events as there are descriptors, at most.
+        for descriptor, event in self._poller.poll(wait, len(selectables)):
+            selectable: Any = selectables.get(descriptor)
+            if selectable is None:
+                continue  # an earlier event of this poll has closed it
+            log_context.selectable = selectable
+            if event != EPOLLIN or selectable.__class__ not in _EAGER:
+                _call_logged(self._doReadOrWrite, selectable, descriptor, event)
+                continue
+            try:
+                why = selectable.doRead()
+            except BaseException as error:  # as in _PollLikeMixin._doReadOrWrite
+                log.err()
+                _call_logged(self._disconnectSelectable, selectable, error, False)
+                continue
+            if why is not None:
+                _call_logged(self._end_reading, selectable, why)
+
     def _run_due_calls(self) -> float:
         """Make the calls that are due, and return the seconds to wait for events; -1: no limit."""
-        pending = self._pendingTimedCalls
         has_news = self.threadCallQueue or self._newTimedCalls or self._justStopped
         if not has_news and self.running:
-            if not pending:
-                return -1
-            wait = pending[0].time - self.seconds()
+            wait = self._pendingTimedCalls[0].time - self.seconds()
             if wait > 0:
                 return min(wait, _MAX_WAIT)
         self.runUntilCurrent()
@@ -102,37 +131,13 @@ class LeanReactor(EPollReactor):
         longest = self.timeout()
         return -1 if longest is None else longest
 
-    def _handle(self, events: Iterable[tuple[int, int]], log_context: _LogContext) -> None:
-        find = self._selectables.get
-        for descriptor, event in events:
-            selectable = find(descriptor)
-            if selectable is None:
-                continue  # an earlier event of this poll has closed it
-            log_context.selectable = selectable
-            try:
-                if event == EPOLLIN and selectable.__class__ is EagerServer:
-                    self._read(selectable)
-                else:
-                    self._doReadOrWrite(selectable, descriptor, event)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # as in twisted.python.log.callWithLogger
-                log.err()
-
-    def _read(self, transport: EagerServer) -> None:
-        is_read = True
-        why: BaseException | None
-        try:
-            why = transport.doRead()
-        except BaseException as error:  # as in _PollLikeMixin._doReadOrWrite
-            log.err()
-            why, is_read = error, False
-        if why is CONNECTION_DONE and is_read:
-            # As in _disconnectSelectable, which asks whether the transport can half-close.
-            self.removeReader(transport)
-            transport.readConnectionLost(_CONNECTION_DONE)
-        elif why:
-            self._disconnectSelectable(transport, why, is_read)
+    def _end_reading(self, transport: EagerServer | EagerClient, why: Exception) -> None:
+        if why is not CONNECTION_DONE:
+            self._disconnectSelectable(transport, why, True)
+            return
+        # As in _disconnectSelectable, which asks whether the transport can half-close.
+        self.removeReader(transport)
+        transport.readConnectionLost(_CONNECTION_DONE)
 
     def removeReader(self, reader: IReadDescriptor) -> None:
         """Watch *reader* no longer for data."""
@@ -144,6 +149,16 @@ class LeanReactor(EPollReactor):
         del self._selectables[descriptor]
         self._poller.unregister(descriptor)
         self._reads.remove(descriptor)
+
+
+def _call_logged(function: Callable[..., object], *arguments: object) -> None:
+    """Call *function* as ``twisted.python.log.callWithLogger`` does: the loop outlives errors."""
+    try:
+        function(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        log.err()
 
 
 def install() -> None:

@@ -178,7 +178,8 @@ class KnownReadTests(SynchronousTestCase):
         answers = batch({b"a": b"A"})
         answers.learn(b"a".ljust(MAX_KNOWN_BYTES), b"a", b"A")
         answers.learn(b"a".ljust(MAX_KNOWN_BYTES + 1), b"a", b"A")
-        self.assertEqual(answers.known, {b"a".ljust(MAX_KNOWN_BYTES): ((b"a",), b"A", True)})
+        read = b"a".ljust(MAX_KNOWN_BYTES)
+        self.assertEqual((answers.known, answers.requests(read)), ({read: b"A"}, (b"a",)))
 
     def test_their_number_is_bounded(self) -> None:
         """No more than `MAX_KNOWN_READS` are remembered, and these stay."""
@@ -186,6 +187,16 @@ class KnownReadTests(SynchronousTestCase):
         for number in range(MAX_KNOWN_READS + 1):
             answers.learn(b"%d" % number, b"a", b"A")
         self.assertEqual([*answers.known], [b"%d" % number for number in range(MAX_KNOWN_READS)])
+
+    def test_every_read_can_be_a_request(self) -> None:
+        """Then all are known, without being remembered, up to a size."""
+        table = Table({b"a": b"A", b"special": Close()}, otherwise=b"?")
+        answers = Batch(table, Chunk().encode, MAX_KNOWN_BYTES)
+        answers.learn(b"a", b"a", b"A")
+        found = [answers.known.get(read, answers.unknown) for read in (b"a", b"special", b"x")]
+        self.assertEqual(found, [b"A", None, b"?"])
+        self.assertEqual(answers.requests(b"x"), (b"x",))
+        self.assertIsNone(Batch(table, Chunk().encode, MAX_KNOWN_BYTES - 1).unknown)
 
 
 class CountingDecoder:
@@ -304,7 +315,16 @@ class ReadRecorder(Recorder):
 
 #: A framing of each kind.  Each can encode a reply that starts with a plus.
 FRAMINGS: tuple[BaseFraming, ...] = (
-    *(Chunk(3), Line(), Line(b"\n"), Delimiter(b"|-"), Netstring(), LengthPrefix(4)),
+    *(
+        Chunk(3),
+        Chunk(),
+        Mixed(Chunk(), Line()),
+        Line(),
+        Line(b"\n"),
+        Delimiter(b"|-"),
+        Netstring(),
+        LengthPrefix(4),
+    ),
     *(LengthField(4, 0, 1), Mixed(Fixed(2), Line()), Resp(), Counting()),
     HeaderBody(Delimiter(b"\n\n"), rb"^b(\d)"),
 )
@@ -332,6 +352,7 @@ class Scene:
     table: Table
     transport: type[tcp.Server]
     observer: type[Recorder]
+    limit: int
     reads: list[tuple[bytes, str]]
 
 
@@ -369,6 +390,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         Table(replies, draw(st.one_of(constants, constants, constants, others))),
         draw(st.sampled_from([EagerServer, tcp.Server])),
         draw(st.sampled_from([Recorder, ReadRecorder])),
+        draw(st.sampled_from([LIMIT, LIMIT, MAX_KNOWN_BYTES])),
         # By a number: lists that hypothesis draws have little variety.
         random_reads(framing, Random(draw(st.integers(0, 9999)))),  # noqa: S311, no secret
     )
@@ -383,7 +405,7 @@ class Server:
         factory = ReqRespFactory(
             responder,
             framing=scene.framing,
-            limits=Limits(max_request=LIMIT),
+            limits=Limits(max_request=scene.limit),
             observers=[self.observer],
             counters=self.counters,
             clock=self.reactor,

@@ -227,16 +227,16 @@ class LeanReactorTests(ReactorBuilder, SynchronousTestCase):
 
     def test_an_error_outside_of_events_does_not_end_the_loop(self) -> None:
         """It is logged, as in Twisted's main loop."""
-        waits = iter([OSError("poll")])
-        run_due_calls = self.reactor._run_due_calls
+        errors = iter([OSError("poll")])
+        turn = self.reactor._turn
 
-        def fail_once() -> float:
-            for error in waits:
+        def fail_once(*arguments: Any) -> None:
+            for error in errors:
                 raise error
             self.reactor.stop()
-            return float(run_due_calls())
+            turn(*arguments)
 
-        self.reactor._run_due_calls = fail_once
+        self.reactor._turn = fail_once
         self.run_until_stopped()
         self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
 
