@@ -4,11 +4,18 @@ Conversations: what clients and a service have sent to each other, as frozen val
 It must not know how they are written, or what becomes of them.
 """
 
+import re
+from collections.abc import Iterable
 from enum import Enum
+from itertools import groupby
+from typing import Any
 
 from attrs import field, frozen
 
 from reqresp._errors import Problem
+
+#: What the name of a `Mark` can be.
+MARK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 
 
 class Sender(Enum):
@@ -39,6 +46,15 @@ class Mark:
 
 #: What one side sends: bytes, and marks among them.  No two parts in a row are bytes.
 Data = tuple[bytes | Mark, ...]
+
+
+def join_data(parts: Iterable[bytes | Mark]) -> Data:
+    """Return *parts* as one value: bytes in a row are joined, and none are empty."""
+    joined: list[bytes | Mark] = []
+    for is_mark, group in groupby(parts, key=lambda it: isinstance(it, Mark)):
+        found: list[Any] = [*group]
+        joined += found if is_mark else [b"".join(found)]
+    return tuple(it for it in joined if it)
 
 
 @frozen

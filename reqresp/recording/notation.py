@@ -22,9 +22,8 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from attrs import define, evolve, field
 
@@ -32,6 +31,7 @@ from reqresp._errors import MAX_FLOAT, MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
 from reqresp._text import escape, escape_lines, printable, quote, unescape
 from reqresp.recording.conversations import (
+    MARK_NAME,
     Conversation,
     Data,
     End,
@@ -40,12 +40,15 @@ from reqresp.recording.conversations import (
     Mark,
     Recording,
     Sender,
+    join_data,
 )
 
 #: The version of the notation.
 VERSION = 1
 #: How every recording begins.
 BEGINNING = "# reqresp recording"
+#: The line after one that a crash has left incomplete, where recording went on.
+TORN = b"# the line before is incomplete\n"
 #: Bytes that a recording may have to be read: it is held in memory.
 MAX_RECORDING_BYTES = 256 * 1024 * 1024
 #: The shortest time that is written, in seconds.
@@ -79,7 +82,8 @@ def parse(text: str, name: str = "recording") -> Recording:
     """
     Return the recording in *text*.
 
-    A last line that does not end with LF is left out, with a warning: a crash leaves such a line.
+    A line that a crash has left incomplete is left out, with a warning: the last one, if it does
+    not end with LF, and one before the line `TORN`.
 
     :param name: the name in messages.
     :raises RecordingError: *text* has problems; it has all of them, or the first of very many.
@@ -94,11 +98,9 @@ def parse(text: str, name: str = "recording") -> Recording:
         raise RecordingError(*reader.problems, Problem(name, None, "", more)) from None
     if reader.problems:
         raise RecordingError(*sorted(reader.problems, key=lambda it: it.line or 0))
-    warnings = []
     if torn:
-        why = "the last line is incomplete, as after a crash; leaving it out"
-        warnings.append(Problem(name, len(lines) + 1, "", why))
-    return Recording(reader.header, reader.conversations(), name, tuple(warnings))
+        reader.warn(len(lines) + 1)
+    return Recording(reader.header, reader.conversations(), name, tuple(reader.warnings))
 
 
 class _TooManyProblemsError(Exception):
@@ -111,13 +113,14 @@ class _LineError(ValueError):
 
 _HEADER = re.compile(rf"{BEGINNING} ([0-9]{{1,9}})((?: [^ ]+)*)")
 _NEXT_HEADER = re.compile(rf"{BEGINNING} [0-9]")
+_TORN = TORN.decode().rstrip("\n")
 _SWITCH = re.compile(r"-- ([1-9][0-9]{0,17})(?: (.*))?")
 _TIME = re.compile(r"\(([0-9]{1,10}(?:\.[0-9]{1,9})?) s\)")
 _WORD = re.compile(r"([<>])(eof|reset)")
 _BASE64 = "base64 "
 #: A mark, or any other escape.
 _ESCAPE = re.compile(r"\\(?:<([^<>\\]*)>|.?)")
-_MARK = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,59})(?::([1-9][0-9]{0,8}))?")
+_MARK = re.compile(rf"({MARK_NAME.pattern})(?::([1-9][0-9]{{0,8}}))?")
 
 
 @define
@@ -163,10 +166,11 @@ class _Draft:
 
 @define
 class _Reader:
-    """Reads the lines of the file *name*, and collects its `problems`."""
+    """Reads the lines of the file *name*, and collects `problems` and `warnings`."""
 
     name: str
     problems: list[Problem] = field(factory=list)
+    warnings: list[Problem] = field(factory=list)
     header: Header = field(factory=Header)
     _all: list[_Draft] = field(factory=list)
     #: Those since the last header, by the numbers that the lines have.
@@ -183,6 +187,9 @@ class _Reader:
             self.report(1, str(error))
             return
         for number, line in enumerate(lines[1:], 2):
+            if number < len(lines) and lines[number] == _TORN:
+                self.warn(number)
+                continue
             try:
                 self._read(line.removesuffix("\r"), number)
             except ValueError as error:
@@ -190,7 +197,7 @@ class _Reader:
         for draft in self._all:
             for sender, what, _, number in draft.events:
                 if sender is Sender.CLIENT and isinstance(what, list):
-                    self._check_marks(_joined(what), number)
+                    self._check_marks(join_data(what), number)
 
     def _check_marks(self, data: Data, line: int) -> None:
         for part, after in zip(data, (*data[1:], None), strict=True):
@@ -208,7 +215,7 @@ class _Reader:
                 draft.number,
                 draft.peer,
                 tuple(
-                    Event(sender, what if isinstance(what, End) else _joined(what), after, line)
+                    Event(sender, what if isinstance(what, End) else join_data(what), after, line)
                     for sender, what, after, line in draft.events
                 ),
                 draft.line,
@@ -225,6 +232,12 @@ class _Reader:
         if len(self.problems) == MAX_PROBLEMS:
             raise _TooManyProblemsError
         self.problems.append(Problem(self.name, line, "", message))
+
+    def warn(self, line: int) -> None:
+        """Add a warning that *line* is incomplete, unless there are very many."""
+        if len(self.warnings) < MAX_PROBLEMS:
+            why = "an incomplete line, as a crash leaves it; leaving it out"
+            self.warnings.append(Problem(self.name, line, "", why))
 
     def _read(self, line: str, number: int) -> None:
         if line.startswith(("> ", "< ")):
@@ -357,15 +370,6 @@ def _mark(text: str) -> Mark:
 
 def _refuse_mark(found: str) -> NoReturn:
     raise _LineError(rf"expected a mark such as \<name> or \<name:4>, found {quote(found)}")
-
-
-def _joined(parts: list[bytes | Mark]) -> Data:
-    """Return *parts*, with bytes in a row as one."""
-    joined: list[bytes | Mark] = []
-    for is_mark, group in groupby(parts, key=lambda it: isinstance(it, Mark)):
-        found: list[Any] = [*group]
-        joined += found if is_mark else [b"".join(found)]
-    return tuple(joined)
 
 
 # Writing

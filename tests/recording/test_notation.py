@@ -22,7 +22,7 @@ from reqresp.recording import (
     parse,
     write,
 )
-from reqresp.recording.notation import write_bytes, write_data, write_time
+from reqresp.recording.notation import TORN, write_bytes, write_data, write_time
 
 PROPERTY = settings(derandomize=True, deadline=None)
 CLIENT, SERVER = Sender.CLIENT, Sender.SERVER
@@ -147,7 +147,19 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(recording.conversations[0].events, (Event(CLIENT, (b"a",)),))
         self.assertEqual(
             [*map(str, recording.warnings)],
-            ["a.rec:3: the last line is incomplete, as after a crash; leaving it out"],
+            ["a.rec:3: an incomplete line, as a crash leaves it; leaving it out"],
+        )
+
+    def test_a_torn_line_before_another_recording_is_left_out(self) -> None:
+        """Recording goes on in the file that a crash has left; a comment says where."""
+        recording = parse(HEADER + "> a\n> b\\\n" + TORN.decode() + HEADER + "> c\n", "a.rec")
+        self.assertEqual(
+            [it.events for it in recording.conversations],
+            [(Event(CLIENT, (b"a",)),), (Event(CLIENT, (b"c",)),)],
+        )
+        self.assertEqual(
+            [*map(str, recording.warnings)],
+            ["a.rec:3: an incomplete line, as a crash leaves it; leaving it out"],
         )
 
 
