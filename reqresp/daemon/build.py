@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from errno import EISDIR
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,9 +20,14 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._defaults import HANDSHAKE_TIMEOUT, MAX_ENTRY_BYTES
+from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp._errors import FieldError
-from reqresp._files import why_not_appendable
+from reqresp.daemon.appended_files import (
+    APPENDED_FILES,
+    find_append_problem,
+    import_writers,
+    open_files,
+)
 from reqresp.daemon.forwarding import make_relay
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
@@ -38,14 +42,13 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import fixed
 
 if TYPE_CHECKING:
-    from reqresp.journal import JournalFile
     from reqresp.transport.tls import Certificates
 
 _log = Logger()
 
 #: The options that name files to read, and those that name any files.
 _READ_FILES = ("script", "replay", "tls-cert", "tls-key", "client-ca")
-_FILES = (*_READ_FILES, "journal")
+_FILES = (*_READ_FILES, *APPENDED_FILES)
 #: The numbers of connections that each worker has for itself: worker 2 begins at 2,000,000,001.
 CONNECTIONS_PER_WORKER = 1_000_000_000
 
@@ -62,7 +65,7 @@ def make_server(
 
     :param listeners: where it listens.
     :param metrics: where it serves metrics; None: nowhere.
-    :param worker: its number, for its journal and the numbers of its connections; None: the server
+    :param worker: its number, for its files and the numbers of its connections; None: the server
         has no workers.
     :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
@@ -76,8 +79,8 @@ def make_server(
     with _opening_files(options):
         config = None if options["forward"] else _make_config(options, _load(options))
         certificates = _load_certificates(options)
-        journal = _open_journal(options, reactor, worker)
-        observers += [] if journal is None else [journal]
+        files = open_files(options, reactor, worker)
+        observers += files
         common: dict[str, Any] = {
             "observers": observers,
             "clock": reactor,
@@ -108,9 +111,9 @@ def make_server(
             *service.listeners,
             evolve(metrics, factory=site, closes_last=True),
         ]
-    if journal is not None:
-        service.on_hangup.append(journal.reopen)
-        service.on_end.append(journal.close)
+    for file in files:
+        service.on_hangup.append(file.reopen)
+        service.on_end.append(file.close)
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
     if isinstance(factory, ReqRespFactory) and _source_file(options) is not None:
@@ -185,13 +188,6 @@ class SourceReloader:
         )
 
 
-def journal_path(path: Path, worker: int) -> Path:
-    """Return the path of the journal of the *worker* with this number."""
-    # One file each: a torn line, a full disk or a rename affects one process only.
-    # Not it.jsonl.2, which is how logrotate names old files.
-    return path.with_name(f"{path.stem}.worker-{worker}{path.suffix}")
-
-
 def find_file_problem(options: Options) -> str | None:
     """
     Return why workers, run by this user, cannot use a file that *options* name; None: they can.
@@ -203,13 +199,7 @@ def find_file_problem(options: Options) -> str | None:
     for path in filter(None, (options[name] for name in _READ_FILES)):
         if not os.access(path, os.R_OK, effective_ids=True):
             return f"{path}: the user that workers run as cannot read it"
-    if options["journal"] is None:
-        return None
-    if options["journal"].is_dir():
-        return f"--journal: {options['journal']}: {os.strerror(EISDIR)}"
-    paths = [journal_path(options["journal"], it) for it in range(1, options["workers"] + 1)]
-    problems = ((path, why_not_appendable(path)) for path in paths)
-    return next((f"--journal: {path}: {why}" for path, why in problems if why), None)
+    return find_append_problem(options)
 
 
 def _source_file(options: Options) -> Path | None:
@@ -266,23 +256,6 @@ def _load_certificates(options: Options) -> "Certificates | None":
     return certificates
 
 
-def _open_journal(options: Options, reactor: Any, worker: int | None) -> "JournalFile | None":
-    path = options["journal"]
-    if path is None:
-        return None
-    if worker is not None:
-        path = journal_path(path, worker)
-    max_entry = options["journal-max-entry"]
-    if max_entry is None:
-        max_entry = MAX_ENTRY_BYTES
-    from reqresp.journal import JournalFile
-
-    try:
-        return JournalFile(path, reactor, worker=worker, max_entry=max_entry)
-    except OSError as error:
-        raise ValueError(f"--journal: {path}: {error.strerror}") from None
-
-
 def _add_layers(
     options: Options, factory: FrontFactory, certificates: "Certificates | None", reactor: Any
 ) -> IProtocolFactory:
@@ -312,8 +285,7 @@ def _missing_packages_exit() -> Iterator[None]:
 
 def _import_packages(options: Options) -> None:
     """Import what opens files: the user that opens them may not be able to read packages."""
-    if options["journal"] is not None:
-        import_module("reqresp.journal")
+    import_writers(options)
     if options["script"] is not None:
         import_module("reqresp.script")
     if options["replay"] is not None:

@@ -26,6 +26,7 @@ from reqresp.daemon.option_types import (
     host_names,
     one_of,
     path,
+    patterns,
     port,
     seconds,
     service_address,
@@ -130,6 +131,25 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="send a PROXY header with the client's address to the service: version 1 or 2",
             convert=one_of("1", "2"),
             requires="forward",
+        ),
+    ),
+    "Recording": (
+        Option(
+            name="record",
+            value="FILE",
+            help="append what clients and the service send to this file; with --workers, to one "
+            "file for each; see docs/recording.rst",
+            convert=path,
+            requires="forward",
+        ),
+        Option(
+            name="redact",
+            value="PATTERN",
+            help="do not record what the groups of this pattern of RE2 match, or, without groups, "
+            "all that it matches; repeatable",
+            is_repeatable=True,
+            convert=patterns,
+            requires="record",
         ),
     ),
     "Listening": (

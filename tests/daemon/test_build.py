@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from reqresp import Limits
-from reqresp.daemon.build import SourceReloader, find_file_problem, journal_path
+from reqresp.daemon.appended_files import worker_path
+from reqresp.daemon.build import SourceReloader, find_file_problem
 from reqresp.server.proxied import ProxiedFactory
 from tests.support import live
 from tests.support.daemon import Made, Making, parsed
@@ -404,7 +405,7 @@ class ReplayTests(Making):
         events = self.logged()
         self.make(f"--replay={path}")
         [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.warn]
-        self.assertIn(f"{path}:4: the last line is incomplete", line)
+        self.assertIn(f"{path}:4: an incomplete line", line)
 
 
 class WorkerFilesTests(SynchronousTestCase):
@@ -419,7 +420,7 @@ class WorkerFilesTests(SynchronousTestCase):
     def test_names(self) -> None:
         """The journal of a worker has its number before the suffix."""
         names = {"it.jsonl": "it.worker-2.jsonl", "it": "it.worker-2", ".it": ".it.worker-2"}
-        found = {name: journal_path(Path("/a", name), 2) for name in names}
+        found = {name: worker_path(Path("/a", name), 2) for name in names}
         self.assertEqual(found, {name: Path("/a", it) for name, it in names.items()})
 
     def test_no_files(self) -> None:
