@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import escape, printable, printable_lines
+from reqresp.cli import rewriting
 from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -107,7 +108,11 @@ def _explain(options: Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"ask": _ask, "check": _check, "explain": _explain}
+def _mark(options: Namespace) -> int:
+    return rewriting.mark(options, _print, _print_error)
+
+
+_COMMANDS = {"ask": _ask, "check": _check, "explain": _explain, "mark": _mark}
 
 
 def _load(file: str, *, warn: bool = True) -> "Script | None":

@@ -57,6 +57,15 @@ rules that come nearest.
 _EXPLAIN_STATUS = """
 Exit status: 0 if the script has no problems; 1 if it has; 2 if an argument is wrong.
 """
+_MARK = r"""
+Write marks into a recording, in place, for what differs at each run. What a pattern matches in the
+bytes of clients becomes a mark such as \<name>, and so does the same value in later replies. If a
+pattern has groups, only these become marks; the name of a group, as in (?P<nonce>[0-9a-f]+), is the
+name of its marks. Everything else in the file stays as it is.
+"""
+_MARK_STATUS = """
+Exit status: 0 if the recording has no problems; 1 if it has; 2 if an argument is wrong.
+"""
 
 
 def parse(arguments: Sequence[str] | None) -> Namespace:
@@ -114,6 +123,16 @@ def _parser() -> ArgumentParser:
     positional.add_argument("file", metavar="FILE", help="a script")
     _add_requests(positional)
     _add_hex(explain.add_argument_group("requests"))
+    mark = _command(commands, "mark", "mark what differs at each run", _MARK, _MARK_STATUS)
+    mark.add_argument_group("arguments").add_argument("file", metavar="FILE", help="a recording")
+    mark.add_argument_group("marks").add_argument(
+        "--ignore",
+        metavar="PATTERN",
+        type=_argument(_ignored),
+        action="append",
+        required=True,
+        help="a pattern of RE2; repeatable",
+    )
     for each in (parser, *commands.choices.values()):
         each.add_argument_group("help").add_argument(
             "-h", "--help", action="help", help="show this help and exit"
@@ -205,6 +224,12 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) <= MAX_TIMEOUT:
             return seconds
     raise ValueError(f"expected seconds > 0 and <= {MAX_TIMEOUT}, found {text!r}")
+
+
+def _ignored(text: str) -> Any:
+    from reqresp.recording.marks import make_ignored  # late: it needs RE2
+
+    return make_ignored(text)
 
 
 def _hex(text: str) -> bytes:

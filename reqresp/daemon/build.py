@@ -217,7 +217,8 @@ def _load(options: Options) -> ConfigSource | None:
     if options["replay"] is not None:
         from reqresp.recording.replay import Replay  # late: few servers replay
 
-        return Replay.load(options["replay"], options["pace"] or 0.0)
+        ignore = options["ignore"] or ()
+        return Replay.load(options["replay"], options["pace"] or 0.0, ignore)
     if options["script"] is None:
         return None
     from reqresp.script import Script  # late: a server without a script does not need it
@@ -290,6 +291,7 @@ def _import_packages(options: Options) -> None:
         import_module("reqresp.script")
     if options["replay"] is not None:
         import_module("reqresp.recording.replay")
+        import_module("reqresp.recording.marks")
     if options["tls-cert"] is not None:
         with _missing_packages_exit():
             import_module("reqresp.transport.tls")

@@ -24,6 +24,7 @@ from reqresp.daemon.option_types import (
     Option,
     factor,
     host_names,
+    ignored_patterns,
     one_of,
     path,
     patterns,
@@ -98,6 +99,15 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="multiply the recorded times by this: 0 replies at once, 1 as recorded",
             default="0",
             convert=factor,
+            requires="replay",
+        ),
+        Option(
+            name="ignore",
+            value="PATTERN",
+            help="let clients send other bytes where this pattern of RE2 matches what they had "
+            "sent; repeatable",
+            is_repeatable=True,
+            convert=ignored_patterns,
             requires="replay",
         ),
     ),

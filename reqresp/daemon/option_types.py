@@ -131,6 +131,15 @@ def host_names(texts: Sequence[str]) -> Sequence[str]:
     return texts
 
 
+def ignored_patterns(texts: Sequence[str]) -> Sequence[str]:
+    """Return *texts* if each is a pattern of RE2 that can make marks."""
+    from reqresp.recording.marks import make_ignored  # late: few servers need it
+
+    for text in texts:
+        make_ignored(text)
+    return texts
+
+
 def unconverted(value: Any) -> Any:
     """Return *value* as it is."""
     return value

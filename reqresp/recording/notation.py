@@ -71,11 +71,19 @@ def load(path: str | Path) -> Recording:
 
     :raises RecordingError: the file cannot be read, or has problems; it has all of them.
     """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """
+    Return the text of the file at *path*, which may be no recording.
+
+    :raises RecordingError: the file cannot be read.
+    """
     try:
-        data = read_regular(path, MAX_RECORDING_BYTES)
+        return os.fsdecode(read_regular(path, MAX_RECORDING_BYTES))
     except ValueError as error:
         raise RecordingError(Problem(str(path), None, "", str(error))) from None
-    return parse(os.fsdecode(data), str(path))
 
 
 def parse(text: str, name: str = "recording") -> Recording:

@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.logger import Logger
 
 from reqresp._errors import FieldError, Problem, expect
@@ -28,7 +28,7 @@ from reqresp.recording._tracks import (
     make_track,
 )
 from reqresp.recording.conversations import Recording
-from reqresp.recording.notation import RecordingError, load
+from reqresp.recording.notation import RecordingError, load, parse, read_text
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.responders import ConnectionContext, Responder
 from reqresp.steps import Abort, RuleReply, Step, Steps
@@ -129,13 +129,27 @@ class Replay(ConfigSource):
         return tracks
 
     @classmethod
-    def load(cls, path: str | Path, pace: float = 0.0) -> Self:
+    def load(cls, path: str | Path, pace: float = 0.0, ignore: Sequence[str] = ()) -> Self:
         """
         Return the recording in the file at *path*.
 
+        :param ignore: patterns of RE2; what they match in the bytes of clients may differ.
         :raises RecordingError: the file cannot be read or replayed; it has all problems.
+        :raises ValueError: RE2 refuses a pattern.
         """
-        return cls(load(path), pace)
+        if not ignore:
+            return cls(load(path), pace)
+        from reqresp.recording.marks import make_ignored, mark  # late: it needs RE2
+
+        name = str(path)
+        marked = mark(read_text(path), [make_ignored(it) for it in ignore], name)
+        recording = parse(marked.text, name)
+        useless = [
+            Problem(name, None, "", f"the pattern {text!r} matches nothing that clients send")
+            for text, count in zip(ignore, marked.counts, strict=True)
+            if not count
+        ]
+        return cls(evolve(recording, warnings=(*recording.warnings, *useless)), pace)
 
     def config(self) -> ServerConfig:
         tracks = [it.anew() for it in self._tracks]

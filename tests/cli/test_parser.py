@@ -14,7 +14,7 @@ class ArgumentTests(CommandTestCase):
     def test_help(self) -> None:
         """Each sub-command has its own help, with paragraphs, and with escapes as typed."""
         self.assertIn("    ask ", "\n".join(self.good("--help")))
-        for name in ("ask", "check", "explain"):
+        for name in ("ask", "check", "explain", "mark"):
             self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
         self.assertIn(r"\r, \n, \t, \0, \\ and \xNN", "\n".join(self.good("ask", "--help")))
         self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
@@ -26,6 +26,7 @@ class ArgumentTests(CommandTestCase):
             "ask": ["arguments:", "framing:", "requests and replies:", "help:"],
             "check": ["arguments:", "help:"],
             "explain": ["arguments:", "requests:", "help:"],
+            "mark": ["arguments:", "marks:", "help:"],
         }
         self.assertEqual(
             [line for line in self.good("--help") if line.endswith(":")],

@@ -392,6 +392,12 @@ class ReplayTests(Making):
         self.assertIn(f"reload failed; keeping the current recording: {path}:1: expected", line)
         self.assertEqual(self.replies(made, b"a"), b"new")
 
+    def test_ignore(self) -> None:
+        """What the patterns match may differ."""
+        path = self.recording("> id=1234", "< 1234")
+        made = self.make(f"--replay={path}", "--ignore=[0-9]+", "--ignore=id=(?P<id>..)")
+        self.assertEqual(self.replies(made, b"id=9876"), b"9876")
+
     def test_a_broken_recording(self) -> None:
         """A file with problems ends twistd with a line for each."""
         path = self.recording("> a", "oops")

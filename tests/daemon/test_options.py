@@ -342,6 +342,10 @@ class CombinationsTests(SynchronousTestCase):
         again = parsed(*options.arguments)
         self.assertEqual((again["replay"], again["pace"]), (options["replay"], 0.5))
         self.assertIn("--pace requires --replay", refusal("--pace=1"))
+        again = parsed("--replay=it.rec", "--ignore=a", "--ignore=b")
+        self.assertEqual(parsed(*again.arguments)["ignore"], ["a", "b"])
+        self.assertIn("--ignore requires --replay", refusal("--ignore=a"))
+        self.assertIn("--ignore: invalid RE2 pattern", refusal("--replay=it.rec", "--ignore=("))
         self.assertIn("--pace: expected a number >= 0", refusal("--replay=it.rec", "--pace=-1"))
 
     def test_arguments_of_workers(self) -> None:

@@ -1,0 +1,63 @@
+"""
+Rewriting: what the command makes of recordings.
+
+Prints, and returns the exit status.  It must not know how arguments are parsed.
+"""
+
+import os
+import shutil
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+Print = Callable[[str], None]
+
+
+def mark(options: Namespace, say: Print, warn: Print) -> int:
+    """
+    Write marks into a recording.
+
+    :param say: prints a result.
+    :param warn: prints a problem.
+    """
+    from reqresp.recording import RecordingError
+    from reqresp.recording.marks import mark
+    from reqresp.recording.notation import read_text
+
+    file = Path(options.file)
+    try:
+        text = read_text(file)
+        marked = mark(text, options.ignore, str(file))
+        if marked.text != text:
+            replace_file(file, os.fsencode(marked.text))
+    except RecordingError as error:
+        warn(str(error))
+        return 1
+    except OSError as error:
+        warn(f"{file}: cannot be written: {error.strerror}")
+        return 1
+    for ignored, count in zip(options.ignore, marked.counts, strict=True):
+        if not count:
+            warn(f"warning: {ignored.text!r} matches nothing that clients send")
+    say(f"{file}: {sum(marked.counts)} marks in what clients send, {marked.echoes} in replies")
+    return 0
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """
+    Replace what the file at *path* contains by *data*, at once; its permissions stay.
+
+    :raises OSError: it cannot be written; then it is unchanged.
+    """
+    path = Path(os.path.realpath(path))
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+        shutil.copymode(path, new)
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
