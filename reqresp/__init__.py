@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.journal import Disconnected as Disconnected
     from reqresp.journal import Entry as Entry
     from reqresp.journal import Failed as Failed
+    from reqresp.journal import Faulted as Faulted
     from reqresp.journal import Incomplete as Incomplete
     from reqresp.journal import Journal as Journal
     from reqresp.journal import JournalFile as JournalFile

@@ -93,26 +93,25 @@ class DirectedFault:
             raise FieldError("shared", f"expected the kind bandwidth, found {self.fault.kind}")
 
 
-def make_fault(
-    kind: str, parameters: Mapping[str, Any], kinds: Mapping[str, type[Fault]] = STREAM_KINDS
-) -> Fault:
+def make_fault(kind: str, parameters: Mapping[str, Any], others: Collection[str] = ()) -> Fault:
     """
-    Return the fault of *kind*, one of *kinds*, with these *parameters*.
+    Return the fault of *kind*, one of `STREAM_KINDS`, with these *parameters*.
 
+    :param others: names that the caller accepts, too, for messages.
     :raises ValueError: there is no such kind, or a value is out of range.
     :raises TypeError: a parameter is unknown or missing.
     """
-    if kind not in kinds:
-        raise ValueError(unknown("kind of fault", kind, kinds))
-    _check_names(kinds[kind], parameters)
+    if kind not in STREAM_KINDS:
+        raise ValueError(unknown("kind of fault", kind, STREAM_KINDS))
+    _check_names(STREAM_KINDS[kind], parameters, others)
     missing = [
         it.name
-        for it in attrs.fields(kinds[kind])
+        for it in attrs.fields(STREAM_KINDS[kind])
         if it.default is attrs.NOTHING and it.name not in parameters
     ]
     if missing:
         raise TypeError(f"{kind}: the parameter {missing[0]} is missing")
-    return kinds[kind](**parameters)
+    return STREAM_KINDS[kind](**parameters)
 
 
 def change_fault(fault: Fault, parameters: Mapping[str, Any]) -> Fault:
@@ -122,7 +121,7 @@ def change_fault(fault: Fault, parameters: Mapping[str, Any]) -> Fault:
     :raises ValueError: a value is out of range.
     :raises TypeError: a parameter is unknown.
     """
-    _check_names(type(fault), parameters)
+    _check_names(type(fault), parameters, ())
     return evolve(fault, **parameters)
 
 
@@ -136,8 +135,8 @@ def unique_name(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def _check_names(kind: type[Fault], parameters: Mapping[str, Any]) -> None:
-    known = [it.name for it in attrs.fields(kind)]
+def _check_names(kind: type[Fault], parameters: Mapping[str, Any], others: Collection[str]) -> None:
+    known = [*(it.name for it in attrs.fields(kind)), *others]
     for name in parameters:
         if name not in known:
             raise TypeError(f"{kind.kind}: {unknown('parameter', name, known)}")

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
+from reqresp.faults import Direction
 from reqresp.framing import Unfinished
 from reqresp.journal.entries import (
     Answered,
@@ -22,6 +23,7 @@ from reqresp.journal.entries import (
     Disconnected,
     Entry,
     Failed,
+    Faulted,
     Incomplete,
     Refused,
     Unanswered,
@@ -97,6 +99,9 @@ class EntryObserver(Observer, ABC):
 
     def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
         self._record(Incomplete(self._now(), peer, connection, request.data, request.missing))
+
+    def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
+        self._record(Faulted(self._now(), peer, connection, direction, fault))
 
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
         self._set_aside()

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchange
+from reqresp.faults import Direction
 from reqresp.steps import Request, Send, Step, Wait
 
 
@@ -90,6 +91,17 @@ class Incomplete:
 
 
 @frozen
+class Faulted:
+    """A *fault* of a relay, with this name, affects a connection in one *direction*."""
+
+    at: float
+    peer: IAddress
+    connection: int
+    direction: Direction
+    fault: str
+
+
+@frozen
 class Disconnected:
     """A connection was closed or lost; *reason* is Twisted's."""
 
@@ -102,7 +114,7 @@ class Disconnected:
 # ASCII only: some readers take other characters for the end of a line.
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
-Entry = Connected | Refused | Answered | Unanswered | Failed | Incomplete | Disconnected
+Entry = Connected | Refused | Answered | Unanswered | Failed | Incomplete | Faulted | Disconnected
 
 
 class _Payloads:
@@ -148,6 +160,9 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
         case Incomplete():
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             line |= {"request": payloads.write(entry.data), "missing": entry.missing}
+        case Faulted():
+            line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
+            line |= {"stream": entry.direction.value, "faults": [entry.fault]}
         case _:
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             if not isinstance(entry, Connected):

@@ -19,6 +19,7 @@ from reqresp.journal.entries import (
     Connected,
     Disconnected,
     Entry,
+    Faulted,
     Unanswered,
     as_json,
     encode_json,
@@ -122,6 +123,8 @@ class PlainLines:
             case Disconnected():
                 peer = format_address(entry.peer)
                 yield f"#{entry.connection} {peer} disconnected: {entry.reason}"
+            case Faulted(connection=connection, direction=direction, fault=fault):
+                yield f"#{connection} {direction.value}  (faults: {fault})"
             case Unanswered(request=request):
                 shown = _bytes(request.data, MAX_LOGGED_BYTES)
                 yield f"#{request.connection} < {shown}  unanswered"

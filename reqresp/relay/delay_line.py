@@ -86,8 +86,7 @@ class DelayLine:
         """
         piece = self._take(at)
         if piece is Ending.CLOSE or piece is Ending.RESET:
-            self.clear()
-            self.has_ended = True
+            self.stop()
         return piece
 
     def _take(self, at: float) -> Piece | None:
@@ -116,8 +115,9 @@ class DelayLine:
             self._is_blocked = False
             self._full_until = at
 
-    def clear(self) -> None:
-        """Drop everything, and all stages."""
+    def stop(self) -> None:
+        """Drop everything, and take nothing more."""
+        self.has_ended = True
         stages, self._stages = self._stages, []
         for stage in stages:
             stage.rest()

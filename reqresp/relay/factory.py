@@ -6,10 +6,15 @@ front's job (`Connections`).  It listens on nothing: that is the job of an endpo
 """
 
 from collections.abc import Callable, Iterable
+from secrets import randbits
 from time import perf_counter
+from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
 
+from reqresp.faults import DirectedFault, Direction, Fault, make_fault, unique_name
+from reqresp.relay.live_faults import LiveFault, LiveFaults
 from reqresp.relay.relay import Relay, Side
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.connections import Connections
@@ -19,6 +24,9 @@ from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.transport.access import Access
 
+#: Arguments of `RelayFactory.fault` besides the parameters of a kind.
+_PLACEMENT = ("stream", "name", "after", "after_bytes", "for_", "shared")
+
 
 class RelayFactory(FrontFactory):
     """
@@ -26,6 +34,8 @@ class RelayFactory(FrontFactory):
 
     :param upstream: the service.
     :param unreachable: how a client's connection ends if the service cannot be reached.
+    :param faults: what goes wrong with what passes, in this order.
+    :param seed: determines everything that is random in faults, as for ``ReqRespFactory``.
     :param limits: what clients may use of the server; the size of requests is not limited.
     :param observers: notified of what happens, in this order.
     :param clock: times waits and timeouts; the global reactor unless given.
@@ -33,13 +43,18 @@ class RelayFactory(FrontFactory):
     :param first: the number of the first connection; the next ones count on.
     :param counters: counts what connections do; nothing is counted unless given.
     :param now: returns seconds of a monotonic clock, which measures how long connections work.
+    :raises ValueError: two faults have the same name.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
         upstream: Upstream,
         *,
         unreachable: Unreachable = Unreachable.RESET,
+        faults: Iterable[DirectedFault] = (),
+        seed: int | None = None,
         limits: Limits | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
@@ -61,6 +76,63 @@ class RelayFactory(FrontFactory):
         self.upstream = upstream
         self.unreachable = unreachable
         self._front.limit(limits or Limits())
+        self._seed = seed
+        self._faults = LiveFaults(randbits(32) if seed is None else seed, self._use_faults)
+        for directed in faults:
+            self._add(directed)
+
+    @property
+    def faults(self) -> tuple[LiveFault, ...]:
+        """The faults as they are now, in the order in which they apply."""
+        return tuple(self._faults)
+
+    def fault(
+        self,
+        kind: str | Fault,
+        *,
+        stream: str | Direction,
+        name: str | None = None,
+        after: float = 0.0,
+        after_bytes: int = 0,
+        for_: float | None = None,
+        shared: bool = False,
+        **parameters: Any,
+    ) -> LiveFault:
+        """
+        Let something go wrong from now on, on open connections, too, after what goes wrong already.
+
+        The result changes and removes it; as a context manager, it removes it at the end.
+
+        :param kind: as in a script, with its *parameters*; or a `Fault`.
+        :param name: its name in logs; the kind, with a number if there is one, unless given.
+        :raises ValueError: there is no such kind, a value is out of range, or the name is taken.
+        :raises TypeError: a parameter is unknown or missing.
+
+        The other parameters are those of `DirectedFault`.
+        """
+        fault = make_fault(kind, parameters, _PLACEMENT) if isinstance(kind, str) else kind
+        return self._add(
+            DirectedFault(
+                fault=fault,
+                stream=stream,
+                name=unique_name(fault.kind, self._faults.names()) if name is None else name,
+                after=after,
+                after_bytes=after_bytes,
+                for_=for_,
+                shared=shared,
+            )
+        )
 
     def build_connection(self, peer: IAddress) -> Side:
-        return Relay(self._front, self.upstream, self.unreachable, peer).client
+        return Relay(self._front, self.upstream, self.unreachable, peer, self._faults).client
+
+    def _add(self, directed: DirectedFault) -> LiveFault:
+        if self._seed is None:
+            self._seed = self._faults.seed
+            self._log.info("seed of the faults: {seed}", seed=self._seed)
+        return self._faults.add(directed)
+
+    def _use_faults(self) -> None:
+        for connection in self._front:
+            if isinstance(connection, Relay):
+                connection.use_faults()

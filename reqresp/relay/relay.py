@@ -6,6 +6,7 @@ other.  A side is read from while the other accepts bytes.  It must not know wha
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet import interfaces
@@ -18,6 +19,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp._text import format_address
+from reqresp.relay.faulty_link import FaultyLink
+from reqresp.relay.live_faults import LiveFaults
+from reqresp.relay.stages import Ending, Piece
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.observers import Direction
@@ -47,6 +51,11 @@ class Side:
         self.stream = Stream(self)
         #: Whether it is connected, and was not lost.
         self.is_open = False
+        #: What faults apply to what arrives here; None: none.
+        self.link: FaultyLink | None = None
+        self._sink: Any = None  # what arrives is written to it; None: not yet
+        #: Whether EOF has arrived, and has left at the other side.
+        self.has_passed_eof = False
         self._early = b""  # has arrived before the other side is ready
 
     @property
@@ -77,11 +86,11 @@ class Side:
     def dataReceived(self, data: bytes) -> None:
         if self.stream.phase is not Phase.OPEN:
             return  # it is closing: what still arrives is dropped
-        if not self.other.is_ready:
+        if self._sink is None:
             self._early += data
             return
         self.relay.passed(self, data)
-        self.other.stream.transport.write(data)
+        self._sink.write(data)
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
@@ -112,32 +121,64 @@ class Side:
 
     def resumed(self) -> None:
         """Read from the other side again."""
+        if self.other.link is not None:
+            self.other.link.run()
         self.other.regulate()
 
     def peer_ended(self) -> None:
-        """Pass EOF on; close both sides once both have ended."""
+        """Pass EOF on."""
         self.relay.ended(self)
-        other = self.other.stream
-        if other.reading is Reading.EOF:
-            self.stream.close()
-            other.close()
-        elif not other.half_close():
-            other.close()
+        if self.link is None:
+            self.deliver(Ending.EOF)
+        else:
+            self.link.write(Ending.EOF)
 
     def regulate(self) -> None:
         """Read from this side if bytes can be written to the other."""
-        if not self.is_ready:
+        if not self.is_ready or self.stream.phase is not Phase.OPEN:
             return
-        other = self.other
-        early = b""
-        if other.is_ready:
-            early, self._early = self._early, b""
+        if not self.other.is_ready:
+            self.stream.pause()
+            return
+        self.route()
+        early, self._early = self._early, b""
         if early:
             self.dataReceived(early)
-        if other.is_ready and not other.stream.is_blocked:
-            self.stream.resume()
-        else:
+        if self.is_blocked if self.link is None else self.link.is_full:
             self.stream.pause()
+        else:
+            self.stream.resume()
+
+    def route(self) -> None:
+        """Pass what arrives through the link, or at once if it has nothing to do any more."""
+        if self.link is not None and self.link.is_idle:
+            self.link = None
+        self._sink = self.other.stream.transport if self.link is None else self.link
+
+    # What a link needs
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the other side accepts no bytes."""
+        return self.other.stream.is_blocked
+
+    def deliver(self, piece: Piece) -> None:
+        """Have *piece*, which has arrived here, leave at the other side."""
+        if isinstance(piece, bytes):
+            self.other.stream.transport.write(piece)
+            return
+        if piece is not Ending.EOF:
+            self.relay.end(piece)
+            return
+        self.has_passed_eof = True
+        if self.other.has_passed_eof:
+            self.relay.end(Ending.CLOSE)
+        elif not self.other.stream.half_close():
+            self.other.stream.close()
+
+    def injected(self, name: str, kind: str) -> None:
+        """Report that a fault affects the connection."""
+        self.relay.injected(self, name, kind)
 
 
 class Relay:
@@ -148,6 +189,7 @@ class Relay:
     :param upstream: where to connect.
     :param unreachable: how the client's connection ends if that fails.
     :param peer: the client's address.
+    :param faults: what goes wrong with what passes.
     """
 
     _log = Logger()
@@ -156,7 +198,12 @@ class Relay:
     unfinished = None
 
     def __init__(
-        self, host: ConnectionHost, upstream: Upstream, unreachable: Unreachable, peer: IAddress
+        self,
+        host: ConnectionHost,
+        upstream: Upstream,
+        unreachable: Unreachable,
+        peer: IAddress,
+        faults: LiveFaults,
     ) -> None:
         self.host = host
         self.peer = peer
@@ -166,6 +213,7 @@ class Relay:
         self.client.other, self.server.other = self.server, self.client
         self._upstream = upstream
         self._unreachable = unreachable
+        self._faults = faults
         self._connecting: Deferred[Any] | None = None
         self._reason: Failure | None = None  # why the client's connection was lost
         self._last = Direction.DOWNSTREAM  # of the last bytes
@@ -196,6 +244,8 @@ class Relay:
         """Read from both sides, once both are ready."""
         if side is self.server:
             self.host.events.upstream_opened(self.peer, self.number)
+        if self._faults:
+            self.use_faults()
         self.client.regulate()
         self.server.regulate()
 
@@ -218,6 +268,29 @@ class Relay:
         if events.reports_passed:
             events.passed(self.peer, self.number, side.direction, b"")
 
+    def injected(self, side: Side, name: str, kind: str) -> None:
+        """Count and report that a fault affects what arrives at *side*."""
+        counters, events = self.host.counters, self.host.events
+        if counters is not None:
+            counters.faults[kind] += 1
+        events.faulted(self.peer, self.number, side.direction, name)
+
+    def use_faults(self) -> None:
+        """Apply the faults as they are now, once both sides are ready."""
+        if not (self.client.is_ready and self.server.is_ready):
+            return
+        for side in self._sides:
+            dice = {
+                live: rolled
+                for live in self._faults
+                if live.stream is side.direction
+                and (rolled := live.roll(self._faults.seed, self.number)) is not None
+            }
+            if side.link is None and dice:
+                side.link = FaultyLink(side)
+            if side.link is not None:
+                side.link.use(dice)
+
     def lost(self, side: Side, reason: Failure) -> None:
         """End the other side, too: in order, or with a reset, as this one ended."""
         if self._connecting is not None:
@@ -229,12 +302,33 @@ class Relay:
             self._fail(reason)
         else:
             self.host.events.upstream_ended(self.peer, self.number, reason)
-        if other.is_open and reason.check(ConnectionDone):
-            other.stream.close()
-        elif other.is_open:
-            other.stream.abort()
-            self._call_later(DELIVERY_SECONDS, other.stream.reset)
+        if other.link is not None:
+            other.link.stop()  # what it holds has nowhere to go
+        ending = Ending.CLOSE if reason.check(ConnectionDone) else Ending.RESET
+        if side.link is None or side.link.has_ended or not other.is_open:
+            self.end(ending)
+        else:
+            self._call_later(DELIVERY_SECONDS, partial(self._reset_if_blocked, side))
+            side.link.write(ending)
         self._end_if_lost()
+
+    def _reset_if_blocked(self, side: Side) -> None:
+        """Reset the other side if it does not accept what *side*, which is lost, has sent."""
+        if side.is_blocked:
+            self.reset()
+        else:
+            self._call_later(DELIVERY_SECONDS, partial(self._reset_if_blocked, side))
+
+    def end(self, ending: Ending) -> None:
+        """End both sides, after what was written to them: in order, or with a reset."""
+        for side in self._sides:
+            if side.link is not None:
+                side.link.stop()
+        if ending is Ending.CLOSE:
+            self._end(Stream.close)
+        elif self._sides:
+            self._end(Stream.abort)
+            self._call_later(DELIVERY_SECONDS, self.reset)
 
     # The connection upstream
 
@@ -306,7 +400,8 @@ class Relay:
         """Do nothing: a relay knows no requests."""
 
     def _undelivered_now(self) -> int:
-        return sum(side.stream.undelivered for side in self._sides)
+        held = sum(it.link.held for it in (self.client, self.server) if it.link is not None)
+        return held + sum(side.stream.undelivered for side in self._sides)
 
     def _end(self, end: Callable[[Stream], None]) -> None:
         for side in self._sides:

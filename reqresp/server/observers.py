@@ -27,7 +27,7 @@ class Observer:
 
     The events of one connection come in this order: connected, received and answered, failed,
     incomplete, disconnected.  A relay's come in this order: connected, upstream_opened or
-    upstream_failed, passed, upstream_ended, disconnected.
+    upstream_failed, passed and faulted, upstream_ended, disconnected.
     """
 
     def connected(self, peer: IAddress, connection: int) -> None:
@@ -93,6 +93,9 @@ class Observer:
         Empty *data* is EOF: nothing more comes in this direction.  After a reset there is none.
         """
 
+    def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
+        """Handle that the fault named *fault* affects the connection, for the first time."""
+
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Handle that the connection to the service is lost; *reason* is Twisted's."""
 
@@ -122,6 +125,7 @@ class Events:
         self._upstream_opened = _methods(observers, Observer.upstream_opened)
         self._upstream_failed = _methods(observers, Observer.upstream_failed)
         self._passed = _methods(observers, Observer.passed)
+        self._faulted = _methods(observers, Observer.faulted)
         self._upstream_ended = _methods(observers, Observer.upstream_ended)
         self._disconnected = _methods(observers, Observer.disconnected)
         #: Whether an observer receives what passes a relay.
@@ -215,6 +219,11 @@ class Events:
         """Notify the observers of *data* that passes a relay; empty: EOF."""
         for method in self._passed:
             self._call(method, peer, connection, direction, data)
+
+    def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
+        """Notify the observers of a fault that affects a relay's connection."""
+        for method in self._faulted:
+            self._call(method, peer, connection, direction, fault)
 
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Notify the observers that the connection of a relay to the service is lost."""

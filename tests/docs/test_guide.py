@@ -53,7 +53,8 @@ class GuideTests(SynchronousTestCase):
         from reqresp import Observer
 
         for event in (it for it in vars(Observer) if not it.startswith("_")):
-            if event in {"answered_at_once", "before_log_line", "passed"} or "upstream" in event:
+            described = {"answered_at_once", "before_log_line", "passed", "faulted"}
+            if event in described or "upstream" in event:
                 self.assertIn(f"``{event}(", GUIDE)
             else:
                 self.assertIn(f"def {event}(self, ", example("observer.py"))

@@ -19,6 +19,7 @@ from reqresp import (
     Disconnected,
     Exchange,
     Failed,
+    Faulted,
     HalfClose,
     Hang,
     Incomplete,
@@ -32,6 +33,7 @@ from reqresp import (
     as_json,
 )
 from reqresp.exchanges import UNMATCHED
+from reqresp.faults import Direction
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES
@@ -86,6 +88,13 @@ class JsonTests(SynchronousTestCase):
                 **who,
                 "request": "STAT",
                 "missing": "no line end",
+            },
+            Faulted(1.5, PEER, 3, Direction.UPSTREAM, "slow"): {
+                "event": "faulted",
+                "at": 1.5,
+                **who,
+                "stream": "upstream",
+                "faults": ["slow"],
             },
             Disconnected(1.5, PEER, 3, "it"): {
                 "event": "disconnected",

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Abort, Close, HalfClose, Hang, Send, StopReading, Unanswered, Wait
 from reqresp.exchanges import Exchanges
-from reqresp.journal.entries import Connected, Failed, Incomplete, Refused
+from reqresp.faults import Direction
+from reqresp.journal.entries import Connected, Failed, Faulted, Incomplete, Refused
 from reqresp.journal.lines import MAX_SEARCH_SECONDS, PlainLines
 from reqresp.steps import Request, RuleReply, Steps
 from tests.support.streams import PROPERTY
@@ -158,6 +159,11 @@ class ConnectionTests(SynchronousTestCase):
             Incomplete(1.0, PEER, 1, b"a", "no line end"),
         ):
             self.assertEqual(self.entry(entry), [])
+
+    def test_faults_of_a_relay(self) -> None:
+        """The line has the fault's name and its direction."""
+        entry = Faulted(1.0, PEER, 7, Direction.DOWNSTREAM, "slow")
+        self.assertEqual(self.entry(entry), ["#7 downstream  (faults: slow)"])
 
     def test_unanswered(self) -> None:
         """A request without a reply says so."""

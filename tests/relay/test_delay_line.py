@@ -103,11 +103,11 @@ class ChangeTests(SynchronousTestCase):
         it.line.unblock(5)
         self.assertEqual(it.leave(), [(5, b"a"), (5, b"b"), (5, b"c")])
 
-    def test_a_cleared_line_holds_nothing(self) -> None:
-        """Nor does it accept pieces into a stage."""
+    def test_a_line_that_is_stopped_holds_nothing(self) -> None:
+        """Nor does it accept pieces."""
         it = Line([owner(Latency(delay=10))])
         it.put(0, b"a")
-        it.line.clear()
+        it.line.stop()
         self.assertEqual((it.line.held, it.line.is_idle), (0, True))
 
 

@@ -1,15 +1,26 @@
 """
-A relay under any order of sends, pauses and endings: no byte is lost, repeated or reordered.
+A relay under any order of sends, pauses, endings and faults: no byte is lost or reordered.
 
 The client and the service each number what they send, so that each byte has its place.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reqresp.faults import (
+    Bandwidth,
+    Fault,
+    Latency,
+    LimitData,
+    ResetPeer,
+    Slicer,
+    SlowClose,
+    Timeout,
+)
 from reqresp.relay.relay import DELIVERY_SECONDS
 from tests.support.relayed import RelayedCase, Service
 
@@ -18,26 +29,40 @@ UP, DOWN = bytes(range(256)) * 4096, bytes(reversed(range(256))) * 4096
 MAX_SENT = 300_000
 
 Action = tuple[str, int]
-ACTIONS = st.lists(
-    st.tuples(
-        st.sampled_from(
-            (
-                *("client sends", "service sends") * 4,
-                *("client stops", "client reads", "service stops", "service reads", "time passes"),
-                *("client ends", "service ends", "client resets", "service resets"),
-            )
-        ),
-        st.integers(1, 100_000),
-    ),
-    max_size=30,
+NAMES = (
+    *("client sends", "service sends") * 4,
+    *("client stops", "client reads", "service stops", "service reads", "time passes"),
+    *("client ends", "service ends", "client resets", "service resets"),
+)
+FAULT_NAMES = ("fault comes", "fault comes", "fault changes", "fault goes", "time passes")
+
+
+def actions(*names: str) -> st.SearchStrategy[list[Action]]:
+    return st.lists(st.tuples(st.sampled_from(names), st.integers(1, 100_000)), max_size=30)
+
+
+#: Faults that lose nothing.
+LOSSLESS: tuple[Fault, ...] = (
+    *(Latency(delay=1, jitter=0.5), Latency(delay=20), Bandwidth(rate=5000)),
+    *(Slicer(size=700, variation=600), SlowClose(delay=3), Timeout(seconds=10**6)),
+)
+#: Faults that end connections.
+CUTTING: tuple[Fault, ...] = (
+    *(LimitData(bytes=20_000), LimitData(bytes=0), ResetPeer(bytes=20_000, delay=1), ResetPeer()),
+    *(Timeout(seconds=3), Timeout(seconds=0)),
+)
+#: What faults may have besides.
+PLACES: tuple[dict[str, Any], ...] = (
+    *({}, {"after": 2, "for_": 5}, {"after_bytes": 10_000}, {"for_": 1}),
 )
 
 
 class Played:
     """A client, a relay and a service that do what a list of actions says."""
 
-    def __init__(self, case: RelayedCase) -> None:
+    def __init__(self, case: RelayedCase, faults: tuple[Fault, ...] = ()) -> None:
         self.case = case
+        self.faults = faults
         self.client, self.service = case.connect_both()
         self.up = self.down = 0  # bytes sent
         self.got = b""
@@ -50,7 +75,8 @@ class Played:
         what, size = action
         method: Callable[[int], None] = getattr(self, what.replace(" ", "_"))
         if not self.is_reset:
-            method(size)
+            with contextlib.suppress(ConnectionError):  # a fault may have reset the client
+                method(size)
         self.case.advance(0)
         self.got += self.client.received()
 
@@ -103,11 +129,36 @@ class Played:
         self.is_reset = True
         self.service.transport.abortConnection()
 
+    def fault_comes(self, size: int) -> None:
+        fault, place = self.faults[size % len(self.faults)], PLACES[size // 10 % len(PLACES)]
+        shared = isinstance(fault, Bandwidth) and size % 7 < 3
+        stream = "upstream" if size % 2 else "downstream"
+        self.case.factory.fault(fault, stream=stream, shared=shared, **place)
+
+    def fault_changes(self, size: int) -> None:
+        for live in self.case.factory.faults:
+            if isinstance(live.fault, Latency | SlowClose):
+                live.change(delay=size / 10_000)
+            elif isinstance(live.fault, Bandwidth):
+                live.change(rate=size)
+            else:
+                live.change(probability=size % 3 / 2)
+
+    def fault_goes(self, size: int) -> None:
+        faults = self.case.factory.faults
+        if faults:
+            faults[size % len(faults)].remove()
+
     def settle(self) -> None:
         """Have both sides read everything, or, after a reset, leave; let time pass."""
+        for live in self.case.factory.faults:
+            live.remove()
         if self.is_reset:
-            # A reset that follows an EOF of the same side is noticed by the next write only.
+            # A reset that follows an EOF of the same side is noticed by the next write only, and
+            # a side that is not read from is not known to be reset.
             self.service_reads(0)
+            if self.faults:
+                self.client_reads(10**9)
             self.case.advance(DELIVERY_SECONDS)
             service, client = self.service, self.client
             self.saw_reset = service.was_reset if self.by_client else client.got_reset
@@ -125,11 +176,43 @@ class ModelTests(RelayedCase):
     """Any actions, in any order."""
 
     @settings(deadline=None, derandomize=True, max_examples=300)
-    @given(ACTIONS)
+    @given(actions(*NAMES))
     def test_nothing_is_lost_repeated_or_reordered(self, actions: list[Action]) -> None:
         """Each side gets what the other has sent; after a reset, the beginning of it."""
+        self.check(actions, ())
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(actions(*NAMES, *FAULT_NAMES))
+    def test_nothing_is_lost_because_of_faults(self, actions: list[Action]) -> None:
+        """The same holds whatever faults come, change and go, once they are gone."""
+        self.check(actions, LOSSLESS)
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(actions(*NAMES, *FAULT_NAMES))
+    def test_faults_that_end_connections(self, actions: list[Action]) -> None:
+        """Each side gets the beginning of what the other has sent, and nothing is left over."""
         self.setUp()
-        played = Played(self)
+        played = Played(self, (*LOSSLESS, *CUTTING))
+        for action in actions:
+            played.perform(action)
+            self.check_prefixes(played)
+        for live in self.factory.faults:
+            live.remove()
+        played.client_reads(10**9)
+        played.service_reads(0)
+        self.advance(1)
+        self.check_prefixes(played)
+        played.client.close()
+        played.service.transport.loseConnection()
+        for _ in range(3):
+            self.advance(DELIVERY_SECONDS)
+        self.assertEqual(self.factory.open, 0)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def check(self, actions: list[Action], faults: tuple[Fault, ...]) -> None:
+        """Play *actions* with these *faults* to choose from, and check what has arrived."""
+        self.setUp()
+        played = Played(self, faults)
         for action in actions:
             played.perform(action)
             self.check_prefixes(played)

@@ -144,7 +144,7 @@ class BandwidthTests(SynchronousTestCase):
         first.line.block()
         self.assertEqual(first.leave(), [])
         self.assertEqual(second.wakes, 1)
-        second.line.clear()
+        second.line.stop()
         self.assertEqual(third.wakes, 1)
         self.assertEqual(third.leave()[-1], (1, b"x"))
 
