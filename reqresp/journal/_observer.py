@@ -90,10 +90,6 @@ class EntryObserver(Observer, ABC):
         self._next[connection] = exchanges.first + len(requests)
         self._record_answers(exchanges, times, sent)
 
-    def _answered_all(self, connection: int, first: int, count: int) -> None:
-        """Note that the *count* requests from *first* on were answered, and none waits."""
-        self._next[connection] = first + count
-
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
         self._record(Failed(self._now(), peer, connection, failure.getErrorMessage()))
 

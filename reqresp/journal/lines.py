@@ -35,9 +35,9 @@ MAX_LOGGED_STEPS = 16
 #: lines of further misses lack them.
 MAX_SEARCH_SECONDS = 0.01
 
-# The texts of constants that are remembered, and the size of each.
-_MAX_TEXTS = 1000
-_MAX_TEXT_SIZE = 1000
+#: The texts of constants that are remembered, and the size of each with its request.
+MAX_TEXTS = 1000
+MAX_TEXT_SIZE = 1000
 
 
 class LogFormat(Enum):
@@ -154,12 +154,12 @@ class PlainLines:
 
     def _new_constants(self, exchanges: Exchanges, config: ServerConfig) -> Sequence[str]:
         """Return the lines for *exchanges* of constants, and remember them."""
-        if config is not self._config or len(self._texts) >= _MAX_TEXTS:
+        if config is not self._config or len(self._texts) >= MAX_TEXTS:
             self._config, self._texts = config, {}
         lines = []
         for request, steps in zip(exchanges.requests, exchanges.replies, strict=True):
             text = self._exchange(request, steps)
-            if len(request) + len(text) <= _MAX_TEXT_SIZE:
+            if len(request) + len(text) <= MAX_TEXT_SIZE:
                 self._texts[request] = text
             lines.append(f"#{exchanges.connection} < {text}")
         return lines

@@ -7,6 +7,7 @@ takes as long as several requests, so all lines of a short time share one.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorCore, IReactorTime
 from twisted.logger import Logger
@@ -14,7 +15,7 @@ from twisted.logger import Logger
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times
 from reqresp.journal.entries import Entry
-from reqresp.journal.lines import LogFormat, make_lines
+from reqresp.journal.lines import MAX_TEXT_SIZE, MAX_TEXTS, LogFormat, make_lines
 from reqresp.server.config import ServerConfig
 
 #: The longest time before a line is logged, in seconds.
@@ -47,8 +48,14 @@ class RequestLog(EntryObserver):
     ) -> None:
         super().__init__(now)
         self._clock = clock
-        self._lines = make_lines(LogFormat(log_format), clock.seconds)
+        self._format = LogFormat(log_format)
+        self._lines = make_lines(self._format, clock.seconds)
         self._waiting_lines: list[str] = []
+        # After these lines: numbers of connections, each followed by the rest of its line.
+        self._pairs: list[Any] = []
+        # The rest of the line of a read that was one whole request, as a config answers it.
+        self._config: ServerConfig | None = None
+        self._texts: dict[bytes, str] = {}
         self._is_scheduled = False
         if IReactorCore.providedBy(clock):
             clock.addSystemEventTrigger("after", "shutdown", self.flush)
@@ -60,14 +67,19 @@ class RequestLog(EntryObserver):
         config: ServerConfig,
         first: int,
         requests: Sequence[bytes],
-        data: bytes,  # noqa: ARG002 (the event's)
-        is_whole: bool,  # noqa: ARG002 (the event's)
+        data: bytes,
+        is_whole: bool,
     ) -> None:
-        self._answered_all(connection, first, len(requests))
-        self._waiting_lines += self._lines.constants(
-            peer, connection, config, first, requests, self._now
-        )
-        if not self._is_scheduled or len(self._waiting_lines) >= MAX_LINES_PER_EVENT:
+        # This is called for each read.  Nearly always its line is known, and is written later.
+        text = self._texts.get(data) if is_whole and config is self._config else None
+        if text is None:
+            self._next[connection] = first + len(requests)
+            lines = self._lines.constants(peer, connection, config, first, requests, self._now)
+            self._add(lines if not is_whole else self._remember(config, data, lines))
+            return
+        self._next[connection] = first + 1
+        self._pairs += (connection, text)
+        if not self._is_scheduled:
             self._schedule()
 
     def before_log_line(self) -> None:
@@ -75,6 +87,7 @@ class RequestLog(EntryObserver):
 
     def flush(self) -> None:
         """Log the lines that wait."""
+        self._write_pairs()
         lines = self._waiting_lines
         while lines:
             self._waiting_lines = lines[MAX_LINES_PER_EVENT:]
@@ -87,7 +100,26 @@ class RequestLog(EntryObserver):
     def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
         self._add(self._lines.answers(exchanges, times, sent))
 
+    def _remember(self, config: ServerConfig, read: bytes, lines: Iterable[str]) -> Sequence[str]:
+        """Return *lines*, of a whole *read*; remember a single one, which has no time."""
+        lines = [*lines]
+        if len(lines) != 1 or self._format is not LogFormat.PLAIN:
+            return lines
+        if config is not self._config or len(self._texts) >= MAX_TEXTS:
+            self._config, self._texts = config, {}
+        text = lines[0].partition(" < ")[2]
+        if len(read) + len(text) <= MAX_TEXT_SIZE:
+            self._texts[read] = text
+        return lines
+
+    def _write_pairs(self) -> None:
+        parts = iter(self._pairs)
+        pairs = zip(parts, parts, strict=True)
+        self._waiting_lines += [f"#{connection} < {text}" for connection, text in pairs]
+        self._pairs.clear()
+
     def _add(self, lines: Iterable[str]) -> None:
+        self._write_pairs()
         for line in lines:
             self._waiting_lines.append(line)
             self._schedule()

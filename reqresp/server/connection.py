@@ -163,8 +163,7 @@ class Connection:
             requests, wire, is_whole = answered
             count = len(requests)
         self.taken += count
-        host = self.host
-        counters = host.counters
+        host, counters = self.host, self.host.counters
         if counters is not None:
             counters.received += len(data)
             counters.sent += len(wire)
@@ -179,12 +178,18 @@ class Connection:
         if counters is not None and began is not None:
             counters.time_sample(count, began)
         if host.events.reports_requests and count:
-            config, first = self.config, self.taken - count + 1
+            peer, number, config, first = (
+                self.peer,
+                self.number,
+                self.config,
+                self.taken - count + 1,
+            )
             if requests is None:
                 requests = config.batch.requests(data)  # type: ignore[union-attr]  # it is known
-            host.events.answered_at_once(
-                self.peer, self.number, config, first, requests, data, is_whole
-            )
+            try:
+                host.events.report_at_once(peer, number, config, first, requests, data, is_whole)
+            except BaseException:  # as in Events
+                host.events.failed_at_once()
         self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
         if self._hold is not None or self._last or self.backlog.waiting:
             self._go_on()

@@ -128,6 +128,10 @@ class Events:
         self._faulted = _methods(observers, Observer.faulted)
         self._upstream_ended = _methods(observers, Observer.upstream_ended)
         self._disconnected = _methods(observers, Observer.disconnected)
+        #: `answered_at_once`, or that of the only observer, which may raise: one call less a read.
+        self.report_at_once = self.answered_at_once
+        if len(observers) == len(self._answered_at_once) == 1:
+            self.report_at_once = self._answered_at_once[0]
         #: Whether an observer receives what passes a relay.
         self.reports_passed = bool(self._passed)
         #: Whether an observer receives requests when they are taken up.
@@ -234,6 +238,10 @@ class Events:
         """Notify the observers that a connection is lost."""
         for method in self._disconnected:
             self._call(method, peer, connection, reason)
+
+    def failed_at_once(self) -> None:
+        """Log what `report_at_once` has raised."""
+        self._log_failure(self.report_at_once)
 
     def _call(self, method: Callable[..., None], *details: object) -> None:
         try:

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from reqresp import Close, Line, Request, RequestLog, Script, Table, Wait
 from reqresp.exchanges import Exchanges
+from reqresp.journal.lines import MAX_TEXTS
 from reqresp.journal.request_log import LOG_DELAY
 from reqresp.steps import Send
 from tests.support.conversation import Conversation
@@ -205,6 +206,43 @@ class OrderTests(Logged):
         lines = self.lines()
         idle = next(at for at, line in enumerate(lines) if "idle" in line)
         self.assertEqual(lines[:idle], [lines[0], *["#2 192.0.2.1:1111 connected"] * 5])
+
+
+class KnownReadTests(Logged):
+    """Lines of reads that were answered before are written in bulk."""
+
+    def test_the_lines_are_in_the_order_of_events(self) -> None:
+        """Also where some reads are known, and others are not or are of several requests."""
+        factory = self.factory(Table({b"a": b"A", b"b": b"B"}, otherwise=b"?"))
+        first, second = self.join(factory), self.join(factory)
+        first.send(b"a\n", b"a\n", b"x\n", b"a\n")
+        second.send(b"a\n", b"b\na\n", b"a", b"\n", b"a\n")
+        numbers = [1, 2, *[1] * 4, *[2] * 5]
+        shown = [line.partition(" ") for line in self.lines()]
+        self.assertEqual([number for number, _, _ in shown], [f"#{it}" for it in numbers])
+        self.assertEqual("".join(text[3] for _, _, text in shown if text[0] == "<"), "aaxaabaaa")
+
+    def test_a_new_config_has_lines_of_its_own(self) -> None:
+        """What one config answers is not shown for another, on connections of both."""
+        factory = self.factory(Table({b"a": b"A"}))
+        old = self.join(factory)
+        old.send(b"a\n", b"a\n")
+        factory.reconfigure(Table({b"a": b"B"}), framing=Line())
+        new = self.join(factory)
+        new.send(b"a\n", b"a\n")
+        old.send(b"a\n")
+        lines = [line for line in self.lines() if "<" in line]
+        self.assertEqual(lines, [f"#{n} < 'a'  > '{c}'" for n, c in ("1A", "1A", "2B", "2B", "1A")])
+
+    def test_memory_for_lines_is_bounded(self) -> None:
+        """Of very many different requests, the lines are right."""
+        replies = {b"%d" % number: b"A" for number in range(MAX_TEXTS + 2)}
+        wire = self.join(self.factory(Table(replies)))
+        for request in [*replies, *replies]:
+            wire.send(request + b"\n")
+        lines = [line for line in self.lines() if "<" in line]
+        expected = [f"#1 < {request.decode()!r}  > 'A'" for request in replies]
+        self.assertEqual(lines, expected * 2)
 
 
 class FormatTests(Logged):

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 from reqresp import Counters, EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
+from reqresp.journal.request_log import RequestLog
 from reqresp.steps import Request
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
@@ -107,6 +108,18 @@ class CostTests(Conversation):
         self.assertEqual(many.count("Kept.answered"), 1)
         self.assertLessEqual(len(few), 11)
         self.assertEqual(len(kept.batches), 4)
+
+    def test_the_request_log(self) -> None:
+        """The line of a read is not written before many can be written together."""
+        log = RequestLog(self.reactor)
+        factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[log])
+        self.assertEqual(
+            self.calls(factory, b"a\n"),
+            [
+                *("Connection.dataReceived", "EagerWrites.write", "Batch.requests"),
+                "RequestLog.answered_at_once",
+            ],
+        )
 
     def test_a_function(self) -> None:
         """A user's function costs a few calls for each request."""
