@@ -81,7 +81,7 @@ def _scripts(requests: int, depth: int) -> dict[str, Load]:
 _RELAYS = ("relay", "portforward", "asyncio-relay", "socat", "haproxy")
 _PYTHON = ("asyncio", "uvloop", "gevent", "twisted", "twisted-eager", "threads", "socketserver")
 _FEW = ("reqresp", "c", "asyncio", "uvloop", "redis", "twisted", "threads")
-_LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines", "threads-lines")
+_LINES = ("table-1000", "journal", "c-lines", "redis", "twisted-lines", "threads-1000")
 
 _ALL = (
     LoadPart(

@@ -241,9 +241,9 @@ _ALL = (
     Peer("twisted-lines", "Twisted LineReceiver", _python("twisted_lines.py", "{reply}")),
     Peer("threads", "a thread for each connection", _python("threads.py", "{reply}")),
     Peer(
-        "threads-lines",
-        "threads, counting lines",
-        _python("threads.py", "{reply}", "lines"),
+        "threads-1000",
+        "threads, 1,000 replies",
+        _python("threads_table.py", "1000"),
     ),
     Peer(
         "socketserver",

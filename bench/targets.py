@@ -14,7 +14,7 @@ from bench.values import Results
 
 KILOBYTE = 1000
 # The server of the notebook that this project started from, in either form.
-_THREADS = ("threads", "threads-lines")
+_THREADS = ("threads", "threads-1000")
 _OURS = ("reqresp", "table-1000")
 
 
@@ -52,7 +52,7 @@ _NAMES = {
     "redis": "redis-server",
     "twisted": "bare Twisted",
     "threads": "threads",
-    "threads-lines": "threads",
+    "threads-1000": "threads",
     "reqresp": "--quiet",
     "table-10": "10 replies",
     "table-1000": "no counters",

@@ -1,8 +1,7 @@
 """
-A thread for each connection: ``REPLY [lines]``.
+A thread for each connection: ``REPLY``.
 
-Accept, recv(1024), send, until EOF or the request ``close``.  With ``lines``,
-send one reply for each line feed of a read, together.
+Accept, recv(1024), send, until EOF or the request ``close``.
 """
 
 import socket
@@ -10,13 +9,12 @@ import sys
 import threading
 
 reply = sys.argv[1].encode()
-lines = sys.argv[2:] == ["lines"]
 
 
 def serve(client: socket.socket) -> None:
     with client:
         while request := client.recv(1024):
-            client.sendall(reply * request.count(b"\n") if lines else reply)
+            client.sendall(reply)
             if request == b"close":
                 return
 
