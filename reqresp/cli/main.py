@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import escape, printable, printable_lines
-from reqresp.cli import rewriting
+from reqresp.cli import reading, rewriting
 from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -87,8 +87,13 @@ def _hint(options: Namespace, frames: Sequence[bytes], error: AskError) -> str:
 
 
 def _check(options: Namespace) -> int:
+    from reqresp.recording.notation import is_recording
+
     status = 0
     for file in options.files:
+        if is_recording(file):
+            status |= reading.check(file, _print, _print_error)
+            continue
         script = _load(file)
         if script is None:
             status = 1
@@ -112,7 +117,23 @@ def _mark(options: Namespace) -> int:
     return rewriting.mark(options, _print, _print_error)
 
 
-_COMMANDS = {"ask": _ask, "check": _check, "explain": _explain, "mark": _mark}
+def _show(options: Namespace) -> int:
+    has_colours = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return reading.show(options, _print_as_is, _print_error, has_colours=has_colours)
+
+
+def _import(options: Namespace) -> int:
+    return reading.import_capture(options, _print, _print_error)
+
+
+_COMMANDS = {
+    "ask": _ask,
+    "check": _check,
+    "explain": _explain,
+    "import": _import,
+    "mark": _mark,
+    "show": _show,
+}
 
 
 def _load(file: str, *, warn: bool = True) -> "Script | None":
@@ -148,6 +169,10 @@ def _several(things: Sized, name: str) -> str:
 
 def _print(text: str) -> None:
     print(printable_lines(text), flush=True)  # noqa: T201 (its job; flushed, so that nothing is lost)
+
+
+def _print_as_is(text: str) -> None:
+    print(text)  # noqa: T201 (its job; colours are not printable)
 
 
 def _print_error(text: str) -> None:

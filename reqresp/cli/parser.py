@@ -22,7 +22,7 @@ T = TypeVar("T")
 MAX_TIMEOUT = 86400
 
 _MAIN = """
-Send requests to a TCP server, and check the scripts of a reqresp server.
+Send requests to a TCP server, check the scripts of a reqresp server, and show recordings.
 """
 _REQUEST = r"""
 A REQUEST is text with the escapes \r, \n, \t, \0, \\ and \xNN, or hex digits with --hex. If the
@@ -43,8 +43,8 @@ Exit status: 0 if all replies arrived; 1 if not, with the reason on stderr; 2 if
 wrong.
 """
 _CHECK = """
-Check scripts, and print one line for each script without problems. Problems and warnings are
-printed on stderr.
+Check scripts and recordings, and print one line for each file without problems. Problems and
+warnings are printed on stderr.
 """
 _CHECK_STATUS = """
 Exit status: 0 if there are no problems; 1 if there are; 2 if an argument is wrong.
@@ -54,6 +54,17 @@ Show how a script answers the REQUESTs of one connection, without starting a ser
 REQUEST it prints the state, the rule that answers, and the reply. If no rule answers, it prints the
 rules that come nearest.
 {_REQUEST}"""
+_SHOW = """
+Show a recording: its conversations, with the time of each line since its conversation began. What
+the client sends begins with >, what the service sends with <.
+"""
+_IMPORT = """
+Print the conversations of a packet capture, pcap or pcapng, as a recording. What is missing in the
+capture is told on stderr. It needs dpkt: pip install 'reqresp[pcap]'.
+"""
+_FILE_STATUS = """
+Exit status: 0 if the file has no problems; 1 if it has; 2 if an argument is wrong.
+"""
 _EXPLAIN_STATUS = """
 Exit status: 0 if the script has no problems; 1 if it has; 2 if an argument is wrong.
 """
@@ -112,9 +123,9 @@ def _parser() -> ArgumentParser:
         help="show the version and exit",
     )
     _add_ask(_command(commands, "ask", "send requests to a server", _ASK, _ASK_STATUS))
-    check = _command(commands, "check", "find the problems of scripts", _CHECK, _CHECK_STATUS)
+    check = _command(commands, "check", "find the problems of files", _CHECK, _CHECK_STATUS)
     check.add_argument_group("arguments").add_argument(
-        "files", metavar="FILE", nargs="+", help="a script"
+        "files", metavar="FILE", nargs="+", help="a script or a recording"
     )
     explain = _command(
         commands, "explain", "show how a script answers requests", _EXPLAIN, _EXPLAIN_STATUS
@@ -132,6 +143,28 @@ def _parser() -> ArgumentParser:
         action="append",
         required=True,
         help="a pattern of RE2; repeatable",
+    )
+    show = _command(commands, "show", "show a recording", _SHOW, _FILE_STATUS)
+    show.add_argument_group("arguments").add_argument("file", metavar="FILE", help="a recording")
+    shown = show.add_argument_group("what is shown")
+    shown.add_argument(
+        "--conversation",
+        metavar="N",
+        type=_argument(_count),
+        help="show only this conversation",
+    )
+    shown.add_argument("--hex", action="store_true", help="show bytes in hex, too")
+    import_ = _command(
+        commands, "import", "make a recording of a packet capture", _IMPORT, _FILE_STATUS
+    )
+    import_.add_argument_group("arguments").add_argument(
+        "file", metavar="CAPTURE", help="a file of tcpdump or Wireshark"
+    )
+    import_.add_argument_group("connections").add_argument(
+        "--port",
+        metavar="PORT",
+        type=_argument(_port),
+        help="import only connections to this port",
     )
     for each in (parser, *commands.choices.values()):
         each.add_argument_group("help").add_argument(
@@ -217,6 +250,13 @@ def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
         raise ValueError(f"expected an integer >= 0, found {text!r}")
     return int(text)
+
+
+def _port(text: str) -> int:
+    number = _count(text)
+    if not 0 < number < 2**16:
+        raise ValueError(f"expected a port number from 1 to {2**16 - 1}, found {text!r}")
+    return number
 
 
 def _seconds(text: str) -> float:

@@ -13,7 +13,8 @@ from reqresp.recording.conversations import (
     Recording,
     Sender,
 )
-from reqresp.recording.notation import RecordingError, load, parse, write
+from reqresp.recording.notation import RecordingError, load, parse
+from reqresp.recording.writing import write
 
 __all__ = [
     "Conversation",

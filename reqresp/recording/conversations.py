@@ -43,6 +43,11 @@ class Mark:
     name: str
     size: int | None = None
 
+    @property
+    def text(self) -> str:
+        """How it is written."""
+        return rf"\<{self.name}>" if self.size is None else rf"\<{self.name}:{self.size}>"
+
 
 #: What one side sends: bytes, and marks among them.  No two parts in a row are bytes.
 Data = tuple[bytes | Mark, ...]

@@ -1,5 +1,5 @@
 r"""
-Notation: how a recording is written as text, and read.
+Notation: how a recording is written as text, and what is read from it.
 
 ::
 
@@ -14,22 +14,21 @@ Notation: how a recording is written as text, and read.
 A time counts from the line before *of the same conversation*, and ``-- N`` turns to conversation
 *N*.  So a conversation can be cut out without changing another.
 
-It must not know where the text comes from, or who uses it.
+Reads it; `writing` writes it.  It must not know where the text comes from, or who uses it.
 """
 
 import binascii
 import os
 import re
 from base64 import b64decode
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from attrs import define, evolve, field
 
 from reqresp._errors import MAX_FLOAT, MAX_PROBLEMS, Problem, ProblemsError
-from reqresp._files import read_regular
-from reqresp._text import escape, escape_lines, printable, quote, unescape
+from reqresp._files import open_regular, read_regular
+from reqresp._text import printable, quote, unescape
 from reqresp.recording.conversations import (
     MARK_NAME,
     Conversation,
@@ -51,18 +50,22 @@ BEGINNING = "# reqresp recording"
 TORN = b"# the line before is incomplete\n"
 #: Bytes that a recording may have to be read: it is held in memory.
 MAX_RECORDING_BYTES = 256 * 1024 * 1024
-#: The shortest time that is written, in seconds.
-RESOLUTION = 1e-6
-#: Fewer bytes at once are never written in base64.
-MIN_BASE64_BYTES = 256
-#: Bytes on a line of base64.
-BASE64_LINE_BYTES = 3072
 
-# Reading
+_BYTE_ORDER_MARK = "\ufeff".encode()  # some editors write one
 
 
 class RecordingError(ProblemsError):
     """A recording has *problems*; the text has one line for each."""
+
+
+def is_recording(path: str | Path) -> bool:
+    """Return whether the file at *path* can be read, and begins as a recording does."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            found = file.read(len(_BYTE_ORDER_MARK) + len(BEGINNING))
+    except (OSError, ValueError):
+        return False
+    return found.removeprefix(_BYTE_ORDER_MARK).startswith(BEGINNING.encode())
 
 
 def load(path: str | Path) -> Recording:
@@ -96,7 +99,7 @@ def parse(text: str, name: str = "recording") -> Recording:
     :param name: the name in messages.
     :raises RecordingError: *text* has problems; it has all of them, or the first of very many.
     """
-    lines = text.removeprefix("\ufeff").split("\n")  # some editors write a byte order mark
+    lines = text.removeprefix("\ufeff").split("\n")
     torn = lines.pop()
     reader = _Reader(name)
     try:
@@ -125,7 +128,8 @@ _TORN = TORN.decode().rstrip("\n")
 _SWITCH = re.compile(r"-- ([1-9][0-9]{0,17})(?: (.*))?")
 _TIME = re.compile(r"\(([0-9]{1,10}(?:\.[0-9]{1,9})?) s\)")
 _WORD = re.compile(r"([<>])(eof|reset)")
-_BASE64 = "base64 "
+#: What bytes in base64 begin with, after the sign of who sends them.
+BASE64 = "base64 "
 #: A mark, or any other escape.
 _ESCAPE = re.compile(r"\\(?:<([^<>\\]*)>|.?)")
 _MARK = re.compile(rf"({MARK_NAME.pattern})(?::([1-9][0-9]{{0,8}}))?")
@@ -258,8 +262,8 @@ class _Reader:
             self._draft(number).gap += read_time(line)
         elif word := _WORD.fullmatch(line):
             self._draft(number).add(Sender(word[1]), End(word[2]), number)
-        elif line[1:].startswith(_BASE64) and line[0] in "<>":
-            data = _base64(line[1 + len(_BASE64) :])
+        elif line[1:].startswith(BASE64) and line[0] in "<>":
+            data = _base64(line[1 + len(BASE64) :])
             self._draft(number).add(Sender(line[0]), [data] if data else [], number)
         elif line.strip():
             raise _LineError(
@@ -378,121 +382,3 @@ def _mark(text: str) -> Mark:
 
 def _refuse_mark(found: str) -> NoReturn:
     raise _LineError(rf"expected a mark such as \<name> or \<name:4>, found {quote(found)}")
-
-
-# Writing
-
-_SIGNS = {sender: sender.value.encode() for sender in Sender}
-_STARTS = {sender: sign + b" " for sender, sign in _SIGNS.items()}
-_BREAKS = {sender: b"\\n\n" + start for sender, start in _STARTS.items()}
-#: Bytes that need no table to be escaped.
-_PLAIN = bytes(byte for byte in range(256) if 32 <= byte < 127 or byte in b"\t\n\r")
-#: Those, and bytes that can be part of UTF-8.
-_TEXT = _PLAIN + bytes(range(0x80, 0x100))
-
-
-def write(recording: Recording) -> bytes:
-    """Return the text of *recording*, which `parse` reads; one conversation after another."""
-    lines = [write_header(recording.header)]
-    for conversation in recording.conversations:
-        lines.append(write_turn(conversation.number, conversation.peer))
-        lines += map(write_event, conversation.events)
-    return b"".join(lines)
-
-
-def write_header(header: Header) -> bytes:
-    """Return the line of *header*."""
-    values = {"at": header.made, "of": header.service, "redacted": ",".join(header.redacted)}
-    words = [f"{key}={_word(value)}" for key, value in values.items() if value]
-    return os.fsencode(" ".join([BEGINNING, str(VERSION), *words]) + "\n")
-
-
-def _word(value: str) -> str:
-    return escape(os.fsencode(value)).replace(" ", r"\x20")
-
-
-def write_turn(number: int, peer: str = "") -> bytes:
-    """Return the line that turns to conversation *number*; *peer* is given once."""
-    return os.fsencode(f"-- {number} {peer}".rstrip() + "\n")
-
-
-def write_event(event: Event) -> bytes:
-    """Return the lines of *event*."""
-    what = event.data
-    after = write_time(event.after)
-    return after + (
-        write_end(event.sender, what) if isinstance(what, End) else write_data(event.sender, what)
-    )
-
-
-def write_time(seconds: float) -> bytes:
-    """Return the line that says that *seconds* pass; nothing: they are too few."""
-    if seconds < RESOLUTION:
-        return b""
-    return f"({seconds:.6f}".rstrip("0").rstrip(".").encode() + b" s)\n"
-
-
-def write_end(sender: Sender, end: End) -> bytes:
-    """Return the line that says how *sender* ends."""
-    return f"{sender.value}{end.value}\n".encode()
-
-
-def write_data(sender: Sender, data: Data) -> bytes:
-    """Return the lines of *data*."""
-    if len(data) == 1 and isinstance(data[0], bytes):
-        return write_bytes(sender, data[0])
-    lines = []
-    text = b""
-    for part in data:
-        if isinstance(part, bytes) and _is_binary(part):
-            lines += [_finish(sender, text), *_base64_lines(sender, part)]
-            text = b""
-        else:
-            text += _written(sender, part)
-    return b"".join([*lines, _finish(sender, text)])
-
-
-def _written(sender: Sender, part: bytes | Mark) -> bytes:
-    if isinstance(part, bytes):
-        return _escaped(sender, part)
-    return (rf"\<{part.name}>" if part.size is None else rf"\<{part.name}:{part.size}>").encode()
-
-
-def write_bytes(sender: Sender, data: bytes) -> bytes:
-    """Return the lines of *data* without marks: text that is broken after each LF, or base64."""
-    if _is_binary(data):
-        return b"".join(_base64_lines(sender, data))
-    return _finish(sender, _escaped(sender, data))
-
-
-def _escaped(sender: Sender, data: bytes) -> bytes:
-    if data.translate(None, _PLAIN):
-        return os.fsencode(escape_lines(data)).replace(b"\n", b"\n" + _STARTS[sender])
-    data = data.replace(b"\\", rb"\\").replace(b"\r", rb"\r").replace(b"\t", rb"\t")
-    return data.replace(b"\n", _BREAKS[sender])
-
-
-def _finish(sender: Sender, text: bytes) -> bytes:
-    """Return the lines of *text*, which is escaped."""
-    start = _STARTS[sender]
-    if not text:
-        return b""
-    if text.endswith(b"\n" + start):  # it ends with LF
-        return start + text[: -len(start)]
-    if text.endswith(b" "):  # editors remove it
-        return start + text[:-1] + b"\\x20\n"
-    return start + text + b"\n"
-
-
-def _is_binary(data: bytes) -> bool:
-    r"""Return whether *data* is long, and a quarter of it would be written as ``\xNN``."""
-    if len(data) < MIN_BASE64_BYTES or 4 * len(data.translate(None, _PLAIN)) <= len(data):
-        return False
-    controls = len(data.translate(None, _TEXT))
-    return 4 * (controls + data.decode(errors="replace").count("\ufffd")) > len(data)
-
-
-def _base64_lines(sender: Sender, data: bytes) -> Iterator[bytes]:
-    start = _SIGNS[sender] + _BASE64.encode()
-    for at in range(0, len(data), BASE64_LINE_BYTES):
-        yield start + binascii.b2a_base64(data[at : at + BASE64_LINE_BYTES])

@@ -19,9 +19,9 @@ from reqresp._files import open_regular
 from reqresp._line_file import Content, LineFile
 from reqresp._text import format_address
 from reqresp.recording.conversations import Data, End, Header, Sender
-from reqresp.recording.notation import (
-    BEGINNING,
-    TORN,
+from reqresp.recording.notation import BEGINNING, TORN
+from reqresp.recording.redaction import Redactor, make_redactions, redacted_names
+from reqresp.recording.writing import (
     write_bytes,
     write_data,
     write_end,
@@ -29,7 +29,6 @@ from reqresp.recording.notation import (
     write_time,
     write_turn,
 )
-from reqresp.recording.redaction import Redactor, make_redactions, redacted_names
 from reqresp.server.observers import Direction, Observer
 
 #: Seconds until what has passed is written.

@@ -372,7 +372,7 @@ class ImportsTests(SynchronousTestCase):
 
     def test_help(self) -> None:
         """``--help``, of each command, imports framings, and nothing of scripts or servers."""
-        for command in ((), ("ask",), ("check",), ("explain",), ("mark",)):
+        for command in ((), ("ask",), ("check",), ("explain",), ("import",), ("mark",), ("show",)):
             found = self.imported_by(*command, "--help")
             self.assertIn("reqresp.cli.parser", found)
             self.assertEqual(of_packages(found, "twisted", "re2", "OpenSSL"), set(), command)

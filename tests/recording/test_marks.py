@@ -14,8 +14,8 @@ from reqresp.recording._follower import Follower
 from reqresp.recording._tracks import make_track
 from reqresp.recording.conversations import Header
 from reqresp.recording.marks import Marked, make_ignored, mark
-from reqresp.recording.notation import write
 from reqresp.recording.replay import Replay
+from reqresp.recording.writing import write
 from tests.support.recorded import HEADER, Recorded
 
 #: Bytes that patterns of these tests match in part.
