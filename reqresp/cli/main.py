@@ -109,6 +109,9 @@ def _explain(options: Namespace) -> int:
     script = _load(options.file)
     if script is None:
         return 1
+    if script.is_relay:
+        _print_error(f"{printable(options.file)}: forwards all bytes, and has no rules")
+        return 1
     _print(explain(script, asked))
     return 0
 
@@ -155,6 +158,8 @@ def _summary(script: "Script") -> str:
         *script.faults,
         *(fault for rule in script.rules.all() for fault in rule.faults),
     )
+    if script.upstream is not None and script.is_relay:
+        return f"relay to {script.upstream.name}, {_several(faults, 'fault')}"
     framing = f"framing {script.framing.name}"
     if script.reply_framing != script.framing:
         framing += f", replies {script.reply_framing.name}"

@@ -8,11 +8,11 @@ behaviour of its own.
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredLock
@@ -28,12 +28,19 @@ from reqresp.daemon.appended_files import (
     import_writers,
     open_files,
 )
-from reqresp.daemon.forwarding import make_relay
+from reqresp.daemon.forwarding import (
+    is_relay,
+    make_relay,
+    reconfigure_relay,
+    upstream_settings,
+)
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import as_final_user, with_user
 from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.threads import defer_to_daemon_thread
+from reqresp.daemon.tls_need import may_need_tls
+from reqresp.relay import RelayFactory
 from reqresp.server.config import ConfigSource, ServerConfig, resolve
 from reqresp.server.counters import Counters
 from reqresp.server.factory import ReqRespFactory
@@ -42,12 +49,16 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import fixed
 
 if TYPE_CHECKING:
+    from reqresp.script import Script
     from reqresp.transport.tls import Certificates
 
 _log = Logger()
 
 #: The options that name files to read, and those that name any files.
-_READ_FILES = ("script", "replay", "tls-cert", "tls-key", "client-ca")
+_READ_FILES = (
+    *("script", "replay", "tls-cert", "tls-key", "client-ca"),
+    *("forward-ca", "forward-cert", "forward-key"),
+)
 _FILES = (*_READ_FILES, *APPENDED_FILES)
 #: The numbers of connections that each worker has for itself: worker 2 begins at 2,000,000,001.
 CONNECTIONS_PER_WORKER = 1_000_000_000
@@ -77,7 +88,10 @@ def make_server(
     counters = None if metrics is None else Counters()
     _import_packages(options)
     with _opening_files(options):
-        config = None if options["forward"] else _make_config(options, _load(options))
+        source = _load(options)
+        script = _as_script(options, source)
+        settings = upstream_settings(options, script)
+        config = None if is_relay(options, script) else _make_config(options, source)
         certificates = _load_certificates(options)
         files = open_files(options, reactor, worker)
         observers += files
@@ -90,7 +104,8 @@ def make_server(
         }
         factory: FrontFactory
         if config is None:
-            factory = make_relay(options, reactor, **common)
+            with _missing_packages_exit():
+                factory = make_relay(options, script, reactor, **common)
         else:
             factory = ReqRespFactory(config, **common)
     wrapped = _add_layers(options, factory, certificates, reactor)
@@ -116,7 +131,8 @@ def make_server(
         service.on_end.append(file.close)
     if certificates is not None:
         service.on_hangup.append(certificates.reload)
-    if isinstance(factory, ReqRespFactory) and _source_file(options) is not None:
+    has_tls = settings is not None and settings.tls is not None
+    if has_tls or _source_file(options) is not None:
         run = partial(defer_to_daemon_thread, reactor)
         service.on_hangup.append(SourceReloader(factory, options, run).reload)
     return service
@@ -130,8 +146,14 @@ def check_server(options: Options, reactor: Any) -> None:
     """
     _import_packages(options)
     with _opening_files(options):
-        if options["forward"] is None:
-            config = _make_config(options, _load(options))
+        source = _load(options)
+        script = _as_script(options, source)
+        upstream_settings(options, script)
+        if is_relay(options, script):
+            with _missing_packages_exit():
+                make_relay(options, script, reactor)
+        else:
+            config = _make_config(options, source)
             # With a seed: otherwise one would be chosen and logged, and never used.
             ReqRespFactory(config, clock=reactor, seed=0)
         _load_certificates(options)
@@ -147,13 +169,15 @@ class SourceReloader:
     """
     Reads a script or a recording again, and lets *factory* use it for new connections.
 
+    Also reads the files again with which a relay adds TLS to its service.
+
     :param run: calls a function, in a thread so that clients need not wait for it, and returns a
         Deferred of its result.
     """
 
     def __init__(
         self,
-        factory: ReqRespFactory,
+        factory: FrontFactory,
         options: Options,
         run: Callable[..., Deferred[Any]],
     ) -> None:
@@ -175,12 +199,20 @@ class SourceReloader:
         file = _source_file(self._options)
         if source is not None and source.is_empty:
             raise ValueError(f"{file}: the script answers nothing")
-        self._factory.reconfigure(_make_config(self._options, source))
-        _log.info("reloaded {script} for new connections", script=file)
+        factory, options = self._factory, self._options
+        script = _as_script(options, source)
+        if is_relay(options, script) != isinstance(factory, RelayFactory):
+            raise ValueError(f"{file}: a relay begins or ends to be one only at a restart")
+        if isinstance(factory, RelayFactory):
+            reconfigure_relay(factory, options, script, factory.clock)
+        elif isinstance(factory, ReqRespFactory):
+            factory.reconfigure(_make_config(options, source))
+        name = file or "the certificates of the service"
+        _log.info("reloaded {script} for new connections", script=name)
 
     def _keep(self, failure: Failure) -> None:
         failure.trap(ValueError)
-        kept = "rules" if self._options["script"] is not None else "recording"
+        kept = "recording" if self._options["replay"] is not None else "rules"
         _log.error(
             "reload failed; keeping the current {kept}: {problem}",
             kept=kept,
@@ -224,6 +256,11 @@ def _load(options: Options) -> ConfigSource | None:
     from reqresp.script import Script  # late: a server without a script does not need it
 
     return Script.load(options["script"])
+
+
+def _as_script(options: Options, source: ConfigSource | None) -> "Script | None":
+    """Return *source* if it is a script, which may forward clients."""
+    return cast("Script | None", source) if options["script"] is not None else None
 
 
 def _make_config(options: Options, source: ConfigSource | None) -> ServerConfig:
@@ -295,6 +332,9 @@ def _import_packages(options: Options) -> None:
     if options["tls-cert"] is not None:
         with _missing_packages_exit():
             import_module("reqresp.transport.tls")
+    if may_need_tls(options):
+        with suppress(ImportError):  # whether a script needs it is not known yet
+            import_module("reqresp.relay.client_tls")
 
 
 @contextmanager

@@ -30,13 +30,13 @@ from reqresp.daemon.option_types import (
     patterns,
     port,
     seconds,
-    service_address,
     whole_number,
     workers,
 )
 from reqresp.framing import Chunk, parse_framing
 from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS
 from reqresp.server.responders import CLOSE_ON, RESPONSE
+from reqresp.server.upstream_settings import parse_address
 from reqresp.transport.access import parse_networks
 
 #: What answers without a script, as text; the defaults of the library.
@@ -46,7 +46,11 @@ DEFAULTS = {
     "framing": Chunk.name,
 }
 #: What has no meaning if another service answers.
-_ANSWERING = ("script", "response", "close-on", "framing", "max-request", "request-timeout")
+_ANSWERING = ("response", "close-on", "framing", "max-request", "request-timeout")
+#: What says where clients are forwarded to.
+_FORWARDING = ("forward", "script")
+#: What adds TLS to the connections to a service.
+_FORWARDING_TLS = ("forward-tls", "script")
 
 #: All options, by their purpose, in the order of the help.
 GROUPS: Mapping[str, tuple[Option, ...]] = {
@@ -91,7 +95,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             value="FILE",
             help="answer as was recorded in this file; see docs/replay.rst",
             convert=path,
-            excludes=(*_ANSWERING, "forward"),
+            excludes=("script", *_ANSWERING, "forward"),
         ),
         Option(
             name="pace",
@@ -99,7 +103,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="multiply the recorded times by this: 0 replies at once, 1 as recorded",
             default="0",
             convert=factor,
-            requires="replay",
+            requires=("replay",),
         ),
         Option(
             name="ignore",
@@ -108,7 +112,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "sent; repeatable",
             is_repeatable=True,
             convert=ignored_patterns,
-            requires="replay",
+            requires=("replay",),
         ),
     ),
     "Forwarding": (
@@ -116,7 +120,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             name="forward",
             value="SERVICE",
             help="connect each client to this service, and pass all bytes; see docs/relay.rst",
-            convert=service_address,
+            convert=parse_address,
             excludes=_ANSWERING,
         ),
         Option(
@@ -125,7 +129,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="maximum time to connect to the service",
             default=f"{CONNECT_TIMEOUT:g}",
             convert=seconds(MIN_TIMEOUT),
-            requires="forward",
+            requires=_FORWARDING,
         ),
         Option(
             name="unreachable",
@@ -133,14 +137,55 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="close or reset clients while the service cannot be reached",
             default=UNREACHABLE[0],
             convert=one_of(*UNREACHABLE),
-            requires="forward",
+            requires=_FORWARDING,
         ),
         Option(
             name="send-proxy",
             value="VERSION",
             help="send a PROXY header with the client's address to the service: version 1 or 2",
             convert=one_of("1", "2"),
-            requires="forward",
+            requires=_FORWARDING,
+        ),
+        Option(
+            name="forward-tls",
+            help="use TLS to the service, and check its certificate",
+            requires=_FORWARDING,
+        ),
+        Option(
+            name="forward-name",
+            value="NAME",
+            help="name that the certificate of the service must have",
+            default="the host of --forward",
+            requires=_FORWARDING_TLS,
+        ),
+        Option(
+            name="forward-ca",
+            value="FILE",
+            help="trust these CAs for the service, in PEM format",
+            default="those of the system",
+            convert=path,
+            requires=_FORWARDING_TLS,
+        ),
+        Option(
+            name="forward-cert",
+            value="FILE",
+            help="show this certificate, with its chain, to the service, in PEM format",
+            convert=path,
+            requires=_FORWARDING_TLS,
+        ),
+        Option(
+            name="forward-key",
+            value="FILE",
+            help="private key of that certificate, in PEM format",
+            default="read from --forward-cert",
+            convert=path,
+            requires=("forward-cert",),
+        ),
+        Option(
+            name="forward-insecure",
+            help="do not check the certificate of the service: others can read and change what "
+            "passes",
+            requires=_FORWARDING_TLS,
         ),
     ),
     "Recording": (
@@ -150,7 +195,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="append what clients and the service send to this file; with --workers, to one "
             "file for each; see docs/recording.rst",
             convert=path,
-            requires="forward",
+            requires=_FORWARDING,
         ),
         Option(
             name="redact",
@@ -159,7 +204,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             "all that it matches; repeatable",
             is_repeatable=True,
             convert=patterns,
-            requires="record",
+            requires=("record",),
         ),
     ),
     "Listening": (
@@ -285,14 +330,14 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="private key of the certificate, in PEM format",
             default="read from --tls-cert",
             convert=path,
-            requires="tls-cert",
+            requires=("tls-cert",),
         ),
         Option(
             name="client-ca",
             value="FILE",
             help="require client certificates signed by these CAs, in PEM format",
             convert=path,
-            requires="tls-cert",
+            requires=("tls-cert",),
         ),
         Option(
             name="handshake-timeout",
@@ -300,7 +345,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="reset connections whose TLS handshake takes longer",
             default=f"{HANDSHAKE_TIMEOUT:g}",
             convert=seconds(MIN_TIMEOUT),
-            requires="tls-cert",
+            requires=("tls-cert",),
         ),
     ),
     "Load balancers": (
@@ -316,7 +361,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             default="loopback",
             is_repeatable=True,
             convert=parse_networks,
-            requires="proxy-protocol",
+            requires=("proxy-protocol",),
         ),
     ),
     "Workers": (

@@ -87,23 +87,6 @@ def path(text: str) -> Path:
     return Path(text).absolute()
 
 
-def service_address(text: str) -> tuple[str, int] | Path:
-    """Return a host and a port, or the path of a UNIX socket."""
-    kind, _, rest = text.partition(":")
-    if kind == "unix" and rest:
-        return path(rest)
-    host, colon, number = text.rpartition(":")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if is_bracketed else host
-    is_port = is_number(number) and 0 < int(number) <= MAX_PORT
-    if not (colon and host and is_port) or (":" in host and not is_bracketed):
-        raise ValueError(
-            "expected HOST:PORT such as db.example:5432 or [::1]:5432, or unix:PATH,"
-            f" found {text!r}"
-        )
-    return host, int(number)
-
-
 def one_of(*names: str) -> Callable[[str], str]:
     """Return a conversion that accepts only *names*."""
 
@@ -155,7 +138,7 @@ class Option:
     :param initial: the text that it has if it is not given.
     :param convert: converts its text, or, if repeatable, the list of its texts.
     :param is_repeatable: whether it may be given more than once.
-    :param requires: the option without which it has no effect.
+    :param requires: the options of which one is needed for it to have an effect.
     :param excludes: the options that it cannot be combined with: it answers instead.
     :param requires_plain: whether it works only with endpoints that are bare sockets.
     :param is_for_workers: whether workers are started with it, too.
@@ -169,7 +152,7 @@ class Option:
     initial: str | None = None
     convert: Callable[[Any], Any] = unconverted
     is_repeatable: bool = False
-    requires: str | None = None
+    requires: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     requires_plain: bool = False
     is_for_workers: bool = True

@@ -191,8 +191,9 @@ class Options(usage.Options):
         for option in _OPTIONS:
             if option.name in _COMMANDS or not self[option.name]:
                 continue
-            if option.requires is not None and not self[option.requires]:
-                raise usage.UsageError(f"--{option.name} requires --{option.requires}")
+            if option.requires and not any(self[name] for name in option.requires):
+                needed = " or ".join(f"--{name}" for name in option.requires)
+                raise usage.UsageError(f"--{option.name} requires {needed}")
             for spec in self["endpoints"] if option.requires_plain else ():
                 if not spec.is_plain:
                     raise usage.UsageError(

@@ -29,6 +29,7 @@ from reqresp.daemon.log_relay import LineSplitter, PipeObserver
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import BLOCKED_SIGNALS, FIRST_SOCKET, RELOAD, STOP_NOW
 from reqresp.daemon.reactor import prepare
+from reqresp.daemon.tls_need import may_need_tls
 
 if TYPE_CHECKING:
     from reqresp.daemon.service import ReqRespService
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
     options = Options()
     options.parseOptions(given)
-    if options["tls-cert"] is None:
+    if not may_need_tls(options):
         # Where it is installed, Twisted loads it with every reactor: a fifth of the time that a
         # worker takes to start, and a quarter of its memory.
         sys.modules["OpenSSL"] = None  # type: ignore[assignment]  # it cannot be imported

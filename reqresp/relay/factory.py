@@ -73,13 +73,23 @@ class RelayFactory(FrontFactory):
                 now=now,
             )
         )
-        self.upstream = upstream
-        self.unreachable = unreachable
-        self._front.limit(limits or Limits())
+        self.reconfigure(upstream, unreachable=unreachable, limits=limits)
         self._seed = seed
         self._faults = LiveFaults(randbits(32) if seed is None else seed, self._use_faults)
         for directed in faults:
             self._add(directed)
+
+    def reconfigure(
+        self,
+        upstream: Upstream,
+        *,
+        unreachable: Unreachable = Unreachable.RESET,
+        limits: Limits | None = None,
+    ) -> None:
+        """Forward new clients to *upstream*; open connections continue as they began."""
+        self.upstream = upstream
+        self.unreachable = unreachable
+        self._front.limit(limits or Limits())
 
     @property
     def faults(self) -> tuple[LiveFault, ...]:

@@ -301,7 +301,7 @@ class Relay:
         elif side.stream.is_shaking_hands:
             self._fail(reason)
         else:
-            self.host.events.upstream_ended(self.peer, self.number, reason)
+            self._end_upstream(reason)
         if other.link is not None:
             other.link.stop()  # what it holds has nowhere to go
         ending = Ending.CLOSE if reason.check(ConnectionDone) else Ending.RESET
@@ -350,6 +350,19 @@ class Relay:
             transport.write(upstream.encode_header(header))
         protocol = server if upstream.tls is None else upstream.tls.wrap(server)
         replace_protocol(transport, protocol)
+
+    def _end_upstream(self, reason: Failure) -> None:
+        """Report the end of the connection upstream; log an error of TLS, which ends it."""
+        tls = self._upstream.tls
+        words = None if tls is None else tls.explain_end(reason)
+        if words is not None:
+            self._log.warn(
+                "{peer}: upstream {upstream} {reason}; resetting",
+                peer=format_address(self.peer),
+                upstream=self._upstream.name,
+                reason=words,
+            )
+        self.host.events.upstream_ended(self.peer, self.number, reason)
 
     def _fail(self, failure: Failure) -> None:
         """Report that the service cannot be reached, and end the client's connection."""

@@ -66,6 +66,9 @@ class UpstreamTLS(Protocol):
     def explain(self, failure: Failure) -> str | None:
         """Return the predicate for a handshake that failed; None: *failure* is not about TLS."""
 
+    def explain_end(self, reason: Failure) -> str | None:
+        """Return the predicate for an error of TLS that ended a connection; None: it is none."""
+
 
 @frozen
 class Upstream:

@@ -14,6 +14,13 @@ from twisted.python.failure import Failure
 from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp.transport.tls import describe, wrap_client
 
+#: Predicates for reasons of OpenSSL that are about the service's certificate.
+_REASONS = {
+    "certificate verify failed": (
+        "has a certificate that no trusted CA has signed, or that is not valid now"
+    ),
+}
+
 
 @frozen
 class ClientTLS:
@@ -39,8 +46,17 @@ class ClientTLS:
             return "did not complete TLS in time"
         if failure.check(ConnectionDone, ConnectionLost):
             return "ended the connection within the TLS handshake"
-        if failure.check("OpenSSL.SSL.Error"):
-            return "refused TLS: " + describe(cast(Exception, failure.value))
         if failure.check("service_identity.exceptions.VerificationError"):
-            return "refused TLS: its certificate is for another name"
-        return None
+            return "has a certificate for another name"
+        return self.explain_end(failure)
+
+    def explain_end(self, reason: Failure) -> str | None:
+        """
+        Return the predicate for an error of TLS that ended a connection; None: it is none.
+
+        A service can refuse a client's certificate after the handshake.
+        """
+        if not reason.check("OpenSSL.SSL.Error"):
+            return None
+        words = describe(cast(Exception, reason.value))
+        return _REASONS.get(words, f"refused TLS: {words}")

@@ -22,6 +22,7 @@ from reqresp.framing import BaseFraming, Framing
 from reqresp.script._checks import check_needle, check_unsent, size_bounds
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
+from reqresp.script._upstream import is_relay, read_upstream
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import (
     REPLY_SOURCES,
@@ -48,6 +49,9 @@ _NAME = re.compile(r"(?!rule\[)[^\W_](?:[\w .:/+-]{0,58}[\w+-])?")
 _NAME_EXPECTED = (
     "expected a name of 1 to 60 letters, digits, spaces and . : / + - _ that starts with a letter"
     " or a digit"
+)
+_NOTHING_FORWARDED = (
+    "nothing is forwarded: remove the keys about requests and replies, and all bytes pass"
 )
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
@@ -78,6 +82,10 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     faults = _faults(document.fault, parts)
     limits = document.limits or Limits()
     _check_limits(limits, framing, reader)
+    upstream = read_upstream(document.upstream, reader, base)
+    relays = is_relay(tables)
+    if document.upstream is not None and not relays:
+        reader.report("upstream", _NOTHING_FORWARDED)
     if reader.problems:
         return {}
     try:
@@ -92,7 +100,9 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "limits": limits,
         "faults": faults,
         "seed": document.seed,
-        "warnings": _warnings(document.start, responder, faults, reader),
+        "upstream": upstream,
+        "is_relay": relays,
+        "warnings": () if relays else _warnings(document.start, responder, faults, reader),
     }
 
 

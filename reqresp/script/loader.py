@@ -23,6 +23,7 @@ from reqresp.script.rules import Rules
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
+from reqresp.server.upstream_settings import UpstreamSettings
 
 # Where a test loads a script with problems, pytest shows the line of the test.
 __tracebackhide__ = True
@@ -42,6 +43,8 @@ class Script(ConfigSource):
     :param name: the file's name in messages.
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
+    :param upstream: the service that clients are forwarded to; None: there is none.
+    :param is_relay: whether all bytes are forwarded; then there are no rules.
     :param warnings: what is valid, but hardly meant: rules that never answer, or no answer at all.
     """
 
@@ -52,6 +55,8 @@ class Script(ConfigSource):
     limits: Limits
     faults: tuple[PlacedFault, ...]
     seed: int | None
+    upstream: UpstreamSettings | None = None
+    is_relay: bool = False
     warnings: tuple[Problem, ...] = ()
     #: The line of each key path.
     lines: Mapping[str, int] = field(repr=False, eq=False)
@@ -125,9 +130,16 @@ class Script(ConfigSource):
     @property
     def is_empty(self) -> bool:
         """Whether the script says nothing of what clients get: perhaps it is not written yet."""
-        return self.rules.is_empty and not self.faults
+        return self.rules.is_empty and not self.faults and self.upstream is None
 
     def config(self) -> ServerConfig:
+        """
+        Return a new config; two servers share nothing that changes.
+
+        :raises ValueError: the script is a relay, which answers nothing.
+        """
+        if self.is_relay:
+            raise ValueError(f"{self.name}: expected rules, found only [upstream], a relay")
         framing = self.framing
         if self.reply_framing != framing:
             framing = Mixed(framing, self.reply_framing)

@@ -103,6 +103,28 @@ class FramingTable:
 
 
 @frozen(kw_only=True)
+class UpstreamTLSTable:
+    """How TLS is added to the connections to a service."""
+
+    name: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    insecure: bool = False
+
+
+@frozen(kw_only=True)
+class UpstreamTable:
+    """The service that clients are forwarded to."""
+
+    address: str
+    tls: bool | UpstreamTLSTable = False
+    send_proxy: int | None = None
+    timeout: Seconds | None = None
+    unreachable: Literal["reset", "close"] | None = None
+
+
+@frozen(kw_only=True)
 class Document:
     """A whole script."""
 
@@ -113,6 +135,7 @@ class Document:
     seed: int | None = None
     greeting: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
     limits: Limits | None = None
+    upstream: UpstreamTable | None = None
     rule: list[RuleTable] = Factory(list)
     unmatched: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
     fault: list[dict[str, Any]] = Factory(list)

@@ -71,19 +71,27 @@ class Credentials:
             (self.files.certificate, self.chain),
             (self.files.client_ca, self.authorities),
         ):
-            for number, certificate in enumerate(certificates, 1):
-                if (problem := _date_problem(certificate, now)) is not None:
-                    which = f"certificate {number}" if len(certificates) > 1 else "the certificate"
-                    yield f"{path}: {which} {problem}"
+            yield from date_warnings(path, certificates, now)
 
 
-def read_credentials(files: TLSFiles) -> Credentials:
+def date_warnings(
+    path: Path | None, certificates: Sequence[x509.Certificate], now: datetime
+) -> Iterator[str]:
+    """Return a message for each of *certificates*, from the file *path*, not valid *now*."""
+    for number, certificate in enumerate(certificates, 1):
+        if (problem := _date_problem(certificate, now)) is not None:
+            which = f"certificate {number}" if len(certificates) > 1 else "the certificate"
+            yield f"{path}: {which} {problem}"
+
+
+def read_credentials(files: TLSFiles, owner: str = "server") -> Credentials:
     """
     Read *files*, each once, and check that they belong together.
 
+    :param owner: whose certificate it is, for messages.
     :raises TLSFileError: one of them cannot be used.
     """
-    wanted = "the server's certificate, as PEM"
+    wanted = f"the {owner}'s certificate, as PEM"
     data = _read(files.certificate, wanted)
     chain = _certificates(files.certificate, data, wanted)
     if files.key is None:
@@ -92,12 +100,22 @@ def read_credentials(files: TLSFiles) -> Credentials:
     else:
         wanted = "the certificate's private key as PEM, not encrypted"
         key = _private_key(files.key, _read(files.key, wanted), wanted)
-    _check_pair(files, chain, key)
+    _check_pair(files, chain, key, owner)
     authorities: Sequence[x509.Certificate] = ()
     if files.client_ca is not None:
         wanted = "the certificates of the CAs that sign client certificates, as PEM"
-        authorities = _certificates(files.client_ca, _read(files.client_ca, wanted), wanted)
+        authorities = read_authorities(files.client_ca, wanted)
     return Credentials(files, chain, key, authorities)
+
+
+def read_authorities(path: Path, wanted: str) -> Sequence[x509.Certificate]:
+    """
+    Return the certificates in the file *path*.
+
+    :param wanted: what they are, for messages.
+    :raises TLSFileError: the file cannot be used.
+    """
+    return _certificates(path, _read(path, wanted), wanted)
 
 
 def _read(path: Path, wanted: str) -> bytes:
@@ -137,13 +155,13 @@ def _private_key(path: Path, data: bytes, wanted: str) -> Any:
         raise _error(path, "the private key is malformed or of an unknown type", wanted) from None
 
 
-def _check_pair(files: TLSFiles, chain: Sequence[x509.Certificate], key: Any) -> None:
+def _check_pair(files: TLSFiles, chain: Sequence[x509.Certificate], key: Any, owner: str) -> None:
     matches = [index for index, each in enumerate(chain) if _public_key(each) == key.public_key()]
     if 0 in matches:
         return
     if matches:
         problem = f"the private key belongs to certificate {matches[0] + 1}"
-        raise _error(files.certificate, problem, "the server's certificate first")
+        raise _error(files.certificate, problem, f"the {owner}'s certificate first")
     problem = f"the private key does not belong to the certificate in {files.certificate}"
     raise _error(files.key or files.certificate, problem, "a certificate and its private key")
 

@@ -117,6 +117,18 @@ def _make_context(credentials: Credentials) -> SSL.Context:
     # again.  OpenSSL requires a session id when it verifies client certificates.
     context.set_session_id(token_bytes(16))
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    use_credentials(context, credentials)
+    if credentials.files.client_ca is not None:
+        _require_certificates(context, credentials)
+    return context
+
+
+def use_credentials(context: SSL.Context, credentials: Credentials) -> None:
+    """
+    Let *context* show the certificate of *credentials*, with its chain.
+
+    :raises TLSFileError: OpenSSL rejects a certificate or key, as too weak for example.
+    """
     path = credentials.files.certificate
     try:
         context.use_certificate(credentials.chain[0])
@@ -127,9 +139,6 @@ def _make_context(credentials: Credentials) -> SSL.Context:
         context.check_privatekey()
     except (SSL.Error, TypeError, ValueError) as error:
         raise TLSFileError(f"{path}: rejected by OpenSSL: {describe(error)}") from None
-    if credentials.files.client_ca is not None:
-        _require_certificates(context, credentials)
-    return context
 
 
 def _require_certificates(context: SSL.Context, credentials: Credentials) -> None:

@@ -359,7 +359,8 @@ class ImportsTests(SynchronousTestCase):
         self.assertEqual(of_packages(found, *foreign), set())
         ours = ("reqresp.transport", "reqresp.journal", "reqresp.control", "reqresp.daemon")
         self.assertEqual(of_packages(found, *ours), set())
-        parts = {f"reqresp.server.{it}" for it in ("_fast_path", "config", "limits", "responders")}
+        names = ("_fast_path", "config", "limits", "responders", "upstream_settings")
+        parts = {f"reqresp.server.{it}" for it in names}
         self.assertEqual(of_packages(found, "reqresp.server"), {"reqresp.server", *parts})
 
     def test_explain(self) -> None:

@@ -1,13 +1,20 @@
 """What a relay is built from, as options say; nothing here listens."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import LogLevel, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.daemon.build import SourceReloader
 from reqresp.relay import RelayFactory, Unreachable
+from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.transport.proxy_protocol import encode_binary, encode_line
+from tests.support import live
 from tests.support.daemon import Making, parsed, refusal
+from tests.support.issued import authority, ours, pem
 
 
 class ServiceTests(SynchronousTestCase):
@@ -37,7 +44,16 @@ class ServiceTests(SynchronousTestCase):
         """They are refused without one."""
         for option in ("--forward-timeout=1", "--unreachable=close", "--send-proxy=1"):
             name = option.partition("=")[0]
-            self.assertIn(f"{name} requires --forward", refusal(option))
+            self.assertIn(f"{name} requires --forward or --script", refusal(option))
+
+    def test_options_that_need_tls(self) -> None:
+        """Without TLS to the service, they would have no effect."""
+        for option in ("--forward-name=a", "--forward-ca=a", "--forward-insecure"):
+            name = option.partition("=")[0]
+            text = refusal("--forward=a:1", option)
+            self.assertIn(f"{name} requires --forward-tls or --script", text)
+        text = refusal("--forward=a:1", "--forward-tls", "--forward-key=a")
+        self.assertIn("--forward-key requires --forward-cert", text)
 
     def test_words_that_are_unknown(self) -> None:
         """The message has those that are known."""
@@ -75,3 +91,200 @@ class FactoryTests(Making):
         """Limits of connections, counters and numbers are those of any server."""
         factory = self.relay("--max-connections=1", "--metrics=0")
         self.assertIsNotNone(factory.counters)
+
+
+class ScriptCase(Making):
+    """A relay that a script describes."""
+
+    def setUp(self) -> None:
+        self.directory = live.temporary(self)
+        self.path = self.directory / "it.toml"
+
+    def relay(self, text: str, *arguments: str) -> RelayFactory:
+        """Return the factory of a script and *arguments*."""
+        self.path.write_text(text)
+        factory = self.make(f"--script={self.path}", *arguments).service.factory
+        assert isinstance(factory, RelayFactory)
+        return factory
+
+    def refused(self, text: str, *arguments: str) -> str:
+        """Return the message with which a script and *arguments* are refused."""
+        self.path.write_text(text)
+        with self.assertRaises(SystemExit) as caught:
+            self.make(f"--script={self.path}", *arguments)
+        return str(caught.exception.code)
+
+
+class ScriptTests(ScriptCase):
+    """``[upstream]`` in a script, and the options that replace its keys."""
+
+    def test_a_script(self) -> None:
+        """It needs no option."""
+        factory = self.relay(
+            '[upstream]\naddress = "a:1"\nunreachable = "close"\nsend_proxy = 1\ntimeout = 3'
+        )
+        self.assertEqual(factory.upstream.name, "a:1")
+        self.assertIs(factory.unreachable, Unreachable.CLOSE)
+        self.assertIs(factory.upstream.encode_header, encode_line)
+        endpoint: Any = factory.upstream.endpoint
+        self.assertEqual(endpoint._timeout, 3)
+
+    def test_options_replace_single_keys(self) -> None:
+        """All others stay those of the script."""
+        factory = self.relay(
+            '[upstream]\naddress = "127.0.0.1:1"\nunreachable = "close"\nsend_proxy = 1\n'
+            "timeout = 3",
+            *("--forward=127.0.0.1:2", "--send-proxy=2", "--unreachable=reset"),
+        )
+        self.assertEqual(factory.upstream.name, "127.0.0.1:2")
+        self.assertIs(factory.unreachable, Unreachable.RESET)
+        self.assertIs(factory.upstream.encode_header, encode_binary)
+        endpoint: Any = factory.upstream.endpoint
+        self.assertEqual(endpoint._timeout, 3)
+
+    def test_a_script_that_answers_has_no_service(self) -> None:
+        """The options for one are refused, with the script's name."""
+        answers = 'rule = [{ reply = "a" }]'
+        text = self.refused(answers, "--forward=a:1")
+        self.assertEqual(
+            text,
+            f"reqresp: --forward cannot be combined with {self.path}, which answers by itself",
+        )
+        for option in ("--send-proxy=1", "--forward-insecure", "--forward-timeout=1"):
+            text = self.refused(answers, option)
+            name = option.partition("=")[0]
+            expected = f"reqresp: {name}: requires --forward, or [upstream] in the script"
+            self.assertEqual(text, expected)
+
+    def test_options_about_requests(self) -> None:
+        """A relay knows no requests."""
+        for option in ("--framing=line", "--max-request=1", "--request-timeout=1"):
+            text = self.refused('[upstream]\naddress = "a:1"', option)
+            name = option.partition("=")[0]
+            self.assertEqual(text, f"reqresp: {name} cannot be combined with {self.path}, a relay")
+
+    def test_workers_check_the_script(self) -> None:
+        """The parent finds problems, before it starts a worker."""
+        tls = 'address = "a:1"\ntls = { ca = "ca.pem" }'
+        text = self.refused(f"[upstream]\n{tls}", "--workers=1")
+        self.assertRegex(text, f"^reqresp: {self.directory}/ca.pem: .*No such file")
+
+
+class ReloadTests(ScriptCase):
+    """A script that is read again on SIGHUP."""
+
+    def reloading(self, text: str, *arguments: str) -> tuple[RelayFactory, Callable[[], None]]:
+        """Return a relay, and what reloads it, without a thread."""
+        factory = self.relay(text, *arguments)
+        options = parsed(f"--script={self.path}", *arguments)
+        return factory, SourceReloader(factory, options, maybeDeferred).reload
+
+    def problem(self, text: str, reload: Callable[[], None]) -> str:
+        """Return the line with which the new *text* is refused."""
+        self.path.write_text(text)
+        events = self.logged()
+        reload()
+        [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.error]
+        return line
+
+    def test_new_connections_get_the_new_service(self) -> None:
+        """Limits change for all."""
+        factory, reload = self.reloading('[upstream]\naddress = "a:1"')
+        self.path.write_text(
+            '[upstream]\naddress = "b:2"\nunreachable = "close"\n[limits]\nmax_connections = 1'
+        )
+        reload()
+        self.assertEqual(factory.upstream.name, "b:2")
+        self.assertIs(factory.unreachable, Unreachable.CLOSE)
+
+    def test_options_still_replace_keys(self) -> None:
+        """As at the start."""
+        factory, reload = self.reloading('[upstream]\naddress = "a:1"', "--forward=c:3")
+        self.path.write_text('[upstream]\naddress = "b:2"\nsend_proxy = 2')
+        reload()
+        self.assertEqual(factory.upstream.name, "c:3")
+        self.assertIs(factory.upstream.encode_header, encode_binary)
+
+    def test_what_cannot_change(self) -> None:
+        """One line says why, and the relay forwards as before."""
+        factory, reload = self.reloading('[upstream]\naddress = "a:1"')
+        upstream = factory.upstream
+        for text, problem in (
+            ('rule = [{ reply = "a" }]', "a relay begins or ends to be one only at a restart"),
+            ("", "the script answers nothing"),
+            ('[upstream]\naddress = "b"', "upstream.address: expected HOST:PORT"),
+            ('[upstream]\naddress = "b:1"\ntls = { ca = "none.pem" }', "none.pem: "),
+        ):
+            line = self.problem(text, reload)
+            self.assertRegex(line, f"reload failed; keeping the current rules: .*{problem}")
+            self.assertIs(factory.upstream, upstream)
+
+    def test_a_server_does_not_become_a_relay(self) -> None:
+        """The rules stay."""
+        self.path.write_text('rule = [{ reply = "a" }]')
+        made = self.make(f"--script={self.path}")
+        options = parsed(f"--script={self.path}")
+        reload = SourceReloader(made.factory, options, maybeDeferred).reload
+        line = self.problem('[upstream]\naddress = "a:1"', reload)
+        self.assertIn("a relay begins or ends to be one only at a restart", line)
+
+
+class TLSTests(ScriptCase):
+    """Options and keys for TLS to the service."""
+
+    def test_options(self) -> None:
+        """Files are read when the relay is made."""
+        ca = self.directory / "ca.pem"
+        ca.write_bytes(authority().cert_pem.bytes())
+        cert = self.directory / "cert.pem"
+        cert.write_bytes(ours())
+        for arguments in (
+            ("--forward-tls",),
+            ("--forward-tls", "--forward-name=db.example", f"--forward-ca={ca}"),
+            ("--forward-tls", "--forward-insecure", f"--forward-cert={cert}"),
+        ):
+            made = self.make("--forward=127.0.0.1:1", *arguments)
+            factory = made.service.factory
+            assert isinstance(factory, RelayFactory)
+            self.assertIsInstance(factory.upstream.tls, ClientTLS)
+            self.assertEqual(len(made.service.on_hangup), 1)
+
+    def test_an_option_adds_to_the_script(self) -> None:
+        """The other keys for TLS stay."""
+        ca = self.directory / "ca.pem"
+        ca.write_bytes(authority().cert_pem.bytes())
+        text = '[upstream]\naddress = "a:1"\ntls = { ca = "ca.pem" }'
+        self.assertIsInstance(self.relay(text, "--forward-name=b").upstream.tls, ClientTLS)
+        refused = self.refused(text, "--forward-insecure")
+        self.assertEqual(
+            refused,
+            "reqresp: --forward-ca: cannot be combined with insecure, which checks nothing",
+        )
+
+    def test_tls_that_the_script_does_not_turn_on(self) -> None:
+        """An option about its details is refused."""
+        text = self.refused('[upstream]\naddress = "a:1"', "--forward-name=b")
+        self.assertEqual(text, "reqresp: --forward-name: requires --forward-tls")
+
+    def test_files_that_cannot_be_used(self) -> None:
+        """One line names the file."""
+        key = self.directory / "key.pem"
+        key.write_bytes(authority().issue_cert("a").private_key_pem.bytes())
+        cert = self.directory / "cert.pem"
+        cert.write_bytes(pem(authority().issue_cert("b")))
+        for option, problem in (
+            ("--forward-ca=/dev/null", "/dev/null: is not a regular file"),
+            (f"--forward-ca={key}", f"{key}: contains no certificate"),
+            (f"--forward-cert={key}", f"{key}: contains no certificate"),
+            (f"--forward-cert={cert} --forward-key={key}", "the private key does not belong"),
+        ):
+            with self.assertRaises(SystemExit) as caught:
+                self.make("--forward=127.0.0.1:1", "--forward-tls", *option.split())
+            self.assertIn(problem, str(caught.exception.code))
+
+    def test_a_warning_that_nothing_is_checked(self) -> None:
+        """Whoever reads the log knows it."""
+        events = self.logged()
+        self.make("--forward=127.0.0.1:1", "--forward-tls", "--forward-insecure")
+        [line] = [eventAsText(it) for it in events if it["log_level"] is LogLevel.warn]
+        self.assertIn("upstream 127.0.0.1:1: its certificate is not checked", line)

@@ -21,7 +21,7 @@ class TableTests(SynchronousTestCase):
         """A misspelt name would have no effect."""
         names = {it.name for it in OPTIONS}
         for option in OPTIONS:
-            needed = {*option.excludes, *filter(None, [option.requires])}
+            needed = {*option.excludes, *option.requires}
             self.assertLessEqual(needed, names, option.name)
 
     def test_what_an_option_shows_as_its_default_is_one(self) -> None:

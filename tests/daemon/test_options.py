@@ -318,7 +318,7 @@ class CombinationsTests(SynchronousTestCase):
 
     def test_answers_with_another_service(self) -> None:
         """What says how to answer is refused with a service that answers."""
-        for option in ("--script=it.toml", "--framing=line", "--max-request=1"):
+        for option in ("--response=a", "--framing=line", "--max-request=1"):
             text = refusal("--forward=127.0.0.1:80", option)
             name = option.partition("=")[0]
             self.assertIn(f"{name} cannot be combined with --forward, which answers", text)

@@ -222,6 +222,8 @@ class GuideTests(SynchronousTestCase):
             return folded(str(error))
         if parsed.warnings:
             return folded("\n".join(f"warning: {it}" for it in parsed.warnings))
+        if parsed.upstream is not None and parsed.is_relay:
+            return f"relay to {parsed.upstream.name}"
         return Player(parsed).play(shown)
 
     def test_examples_do_what_they_show(self) -> None:

@@ -1,0 +1,50 @@
+"""
+Settings: creating an upstream from what options, scripts and tests write.
+
+Reads the files that it names.  It must not know where the settings come from.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from reqresp.relay.upstream import Upstream, UpstreamTLS, tcp_upstream, unix_upstream
+from reqresp.server.upstream_settings import UpstreamSettings
+from reqresp.transport.proxy_protocol import encode_binary, encode_line
+
+_log = Logger()
+_HEADERS = {1: encode_line, 2: encode_binary}
+
+
+def make_upstream(settings: UpstreamSettings, reactor: Any) -> Upstream:
+    """
+    Return the service that *settings* describe.
+
+    :raises TLSFileError: a file for TLS cannot be used.
+    :raises ImportError: a package for TLS is not installed; the message has the extra.
+    """
+    address = settings.address
+    if isinstance(address, Path):
+        upstream = unix_upstream(reactor, str(address), settings.timeout)
+    else:
+        upstream = tcp_upstream(reactor, *address, settings.timeout)
+    header = None if settings.send_proxy is None else _HEADERS[settings.send_proxy]
+    return evolve(upstream, encode_header=header, tls=_make_tls(settings, reactor))
+
+
+def _make_tls(settings: UpstreamSettings, reactor: Any) -> UpstreamTLS | None:
+    if settings.tls is None:
+        return None
+    from reqresp.relay.client_tls import make_creator
+    from reqresp.relay.upstream_tls import ClientTLS  # late: few relays need OpenSSL
+
+    if settings.tls.insecure:
+        _log.warn(
+            "upstream {upstream}: its certificate is not checked (insecure);"
+            " others can read and change what passes",
+            upstream=settings.name,
+        )
+    host = "" if isinstance(settings.address, Path) else settings.address[0]
+    return ClientTLS(make_creator(settings.tls, host), reactor, settings.timeout)
