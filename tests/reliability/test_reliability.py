@@ -99,6 +99,10 @@ class ScenarioTests(SynchronousTestCase):
         """A failing responder affects only its own clients."""
         self.keeps_its_bounds("responders")
 
+    def test_relay_faults(self) -> None:
+        """What passes a relay arrives unchanged, however its faults change."""
+        self.keeps_its_bounds("relay-faults")
+
     def test_sigterm(self) -> None:
         """All received requests are answered before the end."""
         self.keeps_its_bounds("sigterm")

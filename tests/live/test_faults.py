@@ -1,0 +1,125 @@
+"""Faults of a relay on real sockets: what a client's kernel reports, in real time."""
+
+import socket
+import time
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.relay import RelayFactory, tcp_upstream
+from reqresp.relay.live_faults import LiveFault
+from reqresp.testing import ThreadedReactor
+from reqresp.transport.eager import EagerServerEndpoint
+from tests.support.live import PATIENCE
+
+
+class FaultTests(SynchronousTestCase):
+    """A relay in a thread, and the two sockets that it connects."""
+
+    def setUp(self) -> None:
+        self.thread = ThreadedReactor()
+        self.addCleanup(self.thread.stop)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.settimeout(PATIENCE)
+        self.addCleanup(self.listening.close)
+        reactor = self.thread.reactor
+        upstream = tcp_upstream(reactor, "127.0.0.1", self.listening.getsockname()[1])
+        self.factory = RelayFactory(upstream, clock=reactor, seed=1)
+        endpoint = EagerServerEndpoint(reactor, 0, interface="127.0.0.1")
+        port = self.thread.call(endpoint.listen, self.factory)
+        self.port = port.getHost().port
+        self.addCleanup(lambda: self.thread.call(self.factory.drain, 0))
+        self.addCleanup(lambda: self.thread.call(port.stopListening))
+
+    def connected(self) -> tuple[socket.socket, socket.socket]:
+        """Return the sockets of a new client and of the service."""
+        client = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        service, _ = self.listening.accept()
+        for sock in (client, service):
+            sock.settimeout(PATIENCE)
+            self.addCleanup(sock.close)
+        return client, service
+
+    def fault(self, kind: str, stream: str, **parameters: Any) -> LiveFault:
+        """Add a fault, which holds when this returns."""
+        live = self.thread.call(lambda: self.factory.fault(kind, stream=stream, **parameters))
+        assert isinstance(live, LiveFault)
+        return live
+
+    def test_reset_peer_resets_an_open_connection(self) -> None:
+        """The client and the service get ECONNRESET, not EOF, while both are connected."""
+        client, service = self.connected()
+        client.sendall(b"hello")
+        self.assertEqual(service.recv(100), b"hello")
+        self.fault("reset_peer", "downstream")
+        for sock in (client, service):
+            with self.assertRaises(ConnectionResetError):
+                sock.recv(100)
+
+    def test_reset_peer_after_bytes(self) -> None:
+        """They arrive; a client that reads them within the delay gets the reset after them."""
+        self.fault("reset_peer", "downstream", bytes=5, delay=0.3)
+        client, service = self.connected()
+        service.sendall(b"abcdefgh")
+        self.assertEqual(client.recv(100), b"abcde")
+        with self.assertRaises(ConnectionResetError):
+            client.recv(100)
+
+    def test_reset_peer_with_a_probability_of_0(self) -> None:
+        """No connection is reset."""
+        self.fault("reset_peer", "downstream", probability=0)
+        client, service = self.connected()
+        service.sendall(b"abc")
+        self.assertEqual(client.recv(100), b"abc")
+
+    def test_timeout_under_traffic(self) -> None:
+        """A client that sends all the time sees the end after the time."""
+        self.fault("timeout", "upstream", seconds=0.4)
+        client, service = self.connected()
+        began = time.monotonic()
+        client.settimeout(0.01)
+        ended = False
+        while not ended and time.monotonic() < began + PATIENCE:
+            try:
+                client.send(b"x" * 100)
+                ended = client.recv(100) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                ended = True
+        self.assertTrue(ended)
+        self.assertGreater(time.monotonic() - began, 0.35)
+        self.assertEqual(service.recv(100), b"")
+
+    def test_the_last_byte_of_limit_data(self) -> None:
+        """It arrives, and the client reads an orderly end after it."""
+        self.fault("limit_data", "downstream", bytes=1_000_000)
+        client, service = self.connected()
+        service.sendall(b"x" * 1_000_001)
+        received = 0
+        while piece := client.recv(65536):
+            received += len(piece)
+        self.assertEqual(received, 1_000_000)
+
+    def test_slow_close(self) -> None:
+        """Bytes arrive at once, EOF does not."""
+        self.fault("slow_close", "downstream", delay=0.3)
+        client, service = self.connected()
+        service.sendall(b"bye")
+        service.close()
+        self.assertEqual(client.recv(100), b"bye")
+        began = time.monotonic()
+        self.assertEqual(client.recv(100), b"")
+        self.assertGreater(time.monotonic() - began, 0.2)
+
+    def test_latency_that_changes(self) -> None:
+        """What is on its way arrives as soon as the delay is removed."""
+        client, service = self.connected()
+        slow = self.fault("latency", "downstream", delay=1000)
+        service.sendall(b"late")
+        client.settimeout(0.2)
+        with self.assertRaises(TimeoutError):
+            client.recv(100)
+        client.settimeout(PATIENCE)
+        self.thread.call(slow.remove)
+        self.assertEqual(client.recv(100), b"late")
