@@ -147,7 +147,7 @@ class MetadataTests(SynchronousTestCase):
     def test_what_is_imported_is_declared(self) -> None:
         """Each package that is imported is a requirement, or in an extra for users."""
         declared = self.declared("options", "install_requires")
-        for extra in ("tls", "metrics", "testing"):
+        for extra in ("tls", "pcap", "metrics", "testing"):
             declared |= self.declared("options.extras_require", extra)
         distributions = packages_distributions()
         for package in imported():

@@ -6,6 +6,7 @@ Reading and writing them loads no module of Twisted.
 
 from reqresp.recording.conversations import (
     Conversation,
+    Data,
     End,
     Event,
     Header,
@@ -18,6 +19,7 @@ from reqresp.recording.writing import write
 
 __all__ = [
     "Conversation",
+    "Data",
     "End",
     "Event",
     "Header",
