@@ -120,6 +120,10 @@ def _mark(options: Namespace) -> int:
     return rewriting.mark(options, _print, _print_error)
 
 
+def _script(options: Namespace) -> int:
+    return rewriting.script(options, _print, _print_error)
+
+
 def _show(options: Namespace) -> int:
     has_colours = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return reading.show(options, _print_as_is, _print_error, has_colours=has_colours)
@@ -135,6 +139,7 @@ _COMMANDS = {
     "explain": _explain,
     "import": _import,
     "mark": _mark,
+    "script": _script,
     "show": _show,
 }
 

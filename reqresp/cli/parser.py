@@ -77,6 +77,14 @@ name of its marks. Everything else in the file stays as it is.
 _MARK_STATUS = """
 Exit status: 0 if the recording has no problems; 1 if it has; 2 if an argument is wrong.
 """
+_SCRIPT = """
+Print a script that answers as a recording does, for you to edit. It has a rule for each request.
+If a request had several answers, the rule depends on a request before it, or has them in turn.
+"""
+_SCRIPT_STATUS = """
+Exit status: 0 if the script was printed; 1 if the recording has problems, or bytes are not of the
+framing; 2 if an argument is wrong.
+"""
 
 
 def parse(arguments: Sequence[str] | None) -> Namespace:
@@ -165,6 +173,15 @@ def _parser() -> ArgumentParser:
         metavar="PORT",
         type=_argument(_port),
         help="import only connections to this port",
+    )
+    script = _command(commands, "script", "make a script of a recording", _SCRIPT, _SCRIPT_STATUS)
+    script.add_argument_group("arguments").add_argument("file", metavar="FILE", help="a recording")
+    script.add_argument_group("framing").add_argument(
+        "--framing",
+        metavar="SPEC",
+        type=_argument(lambda text: (text, parse_framing(text))),
+        required=True,
+        help=f"where requests and replies end; one of: {SPECIFICATIONS}",
     )
     for each in (parser, *commands.choices.values()):
         each.add_argument_group("help").add_argument(

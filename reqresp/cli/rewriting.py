@@ -44,6 +44,29 @@ def mark(options: Namespace, say: Print, warn: Print) -> int:
     return 0
 
 
+def script(options: Namespace, say: Print, warn: Print) -> int:
+    """
+    Print the script that answers as a recording.
+
+    :param say: prints a result.
+    :param warn: prints a problem.
+    """
+    from reqresp.recording import RecordingError, load
+    from reqresp.recording.scripting import make_script
+
+    specification, framing = options.framing
+    try:
+        recording = load(options.file)
+        text = make_script(recording, specification, framing)
+    except RecordingError as error:
+        warn(str(error))
+        return 1
+    for warning in recording.warnings:
+        warn(f"warning: {warning}")
+    say(text.rstrip("\n"))
+    return 0
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """
     Replace what the file at *path* contains by *data*, at once; its permissions stay.

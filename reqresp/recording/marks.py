@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from reqresp._re2 import compile_pattern
 from reqresp._text import unescape
 from reqresp.recording.conversations import Mark, Sender
-from reqresp.recording.notation import BEGINNING, parse
+from reqresp.recording.notation import BEGINNING, TORN, parse
 
 #: The name of a mark whose pattern has no group with a name.
 IGNORED = "ignored"
@@ -30,6 +30,7 @@ MAX_ECHOES = 100
 #: Bytes after a mark that are enough to find its end.
 _END_BYTES = 16
 
+_TORN = TORN.decode().rstrip()
 _DATA = re.compile(r"([<>])(?: |(base64) )")
 _SWITCH = re.compile(r"-- ([0-9]+)")
 _MARK_OR_ESCAPE = re.compile(r"\\(?:<[^<>\\]*>|.?)")
@@ -157,6 +158,8 @@ def _conversations(lines: Sequence[str]) -> Iterable[list[_Sent]]:
     drafts: dict[tuple[int, str], _Draft] = {}
     part, number = 0, "1"
     for index, line in enumerate(lines[:-1]):  # the last is empty, or torn
+        if lines[index + 1] == _TORN:
+            continue
         if line.startswith(BEGINNING):
             part, number = part + 1, "1"
         elif switch := _SWITCH.match(line):
@@ -187,10 +190,7 @@ def _pieces(index: int, line: str, start: "re.Match[str]", event: int) -> Iterat
 def _piece(
     sender: Sender, index: int, event: int, line: str, start: int, end: int
 ) -> Iterator[_Sent]:
-    try:
-        data = unescape(line[start:end])
-    except ValueError:  # a torn line
-        return
+    data = unescape(line[start:end])
     if data:
         yield sender, _Piece(index, event, start, end, data, True)
 
@@ -245,7 +245,7 @@ class _Marker:
         starts = [start for start, _, _ in chosen]
         for (start, end, name), after in zip(chosen, [*starts[1:], len(data)], strict=False):
             value = data[start:end]
-            limit = min(after, next(it for it in ends if it >= end))
+            limit = min(after, next(it for it in ends if it > start))  # it stands where it begins
             mark = Mark(self._name(value, name), _size(value, data[end:limit]))
             spans.append(_Span(start, end, _written(mark)))
         return spans

@@ -15,6 +15,9 @@ from tests.support.imports import imported_by, of_packages
 from tests.support.live import PATIENCE, Ended, temporary
 from tests.support.peer import Peer
 
+#: The sub-commands.
+COMMANDS = ("ask", "check", "explain", "import", "mark", "script", "show")
+
 #: The command line of a process.
 PROCESS = [sys.executable, "-m", "reqresp"]
 
@@ -373,7 +376,7 @@ class ImportsTests(SynchronousTestCase):
 
     def test_help(self) -> None:
         """``--help``, of each command, imports framings, and nothing of scripts or servers."""
-        for command in ((), ("ask",), ("check",), ("explain",), ("import",), ("mark",), ("show",)):
+        for command in ((), *((it,) for it in COMMANDS)):
             found = self.imported_by(*command, "--help")
             self.assertIn("reqresp.cli.parser", found)
             self.assertEqual(of_packages(found, "twisted", "re2", "OpenSSL"), set(), command)

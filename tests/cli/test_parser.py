@@ -14,7 +14,7 @@ class ArgumentTests(CommandTestCase):
     def test_help(self) -> None:
         """Each sub-command has its own help, with paragraphs, and with escapes as typed."""
         self.assertIn("    ask ", "\n".join(self.good("--help")))
-        for name in ("ask", "check", "explain", "import", "mark", "show"):
+        for name in ("ask", "check", "explain", "import", "mark", "script", "show"):
             self.assertIn(f"usage: reqresp {name} ", self.good(name, "--help")[0])
         self.assertIn(r"\r, \n, \t, \0, \\ and \xNN", "\n".join(self.good("ask", "--help")))
         self.assertIn("\n\nA REQUEST is text", "\n".join(self.good("explain", "--help")))
@@ -28,6 +28,7 @@ class ArgumentTests(CommandTestCase):
             "explain": ["arguments:", "requests:", "help:"],
             "import": ["arguments:", "connections:", "help:"],
             "mark": ["arguments:", "marks:", "help:"],
+            "script": ["arguments:", "framing:", "help:"],
             "show": ["arguments:", "what is shown:", "help:"],
         }
         self.assertEqual(

@@ -10,14 +10,45 @@ from tests.support.live import temporary
 from tests.support.recorded import HEADER
 
 
-class MarkTests(CommandTestCase):
-    """Tests for ``reqresp mark``."""
+class RecordingTestCase(CommandTestCase):
+    """A test case that writes recordings."""
 
     def recording(self, *lines: str) -> Path:
         """Return the path of a new recording with these lines."""
         path = temporary(self) / "it.rec"
         path.write_text(HEADER + "".join(f"{it}\n" for it in lines), encoding="utf-8")
         return path
+
+
+class ScriptTests(RecordingTestCase):
+    """Tests for ``reqresp script``."""
+
+    def test_a_script(self) -> None:
+        """The script is printed, and passes ``reqresp check``."""
+        path = self.recording("> PING\\n", "< PONG\\r\\n", "> torn")
+        path.write_text(path.read_text(encoding="utf-8") + "> x", encoding="utf-8")
+        ended = self.run_command("script", str(path), "--framing", "line")
+        self.assertEqual(ended.status, 0)
+        self.assertIn(f"warning: {path}:5: ", ended.errors)
+        self.assertIn('equals = "PING"\nreply  = "PONG"\n', ended.output)
+        checked = self.good("check", self.script(ended.output))
+        self.assertIn("ok: 1 rule in 1 state, framing Line", checked[0].replace("line", "Line"))
+
+    def test_problems(self) -> None:
+        """Bytes that are not of the framing are a problem, with the line of the file."""
+        path = self.recording("> PING\\n", "< PONG\\n")
+        ended = self.run_command("script", str(path), "--framing=netstring")
+        self.assertEqual((ended.status, ended.output), (1, ""))
+        self.assertIn(f"{path}:2: expected requests of the framing netstring", ended.errors)
+
+    def test_arguments(self) -> None:
+        """A framing is needed, and must be one."""
+        self.assertIn("required: --framing", self.refused("script", "it.rec"))
+        self.assertIn("unknown framing", self.refused("script", "it.rec", "--framing=x"))
+
+
+class MarkTests(RecordingTestCase):
+    """Tests for ``reqresp mark``."""
 
     def test_marks(self) -> None:
         """The marks are written into the file, and counted."""

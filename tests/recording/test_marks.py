@@ -88,6 +88,7 @@ class MarkTests(SynchronousTestCase):
         self.check("> id=abcd\n< x\n", "> id=\\<ignored:4>\n< x\n", "abcd")
         self.check("> a.b.\n", "> \\<ignored:3>.\n", r"a\.b")
         self.check("> \\0\\x01;\n", "> \\<ignored:2>;\n", r"\x00\x01")
+        self.check("> ab\n(1 s)\n> bc\n", "> a\\<ignored:2>\n(1 s)\n> c\n", "bb")
         self.check("> ab\n(1 s)\n> cd\n", "> \\<ignored:2>\n(1 s)\n> cd\n", "ab")
         self.check("> abcd\n", "> \\<ignored:2>\\<ignored-2:2>\n", "ab|cd")
 
@@ -139,6 +140,11 @@ class MarkTests(SynchronousTestCase):
             "# note\r\n\n-- 3 1.2.3.4:5\n(0.10 s)\n> \\x41 \\<ignored>\\n\r\n<eof\n>ba",
             "[0-9]+",
         )
+
+    def test_torn_lines(self) -> None:
+        """A line that a crash has left incomplete is left as it is."""
+        torn = "> 12\\x\n# the line before is incomplete\n"
+        self.check(torn + "> 34\n", torn + "> \\<ignored:2>\n", "[0-9]+")
 
     def test_counts(self) -> None:
         """How many marks each pattern has made is told, and how many echoes there are."""
