@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp._files import why_not_appendable
-from reqresp._text import format_host_port
 from reqresp.daemon.options import Options
 
 if TYPE_CHECKING:
@@ -60,20 +59,24 @@ def import_writers(options: Options) -> None:
 
 
 def open_files(
-    options: Options, reactor: Any, worker: int | None
+    options: Options, service: str, reactor: Any, worker: int | None
 ) -> "list[JournalFile | Recorder]":
     """
     Return the observers that write the files that *options* name.
 
+    :param service: the name of the service that clients are forwarded to; empty: there is none.
     :param worker: the number of this worker; None: there are no workers.
     :raises ValueError: a file cannot be opened; the message names it.
     """
-    opened: list[Any] = []
-    for name, opener in (("journal", _open_journal), ("record", _open_recorder)):
-        if options[name] is not None:
-            path = worker_path(options[name], worker)
-            with _naming(f"--{name}: {path}"):
-                opened.append(opener(options, path, reactor, worker))
+    opened: list[JournalFile | Recorder] = []
+    if options["journal"] is not None:
+        path = worker_path(options["journal"], worker)
+        with _naming(f"--journal: {path}"):
+            opened.append(_open_journal(options, path, reactor, worker))
+    if options["record"] is not None:
+        path = worker_path(options["record"], worker)
+        with _naming(f"--record: {path}"):
+            opened.append(_open_recorder(options, path, reactor, service))
     return opened
 
 
@@ -86,12 +89,10 @@ def _open_journal(options: Options, path: Path, reactor: Any, worker: int | None
     return JournalFile(path, reactor, worker=worker, max_entry=max_entry)
 
 
-def _open_recorder(options: Options, path: Path, reactor: Any, _worker: int | None) -> "Recorder":
+def _open_recorder(options: Options, path: Path, reactor: Any, service: str) -> "Recorder":
     from reqresp.recording.recorder import Recorder
 
-    service = options["forward"]
-    name = f"unix:{service}" if isinstance(service, Path) else format_host_port(*service)
-    return Recorder(path, reactor, service=name, redact=options["redact"] or ())
+    return Recorder(path, reactor, service=service, redact=options["redact"] or ())
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def make_server(
         settings = upstream_settings(options, script)
         config = None if is_relay(options, script) else _make_config(options, source)
         certificates = _load_certificates(options)
-        files = open_files(options, reactor, worker)
+        files = open_files(options, "" if settings is None else settings.name, reactor, worker)
         observers += files
         common: dict[str, Any] = {
             "observers": observers,

@@ -47,6 +47,21 @@ class RecordTests(Making):
         made.service.on_end[0]()
         self.assertEqual(load(self.path).header.service, "unix:/run/it")
 
+    def test_the_service_of_a_script(self) -> None:
+        """A script can name the service; without one in either place, nothing can be recorded."""
+        script = self.path.with_name("it.toml")
+        script.write_text('[upstream]\naddress = "127.0.0.1:81"\n')
+        made = self.make(f"--script={script}", f"--record={self.path}")
+        made.service.on_end[0]()
+        self.assertEqual(load(self.path).header.service, "127.0.0.1:81")
+        script.write_text('rule = [{ reply = "a" }]')
+        with self.assertRaises(SystemExit) as caught:
+            self.make(f"--script={script}", f"--record={self.path}")
+        self.assertEqual(
+            caught.exception.code,
+            "reqresp: --record: requires --forward, or [upstream] in the script",
+        )
+
     def test_needs_a_service(self) -> None:
         """Only what passes a relay is recorded."""
         self.assertIn("--record requires --forward", refusal("--record=it.rec"))
