@@ -75,6 +75,34 @@ def ask_keys(port: int, keys: int, depth: int, connections: int, requests: int) 
     return asked
 
 
+def receive_bulk(port: int, size: int, connections: int, replies: int) -> int:
+    """
+    Ask for at least *replies* of *size* bytes, one at a time on each connection.
+
+    :return: how many were received.
+    :raises BadReplyError: a server closed a connection.
+    """
+    received = 0
+    buffer = memoryview(bytearray(2**20))
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(_connect(port)) for _ in range(connections)]
+        while received < replies:
+            for sock in sockets:
+                sock.sendall(b"more\r\n")
+            for sock in sockets:
+                _skip(sock, size, buffer)
+            received += connections
+    return received
+
+
+def _skip(sock: socket.socket, size: int, buffer: memoryview) -> None:
+    while size:
+        more = sock.recv_into(buffer, min(size, len(buffer)))
+        if not more:
+            raise BadReplyError(f"EOF, {size} bytes before the end of a reply")
+        size -= more
+
+
 @contextmanager
 def idle_connections(port: int, count: int, request: bytes, reply: bytes) -> Iterator[None]:
     """Hold *count* accepted connections; one in 32 has sent a request."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
-from bench.clients import ask_keys
+from bench.clients import ask_keys, receive_bulk
 from bench.values import UnavailableError
 
 # redis-benchmark tries without end to connect to a server that has ended.
@@ -102,6 +102,23 @@ class Keys:
     def times(self, factor: float) -> "Keys":
         # At least every key once, so that the warm-up includes what a server caches for each.
         return evolve(self, requests=max(self.keys, self.depth, round(self.requests * factor)))
+
+
+@frozen
+class Bulk:
+    """Our own client: it asks for one reply of a megabyte after the other, and drops it."""
+
+    replies: int
+    connections: int = 4
+    size: int = 1_000_000
+
+    def run(self, port: int) -> Outcome:
+        begun = time.monotonic()
+        received = receive_bulk(port, self.size, self.connections, self.replies)
+        return Outcome(received, received / (time.monotonic() - begun))
+
+    def times(self, factor: float) -> "Bulk":
+        return evolve(self, replies=max(1, round(self.replies * factor)))
 
 
 def parse_redis_benchmark(output: str, requests: int) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from bench.load import Keys, Load, RedisBenchmark, Wrk
+from bench.load import Bulk, Keys, Load, RedisBenchmark, Wrk
 from bench.scripts import INDEXED
 
 PONG = "+PONG\r\n"
@@ -33,13 +33,18 @@ class LoadPart:
 
 @frozen
 class IdlePart:
-    """Servers with idle connections: resident bytes for each."""
+    """
+    Servers with idle connections: resident bytes for each.
+
+    :param service: as for `LoadPart`.
+    """
 
     name: str
     title: str
     peers: tuple[str, ...]
     connections: int = 8_000
     reply: str = PONG
+    service: str | None = None
 
 
 @frozen
@@ -190,10 +195,31 @@ _ALL = (
         floor="haproxy",
         service="c",
     ),
+    LoadPart(
+        "relay-bulk",
+        "through a relay, replies of 1 MB, 4 connections; 1,000 us for each are 1 s for 1 GB",
+        _all(Bulk(1_000), *_RELAYS),
+        floor="haproxy",
+        service="bulk",
+    ),
+    LoadPart(
+        "relay-record",
+        "through a relay, one request at a time, 20 connections: recorded, against not recorded",
+        _all(RedisBenchmark(40_000, connections=20), "relay", "relay-recorded"),
+        floor="relay",
+        service="c",
+    ),
     IdlePart(
         "idle",
         "8,000 idle connections",
         ("reqresp", "c", "redis", "asyncio", "twisted", "go", "node", "threads"),
+    ),
+    IdlePart(
+        "relay-idle",
+        "2,000 idle connections through a relay",
+        ("relay", "portforward", "asyncio-relay", "haproxy"),
+        connections=2_000,
+        service="c",
     ),
     StartPart("startup", "start-up, until listening", ("plugin-reqresp", "plugin-bare")),
     CommandPart(

@@ -255,6 +255,12 @@ _ALL = (
     Peer("redis", "redis-server", _program(*_REDIS)),
     Peer("relay", "reqresp, relay", _python("reqresp_relay.py", "{service}")),
     Peer(
+        "relay-recorded",
+        "reqresp, relay, recorded",
+        _python("reqresp_relay.py", "{service}", "record"),
+    ),
+    Peer("bulk", "a service that sends megabytes", _python("bulk.py")),
+    Peer(
         "portforward",
         "twisted.protocols.portforward",
         _python("twisted_portforward.py", "{service}"),

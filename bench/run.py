@@ -90,7 +90,7 @@ class Runner:
         self, part: Part, peer: Peer, prepared: Words
     ) -> tuple[Mapping[str, float], str]:
         words = command(prepared, part.reply)
-        if not isinstance(part, LoadPart) or part.service is None:
+        if not isinstance(part, LoadPart | IdlePart) or part.service is None:
             return self._figures(part, peer, words)
         service = command(PEERS[part.service].prepare(self.cache), part.reply)
         with running(service, self.cores.load) as behind:
@@ -104,7 +104,8 @@ class Runner:
         if isinstance(part, CommandPart):
             return _run_to_end(words, core, part.starts)
         if isinstance(part, IdlePart):
-            allow_descriptors(part.connections + _SPARE_DESCRIPTORS)
+            each = 1 if part.service is None else 2
+            allow_descriptors(part.connections * each + _SPARE_DESCRIPTORS)
         with running(words, core) as server:
             if isinstance(part, IdlePart):
                 return _hold(server, part)

@@ -48,6 +48,8 @@ _NAMES = {
     "asyncio": "asyncio",
     "asyncio-relay": "asyncio",
     "portforward": "portforward",
+    "haproxy": "HAProxy",
+    "relay": "not recorded",
     "uvloop": "uvloop",
     "redis": "redis-server",
     "twisted": "bare Twisted",
@@ -62,6 +64,11 @@ _NAMES = {
 
 def _idle(results: Results) -> float | None:
     resident = results.median("idle", "reqresp", "resident")
+    return None if resident is None else resident / KILOBYTE
+
+
+def _relay_idle(results: Results) -> float | None:
+    resident = results.median("relay-idle", "relay", "resident")
     return None if resident is None else resident / KILOBYTE
 
 
@@ -95,6 +102,9 @@ TARGETS = (
         for part, how in (("relay-1", "1 connection"), ("relay-20", "20 connections"))
         for other, bar in (("portforward", 0.8), ("asyncio-relay", 1.0))
     ),
+    _cpu("relay, replies of 1 MB", 1.3, "relay-bulk", "relay", "haproxy"),
+    _cpu("relay, 20 connections, recorded", 1.6, "relay-record", "relay-recorded", "relay"),
+    Target("an idle connection through a relay, resident", 3.5, "kB", _relay_idle),
     _cpu("closed loop, counters", 1.05, "metrics", "metered", "table-1000"),
     _cpu("16 deep, counters", 1.05, "metrics-16", "metered", "table-1000"),
     _cpu("10,000 exact replies, ten of them requested", 1.05, "table", "table-10000", "table-10"),

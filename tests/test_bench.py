@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from unittest import skipIf
 from xml.etree import ElementTree
 
@@ -13,7 +15,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench import clients, measure, patterns
-from bench.load import Keys, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
+from bench.clients import BadReplyError
+from bench.load import Bulk, Keys, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
 from bench.machine import describe
 from bench.parts import PARTS, CommandPart, IdlePart, LoadPart, StartPart
 from bench.peers import PEERS, command
@@ -356,6 +359,32 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(self.results.missing, {})
         self.assertGreater(self.results.median("startup", "threads", "seconds") or 0, 0)
         self.assertGreater(self.results.median("idle", "threads", "resident") or 0, 0)
+
+    def test_relays_are_measured_before_a_service(self) -> None:
+        load = Bulk(4, connections=2)
+        loads = {"relay": load, "relay-recorded": load}
+        parts = (
+            LoadPart("relay-bulk", "", loads, service="bulk"),
+            IdlePart("relay-idle", "", ("relay",), 40, service="threads"),
+        )
+        self.runner.carry_out(Plan(parts, runs=1))
+        self.assertEqual(self.results.missing, {})
+        for peer in loads:
+            self.assertGreater(self.results.median("relay-bulk", peer, "total") or 0, 0)
+        self.assertGreater(self.results.median("relay-idle", "relay", "resident") or 0, 0)
+
+    def test_a_bulk_reply_that_is_cut_is_no_measurement(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def cut() -> None:
+                with server.accept()[0] as client:
+                    client.recv(1024)
+
+            thread = Thread(target=cut)
+            thread.start()
+            with self.assertRaisesRegex(BadReplyError, "EOF, 1000000 bytes before the end"):
+                Bulk(1, connections=1).run(server.getsockname()[1])
+            thread.join()
 
     def test_commands_are_measured_to_their_end(self) -> None:
         self.runner.carry_out(Plan([CommandPart("commands", "", ("python", "check"), 1)], runs=1))
