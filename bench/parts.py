@@ -227,7 +227,7 @@ _ALL = (
         "a command, from start to end",
         (
             *("python", "import-reactor", "help", "check", "twistd-help"),
-            *("import-testing", "fixture"),
+            *("import-testing", "fixture", "first-reply", "first-reply-worker"),
         ),
     ),
 )

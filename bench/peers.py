@@ -96,6 +96,12 @@ def _reqresp(*words: str) -> Callable[[Path], Words]:
     )  # fmt: skip
 
 
+def _first_reply(*words: str) -> Callable[[Path], Words]:
+    """Run ``twistd reqresp`` until its first reply."""
+    server = _twistd("reqresp", "--port", "PORT", "--quiet", *words, module="reqresp.tap")
+    return lambda cache: (sys.executable, str(_SERVERS / "first_reply.py"), *server(cache))
+
+
 def _statement(text: str) -> Callable[[Path], Words]:
     return lambda _: (sys.executable, "-c", text)
 
@@ -284,6 +290,12 @@ _ALL = (
     Peer("check", "reqresp check, 10 rules", _check),
     Peer(
         "twistd-help", "twistd reqresp --help", _twistd("reqresp", "--help", module="reqresp.tap")
+    ),
+    Peer("first-reply", "twistd reqresp, until its first reply", _first_reply()),
+    Peer(
+        "first-reply-worker",
+        "twistd reqresp, until the first reply of a worker",
+        _first_reply("--workers", "1"),
     ),
     Peer("import-testing", "import reqresp.testing", _statement("import reqresp.testing")),
     Peer(
