@@ -111,6 +111,8 @@ def _arguments(options: Options, script: "Script | None", reactor: Any) -> dict[
         "upstream": make_upstream(settings, reactor),
         "unreachable": Unreachable(settings.unreachable),
         "limits": evolve(limits, **options["limits"]),
+        "faults": () if script is None else script.stream_faults,
+        "seed": None if script is None else script.seed,
     }
 
 

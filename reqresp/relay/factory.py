@@ -6,12 +6,10 @@ front's job (`Connections`).  It listens on nothing: that is the job of an endpo
 """
 
 from collections.abc import Callable, Iterable
-from secrets import randbits
 from time import perf_counter
 from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.logger import Logger
 
 from reqresp.faults import DirectedFault, Direction, Fault, make_fault, unique_name
 from reqresp.relay.live_faults import LiveFault, LiveFaults
@@ -46,8 +44,6 @@ class RelayFactory(FrontFactory):
     :raises ValueError: two faults have the same name.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         upstream: Upstream,
@@ -73,20 +69,30 @@ class RelayFactory(FrontFactory):
                 now=now,
             )
         )
-        self.reconfigure(upstream, unreachable=unreachable, limits=limits)
-        self._seed = seed
-        self._faults = LiveFaults(randbits(32) if seed is None else seed, self._use_faults)
-        for directed in faults:
-            self._add(directed)
+        self._faults = LiveFaults(self._use_faults)
+        self._configured: list[LiveFault] = []  # those that were not added at run time
+        self.reconfigure(upstream, unreachable=unreachable, faults=faults, seed=seed, limits=limits)
 
     def reconfigure(
         self,
         upstream: Upstream,
         *,
         unreachable: Unreachable = Unreachable.RESET,
+        faults: Iterable[DirectedFault] = (),
+        seed: int | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Forward new clients to *upstream*; open connections continue as they began."""
+        """
+        Forward new clients to *upstream*; open connections keep theirs.
+
+        *faults* replace those that the factory was made or configured with before, also on open
+        connections.  Those that are the same continue, as do those that `fault` has added.
+
+        :raises ValueError: two faults have the same name; nothing has changed.
+        """
+        if seed is not None:
+            self._faults.seed = seed
+        self._configured = self._faults.replace(self._configured, faults)
         self.upstream = upstream
         self.unreachable = unreachable
         self._front.limit(limits or Limits())
@@ -121,7 +127,7 @@ class RelayFactory(FrontFactory):
         The other parameters are those of `DirectedFault`.
         """
         fault = make_fault(kind, parameters, _PLACEMENT) if isinstance(kind, str) else kind
-        return self._add(
+        return self._faults.add(
             DirectedFault(
                 fault=fault,
                 stream=stream,
@@ -135,12 +141,6 @@ class RelayFactory(FrontFactory):
 
     def build_connection(self, peer: IAddress) -> Side:
         return Relay(self._front, self.upstream, self.unreachable, peer, self._faults).client
-
-    def _add(self, directed: DirectedFault) -> LiveFault:
-        if self._seed is None:
-            self._seed = self._faults.seed
-            self._log.info("seed of the faults: {seed}", seed=self._seed)
-        return self._faults.add(directed)
 
     def _use_faults(self) -> None:
         for connection in self._front:

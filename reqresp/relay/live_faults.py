@@ -4,11 +4,13 @@ Live faults: the faults of a relay's directions, which can come, change and go w
 It must not know what a fault does, nor what passes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from secrets import randbits
 from types import TracebackType
 from typing import Any, Self
 
 from attrs import evolve
+from twisted.logger import Logger
 
 from reqresp.faults import DirectedFault, Direction, Fault, SeededDice, change_fault
 from reqresp.relay.meter import Meter
@@ -74,10 +76,10 @@ class LiveFault:
     ) -> None:
         self.remove()
 
-    def roll(self, seed: int, connection: int) -> SeededDice | None:
+    def roll(self, connection: int) -> SeededDice | None:
         """Return dice for *connection*, with this number; None: the fault does not apply to it."""
         # The first number decides, also after a change of the probability.
-        dice = SeededDice(f"{seed}/{connection}/{self.name}")
+        dice = SeededDice(f"{self._faults.seed}/{connection}/{self.name}")
         return dice if dice.random() < self.fault.probability else None
 
 
@@ -85,12 +87,14 @@ class LiveFaults:
     """
     The faults of one relay, in the order in which they apply.
 
-    :param seed: the source of all randomness.
     :param changed: called after each change.
     """
 
-    def __init__(self, seed: int, changed: Callable[[], None]) -> None:
-        self.seed = seed
+    _log = Logger()
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        #: The source of all randomness; None: it is chosen, and logged, with the first fault.
+        self.seed: int | None = None
         self.changed = changed
         self._faults: list[LiveFault] = []
 
@@ -110,15 +114,45 @@ class LiveFaults:
         if directed.name in self.names():
             raise ValueError(f"expected another name: there is a fault {directed.name!r}")
         live = LiveFault(self, directed)
-        self._faults.append(live)
-        self.changed()
+        self._use([*self._faults, live])
         return live
+
+    def replace(self, old: Sequence[LiveFault], new: Iterable[DirectedFault]) -> list[LiveFault]:
+        """
+        Have *new* faults instead of *old* ones, before all others; return what they have become.
+
+        One that stays the same continues, if its place among the others does, too.
+
+        :raises ValueError: two faults have the same name; nothing has changed.
+        """
+        others = [it for it in self._faults if it not in old]
+        names = [it.name for it in others]
+        replaced: list[LiveFault] = []
+        left = [it for it in old if it in self._faults]
+        for directed in new:
+            if directed.name in names:
+                raise ValueError(f"expected another name: there is a fault {directed.name!r}")
+            names.append(directed.name)
+            # Those that continue keep their order: bytes that one holds would overtake others'.
+            same = next((it for it in left if it.directed == directed), None)
+            if same is not None:
+                left = left[left.index(same) + 1 :]
+            replaced.append(same or LiveFault(self, directed))
+        if replaced or old:
+            self._use([*replaced, *others])
+        return replaced
 
     def remove(self, live: LiveFault) -> None:
         """Remove a fault; do nothing if it was removed."""
         if live in self._faults:
-            self._faults.remove(live)
-            self.changed()
+            self._use([it for it in self._faults if it is not live])
+
+    def _use(self, faults: list[LiveFault]) -> None:
+        if faults and self.seed is None:
+            self.seed = randbits(32)
+            self._log.info("seed of the faults: {seed}", seed=self.seed)
+        self._faults = faults
+        self.changed()
 
     def names(self) -> list[str]:
         """Return the names of all faults."""

@@ -283,8 +283,7 @@ class Relay:
             dice = {
                 live: rolled
                 for live in self._faults
-                if live.stream is side.direction
-                and (rolled := live.roll(self._faults.seed, self.number)) is not None
+                if live.stream is side.direction and (rolled := live.roll(self.number)) is not None
             }
             if side.link is None and dice:
                 side.link = FaultyLink(side)

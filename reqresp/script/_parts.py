@@ -4,14 +4,14 @@ Parts: the payloads, framings and faults of a script, made from its tables.
 Reports what is wrong and continues.  Must not know rules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
-from reqresp.faults import KINDS, PlacedFault
+from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, parse_framing
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import Sources, Template, read_payload
@@ -99,19 +99,21 @@ class TableParts:
         ]
         return [fault for fault in found if fault is not None]
 
-    def fault(self, table: dict[str, Any], path: str) -> PlacedFault | None:
-        """Return the fault that *table* describes; None after a problem."""
+    def fault(
+        self, table: dict[str, Any], path: str, kinds: Mapping[str, type[Fault]] = KINDS
+    ) -> PlacedFault | None:
+        """Return the fault that *table* describes, one of *kinds*; None after a problem."""
         if "kind" not in table:
             self.reader.report(
-                path, f"the key kind is missing; expected one of: {', '.join(KINDS)}"
+                path, f"the key kind is missing; expected one of: {', '.join(kinds)}"
             )
             return None
         kind = self.reader.read(str, table["kind"], f"{path}.kind")
         if kind is None:
             return None
-        if kind not in KINDS:
-            self.reader.report(f"{path}.kind", unknown("kind", kind, KINDS))
+        if kind not in kinds:
+            self.reader.report(f"{path}.kind", unknown("kind", kind, kinds))
             return None
         parameters = {name: it for name, it in table.items() if name != "kind"}
-        fault = self.reader.read(KINDS[kind], parameters, path)
+        fault = self.reader.read(kinds[kind], parameters, path)
         return None if fault is None else PlacedFault(path, fault)

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._re2 import compile_pattern
@@ -20,6 +20,7 @@ from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Framing
 from reqresp.script._checks import check_needle, check_unsent, size_bounds
+from reqresp.script._faults import read_faults
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._upstream import is_relay, read_upstream
@@ -55,8 +56,6 @@ _NOTHING_FORWARDED = (
 )
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
-#: What a fault of the whole script is injected into.
-FaultTarget = Literal["reply", "connect"]
 
 
 def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
@@ -79,11 +78,11 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     _check_start(document.start, reader)
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.report)
-    faults = _faults(document.fault, parts)
     limits = document.limits or Limits()
     _check_limits(limits, framing, reader)
     upstream = read_upstream(document.upstream, reader, base)
     relays = is_relay(tables)
+    faults = read_faults(document.fault, parts, is_relay=relays)
     if document.upstream is not None and not relays:
         reader.report("upstream", _NOTHING_FORWARDED)
     if reader.problems:
@@ -98,11 +97,12 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "framing": framing,
         "reply_framing": reply_framing,
         "limits": limits,
-        "faults": faults,
+        "faults": faults.replies,
+        "stream_faults": faults.streams,
         "seed": document.seed,
         "upstream": upstream,
         "is_relay": relays,
-        "warnings": () if relays else _warnings(document.start, responder, faults, reader),
+        "warnings": () if relays else _warnings(document.start, responder, faults.replies, reader),
     }
 
 
@@ -141,19 +141,6 @@ def _why_never(earlier: Sequence[Rule]) -> str:
         names[-1] = f"{len(earlier) - MAX_NAMED_RULES + 1} others"
     answer = "answers" if len(earlier) == 1 else "answer"
     return f"never answers: {' and '.join(names)} already {answer} every request that it matches"
-
-
-def _faults(tables: Sequence[dict[str, Any]], parts: TableParts) -> tuple[PlacedFault, ...]:
-    faults = []
-    for at, table in enumerate(tables):
-        if table is None:  # it was not a table, which has been reported
-            continue
-        parameters = {name: it for name, it in table.items() if name != "on"}
-        on = parts.reader.read(FaultTarget, table.get("on", "reply"), f"fault[{at}].on")
-        found = parts.fault(parameters, f"fault[{at}]")
-        if on is not None and found is not None:
-            faults.append(evolve(found, on_connect=on == "connect"))
-    return tuple(faults)
 
 
 def _uses_count(rule: Rule) -> bool:

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
-from reqresp.faults import PlacedFault
+from reqresp.faults import DirectedFault, PlacedFault
 from reqresp.framing import BaseFraming, Mixed
 from reqresp.script._toml import parse_toml
 from reqresp.script.compiler import compile_script
@@ -43,6 +43,7 @@ class Script(ConfigSource):
     :param name: the file's name in messages.
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
+    :param stream_faults: what goes wrong in a direction of the relay that the script is.
     :param upstream: the service that clients are forwarded to; None: there is none.
     :param is_relay: whether all bytes are forwarded; then there are no rules.
     :param warnings: what is valid, but hardly meant: rules that never answer, or no answer at all.
@@ -55,6 +56,7 @@ class Script(ConfigSource):
     limits: Limits
     faults: tuple[PlacedFault, ...]
     seed: int | None
+    stream_faults: tuple[DirectedFault, ...] = ()
     upstream: UpstreamSettings | None = None
     is_relay: bool = False
     warnings: tuple[Problem, ...] = ()

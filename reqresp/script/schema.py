@@ -102,6 +102,22 @@ class FramingTable:
     body_end: WrittenPayload | None = None
 
 
+#: What a fault of the whole script is injected into.
+FaultTarget = Literal["reply", "connect"]
+
+
+@frozen(kw_only=True)
+class StreamFaultTable:
+    """Where and when a fault of a relay applies; its other keys depend on its kind."""
+
+    stream: Literal["upstream", "downstream"]
+    name: str | None = None
+    after: Seconds = 0.0
+    after_bytes: Bytes = 0
+    for_: Seconds | None = None
+    shared: bool = False
+
+
 @frozen(kw_only=True)
 class UpstreamTLSTable:
     """How TLS is added to the connections to a service."""

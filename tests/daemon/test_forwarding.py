@@ -9,6 +9,7 @@ from twisted.logger import LogLevel, eventAsText
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.daemon.build import SourceReloader
+from reqresp.faults import Latency
 from reqresp.relay import RelayFactory, Unreachable
 from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.transport.proxy_protocol import encode_binary, encode_line
@@ -196,6 +197,21 @@ class ReloadTests(ScriptCase):
         reload()
         self.assertEqual(factory.upstream.name, "b:2")
         self.assertIs(factory.unreachable, Unreachable.CLOSE)
+
+    def test_all_connections_get_the_new_faults(self) -> None:
+        """Those of the old script are removed."""
+        slow = (
+            'seed = 7\n[[fault]]\nstream = "upstream"\nkind = "latency"\ndelay = 1\nname = "slow"\n'
+        )
+        factory, reload = self.reloading(f'{slow}[upstream]\naddress = "a:1"')
+        self.assertEqual(
+            [(it.name, it.fault) for it in factory.faults], [("slow", Latency(delay=1))]
+        )
+        self.path.write_text(slow.replace("= 1", "= 2") + '[upstream]\naddress = "a:1"')
+        reload()
+        self.assertEqual(
+            [(it.name, it.fault) for it in factory.faults], [("slow", Latency(delay=2))]
+        )
 
     def test_options_still_replace_keys(self) -> None:
         """As at the start."""

@@ -21,9 +21,8 @@ from reqresp._text import escape, unescape
 from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
 from reqresp.script import Script, ScriptError
-from reqresp.script.compiler import FaultTarget
 from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
-from reqresp.script.schema import Document
+from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
 from reqresp.server.factory import ReqRespFactory
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.wire import FakeReactor, Wire
@@ -154,7 +153,11 @@ def used(kind: Any, value: Any) -> Iterator[str]:
         elif get_origin(option) is dict and isinstance(value, dict):
             yield f"kind = {value['kind']}"
             yield f"on = {value.get('on')}"
-            parameters = {key: it for key, it in value.items() if key not in ("kind", "on")}
+            placed = {key: it for key, it in value.items() if key in keys_of(StreamFaultTable)}
+            if "stream" in placed:
+                yield from used(StreamFaultTable, placed)
+            others = {"kind", "on", *placed}
+            parameters = {key: it for key, it in value.items() if key not in others}
             yield from used(KINDS[value["kind"]], parameters)
         elif get_origin(option) is Literal:
             yield f"{option}: {value}"
@@ -183,6 +186,7 @@ def usable(kind: Any) -> Iterator[str]:
             yield from usable(get_args(option)[0])
         elif get_origin(option) is dict:
             yield from (f"on = {name}" for name in get_args(FaultTarget))
+            yield from usable(StreamFaultTable)
             for name, fault in KINDS.items():
                 yield f"kind = {name}"
                 yield from usable(fault)

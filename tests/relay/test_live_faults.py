@@ -71,6 +71,48 @@ class LiveFaultsTests(RelayedCase):
             live.change(delay=-1)
         self.assertEqual(live.fault, Latency(delay=1))
 
+    def test_a_new_configuration(self) -> None:
+        """It replaces the faults of the old one; those that are the same continue."""
+        one, two, three = (
+            DirectedFault(fault=Latency(delay=delay), stream="upstream", name=str(delay))
+            for delay in (1, 2, 3)
+        )
+        self.arguments = {"faults": [one, two]}
+        self.setUp()
+        before = self.factory.faults
+        added = self.factory.fault("timeout", stream="upstream", seconds=1)
+        self.factory.reconfigure(self.upstream(), faults=[two, three])
+        self.assertEqual([it.name for it in self.factory.faults], ["2", "3", "timeout"])
+        self.assertIs(self.factory.faults[0], before[1])
+        self.assertIs(self.factory.faults[2], added)
+        with self.assertRaisesRegex(
+            ValueError, "expected another name: there is a fault 'timeout'"
+        ):
+            self.factory.reconfigure(
+                self.upstream(),
+                faults=[DirectedFault(fault=two.fault, stream="upstream", name="timeout")],
+            )
+        self.assertEqual(len(self.factory.faults), 3)
+        self.factory.reconfigure(self.upstream())
+        self.assertEqual(self.factory.faults, (added,))
+
+    def test_a_new_order_does_not_let_bytes_overtake_others(self) -> None:
+        """A fault whose place has changed begins anew, and what it holds is sent on."""
+        one, two = (
+            DirectedFault(fault=Latency(delay=delay), stream="upstream", name=str(delay))
+            for delay in (1, 2)
+        )
+        self.arguments = {"faults": [one, two]}
+        self.setUp()
+        client, service = self.connect_both()
+        client.send(b"a")
+        self.advance(1.5)
+        client.send(b"b")
+        self.factory.reconfigure(self.upstream(), faults=[two, one])
+        client.send(b"c")
+        self.advance(5)
+        self.assertEqual(service.got, b"abc")
+
     def test_a_removed_fault(self) -> None:
         """It can be removed again, which does nothing."""
         live = self.factory.fault("latency", stream="upstream", delay=1)
@@ -101,6 +143,6 @@ class LiveFaultsTests(RelayedCase):
             for _ in range(others):
                 self.factory.fault("latency", stream="upstream", delay=0, probability=0.5)
             live = self.factory.fault("corrupt", stream="upstream", probability=0.5, name="it")
-            found.append([live.roll(7, number) is not None for number in range(50)])
+            found.append([live.roll(number) is not None for number in range(50)])
         self.assertEqual(found[0], found[1])
         self.assertTrue(10 < sum(found[0]) < 40)
