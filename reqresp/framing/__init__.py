@@ -8,6 +8,7 @@ is a frozen value that connections share.  Each connection has a decoder of its 
 from reqresp.framing._base import (
     BaseFraming,
     Decoder,
+    Framed,
     FrameError,
     Framing,
     Unfinished,
@@ -18,6 +19,7 @@ from reqresp.framing._base import (
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
+from reqresp.framing._raw import RawFrames, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
 from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
@@ -33,6 +35,7 @@ __all__ = [
     "Delimiter",
     "Fixed",
     "FrameError",
+    "Framed",
     "Framing",
     "HeaderBody",
     "LengthField",
@@ -40,10 +43,12 @@ __all__ = [
     "Line",
     "Mixed",
     "Netstring",
+    "RawFrames",
     "Resp",
     "Unfinished",
     "complete_framing",
     "is_new",
     "parse_framing",
     "unfinished",
+    "with_raw",
 ]

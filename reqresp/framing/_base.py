@@ -10,7 +10,7 @@ searches and copies no byte again at each piece.  It applies the limit while a r
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from attrs import frozen
 
@@ -38,6 +38,20 @@ class Unfinished:
 
     data: bytes
     missing: str
+
+
+class Framed(bytes):
+    """A request, and *raw*, its bytes as they came, with what the framing adds."""
+
+    raw: bytes
+
+    def __new__(cls, data: bytes, raw: bytes) -> Self:
+        framed = super().__new__(cls, data)
+        framed.raw = raw
+        return framed
+
+    def __getnewargs__(self) -> tuple[bytes, bytes]:  # type: ignore[override]  # for copies
+        return bytes(self), self.raw
 
 
 class Decoder(Protocol):
@@ -157,6 +171,19 @@ class BaseFraming(ABC):
         """
         return self.decoder(limit)
 
+    @property
+    def ends_replies(self) -> bool:
+        """Return whether the bytes of a reply say where it ends."""
+        return True
+
+    def answers(self, request: bytes, reply: bytes) -> bool:  # noqa: ARG002 (for those that override it)
+        """
+        Return whether *reply*, as it came, can be the reply to *request*.
+
+        If not, the server has sent it by itself.
+        """
+        return True
+
 
 @frozen
 class _CustomFraming(BaseFraming):
@@ -199,6 +226,12 @@ class ChunkDecoder:
         if len(data) <= size:
             return [data] if data else []
         return [data[at : at + size] for at in range(0, len(data), size)]
+
+    def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
+        """As `FrameDecoder.feed_raw`."""
+        requests = self.feed(data)
+        raws += requests
+        return requests
 
 
 @cache
@@ -249,6 +282,23 @@ class DelimiterDecoder:
             self._keep(self.buffer_type(last), requests)
         return requests
 
+    def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
+        """As `FrameDecoder.feed_raw`."""
+        rest = self._rest  # to which `feed` adds *data*
+        try:
+            requests = found = self.feed(data)
+        except FrameError as error:
+            found = [*error.requests]
+            raise
+        finally:
+            stream = data if rest is None else bytes(rest) if found else b""
+            at = 0
+            for _ in found:
+                end = stream.index(self._delimiter, at) + len(self._delimiter)
+                raws.append(stream[at:end])
+                at = end
+        return requests
+
     def _split(self, data: bytes) -> list[bytes]:
         """Split *data*, where some requests end without the optional bytes."""
         if self._ending not in data:
@@ -295,6 +345,28 @@ class FrameDecoder(ABC):
         try:
             while len(buffer) - at >= self._needed:
                 at = self._take(at, requests)
+        except FrameError as error:
+            error.requests = requests
+            raise
+        del buffer[:at]
+        self.is_new = not buffer
+        return requests
+
+    def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
+        """
+        As `feed`, and add to *raws* the bytes of each complete request as they came.
+
+        This holds for the requests of a `FrameError`, too.
+        """
+        buffer = self._buffer
+        buffer += data
+        requests: list[bytes] = []
+        at = 0
+        try:
+            while len(buffer) - at >= self._needed:
+                start, at = at, self._take(at, requests)
+                if len(requests) > len(raws):
+                    raws.append(bytes(buffer[start:at]))
         except FrameError as error:
             error.requests = requests
             raise

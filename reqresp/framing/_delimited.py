@@ -49,6 +49,10 @@ class Chunk(BaseFraming):
     def reply_decoder(self, limit: int) -> Decoder:
         return ChunkDecoder(limit)
 
+    @property
+    def ends_replies(self) -> bool:
+        return False
+
 
 class Delimited(BaseFraming):
     """A framing whose requests end with `terminator`.  It can be the head of a `HeaderBody`."""
@@ -200,3 +204,10 @@ class Mixed(BaseFraming):
 
     def reply_decoder(self, limit: int) -> Decoder:
         return self.replies.reply_decoder(limit)
+
+    @property
+    def ends_replies(self) -> bool:
+        return self.replies.ends_replies
+
+    def answers(self, request: bytes, reply: bytes) -> bool:
+        return self.replies.answers(request, reply)

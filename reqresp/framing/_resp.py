@@ -1,14 +1,28 @@
 r"""
 The framing of Redis: commands from clients, and values of RESP2 and RESP3 from servers.
 
-Knows bytes only, and no command's meaning.
+Knows bytes only, and no command's meaning, but which replies belong to subscriptions.
 """
+
+import re
 
 from attrs import frozen
 
 from reqresp.framing._base import BaseFraming, Decoder, FrameError, check_limit
 from reqresp.framing._resp_commands import CommandDecoder, words
 from reqresp.framing._resp_values import ValueDecoder, read
+
+#: The names of commands that are confirmed with their own name, once for each channel.
+_CONFIRMED = frozenset(
+    f"{kind}{action}subscribe".encode() for kind in ("", "p", "s") for action in ("", "un")
+)
+_MESSAGES = frozenset((b"message", b"pmessage", b"smessage"))
+#: What a client of RESP2 may send while it is subscribed.
+_WHILE_SUBSCRIBED = _CONFIRMED | {b"ping", b"quit", b"reset"}
+#: The first element of an array or of a push.
+_FIRST = re.compile(rb"[*>][0-9]+\r\n(?:\$[0-9]+\r\n|\+)([a-z]+)\r\n")
+#: The last element of a confirmation: the number of channels.
+_COUNT = re.compile(rb"\r\n:[0-9]+\r\n\Z")
 
 
 @frozen
@@ -55,3 +69,13 @@ class Resp(BaseFraming):
 
     def reply_decoder(self, limit: int) -> Decoder:
         return ValueDecoder(limit)
+
+    def answers(self, request: bytes, reply: bytes) -> bool:
+        if reply[:1] not in (b">", b"*"):
+            return True
+        first = _FIRST.match(reply)
+        word = b"" if first is None else first[1]
+        command = request.split(b" ", 1)[0].lower()
+        if reply.startswith(b">") or (word in _CONFIRMED and _COUNT.search(reply)):
+            return command == word and command in _CONFIRMED
+        return word not in _MESSAGES or command not in _WHILE_SUBSCRIBED

@@ -6,9 +6,9 @@ Knows bytes only: no command's meaning, and no reply.  What Redis calls a protoc
 """
 
 import re
-from typing import Self
 
 from reqresp.framing._base import (
+    Framed,
     FrameDecoder,
     FrameError,
     check_end,
@@ -25,18 +25,42 @@ _ARRAY = re.compile(rb"\*(-1|0|[1-9][0-9]{0,17})\r\n")
 _ARGUMENT = re.compile(rb"\$(0|[1-9][0-9]{0,17})\r\n")
 
 
-class Command(bytes):
+#: The first lines of arrays, and of arguments, that `_whole_commands` reads without a pattern.
+_COUNTS = {b"*%d" % count: count for count in range(1, 64)}
+_SIZES = {size: b"$%d" % size for size in range(512)}
+
+
+class Command(Framed):
     """The arguments of a request joined by one space; *raw* are the bytes as they came."""
 
-    raw: bytes
 
-    def __new__(cls, joined: bytes, raw: bytes) -> Self:
-        command = super().__new__(cls, joined)
+def _whole_commands(data: bytes, limit: int) -> tuple[list[bytes], int]:
+    """
+    Return the short commands that *data* starts with, and how many bytes they have.
+
+    It reads what clients send most, with few steps for each command, and stops at anything else.
+    """
+    lines = data.split(_CRLF)
+    last = len(lines) - 1  # not followed by CRLF
+    commands: list[bytes] = []
+    at = size = 0
+    while count := _COUNTS.get(lines[at]):
+        stop = at + 1 + 2 * count
+        if stop > last:
+            break
+        arguments = lines[at + 2 : stop : 2]
+        # An argument that contains CRLF is longer than its line.
+        if lines[at + 1 : stop : 2] != [*map(_SIZES.get, map(len, arguments))]:
+            break
+        raw = _CRLF.join(lines[at:stop]) + _CRLF
+        if len(raw) > limit:
+            break
+        command = bytes.__new__(Command, b" ".join(arguments))  # as `Framed`, without a call
         command.raw = raw
-        return command
-
-    def __getnewargs__(self) -> tuple[bytes, bytes]:  # type: ignore[override]  # for copies
-        return bytes(self), self.raw
+        commands.append(command)
+        at = stop
+        size += len(raw)
+    return commands, size
 
 
 class CommandDecoder(FrameDecoder):
@@ -53,6 +77,23 @@ class CommandDecoder(FrameDecoder):
         self._read = 0  # bytes of the unfinished command that have been read
         self._missing = 0  # its arguments that have not been read
         self._joined = bytearray()  # its arguments that have been read, a space before each
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if self._buffer:
+            return super().feed(data)
+        commands, size = _whole_commands(data, self._limit)
+        if size == len(data):
+            return commands
+        try:
+            return commands + super().feed(data[size:])
+        except FrameError as error:
+            error.requests = [*commands, *error.requests]
+            raise
+
+    def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
+        commands = self.feed(data)
+        raws += (command.raw for command in commands if isinstance(command, Command))
+        return commands
 
     def _lacks(self) -> str:
         buffer = self._buffer

@@ -45,6 +45,12 @@ _HEAD = re.compile(
     re.VERBOSE,
 )
 
+#: The values that servers send most: a line, or the number of bytes that follow.
+_COMMON = re.compile(
+    rb"(?: [+-] [^\r\n]* | : [+-]? [0-9]{1,19} | \$ (?P<bytes> 0 | [1-9][0-9]{0,17} ) ) \r\n",
+    re.VERBOSE,
+)
+
 #: How many values follow for each that a first line counts, by the name of its group.
 _FACTORS = {None: 0, "bytes": 0, "verbatim": 0, "values": 1, "pairs": 2, "attributes": 2}
 
@@ -85,6 +91,33 @@ class ValueDecoder(FrameDecoder):
         self._read = 0  # bytes of the unfinished value that have been read
         self._missing = 1  # values in it that have not been read
         self._searched = 0  # bytes after those that contain no line end
+
+    def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
+        if self._buffer:
+            return super().feed_raw(data, raws)
+        size = len(data)
+        at, before = 0, len(raws)
+        while head := _COMMON.match(data, at):  # with few steps for each, as long as it can
+            end, digits = head.end(), head[1]
+            if digits is not None:
+                end += int(digits) + len(_CRLF)
+                if end > size or data[end - 2 : end] != _CRLF:
+                    break
+            if end - at > self._limit:
+                break
+            raws.append(data[at:end])
+            at = end
+        values = [raw[: -len(_CRLF)] for raw in raws[before:]]
+        if at == size:
+            return values
+        more: list[bytes] = []
+        try:
+            return values + super().feed_raw(data[at:], more)
+        except FrameError as error:
+            error.requests = [*values, *error.requests]
+            raise
+        finally:
+            raws += more
 
     def _lacks(self) -> str:
         head = _HEAD.match(self._buffer, self._read)

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IAddress
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
+from reqresp.framing import Command
 from reqresp.steps import Request, Send, Step, Wait
 
 
@@ -177,7 +178,7 @@ def encode_json(line: dict[str, Any]) -> str:
 
 def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:
     # A RESP command as it was received, not as rules see it.
-    data = getattr(request.data, "raw", request.data)
+    data = request.data.raw if isinstance(request.data, Command) else request.data
     return {
         "connection": request.connection,
         "peer": format_address(request.peer),
