@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reqresp.steps import Request, RuleReply, Send, Steps
+from reqresp.steps import Forward, Request, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -72,8 +72,8 @@ class Exchanges:
     def size(self) -> int:
         """Return the bytes kept in memory: requests, and replies that are not constants."""
         if self._size is None:
-            sends = (step for steps in self._steps(self.requests) for step in steps)
-            replies = sum(len(step.data) for step in sends if isinstance(step, Send))
+            performed = (step for steps in self._steps(self.requests) for step in steps)
+            replies = sum(map(_size, performed))
             self._size = sum(map(len, self.requests)) + replies
         return self._size
 
@@ -93,3 +93,11 @@ class Exchanges:
                 yield Exchange(request, steps, steps.by, steps.injected)
             else:
                 yield Exchange(request, steps, self.by)
+
+
+def _size(step: Step) -> int:
+    match step:
+        case Send(data=data) | Forward(reply=bytes(data)):
+            return len(data)
+        case _:
+            return 0

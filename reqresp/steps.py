@@ -140,7 +140,24 @@ class StopReading(BaseStep):
     ends_requests = True
 
 
-Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading
+@frozen
+class Forward(BaseStep):
+    """
+    Forward the request to the real service, and send its reply as it came.
+
+    The request is forwarded when it is taken up.  The steps of the reply are performed once the
+    service has replied.
+
+    :param reply: the frame with which the service has replied; None: not yet.
+    """
+
+    key = "forward"
+    label = "forward"
+
+    reply: bytes | None = None
+
+
+Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading | Forward
 
 #: A reply: steps, performed in order.
 Steps = tuple[Step, ...]
@@ -202,6 +219,10 @@ class RuleReply(tuple[Step, ...]):
     def injected_with(self, names: tuple[str, ...]) -> Self:
         """Return a copy that the faults with these *names* have changed."""
         return type(self)(self, self.by, self.faults, names, self.place, self.explain)
+
+    def with_steps(self, steps: Iterable[Step]) -> Self:
+        """Return a copy with other *steps*."""
+        return type(self)(steps, self.by, self.faults, self.injected, self.place, self.explain)
 
     def explained_by(self, explain: Callable[[], str]) -> Self:
         """Return a copy that answers a request which no rule matches."""

@@ -29,8 +29,10 @@ from reqresp.daemon.appended_files import (
     open_files,
 )
 from reqresp.daemon.forwarding import (
+    check_forwarding,
     is_relay,
     make_relay,
+    make_service,
     reconfigure_relay,
     upstream_settings,
 )
@@ -107,7 +109,9 @@ def make_server(
             with _missing_packages_exit():
                 factory = make_relay(options, script, reactor, **common)
         else:
-            factory = ReqRespFactory(config, **common)
+            with _missing_packages_exit():
+                forwarding = make_service(options, script, reactor)
+            factory = ReqRespFactory(config, service=forwarding, **common)
     wrapped = _add_layers(options, factory, certificates, reactor)
     service = ReqRespService(
         [evolve(it, factory=wrapped) for it in listeners],
@@ -155,7 +159,9 @@ def check_server(options: Options, reactor: Any) -> None:
         else:
             config = _make_config(options, source)
             # With a seed: otherwise one would be chosen and logged, and never used.
-            ReqRespFactory(config, clock=reactor, seed=0)
+            with _missing_packages_exit():
+                service = make_service(options, script, reactor)
+            ReqRespFactory(config, clock=reactor, seed=0, service=service)
         _load_certificates(options)
         problem = find_file_problem(options)
         if problem is not None:
@@ -206,7 +212,9 @@ class SourceReloader:
         if isinstance(factory, RelayFactory):
             reconfigure_relay(factory, options, script, factory.clock)
         elif isinstance(factory, ReqRespFactory):
-            factory.reconfigure(_make_config(options, source))
+            with _missing_packages_exit():
+                service = make_service(options, script, factory.clock)
+            factory.reconfigure(_make_config(options, source), service=service)
         name = file or "the certificates of the service"
         _log.info("reloaded {script} for new connections", script=name)
 
@@ -271,9 +279,11 @@ def _make_config(options: Options, source: ConfigSource | None) -> ServerConfig:
     for warning in source.warnings:
         _log.warn("{problem}", problem=warning)
     try:
-        return resolve(source, framing=framing, limits=limits)
+        config = resolve(source, framing=framing, limits=limits)
     except ValueError as error:
         raise ValueError(f"{_source_file(options)} {_conflict(options, error)}") from error
+    check_forwarding(options, _as_script(options, source), config)
+    return config
 
 
 def _conflict(options: Options, error: ValueError) -> str:

@@ -1,5 +1,5 @@
 """
-Forwarding: creating a relay from options and a script.
+Forwarding: creating a relay, or what a server forwards requests to, from options and a script.
 
 It contains no behaviour of its own.
 """
@@ -10,8 +10,10 @@ from attrs import evolve
 
 from reqresp._errors import FieldError
 from reqresp.daemon.options import Options
-from reqresp.relay import RelayFactory, Unreachable
+from reqresp.framing import NO_END, complete_framing
+from reqresp.relay import Forwarding, RelayFactory, Unreachable
 from reqresp.relay.settings import make_upstream
+from reqresp.server.config import ServerConfig
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
 
@@ -27,6 +29,7 @@ _TLS_OPTIONS = {
     "forward-key": "key",
     "forward-insecure": "insecure",
 }
+_NO_SERVICE = "expected a service for forward = true: give [upstream] or --forward HOST:PORT"
 #: The options that are about what a server answers by itself.
 _ANSWERING = ("framing", "max-request", "request-timeout")
 
@@ -69,7 +72,8 @@ def is_relay(options: Options, script: "Script | None") -> bool:
     """
     if script is None:
         return options["forward"] is not None
-    if not script.is_relay and script.upstream is None and options["forward"] is not None:
+    answers_all = not script.is_relay and not script.rules.forwards
+    if answers_all and script.upstream is None and options["forward"] is not None:
         raise ValueError(
             f"--forward cannot be combined with {script.name}, which answers by itself"
         )
@@ -89,6 +93,32 @@ def make_relay(
     :raises ValueError: options do not fit together, or a file for TLS cannot be used.
     """
     return RelayFactory(**_arguments(options, script, reactor), **common)
+
+
+def make_service(options: Options, script: "Script | None", reactor: Any) -> Forwarding | None:
+    """
+    Return the service to which *script* forwards requests; None: it forwards none.
+
+    :raises ValueError: as for `make_relay`.
+    """
+    settings = upstream_settings(options, script)
+    if settings is None or script is None:
+        return None
+    return Forwarding(make_upstream(settings, reactor), Unreachable(settings.unreachable))
+
+
+def check_forwarding(options: Options, script: "Script | None", config: ServerConfig) -> None:
+    """
+    Check that requests can be forwarded as *config*, which *script* describes, and *options* say.
+
+    :raises ValueError: they cannot; the message names the script.
+    """
+    if script is None or not script.rules.forwards:
+        return
+    if upstream_settings(options, script) is None:
+        raise ValueError(f"{script.name}: {_NO_SERVICE}")
+    if not complete_framing(config.framing).ends_replies:
+        raise ValueError(f"{script.name} conflicts with --framing: {NO_END}")
 
 
 def reconfigure_relay(

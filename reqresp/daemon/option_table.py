@@ -122,6 +122,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             help="connect each client to this service, and pass all bytes; see docs/relay.rst",
             convert=parse_address,
             excludes=_ANSWERING,
+            excludes_without="script",
         ),
         Option(
             name="forward-timeout",

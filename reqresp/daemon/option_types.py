@@ -140,6 +140,7 @@ class Option:
     :param is_repeatable: whether it may be given more than once.
     :param requires: the options of which one is needed for it to have an effect.
     :param excludes: the options that it cannot be combined with: it answers instead.
+    :param excludes_without: an option with which it excludes none; None: it always does.
     :param requires_plain: whether it works only with endpoints that are bare sockets.
     :param is_for_workers: whether workers are started with it, too.
     """
@@ -154,5 +155,6 @@ class Option:
     is_repeatable: bool = False
     requires: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    excludes_without: str | None = None
     requires_plain: bool = False
     is_for_workers: bool = True

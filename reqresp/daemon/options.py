@@ -146,6 +146,8 @@ class Options(usage.Options):
 
     def _check_exclusions(self) -> None:
         for option in _PARAMETERS:
+            if option.excludes_without is not None and self[option.excludes_without] is not None:
+                continue
             for name in option.excludes if self[option.name] is not None else ():
                 if self[name] is not None:
                     raise usage.UsageError(

@@ -6,6 +6,7 @@ is a frozen value that connections share.  Each connection has a decoder of its 
 """
 
 from reqresp.framing._base import (
+    NO_END,
     BaseFraming,
     Decoder,
     Framed,
@@ -25,6 +26,7 @@ from reqresp.framing._resp_commands import Command
 from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
 
 __all__ = [
+    "NO_END",
     "SPECIFICATIONS",
     "BaseFraming",
     "ByteOrder",

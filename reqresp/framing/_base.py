@@ -14,6 +14,9 @@ from typing import ClassVar, Protocol, Self
 
 from attrs import frozen
 
+#: What is wrong with a framing with which a reply of a service cannot be found.
+NO_END = "expected a framing that shows where a reply ends, such as line, netstring or resp"
+
 
 class FrameError(ValueError):
     """

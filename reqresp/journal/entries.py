@@ -17,7 +17,7 @@ from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
 from reqresp.framing import Command
-from reqresp.steps import Request, Send, Step, Wait
+from reqresp.steps import Forward, Request, Send, Step, Wait
 
 
 @frozen
@@ -207,5 +207,7 @@ def _step(step: Step, payloads: _Payloads) -> dict[str, Any]:
             return {step.key: _table(payloads.write(data)) | {"raw": True}}
         case Wait(seconds=seconds):
             return {step.key: seconds}
+        case Forward(reply=bytes(reply)):
+            return {step.key: payloads.write(reply)}
         case _:
             return {step.key: True}

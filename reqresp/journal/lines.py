@@ -25,7 +25,7 @@ from reqresp.journal.entries import (
     encode_json,
 )
 from reqresp.server.config import ServerConfig
-from reqresp.steps import RuleReply, Send, Steps, Wait
+from reqresp.steps import Forward, RuleReply, Send, Steps, Wait
 
 #: The most bytes of a request, and of a reply, that a line shows.  As JSON, of both together.
 MAX_LOGGED_BYTES = 1024
@@ -211,6 +211,9 @@ def _steps(steps: Steps) -> Iterator[str]:
                 left = max(0, left - len(data))
             case Wait(seconds=seconds):
                 yield f"{step.label} {seconds:g} s"
+            case Forward(reply=bytes(reply)):
+                yield f"upstream {_bytes(reply, left)}"
+                left = max(0, left - len(reply))
             case _:
                 yield step.label
 

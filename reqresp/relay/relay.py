@@ -13,20 +13,20 @@ from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp._text import format_address
+from reqresp.relay._connecting import connect, report_end, report_failure
 from reqresp.relay.faulty_link import FaultyLink
 from reqresp.relay.live_faults import LiveFaults
 from reqresp.relay.stages import Ending, Piece
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.observers import Direction
-from reqresp.transport.proxy_protocol import ProxyHeader
-from reqresp.transport.stream import Phase, Reading, Stream, replace_protocol
+from reqresp.transport.stream import Phase, Reading, Stream
 
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
 QUIET_SECONDS = 0.1
@@ -300,7 +300,7 @@ class Relay:
         elif side.stream.is_shaking_hands:
             self._fail(reason)
         else:
-            self._end_upstream(reason)
+            report_end(self.host, self.peer, self.number, self._upstream, reason)
         if other.link is not None:
             other.link.stop()  # what it holds has nowhere to go
         ending = Ending.CLOSE if reason.check(ConnectionDone) else Ending.RESET
@@ -332,7 +332,7 @@ class Relay:
     # The connection upstream
 
     def _connect(self) -> None:
-        attempt = self._upstream.endpoint.connect(_HandOvers(self._begin))
+        attempt = connect(self._upstream, self.peer, self.client.stream, self.server)
         self._connecting = attempt
         attempt.addBoth(self._settle)
 
@@ -341,40 +341,13 @@ class Relay:
         if isinstance(result, Failure):
             self._fail(result)
 
-    def _begin(self, transport: Any) -> None:
-        """Send the PROXY header, and pass *transport*, which is connected, to the other side."""
-        upstream, server = self._upstream, self.server
-        if upstream.encode_header is not None:
-            header = ProxyHeader(self.peer, self.client.stream.transport.getHost())
-            transport.write(upstream.encode_header(header))
-        protocol = server if upstream.tls is None else upstream.tls.wrap(server)
-        replace_protocol(transport, protocol)
-
-    def _end_upstream(self, reason: Failure) -> None:
-        """Report the end of the connection upstream; log an error of TLS, which ends it."""
-        tls = self._upstream.tls
-        words = None if tls is None else tls.explain_end(reason)
-        if words is not None:
-            self._log.warn(
-                "{peer}: upstream {upstream} {reason}; resetting",
-                peer=format_address(self.peer),
-                upstream=self._upstream.name,
-                reason=words,
-            )
-        self.host.events.upstream_ended(self.peer, self.number, reason)
-
     def _fail(self, failure: Failure) -> None:
         """Report that the service cannot be reached, and end the client's connection."""
         if not self.client.is_open:
             return
-        self._log.warn(
-            "{peer}: upstream {upstream} {reason}; {action}",
-            peer=format_address(self.peer),
-            upstream=self._upstream.name,
-            reason=self._upstream.explain(failure),
-            action=self._unreachable.participle,
+        report_failure(
+            self.host, self.peer, self.number, self._upstream, failure, self._unreachable
         )
-        self.host.events.upstream_failed(self.peer, self.number, failure)
         self._unreachable.end(self.client.stream)
 
     # Events of the host
@@ -433,32 +406,3 @@ class Relay:
         call, self._call = self._call, None
         if call is not None and call.active():
             call.cancel()
-
-
-class _HandOver(Protocol):
-    """
-    Passes a connection that an endpoint has made to *begin*.
-
-    An endpoint wraps the protocol.  Its wrapper passes on no half-close of a protocol that is a
-    handshake listener, too, and costs a call for each read.
-
-    :source: twisted.internet.endpoints._WrappingProtocol
-    """
-
-    def __init__(self, begin: Callable[[Any], None]) -> None:
-        self._begin = begin
-
-    def connectionMade(self) -> None:
-        self._begin(self.transport)
-
-
-class _HandOvers(Factory):
-    """Builds the `_HandOver` of an attempt; unlike ``connectProtocol``, it logs nothing."""
-
-    noisy = False
-
-    def __init__(self, begin: Callable[[Any], None]) -> None:
-        self._begin = begin
-
-    def buildProtocol(self, addr: Any) -> _HandOver:  # noqa: ARG002, Twisted's name
-        return _HandOver(self._begin)

@@ -8,15 +8,16 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from reqresp.framing import BaseFraming, FrameError
+from reqresp.framing import NO_END, BaseFraming, FrameError
 from reqresp.script._checks import send, wait
 from reqresp.script._parts import TableParts
 from reqresp.script.payloads import Sources
 from reqresp.script.reader import Reader
 from reqresp.script.rules import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
-from reqresp.steps import STEPS, Close, Send, Step, Wait
+from reqresp.steps import STEPS, Close, Forward, Send, Step, Wait
 
+_NO_ANSWER = "expected one of reply, cycle, do, close, silent = true or forward = true"
 _STEP_KEYS = tuple(it.name for it in fields(StepTable))
 
 
@@ -39,6 +40,8 @@ class Replies:
         steps = None if table.do is None else self._steps(table.do, f"{path}.do", sources)
         before = self._wait(table.delay, f"{path}.delay")
         after = (Close(),) if table.close else ()
+        if table.forward:
+            return [(*before, self._forward(f"{path}.forward"), *after)]
         given = [(table.reply, f"{path}.reply")] if table.reply is not None else []
         if table.cycle is not None:
             given += self.parts.each(table.cycle, f"{path}.cycle")
@@ -56,7 +59,7 @@ class Replies:
     def _check_keys(self, table: AnswerTable, path: str) -> None:
         given = [
             name
-            for name in ("reply", "cycle", "do", "silent")
+            for name in ("reply", "cycle", "do", "silent", "forward")
             if getattr(table, name) not in (None, False)
         ]
         also = [name for name in ("delay", "close") if getattr(table, name)]
@@ -65,7 +68,7 @@ class Replies:
         elif given in (["do"], ["silent"]) and also:
             self.reader.report(path, f"{also[0]} cannot be combined with {given[0]}")
         elif not given and "close" not in also and self.reader.is_clean(path):
-            self.reader.report(path, "expected one of reply, cycle, do, close, or silent = true")
+            self.reader.report(path, _NO_ANSWER)
 
     def _steps(self, tables: list[StepTable], path: str, sources: Sources) -> ReplyTemplate:
         steps: list[Step | SendTemplate] = []
@@ -76,6 +79,8 @@ class Replies:
             step = self._step(table, place, sources)
             steps.append(step)
             ending = step.key if step.ends_reply else ""
+        if sum(isinstance(step, Forward) for step in steps) > 1:
+            self.reader.report(path, "expected one step forward, found several")
         return tuple(steps)
 
     def _step(self, table: StepTable, path: str, sources: Sources) -> Step | SendTemplate:
@@ -91,9 +96,16 @@ class Replies:
         if name == "wait":
             (step,) = self._wait(value, f"{path}.wait") or (Wait(0),)
             return step
+        if name == "forward" and value:
+            return self._forward(f"{path}.forward")
         if value is False:
             self.reader.report(f"{path}.{name}", "expected true, found false")
         return STEPS[name]()
+
+    def _forward(self, path: str) -> Forward:
+        if self.framing is not None and not self.framing.ends_replies:
+            self.reader.report(path, f"{NO_END}, as framing or reply_framing")
+        return Forward()
 
     def _wait(self, seconds: float | None, path: str) -> tuple[Wait, ...]:
         try:

@@ -52,7 +52,8 @@ _NAME_EXPECTED = (
     " or a digit"
 )
 _NOTHING_FORWARDED = (
-    "nothing is forwarded: remove the keys about requests and replies, and all bytes pass"
+    "nothing is forwarded: give a rule or [unmatched] forward = true; or remove the keys about"
+    " requests and replies, and all bytes pass"
 )
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
@@ -83,7 +84,8 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     upstream = read_upstream(document.upstream, reader, base)
     relays = is_relay(tables)
     faults = read_faults(document.fault, parts, is_relay=relays)
-    if document.upstream is not None and not relays:
+    forwards = any(rule.forwards for rule in (*rules, *others))
+    if document.upstream is not None and not relays and not forwards:
         reader.report("upstream", _NOTHING_FORWARDED)
     if reader.problems:
         return {}

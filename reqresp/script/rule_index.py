@@ -5,7 +5,7 @@ Knows predicates and their positions.  Must not know what a rule answers or whet
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
@@ -20,7 +20,9 @@ MAX_PATTERN_MEMORY = 64 * 1024 * 1024
 _Positions = list[int]
 
 # Returns the positions of the rules whose keys a request has, one list for each key.
-_Find = Callable[[bytes], Iterable[_Positions]]
+_Find = Callable[[bytes], Collection[_Positions]]
+
+_NO_POSITIONS: Iterator[int] = iter(())
 
 
 class _Lookup(ABC):
@@ -142,12 +144,28 @@ class Index:
 
     def matching(self, data: bytes, connection: ConnectionContext) -> Iterator[int]:
         """
-        Yield the positions of the rules that match the request *data*, in ascending order.
+        Iterate over the positions of the rules that match the request *data*, in ascending order.
         """
         texts = data, data.lower() if self._folds else data
-        tables, opened = self._tables, 0
+        for opened, (_, find, folds) in enumerate(self._tables, 1):
+            if slots := find(texts[folds]):
+                return self._merge(data, connection, texts, opened, slots)
+        return _NO_POSITIONS
+
+    def _merge(
+        self,
+        data: bytes,
+        connection: ConnectionContext,
+        texts: tuple[bytes, bytes],
+        opened: int,
+        slots: Collection[_Positions],
+    ) -> Iterator[int]:
+        """As `matching`; of the first *opened* tables, the last has found *slots*, others none."""
+        tables = self._tables
         # A heap of the lists found: (next position, tie-breaker, index of that position, list).
         found: list[tuple[int, int, int, _Positions]] = []
+        for slot in slots:
+            heappush(found, (slot[0], id(slot), 0, slot))
         last = -1
         while True:
             # Search a table only when it may have the next rule.

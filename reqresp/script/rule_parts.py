@@ -56,12 +56,14 @@ class RuleParts:
     All methods raise `FieldError`, whose field is the argument's name, such as ``equals[1]``.
 
     :param ignore_case: the default of ``ignore_case`` in `predicates`.
+    :param forwards: whether the server can forward requests.
     :param base: the directory that file names in payloads are relative to.
     """
 
     framing: Framing
     ignore_case: bool = False
     base: Path = Path()
+    forwards: bool = False
 
     def predicates(self, values: Mapping[str, Any]) -> Predicates:
         """

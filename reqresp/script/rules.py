@@ -20,7 +20,7 @@ from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
-from reqresp.steps import BaseStep, Close, RuleReply, Send, Step, Steps
+from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.interfaces import IAddress
@@ -98,6 +98,11 @@ class Rule:
     def _constant(self) -> RuleReply | None:
         alike = len(self.replies) == 1 and self.times is None and self.goto is None
         return self._ready[0] if alike else None
+
+    @property
+    def forwards(self) -> bool:
+        """Whether one of its replies forwards the request."""
+        return any(isinstance(step, Forward) for reply in self.replies for step in reply)
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         """
@@ -185,8 +190,11 @@ class Rules(Responder):
         self._start = start
         self._greeting = greeting
         self._unmatched = unmatched
+        # What answers unmatched requests, if it is always the same and forwards them.
+        self._forwarded = unmatched.constant if unmatched.forwards else None
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.faults for rule in self.all())
+        self.forwards = any(rule.forwards for rule in self.all())
         self.states = _states(start, rules)
 
     @cached_property
@@ -219,6 +227,8 @@ class Rules(Responder):
             rule = state.rules[place]
             if rule.times is None or self._count(rule, connection) < rule.times:
                 return self._choose(rule, data, connection)
+        if self._forwarded is not None:  # as most requests are, so it costs little
+            return self._forwarded
         client = _PastClient(connection.peer, connection.number, connection.taken)
         reply = self._choose(self._unmatched, data, connection)
         return reply.explained_by(partial(self._explain_miss, state, data, client))

@@ -64,6 +64,7 @@ class StepTable:
     abort: bool | None = None
     hang: bool | None = None
     stop_reading: bool | None = None
+    forward: bool | None = None
 
 
 @frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
@@ -75,6 +76,7 @@ class AnswerTable:
     delay: Seconds | None = None
     close: bool = False
     silent: bool = False
+    forward: bool = False
     do: list[StepTable] | None = None
     goto: str | None = None
     faults: list[dict[str, Any]] = Factory(list)

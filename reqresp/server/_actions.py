@@ -12,7 +12,7 @@ from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
 from reqresp.server.host import ConnectionHost
-from reqresp.steps import Abort, Close, HalfClose, Hang, StopReading, Wait
+from reqresp.steps import Abort, Close, Forward, HalfClose, Hang, StopReading, Wait
 from reqresp.transport.stream import Stream
 
 _TIMER = State.TIMER
@@ -55,6 +55,15 @@ def _stop_reading(performer: Performer, _step: StopReading) -> None:
     performer.backlog.clear()
 
 
+def _forward(performer: Performer, step: Forward) -> None:
+    if step.reply is None:
+        raise RuntimeError("cannot forward a request: the server has no upstream")
+    counters = performer.host.counters
+    if counters is not None and not performer.stream.drops_writes:
+        counters.sent += len(step.reply)
+    performer.stream.write(step.reply)
+
+
 def _raise(_performer: Performer, step: Unframed) -> None:
     raise step.error
 
@@ -67,5 +76,6 @@ ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
     HalfClose: _half_close,
     Hang: _hang,
     StopReading: _stop_reading,
+    Forward: _forward,
     Unframed: _raise,
 }

@@ -12,7 +12,7 @@ from attrs import frozen
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
 from reqresp.server.config import ServerConfig
-from reqresp.steps import BaseStep, RuleReply, Send, Step, Steps
+from reqresp.steps import BaseStep, Forward, RuleReply, Send, Step, Steps
 
 
 @frozen
@@ -26,6 +26,9 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
     """Return *steps* with every `Send` raw; end with an `Unframed` if *encode* refuses one."""
     made: list[Step] = []
     for step in steps:
+        if isinstance(step, Forward) and step.reply is not None:
+            made.append(Send(step.reply, raw=True))
+            continue
         if not isinstance(step, Send) or step.raw:
             made.append(step)
             continue

@@ -11,11 +11,13 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address, printable_lines
+from reqresp._text import format_address, printable, printable_lines
 from reqresp.framing import FrameError, Unfinished
+from reqresp.server._ahead import Pending
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
 from reqresp.steps import RuleReply, Steps
+from reqresp.transport.stream import Stream
 
 #: The most bytes of an unfinished request that a log line shows.
 MAX_SHOWN_BYTES = 100
@@ -30,6 +32,7 @@ class Reporter(Protocol):
     host: ConnectionHost
     peer: IAddress
     number: int
+    stream: Stream
 
 
 def requests(
@@ -59,6 +62,25 @@ def reply(reporter: Reporter, steps: Steps) -> None:
     counters = reporter.host.counters
     if counters is not None and isinstance(steps, RuleReply):
         counters.count_misses_and_faults(steps.by, steps.injected)
+
+
+def forwarded(reporter: Reporter, data: bytes, replies: Sequence[Pending]) -> None:
+    """Count *replies* of the service, which are sent as *data*."""
+    if reporter.host.counters is not None and not reporter.stream.drops_writes:
+        reporter.host.counters.sent += len(data)
+    for pending in replies:
+        reply(reporter, pending.steps or ())
+
+
+def not_a_reply(reporter: Reporter, service: str, error: FrameError) -> None:
+    """Log that *service* has sent what is no reply of the framing."""
+    reporter.host.events.before_log_line()
+    _log.warn(
+        "{peer}: upstream {upstream} sent what is no reply: {reason}; resetting",
+        peer=format_address(reporter.peer),
+        upstream=service,
+        reason=printable(str(error).replace("a request", "a reply", 1)),
+    )
 
 
 def incomplete(reporter: Reporter, request: Unfinished | None) -> None:

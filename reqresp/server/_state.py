@@ -22,6 +22,7 @@ class State(Enum):
     TURN = "turn"  #: its own work, which is under way
     TIMER = "timer"  #: a step that waits
     REPLY = "reply"  #: the Deferred of a responder
+    UPSTREAM = "upstream"  #: the service, to which a request was forwarded
     YIELDED = "yielded"  #: other connections, whose turn it is
     FULL = "full"  #: the stream, which accepts no more for now
     HANGING = "hanging"  #: nothing will follow: what arrives is dropped

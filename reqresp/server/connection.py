@@ -12,19 +12,21 @@ of events does not depend on what Twisted calls when.  See docs/connection.rst f
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import interfaces
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished, is_new
+from reqresp.framing import Framed, FrameError, Unfinished, is_new, with_raw
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
+from reqresp.server._ahead import Ahead, Pending
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
 from reqresp.server._reply import inject
@@ -34,6 +36,7 @@ from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, Cancellable, ConnectionHost
 from reqresp.server.responders import check_steps
+from reqresp.server.service import Service
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
@@ -41,11 +44,11 @@ from reqresp.transport.stream import Reading, Stream, Writing
 REQUESTS_PER_LOOK = 8
 
 # A module-level name is looked up faster than an attribute of an Enum.
-_IDLE, _TURN, _TIMER, _REPLY, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
+_IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
 _IGNORED = Reading.IGNORED
 
-_BUSY = (_TIMER, _REPLY, _YIELDED)  # the client waits for the server: it is not idle
+_BUSY = (_TIMER, _REPLY, _UPSTREAM, _YIELDED)  # the client waits for the server: it is not idle
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
 # A reply under way: the steps to perform, the request (None: the greeting), the steps to report.
@@ -66,15 +69,22 @@ class Connection:
     :param host: the server.
     :param config: how it answers.
     :param peer: the client's address.
+    :param service: where requests are forwarded to; None: nowhere.
     """
 
     __slots__ = (
-        *("backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
+        *("ahead", "backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
         *("_begun", "_hold", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
         *("_state", "_undelivered", "_unknown"),
     )
 
-    def __init__(self, host: ConnectionHost, config: ServerConfig, peer: IAddress) -> None:
+    def __init__(
+        self,
+        host: ConnectionHost,
+        config: ServerConfig,
+        peer: IAddress,
+        service: Service | None = None,
+    ) -> None:
         self.config = config  # the factory's when the client connected
         self.peer = peer
         #: The connection's number; the factory's first is 1.
@@ -87,7 +97,9 @@ class Connection:
         self._state = _IDLE
         self._hold: Hold | None = None  # what holds it, or will once this turn is over
         self.stream = Stream(self)
-        self.backlog = Backlog(config.decoder())
+        self.backlog = Backlog(config.decoder() if service is None else with_raw(config.decoder()))
+        #: What was taken up before its turn; None: nothing can be forwarded.
+        self.ahead = None if service is None else Ahead(self, service, config.framing)
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
         self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
         self._unknown: bytes | None = None  # what answers other reads, likewise
@@ -113,8 +125,9 @@ class Connection:
     @property
     def is_busy(self) -> bool:
         """Whether a reply is awaited, or requests wait for their turn."""
-        waits = self._state is _TIMER and self.backlog.has_requests
-        return waits or self._state is _REPLY or self._state is _YIELDED
+        waits = self.backlog.has_requests or (self.ahead is not None and self.ahead.requests > 0)
+        is_held = self._state is _REPLY or self._state is _UPSTREAM or self._state is _YIELDED
+        return is_held or (self._state is _TIMER and waits)
 
     @property
     def unfinished(self) -> Unfinished | None:
@@ -135,6 +148,8 @@ class Connection:
         self.number = self.host.opened(self)
         self._state = _TURN  # what an observer or the responder does to the connection waits
         self.host.events.connected(self.peer, self.number)
+        if self.ahead is not None and self._hold is None:
+            self.ahead.connect()
         if self._hold is None and not self._last:
             self._greet()
         self._state = _IDLE
@@ -205,6 +220,8 @@ class Connection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
+        if self.ahead is not None:
+            self.ahead.end(is_reset=reason.check(ConnectionDone) is None)
         if self._state is _ENDED:  # everything was dropped and reported when it ended
             self._lose(reason)
             return
@@ -287,6 +304,38 @@ class Connection:
             self.host.malformed("request_timeout", self.peer, "its request took too long to arrive")
             self._close_finished()
 
+    # Events of the service
+
+    def service_sent(self, data: bytes) -> None:
+        """Pass on what *data* completes, in its turn."""
+        if self.ahead is None or self._state in _DROPPING:
+            return
+        self._quiet = 0
+        try:
+            self.ahead.arrived(data)
+        except FrameError as error:
+            _report.not_a_reply(self, self.ahead.service_name, error)
+            self.ahead.ended(is_reset=True)
+        self.service_resumed()
+
+    def service_resumed(self) -> None:
+        """Continue if the connection waits for the service."""
+        if self._state is _IDLE or self._awaits(_UPSTREAM) or self._awaits(_REPLY):
+            self.release()
+
+    def service_ended(self, *, is_reset: bool) -> None:
+        """End as the service has ended, after what it has sent before."""
+        if self.ahead is not None and self._state not in _DROPPING:
+            self.ahead.ended(is_reset=is_reset)
+            self.service_resumed()
+
+    def service_failed(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*: the service cannot be reached."""
+        if self._state is _TURN:
+            self._hold = self._hold if isinstance(self._hold, Lost) else Ending(end)
+        elif self._state is not _ENDED and self._state is not _LOST:
+            self._end(end)
+
     # Constant replies
 
     def _answer_at_once(self, data: bytes) -> Answered | None:
@@ -344,7 +393,11 @@ class Connection:
             if self.config.batch is not None and self._can_answer_slices:
                 self._answer_slices(self.config.batch, started, began)
             first = self.taken if self._reply[1] is not None else self.taken + 1
-            done = self._answer_requests(started, received, answered, steps)
+            if self.ahead is None:
+                done = self._answer_requests(started, received, answered, steps)
+            else:
+                first -= self.ahead.requests
+                done = self._answer_ahead(self.ahead, started, received, answered, steps)
             self.stream.flush()
         except BaseException:  # as the reactor does: any error ends only this connection
             self._fail(Failure())
@@ -367,7 +420,7 @@ class Connection:
         elif self.backlog.error is not None:
             _report.frame_error(self, self.backlog.error)
             self._end(Stream.close)
-        elif self.backlog.size:
+        elif self.backlog.size or (self.ahead is not None and self.ahead.pending):
             return  # more has arrived
         elif self._last:
             self._close_finished()
@@ -394,6 +447,8 @@ class Connection:
     @property
     def _can_answer_slices(self) -> bool:
         is_free = self._hold is None and self._reply is _NO_REPLY
+        if self.ahead is not None and self.ahead.pending:
+            return False
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
 
     def _answer_slices(self, batch: Batch, started: float, began: float) -> None:
@@ -441,6 +496,112 @@ class Connection:
             self._ask(request)
         return False
 
+    def _answer_ahead(
+        self,
+        ahead: Ahead,
+        started: float,
+        received: list[bytes],
+        answered: list[bytes],
+        steps: list[Steps],
+    ) -> bool:
+        """As `_answer_requests`, but take up requests also while others wait for the service."""
+        while self._perform_ready(ahead, answered, steps):
+            if received and self._is_late(started) and self.backlog.has_requests and ahead.has_room:
+                self._hold = Waiting(_YIELDED, self.host.turns.add(self.release))
+                return False
+            if not self._take_ahead(ahead, started, received):
+                break
+        else:
+            return False
+        if ahead.pending or (self.backlog.has_requests and not ahead.is_ending):
+            self._hold = Waiting(_UPSTREAM if ahead.asks_service else _REPLY)
+            return False
+        return True
+
+    def _take_ahead(self, ahead: Ahead, started: float, received: list[bytes]) -> bool:
+        """Take up requests as far as there is room for them; return whether there were any."""
+        backlog, respond = self.backlog, self.config.responder.respond
+        taken, look = 0, REQUESTS_PER_LOOK
+        while ahead.has_room:
+            request = cast(Framed | None, next(backlog.requests, None))
+            if request is None:
+                if backlog.decode_more():
+                    continue
+                break
+            self.taken += 1
+            taken += 1
+            received.append(request)
+            try:
+                answer = respond(request, self)
+                if isinstance(answer, tuple):
+                    ahead.put(request, answer)
+                else:
+                    self._await_answer(ahead, request, answer)
+            except BaseException:  # it ends the connection after the requests before it
+                ahead.put_failure(request, Failure())
+            if taken >= look:
+                look += REQUESTS_PER_LOOK
+                if self._is_late(started):
+                    break
+        ahead.send()
+        return taken > 0
+
+    def _is_late(self, started: float) -> bool:
+        """Return whether a turn that has *started* then is over."""
+        time = self.host.now()
+        return time - started > QUANTUM_SECONDS or time > self.host.turns.deadline
+
+    def _await_answer(self, ahead: Ahead, request: Framed, answer: "Deferred[Steps]") -> None:
+        if not isinstance(answer, Deferred):
+            check_steps(answer)  # raises
+        elif self._hold is not None:
+            answer.addErrback(self._cannot_answer)  # the connection was lost inside the responder
+            _cancel(answer)
+        else:
+            pending = ahead.put_deferred(request, answer)
+            answer.addCallback(self._answer_pending, ahead, pending, request)
+            answer.addErrback(self._cannot_answer_pending, ahead, pending)
+
+    def _answer_pending(
+        self, steps: Steps, ahead: Ahead, pending: Pending, request: Framed
+    ) -> None:
+        if ahead.deferred is None:
+            return  # the connection has ended meanwhile
+        ahead.answer(pending, request, check_steps(steps))
+        ahead.send()
+        self.service_resumed()
+
+    def _cannot_answer_pending(self, failure: Failure, ahead: Ahead, pending: Pending) -> None:
+        if ahead.deferred is None:
+            self._cannot_answer(failure)
+            return
+        ahead.fail(pending, failure)
+        self.service_resumed()
+
+    def _perform_ready(self, ahead: Ahead, answered: list[bytes], steps: list[Steps]) -> bool:
+        """Perform what is ready, in order; return False if something holds the connection."""
+        while self._perform(answered, steps):
+            if self._injector is None:
+                self._pass_replies(ahead, answered, steps)
+            pending = ahead.take()
+            if pending is None:
+                return True
+            self._begin(pending.answer(), pending.request)
+        return False
+
+    def _pass_replies(self, ahead: Ahead, answered: list[bytes], steps: list[Steps]) -> None:
+        """Send the replies of the service that are next, as they came, in one write."""
+        taken = ahead.take_plain()
+        if not taken:
+            return
+        data = b"".join([it.reply or b"" for it in taken])
+        answered += [it.request or b"" for it in taken]
+        if self.host.events.reports_answered:
+            steps += [it.answer() for it in taken]
+        if self.host.counters is not None:
+            _report.forwarded(self, data, taken)
+        self.stream.write(data)
+
     # Requests
 
     def _ask(self, request: bytes) -> None:
@@ -458,17 +619,16 @@ class Connection:
             check_steps(answer)  # raises
 
     def _answer(self, steps: Steps, request: bytes) -> None:
-        if not self._awaits_reply:
+        if not self._awaits(_REPLY):
             return  # the connection has ended meanwhile
         self._begin(check_steps(steps), request)
         self.release()
 
-    @property
-    def _awaits_reply(self) -> bool:
-        return isinstance(self._hold, Waiting) and self._hold.state is _REPLY
+    def _awaits(self, state: State) -> bool:
+        return isinstance(self._hold, Waiting) and self._hold.state is state
 
     def _cannot_answer(self, failure: Failure) -> None:
-        if self._awaits_reply:
+        if self._awaits(_REPLY):
             self._hold = None
             self._fail(failure)
             self._go_on()
@@ -566,6 +726,8 @@ class Connection:
         if self._state in _DROPPING or self.stream.reading is _IGNORED:
             return
         self.backlog.put(data)
+        if self.ahead is not None and self.ahead.has_room:
+            self.service_resumed()
         self._regulate()
 
     def _regulate(self) -> None:
@@ -615,6 +777,8 @@ class Connection:
     def _drop(self) -> None:
         """Drop all pending work."""
         self.backlog.clear()
+        if self.ahead is not None:
+            self.ahead.clear()
         self._reply = _NO_REPLY
         hold, self._hold = self._hold, None
         if isinstance(hold, Waiting) and hold.awaited is not None:

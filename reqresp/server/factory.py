@@ -14,15 +14,17 @@ from attrs import evolve
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
+from reqresp._errors import FieldError
 from reqresp.faults.faults import Fault, PlacedFault
-from reqresp.framing import Framing
-from reqresp.server.config import Source, resolve
+from reqresp.framing import NO_END, Framing, complete_framing
+from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
+from reqresp.server.service import Service
 from reqresp.transport.access import Access
 
 
@@ -47,6 +49,8 @@ class ReqRespFactory(FrontFactory):
     :param first: the number of the first connection; the next ones count on.
     :param counters: counts what connections do; nothing is counted unless given.
     :param now: returns seconds of a monotonic clock, which measures how long connections work.
+    :param service: where requests are forwarded to that are answered with `Forward`, such as
+        `reqresp.relay.Forwarding`; each client gets a connection of its own to it.  None: nowhere.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
     :raises FieldError: a limit is out of range, or no request of *framing* is within *limits*.
     """
@@ -67,6 +71,7 @@ class ReqRespFactory(FrontFactory):
         access: Access | None = None,
         counters: Counters | None = None,
         now: Callable[[], float] = perf_counter,
+        service: Service | None = None,
     ) -> None:
         super().__init__(
             Connections(
@@ -78,7 +83,9 @@ class ReqRespFactory(FrontFactory):
                 now=now,
             )
         )
-        self.reconfigure(respond, framing=framing, limits=limits, faults=faults, seed=seed)
+        self.reconfigure(
+            respond, framing=framing, limits=limits, faults=faults, seed=seed, service=service
+        )
 
     def reconfigure(
         self,
@@ -88,6 +95,7 @@ class ReqRespFactory(FrontFactory):
         limits: Limits | Mapping[str, Any] | None = None,
         faults: Sequence[Fault | PlacedFault] | None = None,
         seed: int | None = None,
+        service: Service | None = None,
     ) -> None:
         """
         Answer clients that connect from now on like this, as if the factory had been made so.
@@ -98,12 +106,25 @@ class ReqRespFactory(FrontFactory):
         The parameters, and the errors that are raised, are those of the class.
         """
         config = resolve(respond, framing=framing, limits=limits, faults=faults, seed=seed)
+        _check_service(service, config)
         if config.is_faulty and config.seed is None:
             config = evolve(config, seed=randbits(32))
             self._log.info("seed of the faults: {seed}", seed=config.seed)
         #: How new connections are answered.
         self.config = config
+        #: Where new connections forward requests to.
+        self.service = service
         self._front.limit(config.limits)
 
     def build_connection(self, peer: IAddress) -> Connection:
-        return Connection(self._front, self.config, peer)
+        return Connection(self._front, self.config, peer, self.service)
+
+
+def _check_service(service: Service | None, config: ServerConfig) -> None:
+    if service is None:
+        if config.responder.forwards:
+            raise FieldError("forward", "expected a service to forward to, found none")
+        return
+    framing = complete_framing(config.framing)
+    if not framing.ends_replies:
+        raise FieldError("framing", f"{NO_END}, found {framing.replies.name}")

@@ -86,6 +86,8 @@ class Responder(ABC):
     name = "responder"
     #: Whether its replies may have faults of their own (see `RuleReply`).
     faulty = False
+    #: Whether it forwards requests, so that the server needs a service to forward them to.
+    forwards = False
 
     @abstractmethod
     def respond(self, data: bytes, connection: ConnectionContext) -> "Steps | Deferred[Steps]":

@@ -22,6 +22,7 @@ from reqresp.server.responders import ConnectionContext
 from reqresp.steps import (
     Abort,
     Close,
+    Forward,
     HalfClose,
     Hang,
     Request,
@@ -225,6 +226,17 @@ class Expectation:
     def stop_reading(self) -> Self:
         """Stop reading from the connection."""
         return self._add("stop_reading", StopReading())
+
+    def forward(self) -> Self:
+        """
+        Forward the request to the server's upstream, and send its reply as it came.
+
+        :raises ScriptError: the server has no upstream.
+        """
+        with ErrorsWithLine():
+            if not self._parts.forwards:
+                raise FieldError("forward", "expected a server with upstream=(host, port)")
+        return self._add("forward", Forward())
 
     def cycle(self, *replies: PayloadLike | Sequence[PayloadLike]) -> Self:
         """

@@ -17,7 +17,7 @@ from reqresp.exchanges import Exchange
 from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Unanswered
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
-from reqresp.steps import Request, Send, Steps
+from reqresp.steps import Forward, Request, Send, Step, Steps
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._replayed import describe_deviation
 from reqresp.testing._waiters import matches
@@ -210,12 +210,21 @@ def _done(exchange: Exchange, encode: Encode) -> str:
 
 
 def _reply(steps: Steps, encode: Encode) -> str:
-    payloads = [step for step in steps if isinstance(step, Send)]
-    sent = b"".join(step.data if step.raw else encode(step.data) for step in payloads)
+    sent = b"".join(_sent(step, encode) for step in steps)
     parts = [step.label for step in steps if step.ends_sending or step.ends_requests]
     if sent:
         parts.insert(0, f"> {_shown(sent)}")
     return "; ".join(parts) or "no reply"
+
+
+def _sent(step: Step, encode: Encode) -> bytes:
+    match step:
+        case Send(data=data):
+            return data if step.raw else encode(data)
+        case Forward(reply=bytes(reply)):
+            return reply
+        case _:
+            return b""
 
 
 # The problems
