@@ -179,11 +179,16 @@ class BaseFraming(ABC):
         """Return whether the bytes of a reply say where it ends."""
         return True
 
+    @property
+    def push_marks(self) -> frozenset[int]:
+        """Return the first bytes of what a server may send by itself while it owes a reply."""
+        return frozenset()
+
     def answers(self, request: bytes, reply: bytes) -> bool:  # noqa: ARG002 (for those that override it)
         """
         Return whether *reply*, as it came, can be the reply to *request*.
 
-        If not, the server has sent it by itself.
+        If not, the server has sent it by itself.  Replies without `push_marks` are not asked about.
         """
         return True
 

@@ -209,5 +209,9 @@ class Mixed(BaseFraming):
     def ends_replies(self) -> bool:
         return self.replies.ends_replies
 
+    @property
+    def push_marks(self) -> frozenset[int]:
+        return self.replies.push_marks
+
     def answers(self, request: bytes, reply: bytes) -> bool:
         return self.replies.answers(request, reply)

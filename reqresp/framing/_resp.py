@@ -19,6 +19,7 @@ _CONFIRMED = frozenset(
 _MESSAGES = frozenset((b"message", b"pmessage", b"smessage"))
 #: What a client of RESP2 may send while it is subscribed.
 _WHILE_SUBSCRIBED = _CONFIRMED | {b"ping", b"quit", b"reset"}
+_PUSH_MARKS = frozenset(b">*")
 #: The first element of an array or of a push.
 _FIRST = re.compile(rb"[*>][0-9]+\r\n(?:\$[0-9]+\r\n|\+)([a-z]+)\r\n")
 #: The last element of a confirmation: the number of channels.
@@ -70,8 +71,12 @@ class Resp(BaseFraming):
     def reply_decoder(self, limit: int) -> Decoder:
         return ValueDecoder(limit)
 
+    @property
+    def push_marks(self) -> frozenset[int]:
+        return _PUSH_MARKS
+
     def answers(self, request: bytes, reply: bytes) -> bool:
-        if reply[:1] not in (b">", b"*"):
+        if reply[0] not in _PUSH_MARKS:
             return True
         first = _FIRST.match(reply)
         word = b"" if first is None else first[1]

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from reqresp.relay._connecting import connect, report_failure
 from reqresp.relay.upstream import Unreachable, Upstream
+from reqresp.server.observers import Direction
 from reqresp.server.service import ServiceUser
 from reqresp.transport.stream import Phase, Stream
 
@@ -129,8 +130,9 @@ class ForwardingSide:
         if not self._is_open:
             return
         if self._is_ready and not was_over:
-            reason = Failure(ConnectionLost()) if is_reset else connectionDone
-            self._user.host.events.upstream_ended(self._user.peer, self._user.number, reason)
+            self._report_end(
+                Direction.UPSTREAM, Failure(ConnectionLost()) if is_reset else connectionDone
+            )
         if is_reset:
             self.stream.abort()
         else:
@@ -201,9 +203,16 @@ class ForwardingSide:
         if self._is_over:
             return
         self._is_over = True
+        self._report_end(Direction.DOWNSTREAM, reason)
+        self._user.service_ended(is_reset=reason.check(ConnectionDone) is None)
+
+    def _report_end(self, direction: Direction, reason: Failure) -> None:
+        """Report the end of the connection, and EOF if it was no reset."""
         user = self._user
-        user.host.events.upstream_ended(user.peer, user.number, reason)
-        user.service_ended(is_reset=reason.check(ConnectionDone) is None)
+        events = user.host.events
+        if reason.check(ConnectionDone) and events.reports_passed:
+            events.passed(user.peer, user.number, direction, b"")
+        events.upstream_ended(user.peer, user.number, reason)
 
     # Events of the stream
 

@@ -5,7 +5,7 @@ Knows predicates and their positions.  Must not know what a rule answers or whet
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
@@ -20,9 +20,7 @@ MAX_PATTERN_MEMORY = 64 * 1024 * 1024
 _Positions = list[int]
 
 # Returns the positions of the rules whose keys a request has, one list for each key.
-_Find = Callable[[bytes], Collection[_Positions]]
-
-_NO_POSITIONS: Iterator[int] = iter(())
+_Find = Callable[[bytes], Iterable[_Positions]]
 
 
 class _Lookup(ABC):
@@ -34,6 +32,10 @@ class _Lookup(ABC):
     @abstractmethod
     def slot(self, key: Any) -> _Positions:
         """Return the list of the rules with *key*, to which the caller adds."""
+
+    @abstractmethod
+    def misses(self, texts: Sequence[bytes]) -> bool:
+        """Return whether none of *texts*, which are requests, has a key; False: perhaps one."""
 
     @abstractmethod
     def finder(self, budget: int) -> _Find:
@@ -49,6 +51,9 @@ class _Exact(_Lookup):
     def slot(self, key: bytes) -> _Positions:
         return self._slots.setdefault(key, [])
 
+    def misses(self, texts: Sequence[bytes]) -> bool:
+        return self._slots.keys().isdisjoint(texts)
+
     def finder(self, _budget: int) -> _Find:
         slots = self._slots
         return lambda text: (slots[text],) if text in slots else ()
@@ -62,6 +67,12 @@ class _Prefix(_Lookup):
 
     def slot(self, key: bytes) -> _Positions:
         return self._sizes.setdefault(len(key), {}).setdefault(key, [])
+
+    def misses(self, texts: Sequence[bytes]) -> bool:
+        return all(
+            slots.keys().isdisjoint([text[:size] for text in texts])
+            for size, slots in self._sizes.items()
+        )
 
     def finder(self, _budget: int) -> _Find:
         sizes = [*self._sizes.items()]
@@ -82,10 +93,14 @@ class _Patterns(_Lookup):
         same = key.pattern, key.options.case_sensitive
         return self._slots.setdefault(same, (key, []))[1]
 
+    def misses(self, texts: Sequence[bytes]) -> bool:
+        return not any(map(self._find, texts))
+
     def finder(self, budget: int) -> _Find:
         patterns, slots = zip(*self._slots.values(), strict=True)
         matching = PatternSet(patterns, budget).matching
-        return lambda data: [slots[index] for index in matching(data)]
+        self._find: _Find = lambda data: [slots[index] for index in matching(data)]
+        return self._find
 
 
 class _Others(_Lookup):
@@ -98,6 +113,9 @@ class _Others(_Lookup):
 
     def slot(self, _key: None) -> _Positions:
         return self._slot
+
+    def misses(self, texts: Sequence[bytes]) -> bool:  # noqa: ARG002 (each rule would have to be tried)
+        return False
 
     def finder(self, _budget: int) -> _Find:
         return lambda _data: (self._slot,)
@@ -141,31 +159,21 @@ class Index:
         self._tables = [
             (first, table.finder(budget), folds) for (_, folds), (first, table) in tables.items()
         ]
+        self._lookups = [(table, folds) for (_, folds), (_, table) in tables.items()]
+
+    def misses(self, requests: Sequence[bytes]) -> bool:
+        """Return whether no rule matches one of *requests*; False: perhaps one does."""
+        texts = requests, [it.lower() for it in requests] if self._folds else requests
+        return all(table.misses(texts[folds]) for table, folds in self._lookups)
 
     def matching(self, data: bytes, connection: ConnectionContext) -> Iterator[int]:
         """
-        Iterate over the positions of the rules that match the request *data*, in ascending order.
+        Yield the positions of the rules that match the request *data*, in ascending order.
         """
         texts = data, data.lower() if self._folds else data
-        for opened, (_, find, folds) in enumerate(self._tables, 1):
-            if slots := find(texts[folds]):
-                return self._merge(data, connection, texts, opened, slots)
-        return _NO_POSITIONS
-
-    def _merge(
-        self,
-        data: bytes,
-        connection: ConnectionContext,
-        texts: tuple[bytes, bytes],
-        opened: int,
-        slots: Collection[_Positions],
-    ) -> Iterator[int]:
-        """As `matching`; of the first *opened* tables, the last has found *slots*, others none."""
-        tables = self._tables
+        tables, opened = self._tables, 0
         # A heap of the lists found: (next position, tie-breaker, index of that position, list).
         found: list[tuple[int, int, int, _Positions]] = []
-        for slot in slots:
-            heappush(found, (slot[0], id(slot), 0, slot))
         last = -1
         while True:
             # Search a table only when it may have the next rule.

@@ -233,6 +233,14 @@ class Rules(Responder):
         reply = self._choose(self._unmatched, data, connection)
         return reply.explained_by(partial(self._explain_miss, state, data, client))
 
+    def answer_alike(
+        self, requests: Sequence[bytes], connection: ConnectionContext
+    ) -> Steps | None:
+        if self._forwarded is None:
+            return None
+        state = self.states.get(self.state(connection)) or self._any_state
+        return self._forwarded if state.index.misses(requests) else None
+
     def constants(self) -> Table | None:
         """
         Return the constant replies to requests that an ``equals`` names, if there is one state.

@@ -8,54 +8,79 @@ nothing.
 """
 
 from collections import deque
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from reqresp.framing import Framed, FrameError, Framing, RawFrames, complete_framing
+from reqresp.server import _report
 from reqresp.server.observers import Direction
 from reqresp.server.service import Service, ServiceConnection, ServiceUser
-from reqresp.steps import Abort, Close, Forward, RuleReply, Send, Steps
+from reqresp.steps import Abort, Close, Forward, RuleReply, Steps
 
 #: Requests that are taken up before the first of them is answered.
 MAX_REQUESTS = 128
-#: Bytes of these requests; the last one may exceed them.
+#: Bytes of these requests; the last ones may exceed them.
 MAX_BYTES = 64 * 1024
 #: Bytes of one reply of the service.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
+
 #: What is done with what the service has sent by itself.
 _PUSHED: Steps = (Forward(),)
+
+_first_byte = itemgetter(0)
 
 
 class Pending:
     """
-    A request that was taken up, or something that the service has sent by itself.
+    Requests that were taken up, with the same answer, or what the service has sent by itself.
 
-    :param request: None: the service has sent it by itself.
+    Several requests are all forwarded, and `is_plain`.
+
+    :param requests: none: the service has sent *replies* by itself.
     :param steps: None: the responder has not answered yet.
     """
 
-    __slots__ = ("failure", "is_plain", "is_ready", "reply", "request", "steps")
+    __slots__ = ("failure", "is_plain", "missing", "replies", "requests", "steps")
 
-    def __init__(self, request: Framed | None, steps: Steps | None, is_ready: bool) -> None:
-        self.request = request
+    def __init__(self, requests: Sequence[Framed], steps: Steps | None) -> None:
+        self.requests = requests
         self.steps = steps
-        #: Whether nothing more is awaited for it.
-        self.is_ready = is_ready
-        #: Whether the reply of the service is all that is sent, as it came.
+        #: How many replies of the service are awaited.
+        self.missing = 0
+        #: Whether the replies of the service are all that is sent, as they came.
         self.is_plain = False
-        #: The frame with which the service has replied.
-        self.reply: bytes | None = None
+        #: The frames with which the service has replied.
+        self.replies: list[bytes] = []
         #: Why the responder has no answer.
         self.failure: Failure | None = None
 
-    def answer(self) -> Steps:
-        """Return the steps to perform; raise what the responder has raised."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing more is awaited."""
+        is_answered = self.steps is not None or self.failure is not None
+        return is_answered and not self.missing
+
+    def answers(self) -> list[Steps]:
+        """Return the steps of each request; raise what the responder has raised."""
         if self.failure is not None:
             self.failure.raiseException()
         steps = self.steps or ()
-        return steps if self.reply is None else _with_reply(steps, self.reply)
+        return [_with_reply(steps, reply) for reply in self.replies] or [steps]
+
+    def split(self) -> "Pending | None":
+        """Remove the requests that have replies, and return them; None: there are none."""
+        count = len(self.replies)
+        if not count:
+            return None
+        first = Pending(self.requests[:count], self.steps)
+        first.is_plain = self.is_plain
+        first.replies = self.replies
+        self.requests, self.replies = self.requests[count:], []
+        return first
 
 
 class Ahead:
@@ -67,7 +92,7 @@ class Ahead:
 
     __slots__ = (
         *("deferred", "is_ending", "pending", "requests"),
-        *("_answers", "_connection", "_frames", "_held", "_is_paused", "_plain", "_service"),
+        *("_answers", "_connection", "_frames", "_held", "_is_paused", "_marks", "_service"),
         *("_size", "_unsent", "_user", "_waiting"),
     )
 
@@ -78,6 +103,7 @@ class Ahead:
         replies = complete_framing(framing)
         self._frames = RawFrames(replies.reply_decoder(MAX_REPLY_BYTES))
         self._answers = replies.answers
+        self._marks = replies.push_marks
         #: In the order in which the client gets them.
         self.pending: deque[Pending] = deque()
         #: How many requests are among these.
@@ -91,17 +117,17 @@ class Ahead:
         self._size = 0  # bytes of requests that are pending
         self._held = 0  # bytes that the service has sent, and that are pending
         self._is_paused = False  # the service is not read
-        self._plain: Steps | None = None  # the latest steps that only forward
 
     # Requests
 
     @property
-    def has_room(self) -> bool:
-        """Whether another request may be taken up now."""
-        is_full = self.requests >= MAX_REQUESTS or self._size >= MAX_BYTES
-        if is_full or self.is_ending or self.deferred is not None:
-            return False
-        return self._connection is None or not self._connection.is_blocked
+    def room(self) -> int:
+        """How many requests may be taken up now."""
+        if self.is_ending or self.deferred is not None or self._size >= MAX_BYTES:
+            return 0
+        if self._connection is not None and self._connection.is_blocked:
+            return 0
+        return MAX_REQUESTS - self.requests
 
     @property
     def asks_service(self) -> bool:
@@ -110,50 +136,46 @@ class Ahead:
 
     def put(self, request: Framed, steps: Steps) -> None:
         """Add *request*, which is answered by *steps*."""
-        pending = Pending(request, steps, True)
-        self.pending.append(pending)
-        self.requests += 1
-        self._size += len(request)
-        if steps is self._plain:  # as most are that are forwarded
-            pending.is_ready = False
-            pending.is_plain = True
-            self._waiting.append(pending)
-            self._unsent.append(request.raw)
-        else:
-            self._forward(pending, request, steps)
+        self._forward(self._add([request], steps), request, steps)
+
+    def put_all(self, requests: Sequence[Framed], steps: Steps) -> None:
+        """Add *requests*, each of which is answered by *steps*; these only forward."""
+        pending = self._add(requests, steps)
+        pending.is_plain = True
+        pending.missing = len(requests)
+        self._waiting.append(pending)
+        self._unsent += [request.raw for request in requests]
 
     def put_deferred(self, request: Framed, deferred: "Deferred[Any]") -> Pending:
         """Add *request*, whose answer is *deferred*, and return it."""
-        pending = Pending(request, None, False)
-        self.pending.append(pending)
-        self.requests += 1
-        self._size += len(request)
         self.deferred = deferred
-        return pending
+        return self._add([request], None)
 
     def put_failure(self, request: Framed, failure: Failure) -> None:
         """Add *request*, which the responder has failed to answer."""
-        pending = Pending(request, None, False)
-        self.pending.append(pending)
-        self.requests += 1
-        self.fail(pending, failure)
+        self.fail(self._add([request], None), failure)
 
-    def answer(self, pending: Pending, request: Framed, steps: Steps) -> None:
-        """Answer *pending*, the *request* of which has waited for the responder, by *steps*."""
+    def answer(self, pending: Pending, steps: Steps) -> None:
+        """Answer *pending*, which has waited for the responder, by *steps*."""
         self.deferred = None
         pending.steps = steps
-        pending.is_ready = True
-        self._forward(pending, request, steps)
+        self._forward(pending, pending.requests[0], steps)
 
     def fail(self, pending: Pending, failure: Failure) -> None:
         """Note that the responder has failed to answer *pending*."""
         self.deferred = None
         self.is_ending = True
         pending.failure = failure
-        pending.is_ready = True
+
+    def _add(self, requests: Sequence[Framed], steps: Steps | None) -> Pending:
+        pending = Pending(requests, steps)
+        self.pending.append(pending)
+        self.requests += len(requests)
+        self._size += sum(map(len, requests))
+        return pending
 
     def _forward(self, pending: Pending, request: Framed, steps: Steps) -> None:
-        """Look at *steps*, and forward the request if one of them says so."""
+        """Look at *steps*, and forward *request* if one of them says so."""
         forwards = 0
         for step in steps:
             if step.ends_requests:
@@ -165,10 +187,9 @@ class Ahead:
         if forwards > 1:
             self.fail(pending, Failure(ValueError("expected one step forward, found several")))
             return
-        if len(steps) == 1 and not (isinstance(steps, RuleReply) and steps.faults):
-            pending.is_plain = True
-            self._plain = steps
-        pending.is_ready = False
+        has_faults = isinstance(steps, RuleReply) and len(steps.faults) > 0
+        pending.is_plain = len(steps) == 1 and not has_faults
+        pending.missing = 1
         self._waiting.append(pending)
         self._unsent.append(request.raw)
 
@@ -185,26 +206,28 @@ class Ahead:
 
     def take_plain(self) -> list[Pending]:
         """Remove the first requests whose replies of the service are sent as they came."""
-        pending, taken, size = self.pending, [], 0
-        while pending and (first := pending[0]).is_plain and first.reply is not None:
-            taken.append(pending.popleft())
-            self._size -= len(first.request or b"")
-            size += len(first.reply)
-        if taken:
-            self.requests -= len(taken)
-            self._release(size)
+        pending = self.pending
+        taken: list[Pending] = []
+        while pending and pending[0].is_plain and pending[0].replies:
+            first = pending[0] if pending[0].missing else pending.popleft()
+            taken.append(self._taken(first.split() or first))
         return taken
 
     def take(self) -> Pending | None:
         """Remove what is first, if it is ready."""
         if not self.pending or not self.pending[0].is_ready:
             return None
-        first = self.pending.popleft()
-        if first.request is not None:
-            self.requests -= 1
-            self._size -= len(first.request)
-        self._release(len(first.reply or b""))
-        return first
+        return self._taken(self.pending.popleft())
+
+    def _taken(self, pending: Pending) -> Pending:
+        """Return *pending*, after it was removed, and read from the service again."""
+        self.requests -= len(pending.requests)
+        self._size -= sum(map(len, pending.requests))
+        self._held -= sum(map(len, pending.replies))
+        if self._is_paused and self._held <= MAX_BYTES and self._connection is not None:
+            self._is_paused = False
+            self._connection.resume()
+        return pending
 
     def clear(self) -> None:
         """Drop everything, and end the connection to the service."""
@@ -239,49 +262,58 @@ class Ahead:
             frames = self._frames.feed(data)
         except FrameError as found:
             frames, error = [*found.requests], found
-        waiting, answers = self._waiting, self._answers
-        for frame in frames:
-            self._held += len(frame)
-            if waiting and answers(waiting[0].request or b"", frame):
-                pending = waiting.popleft()
-                pending.reply = frame
-                pending.is_ready = True
-            else:
-                pushed = Pending(None, _PUSHED, True)
-                pushed.reply = frame
-                self._insert(pushed)
+        self._held += sum(map(len, frames))
+        while frames:
+            frames = self._give(frames)
         if self._held > MAX_BYTES and self._connection is not None:
             self._is_paused = True
             self._connection.pause()
         if error is not None:
             raise error
 
-    def _insert(self, pending: Pending) -> None:
-        """Add *pending*, which the service has sent, before what still waits."""
+    def _give(self, frames: list[bytes]) -> list[bytes]:
+        """Give the first of *frames* to those that wait first, and return the others."""
+        if not self._waiting:
+            self._push(frames)
+            return []
+        first = self._waiting[0]
+        count = min(first.missing, len(frames))
+        replies = frames[:count]
+        if self._marks and not self._marks.isdisjoint(map(_first_byte, replies)):
+            count, replies = 1, frames[:1]
+            if not self._answers(first.requests[len(first.replies)], frames[0]):
+                self._push(replies)
+                return frames[1:]
+        first.replies += replies
+        first.missing -= count
+        if not first.missing:
+            self._waiting.popleft()
+        return frames[count:]
+
+    def _push(self, frames: list[bytes]) -> None:
+        """Add *frames*, which the service has sent by itself, before what still waits."""
         places = enumerate(self.pending)
         at = next((at for at, it in places if not it.is_ready), len(self.pending))
-        self.pending.insert(at, pending)
-
-    def _release(self, size: int) -> None:
-        """Read from the service again, now that *size* bytes of it are taken."""
-        self._held -= size
-        if self._is_paused and self._held <= MAX_BYTES and self._connection is not None:
-            self._is_paused = False
-            self._connection.resume()
+        replied = self.pending[at].split() if at < len(self.pending) else None
+        if replied is not None:
+            self.pending.insert(at, replied)
+            at += 1
+        for frame in reversed(frames):
+            pushed = Pending((), _PUSHED)
+            pushed.replies = [frame]
+            self.pending.insert(at, pushed)
 
     def ended(self, *, is_reset: bool) -> None:
         """End, as the service has ended, after what was sent before."""
-        if not is_reset:
-            self._report(Direction.DOWNSTREAM, b"")
+        rest = self._frames.unfinished
+        self._push([rest] if rest else [])
         if self._waiting:
             first = self._waiting[0]
             while self.pending.pop() is not first:
                 pass  # they come after a reply that will not come
             self._cancel()
         self._waiting.clear()
-        rest = self._frames.unfinished
-        sent: Steps = (Send(rest, raw=True),) if rest else ()
-        self.pending.append(Pending(None, (*sent, Abort() if is_reset else Close()), True))
+        self.pending.append(Pending((), (Abort() if is_reset else Close(),)))
         self.is_ending = True
 
     def end(self, *, is_reset: bool = False) -> None:
@@ -293,7 +325,7 @@ class Ahead:
     def _cancel(self) -> None:
         deferred, self.deferred = self.deferred, None
         if deferred is not None:
-            deferred.cancel()
+            _report.cancel(deferred)
 
     def _report(self, direction: Direction, data: bytes) -> None:
         user = self._user

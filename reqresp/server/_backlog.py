@@ -68,6 +68,10 @@ class Backlog:
         self.requests = iter(requests)
         self.error = error
 
+    def return_requests(self, requests: Sequence[bytes]) -> None:
+        """Put *requests*, which were taken from `requests`, before those that are left there."""
+        self.requests = iter([*requests, *self.requests])
+
     def take(self, size: int = SLICE) -> bytes:
         """Remove the next *size* bytes that were not decoded, and return them."""
         data = self.waiting

@@ -13,11 +13,9 @@ from twisted.python.failure import Failure
 
 from reqresp._text import format_address, printable, printable_lines
 from reqresp.framing import FrameError, Unfinished
-from reqresp.server._ahead import Pending
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import ConnectionHost
+from reqresp.server.host import Cancellable, ConnectionHost
 from reqresp.steps import RuleReply, Steps
-from reqresp.transport.stream import Stream
 
 #: The most bytes of an unfinished request that a log line shows.
 MAX_SHOWN_BYTES = 100
@@ -32,7 +30,6 @@ class Reporter(Protocol):
     host: ConnectionHost
     peer: IAddress
     number: int
-    stream: Stream
 
 
 def requests(
@@ -64,12 +61,10 @@ def reply(reporter: Reporter, steps: Steps) -> None:
         counters.count_misses_and_faults(steps.by, steps.injected)
 
 
-def forwarded(reporter: Reporter, data: bytes, replies: Sequence[Pending]) -> None:
-    """Count *replies* of the service, which are sent as *data*."""
-    if reporter.host.counters is not None and not reporter.stream.drops_writes:
-        reporter.host.counters.sent += len(data)
-    for pending in replies:
-        reply(reporter, pending.steps or ())
+def replies(reporter: Reporter, steps: Steps, count: int) -> None:
+    """As `reply`, for *count* replies."""
+    for _ in range(count):
+        reply(reporter, steps)
 
 
 def not_a_reply(reporter: Reporter, service: str, error: FrameError) -> None:
@@ -140,6 +135,14 @@ def late_failure(reporter: Reporter, failure: Failure) -> None:
     peer, by = format_address(reporter.peer), reporter.config.responder.name
     reporter.host.events.before_log_line()
     _log.failure("{peer}: {by} failed after the connection was lost", failure, peer=peer, by=by)
+
+
+def cancel(awaited: Cancellable) -> None:
+    """Cancel *awaited*, which a connection will not need."""
+    try:
+        awaited.cancel()
+    except BaseException:  # as the reactor does: the connection ends nevertheless
+        stuck(Failure())
 
 
 def stuck(failure: Failure) -> None:

@@ -12,7 +12,7 @@ of events does not depend on what Twisted calls when.  See docs/connection.rst f
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet import interfaces
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,18 +23,18 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import Framed, FrameError, Unfinished, is_new, with_raw
+from reqresp.framing import FrameError, Unfinished, is_new, with_raw
 from reqresp.server import _report
 from reqresp.server._actions import ACTIONS
-from reqresp.server._ahead import Ahead, Pending
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
+from reqresp.server._forwarder import Forwarder
 from reqresp.server._reply import inject
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ending, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import SWEEPS_PER_TIMEOUT, Cancellable, ConnectionHost
+from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.responders import check_steps
 from reqresp.server.service import Service
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
@@ -73,8 +73,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("ahead", "backlog", "config", "host", "notes", "number", "peer", "stream", "taken"),
-        *("_begun", "_hold", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
+        *("backlog", "config", "forwarder", "hold", "host", "notes", "number", "peer"),
+        *("stream", "taken"),
+        *("_begun", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
         *("_state", "_undelivered", "_unknown"),
     )
 
@@ -95,11 +96,12 @@ class Connection:
         self.notes: Any = None
         self.host = host
         self._state = _IDLE
-        self._hold: Hold | None = None  # what holds it, or will once this turn is over
+        #: What holds it, or will once this turn is over.
+        self.hold: Hold | None = None
         self.stream = Stream(self)
         self.backlog = Backlog(config.decoder() if service is None else with_raw(config.decoder()))
-        #: What was taken up before its turn; None: nothing can be forwarded.
-        self.ahead = None if service is None else Ahead(self, service, config.framing)
+        #: Takes up requests if some may be forwarded; None: there is no service.
+        self.forwarder = None if service is None else Forwarder(self, service)
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
         self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
         self._unknown: bytes | None = None  # what answers other reads, likewise
@@ -125,7 +127,7 @@ class Connection:
     @property
     def is_busy(self) -> bool:
         """Whether a reply is awaited, or requests wait for their turn."""
-        waits = self.backlog.has_requests or (self.ahead is not None and self.ahead.requests > 0)
+        waits = self.backlog.has_requests or self._has_pending
         is_held = self._state is _REPLY or self._state is _UPSTREAM or self._state is _YIELDED
         return is_held or (self._state is _TIMER and waits)
 
@@ -148,12 +150,12 @@ class Connection:
         self.number = self.host.opened(self)
         self._state = _TURN  # what an observer or the responder does to the connection waits
         self.host.events.connected(self.peer, self.number)
-        if self.ahead is not None and self._hold is None:
-            self.ahead.connect()
-        if self._hold is None and not self._last:
+        if self.forwarder is not None and self.hold is None:
+            self.forwarder.connect()
+        if self.hold is None and not self._last:
             self._greet()
         self._state = _IDLE
-        if self._hold is not None or self._reply is not _NO_REPLY:
+        if self.hold is not None or self._reply is not _NO_REPLY:
             self._go_on()
         elif self._last:
             self.finish()
@@ -206,7 +208,7 @@ class Connection:
             except BaseException:  # as in Events
                 host.events.failed_at_once()
         self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
-        if self._hold is not None or self._last or self.backlog.waiting:
+        if self.hold is not None or self._last or self.backlog.waiting:
             self._go_on()
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
@@ -220,16 +222,16 @@ class Connection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
-        if self.ahead is not None:
-            self.ahead.end(is_reset=reason.check(ConnectionDone) is None)
+        if self.forwarder is not None:
+            self.forwarder.end(is_reset=reason.check(ConnectionDone) is None)
         if self._state is _ENDED:  # everything was dropped and reported when it ended
             self._lose(reason)
             return
         unfinished = self._find_unfinished()
         if self._state is _TURN:  # whose observers have to be notified first
-            failure = getattr(self._hold, "failure", None)
+            failure = getattr(self.hold, "failure", None)
             self._drop()
-            self._hold = Lost(reason, failure, unfinished)
+            self.hold = Lost(reason, failure, unfinished)
             return
         self._state = _ENDED
         self._drop()
@@ -304,35 +306,10 @@ class Connection:
             self.host.malformed("request_timeout", self.peer, "its request took too long to arrive")
             self._close_finished()
 
-    # Events of the service
-
-    def service_sent(self, data: bytes) -> None:
-        """Pass on what *data* completes, in its turn."""
-        if self.ahead is None or self._state in _DROPPING:
-            return
-        self._quiet = 0
-        try:
-            self.ahead.arrived(data)
-        except FrameError as error:
-            _report.not_a_reply(self, self.ahead.service_name, error)
-            self.ahead.ended(is_reset=True)
-        self.service_resumed()
-
-    def service_resumed(self) -> None:
-        """Continue if the connection waits for the service."""
-        if self._state is _IDLE or self._awaits(_UPSTREAM) or self._awaits(_REPLY):
-            self.release()
-
-    def service_ended(self, *, is_reset: bool) -> None:
-        """End as the service has ended, after what it has sent before."""
-        if self.ahead is not None and self._state not in _DROPPING:
-            self.ahead.ended(is_reset=is_reset)
-            self.service_resumed()
-
-    def service_failed(self, end: Callable[[Stream], None]) -> None:
-        """End the connection with *end*: the service cannot be reached."""
+    def fail_service(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*: the service to forward to cannot be reached."""
         if self._state is _TURN:
-            self._hold = self._hold if isinstance(self._hold, Lost) else Ending(end)
+            self.hold = self.hold if isinstance(self.hold, Lost) else Ending(end)
         elif self._state is not _ENDED and self._state is not _LOST:
             self._end(end)
 
@@ -393,11 +370,11 @@ class Connection:
             if self.config.batch is not None and self._can_answer_slices:
                 self._answer_slices(self.config.batch, started, began)
             first = self.taken if self._reply[1] is not None else self.taken + 1
-            if self.ahead is None:
+            if self.forwarder is None:
                 done = self._answer_requests(started, received, answered, steps)
             else:
-                first -= self.ahead.requests
-                done = self._answer_ahead(self.ahead, started, received, answered, steps)
+                first -= self.forwarder.pending_requests
+                done = self.forwarder.answer_requests(started, received, answered, steps)
             self.stream.flush()
         except BaseException:  # as the reactor does: any error ends only this connection
             self._fail(Failure())
@@ -410,8 +387,8 @@ class Connection:
 
     def _settle(self, done: bool) -> None:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
-        if self._hold is not None:
-            self._enter(self._hold)
+        if self.hold is not None:
+            self._enter(self.hold)
         elif self.stream.writing is not _WRITE and self.stream.is_blocked:
             self._state = _FULL
             self._regulate()
@@ -420,7 +397,7 @@ class Connection:
         elif self.backlog.error is not None:
             _report.frame_error(self, self.backlog.error)
             self._end(Stream.close)
-        elif self.backlog.size or (self.ahead is not None and self.ahead.pending):
+        elif self.backlog.size or self._has_pending:
             return  # more has arrived
         elif self._last:
             self._close_finished()
@@ -445,10 +422,13 @@ class Connection:
             self._end(hold.end)
 
     @property
+    def _has_pending(self) -> bool:
+        """Whether requests were taken up, or the service has sent something, ahead of its turn."""
+        return self.forwarder is not None and self.forwarder.has_pending
+
+    @property
     def _can_answer_slices(self) -> bool:
-        is_free = self._hold is None and self._reply is _NO_REPLY
-        if self.ahead is not None and self.ahead.pending:
-            return False
+        is_free = self.hold is None and self._reply is _NO_REPLY and not self._has_pending
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
 
     def _answer_slices(self, batch: Batch, started: float, began: float) -> None:
@@ -456,7 +436,7 @@ class Connection:
         host = self.host
         answered = answer_slices(self.backlog, self.stream, batch, host.turns, host.now, started)
         if answered.gives_way:
-            self._hold = Waiting(_YIELDED, host.turns.add(self.release))
+            self.hold = Waiting(_YIELDED, host.turns.add(self.release))
         requests = answered.requests
         if not requests:
             return
@@ -477,13 +457,13 @@ class Connection:
         backlog, now, turns = self.backlog, self.host.now, self.host.turns
         size = 0
         look = REQUESTS_PER_LOOK
-        while self._perform(answered, steps):
+        while self.perform(answered, steps):
             if size >= QUANTUM_BYTES or len(received) >= look:
                 look = len(received) + REQUESTS_PER_LOOK
                 time = now()
                 is_late = time - started > QUANTUM_SECONDS or time > turns.deadline
                 if (size >= QUANTUM_BYTES or is_late) and backlog.has_requests:
-                    self._hold = Waiting(_YIELDED, turns.add(self.release))
+                    self.hold = Waiting(_YIELDED, turns.add(self.release))
                     return False
             request = next(backlog.requests, None)
             if request is None:
@@ -496,140 +476,35 @@ class Connection:
             self._ask(request)
         return False
 
-    def _answer_ahead(
-        self,
-        ahead: Ahead,
-        started: float,
-        received: list[bytes],
-        answered: list[bytes],
-        steps: list[Steps],
-    ) -> bool:
-        """As `_answer_requests`, but take up requests also while others wait for the service."""
-        while self._perform_ready(ahead, answered, steps):
-            if received and self._is_late(started) and self.backlog.has_requests and ahead.has_room:
-                self._hold = Waiting(_YIELDED, self.host.turns.add(self.release))
-                return False
-            if not self._take_ahead(ahead, started, received):
-                break
-        else:
-            return False
-        if ahead.pending or (self.backlog.has_requests and not ahead.is_ending):
-            self._hold = Waiting(_UPSTREAM if ahead.asks_service else _REPLY)
-            return False
-        return True
-
-    def _take_ahead(self, ahead: Ahead, started: float, received: list[bytes]) -> bool:
-        """Take up requests as far as there is room for them; return whether there were any."""
-        backlog, respond = self.backlog, self.config.responder.respond
-        taken, look = 0, REQUESTS_PER_LOOK
-        while ahead.has_room:
-            request = cast(Framed | None, next(backlog.requests, None))
-            if request is None:
-                if backlog.decode_more():
-                    continue
-                break
-            self.taken += 1
-            taken += 1
-            received.append(request)
-            try:
-                answer = respond(request, self)
-                if isinstance(answer, tuple):
-                    ahead.put(request, answer)
-                else:
-                    self._await_answer(ahead, request, answer)
-            except BaseException:  # it ends the connection after the requests before it
-                ahead.put_failure(request, Failure())
-            if taken >= look:
-                look += REQUESTS_PER_LOOK
-                if self._is_late(started):
-                    break
-        ahead.send()
-        return taken > 0
-
-    def _is_late(self, started: float) -> bool:
-        """Return whether a turn that has *started* then is over."""
-        time = self.host.now()
-        return time - started > QUANTUM_SECONDS or time > self.host.turns.deadline
-
-    def _await_answer(self, ahead: Ahead, request: Framed, answer: "Deferred[Steps]") -> None:
-        if not isinstance(answer, Deferred):
-            check_steps(answer)  # raises
-        elif self._hold is not None:
-            answer.addErrback(self._cannot_answer)  # the connection was lost inside the responder
-            _cancel(answer)
-        else:
-            pending = ahead.put_deferred(request, answer)
-            answer.addCallback(self._answer_pending, ahead, pending, request)
-            answer.addErrback(self._cannot_answer_pending, ahead, pending)
-
-    def _answer_pending(
-        self, steps: Steps, ahead: Ahead, pending: Pending, request: Framed
-    ) -> None:
-        if ahead.deferred is None:
-            return  # the connection has ended meanwhile
-        ahead.answer(pending, request, check_steps(steps))
-        ahead.send()
-        self.service_resumed()
-
-    def _cannot_answer_pending(self, failure: Failure, ahead: Ahead, pending: Pending) -> None:
-        if ahead.deferred is None:
-            self._cannot_answer(failure)
-            return
-        ahead.fail(pending, failure)
-        self.service_resumed()
-
-    def _perform_ready(self, ahead: Ahead, answered: list[bytes], steps: list[Steps]) -> bool:
-        """Perform what is ready, in order; return False if something holds the connection."""
-        while self._perform(answered, steps):
-            if self._injector is None:
-                self._pass_replies(ahead, answered, steps)
-            pending = ahead.take()
-            if pending is None:
-                return True
-            self._begin(pending.answer(), pending.request)
-        return False
-
-    def _pass_replies(self, ahead: Ahead, answered: list[bytes], steps: list[Steps]) -> None:
-        """Send the replies of the service that are next, as they came, in one write."""
-        taken = ahead.take_plain()
-        if not taken:
-            return
-        data = b"".join([it.reply or b"" for it in taken])
-        answered += [it.request or b"" for it in taken]
-        if self.host.events.reports_answered:
-            steps += [it.answer() for it in taken]
-        if self.host.counters is not None:
-            _report.forwarded(self, data, taken)
-        self.stream.write(data)
-
     # Requests
 
     def _ask(self, request: bytes) -> None:
         """Pass *request* to the responder, which answers it now or later."""
         answer = self.config.responder.respond(request, self)
         if isinstance(answer, tuple):
-            self._begin(answer, request)
-        elif isinstance(answer, Deferred) and self._hold is not None:
-            answer.addErrback(self._cannot_answer)  # the connection was lost inside the responder
-            _cancel(answer)
+            self.begin(answer, request)
+        elif isinstance(answer, Deferred) and self.hold is not None:
+            answer.addErrback(self.cannot_answer)  # the connection was lost inside the responder
+            _report.cancel(answer)
         elif isinstance(answer, Deferred):
-            self._hold = Waiting(_REPLY, answer)
-            answer.addCallback(self._answer, request).addErrback(self._cannot_answer)
+            self.hold = Waiting(_REPLY, answer)
+            answer.addCallback(self._answer, request).addErrback(self.cannot_answer)
         else:
             check_steps(answer)  # raises
 
     def _answer(self, steps: Steps, request: bytes) -> None:
-        if not self._awaits(_REPLY):
+        if not self.awaits(_REPLY):
             return  # the connection has ended meanwhile
-        self._begin(check_steps(steps), request)
+        self.begin(check_steps(steps), request)
         self.release()
 
-    def _awaits(self, state: State) -> bool:
-        return isinstance(self._hold, Waiting) and self._hold.state is state
+    def awaits(self, state: State) -> bool:
+        """Return whether the connection enters, or is in, the *state* of a wait."""
+        return isinstance(self.hold, Waiting) and self.hold.state is state
 
-    def _cannot_answer(self, failure: Failure) -> None:
-        if self._awaits(_REPLY):
-            self._hold = None
+    def cannot_answer(self, failure: Failure) -> None:
+        if self.awaits(_REPLY):
+            self.hold = None
             self._fail(failure)
             self._go_on()
         elif failure.check(CancelledError):
@@ -643,17 +518,17 @@ class Connection:
 
     def _fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
-        hold = self._hold
+        hold = self.hold
         if isinstance(hold, Lost):
-            self._hold = hold._replace(failure=failure)
+            self.hold = hold._replace(failure=failure)
             return
-        self._hold = Ending(Stream.abort, failure)
+        self.hold = Ending(Stream.abort, failure)
         if isinstance(hold, Waiting) and hold.awaited is not None:
-            _cancel(hold.awaited)
+            _report.cancel(hold.awaited)
 
     def release(self) -> None:
         """Continue: the wait that held the connection is over."""
-        self._hold = None
+        self.hold = None
         self._go_on()
 
     # Steps
@@ -666,13 +541,13 @@ class Connection:
         try:
             steps = config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
-                self._begin(steps, None)
+                self.begin(steps, None)
             elif self._injector is not None and self._injector.affects_silence:
-                self._begin((Wait(0),), None, is_silence=True)
+                self.begin((Wait(0),), None, is_silence=True)
         except BaseException:  # as for replies
             self._fail(Failure())
 
-    def _begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
+    def begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         performed = steps
         if self._injector is not None or steps.__class__ is not tuple:
@@ -690,10 +565,10 @@ class Connection:
             _report.reply(self, steps)
         return performed, steps
 
-    def _perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
+    def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
         stream, counters = self.stream, self.host.counters
-        if self._hold is not None:
+        if self.hold is not None:
             return False
         if stream.writing is not _WRITE and stream.is_blocked:
             return False
@@ -705,9 +580,9 @@ class Connection:
                     counters.sent += len(data)
                 stream.write(data)
             elif (hold := ACTIONS[type(step)](self, step)) is not None:
-                self._hold = hold
-            if self._hold is not None:
-                if isinstance(self._hold, Waiting):
+                self.hold = hold
+            if self.hold is not None:
+                if isinstance(self.hold, Waiting):
                     return False
                 break  # to end is the last step
             if stream.writing is not _WRITE and stream.is_blocked:
@@ -716,7 +591,7 @@ class Connection:
         if request is not None:
             answered.append(request)
             steps.append(reported)
-        return self._hold is None
+        return self.hold is None
 
     # Reading
 
@@ -726,8 +601,8 @@ class Connection:
         if self._state in _DROPPING or self.stream.reading is _IGNORED:
             return
         self.backlog.put(data)
-        if self.ahead is not None and self.ahead.has_room:
-            self.service_resumed()
+        if self.forwarder is not None:
+            self.forwarder.received()
         self._regulate()
 
     def _regulate(self) -> None:
@@ -752,7 +627,7 @@ class Connection:
 
     def _find_unfinished(self) -> Unfinished | None:
         """Return the request that the connection ends within; None: within none."""
-        if isinstance(self._hold, Ending):
+        if isinstance(self.hold, Ending):
             return None  # what follows the last request is none
         try:
             return self.backlog.find_unfinished()
@@ -762,7 +637,7 @@ class Connection:
 
     def _end(self, end: Callable[[Stream], None]) -> None:
         """End the stream, unless the connection was lost while observers were notified."""
-        hold, self._state = self._hold, _ENDED
+        hold, self._state = self.hold, _ENDED
         self._drop()
         if isinstance(hold, Lost):
             self._lose(hold.reason)
@@ -771,27 +646,19 @@ class Connection:
 
     def _lose(self, reason: Failure) -> None:
         self._state = _LOST
-        self._hold = None
+        self.hold = None
         self.host.lost(self, reason)
 
     def _drop(self) -> None:
         """Drop all pending work."""
         self.backlog.clear()
-        if self.ahead is not None:
-            self.ahead.clear()
+        if self.forwarder is not None:
+            self.forwarder.clear()
         self._reply = _NO_REPLY
-        hold, self._hold = self._hold, None
+        hold, self.hold = self.hold, None
         if isinstance(hold, Waiting) and hold.awaited is not None:
-            _cancel(hold.awaited)
+            _report.cancel(hold.awaited)
 
     def _count_received(self, data: bytes) -> None:
         if self.host.counters is not None:
             self.host.counters.received += len(data)
-
-
-def _cancel(awaited: Cancellable) -> None:
-    """Cancel *awaited*, which the connection will not need."""
-    try:
-        awaited.cancel()
-    except BaseException:  # as the reactor does: the connection ends nevertheless
-        _report.stuck(Failure())

@@ -6,7 +6,7 @@ knows no framing, no transport and no clock.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 
@@ -96,6 +96,18 @@ class Responder(ABC):
 
         An exception, raised here or through the Deferred, is logged and aborts that connection.
         """
+
+    def answer_alike(
+        self,
+        requests: Sequence[bytes],  # noqa: ARG002 (for those that override it)
+        connection: ConnectionContext,  # noqa: ARG002
+    ) -> Steps | None:
+        """
+        Return the steps that only forward, if they answer each of *requests*.
+
+        This takes less time than `respond` for each of them, which is called if None is returned.
+        """
+        return None
 
     def greet(self, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (for those that override it)
         """Return the steps that are performed when a client connects; none by default."""

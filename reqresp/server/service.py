@@ -16,13 +16,21 @@ from reqresp.transport.stream import Stream
 class ServiceUser(Protocol):
     """A client's connection, as its connection to the service sees it."""
 
-    host: ConnectionHost
-    #: The client's address.
-    peer: IAddress
-    #: The number of the client's connection.
-    number: int
-    #: The stream of the client's connection.
-    stream: Stream
+    @property
+    def host(self) -> ConnectionHost:
+        """The server."""
+
+    @property
+    def peer(self) -> IAddress:
+        """The client's address."""
+
+    @property
+    def number(self) -> int:
+        """The number of the client's connection."""
+
+    @property
+    def stream(self) -> Stream:
+        """The stream of the client's connection."""
 
     def service_sent(self, data: bytes) -> None:
         """Handle *data*, which has arrived from the service."""

@@ -1,0 +1,293 @@
+"""
+Forwarder: how a connection takes up requests that may be forwarded to a service.
+
+While the service is asked, it takes up further requests, and keeps their answers in `Ahead`.  It
+has the connection perform them, in order.  It must not know transports.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+
+from reqresp.framing import Framed, FrameError
+from reqresp.server import _report
+from reqresp.server._ahead import Ahead, Pending
+from reqresp.server._backlog import Backlog
+from reqresp.server._state import Hold, State, Waiting
+from reqresp.server._turns import QUANTUM_SECONDS
+from reqresp.server.config import ServerConfig
+from reqresp.server.host import ConnectionHost
+from reqresp.server.responders import check_steps
+from reqresp.server.service import Service
+from reqresp.steps import Steps
+from reqresp.transport.stream import Stream
+
+#: Requests between two looks at the time.
+REQUESTS_PER_LOOK = 8
+
+
+class Forwarding(Protocol):
+    """What a forwarder needs of its connection."""
+
+    backlog: Backlog
+    config: ServerConfig
+    hold: Hold | None
+    host: ConnectionHost
+    notes: Any
+    number: int
+    peer: IAddress
+    stream: Stream
+    taken: int
+
+    @property
+    def state(self) -> State:
+        """What holds the connection."""
+
+    def awaits(self, state: State) -> bool:
+        """Return whether the connection enters, or is in, the *state* of a wait."""
+
+    def begin(self, steps: Steps, request: bytes | None) -> None:
+        """Begin the reply to *request*; None: it was not asked for."""
+
+    def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
+        """Perform what is left of the reply under way; return whether it is complete."""
+
+    def cannot_answer(self, failure: Failure) -> None:
+        """Handle that the responder has failed to answer a request that is dropped."""
+
+    def fail_service(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*: the service to forward to cannot be reached."""
+
+    def release(self) -> None:
+        """Continue: the wait that held the connection is over."""
+
+
+class Forwarder:
+    """Takes up the requests of *connection*, and is the user of *service*."""
+
+    __slots__ = ("_ahead", "_connection")
+
+    def __init__(self, connection: Forwarding, service: Service) -> None:
+        self._connection = connection
+        self._ahead = Ahead(self, service, connection.config.framing)
+
+    @property
+    def host(self) -> ConnectionHost:
+        """The server."""
+        return self._connection.host
+
+    @property
+    def peer(self) -> IAddress:
+        """The client's address."""
+        return self._connection.peer
+
+    @property
+    def number(self) -> int:
+        """The number of the client's connection."""
+        return self._connection.number
+
+    @property
+    def stream(self) -> Stream:
+        """The stream of the client's connection."""
+        return self._connection.stream
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether anything waits for its turn."""
+        return bool(self._ahead.pending)
+
+    @property
+    def pending_requests(self) -> int:
+        """How many requests were taken up, and are not performed."""
+        return self._ahead.requests
+
+    # What the connection does
+
+    def connect(self) -> None:
+        """Begin to connect to the service."""
+        self._ahead.connect()
+
+    def clear(self) -> None:
+        """Drop everything, and end the connection to the service."""
+        self._ahead.clear()
+
+    def end(self, *, is_reset: bool) -> None:
+        """End the connection to the service as the client's has ended."""
+        self._ahead.end(is_reset=is_reset)
+
+    def received(self) -> None:
+        """Take up what the backlog has received, if the connection waits for the service only."""
+        if self._ahead.room > 0:
+            self.service_resumed()
+
+    def answer_requests(
+        self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
+    ) -> bool:
+        """
+        Perform what is ready and take up requests for a quantum; return whether none is left.
+
+        :param started: when the turn has.
+        :param received: requests that are taken up are added here.
+        :param answered: requests whose reply is complete are added here, and its steps to *steps*.
+        """
+        connection, ahead = self._connection, self._ahead
+        backlog = connection.backlog
+        while self._perform_ready(answered, steps):
+            if received and self._is_late(started) and backlog.has_requests and ahead.room > 0:
+                place = connection.host.turns.add(connection.release)
+                connection.hold = Waiting(State.YIELDED, place)
+                return False
+            if not self._take(started, received):
+                break
+        else:
+            return False
+        if ahead.pending or (backlog.has_requests and not ahead.is_ending):
+            connection.hold = Waiting(State.UPSTREAM if ahead.asks_service else State.REPLY)
+            return False
+        return True
+
+    def _is_late(self, started: float) -> bool:
+        """Return whether a turn that has *started* then is over."""
+        host = self._connection.host
+        time = host.now()
+        return time - started > QUANTUM_SECONDS or time > host.turns.deadline
+
+    # Requests
+
+    def _take(self, started: float, received: list[bytes]) -> bool:
+        """Take up requests as far as there is room for them; return whether there were any."""
+        connection, ahead = self._connection, self._ahead
+        backlog, before = connection.backlog, connection.taken
+        while (room := ahead.room) > 0 and connection.hold is None:
+            requests = [*islice(cast(Iterator[Framed], backlog.requests), room)]
+            if not requests:
+                if backlog.decode_more():
+                    continue
+                break
+            steps = None
+            if not connection.config.faults:  # which may change each reply in another way
+                steps = connection.config.responder.answer_alike(requests, connection)
+            if steps is None:
+                self._ask_each(started, requests, received)
+            else:
+                connection.taken += len(requests)
+                received += requests
+                ahead.put_all(requests, steps)
+            if self._is_late(started):
+                break
+        ahead.send()
+        return connection.taken > before
+
+    def _ask_each(self, started: float, requests: Sequence[Framed], received: list[bytes]) -> None:
+        """Ask the responder for each of *requests*, until there is no more room."""
+        connection, ahead = self._connection, self._ahead
+        for place, request in enumerate(requests):
+            is_look = place % REQUESTS_PER_LOOK == REQUESTS_PER_LOOK - 1
+            if ahead.room <= 0 or (is_look and self._is_late(started)):
+                connection.backlog.return_requests(requests[place:])
+                return
+            connection.taken += 1
+            received.append(request)
+            try:
+                self._ask(request)
+            except BaseException:  # it ends the connection after the requests before it
+                ahead.put_failure(request, Failure())
+
+    def _ask(self, request: Framed) -> None:
+        connection = self._connection
+        answer = connection.config.responder.respond(request, connection)
+        if isinstance(answer, tuple):
+            self._ahead.put(request, answer)
+        elif not isinstance(answer, Deferred):
+            check_steps(answer)  # raises
+        elif connection.hold is not None:
+            answer.addErrback(connection.cannot_answer)  # it was lost inside the responder
+            _report.cancel(answer)
+        else:
+            pending = self._ahead.put_deferred(request, answer)
+            answer.addCallback(self._answer, pending).addErrback(self._cannot_answer, pending)
+
+    def _answer(self, steps: Steps, pending: Pending) -> None:
+        if self._ahead.deferred is None:
+            return  # the connection has ended meanwhile
+        self._ahead.answer(pending, check_steps(steps))
+        self._ahead.send()
+        self.service_resumed()
+
+    def _cannot_answer(self, failure: Failure, pending: Pending) -> None:
+        if self._ahead.deferred is None:
+            self._connection.cannot_answer(failure)
+            return
+        self._ahead.fail(pending, failure)
+        self.service_resumed()
+
+    # Answers
+
+    def _perform_ready(self, answered: list[bytes], steps: list[Steps]) -> bool:
+        """Perform what is ready, in order; return False if something holds the connection."""
+        connection, ahead = self._connection, self._ahead
+        while connection.perform(answered, steps):
+            if not connection.config.faults and (replied := ahead.take_plain()):
+                self._pass_replies(replied, answered, steps)
+                continue
+            pending = ahead.take()
+            if pending is None:
+                return True
+            [answer] = pending.answers()
+            connection.begin(answer, pending.requests[0] if pending.requests else None)
+        return False
+
+    def _pass_replies(
+        self, replied: list[Pending], answered: list[bytes], steps: list[Steps]
+    ) -> None:
+        """Send the replies of the service as they came, in one write."""
+        data = b"".join([frame for pending in replied for frame in pending.replies])
+        connection = self._connection
+        counters, events = connection.host.counters, connection.host.events
+        if counters is not None and not connection.stream.drops_writes:
+            counters.sent += len(data)
+        connection.stream.write(data)
+        for pending in replied:
+            answered += pending.requests
+            if events.reports_answered:
+                steps += pending.answers()
+            if counters is not None:
+                _report.replies(connection, pending.steps or (), len(pending.requests))
+
+    # Events of the service
+
+    def service_sent(self, data: bytes) -> None:
+        """Pass on what *data* completes, in its turn."""
+        if self._is_dropping:
+            return
+        try:
+            self._ahead.arrived(data)
+        except FrameError as error:
+            _report.not_a_reply(self._connection, self._ahead.service_name, error)
+            self._ahead.ended(is_reset=True)
+        self.service_resumed()
+
+    def service_resumed(self) -> None:
+        """Have the connection continue, if it waits for the service or for a responder."""
+        connection = self._connection
+        is_waiting = connection.awaits(State.UPSTREAM) or connection.awaits(State.REPLY)
+        if is_waiting or connection.state is State.IDLE:
+            connection.release()
+
+    def service_ended(self, *, is_reset: bool) -> None:
+        """End as the service has ended, after what it has sent before."""
+        if not self._is_dropping:
+            self._ahead.ended(is_reset=is_reset)
+            self.service_resumed()
+
+    def service_failed(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*: the service cannot be reached."""
+        self._connection.fail_service(end)
+
+    @property
+    def _is_dropping(self) -> bool:
+        return self._connection.state in (State.HANGING, State.ENDED, State.LOST)
