@@ -75,6 +75,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.server.responders import fixed as fixed
     from reqresp.steps import Abort as Abort
     from reqresp.steps import Close as Close
+    from reqresp.steps import Forward as Forward
     from reqresp.steps import HalfClose as HalfClose
     from reqresp.steps import Hang as Hang
     from reqresp.steps import Request as Request

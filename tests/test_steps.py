@@ -10,6 +10,7 @@ from reqresp.steps import (
     STEPS,
     Abort,
     Close,
+    Forward,
     HalfClose,
     Hang,
     RuleReply,
@@ -76,14 +77,15 @@ class StepNameTests(SynchronousTestCase):
                 "abort": Abort,
                 "hang": Hang,
                 "stop_reading": StopReading,
+                "forward": Forward,
             },
         )
 
     def test_every_step_has_a_label(self) -> None:
         """Messages use the label."""
         self.assertEqual(
-            [step.label for step in (*FLAGS, Send(b""), Wait(0))],
-            ["close", "half-close", "reset", "hang", "stop reading", "send", "wait"],
+            [step.label for step in (*FLAGS, Send(b""), Wait(0), Forward())],
+            ["close", "half-close", "reset", "hang", "stop reading", "send", "wait", "forward"],
         )
 
     def test_what_a_step_ends(self) -> None:
@@ -91,7 +93,7 @@ class StepNameTests(SynchronousTestCase):
         self.assertEqual([step for step in FLAGS if step.ends_sending], [*FLAGS[:4]])
         self.assertEqual([step for step in FLAGS if step.ends_requests], [FLAGS[0], *FLAGS[2:]])
         self.assertEqual([step for step in FLAGS if step.ends_reply], [Close(), Abort(), Hang()])
-        for step in (Send(b"a"), Wait(1)):
+        for step in (Send(b"a"), Wait(1), Forward()):
             self.assertFalse(step.ends_sending or step.ends_requests or step.ends_reply)
 
 

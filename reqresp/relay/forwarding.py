@@ -15,7 +15,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.relay._connecting import connect, report_failure
+from reqresp.relay._connecting import connect, report_end, report_failure
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.observers import Direction
 from reqresp.server.service import ServiceUser
@@ -212,7 +212,7 @@ class ForwardingSide:
         events = user.host.events
         if reason.check(ConnectionDone) and events.reports_passed:
             events.passed(user.peer, user.number, direction, b"")
-        events.upstream_ended(user.peer, user.number, reason)
+        report_end(user.host, user.peer, user.number, self._forwarding.upstream, reason)
 
     # Events of the stream
 

@@ -323,6 +323,12 @@ class CombinationsTests(SynchronousTestCase):
             name = option.partition("=")[0]
             self.assertIn(f"{name} cannot be combined with --forward, which answers", text)
 
+    def test_a_script_with_another_service(self) -> None:
+        """A script says which requests the service answers, so options for requests have effect."""
+        options = parsed("--script=it.toml", "--forward=127.0.0.1:80", "--framing=line")
+        self.assertEqual(options["forward"], ("127.0.0.1", 80))
+        self.assertIsNotNone(options["framing"])
+
     def test_answers_with_a_recording(self) -> None:
         """What says how to answer is refused with a recording, as is another service."""
         for option in (

@@ -8,11 +8,14 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.main import CONNECTION_DONE
+from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
 from reqresp import Close, EagerServer, Hang, Limits, Wait
+from reqresp.relay import Forwarding, tcp_upstream
 from reqresp.server._state import State
 from reqresp.server.host import SWEEPS_PER_TIMEOUT
+from reqresp.steps import Forward
 from reqresp.transport.stream import LINGER, Phase, Reading, Stream, Writing
 from tests.support.conversation import Conversation
 from tests.support.stream_case import Encrypting, Owning, StreamTestCase
@@ -28,6 +31,7 @@ RESPONDERS: dict[str, Callable[[Any], Any]] = {
     "IDLE": lambda _request: b"x",
     "TIMER": lambda _request: (Wait(100), b"x"),
     "REPLY": lambda _request: Deferred(),
+    "UPSTREAM": lambda _request: Forward(),
     "YIELDED": lambda _request: b"x",
     "FULL": lambda _request: b"x" * 1_000_000,
     "HANGING": lambda _request: Hang(),
@@ -59,7 +63,7 @@ def _request_timeout(wire: Wire) -> None:
 
 
 def _loss(wire: Wire) -> None:
-    wire.transport.connectionLost(Failure(CONNECTION_DONE))
+    wire.protocol.stream.transport.connectionLost(Failure(CONNECTION_DONE))
 
 
 EVENTS: dict[str, Callable[[Wire], None]] = {
@@ -87,7 +91,14 @@ class StateTests(Conversation):
     """Each state is entered, and each event happens in it."""
 
     def enter(self, state: str) -> Wire:
-        wire = self.lines(RESPONDERS[state], limits=Limits(idle_timeout=1000))
+        service = Forwarding(tcp_upstream(self.reactor, "127.0.0.1", 7000))
+        self.reactor.listenTCP(7000, Factory.forProtocol(Protocol))  # it never replies
+        wire = self.lines(
+            RESPONDERS[state],
+            limits=Limits(idle_timeout=1000),
+            service=service if state == "UPSTREAM" else None,
+        )
+        wire.turn()
         if state == "FULL":
             wire.stop_reading()
         wire.protocol.dataReceived(b"a\n" * (20_000 if state == "YIELDED" else state != "IDLE"))

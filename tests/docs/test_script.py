@@ -15,11 +15,14 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._text import escape, unescape
 from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
+from reqresp.relay import Forwarding, tcp_upstream
 from reqresp.script import Script, ScriptError
 from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
 from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
@@ -41,6 +44,9 @@ FILES = {
 #: Characters in a line of messages, at most.
 WIDTH = 104
 
+#: The port of the service that examples forward requests to.
+SERVICE_PORT = 7000
+
 #: Seconds that a time shown may be off.
 ROUNDED = 0.0005
 
@@ -55,12 +61,25 @@ def examples(text: str) -> list[tuple[Block, Block]]:
     ]
 
 
+class Service(LineOnlyReceiver):
+    """The service that examples forward requests to."""
+
+    delimiter = b"\n"
+
+    def lineReceived(self, line: bytes) -> None:
+        self.sendLine(b"service: " + line)
+
+
 class Player:
     """Plays the clients of a transcript, and writes down what they get to see."""
 
     def __init__(self, script: Script) -> None:
         self.reactor = FakeReactor()
-        self.factory = ReqRespFactory(script, clock=self.reactor)
+        service = Forwarding(tcp_upstream(self.reactor, "127.0.0.1", SERVICE_PORT))
+        self.reactor.listenTCP(SERVICE_PORT, Factory.forProtocol(Service))
+        self.factory = ReqRespFactory(
+            script, clock=self.reactor, service=service if script.rules.forwards else None
+        )
         self.clients: list[Wire] = []
         self.known: list[set[str]] = []  # what of each client was written already
         self.current = 0

@@ -14,9 +14,9 @@ from reqresp.script import Problem, Script, ScriptError
 from tests.support.live import temporary
 
 ROOT = Path(__file__).parent.parent.parent
-ANSWERS = "reply, cycle, do, close, or silent = true"
+ANSWERS = "reply, cycle, do, close, silent = true or forward = true"
 WAYS = "text, hex, base64, file, template, template_hex"
-STEPS = "send, wait, close, half_close, abort, hang, stop_reading"
+STEPS = "send, wait, close, half_close, abort, hang, stop_reading, forward"
 KINDS = (
     "latency, bandwidth, slicer, limit_data, reset_peer, timeout, blackhole, slow_close, corrupt,"
     " stop_reading"
