@@ -110,6 +110,23 @@ class OtherUserTests(LiveTestCase):
         server.log.wait("reopened as a new file")
         self.assertEqual(server.stop(), -signal.SIGTERM)
 
+    def test_a_recording_of_the_user(self) -> None:
+        """It belongs to the user, and leads to nothing that the user may not write."""
+        forward = f"--forward=127.0.0.1:{self.serve().port}"
+        path = self.directory / "it.rec"
+        server = self.start(forward, f"--record={path}")
+        self.assertEqual(self.connect(server).ask(b"request"), b"response")
+        self.assertEqual((path.stat().st_uid, path.stat().st_gid), self.user[2:4])
+        path.rename(self.directory / "old")
+        server.signal(signal.SIGHUP)
+        server.log.wait("reopened as a new file")
+        self.assertEqual(server.stop(), -signal.SIGTERM)
+        link = self.link("link")
+        self.assertRegex(
+            self.refusal(forward, f"--record={link}"),
+            rf"reqresp: --record: {link}: Permission denied \(files are opened as the user",
+        )
+
     def test_a_unix_socket(self) -> None:
         """It belongs to the user, who removes it at the end; the user's directory is needed."""
         path = self.directory / "it.sock"

@@ -14,8 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._line_file import MAX_BUFFER_SIZE
 from reqresp.recording import End, Event, Recording, Sender, load
+from reqresp.recording._follower import Follower
+from reqresp.recording._tracks import make_track
 from reqresp.recording.recorder import WRITE_BYTES, WRITE_INTERVAL, Recorder
 from reqresp.server.observers import Direction
+from reqresp.steps import Send
 from tests.support.live import temporary
 from tests.support.relayed import RelayedCase
 
@@ -242,6 +245,27 @@ class RedactionTests(RecorderCase):
             b"< +OK\\r\\n\n>eof\n",
         )
         self.assertEqual(load(self.path).header.redacted, ("password",))
+
+    def test_a_replay_takes_another_secret(self) -> None:
+        """What was redacted of a client can be of any size; the service's has its size."""
+        self.recorder.upstream_opened(PEER, 1)
+        for direction, data in (
+            *((UP, b"USER me\r\nPASS hunter2\r\n"), (DOWN, b"PASS abc\r\n")),
+            *((UP, b"QUIT\r\n"), (DOWN, b"bye\r\n")),
+        ):
+            self.recorder.passed(PEER, 1, direction, data)
+        self.recorder.close()
+        [conversation] = load(self.path).conversations
+        track = make_track(conversation, 0)
+        assert track is not None
+        follower = Follower(track)
+        steps = []
+        for data in (b"USER me\r\nPASS x\r\n", b"QUIT\r\n"):
+            more, difference = follower.feed(data)
+            self.assertIsNone(difference)
+            steps += more
+        said = b"".join(it.data for it in steps if isinstance(it, Send))
+        self.assertEqual(said, b"PASS ***\r\nbye\r\n")
 
     def test_what_is_held_back_is_written_at_the_end(self) -> None:
         """A connection that is open when the recorder is closed is recorded, too."""
