@@ -52,11 +52,20 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.journal import Incomplete as Incomplete
     from reqresp.journal import Journal as Journal
     from reqresp.journal import JournalFile as JournalFile
+    from reqresp.journal import Passed as Passed
     from reqresp.journal import Refused as Refused
     from reqresp.journal import RequestLog as RequestLog
     from reqresp.journal import Unanswered as Unanswered
+    from reqresp.journal import UpstreamEnded as UpstreamEnded
+    from reqresp.journal import UpstreamFailed as UpstreamFailed
+    from reqresp.journal import UpstreamOpened as UpstreamOpened
     from reqresp.journal import as_json as as_json
     from reqresp.recording.replay import Replay as Replay
+    from reqresp.relay import RelayFactory as RelayFactory
+    from reqresp.relay import Unreachable as Unreachable
+    from reqresp.relay import Upstream as Upstream
+    from reqresp.relay import tcp_upstream as tcp_upstream
+    from reqresp.relay import unix_upstream as unix_upstream
     from reqresp.script import Problem as Problem
     from reqresp.script import Script as Script
     from reqresp.script import ScriptError as ScriptError

@@ -18,7 +18,7 @@ import twisted
 from reqresp import __version__
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
-from reqresp.server.counters import BUCKET_BOUNDS, MALFORMED, Counters
+from reqresp.server.counters import BUCKET_BOUNDS, MALFORMED, UPSTREAM_FAILURES, Counters
 from reqresp.server.front_factory import FrontFactory
 
 try:
@@ -132,6 +132,12 @@ class ServerCollector(Collector):
             "Faults injected, by kind.",
             "kind",
             _counts(FAULTS, counters.faults),
+        )
+        yield _by(
+            "reqresp_upstream_failures",
+            "Clients for which the service of a relay could not be reached, by reason.",
+            "reason",
+            _counts(UPSTREAM_FAILURES, counters.upstream_failures),
         )
         yield HistogramMetricFamily(
             "reqresp_reply_seconds",

@@ -12,8 +12,12 @@ from reqresp.journal.entries import (
     Failed,
     Faulted,
     Incomplete,
+    Passed,
     Refused,
     Unanswered,
+    UpstreamEnded,
+    UpstreamFailed,
+    UpstreamOpened,
     as_json,
 )
 from reqresp.journal.journal import Journal
@@ -32,8 +36,12 @@ __all__ = [
     "Journal",
     "JournalFile",
     "LogFormat",
+    "Passed",
     "Refused",
     "RequestLog",
     "Unanswered",
+    "UpstreamEnded",
+    "UpstreamFailed",
+    "UpstreamOpened",
     "as_json",
 ]

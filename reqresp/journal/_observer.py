@@ -25,8 +25,12 @@ from reqresp.journal.entries import (
     Failed,
     Faulted,
     Incomplete,
+    Passed,
     Refused,
     Unanswered,
+    UpstreamEnded,
+    UpstreamFailed,
+    UpstreamOpened,
 )
 from reqresp.server.observers import Observer
 from reqresp.steps import Request
@@ -95,6 +99,18 @@ class EntryObserver(Observer, ABC):
 
     def incomplete(self, peer: IAddress, connection: int, request: Unfinished) -> None:
         self._record(Incomplete(self._now(), peer, connection, request.data, request.missing))
+
+    def upstream_opened(self, peer: IAddress, connection: int) -> None:
+        self._record(UpstreamOpened(self._now(), peer, connection))
+
+    def upstream_failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
+        self._record(UpstreamFailed(self._now(), peer, connection, failure.getErrorMessage()))
+
+    def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
+        self._record(Passed(self._now(), peer, connection, direction, data))
+
+    def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self._record(UpstreamEnded(self._now(), peer, connection, reason.getErrorMessage()))
 
     def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
         self._record(Faulted(self._now(), peer, connection, direction, fault))

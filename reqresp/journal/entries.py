@@ -103,6 +103,51 @@ class Faulted:
 
 
 @frozen
+class UpstreamOpened:
+    """A relay has connected to its service for a client."""
+
+    at: float
+    peer: IAddress
+    connection: int
+
+
+@frozen
+class UpstreamFailed:
+    """A relay cannot connect to its service; *reason* is Twisted's."""
+
+    at: float
+    peer: IAddress
+    connection: int
+    reason: str
+
+
+@frozen
+class Passed:
+    """
+    *data* has arrived at a relay, before any fault.
+
+    :param direction: which way it passes.
+    :param data: the bytes of one read; empty: EOF.
+    """
+
+    at: float
+    peer: IAddress
+    connection: int
+    direction: Direction
+    data: bytes
+
+
+@frozen
+class UpstreamEnded:
+    """The connection of a relay to its service was closed or lost; *reason* is Twisted's."""
+
+    at: float
+    peer: IAddress
+    connection: int
+    reason: str
+
+
+@frozen
 class Disconnected:
     """A connection was closed or lost; *reason* is Twisted's."""
 
@@ -115,7 +160,27 @@ class Disconnected:
 # ASCII only: some readers take other characters for the end of a line.
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
-Entry = Connected | Refused | Answered | Unanswered | Failed | Incomplete | Faulted | Disconnected
+Entry = (
+    Connected
+    | Refused
+    | Answered
+    | Unanswered
+    | Failed
+    | Incomplete
+    | UpstreamOpened
+    | UpstreamFailed
+    | Passed
+    | Faulted
+    | UpstreamEnded
+    | Disconnected
+)
+
+#: What the key ``event`` is of those entries whose names are of two words.
+_EVENTS: dict[type[Any], str] = {
+    UpstreamOpened: "upstream_opened",
+    UpstreamFailed: "upstream_failed",
+    UpstreamEnded: "upstream_ended",
+}
 
 
 class _Payloads:
@@ -145,7 +210,7 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
         there, and is a dict with its whole ``size`` and ``"truncated": true``.
     """
     payloads = _Payloads(max_bytes)
-    line: dict[str, Any] = {"event": type(entry).__name__.lower(), "at": entry.at}
+    line: dict[str, Any] = {"event": _event(entry), "at": entry.at}
     match entry:
         case Answered(exchange=exchange):
             line |= {"sent": entry.sent} | _request(exchange.request, payloads)
@@ -161,14 +226,23 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
         case Incomplete():
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             line |= {"request": payloads.write(entry.data), "missing": entry.missing}
+        case Passed():
+            line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
+            line["stream"] = entry.direction.value
+            line |= {"data": payloads.write(entry.data)} if entry.data else {"eof": True}
         case Faulted():
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             line |= {"stream": entry.direction.value, "faults": [entry.fault]}
         case _:
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
-            if not isinstance(entry, Connected):
+            if not isinstance(entry, Connected | UpstreamOpened):
                 line["reason"] = entry.reason
     return line
+
+
+def _event(entry: Entry) -> str:
+    kind = type(entry)
+    return _EVENTS.get(kind, kind.__name__.lower())
 
 
 def encode_json(line: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
 from reqresp.journal._reads import Reads, Sources
-from reqresp.journal.entries import Answered, Entry, Incomplete, Unanswered
+from reqresp.journal.entries import Answered, Entry, Incomplete, Passed, Unanswered
 from reqresp.server.config import ServerConfig
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
@@ -140,7 +140,7 @@ class Journal(EntryObserver):
         match entry:
             case Unanswered():
                 text: bytes | str = entry.request.data
-            case Incomplete():
+            case Incomplete() | Passed():
                 text = entry.data
             case _:
                 text = getattr(entry, "reason", "")

@@ -14,13 +14,17 @@ from twisted.internet.interfaces import IAddress
 from reqresp._defaults import LOG_FORMATS
 from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchanges
+from reqresp.faults import Direction
 from reqresp.journal._observer import Times, answered_entries
 from reqresp.journal.entries import (
     Connected,
     Disconnected,
     Entry,
     Faulted,
+    Passed,
     Unanswered,
+    UpstreamEnded,
+    UpstreamOpened,
     as_json,
     encode_json,
 )
@@ -103,6 +107,8 @@ class PlainLines:
     """
     Writes an exchange as ``#1 < 'STAT'  > '+OK 2 320'  (rule[3], line 12)``.
 
+    What passes a relay is ``#1 < 'STAT'`` towards the service, and ``#1 > '+OK 2 320'`` back.
+
     What the server itself logs, errors and refused clients, has no line.
 
     :param seconds: returns the time, to bound the search for the nearest rules.
@@ -125,6 +131,14 @@ class PlainLines:
                 yield f"#{entry.connection} {peer} disconnected: {entry.reason}"
             case Faulted(connection=connection, direction=direction, fault=fault):
                 yield f"#{connection} {direction.value}  (faults: {fault})"
+            case UpstreamOpened():
+                yield f"#{entry.connection} upstream connected"
+            case Passed():
+                shown = _bytes(entry.data, MAX_LOGGED_BYTES) if entry.data else "EOF"
+                sign = "<" if entry.direction is Direction.UPSTREAM else ">"
+                yield f"#{entry.connection} {sign} {shown}"
+            case UpstreamEnded():
+                yield f"#{entry.connection} upstream disconnected: {entry.reason}"
             case Unanswered(request=request):
                 shown = _bytes(request.data, MAX_LOGGED_BYTES)
                 yield f"#{request.connection} < {shown}  unanswered"

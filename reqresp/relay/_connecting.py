@@ -61,6 +61,8 @@ def report_failure(
         reason=upstream.explain(failure),
         action=unreachable.participle,
     )
+    if host.counters is not None:
+        host.counters.upstream_failures[upstream.reason(failure)] += 1
     host.events.upstream_failed(peer, number, failure)
 
 

@@ -396,7 +396,9 @@ class Relay:
         if self._sides or self._reason is None:
             return
         self._cancel_call()
-        self.host.lost(self, self._reason)
+        # Once: the loss of one side can be reported while the other's is.
+        reason, self._reason = self._reason, None
+        self.host.lost(self, reason)
 
     def _call_later(self, seconds: float, function: Callable[[], None]) -> None:
         self._cancel_call()

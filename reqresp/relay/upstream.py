@@ -29,13 +29,14 @@ from reqresp.transport.stream import Stream
 #: Seconds between attempts to connect to the addresses of one name; also after a failed one.
 ATTEMPT_DELAY = 0.05
 
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (error.ConnectionRefusedError, "refused the connection"),
-    (error.DNSLookupError, "has a name that does not resolve"),
-    (error.UnknownHostError, "has a name that does not resolve"),
-    (error.TimeoutError, "did not answer in time"),
-    (error.TCPTimedOutError, "did not answer in time"),
-    (error.NoRouteError, "is unreachable"),
+#: Errors of a connection: why it failed as `UPSTREAM_FAILURES` name it, and as a predicate.
+_REASONS: tuple[tuple[type[Exception], str, str], ...] = (
+    (error.ConnectionRefusedError, "refused", "refused the connection"),
+    (error.DNSLookupError, "name", "has a name that does not resolve"),
+    (error.UnknownHostError, "name", "has a name that does not resolve"),
+    (error.TimeoutError, "timeout", "did not answer in time"),
+    (error.TCPTimedOutError, "timeout", "did not answer in time"),
+    (error.NoRouteError, "unreachable", "is unreachable"),
 )
 
 
@@ -88,13 +89,20 @@ class Upstream:
 
     def explain(self, failure: Failure) -> str:
         """Return why a connection has failed, as the predicate of a sentence."""
-        for kind, reason in _REASONS:
+        return self._why(failure)[1]
+
+    def reason(self, failure: Failure) -> str:
+        """Return why a connection has failed: one of `UPSTREAM_FAILURES`, or another word."""
+        return self._why(failure)[0]
+
+    def _why(self, failure: Failure) -> tuple[str, str]:
+        for kind, reason, words in _REASONS:
             if failure.check(kind):
-                return reason
-        words = None if self.tls is None else self.tls.explain(failure)
-        if words is not None:
-            return words
-        return f"failed: {printable(failure.getErrorMessage())}"
+                return reason, words
+        tls = None if self.tls is None else self.tls.explain(failure)
+        if tls is not None:
+            return "tls", tls
+        return "other", f"failed: {printable(failure.getErrorMessage())}"
 
 
 def tcp_upstream(reactor: Any, host: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Upstream:

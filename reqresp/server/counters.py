@@ -26,6 +26,9 @@ REPLIES_PER_SAMPLE = 2048
 #: The kinds of malformed input, as metrics name them.
 MALFORMED = ("proxy_header", "request", "request_timeout", "tls_handshake")
 
+#: Why a service could not be reached, as metrics name it.
+UPSTREAM_FAILURES = ("name", "refused", "timeout", "tls", "unreachable")
+
 
 class Counters:
     """
@@ -47,6 +50,7 @@ class Counters:
     __slots__ = (
         *("_credited", "_seconds", "_time_counts", "_time_of_sample", "faults", "malformed"),
         *("misses", "now", "received", "responder_errors", "sent", "unanswered", "until_timed"),
+        "upstream_failures",
     )
 
     def __init__(self, now: Callable[[], float] = perf_counter) -> None:
@@ -67,6 +71,8 @@ class Counters:
         self.responder_errors = 0
         #: Faults that changed a greeting or a reply, or replaced it by silence, by name.
         self.faults: Counter[str] = Counter()
+        #: Clients for which a service could not be reached, by the reasons of `UPSTREAM_FAILURES`.
+        self.upstream_failures: Counter[str] = Counter()
         self._credited = 0  # the value of `until_timed` when the two below were complete
         self._time_counts = [0] * (len(BUCKET_BOUNDS) + 1)
         self._seconds = 0.0

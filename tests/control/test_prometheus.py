@@ -93,6 +93,7 @@ class MetricsTests(Exposed):
                 "reqresp_requests_total",
                 "reqresp_responder_errors_total",
                 "reqresp_sent_bytes_total",
+                "reqresp_upstream_failures_total",
             ],
         )
 

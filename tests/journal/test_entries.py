@@ -34,6 +34,7 @@ from reqresp import (
 )
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Direction
+from reqresp.journal import Passed, UpstreamEnded, UpstreamFailed, UpstreamOpened
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES
@@ -88,6 +89,33 @@ class JsonTests(SynchronousTestCase):
                 **who,
                 "request": "STAT",
                 "missing": "no line end",
+            },
+            UpstreamOpened(1.5, PEER, 3): {"event": "upstream_opened", "at": 1.5, **who},
+            UpstreamFailed(1.5, PEER, 3, "it"): {
+                "event": "upstream_failed",
+                "at": 1.5,
+                **who,
+                "reason": "it",
+            },
+            Passed(1.5, PEER, 3, Direction.DOWNSTREAM, b"+OK"): {
+                "event": "passed",
+                "at": 1.5,
+                **who,
+                "stream": "downstream",
+                "data": "+OK",
+            },
+            Passed(1.5, PEER, 3, Direction.UPSTREAM, b""): {
+                "event": "passed",
+                "at": 1.5,
+                **who,
+                "stream": "upstream",
+                "eof": True,
+            },
+            UpstreamEnded(1.5, PEER, 3, "it"): {
+                "event": "upstream_ended",
+                "at": 1.5,
+                **who,
+                "reason": "it",
             },
             Faulted(1.5, PEER, 3, Direction.UPSTREAM, "slow"): {
                 "event": "faulted",
