@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reqresp.steps import Wait
 from reqresp.testing._base import BaseServer, ServerArguments
 from reqresp.testing._expectation import Expectation
+from reqresp.testing._faults import ServerFault
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
@@ -33,6 +34,7 @@ __all__ = [
     "MemorySocket",
     "Server",
     "ServerArguments",
+    "ServerFault",
     "StartServer",
     "ThreadedReactor",
     "UnusedRecordingWarning",

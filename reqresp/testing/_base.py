@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from reqresp._text import unknown
 from reqresp.exchanges import Exchange
-from reqresp.faults import Fault
+from reqresp.faults import Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
 from reqresp.recording.replay import Replay
@@ -38,6 +38,7 @@ from reqresp.testing._expectation import (
     as_predicates,
     sends,
 )
+from reqresp.testing._faults import ServerFault, ServerFaults
 from reqresp.testing._futures import AwaitableFuture
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
 from reqresp.testing._report import Findings, describe, report_or_error
@@ -238,6 +239,46 @@ class BaseServer:
         # Not in the server's thread: a handler can do this, too, and a list is safe.
         expectations.append(expectation)
         return expectation
+
+    # What goes wrong
+
+    def fault(
+        self,
+        kind: str | Fault,
+        *,
+        stream: str | Direction,
+        name: str | None = None,
+        after: float = 0.0,
+        after_bytes: int = 0,
+        for_: float | None = None,
+        shared: bool = False,
+        **parameters: Any,
+    ) -> ServerFault:
+        """
+        Let something go wrong with what passes a server with an upstream; it holds on return.
+
+        The result changes and removes it; as a context manager, it removes it at the end.  The
+        parameters are those of `RelayFactory.fault`.
+
+        :raises ScriptError: a value is out of range, or the direction is unknown.
+        :raises ValueError: there is no such kind, or the name is taken.
+        :raises TypeError: a parameter is unknown or missing, or the server has no upstream.
+        """
+        arguments = {
+            **parameters,
+            "stream": stream,
+            "name": name,
+            "after": after,
+            "after_bytes": after_bytes,
+            "for_": for_,
+            "shared": shared,
+        }
+        return ServerFaults(self.factory, self._call).add(kind, arguments)
+
+    @property
+    def faults(self) -> tuple[ServerFault, ...]:
+        """What goes wrong at present, in the order in which it applies."""
+        return ServerFaults(self.factory, self._call).all()
 
     # What was received
 

@@ -1,0 +1,139 @@
+"""Faults of test servers that forward their clients to a service."""
+
+import socket
+from typing import Any
+
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.faults import Direction, Latency
+from reqresp.relay import RelayFactory, tcp_upstream
+from reqresp.script import ScriptError
+from reqresp.testing import MemoryServer, Server, ServerFault
+from tests.support.live import PATIENCE
+
+
+def forward(server: Any, port: int) -> None:
+    """Have *server* forward its clients to *port*."""
+    server.stop()
+    clock = server.clock
+    server.factory = RelayFactory(tcp_upstream(clock, "127.0.0.1", port), clock=clock, seed=0)
+    server.start()
+
+
+class ThreadedTests(SynchronousTestCase):
+    """A server in a thread, and real sockets."""
+
+    def setUp(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.settimeout(PATIENCE)
+        self.addCleanup(self.listening.close)
+        self.server = Server()
+        self.addCleanup(self.server.end)
+        forward(self.server, self.listening.getsockname()[1])
+
+    def connected(self) -> tuple[socket.socket, socket.socket]:
+        """Return the sockets of a new client and of the service."""
+        client = socket.create_connection((self.server.host, self.server.port), PATIENCE)
+        service, _ = self.listening.accept()
+        for sock in (client, service):
+            sock.settimeout(PATIENCE)
+            self.addCleanup(sock.close)
+        return client, service
+
+    def test_it_holds_on_return_and_until_the_end_of_the_block(self) -> None:
+        """Also for a connection that is open; what it holds is sent on then."""
+        client, service = self.connected()
+        with self.server.fault("latency", stream="upstream", delay=1000) as slow:
+            client.sendall(b"late")
+            service.settimeout(0.2)
+            with self.assertRaises(TimeoutError):
+                service.recv(100)
+            service.settimeout(PATIENCE)
+            slow.change(delay=0.1)
+            self.assertEqual(service.recv(100), b"late")
+            self.assertEqual(slow.fault, Latency(delay=0.1))
+        self.assertEqual(self.server.faults, ())
+
+    def test_a_reset(self) -> None:
+        """A client gets the real thing."""
+        client, _service = self.connected()
+        self.server.fault("reset_peer", stream="downstream")
+        with self.assertRaises(ConnectionResetError):
+            client.recv(100)
+
+    def test_wrong_arguments(self) -> None:
+        """One line says what is expected; values name the line of the test."""
+        with self.assertRaisesRegex(
+            ValueError, "^unknown kind of fault 'latncy'; did you mean lat"
+        ):
+            self.server.fault("latncy", stream="upstream")
+        with self.assertRaisesRegex(
+            TypeError, "^latency: unknown parameter 'dely'; did you mean de"
+        ):
+            self.server.fault("latency", stream="upstream", dely=1)
+        with self.assertRaisesRegex(
+            ScriptError,
+            r"^test_faults.py:\d+: fault.stream: expected upstream or downstream, found",
+        ):
+            self.server.fault("latency", stream="up", delay=1)
+        slow = self.server.fault("latency", stream="upstream", delay=1)
+        with self.assertRaisesRegex(
+            ScriptError,
+            r"^test_faults.py:\d+: change.delay: expected seconds from 0 to \d+, found -1",
+        ):
+            slow.change(delay=-1)
+        with self.assertRaisesRegex(
+            TypeError, "^latency: unknown parameter 'dealy'; did you mean de"
+        ):
+            slow.change(dealy=1)
+
+
+class MemoryTests(SynchronousTestCase):
+    """A server in memory, whose time the test moves."""
+
+    def setUp(self) -> None:
+        self.server = MemoryServer()
+        self.got: list[bytes] = []
+        case = self
+
+        class Service(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                case.got.append(data)
+
+        port = self.server.reactor.free_port()
+        self.server.reactor.listenTCP(port, Factory.forProtocol(Service))
+        forward(self.server, port)
+
+    def test_they_are_listed(self) -> None:
+        """In their order, with all that they have."""
+        first = self.server.fault("latency", stream="upstream", delay=1)
+        self.server.fault("corrupt", stream="downstream", name="noise", after_bytes=5)
+        self.assertEqual([it.name for it in self.server.faults], ["latency", "noise"])
+        self.assertIs(self.server.faults[1].stream, Direction.DOWNSTREAM)
+        self.assertIsInstance(first, ServerFault)
+        self.assertEqual(
+            repr(first),
+            "<ServerFault latency: Latency(probability=1.0, delay=1, jitter=0.0), upstream>",
+        )
+        self.server.faults[0].remove()
+        first.remove()
+        self.assertEqual([it.name for it in self.server.faults], ["noise"])
+
+    def test_time(self) -> None:
+        """It is the clock of the server."""
+        client = self.server.connect(Protocol())
+        self.server.fault("latency", stream="upstream", delay=5)
+        assert client.transport is not None
+        client.transport.write(b"a")
+        self.server.advance(4)
+        self.assertEqual(self.got, [])
+        self.server.advance(1)
+        self.assertEqual(self.got, [b"a"])
+
+    def test_a_server_without_a_service(self) -> None:
+        """One line says what to do instead."""
+        server = MemoryServer()
+        with self.assertRaisesRegex(TypeError, r"^fault: the server answers by itself; expected a"):
+            server.fault("latency", stream="upstream", delay=1)
+        self.assertEqual(server.faults, ())
