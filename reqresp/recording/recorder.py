@@ -53,8 +53,9 @@ class _Track:
     """A connection that is open."""
 
     peer: IAddress
-    last: float  # when the line before was written, by the clock
+    last: float  # when what the line before says has happened, by the clock
     redactor: Redactor | None
+    is_open: bool = False  # the service is connected
     has_begun: bool = False  # in this file
     was_renamed: bool = False  # it has begun in a file before
     is_over: bool = False  # it was reset, or lines of it were lost
@@ -103,9 +104,15 @@ class Recorder(Observer):
 
     # Events of the relay
 
-    def upstream_opened(self, peer: IAddress, connection: int) -> None:
+    def connected(self, peer: IAddress, connection: int) -> None:
         redactor = Redactor(self._redactions) if self._redactions else None
         self._tracks[connection] = _Track(peer, self._seconds(), redactor)
+
+    def upstream_opened(self, peer: IAddress, connection: int) -> None:  # noqa: ARG002
+        track = self._tracks[connection]
+        track.is_open = True
+        if not track.has_begun:
+            track.last = self._seconds()
 
     def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:  # noqa: ARG002
         sender = _CLIENT if direction is _UP else _SERVER
@@ -125,7 +132,8 @@ class Recorder(Observer):
 
     def _add(self, connection: int, reset_by: Sender | None) -> None:
         """Add that *reset_by* has reset the connection; None: that it is lost."""
-        if connection in self._tracks:
+        track = self._tracks.get(connection)
+        if track is not None and (track.is_open or reset_by is None):
             self._events.append((connection, self._seconds(), reset_by, End.RESET))
             self._size += EVENT_BYTES
             self._write_soon()

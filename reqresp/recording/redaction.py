@@ -86,7 +86,9 @@ class _Side:
             for match in pattern.finditer(self.data, self.decided)
         ]
         if reserve:
-            limit = min([limit, *(it.start() for it, _ in found if it.end() > limit)])
+            # From the last one on: whatever begins later is not decided then, either.
+            for start, end in sorted((it.span() for it, _ in found), reverse=True):
+                limit = min(limit, start) if end > limit else limit
         spans = [
             (*match.span(group), name)
             for match, names in found

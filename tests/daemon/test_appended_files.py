@@ -30,7 +30,7 @@ class RecordTests(Making):
         assert isinstance(made.service.factory, RelayFactory)
         events = front_of(made.service.factory).events
         self.assertTrue(events.reports_passed)
-        events.upstream_opened(PEER, 1)
+        events.connected(PEER, 1)
         events.passed(PEER, 1, Direction.UPSTREAM, b"acd")
         old = self.path.rename(self.path.with_name("old"))
         made.service.on_hangup[0]()

@@ -55,10 +55,15 @@ class RecorderCase(SynchronousTestCase):
         self.room -= len(part)
         return self.real_write(file, part)
 
+    def connect(self, number: int) -> None:
+        """Report that a client, and the service for it, are connected."""
+        self.recorder.connected(PEER, number)
+        self.recorder.upstream_opened(PEER, number)
+
     def exchange(self, number: int, *, opened: bool = True) -> None:
         """Report a request and a reply on connection *number*."""
         if opened:
-            self.recorder.upstream_opened(PEER, number)
+            self.connect(number)
         self.recorder.passed(PEER, number, UP, b"PING\r\n")
         self.recorder.passed(PEER, number, DOWN, b"+PONG\r\n")
 
@@ -83,7 +88,7 @@ class WritingTests(RecorderCase):
         """The peer, bytes, times and EOF of both sides."""
         self.recorder.connected(PEER, 1)
         self.clock.advance(5)
-        self.recorder.upstream_opened(PEER, 1)
+        self.recorder.upstream_opened(PEER, 1)  # times count from here
         self.clock.advance(0.2)
         self.exchange(1, opened=False)
         self.recorder.passed(PEER, 1, UP, b"")
@@ -97,7 +102,7 @@ class WritingTests(RecorderCase):
 
     def test_times_do_not_drift(self) -> None:
         """What is too short to be written counts for the next time."""
-        self.recorder.upstream_opened(PEER, 1)
+        self.connect(1)
         for _ in range(100):
             self.clock.advance(0.00004)
             self.recorder.passed(PEER, 1, UP, b"a")
@@ -142,10 +147,20 @@ class WritingTests(RecorderCase):
         self.recorder.connected(PEER, 1)
         self.recorder.upstream_failed(PEER, 1, Failure(ConnectionLost()))
         self.recorder.disconnected(PEER, 1, Failure(ConnectionLost()))
-        self.recorder.upstream_opened(PEER, 2)
+        self.connect(2)
         self.lost(2)
         self.recorder.close()
         self.assertEqual(self.path.read_bytes(), HEADER)
+
+    def test_what_passes_before_the_service_is_connected(self) -> None:
+        """A server that forwards some requests only connects when the first is there."""
+        self.recorder.connected(PEER, 1)
+        self.recorder.passed(PEER, 1, UP, b"early")
+        self.recorder.flush()
+        self.clock.advance(1)
+        self.recorder.upstream_opened(PEER, 1)
+        self.recorder.passed(PEER, 1, DOWN, b"late")
+        self.assertEqual(self.lines(), b"-- 1 127.0.0.1:50000\n> early\n(1 s)\n< late\n")
 
     def test_in_bulk(self) -> None:
         """What passes within a moment is written at once; nothing waits after that."""
@@ -159,7 +174,7 @@ class WritingTests(RecorderCase):
 
     def test_much_is_written_at_once(self) -> None:
         """So memory does not grow with what passes."""
-        self.recorder.upstream_opened(PEER, 1)
+        self.connect(1)
         for _ in range(100):
             self.recorder.passed(PEER, 1, DOWN, b"x" * 1000)
         self.assertGreater(self.path.stat().st_size, 100_000 - WRITE_BYTES)
@@ -231,7 +246,7 @@ class RedactionTests(RecorderCase):
 
     def test_across_reads(self) -> None:
         """The header names what was replaced; order and times stay."""
-        self.recorder.upstream_opened(PEER, 1)
+        self.connect(1)
         self.recorder.passed(PEER, 1, UP, b"PASS hun")
         self.clock.advance(WRITE_INTERVAL)
         self.recorder.passed(PEER, 1, UP, b"ter2\r\n")
@@ -248,7 +263,7 @@ class RedactionTests(RecorderCase):
 
     def test_a_replay_takes_another_secret(self) -> None:
         """What was redacted of a client can be of any size; the service's has its size."""
-        self.recorder.upstream_opened(PEER, 1)
+        self.connect(1)
         for direction, data in (
             *((UP, b"USER me\r\nPASS hunter2\r\n"), (DOWN, b"PASS abc\r\n")),
             *((UP, b"QUIT\r\n"), (DOWN, b"bye\r\n")),
@@ -269,7 +284,7 @@ class RedactionTests(RecorderCase):
 
     def test_what_is_held_back_is_written_at_the_end(self) -> None:
         """A connection that is open when the recorder is closed is recorded, too."""
-        self.recorder.upstream_opened(PEER, 1)
+        self.connect(1)
         self.recorder.passed(PEER, 1, UP, b"PASS a\r\n")
         self.assertTrue(self.text().endswith(b"\n> PASS \\<password>\\r\\n\n"))
 

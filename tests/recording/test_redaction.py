@@ -92,6 +92,18 @@ class RedactorTests(unittest.TestCase):
             [(CLIENT, (b"-", Mark("redacted-1", 4), Mark("redacted-2"), b"-"))],
         )
 
+    def test_overlapping_secrets_that_are_not_decided_together(self) -> None:
+        """A secret that overlaps one that may go on waits with it."""
+        patterns = (rb"xx.{4}", rb"b.{9}")
+        filler = b"-" * (MAX_SECRET_BYTES - 6)
+        redactor = Redactor(make_redactions(patterns))
+        found = [*redactor.redact([(0.0, CLIENT, b"..xxaabccccccccc" + filler)])]
+        found += redactor.redact([(1.0, CLIENT, b"end")], is_last=True)
+        parts = join_data(
+            [part for _, _, what in found if isinstance(what, tuple) for part in what]
+        )
+        self.assertEqual(parts[:3], (b"..", Mark("redacted-1", 6), Mark("redacted-2")))
+
     def test_groups_that_match_nothing(self) -> None:
         """Nothing is replaced for them."""
         self.assertEqual(redacted((CLIENT, b"b;"), patterns=(rb"(a)|b(x*)",)), [(CLIENT, (b"b;",))])
