@@ -85,16 +85,16 @@ class _Stream:
         ahead = (number - (self.first or 0) - self.size) % _MODULUS
         return self.size + ahead - (_MODULUS if ahead >= _MODULUS // 2 else 0)
 
-    def add(self, at: float, start: int, known: int, data: bytes) -> int:
-        """Add *data*, which begins at the position *start*; return how many bytes are kept."""
+    def add(self, at: float, start: int, known: int, data: bytes) -> bool:
+        """Add *data*, which begins at the position *start*; return whether it may be kept."""
         if self.is_broken or not data or start + len(data) <= self.size:
-            return 0
+            return False
         heappush(self.early, (start, at, known, data))
         self.early_bytes += len(data)
         if self.early_bytes > MAX_EARLY_BYTES or len(self.early) > MAX_EARLY_SEGMENTS:
             self.is_broken = True
-            return 0
-        kept = 0
+            del self.early[1:]  # the first one says how much is missing
+            return False
         while self.early and self.early[0][0] <= self.size and not self.has_ended:
             start, at, known, data = heappop(self.early)
             self.early_bytes -= len(data)
@@ -102,8 +102,7 @@ class _Stream:
             if new:
                 self.pieces.append(Piece(at, known, new))
                 self.size += len(new)
-                kept += len(new)
-        return kept
+        return True
 
     def finish(self, at: float, known: int) -> None:
         """Add EOF, if everything before has come."""
@@ -138,7 +137,7 @@ class TCPConnection:
         return self._sides[Sender.SERVER].first is not None
 
     def add(self, segment: Segment) -> int:
-        """Add *segment*, which one side has sent; return how many bytes are kept of it."""
+        """Add *segment*, which one side has sent; return how many bytes of it may be kept."""
         sender = Sender.CLIENT if segment.source == self.client else Sender.SERVER
         stream = self._sides[sender]
         other = self._sides[Sender.SERVER if sender is Sender.CLIENT else Sender.CLIENT]
@@ -156,11 +155,11 @@ class TCPConnection:
         start = stream.position(segment.sequence + segment.syn)
         if segment.fin and stream.end is None:
             stream.end = start + len(segment.data)
-        kept = stream.add(segment.at, start, known, segment.data)
+        is_kept = stream.add(segment.at, start, known, segment.data)
         stream.finish(segment.at, known)
         if segment.reset:
             self._reset = sender, segment.at
-        return kept
+        return len(segment.data) if is_kept else 0
 
     def gaps(self) -> Iterator[tuple[Sender, int]]:
         """Yield each side of which bytes are missing, and how many."""

@@ -325,6 +325,18 @@ class ConnectionTests(CaptureCase):
 class HostileTests(CaptureCase):
     """Files that are not what they seem."""
 
+    def test_early_bytes_count(self) -> None:
+        """What waits for missing bytes counts, too: it is in memory."""
+        it = Talk()
+        packets = it.open()
+        it.send(b"lost")
+        packets += [it.send(b"x" * 10), it.send(b"y" * 10)]
+        frames = [(each.at, each.ethernet()) for each in packets]
+        with mock.patch.object(pcap, "MAX_RECORDING_BYTES", 15):
+            self.assertEqual(
+                self.problem(captures.pcap(frames)), "more than 15 bytes of conversations"
+            )
+
     def test_other_files(self) -> None:
         """They are refused in one line."""
         expected = "expected a capture in the format pcap or pcapng"
