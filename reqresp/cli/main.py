@@ -161,6 +161,7 @@ def _load(file: str, *, warn: bool = True) -> "Script | None":
 def _summary(script: "Script") -> str:
     faults = (
         *script.faults,
+        *script.stream_faults,
         *(fault for rule in script.rules.all() for fault in rule.faults),
     )
     if script.upstream is not None and script.is_relay:

@@ -222,11 +222,18 @@ class CheckTests(CommandTestCase):
             faults = [{ kind = "slicer", size = 1 }]
             """
         )
+        third = self.script(
+            """
+            upstream = { address = "db.example:5432" }
+            fault = [{ stream = "upstream", kind = "latency", delay = 1.0 }]
+            """
+        )
         self.assertEqual(
-            self.good("check", first, second),
+            self.good("check", first, second, third),
             [
                 f"{first}: ok: 1 rule in 1 state, framing resp, replies line, 0 faults",
                 f"{second}: ok: 2 rules in 2 states, framing int16, 3 faults",
+                f"{third}: ok: relay to db.example:5432, 1 fault",
             ],
         )
 

@@ -1,5 +1,7 @@
 """Faults of a relay on real sockets: what a client's kernel reports, in real time."""
 
+import json
+import signal
 import socket
 import time
 from typing import Any
@@ -10,7 +12,53 @@ from reqresp.relay import RelayFactory, tcp_upstream
 from reqresp.relay.live_faults import LiveFault
 from reqresp.testing import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
+from tests.reliability.serving import metrics
 from tests.support.live import PATIENCE
+from tests.support.live_case import LiveTestCase
+
+
+class ScriptTests(LiveTestCase):
+    """twistd with a script that is a relay with faults."""
+
+    def test_faults_of_a_script(self) -> None:
+        """They apply, and the log, the journal and the metrics name them; a reload removes them."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.settimeout(PATIENCE)
+        self.addCleanup(listening.close)
+        upstream = f'[upstream]\naddress = "127.0.0.1:{listening.getsockname()[1]}"\n'
+        script = self.directory / "it.toml"
+        script.write_text(
+            f'seed = 1\n{upstream}[[fault]]\nstream = "downstream"\nname = "cut off"\n'
+            'kind = "limit_data"\nbytes = 3\n'
+        )
+        relay = self.serve(
+            *("--script=it.toml", "--journal=it.jsonl", "--port=0"),
+            *("--metrics=tcp:0:interface=127.0.0.1",),
+            ports=2,
+        )
+
+        def ask() -> bytes:
+            with socket.create_connection(("127.0.0.1", relay.port), PATIENCE) as client:
+                service, _ = listening.accept()
+                with service:
+                    service.sendall(b"abcdef")
+                    service.shutdown(socket.SHUT_WR)
+                    received = b""
+                    while piece := client.recv(100):
+                        received += piece
+            return received
+
+        self.assertEqual(ask(), b"abc")
+        relay.log.wait(r"#1 downstream  \(faults: cut off\)")
+        self.assertEqual(metrics(relay)['reqresp_faults_total{kind="limit_data"}'], 1)
+        script.write_text(upstream)
+        relay.signal(signal.SIGHUP)
+        relay.log.wait("reloaded")
+        self.assertEqual(ask(), b"abcdef")
+        relay.stop()
+        lines = [json.loads(it) for it in (self.directory / "it.jsonl").read_text().splitlines()]
+        [faulted] = [it for it in lines if it["event"] == "faulted"]
+        self.assertEqual((faulted["stream"], faulted["faults"]), ("downstream", ["cut off"]))
 
 
 class FaultTests(SynchronousTestCase):

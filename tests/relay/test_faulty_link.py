@@ -100,6 +100,18 @@ class LatencyTests(FaultyCase):
         self.assertTrue(client.got_reset)
         self.assertEqual(self.factory.open, 0)
 
+    def test_a_reset_that_is_on_its_way_for_long(self) -> None:
+        """It is not early: a client that reads gets it after the delay."""
+        self.fault("latency", "downstream", delay=20)
+        client, service = self.connect_both()
+        service.transport.write(b"half a rep")
+        service.transport.abortConnection()
+        self.advance(19)
+        self.assertEqual((client.received(), client.got_reset), (b"", False))
+        self.advance(2)
+        self.assertTrue(client.got_reset)
+        self.assertEqual((self.factory.open, self.reactor.getDelayedCalls()), (0, []))
+
     def test_a_reset_of_the_service_reaches_a_client_that_does_not_read(self) -> None:
         """After the seconds that delivery has; bytes that wait do not keep the connection."""
         self.fault("latency", "downstream", delay=2)
