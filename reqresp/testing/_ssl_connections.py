@@ -36,6 +36,7 @@ class _Connection:
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._shutdown = 0
 
     def set_accept_state(self) -> None:
         """Do nothing: it is a server's."""
@@ -55,8 +56,13 @@ class _Connection:
         with _errors_of_openssl():
             data = self._tls.read(size)
         if not data:
+            self._shutdown = SSL.RECEIVED_SHUTDOWN
             raise SSL.ZeroReturnError
         return data
+
+    def get_shutdown(self) -> int:
+        """Return ``RECEIVED_SHUTDOWN`` once the client has sent a close_notify, else 0."""
+        return self._shutdown
 
     def shutdown(self) -> bool:
         """Send a close_notify; return whether the client has sent one."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from secrets import token_bytes
 from typing import Any, cast
 
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -248,8 +249,20 @@ class _TLSTransport(BufferingTLSTransport):
         deadline, self._deadline = self._deadline, None
         if deadline is not None:
             deadline.cancel()
+        if reason.check(ConnectionLost) and self._has_received_end:
+            reason = Failure(ConnectionDone())
         self.tcp_reason = reason
         super().connectionLost(reason)
+
+    @property
+    def _has_received_end(self) -> bool:
+        """
+        Whether the peer has ended its side with close_notify.
+
+        A peer that closes its socket right after that resets TCP when it receives the answer.
+        """
+        connection = self._tlsConnection
+        return connection is not None and bool(connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 
 
 class _TLSConnection(_TLSTransport):

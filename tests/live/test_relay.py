@@ -3,16 +3,13 @@
 import signal
 import socket
 import struct
-import subprocess
 import threading
 
 import redis
 
-from tests.support import live
-from tests.support.live import PATIENCE, Log
+from tests.support import services
+from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
-
-REDIS = ("--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no")
 
 
 class RedisTests(LiveTestCase):
@@ -20,20 +17,9 @@ class RedisTests(LiveTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        program = live.program("redis-server")
-        self.path = self.directory / "redis.sock"
-        process = subprocess.Popen(
-            [program, *REDIS, "--unixsocket", str(self.path)],
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self.addCleanup(process.wait)
-        log = Log(process.stdout)
-        self.addCleanup(log.close)
-        self.addCleanup(process.kill)
-        log.wait("ready to accept connections")
-        self.relay = self.serve(f"--forward=unix:{self.path}")
+        service = services.redis_server()
+        self.addCleanup(service.stop)
+        self.relay = self.serve(f"--forward=unix:{service.path}")
 
     def client(self, protocol: int) -> redis.Redis:
         """Return a client of the relay that speaks this version of RESP."""
@@ -144,6 +130,22 @@ class EndingTests(LiveTestCase):
         self.assertGreater(min(sizes), 100_000)
         self.assertLess(relay.memory() - before, 2 * 1024 * 1024)
 
+    def test_services_that_do_not_read_cost_little(self) -> None:
+        """The same with twenty endless clients, whose services read nothing."""
+        listening = self.service()
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        sizes, before = [], 0
+        for number in range(21):
+            if number == 1:
+                before = relay.memory()
+            client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+            self.addCleanup(client.close)
+            service, _ = listening.accept()
+            self.addCleanup(service.close)
+            sizes.append(fill(client))
+        self.assertGreater(min(sizes), 100_000)
+        self.assertLess(relay.memory() - before, 2 * 1024 * 1024)
+
     def test_a_stop_waits_for_the_reply(self) -> None:
         """SIGTERM while the service works: the client still gets its reply."""
         listening = self.service()
@@ -158,6 +160,133 @@ class EndingTests(LiveTestCase):
         relay.log.wait("Received SIGTERM|SIGTERM|stopping")
         service.sendall(b"reply")
         self.assertEqual(received(client), b"reply")
+
+
+class DrainTests(LiveTestCase):
+    """SIGTERM: what is finished at once, what may continue, and what is reset."""
+
+    def relay(self, drain: str) -> tuple[Server, socket.socket]:
+        """Return a relay with ``--drain``, and the listening socket of its service."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.settimeout(PATIENCE)
+        self.addCleanup(listening.close)
+        port = listening.getsockname()[1]
+        return self.serve(f"--forward=127.0.0.1:{port}", f"--drain={drain}"), listening
+
+    def pair(self, relay: Server, listening: socket.socket) -> tuple[socket.socket, socket.socket]:
+        """Return a client's socket, and the service's."""
+        client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+        self.addCleanup(client.close)
+        service, _ = listening.accept()
+        service.settimeout(PATIENCE)
+        self.addCleanup(service.close)
+        return client, service
+
+    def test_what_was_answered_is_closed(self) -> None:
+        """The last bytes came from the service and were delivered: both sides get EOF soon."""
+        relay, listening = self.relay("1000")
+        client, service = self.pair(relay, listening)
+        client.sendall(b"request")
+        self.assertEqual(service.recv(100), b"request")
+        service.sendall(b"reply")
+        self.assertEqual(client.recv(100), b"reply")
+        relay.signal(signal.SIGTERM)
+        self.assertEqual((client.recv(100), service.recv(100)), (b"", b""))
+        self.assertEqual(relay.wait(), -signal.SIGTERM)
+
+    def test_what_is_buffered_is_delivered_first(self) -> None:
+        """A client that reads late gets all of a large reply, then EOF."""
+        relay, listening = self.relay("1000")
+        client, service = self.pair(relay, listening)
+        client.sendall(b"request")
+        self.assertEqual(service.recv(100), b"request")
+        size = 8 * 1024 * 1024
+        sending = threading.Thread(target=service.sendall, args=(bytes(size),))
+        sending.start()
+        first = client.recv(1000)
+        relay.signal(signal.SIGTERM)
+        self.assertEqual(len(first) + len(received(client)), size)
+        sending.join(PATIENCE)
+        self.assertEqual(relay.wait(), -signal.SIGTERM)
+
+    def test_others_may_continue(self) -> None:
+        """A request without a reply keeps its connection, in both directions."""
+        relay, listening = self.relay("1000")
+        client, service = self.pair(relay, listening)
+        client.sendall(b"request")
+        self.assertEqual(service.recv(100), b"request")
+        relay.signal(signal.SIGTERM)
+        relay.log.wait("SIGTERM")
+        client.sendall(b", more of it")
+        self.assertEqual(service.recv(100), b", more of it")
+        service.sendall(b"reply")
+        self.assertEqual(received(client), b"reply")
+        self.assertEqual(relay.wait(), -signal.SIGTERM)
+
+    def test_what_is_left_is_reset(self) -> None:
+        """At the deadline, on both sides."""
+        relay, listening = self.relay("0.2")
+        client, service = self.pair(relay, listening)
+        client.sendall(b"request")
+        self.assertEqual(service.recv(100), b"request")
+        relay.signal(signal.SIGTERM)
+        for side in (client, service):
+            with self.assertRaises(ConnectionResetError):
+                side.recv(100)
+        self.assertEqual(relay.wait(), -signal.SIGTERM)
+
+
+class IdleTests(LiveTestCase):
+    """Connections on which nothing passes."""
+
+    def test_an_idle_connection_is_closed(self) -> None:
+        """On both sides, after ``--idle-timeout``; one on which bytes pass stays."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.settimeout(PATIENCE)
+        self.addCleanup(listening.close)
+        port = listening.getsockname()[1]
+        relay = self.serve(f"--forward=127.0.0.1:{port}", "--idle-timeout=0.5")
+        pairs = []
+        for _ in range(2):
+            client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+            self.addCleanup(client.close)
+            service, _ = listening.accept()
+            service.settimeout(PATIENCE)
+            self.addCleanup(service.close)
+            pairs.append((client, service))
+        (client, service), (other, of_other) = pairs
+        ended = threading.Event()
+
+        def keep_busy() -> None:
+            while not ended.wait(0.05):
+                of_other.sendall(b"x")
+                other.recv(100)
+
+        busy = threading.Thread(target=keep_busy)
+        busy.start()
+        try:
+            self.assertEqual((client.recv(100), service.recv(100)), (b"", b""))
+        finally:
+            ended.set()
+            busy.join(PATIENCE)
+        other.sendall(b"still open")
+        self.assertEqual(of_other.recv(100), b"still open")
+
+    def test_idle_connections_cost_little(self) -> None:
+        """Two hundred of them, with both of their sockets."""
+        listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+        listening.settimeout(PATIENCE)
+        self.addCleanup(listening.close)
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}", "--quiet")
+        before = 0
+        for number in range(220):
+            if number == 20:  # what is allocated once does not count
+                before = relay.memory()
+            client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+            self.addCleanup(client.close)
+            service, _ = listening.accept()
+            self.addCleanup(service.close)
+        self.assertLess((relay.memory() - before) / 200, 8 * 1024)
 
 
 def received(sock: socket.socket) -> bytes:
