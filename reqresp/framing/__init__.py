@@ -6,7 +6,6 @@ is a frozen value that connections share.  Each connection has a decoder of its 
 """
 
 from reqresp.framing._base import (
-    NO_END,
     BaseFraming,
     Decoder,
     Framed,
@@ -20,7 +19,7 @@ from reqresp.framing._base import (
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
-from reqresp.framing._raw import RawFrames, with_raw
+from reqresp.framing._raw import NO_END, RawFrames, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
 from reqresp.framing._specifications import SPECIFICATIONS, parse_framing

@@ -14,9 +14,6 @@ from typing import ClassVar, Protocol, Self
 
 from attrs import frozen
 
-#: What is wrong with a framing with which a reply of a service cannot be found.
-NO_END = "expected a framing that shows where a reply ends, such as line, netstring or resp"
-
 
 class FrameError(ValueError):
     """
@@ -369,16 +366,18 @@ class FrameDecoder(ABC):
         buffer = self._buffer
         buffer += data
         requests: list[bytes] = []
-        at = 0
+        at = found = 0
         try:
             while len(buffer) - at >= self._needed:
                 start, at = at, self._take(at, requests)
-                if len(requests) > len(raws):
+                if len(requests) > found:
+                    found += 1
                     raws.append(bytes(buffer[start:at]))
         except FrameError as error:
             error.requests = requests
             raise
-        del buffer[:at]
+        finally:
+            del buffer[:at]
         self.is_new = not buffer
         return requests
 

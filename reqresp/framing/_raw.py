@@ -9,6 +9,9 @@ from collections.abc import Callable
 from reqresp.framing._base import Decoder, Framed, FrameError, Unfinished, is_new, unfinished
 from reqresp.framing._resp_commands import CommandDecoder
 
+#: What is wrong with a framing with which a reply of a service cannot be found.
+NO_END = "expected a framing that shows where a reply ends, such as line, netstring or resp"
+
 #: As `FrameDecoder.feed_raw`.
 _FeedRaw = Callable[[bytes, list[bytes]], list[bytes]]
 

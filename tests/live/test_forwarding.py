@@ -1,94 +1,101 @@
-"""A real twistd with ``--forward`` and TLS, in front of real services."""
+"""A server that answers some requests and forwards the rest, with redis behind it."""
 
-import signal
-import socket
-import ssl
-from pathlib import Path
+import json
 
-from tests.support import live, services
-from tests.support.issued import authority, pem
-from tests.support.live import PATIENCE, Server
+import redis
+
+from tests.support import services
+from tests.support.live import PATIENCE
 from tests.support.live_case import LiveTestCase
-from tests.support.services import Service
+
+SCRIPT = """
+framing = "resp"
+upstream = {{ address = "{host}:{port}" }}
+unmatched = {{ forward = true }}
+
+[[rule]]
+name   = "faked"
+equals = "GET stock"
+reply  = "$1\\r\\n0"
+"""
 
 
-class TLSTests(LiveTestCase):
-    """``openssl s_server``, which reverses lines, behind a relay."""
+class RedisTests(LiveTestCase):
+    """redis-py, in front of it reqresp, and behind that redis-server."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.ca = self.file("ca.pem", live.pem())
-        self.file("it.pem", pem(authority().issue_cert("localhost")))
-
-    def file(self, name: str, data: bytes) -> Path:
-        """Write a file; return its path."""
-        path = self.directory / name
-        path.write_bytes(data)
-        return path
-
-    def service(self, *arguments: str) -> Service:
-        """Return the service."""
-        service = services.tls_echo(*arguments)
+        service = services.redis_server()
         self.addCleanup(service.stop)
-        return service
+        script = self.directory / "fake.toml"
+        script.write_text(SCRIPT.format(host=service.host, port=service.port))
+        self.server = self.serve(f"--script={script}", "--journal=it.jsonl", "--record=it.rec")
 
-    def ask(self, relay: Server, *, tls: bool = False) -> bytes:
-        """Return what a client gets for a line."""
-        with socket.create_connection(("127.0.0.1", relay.port), PATIENCE) as plain:
-            if not tls:
-                plain.sendall(b"abc\n")
-                return plain.recv(100)
-            context = ssl.create_default_context(cadata=authority().cert_pem.bytes().decode())
-            with context.wrap_socket(plain, server_hostname="localhost") as client:
-                client.sendall(b"abc\n")
-                return client.recv(100)
-
-    def test_tls_on_either_side(self) -> None:
-        """Of a plain client, and of one that speaks TLS with the relay; with workers, too."""
-        forward = f"--forward={self.service().forward}"
-        options = (forward, "--forward-tls", "--forward-ca=ca.pem", "--forward-name=localhost")
-        for more in ((), ("--workers=1",)):
-            relay = self.serve(*options, *more)
-            self.assertEqual(self.ask(relay), b"cba\n")
-            relay.stop()
-        relay = self.serve(*options, "--tls-cert=it.pem")
-        self.assertEqual(self.ask(relay, tls=True), b"cba\n")
-
-    def test_a_script_with_workers(self) -> None:
-        """A worker finds out from the script that it needs TLS."""
-        self.file(
-            "it.toml",
-            f'[upstream]\naddress = "{self.service().forward}"\n'
-            'tls = { ca = "ca.pem", name = "localhost" }'.encode(),
+    def client(self, protocol: int) -> "redis.Redis":
+        """Return a client of the server that speaks this version of RESP."""
+        client = redis.Redis(
+            host="127.0.0.1",
+            port=self.server.port,
+            protocol=protocol,
+            socket_timeout=PATIENCE,
         )
-        relay = self.serve("--script=it.toml", "--workers=1")
-        self.assertEqual(self.ask(relay), b"cba\n")
+        self.addCleanup(client.close)
+        return client
 
-    def test_a_client_certificate(self) -> None:
-        """The service requires one."""
-        cert = self.file("client.pem", live.pem())
-        service = self.service("-Verify", "1", "-CAfile", str(cert), "-verify_return_error")
-        relay = self.serve(
-            *(f"--forward={service.forward}", "--forward-tls", "--forward-name=localhost"),
-            *("--forward-ca=ca.pem", "--forward-cert=client.pem"),
-        )
-        self.assertEqual(self.ask(relay), b"cba\n")
+    def test_one_command_is_faked_by_a_rule(self) -> None:
+        """Everything else is redis's, in a pipeline as well; large values, too."""
+        large = bytes(range(256)) * 8192
+        for protocol in (2, 3):
+            client = self.client(protocol)
+            client.set("stock", "7")
+            client.delete("hits", "large")
+            with client.pipeline(transaction=False) as pipeline:
+                for _ in range(500):
+                    pipeline.incr("hits")
+                    pipeline.get("stock")
+                    pipeline.get("hits")
+                got = pipeline.execute()
+            expected = [it for at in range(1, 501) for it in (at, b"0", str(at).encode())]
+            self.assertEqual(got, expected)
+            self.assertEqual(client.strlen("stock"), 1)
+            client.append("large", large[: 32 * 1024])
+            for start in range(32 * 1024, len(large), 32 * 1024):
+                client.append("large", large[start : start + 32 * 1024])
+            self.assertEqual(client.get("large"), large)
+            self.assertEqual(client.get("stock"), b"0")
 
-    def test_certificates_are_read_again(self) -> None:
-        """On SIGHUP, for new connections; a file that is unusable changes nothing."""
-        forward = f"--forward={self.service().forward}"
-        self.file("trusted.pem", authority().cert_pem.bytes())
-        relay = self.serve(
-            *(forward, "--forward-tls", "--forward-ca=trusted.pem", "--forward-name=localhost")
-        )
-        with relay.connect() as client:
-            self.assertTrue(client.is_reset())
-        relay.log.wait("has a certificate that no trusted CA has signed")
-        self.file("trusted.pem", live.pem())
-        relay.signal(signal.SIGHUP)
-        relay.log.wait("reloaded the certificates of the service for new connections")
-        self.assertEqual(self.ask(relay), b"cba\n")
-        self.file("trusted.pem", b"")
-        relay.signal(signal.SIGHUP)
-        relay.log.wait("reload failed; keeping .*trusted.pem: contains no certificate")
-        self.assertEqual(self.ask(relay), b"cba\n")
+    def test_subscriptions(self) -> None:
+        """Messages arrive in a client that has subscribed, beside faked answers of another."""
+        for protocol in (2, 3):
+            client = self.client(protocol)
+            subscriber = client.pubsub()
+            self.addCleanup(subscriber.close)
+            subscriber.subscribe("a", "b")
+            kinds = [subscriber.get_message(timeout=PATIENCE) for _ in range(2)]
+            self.assertEqual([it and it["type"] for it in kinds], ["subscribe"] * 2)
+            for number in range(100):
+                client.publish("a", str(number))
+                self.assertEqual(client.get("stock"), b"0")
+            messages = [subscriber.get_message(timeout=PATIENCE) for _ in range(100)]
+            self.assertEqual(
+                [it and it["data"] for it in messages], [str(it).encode() for it in range(100)]
+            )
+
+    def test_what_is_written_down(self) -> None:
+        """The journal has both kinds of answers; the recording has what passed upstream only."""
+        client = self.client(2)
+        client.set("a", "1")
+        client.get("stock")
+        client.close()
+        self.server.stop()
+        lines = [json.loads(it) for it in (self.directory / "it.jsonl").read_text().splitlines()]
+        answered = {it["request"]: it for it in lines if it["event"] == "answered"}
+        set_a = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+        self.assertEqual(answered[set_a]["steps"], [{"forward": "+OK\r\n"}])
+        self.assertEqual(answered[set_a]["by"], "unmatched")
+        get_stock = "*2\r\n$3\r\nGET\r\n$5\r\nstock\r\n"
+        self.assertEqual(answered[get_stock]["by"], "faked")
+        recording = (self.directory / "it.rec").read_text()
+        self.assertIn("SET", recording)
+        self.assertIn("+OK", recording)
+        self.assertNotIn("stock", recording)
