@@ -6,6 +6,8 @@ Knows bytes only: no command's meaning, and no reply.  What Redis calls a protoc
 """
 
 import re
+from collections.abc import Callable
+from itertools import repeat
 
 from reqresp.framing._base import (
     Framed,
@@ -45,22 +47,34 @@ def _whole_commands(data: bytes, limit: int) -> tuple[list[bytes], int]:
     commands: list[bytes] = []
     at = size = 0
     while count := _COUNTS.get(lines[at]):
-        stop = at + 1 + 2 * count
-        if stop > last:
-            break
-        arguments = lines[at + 2 : stop : 2]
+        stride = 1 + 2 * count
+        # As many as follow with the same number of arguments; nearly always all of them.
+        same = (last - at) // stride
+        starts = lines[at : at + same * stride : stride]
+        if starts.count(lines[at]) < same:
+            same = next(place for place, start in enumerate(starts) if start != lines[at])
+        stop = at + same * stride
+        columns = [lines[first:stop:stride] for first in range(at + 2, at + stride, 2)]
         # An argument that contains CRLF is longer than its line.
-        if lines[at + 1 : stop : 2] != [*map(_SIZES.get, map(len, arguments))]:
-            break
-        raw = _CRLF.join(lines[at:stop]) + _CRLF
-        if len(raw) > limit:
-            break
-        command = bytes.__new__(Command, b" ".join(arguments))  # as `Framed`, without a call
-        command.raw = raw
-        commands.append(command)
+        if not same or any(
+            lines[first:stop:stride] != [*map(_SIZES.get, map(len, column))]
+            for first, column in zip(range(at + 1, at + stride, 2), columns, strict=True)
+        ):
+            return commands, size
+        raws = [_CRLF.join(lines[it : it + stride]) + _CRLF for it in range(at, stop, stride)]
+        if max(map(len, raws)) > limit:
+            return commands, size
+        # As `Framed`, without a call of ours for each.
+        found = [*map(_new, repeat(Command), map(b" ".join, zip(*columns, strict=True)))]
+        for command, raw in zip(found, raws, strict=True):
+            command.raw = raw
+        commands += found
         at = stop
-        size += len(raw)
+        size += sum(map(len, raws))
     return commands, size
+
+
+_new: Callable[[type[Command], bytes], Command] = bytes.__new__
 
 
 class CommandDecoder(FrameDecoder):

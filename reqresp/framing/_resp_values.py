@@ -77,6 +77,21 @@ def read(data: bytes) -> tuple[int, int]:
     return at, missing
 
 
+#: The first lines of bulk strings that `_bulk_strings` reads without a pattern.
+_SIZES = {size: b"$%d" % size for size in range(512)}
+
+
+def _bulk_strings(data: bytes, limit: int) -> list[bytes]:
+    """Return the short bulk strings that *data* consists of; none if it has anything else."""
+    lines = data.split(_CRLF)
+    stop = len(lines) - 1  # the last one is not followed by CRLF
+    heads, bodies = lines[0:stop:2], lines[1:stop:2]
+    if not bodies or stop % 2 or heads != [*map(_SIZES.get, map(len, bodies))]:
+        return []  # a body that contains CRLF is longer than its line
+    frames = [*map(b"%b\r\n%b\r\n".__mod__, zip(heads, bodies, strict=True))]
+    return frames if max(map(len, frames)) <= limit else []
+
+
 class ValueDecoder(FrameDecoder):
     """
     Finds values with their attributes, and returns them without their last CRLF.
@@ -97,6 +112,9 @@ class ValueDecoder(FrameDecoder):
             return super().feed_raw(data, raws)
         size = len(data)
         at, before = 0, len(raws)
+        if data.startswith(b"$"):
+            raws += _bulk_strings(data, self._limit)
+            at = sum(map(len, raws[before:]))
         while head := _COMMON.match(data, at):  # with few steps for each, as long as it can
             end, digits = head.end(), head[1]
             if digits is not None:
