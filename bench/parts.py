@@ -203,6 +203,13 @@ _ALL = (
         service="bulk",
     ),
     LoadPart(
+        "forward-16",
+        "lines, 16 deep, 20 connections, forwarded as requests, against bytes that a relay passes",
+        _all(RedisBenchmark(320_000, connections=20, depth=16), "relay", "spy"),
+        floor="relay",
+        service="c-lines",
+    ),
+    LoadPart(
         "relay-record",
         "through a relay, one request at a time, 20 connections: recorded, against not recorded",
         _all(RedisBenchmark(40_000, connections=20), "relay", "relay-recorded"),

@@ -265,6 +265,7 @@ _ALL = (
         "reqresp, relay, recorded",
         _python("reqresp_relay.py", "{service}", "record"),
     ),
+    Peer("spy", "reqresp, forwarding requests", _python("reqresp_spy.py", "{service}")),
     Peer("bulk", "a service that sends megabytes", _python("bulk.py")),
     Peer(
         "portforward",
