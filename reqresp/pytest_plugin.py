@@ -5,8 +5,10 @@ Pytest loads this module wherever reqresp is installed: it must not import Twist
 module of reqresp, before a test asks for a server.
 """
 
+import shlex
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,17 @@ __tracebackhide__ = True
 _STARTED = pytest.StashKey["list[Server]"]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says when servers record."""
+    parser.getgroup("reqresp").addoption(
+        "--reqresp-record",
+        choices=("once", "none", "all", "rewrite"),
+        help="when reqresp_server(recording=FILE) records from the real service: once (if FILE"
+        " does not exist), none (never), all (always, added to FILE), or rewrite (always, in place"
+        " of FILE); overrides record=",
+    )
+
+
 @pytest.fixture
 def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
     """
@@ -27,7 +40,7 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
 
     They are verified after the test, and end with it.
     """
-    from reqresp.testing import Server
+    from reqresp.testing import MissingRecordingError, Server
 
     stash = request.node.stash
     with ExitStack() as ends:
@@ -38,7 +51,12 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
                     "reqresp_server: expected keyword arguments only, such as framing=...,"
                     f" found {wrong[0]!r}"
                 )
-            server = Server(**arguments)
+            _place_files(arguments, request)
+            try:
+                server = Server(**arguments)
+            except MissingRecordingError as error:
+                command = f"pytest --reqresp-record=once {shlex.quote(request.node.nodeid)}"
+                raise MissingRecordingError(error.path, command) from None
             ends.callback(server.end)
             stash[_STARTED].append(server)
             return server
@@ -47,6 +65,16 @@ def reqresp_server(request: pytest.FixtureRequest) -> "Iterator[StartServer]":
         yield start
     # pytest keeps items until the end of the run: do not keep their servers in memory.
     del stash[_STARTED]
+
+
+def _place_files(arguments: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Let recordings be relative to the file of the test, and the option say when they are made."""
+    for name in ("recording", "replay"):
+        if isinstance(arguments.get(name), str | PurePath):
+            arguments[name] = request.path.parent / arguments[name]
+    mode = request.config.getoption("--reqresp-record")
+    if mode is not None and arguments.get("recording") is not None:
+        arguments["record"] = mode
 
 
 @pytest.fixture(name="reqresp")
@@ -94,3 +122,5 @@ def _verify(servers: "list[Server]") -> None:
         raise AssertionError("\n".join(map(str, errors))) from errors[0].__cause__
     if errors:
         raise errors[0]
+    for server in servers:
+        server.keep_recording()

@@ -16,6 +16,7 @@ from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
 from reqresp.testing._reactor_thread import ThreadedReactor
+from reqresp.testing._recording import MissingRecordingError
 from reqresp.testing._replayed import UnusedRecordingWarning
 from reqresp.testing._serve import serve
 from reqresp.testing._threaded import Server, StartServer
@@ -32,6 +33,7 @@ __all__ = [
     "MemoryPeer",
     "MemoryServer",
     "MemorySocket",
+    "MissingRecordingError",
     "Server",
     "ServerArguments",
     "ServerFault",

@@ -19,15 +19,18 @@ from reqresp.faults import Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
 from reqresp.recording.replay import Replay
+from reqresp.relay import RelayFactory
+from reqresp.relay.upstream import Upstream, tcp_upstream
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.factory import ReqRespFactory
-from reqresp.server.front_factory import front_of
+from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
+from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._expectation import (
@@ -40,6 +43,7 @@ from reqresp.testing._expectation import (
 )
 from reqresp.testing._faults import ServerFault, ServerFaults
 from reqresp.testing._futures import AwaitableFuture
+from reqresp.testing._recording import RecordingFile, RecordMode
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
 from reqresp.testing._report import Findings, describe, report_or_error
 from reqresp.testing._responder import ExpectationResponder
@@ -62,6 +66,11 @@ class ServerArguments(TypedDict, total=False):
     script: str | Path | Script | None
     replay: str | Path | Replay | None
     unused: UnusedAction
+    upstream: tuple[str, int] | Upstream | None
+    recording: str | Path | None
+    record: RecordMode
+    ignore: Sequence[str]
+    redact: Sequence[str]
     framing: str | Framing | None
     greeting: PayloadLike | Sequence[PayloadLike] | None
     ignore_case: bool
@@ -93,6 +102,13 @@ class BaseServer:
     :param replay: answers as was recorded: a `Replay`, or the path of a recording.
     :param unused: what happens at the end of a test if *replay* has conversations, or parts of
         them, that no client has asked for: ``"warn"``, ``"fail"`` or ``"ignore"``.
+    :param upstream: the host and the port of a real service that all clients are forwarded to.
+    :param recording: a file.  If it exists, it is replayed, and no connection is made to
+        *upstream*.  If not, it is recorded, and kept if the test passes.
+    :param record: when it is recorded: ``"once"``, ``"none"`` (never), ``"all"`` (always, added to
+        the file) or ``"rewrite"`` (always, in place of the file).
+    :param ignore: patterns of RE2 for what clients may send otherwise than in *recording*.
+    :param redact: patterns of RE2 for what is not recorded.
     :param framing: a `Framing`, or its name as for ``--framing``; None: the script's, or lines.
     :param greeting: the payload or payloads that are sent when a client connects.
     :param ignore_case: the default of ``ignore_case`` for all predicates.
@@ -101,8 +117,9 @@ class BaseServer:
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
-    :raises TypeError: more than one of *respond*, *script* and *replay* is given, or *framing* or
-        *greeting* with *replay*.
+    :raises TypeError: more than one of *respond*, *script*, *replay* and *upstream* is given, or
+        something with a *replay*, *upstream* or *recording* that cannot be combined with it.
+    :raises MissingRecordingError: *recording* does not exist, and *record* is ``"none"``.
     :raises ScriptError: *script* has problems, or *greeting* is not usable.
     :raises RecordingError: *replay* has problems.
     :raises ValueError: another argument is not usable; the message names it.
@@ -119,6 +136,11 @@ class BaseServer:
         script: str | Path | Script | None = None,
         replay: str | Path | Replay | None = None,
         unused: UnusedAction = "warn",
+        upstream: tuple[str, int] | Upstream | None = None,
+        recording: str | Path | None = None,
+        record: RecordMode = "once",
+        ignore: Sequence[str] = (),
+        redact: Sequence[str] = (),
         framing: str | Framing | None = None,
         greeting: PayloadLike | Sequence[PayloadLike] | None = None,
         ignore_case: bool = False,
@@ -127,10 +149,16 @@ class BaseServer:
         seed: int | None = None,
         strict: bool = True,
     ) -> None:
-        _check_one(respond=respond, script=script, replay=replay)
-        if replay is not None:
-            _check_one(replay=replay, framing=framing, greeting=greeting)
+        _check_one(respond=respond, script=script, replay=replay, upstream=upstream)
+        for name, value in {"replay": replay, "upstream": upstream, "recording": recording}.items():
+            if value is not None:
+                _check_one(**{name: value, "framing": framing, "greeting": greeting})
+        if recording is not None:
+            _check_one(recording=recording, respond=respond, script=script, replay=replay)
         with ErrorsWithLine():
+            self._recording = RecordingFile.of(recording, record, ignore, redact)
+            if self._recording is not None and self._recording.is_replayed:
+                replay, upstream = self._recording.replay(), None
             config = resolve(
                 _source(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
@@ -148,11 +176,35 @@ class BaseServer:
         self._responder = ExpectationResponder(fallback, self._greeting(greeting), self._encode)
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
+        observers: list[Observer] = [self._journal, self._waiters, self._responder]
+        if recording is not None and upstream is None and replay is None:
+            raise TypeError(f"expected upstream, to record {recording} from; found none")
+        self.factory: FrontFactory
+        if upstream is not None:
+            service = _upstream(upstream, clock)
+            if self._recording is not None:
+                observers.append(self._recording.recorder(clock, service.name))
+            self.factory = RelayFactory(
+                service, limits=config.limits, observers=observers, clock=clock
+            )
+            return
         self.factory = ReqRespFactory(
-            evolve(config, responder=self._responder),
-            observers=[self._journal, self._waiters, self._responder],
-            clock=clock,
+            evolve(config, responder=self._responder), observers=observers, clock=clock
         )
+
+    def keep_recording(self) -> None:
+        """
+        Put what is being recorded into its file once the server ends: the test has passed.
+
+        The fixture and `serve` call this.  It does nothing if nothing is being recorded.
+        """
+        if self._recording is not None:
+            self._recording.keep()
+
+    def _finish_recording(self) -> None:
+        """Stop recording; the file gets its place if it is wanted."""
+        if self._recording is not None:
+            self._recording.finish(self._call)
 
     def _greeting(self, greeting: PayloadLike | Sequence[PayloadLike] | None) -> Rule | None:
         if greeting is None:
@@ -412,6 +464,10 @@ def _check_one(**given: object) -> None:
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
+
+
+def _upstream(upstream: tuple[str, int] | Upstream, clock: IReactorTime) -> Upstream:
+    return upstream if isinstance(upstream, Upstream) else tcp_upstream(clock, *upstream)
 
 
 def _source(

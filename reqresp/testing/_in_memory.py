@@ -183,5 +183,9 @@ class MemoryServer(BaseServer):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.verify()
+        try:
+            if kind is None:
+                self.verify()
+                self.keep_recording()
+        finally:
+            self._finish_recording()

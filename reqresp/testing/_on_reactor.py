@@ -188,5 +188,7 @@ class LocalServer(BaseServer):
         try:
             if kind is None:
                 await self.verify()
+                self.keep_recording()
         finally:
             await self.stop()
+            self._finish_recording()

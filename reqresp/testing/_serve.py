@@ -79,6 +79,7 @@ class Serving:
         try:
             if error is None:
                 self._server.verify()
+                self._server.keep_recording()
             else:
                 self._add_report(error)
         except Exception as failure:

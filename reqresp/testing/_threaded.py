@@ -160,6 +160,7 @@ class Server(BaseServer):
         self._end_when_collected.detach()
         try:
             self.stop()
+            self._finish_recording()
         finally:
             try:
                 self._thread.stop()
