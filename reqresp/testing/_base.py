@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from reqresp._text import unknown
 from reqresp.exchanges import Exchange
-from reqresp.faults import Direction, Fault
+from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
 from reqresp.recording.replay import Replay
@@ -41,7 +41,7 @@ from reqresp.testing._expectation import (
     as_predicates,
     sends,
 )
-from reqresp.testing._faults import ServerFault, ServerFaults
+from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._futures import AwaitableFuture
 from reqresp.testing._recording import RecordingFile, RecordMode
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
@@ -75,7 +75,7 @@ class ServerArguments(TypedDict, total=False):
     greeting: PayloadLike | Sequence[PayloadLike] | None
     ignore_case: bool
     limits: Limits | None
-    faults: Sequence[Fault]
+    faults: Sequence[Fault | DirectedFault]
     seed: int | None
     strict: bool
 
@@ -113,7 +113,7 @@ class BaseServer:
     :param greeting: the payload or payloads that are sent when a client connects.
     :param ignore_case: the default of ``ignore_case`` for all predicates.
     :param limits: replace those of the script.
-    :param faults: are injected into every reply.
+    :param faults: are injected into every reply; with *upstream*, `DirectedFault` values.
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
@@ -145,7 +145,7 @@ class BaseServer:
         greeting: PayloadLike | Sequence[PayloadLike] | None = None,
         ignore_case: bool = False,
         limits: Limits | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[Fault | DirectedFault] = (),
         seed: int | None = None,
         strict: bool = True,
     ) -> None:
@@ -156,6 +156,7 @@ class BaseServer:
         if recording is not None:
             _check_one(recording=recording, respond=respond, script=script, replay=replay)
         with ErrorsWithLine():
+            replies, streams = divide_faults(faults, forwards=upstream is not None)
             self._recording = RecordingFile.of(recording, record, ignore, redact)
             if self._recording is not None and self._recording.is_replayed:
                 replay, upstream = self._recording.replay(), None
@@ -163,7 +164,7 @@ class BaseServer:
                 _source(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
-                faults=faults or None,
+                faults=replies or None,
                 seed=seed,
                 default=ServerConfig(Table({}), framing=Line(), seed=0),
             )
@@ -185,7 +186,12 @@ class BaseServer:
             if self._recording is not None:
                 observers.append(self._recording.recorder(clock, service.name))
             self.factory = RelayFactory(
-                service, limits=config.limits, observers=observers, clock=clock
+                service,
+                faults=streams,
+                seed=config.seed,
+                limits=config.limits,
+                observers=observers,
+                clock=clock,
             )
             return
         self.factory = ReqRespFactory(

@@ -4,12 +4,12 @@ ServerFault: a fault of a test server that forwards clients, as a test sees it.
 Must not know how the server runs, nor what a fault does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from reqresp.faults import Direction, Fault
+from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.server.front_factory import FrontFactory
 from reqresp.testing._expectation import ErrorsWithLine
 
@@ -19,6 +19,24 @@ if TYPE_CHECKING:  # a server without upstream needs no relay
 
 # As in _base.
 __tracebackhide__ = True
+
+
+def divide_faults(
+    faults: Sequence[Fault | DirectedFault], *, forwards: bool
+) -> tuple[list[Fault], list[DirectedFault]]:
+    """
+    Return which of *faults* are injected into replies, and which into directions.
+
+    :param forwards: whether a server has an upstream, and so no replies.
+    :raises TypeError: one of them does not fit to that.
+    """
+    replies = [it for it in faults if not isinstance(it, DirectedFault)]
+    streams = [it for it in faults if isinstance(it, DirectedFault)]
+    if forwards and replies:
+        raise TypeError(f"faults: expected DirectedFault(...) with upstream, found {replies[0]!r}")
+    if streams and not forwards:
+        raise TypeError(f"faults: expected upstream=(host, port) with {streams[0]!r}")
+    return replies, streams
 
 
 class ServerFault:
@@ -100,8 +118,8 @@ class ServerFaults:
         relay = self._relay()
         if relay is None:
             raise TypeError(
-                "fault: the server answers by itself; expected a server with upstream=(host, port),"
-                " or faults=[...] for its replies"
+                "fault: the server answers by itself, or from a recording; expected one with"
+                " upstream=(host, port), or faults=[...] for its replies"
             )
         with ErrorsWithLine("fault"):
             return ServerFault(self._call(partial(relay.fault, kind, **arguments)), self._call)

@@ -6,19 +6,10 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.faults import Direction, Latency
-from reqresp.relay import RelayFactory, tcp_upstream
+from reqresp.faults import DirectedFault, Direction, Latency
 from reqresp.script import ScriptError
-from reqresp.testing import MemoryServer, Server, ServerFault
+from reqresp.testing import InMemoryReactor, MemoryServer, Server, ServerFault
 from tests.support.live import PATIENCE
-
-
-def forward(server: Any, port: int) -> None:
-    """Have *server* forward its clients to *port*."""
-    server.stop()
-    clock = server.clock
-    server.factory = RelayFactory(tcp_upstream(clock, "127.0.0.1", port), clock=clock, seed=0)
-    server.start()
 
 
 class ThreadedTests(SynchronousTestCase):
@@ -28,9 +19,8 @@ class ThreadedTests(SynchronousTestCase):
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.listening.settimeout(PATIENCE)
         self.addCleanup(self.listening.close)
-        self.server = Server()
+        self.server = Server(upstream=("127.0.0.1", self.listening.getsockname()[1]))
         self.addCleanup(self.server.end)
-        forward(self.server, self.listening.getsockname()[1])
 
     def connected(self) -> tuple[socket.socket, socket.socket]:
         """Return the sockets of a new client and of the service."""
@@ -93,7 +83,6 @@ class MemoryTests(SynchronousTestCase):
     """A server in memory, whose time the test moves."""
 
     def setUp(self) -> None:
-        self.server = MemoryServer()
         self.got: list[bytes] = []
         case = self
 
@@ -101,9 +90,15 @@ class MemoryTests(SynchronousTestCase):
             def dataReceived(self, data: bytes) -> None:
                 case.got.append(data)
 
-        port = self.server.reactor.free_port()
-        self.server.reactor.listenTCP(port, Factory.forProtocol(Service))
-        forward(self.server, port)
+        self.reactor = InMemoryReactor()
+        self.service_port = self.reactor.free_port()
+        self.reactor.listenTCP(self.service_port, Factory.forProtocol(Service))
+        self.server = self.serve()
+
+    def serve(self, **arguments: Any) -> MemoryServer:
+        """Return a server in front of the service."""
+        upstream = "127.0.0.1", self.service_port
+        return MemoryServer(reactor=self.reactor, upstream=upstream, **arguments)
 
     def test_they_are_listed(self) -> None:
         """In their order, with all that they have."""
@@ -131,9 +126,40 @@ class MemoryTests(SynchronousTestCase):
         self.server.advance(1)
         self.assertEqual(self.got, [b"a"])
 
+    def test_faults_from_the_beginning(self) -> None:
+        """They are arguments of the server, with the seed that chooses connections."""
+        slow = DirectedFault(
+            fault=Latency(delay=5, probability=0.5), stream="upstream", name="slow"
+        )
+        counts = []
+        for seed in (1, 1, 2):
+            self.got.clear()
+            server = self.serve(faults=[slow], seed=seed)
+            self.assertEqual([it.name for it in server.faults], ["slow"])
+            for number in range(20):
+                client = server.connect(Protocol())
+                assert client.transport is not None
+                client.transport.write(b"%d," % number)
+            server.pump()
+            counts.append(b"".join(self.got))
+        self.assertEqual(counts[0], counts[1])
+        self.assertNotEqual(counts[0], counts[2])
+
+    def test_faults_that_do_not_fit(self) -> None:
+        """Replies need faults, and directions need directed faults."""
+        with self.assertRaisesRegex(
+            TypeError, r"^faults: expected DirectedFault\(...\) with upstream, found Latency\("
+        ):
+            self.serve(faults=[Latency(delay=1)])
+        slow = DirectedFault(fault=Latency(delay=1), stream="upstream", name="slow")
+        with self.assertRaisesRegex(
+            TypeError, r"^faults: expected upstream=\(host, port\) with DirectedFault\("
+        ):
+            MemoryServer(faults=[slow])
+
     def test_a_server_without_a_service(self) -> None:
         """One line says what to do instead."""
         server = MemoryServer()
-        with self.assertRaisesRegex(TypeError, r"^fault: the server answers by itself; expected a"):
+        with self.assertRaisesRegex(TypeError, r"^fault: the server answers by itself, or from a"):
             server.fault("latency", stream="upstream", delay=1)
         self.assertEqual(server.faults, ())
