@@ -223,6 +223,11 @@ class Relay:
         self._call: IDelayedCall | None = None  # that ends the connections
 
     @property
+    def is_connecting(self) -> bool:
+        """Whether the connection to the service is being made."""
+        return self._connecting is not None
+
+    @property
     def is_busy(self) -> bool:
         """Whether the client waits for a reply, as far as is known, or for the connection."""
         return self._connecting is not None or self._last is Direction.UPSTREAM

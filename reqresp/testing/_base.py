@@ -19,8 +19,6 @@ from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
 from reqresp.recording.replay import Replay
-from reqresp.relay import RelayFactory
-from reqresp.relay.upstream import Upstream, tcp_upstream
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
@@ -42,6 +40,7 @@ from reqresp.testing._expectation import (
     sends,
 )
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
+from reqresp.testing._forwarded import Forwarded, UpstreamLike, is_settled
 from reqresp.testing._futures import AwaitableFuture
 from reqresp.testing._recording import RecordingFile, RecordMode
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
@@ -66,7 +65,7 @@ class ServerArguments(TypedDict, total=False):
     script: str | Path | Script | None
     replay: str | Path | Replay | None
     unused: UnusedAction
-    upstream: tuple[str, int] | Upstream | None
+    upstream: UpstreamLike | None
     recording: str | Path | None
     record: RecordMode
     ignore: Sequence[str]
@@ -102,7 +101,10 @@ class BaseServer:
     :param replay: answers as was recorded: a `Replay`, or the path of a recording.
     :param unused: what happens at the end of a test if *replay* has conversations, or parts of
         them, that no client has asked for: ``"warn"``, ``"fail"`` or ``"ignore"``.
-    :param upstream: the host and the port of a real service that all clients are forwarded to.
+    :param upstream: a real service: a host and a port, ``"HOST:PORT"``, ``"unix:PATH"``, or
+        `UpstreamSettings`.  Without *respond*, *script* and *framing*, all bytes of clients are
+        forwarded to it; with one of them, the requests that an answer forwards.  A client that
+        cannot reach it makes the test fail.  It replaces the upstream of *script*.
     :param recording: a file.  If it exists, it is replayed, and no connection is made to
         *upstream*.  If not, it is recorded, and kept if the test passes.
     :param record: when it is recorded: ``"once"``, ``"none"`` (never), ``"all"`` (always, added to
@@ -117,7 +119,7 @@ class BaseServer:
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
-    :raises TypeError: more than one of *respond*, *script*, *replay* and *upstream* is given, or
+    :raises TypeError: more than one of *respond*, *script* and *replay* is given, or
         something with a *replay*, *upstream* or *recording* that cannot be combined with it.
     :raises MissingRecordingError: *recording* does not exist, and *record* is ``"none"``.
     :raises ScriptError: *script* has problems, or *greeting* is not usable.
@@ -136,7 +138,7 @@ class BaseServer:
         script: str | Path | Script | None = None,
         replay: str | Path | Replay | None = None,
         unused: UnusedAction = "warn",
-        upstream: tuple[str, int] | Upstream | None = None,
+        upstream: UpstreamLike | None = None,
         recording: str | Path | None = None,
         record: RecordMode = "once",
         ignore: Sequence[str] = (),
@@ -149,19 +151,29 @@ class BaseServer:
         seed: int | None = None,
         strict: bool = True,
     ) -> None:
-        _check_one(respond=respond, script=script, replay=replay, upstream=upstream)
-        for name, value in {"replay": replay, "upstream": upstream, "recording": recording}.items():
+        _check_one(respond=respond, script=script, replay=replay)
+        if replay is not None:
+            _check_one(replay=replay, upstream=upstream)
+        for name, value in {"replay": replay, "recording": recording}.items():
             if value is not None:
                 _check_one(**{name: value, "framing": framing, "greeting": greeting})
         if recording is not None:
             _check_one(recording=recording, respond=respond, script=script, replay=replay)
         with ErrorsWithLine():
-            replies, streams = divide_faults(faults, forwards=upstream is not None)
             self._recording = RecordingFile.of(recording, record, ignore, redact)
             if self._recording is not None and self._recording.is_replayed:
                 replay, upstream = self._recording.replay(), None
+            if script is not None and not isinstance(script, Script):
+                script = Script.load(script)
+            forwarded = Forwarded.of(upstream, script, clock, respond, framing, greeting)
+            is_relay = forwarded is not None and forwarded.is_relay
+            # Also where a recording of the service is replayed.
+            forwards = is_relay or self._recording is not None
+            replies, streams = divide_faults(faults, forwards=forwards)
+            if script is not None and script.is_relay and limits is None:
+                limits = script.limits
             config = resolve(
-                _source(respond, script, replay),
+                None if is_relay else _source(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
                 faults=replies or None,
@@ -171,8 +183,8 @@ class BaseServer:
             self._replayed = Replayed(config.responder, unused)
         self.strict = strict
         self._encode = config.framing.encode
-        self._parts = RuleParts(config.framing, ignore_case)
-        has_source = any(it is not None for it in (respond, script, replay))
+        self._parts = RuleParts(config.framing, ignore_case, forwards=forwarded is not None)
+        has_source = any(it is not None for it in (respond, script, replay)) and not is_relay
         fallback = config.responder if has_source else None
         self._responder = ExpectationResponder(fallback, self._greeting(greeting), self._encode)
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
@@ -180,21 +192,14 @@ class BaseServer:
         observers: list[Observer] = [self._journal, self._waiters, self._responder]
         if recording is not None and upstream is None and replay is None:
             raise TypeError(f"expected upstream, to record {recording} from; found none")
-        self.factory: FrontFactory
-        if upstream is not None:
-            service = _upstream(upstream, clock)
+        if forwarded is not None:
+            forwarded.faults = [*forwarded.faults, *streams]
+            observers.append(forwarded)
             if self._recording is not None:
-                observers.append(self._recording.recorder(clock, service.name))
-            self.factory = RelayFactory(
-                service,
-                faults=streams,
-                seed=config.seed,
-                limits=config.limits,
-                observers=observers,
-                clock=clock,
-            )
-            return
-        self.factory = ReqRespFactory(
+                observers.append(self._recording.recorder(clock, forwarded.name))
+        make = ReqRespFactory if forwarded is None else forwarded.make_factory
+        self._forwarded = forwarded
+        self.factory: FrontFactory = make(
             evolve(config, responder=self._responder), observers=observers, clock=clock
         )
 
@@ -282,6 +287,8 @@ class BaseServer:
         arguments: Mapping[str, Any],
         times: int | None,
     ) -> Expectation:
+        if self._forwarded is not None:
+            self._forwarded.check_requests(kind)
         expectations = self._responder.expectations
         wanted = describe(equals, arguments)
         predicates = {name: value for name, value in arguments.items() if name != "when"}
@@ -419,6 +426,7 @@ class BaseServer:
             errors=responder.errors,
             deviations=self._replayed.deviations,
             unused=self._replayed.failures(),
+            unreachable=[] if self._forwarded is None else [*self._forwarded.failures],
             strict=self.strict,
         )
 
@@ -431,6 +439,8 @@ class BaseServer:
         connections = front_of(self.factory)
         if not connections and not waits_for_clients:
             return True
+        if self._forwarded is not None and self._forwarded.is_relay:
+            return is_settled(connections)
         is_met = all(expectation.is_met for expectation in self._responder.expectations)
         return is_met and not any(
             it.is_busy or (self.strict and it.unfinished is not None) for it in connections
@@ -460,6 +470,8 @@ class BaseServer:
         return AssertionError(self._findings(self.entries).wrong_number(wanted, found, expected))
 
     def _predicates(self, equals: PayloadsLike | None, arguments: Mapping[str, Any]) -> Predicates:
+        if self._forwarded is not None:
+            self._forwarded.check_requests("requests")
         if "when" in arguments:
             raise TypeError("unexpected when=: a state is for expectations, not for requests")
         return as_predicates(self._parts, equals, arguments)
@@ -470,10 +482,6 @@ def _check_one(**given: object) -> None:
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
-
-
-def _upstream(upstream: tuple[str, int] | Upstream, clock: IReactorTime) -> Upstream:
-    return upstream if isinstance(upstream, Upstream) else tcp_upstream(clock, *upstream)
 
 
 def _source(

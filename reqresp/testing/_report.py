@@ -14,7 +14,8 @@ from attrs import frozen
 
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
-from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Unanswered
+from reqresp.faults import Direction
+from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Passed, Unanswered
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Forward, Request, Send, Step, Steps
@@ -51,6 +52,7 @@ class Findings:
     :param errors: exceptions, each with the request that was being answered.
     :param deviations: clients that did what was not recorded.
     :param unused: what was recorded and not asked for, if that is a problem; a line for each.
+    :param unreachable: the clients that could not reach the service; a line for each.
     :param strict: whether unexpected, malformed and unfinished requests, and deviations, are
         problems.
     """
@@ -65,6 +67,7 @@ class Findings:
     errors: Sequence[tuple[Request | None, BaseException]]
     deviations: Sequence[Deviation] = ()
     unused: Sequence[str] = ()
+    unreachable: Sequence[str] = ()
     strict: bool
 
     def conversation(self) -> str:
@@ -78,6 +81,7 @@ class Findings:
             "error": len(self.errors),
             "unmet expectation": len(unmet),
             "unused part": len(self.unused),
+            "failed connection upstream": len(self.unreachable),
         }
         if self.strict:
             requests = {
@@ -98,7 +102,7 @@ class Findings:
         ]
         if self.strict:
             lines += _first("deviations", self.deviations, describe_deviation)
-        lines += self.unused
+        lines += [*self.unused, *_first("upstream", self.unreachable, lambda line: [line])]
         if self.strict and not unmet:
             expectations = self.expectations
             lines += _first("unexpected", self.unexpected, lambda it: _stray(it, expectations))
@@ -188,6 +192,9 @@ def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
             return _received(request), "not answered"
         case Incomplete(connection=connection, data=data, missing=missing):
             return f"#{connection} < {_shown(data)}", f"unfinished: {missing}"
+        case Passed(connection=connection, direction=direction, data=data) if data:
+            sign = "<" if direction is Direction.UPSTREAM else ">"
+            return f"#{connection} {sign} {_shown(data)}", "passed"
         case Failed(connection=connection, reason=reason):
             return f"#{connection} !", reason
     return None
