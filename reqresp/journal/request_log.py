@@ -19,7 +19,7 @@ from reqresp.journal.lines import MAX_TEXT_SIZE, MAX_TEXTS, LogFormat, make_line
 from reqresp.server.config import ServerConfig
 
 #: The longest time before a line is logged, in seconds.
-LOG_DELAY = 0.02
+LOG_DELAY = 0.05
 #: The most lines in one log event.
 MAX_LINES_PER_EVENT = 1000
 
