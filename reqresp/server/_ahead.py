@@ -130,6 +130,11 @@ class Ahead:
         return MAX_REQUESTS - self.requests
 
     @property
+    def is_first_ready(self) -> bool:
+        """Whether a part of what is first can be performed."""
+        return bool(self.pending) and (self.pending[0].is_ready or bool(self.pending[0].replies))
+
+    @property
     def asks_service(self) -> bool:
         """Whether the service is waited for, not the responder."""
         return not self.pending or self.pending[0].steps is not None

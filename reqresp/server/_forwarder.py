@@ -137,11 +137,15 @@ class Forwarder:
         connection, ahead = self._connection, self._ahead
         backlog = connection.backlog
         while self._perform_ready(answered, steps):
-            if received and self._is_late(started) and backlog.has_requests and ahead.room > 0:
+            if not backlog.has_requests:
+                break
+            if received and ahead.room > 0 and self._is_late(started):
                 place = connection.host.turns.add(connection.release)
                 connection.hold = Waiting(State.YIELDED, place)
                 return False
             if not self._take(started, received):
+                break
+            if not ahead.is_first_ready and not backlog.has_requests:
                 break
         else:
             return False
@@ -177,7 +181,7 @@ class Forwarder:
                 connection.taken += len(requests)
                 received += requests
                 ahead.put_all(requests, steps)
-            if self._is_late(started):
+            if not backlog.has_requests or self._is_late(started):
                 break
         ahead.send()
         return connection.taken > before
