@@ -228,7 +228,7 @@ class Played:
 class ModelTests(SynchronousTestCase):
     """Any pieces, any faults, any changes at any time."""
 
-    @settings(deadline=None, derandomize=True, max_examples=200)
+    @settings(deadline=None, derandomize=True, max_examples=120)
     @given(st.lists(st.tuples(LOSSLESS, WINDOWS), max_size=3), ACTIONS)
     def test_nothing_is_lost_repeated_or_reordered(
         self, faults: list[tuple[Fault, dict[str, Any]]], actions: list[tuple[str, Any]]
@@ -261,7 +261,7 @@ class ModelTests(SynchronousTestCase):
             played.perform(*action)
             self.assertLessEqual(played.line.line.held, played.most())
 
-    @settings(deadline=None, derandomize=True, max_examples=200)
+    @settings(deadline=None, derandomize=True, max_examples=120)
     @given(
         st.lists(st.tuples(st.one_of(LOSSLESS, CUTTING), WINDOWS), max_size=4),
         ACTIONS,

@@ -181,13 +181,13 @@ class ModelTests(RelayedCase):
         """Each side gets what the other has sent; after a reset, the beginning of it."""
         self.check(actions, ())
 
-    @settings(deadline=None, derandomize=True, max_examples=300)
+    @settings(deadline=None, derandomize=True, max_examples=150)
     @given(actions(*NAMES, *FAULT_NAMES))
     def test_nothing_is_lost_because_of_faults(self, actions: list[Action]) -> None:
         """The same holds whatever faults come, change and go, once they are gone."""
         self.check(actions, LOSSLESS)
 
-    @settings(deadline=None, derandomize=True, max_examples=300)
+    @settings(deadline=None, derandomize=True, max_examples=150)
     @given(actions(*NAMES, *FAULT_NAMES))
     def test_faults_that_end_connections(self, actions: list[Action]) -> None:
         """Each side gets the beginning of what the other has sent, and nothing is left over."""
