@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
@@ -9,10 +10,12 @@ from twisted.python.failure import Failure
 from reqresp import Corrupt, Counters, Latency, Limits, Line, Netstring, ReqRespFactory, Resp
 from reqresp.relay import Forwarding, Unreachable
 from reqresp.relay.forwarding import DELIVERY_SECONDS
+from reqresp.relay.upstream import Upstream
 from reqresp.server._ahead import MAX_BYTES, MAX_REQUESTS
 from reqresp.server._state import State
 from reqresp.server.observers import Observer
 from reqresp.steps import Close, Forward, Hang, Request, Send, StopReading, Wait
+from reqresp.transport.proxy_protocol import encode_line
 from tests.support.forwarded import ForwardedCase
 from tests.support.wire import Wire
 
@@ -825,3 +828,21 @@ class NameTests(ForwardedCase):
     def test_name(self) -> None:
         """The upstream's."""
         self.assertEqual(Forwarding(self.upstream()).name, self.upstream().name)
+
+
+class ProxyTests(ForwardedCase):
+    """The service gets the client's address, if that was asked for."""
+
+    respond = SCRIPT
+
+    def upstream(self) -> Upstream:
+        """Return a service that gets a PROXY header."""
+        return evolve(super().upstream(), encode_header=encode_line)
+
+    def test_the_header_comes_first(self) -> None:
+        """Before the first request that is forwarded, and once."""
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\n", b"GET 2\r\n")
+        self.assertRegex(
+            service.got, rb"\APROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+\r\nGET 1\r\nGET 2\r\n\Z"
+        )

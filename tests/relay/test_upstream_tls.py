@@ -11,6 +11,7 @@ from reqresp.relay.upstream import Upstream
 from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.server.observers import Direction
 from reqresp.transport.proxy_protocol import encode_binary
+from tests.support.forwarded import ForwardedCase
 from tests.support.issued import authority, contexts, stranger
 from tests.support.relayed import RELAY_PORT, RelayedCase, Watcher
 
@@ -185,3 +186,51 @@ class SilentTLSTests(TLSCase):
         [line] = [it["log_format"].format(**it) for it in events if "upstream" in it]
         self.assertRegex(line, "ended the connection within the TLS handshake; resetting$")
         self.assertTrue(client.got_reset)
+
+
+#: Answers FAKE by itself, and forwards everything else.
+SCRIPT = """
+    framing = "resp"
+    unmatched = { forward = true }
+    [[rule]]
+    equals = "FAKE"
+    reply = "+fake"
+"""
+
+
+class TLSForwardingTests(TLSCase, ForwardedCase):
+    """A service that speaks TLS."""
+
+    respond = SCRIPT
+
+    def test_requests_before_the_handshake_are_kept(self) -> None:
+        """They are forwarded once it is complete; replies keep their order."""
+        client = self.reactor.connect_peer(RELAY_PORT)
+        client.send(b"GET 1\r\nFAKE\r\n")
+        self.advance(0)
+        [service] = self.services.made
+        self.assertEqual(service.got, b"GET 1\r\n")
+        service.transport.write(b":1\r\n")
+        self.advance(0)
+        self.assertEqual(client.received(), b":1\r\n+fake\r\n")
+
+    def test_the_end_of_the_service(self) -> None:
+        """Its close_notify closes the client, too."""
+        client, service = self.connect_both()
+        service.transport.loseConnection()
+        self.advance(0)
+        self.assertEqual((client.got_eof, client.got_reset), (True, False))
+
+
+class UntrustedForwardingTests(TLSCase, ForwardedCase):
+    """A service whose certificate nobody trusts."""
+
+    respond = SCRIPT
+    trusted = staticmethod(stranger)
+
+    def test_the_client_is_reset(self) -> None:
+        """One log line says why."""
+        [line] = self.lines()
+        self.assertIn("certificate", line)
+        self.advance(1)
+        self.assertTrue(self.client.got_reset)
