@@ -1,10 +1,32 @@
-"""Client programs through ``twistd reqresp --forward``: their output is that without it."""
+"""Client programs through relays, with and without faults, in front of real services."""
 
 from tests.support import live
 from tests.support.clients import PROGRAMS, ClientProgram
 from tests.support.live import Server
 from tests.support.live_case import LiveTestCase
 from tests.support.services import Service
+
+#: Bytes come late and in other pieces, both ways.
+HARMLESS = "".join(
+    f"""
+[[fault]]
+name = "{stream}, {kind}"
+stream = "{stream}"
+kind = "{kind}"
+{parameters}
+"""
+    for stream in ("upstream", "downstream")
+    for kind, parameters in (
+        ("latency", "delay = 0.002\njitter = 0.001"),
+        ("slicer", "size = 600\nvariation = 500"),
+    )
+)
+RESETS = """
+[[fault]]
+stream = "downstream"
+kind = "reset_peer"
+bytes = 30
+"""
 
 
 class ForwardedTests(LiveTestCase):
@@ -19,15 +41,35 @@ class ForwardedTests(LiveTestCase):
         return self.serve(f"--forward={service.forward}", *options)
 
     def assert_same(self, name: str) -> None:
-        """Assert that the output of the program *name* is the same directly and forwarded."""
+        """
+        Assert that the output of the program *name* is the same directly and forwarded.
+
+        It is so if bytes come late and in pieces, but not if the connection is reset.
+        """
         [program] = [it for it in PROGRAMS if it.name == name]
         with program.start() as service:
             direct = program.run(*service.address)
             relay = self.relay(program, service)
             forwarded = program.run("127.0.0.1", relay.port)
             self.assertEqual(relay.stop(), -15)
-        self.assertEqual(forwarded, direct)
+            late = self.broken(program, service, HARMLESS)
+            reset = self.broken(program, service, RESETS)
         self.assertGreater(len(direct), 50)
+        self.assertEqual(forwarded, direct)
+        self.assertEqual(late, direct)
+        self.assertNotEqual(reset, direct)
+
+    def broken(self, program: ClientProgram, service: Service, faults: str) -> str:
+        """Return the output of *program* through a relay with *faults*, or the error it raises."""
+        upstream = f'[upstream]\naddress = "{service.forward}"\n'
+        (self.directory / "it.toml").write_text(f"seed = 1\n{upstream}{faults}")
+        with self.relay(program, service, "--script=it.toml") as relay:
+            try:
+                return program.run("127.0.0.1", relay.port)
+            except Exception as error:  # each program has errors of its own
+                return repr(error)
+            finally:
+                relay.log.wait("faults: ")
 
     def test_redis_py_with_resp2(self) -> None:
         """Values, pipelines, a transaction, published messages."""
