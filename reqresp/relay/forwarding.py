@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -131,7 +131,7 @@ class ForwardingSide:
             return
         if self._is_ready and not was_over:
             self._report_end(
-                Direction.UPSTREAM, Failure(ConnectionLost()) if is_reset else connectionDone
+                Direction.UPSTREAM, Failure(ConnectionAborted()) if is_reset else connectionDone
             )
         if is_reset:
             self.stream.abort()

@@ -273,6 +273,7 @@ class Forwarder:
         except FrameError as error:
             _report.not_a_reply(self._connection, self._ahead.service_name, error)
             self._ahead.ended(is_reset=True)
+            self._ahead.end(is_reset=True)  # what it sends from now on means nothing
         self.service_resumed()
 
     def service_resumed(self) -> None:

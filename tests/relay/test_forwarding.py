@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionAborted
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
@@ -309,6 +310,22 @@ class FramingTests(ForwardedCase):
         [line] = [it for it in events if it.get("log_format", "").startswith("{peer}: upstream")]
         self.assertIn("RESP value", line["reason"])
 
+    def test_what_follows_no_reply_is_dropped(self) -> None:
+        """The service is reset at once, also while the client waits for an earlier answer."""
+        self.start(SCRIPT)
+        client, service = self.connect_both()
+        client.send(b"LATER\r\nGET 1\r\n")
+        with capturedLogs() as events:
+            for _ in range(3):
+                service.transport.write(b"HTTP/1.1 200\r\n")
+                self.advance(0)
+            self.assertTrue(service.was_reset)
+            self.advance(2)
+        self.assertEqual(client.received(), b"+later\r\nHTTP/1.1 200\r\n")
+        self.assertTrue(client.got_reset)
+        lines = [it for it in events if it.get("log_format", "").startswith("{peer}: upstream")]
+        self.assertEqual(len(lines), 1)
+
 
 class EndingTests(ForwardedCase):
     """EOF, a close and a reset on either side."""
@@ -369,6 +386,20 @@ class EndingTests(ForwardedCase):
         self.advance(1)
         self.assertTrue(service.was_reset)
         self.assertEqual(self.factory.open, 0)
+
+    def test_a_reset_of_the_client_is_no_reset_of_the_service(self) -> None:
+        """As an abort: the service has not reset."""
+        reasons: list[Failure] = []
+
+        class Ends(Observer):
+            def upstream_ended(self, peer: Any, connection: int, reason: Failure) -> None:
+                reasons.append(reason)
+
+        self.start(SCRIPT, observers=[Ends()])
+        client, _service = self.connect_both()
+        client.reset()
+        self.advance(1)
+        self.assertEqual([it.type for it in reasons], [ConnectionAborted])
 
     def test_a_close_of_the_client_reaches_the_service(self) -> None:
         """As EOF; a service that does not leave is reset in the end."""
