@@ -41,6 +41,7 @@ class ClientCreator:
 
     :param name: the name or the IP address that the service's certificate must have; None: nothing
         is checked.
+    :raises TLSFileError: no certificate can have *name*.
     """
 
     def __init__(self, context: SSL.Context, name: str | None) -> None:
@@ -50,8 +51,14 @@ class ClientCreator:
             context.set_verify(SSL.VERIFY_NONE)
             return
         is_address = _is_address(name)
-        self._wanted = (IPAddress_ID if is_address else DNS_ID)(name)
-        self._server_name = None if is_address else name.encode("idna")
+        try:
+            self._wanted = (IPAddress_ID if is_address else DNS_ID)(name)
+            self._server_name = None if is_address else name.encode("idna")
+        except ValueError:
+            raise TLSFileError(
+                "upstream TLS: expected the name or the IP address in the service's certificate,"
+                f" found {name!r}"
+            ) from None
         context.set_verify(SSL.VERIFY_PEER, self._verify)
 
     def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: N802, Twisted's name

@@ -219,6 +219,13 @@ class FilesTests(ClientTLSCase):
             error = self.assertRaises(TLSFileError, self.make, **{name: empty})
             self.assertRegex(str(error), f"^{empty}: contains no certificate; expected .*{owner}")
 
+    def test_an_impossible_name(self) -> None:
+        """The message says what is expected, and shows what was found."""
+        for name in ("a\nb", "a" * 300, "a b"):
+            error = self.assertRaises(TLSFileError, self.make, name=name)
+            self.assertRegex(str(error), "^upstream TLS: expected the name or .*, found '")
+            self.assertIn(repr(name), str(error))
+
     def test_a_certificate_that_has_expired(self) -> None:
         """It is used, with a warning."""
         past = datetime.now(UTC) - timedelta(days=1)
