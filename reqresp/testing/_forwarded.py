@@ -43,7 +43,10 @@ class Forwarded(Observer):
         faults: Sequence[DirectedFault] = (),
     ) -> None:
         if isinstance(given, str):
-            given = UpstreamSettings(address=parse_address(given))
+            try:
+                given = UpstreamSettings(address=parse_address(given))
+            except ValueError as error:
+                raise ValueError(f"upstream: {error}") from None
         elif isinstance(given, tuple):
             given = UpstreamSettings(address=given)
         self._unreachable = Unreachable.RESET

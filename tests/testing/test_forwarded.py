@@ -59,7 +59,7 @@ class ThreadedTests(SynchronousTestCase):
         ):
             self.assertEqual(asked(self.server(upstream=upstream), b"a\n", 3), b"1\r\n")
         error = self.assertRaises(ValueError, self.server, upstream="localhost")
-        self.assertRegex(str(error), "expected HOST:PORT")
+        self.assertRegex(str(error), "^upstream: expected HOST:PORT")
 
     def test_with_tls_for_clients(self) -> None:
         """As for servers that answer."""
