@@ -39,7 +39,8 @@ def parse_address(text: str, base: Path | None = None) -> ServiceAddress:
     is_bracketed = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if is_bracketed else host
     is_port = number.isascii() and number.isdigit() and 0 < int(number) <= _MAX_PORT
-    if not (colon and host and is_port) or (":" in host and not is_bracketed):
+    is_host = host.isprintable() and host != "" and " " not in host
+    if not (colon and is_host and is_port) or (":" in host and not is_bracketed):
         raise ValueError(
             "expected HOST:PORT such as db.example:5432 or [::1]:5432, or unix:PATH,"
             f" found {text!r}"
@@ -72,6 +73,8 @@ class TLSSettings:
     insecure: bool = False
 
     def __attrs_post_init__(self) -> None:
+        if self.name == "":
+            raise FieldError("name", "expected the name of a host, found ''")
         if self.key is not None and self.cert is None:
             raise FieldError("key", "requires cert")
         for name, value in (("name", self.name), ("ca", self.ca)):

@@ -22,6 +22,12 @@ class AddressTests(SynchronousTestCase):
         self.assertEqual(parse_address("unix:it.sock", Path("/etc")), Path("/etc/it.sock"))
         self.assertEqual(parse_address("unix:it.sock"), Path("it.sock").absolute())
 
+    def test_no_address(self) -> None:
+        """Without a port, or with a host that cannot be one, it is refused."""
+        for text in ("", "a", ":1", "a:0", "a:65536", "::1:25", "a\nb:80", "a b:80", "unix:"):
+            error = self.assertRaises(ValueError, parse_address, text)
+            self.assertTrue(str(error).endswith(f"or unix:PATH, found {text!r}"), error)
+
 
 class ValuesTests(SynchronousTestCase):
     """What settings accept."""
@@ -56,6 +62,7 @@ class ValuesTests(SynchronousTestCase):
     def test_tls_settings_that_do_not_fit_together(self) -> None:
         """A key without a certificate, and checks that are turned off."""
         for values, expected in (
+            ({"name": ""}, "name: expected the name of a host, found ''"),
             ({"key": Path("k")}, "key: requires cert"),
             (
                 {"insecure": True, "name": "a"},
