@@ -191,7 +191,7 @@ def rest_after(said: Sequence[Step], steps: Sequence[Step]) -> list[Step] | None
             if want[:size] != have[:size]:
                 return None
             want, have = want[size:], have[size:]
-    rest: list[Step] = [Send(have, raw=True)] if have else []
+    rest: list[Step] = [Send(have)] if have else []
     return [*rest, *left]
 
 

@@ -72,7 +72,7 @@ class Echo:
     def fill(self, values: dict[str, bytes]) -> Send:
         """Return the step for the *values* of marks, by their names."""
         data = (it if isinstance(it, bytes) else values[it.name] for it in self.parts)
-        return Send(b"".join(data), raw=True)
+        return Send(b"".join(data))
 
 
 @frozen
@@ -256,4 +256,4 @@ def _sends(parts: Sequence[bytes | Mark]) -> Iterator[Step | Echo]:
         return
     data = b"".join(parts)  # type: ignore[arg-type]  # no mark is among them
     for at in range(0, len(data), PIECE_BYTES):
-        yield Send(data[at : at + PIECE_BYTES], raw=True)
+        yield Send(data[at : at + PIECE_BYTES])
