@@ -19,7 +19,7 @@ from reqresp.framing._base import (
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
-from reqresp.framing._raw import NO_END, RawFrames, with_raw
+from reqresp.framing._raw import NO_END, RawFrames, feed_run, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
 from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
@@ -48,6 +48,7 @@ __all__ = [
     "Resp",
     "Unfinished",
     "complete_framing",
+    "feed_run",
     "is_new",
     "parse_framing",
     "unfinished",

@@ -296,12 +296,10 @@ class DelimiterDecoder:
             found = [*error.requests]
             raise
         finally:
-            stream = data if rest is None else bytes(rest) if found else b""
-            at = 0
-            for _ in found:
-                end = stream.index(self._delimiter, at) + len(self._delimiter)
-                raws.append(stream[at:end])
-                at = end
+            if found:
+                stream, delimiter = data if rest is None else bytes(rest), self._delimiter
+                *frames, _ = stream.split(delimiter, len(found))
+                raws += [frame + delimiter for frame in frames]
         return requests
 
     def _split(self, data: bytes) -> list[bytes]:

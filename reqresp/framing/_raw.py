@@ -19,11 +19,11 @@ _FeedRaw = Callable[[bytes, list[bytes]], list[bytes]]
 class RawDecoder:
     """Finds the requests that *decoder* finds, each as a `Framed`."""
 
-    __slots__ = ("_decoder", "_feed_raw")
+    __slots__ = ("_decoder", "feed_raw")
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        self._feed_raw = _feed_raw(decoder)
+        self.feed_raw = _feed_raw(decoder)
 
     def __len__(self) -> int:
         return len(self._decoder)
@@ -39,7 +39,7 @@ class RawDecoder:
     def feed(self, data: bytes) -> list[bytes]:
         raws: list[bytes] = []
         try:
-            requests = self._feed_raw(data, raws)
+            requests = self.feed_raw(data, raws)
         except FrameError as error:
             error.requests = [*map(Framed, error.requests, raws)]
             raise
@@ -49,6 +49,20 @@ class RawDecoder:
 def with_raw(decoder: Decoder) -> Decoder:
     """Return *decoder*, or what finds the same requests, with each of them a `Framed`."""
     return decoder if isinstance(decoder, CommandDecoder) else RawDecoder(decoder)
+
+
+def feed_run(decoder: Decoder, data: bytes) -> tuple[list[bytes], bytes]:
+    """
+    Take *data* as it arrived; return the requests that are complete, and their bytes as they came.
+
+    It takes less time than `Decoder.feed`, which tells the bytes of each request.
+
+    :param decoder: one of `with_raw`.
+    :raises FrameError: as `Decoder.feed` does.
+    """
+    raws: list[bytes] = []
+    requests: list[bytes] = decoder.feed_raw(data, raws)  # type: ignore[attr-defined]  # it has one
+    return requests, b"".join(raws)
 
 
 class RawFrames:

@@ -10,7 +10,7 @@ nothing.
 from collections import deque
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -46,7 +46,7 @@ class Pending:
 
     __slots__ = ("failure", "is_plain", "missing", "replies", "requests", "steps")
 
-    def __init__(self, requests: Sequence[Framed], steps: Steps | None) -> None:
+    def __init__(self, requests: Sequence[bytes], steps: Steps | None) -> None:
         self.requests = requests
         self.steps = steps
         #: How many replies of the service are awaited.
@@ -143,13 +143,17 @@ class Ahead:
         """Add *request*, which is answered by *steps*."""
         self._forward(self._add([request], steps), request, steps)
 
-    def put_all(self, requests: Sequence[Framed], steps: Steps) -> None:
-        """Add *requests*, each of which is answered by *steps*; these only forward."""
+    def put_all(self, requests: Sequence[bytes], steps: Steps, raw: bytes) -> None:
+        """
+        Add *requests*, each of which is answered by *steps*; these only forward.
+
+        :param raw: the bytes of all *requests*, as they came.
+        """
         pending = self._add(requests, steps)
         pending.is_plain = True
         pending.missing = len(requests)
         self._waiting.append(pending)
-        self._unsent += [request.raw for request in requests]
+        self._unsent.append(raw)
 
     def put_deferred(self, request: Framed, deferred: "Deferred[Any]") -> Pending:
         """Add *request*, whose answer is *deferred*, and return it."""
@@ -164,7 +168,7 @@ class Ahead:
         """Answer *pending*, which has waited for the responder, by *steps*."""
         self.deferred = None
         pending.steps = steps
-        self._forward(pending, pending.requests[0], steps)
+        self._forward(pending, cast(Framed, pending.requests[0]), steps)  # one that was asked for
 
     def fail(self, pending: Pending, failure: Failure) -> None:
         """Note that the responder has failed to answer *pending*."""
@@ -172,7 +176,7 @@ class Ahead:
         self.is_ending = True
         pending.failure = failure
 
-    def _add(self, requests: Sequence[Framed], steps: Steps | None) -> Pending:
+    def _add(self, requests: Sequence[bytes], steps: Steps | None) -> Pending:
         pending = Pending(requests, steps)
         self.pending.append(pending)
         self.requests += len(requests)

@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp.framing import Framed, FrameError
+from reqresp.framing import Framed, FrameError, feed_run, is_new, with_raw
 from reqresp.server import _report
 from reqresp.server._ahead import Ahead, Pending
-from reqresp.server._backlog import Backlog
+from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._state import Hold, State, Waiting
 from reqresp.server._turns import QUANTUM_SECONDS
 from reqresp.server.config import ServerConfig
@@ -28,6 +28,10 @@ from reqresp.transport.stream import Stream
 
 #: Requests between two looks at the time.
 REQUESTS_PER_LOOK = 8
+
+
+# The requests of a read that are only forwarded, the steps that answer each, and their bytes.
+_Run = tuple[Sequence[bytes], Steps, bytes]
 
 
 class Forwarding(Protocol):
@@ -69,11 +73,16 @@ class Forwarding(Protocol):
 class Forwarder:
     """Takes up the requests of *connection*, and is the user of *service*."""
 
-    __slots__ = ("_ahead", "_connection")
+    __slots__ = ("_ahead", "_connection", "_forwards_runs", "_run")
 
     def __init__(self, connection: Forwarding, service: Service) -> None:
         self._connection = connection
         self._ahead = Ahead(self, service, connection.config.framing)
+        self._run: _Run | None = None  # to be taken up in the next turn
+        config = connection.config
+        # Whether the responder can say of many requests that they are only forwarded.
+        may_forward_alike = config.responder.answer_alike((), connection) is not None
+        self._forwards_runs = may_forward_alike and not config.faults
 
     @property
     def host(self) -> ConnectionHost:
@@ -119,10 +128,39 @@ class Forwarder:
         """End the connection to the service as the client's has ended."""
         self._ahead.end(is_reset=is_reset)
 
-    def received(self) -> None:
-        """Take up what the backlog has received, if the connection waits for the service only."""
-        if self._ahead.room > 0:
+    def received(self, data: bytes) -> None:
+        """Take up what is in *data*, if the connection waits for the service only, or keep it."""
+        is_taken = self._connection.state is State.UPSTREAM and self.takes_up(data)
+        if not is_taken:
+            self._connection.backlog.put(data)
+        if is_taken or self._ahead.room > 0:
             self.service_resumed()
+
+    def takes_up(self, data: bytes) -> bool:
+        """
+        Return whether the next turn takes up all requests in *data*, which has arrived.
+
+        They are all forwarded, whole and few enough.  This takes less time than one by one.
+        """
+        connection, ahead = self._connection, self._ahead
+        backlog = connection.backlog
+        is_next = not backlog.has_requests and backlog.error is None and is_new(backlog.decoder)
+        is_held = connection.stream.is_blocked or ahead.is_first_ready
+        if not self._forwards_runs or not is_next or is_held or len(data) > SLICE:
+            return False
+        if (room := ahead.room) <= 0:
+            return False
+        try:
+            requests, raw = feed_run(backlog.decoder, data)
+        except FrameError:
+            requests = []
+        if 0 < len(requests) <= room:
+            steps = connection.config.responder.answer_alike(requests, connection)
+            if steps is not None:
+                self._run = requests, steps, raw
+                return True
+        backlog.decoder = with_raw(connection.config.decoder())  # which has not seen *data*
+        return False
 
     def answer_requests(
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
@@ -136,6 +174,14 @@ class Forwarder:
         """
         connection, ahead = self._connection, self._ahead
         backlog = connection.backlog
+        if self._run is not None:
+            (requests, alike, raw), self._run = self._run, None
+            connection.taken += len(requests)
+            received += requests
+            ahead.put_all(requests, alike, raw)
+            ahead.send()
+            connection.hold = Waiting(State.UPSTREAM)
+            return False
         while self._perform_ready(answered, steps):
             if not backlog.has_requests:
                 break
@@ -180,7 +226,7 @@ class Forwarder:
             else:
                 connection.taken += len(requests)
                 received += requests
-                ahead.put_all(requests, steps)
+                ahead.put_all(requests, steps, b"".join([it.raw for it in requests]))
             if not backlog.has_requests or self._is_late(started):
                 break
         ahead.send()

@@ -195,12 +195,8 @@ class Connection:
         if counters is not None and began is not None:
             counters.time_sample(count, began)
         if host.events.reports_requests and count:
-            peer, number, config, first = (
-                self.peer,
-                self.number,
-                self.config,
-                self.taken - count + 1,
-            )
+            peer, number, config = self.peer, self.number, self.config
+            first = self.taken - count + 1
             if requests is None:
                 requests = config.batch.requests(data)  # type: ignore[union-attr]  # it is known
             try:
@@ -321,6 +317,8 @@ class Connection:
 
         If they are not, the requests wait in the backlog, and nothing was counted.
         """
+        if self.forwarder is not None and self.forwarder.takes_up(data):
+            return None
         batch, decoder, size = self.config.batch, self.backlog.decoder, len(data)
         is_much = size > AT_ONCE and (size > SLICE or self.host.events.reports_requests)
         if batch is None or is_much or self.stream.writing is not _WRITE:
@@ -600,9 +598,10 @@ class Connection:
         self._count_received(data)
         if self._state in _DROPPING or self.stream.reading is _IGNORED:
             return
-        self.backlog.put(data)
-        if self.forwarder is not None:
-            self.forwarder.received()
+        if self.forwarder is None:
+            self.backlog.put(data)
+        else:
+            self.forwarder.received(data)
         self._regulate()
 
     def _regulate(self) -> None:
