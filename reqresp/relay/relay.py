@@ -281,10 +281,11 @@ class Relay:
         events.faulted(self.peer, self.number, side.direction, name)
 
     def use_faults(self) -> None:
-        """Apply the faults as they are now, once both sides are ready."""
-        if not (self.client.is_ready and self.server.is_ready):
-            return
-        for side in self._sides:
+        """Apply the faults as they are now, once both sides are ready, or while pieces are held."""
+        is_passing = self.client.is_ready and self.server.is_ready
+        for side in (self.client, self.server):
+            if not is_passing and (side.link is None or side.link.has_ended):
+                continue
             dice = {
                 live: rolled
                 for live in self._faults

@@ -300,8 +300,12 @@ class Stream:
         """
         End our side after everything written; reading continues.
 
+        Do nothing if the stream is closing already, or lost.
+
         :returns: False if the transport cannot do so; then nothing is changed.
         """
+        if self.phase is not _OPEN:
+            return True
         if not can_half_close(self.transport):
             return False
         self.flush()

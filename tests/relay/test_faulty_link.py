@@ -151,6 +151,19 @@ class LatencyTests(FaultyCase):
         self.advance(1)
         self.assertEqual(self.services.made[0].got, b"early")
 
+    def test_a_fault_that_holds_a_reset_is_removed(self) -> None:
+        """The reset of a client that is gone leaves at once, also after the service's EOF."""
+        slow = self.fault("latency", "upstream", delay=20)
+        client, service = self.connect_both()
+        client.reset()
+        service.transport.loseWriteConnection()
+        self.advance(0)
+        self.assertEqual(self.factory.open, 1)
+        slow.remove()
+        self.advance(0)
+        self.assertTrue(service.was_reset)
+        self.assertEqual(self.factory.open, 0)
+
 
 class BandwidthTests(FaultyCase):
     """A rate, for each connection or for all."""
