@@ -313,7 +313,8 @@ class Relay:
         if side.link is None or side.link.has_ended or not other.is_open:
             self.end(ending)
         else:
-            self._call_later(DELIVERY_SECONDS, partial(self._reset_if_blocked, side))
+            if ending is Ending.RESET:  # a close takes as long as without a link
+                self._call_later(DELIVERY_SECONDS, partial(self._reset_if_blocked, side))
             side.link.write(ending)
         self._end_if_lost()
 

@@ -7,6 +7,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from reqresp.relay.relay import DELIVERY_SECONDS
 from reqresp.relay.upstream import Upstream
 from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.server.observers import Direction
@@ -61,6 +62,25 @@ class TLSTests(TLSCase):
         self.advance(0)
         self.assertEqual((len(client.received()), client.got_eof), (300_000, True))
         self.assertFalse(client.got_reset)
+
+    def test_a_slow_client_gets_everything_before_a_close(self) -> None:
+        """Also through a fault, which holds much of it when the service has left."""
+        self.factory.fault("latency", stream="downstream", delay=1)
+        client, service = self.connect_both()
+        client.stop_reading()
+        service.transport.write(b"x" * 2_000_000)
+        service.transport.loseConnection()
+        received = 0
+        for _ in range(2 * int(DELIVERY_SECONDS)):
+            self.advance(1)
+            client.resume_reading(100_000)
+            self.advance(0)
+            received += len(client.received())
+        self.assertFalse(client.got_reset)
+        client.resume_reading(2_000_000)
+        self.advance(1)
+        received += len(client.received())
+        self.assertEqual((received, client.got_eof, client.got_reset), (2_000_000, True, False))
 
     def test_a_service_that_leaves_without_close_notify_has_not_reset(self) -> None:
         """TCP ended in order: the client sees EOF."""
