@@ -6,6 +6,7 @@ It must not know clients.
 
 from collections.abc import Callable
 from enum import Enum
+from errno import EHOSTUNREACH
 from typing import Any, Protocol
 
 from attrs import frozen
@@ -99,6 +100,8 @@ class Upstream:
         for kind, reason, words in _REASONS:
             if failure.check(kind):
                 return reason, words
+        if getattr(failure.value, "osError", None) == EHOSTUNREACH:  # of no class of Twisted's
+            return "unreachable", "is unreachable"
         tls = None if self.tls is None else self.tls.explain(failure)
         if tls is not None:
             return "tls", tls

@@ -1,5 +1,6 @@
 """The connection to the service: addresses, TLS, PROXY headers, and why it fails."""
 
+from errno import EHOSTUNREACH
 from typing import Any, cast
 
 from attrs import evolve
@@ -27,6 +28,7 @@ class ExplainTests(SynchronousTestCase):
             (error.TimeoutError(), "did not answer in time"),
             (error.TCPTimedOutError(), "did not answer in time"),
             (error.NoRouteError(), "is unreachable"),
+            (error.ConnectError(osError=EHOSTUNREACH), "is unreachable"),
             (error.DNSLookupError(), "has a name that does not resolve"),
         ):
             self.assertEqual(self.explain(problem), words)
