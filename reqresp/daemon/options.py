@@ -150,9 +150,7 @@ class Options(usage.Options):
                 continue
             for name in option.excludes if self[option.name] is not None else ():
                 if self[name] is not None:
-                    raise usage.UsageError(
-                        f"--{name} cannot be combined with --{option.name}, which answers"
-                    )
+                    raise usage.UsageError(f"--{name} cannot be combined with --{option.name}")
 
     def _use_defaults(self, defaults: Mapping[str, str]) -> None:
         for name, text in defaults.items():

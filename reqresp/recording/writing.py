@@ -12,6 +12,8 @@ from reqresp._text import escape, escape_lines
 from reqresp.recording.conversations import Data, End, Event, Header, Mark, Recording, Sender
 from reqresp.recording.notation import BASE64, BEGINNING, VERSION
 
+#: The beginning of the line that turns to a conversation.
+TURN = b"-- "
 #: The shortest time that is written, in seconds.
 RESOLUTION = 1e-6
 #: Fewer bytes at once are never written in base64.
@@ -50,7 +52,7 @@ def _word(value: str) -> str:
 
 def write_turn(number: int, peer: str = "") -> bytes:
     """Return the line that turns to conversation *number*; *peer* is given once."""
-    return os.fsencode(f"-- {number} {peer}".rstrip() + "\n")
+    return TURN + os.fsencode(f"{number} {peer}".rstrip() + "\n")
 
 
 def write_event(event: Event) -> bytes:

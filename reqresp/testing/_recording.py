@@ -16,10 +16,10 @@ from typing import Literal, Self, get_args
 from twisted.internet.interfaces import IReactorTime
 
 from reqresp._errors import FieldError
-from reqresp.recording import RecordingError, load
 from reqresp.recording.notation import TORN
 from reqresp.recording.recorder import Recorder
 from reqresp.recording.replay import Replay
+from reqresp.recording.writing import TURN
 
 #: When a test server records; see `Record`.
 RecordMode = Literal["once", "none", "all", "rewrite"]
@@ -108,13 +108,18 @@ class RecordingFile:
         Stop recording, and put what was recorded into its place if it is wanted.
 
         :param call: calls a function where the server runs.
-        :raises OSError: the file cannot be written.
+        :raises OSError: the file cannot be written, or lines of it were lost.
         """
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
         call(recorder.close)
         try:
+            if self._is_wanted and recorder.file.lost:
+                raise OSError(
+                    f"recording: {self.path} is left as it was:"
+                    f" {recorder.file.lost} lines of the new one could not be written"
+                )
             if self._is_wanted and _has_conversations(self._new):
                 if self._record is Record.ALL:
                     _put_before(self._new, self.path)
@@ -135,10 +140,8 @@ class RecordingFile:
 
 
 def _has_conversations(path: Path) -> bool:
-    try:
-        return bool(load(path).conversations)
-    except RecordingError:  # nothing was written
-        return False
+    with path.open("rb") as lines:
+        return any(line.startswith(TURN) for line in lines)
 
 
 def _put_before(path: Path, old: Path) -> None:

@@ -314,14 +314,14 @@ class CombinationsTests(SynchronousTestCase):
         for option in ("--response=x", "--close-on=x"):
             text = refusal("--script=it.toml", option)
             name = option.partition("=")[0]
-            self.assertIn(f"{name} cannot be combined with --script, which answers", text)
+            self.assertIn(f"{name} cannot be combined with --script", text)
 
     def test_answers_with_another_service(self) -> None:
         """What says how to answer is refused with a service that answers."""
         for option in ("--response=a", "--framing=line", "--max-request=1"):
             text = refusal("--forward=127.0.0.1:80", option)
             name = option.partition("=")[0]
-            self.assertIn(f"{name} cannot be combined with --forward, which answers", text)
+            self.assertIn(f"{name} cannot be combined with --forward", text)
 
     def test_a_script_with_another_service(self) -> None:
         """A script says which requests the service answers, so options for requests have effect."""
@@ -337,7 +337,7 @@ class CombinationsTests(SynchronousTestCase):
         ):
             text = refusal("--replay=it.rec", option)
             name = option.partition("=")[0]
-            self.assertIn(f"{name} cannot be combined with --replay, which answers", text)
+            self.assertIn(f"{name} cannot be combined with --replay", text)
             self.assertNotIn("\n", text.strip())
 
     def test_a_recording(self) -> None:

@@ -1,8 +1,10 @@
 """Test servers that record a real service, or replay what they have recorded."""
 
 import asyncio
+import os
 import socket
 import ssl
+from errno import ENOSPC
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -152,6 +154,20 @@ class ModeTests(RecordingCase):
         with mock.patch.object(Path, "replace", side_effect=OSError(13, "Permission denied")):
             self.assertRaises(OSError, server.__exit__, None, None, None)
         self.assertEqual([*self.directory.iterdir()], [])
+
+    def test_a_full_disk(self) -> None:
+        """The test fails, and the recording is left as it was."""
+        self.path.write_text(HEADER)
+        server = self.server(record="rewrite")
+        server.__enter__()
+        with mock.patch.object(os, "write", side_effect=OSError(ENOSPC, os.strerror(ENOSPC))):
+            self.ask(server, b"a")
+            error = self.assertRaises(OSError, server.__exit__, None, None, None)
+        self.assertRegex(
+            str(error), r"it\.rec is left as it was: [0-9]+ lines of the new one could"
+        )
+        self.assertEqual([*self.directory.iterdir()], [self.path])
+        self.assertEqual(self.path.read_text(), HEADER)
 
 
 class ArgumentTests(RecordingCase):
