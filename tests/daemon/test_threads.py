@@ -3,15 +3,13 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.daemon.threads import defer_to_daemon_thread
-
-reactor: Any = _reactor  # its interfaces are not declared
+from reqresp.testing import ThreadedReactor
 
 ENDLESS = """
 import threading
@@ -25,29 +23,35 @@ print("ended")
 """
 
 
-class DaemonThreadTests(TestCase):
-    """`defer_to_daemon_thread`."""
+class DaemonThreadTests(SynchronousTestCase):
+    """`defer_to_daemon_thread`, with a reactor of its own."""
 
-    async def test_what_it_returns(self) -> None:
-        """The Deferred has the function's result, and fires in the reactor's thread."""
+    def setUp(self) -> None:
+        self.thread = ThreadedReactor()
+        self.addCleanup(self.thread.stop)
+
+    def deferred(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the Deferred fires with; raise the exception that it fails with."""
+        return self.thread.call(defer_to_daemon_thread, self.thread.reactor, function, *arguments)
+
+    def test_what_it_returns(self) -> None:
+        """The Deferred has the function's result, which another thread has computed."""
         threads = []
 
         def add(a: int, b: int) -> int:
             threads.append(threading.current_thread())
             return a + b
 
-        done = defer_to_daemon_thread(reactor, add, 1, 2)
-        self.assertEqual(await done, 3)
-        self.assertIsNot(threads[0], threading.current_thread())
+        self.assertEqual(self.deferred(add, 1, 2), 3)
+        self.assertIsNot(threads[0], self.thread.call(threading.current_thread))
 
-    def test_what_it_raises(self) -> "Deferred[Any]":
+    def test_what_it_raises(self) -> None:
         """The Deferred fails with the function's exception."""
 
         def fail() -> None:
             raise KeyError("a")
 
-        done: Deferred[Any] = defer_to_daemon_thread(reactor, fail)
-        return self.assertFailure(done, KeyError)
+        self.assertRaises(KeyError, self.deferred, fail)
 
     def test_the_process_ends_without_it(self) -> None:
         """A process whose thread never ends still ends when its reactor stops."""

@@ -17,6 +17,7 @@ from unittest import SkipTest
 
 import pytest
 
+from reqresp.daemon.build import CONNECTIONS_PER_WORKER
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Server, twistd
 from tests.support.live_case import LiveTestCase
@@ -82,8 +83,9 @@ class WorkersTestCase(LiveTestCase):
         for _ in range(1000):
             client = self.connect(server)
             host, port = client.socket.getsockname()
-            [match] = server.log.wait(rf"worker (\d+) .*#\d+ {host}:{port} connected")[:1]
-            found.setdefault(int(match[1]), client)
+            # Lines that a worker logs together follow one line with its name.
+            [match] = server.log.wait(rf"#(\d+) {host}:{port} connected")[:1]
+            found.setdefault(int(match[1]) // CONNECTIONS_PER_WORKER, client)
             if len(found) == count:
                 return found
         raise AssertionError(f"all connections went to the workers {[*found]}")

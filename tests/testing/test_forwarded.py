@@ -4,14 +4,12 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Protocol
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Script, Table
 from reqresp.script import ScriptError
 from reqresp.server.upstream_settings import UpstreamSettings
-from reqresp.testing import LocalServer, MemoryServer, Server, serve
+from reqresp.testing import MemoryServer, Server, serve
 from tests.support.live import PATIENCE
 from tests.support.services import free_port
 
@@ -199,39 +197,3 @@ class OtherServersTests(SynchronousTestCase):
         server = MemoryServer()
         error = self.assertRaises(ScriptError, server.on("a").forward)
         self.assertIn("expected a server with upstream=(host, port)", str(error))
-
-
-class _Asking(Protocol):
-    """Asks once, and fires with the reply."""
-
-    def __init__(self) -> None:
-        self.reply: Deferred[bytes] = Deferred()
-
-    def connectionMade(self) -> None:
-        assert self.transport is not None
-        self.transport.write(b"a\n")
-
-    def dataReceived(self, data: bytes) -> None:
-        if not self.reply.called:
-            self.reply.callback(data)
-
-
-class LocalTests(TestCase):
-    """A server on the reactor that runs the test."""
-
-    def test_on_the_running_reactor(self) -> Deferred[None]:
-        """The service can be on it, too."""
-        return Deferred.fromCoroutine(self.forwarded())
-
-    async def forwarded(self) -> None:
-        from twisted.internet import reactor
-        from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-
-        async with (
-            LocalServer(respond=Table({b"a": b"1"})) as service,
-            LocalServer(upstream=(service.host, service.port)) as server,
-        ):
-            client = _Asking()
-            endpoint = TCP4ClientEndpoint(reactor, server.host, server.port)
-            await connectProtocol(endpoint, client)
-            self.assertEqual(await client.reply, b"1\r\n")

@@ -27,6 +27,7 @@ from twisted.internet.protocol import Protocol
 from twisted.mail.pop3 import AdvancedPOP3Client
 from twisted.trial.unittest import TestCase
 
+from reqresp import Table
 from reqresp.testing import LocalServer
 
 class End(Protocol):
@@ -50,6 +51,23 @@ class ReadmeTests(TestCase):
             client = await connect(server, AdvancedPOP3Client())
             self.assertEqual(await client.stat(), (2, 320))
             await client.quit()
+
+class Asking(Protocol):
+    def __init__(self):
+        self.reply = Deferred()
+    def connectionMade(self):
+        self.transport.write(b"a\\n")
+    def dataReceived(self, data):
+        self.reply.callback(data)
+
+class ForwardedTests(TestCase):
+    async def test_a_service_on_the_same_reactor(self):
+        async with (
+            LocalServer(respond=Table({b"a": b"1"})) as service,
+            LocalServer(upstream=(service.host, service.port)) as server,
+        ):
+            client = await connect(server, Asking())
+            self.assertEqual(await client.reply, b"1\\r\\n")
 
 class LifeTests(TestCase):
     def setUp(self):

@@ -260,7 +260,7 @@ class FallbackTests(ServerCase):
     def test_a_script_and_a_function(self) -> None:
         """A server cannot have both."""
         with self.assertRaisesRegex(
-            TypeError, "expected one of respond, script, replay, upstream; found respond and script"
+            TypeError, "expected one of respond, script, replay; found respond and script"
         ):
             self.serve(script=Script.parse(SCRIPT), respond=lambda _request: b"")
 
