@@ -259,7 +259,7 @@ class SuiteTests(SynchronousTestCase):
         """With trial, the reactor is clean after each test."""
         status, output = self.run_suite(TRIAL, "twisted.trial", "test_suite")
         self.assertEqual(status, 0, output)
-        self.assertIn("PASSED (successes=14)", output)
+        self.assertIn("PASSED (successes=15)", output)
 
     def test_trial_finds_what_is_left(self) -> None:
         """Trial reports a server that is not stopped, so the test above would notice."""
