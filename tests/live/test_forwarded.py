@@ -1,7 +1,7 @@
 """Client programs through relays, with and without faults, in front of real services."""
 
 from tests.support import live
-from tests.support.clients import PROGRAMS, ClientProgram
+from tests.support.clients import PROGRAMS, ClientProgram, with_each_program
 from tests.support.live import Server
 from tests.support.live_case import LiveTestCase
 from tests.support.services import Service
@@ -29,6 +29,7 @@ bytes = 30
 """
 
 
+@with_each_program
 class ForwardedTests(LiveTestCase):
     """The real service, a client program, and a relay in between."""
 
@@ -40,13 +41,12 @@ class ForwardedTests(LiveTestCase):
             options += ("--forward-name=localhost",)
         return self.serve(f"--forward={service.forward}", *options)
 
-    def assert_same(self, name: str) -> None:
+    def check_program(self, program: ClientProgram) -> None:
         """
-        Assert that the output of the program *name* is the same directly and forwarded.
+        Check that the output of *program* is the same directly and forwarded.
 
         It is so if bytes come late and in pieces, but not if the connection is reset.
         """
-        [program] = [it for it in PROGRAMS if it.name == name]
         with program.start() as service:
             direct = program.run(*service.address)
             relay = self.relay(program, service)
@@ -70,42 +70,6 @@ class ForwardedTests(LiveTestCase):
                 return repr(error)
             finally:
                 relay.log.wait("faults: ")
-
-    def test_redis_py_with_resp2(self) -> None:
-        """Values, pipelines, a transaction, published messages."""
-        self.assert_same("redis-py, RESP2")
-
-    def test_redis_py_with_resp3(self) -> None:
-        """The same, with what RESP3 pushes."""
-        self.assert_same("redis-py, RESP3")
-
-    def test_pymemcache(self) -> None:
-        """Values, large ones, many at once, versions."""
-        self.assert_same("pymemcache")
-
-    def test_psql(self) -> None:
-        """Queries, an error, COPY both ways."""
-        self.assert_same("psql")
-
-    def test_psycopg(self) -> None:
-        """Prepared statements, binary values, COPY."""
-        self.assert_same("psycopg")
-
-    def test_smtplib(self) -> None:
-        """A message, with what SMTP does to its lines."""
-        self.assert_same("smtplib")
-
-    def test_openssl(self) -> None:
-        """TLS on both sides of the relay."""
-        self.assert_same("openssl s_client")
-
-    def test_every_program_has_a_test(self) -> None:
-        """One that is added to the table is not forgotten."""
-        names = {
-            *("redis-py, RESP2", "redis-py, RESP3", "pymemcache", "psql", "psycopg", "smtplib"),
-            "openssl s_client",
-        }
-        self.assertEqual({it.name for it in PROGRAMS}, names)
 
     def test_tls_passes_through(self) -> None:
         """A relay without TLS of its own passes the client's to the service."""

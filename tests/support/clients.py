@@ -7,6 +7,7 @@ expects.
 """
 
 import os
+import re
 import smtplib
 import subprocess
 from collections.abc import Callable
@@ -32,12 +33,14 @@ class ClientProgram:
     A client program.
 
     :param name: for messages.
+    :param what: what it does.
     :param start: starts the service that it needs.
     :param run: runs it against a host and a port, and returns its output.
     :param tls: whether it speaks TLS, so that a relay has to speak TLS to both sides.
     """
 
     name: str
+    what: str
     start: Callable[[], Service]
     run: Callable[[str, int], str]
     tls: bool = False
@@ -218,11 +221,37 @@ def s_client(host: str, port: int) -> str:
 
 #: All client programs.
 PROGRAMS = (
-    ClientProgram("redis-py, RESP2", services.redis_server, redis_py_2),
-    ClientProgram("redis-py, RESP3", services.redis_server, redis_py_3),
-    ClientProgram("pymemcache", services.memcached, pymemcache),
-    ClientProgram("psql", services.postgresql, psql),
-    ClientProgram("psycopg", services.postgresql, psycopg_3),
-    ClientProgram("smtplib", services.smtp_server, smtp),
-    ClientProgram("openssl s_client", services.tls_echo, s_client, tls=True),
+    ClientProgram(
+        "redis-py, RESP2",
+        "values, pipelines, a transaction, published messages",
+        services.redis_server,
+        redis_py_2,
+    ),
+    ClientProgram(
+        "redis-py, RESP3", "the same, with what RESP3 pushes", services.redis_server, redis_py_3
+    ),
+    ClientProgram(
+        "pymemcache", "values, large ones, many at once, versions", services.memcached, pymemcache
+    ),
+    ClientProgram("psql", "queries, an error, COPY both ways", services.postgresql, psql),
+    ClientProgram(
+        "psycopg", "prepared statements, binary values, COPY", services.postgresql, psycopg_3
+    ),
+    ClientProgram(
+        "smtplib", "a message, with what SMTP does to its lines", services.smtp_server, smtp
+    ),
+    ClientProgram("openssl s_client", "TLS on both sides", services.tls_echo, s_client, tls=True),
 )
+
+
+def with_each_program(case: type[Any]) -> type[Any]:
+    """Add a test to *case* for each program, which passes the program to ``check_program``."""
+    for program in PROGRAMS:
+
+        def test(self: Any, program: ClientProgram = program) -> None:
+            self.check_program(program)
+
+        words = re.findall(r"[a-z0-9]+", program.name.lower())
+        test.__doc__ = f"With {program.name}: {program.what}."
+        setattr(case, "_".join(["test", *words]), test)
+    return case
