@@ -398,7 +398,7 @@ class FrameDecoder(ABC):
 
 #: Finds the size of a request.  Called with the buffer, the start of the frame and the limit; it
 #: returns the start of the request's data and its size, or None if the header is incomplete.
-Header = Callable[[bytearray, int, int], tuple[int, int] | None]
+ReadHeader = Callable[[bytearray, int, int], tuple[int, int] | None]
 
 
 class SizedDecoder(FrameDecoder):
@@ -413,7 +413,7 @@ class SizedDecoder(FrameDecoder):
     def __init__(
         self,
         limit: int,
-        header: Header,
+        header: ReadHeader,
         trailer: bytes = b"",
         header_lacks: Callable[[int], str] = "{} bytes of the header".format,
     ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
@@ -21,6 +22,9 @@ from reqresp.transport.proxy_protocol import ProxyHeader
 from reqresp.transport.stream import Stream, replace_protocol
 
 _log = Logger()
+
+#: Seconds to deliver what one side has sent before its end; then the other side is reset.
+DELIVERY_SECONDS = 5.0
 
 
 def connect(
@@ -64,6 +68,17 @@ def report_failure(
     if host.counters is not None:
         host.counters.upstream_failures[upstream.reason(failure)] += 1
     host.events.upstream_failed(peer, number, failure)
+
+
+def why_lost(stream: Stream, reason: Failure) -> Failure:
+    """
+    Return why the connection of *stream* was lost; *reason* is what it was told.
+
+    TLS reports ConnectionLost for a peer that leaves without close_notify; TCP, only for a reset.
+    """
+    if not reason.check(ConnectionLost):
+        return reason
+    return getattr(stream.transport, "tcp_reason", None) or reason
 
 
 def report_end(

@@ -9,20 +9,23 @@ from typing import Any
 from attrs import frozen
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp.relay._connecting import connect, report_end, report_failure
+from reqresp.relay._connecting import (
+    DELIVERY_SECONDS,
+    connect,
+    report_end,
+    report_failure,
+    why_lost,
+)
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.observers import Direction
 from reqresp.server.service import ServiceUser
 from reqresp.transport.stream import Phase, Stream
-
-#: Seconds to deliver what was forwarded after the client's connection has ended.
-DELIVERY_SECONDS = 5.0
 
 
 @frozen
@@ -193,10 +196,7 @@ class ForwardingSide:
             deadline.cancel()
         if is_shaking_hands:
             self._fail(reason)
-        elif reason.check(ConnectionLost):
-            # TLS says so of a peer that leaves without close_notify; TCP knows if that was a reset.
-            reason = getattr(self.stream.transport, "tcp_reason", None) or reason
-        self._end_user(reason)
+        self._end_user(why_lost(self.stream, reason))
 
     def _end_user(self, reason: Failure) -> None:
         """Report the end of the service."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -19,7 +19,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp._text import format_address
-from reqresp.relay._connecting import connect, report_end, report_failure
+from reqresp.relay._connecting import (
+    DELIVERY_SECONDS,
+    connect,
+    report_end,
+    report_failure,
+    why_lost,
+)
 from reqresp.relay.faulty_link import FaultyLink
 from reqresp.relay.live_faults import LiveFaults
 from reqresp.relay.stages import Ending, Piece
@@ -30,8 +36,6 @@ from reqresp.transport.stream import Phase, Reading, Stream
 
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
 QUIET_SECONDS = 0.1
-#: Seconds to deliver what a side has sent before it was reset; then the other side is reset.
-DELIVERY_SECONDS = 5.0
 
 
 @implementer(
@@ -106,9 +110,7 @@ class Side:
         was_passing = self.is_ready and self.stream.phase is Phase.OPEN
         self.is_open = False
         self.stream.lost()
-        if reason.check(ConnectionLost):
-            # TLS says so of a peer that leaves without close_notify; TCP knows if that was a reset.
-            reason = getattr(self.stream.transport, "tcp_reason", None) or reason
+        reason = why_lost(self.stream, reason)
         if was_passing and self.stream.reading is not Reading.EOF and reason.check(ConnectionDone):
             self.relay.ended(self)  # as TLS ends, which has no half-close
         self.relay.lost(self, reason)

@@ -18,7 +18,7 @@ from reqresp.server import _report
 from reqresp.server._ahead import Ahead, Pending
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._state import Hold, State, Waiting
-from reqresp.server._turns import QUANTUM_SECONDS
+from reqresp.server._turns import QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
 from reqresp.server.responders import check_steps
@@ -26,15 +26,11 @@ from reqresp.server.service import Service
 from reqresp.steps import Steps
 from reqresp.transport.stream import Stream
 
-#: Requests between two looks at the time.
-REQUESTS_PER_LOOK = 8
-
-
 # The requests of a read that are only forwarded, the steps that answer each, and their bytes.
 _Run = tuple[Sequence[bytes], Steps, bytes]
 
 
-class Forwarding(Protocol):
+class ForwardingConnection(Protocol):
     """What a forwarder needs of its connection."""
 
     backlog: Backlog
@@ -75,7 +71,7 @@ class Forwarder:
 
     __slots__ = ("_ahead", "_connection", "_forwards_runs", "_run")
 
-    def __init__(self, connection: Forwarding, service: Service) -> None:
+    def __init__(self, connection: ForwardingConnection, service: Service) -> None:
         self._connection = connection
         self._ahead = Ahead(self, service, connection.config.framing)
         self._run: _Run | None = None  # to be taken up in the next turn

@@ -41,7 +41,7 @@ class Waiting(NamedTuple):
     awaited: Cancellable | None = None
 
 
-class Ending(NamedTuple):
+class Ended(NamedTuple):
     """
     The connection is ended by *end* after a turn.
 
@@ -67,8 +67,8 @@ class Lost(NamedTuple):
 
 
 #: What follows a turn.
-Hold = Waiting | Ending | Lost
+Hold = Waiting | Ended | Lost
 
 HANG = Waiting(State.HANGING)
-CLOSE = Ending(Stream.close)
-ABORT = Ending(Stream.abort)
+CLOSE = Ended(Stream.close)
+ABORT = Ended(Stream.abort)

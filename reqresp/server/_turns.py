@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 QUANTUM_BYTES = 4 * 1024
 #: Seconds after which a connection gives way.
 QUANTUM_SECONDS = 0.002
+#: Requests between two looks at the time.
+REQUESTS_PER_LOOK = 8
 #: Constant replies after which a connection gives way: observers can take longer for them than it.
 QUANTUM_REPLIES = 1024
 #: Seconds in one turn of the reactor for all connections with much to do.

@@ -31,17 +31,14 @@ from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, 
 from reqresp.server._forwarder import Forwarder
 from reqresp.server._reply import inject
 from reqresp.server._slices import AT_ONCE, answer_slices
-from reqresp.server._state import Ending, Hold, Lost, State, Waiting
-from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS
+from reqresp.server._state import Ended, Hold, Lost, State, Waiting
+from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.responders import check_steps
 from reqresp.server.service import Service
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
-
-#: Requests between two looks at the time.
-REQUESTS_PER_LOOK = 8
 
 # A module-level name is looked up faster than an attribute of an Enum.
 _IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
@@ -305,7 +302,7 @@ class Connection:
     def fail_service(self, end: Callable[[Stream], None]) -> None:
         """End the connection with *end*: the service to forward to cannot be reached."""
         if self._state is _TURN:
-            self.hold = self.hold if isinstance(self.hold, Lost) else Ending(end)
+            self.hold = self.hold if isinstance(self.hold, Lost) else Ended(end)
         elif self._state is not _ENDED and self._state is not _LOST:
             self._end(end)
 
@@ -520,7 +517,7 @@ class Connection:
         if isinstance(hold, Lost):
             self.hold = hold._replace(failure=failure)
             return
-        self.hold = Ending(Stream.abort, failure)
+        self.hold = Ended(Stream.abort, failure)
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)
 
@@ -626,7 +623,7 @@ class Connection:
 
     def _find_unfinished(self) -> Unfinished | None:
         """Return the request that the connection ends within; None: within none."""
-        if isinstance(self.hold, Ending):
+        if isinstance(self.hold, Ended):
             return None  # what follows the last request is none
         try:
             return self.backlog.find_unfinished()

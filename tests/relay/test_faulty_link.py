@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.faults import DirectedFault, Direction, make_fault
 from reqresp.relay import Unreachable
-from reqresp.relay.relay import DELIVERY_SECONDS
+from reqresp.relay._connecting import DELIVERY_SECONDS
 from reqresp.relay.stages import LATENCY_BYTES, STAGE_BYTES
 from reqresp.server.counters import Counters
 from reqresp.server.limits import Limits

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from reqresp import Corrupt, Counters, Latency, Limits, Line, Netstring, ReqRespFactory, Resp
 from reqresp.relay import Forwarding, Unreachable
-from reqresp.relay.forwarding import DELIVERY_SECONDS
+from reqresp.relay._connecting import DELIVERY_SECONDS
 from reqresp.relay.upstream import Upstream
 from reqresp.server._ahead import MAX_BYTES, MAX_REQUESTS
 from reqresp.server._state import State

@@ -21,7 +21,7 @@ from reqresp.faults import (
     SlowClose,
     Timeout,
 )
-from reqresp.relay.relay import DELIVERY_SECONDS
+from reqresp.relay._connecting import DELIVERY_SECONDS
 from tests.support.relayed import RelayedCase, Service
 
 #: Bytes of the two streams; they differ, so that a byte of the wrong stream is noticed.

@@ -7,7 +7,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.logger import capturedLogs
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
-from reqresp.relay.relay import DELIVERY_SECONDS
+from reqresp.relay._connecting import DELIVERY_SECONDS
 from reqresp.relay.upstream import Upstream
 from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.server.observers import Direction

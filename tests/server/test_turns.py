@@ -18,10 +18,10 @@ from reqresp.server._turns import (
     QUANTUM_BYTES,
     QUANTUM_REPLIES,
     QUANTUM_SECONDS,
+    REQUESTS_PER_LOOK,
     TURN_BUDGET,
     Turns,
 )
-from reqresp.server.connection import REQUESTS_PER_LOOK
 from tests.support.conversation import Conversation
 from tests.support.wire import Wire
 
