@@ -59,8 +59,8 @@ Show a recording: its conversations, with the time of each line since its conver
 the client sends begins with >, what the service sends with <.
 """
 _IMPORT = """
-Print the conversations of a packet capture, pcap or pcapng, as a recording. What is missing in the
-capture is told on stderr. It needs dpkt: pip install 'reqresp[pcap]'.
+Print the conversations of a packet capture, pcap or pcapng, as a recording. Standard error
+lists what the capture lacks. It needs dpkt, of the extra pcap: pip install 'reqresp[pcap]'.
 """
 _FILE_STATUS = """
 Exit status: 0 if the file has no problems; 1 if it has; 2 if an argument is wrong.

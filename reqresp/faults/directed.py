@@ -98,7 +98,7 @@ def make_fault(kind: str, parameters: Mapping[str, Any], others: Collection[str]
     Return the fault of *kind*, one of `STREAM_KINDS`, with these *parameters*.
 
     :param others: names that the caller accepts, too, for messages.
-    :raises ValueError: there is no such kind, or a value is out of range.
+    :raises ValueError: *kind* is unknown, or a value is out of range.
     :raises TypeError: a parameter is unknown or missing.
     """
     if kind not in STREAM_KINDS:

@@ -82,7 +82,7 @@ class RawFrames:
         """
         Take *data* as it arrived, and return the frames that are now complete, in order.
 
-        :raises FrameError: what follows is no reply; its requests are the frames before it.
+        :raises FrameError: bytes are not a reply; its `requests` are the frames before them.
         """
         raws: list[bytes] = []
         try:

@@ -40,7 +40,7 @@ EVENT_BYTES = 64
 SHORTEST_TIME = 0.0001
 TIME_PLACES = 4
 
-#: What waits in a recorder: the connection, when, who, and what; the connection is lost: nobody.
+#: What waits in a recorder: connection, time, sender and data.  No sender: the connection is lost.
 _Kept = tuple[int, float, Sender | None, bytes | End]
 #: The comment in a new file after the beginning of a conversation that has begun in another.
 CONTINUED = b"# continued: it has begun in a file that was renamed\n"

@@ -17,7 +17,7 @@ class DelayLine:
     A queue of pieces, which pass a stage for each fault.
 
     :param roll: returns new dice for the stage of a fault.
-    :param listener: is told what the stages do.
+    :param listener: receives the events of the stages.
     """
 
     def __init__(self, roll: Callable[[StageOwner], Dice], listener: Listener) -> None:

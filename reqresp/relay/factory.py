@@ -121,7 +121,7 @@ class RelayFactory(FrontFactory):
 
         :param kind: as in a script, with its *parameters*; or a `Fault`.
         :param name: its name in logs; the kind, with a number if there is one, unless given.
-        :raises ValueError: there is no such kind, a value is out of range, or the name is taken.
+        :raises ValueError: *kind* is unknown, a value is out of range, or the name is taken.
         :raises TypeError: a parameter is unknown or missing.
 
         The other parameters are those of `DirectedFault`.

@@ -64,7 +64,7 @@ class StageOwner(Protocol):
 
 
 class Listener(Protocol):
-    """What is told about a stage."""
+    """Receives the events of stages."""
 
     def injected(self, owner: StageOwner) -> None:
         """Handle that the fault of *owner* affects the connection, for the first time."""

@@ -263,7 +263,7 @@ class Ahead:
         """
         Give *data*, which has arrived from the service, to the requests that wait for it.
 
-        :raises FrameError: it is no reply.
+        :raises FrameError: it is not a reply.
         """
         self._report(Direction.DOWNSTREAM, data)
         error: FrameError | None = None

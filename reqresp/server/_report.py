@@ -68,10 +68,10 @@ def replies(reporter: Reporter, steps: Steps, count: int) -> None:
 
 
 def not_a_reply(reporter: Reporter, service: str, error: FrameError) -> None:
-    """Log that *service* has sent what is no reply of the framing."""
+    """Log that *service* has sent bytes that are not a reply."""
     reporter.host.events.before_log_line()
     _log.warn(
-        "{peer}: upstream {upstream} sent what is no reply: {reason}; resetting",
+        "{peer}: upstream {upstream} sent bytes that are not a reply: {reason}; resetting",
         peer=format_address(reporter.peer),
         upstream=service,
         reason=printable(str(error).replace("a request", "a reply", 1)),

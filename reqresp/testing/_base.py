@@ -326,7 +326,7 @@ class BaseServer:
         parameters are those of `RelayFactory.fault`.
 
         :raises ScriptError: a value is out of range, or the direction is unknown.
-        :raises ValueError: there is no such kind, or the name is taken.
+        :raises ValueError: *kind* is unknown, or the name is taken.
         :raises TypeError: a parameter is unknown or missing, or the server has no upstream.
         """
         arguments = {

@@ -158,7 +158,7 @@ class ReplyTests(SynchronousTestCase):
         self.assertEqual(decoder.unfinished, b"*2\r\n:1\r\n$9\r\nhal")
 
     def test_frames_before_an_error(self) -> None:
-        """They are in the error; what is no reply is unfinished."""
+        """They are in the error; the bytes after them are unfinished."""
         for good in (b"+OK\r\n:1\r\n", b"_\r\n"):
             decoder = RawFrames(Resp().reply_decoder(LIMIT))
             with self.assertRaises(FrameError) as caught:
