@@ -212,14 +212,13 @@ class SourceReloader:
         if isinstance(factory, RelayFactory):
             reconfigure_relay(factory, options, script, factory.clock)
         elif isinstance(factory, ReqRespFactory):
-            with _missing_packages_exit():
-                service = make_service(options, script, factory.clock)
+            service = make_service(options, script, factory.clock)
             factory.reconfigure(_make_config(options, source), service=service)
         name = file or "the certificates of the service"
         _log.info("reloaded {script} for new connections", script=name)
 
     def _keep(self, failure: Failure) -> None:
-        failure.trap(ValueError)
+        failure.trap(ValueError, ImportError)  # a script may need a package that is missing
         kept = "recording" if self._options["replay"] is not None else "rules"
         _log.error(
             "reload failed; keeping the current {kept}: {problem}",

@@ -8,10 +8,6 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, cast
 
-from OpenSSL import SSL
-from OpenSSL.crypto import X509, X509Store
-from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
-from service_identity.pyopenssl import extract_patterns
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +22,14 @@ from reqresp.transport.pem import (
     read_credentials,
 )
 from reqresp.transport.tls import describe, use_credentials
+
+try:
+    from OpenSSL import SSL
+    from OpenSSL.crypto import X509, X509Store
+    from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
+    from service_identity.pyopenssl import extract_patterns
+except ImportError as error:
+    raise ImportError(f"{error} (pip install 'reqresp[tls]')") from None
 
 _log = Logger()
 

@@ -1,8 +1,10 @@
 """What a relay is built from, as options say; nothing here listens."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import LogLevel, eventAsText
@@ -243,6 +245,21 @@ class ReloadTests(ScriptCase):
         reload = SourceReloader(made.factory, options, maybeDeferred).reload
         line = self.problem('[upstream]\naddress = "a:1"', reload)
         self.assertIn("a relay begins or ends to be one only at a restart", line)
+
+    def test_tls_without_its_packages(self) -> None:
+        """A script that gains TLS: one line says what to install, for a relay and for rules."""
+        forwarding = 'framing = "line"\nunmatched = { forward = true }\n'
+        for before in ("", forwarding):
+            self.path.write_text(before + 'upstream = { address = "a:1" }')
+            made = self.make(f"--script={self.path}")
+            options = parsed(f"--script={self.path}")
+            reload = SourceReloader(made.service.factory, options, maybeDeferred).reload
+            with patch.dict(sys.modules, {"OpenSSL": None}):
+                for name in ("reqresp.transport.tls", "reqresp.relay.client_tls"):
+                    sys.modules.pop(name, None)
+                line = self.problem(before + 'upstream = { address = "b:1", tls = {} }', reload)
+            self.assertRegex(line, r"reload failed; keeping the current rules: [^\n]*OpenSSL")
+            self.assertTrue(line.endswith("(pip install 'reqresp[tls]')"))
 
 
 class TLSTests(ScriptCase):
