@@ -69,7 +69,7 @@ def script(options: Namespace, say: Print, warn: Print) -> int:
 
 def replace_file(path: Path, data: bytes) -> None:
     """
-    Replace what the file at *path* contains by *data*, at once; its permissions stay.
+    Replace what the file at *path* contains by *data*, at once; its owner and permissions stay.
 
     :raises OSError: it cannot be written; then it is unchanged.
     """
@@ -78,9 +78,17 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         with open(new, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)
+            _copy_owner(path, file.fileno())
         shutil.copymode(path, new)
         new.replace(path)
     except BaseException:
         with suppress(OSError):
             new.unlink()
         raise
+
+
+def _copy_owner(path: Path, file: int) -> None:
+    """Give the open *file* the owner and the group of the file at *path*."""
+    wanted, found = path.stat(), os.fstat(file)
+    if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
+        os.fchown(file, wanted.st_uid, wanted.st_gid)

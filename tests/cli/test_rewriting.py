@@ -1,6 +1,8 @@
 """What the command makes of recordings."""
 
+import os
 import stat
+import unittest
 from pathlib import Path
 from unittest import mock
 
@@ -95,6 +97,35 @@ class MarkTests(RecordingTestCase):
         self.assertEqual(ended.errors, f"{path}: cannot be written: No space left\n")
         self.assertEqual([*path.parent.iterdir()], [path])
         self.assertIn("> a\n", path.read_text(encoding="utf-8"))
+
+    def recording_of_another_user(self) -> Path:
+        """Return the path of a new recording that its group can read."""
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("only root can give a file to another user")
+        path = self.recording("> a")
+        os.chown(path, 1, 2)
+        path.chmod(0o640)
+        return path
+
+    def test_the_owner(self) -> None:
+        """A recording of another user stays readable for that user."""
+        path = self.recording_of_another_user()
+        self.good("mark", str(path), "--ignore=a")
+        found = path.stat()
+        self.assertEqual((found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)), (1, 2, 0o640))
+
+    def test_an_owner_that_cannot_be_kept(self) -> None:
+        """The file is not changed: its owner could perhaps not read it any more."""
+        path = self.recording_of_another_user()
+        before = path.stat()
+        refusal = PermissionError(1, "Not permitted")
+        with mock.patch.object(os, "fchown", side_effect=refusal):
+            ended = self.run_command("mark", str(path), "--ignore=a")
+        self.assertEqual(
+            (ended.status, ended.errors), (1, f"{path}: cannot be written: Not permitted\n")
+        )
+        found = path.stat()
+        self.assertEqual((found.st_uid, found.st_mtime_ns), (before.st_uid, before.st_mtime_ns))
 
     def test_a_link(self) -> None:
         """A link stays one: the file that it leads to is replaced."""
