@@ -29,7 +29,7 @@ class Reads:
     :param sources: has the connections of all reads that are added; it can be shared.
     """
 
-    __slots__ = ("_bytes", "_sources", "count", "size")
+    __slots__ = ("_bytes", "_found", "_sources", "count", "size")
 
     def __init__(self, sources: Sources) -> None:
         #: How many requests they have, and the size that they count for.
@@ -37,6 +37,7 @@ class Reads:
         self.size = 0
         self._bytes = bytearray()
         self._sources = sources
+        self._found = 0, 0  # what `find` has returned last
 
     def __len__(self) -> int:
         """Return the bytes that they take."""
@@ -80,18 +81,37 @@ class Reads:
             self.count -= count
             self.size -= size
             end = start + length
-        del self._bytes[:end]
+        if end:
+            del self._bytes[:end]
+            self._found = 0, 0
 
-    def exchanges(self) -> Iterator[tuple[Exchanges, float]]:
-        """Yield the exchanges of each read, and when they were answered."""
-        for start, (at, connection, first, _count, _size, length) in self._headers():
+    def find(self, before: int) -> tuple[int, int]:
+        """
+        Return where the read begins that has the request after *before* requests.
+
+        It continues where it has found the last one: who follows the journal asks for the end.
+
+        :returns: the place for `exchanges`, and how many requests are before that read.
+        """
+        place, passed = self._found if self._found[1] <= before else (0, 0)
+        for start, (_at, _connection, _first, count, _size, length) in self._headers(place):
+            if passed + count > before:
+                break
+            place, passed = start + length, passed + count
+        self._found = place, passed
+        return self._found
+
+    def exchanges(self, place: int = 0) -> Iterator[tuple[Exchanges, float]]:
+        """Yield the exchanges of each read from *place* on, and when they were answered."""
+        for start, (at, connection, first, _count, _size, length) in self._headers(place):
             peer, config = self._sources[connection]
             requests = config.decoder().feed(bytes(self._bytes[start : start + length]))
             yield config.exchanges(peer, connection, first, requests), at
 
-    def _headers(self) -> Iterator[tuple[int, tuple[float, int, int, int, int, int]]]:
+    def _headers(
+        self, start: int = 0
+    ) -> Iterator[tuple[int, tuple[float, int, int, int, int, int]]]:
         """Yield where the bytes of each read start, and what is before them."""
-        start = 0
         while start < len(self._bytes):
             at, connection, first, count, size, length = _HEADER.unpack_from(self._bytes, start)
             start += _HEADER.size

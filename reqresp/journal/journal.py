@@ -8,7 +8,7 @@ they are constants, and makes entries of them only when it is read.
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from twisted.internet.interfaces import IAddress
 
@@ -66,6 +66,7 @@ class Journal(EntryObserver):
         self._count = 0
         self._size = 0
         self._dropped = 0
+        self._cleared = 0
 
     @property
     def dropped(self) -> int:
@@ -77,6 +78,41 @@ class Journal(EntryObserver):
     def _surplus(self) -> int:
         """How many entries are over the limit, and kept only because their read is not dropped."""
         return max(0, self._count - self._most)
+
+    @property
+    def position(self) -> int:
+        """
+        The number of the next entry.
+
+        The first entry has number 1.  A number never changes and is not used again, not even after
+        `clear`.  A request that is not answered yet has none.
+        """
+        return 1 + self._dropped + self._cleared + self._count
+
+    def since(self, number: int, most: int | None = None) -> tuple[int, list[Entry]]:
+        """
+        Return the number of the first of the entries from *number* on, and these entries.
+
+        If the first of them were dropped or cleared, the others are returned.  If there are none,
+        the number is `position`.  What it costs grows with the entries after *number*, not with
+        those before it.
+
+        :param most: how many entries to return, the first ones; None: all.
+        """
+        self._drop()
+        at = self.position
+        first = min(max(number, at - min(self._count, self._most)), at)
+        records: list[_Record | Reads] = []
+        for record in reversed(self._records):
+            if at <= first:
+                break
+            at -= record.count if isinstance(record, Reads) else record[0]
+            records.append(record)
+        if not records:
+            return first, []
+        begun = _entries(records.pop(), first - at)
+        found = chain(begun, chain.from_iterable(map(_entries, reversed(records))))
+        return first, [*islice(found, most)]
 
     def entries(self) -> list[Entry]:
         """Return all entries, in the order in which they ended, then unanswered requests."""
@@ -90,7 +126,9 @@ class Journal(EntryObserver):
 
     def clear(self) -> None:
         """Forget all entries, except unanswered requests.  They do not count as dropped."""
-        self._dropped = self.dropped
+        dropped = self.dropped
+        self._cleared += self._dropped + self._count - dropped
+        self._dropped = dropped
         self._records.clear()
         self._reads = None
         self._sources = {}
@@ -188,11 +226,17 @@ class Journal(EntryObserver):
         return True
 
 
-def _entries(record: _Record | Reads) -> Iterator[Entry]:
+def _entries(record: _Record | Reads, skipped: int = 0) -> Iterator[Entry]:
+    """Return the entries of *record* after the first *skipped*."""
+    entries: Iterator[Entry]
     if isinstance(record, Reads):
-        for exchanges, at in record.exchanges():
-            yield from answered_entries(exchanges, at, at)
+        place, before = record.find(skipped)
+        entries = chain.from_iterable(
+            answered_entries(exchanges, at, at) for exchanges, at in record.exchanges(place)
+        )
+        skipped -= before
     elif len(record) == 3:
-        yield record[2]
+        entries = iter((record[2],))
     else:
-        yield from answered_entries(*record[2:])
+        entries = answered_entries(*record[2:])
+    return islice(entries, skipped, None) if skipped else entries
