@@ -32,6 +32,7 @@ from reqresp.steps import (
     StopReading,
     Wait,
 )
+from reqresp.testing._base_expectation import BaseExpectation
 from reqresp.testing._caller import calling_line, without_own_frames
 
 
@@ -123,7 +124,7 @@ def sends(
     )
 
 
-class Expectation:
+class Expectation(BaseExpectation):
     """
     What the server answers to one kind of request.
 
@@ -152,42 +153,14 @@ class Expectation:
             states = parts.states(when)
             if times is not None and (not isinstance(times, int) or times < 1):
                 raise FieldError("times", _wrong_times(times))
-        #: The method of the server that made it: ``on``, ``expect`` or ``expect_next``.
-        self.kind = kind
-        #: The line of the test that made it.
-        self.where = calling_line()
-        #: The predicates as the test wrote them.
-        self.wanted = wanted
-        #: The number of requests that are expected; None: any number.
-        self.times = times
-        #: The number of requests that it has answered.
-        self.count = 0
+        where = calling_line()
+        rule = Rule(name=f"{kind}, {where}", replies=[()], predicates=predicates, when=states)
+        super().__init__(kind, wanted, where, rule, times)
         self._number = number
         self._parts = parts
         self._steps: ReplyTemplate = ()
         self._cycle: tuple[ReplyTemplate, ...] = ()
         self._function: Function | None = None
-        #: What it does as the rule of a script does it.
-        self.rule = Rule(
-            name=f"{kind}, {self.where}", replies=[()], predicates=predicates, when=states
-        )
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.wanted}"
-
-    def __repr__(self) -> str:
-        expected = "" if self.times is None else f" of {self.times}"
-        return f"<{type(self).__name__}: {self} ({self.where}), received {self.count}{expected}>"
-
-    @property
-    def generality(self) -> tuple[bool, bool]:
-        """Return whether it is for every state, and whether it is for every request there."""
-        return self.rule.when is None, self.rule.predicates.is_empty
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it has answered as many requests as are expected."""
-        return self.times is None or self.count >= self.times
 
     def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
         """
@@ -291,17 +264,10 @@ class Expectation:
         self._function = Function(function)
         return self
 
-    def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
-        """Return whether it is for the request *data* in *state*."""
-        rule = self.rule
-        return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
-
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
-        """Count the request *data*, and return the steps that answer it."""
-        self.count += 1
         rule = self.rule
-        steps = rule.steps(self.count, data, connection)
-        if self._function is None:
+        steps = super().answer(data, connection)
+        if self._function is None or isinstance(steps, Deferred):
             return steps
 
         def add(more: Steps) -> Steps:

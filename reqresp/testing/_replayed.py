@@ -5,13 +5,11 @@ Knows recordings and their deviations.  Must not know how the server runs.
 """
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
 from reqresp._errors import FieldError
 from reqresp.recording.replay import Deviation, Replay, Replayer, Unused
-from reqresp.script.near_misses import compare
 from reqresp.server.responders import Responder
 
 #: What happens at the end of a test if not all of a recording was asked for.
@@ -80,18 +78,3 @@ def _describe_unused(unused: Unused, file: str) -> str:
     if not unused.is_whole:
         text += ": a part that the client did not ask for"
     return f"{text}, from {unused.data!r}" if unused.data else text
-
-
-def describe_deviation(deviation: Deviation) -> Iterator[str]:
-    """Yield the lines that show where *deviation* is, with both sides of the difference."""
-    it = deviation.difference
-    place = f"{deviation.file}:{it.line}" if it.line else f"the end of {deviation.file}"
-    head = (
-        f"deviation: connection {deviation.connection} differs from conversation"
-        f" {deviation.conversation} ({place}) at byte {it.position} of the client"
-    )
-    if it.problem:
-        yield f"{head}: {it.problem}"
-        return
-    yield f"{head}:"
-    yield from (f"  {line}" for line in compare(it.expected, it.found, it.at))

@@ -19,8 +19,7 @@ from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Pass
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Forward, Request, Send, Step, Steps
-from reqresp.testing._expectation import Expectation
-from reqresp.testing._replayed import describe_deviation
+from reqresp.testing._base_expectation import BaseExpectation
 from reqresp.testing._waiters import matches
 
 T = TypeVar("T")
@@ -61,7 +60,7 @@ class Findings:
     encode: Encode
     entries: Sequence[Entry]
     dropped: int
-    expectations: Sequence[Expectation]
+    expectations: Sequence[BaseExpectation]
     unexpected: Sequence[Request]
     malformed: int
     errors: Sequence[tuple[Request | None, BaseException]]
@@ -101,7 +100,7 @@ class Findings:
             *_first("unmet", unmet, self._unmet),
         ]
         if self.strict:
-            lines += _first("deviations", self.deviations, describe_deviation)
+            lines += _first("deviations", self.deviations, _deviation)
         lines += [*self.unused, *_first("upstream", self.unreachable, lambda line: [line])]
         if self.strict and not unmet:
             expectations = self.expectations
@@ -112,7 +111,7 @@ class Findings:
     def _incomplete(self) -> list[Incomplete]:
         return [entry for entry in self.entries if isinstance(entry, Incomplete)]
 
-    def _unmet(self, expectation: Expectation) -> Iterator[str]:
+    def _unmet(self, expectation: BaseExpectation) -> Iterator[str]:
         return _unmet(expectation, self.unexpected[-MAX_LINES:], self._incomplete[-MAX_LINES:])
 
     def report(self) -> str:
@@ -255,7 +254,7 @@ def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:
 
 
 def _unmet(
-    expectation: Expectation, unexpected: Sequence[Request], incomplete: Sequence[Incomplete]
+    expectation: BaseExpectation, unexpected: Sequence[Request], incomplete: Sequence[Incomplete]
 ) -> Iterator[str]:
     """Describe an unmet expectation, and the request that is nearest to it."""
     text = (
@@ -284,7 +283,7 @@ def _unmet(
     yield from (f"  {line}" for line in compare(wanted, data, at))
 
 
-def _stray(request: Request, expectations: Sequence[Expectation]) -> Iterator[str]:
+def _stray(request: Request, expectations: Sequence[BaseExpectation]) -> Iterator[str]:
     """Describe an unexpected request, if it matches an expectation or is near to one."""
     text = f"unexpected: {_shown(request.data)}"
     for expectation in expectations:
@@ -303,3 +302,18 @@ def _stray(request: Request, expectations: Sequence[Expectation]) -> Iterator[st
                 f" which differs at byte {near.at}:"
             )
             yield from (f"  {line}" for line in compare(near.wanted, request.data, near.at))
+
+
+def _deviation(deviation: Deviation) -> Iterator[str]:
+    """Yield the lines that show where *deviation* is, with both sides of the difference."""
+    it = deviation.difference
+    place = f"{deviation.file}:{it.line}" if it.line else f"the end of {deviation.file}"
+    head = (
+        f"deviation: connection {deviation.connection} differs from conversation"
+        f" {deviation.conversation} ({place}) at byte {it.position} of the client"
+    )
+    if it.problem:
+        yield f"{head}: {it.problem}"
+        return
+    yield f"{head}:"
+    yield from (f"  {line}" for line in compare(it.expected, it.found, it.at))

@@ -17,7 +17,7 @@ from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
-from reqresp.testing._expectation import Expectation
+from reqresp.testing._base_expectation import BaseExpectation
 from reqresp.testing._report import UNEXPECTED, raised_by
 
 _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
@@ -52,7 +52,7 @@ class ExpectationResponder(Observer, Responder):
         self._states = fallback if isinstance(fallback, Rules) else _States()
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
-        self.expectations: list[Expectation] = []
+        self.expectations: list[BaseExpectation] = []
         #: The requests that nothing answers.
         self.unexpected: list[Request] = []
         #: The number of frames that were no request.
@@ -65,7 +65,7 @@ class ExpectationResponder(Observer, Responder):
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
-        found: Expectation | None = None
+        found: BaseExpectation | None = None
         try:
             found = self._find(data, connection)
             answer = self._answer(found, data, connection)
@@ -76,12 +76,12 @@ class ExpectationResponder(Observer, Responder):
         except BaseException as error:  # also SystemExit: it ends this connection only
             return self._raised(error, request, found)
 
-    def _find(self, data: bytes, connection: ConnectionContext) -> Expectation | None:
+    def _find(self, data: bytes, connection: ConnectionContext) -> BaseExpectation | None:
         state = self._states.state(connection)
         return next((it for it in self._candidates() if it.matches(data, connection, state)), None)
 
-    def _candidates(self) -> list[Expectation]:
-        kinds: dict[str, list[Expectation]] = {"expect_next": [], "expect": [], "on": []}
+    def _candidates(self) -> list[BaseExpectation]:
+        kinds: dict[str, list[BaseExpectation]] = {"expect_next": [], "expect": [], "on": []}
         for expectation in self.expectations:
             if expectation.times is None or not expectation.is_met:
                 kinds[expectation.kind].append(expectation)
@@ -90,7 +90,7 @@ class ExpectationResponder(Observer, Responder):
         return [*kinds["expect_next"][:1], *kinds["expect"], *ons]
 
     def _answer(
-        self, found: Expectation | None, data: bytes, connection: ConnectionContext
+        self, found: BaseExpectation | None, data: bytes, connection: ConnectionContext
     ) -> Steps | Deferred[Steps]:
         if found is not None:
             if found.rule.goto is not None:
@@ -116,12 +116,14 @@ class ExpectationResponder(Observer, Responder):
                 self._encode(step.data)
         return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._default_by)
 
-    def _failed(self, failure: Failure, request: Request, found: Expectation | None) -> Steps:
+    def _failed(self, failure: Failure, request: Request, found: BaseExpectation | None) -> Steps:
         if failure.check(CancelledError):  # the client has disconnected
             failure.raiseException()
         return self._raised(_error(failure), request, found)
 
-    def _raised(self, error: BaseException, request: Request, found: Expectation | None) -> Steps:
+    def _raised(
+        self, error: BaseException, request: Request, found: BaseExpectation | None
+    ) -> Steps:
         self.errors.append((request, error))
         by = self._default_by if found is None else found.rule.name
         return RuleReply((Abort(),), raised_by(by, error))

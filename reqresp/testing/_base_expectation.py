@@ -1,0 +1,64 @@
+"""
+BaseExpectation: a rule that counts the requests it answers, and how many it expects.
+
+Must not know how it was made, which expectation answers a request, or how the server runs.
+"""
+
+from twisted.internet.defer import Deferred
+
+from reqresp.script.rules import Rule
+from reqresp.server.responders import ConnectionContext
+from reqresp.steps import Steps
+
+
+class BaseExpectation:
+    """
+    What a server answers to one kind of request, and how often it expects one.
+
+    :param kind: ``on``, ``expect`` or ``expect_next``.
+    :param wanted: the predicates as they were written, for messages.
+    :param where: what tells it from others in messages, such as a line of a test.
+    :param rule: what it does as the rule of a script does it.
+    :param times: the number of requests that are expected; None: any number.
+    """
+
+    def __init__(self, kind: str, wanted: str, where: str, rule: Rule, times: int | None) -> None:
+        #: ``on``, ``expect`` or ``expect_next``.
+        self.kind = kind
+        #: What tells it from others in messages, such as a line of a test.
+        self.where = where
+        #: The predicates as they were written.
+        self.wanted = wanted
+        #: The number of requests that are expected; None: any number.
+        self.times = times
+        #: The number of requests that it has answered.
+        self.count = 0
+        #: What it does as the rule of a script does it.
+        self.rule = rule
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.wanted}"
+
+    def __repr__(self) -> str:
+        expected = "" if self.times is None else f" of {self.times}"
+        return f"<{type(self).__name__}: {self} ({self.where}), received {self.count}{expected}>"
+
+    @property
+    def generality(self) -> tuple[bool, bool]:
+        """Return whether it is for every state, and whether it is for every request there."""
+        return self.rule.when is None, self.rule.predicates.is_empty
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it has answered as many requests as are expected."""
+        return self.times is None or self.count >= self.times
+
+    def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
+        """Return whether it is for the request *data* in *state*."""
+        rule = self.rule
+        return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
+
+    def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
+        """Count the request *data*, and return the steps that answer it."""
+        self.count += 1
+        return self.rule.steps(self.count, data, connection)
