@@ -396,7 +396,7 @@ class PluginTests(SynchronousTestCase):
 
     def assert_message(self, name: str, test: str) -> None:
         expected, text = golden(name, self.run_of_pop.failures[test])
-        self.assertEqual(text, expected, "see golden() in tests/testing/test_report.py")
+        self.assertEqual(text, expected, "see golden() in tests/expectations/test_report.py")
 
     def test_messages(self) -> None:
         """A message has the conversation and the lines of the test."""

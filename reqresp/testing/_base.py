@@ -15,6 +15,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from reqresp._text import unknown
 from reqresp.exchanges import Exchange
+from reqresp.expectations.futures import AwaitableFuture
+from reqresp.expectations.report import Findings, describe, report_or_error
+from reqresp.expectations.responder import ExpectationResponder
+from reqresp.expectations.waiters import Waiters, matches, requests_among
 from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
 from reqresp.journal import Answered, Entry, Incomplete, Journal
@@ -41,12 +45,8 @@ from reqresp.testing._expectation import (
 )
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, is_settled
-from reqresp.testing._futures import AwaitableFuture
 from reqresp.testing._recording import RecordingFile, RecordMode
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
-from reqresp.testing._report import Findings, describe, report_or_error
-from reqresp.testing._responder import ExpectationResponder
-from reqresp.testing._waiters import Waiters, matches, requests_among
 
 #: The number of seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0

@@ -14,13 +14,13 @@ from attrs import frozen
 
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
+from reqresp.expectations.expectation import BaseExpectation
+from reqresp.expectations.waiters import matches
 from reqresp.faults import Direction
 from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Passed, Unanswered
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Forward, Request, Send, Step, Steps
-from reqresp.testing._base_expectation import BaseExpectation
-from reqresp.testing._waiters import matches
 
 T = TypeVar("T")
 

@@ -12,13 +12,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from reqresp.expectations.expectation import BaseExpectation
+from reqresp.expectations.report import UNEXPECTED, raised_by
 from reqresp.framing import FrameError
 from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
-from reqresp.testing._base_expectation import BaseExpectation
-from reqresp.testing._report import UNEXPECTED, raised_by
 
 _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
 

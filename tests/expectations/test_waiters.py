@@ -8,12 +8,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.exchanges import Exchange
+from reqresp.expectations.waiters import Waiters, requests_among
 from reqresp.journal.entries import Answered, Disconnected, Entry, Unanswered
 from reqresp.journal.journal import Journal
 from reqresp.script.predicates import Predicates
 from reqresp.steps import Request
 from reqresp.testing import MemoryServer
-from reqresp.testing._waiters import Waiters, requests_among
 from tests.support.ends import End
 
 PEER = IPv4Address("TCP", "127.0.0.1", 50000)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# As in _base.
+# pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
 
 

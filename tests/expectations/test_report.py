@@ -7,10 +7,10 @@ from twisted.internet.address import IPv4Address
 
 from reqresp import Latency
 from reqresp.exchanges import Exchanges
+from reqresp.expectations.report import Findings
 from reqresp.journal import Journal
 from reqresp.steps import Request, Send
 from reqresp.testing import BaseServer
-from reqresp.testing._report import Findings
 from tests.support.golden import golden
 from tests.support.server_case import ServerCase
 
@@ -26,7 +26,7 @@ class ReportTests(ServerCase):
     def assert_problems(self, name: str) -> None:
         text = re.sub(r"(test_report\.py):\d+", r"\1:LINE", self.server.problems())
         expected, text = golden(name, text)
-        self.assertEqual(text, expected, "see golden() in tests/testing/test_report.py")
+        self.assertEqual(text, expected, "see golden() in tests/expectations/test_report.py")
 
     def test_nothing_is_wrong(self) -> None:
         """There is no text if all expectations are met; ``on`` expects nothing."""

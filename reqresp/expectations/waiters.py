@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
+from reqresp.expectations.futures import AwaitableFuture
 from reqresp.journal import Answered, Entry, Journal, Unanswered
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
 from reqresp.steps import Request
-from reqresp.testing._futures import AwaitableFuture
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.expectations.futures import AwaitableFuture
 from reqresp.steps import Request
 from reqresp.testing import Server, serve
-from reqresp.testing._futures import AwaitableFuture
 from tests.support.live import PATIENCE
 from tests.support.threaded import ask
 

@@ -1,0 +1,1 @@
+"""Expectations: what a server should receive, what answers it, and the text of the verdict."""
