@@ -45,10 +45,10 @@ _POSITIVE = _number(int, 1, inf, "an integer >= 1")
 _SOME = _number(int, 1, 2**16, "an integer from 1 to 65536")
 
 
-def _smaller(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
-    if value >= instance.size:
+def _at_most_size(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
+    if value > instance.size:
         raise FieldError(
-            attribute.name, f"expected less than size ({instance.size}), found {value!r}"
+            attribute.name, f"expected at most size ({instance.size}), found {value!r}"
         )
 
 
@@ -111,7 +111,7 @@ class Latency(Fault):
 @frozen(kw_only=True)
 class Bandwidth(Fault):
     """
-    Sends at most *rate* bytes a second, one slice at a time.
+    Sends at most *rate* bytes a second, one slice at a time; 0: sends nothing.
 
     A slice is sent after the time that it takes.  So the last byte of a reply of N bytes is sent
     after N / *rate* seconds, and at no time has more been sent than the rate allows.
@@ -119,9 +119,11 @@ class Bandwidth(Fault):
 
     kind = "bandwidth"
 
-    rate: int = field(validator=_POSITIVE)
+    rate: int = field(validator=_COUNT)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
+        if not self.rate:
+            return cut(steps, 0, Hang()) if sent(steps) else steps
         return recut(steps, self._slices)
 
     def _slices(self, data: bytes) -> Iterator[Step]:
@@ -138,7 +140,8 @@ class Slicer(Fault):
     """
     Cuts what is sent into pieces of *size* bytes, plus or minus up to *variation*.
 
-    The pieces of a payload that would have more than `MAX_PIECES` are larger.
+    A piece has one byte at least.  The pieces of a payload that would have more than `MAX_PIECES`
+    are larger.
 
     After each piece, the last included, it waits for *delay* seconds, and at least for a
     millisecond: without a wait, two pieces would be sent in one segment.
@@ -147,7 +150,7 @@ class Slicer(Fault):
     kind = "slicer"
 
     size: Bytes = field(validator=_POSITIVE)
-    variation: Bytes = field(default=0, validator=[_COUNT, _smaller])
+    variation: Bytes = field(default=0, validator=[_COUNT, _at_most_size])
     delay: Seconds = field(default=0.0, validator=_SECONDS)
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
@@ -160,7 +163,7 @@ class Slicer(Fault):
         start = 0
         while start < len(data):
             vary = dice.randint(-self.variation, self.variation) if dice else 0
-            end = start + size + vary
+            end = start + max(1, size + vary)
             yield Send(data[start:end], raw=True)
             yield gap
             start = end

@@ -282,9 +282,9 @@ class BandwidthStage(Stage):
     def _due(self, head: _Held) -> float:
         if isinstance(head.piece, Ending):
             return head.entered
-        if not self._meter.is_turn_of(self):
-            return NEVER
         rate = self._rate()
+        if not (rate and self._meter.is_turn_of(self)):
+            return NEVER
         size = min(len(head.piece) - head.start, self._slice(rate))
         return max(head.entered, self._meter.free) + size / rate
 
@@ -316,8 +316,8 @@ class SlicerStage(Stage):
         self._cut_at = at
         fault = cast(Slicer, self.owner.directed.fault)
         # From size - variation to size + variation, each as likely.
-        span = 2 * fault.variation + 1
-        return self._cut(fault.size - fault.variation + int(self._dice.random() * span))
+        size = fault.size - fault.variation + int(self._dice.random() * (2 * fault.variation + 1))
+        return self._cut(max(1, size))
 
 
 class LimitStage(Stage):

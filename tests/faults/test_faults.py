@@ -141,6 +141,12 @@ class BandwidthTests(SynchronousTestCase):
         for reply in (SILENCE, (Wait(1), Close()), (raw(b""),)):
             self.assertIs(Bandwidth(rate=1).apply(reply, DICE, 0), reply)
 
+    def test_nothing_is_sent_at_a_rate_of_zero(self) -> None:
+        """A reply stops before its first byte; one that only closes is returned unchanged."""
+        fault = Bandwidth(rate=0)
+        self.assertEqual(fault.apply((Wait(1), raw(b"abc"), Close()), DICE, 0), (Wait(1), Hang()))
+        self.assertEqual(fault.apply((Wait(1), Close()), DICE, 0), (Wait(1), Close()))
+
     @given(REPLIES, st.integers(1, 200))
     @PROPERTY
     def test_no_byte_is_too_early_or_too_late(self, reply: Steps, rate: int) -> None:
@@ -205,7 +211,7 @@ class SlicerTests(SynchronousTestCase):
         self, reply: Steps, size: int, variation: int, seed: int
     ) -> None:
         """No piece is empty or too large, and the pieces joined are what was sent."""
-        fault = Slicer(size=size, variation=min(variation, size - 1))
+        fault = Slicer(size=size, variation=min(variation, size))
         changed = fault.apply(reply, dice_of(seed), 0)
         seen = see(changed)
         self.assertEqual(seen.data, see(reply).data)
@@ -487,10 +493,10 @@ SOME = "an integer from 1 to 65536"
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
     (Latency, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (Latency, "jitter", {"delay": 1}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
-    (Bandwidth, "rate", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
+    (Bandwidth, "rate", {}, (0, 1, 2**63), NO_COUNT, COUNT),
     (Slicer, "size", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
-    (Slicer, "variation", {"size": 10}, (0, 9), NO_COUNT, COUNT),
-    (Slicer, "variation", {"size": 10}, (0, 9), (10, 2**63), "less than size (10)"),
+    (Slicer, "variation", {"size": 10}, (0, 10), NO_COUNT, COUNT),
+    (Slicer, "variation", {"size": 10}, (0, 10), (11, 2**63), "at most size (10)"),
     (Slicer, "delay", {"size": 10}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (LimitData, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),
     (ResetPeer, "bytes", {}, (0, 2**63), NO_COUNT, COUNT),

@@ -119,6 +119,15 @@ class BandwidthTests(SynchronousTestCase):
         it.owners[0].change(rate=1000)
         self.assertEqual(it.leave()[-1][0], 10.09)
 
+    def test_a_rate_of_zero_holds_bytes(self) -> None:
+        """They leave once the rate is another; an ending before them is not held."""
+        it = line(Bandwidth(rate=0))
+        it.put(0, EOF, b"x", RESET)
+        self.assertEqual(it.leave(), [(0, EOF)])
+        it.run(10)
+        it.owners[0].change(rate=1000)
+        self.assertEqual(it.leave(), [(0.001, b"x"), (0.001, RESET)])
+
     def test_a_shared_rate(self) -> None:
         """Lines that share it take turns, and together they have the rate."""
         meter = Meter()
@@ -165,6 +174,13 @@ class SlicerTests(SynchronousTestCase):
         sizes = [len(piece) for _, piece in it.leave() if isinstance(piece, bytes)]
         self.assertEqual({*sizes[:-1]}, {3, 4, 5, 6, 7})
         self.assertEqual(sum(sizes), 2000)
+
+    def test_no_piece_is_empty(self) -> None:
+        """Also if the variation is as large as the size."""
+        it = line(Slicer(size=2, variation=2))
+        it.put(0, bytes(2000))
+        sizes = {len(piece) for _, piece in it.leave() if isinstance(piece, bytes)}
+        self.assertEqual(sizes, {1, 2, 3, 4})
 
     def test_without_a_delay_the_pieces_are_still_apart(self) -> None:
         """By a millisecond, so that they are segments of their own."""

@@ -366,8 +366,8 @@ class NumbersTests(ErrorsTestCase):
                 ".rate: expected a 64-bit integer, found 1.5",
             ),
             (
-                'kind = "slicer", size = 2, variation = 2',
-                ".variation: expected less than size (2), found 2",
+                'kind = "slicer", size = 2, variation = 3',
+                ".variation: expected at most size (2), found 3",
             ),
             ('kind = "corrupt", byte = 2', ".byte: unknown key 'byte'; did you mean bytes?"),
             (
