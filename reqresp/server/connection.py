@@ -299,6 +299,11 @@ class Connection:
             self.host.malformed("request_timeout", self.peer, "its request took too long to arrive")
             self._close_finished()
 
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Answer the next requests as *config* says, which differs in its responder."""
+        self.config = config
+        self._known, self._unknown = NOTHING_KNOWN, None
+
     def fail_service(self, end: Callable[[Stream], None]) -> None:
         """End the connection with *end*: the service to forward to cannot be reached."""
         if self._state is _TURN:

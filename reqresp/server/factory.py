@@ -116,6 +116,23 @@ class ReqRespFactory(FrontFactory):
         self.service = service
         self._front.limit(config.limits)
 
+    def adapt(self, change: Callable[[ServerConfig], ServerConfig] = evolve) -> None:
+        """
+        Change how the next request of every client is answered, of open connections as well.
+
+        A copy of a config has asked its responder anew which replies are constants, so without
+        *change* this is for a responder that has changed.
+
+        :param change: returns another config for each that is in use, with the same framing, limits
+            and faults.  If it raises, nothing has changed.
+        """
+        users = [it for it in self._front if isinstance(it, Connection)]
+        used = {id(it): it for it in (self.config, *(user.config for user in users))}
+        changed = {key: change(config) for key, config in used.items()}
+        for connection in users:
+            connection.reconfigure(changed[id(connection.config)])
+        self.config = changed[id(self.config)]
+
     def build_connection(self, peer: IAddress) -> Connection:
         return Connection(self._front, self.config, peer, self.service)
 

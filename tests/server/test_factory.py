@@ -1,15 +1,21 @@
 """Factories: how new connections are answered, and what changes while a server runs."""
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import (
+    ConnectionContext,
     FrameError,
     Limits,
     Line,
     Netstring,
     ReqRespFactory,
+    Responder,
     Script,
+    Send,
+    ServerConfig,
     Slicer,
+    Steps,
     Table,
 )
 from tests.support.scripted import Scripted
@@ -110,3 +116,77 @@ class ReconfigureTests(Scripted):
             ).reconfigure(
                 Script.parse('framing = "chunk"\nrule = [{ reply = "a\\nb" }]'), framing=Line()
             )
+
+
+class Changing(Responder):
+    """Answers with constants, or not, as *is_constant* says at the time."""
+
+    is_constant = True
+
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
+        return (Send(b"asked"),)
+
+    def constants(self) -> Table | None:
+        return Table({b"a": b"constant"}, otherwise=b"other") if self.is_constant else None
+
+
+class AdaptTests(Scripted):
+    """Changing the config for the next request of every client."""
+
+    def test_a_responder_that_has_changed(self) -> None:
+        """Clients that were answered with constants are answered otherwise, and back again."""
+        responder = Changing()
+        factory = self.factory(responder, framing=Line())
+        open_before = self.join(factory)
+        self.assertEqual(self.ask(open_before, "a", "b", "a"), ["constant|", "other|", "constant|"])
+        open_before.send(b"a")  # half a request
+        responder.is_constant = False
+        factory.adapt()
+        open_before.send(b"\n")
+        self.assertEqual(open_before.received(), b"asked\r\n")
+        for client in (open_before, self.join(factory)):
+            self.assertEqual(self.ask(client, "a", "b"), ["asked|", "asked|"])
+        responder.is_constant = True
+        factory.adapt()
+        for client in (open_before, self.join(factory)):
+            self.assertEqual(self.ask(client, "a", "b"), ["constant|", "other|"])
+
+    def test_reads_that_are_known_whole(self) -> None:
+        """A framing whose reads are requests is no exception."""
+        responder = Changing()
+        factory = self.factory(responder)
+        client = self.join(factory)
+        client.send(b"a")
+        responder.is_constant = False
+        factory.adapt()
+        client.send(b"a")
+        self.assertEqual(client.received(), b"constantasked")
+
+    def test_each_config_is_changed(self) -> None:
+        """Connections of an earlier config keep what is not changed."""
+        factory = self.factory(Table({}, otherwise=b"old"), framing=Line())
+        old = self.join(factory)
+        factory.reconfigure(Table({}, otherwise=b"new"), framing=Line())
+        new = self.join(factory)
+
+        def change(config: ServerConfig) -> ServerConfig:
+            assert isinstance(config.responder, Table)
+            more = (*config.responder.otherwise, Send(b"more"))
+            return evolve(config, responder=Table({}, otherwise=more))
+
+        factory.adapt(change)
+        self.assertEqual(self.ask(old, "x") + self.ask(new, "x"), ["old|more|", "new|more|"])
+
+    def test_a_change_that_fails(self) -> None:
+        """Nothing has changed, for any client."""
+        factory = self.factory(Table({}, otherwise=b"old"), framing=Line())
+        client = self.join(factory)
+        before = factory.config
+
+        def change(config: ServerConfig) -> ServerConfig:
+            return evolve(config, responder=Table({}, otherwise=b"a\nb"))
+
+        with self.assertRaises(FrameError):
+            factory.adapt(change)
+        self.assertIs(factory.config, before)
+        self.assertEqual(self.ask(client, "x"), ["old|"])
