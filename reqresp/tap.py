@@ -12,13 +12,14 @@ from twisted.application.service import IService
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import globalLogBeginner
 
-from reqresp.daemon.endpoints import EndpointSpec, make_endpoint
+from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.interrupts import raise_logged_interrupt
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.privileges import FinalUserEndpoint, as_final_user, check_final_user
 from reqresp.daemon.reactor import install_default, prepare
 from reqresp.daemon.twisted_files import check_socket
+from reqresp.services.endpoints import EndpointSpec, make_endpoint
 
 __all__ = ["Options", "makeService"]
 
@@ -64,7 +65,15 @@ def makeService(options: Options) -> IService:
 def _make_endpoint(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:
     if spec.socket_path is not None:
         check_socket(spec, options)
-        return FinalUserEndpoint(make_endpoint(reactor, spec), options)
+        return FinalUserEndpoint(_parse_endpoint(reactor, spec), options)
     # Only these read files.  (To find other kinds, Twisted reads its packages.)
     with as_final_user(options) if spec.is_encrypted else nullcontext():
+        return _parse_endpoint(reactor, spec)
+
+
+def _parse_endpoint(reactor: Any, spec: EndpointSpec) -> IStreamServerEndpoint:
+    try:
         return make_endpoint(reactor, spec)
+    except ValueError as error:
+        problem = error
+    raise wrong_use(str(problem))

@@ -15,11 +15,6 @@ from reqresp._defaults import (
     UNREACHABLE,
 )
 from reqresp._text import unescape
-from reqresp.daemon.endpoints import (
-    BACKLOG,
-    INTERFACE,
-    PORT,
-)
 from reqresp.daemon.option_types import (
     Option,
     factor,
@@ -37,6 +32,11 @@ from reqresp.framing import Chunk, parse_framing
 from reqresp.server.limits import MAX_REQUEST, MIN_TIMEOUT, RESERVED_DESCRIPTORS
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.server.upstream_settings import parse_address
+from reqresp.services.endpoints import (
+    BACKLOG,
+    INTERFACE,
+    PORT,
+)
 from reqresp.transport.access import parse_networks
 
 #: What answers without a script, as text; the defaults of the library.

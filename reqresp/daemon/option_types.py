@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from reqresp.daemon.endpoints import MAX_PORT, is_number
+from reqresp.services.endpoints import MAX_PORT, is_number
 
 #: One process for each core of the largest machines.
 MAX_WORKERS = 1024

@@ -17,13 +17,13 @@ import twisted
 from reqresp import __version__
 from reqresp._errors import FieldError
 from reqresp.daemon._usage import did_you_mean, usage_text
-from reqresp.daemon.endpoints import client_endpoints, metrics_endpoints
 from reqresp.daemon.exits import wrong_use
 from reqresp.daemon.option_table import DEFAULTS, GROUPS
 from reqresp.daemon.option_types import Option
 from reqresp.daemon.twisted_files import check_pid_and_log
 from reqresp.framing import SPECIFICATIONS
 from reqresp.server.limits import Limits
+from reqresp.services.endpoints import client_endpoints, metrics_endpoints
 from reqresp.transport.access import Access, Networks, parse_networks
 
 #: Load balancers that are trusted unless ``--trust`` names others.

@@ -16,8 +16,8 @@ from twisted.python import usage
 
 from reqresp._files import find_foreign_link, read_regular
 from reqresp._text import printable
-from reqresp.daemon.endpoints import EndpointSpec, is_number
 from reqresp.daemon.privileges import as_final_user, with_user
+from reqresp.services.endpoints import EndpointSpec, is_number
 
 #: More than the number of a process needs.
 _MAX_PID_FILE_BYTES = 100

@@ -7,7 +7,8 @@ Knows files and TOML.  Must not know what a key means: that is `compiler`.
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 
 from attrs import field, frozen
 
@@ -15,11 +16,11 @@ from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
 from reqresp.faults import DirectedFault, PlacedFault
 from reqresp.framing import BaseFraming, Mixed
-from reqresp.script._toml import parse_toml
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
 from reqresp.script.reader import Reader, TooManyProblemsError
 from reqresp.script.rules import Rules
+from reqresp.script.toml import parse_toml
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
@@ -31,6 +32,24 @@ __tracebackhide__ = True
 
 class ScriptError(ProblemsError):
     """A script has *problems*; the text has one line for each."""
+
+
+def read_script(path: Path) -> str:
+    """
+    Return the text of the script at *path*.
+
+    :raises ScriptError: the file cannot be read, or is not text.
+    """
+    try:
+        # Some editors write a byte order mark.
+        return read_regular(path, MAX_FILE_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        found = error.object[error.start : error.start + 1]
+        problem = Problem(str(path), line, "", f"expected UTF-8, found the byte {found!r}")
+    except ValueError as error:
+        problem = Problem(str(path), None, "", str(error))
+    raise ScriptError(problem)
 
 
 @frozen(kw_only=True)
@@ -77,19 +96,7 @@ class Script(ConfigSource):
         :raises ScriptError: the file cannot be read, or has problems; it has all of them.
         """
         path = Path(path)
-        try:
-            text = read_regular(path, MAX_FILE_BYTES).decode(
-                "utf-8-sig"
-            )  # some editors write a byte order mark
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            reason = (
-                f"expected UTF-8, found the byte {error.object[error.start : error.start + 1]!r}"
-            )
-            raise ScriptError(Problem(str(path), line, "", reason)) from None
-        except ValueError as error:
-            raise ScriptError(Problem(str(path), None, "", str(error))) from None
-        return cls.parse(text, str(path), path.parent)
+        return cls.parse(read_script(path), str(path), path.parent)
 
     @classmethod
     def parse(cls, text: str, name: str = "script", base: str | Path = ".") -> Self:
@@ -104,7 +111,21 @@ class Script(ConfigSource):
         tables = parse_toml(text, name)
         if isinstance(tables, Problem):
             raise ScriptError(tables)
-        lines = locate(text)
+        return cls.of_tables(tables, name, base, locate(text))
+
+    @classmethod
+    def of_tables(
+        cls,
+        tables: dict[str, Any],
+        name: str,
+        base: str | Path = ".",
+        lines: Mapping[str, int] = MappingProxyType({}),
+    ) -> Self:
+        """
+        Return the script that *tables* describe, as `parse` does.
+
+        :param lines: the line of each key path in *tables*, if known.
+        """
         reader = Reader(name, partial(line_of, lines))
         more: list[Problem] = []
         try:

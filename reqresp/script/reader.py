@@ -53,11 +53,19 @@ class Reader:
 
         :raises TooManyProblemsError: there are `MAX_PROBLEMS` already; the caller gives up.
         """
-        if len(self.problems) == MAX_PROBLEMS:
-            raise TooManyProblemsError
-        self.problems.append(self.problem(path, message))
+        self.add(self.problem(path, message))
         ends = (end for end, sign in enumerate(f"{path}.") if sign in ".[")
         self._bad_paths.update(path[:end] for end in ends)
+
+    def add(self, problem: Problem) -> None:
+        """
+        Add a problem of a part of the file that is a text of its own.
+
+        :raises TooManyProblemsError: as for `report`.
+        """
+        if len(self.problems) == MAX_PROBLEMS:
+            raise TooManyProblemsError
+        self.problems.append(problem)
 
     def problem(self, path: str, message: str) -> Problem:
         """Return a problem at *path* without adding it."""

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import twisted
 from reqresp import Chunk, Delimiter, Fixed, LengthPrefix, Line, Netstring, __version__
-from reqresp.daemon.endpoints import EndpointSpec
 from reqresp.daemon.options import Options
+from reqresp.services.endpoints import EndpointSpec
 from tests.support.daemon import parsed, refusal
 
 

@@ -12,9 +12,9 @@ from twisted.internet.testing import MemoryReactor
 from twisted.scripts._twistd_unix import ServerOptions
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.endpoints import EndpointSpec
 from reqresp.daemon.options import Options
 from reqresp.daemon.twisted_files import check_pid_and_log, check_socket
+from reqresp.services.endpoints import EndpointSpec
 from tests.support import live
 
 NO_PID_FILE = "none: twistd --pidfile= reqresp"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import Problem
-from reqresp.script._toml import parse_toml
+from reqresp.script.toml import parse_toml
 
 PROPERTY = settings(derandomize=True, max_examples=300)
 

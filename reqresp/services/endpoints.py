@@ -6,16 +6,18 @@ it loads TLS, which help does not need.  This module must not know what is serve
 and binds nothing.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
-from twisted.internet.interfaces import IStreamServerEndpoint
 
 from reqresp._errors import FieldError
 from reqresp._text import format_host_port
-from reqresp.daemon.exits import wrong_use
+
+if TYPE_CHECKING:  # a services file is checked without Twisted
+    from twisted.internet.interfaces import IStreamServerEndpoint
 
 PORT = 9999
 INTERFACE = "127.0.0.1"
@@ -29,6 +31,8 @@ _PLAIN_KINDS = {"eager", "tcp", "tcp6", "unix", "systemd"}
 _PROXY_KIND = "haproxy"
 _TLS_KINDS = {"ssl", "tls"}
 _NUMBERED_KINDS = {"tcp", "tcp6"}
+#: A host before a port; a word without a dot may be a kind of endpoint.
+_HOST = re.compile(r"localhost|[\w-]+(?:\.[\w-]+)+|\[[0-9A-Fa-f:.%\w]+\]")
 _NOT_A_NUMBER = "invalid literal for int() with base 10: "
 
 
@@ -133,6 +137,12 @@ class EndpointSpec:
             return None
         return int(number)
 
+    @property
+    def is_any_port(self) -> bool:
+        """Whether the system chooses the port: each time another one."""
+        first = self._parts.arguments[0] if self._parts.arguments else ""
+        return self._parts.kinds[0] in ("eager", *_NUMBERED_KINDS) and first == "0"
+
     def with_port_number(self, number: int) -> "EndpointSpec":
         """Return the same endpoint on another port; its name is its description."""
         words = [*self._parts.kinds, str(number), *self._parts.arguments[1:]]
@@ -162,6 +172,27 @@ def port_endpoint(
         f"eager:{port}:interface={_quote(interface)}:backlog={backlog}",
         # Workers do not listen here: they need no parser.
         _Parts(("eager",), (str(port),), {"interface": interface, "backlog": str(backlog)}),
+    )
+
+
+def parse_listen(text: str) -> EndpointSpec:
+    """
+    Return the endpoint for clients that *text* describes.
+
+    :param text: a port number on the loopback interface, an address and a port such as
+        ``192.0.2.1:9999`` or ``[::1]:9999``, or an endpoint description.
+    :raises ValueError: it is none of them; the message says what is expected.
+    """
+    host, _, number = text.rpartition(":")
+    is_host = _HOST.fullmatch(host) is not None
+    if is_number(number) and (is_host or not host):
+        if int(number) <= MAX_PORT:
+            return port_endpoint(int(number), host.strip("[]") or None)
+    elif ":" in text:
+        return EndpointSpec.described(text)
+    raise ValueError(
+        f"expected a port number up to {MAX_PORT}, an address and a port such as 192.0.2.1:9999, or"
+        f" an endpoint such as unix:/run/it.sock, found {text!r}"
     )
 
 
@@ -228,13 +259,13 @@ def metrics_endpoints(port: str, workers: int | None) -> list[EndpointSpec]:
 def make_endpoint(
     reactor: Any,
     spec: EndpointSpec,
-    parse: Callable[[Any, str], IStreamServerEndpoint] | None = None,
-) -> IStreamServerEndpoint:
+    parse: "Callable[[Any, str], IStreamServerEndpoint] | None" = None,
+) -> "IStreamServerEndpoint":
     """
     Return the Twisted endpoint of *spec*.
 
     :param parse: makes the endpoint of a description; None: Twisted's parsers and plugins do.
-    :raises WrongUseError: the endpoint cannot be made; one line has been printed.
+    :raises ValueError: the endpoint cannot be made; the message is one line, and shows it.
     """
     if parse is None:
         from twisted.internet import endpoints
@@ -247,7 +278,7 @@ def make_endpoint(
         return parse(reactor, spec.description)
     except Exception as error:  # each parser, of Twisted or of a plugin, raises what it wants
         problem = _problem(spec, error)
-    raise wrong_use(f"invalid endpoint {spec.description!r}: {problem}")
+    raise ValueError(f"invalid endpoint {spec.description!r}: {problem}")
 
 
 def _check_certificates(directory: Path) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import quoteStringArgument
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import FieldError
-from reqresp.daemon.endpoints import (
+from reqresp.services.endpoints import (
     EndpointSpec,
     client_endpoints,
     make_endpoint,
@@ -188,12 +188,12 @@ class MakeEndpointTests(SynchronousTestCase):
             assert error is not None
             raise error
 
-        with self.assertRaises(SystemExit) as caught:
+        with self.assertRaises(ValueError) as caught:
             if error is None:
                 make_endpoint(None, described(description))
             else:
                 make_endpoint(None, described(description), fail)
-        prefix = f"reqresp: invalid endpoint {description!r}: "
+        prefix = f"invalid endpoint {description!r}: "
         text = str(caught.exception)
         self.assertTrue(text.startswith(prefix), text)
         self.assertNotIn("\n", text)

@@ -1,0 +1,199 @@
+"""
+Definition: what a service is, before any file that it names is read.
+
+Options, a services file and HTTP are three ways to write one.  It must not know them, nor how a
+service runs.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import evolve, field, frozen
+
+from reqresp._defaults import HANDSHAKE_TIMEOUT
+from reqresp.faults import PlacedFault
+from reqresp.framing import Framing
+from reqresp.script import Script
+from reqresp.server.responders import CLOSE_ON, RESPONSE
+from reqresp.services.endpoints import EndpointSpec
+
+if TYPE_CHECKING:  # a services file is checked without Twisted
+    from reqresp.transport.access import Access, Networks
+
+#: The name of the service that options describe.
+DEFAULT_NAME = "default"
+
+
+@frozen
+class FixedReply:
+    """
+    The same reply to every request.
+
+    :param close_on: the request after whose reply the connection is closed; None: no request.
+    """
+
+    response: bytes = RESPONSE
+    close_on: bytes | None = CLOSE_ON
+    faults: tuple[PlacedFault, ...] = ()
+    seed: int | None = None
+
+
+@frozen
+class ScriptFile:
+    """A script that is read from *path* when the service is made, and again on SIGHUP."""
+
+    path: Path
+
+
+@frozen
+class WrittenScript:
+    """
+    A script that was written down with the service.
+
+    :param script: what it says.
+    :param text: its TOML text; None: its keys stand among those of the service.
+    :param base: the directory whose files it can name.
+    """
+
+    script: Script = field(eq=False)
+    text: str | None
+    base: Path
+    #: What it was made of: tells whether it is the same as another.
+    tables: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, text: str, name: str, base: Path) -> Self:
+        """
+        Return the script with this *text*.
+
+        :param name: its name in messages.
+        :raises ScriptError: it has problems; it has all of them.
+        """
+        return cls(Script.parse(text, name, base), text, base)
+
+
+@frozen
+class ReplayFile:
+    """
+    A recording that is replayed.
+
+    :param pace: what the recorded times are multiplied by.
+    :param ignore: patterns of RE2 for what clients may send otherwise.
+    """
+
+    path: Path
+    pace: float = 0.0
+    ignore: tuple[str, ...] = ()
+
+
+@frozen
+class Forwarded:
+    """Nothing is answered here: all bytes are forwarded to the service that *upstream* names."""
+
+
+#: What answers the clients of a service.
+Answering = FixedReply | ScriptFile | WrittenScript | ReplayFile | Forwarded
+
+
+@frozen(kw_only=True)
+class ServerTLS:
+    """
+    The certificate of a service, as PEM files.
+
+    :param key: the private key; None: it is in the file of the certificate.
+    :param client_ca: the CAs that sign client certificates; None: clients need none.
+    :param handshake_timeout: seconds that a client has for its handshake.
+    """
+
+    cert: Path
+    key: Path | None = None
+    client_ca: Path | None = None
+    handshake_timeout: float = HANDSHAKE_TIMEOUT
+
+
+@frozen(kw_only=True)
+class Appended:
+    """
+    The files that a service writes while it runs; None: it does not write that file.
+
+    :param journal_max_entry: bytes of request and reply that an entry holds; None: the default.
+    :param redact: patterns of RE2 for what is not recorded.
+    """
+
+    journal: Path | None = None
+    journal_max_entry: int | None = None
+    record: Path | None = None
+    redact: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.journal is not None or self.record is not None
+
+
+def _as_written(key: str) -> str:
+    return key
+
+
+@frozen(kw_only=True)
+class Definition:
+    """
+    What a service is.
+
+    :param name: unique in its process.
+    :param listen: where it listens.
+    :param is_enabled: whether it listens from the start.
+    :param answering: what answers its clients.
+    :param framing: replaces that of a script; None: that of *answering*.
+    :param limits: replace single limits of a script.
+    :param upstream: replaces single values of a script's `UpstreamSettings`, by their names.
+    :param adds_tls: whether TLS to the upstream is added where a script does not add it.
+    :param upstream_tls: replaces single values of its `TLSSettings`.
+    :param files: what it writes while it runs.
+    :param tls: None: bytes are not encrypted.
+    :param access: which clients may connect; None: all.
+    :param has_proxy_header: whether each connection begins with a PROXY header.
+    :param trusted: the networks of the load balancers that send one; None: loopback.
+    :param name_of: returns what messages call a key, such as ``--framing`` for ``framing``.
+    :param written: the other keys of the service, as they were written.
+    """
+
+    name: str = DEFAULT_NAME
+    listen: tuple[EndpointSpec, ...] = ()
+    is_enabled: bool = True
+    answering: Answering = FixedReply()
+    framing: Framing | None = None
+    limits: Mapping[str, Any] = field(factory=dict)
+    upstream: Mapping[str, Any] = field(factory=dict)
+    adds_tls: bool = False
+    upstream_tls: Mapping[str, Any] = field(factory=dict)
+    files: Appended = Appended()
+    tls: ServerTLS | None = None
+    access: "Access | None" = None
+    has_proxy_header: bool = False
+    trusted: "Networks | None" = None
+    name_of: Callable[[str], str] = field(default=_as_written, eq=False, repr=False)
+    written: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys with which a service is defined over HTTP, as JSON values."""
+        keys: dict[str, Any] = {"name": self.name, "listen": [it.name for it in self.listen]}
+        keys |= {"enabled": self.is_enabled, **self.written}
+        if isinstance(self.answering, WrittenScript) and self.answering.text is not None:
+            keys["script"] = self.answering.text
+        return keys
+
+    def serves_alike(self, other: "Definition") -> bool:
+        """
+        Return whether *other* differs only in what it answers.
+
+        Then a running service can change to it, and its open connections go on.
+        """
+        answers: dict[str, Any] = {
+            "answering": FixedReply(),
+            "framing": None,
+            "limits": {},
+            "upstream": {},
+            "adds_tls": False,
+            "upstream_tls": {},
+        }
+        return evolve(self, **answers) == evolve(other, **answers)

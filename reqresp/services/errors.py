@@ -1,0 +1,13 @@
+"""
+Errors of services that a person can cause, each with a text of one line.
+
+Those of a definition, all at once, are `reqresp._errors.ProblemsError`.
+"""
+
+
+class TakenError(ValueError):
+    """A name or an address of a service is taken by another one."""
+
+
+class ListenError(Exception):
+    """A service cannot listen where its definition says."""

@@ -1,0 +1,278 @@
+"""
+Service: a script, or something else that answers, with a place to listen.
+
+Runs what a definition says: its factory, its ports, its journal and its counters.  What steers it
+at run time calls its methods; it must not know who does.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+
+from reqresp.journal import Journal
+from reqresp.relay import RelayFactory
+from reqresp.script import Script
+from reqresp.server.counters import Counters
+from reqresp.server.front_factory import FrontFactory, front_of
+from reqresp.server.observers import Observer
+from reqresp.services.answers import Loaded, is_relay, make_factory, reconfigure, upstream_settings
+from reqresp.services.appended_files import open_files
+from reqresp.services.definition import Definition, ReplayFile, ScriptFile, WrittenScript
+from reqresp.services.environment import Environment
+from reqresp.services.layers import add_layers, load_certificates
+from reqresp.services.ports import Ports
+from reqresp.services.summary import summary_of
+
+if TYPE_CHECKING:
+    from reqresp.journal import JournalFile
+    from reqresp.recording.recorder import Recorder
+
+#: The entries of a journal in memory.
+MAX_ENTRIES = 10_000
+
+_log = Logger()
+
+
+class Kind(Enum):
+    """What answers the clients of a service."""
+
+    RESPONSE = "response"
+    RULES = "rules"
+    RELAY = "relay"
+    REPLAY = "replay"
+
+
+class Service:
+    """
+    One service of the process; it listens when it is enabled.
+
+    :param definition: what it is.
+    :param loaded: what the files of *definition* contain.
+    :param environment: what it has in common with the other services.
+    :raises FieldError: parts of the definition do not fit together; it names a key.
+    :raises ValueError: a file, or an endpoint, cannot be used; the message names it.
+    :raises ImportError: a package is not installed; the message has the extra.
+    """
+
+    def __init__(self, definition: Definition, loaded: Loaded, environment: Environment) -> None:
+        self._environment = environment
+        self._initial = definition, loaded
+        self._definition, self._loaded = definition, loaded
+        reactor = environment.reactor
+        settings = upstream_settings(definition, loaded.script)
+        #: What it serves TLS with; None: nothing is encrypted.
+        self.certificates = load_certificates(definition)
+        listeners = environment.listeners_of(definition)
+        #: What happened, in memory; it stays empty where nothing steers the process.
+        self.journal = Journal(most=MAX_ENTRIES)
+        #: What its connections did; they stay 0 where nothing shows them.
+        self.counters = Counters()
+        #: What it writes while it runs.
+        self.files: Sequence[JournalFile | Recorder] = open_files(
+            definition, "" if settings is None else settings.name, reactor, environment.worker
+        )
+        observers: list[Observer] = [*environment.observers(definition), *self.files]
+        observers += [self.journal] if environment.keeps_journal else []
+        try:
+            #: Serves its clients.
+            self.factory: FrontFactory = make_factory(
+                definition,
+                loaded,
+                reactor,
+                observers=observers,
+                clock=reactor,
+                access=definition.access,
+                counters=self.counters if environment.has_counters else None,
+                first=environment.first,
+            )
+        except BaseException:
+            self.close_files()
+            raise
+        wrapped = add_layers(definition, self.factory, self.certificates, reactor)
+        self.ports = Ports(listeners, wrapped)
+        self._is_enabled = False
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other service of the process has."""
+        return self._definition.name
+
+    @property
+    def definition(self) -> Definition:
+        """What it is now."""
+        return self._definition
+
+    @property
+    def kind(self) -> Kind:
+        """What answers its clients."""
+        if isinstance(self.factory, RelayFactory):
+            return Kind.RELAY
+        if isinstance(self._definition.answering, ReplayFile):
+            return Kind.REPLAY
+        return Kind.RESPONSE if self._loaded.script is None else Kind.RULES
+
+    @property
+    def summary(self) -> str:
+        """What answers its clients, in a few words for people."""
+        return summary_of(self._definition, self._loaded)
+
+    @property
+    def upstream(self) -> str | None:
+        """Where its clients are forwarded to, as people write it; None: nowhere."""
+        settings = upstream_settings(self._definition, self._loaded.script)
+        return None if settings is None else settings.name
+
+    @property
+    def script(self) -> Script | None:
+        """The script that answers; None: there is none."""
+        return self._loaded.script
+
+    @property
+    def script_text(self) -> str | None:
+        """The TOML text of its script; None: it has no text of its own."""
+        return self._loaded.text
+
+    # Where it listens
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether it listens, or is about to."""
+        return self._is_enabled
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens now, such as ``127.0.0.1:2525``; empty if it is disabled."""
+        return self.ports.addresses
+
+    def enable(self) -> Deferred[None]:
+        """
+        Listen; do nothing if it does.
+
+        The Deferred fires when all ports are open.  It fails with a `ListenError` if one cannot be
+        opened; then none is.
+        """
+        self._is_enabled = True
+
+        def failed(failure: Any) -> Any:
+            self._is_enabled = False
+            return failure
+
+        return self.ports.open().addErrback(failed)
+
+    def disable(self) -> Deferred[None]:
+        """
+        Stop listening, and reset all connections; the Deferred fires when the ports are closed.
+        """
+        self._is_enabled = False
+        return self._stop(0)
+
+    # What it answers
+
+    def can_use(self, definition: Definition, loaded: Loaded) -> bool:
+        """Return whether it can become what *definition* says while its connections go on."""
+        is_same_kind = is_relay(definition, loaded.script) == isinstance(self.factory, RelayFactory)
+        return is_same_kind and self._definition.serves_alike(definition)
+
+    def use(self, definition: Definition, loaded: Loaded) -> None:
+        """
+        Serve new clients as *definition* says, which differs only in what it answers.
+
+        :raises FieldError, ValueError, ImportError: as for the class; nothing has changed.
+        """
+        reconfigure(self.factory, definition, loaded, self._environment.reactor)
+        self._definition, self._loaded = definition, loaded
+
+    def use_script(self, text: str) -> None:
+        """
+        Answer new clients with the script *text*, TOML.
+
+        :raises ScriptError: it has problems; it has all of them, and nothing has changed.
+        :raises FieldError, ValueError: it does not fit to the service; nothing has changed.
+        """
+        definition, loaded = self.check_script(text)
+        self.use(definition, loaded)
+
+    def check_script(self, text: str) -> tuple[Definition, Loaded]:
+        """
+        Return what the service would be with the script *text*.
+
+        :raises ScriptError: it has problems; it has all of them.
+        """
+        answering = WrittenScript.parse(text, self._script_name, self._script_base)
+        definition = evolve(self._definition, answering=answering)
+        return definition, Loaded(answering.script, text)
+
+    @property
+    def _script_name(self) -> str:
+        return self.name if self._loaded.script is None else self._loaded.script.name
+
+    @property
+    def _script_base(self) -> Path:
+        match self._definition.answering:
+            case ScriptFile(path=path):
+                return path.parent
+            case WrittenScript(base=base):
+                return base
+        return Path()
+
+    # What steers it
+
+    def note(self, what: str) -> None:
+        """Log that it was changed by whoever steers it: *what*, for people."""
+        _log.info("{service}: {what}", service=self.name, what=what)
+
+    def reset(self) -> Deferred[None]:
+        """
+        Be as at the start: its script, its journal, and whether it listens.
+
+        The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
+        """
+        definition, loaded = self._initial
+        if (definition, loaded) != (self._definition, self._loaded):
+            self.use(definition, loaded)
+        self.journal.clear()
+        if definition.is_enabled:
+            return self.enable()
+        return self.disable()
+
+    # Its end
+
+    def close(self, drain: float) -> Deferred[None]:
+        """
+        Stop for good; the Deferred fires when no connection is left and its files are complete.
+
+        :param drain: seconds to finish replies; then connections are reset.
+        """
+
+        def ended(_: Any) -> None:
+            # Observers write at the end of a turn: let them.
+            self._environment.reactor.callLater(0, self.close_files)
+
+        return self._stop(drain).addCallback(ended)
+
+    def close_files(self) -> None:
+        """Complete the files that it writes."""
+        for file in self.files:
+            file.close()
+
+    def reopen_files(self) -> None:
+        """Open the files that it writes again, and read its certificates again: as on SIGHUP."""
+        for file in self.files:
+            file.reopen()
+        if self.certificates is not None:
+            self.certificates.reload()
+
+    def _stop(self, drain: float) -> Deferred[Any]:
+        front = front_of(self.factory)
+        closed = self.ports.close()
+        if not drain:
+            front.reset()
+        ended = self.factory.drain(drain)
+        return gatherResults([closed, ended]).addCallback(lambda _: None)
