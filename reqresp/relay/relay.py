@@ -61,6 +61,7 @@ class Side:
         #: Whether EOF has arrived, and has left at the other side.
         self.has_passed_eof = False
         self._early = b""  # has arrived before the other side is ready
+        self._loss: Failure | None = None  # it has come, and waits for the other side, as they do
 
     @property
     def clock(self) -> IReactorTime:
@@ -71,6 +72,11 @@ class Side:
     def is_ready(self) -> bool:
         """Whether it is open, and its TLS handshake is complete."""
         return self.is_open and not self.stream.is_shaking_hands
+
+    @property
+    def may_send(self) -> bool:
+        """Whether bytes of it can still pass: it is ready, or what it has sent waits."""
+        return self.is_ready or self._loss is not None
 
     # Events of the transport
 
@@ -111,8 +117,26 @@ class Side:
         self.is_open = False
         self.stream.lost()
         reason = why_lost(self.stream, reason)
-        if was_passing and self.stream.reading is not Reading.EOF and reason.check(ConnectionDone):
-            self.relay.ended(self)  # as TLS ends, which has no half-close
+        is_orderly = bool(reason.check(ConnectionDone))
+        if is_orderly and self._early and self.relay.awaits(self.other):
+            # TLS has brought its last bytes and its end in one read.
+            self._loss = reason
+            return
+        if was_passing and self.stream.reading is not Reading.EOF and is_orderly:
+            self.relay.ended(self)  # as TLS ends: its half-close is not passed on
+        self.relay.lost(self, reason)
+
+    def release(self) -> None:
+        """Report the loss that has waited for the other side, which is ready or lost."""
+        reason, self._loss = self._loss, None
+        if reason is None:
+            return
+        early, self._early = self._early, b""
+        if self.other.is_ready:
+            self.route()
+            self.relay.passed(self, early)
+            self._sink.write(early)
+            self.relay.ended(self)
         self.relay.lost(self, reason)
 
     # Events of the stream
@@ -226,13 +250,19 @@ class Relay:
 
     @property
     def is_connecting(self) -> bool:
-        """Whether the connection to the service is being made."""
-        return self._connecting is not None
+        """Whether the connection to the service is being made, its TLS included."""
+        return self.awaits(self.server)
 
     @property
     def is_busy(self) -> bool:
         """Whether the client waits for a reply, as far as is known, or for the connection."""
-        return self._connecting is not None or self._last is Direction.UPSTREAM
+        return self.is_connecting or self._last is Direction.UPSTREAM
+
+    def awaits(self, side: Side) -> bool:
+        """Return whether *side* is not ready, and may become so."""
+        if side.is_open:
+            return side.stream.is_shaking_hands
+        return side is self.server and self._connecting is not None
 
     @property
     def _sides(self) -> list[Side]:
@@ -246,6 +276,8 @@ class Relay:
             self.number = self.host.opened(self)
             self.host.events.connected(self.peer, self.number)
             self._connect()
+        else:
+            self._connecting = None
 
     def ready(self, side: Side) -> None:
         """Read from both sides, once both are ready."""
@@ -253,8 +285,9 @@ class Relay:
             self.host.events.upstream_opened(self.peer, self.number)
         if self._faults:
             self.use_faults()
-        self.client.regulate()
-        self.server.regulate()
+        for it in (self.client, self.server):
+            it.regulate()
+            it.release()
 
     def passed(self, side: Side, data: bytes) -> None:
         """Count and report *data*, which leaves at the side opposite to *side*."""
@@ -284,7 +317,7 @@ class Relay:
 
     def use_faults(self) -> None:
         """Apply the faults as they are now, once both sides are ready, or while pieces are held."""
-        is_passing = self.client.is_ready and self.server.is_ready
+        is_passing = self.client.may_send and self.server.may_send
         for side in (self.client, self.server):
             if not is_passing and (side.link is None or side.link.has_ended):
                 continue
@@ -318,6 +351,7 @@ class Relay:
             if ending is Ending.RESET:  # a close takes as long as without a link
                 self._call_later(DELIVERY_SECONDS, partial(self._reset_if_blocked, side))
             side.link.write(ending)
+        other.release()
         self._end_if_lost()
 
     def _reset_if_blocked(self, side: Side) -> None:
@@ -352,12 +386,14 @@ class Relay:
 
     def _fail(self, failure: Failure) -> None:
         """Report that the service cannot be reached, and end the client's connection."""
-        if not self.client.is_open:
+        if not self.client.is_open and not self.client.may_send:
             return
         report_failure(
             self.host, self.peer, self.number, self._upstream, failure, self._unreachable
         )
-        self._unreachable.end(self.client.stream)
+        if self.client.is_open:
+            self._unreachable.end(self.client.stream)
+        self.client.release()
 
     # Events of the host
 
@@ -398,6 +434,7 @@ class Relay:
         return held + sum(side.stream.undelivered for side in self._sides)
 
     def _end(self, end: Callable[[Stream], None]) -> None:
+        self.client.release()
         for side in self._sides:
             end(side.stream)
 
