@@ -199,7 +199,7 @@ class Side:
         self.has_passed_eof = True
         if self.other.has_passed_eof:
             self.relay.end(Ending.CLOSE)
-        elif not self.other.stream.half_close():
+        elif not self.other.stream.half_close(with_tls=self is self.relay.client):
             self.other.stream.close()
 
     def injected(self, name: str, kind: str) -> None:

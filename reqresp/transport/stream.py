@@ -296,18 +296,23 @@ class Stream:
             # TLS waits for the peer's close_notify, for ever.
             when_sent(transport, self._linger)
 
-    def half_close(self) -> bool:
+    def half_close(self, *, with_tls: bool = False) -> bool:
         """
         End our side after everything written; reading continues.
 
         Do nothing if the stream is closing already, or lost.
 
+        :param with_tls: whether TLS may do so, too.  Its close_notify ends one direction, but many
+            peers answer it by ending the other.
         :returns: False if the transport cannot do so; then nothing is changed.
         """
         if self.phase is not _OPEN:
             return True
-        if not can_half_close(self.transport):
-            return False
+        transport = self.transport
+        if not can_half_close(transport):
+            is_ready = self.writing is not _HANDSHAKE and INegotiated.implementedBy(type(transport))
+            if not (with_tls and is_ready):
+                return False
         self.flush()
         self._end_writing()
         return True
@@ -358,7 +363,10 @@ class Stream:
         self.writing = _ENDING
         # First: a transport would resume a producer that is paused, and then never half-close.
         self.transport.unregisterProducer()
-        self.transport.loseWriteConnection()
+        if can_half_close(self.transport):
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()  # TLS goes on reading until the peer ends it, too
 
     def _linger(self) -> None:
         if self.phase is _CLOSING:

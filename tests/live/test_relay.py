@@ -2,12 +2,13 @@
 
 import signal
 import socket
+import ssl
 import struct
 import threading
 
 import redis
 
-from tests.support import services
+from tests.support import live, services
 from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
 
@@ -94,6 +95,29 @@ class EndingTests(LiveTestCase):
         service.sendall(b"x" * 5_000_000)
         service.close()
         self.assertEqual(len(received(client)), 5_000_000)
+
+    def test_a_half_close_with_tls_to_the_service(self) -> None:
+        """The service gets close_notify; its reply after that, and its end, come back."""
+        pem = self.directory / "it.pem"
+        pem.write_bytes(live.pem())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        listening = self.service()
+        relay = self.serve(
+            f"--forward=localhost:{listening.getsockname()[1]}",
+            "--forward-tls",
+            f"--forward-ca={pem}",
+        )
+        client = socket.create_connection(("127.0.0.1", relay.port), PATIENCE)
+        self.addCleanup(client.close)
+        client.sendall(b"request")
+        client.shutdown(socket.SHUT_WR)
+        plain, _ = listening.accept()
+        plain.settimeout(PATIENCE)
+        with context.wrap_socket(plain, server_side=True) as service:
+            self.assertEqual(received(service), b"request")
+            service.sendall(b"x" * 1_000_000)
+        self.assertEqual(len(received(client)), 1_000_000)
 
     def test_a_reset_of_the_service(self) -> None:
         """The client gets what the service has sent, then a reset."""

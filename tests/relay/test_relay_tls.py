@@ -234,6 +234,76 @@ class TLSServiceCase(RelayedCase):
         return secured(super().upstream(), self.reactor)
 
 
+class HalfCloseTests(TLSServiceCase):
+    """EOF of a plain client, of a service that speaks TLS."""
+
+    def test_a_late_reply(self) -> None:
+        """The service gets close_notify, replies, and ends; the client gets all of it."""
+        client = self.connect()
+        service = cast(Any, self.services.made[-1])
+        client.send(b"request")
+        client.half_close()
+        self.advance(1)
+        self.assertEqual((service.end.got, service.end.eof), (b"request", True))
+        self.advance(100)
+        self.assertEqual((client.received(), client.got_eof), (b"hello", False))
+        service.transport.write(service.end.encrypt(b"x" * 300_000))
+        self.advance(100)
+        self.assertEqual((len(client.received()), client.got_eof), (300_000, False))
+        service.transport.write(service.end.encrypt(b"late", is_last=True))
+        self.advance(0)
+        self.assertEqual(client.received(), b"late")
+        self.assertEqual((client.got_eof, client.got_reset, self.factory.open), (True, False, 0))
+
+    def test_a_client_that_does_not_read(self) -> None:
+        """Backpressure works after the half-close as before."""
+        client = self.connect()
+        service = cast(Any, self.services.made[-1])
+        client.half_close()
+        client.stop_reading()
+        service.transport.write(service.end.encrypt(b"x" * 1_000_000))
+        self.advance(1)
+        self.assertGreater(len(service.transport.dataBuffer), 500_000)
+        client.resume_reading()
+        self.advance(1)
+        self.assertEqual(len(client.received()), 1_000_005)
+
+    def test_everything_is_sent_first(self) -> None:
+        """The service gets what waits for it, then close_notify."""
+        client = self.connect()
+        service = cast(Any, self.services.made[-1])
+        service.transport.pauseProducing()
+        client.send(b"x" * 200_000)
+        client.half_close()
+        self.advance(1)
+        service.transport.resumeProducing()
+        self.advance(1)
+        self.assertEqual((len(service.end.got), service.end.eof), (200_000, True))
+
+
+class IdleHalfCloseTests(TLSServiceCase):
+    """A service that never ends after close_notify."""
+
+    def test_the_idle_timeout(self) -> None:
+        """It ends both connections."""
+        from reqresp import Limits
+
+        self.factory.reconfigure(self.upstream(), limits=Limits(idle_timeout=30))
+        client = self.connect()
+        client.half_close()
+        self.advance(20)
+        self.assertEqual(self.factory.open, 1)
+        for _ in range(40):
+            self.advance(1)
+        self.assertEqual((client.got_eof, self.factory.open), (True, 0))
+
+
+class OldHalfCloseTests(HalfCloseTests):
+    """The same with TLS 1.2."""
+
+    version = ssl.TLSVersion.TLSv1_2
+
+
 class EarlyServiceTests(TLSServiceCase):
     """A service whose greeting and end come before the client's TLS handshake is complete."""
 
