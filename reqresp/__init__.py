@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.framing import Unfinished as Unfinished
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.journal import Answered as Answered
+    from reqresp.journal import Changed as Changed
     from reqresp.journal import Connected as Connected
     from reqresp.journal import Disconnected as Disconnected
     from reqresp.journal import Entry as Entry
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.journal import Passed as Passed
     from reqresp.journal import Refused as Refused
     from reqresp.journal import RequestLog as RequestLog
+    from reqresp.journal import Sent as Sent
     from reqresp.journal import Unanswered as Unanswered
     from reqresp.journal import UpstreamEnded as UpstreamEnded
     from reqresp.journal import UpstreamFailed as UpstreamFailed
@@ -76,6 +78,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.server.factory import ReqRespFactory as ReqRespFactory
     from reqresp.server.limits import Limits as Limits
     from reqresp.server.observers import Observer as Observer
+    from reqresp.server.observers import Unasked as Unasked
     from reqresp.server.proxied import ProxiedFactory as ProxiedFactory
     from reqresp.server.responders import ConnectionContext as ConnectionContext
     from reqresp.server.responders import Reply as Reply

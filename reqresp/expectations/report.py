@@ -17,7 +17,17 @@ from reqresp.exchanges import Exchange
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.waiters import matches
 from reqresp.faults import Direction
-from reqresp.journal import Answered, Connected, Entry, Failed, Incomplete, Passed, Unanswered
+from reqresp.journal import (
+    Answered,
+    Changed,
+    Connected,
+    Entry,
+    Failed,
+    Incomplete,
+    Passed,
+    Sent,
+    Unanswered,
+)
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
 from reqresp.steps import Forward, Request, Send, Step, Steps
@@ -194,6 +204,10 @@ def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
         case Passed(connection=connection, direction=direction, data=data) if data:
             sign = "<" if direction is Direction.UPSTREAM else ">"
             return f"#{connection} {sign} {_shown(data)}", "passed"
+        case Sent(connection=connection, data=data, by=by):
+            return f"#{connection} > {_shown(data)}", by.value
+        case Changed(what=what):
+            return "changed", what
         case Failed(connection=connection, reason=reason):
             return f"#{connection} !", reason
     return None

@@ -6,6 +6,7 @@ Knows observers and what they receive.  It must not know connections, or how a s
 
 from reqresp.journal.entries import (
     Answered,
+    Changed,
     Connected,
     Disconnected,
     Entry,
@@ -14,6 +15,7 @@ from reqresp.journal.entries import (
     Incomplete,
     Passed,
     Refused,
+    Sent,
     Unanswered,
     UpstreamEnded,
     UpstreamFailed,
@@ -27,6 +29,7 @@ from reqresp.journal.request_log import RequestLog
 
 __all__ = [
     "Answered",
+    "Changed",
     "Connected",
     "Disconnected",
     "Entry",
@@ -39,6 +42,7 @@ __all__ = [
     "Passed",
     "Refused",
     "RequestLog",
+    "Sent",
     "Unanswered",
     "UpstreamEnded",
     "UpstreamFailed",

@@ -19,6 +19,7 @@ from reqresp.faults import Direction
 from reqresp.framing import Unfinished
 from reqresp.journal.entries import (
     Answered,
+    Changed,
     Connected,
     Disconnected,
     Entry,
@@ -27,12 +28,13 @@ from reqresp.journal.entries import (
     Incomplete,
     Passed,
     Refused,
+    Sent,
     Unanswered,
     UpstreamEnded,
     UpstreamFailed,
     UpstreamOpened,
 )
-from reqresp.server.observers import Observer
+from reqresp.server.observers import Observer, Unasked
 from reqresp.steps import Request
 
 #: When requests were received: a time for each, or one for all.
@@ -74,6 +76,12 @@ class EntryObserver(Observer, ABC):
 
     def refused(self, peer: IAddress, reason: str) -> None:
         self._record(Refused(self._now(), peer, reason))
+
+    def sent(self, peer: IAddress, connection: int, data: bytes, by: Unasked) -> None:
+        self._record(Sent(self._now(), peer, connection, data, by))
+
+    def changed(self, what: str) -> None:
+        self._record(Changed(self._now(), what))
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         if self._latest is not None:

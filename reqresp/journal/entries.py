@@ -17,6 +17,7 @@ from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
 from reqresp.framing import Command
+from reqresp.server.observers import Unasked
 from reqresp.steps import Forward, Request, Send, Step, Wait
 
 
@@ -32,6 +33,29 @@ class Connected:
     at: float
     peer: IAddress
     connection: int
+
+
+@frozen
+class Sent:
+    """
+    *data* was sent without a request.
+
+    :param by: what it is, one of `reqresp.server.observers.Unasked`.
+    """
+
+    at: float
+    peer: IAddress
+    connection: int
+    data: bytes
+    by: Unasked
+
+
+@frozen
+class Changed:
+    """The server was changed while it runs; *what* says how, for people."""
+
+    at: float
+    what: str
 
 
 @frozen
@@ -162,6 +186,8 @@ _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 Entry = (
     Connected
+    | Sent
+    | Changed
     | Refused
     | Answered
     | Unanswered
@@ -223,6 +249,11 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
             line |= _request(entry.request, payloads)
         case Refused():
             line |= {"peer": format_address(entry.peer), "reason": entry.reason}
+        case Changed():
+            line["what"] = entry.what
+        case Sent():
+            line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
+            line |= {"data": payloads.write(entry.data), "by": entry.by.value}
         case Incomplete():
             line |= {"connection": entry.connection, "peer": format_address(entry.peer)}
             line |= {"request": payloads.write(entry.data), "missing": entry.missing}

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
 from reqresp.journal._reads import Reads, Sources
-from reqresp.journal.entries import Answered, Entry, Incomplete, Passed, Unanswered
+from reqresp.journal.entries import Answered, Changed, Entry, Incomplete, Passed, Sent, Unanswered
 from reqresp.server.config import ServerConfig
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
@@ -178,8 +178,10 @@ class Journal(EntryObserver):
         match entry:
             case Unanswered():
                 text: bytes | str = entry.request.data
-            case Incomplete() | Passed():
+            case Incomplete() | Passed() | Sent():
                 text = entry.data
+            case Changed():
+                text = entry.what
             case _:
                 text = getattr(entry, "reason", "")
         self._keep((1, ENTRY_OVERHEAD + len(text), entry))

@@ -4,7 +4,8 @@ Reports: what a connection counts, logs and notifies observers of.
 It must not know states, and decides nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress
@@ -15,7 +16,8 @@ from reqresp._text import format_address, printable, printable_lines
 from reqresp.framing import FrameError, Unfinished
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import Cancellable, ConnectionHost
-from reqresp.steps import RuleReply, Steps
+from reqresp.server.observers import Unasked
+from reqresp.steps import RuleReply, Send, Step, Steps
 
 #: The most bytes of an unfinished request that a log line shows.
 MAX_SHOWN_BYTES = 100
@@ -52,6 +54,23 @@ def requests(
         peer, number = reporter.peer, reporter.number
         exchanges = reporter.config.exchanges(peer, number, first, answered, lambda _: steps)
         events.answered(exchanges)
+
+
+def greeting(reporter: Reporter, steps: Iterator[Step]) -> Iterator[Step]:
+    """Yield *steps* to perform; notify the observers of what was sent when no more will be."""
+    frames: list[bytes] = []
+    for step in steps:
+        if step.ends_sending:
+            steps = chain([step], steps)
+            break
+        if type(step) is Send:
+            frame = step.data if step.raw else reporter.config.framing.encode(step.data)
+            frames.append(frame)
+            step = Send(frame, raw=True)
+        yield step
+    if data := b"".join(frames):
+        reporter.host.events.sent(reporter.peer, reporter.number, data, Unasked.GREETING)
+    yield from steps
 
 
 def reply(reporter: Reporter, steps: Steps) -> None:

@@ -544,6 +544,9 @@ class Connection:
                 self.begin(steps, None)
             elif self._injector is not None and self._injector.affects_silence:
                 self.begin((Wait(0),), None, is_silence=True)
+            if self.host.events.reports_sent and self._reply is not _NO_REPLY:
+                left, request, reported = self._reply
+                self._reply = _report.greeting(self, left), request, reported
         except BaseException:  # as for replies
             self._fail(Failure())
 

@@ -56,6 +56,10 @@ class FrontFactory(Factory, ABC):
         """The clock that times waits and timeouts."""
         return self._front.clock
 
+    def note(self, what: str) -> None:
+        """Notify the observers that the server is changed while it runs; *what* says how."""
+        self._front.events.changed(what)
+
     def drain(self, seconds: float) -> Deferred[None]:
         """
         Answer what was received, then close; reset what is not done after *seconds*.

@@ -7,6 +7,7 @@ must not know what causes an event.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -18,6 +19,13 @@ from reqresp.framing import Unfinished
 from reqresp.server.config import ServerConfig
 
 
+class Unasked(Enum):
+    """What is sent without a request."""
+
+    GREETING = "greeting"  #: the reply when a client connects
+    PUSH = "push"  #: what a person, or a program, has pushed to one connection
+
+
 class Observer:
     """
     Receives the events of all connections of a factory: subclass it and override what you need.
@@ -25,13 +33,23 @@ class Observer:
     An event that no observer overrides costs nothing.  An exception raised here is logged and
     changes nothing for the client.  *connection* is the connection's number, as in `Request`.
 
-    The events of one connection come in this order: connected, received and answered, failed,
+    The events of one connection come in this order: connected; sent, received and answered; failed,
     incomplete, disconnected.  A relay's come in this order: connected, upstream_opened or
     upstream_failed, passed and faulted, upstream_ended, disconnected.
     """
 
     def connected(self, peer: IAddress, connection: int) -> None:
         """Handle that a client has connected."""
+
+    def sent(self, peer: IAddress, connection: int, data: bytes, by: Unasked) -> None:
+        """
+        Handle that *data* is sent without a request.
+
+        :param data: as it is sent, in the frame and with the faults of a reply.
+        """
+
+    def changed(self, what: str) -> None:
+        """Handle that the server was changed while it runs; *what* says how, for people."""
 
     def refused(self, peer: IAddress, reason: str) -> None:
         """Handle that a client was refused; *reason* names the limit."""
@@ -111,6 +129,8 @@ class Events:
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         observers = tuple(observers)
         self._connected = _methods(observers, Observer.connected)
+        self._sent = _methods(observers, Observer.sent)
+        self._changed = _methods(observers, Observer.changed)
         self._refused = _methods(observers, Observer.refused)
         self._received = _methods(observers, Observer.received)
         self._answered = _methods(observers, Observer.answered)
@@ -134,6 +154,8 @@ class Events:
             self.report_at_once = self._answered_at_once[0]
         #: Whether an observer receives what passes a relay.
         self.reports_passed = bool(self._passed)
+        #: Whether an observer receives what is sent without a request.
+        self.reports_sent = bool(self._sent)
         #: Whether an observer receives requests when they are taken up.
         self.reports_received = bool(self._received)
         #: Whether an observer receives exchanges.
@@ -149,6 +171,16 @@ class Events:
         """Notify the observers that a client has connected."""
         for method in self._connected:
             self._call(method, peer, connection)
+
+    def sent(self, peer: IAddress, connection: int, data: bytes, by: Unasked) -> None:
+        """Notify the observers that *data* is sent without a request."""
+        for method in self._sent:
+            self._call(method, peer, connection, data, by)
+
+    def changed(self, what: str) -> None:
+        """Notify the observers that the server was changed."""
+        for method in self._changed:
+            self._call(method, what)
 
     def refused(self, peer: IAddress, reason: str) -> None:
         """Notify the observers that a client was refused."""

@@ -53,7 +53,8 @@ class GuideTests(SynchronousTestCase):
         from reqresp import Observer
 
         for event in (it for it in vars(Observer) if not it.startswith("_")):
-            described = {"answered_at_once", "before_log_line", "passed", "faulted"}
+            described = {"answered_at_once", "before_log_line", "changed", "passed", "sent"}
+            described |= {"faulted"}
             if event in described or "upstream" in event:
                 self.assertIn(f"``{event}(", GUIDE)
             else:

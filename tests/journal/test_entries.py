@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import (
     Abort,
     Answered,
+    Changed,
     Close,
     Command,
     Connected,
@@ -26,9 +27,11 @@ from reqresp import (
     Refused,
     Request,
     Send,
+    Sent,
     Steps,
     StopReading,
     Unanswered,
+    Unasked,
     Wait,
     as_json,
 )
@@ -89,6 +92,18 @@ class JsonTests(SynchronousTestCase):
                 **who,
                 "request": "STAT",
                 "missing": "no line end",
+            },
+            Sent(1.5, PEER, 3, b"+OK", Unasked.GREETING): {
+                "event": "sent",
+                "at": 1.5,
+                **who,
+                "data": "+OK",
+                "by": "greeting",
+            },
+            Changed(1.5, "script: 2 rules"): {
+                "event": "changed",
+                "at": 1.5,
+                "what": "script: 2 rules",
             },
             UpstreamOpened(1.5, PEER, 3): {"event": "upstream_opened", "at": 1.5, **who},
             UpstreamFailed(1.5, PEER, 3, "it"): {

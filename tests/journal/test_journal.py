@@ -14,6 +14,7 @@ from twisted.logger import capturedLogs
 from reqresp import (
     Abort,
     Answered,
+    Changed,
     Close,
     Corrupt,
     Disconnected,
@@ -70,8 +71,8 @@ def summary(entry: Entry) -> tuple[Any, ...]:
             return "answered", request.connection, request.number, request.data
         case Unanswered(request=request):
             return "unanswered", request.connection, request.number, request.data
-        case Refused():
-            return ("refused",)
+        case Refused() | Changed():
+            return (type(entry).__name__.lower(),)
     return type(entry).__name__.lower(), entry.connection
 
 
@@ -370,6 +371,14 @@ class BoundsTests(Journaled):
         wire.wait(1)
         self.assertEqual(self.summaries(), [("answered", 1, 4, b"late")])
         self.assertEqual((self.journal.dropped, self.journal._count), (2, 1))
+
+    def test_what_is_sent_and_changed_counts(self) -> None:
+        """A long greeting, and a long note of a change, count."""
+        self.keep(most_bytes=2 * ENTRY_OVERHEAD + 40_000)
+        wire = self.connect(Script.parse(f'greeting = "{"x" * 30_000}"'))
+        self.assertEqual(self.summaries(), [("connected", 1), ("sent", 1)])
+        wire.factory.note("y" * 30_000)
+        self.assertEqual(self.summaries(), [("changed",)])
 
     def test_bounds_that_keep_nothing(self) -> None:
         """Limits under 1 are refused."""

@@ -13,8 +13,17 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import Abort, Close, HalfClose, Hang, Send, StopReading, Unanswered, Wait
 from reqresp.exchanges import Exchanges
 from reqresp.faults import Direction
-from reqresp.journal.entries import Connected, Failed, Faulted, Incomplete, Refused
+from reqresp.journal.entries import (
+    Changed,
+    Connected,
+    Failed,
+    Faulted,
+    Incomplete,
+    Refused,
+    Sent,
+)
 from reqresp.journal.lines import MAX_SEARCH_SECONDS, PlainLines
+from reqresp.server.observers import Unasked
 from reqresp.steps import Request, RuleReply, Steps
 from tests.support.streams import PROPERTY
 
@@ -164,6 +173,18 @@ class ConnectionTests(SynchronousTestCase):
         """The line has the fault's name and its direction."""
         entry = Faulted(1.0, PEER, 7, Direction.DOWNSTREAM, "slow")
         self.assertEqual(self.entry(entry), ["#7 downstream  (faults: slow)"])
+
+    def test_what_no_request_asked_for(self) -> None:
+        """The line of a greeting or a push says which it is."""
+        for by, word in ((Unasked.GREETING, "greeting"), (Unasked.PUSH, "push")):
+            entry = Sent(1.0, PEER, 7, b"a\n\xff", by)
+            self.assertEqual(self.entry(entry), [rf"#7 > 'a\n\xff'  ({word})"])
+
+    def test_a_change(self) -> None:
+        """A change is one printable line, whatever it says."""
+        [line] = self.entry(Changed(1.0, "script\nof \x1b[31m2 rules"))
+        self.assertTrue(line.isprintable())
+        self.assertTrue(line.startswith("changed: script"))
 
     def test_unanswered(self) -> None:
         """A request without a reply says so."""

@@ -9,12 +9,22 @@ from twisted.logger import capturedLogs
 
 from reqresp import (
     Close,
+    Corrupt,
     Exchange,
+    Fault,
+    HalfClose,
+    Hang,
+    Latency,
+    LimitData,
     Line,
     Observer,
     Request,
+    Responder,
     Send,
+    Slicer,
+    Steps,
     Table,
+    Unasked,
     Wait,
 )
 from reqresp.server.config import ServerConfig
@@ -262,3 +272,95 @@ class ObserverTests(Conversation):
         wire.send(b"a\n")
         self.assertEqual(self.heard.events, ["connected", "received", "failed", "disconnected"])
         self.flushLoggedErrors(ZeroDivisionError)
+
+
+class Greeter(Responder):
+    """Greets with *steps*, and answers with what was asked."""
+
+    def __init__(self, *steps: Any) -> None:
+        self.steps = steps
+
+    def greet(self, connection: Any) -> Steps:
+        return self.steps
+
+    def respond(self, data: bytes, connection: Any) -> Steps:
+        return (Send(data),)
+
+
+class Told(Observer):
+    """Records what is sent without a request, and other events by their names."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+
+    def connected(self, peer: IAddress, connection: int) -> None:
+        self.events.append("connected")
+
+    def sent(self, peer: IAddress, connection: int, data: bytes, by: Unasked) -> None:
+        self.events.append((connection, data, by.value))
+
+    def changed(self, what: str) -> None:
+        self.events.append(what)
+
+    def answered(self, exchanges: Any) -> None:
+        self.events.append("answered")
+
+
+class UnaskedTests(Conversation):
+    """What is sent without a request."""
+
+    def greet(self, *steps: Any, faults: Sequence[Fault] = (), **options: Any) -> list[Any]:
+        """Return the events after a client was greeted with *steps*."""
+        told = Told()
+        self.wire = self.connect(
+            Greeter(*steps), framing=Line(), observers=[told], faults=faults, **options
+        )
+        return told.events
+
+    def test_a_greeting(self) -> None:
+        """A greeting is one event, with its frames, after its client has connected."""
+        events = self.greet(Send(b"a"), Send(b"b\n", raw=True))
+        self.assertEqual(events, ["connected", (1, b"a\r\nb\n", "greeting")])
+        self.wire.send(b"x\n")
+        self.assertEqual(events[2:], ["answered"])
+
+    def test_silence(self) -> None:
+        """No greeting is no event, and neither is one that sends nothing."""
+        for steps in ((), (Wait(0),), (Close(),)):
+            self.assertEqual(self.greet(*steps), ["connected"])
+
+    def test_a_greeting_that_takes_time(self) -> None:
+        """A greeting is reported when it is complete, before the requests that waited for it."""
+        events = self.greet(Send(b"a"), Wait(1), Send(b"b"))
+        self.wire.send(b"x\n")
+        self.assertEqual(events, ["connected"])
+        self.wire.wait(1)
+        self.assertEqual(events, ["connected", (1, b"a\r\nb\r\n", "greeting"), "answered"])
+
+    def test_a_greeting_that_ends(self) -> None:
+        """What is sent before a greeting ends the connection, or its sending, is reported."""
+        for end in (Close(), Hang(), HalfClose()):
+            events = self.greet(Send(b"a"), end, Send(b"b"))
+            self.assertEqual(events, ["connected", (1, b"a\r\n", "greeting")])
+            self.assertEqual(self.wire.received(), b"a\r\n")
+
+    def test_faults(self) -> None:
+        """The event has the bytes that leave, cut short or changed."""
+        for fault in (Corrupt(), Slicer(size=1), LimitData(bytes=2), Latency(delay=0.1)):
+            events = self.greet(Send(b"abc"), faults=[fault], seed=1)
+            for _ in range(10):
+                self.wire.wait(0.1)
+            [sent] = events[1:]
+            self.assertEqual(sent, (1, self.wire.received(), "greeting"))
+
+    def test_a_greeting_that_cannot_be_framed(self) -> None:
+        """A greeting that the framing refuses is reported as a failure, and not as sent."""
+        events = self.greet(Send(b"a\nb"))
+        self.assertEqual(events, ["connected"])
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+    def test_a_change(self) -> None:
+        """A change is one event, which belongs to no connection."""
+        events = self.greet()
+        self.wire.factory.note("fault slow removed")
+        self.assertEqual(events, ["connected", "fault slow removed"])
