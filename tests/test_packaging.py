@@ -227,10 +227,11 @@ class PackagingTests(SynchronousTestCase):
         self.assert_works(self.install("--editable", str(sources)), sources)
 
     def test_wheel_holds_the_packages_alone(self) -> None:
-        """A wheel has our packages and the plugin, and no ``twisted/plugins/__init__.py``."""
+        """A wheel has our packages, the page and the plugin; ``twisted.plugins`` has no init."""
         with zipfile.ZipFile(self.prepared.wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        packaged = {str(path.relative_to(ROOT)) for path in (ROOT / "reqresp").rglob("*.py")}
+        files = [*(ROOT / "reqresp").rglob("*.py"), *(ROOT / "reqresp/control/page").iterdir()]
+        packaged = {str(path.relative_to(ROOT)) for path in files}
         self.assertEqual(
             names, packaged | {"reqresp/py.typed", "twisted/plugins/reqresp_plugin.py"}
         )

@@ -1,0 +1,212 @@
+// One entry: facts, near misses, bytes, conversation, rule maker. It scrolls, and has no tabs.
+
+import { get, servicePath } from "./api.js";
+import { drawConversation } from "./conversation.js";
+import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
+import { dump, markHovered } from "./dump.js";
+import { clock, counted, duration, escape, fromPayload, joined, plain } from "./notation.js";
+import { nearMisses } from "./near.js";
+import { RuleMaker } from "./rule_maker.js";
+
+const VIEWS = ["text", "hex", "both"];
+const NARROW = 560; // pixels, below which a row of hex has eight bytes
+
+export class DetailPane {
+  /**
+   * @param told functions: `step(by)`, `choose(id)`, `back()`, `only(connection)`, `by(rule)`, `push(connection)`,
+   *   `end(connection, how)`, `inserted()`.
+   */
+  constructor(store, filter, told) {
+    this.store = store;
+    this.filter = filter;
+    this.told = told;
+    this.box = $("detail");
+    this.view = VIEWS[0];
+    this.entry = null;
+    this.maker = null;
+    this.loading = new AbortController();
+    markHovered(this.box);
+    this.resize = later(100, () => this.drawBytes());
+    new ResizeObserver(() => { if (this.entry && this.columns !== this.drawnColumns) this.resize(); }).observe(this.box);
+  }
+
+  get columns() {
+    return this.box.clientWidth < NARROW ? 8 : 16;
+  }
+
+  /** Show *entry* of the service with this name; null: nothing. */
+  show(service, entry) {
+    this.loading.abort();
+    this.loading = new AbortController();
+    this.entry = entry;
+    this.service = service;
+    this.more = {};
+    this.maker = null;
+    if (entry === null) this.drawNothing();
+    else {
+      this.drawAll();
+      this.load(this.loading.signal);
+    }
+  }
+
+  drawNothing() {
+    fill(this.box, h("div", { className: "head bar" }, this.back(), h("span", { className: "soft grow" }, "No entry selected")),
+      h("div", { className: "empty" }, h("div", {}, h("p", { className: "soft" },
+        "Select an entry to see its bytes, the rule that answered, the faults that were injected, and the conversation. ",
+        key("j"), " and ", key("k"), " move."))));
+  }
+
+  drawAll() {
+    const { entry } = this;
+    this.facts = h("dl", { className: "facts num" });
+    this.why = h("div", { hidden: true });
+    this.bytes = h("div", { className: "bytes" });
+    this.talk = h("div", { className: "talk" });
+    this.making = h("div", {});
+    const arrow = (text, label, by) => h("button", { className: "btn quiet", type: "button", "aria-label": label, on: () => this.told.step(by) }, text);
+    fill(this.box,
+      h("div", { className: "head bar" }, this.back(), h("h2", { className: "cut grow" }, this.title),
+        arrow("↑", "Previous entry", -1), arrow("↓", "Next entry", 1)),
+      h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Details" },
+        this.facts, this.why, this.bytes, entry.connection === null ? null : [this.connectionBar(), this.talk], this.making));
+    this.drawFacts();
+    this.drawBytes();
+    this.drawTalk();
+  }
+
+  /** The rest of what the server knows. */
+  async load(signal) {
+    const { entry } = this;
+    try {
+      this.more = await get(servicePath(this.service, `/entries/${entry.id}`), signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.more = { problem: error.status === 404 ? "the journal does not have it any more" : error.message };
+    }
+    if (signal.aborted) return;
+    this.drawFacts();
+    this.drawWhy();
+    this.drawBytes();
+    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete") {
+      this.maker = new RuleMaker(this.service, entry, this.when, { inserted: () => this.told.inserted() });
+      fill(this.making, this.maker.element);
+    }
+  }
+
+  /** The state that a rule of this needs to name; null: none. */
+  get when() {
+    const { state, start } = this.more;
+    return state == null || state === (start ?? "start") ? null : state;
+  }
+
+  get title() {
+    const { entry } = this;
+    if (entry.isNote) return entry.note[0].toUpperCase() + entry.note.slice(1);
+    if (entry.event === "passed") return `Passed on connection ${entry.connection}`;
+    if (entry.event === "sent") return `Sent on connection ${entry.connection}`;
+    if (entry.event === "incomplete") return `Unfinished request on connection ${entry.connection}`;
+    return `Request ${entry.data.number} on connection ${entry.connection}`;
+  }
+
+  drawFacts() {
+    const { entry, more } = this;
+    const fact = (word, value, tone = "", isLong = false) => (value == null || value === "" ? null
+      : h("div", { className: isLong ? "long" : "" }, h("dt", {}, word), h("dd", { className: tone }, value)));
+    const state = more.state == null ? null : [plain(more.state), more.rule?.goto ? ` → ${plain(more.rule.goto)}` : ""];
+    fill(this.facts,
+      fact("At", clock(entry.at)),
+      entry.event === "answered" ? fact("Answered by", this.answeredBy(), entry.isMiss ? "miss" : "") : fact("Sent by", entry.by),
+      fact("State", state),
+      fact("Took", this.tookText()),
+      fact("Peer", entry.event === "connected" || entry.data.peer === undefined ? null : plain(entry.data.peer)),
+      fact(entry.faults.length > 1 ? "Faults" : "Fault", entry.faults.join(", "), "fault", true),
+      fact("Problem", entry.event === "incomplete" ? plain(entry.data.missing) : entry.isError ? plain(entry.data.reason) : null, "error", true),
+      fact("Note", more.problem ? plain(more.problem) : null, "", true));
+  }
+
+  answeredBy() {
+    const { entry } = this;
+    const { rule } = this.more;
+    const name = rule?.name ? plain(rule.name) : entry.by;
+    if (!name) return "the responder";
+    const link = h("button", { className: "link mono", type: "button", title: "Show what this answered", on: () => this.told.by(entry.by) }, name);
+    if (!rule) return link;
+    return [link, [rule.kind, rule.line == null ? null : `line ${rule.line}`].filter(Boolean).map((it, i) => `${i ? "," : ""} ${it}`)];
+  }
+
+  tookText() {
+    const { entry } = this;
+    if (entry.took === null) return null;
+    if (entry.waited < 1) return duration(entry.took);
+    return `${duration(entry.took)}, of which the rule waits ${duration(entry.waited)}`;
+  }
+
+  drawWhy() {
+    const { near, explain } = this.more;
+    this.why.hidden = !this.entry.isMiss;
+    if (this.entry.isMiss) fill(this.why, nearMisses(near ?? [], this.entry.request, explain, this.columns));
+  }
+
+  /** The bytes of the wire, or those that the list has until these are known. */
+  drawBytes() {
+    const { entry } = this;
+    if (entry === null) return;
+    this.drawnColumns = this.columns;
+    const wire = this.more.wire ?? {};
+    const sides = [];
+    const request = wire.request != null ? fromPayload(wire.request) : entry.request;
+    const reply = wire.reply != null ? fromPayload(wire.reply) : entry.reply;
+    if (request !== null) sides.push(this.side("→", "up", "Request", request, []));
+    if (reply !== null) sides.push(this.side("←", "down", entry.request === null ? "Sent" : "Reply", reply, wire.slices ?? this.slices(reply)));
+    const views = choice("View of the bytes", VIEWS, this.view, (view) => { this.view = view; this.drawBytes(); });
+    fill(this.bytes, sides.length ? [h("div", { className: "sect" }, h("h3", { className: "grow" }, "Bytes"), views, key("v")), sides] : null);
+  }
+
+  // Where the frames of a reply end, if the reply is these frames alone.
+  slices(reply) {
+    const { frames } = this.entry;
+    if (frames.length < 2 || joined(frames).length !== reply.length) return [];
+    let end = 0;
+    return frames.slice(0, -1).map((frame) => (end += frame.length));
+  }
+
+  side(arrow, tone, word, data, ends) {
+    const size = `${counted(data.length, "byte")}${ends.length ? ` in ${ends.length + 1} slices` : ""}`;
+    const empty = this.entry.event === "unanswered" ? "No reply yet." : "No bytes.";
+    return h("div", { className: "side" },
+      h("header", {}, h("span", { className: tone }, `${arrow} ${word}`), h("span", { className: "dim num grow" }, size),
+        data.length ? copyButton(() => escape(data), "link soft", { "aria-label": `Copy: ${word}` }) : null),
+      data.length ? dump(data, this.view, { ends, marks: this.filter.marks(data), columns: this.columns })
+        : h("p", { className: "soft" }, empty));
+  }
+
+  connectionBar() {
+    const { connection } = this.entry;
+    const button = (text, on, ...more) => h("button", { className: "btn quiet", type: "button", on }, text, more);
+    this.ends = [
+      button("Push…", () => this.told.push(connection)),
+      button("Close", () => this.told.end(connection, "close")),
+      button("Reset", () => this.told.end(connection, "reset")),
+    ];
+    return h("div", { className: "sect" }, h("h3", { className: "grow" }, `Conversation of #${connection}`), this.ends,
+      button("Filter", () => this.told.only(connection), key("c")));
+  }
+
+  drawTalk() {
+    const { entry } = this;
+    if (entry === null || entry.connection === null) return;
+    drawConversation(this.talk, this.store, entry, (id) => this.told.choose(id));
+    const isOpen = !this.store.entries.some((it) => it.event === "disconnected" && it.connection === entry.connection);
+    for (const it of this.ends) it.hidden = !isOpen;
+  }
+
+  /** Show the next view of the bytes. */
+  nextView() {
+    this.view = VIEWS[(VIEWS.indexOf(this.view) + 1) % VIEWS.length];
+    this.drawBytes();
+  }
+
+  back() {
+    return h("button", { className: "btn back", type: "button", on: () => this.told.back() }, "← List");
+  }
+}

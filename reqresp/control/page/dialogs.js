@@ -1,0 +1,158 @@
+// The dialogs: bytes to push, a question before a reset, the script of a service, a token.
+
+import { ApiError, get, post, request, servicePath, setToken } from "./api.js";
+import { $, copyButton, h, later } from "./dom.js";
+import { counted, escape, plain, toPayload, unescape } from "./notation.js";
+import { drawCheck, goToLine } from "./problems.js";
+
+const PAUSE = 200; // milliseconds after the last key until a text is checked
+
+/** Open a dialog that is removed when it is closed. Return it. */
+function open(title, className, ...kids) {
+  const id = `title-${Date.now()}`;
+  const dialog = h("dialog", { className, "aria-labelledby": id },
+    h("div", { className: "bar" }, h("h2", { className: "grow cut", id }, title),
+      h("button", { className: "btn", type: "button", on: () => dialog.close() }, "Close")), kids);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/** Ask for bytes, and push them to a connection. */
+export function openPush(service, connection) {
+  const area = h("textarea", { spellcheck: false, "aria-label": "Bytes to push, with escapes", className: "short" });
+  const status = h("div", { className: "grow check", role: "status" });
+  const send = h("button", { className: "btn go", type: "button" }, "Push");
+  const read = () => {
+    try {
+      const data = unescape(area.value);
+      drawCheck(status, data.length ? `${counted(data.length, "byte")}: ${escape(data.subarray(0, 40))}` : "no bytes yet", null);
+      send.disabled = data.length === 0;
+      return data;
+    } catch (error) {
+      drawCheck(status, "", error);
+      send.disabled = true;
+      return null;
+    }
+  };
+  send.addEventListener("click", async () => {
+    try {
+      await post(servicePath(service, `/connections/${connection}/push`), { data: toPayload(read()) });
+      dialog.close();
+    } catch (error) {
+      drawCheck(status, "", error);
+    }
+  });
+  area.addEventListener("input", read);
+  const dialog = open(`Push to connection ${connection}`, "push",
+    h("p", { className: "soft" }, "The bytes are sent as they are, without a frame. Escapes are those of scripts: ",
+      h("code", {}, "\\r \\n \\t \\0 \\\\ \\xNN"), "."),
+    area, h("div", { className: "acts" }, status, send));
+  read();
+  area.focus();
+}
+
+/** Ask whether everything is to be reset; call *then* if so. */
+export function openReset(then) {
+  const go = h("button", { className: "btn go", type: "button", on: () => { dialog.close(); then(); } }, "Reset all");
+  const dialog = open("Reset all services?", "ask",
+    h("p", {}, "Journals, counters, expectations and added faults are cleared, changed scripts are as they were at the start, and open connections are reset."),
+    h("div", { className: "acts" }, go));
+  go.focus();
+}
+
+/** Ask for the token of the control server; call *then* when there is one. */
+export function openToken(then) {
+  if (document.querySelector("dialog.token")) return;
+  const input = h("input", { type: "password", "aria-label": "Token", autocomplete: "off" });
+  const use = () => {
+    if (!input.value) return;
+    setToken(input.value.trim());
+    dialog.close();
+    then();
+  };
+  input.addEventListener("keydown", (event) => { if (event.key === "Enter") use(); });
+  const dialog = open("Token of the control server", "token",
+    h("p", { className: "soft" }, "This server demands the token of ", h("code", {}, "--control-token-file"), ". It is kept until this tab is closed."),
+    h("div", { className: "acts" }, input, h("button", { className: "btn go", type: "button", on: use }, "Use")));
+  input.focus();
+}
+
+/** Show the script of a service in an editor; each change is checked. */
+export async function openScript(service, told) {
+  let text;
+  try {
+    ({ script: text } = await get(servicePath(service, "/script")));
+  } catch (error) {
+    told.failed(error);
+    return;
+  }
+  new Editor(service, text ?? "", told);
+}
+
+class Editor {
+  constructor(service, text, told) {
+    this.service = service;
+    this.told = told;
+    this.area = h("textarea", { spellcheck: false, value: text, wrap: "off", "aria-label": "Script, in TOML" });
+    this.numbers = h("pre", { className: "numbers", "aria-hidden": "true" });
+    this.status = h("div", { className: "grow check", role: "status" });
+    this.save = h("button", { className: "btn go", type: "button", on: () => this.use() }, "Use this script");
+    this.dialog = open(`Script of ${plain(service)}`, "editor",
+      h("div", { className: "code-area" }, this.numbers, this.area),
+      h("div", { className: "acts" }, this.status, copyButton(() => this.area.value, "btn"), this.save));
+    this.checkSoon = later(PAUSE, () => this.check());
+    this.area.addEventListener("input", () => { this.drawNumbers([]); this.checkSoon(); });
+    this.area.addEventListener("scroll", () => { this.numbers.scrollTop = this.area.scrollTop; });
+    this.drawNumbers([]);
+    this.area.focus();
+    this.area.setSelectionRange(0, 0);
+    this.check();
+  }
+
+  drawNumbers(problems) {
+    const bad = new Set(problems.map((it) => it.line));
+    const count = this.area.value.split("\n").length;
+    const nodes = [];
+    for (let line = 1; line <= count; line += 1) {
+      nodes.push(bad.has(line) ? h("span", { className: "diff error-line" }, String(line)) : String(line), "\n");
+    }
+    this.numbers.replaceChildren(...nodes);
+    this.numbers.scrollTop = this.area.scrollTop;
+  }
+
+  async check() {
+    const text = this.area.value;
+    try {
+      const { summary } = await post(servicePath(this.service, "/script/check"), { script: text });
+      if (text === this.area.value) this.show(summary, null);
+    } catch (error) {
+      if (text === this.area.value) this.show("", error);
+    }
+  }
+
+  show(said, error) {
+    this.save.disabled = error !== null;
+    drawCheck(this.status, said, error, (line) => goToLine(this.area, line));
+    this.drawNumbers(error?.problems ?? []);
+  }
+
+  async use() {
+    try {
+      await request("PUT", servicePath(this.service, "/script"), { script: this.area.value });
+      this.dialog.close();
+      this.told.changed();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.show("", error);
+    }
+  }
+}
+
+/** Open the dialog of the keys, which is always there. */
+export function openKeys() {
+  const dialog = $("keys");
+  dialog.querySelector("[data-close]").onclick = () => dialog.close();
+  dialog.showModal();
+}

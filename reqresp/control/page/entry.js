@@ -1,0 +1,183 @@
+// What an entry of the journal means: its bytes, what came of it, and how long it took. It must not
+// know elements. Everything is computed when it is first asked for: few of many entries are shown.
+
+import { binary, duration, fromPayload, joined, plain } from "./notation.js";
+
+const CLEAN = /closed cleanly/;
+
+// What one line says of the entries without an exchange.
+const NOTES = {
+  connected: (e) => `connected from ${e.peer}`,
+  refused: (e) => `refused ${e.peer}: ${e.reason}`,
+  failed: (e) => `failed: ${e.reason}`,
+  faulted: (e) => `the fault ${e.faults.join(", ")} affects ${e.stream}`,
+  upstream_opened: () => "connected upstream",
+  upstream_failed: (e) => `no connection upstream: ${e.reason}`,
+  upstream_ended: (e) => `upstream ended: ${reason(e)}`,
+  disconnected: (e) => (CLEAN.test(e.reason) ? "closed" : `lost: ${reason(e)}`),
+  changed: (e) => e.what,
+};
+const FAILURES = new Set(["refused", "failed", "incomplete", "upstream_failed"]);
+// What the steps of a reply are called that send nothing.
+const ENDINGS = {
+  close: "close", half_close: "half-close", abort: "reset", hang: "hang", stop_reading: "stop reading",
+};
+
+const reason = (e) => e.reason.replace(/^Connection was closed cleanly: |\.$/g, "");
+
+/** The number of rows in a list that stand for entries which it does not have. */
+export class Gap {
+  constructor(after, skipped) {
+    this.id = `gap-${after}`;
+    this.after = after;
+    this.skipped = skipped;
+    this.isMiss = this.isFault = this.isError = false;
+    this.connection = null;
+  }
+}
+
+/** An entry. */
+export class Entry {
+  /** @param data the entry, as the API writes it. */
+  constructor(data) {
+    this.data = data;
+    this.id = data.id;
+    this.event = data.event;
+    this.at = data.at;
+    this.connection = data.connection ?? null;
+    this.isMiss = data.miss === true;
+    this.isFault = Boolean(data.faults?.length) || data.event === "faulted";
+    this.isError = FAILURES.has(data.event);
+  }
+
+  /** Whether a request came, with or without a reply. */
+  get isExchange() {
+    return this.event === "answered" || this.event === "unanswered" || this.event === "incomplete";
+  }
+
+  /** Whether it is one line of words. */
+  get isNote() {
+    return this.event in NOTES || this.isEnd;
+  }
+
+  /** Whether it says that a direction of a relay has ended. */
+  get isEnd() {
+    return this.event === "passed" && this.data.eof === true;
+  }
+
+  get note() {
+    if (this.isEnd) return this.data.stream === "upstream" ? "the client ended its side" : "the service ended its side";
+    return plain(NOTES[this.event]?.(this.data) ?? this.event);
+  }
+
+  /** What the client sent, as rules see it; null: nothing. */
+  get request() {
+    return this.once("request", () => {
+      if (this.event === "passed") return this.data.stream === "upstream" ? this.payload("data") : null;
+      if (!this.isExchange) return null;
+      return words(this.payload("request")) ?? this.payload("request");
+    });
+  }
+
+  /** What the client was sent, as rules say it: a list of frames; null: nothing. */
+  get frames() {
+    return this.once("frames", () => {
+      if (this.event === "sent") return [this.payload("data")];
+      if (this.event === "passed") return this.data.stream === "downstream" ? [this.payload("data")] : null;
+      if (this.event !== "answered") return null;
+      return this.data.steps.flatMap((step) => [step.send, step.forward])
+        .filter((it) => it != null && it !== true).map(fromPayload);
+    });
+  }
+
+  get reply() {
+    return this.once("reply", () => (this.frames === null ? null : joined(this.frames)));
+  }
+
+  /** How many bytes request and reply have besides those that the list has. */
+  get cut() {
+    const payloads = [this.data.request, this.data.data, ...(this.data.steps ?? []).map((it) => it.send)];
+    return payloads.reduce((sum, it) => sum + (it?.truncated ? it.size - fromPayload(it).length : 0), 0);
+  }
+
+  /** The words of the steps that send nothing, such as `close`. */
+  get endings() {
+    return (this.data.steps ?? []).flatMap((step) => Object.keys(step)).map((key) => ENDINGS[key])
+      .filter(Boolean);
+  }
+
+  /** What answered: a rule, a responder, or `greeting` and `push`. */
+  get by() {
+    return plain(this.data.by ?? "");
+  }
+
+  get outcome() {
+    if (this.isMiss) return { word: "miss", tone: "miss" };
+    if (this.isError) return { word: this.event.replace("_", " "), tone: "error" };
+    if (this.event === "unanswered") return { word: "waiting", tone: "" };
+    if (this.event === "changed") return { word: "control", tone: "" };
+    if (this.event === "sent") return { word: this.by, tone: "" };
+    if (this.event === "faulted") return { word: "fault", tone: "fault" };
+    return { word: this.by, tone: "" };
+  }
+
+  /** Milliseconds from the request to the end of its reply; null: unknown. */
+  get took() {
+    return this.data.sent == null ? null : Math.max(0, (this.data.sent - this.at) * 1000);
+  }
+
+  /** Milliseconds that the rule itself waits. */
+  get waited() {
+    return (this.data.steps ?? []).reduce((sum, step) => sum + (step.wait ?? 0), 0) * 1000;
+  }
+
+  get faults() {
+    return (this.data.faults ?? []).map(plain);
+  }
+
+  /** The share of the time that faults took, from 0 to 1. */
+  get faultShare() {
+    if (!this.faults.length || !this.took) return 0;
+    return Math.max(0, this.took - this.waited) / this.took;
+  }
+
+  get tookText() {
+    return this.took === null ? "" : duration(this.took);
+  }
+
+  /** Request and reply with a character for each byte, to be searched. */
+  get searched() {
+    return this.once("searched", () => [this.request, this.reply].map((it) => (it === null ? "" : binary(it))));
+  }
+
+  payload(name) {
+    return fromPayload(this.data[name]);
+  }
+
+  once(name, compute) {
+    const value = compute();
+    Object.defineProperty(this, name, { value });
+    return value;
+  }
+}
+
+/** Return the words of a command of Redis, joined by spaces, as rules see it; null: it is none. */
+function words(data) {
+  if (data[0] !== 0x2a) return null;
+  const text = binary(data);
+  const head = /^\*(\d+)\r\n/.exec(text);
+  if (head === null) return null;
+  const parts = [];
+  let at = head[0].length;
+  for (let count = Number(head[1]); count > 0; count -= 1) {
+    const size = /^\$(\d+)\r\n/.exec(text.slice(at, at + 24));
+    if (size === null) return null;
+    at += size[0].length;
+    const end = at + Number(size[1]);
+    if (end + 2 > data.length) return null;
+    if (parts.length) parts.push(Uint8Array.of(32));
+    parts.push(data.subarray(at, end));
+    at = end + 2;
+  }
+  return at === data.length && parts.length ? joined(parts) : null;
+}

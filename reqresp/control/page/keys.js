@@ -1,0 +1,26 @@
+// What keys do. It must not know how.
+
+/**
+ * Call the function of *actions* that has the name of the pressed key.
+ *
+ * A key that is typed into a field, or that a button takes, is left alone.
+ */
+export function startKeys(actions) {
+  document.addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (target.matches("input[type=search]") && key === "Escape") {
+      actions.Escape();
+      event.preventDefault();
+      return;
+    }
+    if (target.matches("input, textarea, select")) return;
+    if (["Enter", " "].includes(key) && target.closest("button, summary, a")) return;
+    // In a part that scrolls, arrows scroll.
+    if (key.startsWith("Arrow") && target.closest(".detail, .services, dialog")) return;
+    const action = actions[key];
+    if (action === undefined) return;
+    event.preventDefault();
+    action();
+  });
+}

@@ -1,0 +1,192 @@
+// The list of entries: following, pausing, selecting. It must not know where entries come from.
+
+import { $, fill, h, key } from "./dom.js";
+import { Gap } from "./entry.js";
+import { counted } from "./notation.js";
+import { layout, renderRow, rowHeight } from "./row.js";
+import { VirtualList } from "./virtual_list.js";
+
+export class ListPane {
+  /**
+   * @param store the entries of the service.
+   * @param filter which of them are shown.
+   * @param told functions: `selected(entry, isOpened)`, `gap(gap)`.
+   */
+  constructor(store, filter, told) {
+    this.store = store;
+    this.filter = filter;
+    this.told = told;
+    this.selected = null; // the id
+    this.frozen = null; // the entries that there were at a pause
+    this.isFollowing = true;
+    this.waiting = 0;
+    this.newest = -1; // rows after this one arrive, and are shown so
+    this.box = $("rows");
+    this.width = this.box.clientWidth;
+    this.list = new VirtualList(this.box, {
+      key: (item) => item.id,
+      height: (item) => rowHeight(item, this.width),
+      render: (item) => renderRow(item, this.filter, this.selected, item.id > this.newest),
+    });
+    this.box.addEventListener("click", (event) => this.clicked(event));
+    this.box.addEventListener("scroll", () => { this.isFollowing = this.list.isAtEnd; this.drawFoot(); });
+    new ResizeObserver(() => this.resized()).observe(this.box);
+    this.drawPause();
+  }
+
+  get isPaused() {
+    return this.frozen !== null;
+  }
+
+  get items() {
+    return this.list.items;
+  }
+
+  /** Show what fits the filter, from the beginning. */
+  draw() {
+    const wasFollowing = this.isFollowing && !this.isPaused;
+    const all = this.frozen ?? this.store.entries;
+    this.list.reset(all.filter((it) => this.shows(it)));
+    this.toggle();
+    if (wasFollowing) this.follow();
+    else if (this.place >= 0) this.list.reveal(this.place, true);
+    this.announce();
+    this.drawFoot();
+  }
+
+  /** Show entries that were added to the store, unless the list is paused. */
+  append(added, dropped) {
+    const fitting = added.filter((it) => this.shows(it));
+    if (this.isPaused) {
+      this.waiting += fitting.reduce((sum, it) => sum + (it instanceof Gap ? it.skipped : 1), 0);
+      this.drawPause();
+      return;
+    }
+    this.newest = Math.max(this.newest, this.store.last - added.length);
+    this.list.append(fitting);
+    if (dropped) this.dropBefore(this.store.entries[0]);
+    this.toggle();
+    if (this.isFollowing) this.list.toEnd();
+    else this.list.update();
+    this.drawFoot();
+  }
+
+  /** Show older entries that were added to the store. */
+  prepend(added) {
+    if (this.isPaused) this.frozen = [...added, ...this.frozen];
+    const wasFollowing = this.isFollowing;
+    this.list.prepend(added.filter((it) => this.shows(it)));
+    this.toggle();
+    if (wasFollowing && !this.isPaused) this.follow();
+    this.drawFoot();
+  }
+
+  pause(isPaused = !this.isPaused) {
+    if (isPaused === this.isPaused) return;
+    this.frozen = isPaused ? [...this.store.entries] : null;
+    this.waiting = 0;
+    this.drawPause();
+    if (!isPaused) {
+      this.isFollowing = true;
+      this.draw();
+    }
+    this.drawFoot();
+  }
+
+  /** Scroll to the newest entry, and stay there. */
+  follow() {
+    this.isFollowing = true;
+    this.list.toEnd();
+  }
+
+  /** Select the entry with this id; null: none. */
+  select(id, isOpened = false) {
+    const before = this.selected;
+    this.selected = id;
+    this.list.kept = id;
+    for (const it of [before, id]) {
+      this.list.rows.get(it)?.setAttribute("aria-selected", String(it === id));
+    }
+    const { place } = this;
+    if (place >= 0) {
+      this.list.reveal(place);
+      this.list.update();
+    }
+    this.announce();
+    this.told.selected(place >= 0 ? this.items[place] : null, isOpened);
+  }
+
+  /** Select the entry *by* places further. */
+  step(by) {
+    const { items, place } = this;
+    if (!items.length) return;
+    const next = place < 0 ? items.length - 1 : Math.max(0, Math.min(items.length - 1, place + by));
+    this.select(items[next].id);
+  }
+
+  /** Select the next miss after the selected entry, or the first one. */
+  nextMiss() {
+    const { items, place } = this;
+    const next = items.find((it, i) => it.isMiss && i > place) ?? items.find((it) => it.isMiss);
+    if (next) this.select(next.id);
+  }
+
+  get place() {
+    return this.selected === null ? -1 : this.list.find(this.selected);
+  }
+
+  shows(item) {
+    return item instanceof Gap ? !this.filter.isActive : this.filter.fits(item);
+  }
+
+  dropBefore(first) {
+    const number = (item) => (item instanceof Gap ? item.after : item.id);
+    const kept = this.items.findIndex((it) => number(it) >= number(first));
+    this.list.drop(kept < 0 ? this.items.length : kept);
+  }
+
+  clicked(event) {
+    const row = event.target.closest(".row");
+    if (row === null) return;
+    const item = this.items.find((it) => String(it.id) === row.dataset.key);
+    if (item instanceof Gap) this.told.gap(item);
+    else if (item !== undefined) this.select(item.id, true);
+  }
+
+  resized() {
+    const width = this.box.clientWidth;
+    if (!width) return;
+    const hasChanged = layout(width) !== layout(this.width);
+    this.width = width;
+    if (hasChanged) this.list.measure();
+    if (this.isFollowing && !this.isPaused) this.list.toEnd();
+    else this.list.update();
+  }
+
+  toggle() {
+    const isEmpty = this.items.length === 0;
+    this.box.hidden = isEmpty;
+    $("empty").hidden = !isEmpty;
+  }
+
+  announce() {
+    if (this.place >= 0) this.box.setAttribute("aria-activedescendant", `row-${this.selected}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  drawPause() {
+    const button = $("pause");
+    button.setAttribute("aria-pressed", String(this.isPaused));
+    if (!this.isPaused) fill(button, "Pause", key("p"));
+    else fill(button, h("span", { className: "verb" }, "Resume · "), `${this.waiting.toLocaleString("en")} new`);
+  }
+
+  drawFoot() {
+    const parts = [counted(this.items.length, "entry", "entries")];
+    if (this.filter.isActive) parts.push(`filtered of ${this.store.entries.length.toLocaleString("en")}`);
+    parts.push(`${this.store.skipped.toLocaleString("en")} skipped`);
+    parts.push(this.isPaused ? "paused" : this.isFollowing ? "following" : "scrolled up");
+    const text = parts.join(" · ");
+    if ($("count").textContent !== text) $("count").textContent = text;
+  }
+}

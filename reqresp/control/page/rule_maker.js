@@ -1,0 +1,105 @@
+// "Make a rule of this": TOML that is checked at once, copied, or inserted into the service's script.
+
+import { ApiError, get, post, request, servicePath } from "./api.js";
+import { choice, copyButton, fill, h, key, later } from "./dom.js";
+import { drawCheck, goToLine } from "./problems.js";
+import { PREDICATES, inserted, places, ruleToml } from "./rule_toml.js";
+
+const PAUSE = 200; // milliseconds after the last key until the text is checked
+
+export class RuleMaker {
+  /**
+   * @param service the name of the service.
+   * @param entry the entry that a rule is made of.
+   * @param when the state in which its request came; null: the first state.
+   * @param told functions: `inserted()`.
+   */
+  constructor(service, entry, when, told) {
+    this.service = service;
+    this.told = told;
+    this.script = null; // the text; null: the service has none
+    this.make = (kind) => ruleToml(kind, entry.request, entry.frames ?? [], when);
+    this.area = h("textarea", { spellcheck: false, "aria-label": "TOML of the rule", value: this.make(PREDICATES[0]) });
+    this.status = h("div", { className: "grow check", role: "status" });
+    this.where = h("select", { "aria-label": "Where to insert", hidden: true });
+    this.insert = h("button", { className: "btn go", type: "button", hidden: true, on: () => this.save() }, "Insert");
+    this.element = h("details", { className: "maker", open: entry.isMiss },
+      h("summary", { className: "sect" }, h("strong", { className: "grow" }, "Make a rule of this"), key("r")),
+      h("div", { className: "acts" }, choice("Predicate", PREDICATES, PREDICATES[0], (kind) => this.use(kind), "mono")),
+      h("div", { className: "acts" }, this.area),
+      h("div", { className: "acts" }, this.status, this.where, copyButton(() => this.area.value, "btn"), this.insert));
+    this.checkSoon = later(PAUSE, () => this.check());
+    this.area.addEventListener("input", () => this.checkSoon());
+    this.where.addEventListener("change", () => this.check());
+    this.element.addEventListener("toggle", () => { if (this.element.open) this.load(); });
+    if (this.element.open) this.load();
+  }
+
+  open() {
+    this.element.open = true;
+    this.area.focus();
+  }
+
+  use(kind) {
+    this.area.value = this.make(kind);
+    this.check();
+  }
+
+  async load() {
+    try {
+      const { script, rules } = await get(servicePath(this.service, "/script"));
+      this.script = script;
+      this.places = places(rules ?? []);
+    } catch (error) {
+      drawCheck(this.status, "", error);
+      return;
+    }
+    fill(this.where, this.places.map((it, i) => h("option", { value: String(i) }, it.label)));
+    this.where.hidden = this.insert.hidden = this.script === null;
+    await this.check();
+  }
+
+  /** The whole script with the rule in it. */
+  get text() {
+    if (this.script === null) return this.area.value;
+    return inserted(this.script, this.area.value, this.places[Number(this.where.value) || 0].line);
+  }
+
+  async check() {
+    const { text } = this;
+    try {
+      const { summary } = await post(servicePath(this.service, "/script/check"), { script: text });
+      if (text === this.text) this.show(summary, null);
+    } catch (error) {
+      if (text === this.text) this.show("", error);
+    }
+  }
+
+  show(summary, error) {
+    this.insert.disabled = error !== null;
+    drawCheck(this.status, summary, error, (line) => this.goTo(line));
+  }
+
+  // The line of a problem is one of the whole script.
+  goTo(line) {
+    const before = this.text.slice(0, this.text.indexOf(this.area.value)).split("\n").length - 1;
+    if (line > before) goToLine(this.area, line - before);
+  }
+
+  async save() {
+    try {
+      const { script } = await get(servicePath(this.service, "/script"));
+      if (script !== this.script) {
+        await this.load();
+        throw new ApiError(409, "the script has changed meanwhile; check the rule, and insert it again");
+      }
+      await request("PUT", servicePath(this.service, "/script"), { script: this.text });
+      this.status.className = "down grow check";
+      this.status.textContent = "✓ inserted; the next request is answered by it";
+      this.insert.disabled = true;
+      this.told.inserted();
+    } catch (error) {
+      this.show("", error);
+    }
+  }
+}

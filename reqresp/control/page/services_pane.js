@@ -1,0 +1,110 @@
+// The services, and the connections of the chosen one. It must not know how they are fetched.
+
+import { $, fill, h } from "./dom.js";
+import { clock, counted, plain } from "./notation.js";
+import { Sparkline } from "./sparkline.js";
+
+/** Return the first address of a service as people write it, and its port. */
+export function address(service) {
+  const first = service.listen[0] ?? "";
+  const port = /:(\d+)$/.exec(first);
+  return { text: plain(first), host: port ? first.slice(0, port.index) : "", port: port ? Number(port[1]) : null };
+}
+
+export class ServicesPane {
+  /** @param told functions: `chosen(name)`, `switched(name, isEnabled)`, `connection(number)`. */
+  constructor(told) {
+    this.told = told;
+    this.cards = new Map(); // by name
+    this.services = [];
+    this.chosen = null;
+    this.conns = h("div", { className: "conns" });
+    this.connsLabel = h("h2", { className: "label" });
+    setInterval(() => this.tick(), 1000);
+  }
+
+  /** Show these services, of which the one named *chosen* is chosen. */
+  draw(services, chosen) {
+    const names = services.map((it) => it.name);
+    if (names.join("\n") !== this.services.map((it) => it.name).join("\n")) this.build(names);
+    this.services = services;
+    this.chosen = chosen;
+    for (const service of services) this.cards.get(service.name).draw(service, service.name === chosen);
+    this.connsLabel.textContent = `Connections of ${plain(chosen ?? "")}`;
+  }
+
+  /** Show the open connections; *only* is the number of the one whose entries alone are shown. */
+  drawConnections(connections, only) {
+    const now = Date.now() / 1000;
+    const button = (it) => h("button", {
+      className: "conn mono num", type: "button", "aria-pressed": String(it.number === only),
+      title: `Show this connection alone. Open since ${clock(it.since)}`, on: () => this.told.connection(it.number),
+    }, h("span", {}, `#${it.number}`), h("span", { className: "soft cut" }, plain(it.peer)), h("span", { className: "dim" }, age(now - it.since)));
+    const focused = document.activeElement?.closest(".conn") ? document.activeElement.firstChild.textContent : null;
+    fill(this.conns, connections.length ? connections.map(button) : h("p", { className: "soft none" }, "none open"));
+    if (focused) [...this.conns.children].find((it) => it.firstChild.textContent === focused)?.focus();
+  }
+
+  build(names) {
+    this.cards = new Map(names.map((name) => [name, this.cards.get(name) ?? new Card(name, this.told)]));
+    fill($("services"), h("h2", { className: "label" }, "Services"),
+      [...this.cards.values()].map((it) => it.element), this.connsLabel, this.conns);
+  }
+
+  tick() {
+    for (const service of this.services) this.cards.get(service.name)?.tick(service);
+  }
+}
+
+/** One service: its name, its switch, what it is, its counts. */
+class Card {
+  constructor(name, told) {
+    this.spark = new Sparkline();
+    this.port = h("span", { className: "mono soft" });
+    this.name = h("button", { className: "name", type: "button", on: () => told.chosen(name) }, plain(name), " ", this.port);
+    this.toggle = h("button", {
+      className: "switch", type: "button", role: "switch", "aria-label": `${plain(name)} enabled`,
+      on: () => told.switched(name, this.toggle.getAttribute("aria-checked") !== "true"),
+    });
+    this.what = h("span", { className: "wide soft cut slimless" });
+    this.load = h("span", { className: "wide soft num cut" });
+    this.element = h("div", { className: "service" }, this.name, this.toggle, this.what, this.load,
+      h("span", { className: "wide" }, this.spark.element));
+  }
+
+  draw(service, isChosen) {
+    this.element.classList.toggle("on", isChosen);
+    if (isChosen) this.name.setAttribute("aria-current", "true");
+    else this.name.removeAttribute("aria-current");
+    const { port, text } = address(service);
+    this.port.textContent = port === null ? "" : `:${port}`;
+    this.name.title = text;
+    this.toggle.setAttribute("aria-checked", String(service.enabled));
+    const what = service.upstream && service.kind === "relay" ? `→ ${service.upstream}` : service.summary;
+    this.what.textContent = plain(what);
+    this.what.title = plain(what);
+    this.drawLoad(service);
+  }
+
+  tick(service) {
+    this.spark.tick(service.counts);
+    this.spark.draw(service.enabled
+      ? `Requests of ${plain(service.name)} in each of the last ${this.spark.all.length} seconds, misses and errors in red`
+      : `${plain(service.name)} is disabled`);
+    this.drawLoad(service);
+  }
+
+  drawLoad({ enabled, counts }) {
+    const parts = [`${counts.open} open`, `${this.spark.rate.toLocaleString("en")}/s`];
+    if (counts.misses) parts.push(counted(counts.misses, "miss", "misses"));
+    if (counts.errors) parts.push(counted(counts.errors, "error"));
+    this.load.textContent = enabled ? parts.join(" · ") : "disabled";
+  }
+}
+
+function age(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const two = (number) => String(number).padStart(2, "0");
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+  return `${Math.floor(whole / 60)}:${two(whole % 60)}`;
+}

@@ -1,0 +1,52 @@
+// How many requests came in each second of the last minute, and how many of them went wrong.
+
+import { svg } from "./dom.js";
+
+const SECONDS = 49;
+const STEP = 4; // pixels of a second
+const HEIGHT = 20;
+
+export class Sparkline {
+  constructor() {
+    this.all = new Array(SECONDS).fill(0);
+    this.bad = new Array(SECONDS).fill(0);
+    this.before = null; // the counts of the last second
+    this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img" });
+  }
+
+  /** The requests of the last second. */
+  get rate() {
+    return this.all.at(-1);
+  }
+
+  /** Take the counts of a service, once a second. */
+  tick(counts) {
+    const bad = counts.misses + counts.errors;
+    const before = this.before ?? { requests: counts.requests, bad };
+    this.shift(this.all, counts.requests - before.requests);
+    this.shift(this.bad, bad - before.bad);
+    this.before = { requests: counts.requests, bad };
+  }
+
+  /** Draw it, with this label for those who do not see it. */
+  draw(label) {
+    const most = Math.max(5, ...this.all, ...this.bad);
+    const bars = [svg("line", { x1: 0, x2: SECONDS * STEP, y1: 21.5, y2: 21.5 })];
+    const bar = (count, second, name) => {
+      if (!count) return;
+      const height = Math.max(1, (count / most) * HEIGHT);
+      bars.push(svg("rect", { class: name, x: second * STEP, y: 21 - height, width: 3, height }));
+    };
+    this.all.forEach((count, second) => {
+      bar(count, second, "good");
+      bar(Math.min(this.bad[second], Math.max(count, 1)), second, "bad");
+    });
+    this.element.setAttribute("aria-label", label);
+    this.element.replaceChildren(...bars);
+  }
+
+  shift(counts, count) {
+    counts.shift();
+    counts.push(Math.max(0, count)); // a reset makes counts smaller
+  }
+}
