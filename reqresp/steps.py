@@ -188,6 +188,7 @@ class RuleReply(tuple[Step, ...]):
     :param place: where the rule is, for people, such as ``rule[3], line 12``; empty: unknown.
     :param explain: returns, for people, which rule is nearest to the request, which no rule
         matches; empty: no rule is.  None: a rule matches.
+    :param warning: what is logged about the client when the reply begins; empty: nothing.
     """
 
     by: str
@@ -195,6 +196,7 @@ class RuleReply(tuple[Step, ...]):
     injected: tuple[str, ...]
     place: str
     explain: Callable[[], str] | None
+    warning: str
 
     def __new__(
         cls,
@@ -204,6 +206,7 @@ class RuleReply(tuple[Step, ...]):
         injected: tuple[str, ...] = (),
         place: str = "",
         explain: Callable[[], str] | None = None,
+        warning: str = "",
     ) -> Self:
         reply = super().__new__(cls, steps)
         reply.by = by
@@ -211,10 +214,12 @@ class RuleReply(tuple[Step, ...]):
         reply.injected = injected
         reply.place = place
         reply.explain = explain
+        reply.warning = warning
         return reply
 
     def __getnewargs__(self) -> tuple[Any, ...]:  # for copies
-        return tuple(self), self.by, self.faults, self.injected, self.place, self.explain
+        given = tuple(self), self.by, self.faults, self.injected, self.place, self.explain
+        return *given, self.warning
 
     def injected_with(self, names: tuple[str, ...]) -> Self:
         """Return a copy that the faults with these *names* have changed."""

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from attrs import evolve, field, frozen
-from twisted.logger import Logger
 
 from reqresp._errors import FieldError, Problem, expect
-from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED
 from reqresp.framing import Chunk
 from reqresp.recording._follower import Difference, Follower, rest_after
@@ -188,7 +186,6 @@ class Replayer(Responder):
     """
 
     name = "replay"
-    _log = Logger()
 
     def __init__(self, tracks: Sequence[Track], file: str) -> None:
         self._tracks = sorted(tracks, key=_order)
@@ -257,15 +254,6 @@ class Replayer(Responder):
                 cursor.said = []
         return RuleReply(steps, f"conversation {track.number}")
 
-    def _deviate(self, deviation: Deviation, connection: ConnectionContext) -> None:
-        """Report that the client does what was not recorded."""
-        self.deviations.append(deviation)
-        self._log.warn(
-            "{peer}: {deviation}; resetting",
-            peer=format_address(connection.peer),
-            deviation=str(deviation),
-        )
-
     def _use(self, track: Track, by: int) -> None:
         """Count that *track* is used, and keep the order of all."""
         del self._tracks[bisect_left(self._tracks, _order(track), key=_order)]
@@ -301,8 +289,8 @@ class Replayer(Responder):
                 furthest, track = other, follower.track
         self._say(cursor, ())
         deviation = Deviation(connection.number, track.number, self.file, furthest)
-        self._deviate(deviation, connection)
-        return RuleReply((*steps, Abort()), UNMATCHED)
+        self.deviations.append(deviation)
+        return RuleReply((*steps, Abort()), UNMATCHED, warning=f"{deviation}; resetting")
 
     def _find_reply(self, cursor: _Cursor) -> Sequence[Step]:
         """

@@ -112,6 +112,12 @@ def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
     reporter.host.events.incomplete(reporter.peer, reporter.number, request)
 
 
+def warning(reporter: Reporter, text: str) -> None:
+    """Log *text* about the client."""
+    reporter.host.events.before_log_line()
+    _log.warn("{peer}: {text}", peer=format_address(reporter.peer), text=text)
+
+
 def idle(reporter: Reporter) -> None:
     """Log that the connection is closed because it is idle."""
     reporter.host.events.before_log_line()

@@ -560,6 +560,8 @@ class Connection:
     def _prepare(self, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
         """Count the reply, and return the steps to perform and the steps to report."""
         performed, injector = steps, self._injector
+        if isinstance(steps, RuleReply) and steps.warning:
+            _report.warning(self, steps.warning)
         if injector is None and isinstance(steps, RuleReply) and steps.faults:
             injector = self._injector = FaultInjector(self.config.seed or 0, self.number)
         if injector is not None and not self.stream.drops_writes:

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import Line, Netstring
 from reqresp._errors import FieldError
 from reqresp.framing import FrameError
+from reqresp.journal import RequestLog
 from reqresp.recording import RecordingError
 from reqresp.recording._follower import MAX_MARK_BYTES
 from reqresp.recording.replay import MAX_BEGINNING, Replay
@@ -240,6 +241,19 @@ class DeviationTests(Recorded):
                 "127.0.0.1:50000: differs from conversation 1 at byte 1 (it.rec:2): expected"
                 r" b'ING\r\n', found b'ONG'; resetting"
             ],
+        )
+
+    def test_its_place_in_the_log(self) -> None:
+        """The line comes after those of what has happened before."""
+        with capturedLogs() as events:
+            factory = self.replay("> a", "< 1", "> b", observers=[RequestLog(self.reactor)])
+            client = self.join(factory)
+            client.send(b"a", b"X")
+            client.wait(1)
+        text = "\n".join(it["log_format"].format(**it) for it in events)
+        self.assertRegex(
+            text,
+            r"#1 .* connected\n#1 < 'a' .*\n127.0.0.1:50000: differs from .*\n#1 < 'X' ",
         )
 
 
