@@ -50,6 +50,8 @@ class EntryObserver(Observer, ABC):
     :param now: returns the time, in seconds since the epoch.
     """
 
+    sees_forwarded_bytes = False  # an entry of the request and the reply has them
+
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         # The requests received last.  Nearly always they are answered at once.

@@ -210,8 +210,8 @@ class ForwardingSide:
         """Report the end of the connection, and EOF if it was no reset."""
         user = self._user
         events = user.host.events
-        if reason.check(ConnectionDone) and events.reports_passed:
-            events.passed(user.peer, user.number, direction, b"")
+        if reason.check(ConnectionDone) and events.reports_forwarded:
+            events.forwarded(user.peer, user.number, direction, b"")
         report_end(user.host, user.peer, user.number, self._forwarding.upstream, reason)
 
     # Events of the stream

@@ -301,6 +301,9 @@ class Ahead:
 
     def _push(self, frames: list[bytes]) -> None:
         """Add *frames*, which the service has sent by itself, before what still waits."""
+        user = self._user
+        for frame in frames:
+            user.host.events.unasked(user.peer, user.number, frame)
         places = enumerate(self.pending)
         at = next((at for at, it in places if not it.is_ready), len(self.pending))
         replied = self.pending[at].split() if at < len(self.pending) else None
@@ -339,8 +342,8 @@ class Ahead:
     def _report(self, direction: Direction, data: bytes) -> None:
         user = self._user
         events = user.host.events
-        if events.reports_passed:
-            events.passed(user.peer, user.number, direction, data)
+        if events.reports_forwarded:
+            events.forwarded(user.peer, user.number, direction, data)
 
 
 def _with_reply(steps: Steps, reply: bytes) -> Steps:

@@ -38,6 +38,10 @@ class Observer:
     upstream_failed, passed and faulted, upstream_ended, disconnected.
     """
 
+    #: Whether `passed` is called, too, for the bytes of requests that are forwarded one by one and
+    #: of their replies, which `received` and `answered` report as well.
+    sees_forwarded_bytes = True
+
     def connected(self, peer: IAddress, connection: int) -> None:
         """Handle that a client has connected."""
 
@@ -145,6 +149,10 @@ class Events:
         self._upstream_opened = _methods(observers, Observer.upstream_opened)
         self._upstream_failed = _methods(observers, Observer.upstream_failed)
         self._passed = _methods(observers, Observer.passed)
+        seeing = [it for it in observers if it.sees_forwarded_bytes]
+        self._forwarded = _methods(seeing, Observer.passed)
+        others = [it for it in observers if not it.sees_forwarded_bytes]
+        self._unasked = _methods(others, Observer.passed)
         self._faulted = _methods(observers, Observer.faulted)
         self._upstream_ended = _methods(observers, Observer.upstream_ended)
         self._disconnected = _methods(observers, Observer.disconnected)
@@ -156,6 +164,8 @@ class Events:
         self.reports_passed = bool(self._passed)
         #: Whether an observer receives what is sent without a request.
         self.reports_sent = bool(self._sent)
+        #: Whether an observer receives the bytes of requests that are forwarded one by one.
+        self.reports_forwarded = bool(self._forwarded)
         #: Whether an observer receives requests when they are taken up.
         self.reports_received = bool(self._received)
         #: Whether an observer receives exchanges.
@@ -255,6 +265,16 @@ class Events:
         """Notify the observers of *data* that passes a relay; empty: EOF."""
         for method in self._passed:
             self._call(method, peer, connection, direction, data)
+
+    def forwarded(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
+        """Notify observers of *data* to or from a service that gets single requests; empty: EOF."""
+        for method in self._forwarded:
+            self._call(method, peer, connection, direction, data)
+
+    def unasked(self, peer: IAddress, connection: int, data: bytes) -> None:
+        """Notify those that `forwarded` does not of *data* that answers no request."""
+        for method in self._unasked:
+            self._call(method, peer, connection, Direction.DOWNSTREAM, data)
 
     def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
         """Notify the observers of a fault that affects a relay's connection."""

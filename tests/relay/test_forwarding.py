@@ -8,7 +8,19 @@ from twisted.internet.error import ConnectionAborted
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from reqresp import Corrupt, Counters, Latency, Limits, Line, Netstring, ReqRespFactory, Resp
+from reqresp import (
+    Answered,
+    Corrupt,
+    Counters,
+    Journal,
+    Latency,
+    Limits,
+    Line,
+    Netstring,
+    ReqRespFactory,
+    Resp,
+)
+from reqresp.journal import Passed as PassedEntry
 from reqresp.relay import Forwarding, Unreachable
 from reqresp.relay._connecting import DELIVERY_SECONDS
 from reqresp.relay.upstream import Upstream
@@ -769,6 +781,26 @@ class ObserverTests(ForwardedCase):
                 *(("upstream", b""), "ended", "disconnected"),
             ],
         )
+
+    def test_a_forwarded_request_is_logged_once(self) -> None:
+        """With its reply; what the service sends by itself has a line of its own."""
+        journal = Journal()
+        self.start(SCRIPT, observers=[journal])
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\nFAKE\r\n")
+        service.transport.write(b":1\r\n>1\r\n+news\r\n:un")
+        self.advance(0)
+        service.transport.loseConnection()
+        self.advance(0)
+        client.close()
+        self.advance(2)
+        self.assertEqual(client.received(), b":1\r\n+fake\r\n>1\r\n+news\r\n:un")
+        shown = [
+            it.data if isinstance(it, PassedEntry) else it.exchange.request.data
+            for it in journal.entries()
+            if isinstance(it, Answered | PassedEntry)
+        ]
+        self.assertCountEqual(shown, [b"GET 1", b"FAKE", b">1\r\n+news\r\n", b":un"])
 
     def test_the_end_of_the_service(self) -> None:
         """Its EOF is reported before its end."""
