@@ -74,12 +74,15 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.server.config import ConfigSource as ConfigSource
     from reqresp.server.config import ServerConfig as ServerConfig
     from reqresp.server.connection import Connection as Connection
+    from reqresp.server.connection_table import ConnectionInfo as ConnectionInfo
+    from reqresp.server.connection_table import ConnectionTable as ConnectionTable
     from reqresp.server.counters import Counters as Counters
     from reqresp.server.factory import ReqRespFactory as ReqRespFactory
     from reqresp.server.limits import Limits as Limits
     from reqresp.server.observers import Observer as Observer
     from reqresp.server.observers import Unasked as Unasked
     from reqresp.server.proxied import ProxiedFactory as ProxiedFactory
+    from reqresp.server.pushes import PushError as PushError
     from reqresp.server.responders import ConnectionContext as ConnectionContext
     from reqresp.server.responders import Reply as Reply
     from reqresp.server.responders import Responder as Responder

@@ -31,7 +31,8 @@ from reqresp.relay.live_faults import LiveFaults
 from reqresp.relay.stages import Ending, Piece
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
-from reqresp.server.observers import Direction
+from reqresp.server.observers import Direction, Unasked
+from reqresp.server.pushes import PushError, check_room
 from reqresp.transport.stream import Phase, Reading, Stream
 
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
@@ -234,6 +235,9 @@ class Relay:
         self.host = host
         self.peer = peer
         self.number = 0
+        #: Bytes received from the client, and from the service for it, if the server counts.
+        self.received = self.sent = 0
+        self.taken = 0
         self.client = Side(self, Direction.UPSTREAM)
         self.server = Side(self, Direction.DOWNSTREAM)
         self.client.other, self.server.other = self.server, self.client
@@ -297,8 +301,10 @@ class Relay:
         counters, events = self.host.counters, self.host.events
         if counters is not None and side is self.client:
             counters.received += len(data)
+            self.received += len(data)
         elif counters is not None:
             counters.sent += len(data)
+            self.sent += len(data)
         if events.reports_passed:
             events.passed(self.peer, self.number, side.direction, data)
 
@@ -409,6 +415,28 @@ class Relay:
             self.finish()
         else:
             self._end(Stream.close)
+
+    def push(self, data: bytes) -> None:
+        """
+        Send *data* to the client, among what comes from the service, and past all faults.
+
+        :raises PushError: the client's side sends no more, is not ready, or its client does not
+            receive what was sent before.
+        """
+        stream = self.client.stream
+        if stream.drops_writes or not self.client.is_ready:
+            raise PushError(f"connection {self.number}: it cannot send")
+        check_room(self.number, stream.undelivered, data)
+        self._quiet = 0
+        self.sent += len(data)
+        if self.host.counters is not None:
+            self.host.counters.sent += len(data)
+        stream.transport.write(data)
+        self.host.events.sent(self.peer, self.number, data, Unasked.PUSH)
+
+    def close(self) -> None:
+        """Close both connections, after what was written to them."""
+        self.end(Ending.CLOSE)
 
     def reset(self) -> None:
         """Reset both connections now."""

@@ -22,6 +22,7 @@ class Performer(Protocol):
     """What the actions need of a connection."""
 
     host: ConnectionHost
+    sent: int
     stream: Stream
     backlog: Backlog
 
@@ -61,6 +62,7 @@ def _forward(performer: Performer, step: Forward) -> None:
     counters = performer.host.counters
     if counters is not None and not performer.stream.drops_writes:
         counters.sent += len(step.reply)
+        performer.sent += len(step.reply)
     performer.stream.write(step.reply)
 
 

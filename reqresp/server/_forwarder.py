@@ -40,6 +40,7 @@ class ForwardingConnection(Protocol):
     notes: Any
     number: int
     peer: IAddress
+    sent: int
     stream: Stream
     taken: int
 
@@ -59,8 +60,8 @@ class ForwardingConnection(Protocol):
     def cannot_answer(self, failure: Failure) -> None:
         """Handle that the responder has failed to answer a request that is dropped."""
 
-    def fail_service(self, end: Callable[[Stream], None]) -> None:
-        """End the connection with *end*: the service to forward to cannot be reached."""
+    def end(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*, or have that follow the turn under way."""
 
     def release(self) -> None:
         """Continue: the wait that held the connection is over."""
@@ -296,6 +297,7 @@ class Forwarder:
         counters, events = connection.host.counters, connection.host.events
         if counters is not None and not connection.stream.drops_writes:
             counters.sent += len(data)
+            connection.sent += len(data)
         connection.stream.write(data)
         for pending in replied:
             answered += pending.requests
@@ -333,7 +335,7 @@ class Forwarder:
 
     def service_failed(self, end: Callable[[Stream], None]) -> None:
         """End the connection with *end*: the service cannot be reached."""
-        self._connection.fail_service(end)
+        self._connection.end(end)
 
     @property
     def _is_dropping(self) -> bool:

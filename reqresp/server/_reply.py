@@ -6,13 +6,16 @@ is still one frame.  This module must not know states.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from attrs import frozen
 
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
+from reqresp.server import _report
 from reqresp.server.config import ServerConfig
 from reqresp.steps import BaseStep, Forward, RuleReply, Send, Step, Steps
+from reqresp.transport.stream import Stream
 
 
 @frozen
@@ -38,6 +41,29 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
             made.append(Unframed(error))  # type: ignore[arg-type]  # a step of our own
             break
     return tuple(made)
+
+
+class Replier(_report.Reporter, Protocol):
+    """What preparing a reply needs of a connection."""
+
+    #: Injects faults; None: there have been none so far.
+    injector: FaultInjector | None
+    stream: Stream
+
+
+def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
+    """Count the reply, and return the steps to perform and the steps to report."""
+    performed, injector = steps, connection.injector
+    config = connection.config
+    if isinstance(steps, RuleReply) and steps.warning:
+        _report.warning(connection, steps.warning)
+    if injector is None and isinstance(steps, RuleReply) and steps.faults:
+        injector = connection.injector = FaultInjector(config.seed or 0, connection.number)
+    if injector is not None and not connection.stream.drops_writes:
+        performed, steps = inject(steps, injector, config, is_silence)
+    if connection.host.counters is not None:
+        _report.reply(connection, steps)
+    return performed, steps
 
 
 def inject(

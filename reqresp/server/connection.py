@@ -11,7 +11,7 @@ notified at the end of a turn, and only then the connection enters the state tha
 of events does not depend on what Twisted calls when.  See docs/connection.rst for all states.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import interfaces
@@ -24,12 +24,12 @@ from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError, Unfinished, is_new, with_raw
-from reqresp.server import _report
+from reqresp.server import _report, pushes
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
 from reqresp.server._forwarder import Forwarder
-from reqresp.server._reply import inject
+from reqresp.server._reply import prepare
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
@@ -70,9 +70,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "config", "forwarder", "hold", "host", "notes", "number", "peer"),
-        *("stream", "taken"),
-        *("_begun", "_injector", "_known", "_last", "_quiet", "_reply", "_since"),
+        *("backlog", "config", "forwarder", "hold", "host", "injector", "notes", "number", "peer"),
+        *("pushed", "received", "sent", "stream", "taken"),
+        *("_begun", "_known", "_last", "_quiet", "_reply", "_since"),
         *("_state", "_undelivered", "_unknown"),
     )
 
@@ -89,6 +89,8 @@ class Connection:
         self.number = 0
         #: How many requests were taken up.
         self.taken = 0
+        #: Bytes received from the client and handed to its transport, if the server counts.
+        self.received = self.sent = 0
         #: What the responder keeps here for itself.
         self.notes: Any = None
         self.host = host
@@ -103,7 +105,8 @@ class Connection:
         self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
         self._unknown: bytes | None = None  # what answers other reads, likewise
         self._reply = _NO_REPLY
-        self._injector: FaultInjector | None = None  # if there are faults
+        self.pushed: Sequence[bytes] = ()  # to be sent after the reply under way
+        self.injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
         self._quiet = 0  # sweeps since something happened
@@ -152,7 +155,7 @@ class Connection:
         if self.hold is None and not self._last:
             self._greet()
         self._state = _IDLE
-        if self.hold is not None or self._reply is not _NO_REPLY:
+        if self.hold is not None or self._reply is not _NO_REPLY or self.pushed:
             self._go_on()
         elif self._last:
             self.finish()
@@ -181,6 +184,8 @@ class Connection:
         if counters is not None:
             counters.received += len(data)
             counters.sent += len(wire)
+            self.received += len(data)
+            self.sent += len(wire)
             counters.until_timed -= count
             began = counters.now() if counters.until_timed < 0 else None
         self._state = _TURN  # a layer may report EOF, a loss or more data from inside the write
@@ -201,7 +206,7 @@ class Connection:
             except BaseException:  # as in Events
                 host.events.failed_at_once()
         self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
-        if self.hold is not None or self._last or self.backlog.waiting:
+        if self.hold is not None or self._last or self.backlog.waiting or self.pushed:
             self._go_on()
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
@@ -240,8 +245,8 @@ class Connection:
         self._regulate()
 
     def resumed(self) -> None:
-        """Continue if the connection was held by the stream."""
-        if self._state is _FULL:
+        """Continue if the connection, or what was pushed, was held by the stream."""
+        if self._state is _FULL or self.pushed:
             self._go_on()
         else:
             self._regulate()
@@ -268,6 +273,15 @@ class Connection:
     def reset(self) -> None:
         """Reset the connection now."""
         self.stream.reset()
+
+    def push(self, data: bytes) -> None:
+        """Send *data* as it is, after the reply under way; what holds the connection still does."""
+        pushes.put(self, data)
+        self._go_on()
+
+    def close(self) -> None:
+        """Answer no more, deliver what was sent, and close."""
+        self.end(Stream.close)
 
     def sweep(self) -> None:
         """Close the connection after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
@@ -304,12 +318,13 @@ class Connection:
         self.config = config
         self._known, self._unknown = NOTHING_KNOWN, None
 
-    def fail_service(self, end: Callable[[Stream], None]) -> None:
-        """End the connection with *end*: the service to forward to cannot be reached."""
-        if self._state is _TURN:
-            self.hold = self.hold if isinstance(self.hold, Lost) else Ended(end)
-        elif self._state is not _ENDED and self._state is not _LOST:
-            self._end(end)
+    def end(self, end: Callable[[Stream], None]) -> None:
+        """End the connection with *end*, or have that follow the turn under way."""
+        if self._state is not _TURN:
+            if self._state is not _ENDED and self._state is not _LOST:
+                self._end(end)
+        elif not isinstance(self.hold, Lost):
+            self._hold_end(Ended(end))
 
     # Constant replies
 
@@ -367,6 +382,8 @@ class Connection:
         steps: list[Steps] = []
         first, done = 0, False
         try:
+            if self.pushed and self._can_push:
+                pushes.send(self)
             if self.config.batch is not None and self._can_answer_slices:
                 self._answer_slices(self.config.batch, started, began)
             first = self.taken if self._reply[1] is not None else self.taken + 1
@@ -387,6 +404,8 @@ class Connection:
 
     def _settle(self, done: bool) -> None:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
+        if self.pushed and self._can_push:
+            return  # an observer, or a responder, has pushed it
         if self.hold is not None:
             self._enter(self.hold)
         elif self.stream.writing is not _WRITE and self.stream.is_blocked:
@@ -422,6 +441,10 @@ class Connection:
             self._end(hold.end)
 
     @property
+    def _can_push(self) -> bool:
+        return pushes.can_send(self, is_replying=self._reply is not _NO_REPLY)
+
+    @property
     def _has_pending(self) -> bool:
         """Whether requests were taken up, or the service has sent something, ahead of its turn."""
         return self.forwarder is not None and self.forwarder.has_pending
@@ -444,6 +467,7 @@ class Connection:
         self.taken += len(requests)
         if host.counters is not None:
             host.counters.sent += answered.sent
+            self.sent += answered.sent
             host.counters.count_replies(len(requests), began)
         if host.events.reports_requests:
             host.events.answered_at_once(
@@ -518,13 +542,10 @@ class Connection:
 
     def _fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
-        hold = self.hold
-        if isinstance(hold, Lost):
-            self.hold = hold._replace(failure=failure)
-            return
-        self.hold = Ended(Stream.abort, failure)
-        if isinstance(hold, Waiting) and hold.awaited is not None:
-            _report.cancel(hold.awaited)
+        if isinstance(self.hold, Lost):
+            self.hold = self.hold._replace(failure=failure)
+        else:
+            self._hold_end(Ended(Stream.abort, failure))
 
     def release(self) -> None:
         """Continue: the wait that held the connection is over."""
@@ -537,12 +558,12 @@ class Connection:
         """Begin what the responder says first, or inject faults into its silence."""
         config = self.config
         if config.faults:
-            self._injector = FaultInjector(config.seed or 0, self.number, config.faults)
+            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
         try:
             steps = config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
                 self.begin(steps, None)
-            elif self._injector is not None and self._injector.affects_silence:
+            elif self.injector is not None and self.injector.affects_silence:
                 self.begin((Wait(0),), None, is_silence=True)
             if self.host.events.reports_sent and self._reply is not _NO_REPLY:
                 left, request, reported = self._reply
@@ -553,22 +574,9 @@ class Connection:
     def begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""
         performed = steps
-        if self._injector is not None or steps.__class__ is not tuple:
-            performed, steps = self._prepare(steps, is_silence)
+        if self.injector is not None or steps.__class__ is not tuple:
+            performed, steps = prepare(self, steps, is_silence)
         self._reply = iter(performed), request, steps
-
-    def _prepare(self, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
-        """Count the reply, and return the steps to perform and the steps to report."""
-        performed, injector = steps, self._injector
-        if isinstance(steps, RuleReply) and steps.warning:
-            _report.warning(self, steps.warning)
-        if injector is None and isinstance(steps, RuleReply) and steps.faults:
-            injector = self._injector = FaultInjector(self.config.seed or 0, self.number)
-        if injector is not None and not self.stream.drops_writes:
-            performed, steps = inject(steps, injector, self.config, is_silence)
-        if self.host.counters is not None:
-            _report.reply(self, steps)
-        return performed, steps
 
     def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
@@ -583,6 +591,7 @@ class Connection:
                 data = step.data if step.raw else self.config.framing.encode(step.data)
                 if counters is not None and not stream.drops_writes:
                     counters.sent += len(data)
+                    self.sent += len(data)
                 stream.write(data)
             elif (hold := ACTIONS[type(step)](self, step)) is not None:
                 self.hold = hold
@@ -596,7 +605,7 @@ class Connection:
         if request is not None:
             answered.append(request)
             steps.append(reported)
-        return self.hold is None
+        return self.hold is None and not self.pushed
 
     # Reading
 
@@ -623,6 +632,12 @@ class Connection:
             stream.resume()
 
     # Endings
+
+    def _hold_end(self, ended: Ended) -> None:
+        """Have *ended* follow this turn, and nothing else."""
+        hold, self.hold = self.hold, ended
+        if isinstance(hold, Waiting) and hold.awaited is not None:
+            _report.cancel(hold.awaited)
 
     def _close_finished(self) -> None:
         """Close: everything that was received is answered."""
@@ -661,6 +676,7 @@ class Connection:
         if self.forwarder is not None:
             self.forwarder.clear()
         self._reply = _NO_REPLY
+        self.pushed = ()
         hold, self.hold = self.hold, None
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)
@@ -668,3 +684,4 @@ class Connection:
     def _count_received(self, data: bytes) -> None:
         if self.host.counters is not None:
             self.host.counters.received += len(data)
+            self.received += len(data)

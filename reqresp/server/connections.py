@@ -9,7 +9,7 @@ connection carries: a relay has the same front.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, time
 from types import MappingProxyType
 from typing import Protocol, cast
 
@@ -53,6 +53,7 @@ class Connections:
     :param counters: counts what connections do; nothing is counted unless given.
     :param first: the number of the first connection.
     :param now: returns seconds of a monotonic clock, which measures how long connections work.
+    :param wall: returns the time of day, in seconds since the epoch.
     """
 
     _log = Logger()
@@ -66,12 +67,14 @@ class Connections:
         counters: Counters | None = None,
         first: int = 1,
         now: Callable[[], float] = perf_counter,
+        wall: Callable[[], float] = time,
     ) -> None:
         self.events = Events(observers)
         self.counters = counters
         self.now = now
         self._clock = clock
-        self._open: set[HostedConnection] = set()
+        self._wall = wall
+        self._open: dict[HostedConnection, float] = {}  # and since when
         self._arrivals: set[Arrival] = set()  # they take as much place
         self._limits = Limits()
         self._admission = Admission(access)
@@ -93,6 +96,10 @@ class Connections:
     def __iter__(self) -> Iterator[HostedConnection]:
         """Iterate over the open connections as they are now."""
         return iter([*self._open])
+
+    def since(self, connection: HostedConnection) -> float:
+        """Return when *connection*, which is open, was opened, in seconds since the epoch."""
+        return self._open[connection]
 
     @property
     def arriving(self) -> int:
@@ -197,14 +204,14 @@ class Connections:
         if not self._open:
             for sweeper in self._sweepers:
                 sweeper.start()
-        self._open.add(connection)
+        self._open[connection] = self._wall()
         if self._limits.max_per_peer:
             self._admission.enter(connection.peer)
         return number
 
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         if self._limits.max_per_peer:
             self._admission.leave(connection.peer)
         self.events.disconnected(connection.peer, connection.number, reason)

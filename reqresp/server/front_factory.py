@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
+from reqresp.server.connection_table import ConnectionTable
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
 
@@ -50,6 +51,11 @@ class FrontFactory(Factory, ABC):
     def counters(self) -> Counters | None:
         """Counts what connections do, if that was asked for."""
         return self._front.counters
+
+    @property
+    def connections(self) -> ConnectionTable:
+        """The open connections: what they have done, and how to push to them or end them."""
+        return ConnectionTable(self._front)
 
     @property
     def clock(self) -> IReactorTime:

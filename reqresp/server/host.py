@@ -30,6 +30,13 @@ class Cancellable(Protocol):
 class HostedConnection(Protocol):
     """A connection, whatever it carries, as its host sees it."""
 
+    #: Bytes received from the client, and handed to its transport; counted with the counters of
+    #: the host only.
+    received: int
+    sent: int
+    #: How many requests were taken up; 0 if it knows none.
+    taken: int
+
     @property
     def peer(self) -> IAddress:
         """The client's address."""
@@ -45,6 +52,19 @@ class HostedConnection(Protocol):
     @property
     def unfinished(self) -> Unfinished | None:
         """The request that the client has begun and not finished, as far as is known."""
+
+    def push(self, data: bytes) -> None:
+        """
+        Send *data* to the client, as it is, after the reply that is under way.
+
+        It does not end what the connection waits for.  Faults do not apply to it.
+
+        :raises PushError: the connection sends no more, or its client does not receive what was
+            sent before.
+        """
+
+    def close(self) -> None:
+        """Answer no more, deliver what was sent, and close, as the step `Close` does."""
 
     def finish(self) -> None:
         """Read no more, answer what was received, then close."""

@@ -22,17 +22,20 @@ from reqresp.faults import (
     Timeout,
 )
 from reqresp.relay._connecting import DELIVERY_SECONDS
+from reqresp.server.pushes import PushError
 from tests.support.relayed import RelayedCase, Service
 
 #: Bytes of the two streams; they differ, so that a byte of the wrong stream is noticed.
 UP, DOWN = bytes(range(256)) * 4096, bytes(reversed(range(256))) * 4096
 MAX_SENT = 300_000
+#: What is pushed to the client; it is in none of the two.
+PUSHED = b"<pushed>"
 
 Action = tuple[str, int]
 NAMES = (
     *("client sends", "service sends") * 4,
     *("client stops", "client reads", "service stops", "service reads", "time passes"),
-    *("client ends", "service ends", "client resets", "service resets"),
+    *("client ends", "service ends", "client resets", "service resets", "relay pushes"),
 )
 FAULT_NAMES = ("fault comes", "fault comes", "fault changes", "fault goes", "time passes")
 
@@ -65,10 +68,25 @@ class Played:
         self.faults = faults
         self.client, self.service = case.connect_both()
         self.up = self.down = 0  # bytes sent
-        self.got = b""
+        self.pushed = 0  # times
+        self._got = b""
         self.is_reset = self.client_ended = self.service_ended = False
         self.by_client = False  # which side has reset
         self.saw_reset = False  # the other side
+
+    @property
+    def got(self) -> bytes:
+        """What the client has received of the service."""
+        left = self._got.replace(PUSHED, b"")
+        if self._got.count(PUSHED) < self.pushed:
+            begun = next(at for at in range(len(PUSHED), -1, -1) if left.endswith(PUSHED[:at]))
+            left = left[: len(left) - begun]  # the rest may follow
+        return left
+
+    @property
+    def got_pushes(self) -> int:
+        """How often the client has received what was pushed."""
+        return self._got.count(PUSHED)
 
     def perform(self, action: Action) -> None:
         """Perform one action, if it is still possible."""
@@ -78,7 +96,12 @@ class Played:
             with contextlib.suppress(ConnectionError):  # a fault may have reset the client
                 method(size)
         self.case.advance(0)
-        self.got += self.client.received()
+        self._got += self.client.received()
+
+    def relay_pushes(self, _size: int) -> None:
+        with contextlib.suppress(KeyError, PushError):
+            self.case.factory.connections.push(1, PUSHED)
+            self.pushed += 1
 
     def client_sends(self, size: int) -> None:
         if self.client_ended:
@@ -169,7 +192,7 @@ class Played:
             self.service_reads(0)
         for _ in range(3):
             self.case.advance(1)
-            self.got += self.client.received()
+            self._got += self.client.received()
 
 
 class ModelTests(RelayedCase):
@@ -224,6 +247,7 @@ class ModelTests(RelayedCase):
                 self.assertTrue(played.saw_reset)
             return
         self.assertEqual((len(played.service.got), len(played.got)), (played.up, played.down))
+        self.assertEqual(played.got_pushes, played.pushed)
         self.assertEqual(played.service.eof, played.client_ended)
         self.assertEqual(played.client.got_eof, played.service_ended)
         self.assertFalse(played.client.got_reset)

@@ -178,6 +178,23 @@ class ConnectionModel(RuleBasedStateMachine):
         """A responder's Deferred fires, or fails."""
         self._later(turns, lambda: self.world.fire(which, succeeds), rests)
 
+    @precondition(lambda self: self.world.clients)
+    @rule(which=_WHICH, times=st.sampled_from([1, 1, 3]), turns=_TURNS, rests=st.booleans())
+    def push(self, which: int, times: int, turns: int, rests: bool) -> None:
+        """Something is pushed to a connection, whatever it waits for."""
+        it = self._client(which)
+        for _ in range(times):
+            self._later(turns, lambda: self.world.push(it), rests)
+
+    @precondition(lambda self: self.world.clients)
+    @rule(which=_WHICH, odds=st.integers(0, 5), turns=_TURNS, rests=st.booleans())
+    def steer(self, which: int, odds: int, turns: int, rests: bool) -> None:
+        """A connection is closed or reset from outside, in some cases."""
+        it = self._client(which)
+        how = {4: "close", 5: "reset"}.get(odds)
+        if how is not None:
+            self._later(turns, lambda: self.world.steer(it, how), rests)
+
     @precondition(lambda self: self.drains < 2 and self.world.clients)
     @rule(
         odds=st.integers(0, 3),

@@ -7,6 +7,7 @@ with.
 
 from bisect import bisect_right
 from enum import Enum, auto
+from itertools import accumulate
 
 from reqresp import Abort, Close, HalfClose, Hang, Latency, Send, Slicer, Steps, StopReading, Wait
 from tests.support.model_client import ModelClient
@@ -189,6 +190,8 @@ class Connected:
         self.frame_ends: list[int] = []
         #: The late reply during which reading must pause, and what was sent before.
         self._pause: tuple[int, int] | None = None
+        #: What was pushed to it and not refused.
+        self.pushed: list[bytes] = []
         #: When the client saw the end.
         self.ended: float | None = None
         self._checked = 0
@@ -204,8 +207,40 @@ class Connected:
         self.is_cut = self.may_reset = True
         self.floor = -1
 
+    @property
+    def received(self) -> bytes:
+        """What the client has received, without what was pushed."""
+        return b"".join(self._pieces())
+
+    def _pieces(self) -> list[bytes]:
+        """Return what the client has received, divided where something was pushed."""
+        left = bytes(self.client.received)
+        pieces: list[bytes] = []
+        for pushed in self.pushed:
+            piece, found, rest = left.partition(pushed)
+            if not found:
+                begun = next(at for at in range(len(pushed), -1, -1) if left.endswith(pushed[:at]))
+                left = left[: len(left) - begun]  # the rest may follow
+                break
+            pieces.append(piece)
+            left = rest
+        return [*pieces, left]
+
+    def _check_pushes(self, now: float) -> None:
+        """Check that what was pushed comes in order, between replies, and completely."""
+        if not self.pushed:
+            return
+        expected, pieces = self.expected, self._pieces()
+        places = [*accumulate(map(len, pieces))][:-1]
+        if not isinstance(expected, ExpectedEcho):
+            inside = [it for it in places if it not in expected.offsets]
+            assert not inside, f"{self.number}: pushed within a reply, at {inside}"
+        if self.is_due(now) and expected.ending not in _OVER:
+            assert len(places) == len(self.pushed), f"{self.number}: a push is missing"
+
     def check(self, now: float) -> None:
         """Compare what the client received with what is expected."""
+        self._check_pushes(now)
         self._check_bytes(now)
         self._check_ending(now)
         self._check_pause()
@@ -214,7 +249,7 @@ class Connected:
             assert not self._must_have_ended or self.client.ending, f"{self.number} has not ended"
 
     def _check_bytes(self, now: float) -> None:
-        expected, received = self.expected, self.client.received
+        expected, received = self.expected, self.received
         new = received[self._checked :]
         assert expected.out.startswith(new, self._checked), (
             f"{self.number}: at {self._checked} came {bytes(new[:60])!r},"
@@ -269,9 +304,8 @@ class Connected:
         least = len(self.expected.out)
         if self.is_cut:
             least = offsets[min(self.floor, len(offsets) - 1)] if self.floor >= 0 else 0
-        assert len(self.client.received) >= least, (
-            f"{self.number}: {len(self.client.received)} bytes came, not {least}"
-        )
+        received = len(self.received)
+        assert received >= least, f"{self.number}: {received} bytes came, not {least}"
 
     def is_due(self, now: float) -> bool:
         """Whether everything that is expected must have arrived by *now*."""

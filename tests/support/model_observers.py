@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp import Exchanges, Observer
+from reqresp import Exchanges, Observer, Unasked
 
 
 class RecordingObserver(Observer):
@@ -23,6 +23,9 @@ class RecordingObserver(Observer):
         if connection != len(self.connections) + 1:
             self.problems.append(f"connection {connection} after {len(self.connections)}")
         self.connections[connection] = RecordedConnection()
+
+    def sent(self, peer: IAddress, connection: int, data: bytes, by: Unasked) -> None:
+        self._of(connection, by.value)
 
     def received(self, peer: IAddress, connection: int, requests: Sequence[bytes]) -> None:
         self._of(connection, "received").received += requests

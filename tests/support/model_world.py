@@ -6,6 +6,7 @@ order of events is not decided here: hypothesis chooses it.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import accumulate, count
 from typing import Any
@@ -24,6 +25,7 @@ from reqresp import (
     Request,
     Send,
 )
+from reqresp.server.pushes import PushError
 from reqresp.testing import InMemoryReactor
 from tests.support.model import GARBAGE, Connected, Ending, Expected, ExpectedEcho
 from tests.support.model_client import ModelClient
@@ -163,6 +165,20 @@ class World:
             late.callback(expected.setup.case.prefix + b"late " + request)
         else:
             late.errback(ModelError())
+
+    def push(self, it: Connected) -> None:
+        """Push bytes to a connection, which may refuse them."""
+        data = b"\xfepush%03d\xff" % len(it.pushed)
+        with suppress(KeyError, PushError):
+            self._factory.connections.push(it.number, data)
+            it.pushed.append(data)
+            it.changed = self.now
+
+    def steer(self, it: Connected, how: str) -> None:
+        """End a connection from outside: "close" or "reset" it."""
+        it.cut_anywhere()
+        with suppress(KeyError):
+            getattr(self._factory.connections, how)(it.number)
 
     def drain(self, seconds: float) -> None:
         """Drain the server: reset what is still open after *seconds*."""
