@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from inspect import isfunction
 from io import StringIO
 from typing import Any
 
@@ -52,7 +53,7 @@ class GuideTests(SynchronousTestCase):
         """The observer has every method of an observer, but for those that are described."""
         from reqresp import Observer
 
-        for event in (it for it in vars(Observer) if not it.startswith("_")):
+        for event in (name for name, it in vars(Observer).items() if isfunction(it)):
             described = {"answered_at_once", "before_log_line", "changed", "passed", "sent"}
             described |= {"faulted"}
             if event in described or "upstream" in event:
