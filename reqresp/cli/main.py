@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,9 @@ def _check(options: Namespace) -> int:
         if script is None:
             status = 1
             continue
-        _print(f"{printable(file)}: ok: {_summary(script)}")
+        from reqresp.script.summary import summarize  # late: recordings need no script
+
+        _print(f"{printable(file)}: ok: {summarize(script)}")
     return status
 
 
@@ -156,26 +158,6 @@ def _load(file: str, *, warn: bool = True) -> "Script | None":
     for warning in script.warnings if warn else ():
         _print_error(f"warning: {warning}")
     return script
-
-
-def _summary(script: "Script") -> str:
-    faults = (
-        *script.faults,
-        *script.stream_faults,
-        *(fault for rule in script.rules.all() for fault in rule.faults),
-    )
-    if script.upstream is not None and script.is_relay:
-        return f"relay to {script.upstream.name}, {_several(faults, 'fault')}"
-    framing = f"framing {script.framing.name}"
-    if script.reply_framing != script.framing:
-        framing += f", replies {script.reply_framing.name}"
-    rules = _several(script.rules.rules, "rule")
-    states = _several(script.rules.states, "state")
-    return f"{rules} in {states}, {framing}, {_several(faults, 'fault')}"
-
-
-def _several(things: Sized, name: str) -> str:
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _print(text: str) -> None:

@@ -219,9 +219,9 @@ class _Payloads:
         size = len(data)
         if size <= self._left:
             self._left -= size
-            return _bytes(data)
+            return bytes_as_json(data)
         kept, self._left = data[: self._left], 0
-        return _table(_bytes(kept, is_cut=True)) | {"size": size, "truncated": True}
+        return _table(bytes_as_json(kept, is_cut=True)) | {"size": size, "truncated": True}
 
 
 def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
         there, and is a dict with its whole ``size`` and ``"truncated": true``.
     """
     payloads = _Payloads(max_bytes)
-    line: dict[str, Any] = {"event": _event(entry), "at": entry.at}
+    line: dict[str, Any] = {"event": event_of(entry), "at": entry.at}
     match entry:
         case Answered(exchange=exchange):
             line |= {"sent": entry.sent} | _request(exchange.request, payloads)
@@ -271,7 +271,8 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     return line
 
 
-def _event(entry: Entry) -> str:
+def event_of(entry: Entry) -> str:
+    """Return what the key ``event`` of *entry* is."""
     kind = type(entry)
     return _EVENTS.get(kind, kind.__name__.lower())
 
@@ -292,9 +293,13 @@ def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:
     }
 
 
-def _bytes(data: bytes, is_cut: bool = False) -> str | dict[str, Any]:
+def bytes_as_json(data: bytes, is_cut: bool = False) -> str | dict[str, Any]:
+    """
+    Return *data* as a string if it is UTF-8, else in base64.
+
+    :param is_cut: whether it is the beginning of more, and may end within a character.
+    """
     try:
-        # What is cut may end within a character, which is left out.
         return _utf8_decode(data, "strict", not is_cut)[0]
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(data).decode()}

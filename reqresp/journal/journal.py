@@ -80,6 +80,11 @@ class Journal(EntryObserver):
         return max(0, self._count - self._most)
 
     @property
+    def kept(self) -> int:
+        """How many entries are kept."""
+        return min(self._count, self._most)
+
+    @property
     def position(self) -> int:
         """
         The number of the next entry.

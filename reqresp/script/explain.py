@@ -37,6 +37,20 @@ def explain(script: Script, requests: Sequence[bytes]) -> str:
     return "\n".join(_Explanation(script).lines(requests))
 
 
+def explain_last(script: Script, requests: Sequence[bytes]) -> tuple[str, str]:
+    """
+    Return the state in which the last of *requests* of one client arrives, and its explanation.
+
+    :param requests: at least one.
+    """
+    explanation = _Explanation(script)
+    *before, last = requests
+    for _line in explanation.lines(before):
+        pass
+    state = explanation.state
+    return state, "\n".join(explanation.request_lines(last))
+
+
 class _Explanation:
     """One conversation, and whether it has ended."""
 
@@ -50,12 +64,21 @@ class _Explanation:
         """Yield the lines of the explanation."""
         yield from self._connect()
         for request in requests:
-            state = self._rules.state(self._client)
-            yield f"{printable(state)}: {request!r}"
-            if self._ended_by:
-                yield f"    not answered after {self._ended_by}"
-                continue
-            yield from self._request(request, state)
+            yield from self.request_lines(request)
+
+    @property
+    def state(self) -> str:
+        """The state of the conversation."""
+        return self._rules.state(self._client)
+
+    def request_lines(self, request: bytes) -> Iterator[str]:
+        """Yield the lines about the next request."""
+        state = self.state
+        yield f"{printable(state)}: {request!r}"
+        if self._ended_by:
+            yield f"    not answered after {self._ended_by}"
+            return
+        yield from self._request(request, state)
 
     def _connect(self) -> Iterator[str]:
         greeting = self._rules.greet(self._client)

@@ -19,6 +19,8 @@ from reqresp.script.toml_positions import join
 
 #: The largest integer of TOML, which has 64 bits.
 MAX_INTEGER = 2**63 - 1
+#: Levels of tables and lists, at most: each level makes the paths of problems longer.
+MAX_DEPTH = 50
 
 _TYPE_NAMES = {
     str: "a string",
@@ -130,6 +132,21 @@ class Reader:
             return None
 
 
+def is_too_deep(tables: Any) -> bool:
+    """Return whether *tables* has more than `MAX_DEPTH` levels of dicts and lists."""
+    depth = 0
+    level = [tables] if isinstance(tables, dict | list) else []
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth > MAX_DEPTH
+
+
 def _hint(kinds: Iterable[Any], value: object, path: str) -> str:
     if not isinstance(value, dict) or not any(map(_is_tables, kinds)):
         return ""
@@ -188,7 +205,9 @@ def describe(kind: Any) -> str:
 
 
 def show_value(value: object) -> str:
-    """Return *value* for a message: close to its TOML, and shortened."""
+    """Return *value* for a message: close to its TOML or JSON, and shortened."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

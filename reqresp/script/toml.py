@@ -12,9 +12,8 @@ from typing import Any
 
 from reqresp._errors import Problem
 from reqresp._text import quote, unescape
+from reqresp.script.reader import is_too_deep
 
-#: Levels of tables and lists in a script, at most.
-MAX_DEPTH = 50
 #: Bytes of a string that a hint writes in hex.
 MAX_HEX_BYTES = 16
 
@@ -27,30 +26,13 @@ def parse_toml(text: str, name: str) -> dict[str, Any] | Problem:
     """Return the tables in *text*, or what is wrong with it; *name* is the file's."""
     try:
         tables = tomllib.loads(text)
-        if _depth(tables) <= MAX_DEPTH:
-            return tables
-        return Problem(name, None, "", "nested too deeply")
+        return tables if not is_too_deep(tables) else Problem(name, None, "", "nested too deeply")
     except RecursionError:
         return Problem(name, None, "", "nested too deeply")
     except tomllib.TOMLDecodeError as error:
         return _problem(str(error), text, name)
     except ValueError:  # Python limits the digits of an integer
         return Problem(name, None, "", "a number has too many digits")
-
-
-def _depth(tables: dict[str, Any]) -> int:
-    """Return the levels of *tables*, at most `MAX_DEPTH` + 1: each level makes paths longer."""
-    depth = 0
-    level: list[Any] = [tables]
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return depth
 
 
 def _problem(message: str, text: str, name: str) -> Problem:

@@ -4,11 +4,11 @@ Summary: what answers the clients of a service, in a few words for people.
 It must not know how a service runs.
 """
 
-from collections.abc import Sized
 from pathlib import Path
 
 from reqresp._text import escape
 from reqresp.script import Script
+from reqresp.script.summary import summarize_rules
 from reqresp.server.upstream_settings import format_service
 from reqresp.services.answers import Loaded
 from reqresp.services.definition import Definition, FixedReply, ReplayFile, ScriptFile
@@ -28,17 +28,7 @@ def summary_of(definition: Definition, loaded: Loaded) -> str:
     if script is None or script.is_relay:
         return f"forwards to {_upstream(definition, script)}"
     file = f"{answering.path.name}: " if isinstance(answering, ScriptFile) else ""
-    return f"{file}{summary_of_rules(script)}"
-
-
-def summary_of_rules(script: Script) -> str:
-    """Return how many rules a script has."""
-    return f"{several(script.rules.rules, 'rule')} in {several(script.rules.states, 'state')}"
-
-
-def several(things: Sized, name: str) -> str:
-    """Return how many *things* there are, with their *name*: ``1 rule``, ``2 rules``."""
-    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+    return f"{file}{summarize_rules(script)}"
 
 
 def _upstream(definition: Definition, script: Script | None) -> str:
