@@ -5,7 +5,8 @@ Reads factories and counters.  It must not change them.  Importing it needs the 
 without ``prometheus_client`` an ImportError says what to install.
 """
 
+from reqresp.control._limited_site import LimitedSite
 from reqresp.control.prometheus import Exposition, ServerCollector, make_registry
-from reqresp.control.site import MetricsSite, make_site
+from reqresp.control.site import make_site
 
-__all__ = ["Exposition", "MetricsSite", "ServerCollector", "make_registry", "make_site"]
+__all__ = ["Exposition", "LimitedSite", "ServerCollector", "make_registry", "make_site"]

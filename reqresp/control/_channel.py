@@ -2,7 +2,7 @@
 Channel: one connection of an HTTP client, for one request.
 
 Knows Twisted's HTTP server and our `Stream`.  It must not know pages.  It trusts no client: its
-time is limited, a body is dropped, and nothing that it sends is logged.
+time and its body are limited, and nothing that it sends is logged.
 """
 
 from typing import Protocol
@@ -29,6 +29,8 @@ class ChannelOwner(Protocol):
     """What a channel needs of its site."""
 
     reactor: IReactorTime
+    #: How many bytes of a body are read; 0: none, and requests are answered before their bodies.
+    max_body: int
 
     def connected(self, channel: "OneRequestChannel") -> None:
         """Handle that *channel* is connected."""
@@ -36,14 +38,18 @@ class ChannelOwner(Protocol):
     def disconnected(self, channel: "OneRequestChannel") -> None:
         """Handle that *channel* is no longer connected."""
 
+    def begins_stream(self, channel: "OneRequestChannel") -> None:
+        """Handle that *channel* has no end of its own from now on."""
+
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class OneRequestChannel(http.HTTPChannel):
     """
-    A connection that answers one request as soon as its headers are complete, and closes.
+    A connection that answers one request as soon as it is complete, and closes.
 
-    What follows the headers is dropped: a body, or further requests, whose pages would all have to
-    be made in one turn of the reactor.
+    A request is complete with its headers, or with a body that the site reads.  What follows is
+    dropped: a larger body, or further requests, whose pages would all have to be made in one turn
+    of the reactor.
     """
 
     site: ChannelOwner
@@ -53,6 +59,7 @@ class OneRequestChannel(http.HTTPChannel):
     totalHeadersSize = 8192  # noqa: N815, Twisted's name
     MAX_LENGTH = 8192
     _deadline: IDelayedCall | None = None
+    _reads_body = False
 
     @property
     def clock(self) -> IReactorTime:
@@ -63,15 +70,25 @@ class OneRequestChannel(http.HTTPChannel):
         # Not Twisted's: the stream is the producer of the transport, and the deadline is fixed.
         self.stream = Stream(self)
         self.stream.attach(self.transport)
-        self._deadline = self.clock.callLater(REQUEST_TIMEOUT, self._end)
+        self.allow_time(REQUEST_TIMEOUT)
         self.site.connected(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self.allow_time(None)
         self.site.disconnected(self)
         super().connectionLost(reason)
+
+    def allow_time(self, seconds: float | None) -> None:
+        """Let the connection end in *seconds*, whatever it has been allowed before; None: never."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.clock.callLater(seconds, self._end)
+
+    def begin_stream(self) -> None:
+        """Let the connection go on until one side ends it."""
+        self.allow_time(None)
+        self.site.begins_stream(self)
 
     def _end(self) -> None:
         self._deadline = None
@@ -84,14 +101,37 @@ class OneRequestChannel(http.HTTPChannel):
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return False
 
+    def headerReceived(self, line: bytes) -> bool:
+        """Read a header; return whether it is valid."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:  # a length with more digits than Python reads
+            self._respondToBadRequestAndDisconnect()
+            return False
+
     def allHeadersReceived(self) -> None:
-        """Begin to answer, without waiting for a body."""
-        self.length = 0
-        self.requests[-1].requestHeaders.removeHeader(b"Expect")  # no 100 before the reply
+        """Begin to read the body, or to answer without it."""
+        most = self.site.max_body
+        self._reads_body = self.length is None or 0 < self.length <= most
+        if not most or not self._reads_body:
+            self._reads_body = False
+            self.length = 0
+            self.requests[-1].requestHeaders.removeHeader(b"Expect")  # no 100 before the reply
         super().allHeadersReceived()
 
-    def rawDataReceived(self, _data: bytes) -> None:
-        """Drop what follows the request."""
+    def rawDataReceived(self, data: bytes) -> None:
+        """Read more of the body, or drop what follows the request."""
+        if not self._reads_body:
+            return
+        super().rawDataReceived(data)
+        # A body in chunks has no announced length: what is too long is answered as it is by now.
+        if self._reads_body and self.requests[-1].content.tell() > self.site.max_body:
+            self.allContentReceived()
+
+    def allContentReceived(self) -> None:
+        """Answer the request."""
+        self._reads_body = False
+        super().allContentReceived()
 
     def lineLengthExceeded(self, _line: bytes) -> None:  # noqa: N802, Twisted's name
         """Close without a reply."""
@@ -104,6 +144,7 @@ class OneRequestChannel(http.HTTPChannel):
 
     def loseConnection(self) -> None:
         """Close once everything is delivered; drop what still arrives."""
+        self._reads_body = False
         self.setRawMode()
         self.stream.close()
 
@@ -124,11 +165,11 @@ class OneRequestChannel(http.HTTPChannel):
     # What the stream reports
 
     def peer_ended(self) -> None:
-        """Close: no complete request can follow."""
+        """Close: no complete request can follow, and nobody waits for a reply."""
         self.stream.close()
 
     def filled(self) -> None:
-        """Do nothing: the one page is written already."""
+        """Do nothing: one page is written already, and a stream of events asks `Stream`."""
 
     def resumed(self) -> None:
-        """Do nothing: the one page is written already."""
+        """Do nothing: one page is written already, and a stream of events asks `Stream`."""

@@ -5,8 +5,8 @@ from typing import Any
 from twisted.logger import capturedLogs
 
 from reqresp.control._channel import REQUEST_TIMEOUT
+from reqresp.control._limited_site import MAX_CLIENTS
 from reqresp.control.prometheus import MAX_AGE, ServerCollector
-from reqresp.control.site import MAX_CLIENTS
 from tests.support.visited import HEALTH, Visited, parsed
 
 

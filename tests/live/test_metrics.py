@@ -6,7 +6,7 @@ import signal
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from reqresp.control.site import MAX_CLIENTS
+from reqresp.control._limited_site import MAX_CLIENTS
 from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
 

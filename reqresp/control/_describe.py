@@ -1,0 +1,130 @@
+"""
+Describe: services, rules and entries as JSON, and the schemas of that JSON.
+
+Must not know routes, and changes nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reqresp.control._schemas import Schema, array, nullable, ref, table
+from reqresp.framing import Chunk, Mixed, complete_framing
+from reqresp.journal import Entry, as_json
+from reqresp.script.predicates import COMPARISONS
+from reqresp.script.rules import Rule
+from reqresp.services.service import Kind, Service
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_SECONDS: Schema = {"type": "number"}
+
+#: The numbers of a service, and how each is read.
+_COUNTS: Mapping[str, Any] = {
+    "open": lambda it: it.factory.open,
+    "accepted": lambda it: it.factory.accepted,
+    "refused": lambda it: it.factory.refused,
+    "requests": lambda it: it.counters.requests,
+    "replies": lambda it: it.counters.replies,
+    "misses": lambda it: it.counters.misses,
+    "errors": lambda it: it.counters.malformed.total() + it.counters.responder_errors,
+    "faults": lambda it: it.counters.faults.total(),
+    "received": lambda it: it.counters.received,
+    "sent": lambda it: it.counters.sent,
+    "entries": lambda it: it.journal.kept,
+}
+
+#: The schemas that others refer to.
+COMPONENTS: Mapping[str, Schema] = {
+    "Payload": {
+        "description": "Bytes: text if they are UTF-8, else base64. What is cut has its size.",
+        "anyOf": [
+            _TEXT,
+            table("size", "truncated", base64=_TEXT, size=_COUNT, truncated={"const": True}),
+            table(text=_TEXT, size=_COUNT, truncated={"const": True}),
+        ],
+    },
+    "Service": table(
+        name=_TEXT,
+        enabled={"type": "boolean"},
+        listen=array(_TEXT),
+        kind={"enum": [it.value for it in Kind]},
+        summary=_TEXT,
+        framing=nullable(_TEXT),
+        upstream=nullable(_TEXT),
+        counts=table(**dict.fromkeys(_COUNTS, _COUNT)),
+        position=_COUNT,
+    ),
+    "Rule": table(name=_TEXT, path=_TEXT, line=nullable(_COUNT), kind=_TEXT),
+    "Entry": {
+        "description": "An entry of a journal, with its number as id.",
+        "type": "object",
+        "properties": {
+            "id": _COUNT,
+            "event": _TEXT,
+            "at": _SECONDS,
+            "sent": _SECONDS,
+            "peer": _TEXT,
+            "connection": _COUNT,
+            "number": _COUNT,
+            "request": ref("Payload"),
+            "by": _TEXT,
+            "steps": array({"type": "object"}),
+            "miss": {"const": True},
+            "faults": array(_TEXT),
+        },
+        "required": ["id", "event", "at"],
+    },
+}
+
+
+def describe_service(service: Service) -> dict[str, Any]:
+    """Return *service* as JSON."""
+    return {
+        "name": service.name,
+        "enabled": service.is_enabled,
+        "listen": [*service.addresses],
+        "kind": service.kind.value,
+        "summary": service.summary,
+        "framing": _framing_name(service),
+        "upstream": service.upstream,
+        "counts": {name: read(service) for name, read in _COUNTS.items()},
+        "position": service.journal.position,
+    }
+
+
+def describe_entry(number: int, entry: Entry, max_bytes: int) -> dict[str, Any]:
+    """Return *entry* as JSON, with at most *max_bytes* of its payloads."""
+    return {"id": number, **as_json(entry, max_bytes)}
+
+
+def describe_rule(rule: Rule) -> dict[str, Any]:
+    """Return *rule* as JSON."""
+    return {"name": rule.name, "path": rule.path, "line": rule.line, "kind": kind_of(rule)}
+
+
+def kind_of(rule: Rule) -> str:
+    """Return the first predicate of *rule*; ``any`` if every request matches."""
+    predicates = rule.predicates
+    kinds = [it for it in (*COMPARISONS, "matches", "size") if getattr(predicates, it)]
+    return kinds[0] if kinds else "any"
+
+
+def framing_of(service: Service) -> Any:
+    """Return the framing of *service*; None: it has none, or that of a recording."""
+    if service.kind is Kind.RELAY:
+        return None
+    if service.definition.framing is not None:
+        return service.definition.framing
+    script = service.script
+    if script is None:
+        return Chunk() if service.kind is Kind.RESPONSE else None
+    if script.reply_framing == script.framing:
+        return script.framing
+    return Mixed(script.framing, script.reply_framing)
+
+
+def _framing_name(service: Service) -> str | None:
+    framing = framing_of(service)
+    if framing is None:
+        return None
+    return complete_framing(framing).requests.name

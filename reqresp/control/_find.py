@@ -1,0 +1,158 @@
+"""
+Find: which entries of a journal a search wants.
+
+Knows entries and their bytes.  Must not know journals.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from reqresp._errors import FieldError
+from reqresp._re2 import compile_pattern
+from reqresp._text import printable
+from reqresp.framing import Command
+from reqresp.journal import (
+    Answered,
+    Changed,
+    Entry,
+    Failed,
+    Faulted,
+    Incomplete,
+    Passed,
+    Refused,
+    Sent,
+    Unanswered,
+    UpstreamFailed,
+)
+from reqresp.journal.entries import event_of
+from reqresp.steps import Forward, Send
+
+#: The entries about something that has gone wrong.
+_ERRORS = (Failed, Incomplete, Refused, Unanswered, UpstreamFailed)
+
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}\s*)+")
+
+#: Returns whether an entry is wanted.
+Test = Callable[[Entry], bool]
+
+
+@frozen(kw_only=True)
+class Search:
+    """
+    What is wanted; all conditions have to hold.
+
+    :param by: the name of the rule that answered.
+    :param text: is among the bytes of the request or of the reply, whatever the case of letters.
+    :param hex: the same, as hexadecimal digits.
+    :param regex: a pattern of RE2 that is found in them.
+    :param since: the first time, in seconds since the epoch.
+    :param until: the last time.
+    """
+
+    connection: int | None = None
+    event: str | None = None
+    by: str | None = None
+    miss: bool = False
+    fault: bool = False
+    error: bool = False
+    text: str | None = None
+    hex: str | None = None
+    regex: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+def make_search(search: Search) -> Test:
+    """
+    Return a function that tells whether an entry is wanted.
+
+    :raises FieldError: ``hex`` or ``regex`` is not what it is called.
+    """
+    tests = [*_tests(search)]
+    return lambda entry: all(test(entry) for test in tests)
+
+
+def _tests(search: Search) -> Iterator[Test]:
+    # Those first that take the least time.
+    if search.since is not None:
+        since = search.since
+        yield lambda it: it.at >= since
+    if search.until is not None:
+        until = search.until
+        yield lambda it: it.at <= until
+    if search.connection is not None:
+        yield lambda it: _connection(it) == search.connection
+    if search.event is not None:
+        yield lambda it: event_of(it) == search.event
+    if search.by is not None:
+        yield lambda it: isinstance(it, Answered) and it.exchange.by == search.by
+    if search.miss:
+        yield lambda it: isinstance(it, Answered) and it.is_miss
+    if search.fault:
+        yield _is_faulty
+    if search.error:
+        yield lambda it: isinstance(it, _ERRORS)
+    if search.text is not None:
+        text = search.text.encode().lower()
+        yield lambda it: any(text in data.lower() for data in _texts(it))
+    if search.hex is not None:
+        wanted = _from_hex(search.hex)
+        yield lambda it: any(wanted in data for data in _texts(it))
+    if search.regex is not None:
+        pattern = _pattern(search.regex)
+        yield lambda it: any(pattern.search(data) for data in _texts(it))
+
+
+def _connection(entry: Entry) -> int | None:
+    if isinstance(entry, Answered):
+        return entry.exchange.request.connection
+    if isinstance(entry, Unanswered):
+        return entry.request.connection
+    return getattr(entry, "connection", None)
+
+
+def _is_faulty(entry: Entry) -> bool:
+    return isinstance(entry, Faulted) or (
+        isinstance(entry, Answered) and bool(entry.exchange.injected)
+    )
+
+
+def _texts(entry: Entry) -> Iterator[bytes]:
+    """Yield the bytes of the entry's request and reply, or its text."""
+    match entry:
+        case Answered(exchange=exchange):
+            yield _request(exchange.request.data)
+            yield b"".join(
+                step.data if isinstance(step, Send) else step.reply or b""
+                for step in exchange.steps
+                if isinstance(step, Send | Forward)
+            )
+        case Unanswered(request=request):
+            yield _request(request.data)
+        case Incomplete(data=data) | Passed(data=data) | Sent(data=data):
+            yield data
+        case Changed(what=what):
+            yield what.encode()
+        case _:
+            yield getattr(entry, "reason", "").encode("utf-8", "backslashreplace")
+
+
+def _request(data: bytes) -> bytes:
+    # A RESP command as it was received.
+    return data.raw if isinstance(data, Command) else data
+
+
+def _from_hex(text: str) -> bytes:
+    if not _HEX.fullmatch(text.strip()):
+        raise FieldError("hex", f"expected pairs of hexadecimal digits, found {text[:60]!r}")
+    return bytes.fromhex(text)
+
+
+def _pattern(text: str) -> re.Pattern[bytes]:
+    try:
+        pattern: re.Pattern[bytes] = compile_pattern(text.encode())
+    except ValueError as error:
+        raise FieldError("regex", printable(str(error))) from None
+    return pattern

@@ -1,0 +1,137 @@
+"""
+Control site: the API of all services of a process, with its metrics and its health.
+
+Connects what the other modules provide.  Has no behaviour of its own.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+from reqresp import __version__
+from reqresp.control._describe import COMPONENTS
+from reqresp.control._guard import Guard
+from reqresp.control._hosts import AllowedHosts
+from reqresp.control._limited_site import LimitedSite
+from reqresp.control._schemas import table
+from reqresp.control.dispatch import Dispatcher
+from reqresp.control.entries_api import EntriesApi
+from reqresp.control.errors import ApiError
+from reqresp.control.events import EventStreams
+from reqresp.control.openapi import make_document
+from reqresp.control.page import page_resources
+from reqresp.control.routes import Call, Route
+from reqresp.control.services_api import DEFINITION, ServicesApi
+from reqresp.control.site import Page
+from reqresp.services.registry import Services
+
+#: Bytes that the body of a request may have.
+MAX_BODY = 1024 * 1024
+
+#: The first segments of paths that need no token: a load balancer has none.
+PUBLIC = (b"healthz", b"readyz")
+
+_TEXT = {"type": "string"}
+
+
+def make_control_site(
+    services: Services,
+    *,
+    clock: IReactorTime,
+    pages: Mapping[str, Page],
+    token: str | None = None,
+    hosts: Collection[str] = (),
+    base: Path = Path(),
+    now: Callable[[], float] = time.time,
+) -> Site:
+    """
+    Return the site that shows and changes *services*.
+
+    :param clock: times its connections.
+    :param pages: from `make_pages`.
+    :param token: what requests must have in ``Authorization``; None: nothing.
+    :param hosts: names that requests may have in ``Host``, as for `make_site`.
+    :param base: the directory that paths in definitions are relative to.
+    :param now: returns the time, in seconds since the epoch.
+    """
+    routes = api_routes(services, EventStreams(clock), base, now())
+    guard = Guard(AllowedHosts(hosts), token)
+    page = page_resources()
+    children: dict[bytes, IResource] = {
+        **page,
+        **{path.removeprefix("/").encode(): _PageResource(it) for path, it in pages.items()},
+    }
+    dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [*page, *PUBLIC])
+    return LimitedSite(dispatcher, clock, MAX_BODY)
+
+
+def api_routes(
+    services: Services, streams: EventStreams, base: Path, started: float
+) -> list[Route]:
+    """
+    Return the routes of the API, with that of their document.
+
+    :param started: when the process was started, in seconds since the epoch.
+    """
+
+    def index(call: Call) -> Any:
+        return {
+            "version": __version__,
+            "started": started,
+            "address": call.request.getHeader("Host") or "",
+            "services": len(services),
+        }
+
+    routes = [
+        Route(
+            method="GET",
+            path="/api",
+            answer=index,
+            summary="Show what runs.",
+            reply=table(
+                version=_TEXT,
+                started={"type": "number"},
+                address=_TEXT,
+                services={"type": "integer"},
+            ),
+        ),
+        *ServicesApi(services, base).routes(),
+        *EntriesApi(services, streams).routes(),
+        Route(
+            method="GET",
+            path="/api/openapi.json",
+            answer=lambda _: document,
+            summary="Show this document.",
+            reply={"type": "object"},
+        ),
+    ]
+    document = document_of(routes)
+    return routes
+
+
+def document_of(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI document of *routes*."""
+    return make_document(routes, {**COMPONENTS, "Definition": DEFINITION})
+
+
+class _PageResource(Resource):
+    """A page for programs that watch the process."""
+
+    isLeaf = True  # noqa: N815, Twisted's name
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def render_GET(self, request: Request) -> bytes:  # noqa: N802, Twisted's name
+        if request.postpath:
+            raise ApiError(404, "not found")
+        status, text, content_type = self._page(request)
+        request.setResponseCode(status)
+        request.setHeader("Content-Type", content_type)
+        return text

@@ -1,0 +1,119 @@
+"""
+Details: one entry whole, with what explains it.
+
+Knows scripts: which rule answered, or which ones nearly did.  Changes nothing.
+"""
+
+import sys
+from typing import Any
+
+from reqresp.control._describe import describe_entry, describe_rule, framing_of
+from reqresp.framing import Framed, FrameError, complete_framing
+from reqresp.journal import Answered, Connected, Entry, Unanswered
+from reqresp.journal.entries import bytes_as_json
+from reqresp.script import Script
+from reqresp.script.explain import explain_last
+from reqresp.script.near_misses import nearest
+from reqresp.script.rules import Rule
+from reqresp.services.service import Service
+from reqresp.steps import Forward, Send
+
+#: Entries that are looked through for the earlier requests of a connection.
+MAX_SCANNED = 2000
+
+
+def describe_details(service: Service, number: int, entry: Entry) -> dict[str, Any]:
+    """
+    Return *entry* as JSON, with its rule or the nearest ones, and the bytes as they were sent.
+
+    The state of the conversation is found by answering the connection's earlier requests again, as
+    far as the journal has them.
+    """
+    details: dict[str, Any] = {
+        **describe_entry(number, entry, sys.maxsize),
+        "rule": None,
+        "state": None,
+        "near": [],
+        "explain": "",
+        "wire": _wire(service, entry),
+    }
+    script = service.script
+    if script is None or script.is_relay:
+        return details
+    if isinstance(entry, Answered):
+        rule = next((it for it in script.rules.all() if it.name == entry.exchange.by), None)
+        details["rule"] = None if rule is None else _describe_whole(rule)
+    if isinstance(entry, Answered | Unanswered):
+        requests = [*_earlier(service, number, entry), _data(entry)]
+        state, details["explain"] = explain_last(script, requests)
+        details["state"] = state
+        if isinstance(entry, Answered) and entry.is_miss:
+            details["near"] = _near(script, state, _data(entry))
+    return details
+
+
+def _describe_whole(rule: Rule) -> dict[str, Any]:
+    when = None if rule.when is None else sorted(rule.when)
+    return {**describe_rule(rule), "when": when, "goto": rule.goto}
+
+
+def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
+    rules = script.rules.states[state].rules if state in script.rules.states else ()
+    return [
+        {
+            "rule": near.rule.name,
+            "path": near.rule.path,
+            "line": near.rule.line,
+            "kind": near.kind,
+            "at": near.at,
+            "wanted": bytes_as_json(near.wanted),
+        }
+        for near in nearest(rules, request)
+    ]
+
+
+def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> list[bytes]:
+    """Return the requests of the same connection before *entry*, as far as they are kept."""
+    connection = _connection(entry)
+    first = max(1, number - MAX_SCANNED)
+    found: list[bytes] = []
+    for it in service.journal.since(first, number - first)[1]:
+        if it is entry:
+            break
+        if isinstance(it, Connected) and it.connection == connection:
+            found = []
+        elif isinstance(it, Answered | Unanswered) and _connection(it) == connection:
+            found.append(_data(it))
+    return found
+
+
+def _wire(service: Service, entry: Entry) -> dict[str, Any]:
+    """Return the bytes of the request and of the reply, with what their framings add."""
+    framing = framing_of(service)
+    wire: dict[str, Any] = {"request": None, "reply": None}
+    if framing is None or not isinstance(entry, Answered):
+        return wire
+    complete = complete_framing(framing)
+    request = entry.exchange.request.data
+    parts: list[bytes] = []
+    try:
+        raw = request.raw if isinstance(request, Framed) else complete.encode_request(request)
+        wire["request"] = bytes_as_json(raw)
+        for step in entry.exchange.steps:
+            match step:
+                case Send(data=data, raw=True) | Forward(reply=bytes(data)):
+                    parts.append(data)
+                case Send(data=data):
+                    parts.append(complete.encode(data))
+    except FrameError:  # the service has another framing by now
+        return wire
+    wire["reply"] = bytes_as_json(b"".join(parts))
+    return wire
+
+
+def _connection(entry: Answered | Unanswered) -> int:
+    return (entry.exchange.request if isinstance(entry, Answered) else entry.request).connection
+
+
+def _data(entry: Answered | Unanswered) -> bytes:
+    return (entry.exchange.request if isinstance(entry, Answered) else entry.request).data

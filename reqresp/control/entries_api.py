@@ -1,0 +1,281 @@
+"""
+The routes of a journal: its entries, found and shown, and the streams of what is new.
+
+Knows journals.  Must not know HTTP, but for the header that resumes a stream.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from attrs import frozen
+
+from reqresp._errors import FieldError
+from reqresp.control._describe import describe_entry
+from reqresp.control._find import Search, make_search
+from reqresp.control._schemas import array, nullable, ref, table
+from reqresp.control.details import describe_details
+from reqresp.control.errors import ApiError
+from reqresp.control.events import EventStreams, Feed
+from reqresp.control.feeds import EntriesFeed, ServicesFeed
+from reqresp.control.routes import EVENTS, Call, Route
+from reqresp.control.services_api import service_of
+from reqresp.journal import Entry, Journal
+from reqresp.services.registry import Services
+from reqresp.services.service import Service
+
+#: Entries that one response has at most, and bytes of each.
+MAX_LIMIT = 1000
+MAX_BYTES = 2048
+#: Entries that a search looks at together.
+_CHUNK = 500
+
+_ENTRIES = "/api/services/{service}/entries"
+
+_Number = Annotated[int, "the number of an entry"]
+
+
+@frozen(kw_only=True)
+class EntriesQuery:
+    """
+    Which entries to show; all conditions have to hold.
+
+    :param after: only those with a larger number, the first ones.
+    :param before: only those with a smaller number.
+    :param limit: how many; without *after* the last ones.
+    :param max_bytes: bytes of request and reply that each entry shows.
+    """
+
+    after: _Number | None = None
+    before: _Number | None = None
+    limit: Annotated[int, f"1 to {MAX_LIMIT}"] = 100
+    max_bytes: Annotated[int, "bytes"] = MAX_BYTES
+    connection: int | None = None
+    event: str | None = None
+    by: str | None = None
+    miss: bool = False
+    fault: bool = False
+    error: bool = False
+    text: str | None = None
+    hex: str | None = None
+    regex: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise FieldError("limit", f"expected 1 to {MAX_LIMIT}, found {self.limit}")
+        if self.max_bytes < 0:
+            raise FieldError("max_bytes", f"expected bytes >= 0, found {self.max_bytes}")
+
+
+@frozen(kw_only=True)
+class StreamQuery:
+    """
+    What a stream sends.
+
+    :param most: the most entries of an event, the newest ones; None: all.
+    :param after: begin with the entries after this number; None: with the next one.
+    """
+
+    most: Annotated[int, f"1 to {MAX_LIMIT}"] | None = None
+    after: _Number | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.most is not None and not 1 <= self.most <= MAX_LIMIT:
+            raise FieldError("most", f"expected 1 to {MAX_LIMIT}, found {self.most}")
+
+
+@frozen(kw_only=True)
+class AllQuery(StreamQuery):
+    """
+    What a stream of all services sends.
+
+    :param service: the one whose entries are sent; None: no entries are.
+    """
+
+    service: str | None = None
+
+
+class EntriesApi:
+    """The routes of the journals of *services*, whose events *streams* send."""
+
+    def __init__(self, services: Services, streams: EventStreams) -> None:
+        self._services = services
+        self._streams = streams
+        self._all_services = ServicesFeed(services)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(
+                method="GET",
+                path=_ENTRIES,
+                answer=self._list,
+                summary="Find entries of the journal.",
+                query=EntriesQuery,
+                reply=table(
+                    entries=array(ref("Entry")),
+                    next={"type": "integer"},
+                    dropped={"type": "integer"},
+                ),
+            ),
+            Route(
+                method="DELETE",
+                path=_ENTRIES,
+                answer=self._clear,
+                summary="Forget all entries; their numbers are not used again.",
+                status=204,
+            ),
+            Route(
+                method="GET",
+                path=f"{_ENTRIES}/{{id:int}}",
+                answer=self._show,
+                summary="Show an entry whole, with its rule or the nearest ones.",
+                reply={
+                    "allOf": [
+                        ref("Entry"),
+                        {
+                            "type": "object",
+                            "properties": {
+                                "rule": nullable({"type": "object"}),
+                                "state": nullable({"type": "string"}),
+                                "near": array({"type": "object"}),
+                                "explain": {"type": "string"},
+                                "wire": table(
+                                    request=nullable(ref("Payload")),
+                                    reply=nullable(ref("Payload")),
+                                ),
+                            },
+                            "required": ["rule", "state", "near", "explain", "wire"],
+                        },
+                    ]
+                },
+            ),
+            Route(
+                method="GET",
+                path="/api/services/{service}/stream",
+                answer=self._stream,
+                summary="Send entries as they are made, as server-sent events.",
+                query=StreamQuery,
+                reply={"type": "string"},
+                content_type=EVENTS,
+                errors=(429,),
+            ),
+            Route(
+                method="GET",
+                path="/api/stream",
+                answer=self._stream_all,
+                summary="Send all services when one has changed, and the entries of one of them.",
+                query=AllQuery,
+                reply={"type": "string"},
+                content_type=EVENTS,
+                errors=(429,),
+            ),
+        ]
+
+    def _list(self, call: Call) -> Any:
+        journal = service_of(self._services, call.path["service"]).journal
+        query: EntriesQuery = call.query
+        fits = make_search(
+            Search(
+                connection=query.connection,
+                event=query.event,
+                by=query.by,
+                miss=query.miss,
+                fault=query.fault,
+                error=query.error,
+                text=query.text,
+                hex=query.hex,
+                regex=query.regex,
+                since=query.since,
+                until=query.until,
+            )
+        )
+        next_number = journal.position
+        found = (
+            _first(journal, query, fits) if query.after is not None else _last(journal, query, fits)
+        )
+        return {
+            "entries": [describe_entry(number, it, query.max_bytes) for number, it in found],
+            "next": next_number,
+            "dropped": journal.dropped,
+        }
+
+    def _clear(self, call: Call) -> None:
+        service_of(self._services, call.path["service"]).journal.clear()
+
+    def _show(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        wanted = call.path["id"]
+        number, entries = service.journal.since(wanted, 1)
+        if number != wanted or not entries:
+            raise ApiError(404, f"no entry {wanted}: it was dropped, or is not made yet")
+        return describe_details(service, number, entries[0])
+
+    def _stream(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        return self._streams.open(call.request, self._entries_feed(call, service))
+
+    def _stream_all(self, call: Call) -> Any:
+        feeds: dict[Feed, int | None] = {self._all_services: 0}
+        if call.query.service is not None:
+            service = service_of(self._services, call.query.service)
+            feeds |= self._entries_feed(call, service)
+        return self._streams.open(call.request, feeds)
+
+    def _entries_feed(self, call: Call, service: Service) -> dict[Feed, int | None]:
+        after = _last_event_id(call)
+        if after is None:
+            after = call.query.after
+        feed = EntriesFeed(self._services, service.name, call.query.most)
+        return {feed: None if after is None else after + 1}
+
+
+def _last_event_id(call: Call) -> int | None:
+    """Return the number in the header ``Last-Event-ID``, which a client sends that resumes."""
+    text = call.request.getHeader("Last-Event-ID") or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _first(
+    journal: Journal, query: EntriesQuery, fits: Callable[[Entry], bool]
+) -> list[tuple[int, Entry]]:
+    """Return the first entries after *query.after* that fit."""
+    found: list[tuple[int, Entry]] = []
+    position = (query.after or 0) + 1
+    end = journal.position if query.before is None else min(query.before, journal.position)
+    while position < end:
+        first, entries = journal.since(position, _CHUNK)
+        for number, entry in enumerate(entries, first):
+            if number < end and fits(entry):
+                found.append((number, entry))
+                if len(found) == query.limit:
+                    return found
+        position = first + len(entries)
+    return found
+
+
+def _last(
+    journal: Journal, query: EntriesQuery, fits: Callable[[Entry], bool]
+) -> list[tuple[int, Entry]]:
+    """Return the last entries before *query.before* that fit, in their order."""
+    found: list[tuple[int, Entry]] = []
+    for number, entry in _backwards(journal, query.before):
+        if fits(entry):
+            found.append((number, entry))
+            if len(found) == query.limit:
+                break
+    return found[::-1]
+
+
+def _backwards(journal: Journal, before: int | None) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries before *before*, with their numbers, the last one first."""
+    end = journal.position if before is None else min(before, journal.position)
+    while end > 1:
+        start = max(1, end - _CHUNK)
+        first, entries = journal.since(start, end - start)
+        numbered = [(it, entry) for it, entry in enumerate(entries, first) if it < end]
+        yield from reversed(numbered)
+        if first > start or not numbered:
+            return
+        end = start

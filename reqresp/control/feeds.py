@@ -1,0 +1,92 @@
+"""
+Feeds: what the event streams of the API send.
+
+Knows services and their journals.  Must not know connections of HTTP clients.
+"""
+
+import json
+from typing import Any
+
+from attrs import frozen
+
+from reqresp.control._describe import describe_entry, describe_service
+from reqresp.journal import Journal
+from reqresp.services.registry import Services
+
+#: Entries of one event, where all are sent.
+MAX_EVENT_ENTRIES = 500
+#: Bytes of request and reply that an entry in an event shows.
+MAX_BYTES = 2048
+
+_encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
+
+@frozen
+class EntriesFeed:
+    """
+    The entries of a service's journal.
+
+    :param name: of the service.
+    :param most: the most entries of an event, the newest ones; None: all.
+    """
+
+    services: Services
+    name: str
+    most: int | None
+    interval = 0.25
+    look_interval = 0.0
+
+    def position(self) -> int | None:
+        journal = self._journal()
+        return None if journal is None else journal.position
+
+    def event(self, position: int) -> tuple[int, bytes]:
+        journal = self._journal()
+        if journal is None:
+            return position, b""
+        # Positions begin at 1, and again where a service was replaced.
+        position = start = position if 1 <= position <= journal.position else 1
+        if self.most is not None:
+            start = max(position, journal.position - self.most)
+        first, entries = journal.since(start, self.most or MAX_EVENT_ENTRIES)
+        after = first + len(entries)
+        value = {
+            "entries": [describe_entry(n, it, MAX_BYTES) for n, it in enumerate(entries, first)],
+            "skipped": first - position,
+        }
+        return after, make_event("entries", value, after - 1)
+
+    def _journal(self) -> Journal | None:
+        return self.services[self.name].journal if self.name in self.services else None
+
+
+class ServicesFeed:
+    """All services, when one of them has changed."""
+
+    interval = look_interval = 1.0
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._shown: list[dict[str, Any]] = []
+        self._number = 0
+
+    def position(self) -> int:
+        shown = [describe_service(it) for it in self._services]
+        if shown != self._shown:
+            self._shown = shown
+            self._number += 1
+        return self._number
+
+    def event(self, position: int) -> tuple[int, bytes]:
+        del position  # only what is now is sent
+        return self._number, make_event("services", {"services": self._shown})
+
+
+def make_event(name: str, value: Any, number: int | None = None) -> bytes:
+    """
+    Return a server-sent event with *value* as JSON.
+
+    :param number: with which a client resumes; None: it need not.
+    """
+    resumes = "" if number is None else f"id: {number}\n"
+    return f"event: {name}\n{resumes}data: {_encode(value)}\n\n".encode()

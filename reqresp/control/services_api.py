@@ -1,0 +1,246 @@
+"""
+The routes of services: what each is, its script, and whether it listens.
+
+Knows services and their definitions.  Must not know HTTP.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
+from reqresp.control._schemas import array, nullable, properties_of, ref, schema_of, table
+from reqresp.control.errors import ApiError, unusable
+from reqresp.control.routes import Call, RawBody, Route
+from reqresp.script.schema import Document, UpstreamTable
+from reqresp.script.summary import summarize
+from reqresp.services.definition import Definition
+from reqresp.services.reading import read_definition
+from reqresp.services.registry import Services
+from reqresp.services.schema import ServiceTable
+from reqresp.services.service import Service
+
+_TEXT = {"type": "string"}
+_ONE = "/api/services/{service}"
+
+
+@frozen(kw_only=True)
+class ScriptBody:
+    """A script, as TOML text."""
+
+    script: str
+
+
+def _definition_schema() -> dict[str, Any]:
+    """Return the schema of a definition: the keys of a service and those of a script."""
+    known = {**properties_of(ServiceTable), **properties_of(Document)}
+    properties = {name: schema for name, (schema, _) in known.items()}
+    properties["upstream"] = {"anyOf": [_TEXT, schema_of(UpstreamTable)]}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name, (_, is_required) in known.items() if is_required],
+        "additionalProperties": False,
+    }
+
+
+def service_of(services: Services, name: str) -> Service:
+    """
+    Return the service with this *name*.
+
+    :raises ApiError: there is none.
+    """
+    try:
+        return services[name]
+    except KeyError as error:
+        raise ApiError(404, error.args[0]) from None
+
+
+class ServicesApi:
+    """
+    The routes of *services*.
+
+    :param base: the directory that paths in definitions are relative to.
+    """
+
+    def __init__(self, services: Services, base: Path) -> None:
+        self._services = services
+        self._base = base
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        one = partial(Route, reply=ref("Service"))
+        definition = RawBody(ref("Definition"))
+        return [
+            Route(
+                method="GET",
+                path="/api/services",
+                answer=self._list,
+                summary="List the services.",
+                reply=table(services=array(ref("Service"))),
+            ),
+            one(
+                method="POST",
+                path="/api/services",
+                answer=self._create,
+                summary="Create a service.",
+                status=201,
+                body=definition,
+                errors=(409,),
+            ),
+            Route(
+                method="GET",
+                path=_ONE,
+                answer=self._show,
+                summary="Show a service, with its definition.",
+                reply={
+                    **COMPONENTS["Service"],
+                    "properties": {
+                        **COMPONENTS["Service"]["properties"],
+                        "definition": {"type": "object"},
+                    },
+                    "required": [*COMPONENTS["Service"]["required"], "definition"],
+                },
+            ),
+            one(
+                method="PUT",
+                path=_ONE,
+                answer=self._replace,
+                summary="Replace a service, or create it.",
+                body=definition,
+                errors=(409,),
+            ),
+            Route(
+                method="DELETE",
+                path=_ONE,
+                answer=self._delete,
+                summary="Delete a service, and reset its connections.",
+                status=204,
+            ),
+            one(
+                method="POST",
+                path=f"{_ONE}/enable",
+                answer=self._enable,
+                summary="Listen.",
+                errors=(409,),
+            ),
+            one(
+                method="POST",
+                path=f"{_ONE}/disable",
+                answer=self._disable,
+                summary="Stop listening, and reset all connections.",
+            ),
+            Route(
+                method="POST",
+                path=f"{_ONE}/reset",
+                answer=self._reset_one,
+                summary="Make a service as it was at the start.",
+                status=204,
+                errors=(409,),
+            ),
+            Route(
+                method="POST",
+                path="/api/reset",
+                answer=lambda _: self._services.reset(),
+                summary="Make all services as they were at the start.",
+                status=204,
+                errors=(409,),
+            ),
+            Route(
+                method="GET",
+                path=f"{_ONE}/script",
+                answer=self._script,
+                summary="Show the script of a service, and its rules.",
+                reply=table(script=nullable(_TEXT), rules=array(ref("Rule"))),
+            ),
+            one(
+                method="PUT",
+                path=f"{_ONE}/script",
+                answer=self._use_script,
+                summary="Answer new clients with another script.",
+                body=ScriptBody,
+            ),
+            Route(
+                method="POST",
+                path=f"{_ONE}/script/check",
+                answer=self._check_script,
+                summary="Check a script, without using it.",
+                reply=table(summary=_TEXT),
+                body=ScriptBody,
+            ),
+        ]
+
+    def _list(self, _call: Call) -> Any:
+        return {"services": [describe_service(it) for it in self._services]}
+
+    def _create(self, call: Call) -> Deferred[Any]:
+        definition = read_definition(call.body, self._base)
+        return self._created(definition)
+
+    def _show(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        return {**describe_service(service), "definition": service.definition.as_json()}
+
+    def _replace(self, call: Call) -> Deferred[Any]:
+        name = call.path["service"]
+        definition = read_definition({"name": name, **call.body}, self._base)
+        if name not in self._services:
+            return self._created(definition)
+        replaced = self._services.replace(name, definition).addErrback(_unusable)
+        return replaced.addCallback(partial(_changed, "service replaced"))
+
+    def _created(self, definition: Definition) -> Deferred[Any]:
+        created = self._services.create(definition).addErrback(_unusable)
+        return created.addCallback(partial(_changed, "service created"))
+
+    def _delete(self, call: Call) -> Deferred[None]:
+        return self._services.delete(service_of(self._services, call.path["service"]).name)
+
+    def _enable(self, call: Call) -> Deferred[Any]:
+        service = service_of(self._services, call.path["service"])
+        return service.enable().addCallback(lambda _: _changed("service enabled", service))
+
+    def _disable(self, call: Call) -> Deferred[Any]:
+        service = service_of(self._services, call.path["service"])
+        return service.disable().addCallback(lambda _: _changed("service disabled", service))
+
+    def _reset_one(self, call: Call) -> Deferred[None]:
+        return service_of(self._services, call.path["service"]).reset()
+
+    def _script(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        rules = () if service.script is None else service.script.rules.all()
+        return {"script": service.script_text, "rules": [describe_rule(it) for it in rules]}
+
+    def _use_script(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        try:
+            service.use_script(call.body.script)
+        except ValueError as error:
+            raise unusable(error) from None
+        return _changed("script changed", service)
+
+    def _check_script(self, call: Call) -> Any:
+        service = service_of(self._services, call.path["service"])
+        _definition, loaded = service.check_script(call.body.script)
+        return {"summary": "" if loaded.script is None else summarize(loaded.script)}
+
+
+def _unusable(failure: Failure) -> NoReturn:
+    if isinstance(failure.value, Exception):
+        raise unusable(failure.value)
+    failure.raiseException()
+
+
+def _changed(what: str, service: Service) -> Any:
+    """Note *what* has changed of *service*; return the service as JSON."""
+    service.note(what)
+    return describe_service(service)
+
+
+#: The schema of a definition, for the component ``Definition``.
+DEFINITION = _definition_schema()

@@ -1,0 +1,263 @@
+"""The routes of a journal: what is found, what is shown, and what streams send."""
+
+import json
+from typing import Any
+
+from reqresp.control.entries_api import MAX_BYTES, MAX_LIMIT
+from reqresp.control.feeds import MAX_EVENT_ENTRIES
+from tests.support.asked import parse_answer, unchunked
+from tests.support.controlled import Controlled
+from tests.support.wire import Wire
+
+ENTRIES = "/api/services/smtp/entries"
+
+
+class FindTests(Controlled):
+    """Which entries are found."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wire = self.converse(b"EHLO x\n", b"VRFY \xff\x00\n", b"DATA\n", b".\n")
+        self.converse(b"EHLO y\n").reset()
+        self.reactor.advance(0)
+
+    def found(self, query: str = "") -> list[Any]:
+        """Return the requests, or else the events, of the entries that *query* finds."""
+        entries = self.get(f"{ENTRIES}?{query}")["entries"]
+        return [it.get("request", it["event"]) for it in entries]
+
+    def test_all(self) -> None:
+        """The last entries are shown in their order, each with its number."""
+        found = self.get(ENTRIES)
+        numbers = [it["id"] for it in found["entries"]]
+        self.assertEqual(numbers, [*range(1, len(numbers) + 1)])
+        self.assertEqual((found["next"], found["dropped"]), (len(numbers) + 1, 0))
+        answered = next(it for it in found["entries"] if it["event"] == "answered")
+        self.assertEqual((answered["request"], answered["by"]), ("EHLO x", "hello"))
+        self.assertEqual(answered["steps"], [{"send": "250 hello"}])
+
+    def test_conditions(self) -> None:
+        """Entries are found by connection, kind, rule, miss, error and bytes; all have to hold."""
+        miss = {"base64": "VlJGWSD/AA=="}
+        self.assertEqual(self.found("event=answered&connection=2"), ["EHLO y"])
+        self.assertEqual(self.found("event=connected"), ["connected", "connected"])
+        self.assertEqual(self.found("by=hello"), ["EHLO x", "EHLO y"])
+        self.assertEqual(self.found("miss=true"), [miss])
+        self.assertEqual(self.found("text=ehlo"), ["EHLO x", "EHLO y"])
+        self.assertEqual(self.found("text=354%20G"), ["DATA"])
+        self.assertEqual(self.found("hex=FF%2000"), [miss])
+        self.assertEqual(self.found("regex=^EHLO%20[y-z]$"), ["EHLO y"])
+        self.assertEqual(self.found("text=ehlo&connection=1"), ["EHLO x"])
+        self.assertEqual(self.found("fault=true"), [])
+        self.assertEqual(self.found("error=true"), [])
+        self.assertEqual(self.found("until=1"), [])
+        self.assertEqual(self.found("since=1&event=answered&limit=1"), ["EHLO y"])
+
+    def test_pages(self) -> None:
+        """Pages go forward after a number, and backward before one."""
+        every = self.found()
+        self.assertEqual(self.found("limit=2"), every[-2:])
+        self.assertEqual(self.found("after=0&limit=2"), every[:2])
+        self.assertEqual(self.found("after=2&limit=2"), every[2:4])
+        self.assertEqual(self.found("before=3"), every[:2])
+        self.assertEqual(self.found("after=1&before=4"), every[1:3])
+        self.assertEqual(self.found("after=9999"), [])
+
+    def test_wrong_conditions(self) -> None:
+        """A wrong condition is 422, with its name."""
+        for query in (
+            *("limit=0", f"limit={MAX_LIMIT + 1}", "max_bytes=-1", "hex=f", "hex=", "regex=("),
+            *("after=x", "connection=1.5", "miss=yes", "since=now", "sort=id"),
+        ):
+            found = self.ask("GET", f"{ENTRIES}?{query}")
+            self.assertEqual(found.status, 422, query)
+            self.assertEqual(found.json["problems"][0]["path"], query.partition("=")[0])
+
+    def test_long_payloads(self) -> None:
+        """Payloads are cut in a list, with their whole size, and not where one entry is shown."""
+        self.wire.send(b"x" * 3000 + b"\n")
+        entry = self.get(f"{ENTRIES}?limit=1")["entries"][0]
+        self.assertEqual(
+            entry["request"], {"text": "x" * MAX_BYTES, "size": 3000, "truncated": True}
+        )
+        self.assertEqual(self.get(f"{ENTRIES}/{entry['id']}")["request"], "x" * 3000)
+        entry = self.get(f"{ENTRIES}?limit=1&max_bytes=9000")["entries"][0]
+        self.assertEqual(entry["request"], "x" * 3000)
+
+    def test_clear(self) -> None:
+        """Entries are forgotten, and their numbers are not used again."""
+        following = self.get(ENTRIES)["next"]
+        self.assertEqual(self.ask("DELETE", ENTRIES).status, 204)
+        self.assertEqual(self.found(), [])
+        self.assertEqual(self.ask("GET", f"{ENTRIES}/1").status, 404)
+        self.wire.send(b"EHLO z\n")
+        [entry] = self.get(ENTRIES)["entries"]
+        self.assertEqual((entry["id"], entry["request"]), (following, "EHLO z"))
+
+
+class DetailTests(Controlled):
+    """One entry, with what explains it."""
+
+    def shown(self, request: str) -> dict[str, Any]:
+        """Return the details of the last entry with *request*."""
+        entries = self.get(f"{ENTRIES}?text={request}&event=answered")["entries"]
+        shown: dict[str, Any] = self.get(f"{ENTRIES}/{entries[-1]['id']}")
+        return shown
+
+    def test_a_rule(self) -> None:
+        """An entry that a rule answered shows the rule, the state and the bytes as sent."""
+        self.converse(b"EHLO x\n", b"DATA\n", b".\n")
+        shown = self.shown("250%20queued")
+        self.assertEqual(
+            shown["rule"],
+            {
+                "name": "rule[2]",
+                "path": "rule[2]",
+                "line": 18,
+                "kind": "equals",
+                "when": ["data"],
+                "goto": "start",
+            },
+        )
+        self.assertEqual(shown["state"], "data")
+        self.assertEqual(shown["wire"], {"request": ".\r\n", "reply": "250 queued\r\n"})
+        self.assertEqual(shown["near"], [])
+        self.assertIn("data: b'.'\n    rule[2]", shown["explain"])
+
+    def test_a_miss(self) -> None:
+        """A miss shows the nearest rules, and what ``reqresp explain`` says."""
+        self.converse(b"EHLP x\n")
+        shown = self.shown("EHLP")
+        self.assertEqual(
+            shown["near"],
+            [
+                {
+                    "rule": "hello",
+                    "path": "rule[0]",
+                    "line": 8,
+                    "kind": "starts_with",
+                    "at": 3,
+                    "wanted": "EHLO ",
+                }
+            ],
+        )
+        self.assertIn("nearest: hello", shown["explain"])
+        self.assertIn("want 45 48 4c 4f", shown["explain"])
+
+    def test_an_entry_without_a_request(self) -> None:
+        """Other entries have neither a rule nor an explanation."""
+        self.connect()
+        shown = self.get(f"{ENTRIES}/1")
+        self.assertEqual((shown["event"], shown["rule"], shown["near"]), ("connected", None, []))
+        self.assertEqual((shown["explain"], shown["wire"]["request"]), ("", None))
+
+    def test_no_entry(self) -> None:
+        """An entry that is not there is 404."""
+        for number in ("0", "1", "999999999999999999", "x", "-1"):
+            self.assertEqual(self.ask("GET", f"{ENTRIES}/{number}").status, 404)
+
+
+class StreamTests(Controlled):
+    """What is new, as it happens."""
+
+    def listen(self, query: str = "", **headers: str) -> Wire:
+        """Return a client of the stream of a service, which has received its head."""
+        names = {name.replace("_", "-"): text for name, text in headers.items()}
+        wire = self.begin("GET", f"/api/services/smtp/stream{query}", None, names)
+        self.assertEqual(parse_answer(wire.received()).status, 200)
+        return wire
+
+    def events(self, wire: Wire) -> list[tuple[str, str, Any]]:
+        """Let a second pass; return the names, the ids and the values of the events received."""
+        found = []
+        for _ in range(20):
+            self.reactor.advance(0.05)
+        for block in unchunked(wire.received()).decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+            if "data" in fields:
+                found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
+        return found
+
+    def requests(self, wire: Wire) -> list[Any]:
+        """Return the requests of the entries received."""
+        entries = [it for _, _, value in self.events(wire) for it in value.get("entries", ())]
+        return [it["request"] for it in entries if "request" in it]
+
+    def test_entries(self) -> None:
+        """Entries are sent with their numbers, and the last one resumes the stream."""
+        self.converse(b"EHLO before\n")
+        wire = self.listen()
+        self.converse(b"EHLO x\n")
+        [(name, number, value)] = self.events(wire)
+        self.assertEqual((name, value["skipped"]), ("entries", 0))
+        self.assertEqual(number, str(value["entries"][-1]["id"]))
+        self.assertEqual(value["entries"][-1]["request"], "EHLO x")
+        self.converse(b"EHLO y\n")
+        self.assertEqual(self.requests(self.listen(Last_Event_ID=number)), ["EHLO y"])
+        self.assertEqual(self.requests(self.listen(f"?after={number}")), ["EHLO y"])
+        everything = ["EHLO before", "EHLO x", "EHLO y"]
+        self.assertEqual(self.requests(self.listen("?after=0")), everything)
+        self.assertEqual(self.requests(self.listen(Last_Event_ID="999999")), everything)
+        self.assertEqual(self.requests(self.listen(Last_Event_ID="x")), [])
+
+    def test_most(self) -> None:
+        """With a bound the newest are sent, and what was skipped is counted."""
+        wire = self.listen("?most=2")
+        self.converse(*[b"EHLO %d\n" % number for number in range(9)])
+        [(_, _, value)] = self.events(wire)
+        self.assertEqual([it["request"] for it in value["entries"]], ["EHLO 7", "EHLO 8"])
+        self.assertEqual(value["skipped"], self.services["smtp"].journal.position - 3)
+
+    def test_everything(self) -> None:
+        """Without a bound nothing is skipped, however much there is."""
+        wire = self.listen()
+        count = 2 * MAX_EVENT_ENTRIES
+        self.converse(b"EHLO x\n" * count)
+        self.assertEqual(len(self.requests(wire)), count)
+
+    def test_cleared(self) -> None:
+        """What was cleared before it could be sent is counted."""
+        wire = self.listen()
+        self.converse(b"EHLO x\n")
+        self.ask("DELETE", ENTRIES)
+        self.converse(b"EHLO y\n")
+        values = [value for _, _, value in self.events(wire)]
+        self.assertGreaterEqual(sum(it["skipped"] for it in values), 2)
+
+    def test_a_service_that_is_replaced_or_deleted(self) -> None:
+        """A stream goes on with the new service, and ends with the last one."""
+        wire = self.listen()
+        self.converse(b"EHLO x\n")
+        self.assertEqual(self.requests(wire), ["EHLO x"])
+        definition = {"listen": 2600, "framing": "line", "rule": [{"equals": "a", "reply": "A"}]}
+        self.assertEqual(self.ask("PUT", "/api/services/smtp", definition).status, 200)
+        self.converse(b"a\n")
+        self.assertEqual(self.requests(wire), ["a"])
+        self.ask("DELETE", "/api/services/smtp")
+        self.reactor.advance(1)
+        self.assertTrue(wire.got_eof)
+
+    def test_services(self) -> None:
+        """All services are sent at first, and when one of them has changed."""
+        wire = self.begin("GET", "/api/stream")
+        self.assertEqual(wire.received().count(b"event: services"), 1)
+        self.assertEqual(self.events(wire), [])
+        self.converse(b"EHLO x\n")
+        [(name, number, value)] = self.events(wire)
+        self.assertEqual((name, number), ("services", ""))
+        self.assertEqual(value, self.get("/api/services"))
+
+    def test_services_and_entries(self) -> None:
+        """One connection can carry the services and the entries of one of them."""
+        wire = self.begin("GET", "/api/stream?service=smtp&most=50&after=0")
+        self.assertEqual(wire.received().count(b"event: services"), 1)
+        self.converse(b"EHLO x\n")
+        names = [name for name, _, _ in self.events(wire)]
+        self.assertIn("entries", names)
+        self.assertIn("services", names)
+        self.assertEqual(self.ask("GET", "/api/stream?service=no").status, 404)
+
+    def test_wrong_queries(self) -> None:
+        """A wrong query is 422, and opens no stream."""
+        for query in ("most=0", f"most={MAX_LIMIT + 1}", "most=x", "after=x", "mots=1"):
+            self.assertEqual(self.ask("GET", f"/api/services/smtp/stream?{query}").status, 422)

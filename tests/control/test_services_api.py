@@ -1,0 +1,237 @@
+"""The routes of services: what they show and change."""
+
+from typing import Any
+
+from twisted.logger import capturedLogs
+
+from tests.support.controlled import Controlled
+
+#: Where the network in memory says that servers listen.
+HOST = "0.0.0.0"  # noqa: S104 (there is no network)
+
+NEW: dict[str, Any] = {
+    "name": "new",
+    "listen": "tcp:2600:interface=127.0.0.1",
+    "framing": "line",
+    "rule": [{"equals": "a", "reply": "A"}],
+}
+SCRIPT = "[[rule]]\nequals = 'a'\nreply = 'B'\n"
+
+
+class ShownTests(Controlled):
+    """What is shown of services."""
+
+    def test_the_list(self) -> None:
+        """Each service shows what it is, where it listens, and its counts."""
+        self.converse(b"EHLO x\n", b"nonsense\n")
+        smtp, fixed = self.get("/api/services")["services"]
+        counts = smtp.pop("counts")
+        self.assertEqual(
+            smtp,
+            {
+                "name": "smtp",
+                "enabled": True,
+                "listen": [f"{HOST}:2525"],
+                "kind": "rules",
+                "summary": "3 rules in 2 states",
+                "framing": "line",
+                "upstream": None,
+                "position": self.services["smtp"].journal.position,
+            },
+        )
+        self.assertEqual((counts["open"], counts["accepted"]), (1, 1))
+        self.assertEqual((counts["requests"], counts["replies"], counts["misses"]), (2, 2, 1))
+        self.assertEqual((counts["received"], counts["sent"]), (16, 33))
+        self.assertEqual(counts["entries"], smtp["position"] - 1)
+        self.assertEqual((fixed["enabled"], fixed["listen"]), (False, []))
+        self.assertEqual((fixed["kind"], fixed["framing"]), ("response", "chunk"))
+
+    def test_one(self) -> None:
+        """A service shows its definition, with which it can be made again."""
+        shown = self.get("/api/services/smtp")
+        self.assertEqual(shown["definition"]["rule"][1]["goto"], "data")
+        self.assertEqual(shown["definition"]["listen"], ["tcp:2525:interface=127.0.0.1"])
+        answer = self.ask("PUT", "/api/services/smtp", shown["definition"])
+        self.assertEqual((answer.status, answer.json["summary"]), (200, "3 rules in 2 states"))
+
+    def test_an_unknown_one(self) -> None:
+        """An unknown service is 404, and a similar name is shown."""
+        for method, path in (
+            ("GET", ""),
+            ("DELETE", ""),
+            ("POST", "/enable"),
+            ("POST", "/disable"),
+            ("POST", "/reset"),
+            ("GET", "/script"),
+            ("GET", "/entries"),
+            ("GET", "/entries/1"),
+            ("GET", "/stream"),
+        ):
+            found = self.ask(method, f"/api/services/smpt{path}")
+            self.assert_refused(found, 404, "unknown service 'smpt'; did you mean smtp?")
+
+    def test_the_process(self) -> None:
+        """The index shows the version, when the process started, and how many services it has."""
+        index = self.get("/api")
+        self.assertEqual((index["started"], index["services"]), (1000.0, 2))
+        self.assertEqual(index["address"], "127.0.0.1:8474")
+
+
+class ChangedTests(Controlled):
+    """How services change."""
+
+    def test_create(self) -> None:
+        """A service that is created listens, and answers."""
+        found = self.ask("POST", "/api/services", NEW)
+        self.assertEqual((found.status, found.json["listen"]), (201, [f"{HOST}:2600"]))
+        wire = self.converse(b"a\n", name="new")
+        self.assertEqual(wire.received(), b"A\r\n")
+
+    def test_create_from_a_script(self) -> None:
+        """The key ``script`` is the TOML text of a script."""
+        definition = {"name": "new", "listen": 2600, "script": SCRIPT}
+        self.assertEqual(self.ask("POST", "/api/services", definition).status, 201)
+        self.assertEqual(self.get("/api/services/new/script")["script"], SCRIPT)
+        self.assertEqual(self.get("/api/services/new")["definition"]["script"], SCRIPT)
+
+    def test_a_definition_with_problems(self) -> None:
+        """All problems are reported, and nothing is created."""
+        found = self.ask(
+            "POST",
+            "/api/services",
+            {"name": "new", "listen": 2600, "rule": [{"equals": 3, "replay": "x"}], "seed": "x"},
+        )
+        self.assertEqual(found.status, 422)
+        paths = {it["path"] for it in found.json["problems"]}
+        self.assertEqual(paths, {"rule[0].equals", "rule[0].replay", "seed"})
+        self.assertEqual(len(self.services), 2)
+
+    def test_a_definition_that_cannot_be_used(self) -> None:
+        """Files that do not exist, and names and addresses that are taken, have one line each."""
+        for definition, status in (
+            (NEW | {"name": "smtp"}, 409),
+            ({"name": "new", "listen": 2600, "replay": "no such file"}, 422),
+            ({"name": "new", "listen": 2600, "tls": {"cert": "no such file"}}, 422),
+            ({"name": "", "listen": 2600}, 422),
+            ({"name": "new", "listen": "nonsense:1"}, 422),
+            ({"listen": 2600}, 422),
+            ({}, 422),
+        ):
+            found = self.ask("POST", "/api/services", definition)
+            self.assertEqual(found.status, status, (definition, found.data))
+            self.assertEqual(found.error.count("\n"), 0)
+        self.assertEqual(len(self.services), 2)
+
+    def test_replace(self) -> None:
+        """PUT replaces a service or creates one; the name may be left out."""
+        del (definition := dict(NEW))["name"]
+        found = self.ask("PUT", "/api/services/smtp", definition)
+        self.assertEqual((found.status, found.json["listen"]), (200, [f"{HOST}:2600"]))
+        definition["listen"] = 2601
+        self.assertEqual(self.ask("PUT", "/api/services/other", definition).status, 200)
+        self.assertIn("other", self.services)
+
+    def test_delete(self) -> None:
+        """A service that is deleted is gone, and its connections are reset."""
+        wire = self.connect()
+        self.assertEqual(self.ask("DELETE", "/api/services/smtp").status, 204)
+        self.assertTrue(wire.got_reset)
+        self.assertNotIn("smtp", self.services)
+
+    def test_enable_and_disable(self) -> None:
+        """A service listens or not, at once; a second time changes nothing."""
+        wire = self.connect()
+        for _ in range(2):
+            found = self.ask("POST", "/api/services/smtp/disable")
+            self.assertEqual((found.status, found.json["enabled"]), (200, False))
+            self.assertEqual(found.json["listen"], [])
+        self.assertTrue(wire.got_reset)
+        for _ in range(2):
+            found = self.ask("POST", "/api/services/smtp/enable", {})
+            self.assertEqual(found.json["listen"], [f"{HOST}:2525"])
+
+    def test_reset(self) -> None:
+        """A reset of all makes the services of the start, as they were."""
+        self.services.use([])
+        self.assertEqual(self.ask("POST", "/api/reset").status, 204)
+        self.assertEqual(len(self.services), 0)
+        self.assertEqual(self.ask("PUT", "/api/reset").headers["Allow"], "POST")
+
+    def test_reset_one(self) -> None:
+        """A reset of one service restores its script and its state, and forgets its entries."""
+        self.ask("PUT", "/api/services/smtp/script", {"script": SCRIPT})
+        self.ask("POST", "/api/services/smtp/disable")
+        self.assertEqual(self.ask("POST", "/api/services/smtp/reset").status, 204)
+        self.assertEqual(self.get("/api/services/smtp")["summary"], "3 rules in 2 states")
+        self.assertEqual(self.get("/api/services/smtp")["listen"], [f"{HOST}:2525"])
+
+
+class ScriptTests(Controlled):
+    """The script of a service."""
+
+    def test_its_rules(self) -> None:
+        """Each rule has its name, its path, its line and its first predicate."""
+        shown = self.get("/api/services/smtp/script")
+        self.assertIsNone(shown["script"])
+        rules = {it["path"]: (it["name"], it["kind"]) for it in shown["rules"]}
+        self.assertEqual(rules["rule[0]"], ("hello", "starts_with"))
+        self.assertEqual(rules["rule[1]"], ("rule[1]", "equals"))
+        self.assertEqual(rules["unmatched"], ("unmatched", "any"))
+        self.assertEqual(self.get("/api/services/fixed/script"), {"script": None, "rules": []})
+
+    def test_another_one(self) -> None:
+        """New clients are answered by the new script."""
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": SCRIPT})
+        self.assertEqual((found.status, found.json["summary"]), (200, "1 rule in 1 state"))
+        self.assertEqual(self.converse(b"a\n").received(), b"B\r\n")
+        self.assertEqual(self.get("/api/services/smtp/script")["rules"][0]["line"], 1)
+
+    def test_problems(self) -> None:
+        """A script with problems is refused whole, and each has its line and its path."""
+        text = "[[rule]]\nequals = 'a'\nrepply = 'B'\n[[rule]]\nmatches = '('\nreply = 'x'"
+        for path, method in (("/script", "PUT"), ("/script/check", "POST")):
+            found = self.ask(method, f"/api/services/smtp{path}", {"script": text})
+            self.assertEqual(found.status, 422)
+            places = [(it["line"], it["path"]) for it in found.json["problems"]]
+            self.assertIn((3, "rule[0].repply"), places)
+            self.assertIn((5, "rule[1].matches"), places)
+        self.assertEqual(self.get("/api/services/smtp")["summary"], "3 rules in 2 states")
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": "= \x00"})
+        self.assertEqual((found.status, found.json["problems"][0]["line"]), (422, 1))
+
+    def test_a_check(self) -> None:
+        """A check says what ``reqresp check`` says, and changes nothing."""
+        found = self.ask("POST", "/api/services/smtp/script/check", {"script": SCRIPT})
+        self.assertEqual(found.json, {"summary": "1 rule in 1 state, framing line, 0 faults"})
+        self.assertEqual(self.get("/api/services/smtp")["summary"], "3 rules in 2 states")
+
+    def test_a_relay_instead_of_rules(self) -> None:
+        """A script that a service cannot change to is 422."""
+        found = self.ask(
+            "PUT",
+            "/api/services/smtp/script",
+            {"script": "[upstream]\naddress = '127.0.0.1:1'"},
+        )
+        self.assertEqual(found.status, 422)
+
+
+class TokenTests(Controlled):
+    """A control server with a token."""
+
+    token = "s3cret"  # noqa: S105 (not a real one)
+
+    def test_what_needs_the_token(self) -> None:
+        """The API needs the token; the page and the health of the process do not."""
+        for path in ("/api", "/api/services", "/api/openapi.json", "/api/stream", "/no"):
+            self.assertEqual(self.ask("GET", path).status, 401, path)
+        for path in ("/", "/page/main.js", "/healthz"):
+            self.assertEqual(self.ask("GET", path).status, 200, path)
+        found = self.ask("GET", "/api", Authorization="Bearer s3cret")
+        self.assertEqual(found.status, 200)
+
+    def test_nothing_is_logged(self) -> None:
+        """Neither a token nor what else a client sends is logged."""
+        with capturedLogs() as logs:
+            self.ask("GET", "/api/services/evil", Authorization="Bearer evil")
+            self.ask("POST", "/api/services", {"evil": 1}, Authorization="Bearer s3cret")
+        self.assertNotIn("evil", str([*logs]))
