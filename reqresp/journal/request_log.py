@@ -7,10 +7,10 @@ takes as long as several requests, so all lines of a short time share one.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorCore, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times
@@ -21,7 +21,9 @@ from reqresp.server.config import ServerConfig
 #: The longest time before a line is logged, in seconds.
 LOG_DELAY = 0.05
 #: The most lines in one log event.
-MAX_LINES_PER_EVENT = 1000
+MAX_LINES_PER_EVENT = 4000
+
+_AFTER_NUMBER = " < "
 
 
 class RequestLog(EntryObserver):
@@ -50,12 +52,13 @@ class RequestLog(EntryObserver):
         self._clock = clock
         self._format = LogFormat(log_format)
         self._lines = make_lines(self._format, clock.seconds)
-        self._waiting_lines: list[str] = []
-        # After these lines: numbers of connections, each followed by the rest of its line.
-        self._pairs: list[Any] = []
-        # The rest of the line of a read that was one whole request, as a config answers it.
+        # The lines that wait, two parts each: a line of a known read begins as all lines of its
+        # connection do, and ends as all lines of such a read do.
+        self._parts: list[str] = []
+        self._beginnings: dict[int, str] = {}
+        # The ends, of reads that were one whole request, as a config answers them.
         self._config: ServerConfig | None = None
-        self._texts: dict[bytes, str] = {}
+        self._ends: dict[bytes, str] = {}
         self._is_scheduled = False
         if IReactorCore.providedBy(clock):
             clock.addSystemEventTrigger("after", "shutdown", self.flush)
@@ -71,28 +74,33 @@ class RequestLog(EntryObserver):
         is_whole: bool,
     ) -> None:
         # This is called for each read.  Nearly always its line is known, and is written later.
-        text = self._texts.get(data) if is_whole and config is self._config else None
-        if text is None:
+        end = self._ends.get(data) if is_whole and config is self._config else None
+        if end is None:
             self._next[connection] = first + len(requests)
             lines = self._lines.constants(peer, connection, config, first, requests, self._now)
             self._add(lines if not is_whole else self._remember(config, data, lines))
             return
-        self._next[connection] = first + 1
-        self._pairs += (connection, text)
+        # The number of the next request is left out: no plain line has it.
+        parts = self._parts
+        parts.append(self._beginnings.get(connection) or self._begin(connection))
+        parts.append(end)
         if not self._is_scheduled:
             self._schedule()
 
     def before_log_line(self) -> None:
         self.flush()
 
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self._beginnings.pop(connection, None)
+        super().disconnected(peer, connection, reason)
+
     def flush(self) -> None:
         """Log the lines that wait."""
-        self._write_pairs()
-        lines = self._waiting_lines
-        while lines:
-            self._waiting_lines = lines[MAX_LINES_PER_EVENT:]
-            self._log.info("{lines}", lines="\n".join(lines[:MAX_LINES_PER_EVENT]))
-            lines = self._waiting_lines
+        parts, self._parts = self._parts, []
+        size = 2 * MAX_LINES_PER_EVENT
+        for start in range(0, len(parts), size):
+            lines = "".join(parts[start : start + size])
+            self._log.info("{lines}", lines=lines[:-1])
 
     def _record(self, entry: Entry) -> None:
         self._add(self._lines.entry(entry))
@@ -105,28 +113,28 @@ class RequestLog(EntryObserver):
         lines = [*lines]
         if len(lines) != 1 or self._format is not LogFormat.PLAIN:
             return lines
-        if config is not self._config or len(self._texts) >= MAX_TEXTS:
-            self._config, self._texts = config, {}
-        text = lines[0].partition(" < ")[2]
-        if len(read) + len(text) <= MAX_TEXT_SIZE:
-            self._texts[read] = text
+        if config is not self._config or len(self._ends) >= MAX_TEXTS:
+            self._config, self._ends = config, {}
+        end = lines[0].partition(_AFTER_NUMBER)[2] + "\n"
+        if len(read) + len(end) <= MAX_TEXT_SIZE:
+            self._ends[read] = end
         return lines
 
-    def _write_pairs(self) -> None:
-        parts = iter(self._pairs)
-        pairs = zip(parts, parts, strict=True)
-        self._waiting_lines += [f"#{connection} < {text}" for connection, text in pairs]
-        self._pairs.clear()
+    def _begin(self, connection: int) -> str:
+        """Return how the lines of exchanges of *connection* begin, and remember it."""
+        beginning = self._beginnings[connection] = f"#{connection}{_AFTER_NUMBER}"
+        return beginning
 
     def _add(self, lines: Iterable[str]) -> None:
-        self._write_pairs()
+        before = len(self._parts)
         for line in lines:
-            self._waiting_lines.append(line)
+            self._parts += (line, "\n")
+        if len(self._parts) > before:
             self._schedule()
 
     def _schedule(self) -> None:
         """Log the lines that wait soon, or now if they are many."""
-        if len(self._waiting_lines) >= MAX_LINES_PER_EVENT:
+        if len(self._parts) >= 2 * MAX_LINES_PER_EVENT:
             self.flush()
         elif not self._is_scheduled:
             self._is_scheduled = True

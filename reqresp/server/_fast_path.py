@@ -61,7 +61,8 @@ class Batch:
         self.known: dict[bytes, bytes | None] = {}
         #: The bytes that answer such a read if it is not in `known`; None: that is not known.
         self.unknown: bytes | None = None
-        self._requests: dict[bytes, tuple[bytes]] = {}  # of those that were learned
+        #: The requests of those reads that `learn` has added; other known reads are requests.
+        self.learned: dict[bytes, tuple[bytes]] = {}
         if whole_read >= MAX_KNOWN_BYTES:
             self.known, self.unknown = wires, self.otherwise
 
@@ -94,13 +95,9 @@ class Batch:
         Do not call it for requests without a reply of their own: there can be very many of them.
         """
         is_short = len(read) <= MAX_KNOWN_BYTES and read not in self.known
-        if is_short and len(self._requests) < MAX_KNOWN_READS:
-            self._requests[read] = (request,)
+        if is_short and len(self.learned) < MAX_KNOWN_READS:
+            self.learned[read] = (request,)
             self.known[read] = wire
-
-    def requests(self, read: bytes) -> tuple[bytes]:
-        """Return the request in *read*, which is known."""
-        return self._requests.get(read) or (read,)
 
     def steps(self, requests: Sequence[bytes]) -> Iterator[Steps]:
         """Return the steps that answer each of *requests*."""

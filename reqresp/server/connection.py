@@ -200,7 +200,8 @@ class Connection:
             peer, number, config = self.peer, self.number, self.config
             first = self.taken - count + 1
             if requests is None:
-                requests = config.batch.requests(data)  # type: ignore[union-attr]  # it is known
+                found = config.batch.learned.get(data)  # type: ignore[union-attr]  # it is known
+                requests = found or (data,)
             try:
                 host.events.report_at_once(peer, number, config, first, requests, data, is_whole)
             except BaseException:  # as in Events

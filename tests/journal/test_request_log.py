@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from reqresp import Close, Line, Request, RequestLog, Script, Table, Wait
 from reqresp.exchanges import Exchanges
 from reqresp.journal.lines import MAX_TEXTS
-from reqresp.journal.request_log import LOG_DELAY
+from reqresp.journal.request_log import LOG_DELAY, MAX_LINES_PER_EVENT
 from reqresp.steps import Send
 from tests.support.conversation import Conversation
 
@@ -89,22 +89,32 @@ class DelayTests(Logged):
         self.log.disconnected(PEER, 1, Failure(ConnectionDone()))
         self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
 
-    def test_1000_lines_are_logged_without_waiting(self) -> None:
-        """A thousand lines are logged at once, so that memory is limited."""
-        self.answered(*[b"a"] * 999)
+    def test_many_lines_are_logged_without_waiting(self) -> None:
+        """As many lines as fit into an event are logged at once, so that memory is limited."""
+        most = MAX_LINES_PER_EVENT
+        self.answered(*[b"a"] * (most - 1))
         self.assertEqual(self.events(), [])
-        self.answered(*[b"a"] * 1501)
-        self.assertEqual([len(lines) for lines in self.events()], [1000, 1000])
-        self.reactor.advance(LOG_DELAY)
-        self.assertEqual([len(lines) for lines in self.events()], [1000, 1000, 500])
+        self.answered(*[b"a"] * (most + 501))
+        self.assertEqual([len(lines) for lines in self.events()], [most, most, 500])
 
     def test_a_read_of_many_lines(self) -> None:
-        """A read that is answered at once is logged in events of a thousand lines, too."""
+        """The lines of a read that is answered at once are several events if they are many."""
+        most = MAX_LINES_PER_EVENT
         wire = self.join(self.factory(Table({}, otherwise=b"A")))
-        wire.send(b"\n" * 2500)
+        wire.send(b"\n" * (2 * most))
         self.reactor.advance(LOG_DELAY)
         sizes = [len(lines) for lines in self.events()]
-        self.assertEqual((max(sizes), sum(sizes)), (1000, 2501))
+        self.assertEqual((max(sizes), sum(sizes)), (most, 2 * most + 1))
+
+    def test_known_reads_of_many_connections(self) -> None:
+        """Lines of known reads name their connections, in the order of the reads."""
+        factory = self.factory(Table({b"a": b"A"}))
+        wires = [self.join(factory) for _ in range(3)]
+        for wire in (*wires, *reversed(wires)):
+            wire.send(b"a\n")
+        self.reactor.advance(LOG_DELAY)
+        lines = [line for event in self.events() for line in event if " < " in line]
+        self.assertEqual(lines, [f"#{it} < 'a'  > 'A'" for it in (1, 2, 3, 3, 2, 1)])
 
     def test_flush(self) -> None:
         """`flush` logs at once, and the timer that runs logs nothing more."""

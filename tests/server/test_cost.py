@@ -35,7 +35,8 @@ class CostTests(Conversation):
     def calls(self, factory: ReqRespFactory, data: bytes) -> list[str]:
         """Name the functions of ours and of Twisted's that one read of *data* calls."""
         wire = Wire(factory, self.reactor, transport=EagerServer)
-        wire.send(data)  # what happens once, happens now
+        for _ in range(2):
+            wire.send(data)  # what happens once, or for the first known read, happens now
         called: list[str] = []
 
         def note(frame: FrameType, event: str, _argument: Any) -> None:
@@ -107,7 +108,7 @@ class CostTests(Conversation):
         self.assertEqual(few, many)
         self.assertEqual(many.count("Kept.answered"), 1)
         self.assertLessEqual(len(few), 11)
-        self.assertEqual(len(kept.batches), 4)
+        self.assertEqual(len(kept.batches), 6)
 
     def test_the_request_log(self) -> None:
         """The line of a read is not written before many can be written together."""
@@ -115,10 +116,7 @@ class CostTests(Conversation):
         factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[log])
         self.assertEqual(
             self.calls(factory, b"a\n"),
-            [
-                *("Connection.dataReceived", "EagerWrites.write", "Batch.requests"),
-                "RequestLog.answered_at_once",
-            ],
+            ["Connection.dataReceived", "EagerWrites.write", "RequestLog.answered_at_once"],
         )
 
     def test_a_function(self) -> None:

@@ -179,7 +179,7 @@ class KnownReadTests(SynchronousTestCase):
         answers.learn(b"a".ljust(MAX_KNOWN_BYTES), b"a", b"A")
         answers.learn(b"a".ljust(MAX_KNOWN_BYTES + 1), b"a", b"A")
         read = b"a".ljust(MAX_KNOWN_BYTES)
-        self.assertEqual((answers.known, answers.requests(read)), ({read: b"A"}, (b"a",)))
+        self.assertEqual((answers.known, answers.learned), ({read: b"A"}, {read: (b"a",)}))
 
     def test_their_number_is_bounded(self) -> None:
         """No more than `MAX_KNOWN_READS` are remembered, and these stay."""
@@ -195,7 +195,7 @@ class KnownReadTests(SynchronousTestCase):
         answers.learn(b"a", b"a", b"A")
         found = [answers.known.get(read, answers.unknown) for read in (b"a", b"special", b"x")]
         self.assertEqual(found, [b"A", None, b"?"])
-        self.assertEqual(answers.requests(b"x"), (b"x",))
+        self.assertEqual(answers.learned, {})
         self.assertIsNone(Batch(table, Chunk().encode, MAX_KNOWN_BYTES - 1).unknown)
 
 
