@@ -15,6 +15,7 @@ import attrs
 
 from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._text import quote, unknown
+from reqresp.control._schemas import Time
 from reqresp.control.errors import ApiError, problems_error
 from reqresp.script.reader import Reader, TooManyProblemsError, is_too_deep, show_value
 
@@ -23,6 +24,7 @@ MAX_DIGITS = 18
 
 _INTEGER = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,18})?")
 
 T = TypeVar("T")
 
@@ -136,6 +138,8 @@ def _from_text(kind: Any, text: str) -> Any:
         return int(text)
     if base is float and _NUMBER.fullmatch(text):
         return float(text)
+    if base is Time and _TIME.fullmatch(text):
+        return Time(text)
     return text
 
 

@@ -32,7 +32,8 @@ from reqresp.steps import Forward, Send
 #: The entries about something that has gone wrong.
 _ERRORS = (Failed, Incomplete, Refused, Unanswered, UpstreamFailed)
 
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}\s*)+")
+#: Pairs of hexadecimal digits.
+HEX = "^([0-9A-Fa-f]{2} *)+$"
 
 #: Returns whether an entry is wanted.
 Test = Callable[[Entry], bool]
@@ -145,7 +146,7 @@ def _request(data: bytes) -> bytes:
 
 
 def _from_hex(text: str) -> bytes:
-    if not _HEX.fullmatch(text.strip()):
+    if not re.fullmatch(HEX, text):
         raise FieldError("hex", f"expected pairs of hexadecimal digits, found {text[:60]!r}")
     return bytes.fromhex(text)
 

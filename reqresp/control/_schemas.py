@@ -10,17 +10,26 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from reqresp._errors import MAX_FLOAT
+from reqresp._errors import MAX_FLOAT, FieldError
 from reqresp.script.reader import MAX_INTEGER
 
 #: A JSON Schema.
 Schema = dict[str, Any]
+
+
+class Time(float):
+    """A time in seconds since the epoch, which is larger than other seconds may be."""
+
+
+#: A time in a query.
+QueryTime = Annotated[Time, "seconds since the epoch, a number >= 0"]
 
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
     int: {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
     float: {"type": "number", "minimum": -MAX_FLOAT, "maximum": MAX_FLOAT},
+    Time: {"type": "number", "minimum": 0, "maximum": 10**11},
     Any: {},
 }
 
@@ -66,6 +75,23 @@ def schema_of(kind: Any) -> Schema:
     if origin is dict:
         return {"type": "object", "additionalProperties": schema_of(get_args(kind)[1])}
     return _of_class(kind) if attrs.has(kind) else dict(_PLAIN[kind])
+
+
+def number_field(
+    least: float, most: float, *, default: Any = attrs.NOTHING, is_optional: bool = False
+) -> Any:
+    """
+    Return a field of an attrs class that is a number from *least* to *most*, as its schema says.
+
+    :param is_optional: whether it can be None.
+    """
+
+    def check(_instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        if not (value is None and is_optional) and not least <= value <= most:
+            raise FieldError(attribute.name, f"expected {least} to {most}, found {value}")
+
+    schema = {"minimum": least, "maximum": most}
+    return attrs.field(default=default, validator=check, metadata={"schema": schema})
 
 
 def properties_of(kind: type[Any]) -> dict[str, tuple[Schema, bool]]:

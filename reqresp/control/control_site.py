@@ -19,6 +19,7 @@ from reqresp.control._guard import Guard
 from reqresp.control._hosts import AllowedHosts
 from reqresp.control._limited_site import LimitedSite
 from reqresp.control._schemas import table
+from reqresp.control.connections_api import ConnectionsApi
 from reqresp.control.dispatch import Dispatcher
 from reqresp.control.entries_api import EntriesApi
 from reqresp.control.errors import ApiError
@@ -102,6 +103,7 @@ def api_routes(
         ),
         *ServicesApi(services, base).routes(),
         *EntriesApi(services, streams).routes(),
+        *ConnectionsApi(services).routes(),
         Route(
             method="GET",
             path="/api/openapi.json",

@@ -5,14 +5,13 @@ Knows journals.  Must not know HTTP, but for the header that resumes a stream.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
-from reqresp._errors import FieldError
 from reqresp.control._describe import describe_entry
-from reqresp.control._find import Search, make_search
-from reqresp.control._schemas import array, nullable, ref, table
+from reqresp.control._find import HEX, Search, make_search
+from reqresp.control._schemas import QueryTime, array, nullable, number_field, ref, table
 from reqresp.control.details import describe_details
 from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams, Feed
@@ -29,9 +28,14 @@ MAX_BYTES = 2048
 #: Entries that a search looks at together.
 _CHUNK = 500
 
+#: The largest number of an entry or of a connection.
+MAX_NUMBER = 10**18 - 1
+
 _ENTRIES = "/api/services/{service}/entries"
 
-_Number = Annotated[int, "the number of an entry"]
+
+def _number_or_none() -> Any:
+    return number_field(0, MAX_NUMBER, default=None, is_optional=True)
 
 
 @frozen(kw_only=True)
@@ -45,27 +49,21 @@ class EntriesQuery:
     :param max_bytes: bytes of request and reply that each entry shows.
     """
 
-    after: _Number | None = None
-    before: _Number | None = None
-    limit: Annotated[int, f"1 to {MAX_LIMIT}"] = 100
-    max_bytes: Annotated[int, "bytes"] = MAX_BYTES
-    connection: int | None = None
+    after: int | None = _number_or_none()
+    before: int | None = _number_or_none()
+    limit: int = number_field(1, MAX_LIMIT, default=100)
+    max_bytes: int = number_field(0, MAX_NUMBER, default=MAX_BYTES)
+    connection: int | None = _number_or_none()
     event: str | None = None
     by: str | None = None
     miss: bool = False
     fault: bool = False
     error: bool = False
     text: str | None = None
-    hex: str | None = None
+    hex: str | None = field(default=None, metadata={"schema": {"pattern": HEX}})
     regex: str | None = None
-    since: float | None = None
-    until: float | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if not 1 <= self.limit <= MAX_LIMIT:
-            raise FieldError("limit", f"expected 1 to {MAX_LIMIT}, found {self.limit}")
-        if self.max_bytes < 0:
-            raise FieldError("max_bytes", f"expected bytes >= 0, found {self.max_bytes}")
+    since: QueryTime | None = None
+    until: QueryTime | None = None
 
 
 @frozen(kw_only=True)
@@ -77,12 +75,8 @@ class StreamQuery:
     :param after: begin with the entries after this number; None: with the next one.
     """
 
-    most: Annotated[int, f"1 to {MAX_LIMIT}"] | None = None
-    after: _Number | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.most is not None and not 1 <= self.most <= MAX_LIMIT:
-            raise FieldError("most", f"expected 1 to {MAX_LIMIT}, found {self.most}")
+    most: int | None = number_field(1, MAX_LIMIT, default=None, is_optional=True)
+    after: int | None = _number_or_none()
 
 
 @frozen(kw_only=True)

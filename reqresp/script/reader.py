@@ -57,7 +57,7 @@ class Reader:
         """
         self.add(self.problem(path, message))
         ends = (end for end, sign in enumerate(f"{path}.") if sign in ".[")
-        self._bad_paths.update(path[:end] for end in ends)
+        self._bad_paths.update(("", *(path[:end] for end in ends)))
 
     def add(self, problem: Problem) -> None:
         """

@@ -51,6 +51,9 @@ class FindTests(Controlled):
         self.assertEqual(self.found("fault=true"), [])
         self.assertEqual(self.found("error=true"), [])
         self.assertEqual(self.found("until=1"), [])
+        at = self.get(ENTRIES)["entries"][-1]["at"]
+        self.assertEqual(self.found(f"since={at:.7f}&until={at + 1:.7f}")[-1:], ["disconnected"])
+        self.assertEqual(self.found(f"since={at + 1:.7f}"), [])
         self.assertEqual(self.found("since=1&event=answered&limit=1"), ["EHLO y"])
 
     def test_pages(self) -> None:

@@ -106,6 +106,15 @@ class ChangedTests(Controlled):
         self.assertEqual(paths, {"rule[0].equals", "rule[0].replay", "seed"})
         self.assertEqual(len(self.services), 2)
 
+    def test_wrong_types_everywhere(self) -> None:
+        """A value of a wrong type is a problem wherever it is, and nothing worse."""
+        for key in ("allow", "deny", "trust", "ignore", "redact", "listen", "tls", "response"):
+            values: list[Any] = [[None], [[]], None, {"a": None}, [{}], -1, True, 1.5]
+            for value in values:
+                found = self.ask("POST", "/api/services", NEW | {key: value})
+                self.assertIn(found.status, (409, 422), (key, value))
+        self.assertEqual(len(self.services), 2)
+
     def test_a_definition_that_cannot_be_used(self) -> None:
         """Files that do not exist, and names and addresses that are taken, have one line each."""
         for definition, status in (
