@@ -31,9 +31,14 @@ def make_listeners(
             make(spec),
             is_private=spec.is_encrypted or definition.tls is not None,
             is_shared=spec.is_shared,
+            on_port=_on_port(spec, make) if spec.is_any_port else None,
         )
         for spec in definition.listen
     ]
+
+
+def _on_port(spec: EndpointSpec, make: Callable[[EndpointSpec], Any]) -> Callable[[int], Any]:
+    return lambda number: make(spec.with_port_number(number))
 
 
 @frozen(kw_only=True)

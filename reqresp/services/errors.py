@@ -10,4 +10,14 @@ class TakenError(ValueError):
 
 
 class ListenError(Exception):
-    """A service cannot listen where its definition says."""
+    """
+    A service cannot listen where its definition says.
+
+    :param name: where that is.
+    :param reason: why not, in the words of the system.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {name}: {reason}")
+        self.name = name
+        self.reason = reason

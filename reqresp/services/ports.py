@@ -5,10 +5,10 @@ It must not know what is served there.
 """
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
@@ -42,6 +42,7 @@ class Listener:
     :param is_private: whether listening on all interfaces needs no warning, as with TLS.
     :param closes_last: whether it stays open until all connections have ended.
     :param is_shared: whether another process keeps the socket open, and accepts waiting clients.
+    :param on_port: returns the same endpoint on a port with this number; None: its number is fixed.
     """
 
     name: str
@@ -50,6 +51,13 @@ class Listener:
     is_private: bool = False
     closes_last: bool = False
     is_shared: bool = False
+    on_port: Callable[[int], IStreamServerEndpoint] | None = None
+
+    def again(self, port: Any) -> "Listener":
+        """Return what listens where *port* does."""
+        address = port.getHost()
+        endpoint = self.endpoint if self.on_port is None else self.on_port(address.port)
+        return evolve(self, name=format_address(address), endpoint=endpoint, on_port=None)
 
 
 def open_port(listener: Listener, factory: IProtocolFactory) -> Deferred[Any]:
@@ -62,7 +70,7 @@ def open_port(listener: Listener, factory: IProtocolFactory) -> Deferred[Any]:
     def failed(failure: Failure) -> None:
         if failure.check(CancelledError):
             failure.raiseException()
-        raise ListenError(f"cannot listen on {listener.name}: {_reason(failure.value)}")
+        raise ListenError(listener.name, _reason(failure.value))
 
     port: Deferred[Any] = maybeDeferred(listener.endpoint.listen, factory)
     return port.addCallback(_warn_if_exposed, listener).addErrback(failed)
@@ -128,6 +136,8 @@ class Ports:
         if failures:
             await self.close()
             failures[0].raiseException()
+        # A port that the system chose stays the same when it is closed and opened again.
+        self.listeners = [listener.again(port) for port, listener in opened]
 
     def close(self) -> Deferred[Any]:
         """Stop listening; return a Deferred that fires when the ports are closed."""

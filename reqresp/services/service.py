@@ -151,9 +151,14 @@ class Service:
         """Where it listens now, such as ``127.0.0.1:2525``; empty if it is disabled."""
         return self.ports.addresses
 
+    @property
+    def listen(self) -> tuple[str, ...]:
+        """Where it listens; if it is disabled: where it would, with 0 for a port yet unknown."""
+        return self.addresses or tuple(it.name for it in self.ports.listeners)
+
     def enable(self) -> Deferred[None]:
         """
-        Listen; do nothing if it does.
+        Listen, on the ports that it had before; do nothing if it does.
 
         The Deferred fires when all ports are open.  It fails with a `ListenError` if one cannot be
         opened; then none is.

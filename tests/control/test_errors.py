@@ -16,7 +16,7 @@ class RefusalTests(SynchronousTestCase):
             (ApiError(404, "no"), 404),
             (FieldError("delay", "expected seconds"), 422),
             (TakenError("taken"), 409),
-            (ListenError("in use"), 409),
+            (ListenError("127.0.0.1:1", "in use"), 409),
         ):
             refusal = refusal_of(error)
             assert refusal is not None
