@@ -29,6 +29,7 @@ from reqresp.control.page import page_resources
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import DEFINITION, ServicesApi
 from reqresp.control.site import Page
+from reqresp.control.toxiproxy import toxiproxy_resources
 from reqresp.services.registry import Services
 
 #: Bytes that the body of a request may have.
@@ -65,6 +66,7 @@ def make_control_site(
     page = page_resources()
     children: dict[bytes, IResource] = {
         **page,
+        **toxiproxy_resources(services),
         **{path.removeprefix("/").encode(): _PageResource(it) for path, it in pages.items()},
     }
     dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [*page, *PUBLIC])

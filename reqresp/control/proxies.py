@@ -1,0 +1,465 @@
+"""
+Proxies: the services with an upstream, as toxiproxy's API shows and changes them.
+
+Knows services.  It must not know HTTP.  Statuses and texts of errors are toxiproxy's as far as it
+has one.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from socket import AF_INET, getaddrinfo
+from typing import Any, cast
+
+from attrs import evolve, frozen
+from twisted.internet.defer import DeferredLock
+
+from reqresp._errors import ProblemsError
+from reqresp._text import format_host_port
+from reqresp.control.toxics import (
+    RefusedError,
+    bad_body,
+    fields_of,
+    read_change,
+    read_toxic,
+    show_toxic,
+)
+from reqresp.faults import Direction, Timeout
+from reqresp.relay import RelayFactory
+from reqresp.relay.live_faults import LiveFault
+from reqresp.server.front_factory import front_of
+from reqresp.server.upstream_settings import format_service, parse_address
+from reqresp.services.definition import Definition
+from reqresp.services.endpoints import MAX_PORT, is_number, parse_listen
+from reqresp.services.errors import ListenError, TakenError
+from reqresp.services.reading import read_definition
+from reqresp.services.registry import Services
+from reqresp.services.service import Service
+
+#: Where a proxy listens that says nothing: toxiproxy would listen on all interfaces.
+DEFAULT_LISTEN = "127.0.0.1:0"
+
+#: What an empty host means, as in Go.
+_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 (only where a client asks for it)
+_FIELDS: Mapping[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool}
+_LOCALHOST = "localhost"
+
+
+@frozen
+class _Wanted:
+    """What a client wants a proxy to be; None: it does not say."""
+
+    name: str | None = None
+    listen: str | None = None
+    upstream: str | None = None
+    enabled: bool | None = None
+
+
+class PartlyRefusedError(RefusedError):
+    """
+    A request is refused after a part of it was done.
+
+    :param done: the proxies that it has made.
+    """
+
+    def __init__(self, refusal: RefusedError, done: list[dict[str, Any]]) -> None:
+        super().__init__(refusal.status, refusal.error)
+        self.done = done
+
+
+class Proxies:
+    """The proxies among *services*.  Changes of proxies are made one after another."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = DeferredLock()
+
+    # Proxies
+
+    def show_all(self) -> dict[str, Any]:
+        """Return all proxies by their names, as a dict that `json` accepts."""
+        return {it.name: _show(it) for it in self._services if _is_proxy(it)}
+
+    def show(self, name: str) -> dict[str, Any]:
+        """
+        Return the proxy *name*, as a dict that `json` accepts.
+
+        :raises RefusedError: there is none.
+        """
+        return _show(self._find(name))
+
+    async def create(self, body: Any) -> dict[str, Any]:
+        """
+        Add the proxy that *body*, JSON, asks for; return it.
+
+        :raises RefusedError: it asks for none, or there cannot be such a one.
+        """
+        wanted = _wanted(body)
+        _check_required(wanted)
+        definition = await self._define(wanted)
+        async with self._alone():
+            return _show(await self._create(definition))
+
+    async def populate(self, body: Any) -> list[dict[str, Any]]:
+        """
+        Have the proxies that *body*, JSON, lists; return them.
+
+        One that listens, and forwards, where it should is left as it is.
+
+        :raises RefusedError: nothing was done.
+        :raises PartlyRefusedError: the proxies before one that cannot be were made.
+        """
+        if body is not None and not isinstance(body, list):
+            raise bad_body("expected an array")
+        wanted = [_wanted(it) for it in body or ()]
+        for number, it in enumerate(wanted, 1):
+            _check_required(it, f" at proxy {number}")
+        done: list[dict[str, Any]] = []
+        try:
+            for it in wanted:
+                definition = await self._define(it)
+                async with self._alone():
+                    done.append(_show(await self._create_or_replace(it, definition)))
+        except RefusedError as error:
+            raise PartlyRefusedError(error, done) from None
+        return done
+
+    async def update(self, name: str, body: Any) -> dict[str, Any]:
+        """
+        Change the proxy *name* as *body*, JSON, says; return it.
+
+        Its connections end if it listens or forwards elsewhere, or is disabled.  It keeps its
+        toxics.
+
+        :raises RefusedError: there is no such proxy, or it cannot be so.
+        """
+        self._find(name)
+        wanted = _wanted(body)
+        listen = None
+        if wanted.listen is not None:
+            listen = await self._resolve(wanted.listen or DEFAULT_LISTEN)
+        async with self._alone():
+            return _show(await self._update(self._find(name), wanted, listen))
+
+    async def delete(self, name: str) -> None:
+        """
+        Remove the proxy *name*; return once its ports are closed.
+
+        :raises RefusedError: there is none.
+        """
+        async with self._alone():
+            service = self._find(name)
+            await self._services.delete(service.name)
+            service.note("deleted")
+
+    async def reset(self) -> None:
+        """
+        Enable all proxies, and remove all toxics.
+
+        :raises RefusedError: one cannot listen; those before it are reset.
+        """
+        async with self._alone():
+            for service in [it for it in self._services if _is_proxy(it)]:
+                await _enable(service)
+                for toxic in _factory(service).faults:
+                    _remove(service, toxic)
+
+    # Toxics
+
+    def show_toxics(self, name: str) -> list[dict[str, Any]]:
+        """
+        Return the toxics of the proxy *name*, those of upstream first.
+
+        :raises RefusedError: there is no such proxy.
+        """
+        return _show_toxics(self._find(name))
+
+    def show_toxic(self, name: str, toxic: str) -> dict[str, Any]:
+        """
+        Return one toxic.
+
+        :raises RefusedError: there is none.
+        """
+        return _show_toxic(_find_toxic(self._find(name), toxic))
+
+    def add_toxic(self, name: str, body: Any) -> dict[str, Any]:
+        """
+        Add the toxic that *body*, JSON, asks for; return it.
+
+        :raises RefusedError: it asks for none, or there cannot be such a one.
+        """
+        service = self._find(name)
+        directed = read_toxic(body)
+        if directed.name in [it.name for it in _factory(service).faults]:
+            raise RefusedError(409, "toxic already exists")
+        live = _factory(service).fault(directed.fault, stream=directed.stream, name=directed.name)
+        service.note(f"fault {live.name} added: {live.fault}, {live.stream.value}")
+        return _show_toxic(live)
+
+    def change_toxic(self, name: str, toxic: str, body: Any) -> dict[str, Any]:
+        """
+        Change a toxic as *body*, JSON, says; return it.
+
+        :raises RefusedError: there is none, or it cannot be so.
+        """
+        service = self._find(name)
+        live = _find_toxic(service, toxic)
+        live.change(**read_change(live.fault, body))
+        service.note(f"fault {live.name} changed: {live.fault}, {live.stream.value}")
+        return _show_toxic(live)
+
+    def remove_toxic(self, name: str, toxic: str) -> None:
+        """
+        Remove a toxic.
+
+        :raises RefusedError: there is none.
+        """
+        service = self._find(name)
+        _remove(service, _find_toxic(service, toxic))
+
+    # For these
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        await self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _find(self, name: str) -> Service:
+        if name in self._services and _is_proxy(self._services[name]):
+            return self._services[name]
+        raise RefusedError(404, "proxy not found")
+
+    async def _define(self, wanted: _Wanted) -> Definition:
+        """Return the definition of a new proxy."""
+        table = {
+            "name": wanted.name,
+            "listen": await self._resolve(wanted.listen or DEFAULT_LISTEN),
+            "enabled": wanted.enabled is not False,
+            # As toxiproxy, which closes the connection of a client.
+            "upstream": {"address": wanted.upstream, "unreachable": "close"},
+        }
+        try:
+            return read_definition(table, Path())
+        except ProblemsError as error:
+            problem = error.problems[0]
+            raise bad_body(f"{problem.path.partition('.')[0]}: {problem.message}") from None
+
+    async def _create(self, definition: Definition) -> Service:
+        if definition.name in self._services:
+            raise RefusedError(409, "proxy already exists")
+        try:
+            service = await self._services.create(definition)
+        except ListenError as error:
+            raise _cannot_listen(error) from None
+        except TakenError:
+            raise _taken(definition) from None
+        service.note("created")
+        return service
+
+    async def _create_or_replace(self, wanted: _Wanted, definition: Definition) -> Service:
+        if definition.name not in self._services:
+            return await self._create(definition)
+        old = self._services[definition.name]
+        if not _is_proxy(old):
+            raise RefusedError(409, "proxy already exists")
+        if not _differs(old, definition.listen[0].name, wanted.upstream):
+            return old
+        await self._services.delete(old.name)
+        return await self._create(definition)
+
+    async def _update(self, service: Service, wanted: _Wanted, listen: str | None) -> Service:
+        is_enabled = service.is_enabled if wanted.enabled is None else wanted.enabled
+        if _differs(service, listen, wanted.upstream):
+            service = await self._move(service, listen, wanted.upstream, is_enabled)
+            service.note(f"changed: forwards to {service.upstream}")
+        elif is_enabled and not service.is_enabled:
+            await _enable(service)
+        elif service.is_enabled and not is_enabled:
+            await service.disable()
+            service.note("disabled")
+        return service
+
+    async def _move(
+        self, service: Service, listen: str | None, upstream: str | None, is_enabled: bool
+    ) -> Service:
+        """Have *service* listen or forward elsewhere; return what it has become."""
+        was_enabled = service.is_enabled
+        definition = _moved(service.definition, listen, upstream, is_enabled)
+        await service.disable()
+        try:
+            new = await self._services.replace(service.name, definition)
+            if new is not service:
+                _hand_over(service, new)
+            if is_enabled:
+                await new.enable()
+        except (ListenError, TakenError) as error:
+            if was_enabled:
+                await service.enable()
+            if isinstance(error, ListenError):
+                raise _cannot_listen(error) from None
+            raise _taken(definition) from None
+        return new
+
+    async def _resolve(self, listen: str) -> str:
+        """
+        Return where *listen* is, an address and a port; ``localhost`` stays as it is.
+
+        :raises RefusedError: it is nowhere.
+        """
+        host, colon, port = listen.rpartition(":")
+        if not colon:
+            raise RefusedError(500, f"listen tcp: address {listen}: missing port in address")
+        if not is_number(port) or int(port) > MAX_PORT:
+            raise RefusedError(500, f"listen tcp: address {listen}: invalid port")
+        host = host.removeprefix("[").removesuffix("]") or _ALL_INTERFACES
+        if host != _LOCALHOST and not _is_address(host):
+            host = await self._look_up(host)
+        return format_host_port(host, int(port))
+
+    async def _look_up(self, host: str) -> str:
+        try:
+            found = await self._services.environment.run(getaddrinfo, host, None, AF_INET)
+        except (OSError, UnicodeError):
+            raise RefusedError(500, f"listen tcp: lookup {host}: no such host") from None
+        address: str = found[0][4][0]
+        return address
+
+
+def _is_proxy(service: Service) -> bool:
+    return isinstance(service.factory, RelayFactory)
+
+
+def _factory(service: Service) -> RelayFactory:
+    return cast(RelayFactory, service.factory)
+
+
+def _wanted(body: Any) -> _Wanted:
+    return _Wanted(**fields_of(body, _FIELDS))
+
+
+def _check_required(wanted: _Wanted, place: str = "") -> None:
+    for name in ("name", "upstream"):
+        if not getattr(wanted, name):
+            raise RefusedError(400, f"missing required field: {name}{place}")
+
+
+async def _enable(service: Service) -> None:
+    if service.is_enabled:
+        return
+    try:
+        await service.enable()
+    except ListenError as error:
+        raise _cannot_listen(error) from None
+    service.note("enabled")
+
+
+def _cannot_listen(error: ListenError) -> RefusedError:
+    return RefusedError(500, f"listen tcp {_address(error.name)}: bind: {error.reason.lower()}")
+
+
+def _taken(definition: Definition) -> RefusedError:
+    address = _address(definition.listen[0].name)
+    return RefusedError(500, f"listen tcp {address}: bind: address already in use")
+
+
+def _differs(service: Service, listen: str | None, upstream: str | None) -> bool:
+    """Return whether *service* listens or forwards elsewhere; None: wherever it does."""
+    if listen is not None and _address(listen) != _address(_listen(service)):
+        return True
+    return upstream is not None and _read_upstream(upstream) != service.upstream
+
+
+def _read_upstream(text: str) -> str:
+    try:
+        return format_service(parse_address(text))
+    except ValueError as error:
+        raise bad_body(f"upstream: {error}") from None
+
+
+def _moved(
+    definition: Definition, listen: str | None, upstream: str | None, is_enabled: bool
+) -> Definition:
+    changes: dict[str, Any] = {"is_enabled": is_enabled}
+    if listen is not None:
+        changes["listen"] = (parse_listen(listen),)
+    if upstream is not None:
+        written = definition.written.get("upstream", {})
+        table = written if isinstance(written, Mapping) else {}
+        changes["upstream"] = {**definition.upstream, "address": parse_address(upstream)}
+        changes["written"] = {**definition.written, "upstream": {**table, "address": upstream}}
+    return evolve(definition, **changes)
+
+
+def _hand_over(old: Service, new: Service) -> None:
+    """Give *new* the faults that *old* has."""
+    for live in _factory(new).faults:
+        live.remove()
+    for live in _factory(old).faults:
+        directed = live.directed
+        _factory(new).fault(
+            directed.fault,
+            stream=directed.stream,
+            name=directed.name,
+            after=directed.after,
+            after_bytes=directed.after_bytes,
+            for_=directed.for_,
+            shared=directed.shared,
+        )
+
+
+def _listen(service: Service) -> str:
+    """Return where *service* listens, or, while it is disabled, where it would."""
+    return service.listen[0]
+
+
+def _address(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    return f"127.0.0.1:{port}" if host == _LOCALHOST else listen
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _find_toxic(service: Service, name: str) -> LiveFault:
+    for live in _factory(service).faults:
+        if live.name == name:
+            return live
+    raise RefusedError(404, "toxic not found")
+
+
+def _remove(service: Service, live: LiveFault) -> None:
+    """Remove a toxic; as in toxiproxy, a timeout ends the connections that it has held up."""
+    if isinstance(live.fault, Timeout):
+        for connection in front_of(service.factory):
+            if live.roll(connection.number) is not None:
+                connection.close()
+    live.remove()
+    service.note(f"fault {live.name} removed")
+
+
+def _show(service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "listen": _listen(service),
+        "upstream": service.upstream,
+        "enabled": service.is_enabled,
+        "toxics": _show_toxics(service),
+    }
+
+
+def _show_toxics(service: Service) -> list[dict[str, Any]]:
+    faults = _factory(service).faults
+    return [_show_toxic(it) for direction in Direction for it in faults if it.stream is direction]
+
+
+def _show_toxic(live: LiveFault) -> dict[str, Any]:
+    return show_toxic(live.name, live.stream.value, live.fault)

@@ -1,0 +1,435 @@
+"""Proxies and toxics: what clients of toxiproxy send, and what they get."""
+
+import json
+from typing import Any
+
+from tests.support.proxied_services import ProxiedCase
+
+REDIS = {
+    "name": "redis",
+    "listen": "127.0.0.1:26379",
+    "upstream": "127.0.0.1:6379",
+    "enabled": True,
+    "toxics": [],
+}
+LATENCY = {
+    "attributes": {"latency": 1000, "jitter": 0},
+    "name": "latency_downstream",
+    "type": "latency",
+    "stream": "downstream",
+    "toxicity": 1,
+}
+IN_USE = "listen tcp 127.0.0.1:26379: bind: address already in use"
+
+
+class ProxyTests(ProxiedCase):
+    """Proxies come, change and go."""
+
+    def test_create_show_and_delete(self) -> None:
+        """A proxy forwards from its creation until it is deleted."""
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+        self.assertEqual(self.create(), REDIS)
+        self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {"redis": REDIS})
+        client, service = self.connect()
+        client.send(b"PING")
+        self.reactor.advance(0)
+        self.assertEqual(service.got, b"PING")
+        answer = self.ask("DELETE", "/proxies/redis")
+        self.assertEqual((answer.status, answer.data), (204, b""))
+        self.assertFalse(self.is_up(26379))
+        self.assertIsNotNone(service.lost)
+        self.assert_refused(self.ask("DELETE", "/proxies/redis"), 404, "proxy not found")
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+
+    def test_missing_fields(self) -> None:
+        """The first one is named."""
+        for body, field in (
+            ({}, "name"),
+            (None, "name"),
+            ({"name": "", "upstream": "a:1"}, "name"),
+            ({"name": "x"}, "upstream"),
+            ({"name": "x", "upstream": ""}, "upstream"),
+        ):
+            answer = self.ask("POST", "/proxies", body=json.dumps(body).encode())
+            self.assert_refused(answer, 400, f"missing required field: {field}")
+
+    def test_conflicts(self) -> None:
+        """A name and a port are for one proxy."""
+        self.create()
+        again = {**REDIS, "listen": "127.0.0.1:26380"}
+        self.assert_refused(self.ask("POST", "/proxies", again), 409, "proxy already exists")
+        answer = self.ask("POST", "/proxies", {**REDIS, "name": "other"})
+        self.assert_refused(answer, 500, IN_USE)
+        self.reactor.listenTCP(7000, self.behind)
+        answer = self.ask("POST", "/proxies", {**again, "name": "other", "listen": "[::1]:7000"})
+        self.assert_refused(answer, 500, "listen tcp [::1]:7000: bind: address already in use")
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {"redis": REDIS})
+
+    def test_where_it_listens(self) -> None:
+        """Without ``listen``, on a free port of loopback; the port stays when it is disabled."""
+        for listen in (None, "", "localhost:0", "127.0.0.1:0"):
+            shown = self.create(listen=listen)["listen"]
+            host, _, port = shown.rpartition(":")
+            self.assertEqual(host, "127.0.0.1")
+            self.assertTrue(self.is_up(int(port)))
+            for enabled in (False, True):
+                answer = self.ask("POST", "/proxies/redis", {"enabled": enabled})
+                self.assertEqual((answer.json["listen"], answer.json["enabled"]), (shown, enabled))
+                self.assertEqual(self.is_up(int(port)), enabled)
+            self.ask("DELETE", "/proxies/redis")
+        for listen, shown in ((":7001", "0.0.0.0:7001"), ("[::1]:7001", "[::1]:7001")):
+            self.assertEqual(self.create(listen=listen)["listen"], shown)
+            self.ask("DELETE", "/proxies/redis")
+
+    def test_where_none_can_listen(self) -> None:
+        """The texts are toxiproxy's; nothing is created."""
+        for listen, error in (
+            ("local373", "address local373: missing port in address"),
+            ("localhost:x", "address localhost:x: invalid port"),
+            ("localhost:99999", "address localhost:99999: invalid port"),
+            ("no.such.host.invalid:80", "lookup no.such.host.invalid: no such host"),
+            ("a b:80", "lookup a b: no such host"),
+        ):
+            answer = self.ask("POST", "/proxies", {**REDIS, "listen": listen})
+            self.assert_refused(answer, 500, f"listen tcp: {error}")
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+
+    def test_a_name_in_listen_is_looked_up(self) -> None:
+        """``localhost`` alone stays, as long as the proxy is disabled."""
+        shown = self.create(listen="localhost:26379", enabled=False)
+        self.assertEqual((shown["listen"], shown["enabled"]), ("localhost:26379", False))
+        self.assertFalse(self.is_up(26379))
+        answer = self.ask("PATCH", "/proxies/redis", {"enabled": True})
+        self.assert_answers(answer, 200, REDIS)
+
+    def test_values_that_are_not_usable(self) -> None:
+        """One line says what is expected."""
+        for changes, problem in (
+            ({"name": 5}, "name: expected a string, found 5"),
+            ({"enabled": 1}, "enabled: expected true or false, found 1"),
+            (
+                {"upstream": "x"},
+                "upstream: expected HOST:PORT such as db.example:5432 or [::1]:5432, or"
+                " unix:PATH, found 'x'",
+            ),
+        ):
+            answer = self.ask("POST", "/proxies", {**REDIS, **changes})
+            self.assert_refused(answer, 400, f"bad request body: {problem}")
+        answer = self.ask("POST", "/proxies", {**REDIS, "name": "a/b"})
+        self.assertEqual(answer.status, 400)
+        self.assertIn("bad request body: name: expected ", answer.error)
+
+    def test_changes(self) -> None:
+        """Where it listens and forwards changes; connections end; toxics stay."""
+        self.create()
+        self.add("latency", latency=1000)
+        for change in (
+            {"upstream": "localhost:6379"},
+            {"listen": "localhost:7000"},
+            {"listen": "127.0.0.1:7001", "upstream": "127.0.0.1:6379"},
+        ):
+            port = int(self.ask("GET", "/proxies/redis").json["listen"].rpartition(":")[2])
+            _, service = self.connect(port)
+            answer = self.ask("PATCH", "/proxies/redis", change)
+            listen = change.get("listen", "127.0.0.1:26379").replace("localhost", "127.0.0.1")
+            self.assertEqual(answer.json["listen"], listen)
+            self.assertEqual(answer.json["upstream"], change.get("upstream", "localhost:6379"))
+            self.assertEqual(answer.json["toxics"], [LATENCY])
+            self.assertIsNotNone(service.lost)
+            self.assertTrue(self.is_up(int(answer.json["listen"].rpartition(":")[2])))
+        self.assertFalse(self.is_up(26379))
+
+    def test_a_change_that_changes_nothing(self) -> None:
+        """Connections go on, also if the address is written in another way."""
+        self.create()
+        _, service = self.connect()
+        for body in ({}, REDIS, {"listen": "localhost:26379"}, {"name": "x", "enabled": True}):
+            self.assert_answers(self.ask("POST", "/proxies/redis", body), 200, REDIS)
+        self.assertIsNone(service.lost)
+
+    def test_a_change_that_cannot_be(self) -> None:
+        """The proxy is what it was before."""
+        self.create()
+        self.create("other", listen="localhost:7000")
+        self.reactor.listenTCP(7001, self.behind)
+        for port in (7000, 7001):
+            answer = self.ask("PATCH", "/proxies/redis", {"listen": f"localhost:{port}"})
+            self.assert_refused(
+                answer, 500, f"listen tcp 127.0.0.1:{port}: bind: address already in use"
+            )
+            self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
+            self.assertTrue(self.is_up(26379))
+        answer = self.ask("PATCH", "/proxies/redis", {"upstream": "x"})
+        self.assertEqual(answer.status, 400)
+        answer = self.ask("PATCH", "/proxies/no", {"enabled": True})
+        self.assert_refused(answer, 404, "proxy not found")
+
+    def test_down(self) -> None:
+        """A disabled proxy refuses clients; its connections have ended."""
+        self.create()
+        _, service = self.connect()
+        answer = self.ask("POST", "/proxies/redis", {"enabled": False})
+        self.assert_answers(answer, 200, {**REDIS, "enabled": False})
+        self.assertIsNotNone(service.lost)
+        self.assertFalse(self.is_up(26379))
+        self.reactor.listenTCP(26379, self.behind)
+        answer = self.ask("POST", "/proxies/redis", {"enabled": True})
+        self.assert_refused(answer, 500, IN_USE)
+        self.assertFalse(self.ask("GET", "/proxies/redis").json["enabled"])
+
+    def test_a_disabled_proxy_is_changed(self) -> None:
+        """It stays disabled, unless it is enabled, too."""
+        self.create(enabled=False)
+        change: dict[str, Any] = {"listen": "127.0.0.1:7000"}
+        answer = self.ask("PATCH", "/proxies/redis", change)
+        self.assert_answers(answer, 200, {**REDIS, **change, "enabled": False})
+        self.assertFalse(self.is_up(7000))
+        change = {"listen": "127.0.0.1:7001", "enabled": True}
+        self.assert_answers(self.ask("PATCH", "/proxies/redis", change), 200, {**REDIS, **change})
+        self.assertTrue(self.is_up(7001))
+
+    def test_a_service_that_cannot_be_reached(self) -> None:
+        """The client's connection is closed, not reset."""
+        self.create(upstream="127.0.0.1:9")
+        client = self.reactor.connect_peer(26379)
+        self.reactor.advance(0)
+        self.assertTrue(client.got_eof)
+
+    def test_other_services_are_no_proxies(self) -> None:
+        """Those without an upstream are not shown, and keep their names."""
+        fixed = {"name": "fixed", "listen": 7000, "response": "yes"}
+        self.assertEqual(self.ask("POST", "/api/services", fixed).status, 201)
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+        self.assert_refused(self.ask("GET", "/proxies/fixed"), 404, "proxy not found")
+        named = {**REDIS, "name": "fixed"}
+        self.assert_refused(self.ask("POST", "/proxies", named), 409, "proxy already exists")
+        answer = self.ask("POST", "/populate", [named])
+        self.assertEqual((answer.status, answer.error), (409, "proxy already exists"))
+
+    def test_services_that_forward_are_proxies(self) -> None:
+        """Wherever they come from."""
+        relay = {"name": "redis", "listen": "tcp:26379:interface=127.0.0.1"}
+        relay["upstream"] = "127.0.0.1:6379"
+        self.assertEqual(self.ask("POST", "/api/services", relay).status, 201)
+        self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
+        change = {"upstream": "localhost:6379"}
+        self.assert_answers(self.ask("PATCH", "/proxies/redis", change), 200, {**REDIS, **change})
+        definition = self.ask("GET", "/api/services/redis").json["definition"]
+        self.assertEqual(definition["upstream"], {"address": "localhost:6379"})
+
+
+class PopulateTests(ProxiedCase):
+    """Many proxies at once."""
+
+    def test_proxies_are_created_once(self) -> None:
+        """Those that are there stay as they are, with their toxics and connections."""
+        one = {"name": "one", "listen": "localhost:7000", "upstream": "localhost:6379"}
+        two = {**one, "name": "two", "listen": "localhost:7001", "enabled": False}
+        shown = [
+            {**REDIS, **one, "listen": "127.0.0.1:7000"},
+            {**REDIS, **two, "listen": "localhost:7001"},
+        ]
+        answer = self.ask("POST", "/populate", [one, two])
+        self.assert_answers(answer, 201, {"proxies": shown})
+        self.assertEqual((self.is_up(7000), self.is_up(7001)), (True, False))
+        self.ask(
+            "POST", "/proxies/one/toxics", {"type": "latency", "attributes": {"latency": 1000}}
+        )
+        _, service = self.connect(7000)
+        answer = self.ask("POST", "/populate", [one, {**two, "upstream": "localhost:1"}])
+        shown[0]["toxics"] = [LATENCY]
+        shown[1]["upstream"] = "localhost:1"
+        self.assert_answers(answer, 201, {"proxies": shown})
+        self.assertIsNone(service.lost)
+
+    def test_one_that_is_different_is_replaced(self) -> None:
+        """It has no toxics then."""
+        self.create()
+        self.add("latency", latency=1000)
+        changed = {**REDIS, "listen": "127.0.0.1:7000"}
+        answer = self.ask("POST", "/populate", [changed])
+        self.assert_answers(answer, 201, {"proxies": [changed]})
+        self.assertEqual((self.is_up(26379), self.is_up(7000)), (False, True))
+
+    def test_fields_are_checked_before(self) -> None:
+        """Nothing is created then."""
+        for bad, error in (
+            ({**REDIS, "name": ""}, "missing required field: name at proxy 2"),
+            ({"name": "x"}, "missing required field: upstream at proxy 2"),
+            ({"name": []}, "bad request body: name: expected a string, found an array"),
+        ):
+            self.assert_refused(self.ask("POST", "/populate", [REDIS, bad]), 400, error)
+        self.assert_refused(
+            self.ask("POST", "/populate", {}), 400, "bad request body: expected an array"
+        )
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+        self.assert_answers(self.ask("POST", "/populate", body=b"null"), 201, {"proxies": []})
+
+    def test_one_that_cannot_be(self) -> None:
+        """Those before it were made, and are shown; those after it were not."""
+        two, three = ({**REDIS, "name": name} for name in ("two", "three"))
+        answer = self.ask("POST", "/populate", [REDIS, {**two, "listen": "local373"}, three])
+        error = "listen tcp: address local373: missing port in address"
+        self.assert_answers(answer, 500, {"error": error, "status": 500, "proxies": [REDIS]})
+        self.assert_answers(self.ask("GET", "/proxies"), 200, {"redis": REDIS})
+
+
+class ToxicTests(ProxiedCase):
+    """Toxics come, change and go, on open connections as well."""
+
+    TOXICS = "/proxies/redis/toxics"
+    TOXIC = f"{TOXICS}/latency_downstream"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.create()
+
+    def test_add_show_change_and_remove(self) -> None:
+        """Each has a name, a type, a stream, a toxicity and attributes."""
+        body = {"type": "latency", "attributes": {"latency": 1000}}
+        self.assert_answers(self.ask("GET", self.TOXICS), 200, [])
+        self.assert_answers(self.ask("POST", self.TOXICS, body), 200, LATENCY)
+        self.assert_answers(self.ask("GET", self.TOXIC), 200, LATENCY)
+        self.assert_answers(self.ask("GET", self.TOXICS), 200, [LATENCY])
+        for method, change, attributes, toxicity in (
+            ("POST", {"attributes": {"jitter": 10}}, {"latency": 1000, "jitter": 10}, 1),
+            ("PATCH", {"toxicity": 0.5}, {"latency": 1000, "jitter": 10}, 0.5),
+            ("PATCH", {"attributes": {"latency": 7}}, {"latency": 7, "jitter": 10}, 0.5),
+        ):
+            shown = {**LATENCY, "attributes": attributes, "toxicity": toxicity}
+            self.assert_answers(self.ask(method, self.TOXIC, change), 200, shown)
+        answer = self.ask("DELETE", self.TOXIC)
+        self.assertEqual((answer.status, answer.data), (204, b""))
+        self.assert_answers(self.ask("GET", self.TOXICS), 200, [])
+
+    def test_those_of_upstream_come_first(self) -> None:
+        """In each direction, they are in the order in which they apply."""
+        for stream, kind in (
+            ("downstream", "slow_close"),
+            ("upstream", "timeout"),
+            ("downstream", "bandwidth"),
+            ("upstream", "latency"),
+        ):
+            self.add(kind, stream)
+        names = [it["name"] for it in self.ask("GET", "/proxies/redis").json["toxics"]]
+        upstream = ["timeout_upstream", "latency_upstream"]
+        self.assertEqual(names, [*upstream, "slow_close_downstream", "bandwidth_downstream"])
+
+    def test_what_is_not_there(self) -> None:
+        """A proxy and a toxic are 404."""
+        for method in ("GET", "POST"):
+            answer = self.ask(method, "/proxies/no/toxics", {"type": "latency"})
+            self.assert_refused(answer, 404, "proxy not found")
+        for method in ("GET", "POST", "PATCH", "DELETE"):
+            for path, error in (
+                ("/proxies/no/toxics/x", "proxy not found"),
+                (f"{self.TOXICS}/x", "toxic not found"),
+            ):
+                self.assert_refused(self.ask(method, path, {}), 404, error)
+
+    def test_a_name_that_is_taken(self) -> None:
+        """Also in the other direction."""
+        self.ask("POST", self.TOXICS, {"type": "latency", "name": "it"})
+        for stream in ("upstream", "downstream"):
+            body = {"type": "timeout", "name": "it", "stream": stream}
+            self.assert_refused(self.ask("POST", self.TOXICS, body), 409, "toxic already exists")
+
+    def test_a_change_that_is_wrong(self) -> None:
+        """It changes nothing."""
+        self.add("latency", latency=1000)
+        answer = self.ask("POST", self.TOXIC, {"attributes": {"latency": -1}, "toxicity": 0.5})
+        self.assertEqual(answer.status, 400)
+        self.assert_answers(self.ask("GET", self.TOXIC), 200, LATENCY)
+
+    def test_an_open_connection(self) -> None:
+        """What was added, changed and removed holds at once, also for bytes on their way."""
+        client, service = self.connect()
+        self.add("latency", latency=1000)
+        service.transport.write(b"a")
+        self.reactor.advance(0.9)
+        self.assertEqual(client.received(), b"")
+        self.reactor.advance(0.1)
+        self.assertEqual(client.received(), b"a")
+        service.transport.write(b"b")
+        self.ask("PATCH", self.TOXIC, {"attributes": {"latency": 5000}})
+        self.reactor.advance(4.9)
+        self.assertEqual(client.received(), b"")
+        self.ask("DELETE", self.TOXIC)
+        self.reactor.advance(0)
+        self.assertEqual(client.received(), b"b")
+
+    def test_a_cut_that_heals(self) -> None:
+        """A rate of 0 holds everything; what was held arrives once the toxic is removed."""
+        client, service = self.connect()
+        for stream in ("upstream", "downstream"):
+            self.add("bandwidth", stream, rate=0)
+        client.send(b"ask")
+        service.transport.write(b"answer")
+        self.reactor.advance(100)
+        self.assertEqual((service.got, client.received()), (b"", b""))
+        for stream in ("upstream", "downstream"):
+            self.ask("DELETE", f"{self.TOXICS}/bandwidth_{stream}")
+        self.reactor.advance(0)
+        self.assertEqual((service.got, client.received()), (b"ask", b"answer"))
+
+    def test_the_end_of_a_timeout(self) -> None:
+        """What it has held never arrives: the connections close when it is removed."""
+        _, before = self.connect()
+        self.add("timeout", "upstream", timeout=0)
+        client, service = self.connect()
+        client.send(b"lost")
+        self.reactor.advance(100)
+        self.assertEqual((service.got, client.got_eof), (b"", False))
+        self.ask("DELETE", f"{self.TOXICS}/timeout_upstream")
+        self.reactor.advance(1)
+        self.assertEqual((service.got, client.got_eof, service.eof), (b"", True, True))
+        self.assertTrue(before.eof)
+        client, service = self.connect()
+        client.send(b"later")
+        self.reactor.advance(0)
+        self.assertEqual(service.got, b"later")
+
+    def test_the_end_of_a_timeout_that_did_not_apply(self) -> None:
+        """Connections that it has not held up go on."""
+        body = {"type": "timeout", "toxicity": 0}
+        self.ask("POST", self.TOXICS, body)
+        client, service = self.connect()
+        self.ask("DELETE", f"{self.TOXICS}/timeout_downstream")
+        service.transport.write(b"here")
+        self.reactor.advance(1)
+        self.assertEqual((client.received(), client.got_eof), (b"here", False))
+
+    def test_a_reset(self) -> None:
+        """Both sides are reset after the timeout, also without traffic."""
+        client, service = self.connect()
+        self.add("reset_peer", timeout=500)
+        self.reactor.advance(0.4)
+        self.assertIsNone(service.lost)
+        self.reactor.advance(0.1)
+        self.assertTrue(service.was_reset)
+        self.assertTrue(client.got_reset)
+
+
+class ResetTests(ProxiedCase):
+    """``/reset``."""
+
+    def test_all_is_enabled_and_no_toxic_is_left(self) -> None:
+        """Other services are not touched; journals and connections stay."""
+        self.create()
+        self.create("other", listen="localhost:7000", enabled=False)
+        self.add("latency", latency=1000)
+        _, service = self.connect()
+        position = self.services["redis"].journal.position
+        answer = self.ask("POST", "/reset")
+        self.assertEqual((answer.status, answer.data), (204, b""))
+        self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
+        self.assertTrue(self.is_up(7000))
+        self.assertIsNone(service.lost)
+        self.assertGreaterEqual(self.services["redis"].journal.position, position)
+
+    def test_one_that_cannot_listen(self) -> None:
+        """The error says why."""
+        self.create(enabled=False)
+        self.reactor.listenTCP(26379, self.behind)
+        self.assert_refused(self.ask("POST", "/reset"), 500, IN_USE)
