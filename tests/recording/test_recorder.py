@@ -1,7 +1,9 @@
 """What a recorder of a relay writes, and what happens with its file."""
 
+import gc
 import os
 import stat
+import tracemalloc
 from errno import ENOSPC
 from typing import Any, cast
 
@@ -452,3 +454,45 @@ class RelayTests(RelayedCase):
         self.advance(1)
         self.assertEqual(self.factory.open, 0)
         self.assertEqual(self.data(), [(CLIENT, (b"a",))])
+
+
+class MemoryTests(RecorderCase):
+    """The file grows, and memory does not."""
+
+    #: Bytes that pass in a round, and the bytes of a piece.
+    ROUND, PIECE = 2 * 1024 * 1024, 16 * 1024
+
+    def grow(self, recorder: Recorder, rounds: int) -> int:
+        """Record so many rounds on two connections, and return the bytes that are allocated."""
+        line = b"GET something or other, %06d\r\n"
+        for number in range(rounds * self.ROUND // self.PIECE):
+            data = b"key:%d\r\n" % number
+            data += (line % number) * (self.PIECE // len(line % number))
+            for connection in (1, 2):
+                recorder.passed(PEER, connection, UP, data[: self.PIECE // 4])
+                recorder.passed(PEER, connection, DOWN, data)
+            self.clock.advance(WRITE_INTERVAL)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    def check(self, **options: Any) -> None:
+        """Check that two rounds more take no memory more than what may wait."""
+        self.recorder = self.open(**options)
+        for connection in (1, 2):
+            self.connect(connection)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, size = self.grow(self.recorder, 1), self.path.stat().st_size
+        after = self.grow(self.recorder, 2)
+        self.assertGreater(self.path.stat().st_size, 2.5 * size)
+        self.assertLess(after - before, 64 * 1024)
+        peak = tracemalloc.get_traced_memory()[1]
+        self.assertLess(peak, 4 * 1024 * 1024)
+
+    def test_a_long_recording(self) -> None:
+        """As large as the pieces that wait to be written."""
+        self.check()
+
+    def test_with_redaction(self) -> None:
+        """What may be part of a secret waits, too, and no more than that."""
+        self.check(redact=[r"key:(?P<key>\d+)", r"(?s)never.*ends"])
