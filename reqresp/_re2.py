@@ -31,6 +31,19 @@ def compile_pattern(pattern: bytes, *, ignore_case: bool = False) -> Any:
         raise ValueError(f"invalid RE2 pattern {pattern!r}: {reason}") from None
 
 
+def match_range(pattern: Any, size: int) -> tuple[bytes, bytes] | None:
+    """
+    Return two texts between which all that *pattern* matches is; None: it can begin with anything.
+
+    :param size: bytes that each of them has at most.
+    """
+    try:
+        first, last = pattern.possiblematchrange(size)
+    except re2.error:
+        return None
+    return first, last
+
+
 def _options(*, ignore_case: bool) -> Any:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # else bytes that are not UTF-8 never match

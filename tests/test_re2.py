@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._re2 import PatternSet, compile_pattern
+from reqresp._re2 import PatternSet, compile_pattern, match_range
 
 PROPERTY = settings(derandomize=True, max_examples=300)
 
@@ -218,3 +218,15 @@ class BudgetTests(SynchronousTestCase):
         self.assertEqual(patterns.matching(b"a"), [0, 1])
         self.assertEqual(patterns.matching(b"A"), [1])
         self.assertEqual(patterns.matching(b"ab"), [])
+
+
+class RangeTests(SynchronousTestCase):
+    """The texts between which all that a pattern matches is."""
+
+    def test_a_range(self) -> None:
+        """It is as narrow as RE2 says."""
+        self.assertEqual(match_range(compile_pattern(b"(?m)^PASS .*"), 10), (b"PASS ", b"PASS!"))
+
+    def test_any_beginning(self) -> None:
+        """There is no range."""
+        self.assertIsNone(match_range(compile_pattern(b".*x"), 10))

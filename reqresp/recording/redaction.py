@@ -12,13 +12,15 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from reqresp._re2 import compile_pattern
+from reqresp._re2 import compile_pattern, match_range
 from reqresp.recording.conversations import MARK_NAME, Data, End, Mark, Sender, join_data
 
 #: Bytes that a secret may have, and what the pattern matches around it, to be found surely.
 MAX_SECRET_BYTES = 4096
 #: Bytes of a conversation that wait until it is known whether they are part of a secret.
 MAX_HELD_BYTES = 64 * 1024
+#: Bytes by which the beginning of a match is told from other bytes.
+_RANGE_BYTES = 32
 #: What replaces each byte of a secret that the server sends.
 FILLER = b"*"
 
@@ -33,6 +35,19 @@ class Redaction:
 
     pattern: Any
     names: tuple[tuple[int, str], ...]
+    #: Before and after all that *pattern* matches; None: it can begin with anything.
+    _range: tuple[bytes, bytes] | None = field(init=False, eq=False)
+
+    @_range.default
+    def _find_range(self) -> tuple[bytes, bytes] | None:
+        return match_range(self.pattern, _RANGE_BYTES)
+
+    def may_begin_with(self, data: bytes) -> bool:
+        """Return whether *data* may be the beginning of a match; False is certain."""
+        if self._range is None:
+            return True
+        first, last = self._range
+        return data <= last and (data >= first or first.startswith(data))
 
 
 def make_redactions(patterns: Iterable[str | bytes]) -> tuple[Redaction, ...]:
@@ -74,16 +89,17 @@ class _Side:
 
     data: bytes = b""
     place: int = 0  # where what was not returned begins
-    decided: int = 0  # where it is not known any more what is secret
+    decided: int = 0  # where it is not decided any more what is secret
+    begun: int = 0  # where to search from: before *decided* if that was decided too early
     spans: deque[tuple[int, int, str]] = field(factory=deque)  # the secrets before that, in order
 
     def search(self, redactions: Iterable[Redaction], reserve: int) -> None:
         """Find secrets.  What begins among the last *reserve* bytes may go on, and waits."""
-        limit = max(self.decided, len(self.data) - reserve)
+        limit = max(self.begun, len(self.data) - reserve)
         found = [
             (match, names)
             for pattern, names in ((it.pattern, it.names) for it in redactions)
-            for match in pattern.finditer(self.data, self.decided)
+            for match in pattern.finditer(self.data, self.begun)
         ]
         if reserve:
             # From the last one on: whatever begins later is not decided then, either.
@@ -100,7 +116,34 @@ class _Side:
             if max(begin, end) < stop:
                 self.spans.append((max(begin, end), stop, name))
                 end = stop
-        self.decided = limit
+        self.begun = limit
+        self.decided = max(self.decided, limit)
+
+    def decide(self, redactions: Iterable[Redaction]) -> None:
+        """Decide about everything: what may be the beginning of a secret counts as one."""
+        end = len(self.data)
+        at = max(self.begun, end - MAX_SECRET_BYTES)
+        complete = {
+            match.start(): match.end()
+            for it in redactions
+            for match in it.pattern.finditer(self.data, at)
+            if match.start() < match.end() < end
+        }
+        self.search(redactions, 0)
+        while at < end:
+            if at in complete:
+                at = complete[at]
+                continue
+            beginning = self.data[at : at + 2 * _RANGE_BYTES]
+            name = next((it.names[0][1] for it in redactions if it.may_begin_with(beginning)), "")
+            if name:
+                break
+            at += 1
+        else:
+            return
+        self.begun = at
+        cut = [(begin, min(stop, at), name) for begin, stop, name in self.spans if begin < at]
+        self.spans = deque([*cut, (max(at, self.place), end, name)])
 
     def take(self, size: int, replace: "_Replace") -> Data:
         """Return the next *size* bytes, which are decided, with the result of *replace*."""
@@ -122,10 +165,11 @@ class _Side:
 
     def forget(self) -> None:
         """Drop what was returned, but for the last byte."""
-        gone = max(0, self.place - 1)
+        gone = max(0, min(self.place, self.begun) - 1)
         self.data = self.data[gone:]
         self.place -= gone
         self.decided -= gone
+        self.begun -= gone
         self.spans = deque((begin - gone, stop - gone, name) for begin, stop, name in self.spans)
 
 
@@ -162,6 +206,11 @@ class Redactor:
         self._held = 0  # bytes in it
         self._sides = {sender: _Side() for sender in Sender}
 
+    @property
+    def kept(self) -> int:
+        """How many bytes it keeps."""
+        return sum(len(side.data) for side in self._sides.values())
+
     def redact(
         self, events: Sequence[tuple[float, Sender, bytes | End]], *, is_last: bool = False
     ) -> Iterator[tuple[float, Sender, Data | End]]:
@@ -184,7 +233,7 @@ class Redactor:
                 continue
             side = self._sides[sender]
             if side.place == side.decided and self._held > MAX_HELD_BYTES:
-                side.search(self._redactions, 0)
+                side.decide(self._redactions)
             size = min(len(what), side.decided - side.place)
             if not size:
                 break

@@ -140,6 +140,41 @@ class RedactorTests(unittest.TestCase):
         self.assertLessEqual(100 * 4096 - released, MAX_HELD_BYTES + 4096)
         self.assertEqual(got[0], (0, CLIENT, (b"x", Mark("redacted-1", 1))))
 
+    def test_a_secret_that_has_half_arrived(self) -> None:
+        """What may be its beginning is not written while much of the other side waits."""
+        for patterns in ((PASSWORD,), (rb".*word=(?P<password>.*)",)):
+            for sent, rest in (
+                (b"PASS hun", b"ter2\r\nGET a\r\n"),
+                (b"word=hun", b"ter2\nGET a\r\n"),
+            ):
+                if patterns[0].startswith(b".*") != sent.startswith(b"w"):
+                    continue
+                flood = [(SERVER, b"y" * 4096)] * 20
+                found = redacted((CLIENT, sent), *flood, (CLIENT, rest), patterns=patterns)
+                client = join_data([it for by, what in found if by is CLIENT for it in what])
+                self.assertEqual(
+                    client, (Mark("password", 8), Mark("password"), rest[rest.index(b"2") + 1 :])
+                )
+
+    def test_what_cannot_be_the_beginning_of_a_secret(self) -> None:
+        """It is written, as are secrets that are complete, and what turns out to be none."""
+        flood = [(SERVER, b"y" * 4096)] * 20
+        for sent in (b"GET big\r\n", b"PASS x\r\nGET big\r\n"):
+            found = redacted((CLIENT, sent), *flood)
+            written = join_data([it for by, what in found if by is CLIENT for it in what])
+            expected: Any = (sent,) if b"x" not in sent else (b"PASS ", Mark("password"), sent[6:])
+            self.assertEqual(written, expected)
+        found = redacted((CLIENT, b"GET PA"), *flood, (CLIENT, b"RIS\r\n"))
+        written = join_data([it for by, what in found if by is CLIENT for it in what])
+        self.assertEqual(written, (b"GET ", Mark("password", 2), b"RIS\r\n"))
+
+    def test_a_secret_without_an_end_takes_no_memory(self) -> None:
+        """What was written is forgotten, but for the bytes that a secret may have."""
+        redactor = Redactor(make_redactions([rb"(?s)A.*"]))
+        for number in range(200):
+            [*_] = redactor.redact([(number, CLIENT, b"A" * 4096)])
+        self.assertLess(redactor.kept, MAX_HELD_BYTES + 3 * MAX_SECRET_BYTES)
+
     @settings(derandomize=True, deadline=None)
     @given(
         st.lists(st.tuples(st.sampled_from(Sender), st.sampled_from(PIECES)), max_size=12),
