@@ -1,5 +1,5 @@
 """
-Clients: loads that load generators do not have: many different keys, and many idle connections.
+Clients: loads that load generators do not have, such as many keys, or idle connections.
 
 Knows sockets.  Only the server's CPU and memory are measured, so these clients need not be fast.
 """
@@ -93,6 +93,72 @@ def receive_bulk(port: int, size: int, connections: int, replies: int) -> int:
                 _skip(sock, size, buffer)
             received += connections
     return received
+
+
+def ask_paced(port: int, rate: int, seconds: float, connections: int, pages: int) -> int:
+    """
+    Ask *rate* times a second, while *pages* show what the server does.
+
+    The server replies to ``control`` with the port that it is controlled at.
+
+    :return: how many requests were answered.
+    :raises BadReplyError: a reply is wrong or missing, or a page shows nothing.
+    """
+    asked = 0
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(_connect(port)) for _ in range(connections)]
+        control = _ask_line(sockets[0], b"control\r\n")
+        streams = [
+            stack.enter_context(_listen(int(control), path))
+            for path in (b"/api/services/default/stream?most=50", b"/api/stream")
+            for _ in range(pages)
+        ]
+        received = [0] * len(streams)
+        began = time.monotonic()
+        while asked < rate * seconds:
+            for sock in sockets:
+                sock.sendall(b"PING\r\n")
+            for sock in sockets:
+                _expect(sock, b"+PONG\r\n")
+            asked += connections
+            for number, stream in enumerate(streams):
+                received[number] += _drain(stream)
+            time.sleep(max(0.0, began + asked / rate - time.monotonic()))
+    if not all(received):
+        raise BadReplyError("a stream of events shows nothing")
+    return asked
+
+
+def _ask_line(sock: socket.socket, request: bytes) -> bytes:
+    sock.sendall(request)
+    reply = b""
+    while not reply.endswith(b"\n"):
+        more = sock.recv(100)
+        if not more:
+            raise BadReplyError("EOF within a line")
+        reply += more
+    return reply.strip()
+
+
+def _listen(port: int, path: bytes) -> socket.socket:
+    """Return a connection on which events arrive, and which does not block."""
+    sock = _connect(port)
+    sock.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path)
+    if not sock.recv(13).startswith(b"HTTP/1.1 200"):
+        raise BadReplyError("the control server refuses a stream of events")
+    sock.setblocking(False)
+    return sock
+
+
+def _drain(sock: socket.socket) -> int:
+    """Receive what has arrived; return how many bytes that is."""
+    size = 0
+    try:
+        while more := sock.recv(2**20):
+            size += len(more)
+    except BlockingIOError:
+        return size
+    raise BadReplyError("EOF on a stream of events")
 
 
 def _skip(sock: socket.socket, size: int, buffer: memoryview) -> None:

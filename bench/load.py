@@ -14,7 +14,7 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
-from bench.clients import ask_keys, receive_bulk
+from bench.clients import ask_keys, ask_paced, receive_bulk
 from bench.values import UnavailableError
 
 # redis-benchmark tries without end to connect to a server that has ended.
@@ -102,6 +102,24 @@ class Keys:
     def times(self, factor: float) -> "Keys":
         # At least every key once, so that the warm-up includes what a server caches for each.
         return evolve(self, requests=max(self.keys, self.depth, round(self.requests * factor)))
+
+
+@frozen
+class Paced:
+    """Our own client: so many requests a second, while some pages show what the server does."""
+
+    seconds: float
+    rate: int
+    pages: int = 0
+    connections: int = 20
+
+    def run(self, port: int) -> Outcome:
+        begun = time.monotonic()
+        asked = ask_paced(port, self.rate, self.seconds, self.connections, self.pages)
+        return Outcome(asked, asked / (time.monotonic() - begun))
+
+    def times(self, factor: float) -> "Paced":
+        return evolve(self, seconds=self.seconds * factor)
 
 
 @frozen

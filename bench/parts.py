@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from bench.load import Bulk, Keys, Load, RedisBenchmark, Wrk
+from bench.load import Bulk, Keys, Load, Paced, RedisBenchmark, Wrk
 from bench.scripts import INDEXED
 
 PONG = "+PONG\r\n"
@@ -180,6 +180,12 @@ _ALL = (
         "lines, 16 deep, the same ten keys: a script of 10,000 patterns against one of 10",
         {peer: Keys(160_000, keys=10) for peer in ("matches-10", "matches-10000")},
         floor="matches-10",
+    ),
+    LoadPart(
+        "pages",
+        "2,000 requests a second, 20 connections, in the journal: with three pages open",
+        {"steered": Paced(10, rate=2_000), "paged": Paced(10, rate=2_000, pages=3)},
+        floor="steered",
     ),
     LoadPart(
         "relay-1",

@@ -259,6 +259,12 @@ _ALL = (
     Peer("node", "Node net", _node),
     Peer("go", "Go net", _built("go", ("build",), "go_net.go", "{reply}")),
     Peer("redis", "redis-server", _program(*_REDIS)),
+    Peer("steered", "reqresp, controlled", _python("reqresp_steered.py", "{port}", "{second}")),
+    Peer(
+        "paged",
+        "reqresp, controlled, three pages",
+        _python("reqresp_steered.py", "{port}", "{second}"),
+    ),
     Peer("relay", "reqresp, relay", _python("reqresp_relay.py", "{service}")),
     Peer(
         "relay-recorded",

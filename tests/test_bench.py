@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench import clients, measure, patterns
 from bench.clients import BadReplyError
-from bench.load import Bulk, Keys, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
+from bench.load import Bulk, Keys, Paced, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
 from bench.machine import describe
 from bench.parts import PARTS, CommandPart, IdlePart, LoadPart, StartPart
 from bench.peers import PEERS, command
@@ -422,6 +422,14 @@ class LiveTests(SynchronousTestCase):
             running(["sleep", "60"], self.core, limit=0.1),
         ):
             self.fail("it did not listen")
+
+    def test_a_server_is_asked_at_a_pace(self) -> None:
+        """A server is asked at a rate, while pages receive what it does."""
+        words = PEERS["paged"].prepare(Path())
+        with running(command(words, "+PONG"), self.core) as server:
+            outcome = Paced(0.5, rate=200, pages=2, connections=4).run(server.port)
+        self.assertEqual(outcome.requests, 100)
+        self.assertEqual(Paced(2, rate=10).times(0.5), Paced(1, rate=10))
 
     def test_a_server_is_gone_when_it_is_no_longer_needed(self) -> None:
         words = PEERS["threads"].prepare(temporary(self))
