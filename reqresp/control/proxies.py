@@ -27,7 +27,7 @@ from reqresp.control.toxics import (
 )
 from reqresp.faults import Direction, Timeout
 from reqresp.relay import RelayFactory
-from reqresp.relay.live_faults import LiveFault
+from reqresp.relay.live_faults import RelayFault
 from reqresp.server.front_factory import front_of
 from reqresp.server.upstream_settings import format_service, parse_address
 from reqresp.services.definition import Definition
@@ -429,14 +429,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _find_toxic(service: Service, name: str) -> LiveFault:
+def _find_toxic(service: Service, name: str) -> RelayFault:
     for live in _factory(service).faults:
         if live.name == name:
             return live
     raise RefusedError(404, "toxic not found")
 
 
-def _remove(service: Service, live: LiveFault) -> None:
+def _remove(service: Service, live: RelayFault) -> None:
     """Remove a toxic; as in toxiproxy, a timeout ends the connections that it has held up."""
     if isinstance(live.fault, Timeout):
         for connection in front_of(service.factory):
@@ -461,5 +461,5 @@ def _show_toxics(service: Service) -> list[dict[str, Any]]:
     return [_show_toxic(it) for direction in Direction for it in faults if it.stream is direction]
 
 
-def _show_toxic(live: LiveFault) -> dict[str, Any]:
+def _show_toxic(live: RelayFault) -> dict[str, Any]:
     return show_toxic(live.name, live.stream.value, live.fault)

@@ -205,7 +205,7 @@ def _line(entry: Entry, encode: Encode) -> tuple[str, str] | None:
             sign = "<" if direction is Direction.UPSTREAM else ">"
             return f"#{connection} {sign} {_shown(data)}", "passed"
         case Sent(connection=connection, data=data, by=by):
-            return f"#{connection} > {_shown(data)}", by.value
+            return f"#{connection}", f"> {_shown(data)}  ({by.value})"
         case Changed(what=what):
             return "changed", what
         case Failed(connection=connection, reason=reason):

@@ -44,12 +44,29 @@ class FaultInjector:
         this connection is decided now; then it applies to every reply.
     """
 
-    __slots__ = ("_dice", "_faults", "_passed", "_seed")
+    __slots__ = ("_dice", "_faults", "_luck", "_passed", "_seed")
 
     def __init__(self, seed: int, connection: int, faults: Iterable[PlacedFault] = ()) -> None:
         self._seed = f"{seed}/{connection}"
         self._dice: dict[str, SeededDice] = {}
         self._passed: dict[str, int] = {}
+        self._luck: dict[str, float] = {}  # of those that apply to connections, drawn once
+        self._faults: tuple[PlacedFault, ...] = ()
+        self.use(faults)
+
+    def use(self, faults: Iterable[PlacedFault]) -> None:
+        """
+        Inject these *faults* from the next reply on.
+
+        One that was there before goes on with its dice, and with what it has let through.  What was
+        drawn when it came to the connection decides, also after a change of its probability.
+        """
+        faults = tuple(faults)
+        before = {*self._luck, *(it.key for it in self._faults)}
+        for key in before.difference(it.key for it in faults):
+            self._dice.pop(key, None)
+            self._passed.pop(key, None)
+            self._luck.pop(key, None)
         self._faults = tuple(
             placed if not placed.on_connect else _certain(placed)
             for placed in faults
@@ -86,7 +103,10 @@ class FaultInjector:
         return steps, tuple(names)
 
     def _is_chosen(self, placed: PlacedFault) -> bool:
-        return self._dice_of(placed.key).random() < placed.fault.probability
+        luck = self._luck.get(placed.key)
+        if luck is None:
+            luck = self._luck[placed.key] = self._dice_of(placed.key).random()
+        return luck < placed.fault.probability
 
     def _dice_of(self, key: str) -> SeededDice:
         dice = self._dice.get(key)

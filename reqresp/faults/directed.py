@@ -13,10 +13,7 @@ from attrs import evolve, field, frozen
 
 from reqresp._errors import MAX_FLOAT, FieldError, expect
 from reqresp._text import quote, unknown
-from reqresp.faults.faults import KINDS, Bandwidth, Fault, StopReadingFault
-
-#: The longest name of a fault, in characters.
-MAX_NAME = 60
+from reqresp.faults.faults import KINDS, NAME, Bandwidth, Fault, StopReadingFault
 
 #: Every kind of fault that a direction of a relay can have, by its ``kind`` in scripts.
 STREAM_KINDS: Mapping[str, type[Fault]] = {
@@ -47,10 +44,6 @@ _SECONDS_OR_NONE = expect(
     f"seconds from 0 to {MAX_FLOAT}", lambda value: value is None or _is_seconds(value)
 )
 _COUNT = expect("an integer >= 0", lambda value: isinstance(value, int) and value >= 0)
-_NAME = expect(
-    f"a name of 1 to {MAX_NAME} printable characters",
-    lambda value: isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME,
-)
 
 
 @frozen(kw_only=True)
@@ -71,11 +64,16 @@ class DirectedFault:
 
     fault: Fault = field()
     stream: Direction = field(converter=_direction)
-    name: str = field(validator=_NAME)
+    name: str = field(validator=NAME)
     after: float = field(default=0.0, validator=_SECONDS)
     after_bytes: int = field(default=0, validator=_COUNT)
     for_: float | None = field(default=None, validator=_SECONDS_OR_NONE)
     shared: bool = field(default=False)
+
+    @property
+    def where(self) -> str:
+        """The direction, in a word."""
+        return self.stream.value
 
     @fault.validator
     def _check_fault(self, _attribute: object, fault: Fault) -> None:
@@ -93,25 +91,30 @@ class DirectedFault:
             raise FieldError("shared", f"expected the kind bandwidth, found {self.fault.kind}")
 
 
-def make_fault(kind: str, parameters: Mapping[str, Any], others: Collection[str] = ()) -> Fault:
+def make_fault(
+    kind: str,
+    parameters: Mapping[str, Any],
+    others: Collection[str] = (),
+    kinds: Mapping[str, type[Fault]] = STREAM_KINDS,
+) -> Fault:
     """
-    Return the fault of *kind*, one of `STREAM_KINDS`, with these *parameters*.
+    Return the fault of *kind*, one of *kinds*, with these *parameters*.
 
     :param others: names that the caller accepts, too, for messages.
     :raises ValueError: *kind* is unknown, or a value is out of range.
     :raises TypeError: a parameter is unknown or missing.
     """
-    if kind not in STREAM_KINDS:
-        raise ValueError(unknown("kind of fault", kind, STREAM_KINDS))
-    _check_names(STREAM_KINDS[kind], parameters, others)
+    if kind not in kinds:
+        raise ValueError(unknown("kind of fault", kind, kinds))
+    _check_names(kinds[kind], parameters, others)
     missing = [
         it.name
-        for it in attrs.fields(STREAM_KINDS[kind])
+        for it in attrs.fields(kinds[kind])
         if it.default is attrs.NOTHING and it.name not in parameters
     ]
     if missing:
         raise TypeError(f"{kind}: the parameter {missing[0]} is missing")
-    return STREAM_KINDS[kind](**parameters)
+    return kinds[kind](**parameters)
 
 
 def change_fault(fault: Fault, parameters: Mapping[str, Any]) -> Fault:

@@ -12,9 +12,9 @@ from math import inf
 from random import Random
 from typing import Any, ClassVar, Protocol
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 
-from reqresp._errors import Bytes, FieldError, Seconds, Share
+from reqresp._errors import Bytes, FieldError, Seconds, Share, expect
 from reqresp.faults._pieces import cut, find, joined, recut, refill, sent
 from reqresp.steps import Abort, Close, HalfClose, Hang, Send, Step, Steps, StopReading, Wait
 
@@ -26,6 +26,16 @@ MIN_GAP = 0.001
 MAX_PIECES = 10_000
 #: Upper bound of the slices that `Bandwidth` sends in a second.
 MAX_SLICES_PER_SECOND = 20
+
+
+#: The longest name of a fault, in characters.
+MAX_NAME = 60
+
+#: Checks the name of a fault.
+NAME = expect(
+    f"a name of 1 to {MAX_NAME} printable characters",
+    lambda value: isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME,
+)
 
 
 def _number(
@@ -279,14 +289,22 @@ class PlacedFault:
     """
     A fault, and its place in a script.
 
-    :param key: the place, such as ``fault[0]``; it seeds the dice of the fault.
+    :param key: the place, such as ``fault[0]``, or the name; it seeds the dice of the fault.
     :param on_connect: throw the dice once, when a client connects.  If the fault is drawn, it
         applies to every reply of the connection.
+    :param name: by which it is found while the server runs; the kind, with a number if others of a
+        server have it, unless given.
     """
 
     key: str
     fault: Fault
     on_connect: bool = False
+    name: str = field(default=Factory(lambda it: it.fault.kind, takes_self=True), validator=NAME)
+
+    @property
+    def where(self) -> str:
+        """Where it goes wrong, as in a script: ``reply`` or ``connect``."""
+        return "connect" if self.on_connect else "reply"
 
 
 #: Every kind of fault, by its ``kind`` in scripts.

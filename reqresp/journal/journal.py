@@ -94,6 +94,16 @@ class Journal(EntryObserver):
         """
         return 1 + self._dropped + self._cleared + self._count
 
+    def continue_at(self, number: int) -> None:
+        """
+        Give the next entry at least this *number*: another journal has those before it.
+
+        :raises ValueError: there are entries already.
+        """
+        if self._count:
+            raise ValueError("expected a journal without entries")
+        self._cleared += max(0, number - self.position)
+
     def since(self, number: int, most: int | None = None) -> tuple[int, list[Entry]]:
         """
         Return the number of the first of the entries from *number* on, and these entries.

@@ -12,13 +12,14 @@ from typing import Any
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from reqresp.faults import DirectedFault, Direction, Fault, make_fault, unique_name
-from reqresp.relay.live_faults import LiveFault, LiveFaults
+from reqresp.relay.live_faults import RelayFault
 from reqresp.relay.relay import Relay, Side
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
+from reqresp.server.live_faults import LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.transport.access import Access
 
@@ -69,8 +70,7 @@ class RelayFactory(FrontFactory):
                 now=now,
             )
         )
-        self._faults = LiveFaults(self._use_faults)
-        self._configured: list[LiveFault] = []  # those that were not added at run time
+        self._faults = LiveFaults(self._use_faults, RelayFault)
         self.reconfigure(upstream, unreachable=unreachable, faults=faults, seed=seed, limits=limits)
 
     def reconfigure(
@@ -92,13 +92,13 @@ class RelayFactory(FrontFactory):
         """
         if seed is not None:
             self._faults.seed = seed
-        self._configured = self._faults.replace(self._configured, faults)
+        self._faults.configure([*faults])
         self.upstream = upstream
         self.unreachable = unreachable
         self._front.limit(limits or Limits())
 
     @property
-    def faults(self) -> tuple[LiveFault, ...]:
+    def faults(self) -> tuple[RelayFault, ...]:
         """The faults as they are now, in the order in which they apply."""
         return tuple(self._faults)
 
@@ -113,7 +113,7 @@ class RelayFactory(FrontFactory):
         for_: float | None = None,
         shared: bool = False,
         **parameters: Any,
-    ) -> LiveFault:
+    ) -> RelayFault:
         """
         Let something go wrong from now on, on open connections, too, after what goes wrong already.
 
@@ -138,6 +138,10 @@ class RelayFactory(FrontFactory):
                 shared=shared,
             )
         )
+
+    def reset_faults(self) -> None:
+        """Have the faults that were configured, as they were then, and no others."""
+        self._faults.reset()
 
     def build_connection(self, peer: IAddress) -> Side:
         return Relay(self._front, self.upstream, self.unreachable, peer, self._faults).client

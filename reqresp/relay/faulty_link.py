@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from reqresp.faults import Dice
 from reqresp.relay.delay_line import DelayLine
-from reqresp.relay.live_faults import LiveFault
+from reqresp.relay.live_faults import RelayFault
 from reqresp.relay.stages import NEVER, Piece, StageOwner
 
 
@@ -69,7 +69,7 @@ class FaultyLink:
         """Whether it has no faults, and nothing is on its way."""
         return self._line.is_idle and not self._is_running
 
-    def use(self, dice: Mapping[LiveFault, Dice]) -> None:
+    def use(self, dice: Mapping[RelayFault, Dice]) -> None:
         """Have these faults from now on, each with its dice."""
         self._dice = dict(dice.items())
         self._line.use([*dice], self._now())

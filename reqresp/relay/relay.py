@@ -27,7 +27,7 @@ from reqresp.relay._connecting import (
     why_lost,
 )
 from reqresp.relay.faulty_link import FaultyLink
-from reqresp.relay.live_faults import LiveFaults
+from reqresp.relay.live_faults import RelayFaults
 from reqresp.relay.stages import Ending, Piece
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
@@ -230,7 +230,7 @@ class Relay:
         upstream: Upstream,
         unreachable: Unreachable,
         peer: IAddress,
-        faults: LiveFaults,
+        faults: RelayFaults,
     ) -> None:
         self.host = host
         self.peer = peer

@@ -71,15 +71,20 @@ class Pending:
         steps = self.steps or ()
         return [_with_reply(steps, reply) for reply in self.replies] or [steps]
 
-    def split(self) -> "Pending | None":
-        """Remove the requests that have replies, and return them; None: there are none."""
-        count = len(self.replies)
+    def split(self, most: int | None = None) -> "Pending | None":
+        """
+        Remove the requests that have replies, and return them; None: there are none.
+
+        :param most: how many of them; None: all.
+        """
+        replies = self.replies[:most]
+        count = len(replies)
         if not count:
             return None
         first = Pending(self.requests[:count], self.steps)
         first.is_plain = self.is_plain
-        first.replies = self.replies
-        self.requests, self.replies = self.requests[count:], []
+        first.replies = replies
+        self.requests, self.replies = self.requests[count:], self.replies[count:]
         return first
 
 
@@ -223,10 +228,14 @@ class Ahead:
         return taken
 
     def take(self) -> Pending | None:
-        """Remove what is first, if it is ready."""
-        if not self.pending or not self.pending[0].is_ready:
+        """Remove what is first, one request of it, if that is ready."""
+        if not self.pending:
             return None
-        return self._taken(self.pending.popleft())
+        first = self.pending[0]
+        if len(first.requests) > 1:  # which were taken up together, before there were faults
+            one = first.split(1)
+            return None if one is None else self._taken(one)
+        return self._taken(self.pending.popleft()) if first.is_ready else None
 
     def _taken(self, pending: Pending) -> Pending:
         """Return *pending*, after it was removed, and read from the service again."""

@@ -76,10 +76,9 @@ class Forwarder:
         self._connection = connection
         self._ahead = Ahead(self, service, connection.config.framing)
         self._run: _Run | None = None  # to be taken up in the next turn
-        config = connection.config
         # Whether the responder can say of many requests that they are only forwarded.
-        may_forward_alike = config.responder.answer_alike((), connection) is not None
-        self._forwards_runs = may_forward_alike and not config.faults
+        responder = connection.config.responder
+        self._forwards_runs = responder.answer_alike((), connection) is not None
 
     @property
     def host(self) -> ConnectionHost:
@@ -143,7 +142,8 @@ class Forwarder:
         backlog = connection.backlog
         is_next = not backlog.has_requests and backlog.error is None and is_new(backlog.decoder)
         is_held = connection.stream.is_blocked or ahead.is_first_ready
-        if not self._forwards_runs or not is_next or is_held or len(data) > SLICE:
+        has_faults = bool(connection.config.faults)  # which may change each reply in another way
+        if not self._forwards_runs or has_faults or not is_next or is_held or len(data) > SLICE:
             return False
         if (room := ahead.room) <= 0:
             return False

@@ -315,9 +315,12 @@ class Connection:
             self._close_finished()
 
     def reconfigure(self, config: ServerConfig) -> None:
-        """Answer the next requests as *config* says, which differs in its responder."""
+        """Answer the next requests as *config* says: another responder, or other faults."""
+        has_other_faults = config.faults != self.config.faults
         self.config = config
         self._known, self._unknown = NOTHING_KNOWN, None
+        if has_other_faults:
+            self._use_faults()
 
     def end(self, end: Callable[[Stream], None]) -> None:
         """End the connection with *end*, or have that follow the turn under way."""
@@ -557,11 +560,10 @@ class Connection:
 
     def _greet(self) -> None:
         """Begin what the responder says first, or inject faults into its silence."""
-        config = self.config
-        if config.faults:
-            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
+        if self.config.faults:
+            self._use_faults()
         try:
-            steps = config.responder.greet(self)
+            steps = self.config.responder.greet(self)
             if steps or isinstance(steps, RuleReply):
                 self.begin(steps, None)
             elif self.injector is not None and self.injector.affects_silence:
@@ -571,6 +573,14 @@ class Connection:
                 self._reply = _report.greeting(self, left), request, reported
         except BaseException:  # as for replies
             self._fail(Failure())
+
+    def _use_faults(self) -> None:
+        """Inject the faults of the config from the next reply on."""
+        config = self.config
+        if self.injector is not None:
+            self.injector.use(config.faults)
+        elif config.faults:
+            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
 
     def begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
         """Begin the reply to *request*; None: the greeting."""

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from reqresp._errors import FieldError
-from reqresp.faults.faults import Fault, PlacedFault
+from reqresp.faults import KINDS, Fault, PlacedFault, change_fault, make_fault, unique_name
 from reqresp.framing import NO_END, Framing, complete_framing
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.connection import Connection
@@ -23,9 +23,16 @@ from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
+from reqresp.server.live_faults import LiveFault, LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.server.service import Service
 from reqresp.transport.access import Access
+
+#: A fault of replies, which can be changed and removed.
+ReplyFault = LiveFault[PlacedFault]
+
+#: Where faults of replies are drawn, by name: whether that is when a client connects.
+_PLACES = {"reply": False, "connect": True}
 
 
 class ReqRespFactory(FrontFactory):
@@ -83,6 +90,7 @@ class ReqRespFactory(FrontFactory):
                 now=now,
             )
         )
+        self._faults: LiveFaults[PlacedFault, ReplyFault] = LiveFaults(self._use_faults, LiveFault)
         self.reconfigure(
             respond, framing=framing, limits=limits, faults=faults, seed=seed, service=service
         )
@@ -100,8 +108,9 @@ class ReqRespFactory(FrontFactory):
         """
         Answer clients that connect from now on like this, as if the factory had been made so.
 
-        Open connections continue as they began, but the new limits on their number and on idle time
-        apply to all.  If this raises, nothing has changed.
+        Open connections continue as they began, but the new faults, and the new limits on their
+        number and on idle time, apply to all.  Faults that are the same continue, as do those that
+        `fault` has added.  If this raises, nothing has changed.
 
         The parameters, and the errors that are raised, are those of the class.
         """
@@ -110,11 +119,14 @@ class ReqRespFactory(FrontFactory):
         if config.is_faulty and config.seed is None:
             config = evolve(config, seed=randbits(32))
             self._log.info("seed of the faults: {seed}", seed=config.seed)
+        if config.seed is not None:
+            self._faults.seed = config.seed
         #: How new connections are answered.
         self.config = config
         #: Where new connections forward requests to.
         self.service = service
         self._front.limit(config.limits)
+        self._faults.configure(self._named(config.faults))
 
     def adapt(self, change: Callable[[ServerConfig], ServerConfig] = evolve) -> None:
         """
@@ -123,8 +135,8 @@ class ReqRespFactory(FrontFactory):
         A copy of a config has asked its responder anew which replies are constants, so without
         *change* this is for a responder that has changed.
 
-        :param change: returns another config for each that is in use, with the same framing, limits
-            and faults.  If it raises, nothing has changed.
+        :param change: returns another config for each that is in use, with the same framing and
+            limits.  If it raises, nothing has changed.
         """
         users = [it for it in self._front if isinstance(it, Connection)]
         used = {id(it): it for it in (self.config, *(user.config for user in users))}
@@ -132,6 +144,68 @@ class ReqRespFactory(FrontFactory):
         for connection in users:
             connection.reconfigure(changed[id(connection.config)])
         self.config = changed[id(self.config)]
+
+    # Faults
+
+    @property
+    def faults(self) -> tuple[ReplyFault, ...]:
+        """The faults as they are now, in the order in which they apply."""
+        return tuple(self._faults)
+
+    def fault(
+        self,
+        kind: str | Fault,
+        *,
+        on: str = "reply",
+        name: str | None = None,
+        **parameters: Any,
+    ) -> ReplyFault:
+        """
+        Let something go wrong with replies, from the next one of every client on.
+
+        It applies after the faults that there are.  The result changes and removes it; as a context
+        manager, it removes it at the end.
+
+        :param kind: as in a script, with its *parameters*; or a `Fault`.
+        :param on: where the dice are thrown: ``reply``, for each reply, or ``connect``, once for
+            each connection.
+        :param name: seeds what is random; the kind, with a number if there is one, unless given.
+        :raises ValueError: *kind* is unknown, a value is out of range, or the name is taken.
+        :raises TypeError: a parameter is unknown or missing.
+        """
+        if on not in _PLACES:
+            raise FieldError("on", f"expected {' or '.join(_PLACES)}, found {on!r}")
+        if isinstance(kind, str):
+            fault = make_fault(kind, parameters, ("on", "name"), KINDS)
+        else:
+            fault = change_fault(kind, parameters)
+        if name is None:
+            name = unique_name(fault.kind, self._faults.names())
+        return self._faults.add(PlacedFault(name, fault, _PLACES[on], name))
+
+    def reset_faults(self) -> None:
+        """Have the faults that were configured, as they were then, and no others."""
+        self._faults.reset()
+
+    def _named(self, faults: Iterable[PlacedFault]) -> list[PlacedFault]:
+        """Return *faults*, each with a name of its own."""
+        named: list[PlacedFault] = []
+        names = [it.name for it in self._faults.added]
+        for each in faults:
+            named.append(evolve(each, name=unique_name(each.name, names)))
+            names.append(named[-1].name)
+        return named
+
+    def _use_faults(self) -> None:
+        """Inject the faults as they are now, on open connections as well."""
+        self.adapt(self._with_faults)
+
+    def _with_faults(self, config: ServerConfig) -> ServerConfig:
+        faults = tuple(it.placed for it in self._faults)
+        if faults == config.faults:
+            return config
+        seed = self._faults.seed if config.seed is None else config.seed
+        return evolve(config, faults=faults, seed=seed)
 
     def build_connection(self, peer: IAddress) -> Connection:
         return Connection(self._front, self.config, peer, self.service)

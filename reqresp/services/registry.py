@@ -106,6 +106,7 @@ class Services:
         new = Service(definition, loaded, self.environment)
         was_enabled = old.is_enabled
         await old.disable()
+        new.journal.continue_at(old.journal.position)  # who follows it goes on
         try:
             if definition.is_enabled:
                 await new.enable()

@@ -24,6 +24,7 @@ from reqresp.services.answers import Loaded, is_relay, make_factory, reconfigure
 from reqresp.services.appended_files import open_files
 from reqresp.services.definition import Definition, ReplayFile, ScriptFile, WrittenScript
 from reqresp.services.environment import Environment
+from reqresp.services.faults import ServiceFaults
 from reqresp.services.layers import add_layers, load_certificates
 from reqresp.services.ports import Ports
 from reqresp.services.summary import summary_of
@@ -93,6 +94,8 @@ class Service:
         except BaseException:
             self.close_files()
             raise
+        #: What goes wrong with what its clients get.
+        self.faults = ServiceFaults(self.factory)
         wrapped = add_layers(definition, self.factory, self.certificates, reactor)
         self.ports = Ports(listeners, wrapped)
         self._is_enabled = False
@@ -230,18 +233,20 @@ class Service:
     # What steers it
 
     def note(self, what: str) -> None:
-        """Log that it was changed by whoever steers it: *what*, for people."""
+        """Log that it was changed by whoever steers it, and have an entry say so."""
+        self.factory.note(what)
         _log.info("{service}: {what}", service=self.name, what=what)
 
     def reset(self) -> Deferred[None]:
         """
-        Be as at the start: its script, its journal, and whether it listens.
+        Be as at the start: its script, its faults, its journal, and whether it listens.
 
         The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
         """
         definition, loaded = self._initial
         if (definition, loaded) != (self._definition, self._loaded):
             self.use(definition, loaded)
+        self.faults.reset()
         self.journal.clear()
         if definition.is_enabled:
             return self.enable()

@@ -311,34 +311,26 @@ class BaseServer:
         self,
         kind: str | Fault,
         *,
-        stream: str | Direction,
+        stream: str | Direction | None = None,
+        on: str | None = None,
         name: str | None = None,
-        after: float = 0.0,
-        after_bytes: int = 0,
-        for_: float | None = None,
-        shared: bool = False,
         **parameters: Any,
     ) -> ServerFault:
         """
-        Let something go wrong with what passes a server with an upstream; it holds on return.
+        Let something go wrong from now on, on open connections, too; it holds on return.
 
-        The result changes and removes it; as a context manager, it removes it at the end.  The
-        parameters are those of `RelayFactory.fault`.
+        The result changes and removes it; as a context manager, it removes it at the end.
 
-        :raises ScriptError: a value is out of range, or the direction is unknown.
+        :param stream: for a server that forwards all bytes: the direction, as for
+            `RelayFactory.fault`, which has further parameters.
+        :param on: for a server that answers: ``reply``, the default, or ``connect``, as for
+            `ReqRespFactory.fault`.
+        :raises ScriptError: a value is out of range, or unknown.
         :raises ValueError: *kind* is unknown, or the name is taken.
-        :raises TypeError: a parameter is unknown or missing, or the server has no upstream.
+        :raises TypeError: a parameter is unknown, missing, or for another kind of server.
         """
-        arguments = {
-            **parameters,
-            "stream": stream,
-            "name": name,
-            "after": after,
-            "after_bytes": after_bytes,
-            "for_": for_,
-            "shared": shared,
-        }
-        return ServerFaults(self.factory, self._call).add(kind, arguments)
+        faults = ServerFaults(self.factory, self._call)
+        return faults.add(kind, stream, on, {**parameters, "name": name})
 
     @property
     def faults(self) -> tuple[ServerFault, ...]:

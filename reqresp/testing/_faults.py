@@ -1,5 +1,5 @@
 """
-ServerFault: a fault of a test server that forwards clients, as a test sees it.
+ServerFault: a fault of a test server that is added while it runs, as a test sees it.
 
 Must not know how the server runs, nor what a fault does.
 """
@@ -7,15 +7,13 @@ Must not know how the server runs, nor what a fault does.
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from reqresp.faults import DirectedFault, Direction, Fault
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
+from reqresp.server.live_faults import LiveFault
 from reqresp.testing._expectation import ErrorsWithLine
-
-if TYPE_CHECKING:  # a server without upstream needs no relay
-    from reqresp.relay import RelayFactory
-    from reqresp.relay.live_faults import LiveFault
 
 # As in _base.
 __tracebackhide__ = True
@@ -48,12 +46,12 @@ class ServerFault:
     :param call: calls a function where the server runs.
     """
 
-    def __init__(self, live: "LiveFault", call: Callable[..., Any]) -> None:
+    def __init__(self, live: LiveFault[Any], call: Callable[..., Any]) -> None:
         self._live = live
         self._call = call
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {self.fault}, {self.stream.value}>"
+        return f"<{type(self).__name__} {self.name}: {self.fault}, {self._live.where}>"
 
     @property
     def name(self) -> str:
@@ -66,15 +64,17 @@ class ServerFault:
         return self._live.fault
 
     @property
-    def stream(self) -> Direction:
-        """The direction in which it goes wrong."""
-        return self._live.stream
+    def stream(self) -> Direction | None:
+        """The direction in which it goes wrong; None: it goes wrong with replies."""
+        placed = self._live.placed
+        return placed.stream if isinstance(placed, DirectedFault) else None
 
     def change(self, **parameters: Any) -> None:
         """
         Change *parameters* of the fault, its probability included.
 
-        They hold when this returns, for open connections, too, and for bytes that are on their way.
+        They hold when this returns, for open connections, too: for bytes that are on their way
+        through a server with an upstream, or from the next reply on.
 
         :raises ScriptError: a value is out of range; nothing has changed.
         :raises TypeError: a parameter is unknown; the message has a similar one.
@@ -109,27 +109,38 @@ class ServerFaults:
         self._factory = factory
         self._call = call
 
-    def add(self, kind: str | Fault, arguments: dict[str, Any]) -> ServerFault:
+    def add(
+        self,
+        kind: str | Fault,
+        stream: str | Direction | None,
+        on: str | None,
+        parameters: dict[str, Any],
+    ) -> ServerFault:
         """
-        Add a fault, as `BaseServer.fault` says; *arguments* are those of `RelayFactory.fault`.
+        Add a fault, as `BaseServer.fault` says.
 
-        :raises TypeError: the server has no upstream.
+        :raises TypeError: *stream* or *on* does not fit to the server.
         """
-        relay = self._relay()
-        if relay is None:
-            raise TypeError(
-                "fault: the server answers by itself, or from a recording; expected one with"
-                " upstream=(host, port), or faults=[...] for its replies"
-            )
+        factory: Any = self._factory  # each kind has a method of its own
+        if isinstance(factory, ReqRespFactory):
+            if stream is not None:
+                raise TypeError(
+                    "fault: unexpected stream=: the server answers by itself, or from a recording;"
+                    " expected on='reply' or 'connect', or a server with upstream=(host, port)"
+                )
+            place: dict[str, Any] = {"on": on or "reply"}
+        else:
+            if on is not None or stream is None:
+                raise TypeError(
+                    "fault: the server forwards all bytes, and has no replies; expected"
+                    " stream='upstream' or 'downstream', and no on="
+                )
+            place = {"stream": stream}
         with ErrorsWithLine("fault"):
-            return ServerFault(self._call(partial(relay.fault, kind, **arguments)), self._call)
+            live = self._call(partial(factory.fault, kind, **place, **parameters))
+            return ServerFault(live, self._call)
 
     def all(self) -> tuple[ServerFault, ...]:
         """Return the present faults, in the order in which they apply."""
-        relay = self._relay()
-        return () if relay is None else tuple(ServerFault(it, self._call) for it in relay.faults)
-
-    def _relay(self) -> "RelayFactory | None":
-        from reqresp.relay import RelayFactory
-
-        return self._factory if isinstance(self._factory, RelayFactory) else None
+        factory: Any = self._factory  # each kind has some
+        return tuple(ServerFault(it, self._call) for it in factory.faults)

@@ -75,6 +75,17 @@ class PositionsTests(Conversation):
         wire.send(b"d\n")
         self.assertEqual(self.since(1), (5, [b"d"]))
 
+    def test_another_journal_before_it(self) -> None:
+        """A journal that takes the place of another goes on with its numbers."""
+        self.journal.continue_at(7)
+        self.journal.continue_at(3)
+        self.assertEqual((self.journal.position, self.since(1)), (7, (7, [])))
+        self.lines().send(b"a\n")
+        self.assertEqual(self.since(5), (7, [b"Connected", b"a"]))
+        self.assertEqual(self.journal.dropped, 0)
+        with self.assertRaisesRegex(ValueError, "expected a journal without entries"):
+            self.journal.continue_at(99)
+
     def test_unanswered_requests(self) -> None:
         """A request has a number once it is answered, or once its connection has ended."""
         wire = self.lines(lambda request: (Wait(1), request.data))

@@ -288,4 +288,4 @@ class ServeTests(SynchronousTestCase):
             closing(poplib.POP3(server.host, server.port, PATIENCE)) as client,
         ):
             self.assertRaises(poplib.error_proto, client.stat)
-        self.assertRegex(str(raised.exception), r"#1 < b'STAT' +unexpected; connection closed")
+        self.assertIn("#1 < b'STAT'  unexpected; connection closed", str(raised.exception))

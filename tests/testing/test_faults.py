@@ -160,6 +160,75 @@ class MemoryTests(SynchronousTestCase):
     def test_a_server_without_a_service(self) -> None:
         """One line says what to do instead."""
         server = MemoryServer()
-        with self.assertRaisesRegex(TypeError, r"^fault: the server answers by itself, or from a"):
+        with self.assertRaisesRegex(TypeError, r"^fault: unexpected stream=: the server answers"):
             server.fault("latency", stream="upstream", delay=1)
         self.assertEqual(server.faults, ())
+
+    def test_a_server_with_a_service_only(self) -> None:
+        """It has no replies, and needs a direction."""
+        for arguments in ({}, {"on": "reply"}, {"on": "reply", "stream": "upstream"}):
+            with self.assertRaisesRegex(TypeError, "^fault: the server forwards all bytes, and"):
+                self.server.fault("latency", delay=1, **arguments)
+
+
+class ReplyTests(SynchronousTestCase):
+    """A server that answers by itself."""
+
+    def setUp(self) -> None:
+        self.server = MemoryServer()
+        self.server.on("STAT").reply("+OK")
+        self.got: list[bytes] = []
+        case = self
+
+        class Client(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                case.got.append(data)
+
+        self.client = self.server.connect(Client())
+
+    def received(self) -> bytes:
+        """Return what the client has received since the last call."""
+        got, self.got[:] = b"".join(self.got), []
+        return got
+
+    def asked(self) -> bytes:
+        """Return what the client receives at once for a request."""
+        assert self.client.transport is not None
+        self.client.transport.write(b"STAT\r\n")
+        self.server.pump()
+        return self.received()
+
+    def test_it_applies_to_an_open_connection(self) -> None:
+        """From the next reply on, as it is changed, and until the end of the block."""
+        self.assertEqual(self.asked(), b"+OK\r\n")
+        with self.server.fault("latency", delay=5) as slow:
+            self.assertEqual(self.asked(), b"")
+            self.server.advance(5)
+            self.assertEqual(self.received(), b"+OK\r\n")
+            slow.change(delay=0)
+            self.assertEqual(self.asked(), b"+OK\r\n")
+            self.assertEqual([it.name for it in self.server.faults], ["latency"])
+            self.assertIsNone(slow.stream)
+            self.assertRegex(repr(slow), r"^<ServerFault latency: Latency\(.*\), reply>$")
+        self.assertEqual(self.server.faults, ())
+        self.assertEqual(self.asked(), b"+OK\r\n")
+        self.assertIn("injected: latency", self.server.conversation())
+
+    def test_those_of_the_beginning(self) -> None:
+        """They are listed, changed and removed as well."""
+        server = MemoryServer(faults=[Latency(delay=1)])
+        [slow] = server.faults
+        self.assertEqual((slow.name, slow.fault), ("latency", Latency(delay=1)))
+        slow.change(delay=2)
+        self.assertEqual(server.faults[0].fault, Latency(delay=2))
+        slow.remove()
+        self.assertEqual(server.faults, ())
+
+    def test_wrong_arguments(self) -> None:
+        """One line says what is expected; values name the line of the test."""
+        with self.assertRaisesRegex(TypeError, "^latency: unknown parameter 'after'"):
+            self.server.fault("latency", delay=1, after=1)
+        with self.assertRaisesRegex(
+            ScriptError, r"^test_faults.py:\d+: fault.on: expected reply or connect, found 'x'"
+        ):
+            self.server.fault("latency", delay=1, on="x")

@@ -1,0 +1,172 @@
+"""
+ServiceFaults: the faults of one service, for programs that steer it.
+
+Writes where a fault applies alike for services that answer and for those that only forward.  It
+must not know HTTP.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from reqresp._errors import Bytes, FieldError, Seconds, Share
+from reqresp._text import quote, unknown
+from reqresp.faults import KINDS, STREAM_KINDS, DirectedFault, Direction, Fault
+from reqresp.relay import RelayFactory
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import FrontFactory
+from reqresp.server.live_faults import LiveFault
+
+#: The stream of faults that are drawn when a client connects.
+CONNECTION = "connection"
+
+#: The streams of a service that answers, with the names that scripts have for them.
+_REPLY_STREAMS = {Direction.DOWNSTREAM.value: "reply", CONNECTION: "connect"}
+_RELAY_STREAMS = [it.value for it in Direction]
+_UNITS: Mapping[Any, str] = {Seconds: "seconds", Bytes: "bytes", Share: "share"}
+#: Units of parameters whose types do not have them.
+_OTHER_UNITS = {"rate": "bytes per second", "after": "seconds", "after_bytes": "bytes"}
+#: Parameters of a fault of a relay besides those of its kind.
+_WINDOW = ("after", "after_bytes", "for_", "shared")
+
+
+@frozen
+class ServiceFault:
+    """
+    A fault of a service as it is now.
+
+    :param stream: ``upstream`` or ``downstream``: the direction of a relay; of a service that
+        answers, ``downstream`` is its replies, and ``connection`` is drawn when a client connects.
+    :param parameters: those of its kind, its probability included, and of a relay its window.
+    """
+
+    name: str
+    kind: str
+    stream: str
+    parameters: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a dict that `json` accepts."""
+        return {"name": self.name, "kind": self.kind, "stream": self.stream, **self.parameters}
+
+
+class ServiceFaults:
+    """The faults of the service that *factory* makes, in the order in which they apply."""
+
+    def __init__(self, factory: FrontFactory) -> None:
+        if not isinstance(factory, RelayFactory | ReqRespFactory):
+            raise TypeError(f"factory: expected one with faults, found {factory!r}")
+        self._factory = factory
+
+    def __iter__(self) -> Iterator[ServiceFault]:
+        """Iterate over the faults as they are now."""
+        return map(_view, self._factory.faults)
+
+    def __getitem__(self, name: str) -> ServiceFault:
+        """
+        Return the fault with this *name*.
+
+        :raises KeyError: there is none; the message has a similar name.
+        """
+        return _view(self._find(name))
+
+    @property
+    def streams(self) -> list[str]:
+        """Where faults of this service apply."""
+        is_relay = isinstance(self._factory, RelayFactory)
+        return _RELAY_STREAMS if is_relay else [*_REPLY_STREAMS]
+
+    @property
+    def kinds(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+        """
+        The kinds of faults of each stream, and the parameters of each.
+
+        A parameter has its ``default``, None if it must be given, and its ``unit``: ``seconds``,
+        ``bytes``, ``bytes per second``, ``share`` or ``""``.
+        """
+        kinds = STREAM_KINDS if isinstance(self._factory, RelayFactory) else KINDS
+        described = {name: _parameters(kind) for name, kind in kinds.items()}
+        return dict.fromkeys(self.streams, described)
+
+    def add(
+        self,
+        kind: str,
+        stream: str = Direction.DOWNSTREAM.value,
+        name: str | None = None,
+        **parameters: Any,
+    ) -> ServiceFault:
+        """
+        Let something go wrong from now on, on open connections, too.
+
+        :raises FieldError: a value is not usable.
+        :raises ValueError: *kind* is unknown, or the name is taken.
+        :raises TypeError: a parameter is unknown or missing.
+        """
+        if stream not in self.streams:
+            shown = quote(stream) if isinstance(stream, str) else repr(stream)
+            raise FieldError("stream", f"expected {' or '.join(self.streams)}, found {shown}")
+        if "for" in parameters:  # as scripts write it
+            parameters["for_"] = parameters.pop("for")
+        if isinstance(self._factory, RelayFactory):
+            live: LiveFault[Any] = self._factory.fault(kind, stream=stream, name=name, **parameters)
+        else:
+            on = _REPLY_STREAMS[stream]
+            live = self._factory.fault(kind, on=on, name=name, **parameters)
+        return _view(live)
+
+    def change(self, name: str, **parameters: Any) -> ServiceFault:
+        """
+        Change *parameters* of the fault with this *name*, for open connections, too.
+
+        :raises KeyError: there is none.
+        :raises FieldError: a value is not usable; nothing has changed.
+        :raises TypeError: a parameter is unknown.
+        """
+        live = self._find(name)
+        live.change(**parameters)
+        return _view(live)
+
+    def remove(self, name: str) -> None:
+        """
+        Remove the fault with this *name*; what it holds is sent on.
+
+        :raises KeyError: there is none.
+        """
+        self._find(name).remove()
+
+    def reset(self) -> None:
+        """Have the faults of the definition, as they are there, and no others."""
+        self._factory.reset_faults()
+
+    def _find(self, name: str) -> LiveFault[Any]:
+        faults = {it.name: it for it in self._factory.faults}
+        try:
+            return faults[name]
+        except KeyError:
+            raise KeyError(unknown("fault", name, faults)) from None
+
+
+def _view(live: LiveFault[Any]) -> ServiceFault:
+    parameters = attrs.asdict(live.fault)
+    if isinstance(live.placed, DirectedFault):
+        stream = live.placed.stream.value
+        for name in _WINDOW:
+            value = getattr(live.placed, name)
+            if value:
+                parameters[name.removesuffix("_")] = value
+    else:
+        stream = CONNECTION if live.placed.on_connect else Direction.DOWNSTREAM.value
+    return ServiceFault(live.name, live.fault.kind, stream, parameters)
+
+
+def _parameters(kind: type[Fault]) -> dict[str, dict[str, Any]]:
+    fields = sorted(attrs.fields(kind), key=lambda it: it.name == "probability")
+    return {
+        it.name: {
+            "default": None if it.default is attrs.NOTHING else it.default,
+            "unit": _UNITS.get(it.type, _OTHER_UNITS.get(it.name, "")),
+        }
+        for it in fields
+    }
