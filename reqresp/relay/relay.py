@@ -35,6 +35,9 @@ from reqresp.server.observers import Direction, Unasked
 from reqresp.server.pushes import PushError, check_room
 from reqresp.transport.stream import Phase, Reading, Stream
 
+# A module-level name is looked up faster than an attribute of an Enum: 0.3 us in CPython 3.11.
+_OPEN = Phase.OPEN
+
 #: While a server stops: seconds without a byte after which the last reply counts as complete.
 QUIET_SECONDS = 0.1
 
@@ -95,13 +98,18 @@ class Side:
         return "Relay"
 
     def dataReceived(self, data: bytes) -> None:
-        if self.stream.phase is not Phase.OPEN:
+        relay, sink = self.relay, self._sink
+        if self.stream.phase is not _OPEN:
             return  # it is closing: what still arrives is dropped
-        if self._sink is None:
+        if sink is None:
             self._early += data
             return
-        self.relay.passed(self, data)
-        self._sink.write(data)
+        relay.quiet = 0
+        relay.has_passed = True
+        relay.last = self.direction
+        if relay.is_watched:
+            relay.passed(self, data)
+        sink.write(data)
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
@@ -114,7 +122,7 @@ class Side:
         self.stream.write_lost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        was_passing = self.is_ready and self.stream.phase is Phase.OPEN
+        was_passing = self.is_ready and self.stream.phase is _OPEN
         self.is_open = False
         self.stream.lost()
         reason = why_lost(self.stream, reason)
@@ -162,7 +170,7 @@ class Side:
 
     def regulate(self) -> None:
         """Read from this side if bytes can be written to the other."""
-        if not self.is_ready or self.stream.phase is not Phase.OPEN:
+        if not self.is_ready or self.stream.phase is not _OPEN:
             return
         if not self.other.is_ready:
             self.stream.pause()
@@ -246,10 +254,14 @@ class Relay:
         self._faults = faults
         self._connecting: Deferred[Any] | None = None
         self._reason: Failure | None = None  # why the client's connection was lost
-        self._last = Direction.DOWNSTREAM  # of the last bytes
-        self._quiet = 0  # sweeps since bytes passed
+        #: The direction of the last bytes, and whether any have passed since a drain last looked.
+        self.last = Direction.DOWNSTREAM
+        self.has_passed = False
+        #: Sweeps since bytes passed.
+        self.quiet = 0
+        #: Whether what passes is counted or reported.
+        self.is_watched = host.counters is not None or host.events.reports_passed
         self._undelivered = 0  # bytes, at the last sweep
-        self._has_passed = False  # since the last look of a drain
         self._call: IDelayedCall | None = None  # that ends the connections
 
     @property
@@ -260,7 +272,7 @@ class Relay:
     @property
     def is_busy(self) -> bool:
         """Whether the client waits for a reply, as far as is known, or for the connection."""
-        return self.is_connecting or self._last is Direction.UPSTREAM
+        return self.is_connecting or self.last is Direction.UPSTREAM
 
     def awaits(self, side: Side) -> bool:
         """Return whether *side* is not ready, and may become so."""
@@ -295,9 +307,6 @@ class Relay:
 
     def passed(self, side: Side, data: bytes) -> None:
         """Count and report *data*, which leaves at the side opposite to *side*."""
-        self._quiet = 0
-        self._has_passed = True
-        self._last = side.direction
         counters, events = self.host.counters, self.host.events
         if counters is not None and side is self.client:
             counters.received += len(data)
@@ -406,12 +415,12 @@ class Relay:
     def finish(self) -> None:
         """Close once the last bytes came from upstream and are delivered."""
         if self._call is None:
-            self._has_passed = False
+            self.has_passed = False
             self._call_later(QUIET_SECONDS, self._finish_if_quiet)
 
     def _finish_if_quiet(self) -> None:
         self._call = None
-        if self._has_passed or self.is_busy or self._undelivered_now():
+        if self.has_passed or self.is_busy or self._undelivered_now():
             self.finish()
         else:
             self._end(Stream.close)
@@ -427,7 +436,7 @@ class Relay:
         if stream.drops_writes or not self.client.is_ready:
             raise PushError(f"connection {self.number}: it cannot send")
         check_room(self.number, stream.undelivered, data)
-        self._quiet = 0
+        self.quiet = 0
         self.sent += len(data)
         if self.host.counters is not None:
             self.host.counters.sent += len(data)
@@ -444,12 +453,12 @@ class Relay:
 
     def sweep(self) -> None:
         """Close both connections after `SWEEPS_PER_TIMEOUT` calls between which no byte moved."""
-        self._quiet += 1
+        self.quiet += 1
         undelivered = self._undelivered_now()
         if undelivered < self._undelivered or any(it.stream.has_deadline for it in self._sides):
-            self._quiet = 0
+            self.quiet = 0
         self._undelivered = undelivered
-        if self._quiet <= SWEEPS_PER_TIMEOUT:
+        if self.quiet <= SWEEPS_PER_TIMEOUT:
             return
         self._log.debug("{peer}: idle; closing", peer=format_address(self.peer))
         self._end(Stream.reset if undelivered else Stream.close)

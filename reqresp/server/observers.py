@@ -264,7 +264,10 @@ class Events:
     def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
         """Notify the observers of *data* that passes a relay; empty: EOF."""
         for method in self._passed:
-            self._call(method, peer, connection, direction, data)
+            try:  # as in _call: this is called for each read
+                method(peer, connection, direction, data)
+            except BaseException:
+                self._log_failure(method)
 
     def forwarded(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:
         """Notify observers of *data* to or from a service that gets single requests; empty: EOF."""

@@ -41,7 +41,7 @@ class CostTests(RelayedCase):
 
     def test_without_faults(self) -> None:
         """Bytes are written to the other transport at once."""
-        self.assertEqual(self.calls(), ["Side.dataReceived", "Relay.passed"])
+        self.assertEqual(self.calls(), ["Side.dataReceived"])
 
     def test_faults_that_do_not_apply(self) -> None:
         """Those of the other direction, those that luck spares, and those that were removed."""
