@@ -24,6 +24,8 @@ from reqresp.control.dispatch import Dispatcher
 from reqresp.control.entries_api import EntriesApi
 from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams
+from reqresp.control.faults_api import COMPONENTS as FAULT_COMPONENTS
+from reqresp.control.faults_api import FaultsApi
 from reqresp.control.openapi import make_document
 from reqresp.control.page import page_resources
 from reqresp.control.routes import Call, Route
@@ -106,6 +108,7 @@ def api_routes(
         *ServicesApi(services, base).routes(),
         *EntriesApi(services, streams).routes(),
         *ConnectionsApi(services).routes(),
+        *FaultsApi(services).routes(),
         Route(
             method="GET",
             path="/api/openapi.json",
@@ -120,7 +123,7 @@ def api_routes(
 
 def document_of(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI document of *routes*."""
-    return make_document(routes, {**COMPONENTS, "Definition": DEFINITION})
+    return make_document(routes, {**COMPONENTS, **FAULT_COMPONENTS, "Definition": DEFINITION})
 
 
 class _PageResource(Resource):

@@ -1,0 +1,145 @@
+"""The routes of faults: what they add, change and remove."""
+
+from typing import Any
+
+from tests.support.controlled import SERVICES, Controlled
+
+FAULTS = "/api/services/smtp/faults"
+RELAY = """
+[[service]]
+name = "relay"
+listen = "tcp:2527:interface=127.0.0.1"
+upstream = "127.0.0.1:6379"
+
+[[service.fault]]
+kind = "latency"
+stream = "upstream"
+delay = 0.5
+"""
+
+
+class ReplyFaultsTests(Controlled):
+    """The faults of a service that answers."""
+
+    def add(self, **fault: Any) -> Any:
+        """Add a fault; return it as shown."""
+        found = self.ask("POST", FAULTS, {"kind": "latency", "stream": "downstream", **fault})
+        self.assertEqual(found.status, 201, found.data)
+        return found.json
+
+    def test_add(self) -> None:
+        """A fault applies to the next reply of an open connection, and is listed."""
+        wire = self.converse(b"EHLO x\n")
+        wire.received()
+        added = self.add(delay=2)
+        self.assertEqual(
+            added,
+            {
+                "name": "latency",
+                "kind": "latency",
+                "stream": "downstream",
+                "delay": 2,
+                "jitter": 0.0,
+                "probability": 1.0,
+            },
+        )
+        wire.send(b"EHLO x\n")
+        self.assertEqual(wire.received(), b"")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"250 hello\r\n")
+        self.assertEqual(self.get(FAULTS)["faults"], [added])
+
+    def test_a_fault_of_connections(self) -> None:
+        """A fault of connections has its own stream."""
+        self.assertEqual(self.add(stream="connection", delay=1)["stream"], "connection")
+        wire = self.connect()
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"220 ready\r\n")
+
+    def test_change_and_remove(self) -> None:
+        """A fault is changed and removed by its name."""
+        name = self.add(delay=9, name="slow one")["name"]
+        path = f"{FAULTS}/slow%20one"
+        changed = self.ask("PATCH", path, {"delay": 1, "probability": 0.5})
+        self.assertEqual((changed.status, changed.json["name"]), (200, name))
+        self.assertEqual((changed.json["delay"], changed.json["probability"]), (1, 0.5))
+        self.assertEqual(self.ask("PATCH", path, {}).json, changed.json)
+        self.assertEqual(self.ask("DELETE", path).status, 204)
+        self.assertEqual(self.ask("DELETE", path).status, 404)
+        self.assertEqual(self.ask("PATCH", path, {"delay": 1}).status, 404)
+        self.assertEqual(self.converse(b"EHLO x\n").received(), b"220 ready\r\n250 hello\r\n")
+
+    def test_names(self) -> None:
+        """A name is given unless it is chosen, and belongs to one fault."""
+        names = [self.add(delay=1)["name"] for _ in range(2)]
+        self.assertEqual(names, ["latency", "latency-2"])
+        body = {"kind": "blackhole", "stream": "downstream", "name": "latency"}
+        found = self.ask("POST", FAULTS, body)
+        self.assert_refused(found, 409, "expected another name: there is a fault 'latency'")
+
+    def test_problems(self) -> None:
+        """A fault that cannot be is 422, and names what is wrong; nothing is changed."""
+        for fault, where in (
+            ({"delay": -1}, "delay"),
+            ({"delay": "1"}, "delay"),
+            ({"delay": [[]]}, "delay"),
+            ({"delay": 1, "probability": 2}, "probability"),
+            ({"delay": 1, "stream": "upstream"}, "stream"),
+            ({"delay": 1, "stream": 3}, "stream"),
+            ({"delay": 1, "name": ""}, "name"),
+            ({"delay": 1, "name": "a\nb"}, "name"),
+            ({"delay": 1, "name": 7}, "name"),
+            ({"delay": 1, "after": 1}, None),
+            ({"delay": 1, "rate": 1}, None),
+            ({"kind": "latencies", "delay": 1}, None),
+            ({"kind": [], "delay": 1}, "kind"),
+            ({}, None),
+        ):
+            body = {"kind": "latency", "stream": "downstream", **fault}
+            found = self.ask("POST", FAULTS, body)
+            self.assertEqual(found.status, 422, (fault, found.data))
+            if where is not None:
+                self.assertEqual(found.json["problems"][0]["path"], where)
+        self.assertEqual(self.ask("POST", FAULTS, {"stream": "downstream"}).status, 422)
+        self.assertEqual(self.get(FAULTS)["faults"], [])
+        self.add(delay=1)
+        for change in ({"delay": -1}, {"rate": 1}, {"kind": "timeout"}, {"delay": None}):
+            self.assertEqual(self.ask("PATCH", f"{FAULTS}/latency", change).status, 422, change)
+        self.assertEqual(self.get(FAULTS)["faults"][0]["delay"], 1)
+
+    def test_the_kinds(self) -> None:
+        """Each stream has the kinds that it can have, with defaults and units."""
+        kinds = self.get(FAULTS)["kinds"]
+        self.assertEqual({*kinds}, {"downstream", "connection"})
+        self.assertEqual(
+            kinds["downstream"]["latency"],
+            {
+                "delay": {"default": None, "unit": "seconds"},
+                "jitter": {"default": 0.0, "unit": "seconds"},
+                "probability": {"default": 1.0, "unit": "share"},
+            },
+        )
+        self.assertEqual(kinds["connection"]["bandwidth"]["rate"]["unit"], "bytes a second")
+        self.assertIn("stop_reading", kinds["downstream"])
+
+
+class RelayFaultsTests(Controlled):
+    """The faults of a relay."""
+
+    services_text = SERVICES + RELAY
+
+    def test_directions(self) -> None:
+        """Faults of a relay have a direction, and a time in which they apply."""
+        path = "/api/services/relay/faults"
+        shown = self.get(path)
+        self.assertEqual({*shown["kinds"]}, {"upstream", "downstream"})
+        self.assertNotIn("stop_reading", shown["kinds"]["upstream"])
+        [first] = shown["faults"]
+        self.assertEqual((first["stream"], first["delay"], first["for"]), ("upstream", 0.5, None))
+        body = {"kind": "bandwidth", "stream": "downstream", "rate": 9, "shared": True, "for": 3}
+        found = self.ask("POST", path, body)
+        self.assertEqual(found.status, 201, found.data)
+        self.assertEqual((found.json["for"], found.json["shared"]), (3, True))
+        for change in ({"stream": "connection"}, {"kind": "stop_reading"}, {"after": -1}):
+            self.assertEqual(self.ask("POST", path, body | change).status, 422, change)
