@@ -37,43 +37,44 @@ def makeService(options: Options) -> IService:
 
     prepare(reactor)
 
-    listeners = [
-        Listener(
-            spec.name,
-            _make_endpoint(reactor, spec, options),
-            is_private=spec.is_encrypted or options["tls-cert"] is not None,
-            is_shared=spec.is_shared,
-        )
-        for spec in options["endpoints"]
-    ]
-    metrics = [
-        Listener(spec.name, _make_endpoint(reactor, spec, options))
-        for spec in options["metrics_endpoints"]
-    ]
+    from reqresp.daemon.build import check_server, make_server, read_listeners
+
+    def make(spec: EndpointSpec) -> IStreamServerEndpoint:
+        return _make_endpoint(reactor, spec, options)
+
+    listeners = read_listeners(options, make)
+    metrics, control = (
+        [Listener(spec.name, _make(reactor, spec, options)) for spec in options[name]]
+        for name in ("metrics_endpoints", "control_endpoints")
+    )
     # Now: parsing endpoints has loaded plugins once more.
     raise_logged_interrupt(globalLogBeginner)
-    from reqresp.daemon.build import check_server, make_server
-
     if options["workers"] is None:
-        return make_server(options, listeners, metrics[0] if metrics else None, reactor)
+        return make_server(
+            options,
+            listeners,
+            metrics[0] if metrics else None,
+            reactor,
+            control=control[0] if control else None,
+        )
     from reqresp.daemon.supervisor import Supervisor  # late: only workers need it
 
     check_server(options, reactor)
-    return Supervisor(options, listeners, metrics, reactor)
+    return Supervisor(options, listeners.all, metrics, reactor)
+
+
+def _make(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:
+    try:
+        return _make_endpoint(reactor, spec, options)
+    except ValueError as error:
+        problem = error
+    raise wrong_use(str(problem))
 
 
 def _make_endpoint(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:
     if spec.socket_path is not None:
         check_socket(spec, options)
-        return FinalUserEndpoint(_parse_endpoint(reactor, spec), options)
+        return FinalUserEndpoint(make_endpoint(reactor, spec), options)
     # Only these read files.  (To find other kinds, Twisted reads its packages.)
     with as_final_user(options) if spec.is_encrypted else nullcontext():
-        return _parse_endpoint(reactor, spec)
-
-
-def _parse_endpoint(reactor: Any, spec: EndpointSpec) -> IStreamServerEndpoint:
-    try:
         return make_endpoint(reactor, spec)
-    except ValueError as error:
-        problem = error
-    raise wrong_use(str(problem))

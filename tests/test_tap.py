@@ -29,7 +29,7 @@ class MakeServiceTests(Making):
         """All endpoints are listened on, with the same factory."""
         made = self.make("--port=7", "-b", "9", "-l", "tcp:8:interface=127.0.0.2", "-l", "unix:/it")
         made.service.startService()
-        factory = made.service.factory
+        factory = made.served.factory
         self.assertEqual(
             [server[:4] for server in made.reactor.tcpServers],
             [(7, factory, 9, "127.0.0.1"), (8, factory, 50, "127.0.0.2")],

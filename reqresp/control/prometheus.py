@@ -1,9 +1,9 @@
 """
-Prometheus: the counters of a server as metrics.
+Prometheus: the counters of a server, or of several services, as metrics.
 
 Reads a factory and its counters when metrics are collected.  It must not know HTTP.  No label
-contains data of clients or names of users.  Each label has a few fixed values, and all series exist
-from the start.
+contains data of clients.  Each label has a few fixed values, except ``service``, and all series of
+a service exist from its start.
 """
 
 import platform
@@ -12,6 +12,7 @@ from itertools import accumulate
 from math import inf
 from operator import attrgetter
 
+from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
 import twisted
@@ -20,6 +21,7 @@ from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS as REFUSALS
 from reqresp.server.counters import BUCKET_BOUNDS, MALFORMED, UPSTREAM_FAILURES, Counters
 from reqresp.server.front_factory import FrontFactory
+from reqresp.services.registry import Services
 
 try:
     from prometheus_client import (
@@ -72,6 +74,15 @@ _TOTALS: Sequence[tuple[str, str, Callable[[Counters], float]]] = (
 )
 
 
+@frozen
+class _Measured:
+    """A service whose metrics have these values of their first *labels*."""
+
+    labels: tuple[str, ...]
+    factory: FrontFactory
+    counters: Counters
+
+
 class ServerCollector(Collector):
     """
     Collects the metrics of a server.
@@ -84,75 +95,115 @@ class ServerCollector(Collector):
     def __init__(
         self, factory: FrontFactory, counters: Counters, is_ready: Callable[[], bool]
     ) -> None:
-        self._factory = factory
-        self._counters = counters
+        self._measured = [_Measured((), factory, counters)]
         self._is_ready = is_ready
 
     def collect(self) -> Iterator[Metric]:
         """Return the current values of all metrics."""
-        factory, counters = self._factory, self._counters
-        yield InfoMetricFamily(
-            "reqresp_build",
-            "Versions of the running software.",
-            value={
-                "version": __version__,
-                "twisted": twisted.__version__,
-                "python": platform.python_version(),
-            },
-        )
-        yield GaugeMetricFamily(
-            "reqresp_ready", "1 if new clients are accepted, else 0.", value=int(self._is_ready())
-        )
-        yield GaugeMetricFamily(
-            "reqresp_connections_open",
-            "Open connections.",
-            value=factory.open,
-        )
-        yield CounterMetricFamily(
-            "reqresp_connections_accepted",
-            "Connections accepted, including open ones.",
-            value=factory.accepted,
-        )
-        yield _by(
-            "reqresp_connections_refused",
-            "Connections refused, by limit.",
-            "limit",
-            _counts(REFUSALS, factory.refusals),
-        )
-        for name, documentation, read in _TOTALS:
-            yield CounterMetricFamily(f"reqresp_{name}", documentation, value=read(counters))
-        yield _by(
-            "reqresp_malformed",
-            "Connections closed because of something malformed, by kind.",
-            "kind",
-            _counts(MALFORMED, counters.malformed),
-        )
-        yield _by(
-            "reqresp_faults",
-            "Faults injected, by kind.",
-            "kind",
-            _counts(FAULTS, counters.faults),
-        )
-        yield _by(
-            "reqresp_upstream_failures",
-            "Clients for which the service of a relay could not be reached, by reason.",
-            "reason",
-            _counts(UPSTREAM_FAILURES, counters.upstream_failures),
-        )
-        yield HistogramMetricFamily(
-            "reqresp_reply_seconds",
-            "Time from a request to its complete reply, in seconds.",
-            buckets=_buckets(counters),
-            sum_value=counters.seconds,
-        )
+        yield from _process_metrics(self._is_ready)
+        yield from _service_metrics([], self._measured)
+
+
+class ServicesCollector(Collector):
+    """
+    Collects the metrics of several services, each with the label ``service``.
+
+    :param is_ready: returns whether new clients are accepted.
+    """
+
+    def __init__(self, services: Services, is_ready: Callable[[], bool]) -> None:
+        self._services = services
+        self._is_ready = is_ready
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the current values of all metrics."""
+        measured = [_Measured((it.name,), it.factory, it.counters) for it in self._services]
+        yield from _process_metrics(self._is_ready)
+        yield from _service_metrics(["service"], measured)
+
+
+def _process_metrics(is_ready: Callable[[], bool]) -> Iterator[Metric]:
+    yield InfoMetricFamily(
+        "reqresp_build",
+        "Versions of the running software.",
+        value={
+            "version": __version__,
+            "twisted": twisted.__version__,
+            "python": platform.python_version(),
+        },
+    )
+    yield GaugeMetricFamily(
+        "reqresp_ready", "1 if new clients are accepted, else 0.", value=int(is_ready())
+    )
+
+
+def _service_metrics(labels: Sequence[str], measured: Sequence[_Measured]) -> Iterator[Metric]:
+    """Yield the metrics of services, whose *labels* have the values of each."""
+    connections = GaugeMetricFamily("reqresp_connections_open", "Open connections.", labels=labels)
+    accepted = CounterMetricFamily(
+        "reqresp_connections_accepted",
+        "Connections accepted, including open ones.",
+        labels=labels,
+    )
+    for it in measured:
+        connections.add_metric(it.labels, it.factory.open)
+        accepted.add_metric(it.labels, it.factory.accepted)
+    yield connections
+    yield accepted
+    yield _by(
+        "reqresp_connections_refused",
+        "Connections refused, by limit.",
+        [*labels, "limit"],
+        {it.labels: _counts(REFUSALS, it.factory.refusals) for it in measured},
+    )
+    for name, documentation, read in _TOTALS:
+        total = CounterMetricFamily(f"reqresp_{name}", documentation, labels=labels)
+        for it in measured:
+            total.add_metric(it.labels, read(it.counters))
+        yield total
+    yield _by(
+        "reqresp_malformed",
+        "Connections closed because of something malformed, by kind.",
+        [*labels, "kind"],
+        {it.labels: _counts(MALFORMED, it.counters.malformed) for it in measured},
+    )
+    yield _by(
+        "reqresp_faults",
+        "Faults injected, by kind.",
+        [*labels, "kind"],
+        {it.labels: _counts(FAULTS, it.counters.faults) for it in measured},
+    )
+    yield _by(
+        "reqresp_upstream_failures",
+        "Clients for which the service of a relay could not be reached, by reason.",
+        [*labels, "reason"],
+        {it.labels: _counts(UPSTREAM_FAILURES, it.counters.upstream_failures) for it in measured},
+    )
+    times = HistogramMetricFamily(
+        "reqresp_reply_seconds",
+        "Time from a request to its complete reply, in seconds.",
+        labels=labels,
+    )
+    for it in measured:
+        times.add_metric(it.labels, _buckets(it.counters), it.counters.seconds)
+    yield times
 
 
 def make_registry(
     factory: FrontFactory, counters: Counters, is_ready: Callable[[], bool]
 ) -> CollectorRegistry:
     """Return a registry with the metrics of a server, of its process and of Python."""
+    return _make_registry(ServerCollector(factory, counters, is_ready))
+
+
+def make_services_registry(services: Services, is_ready: Callable[[], bool]) -> CollectorRegistry:
+    """Return a registry with the metrics of several services, of their process and of Python."""
+    return _make_registry(ServicesCollector(services, is_ready))
+
+
+def _make_registry(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(ServerCollector(factory, counters, is_ready))
+    registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     return registry
@@ -192,10 +243,17 @@ def _prefers_open_metrics(accept: str) -> bool:
     return next((it for it in types if it in _MEDIA_TYPES), None) == _OPEN_METRICS_TYPE
 
 
-def _by(name: str, documentation: str, label: str, counts: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, documentation, labels=[label])
-    for kind, count in counts.items():
-        family.add_metric([kind], count)
+def _by(
+    name: str,
+    documentation: str,
+    labels: Sequence[str],
+    counts: Mapping[tuple[str, ...], Mapping[str, int]],
+) -> Metric:
+    """Return a metric whose last label is a kind; *counts* has those of each service."""
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    for values, kinds in counts.items():
+        for kind, count in kinds.items():
+            family.add_metric([*values, kind], count)
     return family
 
 

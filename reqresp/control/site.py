@@ -14,9 +14,10 @@ from twisted.web.server import Request, Site
 
 from reqresp.control._hosts import AllowedHosts
 from reqresp.control._limited_site import LimitedSite
-from reqresp.control.prometheus import Exposition, make_registry
+from reqresp.control.prometheus import Exposition, make_registry, make_services_registry
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory
+from reqresp.services.registry import Services
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -44,6 +45,20 @@ def make_site(
     exposition = Exposition(make_registry(factory, counters, is_ready), factory.clock)
     pages = make_pages(exposition, is_ready)
     return LimitedSite(_Pages(pages, AllowedHosts(hosts)), reactor=factory.clock)
+
+
+def make_services_site(
+    services: Services, is_ready: Callable[[], bool], hosts: Collection[str] = ()
+) -> Site:
+    """
+    Return the site of several services, with the pages of `make_site`.
+
+    Each metric of a service has the label ``service``.
+    """
+    clock = services.environment.reactor
+    exposition = Exposition(make_services_registry(services, is_ready), clock)
+    pages = make_pages(exposition, is_ready)
+    return LimitedSite(_Pages(pages, AllowedHosts(hosts)), reactor=clock)
 
 
 def make_pages(exposition: Exposition, is_ready: Callable[[], bool]) -> dict[str, Page]:

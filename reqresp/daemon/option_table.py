@@ -52,8 +52,47 @@ _FORWARDING = ("forward", "script")
 #: What adds TLS to the connections to a service.
 _FORWARDING_TLS = ("forward-tls", "script")
 
+#: What defines the one service that a services file replaces.
+_DEFINING = (
+    *("script", *_ANSWERING, "replay", "pace", "ignore", "forward", "forward-timeout"),
+    *("unreachable", "send-proxy", "forward-tls", "forward-name", "forward-ca", "forward-cert"),
+    *("forward-key", "forward-insecure", "record", "redact", "port", "interface", "backlog"),
+    *("listen", "allow", "deny", "max-connections", "max-per-peer", "idle-timeout", "tls-cert"),
+    *("tls-key", "client-ca", "handshake-timeout", "proxy-protocol", "trust", "journal"),
+    "journal-max-entry",
+)
+
 #: All options, by their purpose, in the order of the help.
 GROUPS: Mapping[str, tuple[Option, ...]] = {
+    "Services": (
+        Option(
+            name="services",
+            value="FILE",
+            help="TOML file that defines several services, each with a place to listen; see "
+            "docs/services.rst; not with options that define one",
+            convert=path,
+            excludes=_DEFINING,
+        ),
+        Option(
+            name="control",
+            value="PORT",
+            help=f"port number on {INTERFACE}, or an ENDPOINT, where services are shown and "
+            "changed while they run; not with --workers",
+            default="none",
+            convert=port,
+            excludes=("workers",),
+            is_for_workers=False,
+        ),
+        Option(
+            name="control-token-file",
+            value="FILE",
+            help="requests to --control must have the token in this file; required unless that is "
+            "on loopback or a UNIX socket",
+            convert=path,
+            requires=("control",),
+            is_for_workers=False,
+        ),
+    ),
     "Answering": (
         Option(
             name="script",
@@ -422,8 +461,8 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
         Option(
             name="metrics-host",
             value="NAME",
-            help="answer requests to --metrics that have this name in Host, besides addresses, "
-            "names without a dot and the name of this machine; repeatable",
+            help="answer requests to --metrics and --control that have this name in Host, besides "
+            "addresses, names without a dot and the name of this machine; repeatable",
             is_repeatable=True,
             convert=host_names,
         ),

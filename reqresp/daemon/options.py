@@ -23,7 +23,7 @@ from reqresp.daemon.option_types import Option
 from reqresp.daemon.twisted_files import check_pid_and_log
 from reqresp.framing import SPECIFICATIONS
 from reqresp.server.limits import Limits
-from reqresp.services.endpoints import client_endpoints, metrics_endpoints
+from reqresp.services.endpoints import EndpointSpec, client_endpoints, metrics_endpoints
 from reqresp.transport.access import Access, Networks, parse_networks
 
 #: Load balancers that are trusted unless ``--trust`` names others.
@@ -142,15 +142,21 @@ class Options(usage.Options):
     @property
     def _answers_itself(self) -> bool:
         """Whether neither a file nor another service says what to answer."""
-        return all(self[name] is None for name in ("script", "replay", "forward"))
+        return all(self[name] is None for name in ("services", "script", "replay", "forward"))
 
     def _check_exclusions(self) -> None:
         for option in _PARAMETERS:
             if option.excludes_without is not None and self[option.excludes_without] is not None:
                 continue
             for name in option.excludes if self[option.name] is not None else ():
-                if self[name] is not None:
+                if self._is_given(name):
                     raise usage.UsageError(f"--{name} cannot be combined with --{option.name}")
+
+    def _is_given(self, name: str) -> bool:
+        """Whether the option *name* is given; it is not converted yet."""
+        if name in self.repeated:
+            return bool(self.repeated[name])
+        return self[name] not in (None, 0)
 
     def _use_defaults(self, defaults: Mapping[str, str]) -> None:
         for name, text in defaults.items():
@@ -182,10 +188,24 @@ class Options(usage.Options):
             raise usage.UsageError(f"--{error.field} {error.problem}") from None
         except ValueError as error:  # it shows the endpoint
             raise usage.UsageError(str(error)) from None
+        if self["services"] is not None:
+            self["endpoints"] = []  # those of the services
+        self["control_endpoints"] = []
+        if self["control"] is not None:
+            with _naming("control"):
+                self["control_endpoints"] = metrics_endpoints(self["control"], None)
+                self._check_control(*self["control_endpoints"])
         self["metrics_endpoints"] = []
         if self["metrics"] is not None:
             with _naming("metrics"):
                 self["metrics_endpoints"] = metrics_endpoints(self["metrics"], self["workers"])
+
+    def _check_control(self, spec: EndpointSpec) -> None:
+        if not spec.is_local and self["control-token-file"] is None:
+            raise usage.UsageError(
+                f"--control: {spec.name} is neither on loopback nor a UNIX socket, which requires"
+                " --control-token-file"
+            )
 
     def _check_combinations(self) -> None:
         for option in _OPTIONS:

@@ -4,25 +4,23 @@ Service: listening, reloading on SIGHUP, and stopping without losing a reply.
 Knows endpoints, the reactor and signals.  It must not know requests: the factory drains.
 """
 
-import select
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.interfaces import IReactorTime, IReadDescriptor
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from reqresp._text import format_address
-from reqresp.daemon.listeners import Listener, listen
+from reqresp.daemon.listeners import Listener, listen, started
 from reqresp.server.front_factory import FrontFactory
-
-#: How often a port accepts waiting clients before it closes; each time one client or more.
-_MAX_LAST_ACCEPTS = 4096
+from reqresp.services.ports import close_port
+from reqresp.services.registry import Services
 
 
 class LameDuck:
@@ -86,6 +84,8 @@ class ReqRespService(Service):
     """
     Serves *factory* on all *listeners*.
 
+    :param factory: serves listeners that have no factory of their own; or services, which have
+        listeners of their own.
     :param drain: seconds to finish replies on shutdown; then connections are reset.
     :param lame_duck: seconds to keep serving before that, while `is_ready` is false, so that load
         balancers notice and send no more clients.
@@ -96,7 +96,7 @@ class ReqRespService(Service):
     def __init__(
         self,
         listeners: Sequence[Listener],
-        factory: FrontFactory,
+        factory: FrontFactory | Services,
         drain: float,
         reactor: Any,
         lame_duck: float = 0,
@@ -111,8 +111,11 @@ class ReqRespService(Service):
         self.on_end: list[Callable[[], None]] = []
         #: Called on a second SIGINT or SIGTERM.
         self.on_second_signal: Callable[[], None] = self.stop_now
+        #: Those that listen on ports of their own.
+        self.services = factory if isinstance(factory, Services) else None
         self._reactor = reactor
         self._signals = ExitStack()
+        self._has_begun = False
         self._ports: list[Deferred[Any]] = []
         self._open = 0
         self._stops_now = False
@@ -120,7 +123,8 @@ class ReqRespService(Service):
     @property
     def is_ready(self) -> bool:
         """Whether all ports are open and the service is not about to stop."""
-        return bool(self.running) and self._open == len(self.listeners)
+        listens = self._open == len(self.listeners)
+        return bool(self.running) and listens and (self.services is None or self.services.is_open)
 
     def privilegedStartService(self) -> None:
         """
@@ -131,11 +135,15 @@ class ReqRespService(Service):
         super().privilegedStartService()
         if self.on_hangup:  # before it listens: a program that sees the port may send SIGHUP
             self._signals.enter_context(signals_handled(self._reactor, self.reload, signal.SIGHUP))
+        self._has_begun = True
+        for service in () if self.services is None else self.services:
+            if service.definition.is_enabled:
+                started(service.enable(), self._stop_reactor)
         self._ports = [self._listen(listener) for listener in self.listeners]
 
     def startService(self) -> None:
         super().startService()
-        if not self._ports:
+        if not self._has_begun:
             self.privilegedStartService()
 
     def stopService(self) -> Deferred[None]:
@@ -165,7 +173,7 @@ class ReqRespService(Service):
                 self._reactor.callWhenRunning(self._log_listening, format_address(port.getHost()))
             return port
 
-        return listen(listener, self.factory, self._stop_reactor).addCallback(opened)
+        return listen(listener, cast(Any, self.factory), self._stop_reactor).addCallback(opened)
 
     def _log_listening(self, address: str) -> None:
         self._log.info("Listening on {address}", address=address)
@@ -188,10 +196,12 @@ class ReqRespService(Service):
                     )
                 await self.lame_duck.wait()
                 closed = [_close(port, it) for port, it in ports if not it.closes_last]
+                closed += [] if self.services is None else [self.services.close_ports()]
                 drain = 0 if self._stops_now else self.drain
                 await gatherResults([*closed, self.factory.drain(drain)])
                 await gatherResults([_close(port, it) for port, it in ports if it.closes_last])
         finally:
+            self._has_begun = False
             self._ports = []
             self._open = 0
             self._stops_now = False
@@ -208,21 +218,7 @@ def _close(port: Deferred[Any], listener: Listener) -> Deferred[Any]:
     def close(port: Any) -> Any:
         if port is None:  # it could not be opened
             return None
-        if not listener.is_shared:
-            _accept_waiting(port)
-        return port.stopListening()
+        return close_port(port, is_shared=listener.is_shared)
 
     port.cancel()  # if it is not open yet
     return port.addCallback(close)
-
-
-def _accept_waiting(port: Any) -> None:
-    if not IReadDescriptor.providedBy(port):
-        return
-    poll = select.poll()
-    poll.register(port, select.POLLIN)
-    # Bounded: clients that keep coming must not keep the server from stopping.
-    for _ in range(_MAX_LAST_ACCEPTS):
-        if not poll.poll(0):
-            return
-        port.doRead()

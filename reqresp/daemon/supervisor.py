@@ -5,6 +5,7 @@ Knows processes and the commands that they understand.  It accepts no client, an
 what workers serve.
 """
 
+import json
 import os
 import signal
 import sys
@@ -18,11 +19,14 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from reqresp._errors import ProblemsError
 from reqresp.daemon.build import find_file_problem
+from reqresp.daemon.definitions import read_definitions
 from reqresp.daemon.listeners import Listener, listen, report_failure
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import RELOAD, STOP_NOW, Spawner
 from reqresp.daemon.service import LameDuck, signals_handled
+from reqresp.daemon.service_listeners import Place
 
 #: Seconds that a worker may take to stop, in addition to ``--lame-duck`` and ``--drain``.
 STOP_MARGIN = 5.0
@@ -35,7 +39,7 @@ class Supervisor(Service):
     """
     Starts workers, and restarts those that end, until it is stopped.
 
-    :param listeners: where all workers serve.
+    :param listeners: where all workers serve which service.
     :param metrics: where each worker serves its metrics, in their order; empty: nowhere.
     """
 
@@ -44,12 +48,13 @@ class Supervisor(Service):
     def __init__(
         self,
         options: Options,
-        listeners: Sequence[Listener],
+        listeners: Sequence[tuple[Place, Listener]],
         metrics: Sequence[Listener],
         reactor: Any,
     ) -> None:
         self._options = options
-        self._listeners = [*listeners, *metrics]
+        self._listeners = [*(listener for _, listener in listeners), *metrics]
+        self._places = [place for place, _ in listeners]
         self._shared_count = len(listeners)
         self._worker_count: int = options["workers"]
         self._lame_duck = LameDuck(reactor, options["lame-duck"])
@@ -86,7 +91,11 @@ class Supervisor(Service):
         if not self._ports:
             self.privilegedStartService()
         # Checked again: with --chroot, twistd has changed what paths mean.
-        problem = find_file_problem(self._options)
+        try:
+            definitions = read_definitions(self._options)
+        except ProblemsError as error:
+            raise report_failure(f"reqresp: {error}") from None
+        problem = find_file_problem(self._options, definitions)
         if problem is not None:
             raise report_failure(f"reqresp: {problem}")
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
@@ -113,7 +122,8 @@ class Supervisor(Service):
         name = f"worker {number}"
         self._spawner.sockets[name] = [*shared, *own]
         flags = ["--metrics"] * len(own)
-        arguments = [str(number), str(len(shared + own)), *flags, *self._command]
+        places = json.dumps(self._places)
+        arguments = [str(number), places, *flags, *self._command]
         python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
         self._monitor.addProcess(name, [*python, *arguments], env=self._environment)
 

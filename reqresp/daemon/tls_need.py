@@ -16,11 +16,14 @@ def may_need_tls(options: Options) -> bool:
     """
     if options["tls-cert"] is not None or options["forward-tls"]:
         return True
-    if options["script"] is None:
+    if options["services"] is not None or options["control"] is not None:
+        return True  # a service with TLS may come at run time
+    path = options["script"]
+    if path is None:
         return False
     from reqresp.script.files import MAX_FILE_BYTES  # late: a server without script needs none
 
     try:
-        return b"upstream" in read_regular(options["script"], MAX_FILE_BYTES)
+        return b"upstream" in read_regular(path, MAX_FILE_BYTES)
     except ValueError:  # to be reported when it is read for use
         return False

@@ -1,9 +1,9 @@
 """
 Worker: a process that serves on sockets that its parent has opened.
 
-``python -m reqresp.daemon.worker NUMBER SOCKETS [--metrics] REACTOR OPTIONS...``: SOCKETS is their
-count, their descriptors are 3 and up, with ``--metrics`` the last one is for metrics.  REACTOR is
-the module to install.
+``python -m reqresp.daemon.worker NUMBER SOCKETS [--metrics] REACTOR OPTIONS...``: SOCKETS says, as
+JSON, for which service and which of its endpoints each socket is.  Their descriptors are 3 and up;
+with ``--metrics`` there is one more, for metrics.  REACTOR is the module to install.
 
 Its parent sends commands on standard input, one a line: ``reload`` and ``stop-now``.  The end of
 standard input means that the parent has ended; then the worker ends, too.  Standard output has its
@@ -13,6 +13,7 @@ What loads OpenSSL is imported late: the options say first whether it is needed.
 """
 
 import faulthandler
+import json
 import os
 import signal
 import sys
@@ -59,18 +60,21 @@ def main(arguments: Sequence[str]) -> None:
     from twisted.internet import reactor
 
     from reqresp.daemon.build import make_server
+    from reqresp.daemon.service_listeners import InheritedListeners, named_sockets
     from reqresp.transport.inherited import inherited_endpoint
 
     prepare(reactor)
+    places = json.loads(sockets)
+    count = len(places) + has_metrics
     # Private: the parent has logged the warning about listening on all interfaces.
     listeners = [
         Listener(it.name, it, is_private=True)
-        for it in (
-            inherited_endpoint(reactor, FIRST_SOCKET + index) for index in range(int(sockets))
-        )
+        for it in (inherited_endpoint(reactor, FIRST_SOCKET + index) for index in range(count))
     ]
     metrics = listeners.pop() if has_metrics else None
-    service = make_server(options, listeners, metrics, reactor, worker=int(number))
+    has_file = options["services"] is not None
+    inherited = InheritedListeners(named_sockets(places, listeners), has_file=has_file)
+    service = make_server(options, inherited, metrics, reactor, worker=int(number))
     _run(service, reactor, log)
 
 

@@ -25,6 +25,9 @@ MAX_LINES_PER_EVENT = 4000
 
 _AFTER_NUMBER = " < "
 
+#: How a line begins that has the name of its service.
+_NAMED = {LogFormat.PLAIN: "{} ", LogFormat.JSON: '{{"service":"{}",'}
+
 
 class RequestLog(EntryObserver):
     """
@@ -37,6 +40,7 @@ class RequestLog(EntryObserver):
     :param clock: times the lines; the reactor.
     :param log_format: how a line is written; a `LogFormat` or its value.
     :param now: returns the time, in seconds since the epoch.
+    :param service: a name that each line has, too; empty: none.
     :raises ValueError: *log_format* is unknown.
     """
 
@@ -47,10 +51,12 @@ class RequestLog(EntryObserver):
         clock: IReactorTime,
         log_format: LogFormat | str = LogFormat.PLAIN,
         now: Callable[[], float] = time.time,
+        service: str = "",
     ) -> None:
         super().__init__(now)
         self._clock = clock
         self._format = LogFormat(log_format)
+        self._named = _NAMED[self._format].format(service) if service else None
         self._lines = make_lines(self._format, clock.seconds)
         # The lines that wait, two parts each: a line of a known read begins as all lines of its
         # connection do, and ends as all lines of such a read do.
@@ -97,10 +103,19 @@ class RequestLog(EntryObserver):
     def flush(self) -> None:
         """Log the lines that wait."""
         parts, self._parts = self._parts, []
+        self._name(parts)
         size = 2 * MAX_LINES_PER_EVENT
         for start in range(0, len(parts), size):
             lines = "".join(parts[start : start + size])
             self._log.info("{lines}", lines=lines[:-1])
+
+    def _name(self, parts: list[str]) -> None:
+        """Begin each line of *parts* with the name of the service, if there is one."""
+        if self._named is None:
+            return
+        # A line of JSON is an object: its first character opens it.
+        start = 0 if self._format is LogFormat.PLAIN else 1
+        parts[::2] = [f"{self._named}{part[start:]}" for part in parts[::2]]
 
     def _record(self, entry: Entry) -> None:
         self._add(self._lines.entry(entry))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
@@ -149,6 +149,10 @@ class Script(ConfigSource):
         line = self.lines.get(path)
         parts = [*([path] if path != by else []), *([f"line {line}"] if line else [])]
         return f"{by} ({', '.join(parts)})" if parts else by
+
+    def is_same(self, other: "Script") -> bool:
+        """Return whether *other* says the same, wherever its keys stand."""
+        return self.rules.is_same(other.rules) and evolve(self, rules=other.rules) == other
 
     @property
     def is_empty(self) -> bool:

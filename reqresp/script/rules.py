@@ -197,6 +197,10 @@ class Rules(Responder):
         self.forwards = any(rule.forwards for rule in self.all())
         self.states = _states(start, rules)
 
+    def is_same(self, other: "Rules") -> bool:
+        """Return whether *other* answers alike, apart from what both have answered before."""
+        return self._start == other._start and [*self.all()] == [*other.all()]
+
     @cached_property
     def _any_state(self) -> "_State":
         return _State([rule for rule in self.rules if rule.when is None], MAX_PATTERN_MEMORY)

@@ -4,17 +4,16 @@ Answers: what serves the clients of a service, made from its definition and the 
 It contains no behaviour of its own.  It must not know where a service listens.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from reqresp._errors import FieldError
+from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp.framing import NO_END, Chunk, complete_framing
 from reqresp.relay import Forwarding, RelayFactory, Unreachable
 from reqresp.relay.settings import make_upstream
-from reqresp.script import Script
-from reqresp.script.loader import read_script
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
@@ -30,8 +29,9 @@ from reqresp.services.definition import (
     WrittenScript,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # few services have a script
     from reqresp.recording.replay import Replay
+    from reqresp.script import Script
 
 _log = Logger()
 
@@ -50,7 +50,7 @@ class Loaded:
     :param replay: None: nothing is replayed.
     """
 
-    script: Script | None = None
+    script: "Script | None" = None
     text: str | None = None
     replay: "Replay | None" = None
 
@@ -60,6 +60,15 @@ class Loaded:
         if self.replay is not None:
             return self.replay.recording.name
         return "" if self.script is None else self.script.name
+
+    def is_same(self, other: "Loaded") -> bool:
+        """Return whether *other* answers alike."""
+        if self.replay is not None and other.replay is not None:
+            same = self.replay.recording == other.replay.recording
+            return same and self.replay.pace == other.replay.pace
+        if self.script is not None and other.script is not None:
+            return self.script.is_same(other.script)
+        return self.source is None and other.source is None
 
     @property
     def source(self) -> "Script | Replay | None":
@@ -79,6 +88,9 @@ def load(definition: Definition) -> Loaded:
         case WrittenScript(script=script, text=text):
             return Loaded(script, text)
         case ScriptFile(path=path):
+            from reqresp.script import Script  # late, likewise
+            from reqresp.script.loader import read_script
+
             text = read_script(path)
             return Loaded(Script.parse(text, str(path), path.parent), text)
         case ReplayFile(path=path, pace=pace, ignore=ignore):
@@ -89,7 +101,25 @@ def load(definition: Definition) -> Loaded:
             return Loaded()
 
 
-def upstream_settings(definition: Definition, script: Script | None) -> UpstreamSettings | None:
+def load_all(definitions: Iterable[Definition]) -> list[tuple[Definition, Loaded]]:
+    """
+    Read the files of several definitions, as `load` does.
+
+    :raises ProblemsError: it has the problems of all files.
+    """
+    found: list[tuple[Definition, Loaded]] = []
+    problems: list[Problem] = []
+    for definition in definitions:
+        try:
+            found.append((definition, load(definition)))
+        except ProblemsError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemsError(*problems)
+    return found
+
+
+def upstream_settings(definition: Definition, script: "Script | None") -> UpstreamSettings | None:
     """
     Return where clients are forwarded to; None: nowhere.
 
@@ -117,7 +147,7 @@ def upstream_settings(definition: Definition, script: Script | None) -> Upstream
         raise FieldError(f"upstream.{error.field}", error.problem) from None
 
 
-def is_relay(definition: Definition, script: Script | None) -> bool:
+def is_relay(definition: Definition, script: "Script | None") -> bool:
     """
     Return whether all bytes of clients are forwarded.
 
@@ -134,6 +164,12 @@ def is_relay(definition: Definition, script: Script | None) -> bool:
     if script.is_relay and given:
         raise FieldError(given[0], f"cannot be combined with {script.name}, a relay")
     return script.is_relay
+
+
+def log_warnings(loaded: Loaded) -> None:
+    """Log what is valid in a script or a recording, but perhaps not meant."""
+    for warning in () if loaded.source is None else loaded.source.warnings:
+        _log.warn("{problem}", problem=warning)
 
 
 def make_factory(
@@ -200,8 +236,6 @@ def _make_config(definition: Definition, loaded: Loaded) -> ServerConfig:
             raise
         except ValueError as error:
             raise FieldError("response", str(error)) from None
-    for warning in source.warnings:
-        _log.warn("{problem}", problem=warning)
     try:
         config = resolve(source, framing=definition.framing, limits=definition.limits)
     except ValueError as error:
@@ -219,7 +253,9 @@ def _conflict(definition: Definition, error: ValueError) -> str:
     return f"conflicts with {' and '.join(map(definition.name_of, given))}: {problem}"
 
 
-def _check_forwarding(definition: Definition, script: Script | None, config: ServerConfig) -> None:
+def _check_forwarding(
+    definition: Definition, script: "Script | None", config: ServerConfig
+) -> None:
     if script is None or not script.rules.forwards:
         return
     if upstream_settings(definition, script) is None:
@@ -233,7 +269,7 @@ def _check_forwarding(definition: Definition, script: Script | None, config: Ser
 
 
 def _make_forwarding(
-    definition: Definition, script: Script | None, reactor: Any
+    definition: Definition, script: "Script | None", reactor: Any
 ) -> Forwarding | None:
     settings = upstream_settings(definition, script)
     if settings is None or script is None:
@@ -241,7 +277,9 @@ def _make_forwarding(
     return Forwarding(make_upstream(settings, reactor), Unreachable(settings.unreachable))
 
 
-def _relay_arguments(definition: Definition, script: Script | None, reactor: Any) -> dict[str, Any]:
+def _relay_arguments(
+    definition: Definition, script: "Script | None", reactor: Any
+) -> dict[str, Any]:
     settings = upstream_settings(definition, script)
     if settings is None:
         raise FieldError(_ADDRESS, "expected a service")

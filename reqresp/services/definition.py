@@ -5,20 +5,22 @@ Options, a services file and HTTP are three ways to write one.  It must not know
 service runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
 from reqresp._defaults import HANDSHAKE_TIMEOUT
-from reqresp.faults import PlacedFault
+from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp.framing import Framing
-from reqresp.script import Script
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.services.endpoints import EndpointSpec
 
-if TYPE_CHECKING:  # a services file is checked without Twisted
+if TYPE_CHECKING:  # a services file is checked without Twisted, and few services have a script
+    from reqresp.faults import PlacedFault
+    from reqresp.script import Script
     from reqresp.transport.access import Access, Networks
 
 #: The name of the service that options describe.
@@ -35,7 +37,7 @@ class FixedReply:
 
     response: bytes = RESPONSE
     close_on: bytes | None = CLOSE_ON
-    faults: tuple[PlacedFault, ...] = ()
+    faults: "tuple[PlacedFault, ...]" = ()
     seed: int | None = None
 
 
@@ -56,7 +58,7 @@ class WrittenScript:
     :param base: the directory whose files it can name.
     """
 
-    script: Script = field(eq=False)
+    script: "Script" = field(eq=False)
     text: str | None
     base: Path
     #: What it was made of: tells whether it is the same as another.
@@ -70,6 +72,8 @@ class WrittenScript:
         :param name: its name in messages.
         :raises ScriptError: it has problems; it has all of them.
         """
+        from reqresp.script import Script
+
         return cls(Script.parse(text, name, base), text, base)
 
 
@@ -130,8 +134,36 @@ class Appended:
         return self.journal is not None or self.record is not None
 
 
-def _as_written(key: str) -> str:
-    return key
+def _nowhere(_path: str) -> None:
+    """Return that a path has no line."""
+
+
+@frozen
+class Origin:
+    """
+    Where a definition is written, for messages.
+
+    :param file: the name of the file, or of what else has it; empty: nothing has a name.
+    :param path: the key path of the service in it.
+    :param names: what keys are called that are not called by their own names.
+    :param locate: returns the line of a key path; None: it is not known.
+    """
+
+    file: str = ""
+    path: str = ""
+    names: Mapping[str, str] = field(factory=dict)
+    locate: Callable[[str], int | None] = _nowhere
+
+    def name_of(self, key: str) -> str:
+        """Return what messages call the key *key*; empty: the service itself."""
+        if key in self.names:
+            return self.names[key]
+        return ".".join(filter(None, (self.path, key)))
+
+    def problem(self, key: str, message: str) -> Problem:
+        """Return the problem that *key* has."""
+        name = self.name_of(key)
+        return Problem(self.file, self.locate(name), name, message)
 
 
 @frozen(kw_only=True)
@@ -153,7 +185,7 @@ class Definition:
     :param access: which clients may connect; None: all.
     :param has_proxy_header: whether each connection begins with a PROXY header.
     :param trusted: the networks of the load balancers that send one; None: loopback.
-    :param name_of: returns what messages call a key, such as ``--framing`` for ``framing``.
+    :param origin: where it is written.
     :param written: the other keys of the service, as they were written.
     """
 
@@ -171,8 +203,12 @@ class Definition:
     access: "Access | None" = None
     has_proxy_header: bool = False
     trusted: "Networks | None" = None
-    name_of: Callable[[str], str] = field(default=_as_written, eq=False, repr=False)
+    origin: Origin = field(factory=Origin, eq=False, repr=False)
     written: Mapping[str, Any] = field(factory=dict, eq=False, repr=False)
+
+    def name_of(self, key: str) -> str:
+        """Return what messages call a key, such as ``--framing`` for ``framing``."""
+        return self.origin.name_of(key)
 
     def as_json(self) -> dict[str, Any]:
         """Return the keys with which a service is defined over HTTP, as JSON values."""
@@ -197,3 +233,16 @@ class Definition:
             "upstream_tls": {},
         }
         return evolve(self, **answers) == evolve(other, **answers)
+
+
+@contextmanager
+def problems_of(definition: Definition) -> Iterator[None]:
+    """Raise a `ProblemsError` that says where *definition* is written, instead of a ValueError."""
+    try:
+        yield
+    except ProblemsError:  # of a file that has places of its own
+        raise
+    except FieldError as error:
+        raise ProblemsError(definition.origin.problem(error.field, error.problem)) from None
+    except ValueError as error:
+        raise ProblemsError(definition.origin.problem("", str(error))) from None

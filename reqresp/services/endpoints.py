@@ -33,6 +33,7 @@ _TLS_KINDS = {"ssl", "tls"}
 _NUMBERED_KINDS = {"tcp", "tcp6"}
 #: A host before a port; a word without a dot may be a kind of endpoint.
 _HOST = re.compile(r"localhost|[\w-]+(?:\.[\w-]+)+|\[[0-9A-Fa-f:.%\w]+\]")
+_LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}|localhost")
 _NOT_A_NUMBER = "invalid literal for int() with base 10: "
 
 
@@ -136,6 +137,14 @@ class EndpointSpec:
         if self._parts.kinds[0] not in _NUMBERED_KINDS or not is_number(number):
             return None
         return int(number)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect: on loopback, or a UNIX socket."""
+        if self.socket_path is not None:
+            return True
+        interface = self._parts.parameters.get("interface", "")
+        return interface == "::1" or _LOOPBACK.fullmatch(interface) is not None
 
     @property
     def is_any_port(self) -> bool:

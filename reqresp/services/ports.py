@@ -90,16 +90,23 @@ def close_port(port: Any, *, is_shared: bool) -> Any:
 
 class Ports:
     """
-    The open ports of one service.
+    The ports of one service.
 
     :param listeners: where it listens.
     :param factory: serves its clients.
+    :param reactor: runs when the log says where it listens.
+    :param name: of the service in the log; empty: it is not mentioned.
     """
 
-    def __init__(self, listeners: Sequence[Listener], factory: IProtocolFactory) -> None:
+    def __init__(
+        self, listeners: Sequence[Listener], factory: IProtocolFactory, reactor: Any, name: str = ""
+    ) -> None:
         self.listeners = listeners
-        self._factory = factory
+        self.factory = factory
+        self._reactor = reactor
+        self._name = name
         self._open: list[tuple[Any, Listener]] = []
+        self._opening: list[Deferred[Any]] = []
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -113,38 +120,44 @@ class Ports:
 
     def open(self) -> Deferred[None]:
         """
-        Listen everywhere; do nothing if that is so.
+        Listen everywhere; do nothing if it does, or is about to.
 
         The Deferred fails with the `ListenError` of the first listener that cannot listen; then
         none does.
         """
-        if self._open:
+        if self._open or self._opening:
             return succeed(None)
         return Deferred.fromCoroutine(self._open_all())
 
     async def _open_all(self) -> None:
         # All at once: a process that root starts opens them before it becomes another user.
-        attempts = [open_port(it, self._factory) for it in self.listeners]
+        attempts = [open_port(it, self.factory) for it in self.listeners]
+        self._opening = attempts
         results: Any = await DeferredList(attempts, consumeErrors=True)
-        opened = [
-            (port, listener)
-            for (is_open, port), listener in zip(results, self.listeners, strict=True)
-            if is_open
-        ]
+        self._opening = []
         failures = [result for is_open, result in results if not is_open]
-        self._open = opened
+        pairs = zip(results, self.listeners, strict=True)
+        self._open = [(port, listener) for (is_open, port), listener in pairs if is_open]
         if failures:
             await self.close()
             failures[0].raiseException()
         # A port that the system chose stays the same when it is closed and opened again.
         self.listeners = [listener.again(port) for port, listener in opened]
+        for address in self.addresses:
+            # Not before: the reactor handles no signals until it runs.
+            self._reactor.callWhenRunning(self._log_listening, address)
 
-    def close(self) -> Deferred[Any]:
-        """Stop listening; return a Deferred that fires when the ports are closed."""
+    def _log_listening(self, address: str) -> None:
+        service = f" for {self._name}" if self._name else ""
+        _log.info("Listening on {address}{service}", address=address, service=service)
+
+    def close(self) -> Deferred[None]:
+        """Stop listening; the Deferred fires when the ports are closed."""
+        for attempt in self._opening:
+            attempt.cancel()
         opened, self._open = self._open, []
-        return gatherResults(
-            [maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened]
-        )
+        closed = [maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened]
+        return gatherResults(closed).addCallback(lambda _: None)
 
 
 def _warn_if_exposed(port: Any, listener: Listener) -> Any:

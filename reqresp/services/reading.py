@@ -28,6 +28,7 @@ from reqresp.services.definition import (
     Appended,
     Definition,
     FixedReply,
+    Origin,
     ReplayFile,
     ScriptFile,
     ServerTLS,
@@ -177,7 +178,8 @@ class _Place:
         if answers is None or not self.reader.is_clean(self.path):
             return None
         written = {key: it for key, it in table.items() if key not in ("name", "listen", "enabled")}
-        return Definition(**common, **answers, name_of=self._name_of, written=written)
+        origin = Origin(self.reader.file, self.path, locate=self.reader.locate)
+        return Definition(**common, **answers, origin=origin, written=written)
 
     # What answers
 

@@ -7,14 +7,33 @@ Every change is made whole or not at all.  It must not know what asks for a chan
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred, gatherResults
 
+from reqresp._errors import Problem, ProblemsError
 from reqresp._text import quote, unknown
-from reqresp.services.answers import Loaded, load
-from reqresp.services.definition import Definition
+from reqresp.services.answers import Loaded, check_answers, load
+from reqresp.services.definition import Definition, problems_of
 from reqresp.services.environment import Environment
 from reqresp.services.errors import TakenError
 from reqresp.services.service import Service
+
+#: A definition, and what the files contain that it names.
+Wanted = tuple[Definition, Loaded]
+
+
+@frozen
+class Changes:
+    """The names of the services that a reload has changed."""
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        texts = [f"{how} {', '.join(names)}" for how, names in parts.items() if names]
+        return "; ".join(texts) or "nothing has changed"
 
 
 class Services:
@@ -27,8 +46,8 @@ class Services:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self._services: dict[str, Service] = {}
-        #: The definitions that the process was started with, or has reloaded.
-        self._initial: Sequence[tuple[Definition, Loaded]] = ()
+        #: What the process was started with, or has reloaded.
+        self._initial: Sequence[Wanted] = ()
 
     def __iter__(self) -> Iterator[Service]:
         """Iterate over the services as they are now."""
@@ -57,8 +76,8 @@ class Services:
         """
         Add a service, which listens if it is enabled.
 
-        The Deferred fails with a `TakenError`, a `ProblemsError`, a `FieldError`, a ValueError or a
-        `ListenError`; then there is no such service.
+        The Deferred fails with a `TakenError`, a `ProblemsError`, a `ListenError` or an
+        ImportError; then there is no such service.
         """
         return Deferred.fromCoroutine(self._create(definition))
 
@@ -81,44 +100,29 @@ class Services:
         return Deferred.fromCoroutine(self._delete(name))
 
     async def _create(self, definition: Definition) -> Service:
-        self._check_name(definition.name)
         loaded = await self.environment.run(load, definition)
-        self._check_name(definition.name)  # another may have come meanwhile
-        service = Service(definition, loaded, self.environment)
+        service = self._make(definition, loaded, [])
+        # Before it listens: a second one with this name is refused meanwhile.
         self._services[service.name] = service
-        if definition.is_enabled:
-            try:
-                await service.enable()
-            except BaseException:
-                del self._services[service.name]
-                await service.close(0)
-                raise
+        try:
+            await self._open([service], [])
+        except BaseException:
+            del self._services[service.name]
+            raise
         return service
 
     async def _replace(self, name: str, definition: Definition) -> Service:
         old = self[name]
-        if definition.name != name:
-            self._check_name(definition.name)
         loaded = await self.environment.run(load, definition)
-        if old.can_use(definition, loaded):
+        if definition.name == name and old.can_use(definition, loaded):
             old.use(definition, loaded)
+            await (old.enable() if definition.is_enabled else old.disable())
             return old
-        new = Service(definition, loaded, self.environment)
-        was_enabled = old.is_enabled
-        await old.disable()
-        new.journal.continue_at(old.journal.position)  # who follows it goes on
-        try:
-            if definition.is_enabled:
-                await new.enable()
-        except BaseException:
-            await new.close(0)
-            if was_enabled:
-                await old.enable()
-            raise
-        self._services = {
-            service.name: service
-            for service in (new if it is old else it for it in self._services.values())
-        }
+        new = self._make(definition, loaded, [old])
+        new.continue_journal(old)
+        await self._open([new], [old])
+        services = (new if it is old else it for it in self)
+        self._services = {service.name: service for service in services}
         await old.close(0)
         return new
 
@@ -127,36 +131,149 @@ class Services:
         del self._services[name]
         await service.close(0)
 
-    def _check_name(self, name: str) -> None:
-        if name in self._services:
-            raise TakenError(f"a service is named {quote(name)} already")
-
     # All services
 
-    def use(self, definitions: Iterable[tuple[Definition, Loaded]]) -> None:
+    def start(self, wanted: Iterable[Wanted]) -> None:
         """
         Make the services that the process starts with; they do not listen yet.
 
-        :raises FieldError, ValueError, ImportError: one of them cannot be made.
+        :raises ProblemsError, ImportError: some cannot be made; it has the problems of all.
         """
-        self._initial = [*definitions]
-        for definition, loaded in self._initial:
-            self._check_name(definition.name)
-            self._services[definition.name] = Service(definition, loaded, self.environment)
+        self._initial = [*wanted]
+        made = self._make_all(self._initial, [])
+        self._services = {service.name: service for service in made}
+
+    def reload(self, wanted: Iterable[Wanted], *, uses_same: bool = False) -> Deferred[Changes]:
+        """
+        Have the services *wanted*, instead of those of `start` or of the last reload.
+
+        Services that stay the same are not touched.  Of those that differ only in what they answer,
+        connections go on as they began.  Those of others are drained.
+
+        :param uses_same: whether a service that stays the same forgets how often its rules have
+            answered, as one that differs does.
+
+        The Deferred fails as that of `create`; then nothing has changed.
+        """
+        return Deferred.fromCoroutine(self._reload([*wanted], uses_same=uses_same))
+
+    async def _reload(self, wanted: Sequence[Wanted], *, uses_same: bool) -> Changes:
+        before = {definition.name for definition, _ in self._initial}
+        kept: list[tuple[Service, Definition, Loaded]] = []
+        others: list[Wanted] = []
+        for definition, loaded in wanted:
+            _check_not_empty(definition, loaded)
+            old = self._services.get(definition.name)
+            if old is not None and old.can_use(definition, loaded):
+                kept.append((old, definition, loaded))
+            else:
+                others.append((definition, loaded))
+        stays = {definition.name for _, definition, _ in kept}
+        gone = [it for it in self if it.name in before and it.name not in stays]
+        changed = [it for it in kept if uses_same or not it[0].is_same(*it[1:])]
+        for _, definition, loaded in changed:
+            with problems_of(definition):
+                check_answers(definition, loaded, self.environment.reactor)
+        new = self._make_all(others, gone)
+        await self._open(new, gone)
+        for service, definition, loaded in changed:
+            service.use(definition, loaded)
+        made = {it.name: it for it in (*(it[0] for it in kept), *new)}
+        order = [definition.name for definition, _ in wanted]
+        rest = {it.name: it for it in self if it not in gone}
+        self._services = {**{name: made[name] for name in order}, **rest}
+        self._initial = wanted
+        for service in gone:
+            # Later: replies that are under way need not be waited for.
+            service.close(self.environment.drain)
+        old_names, new_names = {it.name for it in gone}, {it.name for it in new}
+        return Changes(
+            added=tuple(name for name in order if name in new_names - old_names),
+            changed=tuple(
+                name
+                for name in order
+                if name in new_names & old_names or name in {it[1].name for it in changed}
+            ),
+            removed=tuple(sorted(old_names - new_names)),
+        )
 
     def reset(self) -> Deferred[None]:
         """Be as at the start: services that came are removed, those that went come again."""
         return Deferred.fromCoroutine(self._reset())
 
     async def _reset(self) -> None:
-        names = [definition.name for definition, _ in self._initial]
+        initial = {definition.name: (definition, loaded) for definition, loaded in self._initial}
         for service in self:
-            if service.name not in names:
+            if service.name not in initial or not service.is_initially(*initial[service.name]):
                 await self._delete(service.name)
-        for definition, loaded in self._initial:
-            if definition.name not in self:
-                self._services[definition.name] = Service(definition, loaded, self.environment)
-            await self[definition.name].reset()
+        for name, (definition, loaded) in initial.items():
+            if name not in self:
+                self._services[name] = Service(definition, loaded, self.environment)
+            await self[name].reset()
+        self._services = {name: self._services[name] for name in initial}
+
+    # What a change consists of
+
+    def _make_all(self, wanted: Iterable[Wanted], gone: Sequence[Service]) -> list[Service]:
+        """
+        Return services that do not listen yet.
+
+        :param gone: services whose names and addresses are free then.
+        :raises ProblemsError: some cannot be made; it has the problems of all.
+        """
+        made: list[Service] = []
+        problems: list[Problem] = []
+        for definition, loaded in wanted:
+            try:
+                made.append(self._make(definition, loaded, gone))
+            except ProblemsError as error:
+                problems += error.problems
+            except BaseException:
+                _close_files(made)
+                raise
+        if problems:
+            _close_files(made)
+            raise ProblemsError(*problems)
+        return made
+
+    def _make(self, definition: Definition, loaded: Loaded, gone: Sequence[Service]) -> Service:
+        for other in self:
+            if other in gone:
+                continue
+            if other.name == definition.name:
+                raise TakenError(f"a service is named {quote(other.name)} already")
+            for spec in definition.listen:
+                if spec in other.definition.listen and not spec.is_any_port:
+                    raise TakenError(f"{spec.name} is the address of {quote(other.name)}")
+        return Service(definition, loaded, self.environment)
+
+    async def _open(self, new: Sequence[Service], gone: Sequence[Service]) -> None:
+        """
+        Let the *new* services listen that are enabled, also where those listen that are *gone*.
+
+        If one cannot, those that are gone listen as before, and the new ones are closed.
+        """
+        addresses = {spec for it in new for spec in it.definition.listen}
+        in_the_way = [it for it in gone if addresses & {*it.definition.listen} and it.is_enabled]
+        try:
+            for service in in_the_way:
+                await service.ports.close()
+            for service in new:
+                if service.definition.is_enabled:
+                    await service.enable()
+        except BaseException:
+            for service in new:
+                await service.close(0)
+            for service in in_the_way:
+                await service.ports.open()
+            raise
+
+    # What they do together
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all services that are enabled listen."""
+        return all(it.ports.is_open for it in self if it.is_enabled)
 
     def drain(self, seconds: float) -> Deferred[None]:
         """
@@ -164,12 +281,33 @@ class Services:
 
         :returns: fires when no connection is left.
         """
-        return gatherResults([it.factory.drain(seconds) for it in self]).addCallback(_no_result)
+        return gatherResults([it.factory.drain(seconds) for it in self]).addCallback(_nothing)
 
     def close_ports(self) -> Deferred[None]:
         """Stop listening; the Deferred fires when all ports are closed."""
-        return gatherResults([it.ports.close() for it in self]).addCallback(_no_result)
+        return gatherResults([it.ports.close() for it in self]).addCallback(_nothing)
+
+    def reopen_files(self) -> None:
+        """Open the files again that services write, and read their certificates again."""
+        for service in self:
+            service.reopen_files()
+
+    def close_files(self) -> None:
+        """Complete the files that services write."""
+        _close_files(self)
 
 
-def _no_result(_: Any) -> None:
+def _check_not_empty(definition: Definition, loaded: Loaded) -> None:
+    """:raises ProblemsError: a script answers nothing: perhaps it is not written yet."""
+    if loaded.source is not None and loaded.source.is_empty:
+        with problems_of(definition):
+            raise ValueError(f"{loaded.name}: the script answers nothing")
+
+
+def _close_files(services: Iterable[Service]) -> None:
+    for service in services:
+        service.close_files()
+
+
+def _nothing(_: Any) -> None:
     """Return nothing, whatever came."""

@@ -14,24 +14,37 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
-from reqresp.journal import Journal
 from reqresp.relay import RelayFactory
-from reqresp.script import Script
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.observers import Observer
-from reqresp.services.answers import Loaded, is_relay, make_factory, reconfigure, upstream_settings
+from reqresp.services.answers import (
+    Loaded,
+    is_relay,
+    log_warnings,
+    make_factory,
+    reconfigure,
+    upstream_settings,
+)
 from reqresp.services.appended_files import open_files
-from reqresp.services.definition import Definition, ReplayFile, ScriptFile, WrittenScript
+from reqresp.services.definition import (
+    DEFAULT_NAME,
+    Definition,
+    ReplayFile,
+    ScriptFile,
+    WrittenScript,
+    problems_of,
+)
 from reqresp.services.environment import Environment
 from reqresp.services.faults import ServiceFaults
 from reqresp.services.layers import add_layers, load_certificates
 from reqresp.services.ports import Ports
 from reqresp.services.summary import summary_of
 
-if TYPE_CHECKING:
-    from reqresp.journal import JournalFile
+if TYPE_CHECKING:  # few services have a journal or a script
+    from reqresp.journal import Journal, JournalFile
     from reqresp.recording.recorder import Recorder
+    from reqresp.script import Script
 
 #: The entries of a journal in memory.
 MAX_ENTRIES = 10_000
@@ -55,50 +68,74 @@ class Service:
     :param definition: what it is.
     :param loaded: what the files of *definition* contain.
     :param environment: what it has in common with the other services.
-    :raises FieldError: parts of the definition do not fit together; it names a key.
-    :raises ValueError: a file, or an endpoint, cannot be used; the message names it.
+    :raises ProblemsError: parts of the definition do not fit together, or a file or an endpoint
+        cannot be used; it says where that is written.
     :raises ImportError: a package is not installed; the message has the extra.
     """
 
     def __init__(self, definition: Definition, loaded: Loaded, environment: Environment) -> None:
         self._environment = environment
-        self._initial = definition, loaded
-        self._definition, self._loaded = definition, loaded
-        reactor = environment.reactor
-        settings = upstream_settings(definition, loaded.script)
-        #: What it serves TLS with; None: nothing is encrypted.
-        self.certificates = load_certificates(definition)
-        listeners = environment.listeners_of(definition)
-        #: What happened, in memory; it stays empty where nothing steers the process.
-        self.journal = Journal(most=MAX_ENTRIES)
+        self._journal: Journal | None = None
         #: What its connections did; they stay 0 where nothing shows them.
         self.counters = Counters()
         #: What it writes while it runs.
-        self.files: Sequence[JournalFile | Recorder] = open_files(
-            definition, "" if settings is None else settings.name, reactor, environment.worker
-        )
-        observers: list[Observer] = [*environment.observers(definition), *self.files]
-        observers += [self.journal] if environment.keeps_journal else []
-        try:
-            #: Serves its clients.
-            self.factory: FrontFactory = make_factory(
+        self.files: Sequence[JournalFile | Recorder] = ()
+        self._is_enabled = False
+        self._set(definition, loaded)
+        self._initial = self._definition, loaded
+        with problems_of(definition):
+            #: What it serves TLS with; None: nothing is encrypted.
+            self.certificates = load_certificates(definition)
+            listeners = environment.listeners_of(definition)
+            settings = upstream_settings(definition, loaded.script)
+            self.files = open_files(
                 definition,
-                loaded,
-                reactor,
-                observers=observers,
-                clock=reactor,
-                access=definition.access,
-                counters=self.counters if environment.has_counters else None,
-                first=environment.first,
+                "" if settings is None else settings.name,
+                environment.reactor,
+                environment.worker,
             )
-        except BaseException:
-            self.close_files()
-            raise
+            try:
+                #: Serves its clients.
+                self.factory = self._make_factory()
+            except BaseException:
+                self.close_files()
+                raise
         #: What goes wrong with what its clients get.
         self.faults = ServiceFaults(self.factory)
-        wrapped = add_layers(definition, self.factory, self.certificates, reactor)
-        self.ports = Ports(listeners, wrapped)
-        self._is_enabled = False
+        log_warnings(loaded)
+        wrapped = add_layers(definition, self.factory, self.certificates, environment.reactor)
+        #: Where it listens.
+        self.ports = Ports(listeners, wrapped, environment.reactor, self._shown_name)
+
+    def _make_factory(self) -> FrontFactory:
+        environment = self._environment
+        observers: list[Observer] = [*environment.observers(self._definition), *self.files]
+        if environment.keeps_journal:
+            from reqresp.journal import Journal  # late: only those that steer services need it
+
+            self._journal = Journal(most=MAX_ENTRIES)
+            observers.append(self._journal)
+        return make_factory(
+            self._definition,
+            self._loaded,
+            environment.reactor,
+            observers=observers,
+            clock=environment.reactor,
+            access=self._definition.access,
+            counters=self.counters if environment.has_counters else None,
+            first=environment.first,
+        )
+
+    def _set(self, definition: Definition, loaded: Loaded) -> None:
+        if isinstance(definition.answering, ScriptFile):
+            # Over HTTP a script is its text.
+            definition = evolve(definition, written={**definition.written, "script": loaded.text})
+        self._definition, self._loaded = definition, loaded
+
+    @property
+    def _shown_name(self) -> str:
+        """Its name in logs; empty if the process has no other service."""
+        return "" if self.name == DEFAULT_NAME else self.name
 
     # What it is
 
@@ -133,7 +170,7 @@ class Service:
         return None if settings is None else settings.name
 
     @property
-    def script(self) -> Script | None:
+    def script(self) -> "Script | None":
         """The script that answers; None: there is none."""
         return self._loaded.script
 
@@ -141,6 +178,22 @@ class Service:
     def script_text(self) -> str | None:
         """The TOML text of its script; None: it has no text of its own."""
         return self._loaded.text
+
+    @property
+    def journal(self) -> "Journal":
+        """
+        What happened, in memory.
+
+        :raises RuntimeError: nothing is kept, since nothing steers the process.
+        """
+        if self._journal is None:
+            raise RuntimeError("the process keeps no journal: nothing controls it")
+        return self._journal
+
+    def continue_journal(self, other: "Service") -> None:
+        """Number the entries as if they followed those of *other*: who follows it goes on."""
+        if self._journal is not None and other._journal is not None:
+            self._journal.continue_at(other._journal.position)
 
     # Where it listens
 
@@ -188,21 +241,34 @@ class Service:
         is_same_kind = is_relay(definition, loaded.script) == isinstance(self.factory, RelayFactory)
         return is_same_kind and self._definition.serves_alike(definition)
 
+    def is_same(self, definition: Definition, loaded: Loaded) -> bool:
+        """Return whether it is what *definition* says, so that it need not be touched."""
+        if self._definition != definition or not self._loaded.is_same(loaded):
+            return False
+        settings = upstream_settings(definition, loaded.script)
+        # The files of TLS to an upstream may have changed.
+        return settings is None or settings.tls is None
+
+    def is_initially(self, definition: Definition, loaded: Loaded) -> bool:
+        """Return whether it was made of these, and can be so again."""
+        return self._initial[0] == definition and self._initial[1] is loaded
+
     def use(self, definition: Definition, loaded: Loaded) -> None:
         """
         Serve new clients as *definition* says, which differs only in what it answers.
 
-        :raises FieldError, ValueError, ImportError: as for the class; nothing has changed.
+        :raises ProblemsError, ImportError: as for the class; nothing has changed.
         """
-        reconfigure(self.factory, definition, loaded, self._environment.reactor)
-        self._definition, self._loaded = definition, loaded
+        with problems_of(definition):
+            reconfigure(self.factory, definition, loaded, self._environment.reactor)
+        log_warnings(loaded)
+        self._set(definition, loaded)
 
     def use_script(self, text: str) -> None:
         """
         Answer new clients with the script *text*, TOML.
 
-        :raises ScriptError: it has problems; it has all of them, and nothing has changed.
-        :raises FieldError, ValueError: it does not fit to the service; nothing has changed.
+        :raises ProblemsError: it has problems; it has all of them, and nothing has changed.
         """
         definition, loaded = self.check_script(text)
         self.use(definition, loaded)
@@ -244,10 +310,11 @@ class Service:
         The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
         """
         definition, loaded = self._initial
-        if (definition, loaded) != (self._definition, self._loaded):
+        if self._loaded is not loaded:
             self.use(definition, loaded)
         self.faults.reset()
-        self.journal.clear()
+        if self._journal is not None:
+            self._journal.clear()
         if definition.is_enabled:
             return self.enable()
         return self.disable()

@@ -5,13 +5,15 @@ It must not know how a service runs.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reqresp._text import escape
-from reqresp.script import Script
-from reqresp.script.summary import summarize_rules
 from reqresp.server.upstream_settings import format_service
 from reqresp.services.answers import Loaded
 from reqresp.services.definition import Definition, FixedReply, ReplayFile, ScriptFile
+
+if TYPE_CHECKING:  # few services have a script
+    from reqresp.script import Script
 
 #: Characters of a reply that are shown.
 MAX_SHOWN = 60
@@ -27,11 +29,13 @@ def summary_of(definition: Definition, loaded: Loaded) -> str:
     script = loaded.script
     if script is None or script.is_relay:
         return f"forwards to {_upstream(definition, script)}"
+    from reqresp.script.summary import summarize_rules  # late, likewise
+
     file = f"{answering.path.name}: " if isinstance(answering, ScriptFile) else ""
     return f"{file}{summarize_rules(script)}"
 
 
-def _upstream(definition: Definition, script: Script | None) -> str:
+def _upstream(definition: Definition, script: "Script | None") -> str:
     address: tuple[str, int] | Path | None = definition.upstream.get("address")
     if address is None and script is not None and script.upstream is not None:
         address = script.upstream.address

@@ -161,7 +161,7 @@ class ChangedTests(Controlled):
 
     def test_reset(self) -> None:
         """A reset of all makes the services of the start, as they were."""
-        self.services.use([])
+        self.services.start([])
         self.assertEqual(self.ask("POST", "/api/reset").status, 204)
         self.assertEqual(len(self.services), 0)
         self.assertEqual(self.ask("PUT", "/api/reset").headers["Allow"], "POST")

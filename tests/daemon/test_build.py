@@ -19,9 +19,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from reqresp import Limits
-from reqresp.daemon.appended_files import worker_path
-from reqresp.daemon.build import SourceReloader, find_file_problem
+from reqresp.daemon.build import find_file_problem
+from reqresp.daemon.definitions import read_definitions
+from reqresp.daemon.reloading import SourceReloader
 from reqresp.server.proxied import ProxiedFactory
+from reqresp.services.appended_files import worker_path
 from tests.support import live
 from tests.support.daemon import Made, Making, parsed
 
@@ -42,7 +44,7 @@ class LayersTests(Making):
     def test_none(self) -> None:
         """Without options the factory is not wrapped."""
         made = self.make()
-        self.assertIs(self.listening(made), made.service.factory)
+        self.assertIs(self.listening(made), made.served.factory)
 
     def test_the_time_for_a_handshake(self) -> None:
         """A client has ten seconds, or as many as the option says."""
@@ -54,7 +56,7 @@ class LayersTests(Making):
         """They are in the metrics, with other malformed input."""
         made = self.make(self.certificate(), "--metrics=0")
         self.listening(made).handshake_failed(IPv4Address("TCP", "192.0.2.1", 1234), "why")
-        counters = made.service.factory.counters
+        counters = made.served.factory.counters
         assert counters is not None
         self.assertEqual(counters.malformed, {"tls_handshake": 1})
 
@@ -83,7 +85,7 @@ class LayersTests(Making):
         made = self.make(self.certificate())
         factory = self.listening(made)
         self.assertIsInstance(factory, TLSMemoryBIOFactory)
-        self.assertIs(factory.wrappedFactory, made.service.factory)
+        self.assertIs(factory.wrappedFactory, made.served.factory)
         factory = self.listening(self.make(self.certificate(), "--proxy-protocol"))
         self.assertIsInstance(factory, ProxiedFactory)
         self.assertIsInstance(factory.inner, TLSMemoryBIOFactory)
@@ -92,7 +94,7 @@ class LayersTests(Making):
         """With TLS, listening on all interfaces needs no warning."""
         for option, is_private in ((self.certificate(), True), ("--quiet", False)):
             made = self.make("--interface=0.0.0.0", option)
-            self.assertEqual([it.is_private for it in made.service.listeners], [is_private])
+            self.assertEqual([it.is_private for it in made.served.ports.listeners], [is_private])
 
 
 class MetricsTests(Making):
@@ -101,13 +103,13 @@ class MetricsTests(Making):
     def test_a_site_of_its_own(self) -> None:
         """Metrics have a port on loopback, closed last; without the option there is none."""
         made = self.make("--port=7", "--metrics=8")
-        self.assertEqual([it.closes_last for it in made.service.listeners], [False, True])
+        self.assertEqual([it.closes_last for it in made.service.listeners], [True])
         made.service.startService()
         ports = [(port, interface) for port, _, _, interface in made.reactor.tcpServers]
         self.assertEqual(ports, [(7, "127.0.0.1"), (8, "127.0.0.1")])
         self.assertIsInstance(made.reactor.tcpServers[1][1], Site)
-        self.assertIsNotNone(made.service.factory.counters)
-        self.assertIsNone(self.make().service.factory.counters)
+        self.assertIsNotNone(made.served.factory.counters)
+        self.assertIsNone(self.make().served.factory.counters)
 
     def test_an_endpoint(self) -> None:
         """An endpoint description sets where metrics are served."""
@@ -300,7 +302,7 @@ class ScriptTests(Making):
     def reloader(
         self, made: Made, path: Path, *arguments: str, run: Callable[..., Any] = maybeDeferred
     ) -> SourceReloader:
-        return SourceReloader(made.factory, parsed("-s", str(path), *arguments), run)
+        return SourceReloader(made.services, parsed("-s", str(path), *arguments), run)
 
     def test_reload(self) -> None:
         """New connections get the new rules, open ones keep theirs; options still override."""
@@ -381,7 +383,7 @@ class ReplayTests(Making):
         path = self.recording("> a", "< b")
         made = self.make(f"--replay={path}")
         self.assertEqual(len(made.service.on_hangup), 1)
-        reload = SourceReloader(made.factory, parsed(f"--replay={path}"), maybeDeferred).reload
+        reload = SourceReloader(made.services, parsed(f"--replay={path}"), maybeDeferred).reload
         path.write_text("# reqresp recording 1\n> a\n< new\n")
         reload()
         self.assertEqual(self.replies(made, b"a"), b"new")
@@ -421,7 +423,8 @@ class WorkerFilesTests(SynchronousTestCase):
         self.directory = live.temporary(self)
 
     def why(self, *arguments: str) -> str | None:
-        return find_file_problem(parsed("--workers=2", *arguments))
+        options = parsed("--workers=2", *arguments)
+        return find_file_problem(options, read_definitions(options))
 
     def test_names(self) -> None:
         """The journal of a worker has its number before the suffix."""

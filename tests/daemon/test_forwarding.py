@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import ConnectionDone
 from twisted.logger import LogLevel, eventAsText
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.build import SourceReloader
+from reqresp.daemon.reloading import SourceReloader
 from reqresp.faults import Latency
 from reqresp.relay import RelayFactory, Unreachable
 from reqresp.relay.upstream_tls import ClientTLS
@@ -70,7 +72,7 @@ class FactoryTests(Making):
 
     def relay(self, *arguments: str) -> RelayFactory:
         """Return the factory of *arguments*."""
-        factory = self.make("--forward=127.0.0.1:80", *arguments).service.factory
+        factory = self.make("--forward=127.0.0.1:80", *arguments).served.factory
         assert isinstance(factory, RelayFactory)
         return factory
 
@@ -106,7 +108,7 @@ class ScriptCase(Making):
     def relay(self, text: str, *arguments: str) -> RelayFactory:
         """Return the factory of a script and *arguments*."""
         self.path.write_text(text)
-        factory = self.make(f"--script={self.path}", *arguments).service.factory
+        factory = self.make(f"--script={self.path}", *arguments).served.factory
         assert isinstance(factory, RelayFactory)
         return factory
 
@@ -151,7 +153,7 @@ class ScriptTests(ScriptCase):
         text = self.refused(answers, "--forward=a:1")
         self.assertEqual(
             text,
-            f"reqresp: --forward cannot be combined with {self.path}, which answers by itself",
+            f"reqresp: --forward: cannot be combined with {self.path}, which answers by itself",
         )
         for option in ("--send-proxy=1", "--forward-insecure", "--forward-timeout=1"):
             text = self.refused(answers, option)
@@ -164,7 +166,7 @@ class ScriptTests(ScriptCase):
         for option in ("--framing=line", "--max-request=1", "--request-timeout=1"):
             text = self.refused('[upstream]\naddress = "a:1"', option)
             name = option.partition("=")[0]
-            self.assertEqual(text, f"reqresp: {name} cannot be combined with {self.path}, a relay")
+            self.assertEqual(text, f"reqresp: {name}: cannot be combined with {self.path}, a relay")
 
     def test_workers_check_the_script(self) -> None:
         """The parent finds problems, before it starts a worker."""
@@ -178,9 +180,12 @@ class ReloadTests(ScriptCase):
 
     def reloading(self, text: str, *arguments: str) -> tuple[RelayFactory, Callable[[], None]]:
         """Return a relay, and what reloads it, without a thread."""
-        factory = self.relay(text, *arguments)
-        options = parsed(f"--script={self.path}", *arguments)
-        return factory, SourceReloader(factory, options, maybeDeferred).reload
+        self.path.write_text(text)
+        given = (f"--script={self.path}", *arguments)
+        made = self.make(*given)
+        factory = made.served.factory
+        assert isinstance(factory, RelayFactory)
+        return factory, SourceReloader(made.services, parsed(*given), maybeDeferred).reload
 
     def problem(self, text: str, reload: Callable[[], None]) -> str:
         """Return the line with which the new *text* is refused."""
@@ -228,7 +233,6 @@ class ReloadTests(ScriptCase):
         factory, reload = self.reloading('[upstream]\naddress = "a:1"')
         upstream = factory.upstream
         for text, problem in (
-            ('rule = [{ reply = "a" }]', "a relay begins or ends to be one only at a restart"),
             ("", "the script answers nothing"),
             ('[upstream]\naddress = "b"', "upstream.address: expected HOST:PORT"),
             ('[upstream]\naddress = "b:1"\ntls = { ca = "none.pem" }', "none.pem: "),
@@ -237,14 +241,19 @@ class ReloadTests(ScriptCase):
             self.assertRegex(line, f"reload failed; keeping the current rules: .*{problem}")
             self.assertIs(factory.upstream, upstream)
 
-    def test_a_server_does_not_become_a_relay(self) -> None:
-        """The rules stay."""
+    def test_a_server_becomes_a_relay(self) -> None:
+        """It serves on the same port, and connections that were open are ended."""
         self.path.write_text('rule = [{ reply = "a" }]')
         made = self.make(f"--script={self.path}")
         options = parsed(f"--script={self.path}")
-        reload = SourceReloader(made.factory, options, maybeDeferred).reload
-        line = self.problem('[upstream]\naddress = "a:1"', reload)
-        self.assertIn("a relay begins or ends to be one only at a restart", line)
+        reload = SourceReloader(made.services, options, maybeDeferred).reload
+        _protocol, transport = self.connect(made)
+        self.path.write_text('[upstream]\naddress = "a:1"')
+        reload()
+        self.assertIsInstance(made.served.factory, RelayFactory)
+        made.reactor.advance(0)
+        self.assertTrue(transport.disconnecting)
+        _protocol.connectionLost(Failure(ConnectionDone()))
 
     def test_tls_without_its_packages(self) -> None:
         """A script that gains TLS: one line says what to install, for a relay and for rules."""
@@ -253,7 +262,7 @@ class ReloadTests(ScriptCase):
             self.path.write_text(before + 'upstream = { address = "a:1" }')
             made = self.make(f"--script={self.path}")
             options = parsed(f"--script={self.path}")
-            reload = SourceReloader(made.service.factory, options, maybeDeferred).reload
+            reload = SourceReloader(made.services, options, maybeDeferred).reload
             with patch.dict(sys.modules, {"OpenSSL": None}):
                 for name in ("reqresp.transport.tls", "reqresp.relay.client_tls"):
                     sys.modules.pop(name, None)
@@ -277,7 +286,7 @@ class TLSTests(ScriptCase):
             ("--forward-tls", "--forward-insecure", f"--forward-cert={cert}"),
         ):
             made = self.make("--forward=127.0.0.1:1", *arguments)
-            factory = made.service.factory
+            factory = made.served.factory
             assert isinstance(factory, RelayFactory)
             self.assertIsInstance(factory.upstream.tls, ClientTLS)
             self.assertEqual(len(made.service.on_hangup), 1)

@@ -75,7 +75,9 @@ class SupervisorTests(SynchronousTestCase):
         address = UNIXAddress(b"/it") if unix else IPv4Address("TCP", "127.0.0.1", 1)
         self.ports = [FakePort(11 + number, address) for number in range(1 + metrics)]
         listeners = [Listener("it", FakeEndpoint(port)) for port in self.ports]
-        supervisor = Supervisor(options, listeners[:1], listeners[1:], self.reactor)
+        supervisor = Supervisor(
+            options, [(("default", "it"), listeners[0])], listeners[1:], self.reactor
+        )
         supervisor.privilegedStartService()
         supervisor.startService()
         self.addCleanup(self.finish, supervisor)
@@ -198,7 +200,13 @@ class SupervisorTests(SynchronousTestCase):
         for number, command in enumerate(started, 1):
             self.assertEqual(command[:4], python)
             self.assertEqual(
-                command[4:8], [str(number), "2", "--metrics", "tests.daemon.test_supervisor"]
+                command[4:8],
+                [
+                    str(number),
+                    '[["default", "it"]]',
+                    "--metrics",
+                    "tests.daemon.test_supervisor",
+                ],
             )
             self.assertIn("--framing=line", command)
             self.assertNotIn("--port=7", command)

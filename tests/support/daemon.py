@@ -15,6 +15,8 @@ from reqresp.daemon.exits import WrongUseError
 from reqresp.daemon.options import Options
 from reqresp.daemon.service import ReqRespService
 from reqresp.server.factory import ReqRespFactory
+from reqresp.services.registry import Services
+from reqresp.services.service import Service as Served
 from reqresp.tap import makeService
 
 
@@ -42,9 +44,22 @@ class Made:
     reactor: Any
 
     @property
+    def services(self) -> Services:
+        """The services that it serves."""
+        services = self.service.services
+        assert services is not None
+        return services
+
+    @property
+    def served(self) -> Served:
+        """The only one of them."""
+        [served] = self.services
+        return served
+
+    @property
     def factory(self) -> ReqRespFactory:
         """The factory of a service that answers requests."""
-        factory = self.service.factory
+        factory = self.served.factory
         assert isinstance(factory, ReqRespFactory)
         return factory
 
@@ -66,7 +81,7 @@ class Making(SynchronousTestCase):
         """Connect a client; return the server's protocol, and the transport with what was sent."""
         peer = IPv4Address("TCP", host, 1234)
         transport = StringTransport(peerAddress=peer)
-        protocol = made.service.factory.buildProtocol(peer)
+        protocol = made.served.factory.buildProtocol(peer)
         assert protocol is not None
         protocol.makeConnection(transport)
         return protocol, transport

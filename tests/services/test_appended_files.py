@@ -6,12 +6,13 @@ from pathlib import Path
 from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.appended_files import find_append_problem, worker_path
+from reqresp.daemon.definitions import option_definition
 from reqresp.recording import load
 from reqresp.recording.recorder import Recorder
 from reqresp.relay import RelayFactory
 from reqresp.server.front_factory import front_of
 from reqresp.server.observers import Direction
+from reqresp.services.appended_files import find_append_problem, worker_path
 from tests.support import live
 from tests.support.daemon import Making, parsed, refusal
 
@@ -27,8 +28,8 @@ class RecordTests(Making):
     def test_a_recording(self) -> None:
         """It names the service, is reopened on SIGHUP, and is complete at the end."""
         made = self.make("--forward=127.0.0.1:80", f"--record={self.path}", "--redact=a(?P<b>c)")
-        assert isinstance(made.service.factory, RelayFactory)
-        events = front_of(made.service.factory).events
+        assert isinstance(made.served.factory, RelayFactory)
+        events = front_of(made.served.factory).events
         self.assertTrue(events.reports_passed)
         events.connected(PEER, 1)
         events.passed(PEER, 1, Direction.UPSTREAM, b"acd")
@@ -100,7 +101,7 @@ class WorkerTests(SynchronousTestCase):
         os.mkfifo(directory / "it.worker-2")
         options = parsed("--workers=2", "--forward=a:1", f"--record={directory}/it")
         self.assertEqual(
-            find_append_problem(options),
+            find_append_problem(option_definition(options), 2),
             f"--record: {directory}/it.worker-2: No such device or address",
         )
         self.assertEqual([it.name for it in directory.iterdir()], ["it.worker-2"])
