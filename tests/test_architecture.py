@@ -43,10 +43,10 @@ LONGER_MODULES = {
 TESTED_ELSEWHERE: set[str] = {
     f"reqresp.services.{name}"
     for name in (
-        *("answers", "appended_files", "definition", "environment", "layers", "ports"),
+        *("answers", "definition", "environment", "layers", "ports"),
         *("reading", "registry", "service", "summary"),
     )
-}
+} | {f"reqresp.daemon.{name}" for name in ("definitions", "reloading", "service_listeners")}
 
 
 def tree(path: Path) -> ast.Module:
