@@ -170,12 +170,12 @@ class _Place:
         keys: ServiceTable | None = self.reader.read(ServiceTable, own, self.path)
         if isinstance(rules.get("upstream"), str):
             rules["upstream"] = {"address": rules["upstream"]}
-        if keys is None or not self.reader.is_clean(self.path):
+        if keys is None or not self._is_clean:
             self._read_rules(rules)  # its problems, too
             return None
         answers = self._answers(keys, table, rules)
         common = self._common(keys, table)
-        if answers is None or not self.reader.is_clean(self.path):
+        if answers is None or not self._is_clean:
             return None
         written = {key: it for key, it in table.items() if key not in ("name", "listen", "enabled")}
         origin = Origin(self.reader.file, self.path, locate=self.reader.locate)
@@ -190,16 +190,16 @@ class _Place:
         fixed = [key for key in ("response", "close_on") if key in table]
         if keys.script is not None:
             self._exclude("script", [*fixed, "replay"], table, rules, _REPLACING_KEYS)
-            return self._script(keys.script, rules)
+            return self._script(keys.script, rules) if self._is_clean else None
         if keys.replay is not None:
             self._exclude("replay", fixed, table, rules, ("limits",))
-            return self._replay(keys, rules)
+            return self._replay(keys, rules) if self._is_clean else None
         for key in ("pace", "ignore"):
             if key in table:
                 self._report(key, "requires replay")
         if fixed or not rules.keys() - {*_FIXED_KEYS}:
             self._exclude(fixed[0] if fixed else "response", [], table, rules, _FIXED_KEYS)
-            return self._fixed(keys, rules)
+            return self._fixed(keys, rules) if self._is_clean else None
         script = self._read_rules(rules)
         if script is None:
             return None
@@ -227,8 +227,8 @@ class _Place:
                 return None
         elif not script:
             self._report("script", f"expected the path of a file, found {script!r}")
-        # The keys that replace those of the script are checked as a script of their own.
-        if self._read_rules(rules) is None:
+        # The keys that replace those of the script are checked as scripts of their own.
+        if None in [self._read_rules({key: value}) for key, value in rules.items()]:
             return None
         upstream = rules.get("upstream", {})
         tls = upstream.get("tls", False)
@@ -392,6 +392,11 @@ class _Place:
         if given is None:
             return ()
         return (given,) if isinstance(given, str) else tuple(given)
+
+    @property
+    def _is_clean(self) -> bool:
+        """Whether the service has no problems so far."""
+        return self.reader.is_clean(self.path)
 
     def _report(self, key: str, message: str) -> None:
         self.reader.report(self._name_of(key), message)
