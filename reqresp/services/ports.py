@@ -107,6 +107,7 @@ class Ports:
         self._name = name
         self._open: list[tuple[Any, Listener]] = []
         self._opening: list[Deferred[Any]] = []
+        self._closing: list[Deferred[Any]] = []
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -130,6 +131,8 @@ class Ports:
         return Deferred.fromCoroutine(self._open_all())
 
     async def _open_all(self) -> None:
+        for closed in [*self._closing]:
+            await closed
         # All at once: a process that root starts opens them before it becomes another user.
         attempts = [open_port(it, self.factory) for it in self.listeners]
         self._opening = attempts
@@ -139,7 +142,8 @@ class Ports:
         pairs = zip(results, self.listeners, strict=True)
         self._open = [(port, listener) for (is_open, port), listener in pairs if is_open]
         if failures:
-            await self.close()
+            # At once: a process that starts ends with this, before its reactor runs.
+            self.close()
             failures[0].raiseException()
         # A port that the system chose stays the same when it is closed and opened again.
         self.listeners = [listener.again(port) for port, listener in opened]
@@ -156,8 +160,11 @@ class Ports:
         for attempt in self._opening:
             attempt.cancel()
         opened, self._open = self._open, []
-        closed = [maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened]
-        return gatherResults(closed).addCallback(lambda _: None)
+        self._closing = [it for it in self._closing if not it.called]
+        self._closing += [
+            maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened
+        ]
+        return gatherResults(self._closing).addCallback(lambda _: None)
 
 
 def _warn_if_exposed(port: Any, listener: Listener) -> Any:

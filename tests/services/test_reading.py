@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Line
+from reqresp import Chunk, Line
 from reqresp._errors import ProblemsError
 from reqresp.services.definition import (
     Definition,
@@ -49,7 +49,7 @@ class AnswersTests(Reading):
     def test_a_fixed_reply(self) -> None:
         """The default of the options, or the keys for it, with reply faults."""
         self.assertEqual(one("").answering, FixedReply(b"response", b"close"))
-        self.assertEqual(one("").framing.name if one("").framing else "", "chunk")
+        self.assertEqual(one("").framing, Chunk())
         definition = one(
             'response = "yes"\nclose_on = { hex = "00 ff" }\nframing = "line"\nseed = 7\n'
             'limits = { max_request = 9 }\nfault = [{ kind = "latency", delay = 1 }]'

@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 from reqresp._errors import ProblemsError
 from reqresp.services.errors import ListenError, TakenError
 from reqresp.services.registry import Changes
+from reqresp.services.service import Service
 from tests.support.served import Served
 
 A = '[[service]]\nname = "a"\nlisten = 1\nresponse = "A"\nframing = "line"\n'
@@ -27,7 +28,7 @@ class LookUpTests(Served):
 class OneTests(Served):
     """One service comes, changes or goes."""
 
-    def create(self, text: str) -> Deferred[object]:
+    def create(self, text: str) -> Deferred[Service]:
         [definition] = self.definitions(text)
         return self.services.create(definition)
 

@@ -1,0 +1,91 @@
+"""What serves the clients of a service; `tests.daemon.test_forwarding` has relays of options."""
+
+from pathlib import Path
+
+from twisted.logger import LogLevel
+
+from reqresp._errors import FieldError, ProblemsError
+from reqresp.services.answers import Loaded, check_answers, load, load_all, log_warnings
+from reqresp.services.definition import Definition, ReplayFile, ScriptFile
+from tests.support import live
+from tests.support.listening import logged_events, text_of
+from tests.support.served import Served
+
+HEAD = '[[service]]\nname = "it"\nlisten = 1\n'
+
+
+class LoadTests(Served):
+    """The files that a definition names."""
+
+    def test_the_problems_of_all_files(self) -> None:
+        """They are reported at once."""
+        directory = live.temporary(self)
+        (directory / "it.toml").write_text("a = 1\nb = 2")
+        with self.assertRaises(ProblemsError) as caught:
+            load_all(
+                [
+                    Definition(answering=ScriptFile(directory / "it.toml")),
+                    Definition(answering=ReplayFile(Path("/no/such"))),
+                ]
+            )
+        self.assertEqual(len(caught.exception.problems), 3)
+
+    def test_the_same(self) -> None:
+        """Files that say the same answer alike, however they are written."""
+        directory = live.temporary(self)
+        rule, head = 'rule = [{{ reply = "{}" }}]', "# reqresp recording 1\n> {}\n"
+        found: list[Loaded] = []
+        for answering, text in (
+            (ScriptFile(directory / "it.toml"), rule),
+            (ReplayFile(directory / "it.rec"), head),
+        ):
+            definition = Definition(answering=answering)
+            found = []
+            for written in (text.format("a"), text.format("a") + "\n", text.format("b")):
+                answering.path.write_text(written)
+                found.append(load(definition))
+            self.assertTrue(found[0].is_same(found[1]))
+            self.assertFalse(found[0].is_same(found[2]))
+        self.assertTrue(load(Definition()).is_same(load(Definition())))
+        self.assertFalse(load(Definition()).is_same(found[0]))
+
+    def test_warnings(self) -> None:
+        """What is valid but hardly meant is logged."""
+        [(_, loaded)] = self.loaded(HEAD + 'rule = [{ reply = "a" }, { reply = "b" }]')
+        events = logged_events(self, LogLevel.warn)
+        log_warnings(loaded)
+        self.assertIn("never answers", text_of(events[0]))
+
+
+class CheckTests(Served):
+    """Parts that do not fit together."""
+
+    def test_a_reply_that_the_framing_cannot_hold(self) -> None:
+        """The error names the key."""
+        [(definition, loaded)] = self.loaded(HEAD + 'framing = "line"\nresponse = "a\\nb"')
+        with self.assertRaises(FieldError) as caught:
+            check_answers(definition, loaded, self.reactor)
+        self.assertEqual(caught.exception.field, "response")
+
+    def test_replacing_keys(self) -> None:
+        """What they replace in a script has to fit to it."""
+        directory = live.temporary(self)
+        path = directory / "it.toml"
+        for script, keys, error in (
+            ('rule = [{ reply = "a" }]', 'upstream = "a:1"', "answers by itself"),
+            ('upstream = { address = "a:1" }', 'framing = "line"', "a relay"),
+            ('rule = [{ reply = "a" }]', "upstream = { tls = { ca = 'x' }, address = 'a:1' }", ""),
+            ('rule = [{ reply = "a\\nb" }]\nframing = "chunk"', 'framing = "line"', "conflicts"),
+        ):
+            path.write_text(script)
+            [(definition, loaded)] = self.loaded(HEAD + f'script = "{path}"\n{keys}')
+            with self.assertRaisesRegex(ValueError, error):
+                check_answers(definition, loaded, self.reactor)
+
+    def test_nothing_is_logged(self) -> None:
+        """A check chooses no seed."""
+        text = HEAD + 'fault = [{ kind = "latency", delay = 1 }]'
+        [(definition, loaded)] = self.loaded(text)
+        events = logged_events(self, LogLevel.info)
+        check_answers(definition, loaded, self.reactor)
+        self.assertEqual(events, [])

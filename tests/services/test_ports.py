@@ -1,0 +1,81 @@
+"""The ports of one service, opened and closed together."""
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Factory
+from twisted.logger import LogLevel
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.services.errors import ListenError
+from reqresp.services.ports import Listener, Ports, open_port
+from tests.support.listening import FakeEndpoint, FakePort, logged_events, text_of
+from tests.support.wire import FakeReactor
+
+
+class PortsTests(SynchronousTestCase):
+    """Several listeners."""
+
+    def ports(self, *results: Any, name: str = "") -> Ports:
+        """Return ports of endpoints with these *results*."""
+        listeners = [Listener("it", FakeEndpoint(it)) for it in results]
+        reactor = FakeReactor()
+        reactor.running = True
+        return Ports(listeners, Factory(), reactor, name)
+
+    def test_open_and_close(self) -> None:
+        """All are opened, each with a line in the log, and all are closed."""
+        made = [FakePort(), FakePort(host="::1")]
+        ports = self.ports(*made, name="smtp")
+        events = logged_events(self, LogLevel.info)
+        for _ in range(2):
+            self.successResultOf(ports.open())
+        self.assertEqual(ports.addresses, ("127.0.0.1:9999", "[::1]:9999"))
+        self.assertEqual(
+            [text_of(it) for it in events],
+            ["Listening on 127.0.0.1:9999 for smtp", "Listening on [::1]:9999 for smtp"],
+        )
+        self.assertTrue(ports.is_open)
+        self.successResultOf(ports.close())
+        self.assertEqual((ports.addresses, ports.is_open), ((), False))
+        self.assertEqual([it.open for it in made], [False, False])
+
+    def test_one_cannot_listen(self) -> None:
+        """The others are closed, and the reason is one line."""
+        port = FakePort()
+        ports = self.ports(port, OSError(13, "Permission denied"))
+        failure = self.failureResultOf(ports.open(), ListenError)
+        self.assertEqual(str(failure.value), "cannot listen on it: Permission denied")
+        self.assertFalse(port.open)
+
+    def test_closed_while_it_opens(self) -> None:
+        """An attempt that takes time is cancelled."""
+        opening: Deferred[Any] = Deferred()
+        ports = self.ports(opening)
+        opened = ports.open()
+        self.assertNoResult(opened)
+        self.successResultOf(ports.open())
+        self.successResultOf(ports.close())
+        self.failureResultOf(opened, CancelledError)
+
+    def test_close_waits(self) -> None:
+        """It is done when the ports are closed."""
+        closed: Deferred[None] = Deferred()
+        ports = self.ports(FakePort(closed))
+        self.successResultOf(ports.open())
+        closing = ports.close()
+        self.assertNoResult(closing)
+        closed.callback(None)
+        self.successResultOf(closing)
+
+    def test_a_warning_about_all_interfaces(self) -> None:
+        """Without TLS, who can connect is logged."""
+        for is_private, count in ((False, 1), (True, 0)):
+            events = logged_events(self, LogLevel.warn)
+            listener = Listener(
+                "it",
+                FakeEndpoint(FakePort(host="0.0.0.0")),  # noqa: S104
+                is_private=is_private,
+            )
+            self.successResultOf(open_port(listener, Factory()))
+            self.assertEqual(len(events), count)
