@@ -146,7 +146,7 @@ class Ports:
             self.close()
             failures[0].raiseException()
         # A port that the system chose stays the same when it is closed and opened again.
-        self.listeners = [listener.again(port) for port, listener in opened]
+        self.listeners = [listener.again(port) for port, listener in self._open]
         for address in self.addresses:
             # Not before: the reactor handles no signals until it runs.
             self._reactor.callWhenRunning(self._log_listening, address)
