@@ -36,7 +36,7 @@ definition = read_definition(
     Path(),
 )
 services = Services(Environment(reactor=reactor, keeps_journal=True, has_counters=True))
-services.use([(definition, load(definition))])
+services.start([(definition, load(definition))])
 site = make_control_site(services, clock=the_reactor, pages={})
 endpoints.serverFromString(reactor, f"tcp:{control}:interface=127.0.0.1").listen(site)
 services["default"].enable()

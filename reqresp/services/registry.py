@@ -175,6 +175,9 @@ class Services:
             with problems_of(definition):
                 check_answers(definition, loaded, self.environment.reactor)
         new = self._make_all(others, gone)
+        for service in new:
+            if service.name in self:
+                service.continue_journal(self[service.name])
         await self._open(new, gone)
         for service, definition, loaded in changed:
             service.use(definition, loaded)
