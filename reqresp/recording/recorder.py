@@ -8,7 +8,9 @@ what becomes of a recording.
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from attrs import define
 from twisted.internet.error import ConnectionAborted, ConnectionLost
@@ -36,16 +38,24 @@ WRITE_INTERVAL = 0.05
 #: Bytes that are written without waiting for more; each event counts as `EVENT_BYTES` more.
 WRITE_BYTES = 64 * 1024
 EVENT_BYTES = 64
-#: The shortest time that is recorded, in seconds, and its decimal places.
+#: The shortest time that is recorded, in seconds; others are multiples of it.
 SHORTEST_TIME = 0.0001
-TIME_PLACES = 4
+
+#: Bytes of data that is remembered with its lines, and how many are remembered of a sender.
+MAX_KNOWN_BYTES = 128
+MAX_KNOWN = 1000
 
 #: What waits in a recorder: connection, time, sender and data.  No sender: the connection is lost.
 _Kept = tuple[int, float, Sender | None, bytes | End]
+#: The same, or after redaction.
+_Written = tuple[int, float, Sender | None, bytes | Data | End]
+#: How many of the shortest times a second has.
+_TICKS = round(1 / SHORTEST_TIME)
 #: The comment in a new file after the beginning of a conversation that has begun in another.
 CONTINUED = b"# continued: it has begun in a file that was renamed\n"
 
-_UP, _CLIENT, _SERVER = Direction.UPSTREAM, Sender.CLIENT, Sender.SERVER
+# Module-level names are looked up faster than attributes of an Enum.
+_UP, _CLIENT, _SERVER, _EOF = Direction.UPSTREAM, Sender.CLIENT, Sender.SERVER, End.EOF
 
 
 @define
@@ -55,8 +65,8 @@ class _Track:
     peer: IAddress
     last: float  # when what the line before says has happened, by the clock
     redactor: Redactor | None
+    turn: bytes = b""  # the line that turns to it; empty: it has not begun in this file
     is_open: bool = False  # the service is connected
-    has_begun: bool = False  # in this file
     was_renamed: bool = False  # it has begun in a file before
     is_over: bool = False  # it was reset, or lines of it were lost
 
@@ -93,8 +103,13 @@ class Recorder(Observer):
         self._seconds = clock.seconds
         self._now = now
         self._tracks: dict[int, _Track] = {}
-        self._events: list[_Kept] = []
+        # What has passed, the four parts of each `_Kept` in a row: a tuple each would be left to
+        # the garbage collector.
+        self._events: list[Any] = []
         self._size = 0
+        # Clients send the same requests again and again, and get the same replies.
+        self._known: dict[bytes, bytes] = {}  # lines of clients
+        self._known_replies: dict[bytes, bytes] = {}
         self._timer: IDelayedCall | None = None
         self._turn = 0  # the conversation of the last line
         _check_kind(path)
@@ -111,12 +126,12 @@ class Recorder(Observer):
     def upstream_opened(self, peer: IAddress, connection: int) -> None:  # noqa: ARG002
         track = self._tracks[connection]
         track.is_open = True
-        if not track.has_begun:
+        if not track.turn:
             track.last = self._seconds()
 
     def passed(self, peer: IAddress, connection: int, direction: Direction, data: bytes) -> None:  # noqa: ARG002
         sender = _CLIENT if direction is _UP else _SERVER
-        self._events.append((connection, self._seconds(), sender, data or End.EOF))
+        self._events += (connection, self._seconds(), sender, data or _EOF)
         self._size += len(data) + EVENT_BYTES
         if self._timer is None or self._size >= WRITE_BYTES:
             self._write_soon()
@@ -134,7 +149,7 @@ class Recorder(Observer):
         """Add that *reset_by* has reset the connection; None: that it is lost."""
         track = self._tracks.get(connection)
         if track is not None and (track.is_open or reset_by is None):
-            self._events.append((connection, self._seconds(), reset_by, End.RESET))
+            self._events += (connection, self._seconds(), reset_by, End.RESET)
             self._size += EVENT_BYTES
             self._write_soon()
 
@@ -153,13 +168,15 @@ class Recorder(Observer):
             self._timer = None
         events, self._events = self._events, []
         self._size = 0
+        parts = iter(events)
+        kept: Iterable[_Kept] = zip(parts, parts, parts, parts, strict=True)
         lines: list[bytes] = []
         if self._redactions:
-            self._format_redacted(events, lines)
+            self._format_redacted(kept, lines)
         else:
-            self._format(events, lines)
+            self._format(kept, lines)
         if lines and not self.file.add(b"".join(lines)):
-            self._give_up({number for number, *_ in events})
+            self._give_up(set(events[::4]))
 
     def reopen(self) -> None:
         """Continue in a new file of the same name, if logrotate, for example, renamed this one."""
@@ -185,8 +202,8 @@ class Recorder(Observer):
     def _start_anew(self) -> None:
         self._turn = 0
         for track in self._tracks.values():
-            track.was_renamed = track.was_renamed or track.has_begun
-            track.has_begun = False
+            track.was_renamed = track.was_renamed or bool(track.turn)
+            track.turn = b""
 
     def _give_up(self, numbers: Iterable[int]) -> None:
         """Record no more of the conversations *numbers*: lines of them were lost."""
@@ -206,13 +223,42 @@ class Recorder(Observer):
 
     # Lines
 
-    def _format(self, events: Iterable[_Kept], lines: list[bytes]) -> None:
+    def _format(self, events: Iterable[_Written], lines: list[bytes]) -> None:
         """Add the lines of *events*."""
+        tracks, requests, replies = self._tracks, self._known, self._known_replies
         for number, at, sender, what in events:
             if sender is None:
-                self._tracks.pop(number, None)
-            else:
-                self._format_event(number, at, sender, what, lines)
+                tracks.pop(number, None)
+                continue
+            track = tracks.get(number)
+            if track is None or track.is_over:
+                continue
+            if number != self._turn:
+                self._turn = number
+                lines.append(track.turn or _begin(number, track))
+            after = at - track.last
+            if after >= SHORTEST_TIME:
+                ticks = round(after * _TICKS)
+                track.last += ticks / _TICKS  # what is rounded does not add up
+                lines.append(_write_ticks(ticks))
+            known = requests if sender is _CLIENT else replies
+            lines.append(
+                known.get(what)  # type: ignore[arg-type]  # only bytes are among them
+                or self._write(track, sender, what)
+            )
+
+    def _write(self, track: _Track, sender: Sender, what: bytes | Data | End) -> bytes:
+        """Return the lines of *what*, and remember them if they are short."""
+        if isinstance(what, bytes):
+            written = write_bytes(sender, what)
+            known = self._known if sender is _CLIENT else self._known_replies
+            if len(what) <= MAX_KNOWN_BYTES and len(known) < MAX_KNOWN:
+                known[what] = written
+            return written
+        if isinstance(what, End):
+            track.is_over = what is End.RESET
+            return write_end(sender, what)
+        return write_data(sender, what)
 
     def _format_redacted(self, events: Iterable[_Kept], lines: list[bytes]) -> None:
         """Add the lines of *events*, and of earlier ones, as far as it is known what is secret."""
@@ -240,38 +286,19 @@ class Recorder(Observer):
         track = self._tracks.get(number)
         if track is None or track.redactor is None:
             return
-        for at, sender, what in track.redactor.redact(events, is_last=is_last):
-            self._format_event(number, at, sender, what, lines)
-
-    def _format_event(
-        self, number: int, at: float, sender: Sender, what: bytes | Data | End, lines: list[bytes]
-    ) -> None:
-        track = self._tracks.get(number)
-        if track is None or track.is_over:
-            return
-        if number != self._turn:
-            self._turn = number
-            lines.append(_turn_to(number, track))
-        after = at - track.last
-        if after >= SHORTEST_TIME:
-            after = round(after, TIME_PLACES)
-            track.last += after  # what is rounded does not add up
-            lines.append(write_time(after))
-        if isinstance(what, bytes):
-            lines.append(write_bytes(sender, what))
-        elif isinstance(what, End):
-            lines.append(write_end(sender, what))
-            track.is_over = what is End.RESET
-        else:
-            lines.append(write_data(sender, what))
+        redacted = track.redactor.redact(events, is_last=is_last)
+        self._format(((number, *event) for event in redacted), lines)
 
 
-def _turn_to(number: int, track: _Track) -> bytes:
-    """Return the line that turns to conversation *number*; the first one names the client."""
-    if track.has_begun:
-        return write_turn(number)
-    track.has_begun = True
+def _begin(number: int, track: _Track) -> bytes:
+    """Return the line that turns to conversation *number* first, and names the client."""
+    track.turn = write_turn(number)
     return write_turn(number, format_address(track.peer)) + CONTINUED * track.was_renamed
+
+
+@lru_cache(1000)
+def _write_ticks(ticks: int) -> bytes:
+    return write_time(ticks / _TICKS)
 
 
 def _is_reset(reason: Failure) -> bool:

@@ -18,7 +18,14 @@ from reqresp._line_file import MAX_BUFFER_SIZE
 from reqresp.recording import End, Event, Recording, Sender, load
 from reqresp.recording._follower import Follower
 from reqresp.recording._tracks import make_track
-from reqresp.recording.recorder import WRITE_BYTES, WRITE_INTERVAL, Recorder
+from reqresp.recording.recorder import (
+    MAX_KNOWN,
+    MAX_KNOWN_BYTES,
+    WRITE_BYTES,
+    WRITE_INTERVAL,
+    Recorder,
+)
+from reqresp.recording.writing import write_bytes
 from reqresp.server.observers import Direction
 from reqresp.steps import Send
 from tests.support.live import temporary
@@ -123,6 +130,25 @@ class WritingTests(RecorderCase):
             self.lines().split(b"\n")[3:8],
             [b"-- 2 127.0.0.1:50000", b"> PING\\r\\n", b"< +PONG\\r\\n", b"-- 1", b"(0.02 s)"],
         )
+
+    def test_bytes_that_were_seen_before(self) -> None:
+        """They have the same line as the first time, and each side has its own."""
+        self.connect(1)
+        pieces = [b"a\n", b"\\", b"a\n", b"x" * (MAX_KNOWN_BYTES + 1)]
+        for data in pieces * 2:
+            self.recorder.passed(PEER, 1, UP, data)
+            self.recorder.passed(PEER, 1, DOWN, data)
+        expected = [write_bytes(side, data) for data in pieces * 2 for side in (CLIENT, SERVER)]
+        self.assertEqual(self.lines(), b"-- 1 127.0.0.1:50000\n" + b"".join(expected))
+
+    def test_more_than_what_is_remembered(self) -> None:
+        """All bytes are written, however many differ."""
+        self.connect(1)
+        pieces = [b"%d" % number for number in range(MAX_KNOWN + 10)] * 2
+        for data in pieces:
+            self.recorder.passed(PEER, 1, UP, data)
+        expected = b"".join(write_bytes(CLIENT, data) for data in pieces)
+        self.assertEqual(self.lines(), b"-- 1 127.0.0.1:50000\n" + expected)
 
     def test_resets(self) -> None:
         """A reset of the client, or of the service, ends the conversation."""
