@@ -4,6 +4,7 @@ Forwarding: the connections to a service that a server of requests forwards some
 It passes bytes between a client's connection and the service, and must not know what they mean.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
@@ -128,6 +129,8 @@ class ForwardingSide:
     def end(self, *, is_reset: bool) -> None:
         """End the connection: the client's has ended, or was reset."""
         was_over, self._is_over = self._is_over, True
+        if self._early and not is_reset and not was_over:
+            return  # TLS has brought the requests and the end in one read: they are still sent
         if self._connecting is not None:
             self._connecting.cancel()
         if not self._is_open:
@@ -136,10 +139,10 @@ class ForwardingSide:
             self._report_end(
                 Direction.UPSTREAM, Failure(ConnectionAborted()) if is_reset else connectionDone
             )
-        if is_reset:
-            self.stream.abort()
-        else:
-            self.stream.close()
+        self._end_stream(Stream.abort if is_reset else Stream.close)
+
+    def _end_stream(self, end: Callable[[Stream], None]) -> None:
+        end(self.stream)
         if self._is_open and self._deadline is None:
             self._deadline = self.clock.callLater(DELIVERY_SECONDS, self._reset)
 
@@ -159,12 +162,16 @@ class ForwardingSide:
             self._begin()
 
     def _begin(self) -> None:
-        if self._is_over or self._is_ready:
+        if self._is_ready:
+            return
+        early, self._early = b"".join(self._early), []
+        if self._is_over:
+            self.stream.transport.write(early)
+            self._end_stream(Stream.close)
             return
         self._is_ready = True
         user = self._user
         user.host.events.upstream_opened(user.peer, user.number)
-        early, self._early = b"".join(self._early), []
         if early:
             self.stream.transport.write(early)
         if self._is_paused:

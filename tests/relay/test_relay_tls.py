@@ -18,6 +18,7 @@ from reqresp.relay.upstream import Upstream
 from reqresp.relay.upstream_tls import ClientTLS
 from reqresp.server.observers import Direction
 from reqresp.transport.tls import wrap
+from tests.support.forwarded import ForwardedCase
 from tests.support.issued import authority, contexts
 from tests.support.relayed import RELAY_PORT, RelayedCase, Services, Watcher
 from tests.support.tls_peer import TLSClient, TLSEnd
@@ -342,3 +343,54 @@ class EarlyServiceTests(TLSServiceCase):
         client.close()
         self.assertEqual(self.watcher.events[2:], [("ended", 1), ("disconnected", 1)])
         self.assertEqual(self.factory.open, 0)
+
+
+class ForwardingEarlyEndTests(TLSClientCase, ForwardedCase):
+    """The same client, of a server that forwards single requests."""
+
+    respond = """
+        framing = "line"
+        unmatched = { forward = true }
+    """
+
+    def test_the_service_gets_the_requests(self) -> None:
+        """Then the end; no replies are awaited."""
+        self.hurry(b"a\nb\n")
+        self.assertEqual(self.services.made, [])
+        self.advance(1)
+        [service] = self.services.made
+        self.assertEqual((service.got, service.eof, service.was_reset), (b"a\nb\n", True, False))
+        service.transport.loseConnection()
+        self.advance(2)
+        self.assertEqual(self.factory.open, 0)
+
+    def test_an_end_without_requests(self) -> None:
+        """No connection to the service is made."""
+        self.hurry(b"")
+        self.advance(2)
+        self.assertEqual((self.services.made, self.factory.open), ([], 0))
+
+
+class LateReplyTests(TLSServiceCase, ForwardedCase):
+    """EOF of a plain client, of a server that forwards requests to a service that speaks TLS."""
+
+    respond = """
+        framing = "line"
+        unmatched = { forward = true }
+    """
+
+    def greet(self, service: RawTLSService) -> None:
+        service.send(b"")
+
+    def test_a_late_reply(self) -> None:
+        """The connection to the service stays open until each request has its reply."""
+        client = self.connect()
+        service = cast(Any, self.services.made[-1])
+        client.send(b"request\n")
+        client.half_close()
+        self.advance(100)
+        self.assertEqual((service.end.got, service.end.eof), (b"request\n", False))
+        service.transport.write(service.end.encrypt(b"late\r\n"))
+        self.advance(0)
+        self.assertEqual((client.received(), client.got_eof), (b"late\r\n", True))
+        self.assertTrue(service.end.eof)
