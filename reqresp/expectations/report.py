@@ -15,6 +15,7 @@ from attrs import frozen
 from reqresp._text import printable_lines
 from reqresp.exchanges import Exchange
 from reqresp.expectations.expectation import BaseExpectation
+from reqresp.expectations.results import Results
 from reqresp.expectations.waiters import matches
 from reqresp.faults import Direction
 from reqresp.journal import (
@@ -30,6 +31,7 @@ from reqresp.journal import (
 )
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import compare, nearest
+from reqresp.script.rules import closes_unmatched
 from reqresp.steps import Forward, Request, Send, Step, Steps
 
 T = TypeVar("T")
@@ -57,8 +59,7 @@ class Findings:
     :param name: the name of the server.
     :param encode: puts a reply into its frame: replies are shown as they were sent.
     :param dropped: the number of entries that the journal no longer has.
-    :param malformed: the number of frames that were no request.
-    :param errors: exceptions, each with the request that was being answered.
+    :param results: has the expectations, and what has come otherwise.
     :param deviations: clients that did what was not recorded.
     :param unused: what was recorded and not asked for, if that is a problem; a line for each.
     :param unreachable: the clients that could not reach the service; a line for each.
@@ -70,10 +71,7 @@ class Findings:
     encode: Encode
     entries: Sequence[Entry]
     dropped: int
-    expectations: Sequence[BaseExpectation]
-    unexpected: Sequence[Request]
-    malformed: int
-    errors: Sequence[tuple[Request | None, BaseException]]
+    results: Results
     deviations: Sequence[Deviation] = ()
     unused: Sequence[str] = ()
     unreachable: Sequence[str] = ()
@@ -85,17 +83,18 @@ class Findings:
 
     def problems(self) -> str:
         """Return what was not as expected, with the conversation; empty if all was."""
-        unmet = [it for it in self.expectations if not it.is_met]
+        results = self.results
+        unmet = [it for it in results.expectations if not it.is_met]
         counts = {
-            "error": len(self.errors),
+            "error": len(results.errors) + results.more_errors,
             "unmet expectation": len(unmet),
             "unused part": len(self.unused),
             "failed connection upstream": len(self.unreachable),
         }
         if self.strict:
             requests = {
-                "unexpected request": len(self.unexpected),
-                "malformed request": self.malformed,
+                "unexpected request": len(results.unexpected) + results.more_unexpected,
+                "malformed request": results.malformed,
                 "unfinished request": len(self._incomplete),
                 "deviation": len(self.deviations),
             }
@@ -106,15 +105,19 @@ class Findings:
         lines = [
             f"reqresp {self.name}: {', '.join(wrong)}",
             *(f"  {line}" for line in self._last_lines()),
-            *_first("errors", self.errors, _error),
+            *_first("errors", results.errors, _error, results.more_errors),
             *_first("unmet", unmet, self._unmet),
         ]
         if self.strict:
             lines += _first("deviations", self.deviations, _deviation)
         lines += [*self.unused, *_first("upstream", self.unreachable, lambda line: [line])]
         if self.strict and not unmet:
-            expectations = self.expectations
-            lines += _first("unexpected", self.unexpected, lambda it: _stray(it, expectations))
+            lines += _first(
+                "unexpected",
+                results.unexpected,
+                lambda it: _stray(it, results.expectations),
+                results.more_unexpected,
+            )
         return "\n".join(lines)
 
     @property
@@ -122,13 +125,15 @@ class Findings:
         return [entry for entry in self.entries if isinstance(entry, Incomplete)]
 
     def _unmet(self, expectation: BaseExpectation) -> Iterator[str]:
-        return _unmet(expectation, self.unexpected[-MAX_LINES:], self._incomplete[-MAX_LINES:])
+        return _unmet(
+            expectation, self.results.unexpected[-MAX_LINES:], self._incomplete[-MAX_LINES:]
+        )
 
     def report(self) -> str:
         """Return the problems, or else the conversation; then the tracebacks of handlers."""
         raised = [
             printable_lines("".join(traceback.format_exception(error)).rstrip())
-            for _request, error in self.errors
+            for _request, error in self.results.errors
         ]
         return "\n".join([self.problems() or "\n".join(self._last_lines()), *raised])
 
@@ -223,7 +228,7 @@ def _received(request: Request) -> str:
 
 
 def _done(exchange: Exchange, encode: Encode) -> str:
-    if exchange.by == UNEXPECTED:
+    if exchange.by == UNEXPECTED or closes_unmatched(exchange.steps):
         return "unexpected; connection closed"
     faults = f", injected: {', '.join(exchange.injected)}" if exchange.injected else ""
     return f"{_reply(exchange.steps, encode)}  ({exchange.by}{faults})"
@@ -251,12 +256,13 @@ def _sent(step: Step, encode: Encode) -> bytes:
 
 
 def _first(
-    kind: str, problems: Sequence[T], describe: Callable[[T], Iterable[str]]
+    kind: str, problems: Sequence[T], describe: Callable[[T], Iterable[str]], more: int = 0
 ) -> Iterator[str]:
-    for problem in problems[:MAX_PROBLEMS]:
+    described = problems[:MAX_PROBLEMS]
+    for problem in described:
         yield from describe(problem)
-    if len(problems) > MAX_PROBLEMS:
-        yield f"{kind}: {len(problems) - MAX_PROBLEMS} more"
+    if more := len(problems) - len(described) + more:
+        yield f"{kind}: {more} more"
 
 
 def _error(error: tuple[Request | None, BaseException]) -> Iterator[str]:

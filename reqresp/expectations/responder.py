@@ -1,7 +1,7 @@
 """
 ExpectationResponder: chooses which expectation of a test answers a request.
 
-Records what no expectation matches, and what handlers raise.  Must not know how the server runs.
+Reports what no expectation matches, and what handlers raise.  Must not know how the server runs.
 """
 
 from collections.abc import Callable
@@ -9,21 +9,19 @@ from operator import attrgetter
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import UNEXPECTED, raised_by
-from reqresp.framing import FrameError
+from reqresp.expectations.results import Results
 from reqresp.script.rules import Rule, Rules, closes_unmatched
-from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 
 _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
 
 
-class ExpectationResponder(Observer, Responder):
+class ExpectationResponder(Responder):
     """
     Answers a request with the first expectation that matches it.
 
@@ -32,33 +30,28 @@ class ExpectationResponder(Observer, Responder):
     and those without predicates after those with some.  A request that none of them answers is
     recorded, and its connection is closed.  An exception is recorded, and its connection is reset.
 
+    :param results: has the expectations, and receives what is not as expected.
     :param fallback: answers what no expectation matches; None: such requests are unexpected.
     :param greeting: its reply is sent when a client connects; None: *fallback* greets.
     :param encode: puts a reply into its frame.
     """
 
-    name = "expectations"
     faulty = True
 
     def __init__(
         self,
+        results: Results,
         fallback: Responder | None,
         greeting: Rule | None,
         encode: Callable[[bytes], bytes],
     ) -> None:
+        self._results = results
         self._fallback = fallback
-        self._default_by = self.name if fallback is None else fallback.name
+        self.name = "expectations" if fallback is None else fallback.name
         # A script has states of its own: its rules and the expectations share them.
-        self._states = fallback if isinstance(fallback, Rules) else _States()
+        self._states = fallback if isinstance(fallback, Rules) else results.states
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
-        self.expectations: list[BaseExpectation] = []
-        #: The requests that nothing answers.
-        self.unexpected: list[Request] = []
-        #: The number of frames that were no request.
-        self.malformed = 0
-        #: The exceptions, each with the request that was being answered.
-        self.errors: list[tuple[Request | None, BaseException]] = []
 
     def greet(self, connection: ConnectionContext) -> Steps:
         return () if self._greeter is None else self._greeter.greet(connection)
@@ -82,7 +75,7 @@ class ExpectationResponder(Observer, Responder):
 
     def _candidates(self) -> list[BaseExpectation]:
         kinds: dict[str, list[BaseExpectation]] = {"expect_next": [], "expect": [], "on": []}
-        for expectation in self.expectations:
+        for expectation in self._results.expectations:
             if expectation.times is None or not expectation.is_met:
                 kinds[expectation.kind].append(expectation)
         latest_first = kinds["on"][::-1]
@@ -109,12 +102,12 @@ class ExpectationResponder(Observer, Responder):
         :raises TypeError: *steps* is not a tuple of steps.
         """
         if request is not None and (steps is _UNEXPECTED_REPLY or closes_unmatched(steps)):
-            self.unexpected.append(request)
-            return _UNEXPECTED_REPLY
+            self._results.add_unexpected(request)
+            return steps
         for step in check_steps(steps):
             if isinstance(step, Send) and not step.raw:
                 self._encode(step.data)
-        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self._default_by)
+        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self.name)
 
     def _failed(self, failure: Failure, request: Request, found: BaseExpectation | None) -> Steps:
         if failure.check(CancelledError):  # the client has disconnected
@@ -124,16 +117,9 @@ class ExpectationResponder(Observer, Responder):
     def _raised(
         self, error: BaseException, request: Request, found: BaseExpectation | None
     ) -> Steps:
-        self.errors.append((request, error))
-        by = self._default_by if found is None else found.rule.name
+        self._results.add_error(request, error)
+        by = self.name if found is None else found.rule.name
         return RuleReply((Abort(),), raised_by(by, error))
-
-    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
-        # Exceptions of handlers have been answered: these are other errors, such as no request.
-        if failure.check(FrameError):
-            self.malformed += 1
-        else:
-            self.errors.append((None, _error(failure)))
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         if self._fallback is not None:
@@ -142,16 +128,3 @@ class ExpectationResponder(Observer, Responder):
 
 def _error(failure: Failure) -> BaseException:
     return cast(BaseException, failure.value)
-
-
-class _States:
-    """The states of conversations without a script, with these methods of `Rules`."""
-
-    def __init__(self) -> None:
-        self._states: dict[int, str] = {}
-
-    def state(self, connection: ConnectionContext) -> str:
-        return self._states.get(connection.number, "start")
-
-    def move(self, connection: ConnectionContext, state: str) -> None:
-        self._states[connection.number] = state

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._re2 import compile_pattern
@@ -40,6 +40,7 @@ from reqresp.script.schema import (
     AnswerTable,
     Document,
     PredicateTable,
+    RequestTable,
     RuleTable,
     SizeTable,
 )
@@ -108,6 +109,34 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     }
 
 
+def compile_rule(
+    table: RuleTable, path: str, reader: Reader, files: ScriptFiles, framing: BaseFraming
+) -> Rule:
+    """
+    Return the rule of *table*, for every state unless it says which; unusable after a problem.
+
+    :param path: where the table is, for problems.
+    :param framing: of the server whose requests it answers.
+    """
+    if table.when is None:
+        table = evolve(table, when=EVERY_STATE)
+    if table.name is not None:
+        _check_name(table.name, f"{path}.name", reader)
+    return _RuleCompiler.alone(reader, files, framing).rule(table, path)
+
+
+def compile_predicates(
+    table: RequestTable, path: str, reader: Reader, files: ScriptFiles, framing: BaseFraming
+) -> Predicates:
+    """Return the predicates of *table*, as `compile_rule` makes them."""
+    return _RuleCompiler.alone(reader, files, framing).predicates(table, path)
+
+
+def _check_name(name: str, path: str, reader: Reader) -> None:
+    if not _NAME.fullmatch(name):
+        reader.report(path, f"{_NAME_EXPECTED}, found {quote(name)}")
+
+
 def _check_start(start: str, reader: Reader) -> None:
     if start == EVERY_STATE:
         reader.report("start", f'expected one state, found "{start}", which means every state')
@@ -166,6 +195,13 @@ class _RuleCompiler:
     framing: BaseFraming | None
     document: Document
 
+    @classmethod
+    def alone(cls, reader: Reader, files: ScriptFiles, framing: BaseFraming) -> Self:
+        """Return what makes single rules, which are in no document."""
+        parts = TableParts(reader, files)
+        replies = Replies(reader, parts, framing.replies)
+        return cls(reader, parts, replies, framing.requests, Document())
+
     def rules(self) -> list[Rule]:
         """Return all rules of the document."""
         self._check_names()
@@ -185,8 +221,8 @@ class _RuleCompiler:
             path = f"rule[{at}].name"
             if name in first:
                 self.reader.report(path, f"expected another name: {quote(name)} is {first[name]}")
-            elif not _NAME.fullmatch(name):
-                self.reader.report(path, f"{_NAME_EXPECTED}, found {quote(name)}")
+            else:
+                _check_name(name, path, self.reader)
             first.setdefault(name, f"the name of rule[{at}]")
 
     def answer(self, given: Any, path: str) -> Rule | None:
@@ -204,10 +240,7 @@ class _RuleCompiler:
 
     def rule(self, table: RuleTable, path: str) -> Rule:
         """Return the rule that *table* describes; unusable after a problem."""
-        ignore_case = table.ignore_case
-        if ignore_case is None:
-            ignore_case = self.document.ignore_case
-        predicates = self._predicates(table, path, ignore_case)
+        predicates = self.predicates(table, path)
         if table.times is not None and table.times < 1:
             self.reader.report(f"{path}.times", f"expected an integer >= 1, found {table.times}")
         rule = Rule(
@@ -254,13 +287,20 @@ class _RuleCompiler:
             )
         return {**groups, **REPLY_SOURCES}
 
+    def predicates(self, table: RequestTable, path: str) -> Predicates:
+        """Return the predicates of *table*; unusable after a problem."""
+        ignore_case = table.ignore_case
+        if ignore_case is None:
+            ignore_case = self.document.ignore_case
+        return self._predicates(table, path, ignore_case)
+
     def _predicates(self, table: PredicateTable, path: str, ignore_case: bool) -> Predicates:
         kinds: dict[str, Any] = {
             name: self._needles(getattr(table, name), f"{path}.{name}") for name in COMPARISONS
         }
         kinds["size"] = self._size(table.size, f"{path}.size")
         kinds["ignore_case"] = ignore_case
-        if isinstance(table, RuleTable) and table.not_ is not None:
+        if isinstance(table, RequestTable) and table.not_ is not None:
             kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
         patterns = self._patterns(table.matches, f"{path}.matches")
         try:

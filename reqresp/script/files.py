@@ -24,9 +24,11 @@ class ScriptFiles:
     The files that a script names: only those in its *directory* or below, and each read once.
 
     However often a script names a file, it is in memory once.
+
+    :param directory: None: no file can be read.
     """
 
-    directory: Path
+    directory: Path | None
     #: What each file contains, or why it cannot be used.
     _found: dict[Path, bytes | str] = field(factory=dict, init=False)
     _left: int = field(default=MAX_FILE_BYTES, init=False)
@@ -38,21 +40,23 @@ class ScriptFiles:
         :raises ValueError: the file is outside of the directory, is not a regular file, cannot be
             read, or has more bytes than are left for the files of a script.
         """
+        if self.directory is None:
+            raise ValueError("expected text, hex or base64: no file can be named here")
         shown = repr(str(self.directory / name))
         try:
             _, path = resolve_below(self.directory, name)
         except ValueError as error:
             raise ValueError(f"{shown} {error}; a script can read no other files") from None
         if path not in self._found:
-            self._found[path] = self._read(path)
+            self._found[path] = self._read(self.directory, path)
         found = self._found[path]
         if isinstance(found, bytes):
             return found
         raise ValueError(f"{shown} {found}")
 
-    def _read(self, path: Path) -> bytes | str:
+    def _read(self, directory: Path, path: Path) -> bytes | str:
         try:
-            data = read_below(self.directory, path, self._left)
+            data = read_below(directory, path, self._left)
         except FileTooLargeError:
             what = "together" if self._left < MAX_FILE_BYTES else "at most"
             return f"is too large: the files of a script can have {MAX_FILE_BYTES} bytes {what}"

@@ -218,4 +218,6 @@ def show_value(value: object) -> str:
         return "a number of more than 64 bits"  # Python may refuse to convert it to text
     if isinstance(value, date | time):
         return value.isoformat()
+    if value is None:
+        return "null"  # of JSON
     return quote(value) if isinstance(value, str) else repr(value)

@@ -82,13 +82,19 @@ class AnswerTable:
     faults: list[dict[str, Any]] = Factory(list)
 
 
+@frozen(kw_only=True, slots=False)  # likewise
+class RequestTable(PredicateTable):
+    """What a request must match, and must not match."""
+
+    not_: PredicateTable | None = None
+    ignore_case: bool | None = None
+
+
 @frozen(kw_only=True)
-class RuleTable(PredicateTable, AnswerTable):
+class RuleTable(RequestTable, AnswerTable):
     """A rule: its name, its predicates, its states and its answer."""
 
     name: str | None = None
-    not_: PredicateTable | None = None
-    ignore_case: bool | None = None
     when: str | list[str] | None = None
     times: int | None = None
     scope: Literal["server", "connection"] = "server"

@@ -6,7 +6,6 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import time
 from typing import Any, TypedDict, Unpack
 
 from attrs import evolve
@@ -18,10 +17,12 @@ from reqresp.exchanges import Exchange
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.report import Findings, describe, report_or_error
 from reqresp.expectations.responder import ExpectationResponder
+from reqresp.expectations.results import Results
+from reqresp.expectations.settling import is_settled, unfinished
 from reqresp.expectations.waiters import Waiters, matches, requests_among
 from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
-from reqresp.journal import Answered, Entry, Incomplete, Journal
+from reqresp.journal import Answered, Entry, Journal
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
@@ -44,7 +45,7 @@ from reqresp.testing._expectation import (
     sends,
 )
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
-from reqresp.testing._forwarded import Forwarded, UpstreamLike, is_settled
+from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
 from reqresp.testing._recording import RecordingFile, RecordMode
 from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
 
@@ -186,10 +187,13 @@ class BaseServer:
         self._parts = RuleParts(config.framing, ignore_case, forwards=forwarded is not None)
         has_source = any(it is not None for it in (respond, script, replay)) and not is_relay
         fallback = config.responder if has_source else None
-        self._responder = ExpectationResponder(fallback, self._greeting(greeting), self._encode)
+        self._results = Results()
+        responder = ExpectationResponder(
+            self._results, fallback, self._greeting(greeting), self._encode
+        )
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
-        observers: list[Observer] = [self._journal, self._waiters, self._responder]
+        observers: list[Observer] = [self._journal, self._waiters, self._results]
         if recording is not None and upstream is None and replay is None:
             raise TypeError(f"expected upstream, to record {recording} from; found none")
         if forwarded is not None:
@@ -200,7 +204,7 @@ class BaseServer:
         make = ReqRespFactory if forwarded is None else forwarded.make_factory
         self._forwarded = forwarded
         self.factory: FrontFactory = make(
-            evolve(config, responder=self._responder), observers=observers, clock=clock
+            evolve(config, responder=responder), observers=observers, clock=clock
         )
 
     def keep_recording(self) -> None:
@@ -225,7 +229,7 @@ class BaseServer:
         return Rule(name="greeting", replies=[reply])
 
     def __repr__(self) -> str:
-        expectations = self._responder.expectations
+        expectations = self._results.expectations
         unmet = sum(not it.is_met for it in expectations)
         return (
             f"<{type(self).__name__} {self.name}: {self._condition},"
@@ -289,7 +293,7 @@ class BaseServer:
     ) -> Expectation:
         if self._forwarded is not None:
             self._forwarded.check_requests(kind)
-        expectations = self._responder.expectations
+        expectations = self._results.expectations
         wanted = describe(equals, arguments)
         predicates = {name: value for name, value in arguments.items() if name != "when"}
         expectation = Expectation(
@@ -350,12 +354,7 @@ class BaseServer:
         return entries
 
     def _all_entries(self) -> list[Entry]:
-        unfinished = [
-            Incomplete(time(), it.peer, it.number, it.unfinished.data, it.unfinished.missing)
-            for it in front_of(self.factory)
-            if it.unfinished is not None
-        ]
-        return [*self._journal.entries(), *unfinished]
+        return [*self._journal.entries(), *unfinished(front_of(self.factory))]
 
     @property
     def exchanges(self) -> list[Exchange]:
@@ -406,16 +405,12 @@ class BaseServer:
         )
 
     def _findings(self, entries: Sequence[Entry]) -> Findings:
-        responder = self._responder
         return Findings(
             name=self.name,
             encode=self._encode,
             entries=entries,
             dropped=self._journal.dropped,
-            expectations=responder.expectations,
-            unexpected=responder.unexpected,
-            malformed=responder.malformed,
-            errors=responder.errors,
+            results=self._results,
             deviations=self._replayed.deviations,
             unused=self._replayed.failures(),
             unreachable=[] if self._forwarded is None else [*self._forwarded.failures],
@@ -429,13 +424,11 @@ class BaseServer:
         :param waits_for_clients: whether a client that is not connected can still connect.
         """
         connections = front_of(self.factory)
-        if not connections and not waits_for_clients:
-            return True
         if self._forwarded is not None and self._forwarded.is_relay:
-            return is_settled(connections)
-        is_met = all(expectation.is_met for expectation in self._responder.expectations)
-        return is_met and not any(
-            it.is_busy or (self.strict and it.unfinished is not None) for it in connections
+            has_ended = not len(connections) and not waits_for_clients
+            return has_ended or knows_upstreams(connections)
+        return is_settled(
+            self._results, connections, waits_for_clients=waits_for_clients, strict=self.strict
         )
 
     def _disconnect(self) -> Deferred[None]:
@@ -446,7 +439,7 @@ class BaseServer:
     def _verify(self) -> None:
         """:raises AssertionError: something was not as expected."""
         if text := self.problems():
-            errors = self._responder.errors
+            errors = self._results.errors
             raise AssertionError(text) from (errors[0][1] if errors else None)
         self._call(self._replayed.warn, self.name)
 

@@ -110,6 +110,6 @@ class Forwarded(Observer):
         )
 
 
-def is_settled(relays: Iterable[object]) -> bool:
+def knows_upstreams(relays: Iterable[object]) -> bool:
     """Return whether it is known for each of *relays* if its client can reach the service."""
     return not any(isinstance(it, Relay) and it.is_connecting for it in relays)

@@ -8,6 +8,7 @@ from twisted.internet.address import IPv4Address
 from reqresp import Latency
 from reqresp.exchanges import Exchanges
 from reqresp.expectations.report import Findings
+from reqresp.expectations.results import Results
 from reqresp.journal import Journal
 from reqresp.steps import Request, Send
 from reqresp.testing import BaseServer
@@ -173,15 +174,14 @@ class ReportTests(ServerCase):
         for number in range(1, 11):
             journal.received(peer, 1, [b"a"])
             journal.answered(Exchanges(peer, 1, number, [b"a"], lambda _requests: [(Send(b"x"),)]))
+        results = Results()
+        results.malformed = 1
         findings = Findings(
             name="it",
             encode=bytes,
             entries=journal.entries(),
             dropped=journal.dropped,
-            expectations=[],
-            unexpected=[],
-            malformed=1,
-            errors=[],
+            results=results,
             strict=True,
         )
         self.assertIn(

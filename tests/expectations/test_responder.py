@@ -243,7 +243,7 @@ class FallbackTests(ServerCase):
         self.assertEqual(wire.received(), b"hello\r\nwelcome\r\nyou\r\nbye\r\n")
         self.assertTrue(wire.got_eof)
         self.assertIn("1 unexpected request\n", server.problems())
-        self.assertEqual([it.by for it in server.exchanges][1::2], ["rule[1]", "unexpected"])
+        self.assertEqual([it.by for it in server.exchanges][1::2], ["rule[1]", "unmatched"])
 
     def test_the_seed_of_a_script(self) -> None:
         """A server has the seed of its script, unless the test passes another."""

@@ -6,10 +6,10 @@ from itertools import repeat
 from types import FrameType
 from typing import Any
 
-from reqresp import Counters, EagerServer, Exchanges, Line, Observer, ReqRespFactory, Script, Table
+from reqresp import Counters, EagerServer, Exchanges, Line, Observer, Script, Table
 from reqresp.journal.request_log import RequestLog
 from reqresp.steps import Request
-from tests.support.conversation import Conversation
+from tests.support.calls import CallCase
 from tests.support.wire import Wire
 
 #: Parts of the paths of modules that serve a connection, without the network in memory.
@@ -29,29 +29,8 @@ class Kept(Observer):
         self.batches.append(exchanges)
 
 
-class CostTests(Conversation):
+class CostTests(CallCase):
     """The number of calls for a read."""
-
-    def calls(self, factory: ReqRespFactory, data: bytes) -> list[str]:
-        """Name the functions of ours and of Twisted's that one read of *data* calls."""
-        wire = Wire(factory, self.reactor, transport=EagerServer)
-        for _ in range(2):
-            wire.send(data)  # what happens once, or for the first known read, happens now
-        called: list[str] = []
-
-        def note(frame: FrameType, event: str, _argument: Any) -> None:
-            name = frame.f_code.co_filename
-            if event == "call" and "wire" not in name and "_memory_" not in name:
-                called.append(frame.f_code.co_qualname)
-
-        gc.disable()  # hypothesis times collections by functions of its own
-        sys.setprofile(note)
-        try:
-            wire.protocol.dataReceived(data)
-        finally:
-            sys.setprofile(None)
-            gc.enable()
-        return called
 
     def test_a_connection_for_one_request(self) -> None:
         """From its client's arrival to its end: what Python calls of ours and of Twisted's."""

@@ -1,0 +1,58 @@
+"""
+ExpectingResponder: what answers a server that can have expectations, and often has none.
+
+Without any, it costs one call a request, and constants of the responder it wraps are still answered
+by reads.
+"""
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+
+from reqresp.expectations.responder import ExpectationResponder
+from reqresp.expectations.results import Results
+from reqresp.script.rules import closes_unmatched
+from reqresp.server.config import ServerConfig
+from reqresp.server.responders import ConnectionContext, Responder, Table
+from reqresp.steps import Request, RuleReply, Steps
+
+
+class ExpectingResponder(Responder):
+    """
+    Answers as the responder of *config* does, unless there are expectations.
+
+    :param results: has the expectations, and receives the requests that no rule matches.
+    """
+
+    def __init__(self, results: Results, config: ServerConfig) -> None:
+        #: What answers without expectations.
+        self.fallback = config.responder
+        self.name = self.fallback.name
+        self.faulty = self.fallback.faulty
+        self.forwards = self.fallback.forwards
+        self._results = results
+        self._expectations = results.expectations
+        self._expecting = ExpectationResponder(results, self.fallback, None, config.framing.encode)
+
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
+        if self._expectations:
+            return self._expecting.respond(data, connection)
+        steps = self.fallback.respond(data, connection)
+        if steps.__class__ is RuleReply and steps.explain is not None and closes_unmatched(steps):
+            request = Request(data, connection.peer, connection.number, connection.taken)
+            self._results.add_unexpected(request)
+        return steps
+
+    def answer_alike(
+        self, requests: Sequence[bytes], connection: ConnectionContext
+    ) -> Steps | None:
+        return None if self._expectations else self.fallback.answer_alike(requests, connection)
+
+    def greet(self, connection: ConnectionContext) -> Steps:
+        return self.fallback.greet(connection)
+
+    def constants(self) -> Table | None:
+        return None if self._expectations else self.fallback.constants()
+
+    def check(self, encode: Callable[[bytes], bytes]) -> None:
+        self.fallback.check(encode)

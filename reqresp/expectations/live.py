@@ -1,0 +1,284 @@
+"""
+Expectations of a server that runs, which are added and removed while clients are connected.
+
+Each is a table with the keys of a script's rule.  While there is none, the server answers as fast
+as without this module.  It must not know who adds them, or where the server listens.
+"""
+
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from reqresp.expectations.expectation import BaseExpectation
+from reqresp.expectations.expecting import ExpectingResponder
+from reqresp.expectations.report import Findings
+from reqresp.expectations.results import Results
+from reqresp.expectations.settling import is_settled, unfinished
+from reqresp.expectations.waiters import matches, requests_among
+from reqresp.expectations.written import ExpectationReader
+from reqresp.journal import Journal, UpstreamFailed
+from reqresp.recording.replay import Deviation, Replayer
+from reqresp.script.files import ScriptFiles
+from reqresp.server.config import ServerConfig
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import FrontFactory, front_of
+from reqresp.server.observers import Observer
+from reqresp.steps import Request
+
+#: Turns of the reactor after which what has arrived is read and answered.
+SETTLING_TURNS = 5
+#: Seconds between two looks at what is waited for.
+LOOK_SECONDS = 0.01
+#: Seconds that a verdict waits for missing requests, at most, unless it is told otherwise.
+VERIFY_TIMEOUT = 1.0
+
+
+class NoRequestsError(ValueError):
+    """The server forwards all bytes, and knows no requests."""
+
+
+class AlreadyAnsweredError(ValueError):
+    """An expectation has answered a request, and so cannot be changed."""
+
+
+@frozen
+class _Kept:
+    """An expectation, and the *table* that describes it."""
+
+    table: Mapping[str, Any]
+    expectation: BaseExpectation
+
+
+class Expectations:
+    """
+    The expectations of one server.
+
+    Make it before the server: `around` its config, with `observer` among its observers.
+
+    :param name: the server's name in a verdict.
+    :param journal: what has happened.
+    :param base: the directory whose files payloads can name; None: none can be named.
+    """
+
+    def __init__(self, name: str, journal: Journal, base: Path | None = None) -> None:
+        self.name = name
+        self._journal = journal
+        self._base = base
+        self._results = Results()
+        self._kept: dict[int, _Kept] = {}
+        self._ids = count(1)
+        self._since = journal.position
+        self._factory: FrontFactory | None = None
+
+    # The server
+
+    @property
+    def observer(self) -> Observer:
+        """What has to be notified of the server's events."""
+        return self._results
+
+    def around(self, config: ServerConfig) -> ServerConfig:
+        """Return *config* with a responder that asks the expectations first."""
+        responder = ExpectingResponder(self._results, config)
+        return evolve(config, responder=responder)
+
+    def attach(self, factory: FrontFactory) -> None:
+        """Belong to *factory*, whose configs `around` has made."""
+        self._factory = factory
+
+    # What is expected
+
+    def add(self, table: Mapping[str, Any]) -> int:
+        """
+        Add the expectation that *table* describes, from the next request on; return its number.
+
+        *table* has the keys of a script's rule, and ``kind``: ``on``, ``expect`` or
+        ``expect_next``.  ``times`` is how many requests are expected, 1 unless it is given.
+
+        :raises ScriptError: *table* has problems; it has all of them.
+        :raises NoRequestsError: the server knows no requests.
+        """
+        factory = self._request_factory()
+        expectations = self._results.expectations
+        number = next(self._ids)
+        made = self._reader(factory).expectation(table, number, len(expectations))
+        expectations.append(made)
+        self._kept[number] = _Kept(dict(table), made)
+        if len(expectations) == 1:
+            factory.adapt()
+        return number
+
+    def replace(self, number: int, table: Mapping[str, Any]) -> None:
+        """
+        Replace the expectation with this *number*, which keeps its place, by that of *table*.
+
+        :raises KeyError: there is none.
+        :raises AlreadyAnsweredError: it has answered a request; nothing has changed.
+        :raises ScriptError: as for `add`; nothing has changed.
+        """
+        old = self._kept[number].expectation
+        if old.count:
+            raise AlreadyAnsweredError(
+                f"expected a change before the first request; {old} has already answered"
+                f" {old.count}"
+            )
+        expectations = self._results.expectations
+        at = expectations.index(old)
+        made = self._reader(self._request_factory()).expectation(table, number, at)
+        expectations[at] = made
+        self._kept[number] = _Kept(dict(table), made)
+
+    def list(self) -> Sequence[Mapping[str, Any]]:
+        """Return each as it was added, with its ``id``, and how many requests it has received."""
+        return [
+            {
+                **it.table,
+                "id": number,
+                "received": it.expectation.count,
+                "met": it.expectation.is_met,
+            }
+            for number, it in self._kept.items()
+        ]
+
+    def remove(self, number: int) -> None:
+        """
+        Remove the expectation with this *number*.
+
+        :raises KeyError: there is none.
+        """
+        self._results.expectations.remove(self._kept.pop(number).expectation)
+        self._adapt_if_empty()
+
+    def clear(self) -> None:
+        """Remove all expectations, and forget what has come so far."""
+        self._kept.clear()
+        self._results.expectations.clear()
+        self._results.clear()
+        self._since = self._journal.position
+        for replayer in self._replayers():
+            replayer.deviations.clear()
+        self._adapt_if_empty()
+
+    def _adapt_if_empty(self) -> None:
+        if not self._results.expectations and isinstance(self._factory, ReqRespFactory):
+            self._factory.adapt()
+
+    # What has come
+
+    def verify(self, timeout: float | None = None, *, strict: bool = True) -> Deferred[str | None]:
+        """
+        Return whether every expectation is met, and nothing unexpected was received.
+
+        :param timeout: the number of seconds to wait for missing requests at most, also if no
+            client is connected; None: as long as a client is connected, and a second at most.
+        :param strict: whether a request that nothing answers, is malformed or is not finished is a
+            problem.
+        :returns: fires with the text of the verdict, which has the conversation; None: all is well.
+        """
+        seconds = VERIFY_TIMEOUT if timeout is None else timeout
+        waits_for_clients = timeout is not None
+        settled = self._until(
+            partial(self._is_settled, waits_for_clients=waits_for_clients, strict=strict), seconds
+        )
+        return settled.addCallback(lambda _: self._findings(strict=strict).problems() or None)
+
+    def requests(
+        self, table: Mapping[str, Any], times: int = 0, timeout: float = 0.0
+    ) -> Deferred[Sequence[Request]]:
+        """
+        Return the requests so far that fulfil the predicates of *table*, those of an expectation.
+
+        :param times: wait until there are at least so many.
+        :param timeout: the number of seconds to wait at most.
+        :returns: fires with all of them, fewer than *times* after *timeout*.
+        :raises ScriptError: *table* has problems; it has all of them.
+        :raises NoRequestsError: the server knows no requests.
+        """
+        predicates = self._reader(self._request_factory()).predicates(table)
+        found: MutableSequence[Request] = []
+        position = self._since
+
+        def look() -> bool:
+            nonlocal position
+            first, entries = self._journal.since(position)
+            position = first + len(entries)
+            found.extend(it for it in requests_among(entries) if matches(predicates, it))
+            return len(found) >= times
+
+        return self._until(look, timeout).addCallback(lambda _: found)
+
+    def conversation(self) -> str:
+        """Return the requests and replies so far, a line for each request."""
+        return self._findings(strict=True).conversation()
+
+    def _findings(self, *, strict: bool) -> Findings:
+        first, entries = self._journal.since(self._since)
+        factory = self._attached()
+        config = factory.config if isinstance(factory, ReqRespFactory) else None
+        return Findings(
+            name=self.name,
+            encode=bytes if config is None else config.framing.encode,
+            entries=[*entries, *self._journal.unanswered(), *unfinished(front_of(factory))],
+            dropped=first - self._since,
+            results=self._results,
+            deviations=self._deviations(),
+            unreachable=[
+                f"upstream: {it.reason} (connection {it.connection})"
+                for it in entries
+                if isinstance(it, UpstreamFailed)
+            ],
+            strict=strict,
+        )
+
+    def _deviations(self) -> Sequence[Deviation]:
+        return [it for replayer in self._replayers() for it in replayer.deviations]
+
+    def _replayers(self) -> Sequence[Replayer]:
+        if not isinstance(self._factory, ReqRespFactory):
+            return []
+        responder = self._factory.config.responder
+        fallback = responder.fallback if isinstance(responder, ExpectingResponder) else responder
+        return [fallback] if isinstance(fallback, Replayer) else []
+
+    def _is_settled(self, *, waits_for_clients: bool, strict: bool) -> bool:
+        connections = front_of(self._attached())
+        return is_settled(
+            self._results, connections, waits_for_clients=waits_for_clients, strict=strict
+        )
+
+    def _until(self, condition: Callable[[], bool], seconds: float) -> Deferred[None]:
+        """Wait until *condition* returns True, once what has arrived is read; not for longer."""
+        clock = self._attached().clock
+        deadline = clock.seconds() + seconds
+
+        async def wait() -> None:
+            for _ in range(SETTLING_TURNS):
+                await deferLater(clock, 0)
+            while not condition() and clock.seconds() < deadline:
+                await deferLater(clock, LOOK_SECONDS)
+
+        return Deferred.fromCoroutine(wait())
+
+    def _reader(self, factory: ReqRespFactory) -> ExpectationReader:
+        files = ScriptFiles(self._base)
+        return ExpectationReader(factory.config.framing, files, factory.service is not None)
+
+    def _attached(self) -> FrontFactory:
+        if self._factory is None:
+            raise RuntimeError("expected a call of attach() first")
+        return self._factory
+
+    def _request_factory(self) -> ReqRespFactory:
+        factory = self._attached()
+        if not isinstance(factory, ReqRespFactory):
+            raise NoRequestsError(
+                f"{self.name} forwards all bytes, and knows no requests; give it a framing and"
+                " rules to have some of them answered"
+            )
+        return factory

@@ -1,0 +1,92 @@
+"""
+Results: the expectations of a server, and what has come otherwise so far.
+
+An observer of its errors.  Must not know what answers a request, or how the server runs.
+"""
+
+from typing import cast
+
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+
+from reqresp.expectations.expectation import BaseExpectation
+from reqresp.framing import FrameError
+from reqresp.server.observers import Observer
+from reqresp.server.responders import ConnectionContext
+from reqresp.steps import Request
+
+#: The number of unexpected requests, and of errors, that are kept: the first ones.
+MAX_KEPT = 10_000
+#: The bytes of unexpected requests that are kept.
+MAX_KEPT_BYTES = 2**24
+
+
+class Results(Observer):
+    """What was expected of the clients of one server, and what they did instead."""
+
+    def __init__(self) -> None:
+        self.expectations: list[BaseExpectation] = []
+        #: The states of conversations without a script.
+        self.states = ConnectionStates()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what has come so far; the expectations stay."""
+        #: The first requests that nothing answers, and how many more there were.
+        self.unexpected: list[Request] = []
+        self.more_unexpected = 0
+        #: The number of frames that were no request.
+        self.malformed = 0
+        #: The first exceptions, each with the request that was being answered, and how many more.
+        self.errors: list[tuple[Request | None, BaseException]] = []
+        self.more_errors = 0
+        self._bytes = 0
+
+    @property
+    def is_met(self) -> bool:
+        """Whether each expectation has answered as many requests as are expected."""
+        return all(it.is_met for it in self.expectations)
+
+    def add_unexpected(self, request: Request) -> None:
+        """Keep a *request* that nothing answers."""
+        self._bytes += len(request.data)
+        if len(self.unexpected) < MAX_KEPT and self._bytes <= MAX_KEPT_BYTES:
+            self.unexpected.append(request)
+        else:
+            self.more_unexpected += 1
+
+    def add_error(self, request: Request | None, error: BaseException) -> None:
+        """Keep an *error* that was raised in place of the reply to *request*; None: elsewhere."""
+        if len(self.errors) < MAX_KEPT:
+            self.errors.append((request, error))
+        else:
+            self.more_errors += 1
+
+    def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:  # noqa: ARG002, the observer's
+        # Exceptions of handlers have been answered: these are other errors, such as no request.
+        if failure.check(FrameError):
+            self.malformed += 1
+        else:
+            self.add_error(None, cast(BaseException, failure.value))
+
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002, the observer's
+        self.states.forget(connection)
+
+
+class ConnectionStates:
+    """The states of conversations without a script, with these methods of `Rules`."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, str] = {}
+
+    def state(self, connection: ConnectionContext) -> str:
+        """Return the state of the conversation on *connection*."""
+        return self._states.get(connection.number, "start")
+
+    def move(self, connection: ConnectionContext, state: str) -> None:
+        """Set the state of the conversation on *connection*."""
+        self._states[connection.number] = state
+
+    def forget(self, number: int) -> None:
+        """Forget the state of the connection with this *number*, which has ended."""
+        self._states.pop(number, None)
