@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reqresp import Latency, Slicer
 from tests.support.forwarded import ForwardedCase
 
 SCRIPT = """
@@ -36,6 +37,7 @@ ACTIONS = st.lists(
             (
                 *("GET", "LOCAL", "GET", "SLOW", "TOO"),
                 *("flush", "flush", "service replies", "service replies", "service pushes"),
+                *("faults come", "faults go", "server pushes"),
                 *("time passes", "client stops", "client reads", "service stops", "service reads"),
             )
         ),
@@ -54,6 +56,7 @@ class Played:
         self.unsent = b""
         self.asked: list[bytes] = []  # the requests sent, without their line ends
         self.pushed = 0
+        self.steered = 0  # pushes of the server
         self.answered = 0  # requests that the service has replied to
         self.outbox = b""  # of the service
         self.got = b""
@@ -98,6 +101,19 @@ class Played:
         self.outbox += b">2\r\n+push\r\n:%d\r\n" % self.pushed
         self.pushed += 1
 
+    def server_pushes(self, _size: int) -> None:
+        self.case.factory.connections.push(1, b"+steered %d\r\n" % self.steered)
+        self.steered += 1
+
+    def faults_come(self, size: int) -> None:
+        fault = Latency(delay=size / 4000) if size % 2 else Slicer(size=1 + size)
+        self.case.factory.fault(fault)
+
+    def faults_go(self, size: int) -> None:
+        faults = self.case.factory.faults
+        if faults:
+            faults[size % len(faults)].remove()
+
     def time_passes(self, size: int) -> None:
         self.case.advance(size / 400)
 
@@ -115,6 +131,8 @@ class Played:
 
     def settle(self) -> None:
         """Have everything arrive."""
+        for live in self.case.factory.faults:
+            live.remove()
         self.client.resume_reading(10**9)
         self.service.transport.resumeProducing()
         self.flush(10**9)
@@ -167,6 +185,8 @@ class ModelTests(ForwardedCase):
         self.assertEqual(answers, [*range(len(played.asked))])
         if not ends_early:
             self.assertEqual(pushes, [*range(played.pushed)])
+            steered = [line for line in played.got.split(b"\r\n") if line.startswith(b"+steered")]
+            self.assertEqual(steered, [b"+steered %d" % at for at in range(played.steered)])
         forwarded = [it for it in played.asked if it[:3] in (b"GET", b"TOO")]
         self.assertEqual(played.service.got.split(b"\r\n")[:-1], forwarded)
         exchanges = [it.request.data for it in self.heard.exchanges]

@@ -195,6 +195,16 @@ class ConnectionModel(RuleBasedStateMachine):
         if how is not None:
             self._later(turns, lambda: self.world.steer(it, how), rests)
 
+    @precondition(lambda self: self.world.clients)
+    @rule(
+        what=st.sampled_from(["add", "add", "change", "remove", "remove"]),
+        turns=_TURNS,
+        rests=st.booleans(),
+    )
+    def change_faults(self, what: str, turns: int, rests: bool) -> None:
+        """Faults come, change and go that never apply: replies take another path."""
+        self._later(turns, lambda: self.world.change_faults(what), rests)
+
     @precondition(lambda self: self.drains < 2 and self.world.clients)
     @rule(
         odds=st.integers(0, 3),

@@ -6,10 +6,23 @@ with.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from enum import Enum, auto
 from itertools import accumulate
 
-from reqresp import Abort, Close, HalfClose, Hang, Latency, Send, Slicer, Steps, StopReading, Wait
+from reqresp import (
+    Abort,
+    Close,
+    Fault,
+    HalfClose,
+    Hang,
+    Latency,
+    Send,
+    Slicer,
+    Steps,
+    StopReading,
+    Wait,
+)
 from tests.support.model_client import ModelClient
 from tests.support.model_setup import ModelSteps, Setup, Special
 
@@ -43,6 +56,8 @@ class Expected:
 
     def __init__(self, setup: Setup, number: int, is_tls: bool) -> None:
         self.setup, self.number, self.is_tls = setup, number, is_tls
+        #: What may slow a reply down.
+        self.faults = setup.faults
         self.requests: list[bytes] = []
         #: The bytes of the greeting and all replies.
         self.out = bytearray()
@@ -147,11 +162,19 @@ class Expected:
     def _slow_down(self, steps: ModelSteps) -> None:
         """Add the longest time that faults can take."""
         size = sum(len(step.data) + 10 for step in steps if isinstance(step, Send))
-        for fault in self.setup.faults:
+        self._add_faults(self.faults, 1, size)
+
+    def have_faults(self, faults: Sequence[Fault]) -> None:
+        """Have *faults*, too, perhaps also for replies that have not left yet."""
+        self.faults = (*self.faults, *faults)
+        self._add_faults(faults, len(self.requests) + 1, len(self.out))
+
+    def _add_faults(self, faults: Sequence[Fault], replies: int, size: int) -> None:
+        for fault in faults:
             if isinstance(fault, Latency):
-                self.most += fault.delay
+                self.most += fault.delay * replies
             elif isinstance(fault, Slicer):
-                self.most += (size / fault.size + 2) * 0.001
+                self.most += (size / fault.size + 2 * replies) * 0.001
 
 
 class ExpectedEcho(Expected):

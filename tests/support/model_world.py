@@ -123,6 +123,8 @@ class World:
         if setup.framing == "chunk" and self._recorder is None:
             return
         self.setup = setup
+        for it in self.clients:
+            it.expected.have_faults(setup.faults)
         self._factory.reconfigure(
             setup.responder(self._ask),
             framing=setup.case.framing,
@@ -165,6 +167,18 @@ class World:
             late.callback(expected.setup.case.prefix + b"late " + request)
         else:
             late.errback(ModelError())
+
+    def change_faults(self, what: str) -> None:
+        """Add, change or remove faults that never apply, and so change nothing for clients."""
+        added = [it for it in self._factory.faults if not it.fault.probability]
+        match what:
+            case "add":
+                self._factory.fault("corrupt", on="connect" if added else "reply", probability=0)
+            case "change":
+                for live in added:
+                    live.change(bytes=2 + len(added))
+            case "remove" if added:
+                added[0].remove()
 
     def push(self, it: Connected) -> None:
         """Push bytes to a connection, which may refuse them."""
@@ -399,7 +413,7 @@ class World:
             f"{it.number}: observers received {counts}, at most {due} were due"
         )
         assert not is_due or counts == due, f"{it.number}: observers received {counts}, not {due}"
-        if expected.setup.faults:
+        if expected.faults:
             return
         for at in range(record.checked_replies, len(record.answered)):
             right = _sends(record.answered[at]) == _sends(expected.steps[at])
