@@ -107,20 +107,14 @@ class Proxies:
 
         One that listens, and forwards, where it should is left as it is.
 
-        :raises RefusedError: nothing was done.
-        :raises PartlyRefusedError: the proxies before one that cannot be were made.
+        :raises PartlyRefusedError: one cannot be; it has the proxies that were made before.
         """
-        if body is not None and not isinstance(body, list):
-            raise bad_body("expected an array")
-        wanted = [_wanted(it) for it in body or ()]
-        for number, it in enumerate(wanted, 1):
-            _check_required(it, f" at proxy {number}")
         done: list[dict[str, Any]] = []
         try:
-            for it in wanted:
-                definition = await self._define(it)
+            for wanted in _read_list(body):
+                definition = await self._define(wanted)
                 async with self._alone():
-                    done.append(_show(await self._create_or_replace(it, definition)))
+                    done.append(_show(await self._create_or_replace(wanted, definition)))
         except RefusedError as error:
             raise PartlyRefusedError(error, done) from None
         return done
@@ -313,8 +307,10 @@ class Proxies:
         host, colon, port = listen.rpartition(":")
         if not colon:
             raise RefusedError(500, f"listen tcp: address {listen}: missing port in address")
-        if not is_number(port) or int(port) > MAX_PORT:
-            raise RefusedError(500, f"listen tcp: address {listen}: invalid port")
+        if not is_number(port):
+            raise RefusedError(500, f"listen tcp: lookup tcp/{port}: unknown port")
+        if int(port) > MAX_PORT:
+            raise RefusedError(500, f"listen tcp: address {port}: invalid port")
         host = host.removeprefix("[").removesuffix("]") or _ALL_INTERFACES
         if host != _LOCALHOST and not _is_address(host):
             host = await self._look_up(host)
@@ -339,6 +335,16 @@ def _factory(service: Service) -> RelayFactory:
 
 def _wanted(body: Any) -> _Wanted:
     return _Wanted(**fields_of(body, _FIELDS))
+
+
+def _read_list(body: Any) -> list[_Wanted]:
+    """Return the proxies that *body* lists, each of which has what it needs."""
+    if not isinstance(body, list | None):
+        raise bad_body("expected an array")
+    listed = [_wanted(it) for it in body or ()]
+    for number, wanted in enumerate(listed, 1):
+        _check_required(wanted, f" at proxy {number}")
+    return listed
 
 
 def _check_required(wanted: _Wanted, place: str = "") -> None:
