@@ -28,9 +28,8 @@ class ControlledCase(LiveTestCase):
         super().setUp()
         self.redis = services.redis_server()
         self.addCleanup(self.redis.stop)
-        server = self.serve("--port=0", "--control=0", ports=2)
-        [match] = server.log.wait(r"[Cc]ontrol.* (?:http://)?127\.0\.0\.1:(\d+)")
-        self.port = int(match[1])
+        # The service that options describe listens first.
+        self.port = self.serve("--control=0", ports=2).ports[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
 
