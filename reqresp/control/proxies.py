@@ -10,25 +10,15 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET, getaddrinfo
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve, frozen
 from twisted.internet.defer import DeferredLock
 
 from reqresp._errors import ProblemsError
 from reqresp._text import format_host_port
-from reqresp.control.toxics import (
-    RefusedError,
-    bad_body,
-    fields_of,
-    read_change,
-    read_toxic,
-    show_toxic,
-)
-from reqresp.faults import Direction, Timeout
-from reqresp.relay import RelayFactory
-from reqresp.relay.live_faults import RelayFault
-from reqresp.server.front_factory import front_of
+from reqresp.control import live_toxics
+from reqresp.control.toxics import RefusedError, bad_body, fields_of
 from reqresp.server.upstream_settings import format_service, parse_address
 from reqresp.services.definition import Definition
 from reqresp.services.endpoints import MAX_PORT, is_number, parse_listen
@@ -156,8 +146,7 @@ class Proxies:
         async with self._alone():
             for service in [it for it in self._services if _is_proxy(it)]:
                 await _enable(service)
-                for toxic in _factory(service).faults:
-                    _remove(service, toxic)
+                live_toxics.remove_all(service)
 
     # Toxics
 
@@ -167,7 +156,7 @@ class Proxies:
 
         :raises RefusedError: there is no such proxy.
         """
-        return _show_toxics(self._find(name))
+        return live_toxics.show_all(self._find(name))
 
     def show_toxic(self, name: str, toxic: str) -> dict[str, Any]:
         """
@@ -175,7 +164,7 @@ class Proxies:
 
         :raises RefusedError: there is none.
         """
-        return _show_toxic(_find_toxic(self._find(name), toxic))
+        return live_toxics.show(live_toxics.find(self._find(name), toxic))
 
     def add_toxic(self, name: str, body: Any) -> dict[str, Any]:
         """
@@ -183,13 +172,7 @@ class Proxies:
 
         :raises RefusedError: it asks for none, or there cannot be such a one.
         """
-        service = self._find(name)
-        directed = read_toxic(body)
-        if directed.name in [it.name for it in _factory(service).faults]:
-            raise RefusedError(409, "toxic already exists")
-        live = _factory(service).fault(directed.fault, stream=directed.stream, name=directed.name)
-        service.note(f"fault {live.name} added: {live.fault}, {live.stream.value}")
-        return _show_toxic(live)
+        return live_toxics.add(self._find(name), body)
 
     def change_toxic(self, name: str, toxic: str, body: Any) -> dict[str, Any]:
         """
@@ -197,11 +180,7 @@ class Proxies:
 
         :raises RefusedError: there is none, or it cannot be so.
         """
-        service = self._find(name)
-        live = _find_toxic(service, toxic)
-        live.change(**read_change(live.fault, body))
-        service.note(f"fault {live.name} changed: {live.fault}, {live.stream.value}")
-        return _show_toxic(live)
+        return live_toxics.change(self._find(name), toxic, body)
 
     def remove_toxic(self, name: str, toxic: str) -> None:
         """
@@ -209,8 +188,7 @@ class Proxies:
 
         :raises RefusedError: there is none.
         """
-        service = self._find(name)
-        _remove(service, _find_toxic(service, toxic))
+        live_toxics.remove(self._find(name), toxic)
 
     # For these
 
@@ -287,7 +265,7 @@ class Proxies:
         try:
             new = await self._services.replace(service.name, definition)
             if new is not service:
-                _hand_over(service, new)
+                live_toxics.hand_over(service, new)
             if is_enabled:
                 await new.enable()
         except (ListenError, TakenError) as error:
@@ -326,11 +304,7 @@ class Proxies:
 
 
 def _is_proxy(service: Service) -> bool:
-    return isinstance(service.factory, RelayFactory)
-
-
-def _factory(service: Service) -> RelayFactory:
-    return cast(RelayFactory, service.factory)
+    return service.upstream is not None
 
 
 def _wanted(body: Any) -> _Wanted:
@@ -400,23 +374,6 @@ def _moved(
     return evolve(definition, **changes)
 
 
-def _hand_over(old: Service, new: Service) -> None:
-    """Give *new* the faults that *old* has."""
-    for live in _factory(new).faults:
-        live.remove()
-    for live in _factory(old).faults:
-        directed = live.directed
-        _factory(new).fault(
-            directed.fault,
-            stream=directed.stream,
-            name=directed.name,
-            after=directed.after,
-            after_bytes=directed.after_bytes,
-            for_=directed.for_,
-            shared=directed.shared,
-        )
-
-
 def _listen(service: Service) -> str:
     """Return where *service* listens, or, while it is disabled, where it would."""
     return service.listen[0]
@@ -435,37 +392,11 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _find_toxic(service: Service, name: str) -> RelayFault:
-    for live in _factory(service).faults:
-        if live.name == name:
-            return live
-    raise RefusedError(404, "toxic not found")
-
-
-def _remove(service: Service, live: RelayFault) -> None:
-    """Remove a toxic; as in toxiproxy, a timeout ends the connections that it has held up."""
-    if isinstance(live.fault, Timeout):
-        for connection in front_of(service.factory):
-            if live.roll(connection.number) is not None:
-                connection.close()
-    live.remove()
-    service.note(f"fault {live.name} removed")
-
-
 def _show(service: Service) -> dict[str, Any]:
     return {
         "name": service.name,
         "listen": _listen(service),
         "upstream": service.upstream,
         "enabled": service.is_enabled,
-        "toxics": _show_toxics(service),
+        "toxics": live_toxics.show_all(service),
     }
-
-
-def _show_toxics(service: Service) -> list[dict[str, Any]]:
-    faults = _factory(service).faults
-    return [_show_toxic(it) for direction in Direction for it in faults if it.stream is direction]
-
-
-def _show_toxic(live: RelayFault) -> dict[str, Any]:
-    return show_toxic(live.name, live.stream.value, live.fault)

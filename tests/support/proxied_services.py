@@ -18,6 +18,22 @@ from tests.support.relayed import SERVICE_PORT, Service
 from tests.support.relayed import Services as Behind
 from tests.support.wire import FakeReactor
 
+#: A proxy and a toxic, as they are shown.
+REDIS = {
+    "name": "redis",
+    "listen": "127.0.0.1:26379",
+    "upstream": "127.0.0.1:6379",
+    "enabled": True,
+    "toxics": [],
+}
+LATENCY = {
+    "attributes": {"latency": 1000, "jitter": 0},
+    "name": "latency_downstream",
+    "type": "latency",
+    "stream": "downstream",
+    "toxicity": 1,
+}
+
 
 @frozen
 class _Port:
