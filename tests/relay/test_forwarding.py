@@ -21,13 +21,14 @@ from reqresp import (
     Resp,
 )
 from reqresp.journal import Passed as PassedEntry
-from reqresp.relay import Forwarding, Unreachable
+from reqresp.relay import Forwarding, RelayFactory, Unreachable
 from reqresp.relay._connecting import DELIVERY_SECONDS
-from reqresp.relay.upstream import Upstream
+from reqresp.relay.upstream import Upstream, tcp_upstream
 from reqresp.server._ahead import MAX_BYTES, MAX_REQUESTS
 from reqresp.server._state import State
 from reqresp.server.observers import Observer
 from reqresp.steps import Close, Forward, Hang, Request, Send, StopReading, Wait
+from reqresp.testing._memory_reactor import HOST
 from reqresp.transport.proxy_protocol import encode_line
 from tests.support.forwarded import ForwardedCase
 from tests.support.wire import Wire
@@ -732,6 +733,39 @@ class FaultTests(ForwardedCase):
         self.assertEqual(client.received(), b":1\r\n")
         self.advance(1)
         self.assertEqual(client.received(), b":0\r\n:2\r\n")
+
+
+class FaultyRelayTests(ForwardedCase):
+    """A server that forwards requests to a relay with faults on its directions."""
+
+    respond = SCRIPT
+
+    def upstream(self) -> Upstream:
+        self.relay = RelayFactory(super().upstream(), clock=cast(Any, self.reactor))
+        self.reactor.listenTCP(6381, self.relay)
+        return tcp_upstream(self.reactor, HOST, 6381)
+
+    def test_a_slow_service(self) -> None:
+        """What is forwarded is late, and replies keep their order."""
+        self.relay.fault("latency", stream="upstream", delay=2)
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\nFAKE\r\n")
+        self.advance(1)
+        self.assertEqual((service.got, client.received()), (b"", b""))
+        self.advance(1)
+        self.assertEqual(service.got, b"GET 1\r\n")
+        service.transport.write(b":1\r\n")
+        self.advance(0)
+        self.assertEqual(client.received(), b":1\r\n+fake\r\n")
+
+    def test_a_reply_that_is_cut(self) -> None:
+        """The client gets the part of it, and then the end."""
+        self.relay.fault("limit_data", stream="downstream", bytes=2)
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\nFAKE\r\n")
+        service.transport.write(b":1\r\n")
+        self.advance(0)
+        self.assertEqual((client.received(), client.got_eof), (b":1", True))
 
 
 class Passed(Observer):
