@@ -40,12 +40,7 @@ LONGER_MODULES = {
 }
 
 #: Public modules whose behaviour shows only through the module in the comment.
-TESTED_ELSEWHERE: set[str] = {
-    # tests/daemon/test_build.py
-    "reqresp.daemon.definitions",
-    "reqresp.daemon.reloading",
-    "reqresp.daemon.service_listeners",
-}
+TESTED_ELSEWHERE: set[str] = set()
 
 
 def tree(path: Path) -> ast.Module:

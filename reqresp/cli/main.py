@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import escape, printable, printable_lines
-from reqresp.cli import reading, rewriting
+from reqresp.cli import reading, rewriting, services
 from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -93,6 +93,9 @@ def _check(options: Namespace) -> int:
     for file in options.files:
         if is_recording(file):
             status |= reading.check(file, _print, _print_error)
+            continue
+        if services.is_services_file(file):
+            status |= services.check(file, _print, _print_error)
             continue
         script = _load(file)
         if script is None:

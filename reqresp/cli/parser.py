@@ -43,8 +43,8 @@ Exit status: 0 if all replies arrived; 1 if not, with the reason on stderr; 2 if
 wrong.
 """
 _CHECK = """
-Check scripts and recordings, and print one line for each file without problems. Problems and
-warnings are printed on stderr.
+Check scripts, services files and recordings, and print one line for each file without problems.
+Problems and warnings are printed on stderr.
 """
 _CHECK_STATUS = """
 Exit status: 0 if there are no problems; 1 if there are; 2 if an argument is wrong.
@@ -133,7 +133,7 @@ def _parser() -> ArgumentParser:
     _add_ask(_command(commands, "ask", "send requests to a server", _ASK, _ASK_STATUS))
     check = _command(commands, "check", "find the problems of files", _CHECK, _CHECK_STATUS)
     check.add_argument_group("arguments").add_argument(
-        "files", metavar="FILE", nargs="+", help="a script or a recording"
+        "files", metavar="FILE", nargs="+", help="a script, a services file or a recording"
     )
     explain = _command(
         commands, "explain", "show how a script answers requests", _EXPLAIN, _EXPLAIN_STATUS

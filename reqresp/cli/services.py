@@ -1,0 +1,88 @@
+"""
+Services: what the command shows of a services file.
+
+Prints, and returns the exit status.  It must not know how arguments are parsed, nor start a server.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from reqresp._errors import Problem, ProblemsError
+from reqresp._text import printable
+
+if TYPE_CHECKING:
+    from reqresp.server.config import ConfigSource
+    from reqresp.services.definition import Definition
+
+Print = Callable[[str], None]
+
+
+def is_services_file(file: str) -> bool:
+    """Return whether *file* defines services; False if it cannot be read."""
+    from reqresp._files import read_regular  # late, like what else a file needs
+    from reqresp.script.files import MAX_FILE_BYTES
+    from reqresp.script.toml import parse_toml
+
+    try:
+        data = read_regular(file, MAX_FILE_BYTES)
+        tables = parse_toml(data.decode("utf-8-sig"), file) if b"service" in data else {}
+    except ValueError:
+        return False
+    return isinstance(tables, dict) and "service" in tables
+
+
+def check(file: str, say: Print, warn: Print) -> int:
+    """
+    Check the services file *file*, and the files that say what its services answer.
+
+    :param say: prints a result.
+    :param warn: prints a problem, or several.
+    """
+    from reqresp.services.reading import load_services
+
+    try:
+        definitions = load_services(file)
+        warnings = [*_warnings(definitions)]
+    except ProblemsError as error:
+        warn(str(error))
+        return 1
+    for warning in warnings:
+        warn(f"warning: {warning}")
+    count = f"{len(definitions)} service{'s' * (len(definitions) != 1)}"
+    say(f"{printable(file)}: ok: {count}: {', '.join(it.name for it in definitions)}")
+    return 0
+
+
+def _warnings(definitions: "list[Definition]") -> Iterator[Problem]:
+    """
+    Yield what is valid in the files of services, but perhaps not meant.
+
+    :raises ProblemsError: files have problems; it has those of all.
+    """
+    problems: list[Problem] = []
+    for definition in definitions:
+        try:
+            source = _load(definition)
+        except ProblemsError as error:
+            problems += error.problems
+        else:
+            yield from () if source is None else source.warnings
+    if problems:
+        raise ProblemsError(*problems)
+
+
+def _load(definition: "Definition") -> "ConfigSource | None":
+    # Not as a server does it, which loads Twisted.
+    from reqresp.script import Script
+    from reqresp.services.definition import ReplayFile, ScriptFile, WrittenScript
+
+    match definition.answering:
+        case WrittenScript(script=script):
+            return script
+        case ScriptFile(path=path):
+            return Script.load(path)
+        case ReplayFile(path=path, ignore=ignore):
+            from reqresp.recording.replay import Replay
+
+            return Replay.load(path, ignore=ignore)
+    return None

@@ -1,0 +1,166 @@
+"""Several services in one process, by ``--services``, with real clients and signals."""
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from typing import Any
+
+from tests.support import live
+from tests.support.live import Client, Ended, Server
+from tests.support.live_case import LiveTestCase
+
+A = '[[service]]\nname = "a"\nlisten = 0\nresponse = "A"\nframing = "line"\n'
+B = (
+    '[[service]]\nname = "b"\nlisten = 0\nframing = "line"\n'
+    '[[service.rule]]\nequals = "x"\nreply = "B"\n'
+)
+C = '[[service]]\nname = "c"\nlisten = 0\nresponse = "C"\nframing = "line"\n'
+
+
+class ServicesCase(LiveTestCase):
+    """A services file."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.directory / "services.toml"
+
+    def serve_file(self, text: str, *options: str, ports: int = 2) -> Server:
+        self.path.write_text(text)
+        arguments = ("reqresp", "--services=services.toml", *options)
+        return self.stopped(live.start(self.directory, *arguments, ports=ports))
+
+    def run_file(self) -> Ended:
+        """Run a server that cannot start."""
+        command = [*live.twistd(), "-n", "--pidfile=", "reqresp", "--services=services.toml"]
+        return live.run_all(self.directory, {"it": command})["it"]
+
+    def port_of(self, server: Server, name: str, count: int = 1) -> int:
+        """Return the port of the service *name*, once the log has it *count* times."""
+        return int(server.log.wait(rf"Listening on 127\.0\.0\.1:(\d+) for {name}$", count)[-1][1])
+
+    def client_of(self, server: Server, name: str) -> Client:
+        client = Client(("127.0.0.1", self.port_of(server, name)))
+        self.addCleanup(client.close)
+        return client
+
+    def reload(self, server: Server, text: str, pattern: str, count: int = 1) -> None:
+        """Let the server read *text*, and wait for a line of the log."""
+        self.path.write_text(text)
+        server.signal(signal.SIGHUP)
+        server.log.wait(pattern, count)
+
+
+class ServingTests(ServicesCase):
+    """What services do."""
+
+    def test_each_answers_as_it_is_told(self) -> None:
+        """Each has its own port, and its name in the request log."""
+        with self.serve_file(A + B) as server:
+            a, b = self.client_of(server, "a"), self.client_of(server, "b")
+            self.assertEqual(a.ask(b"x\n", 3), b"A\r\n")
+            self.assertEqual(b.ask(b"x\n", 3), b"B\r\n")
+            server.log.wait(r"b #1 < 'x'")
+
+    def test_problems(self) -> None:
+        """All of them, a line each, without a traceback, before anything listens."""
+        text = A.replace("framing", "framin") + B.replace("reply", "repl")
+        self.path.write_text(text)
+        ended = self.run_file()
+        self.assertEqual(ended.status, 1)
+        lines = ended.errors.splitlines()
+        self.assertEqual(len(lines), 2, ended.errors)
+        self.assertIn(":5: service[0].framin: unknown key", lines[0])
+        self.assertIn(":12: service[1].rule[0].repl: unknown key", lines[1])
+
+    def test_a_port_that_is_taken(self) -> None:
+        """One line names it, and the process ends."""
+        with self.serve_file(A, ports=1) as server:
+            port = self.port_of(server, "a")
+            self.path.write_text(A + B.replace("listen = 0", f"listen = {port}"))
+            ended = self.run_file()
+        self.assertEqual(ended.status, 1)
+        self.assertIn(f"reqresp: cannot listen on 127.0.0.1:{port}: Address already", ended.errors)
+        self.assertNotIn("Traceback", ended.errors + ended.output)
+
+
+class ReloadTests(ServicesCase):
+    """SIGHUP."""
+
+    def test_an_unchanged_service_goes_on(self) -> None:
+        """Its open connection does, while others come, change and go."""
+        with self.serve_file(A + B) as server:
+            a, b = self.client_of(server, "a"), self.client_of(server, "b")
+            self.assertEqual((a.ask(b"x\n", 3), b.ask(b"x\n", 3)), (b"A\r\n", b"B\r\n"))
+            self.reload(server, B + C, "reloaded .*: added c; removed a")
+            self.assertEqual(a.rest(), b"")
+            self.assertEqual(b.ask(b"x\n", 3), b"B\r\n")
+            self.assertEqual(self.client_of(server, "c").ask(b"x\n", 3), b"C\r\n")
+            self.reload(server, B.replace('"B"', '"N"') + C, "reloaded .*: changed b")
+            self.assertEqual(b.ask(b"x\n", 3), b"B\r\n")  # as it began
+            self.assertEqual(self.client_of(server, "b").ask(b"x\n", 3), b"N\r\n")
+
+    def test_all_or_nothing(self) -> None:
+        """A problem in one service keeps all as they are."""
+        with self.serve_file(A + B) as server:
+            a = self.client_of(server, "a")
+            text = A.replace('"A"', '"N"') + B.replace("equals", "equal")
+            self.reload(server, text, "reload failed; keeping the current services: ")
+            taken = self.port_of(server, "a")
+            text = A.replace('"A"', '"N"') + B + C.replace("= 0", f'= "tcp:{taken}"')
+            self.reload(server, text, "keeping the current services: cannot listen on")
+            self.assertEqual(a.ask(b"x\n", 3), b"A\r\n")
+            self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"A\r\n")
+
+
+class WorkersTests(ServicesCase):
+    """The same services in every worker."""
+
+    def test_workers(self) -> None:
+        """SIGHUP changes what is answered; another set of ports takes a restart."""
+        with self.serve_file(A + B, "--workers=2") as server:
+            for name in ("a", "b"):
+                self.port_of(server, name, 2)
+            self.reload(server, A.replace('"A"', '"N"') + B, "reloaded .*: changed a", 2)
+            self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"N\r\n")
+            self.assertEqual(self.client_of(server, "b").ask(b"x\n", 3), b"B\r\n")
+            for text in (A, A + B + C):
+                self.reload(server, text, "with --workers, this takes a restart", 2)
+            self.assertEqual(self.client_of(server, "b").ask(b"x\n", 3), b"B\r\n")
+
+
+class ControlTests(ServicesCase):
+    """``--control``."""
+
+    def get(self, port: int, path: str, **headers: str) -> Any:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=live.PATIENCE) as reply:  # noqa: S310 (ours)
+            return reply.read().decode()
+
+    def test_the_api_and_metrics(self) -> None:
+        """It shows the services; metrics have their names."""
+        with self.serve_file(A + B, "--control=0", ports=3) as server:
+            self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"A\r\n")
+            port = server.ports[-1]
+            found = json.loads(self.get(port, "/api/services"))["services"]
+            self.assertEqual([it["name"] for it in found], ["a", "b"])
+            text = self.get(port, "/metrics")
+            self.assertIn('reqresp_requests_total{service="a"} 1.0', text)
+            self.assertIn('reqresp_requests_total{service="b"} 0.0', text)
+            self.assertEqual(self.get(port, "/readyz"), "ready\n")
+
+    def test_the_service_of_options(self) -> None:
+        """It is named ``default``."""
+        with self.serve("--control=0", "--framing=line", ports=2) as server:
+            found = json.loads(self.get(server.ports[-1], "/api/services"))["services"]
+            self.assertEqual([it["name"] for it in found], ["default"])
+
+    def test_a_token(self) -> None:
+        """A file has it, and requests must have it."""
+        (self.directory / "token").write_text("secret\n")
+        with self.serve_file(A, "--control=0", "--control-token-file=token") as server:
+            port = server.ports[-1]
+            with self.assertRaisesRegex(urllib.error.HTTPError, "401"):
+                self.get(port, "/api/services")
+            found = self.get(port, "/api/services", Authorization="Bearer secret")
+            self.assertIn('"a"', found)
