@@ -5,11 +5,15 @@ from typing import Any, cast
 
 from attrs import evolve
 from twisted.internet import error
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from reqresp.relay.upstream import Upstream, tcp_upstream, unix_upstream
+from reqresp.relay.upstream import ATTEMPT_DELAY, Upstream, tcp_upstream, unix_upstream
 from reqresp.transport.proxy_protocol import ProxyDecoder, encode_binary, encode_line
 from tests.support.relayed import RELAY_PORT, RelayedCase
 
@@ -78,3 +82,68 @@ class BinaryProxyHeaderTests(ProxyHeaderTests):
     """The same in version 2."""
 
     encode = staticmethod(encode_binary)
+
+
+@implementer(IHostnameResolver)
+class TwoAddresses:
+    """Resolves every name to two addresses."""
+
+    def resolveHostName(  # noqa: N802, Twisted's name
+        self,
+        resolutionReceiver: Any,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Any = None,  # noqa: N803
+        transportSemantics: str = "TCP",  # noqa: N803
+    ) -> Any:
+        """Report both of them."""
+        resolutionReceiver.resolutionBegan(None)
+        for address in ("192.0.2.1", "192.0.2.2"):
+            resolutionReceiver.addressResolved(IPv4Address("TCP", address, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return resolutionReceiver
+
+
+class SeveralAddressesTests(SynchronousTestCase):
+    """A name with two addresses."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.reactor.installNameResolver(TwoAddresses())
+        endpoint = tcp_upstream(self.reactor, "db.example", 80, timeout=3).endpoint
+        self.result = endpoint.connect(Factory.forProtocol(Protocol))
+        self.upstream = tcp_upstream(self.reactor, "db.example", 80)
+
+    def tried(self) -> list[str]:
+        """Return the addresses that were tried."""
+        return [host for host, *_ in self.reactor.tcpClients]
+
+    def refuse(self, number: int) -> None:
+        """Let the attempt with this number be refused."""
+        factory: Any = self.reactor.tcpClients[number][2]
+        factory.clientConnectionFailed(None, Failure(error.ConnectionRefusedError()))
+
+    def test_the_second_follows_soon(self) -> None:
+        """The first one that answers is used."""
+        self.assertEqual(self.tried(), ["192.0.2.1"])
+        self.reactor.advance(ATTEMPT_DELAY)
+        self.assertEqual(self.tried(), ["192.0.2.1", "192.0.2.2"])
+        self.refuse(0)
+        factory: Any = self.reactor.tcpClients[1][2]
+        factory.buildProtocol(None).makeConnection(StringTransport())
+        self.successResultOf(self.result)
+
+    def test_both_refuse(self) -> None:
+        """That is the reason."""
+        self.reactor.advance(ATTEMPT_DELAY)
+        self.refuse(0)
+        self.refuse(1)
+        self.reactor.advance(ATTEMPT_DELAY)
+        failure = self.failureResultOf(self.result)
+        self.assertEqual(self.upstream.explain(failure), "refused the connection")
+
+    def test_one_refuses_and_one_does_not_answer(self) -> None:
+        """Each attempt has the whole time of a connection."""
+        self.reactor.advance(ATTEMPT_DELAY)
+        self.refuse(0)
+        self.assertEqual([it[3] for it in self.reactor.tcpClients], [3, 3])
