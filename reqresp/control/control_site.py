@@ -24,6 +24,8 @@ from reqresp.control.dispatch import Dispatcher
 from reqresp.control.entries_api import EntriesApi
 from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams
+from reqresp.control.expectations_api import COMPONENTS as EXPECTATION_COMPONENTS
+from reqresp.control.expectations_api import ExpectationsApi
 from reqresp.control.faults_api import COMPONENTS as FAULT_COMPONENTS
 from reqresp.control.faults_api import FaultsApi
 from reqresp.control.openapi import make_document
@@ -109,6 +111,7 @@ def api_routes(
         *EntriesApi(services, streams).routes(),
         *ConnectionsApi(services).routes(),
         *FaultsApi(services).routes(),
+        *ExpectationsApi(services).routes(),
         Route(
             method="GET",
             path="/api/openapi.json",
@@ -123,7 +126,10 @@ def api_routes(
 
 def document_of(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI document of *routes*."""
-    return make_document(routes, {**COMPONENTS, **FAULT_COMPONENTS, "Definition": DEFINITION})
+    return make_document(
+        routes,
+        {**COMPONENTS, **FAULT_COMPONENTS, **EXPECTATION_COMPONENTS, "Definition": DEFINITION},
+    )
 
 
 class _PageResource(Resource):

@@ -1,7 +1,7 @@
 """
 The routes of faults: what goes wrong, added, changed and removed while clients are connected.
 
-Knows the faults of factories.  Must not know HTTP.
+Knows the faults of services.  Must not know HTTP.
 """
 
 from collections.abc import Mapping
@@ -9,32 +9,18 @@ from typing import Any
 
 import attrs
 
-from reqresp._errors import Bytes, FieldError, Seconds, Share
+from reqresp._errors import Bytes, FieldError, Seconds
 from reqresp.control._schemas import Schema, array, ref, schema_of, table
-from reqresp.control.errors import ApiError, unusable
+from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
-from reqresp.faults import KINDS, STREAM_KINDS, Bandwidth, DirectedFault, Fault
+from reqresp.faults import KINDS
 from reqresp.faults.faults import MAX_NAME
-from reqresp.relay import RelayFactory
-from reqresp.server.factory import ReqRespFactory
-from reqresp.server.live_faults import LiveFault
+from reqresp.services.faults import ServiceFault
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
 
 _FAULTS = "/api/services/{service}/faults"
-
-#: Where faults of a service that answers go wrong, as its factory calls it: in its replies, or in
-#: whole connections.
-_PLACES = {"downstream": "reply", "connection": "connect"}
-_STREAMS_OF_PLACES = {place: stream for stream, place in _PLACES.items()}
-#: The directions of a relay.
-_DIRECTIONS = ("upstream", "downstream")
-
-#: What faults of a relay have besides the parameters of their kinds.
-_PLACEMENT = ("after", "after_bytes", "for_", "shared")
-
-_UNITS: Mapping[Any, str] = {Seconds: "seconds", Bytes: "bytes", Share: "share"}
 
 
 def _parameter_schemas() -> dict[str, Schema]:
@@ -121,8 +107,8 @@ class FaultsApi:
         ]
 
     def _list(self, call: Call) -> Any:
-        service = self._service(call)
-        return {"faults": [_describe(it) for it in _faults(service)], "kinds": _kinds(service)}
+        faults = self._service(call).faults
+        return {"faults": [it.as_json() for it in faults], "kinds": faults.kinds}
 
     def _add(self, call: Call) -> Any:
         service = self._service(call)
@@ -131,63 +117,38 @@ class FaultsApi:
         name = parameters.pop("name", None)
         if name is not None:
             _check_name(service, name)
-        live = _add(service, kind, stream, name, parameters)
-        service.note(f"fault {live.name} added: {live.fault}, {_stream(live)}")
-        return _describe(live)
+        try:
+            fault = service.faults.add(kind, stream, name, **parameters)
+        except (TypeError, ValueError) as error:
+            raise _refused(error) from None
+        service.note(f"fault {fault.name} added: {_shown(fault)}")
+        return fault.as_json()
 
     def _change(self, call: Call) -> Any:
-        service, live = self._service(call), self._fault(call)
+        service = self._service(call)
         try:
-            live.change(**call.body)
-        except FieldError:
-            raise
+            fault = service.faults.change(call.path["name"], **call.body)
+        except KeyError as error:
+            raise ApiError(404, error.args[0]) from None
         except (TypeError, ValueError) as error:
-            raise ApiError(422, str(error)) from None
-        service.note(f"fault {live.name} changed: {live.fault}, {_stream(live)}")
-        return _describe(live)
+            raise _refused(error) from None
+        service.note(f"fault {fault.name} changed: {_shown(fault)}")
+        return fault.as_json()
 
     def _remove(self, call: Call) -> None:
-        service, live = self._service(call), self._fault(call)
-        live.remove()
-        service.note(f"fault {live.name} removed")
+        service, name = self._service(call), call.path["name"]
+        try:
+            service.faults.remove(name)
+        except KeyError as error:
+            raise ApiError(404, error.args[0]) from None
+        service.note(f"fault {name} removed")
 
     def _service(self, call: Call) -> Service:
         return service_of(self._services, call.path["service"])
 
-    def _fault(self, call: Call) -> LiveFault[Any]:
-        name = call.path["name"]
-        found = next((it for it in _faults(self._service(call)) if it.name == name), None)
-        if found is None:
-            raise ApiError(404, f"no fault has the name {name!r}")
-        return found
 
-
-def _faults(service: Service) -> tuple[LiveFault[Any], ...]:
-    factory = service.factory
-    if isinstance(factory, RelayFactory | ReqRespFactory):
-        return factory.faults
-    return ()
-
-
-def _add(
-    service: Service, kind: str, stream: str, name: str | None, parameters: dict[str, Any]
-) -> LiveFault[Any]:
-    factory = service.factory
-    streams = _DIRECTIONS if isinstance(factory, RelayFactory) else tuple(_PLACES)
-    if stream not in streams:
-        raise FieldError("stream", f"expected {' or '.join(streams)}, found {stream!r}")
-    if "for" in parameters:
-        parameters["for_"] = parameters.pop("for")
-    try:
-        if isinstance(factory, RelayFactory):
-            return factory.fault(kind, stream=stream, name=name, **parameters)
-        if isinstance(factory, ReqRespFactory):
-            return factory.fault(kind, on=_PLACES[stream], name=name, **parameters)
-    except TypeError as error:
-        raise ApiError(422, str(error)) from None
-    except ValueError as error:
-        raise unusable(error) from None
-    raise ApiError(422, "the service cannot have faults")
+def _refused(error: Exception) -> Exception:
+    return error if isinstance(error, FieldError) else ApiError(422, str(error))
 
 
 def _taken(parameters: dict[str, Any], key: str) -> str:
@@ -203,40 +164,11 @@ def _taken(parameters: dict[str, Any], key: str) -> str:
 def _check_name(service: Service, name: Any) -> None:
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= MAX_NAME):
         raise FieldError("name", f"expected a name of 1 to {MAX_NAME} printable characters")
-    if name in [it.name for it in _faults(service)]:
+    if name in [it.name for it in service.faults]:
         raise ApiError(409, f"expected another name: there is a fault {name!r}")
 
 
-def _describe(live: LiveFault[Any]) -> dict[str, Any]:
-    """Return a fault as JSON."""
-    described = {"name": live.name, "kind": live.fault.kind, "stream": _stream(live)}
-    described |= attrs.asdict(live.fault)
-    if isinstance(live.placed, DirectedFault):
-        described |= {it.removesuffix("_"): getattr(live.placed, it) for it in _PLACEMENT}
-    return described
-
-
-def _stream(live: LiveFault[Any]) -> str:
-    return _STREAMS_OF_PLACES.get(live.where, live.where)
-
-
-def _kinds(service: Service) -> dict[str, Any]:
-    """Return, by stream and by kind, the parameters with their defaults and units."""
-    is_relay = isinstance(service.factory, RelayFactory)
-    kinds = STREAM_KINDS if is_relay else KINDS
-    shown = {name: _describe_kind(kind) for name, kind in kinds.items()}
-    return dict.fromkeys(_DIRECTIONS if is_relay else _PLACES, shown)
-
-
-def _describe_kind(kind: type[Fault]) -> dict[str, Any]:
-    return {
-        it.name: {
-            "default": None if it.default is attrs.NOTHING else it.default,
-            "unit": "bytes a second" if kind is Bandwidth and it.name == "rate" else _unit(it.type),
-        }
-        for it in attrs.fields(kind)
-    }
-
-
-def _unit(kind: Any) -> str | None:
-    return _UNITS.get(kind)
+def _shown(fault: ServiceFault) -> str:
+    """Return a fault for people."""
+    parameters = ", ".join(f"{name} {value}" for name, value in fault.parameters.items())
+    return f"{fault.kind}, {fault.stream}, {parameters}"

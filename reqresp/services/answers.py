@@ -4,7 +4,7 @@ Answers: what serves the clients of a service, made from its definition and the 
 It contains no behaviour of its own.  It must not know where a service listens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -172,19 +172,32 @@ def log_warnings(loaded: Loaded) -> None:
         _log.warn("{problem}", problem=warning)
 
 
+#: Returns a config that answers otherwise than another one.
+Around = Callable[[ServerConfig], ServerConfig]
+
+
+def _as_it_is(config: ServerConfig) -> ServerConfig:
+    return config
+
+
 def make_factory(
-    definition: Definition, loaded: Loaded, reactor: Any, **common: Any
+    definition: Definition,
+    loaded: Loaded,
+    reactor: Any,
+    around: Around = _as_it_is,
+    **common: Any,
 ) -> FrontFactory:
     """
     Return the factory of a service.
 
+    :param around: returns the config that is used for the one that answers as defined.
     :param common: the arguments that all factories share.
     :raises FieldError: parts of the definition do not fit together.
     :raises ValueError: a file for TLS cannot be used.
     """
     if is_relay(definition, loaded.script):
         return RelayFactory(**_relay_arguments(definition, loaded.script, reactor), **common)
-    config = _make_config(definition, loaded)
+    config = around(_make_config(definition, loaded))
     return ReqRespFactory(
         config, service=_make_forwarding(definition, loaded.script, reactor), **common
     )
@@ -197,16 +210,21 @@ def check_answers(definition: Definition, loaded: Loaded, reactor: Any) -> None:
     :raises FieldError, ValueError: it cannot.
     """
     # With a seed: otherwise one would be chosen and logged, and never used.
-    seed = {} if is_relay(definition, loaded.script) else {"seed": 0}
+    seed: dict[str, Any] = {} if is_relay(definition, loaded.script) else {"seed": 0}
     make_factory(definition, loaded, reactor, clock=reactor, **seed)
 
 
 def reconfigure(
-    factory: FrontFactory, definition: Definition, loaded: Loaded, reactor: Any
+    factory: FrontFactory,
+    definition: Definition,
+    loaded: Loaded,
+    reactor: Any,
+    around: Around = _as_it_is,
 ) -> None:
     """
     Let *factory* serve new clients as *definition* says now.
 
+    :param around: as for `make_factory`.
     :raises FieldError, ValueError: as for `make_factory`, or a relay begins or ends to be one;
         nothing has changed.
     """
@@ -217,7 +235,7 @@ def reconfigure(
         factory.reconfigure(**_relay_arguments(definition, script, reactor))
     elif isinstance(factory, ReqRespFactory):
         service = _make_forwarding(definition, script, reactor)
-        factory.reconfigure(_make_config(definition, loaded), service=service)
+        factory.reconfigure(around(_make_config(definition, loaded)), service=service)
 
 
 def _make_config(definition: Definition, loaded: Loaded) -> ServerConfig:

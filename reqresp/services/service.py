@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from reqresp.relay import RelayFactory
+from reqresp.server.config import ServerConfig
 from reqresp.server.counters import Counters
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.observers import Observer
@@ -42,6 +43,7 @@ from reqresp.services.ports import Ports
 from reqresp.services.summary import summary_of
 
 if TYPE_CHECKING:  # few services have a journal or a script
+    from reqresp.expectations.live import Expectations
     from reqresp.journal import Journal, JournalFile
     from reqresp.recording.recorder import Recorder
     from reqresp.script import Script
@@ -76,6 +78,7 @@ class Service:
     def __init__(self, definition: Definition, loaded: Loaded, environment: Environment) -> None:
         self._environment = environment
         self._journal: Journal | None = None
+        self._expectations: Expectations | None = None
         #: What its connections did; they stay 0 where nothing shows them.
         self.counters = Counters()
         #: What it writes while it runs.
@@ -111,20 +114,29 @@ class Service:
         environment = self._environment
         observers: list[Observer] = [*environment.observers(self._definition), *self.files]
         if environment.keeps_journal:
+            from reqresp.expectations.live import Expectations
             from reqresp.journal import Journal  # late: only those that steer services need it
 
             self._journal = Journal(most=MAX_ENTRIES)
-            observers.append(self._journal)
-        return make_factory(
+            self._expectations = Expectations(self.name, self._journal, self._script_base)
+            observers += [self._journal, self._expectations.observer]
+        factory = make_factory(
             self._definition,
             self._loaded,
             environment.reactor,
+            self._around,
             observers=observers,
             clock=environment.reactor,
             access=self._definition.access,
             counters=self.counters if environment.has_counters else None,
             first=environment.first,
         )
+        if self._expectations is not None:
+            self._expectations.attach(factory)
+        return factory
+
+    def _around(self, config: ServerConfig) -> ServerConfig:
+        return config if self._expectations is None else self._expectations.around(config)
 
     def _set(self, definition: Definition, loaded: Loaded) -> None:
         if isinstance(definition.answering, ScriptFile):
@@ -189,6 +201,17 @@ class Service:
         if self._journal is None:
             raise RuntimeError("the process keeps no journal: nothing controls it")
         return self._journal
+
+    @property
+    def expectations(self) -> "Expectations":
+        """
+        What its clients should send.
+
+        :raises RuntimeError: the process keeps no journal, since nothing steers it.
+        """
+        if self._expectations is None:
+            raise RuntimeError("the process has no expectations: nothing controls it")
+        return self._expectations
 
     def continue_journal(self, other: "Service") -> None:
         """Number the entries as if they followed those of *other*: who follows it goes on."""
@@ -260,7 +283,8 @@ class Service:
         :raises ProblemsError, ImportError: as for the class; nothing has changed.
         """
         with problems_of(definition):
-            reconfigure(self.factory, definition, loaded, self._environment.reactor)
+            reactor = self._environment.reactor
+            reconfigure(self.factory, definition, loaded, reactor, self._around)
         log_warnings(loaded)
         self._set(definition, loaded)
 
@@ -305,7 +329,7 @@ class Service:
 
     def reset(self) -> Deferred[None]:
         """
-        Be as at the start: its script, its faults, its journal, and whether it listens.
+        Be as at the start: its script, faults, journal and expectations, and whether it listens.
 
         The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
         """
@@ -315,6 +339,8 @@ class Service:
         self.faults.reset()
         if self._journal is not None:
             self._journal.clear()
+        if self._expectations is not None:
+            self._expectations.clear()
         if definition.is_enabled:
             return self.enable()
         return self.disable()

@@ -120,7 +120,7 @@ class ReplyFaultsTests(Controlled):
                 "probability": {"default": 1.0, "unit": "share"},
             },
         )
-        self.assertEqual(kinds["connection"]["bandwidth"]["rate"]["unit"], "bytes a second")
+        self.assertEqual(kinds["connection"]["bandwidth"]["rate"]["unit"], "bytes per second")
         self.assertIn("stop_reading", kinds["downstream"])
 
 
@@ -136,7 +136,7 @@ class RelayFaultsTests(Controlled):
         self.assertEqual({*shown["kinds"]}, {"upstream", "downstream"})
         self.assertNotIn("stop_reading", shown["kinds"]["upstream"])
         [first] = shown["faults"]
-        self.assertEqual((first["stream"], first["delay"], first["for"]), ("upstream", 0.5, None))
+        self.assertEqual((first["stream"], first["delay"]), ("upstream", 0.5))
         body = {"kind": "bandwidth", "stream": "downstream", "rate": 9, "shared": True, "for": 3}
         found = self.ask("POST", path, body)
         self.assertEqual(found.status, 201, found.data)

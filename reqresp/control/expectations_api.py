@@ -1,0 +1,242 @@
+"""
+The routes of expectations: what clients should send, from any language, and the verdict.
+
+Knows the expectations of a service.  Must not know HTTP, but for the time that a request has.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from reqresp._text import format_address
+from reqresp.control._bodies import read_body
+from reqresp.control._channel import REQUEST_TIMEOUT
+from reqresp.control._schemas import (
+    Schema,
+    array,
+    nullable,
+    number_field,
+    properties_of,
+    ref,
+    table,
+)
+from reqresp.control.errors import ApiError
+from reqresp.control.routes import Call, RawBody, Route
+from reqresp.control.services_api import service_of
+from reqresp.expectations.live import AlreadyAnsweredError, NoRequestsError
+from reqresp.expectations.written import ExpectationTable
+from reqresp.journal.entries import bytes_as_json
+from reqresp.script.schema import RequestTable
+from reqresp.services.registry import Services
+from reqresp.services.service import Service
+from reqresp.steps import Request
+
+#: The longest time that a client can wait for requests, in seconds.
+MAX_TIMEOUT = 600
+#: The most requests that a client can wait for.
+MAX_TIMES = 10_000
+
+_EXPECTATIONS = "/api/services/{service}/expectations"
+_ONE = f"{_EXPECTATIONS}/{{id:int}}"
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+
+
+@frozen(kw_only=True)
+class VerifyBody:
+    """
+    How a verdict is found.
+
+    :param timeout: seconds to wait for missing requests; None: as long as a client is connected,
+        and a second at most.
+    :param strict: whether a request that nothing answers is a problem.
+    """
+
+    timeout: float | None = number_field(0, MAX_TIMEOUT, default=None, is_optional=True)
+    strict: bool = True
+
+
+@frozen(kw_only=True)
+class _Wait:
+    """How long to wait for how many requests."""
+
+    times: int = number_field(0, MAX_TIMES, default=0)
+    timeout: float = number_field(0, MAX_TIMEOUT, default=0.0)
+
+
+def _schema(kind: type[Any]) -> Schema:
+    properties = properties_of(kind)
+    return {
+        "type": "object",
+        "properties": {name: schema for name, (schema, _) in properties.items()},
+        "required": [name for name, (_, is_required) in properties.items() if is_required],
+        "additionalProperties": False,
+    }
+
+
+_WAIT = _schema(_Wait)["properties"]
+
+#: The schemas that the routes refer to.
+COMPONENTS: dict[str, Schema] = {
+    "Expectation": _schema(ExpectationTable),
+    "ListedExpectation": {
+        "type": "object",
+        "properties": {"id": _COUNT, "received": _COUNT, "met": {"type": "boolean"}},
+        "required": ["id", "kind", "received", "met"],
+    },
+    "WantedRequests": {
+        **_schema(RequestTable),
+        "properties": {**_schema(RequestTable)["properties"], **_WAIT},
+    },
+}
+
+
+class ExpectationsApi:
+    """The routes of the expectations of *services*."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        expectation = RawBody(ref("Expectation"))
+        request = table(
+            data=ref("Payload"), peer={"type": "string"}, connection=_COUNT, number=_COUNT
+        )
+        return [
+            Route(
+                method="GET",
+                path=_EXPECTATIONS,
+                answer=self._list,
+                summary="List the expectations, with how many requests each has received.",
+                reply=table(expectations=array(ref("ListedExpectation"))),
+            ),
+            Route(
+                method="POST",
+                path=_EXPECTATIONS,
+                answer=self._add,
+                summary="Add an expectation, from the next request on.",
+                status=201,
+                body=expectation,
+                reply=table(id=_COUNT),
+                errors=(409,),
+            ),
+            Route(
+                method="DELETE",
+                path=_EXPECTATIONS,
+                answer=self._clear,
+                summary="Remove all expectations, and forget what has come so far.",
+                status=204,
+            ),
+            Route(
+                method="PUT",
+                path=_ONE,
+                answer=self._replace,
+                summary="Replace an expectation that has answered no request yet.",
+                status=204,
+                body=expectation,
+                errors=(409,),
+            ),
+            Route(
+                method="DELETE",
+                path=_ONE,
+                answer=self._remove,
+                summary="Remove an expectation.",
+                status=204,
+            ),
+            Route(
+                method="POST",
+                path="/api/services/{service}/verify",
+                answer=self._verify,
+                summary="Say whether all expectations are met, and what came otherwise.",
+                body=VerifyBody,
+                reply=table(ok={"type": "boolean"}, report=nullable({"type": "string"})),
+            ),
+            Route(
+                method="POST",
+                path="/api/services/{service}/requests",
+                answer=self._requests,
+                summary="Find the requests so far that fulfil predicates, or wait for them.",
+                body=RawBody(ref("WantedRequests")),
+                reply=table(requests=array(request)),
+                errors=(409,),
+            ),
+        ]
+
+    def _list(self, call: Call) -> Any:
+        return {"expectations": [*self._service(call).expectations.list()]}
+
+    def _add(self, call: Call) -> Any:
+        service = self._service(call)
+        try:
+            number = service.expectations.add(call.body)
+        except NoRequestsError as error:
+            raise ApiError(409, str(error)) from None
+        return {"id": number}
+
+    def _clear(self, call: Call) -> None:
+        self._service(call).expectations.clear()
+
+    def _replace(self, call: Call) -> None:
+        service, number = self._service(call), call.path["id"]
+        try:
+            service.expectations.replace(number, call.body)
+        except KeyError:
+            raise _unknown(number) from None
+        except (AlreadyAnsweredError, NoRequestsError) as error:
+            raise ApiError(409, str(error)) from None
+
+    def _remove(self, call: Call) -> None:
+        service, number = self._service(call), call.path["id"]
+        try:
+            service.expectations.remove(number)
+        except KeyError:
+            raise _unknown(number) from None
+
+    def _verify(self, call: Call) -> Deferred[Any]:
+        expectations = self._service(call).expectations
+        timeout = call.body.timeout
+        _allow_time(call, timeout or 0)
+        verdict = expectations.verify(timeout, strict=call.body.strict)
+        return verdict.addCallback(lambda text: {"ok": text is None, "report": text})
+
+    def _requests(self, call: Call) -> Deferred[Any]:
+        predicates = dict(call.body)
+        wait = {key: predicates.pop(key) for key in _WAIT if key in predicates}
+        wanted = read_body(_Wait, wait)
+        _allow_time(call, wanted.timeout)
+        try:
+            found = self._service(call).expectations.requests(
+                predicates, wanted.times, wanted.timeout
+            )
+        except NoRequestsError as error:
+            raise ApiError(409, str(error)) from None
+        return found.addCallback(_describe_requests)
+
+    def _service(self, call: Call) -> Service:
+        return service_of(self._services, call.path["service"])
+
+
+def _describe_requests(requests: Sequence[Request]) -> dict[str, Any]:
+    return {
+        "requests": [
+            {
+                "data": bytes_as_json(it.data),
+                "peer": format_address(it.peer),
+                "connection": it.connection,
+                "number": it.number,
+            }
+            for it in requests
+        ]
+    }
+
+
+def _allow_time(call: Call, seconds: float) -> None:
+    """Let the client of *call* wait for *seconds*."""
+    channel: Any = call.request.channel
+    channel.allow_time(seconds + REQUEST_TIMEOUT)
+
+
+def _unknown(number: int) -> ApiError:
+    return ApiError(404, f"no expectation has the id {number}")

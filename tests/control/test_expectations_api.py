@@ -1,0 +1,123 @@
+"""The routes of expectations: what is expected, what has come, and the verdict."""
+
+import json
+from typing import Any
+
+from reqresp.control._channel import REQUEST_TIMEOUT
+from tests.support.asked import Answer, parse_answer
+from tests.support.controlled import SERVICES, Controlled
+
+SMTP = "/api/services/smtp"
+EXPECTATIONS = f"{SMTP}/expectations"
+RELAY = """
+[[service]]
+name = "relay"
+listen = "tcp:2527:interface=127.0.0.1"
+upstream = "127.0.0.1:6379"
+"""
+
+
+class ExpectationsTests(Controlled):
+    """The expectations of a service."""
+
+    services_text = SERVICES + RELAY
+
+    def add(self, **table: Any) -> int:
+        """Add an expectation; return its id."""
+        found = self.ask("POST", EXPECTATIONS, {"kind": "expect", **table})
+        self.assertEqual(found.status, 201, found.data)
+        number: int = found.json["id"]
+        return number
+
+    def later(self, path: str, body: Any, seconds: int = 2) -> Answer:
+        """Send a request that may take *seconds*; return the response."""
+
+        wire = self.begin(
+            "POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        for _ in range(seconds * 20):
+            self.reactor.advance(0.05)
+        return parse_answer(wire.received())
+
+    def test_add(self) -> None:
+        """An expectation answers open connections, before the script does, and counts."""
+        wire = self.converse(b"EHLO x\n")
+        wire.received()
+        number = self.add(starts_with="EHLO", reply="250 expected", times=2)
+        wire.send(b"EHLO x\n")
+        self.assertEqual(wire.received(), b"250 expected\r\n")
+        [listed] = self.get(EXPECTATIONS)["expectations"]
+        self.assertEqual((listed["id"], listed["received"], listed["met"]), (number, 1, False))
+        self.assertEqual((listed["kind"], listed["starts_with"]), ("expect", "EHLO"))
+
+    def test_remove_replace_and_clear(self) -> None:
+        """Expectations are replaced until they have answered, removed, and cleared."""
+        number = self.add(equals="a", reply="A")
+        path = f"{EXPECTATIONS}/{number}"
+        changed = {"kind": "on", "equals": "a", "reply": "B"}
+        self.assertEqual(self.ask("PUT", path, changed).status, 204)
+        self.assertEqual(self.converse(b"a\n").received(), b"220 ready\r\nB\r\n")
+        self.assertEqual(self.ask("PUT", path, changed).status, 409)
+        self.assertEqual(self.ask("DELETE", path).status, 204)
+        for method, body in (("DELETE", None), ("PUT", changed)):
+            found = self.ask(method, path, body)
+            self.assert_refused(found, 404, f"no expectation has the id {number}")
+        self.add(equals="a", reply="A")
+        self.assertEqual(self.ask("DELETE", EXPECTATIONS).status, 204)
+        self.assertEqual(self.get(EXPECTATIONS), {"expectations": []})
+
+    def test_problems(self) -> None:
+        """An expectation has the keys of a rule, and all of its problems are reported."""
+        found = self.ask("POST", EXPECTATIONS, {"kind": "expects", "equals": 3, "repply": "x"})
+        self.assertEqual(found.status, 422)
+        paths = {it["path"] for it in found.json["problems"]}
+        self.assertEqual(paths, {"expectation.kind", "expectation.equals", "expectation.repply"})
+
+    def test_the_verdict(self) -> None:
+        """The verdict is that of the fixture, once clients had their time."""
+        self.add(equals="a", reply="A")
+        found = self.later(f"{SMTP}/verify", {})
+        self.assertFalse(found.json["ok"])
+        self.assertEqual(
+            found.json["report"],
+            "reqresp smtp: 1 unmet expectation\n  no client connected\n"
+            'unmet: expect "a" (expectation 1): received 0 of 1',
+        )
+        self.converse(b"a\n").reset()
+        found = self.later(f"{SMTP}/verify", {"timeout": 1, "strict": True})
+        self.assertEqual(found.json, {"ok": True, "report": None})
+
+    def test_a_long_wait(self) -> None:
+        """A client can wait for longer than a request may take otherwise."""
+        self.add(equals="a", reply="A")
+        seconds = round(REQUEST_TIMEOUT) + 5
+        found = self.later(f"{SMTP}/verify", {"timeout": seconds}, seconds + 2)
+        self.assertFalse(found.json["ok"])
+
+    def test_requests(self) -> None:
+        """Requests are found by predicates, those so far or once there are enough."""
+        self.converse(b"EHLO x\n", b"EHLO \xff\n", b"DATA\n")
+        found = self.later(f"{SMTP}/requests", {"starts_with": "EHLO"})
+        requests = [it["data"] for it in found.json["requests"]]
+        self.assertEqual(requests, ["EHLO x", {"base64": "RUhMTyD/"}])
+        self.assertEqual(found.json["requests"][0]["connection"], 1)
+        found = self.later(f"{SMTP}/requests", {"equals": "x", "times": 1, "timeout": 1})
+        self.assertEqual(found.json, {"requests": []})
+        for body in ({"reply": "x"}, {"equals": 3}, {"times": -1}, {"timeout": 9999}):
+            self.assertEqual(self.ask("POST", f"{SMTP}/requests", body).status, 422, body)
+
+    def test_a_service_that_knows_no_requests(self) -> None:
+        """A relay has no expectations: it knows no requests."""
+        path = "/api/services/relay"
+        body = {"kind": "expect", "equals": "a"}
+        self.assertEqual(self.ask("POST", f"{path}/expectations", body).status, 409)
+        self.assertEqual(self.ask("POST", f"{path}/requests", {"equals": "a"}).status, 409)
+        self.assertEqual(self.get(f"{path}/expectations"), {"expectations": []})
+
+    def test_a_reset(self) -> None:
+        """A reset removes expectations, and a new script keeps them."""
+        self.add(equals="a", reply="A")
+        self.ask("PUT", f"{SMTP}/script", {"script": "[[rule]]\nequals = 'b'\nreply = 'B'"})
+        self.assertEqual(self.converse(b"b\n", b"a\n").received(), b"B\r\nA\r\n")
+        self.assertEqual(self.ask("POST", f"{SMTP}/reset").status, 204)
+        self.assertEqual(self.get(EXPECTATIONS), {"expectations": []})
