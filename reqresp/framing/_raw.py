@@ -6,7 +6,15 @@ Works with any decoder, also with one that only has `feed`.  It knows bytes only
 
 from collections.abc import Callable
 
-from reqresp.framing._base import Decoder, Framed, FrameError, Unfinished, is_new, unfinished
+from reqresp.framing._base import (
+    Decoder,
+    DelimiterDecoder,
+    Framed,
+    FrameError,
+    Unfinished,
+    is_new,
+    unfinished,
+)
 from reqresp.framing._resp_commands import CommandDecoder
 
 #: What is wrong with a framing with which a reply of a service cannot be found.
@@ -19,10 +27,12 @@ _FeedRaw = Callable[[bytes, list[bytes]], list[bytes]]
 class RawDecoder:
     """Finds the requests that *decoder* finds, each as a `Framed`."""
 
-    __slots__ = ("_decoder", "feed_raw")
+    __slots__ = ("_decoder", "feed_raw", "whole")
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
+        #: The decoder, if all bytes that it is fed are of requests.
+        self.whole = decoder if type(decoder) is DelimiterDecoder else None
         self.feed_raw = _feed_raw(decoder)
 
     def __len__(self) -> int:
@@ -60,8 +70,12 @@ def feed_run(decoder: Decoder, data: bytes) -> tuple[list[bytes], bytes]:
     :param decoder: one of `with_raw`.
     :raises FrameError: as `Decoder.feed` does.
     """
+    found = getattr(decoder, "whole", None)
+    if found is not None and found.is_new:
+        requests = found.feed(data)
+        return requests, data[: len(data) - len(found)]
     raws: list[bytes] = []
-    requests: list[bytes] = decoder.feed_raw(data, raws)  # type: ignore[attr-defined]  # it has one
+    requests = decoder.feed_raw(data, raws)  # type: ignore[attr-defined]  # it has one
     return requests, b"".join(raws)
 
 

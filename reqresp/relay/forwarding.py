@@ -28,6 +28,9 @@ from reqresp.server.observers import Direction
 from reqresp.server.service import ServiceUser
 from reqresp.transport.stream import Phase, Stream
 
+# A module-level name is looked up faster than an attribute of an Enum.
+_OPEN = Phase.OPEN
+
 
 @frozen
 class Forwarding:
@@ -181,7 +184,7 @@ class ForwardingSide:
         return "Forwarding"
 
     def dataReceived(self, data: bytes) -> None:
-        if self.stream.phase is Phase.OPEN and not self._is_over:
+        if self.stream.phase is _OPEN and not self._is_over:
             self._user.service_sent(data)
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name

@@ -26,6 +26,10 @@ from reqresp.server.service import Service
 from reqresp.steps import Steps
 from reqresp.transport.stream import Stream
 
+# A module-level name is looked up faster than an attribute of an Enum.
+_UPSTREAM, _REPLY, _IDLE = State.UPSTREAM, State.REPLY, State.IDLE
+_DROPPING = (State.HANGING, State.ENDED, State.LOST)  # what the service sends is dropped
+
 # The requests of a read that are only forwarded, the steps that answer each, and their bytes.
 _Run = tuple[Sequence[bytes], Steps, bytes]
 
@@ -126,7 +130,7 @@ class Forwarder:
 
     def received(self, data: bytes) -> None:
         """Take up what is in *data*, if the connection waits for the service only, or keep it."""
-        is_taken = self._connection.state is State.UPSTREAM and self.takes_up(data)
+        is_taken = self._connection.state is _UPSTREAM and self.takes_up(data)
         if not is_taken:
             self._connection.backlog.put(data)
         if is_taken or self._ahead.room > 0:
@@ -177,7 +181,7 @@ class Forwarder:
             received += requests
             ahead.put_all(requests, alike, raw)
             ahead.send()
-            connection.hold = Waiting(State.UPSTREAM)
+            connection.hold = Waiting(_UPSTREAM)
             return False
         while self._perform_ready(answered, steps):
             if not backlog.has_requests:
@@ -193,7 +197,7 @@ class Forwarder:
         else:
             return False
         if ahead.pending or (backlog.has_requests and not ahead.is_ending):
-            connection.hold = Waiting(State.UPSTREAM if ahead.asks_service else State.REPLY)
+            connection.hold = Waiting(_UPSTREAM if ahead.asks_service else _REPLY)
             return False
         return True
 
@@ -323,8 +327,8 @@ class Forwarder:
     def service_resumed(self) -> None:
         """Have the connection continue, if it waits for the service or for a responder."""
         connection = self._connection
-        is_waiting = connection.awaits(State.UPSTREAM) or connection.awaits(State.REPLY)
-        if is_waiting or connection.state is State.IDLE:
+        is_waiting = connection.awaits(_UPSTREAM) or connection.awaits(_REPLY)
+        if is_waiting or connection.state is _IDLE:
             connection.release()
 
     def service_ended(self, *, is_reset: bool) -> None:
@@ -339,4 +343,4 @@ class Forwarder:
 
     @property
     def _is_dropping(self) -> bool:
-        return self._connection.state in (State.HANGING, State.ENDED, State.LOST)
+        return self._connection.state in _DROPPING

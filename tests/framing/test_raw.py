@@ -21,6 +21,7 @@ from reqresp.framing import (
     Netstring,
     RawFrames,
     Resp,
+    feed_run,
     is_new,
     unfinished,
     with_raw,
@@ -84,6 +85,17 @@ class RequestTests(SynchronousTestCase):
                 found, failed = fed(decoder, pieces)
                 self.assertEqual((found, raws(found), failed), (expected, frames, False))
                 self.assertEqual((len(decoder), is_new(decoder)), (0, True))
+
+    def test_runs_of_each_framing_in_all_pieces(self) -> None:
+        """A run has the same requests, and their bytes are those of the stream."""
+        for framing, frames in FRAMES.items():
+            stream = b"".join(frames)
+            expected, _ = fed(framing.decoder(LIMIT), [stream])
+            for pieces in every_cut(stream):
+                decoder = with_raw(framing.decoder(LIMIT))
+                runs = [feed_run(decoder, piece) for piece in pieces]
+                self.assertEqual([it for requests, _ in runs for it in requests], expected)
+                self.assertEqual(b"".join(raw for _, raw in runs), stream)
 
     def test_commands_have_their_raw_bytes_anyway(self) -> None:
         """They need no other decoder."""
