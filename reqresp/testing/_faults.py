@@ -125,8 +125,8 @@ class ServerFaults:
         if isinstance(factory, ReqRespFactory):
             if stream is not None:
                 raise TypeError(
-                    "fault: unexpected stream=: the server answers by itself, or from a recording;"
-                    " expected on='reply' or 'connect', or a server with upstream=(host, port)"
+                    "fault: unexpected stream=: the server answers requests; expected on='reply'"
+                    " or 'connect', or a server that forwards all bytes"
                 )
             place: dict[str, Any] = {"on": on or "reply"}
         else:

@@ -24,6 +24,8 @@ from reqresp.server.upstream_settings import UpstreamSettings, parse_address
 #: A service: a host and a port, ``HOST:PORT`` or ``unix:PATH``, all settings, or what connects.
 UpstreamLike = tuple[str, int] | str | UpstreamSettings | Upstream
 
+_EXPECTED = "(HOST, PORT), 'HOST:PORT', 'unix:PATH', UpstreamSettings or an Upstream"
+
 
 class Forwarded(Observer):
     """
@@ -32,6 +34,7 @@ class Forwarded(Observer):
     :param reactor: connects to it.
     :param is_relay: whether all bytes are forwarded, so that nothing is known of requests.
     :raises ValueError: *given* is not usable.
+    :raises TypeError: *given* is of another type.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Forwarded(Observer):
             except ValueError as error:
                 raise ValueError(f"upstream: {error}") from None
         elif isinstance(given, tuple):
-            given = UpstreamSettings(address=given)
+            given = UpstreamSettings(address=_check_address(given))
         self._unreachable = Unreachable.RESET
         if isinstance(given, UpstreamSettings):
             self._unreachable = Unreachable(given.unreachable)
             given = make_upstream(given, reactor)
+        if not isinstance(given, Upstream):
+            raise TypeError(f"upstream: expected {_EXPECTED}, found {given!r}")
         #: What goes wrong in a direction.
         self.faults = faults
         self._upstream = given
@@ -113,3 +118,18 @@ class Forwarded(Observer):
 def knows_upstreams(relays: Iterable[object]) -> bool:
     """Return whether it is known for each of *relays* if its client can reach the service."""
     return not any(isinstance(it, Relay) and it.is_connecting for it in relays)
+
+
+def _check_address(given: tuple[Any, ...]) -> tuple[str, int]:
+    """
+    Return *given*, a host and a port.
+
+    :raises ValueError: it is something else.
+    """
+    match given:
+        case (str(host), int(port)) if host and 0 < port < 2**16:
+            return host, port
+    raise ValueError(
+        "upstream: expected a host and a port from 1 to 65535, such as ('127.0.0.1', 6379);"
+        f" found {given!r}"
+    )

@@ -56,8 +56,20 @@ class ThreadedTests(SynchronousTestCase):
             UpstreamSettings(address=("127.0.0.1", port), timeout=3),
         ):
             self.assertEqual(asked(self.server(upstream=upstream), b"a\n", 3), b"1\r\n")
-        error = self.assertRaises(ValueError, self.server, upstream="localhost")
-        self.assertRegex(str(error), "^upstream: expected HOST:PORT")
+
+    def test_what_is_no_service(self) -> None:
+        """One line says what is expected, before a client connects."""
+        for upstream, expected in (
+            ("localhost", "expected HOST:PORT"),
+            (("localhost", 0), r"expected a host and a port .*; found \('localhost', 0\)$"),
+            (("localhost", 65536), "expected a host and a port"),
+            (("localhost", "80"), "expected a host and a port"),
+            (("localhost", 80, 1), "expected a host and a port"),
+        ):
+            error = self.assertRaises(ValueError, self.server, upstream=upstream)
+            self.assertRegex(str(error), f"^upstream: {expected}")
+        with self.assertRaisesRegex(TypeError, r"^upstream: expected \(HOST, PORT\), .*, found \["):
+            self.server(upstream=["localhost", 80])
 
     def test_with_tls_for_clients(self) -> None:
         """As for servers that answer."""
