@@ -38,8 +38,8 @@ from reqresp.services.endpoints import EndpointSpec, parse_listen
 from reqresp.services.schema import SCRIPT_KEYS, SERVICE_KEYS, ServicesDocument, ServiceTable
 
 #: What the name of a service can be: it stands in paths of HTTP, in metrics and in logs.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
-_NAME_EXPECTED = "expected 1 to 60 letters, digits and . _ - that start with a letter or a digit"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+_NAME_EXPECTED = "expected 1 to 100 letters, digits and . _ : - that start with a letter or a digit"
 
 #: The keys of a script that a service with a fixed reply can have.
 _FIXED_KEYS = ("framing", "limits", "fault", "seed")

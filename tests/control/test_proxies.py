@@ -89,6 +89,12 @@ class ProxyTests(ProxiedCase):
         answer = self.ask("PATCH", "/proxies/redis", {"enabled": True})
         self.assert_answers(answer, 200, REDIS)
 
+    def test_a_name_that_is_an_address(self) -> None:
+        """Libraries that run containers name a proxy after its upstream."""
+        self.create("redis:6379")
+        for path in ("/proxies/redis:6379", "/proxies/redis%3A6379"):
+            self.assert_answers(self.ask("GET", path), 200, {**REDIS, "name": "redis:6379"})
+
     def test_values_that_are_not_usable(self) -> None:
         """One line says what is expected."""
         for changes, problem in (

@@ -179,8 +179,8 @@ listen = []
         self.assertEqual(
             self.problems(text.replace("framin", "framing")),
             [
-                "services.toml:2: service[0].name: expected 1 to 60 letters, digits and . _ - that"
-                " start with a letter or a digit, found 'a b'",
+                "services.toml:2: service[0].name: expected 1 to 100 letters, digits and . _ : -"
+                " that start with a letter or a digit, found 'a b'",
                 "services.toml:3: service[0].listen: expected a port number up to 65535, an address"
                 " and a port such as 192.0.2.1:9999, or an endpoint such as unix:/run/it.sock,"
                 " found 'bogus'",
