@@ -41,8 +41,8 @@ _NOTES = (
     "tls:/etc/certificates:port=9999, systemd:domain=INET:index=0 or haproxy:tcp:9999.",
     "SERVICE is HOST:PORT, such as db.example:5432 or [::1]:5432, or unix:PATH.",
     "NETWORK is an address or a network, such as 10.0.0.0/8, or several, separated by commas.",
-    "On SIGHUP the server reads the script or the recording, and the certificates, again, for new "
-    "connections, and reopens the journal and the file of --record.",
+    "On SIGHUP the server reads the services file, the script or the recording, and the "
+    "certificates, again, for new connections, and reopens the journal and the file of --record.",
 )
 
 _OPTIONS = tuple(option for group in GROUPS.values() for option in group)

@@ -132,6 +132,12 @@ def _check_taken(
                 join(path, "name"),
                 f"expected another name: another service is named {quote(definition.name)}",
             )
+        for key in ("journal", "record"):
+            file = getattr(definition.files, key)
+            if file is not None and file in (other.files.journal, other.files.record):
+                reader.report(
+                    join(path, key), f"expected another file: {quote(other.name)} writes it, too"
+                )
         for spec in definition.listen:
             if spec in other.listen and not spec.is_any_port:
                 reader.report(

@@ -181,6 +181,8 @@ class Services:
         await self._open(new, gone)
         for service, definition, loaded in changed:
             service.use(definition, loaded)
+        for service, definition, loaded in kept:
+            service.start_from(definition, loaded)
         made = {it.name: it for it in (*(it[0] for it in kept), *new)}
         order = [definition.name for definition, _ in wanted]
         rest = {it.name: it for it in self if it not in gone}

@@ -31,6 +31,7 @@ from reqresp.services.appended_files import open_files
 from reqresp.services.definition import (
     DEFAULT_NAME,
     Definition,
+    FixedReply,
     ReplayFile,
     ScriptFile,
     WrittenScript,
@@ -288,6 +289,10 @@ class Service:
         log_warnings(loaded)
         self._set(definition, loaded)
 
+    def start_from(self, definition: Definition, loaded: Loaded) -> None:
+        """Let `reset` return to *definition*: its process was told so, as if it had begun so."""
+        self._initial = definition, loaded
+
     def use_script(self, text: str) -> None:
         """
         Answer new clients with the script *text*, TOML.
@@ -305,6 +310,8 @@ class Service:
         """
         answering = WrittenScript.parse(text, self._script_name, self._script_base)
         definition = evolve(self._definition, answering=answering)
+        if isinstance(self._definition.answering, FixedReply):
+            definition = evolve(definition, framing=None)  # that of the fixed reply
         return definition, Loaded(answering.script, text)
 
     @property
@@ -334,8 +341,7 @@ class Service:
         The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
         """
         definition, loaded = self._initial
-        if self._loaded is not loaded:
-            self.use(definition, loaded)
+        self.use(definition, loaded)  # also if it is the same: its rules count anew
         self.faults.reset()
         if self._journal is not None:
             self._journal.clear()

@@ -15,12 +15,19 @@ from twisted.internet.address import UNIXAddress
 
 import reqresp
 from reqresp import Fault, Limits, Line, Netstring, PlacedFault, RuleReply, Script, Send, Wait
-from reqresp.control.prometheus import MAX_AGE, Exposition, ServerCollector, make_registry
+from reqresp.control.prometheus import (
+    MAX_AGE,
+    Exposition,
+    ServerCollector,
+    ServicesCollector,
+    make_registry,
+)
 from reqresp.faults.faults import KINDS as FAULTS
 from reqresp.server.admission import KINDS, Refusal
 from reqresp.server.front_factory import front_of
 from reqresp.steps import Steps
 from tests.support.metered import Metered
+from tests.support.served import Served
 
 #: Samples by name, and by their labels.
 Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
@@ -219,6 +226,42 @@ class LabelsTests(Exposed):
             and isinstance(call.args[0], ast.Constant)
         }
         self.assertEqual(made, {*KINDS})
+
+
+class ServicesTests(Served):
+    """The metrics of several services."""
+
+    def samples(self) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+        registry = CollectorRegistry()
+        registry.register(ServicesCollector(self.services, lambda: True))
+        found: Samples = defaultdict(dict)
+        for family in text_string_to_metric_families(generate_latest(registry).decode()):
+            for sample in family.samples:
+                found[sample.name][tuple(sorted(sample.labels.items()))] = sample.value
+        return dict(found)
+
+    def test_labels(self) -> None:
+        """Each metric of a service has its name, and all series exist from its start."""
+        text = '[[service]]\nname = "{}"\nlisten = {}\nframing = "line"\n'
+        self.start(text.format("a", 1) + text.format("b", 2))
+        self.ask("a")
+        found = self.samples()
+        a, b = (("service", "a"),), (("service", "b"),)
+        self.assertEqual(found["reqresp_requests_total"], {a: 1.0, b: 0.0})
+        self.assertEqual(found["reqresp_reply_seconds_count"], {a: 1.0, b: 0.0})
+        self.assertEqual(found["reqresp_connections_open"], {a: 1.0, b: 0.0})
+        self.assertEqual(found["reqresp_malformed_total"][("kind", "request"), ("service", "b")], 0)
+        self.assertEqual(found["reqresp_ready"], {(): 1.0})
+
+    def test_the_names_are_those_of_one_server(self) -> None:
+        """A dashboard finds the same metrics."""
+        self.start('[[service]]\nname = "a"\nlisten = 1\n')
+        service = self.services["a"]
+        registry = CollectorRegistry()
+        registry.register(ServerCollector(service.factory, service.counters, lambda: True))
+        families = text_string_to_metric_families(generate_latest(registry).decode())
+        names = {sample.name for family in families for sample in family.samples}
+        self.assertEqual({*self.samples()}, names)
 
 
 class ExpositionTests(Exposed):

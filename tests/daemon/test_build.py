@@ -136,6 +136,67 @@ class MetricsTests(Making):
             self.assertRegex(text, rf"\Areqresp: [^\n]*\(pip install 'reqresp\[{extra}\]'\)\Z")
 
 
+class ControlTests(Making):
+    """A process that is controlled."""
+
+    def test_a_site_of_its_own(self) -> None:
+        """It closes last, and there is a journal in memory; without the option there is none."""
+        made = self.make("--port=7", "--control=8")
+        self.assertEqual([it.closes_last for it in made.service.listeners], [True])
+        self.replies(made, b"request")
+        self.assertEqual(len(made.served.journal.exchanges()), 1)
+        with self.assertRaises(RuntimeError):
+            _ = self.make().served.journal
+
+    def test_tokens_that_cannot_be_used(self) -> None:
+        """One line names the file."""
+        path = live.temporary(self) / "token"
+        for data, problem in (
+            (None, "cannot be read: No such file or directory"),
+            (b"", "expected one word of printable ASCII characters"),
+            (b"two words", "expected one word of printable ASCII characters"),
+            (b"\xff", "expected one word of printable ASCII characters"),
+        ):
+            if data is not None:
+                path.write_bytes(data)
+            with self.assertRaises(SystemExit) as caught:
+                self.make("--control=8", f"--control-token-file={path}")
+            self.assertEqual(
+                caught.exception.code, f"reqresp: --control-token-file: {path}: {problem}"
+            )
+
+
+class ServicesTests(Making):
+    """A services file."""
+
+    def made(self, text: str, *arguments: str) -> Made:
+        path = live.temporary(self) / "services.toml"
+        path.write_text(text)
+        return self.make(f"--services={path}", *arguments)
+
+    def test_problems(self) -> None:
+        """Endpoints that cannot be made are reported at once, with their lines."""
+        text = '[[service]]\nname = "a"\nlisten = "bogus:1"\n'
+        with self.assertRaises(SystemExit) as caught:
+            self.made(text + text.replace('"a"', '"b"').replace("bogus", "bogus2"))
+        lines = str(caught.exception.code).splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[1], r"services.toml:4: service\[1\]: invalid endpoint 'bogus2:1'")
+
+    def test_workers(self) -> None:
+        """They accept only from bare sockets."""
+        with self.assertRaises(SystemExit) as caught:
+            self.made('[[service]]\nname = "a"\nlisten = "haproxy:tcp:1"', "--workers=2")
+        self.assertIn("service[0].listen: --workers cannot", str(caught.exception.code))
+
+    def test_signals(self) -> None:
+        """SIGHUP is handled: services may come that have files."""
+        made = self.made('[[service]]\nname = "a"\nlisten = 1')
+        self.assertEqual((len(made.service.on_hangup), len(made.service.on_end)), (2, 1))
+        made.service.on_hangup[0]()
+        made.service.on_end[0]()
+
+
 class JournalTests(Making):
     """A server with a journal."""
 

@@ -309,6 +309,39 @@ class CombinationsTests(SynchronousTestCase):
         self.assertEqual((denying.allow, str(denying.deny)), (None, "::1/128"))
         self.assertEqual((str(allowing.allow), str(allowing.deny)), ("::1/128", ""))
 
+    def test_services(self) -> None:
+        """A services file defines what other options would; those of the process stay."""
+        options = parsed("--services=it.toml", "--workers=2", "--quiet", "--drain=1", "--metrics=8")
+        self.assertTrue(options["services"].is_absolute())
+        self.assertEqual(options["endpoints"], [])
+        self.assertIn(f"--services={options['services']}", options.arguments)
+        for other in (
+            *("--script=a", "--response=a", "--framing=line", "--forward=a:1", "--port=1"),
+            *("--listen=tcp:1", "--allow=::1", "--max-connections=1", "--tls-cert=a"),
+            *("--proxy-protocol", "--journal=a", "--backlog=0", "--forward-tls"),
+        ):
+            name = other.partition("=")[0]
+            self.assertEqual(
+                refusal("--services=it.toml", other),
+                f"reqresp: {name} cannot be combined with --services (see twistd reqresp --help)",
+            )
+
+    def test_control(self) -> None:
+        """It is on loopback or a UNIX socket, or needs a token; workers exclude it."""
+        for text in ("8474", "unix:/run/it", "tcp:1:interface=127.0.0.1", r"tcp:1:interface=\:\:1"):
+            self.assertEqual(len(parsed(f"--control={text}")["control_endpoints"]), 1, text)
+        for text in ("tcp:1", "tcp6:1", "tcp:1:interface=0.0.0.0", "tcp:1:interface=192.0.2.1"):
+            self.assertIn(
+                f"--control: {text} is neither on loopback nor a UNIX socket, which requires"
+                " --control-token-file",
+                refusal(f"--control={text}"),
+            )
+            self.assertTrue(parsed(f"--control={text}", "--control-token-file=a")["control"])
+        self.assertIn(
+            "--workers cannot be combined with --control", refusal("--control=1", "--workers=2")
+        )
+        self.assertIn("requires --control", refusal("--control-token-file=a"))
+
     def test_response_with_script(self) -> None:
         """``--response`` and ``--close-on`` are refused with a script, which answers."""
         for option in ("--response=x", "--close-on=x"):

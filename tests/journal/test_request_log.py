@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from reqresp import Close, Line, Request, RequestLog, Script, Table, Wait
 from reqresp.exchanges import Exchanges
-from reqresp.journal.lines import MAX_TEXTS
+from reqresp.journal.lines import MAX_TEXTS, LogFormat
 from reqresp.journal.request_log import LOG_DELAY, MAX_LINES_PER_EVENT
 from reqresp.steps import Send
 from tests.support.conversation import Conversation
@@ -141,6 +141,26 @@ class DelayTests(Logged):
             self.lines(),
             ["#1 < '{lines} {log_level} {0} {} {{ %s {x'  > 'A'", "#2 '/{lines}' connected"],
         )
+
+
+class ServiceTests(Logged):
+    """A service among several."""
+
+    def test_its_name(self) -> None:
+        """Each line begins with it; as JSON, it is a key."""
+        for log_format in LogFormat:
+            self.logged.clear()
+            self.log = RequestLog(self.reactor, log_format, service="smtp")
+            client = self.join(self.factory(Table({}, otherwise=b"A")))
+            client.send(b"a\n")
+            client.send(b"a\n")
+            lines = self.lines()
+            self.assertEqual(len(lines), 3)
+            for line in lines:
+                if log_format is LogFormat.PLAIN:
+                    self.assertRegex(line, r"^smtp (#[0-9]+|.*connected)")
+                else:
+                    self.assertEqual(json.loads(line)["service"], "smtp")
 
 
 class OrderTests(Logged):

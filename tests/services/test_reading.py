@@ -209,6 +209,12 @@ listen = []
             ],
         )
 
+    def test_files_that_two_services_write(self) -> None:
+        """Each has its own: entries do not name their service."""
+        text = '[[service]]\nname = "a"\nlisten = 1\njournal = "it.jsonl"\n'
+        [line] = self.problems(text + text.replace('"a"', '"b"').replace("= 1", "= 2"))
+        self.assertIn("service[1].journal: expected another file: 'a' writes it, too", line)
+
     def test_values(self) -> None:
         """Each names its key."""
         for keys, problem in (

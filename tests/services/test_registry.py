@@ -221,6 +221,17 @@ class TogetherTests(Served):
         self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
         self.assertEqual({*self.network.open}, {"127.0.0.1:1", "127.0.0.1:2"})
 
+    def test_reset_after_a_reload(self) -> None:
+        """It is as the last reload said, and connections go on."""
+        self.start(A + B)
+        changed = A.replace('"A"', '"new"') + B
+        self.successResultOf(self.services.reload(self.loaded(changed)))
+        clients = [self.connect("a"), self.connect("b")]
+        self.services["a"].use_script('rule = [{ reply = "scripted" }]')
+        self.successResultOf(self.services.reset())
+        self.assertEqual((self.ask("a"), self.ask("b")), (b"new\r\n", b"B\r\n"))
+        self.assertTrue(all(it.is_open for it in clients))
+
     def test_the_end(self) -> None:
         """Ports close, replies are finished, and connections end."""
         self.start(A + B)

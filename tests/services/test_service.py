@@ -108,6 +108,15 @@ class ScriptTests(ServiceCase):
         self.assertEqual((client.received(), self.ask("it", b"a\n")), (b"b\r\n", b"new\r\n"))
         self.assertEqual(service.script_text, 'rule = [{ equals = "a", reply = "new" }]')
 
+    def test_a_script_in_place_of_a_fixed_reply(self) -> None:
+        """It has its own framing."""
+        service = self.service(HEAD + 'response = "a"')
+        self.assertEqual(self.ask("it", b"x"), b"a")
+        service.use_script('framing = "netstring"\nrule = [{ reply = "b" }]')
+        self.assertEqual(self.ask("it", b"1:x,"), b"1:b,")
+        self.successResultOf(service.reset())
+        self.assertEqual(self.ask("it", b"x"), b"a")
+
     def test_a_wrong_script(self) -> None:
         """Problems have the lines of the text, and nothing changes."""
         service = self.service(RULES)
@@ -138,15 +147,19 @@ class ScriptTests(ServiceCase):
         service = self.service(RULES)
         service.use_script('rule = [{ reply = "new" }]')
         self.ask("it")
-        self.successResultOf(self.disabled(service))
+        disabled = service.disable()
+        self.reactor.advance(0)
+        self.successResultOf(disabled)
         self.successResultOf(service.reset())
         self.assertEqual(service.journal.exchanges(), [])
         self.assertEqual(self.ask("it", b"a\n"), b"b\r\n")
 
-    def disabled(self, service: Service):  # type: ignore[no-untyped-def]
-        done = service.disable()
-        self.reactor.advance(0)
-        return done
+    def test_reset_of_counts(self) -> None:
+        """Rules count anew."""
+        service = self.service(HEAD + 'rule = [{ times = 1, reply = "once" }]\nunmatched = "no"')
+        for _ in range(2):
+            self.assertEqual([self.ask("it") for _ in range(2)], [b"once\r\n", b"no\r\n"])
+            self.successResultOf(service.reset())
 
 
 class FilesTests(ServiceCase):
