@@ -8,6 +8,7 @@ recording is written.
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -163,6 +164,22 @@ class _Side:
         self.place = end
         return join_data(parts)
 
+    def split(self, size: int, turn: Callable[[], int]) -> None:
+        """
+        Split a secret that goes on after the next *size* bytes where the turn of this side ends.
+
+        :param turn: returns how many bytes come before the other side says something.
+        """
+        for index, (begin, stop, name) in enumerate(self.spans):
+            if begin >= self.place + size:
+                return
+            if stop > self.place + size:
+                at = self.place + turn()
+                if at < stop:
+                    self.spans[index] = begin, at, name
+                    self.spans.insert(index + 1, (at, stop, name))
+                return
+
     def forget(self) -> None:
         """Drop what was returned, but for the last byte."""
         gone = max(0, min(self.place, self.begun) - 1)
@@ -237,6 +254,8 @@ class Redactor:
             size = min(len(what), side.decided - side.place)
             if not size:
                 break
+            # In a replay, the other side speaks once all of a mark has come.
+            side.split(size, partial(self._turn, sender))
             if data := side.take(size, _REPLACE[sender]):
                 yield at, sender, data
             self._held -= size
@@ -245,3 +264,13 @@ class Redactor:
                 self._queue.appendleft((at, sender, what[size:]))
         for side in self._sides.values():
             side.forget()
+
+    def _turn(self, sender: Sender) -> int:
+        """Return how many bytes of *sender* wait before the other side says something."""
+        size = 0
+        for _, by, what in self._queue:
+            if isinstance(what, bytes):
+                if by is not sender:
+                    break
+                size += len(what)
+        return size
