@@ -240,8 +240,9 @@ class Proxies:
             raise RefusedError(409, "proxy already exists")
         if not _differs(old, definition.listen[0].name, wanted.upstream):
             return old
-        await self._services.delete(old.name)
-        return await self._create(definition)
+        new = await self._replace(old, definition)
+        live_toxics.remove_all(new)
+        return new
 
     async def _update(self, service: Service, wanted: _Wanted, listen: str | None) -> Service:
         is_enabled = service.is_enabled if wanted.enabled is None else wanted.enabled
@@ -259,22 +260,25 @@ class Proxies:
         self, service: Service, listen: str | None, upstream: str | None, is_enabled: bool
     ) -> Service:
         """Have *service* listen or forward elsewhere; return what it has become."""
+        new = await self._replace(service, _moved(service.definition, listen, upstream, is_enabled))
+        if new is not service:
+            live_toxics.hand_over(service, new)
+        return new
+
+    async def _replace(self, service: Service, definition: Definition) -> Service:
+        """Have *service* be what *definition* says, and end its connections."""
         was_enabled = service.is_enabled
-        definition = _moved(service.definition, listen, upstream, is_enabled)
         await service.disable()
         try:
-            new = await self._services.replace(service.name, definition)
-            if new is not service:
-                live_toxics.hand_over(service, new)
-            if is_enabled:
-                await new.enable()
-        except (ListenError, TakenError) as error:
+            return await self._services.replace(service.name, definition)
+        except Exception as error:
             if was_enabled:
                 await service.enable()
             if isinstance(error, ListenError):
                 raise _cannot_listen(error) from None
-            raise _taken(definition) from None
-        return new
+            if isinstance(error, TakenError):
+                raise _taken(definition) from None
+            raise
 
     async def _resolve(self, listen: str) -> str:
         """

@@ -244,6 +244,27 @@ class PopulateTests(ProxiedCase):
         self.assert_answers(answer, 201, {"proxies": [changed]})
         self.assertEqual((self.is_up(26379), self.is_up(7000)), (False, True))
 
+    def test_one_that_cannot_be_replaced(self) -> None:
+        """It stays as it is, with its toxics."""
+        self.create()
+        self.add("latency", latency=1000)
+        self.reactor.listenTCP(7000, self.behind)
+        answer = self.ask("POST", "/populate", [{**REDIS, "listen": "127.0.0.1:7000"}])
+        error = "listen tcp 127.0.0.1:7000: bind: address already in use"
+        self.assert_answers(answer, 500, {"error": error, "status": 500, "proxies": []})
+        self.assert_answers(self.ask("GET", "/proxies/redis"), 200, {**REDIS, "toxics": [LATENCY]})
+        self.assertTrue(self.is_up(26379))
+
+    def test_one_that_forwards_elsewhere_ends_its_connections(self) -> None:
+        """Its toxics are gone, too."""
+        self.create()
+        self.add("latency", latency=1000)
+        _, service = self.connect()
+        changed = {**REDIS, "upstream": "localhost:6379"}
+        answer = self.ask("POST", "/populate", [changed])
+        self.assert_answers(answer, 201, {"proxies": [changed]})
+        self.assertIsNotNone(service.lost)
+
     def test_fields_are_checked_before(self) -> None:
         """Nothing is created then."""
         for bad, error in (
