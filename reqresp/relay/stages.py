@@ -375,10 +375,23 @@ class TimeoutStage(Stage):
     """
     Holds everything, and closes the connection after a while.
 
-    Without a time, it ends the connection when the sender has ended: nothing else would.
+    Without a time, it ends the connection when the sender has ended: nothing else would.  To notice
+    that, it takes all that comes, and drops what it has no room for.  If it goes after that, a
+    reset follows what it has held: the receiver must not continue after a gap.
     """
 
     _sender_ended: tuple[float, Ending] | None = None
+    _has_dropped = False
+
+    @property
+    def is_full(self) -> bool:
+        # Before it begins, bytes that the receiver does not take have to wait as elsewhere.
+        has_begun = bool(self._queue) and self._queue[-1].is_affected
+        return super().is_full and (self._has_time or not has_begun)
+
+    @property
+    def _has_time(self) -> bool:
+        return cast(Timeout, self.owner.directed.fault).seconds > 0
 
     @property
     def _ends(self) -> bool:
@@ -388,9 +401,16 @@ class TimeoutStage(Stage):
         return True
 
     def _append(self, held: _Held) -> None:
+        piece = held.piece
+        if isinstance(piece, Ending) and held.is_affected:
+            self._sender_ended = held.entered, piece
+        if self._has_dropped:
+            return
+        has_room = self._has_time or not super().is_full
+        if isinstance(piece, bytes) and held.is_affected and not has_room:
+            self._has_dropped = True
+            held = _Held(Ending.RESET, held.entered, is_affected=True)
         super()._append(held)
-        if isinstance(held.piece, Ending) and held.is_affected:
-            self._sender_ended = held.entered, held.piece
 
     def _due(self, head: _Held) -> float:  # noqa: ARG002
         return self._due_alone()

@@ -289,6 +289,33 @@ class EndingFaultTests(FaultyCase):
         self.advance(2)
         self.assertEqual(self.factory.open, 0)
 
+    def test_a_timeout_without_a_time_ends_with_a_client_that_sends_much(self) -> None:
+        """The client's end is noticed however much it has sent; the service gets nothing of it."""
+        self.fault("timeout", "upstream", seconds=0)
+        client, service = self.connect_both()
+        for _ in range(50):
+            client.send(b"x" * 10 * KIB)
+            self.advance(0.1)
+        client.half_close()
+        self.advance(0.1)
+        self.assertEqual((service.got, service.eof, client.got_eof), (b"", True, True))
+        service.transport.loseConnection()
+        self.advance(2)
+        self.assertEqual(self.factory.open, 0)
+
+    def test_a_timeout_without_a_time_that_goes(self) -> None:
+        """If it has dropped bytes, both connections are reset: no side continues with a gap."""
+        fault = self.fault("timeout", "upstream", seconds=0)
+        client, service = self.connect_both()
+        for _ in range(50):
+            client.send(b"x" * 10 * KIB)
+            self.advance(0.1)
+        fault.remove()
+        self.advance(0.1)
+        self.assertTrue(client.got_reset)
+        self.assertTrue(service.was_reset)
+        self.assertEqual(service.got, b"x" * len(service.got))
+
     def test_slow_close_delays_eof_only(self) -> None:
         """The bytes before it arrive at once."""
         self.fault("slow_close", "downstream", delay=3)

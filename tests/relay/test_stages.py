@@ -18,7 +18,7 @@ from reqresp.faults import (
     Timeout,
 )
 from reqresp.relay.meter import Meter
-from reqresp.relay.stages import LATENCY_BYTES, PIECE_BYTES, Ending
+from reqresp.relay.stages import LATENCY_BYTES, PIECE_BYTES, STAGE_BYTES, Ending
 from tests.support.lines import Line, joined, owner
 
 EOF, CLOSE, RESET = Ending.EOF, Ending.CLOSE, Ending.RESET
@@ -284,6 +284,55 @@ class TimeoutTests(SynchronousTestCase):
             self.assertEqual(it.leave(100), [])
             it.put(200, ending)
             self.assertEqual(it.leave(), [(200, expected)])
+
+    def test_without_a_time_it_takes_whatever_comes(self) -> None:
+        """Only so the sender's end is noticed; what it keeps is bounded."""
+        for ending, expected in ((EOF, CLOSE), (RESET, RESET)):
+            it = line(Timeout(seconds=0))
+            for _ in range(100):
+                it.put(1, b"x" * 4096)
+                self.assertFalse(it.line.is_full)
+            self.assertLessEqual(it.line.held, STAGE_BYTES + 4096)
+            it.put(2, ending)
+            self.assertEqual(it.leave(), [(2, expected)])
+
+    def test_a_removal_after_bytes_were_dropped(self) -> None:
+        """What was kept is handed on, then both connections are reset: nothing is left out."""
+        for gone in ("removed", "changed", "over"):
+            it = line(Timeout(seconds=0), for_=3 if gone == "over" else None)
+            for number in range(100):
+                it.put(1, bytes([number]) * 4096)
+            if gone == "removed":
+                it.use([], 2)
+            elif gone == "changed":
+                it.owners[0].change(seconds=2)
+            left = [piece for _, piece in it.leave()]
+            if gone == "changed":
+                self.assertEqual(left, [CLOSE])
+                continue
+            self.assertIs(left[-1], RESET)
+            kept = range(len(left) - 1)
+            self.assertEqual(joined(left[:-1]), b"".join(bytes([it]) * 4096 for it in kept))
+            self.assertGreater(len(left), 10)
+
+    def test_before_it_begins(self) -> None:
+        """Bytes that wait for the receiver stop the sender, as without the fault."""
+        it = line(Timeout(seconds=0), after=9)
+        it.line.block()
+        for _ in range(20):
+            it.put(0, b"x" * 4096)
+        self.assertTrue(it.line.is_full)
+
+    def test_a_change_to_no_time(self) -> None:
+        """A full stage takes whatever comes from then on."""
+        it = line(Timeout(seconds=99))
+        for _ in range(20):
+            it.put(0, b"x" * 4096)
+        self.assertTrue(it.line.is_full)
+        it.owners[0].change(seconds=0)
+        self.assertFalse(it.line.is_full)
+        it.put(1, b"y", EOF)
+        self.assertEqual(it.leave(), [(1, CLOSE)])
 
 
 class OtherTests(SynchronousTestCase):
