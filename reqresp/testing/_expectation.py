@@ -13,6 +13,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from reqresp._errors import FieldError
+from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.script import Problem, ScriptError
 from reqresp.script.predicates import Predicates
@@ -33,7 +34,6 @@ from reqresp.steps import (
     StopReading,
     Wait,
 )
-from reqresp.testing._caller import calling_line, without_own_frames
 
 
 class PredicateArguments(TypedDict, total=False):

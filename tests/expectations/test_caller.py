@@ -8,9 +8,9 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Line, ScriptError
+from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.framing import Decoder, Framing
 from reqresp.testing import MemoryServer, serve
-from reqresp.testing._caller import calling_line, without_own_frames
 
 BAD_GREETING = "a\nb"
 
