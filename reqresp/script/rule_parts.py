@@ -8,7 +8,7 @@ is used.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from attrs import frozen
 
@@ -39,6 +39,20 @@ T = TypeVar("T")
 PayloadLike = str | bytes | Mapping[str, Any]
 #: One payload, or several.
 PayloadsLike = PayloadLike | Sequence[PayloadLike]
+
+
+class PredicateArguments(TypedDict, total=False):
+    """The predicates of a script as keyword arguments; ``not_`` is a dictionary of predicates."""
+
+    starts_with: PayloadsLike
+    ends_with: PayloadsLike
+    contains: PayloadsLike
+    matches: PayloadsLike
+    size: int | Mapping[str, int]
+    ignore_case: bool
+    when: str | Sequence[str]
+    not_: Mapping[str, Any]
+
 
 _PREDICATES = (*COMPARISONS, "matches", "size", "ignore_case", "not_")
 # What is wrong with the predicates that cannot be in not_.

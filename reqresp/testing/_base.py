@@ -26,7 +26,7 @@ from reqresp.journal import Answered, Entry, Journal
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.factory import ReqRespFactory
@@ -39,7 +39,6 @@ from reqresp.steps import Request
 from reqresp.testing._expectation import (
     ErrorsWithLine,
     Expectation,
-    PredicateArguments,
     as_list,
     as_predicates,
     sends,

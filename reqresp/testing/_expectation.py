@@ -7,7 +7,7 @@ answers a request, or how the server runs.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import Any, Self
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -34,20 +34,6 @@ from reqresp.steps import (
     StopReading,
     Wait,
 )
-
-
-class PredicateArguments(TypedDict, total=False):
-    """The predicates of a script as keyword arguments; ``not_`` is a dictionary of predicates."""
-
-    starts_with: PayloadsLike
-    ends_with: PayloadsLike
-    contains: PayloadsLike
-    matches: PayloadsLike
-    size: int | Mapping[str, int]
-    ignore_case: bool
-    when: str | Sequence[str]
-    not_: Mapping[str, Any]
-
 
 # As in _base.
 __tracebackhide__ = True

@@ -12,9 +12,8 @@ from twisted.internet.protocol import BaseProtocol, ClientFactory, Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from reqresp.script.rule_parts import PayloadsLike
+from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.testing._base import BaseServer, ServerArguments, check_names
-from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
 P = TypeVar("P", bound=BaseProtocol)

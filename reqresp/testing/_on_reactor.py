@@ -16,10 +16,9 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from reqresp.script.rule_parts import PayloadsLike
+from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
-from reqresp.testing._expectation import PredicateArguments
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.eager import EagerServerEndpoint
 

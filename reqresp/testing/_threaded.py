@@ -16,10 +16,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from reqresp.expectations.futures import check_can_block
-from reqresp.script.rule_parts import PayloadsLike
+from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
-from reqresp.testing._expectation import ErrorsWithLine, PredicateArguments
+from reqresp.testing._expectation import ErrorsWithLine
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 

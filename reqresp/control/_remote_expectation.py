@@ -1,0 +1,155 @@
+"""
+RemoteExpectation: an expectation of a server in another process, built one call at a time.
+
+Makes the table that the API expects.  Must not know HTTP.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike
+
+# pytest shows the line of the test that called, and no frame of this module.
+__tracebackhide__ = True
+
+
+class RemoteExpectation:
+    """
+    What a server answers to one kind of request.
+
+    Each method adds to the answer and returns the expectation, as those of
+    `reqresp.testing.Expectation` do.  Without any step, nothing is sent.
+
+    :param table: its kind, its predicates and its name.
+    :param send: called with the whole table, and the name of the method that has changed it.
+    """
+
+    def __init__(
+        self, table: Mapping[str, Any], send: Callable[[Mapping[str, Any], str], None]
+    ) -> None:
+        self._table = table
+        self._send = send
+        self._steps: tuple[Mapping[str, Any], ...] = ()
+        self._cycle: tuple[Any, ...] = ()
+        self._others: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.table()}>"
+
+    def table(self) -> Mapping[str, Any]:
+        """Return the expectation as the API expects it."""
+        table = {**self._table, **self._others}
+        waits = [it["wait"] for it in self._steps if "wait" in it]
+        if not self._cycle:
+            return table | ({"do": [*self._steps]} if self._steps else {"silent": True})
+        table["cycle"] = [*self._cycle]
+        if any(it.keys() - {"wait", "close"} for it in self._steps):
+            table["do"] = [*self._steps]  # which the server refuses, with cycle
+        if waits:
+            table["delay"] = sum(waits)
+        return table | ({"close": True} if {"close": True} in self._steps else {})
+
+    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
+        """
+        Send *payloads*, each in a frame of its own.
+
+        :param raw: send them without frames.
+        :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``.
+        """
+        given = [*payloads, payload] if payload else [*payloads]
+        return self._add("reply", *({"send": as_payload(it, raw=raw)} for it in given))
+
+    def wait(self, seconds: float) -> Self:
+        """Wait for *seconds* before the next step."""
+        return self._add("wait", {"wait": seconds})
+
+    def close(self) -> Self:
+        """Close the connection after everything has been delivered."""
+        return self._add("close", {"close": True})
+
+    def half_close(self) -> Self:
+        """Stop sending, and keep receiving."""
+        return self._add("half_close", {"half_close": True})
+
+    def abort(self) -> Self:
+        """Reset the connection."""
+        return self._add("abort", {"abort": True})
+
+    def hang(self) -> Self:
+        """Do nothing more, and leave the connection open."""
+        return self._add("hang", {"hang": True})
+
+    def stop_reading(self) -> Self:
+        """Stop reading from the connection."""
+        return self._add("stop_reading", {"stop_reading": True})
+
+    def forward(self) -> Self:
+        """Forward the request to the service's upstream, and send its reply as it came."""
+        return self._add("forward", {"forward": True})
+
+    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike]) -> Self:
+        """Send each of *replies* in turn, then start again; with `wait` and `close` alone."""
+        return self._change("cycle", cycle=tuple(as_payloads(it) for it in replies))
+
+    def fault(self, kind: str, **parameters: Any) -> Self:
+        """Inject a fault into these replies: a *kind* of a script, with its *parameters*."""
+        faults = [*self._others.get("faults", ()), {"kind": kind, **parameters}]
+        return self._change("fault", others={**self._others, "faults": faults})
+
+    def goto(self, state: str) -> Self:
+        """Set the state of the conversation."""
+        return self._change("goto", others={**self._others, "goto": state})
+
+    def _add(self, method: str, *steps: Mapping[str, Any]) -> Self:
+        return self._change(method, steps=(*self._steps, *steps))
+
+    def _change(self, method: str, **parts: Any) -> Self:
+        """Change *parts*, unless the server refuses that."""
+        before = {name: getattr(self, f"_{name}") for name in parts}
+        self._set(parts)
+        try:
+            self._send(self.table(), method)
+        except BaseException:
+            self._set(before)
+            raise
+        return self
+
+    def _set(self, parts: Mapping[str, Any]) -> None:
+        for name, value in parts.items():
+            setattr(self, f"_{name}", value)
+
+
+def as_payload(payload: PayloadLike, *, raw: bool = False) -> str | dict[str, Any]:
+    """Return *payload* as JSON has it: bytes are text if they are UTF-8, else digits."""
+    written = _written(payload) if isinstance(payload, bytes) else payload
+    if not raw:
+        return written if isinstance(written, str) else dict(written)
+    return {**({"text": written} if isinstance(written, str) else written), "raw": True}
+
+
+def _written(data: bytes) -> str | dict[str, Any]:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"hex": data.hex()}
+
+
+def as_payloads(given: Any) -> Any:
+    """Return a payload, or each of several, as JSON has it."""
+    return (
+        [as_payload(it) for it in given] if isinstance(given, list | tuple) else as_payload(given)
+    )
+
+
+def as_predicates(equals: PayloadsLike | None, predicates: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the predicates of a test, such as ``on("STAT", size=4)``, as JSON has them."""
+    given = dict(predicates) if equals is None else {"equals": equals, **predicates}
+    return {name.removesuffix("_"): _predicate(name, value) for name, value in given.items()}
+
+
+def _predicate(name: str, value: Any) -> Any:
+    if name == "not_":
+        return as_predicates(None, value)
+    if name in ("size", "ignore_case", "when"):
+        return [*value] if isinstance(value, tuple) else value
+    return as_payloads(value)
