@@ -209,6 +209,8 @@ class _Place:
         script = self._read_rules(rules)
         if script is None:
             return None
+        if script.rules.forwards and script.upstream is None:
+            self._report("upstream", "the key is missing: expected a service for forward = true")
         return {"answering": WrittenScript(script, None, self.base, rules)}
 
     def _exclude(
@@ -273,6 +275,10 @@ class _Place:
         close_on = self._payload(keys.close_on, "close_on", fixed.close_on) or None
         if script is None or response is None:
             return None
+        try:
+            script.framing.encode(response)
+        except ValueError as error:
+            self._report("response", str(error))
         answering = FixedReply(response, close_on, script.faults, script.seed)
         return {
             "answering": answering,

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from twisted.logger import LogLevel
 
+from reqresp import Line
 from reqresp._errors import FieldError, ProblemsError
 from reqresp.services.answers import Loaded, check_answers, load, load_all, log_warnings
-from reqresp.services.definition import Definition, ReplayFile, ScriptFile
+from reqresp.services.definition import Definition, FixedReply, ReplayFile, ScriptFile
 from tests.support import live
 from tests.support.listening import logged_events, text_of
 from tests.support.served import Served
@@ -62,9 +63,9 @@ class CheckTests(Served):
 
     def test_a_reply_that_the_framing_cannot_hold(self) -> None:
         """The error names the key."""
-        [(definition, loaded)] = self.loaded(HEAD + 'framing = "line"\nresponse = "a\\nb"')
+        definition = Definition(answering=FixedReply(b"a\nb"), framing=Line())
         with self.assertRaises(FieldError) as caught:
-            check_answers(definition, loaded, self.reactor)
+            check_answers(definition, Loaded(), self.reactor)
         self.assertEqual(caught.exception.field, "response")
 
     def test_replacing_keys(self) -> None:

@@ -222,6 +222,8 @@ listen = []
             ('allow = "x"', "allow: 'x' is not a network; expected one such as 10.0.0.0/8 or ::1"),
             ('upstream = "a"', "upstream.address: expected HOST:PORT such as"),
             ('response = { hex = "0" }', "response: "),
+            ('response = "a\\nb"\nframing = "line"', "response: "),
+            ("unmatched = { forward = true }", "upstream: the key is missing: expected a service"),
             ("tls = {}", "tls: the key cert is missing"),
             ('script = "a"\nframing = "bogus"', "framing: "),
         ):
