@@ -12,12 +12,11 @@ from typing import Protocol
 from twisted.internet.interfaces import IAddress
 
 from reqresp._defaults import LOG_FORMATS
-from reqresp._text import format_address, printable
+from reqresp._text import format_address
 from reqresp.exchanges import UNMATCHED, Exchanges
 from reqresp.faults import Direction
 from reqresp.journal._observer import Times, answered_entries
 from reqresp.journal.entries import (
-    Changed,
     Connected,
     Disconnected,
     Entry,
@@ -112,7 +111,7 @@ class PlainLines:
     What passes a relay is ``#1 < 'STAT'`` towards the service, and ``#1 > '+OK 2 320'`` back.  What
     is sent without a request is ``#1 > '+OK ready'  (greeting)``.
 
-    What the server itself logs, errors and refused clients, has no line.
+    What the server itself logs, errors, refused clients and changes, has no line.
 
     :param seconds: returns the time, to bound the search for the nearest rules.
     """
@@ -134,8 +133,6 @@ class PlainLines:
                 yield f"#{entry.connection} {peer} disconnected: {entry.reason}"
             case Sent(connection=connection, data=data, by=by):
                 yield f"#{connection} > {_bytes(data, MAX_LOGGED_BYTES)}  ({by.value})"
-            case Changed():
-                yield f"changed: {printable(entry.what)}"
             case Faulted(connection=connection, direction=direction, fault=fault):
                 yield f"#{connection} {direction.value}  (faults: {fault})"
             case UpstreamOpened():
