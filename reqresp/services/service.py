@@ -338,18 +338,22 @@ class Service:
         """
         Be as at the start: its script, faults, journal and expectations, and whether it listens.
 
+        Its connections are reset, and rules count anew.  Its counters go on: totals only grow.
+
         The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
         """
-        definition, loaded = self._initial
-        self.use(definition, loaded)  # also if it is the same: its rules count anew
+        self.use(*self._initial)  # also if it is the same: its rules count anew
         self.faults.reset()
+        front_of(self.factory).reset()
+        return self.factory.drain(0).addCallback(self._forget)
+
+    def _forget(self, _: Any) -> Deferred[None]:
+        """Forget what has come, and listen or not, as at the start."""
         if self._journal is not None:
             self._journal.clear()
         if self._expectations is not None:
             self._expectations.clear()
-        if definition.is_enabled:
-            return self.enable()
-        return self.disable()
+        return self.enable() if self._initial[0].is_enabled else self.disable()
 
     # Its end
 

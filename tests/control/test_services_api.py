@@ -175,6 +175,33 @@ class ChangedTests(Controlled):
         self.assertEqual(self.get("/api/services/smtp")["listen"], [f"{HOST}:2525"])
 
 
+class ResetTests(Controlled):
+    """A service as it was at the start, between two tests."""
+
+    services_text = """
+[[service]]
+name = "smtp"
+listen = "tcp:2525:interface=127.0.0.1"
+framing = "line"
+unmatched = "none"
+
+[[service.rule]]
+equals = "once"
+times = 1
+reply = "first"
+"""
+
+    def test_what_was_used_up(self) -> None:
+        """Rules count anew, connections are reset, and nothing is left in the journal."""
+        for _ in range(2):
+            wire = self.converse(b"once\n", b"once\n")
+            self.assertEqual(wire.received(), b"first\r\nnone\r\n")
+            self.assertEqual(self.ask("POST", "/api/services/smtp/reset").status, 204)
+            self.assertTrue(wire.got_reset)
+            self.assertEqual(self.get("/api/services/smtp/entries")["entries"], [])
+            self.assertEqual(self.get("/api/services/smtp/connections"), {"connections": []})
+
+
 class ScriptTests(Controlled):
     """The script of a service."""
 

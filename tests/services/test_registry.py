@@ -216,21 +216,25 @@ class TogetherTests(Served):
         self.successResultOf(self.services.delete("a"))
         self.services["b"].use_script('rule = [{ reply = "scripted" }]')
         self.successResultOf(self.services["b"].disable())
-        self.successResultOf(self.services.reset())
+        reset = self.services.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
         self.assertEqual([it.name for it in self.services], ["a", "b"])
         self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
         self.assertEqual({*self.network.open}, {"127.0.0.1:1", "127.0.0.1:2"})
 
     def test_reset_after_a_reload(self) -> None:
-        """It is as the last reload said, and connections go on."""
+        """It is as the last reload said, and connections are reset."""
         self.start(A + B)
         changed = A.replace('"A"', '"new"') + B
         self.successResultOf(self.services.reload(self.loaded(changed)))
         clients = [self.connect("a"), self.connect("b")]
         self.services["a"].use_script('rule = [{ reply = "scripted" }]')
-        self.successResultOf(self.services.reset())
+        reset = self.services.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
         self.assertEqual((self.ask("a"), self.ask("b")), (b"new\r\n", b"B\r\n"))
-        self.assertTrue(all(it.is_open for it in clients))
+        self.assertTrue(all(it.got_reset for it in clients))
 
     def test_the_end(self) -> None:
         """Ports close, replies are finished, and connections end."""

@@ -114,7 +114,9 @@ class ScriptTests(ServiceCase):
         self.assertEqual(self.ask("it", b"x"), b"a")
         service.use_script('framing = "netstring"\nrule = [{ reply = "b" }]')
         self.assertEqual(self.ask("it", b"1:x,"), b"1:b,")
-        self.successResultOf(service.reset())
+        reset = service.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
         self.assertEqual(self.ask("it", b"x"), b"a")
 
     def test_a_wrong_script(self) -> None:
@@ -150,7 +152,9 @@ class ScriptTests(ServiceCase):
         disabled = service.disable()
         self.reactor.advance(0)
         self.successResultOf(disabled)
-        self.successResultOf(service.reset())
+        reset = service.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
         self.assertEqual(service.journal.exchanges(), [])
         self.assertEqual(self.ask("it", b"a\n"), b"b\r\n")
 
@@ -159,7 +163,9 @@ class ScriptTests(ServiceCase):
         service = self.service(HEAD + 'rule = [{ times = 1, reply = "once" }]\nunmatched = "no"')
         for _ in range(2):
             self.assertEqual([self.ask("it") for _ in range(2)], [b"once\r\n", b"no\r\n"])
-            self.successResultOf(service.reset())
+            reset = service.reset()
+            self.reactor.advance(0)
+            self.successResultOf(reset)
 
 
 class FilesTests(ServiceCase):
