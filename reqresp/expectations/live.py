@@ -73,7 +73,7 @@ class Expectations:
         self._results = Results()
         self._kept: dict[int, _Kept] = {}
         self._ids = count(1)
-        self._since = journal.position
+        self._since, self._dropped = journal.position, journal.dropped
         self._factory: FrontFactory | None = None
 
     # The server
@@ -160,7 +160,7 @@ class Expectations:
         self._kept.clear()
         self._results.expectations.clear()
         self._results.clear()
-        self._since = self._journal.position
+        self._since, self._dropped = self._journal.position, self._journal.dropped
         for replayer in self._replayers():
             replayer.deviations.clear()
         self._adapt_if_empty()
@@ -218,14 +218,14 @@ class Expectations:
         return self._findings(strict=True).conversation()
 
     def _findings(self, *, strict: bool) -> Findings:
-        first, entries = self._journal.since(self._since)
+        _, entries = self._journal.since(self._since)
         factory = self._attached()
         config = factory.config if isinstance(factory, ReqRespFactory) else None
         return Findings(
             name=self.name,
             encode=bytes if config is None else config.framing.encode,
             entries=[*entries, *self._journal.unanswered(), *unfinished(front_of(factory))],
-            dropped=first - self._since,
+            dropped=self._journal.dropped - self._dropped,
             results=self._results,
             deviations=self._deviations(),
             unreachable=[

@@ -281,6 +281,18 @@ class VerdictTests(Expecting):
             self.expectations.conversation(), "#2 < b'LOGIN'  > b'welcome\\r\\n'  (rule[0])"
         )
 
+    def test_a_journal_that_continues(self) -> None:
+        """Only lines that were dropped are omitted: not those that were cleared or never there."""
+        client = self.serve()
+        self.ask(client, "NOOP")
+        self.expectations.add(STAT)
+        self.journal.clear()
+        self.journal.continue_at(100)
+        self.ask(client, "x")
+        self.assertEqual(
+            (self.verdict(0) or "").splitlines()[1], "  #1 < b'x'  > b'-ERR\\r\\n'  (table)"
+        )
+
     def test_a_replay(self) -> None:
         """A client that deviates from the recording is a problem, until it is forgotten."""
         client = self.serve(recorded("> a", "< b"))

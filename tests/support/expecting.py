@@ -23,7 +23,7 @@ class Expecting(Scripted):
         parts = {name: options.pop(name) for name in ("framing", "faults") if name in options}
         if isinstance(source, Responder):
             parts.setdefault("framing", Line())
-        journal = Journal()
+        self.journal = journal = Journal()
         self.expectations = Expectations("service", journal, **options)
         config = self.expectations.around(resolve(source, **parts))
         self.server_factory = ReqRespFactory(
