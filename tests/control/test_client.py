@@ -8,6 +8,7 @@ from typing import Any
 
 from reqresp.control import ControlClient, ControlError
 from reqresp.script import ScriptError
+from tests.support.live_case import LiveTestCase
 from tests.support.steered import Steered
 
 
@@ -151,6 +152,20 @@ class ClientTests(Steered):
         """The addresses are those of the service's clients."""
         self.assertEqual(self.client.addresses, [f"127.0.0.1:{self.server.port}"])
         self.assertIn("default", repr(self.client))
+
+
+class TokenTests(LiveTestCase):
+    """A control server that demands a token."""
+
+    def test_a_token(self) -> None:
+        """With it a client is answered, and without it the error says what is expected."""
+        (self.directory / "token").write_text("secret\n", encoding="utf-8")
+        server = self.serve("--control=0", "--control-token-file=token", ports=2)
+        url = f"http://127.0.0.1:{server.ports[1]}"
+        ControlClient(url, token="secret").verify()  # noqa: S106 (a test's)
+        with self.assertRaisesRegex(ControlError, "Bearer TOKEN") as raised:
+            ControlClient(url).verify()
+        self.assertEqual(raised.exception.status, 401)
 
 
 class ImportTests(Steered):
