@@ -127,6 +127,7 @@ export function unescape(text) {
 /** Return how long *milliseconds* are, for people. */
 export function duration(milliseconds) {
   if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(2)} s`;
+  if (milliseconds < 0.1) return "< 0.1 ms";
   return `${milliseconds >= 10 ? Math.round(milliseconds) : milliseconds.toFixed(1)} ms`;
 }
 

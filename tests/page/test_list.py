@@ -1,0 +1,330 @@
+"""The list of the page in Chromium: rows, keys, pausing, searching, and many entries at once."""
+
+import re
+
+import pytest
+
+from tests.support.browser import PageCase, Stage
+
+pytestmark = pytest.mark.xdist_group("page")
+
+STAGE = Stage()
+
+
+def setUpModule() -> None:  # noqa: N802, unittest's name
+    """Start what all tests share."""
+    STAGE.start()
+
+
+def tearDownModule() -> None:  # noqa: N802, unittest's name
+    """Stop what all tests share."""
+    STAGE.stop()
+
+
+class RowTests(PageCase):
+    """What a row shows."""
+
+    stage = STAGE
+
+    def test_an_exchange_is_a_request_over_its_reply(self) -> None:
+        """A new exchange appears at once: the request, what answered, the reply."""
+        self.open()
+        self.stage.converse(b"DATA\r\n")
+        row = self.row("DATA")
+        row.wait_for()
+        cells = [row.locator(it).text_content() for it in (".a1", ".b", ".r", ".a2", ".b2")]
+        self.assertEqual(cells[:2] + cells[3:], ["→", "DATA", "←", "354 go on"])
+        self.assertEqual(cells[2], "data")
+        top, bottom = (row.locator(it).bounding_box() for it in (".b >> nth=0", ".b2"))
+        self.assertEqual(top["x"], bottom["x"])
+        self.assertLess(top["y"], bottom["y"])
+
+    def test_what_is_no_exchange_is_one_line(self) -> None:
+        """A greeting, a connection and its end have one line each, in words or bytes."""
+        self.open()
+        self.stage.converse(b"QUIT\r\n")
+        self.row("closed").wait_for()
+        self.assertEqual(self.row("connected from 127.0.0.1").bounding_box()["height"], 26)
+        self.assertIn("greeting", self.row("220 mail.test").text_content())
+        self.assertEqual(self.row("QUIT").bounding_box()["height"], 45)
+
+    def test_a_miss_has_a_colour_and_a_word(self) -> None:
+        """A request that no rule matches is marked in amber, and says ``miss``."""
+        self.open()
+        self.stage.converse(b"HELP\r\n")
+        row = self.row("HELP")
+        row.wait_for()
+        self.assertIn("is-miss", row.get_attribute("class"))
+        self.assertEqual(row.locator(".r").first.text_content(), "miss")
+
+    def test_bytes_are_written_with_the_escapes_of_scripts(self) -> None:
+        """A control, an invisible or a bidi character is an escape; a letter is itself."""
+        self.open()
+        self.stage.converse("café \u202e\x1b[2J\t\\ ".encode() + b"\xff\r\n")
+        row = self.row("café")
+        row.wait_for()
+        self.assertEqual(
+            row.locator(".b").first.text_content(), r"café \xe2\x80\xae\x1b[2J\t\\ \xff"
+        )
+
+    def test_heights_are_those_of_the_prefix_sums(self) -> None:
+        """In each layout every row begins where the one before ends."""
+        self.stage.converse(b"MAIL FROM:<a>\r\n", b"HELP\r\n", b"QUIT\r\n")
+        self.open()
+        for width in (1600, 2800, 1000, 400):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            self.wait(
+                "() => { const all = [...document.querySelectorAll('.row')]"
+                ".map(it => it.getBoundingClientRect()).sort((a, b) => a.top - b.top);"
+                "return all.length === 6 && all.every((it, i) => !i || Math.abs(it.top - all[i - 1].bottom) < 0.5); }"
+            )
+            cut = "it => [...it.children].some(kid => kid.getBoundingClientRect().bottom > it.getBoundingClientRect().bottom)"
+            for row in self.page.locator(".row").all():
+                self.assertFalse(row.evaluate(cut), f"{width}: {row.text_content()}")
+
+
+class KeyboardTests(PageCase):
+    """Everything can be reached with keys."""
+
+    stage = STAGE
+
+    def test_the_list_is_a_listbox(self) -> None:
+        """Keys move the active option, and each option says its place among all."""
+        self.stage.converse(b"DATA\r\n", b".\r\n")
+        self.open()
+        self.wait_rows(5)
+        box = self.page.locator("#rows")
+        self.assertEqual(box.get_attribute("role"), "listbox")
+        box.focus()
+        self.press("k", "k")
+        active = box.get_attribute("aria-activedescendant")
+        option = self.page.locator(f"#{active}")
+        self.assertEqual(option.get_attribute("aria-selected"), "true")
+        self.assertEqual(option.get_attribute("aria-posinset"), "4")
+        self.assertEqual(option.get_attribute("aria-setsize"), "5")
+        self.assertEqual(self.text("#detail h2"), "Request 2 on connection 1")
+        self.press("ArrowUp")
+        self.assertEqual(self.text("#detail h2"), "Request 1 on connection 1")
+        self.assertEqual(self.page.locator("[role=option][aria-selected=true]").count(), 1)
+
+    def test_keys(self) -> None:
+        """``/`` searches, ``p`` pauses, ``f`` opens faults, ``v`` views, ``m`` finds misses."""
+        self.stage.converse(b"HELP\r\n", b"DATA\r\n")
+        self.open()
+        self.wait_rows(5)
+        self.press("m")
+        self.assertEqual(self.text("#detail h2"), "Request 1 on connection 1")
+        self.press("v")
+        self.page.locator(".dump >> text=48 45 4c 50").wait_for()
+        self.press("f")
+        self.assertTrue(self.page.locator("#faults").evaluate("it => it.open"))
+        self.press("p")
+        self.assertEqual(self.page.locator("#pause").get_attribute("aria-pressed"), "true")
+        self.press("p", "/")
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "search")
+        self.page.keyboard.type("DATA")
+        self.wait_rows(1)
+        self.press("Escape")
+        self.wait_rows(5)
+        self.press("?")
+        self.page.locator("#keys[open]").wait_for()
+        self.press("p")
+        self.assertEqual(self.page.locator("#pause").get_attribute("aria-pressed"), "false")
+        self.press("Escape", "r")
+        self.wait("document.activeElement.tagName === 'TEXTAREA'")
+
+    def test_one_connection(self) -> None:
+        """``c`` shows the connection of the selected entry alone, and all again."""
+        self.stage.converse(b"DATA\r\n")
+        self.stage.converse(b"HELP\r\n")
+        self.open()
+        self.wait_rows(8)
+        self.row("HELP").click()
+        self.press("c")
+        self.wait_rows(4)
+        self.page.get_by_role("button", name="Remove the filter #2").click()
+        self.wait_rows(8)
+
+
+class PauseTests(PageCase):
+    """Pausing."""
+
+    stage = STAGE
+
+    def test_a_pause_moves_no_row(self) -> None:
+        """While it is paused no row moves, and the button counts what is new."""
+        self.stage.converse(*[b"NOOP %d\r\n" % it for it in range(40)])
+        self.open()
+        self.wait_rows(43)
+        places = "() => [...document.querySelectorAll('.row')].map(it => it.id + it.getBoundingClientRect().top).sort().join()"
+        before = self.page.evaluate(places)
+        self.page.locator("#pause").click()
+        self.assertEqual(self.page.evaluate(places), before)
+        self.stage.converse(b"DATA\r\n")
+        self.wait("document.querySelector('#pause').textContent === 'Resume · 4 new'")
+        self.assertEqual(self.page.evaluate(places), before)
+        self.page.locator("#pause").click()
+        self.row("DATA").wait_for()
+        self.wait_rows(47)
+
+    def test_scrolling_up_moves_no_row_either(self) -> None:
+        """Who has scrolled up sees the same rows while others are added."""
+        self.stage.converse(*[b"NOOP %d\r\n" % it for it in range(40)])
+        self.open()
+        self.wait_rows(43)
+        self.page.locator("#rows").evaluate("it => { it.scrollTop = 100; }")
+        self.wait("document.querySelector('#count').textContent.includes('scrolled up')")
+        self.stage.converse(b"DATA\r\n")
+        self.wait_rows(47)
+        self.assertEqual(self.page.locator("#rows").evaluate("it => it.scrollTop"), 100)
+
+
+class SearchTests(PageCase):
+    """Searching and filtering."""
+
+    stage = STAGE
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stage.converse(b"MAIL FROM:<ann>\r\n", b"HELP \xff\x00\r\n", b"mail 42\r\n")
+        self.open()
+        self.wait_rows(6)
+
+    def search(self, mode: str, query: str) -> list[str]:
+        """Search; return the requests that are shown, with what is marked in brackets."""
+        self.page.select_option("#mode", mode)
+        self.page.fill("#search", query)
+        self.wait(
+            "query => !query || document.querySelector('#count').textContent.includes('filtered')",
+            query,
+        )
+        self.page.wait_for_timeout(150)
+        return self.texts(".row mark")
+
+    def test_text(self) -> None:
+        """Text is found in requests and replies, in any case, and marked."""
+        self.assertEqual(self.search("text", "mail"), ["mail", "MAIL", "mail"])
+        self.wait_rows(3)
+
+    def test_hex(self) -> None:
+        """Pairs of hex digits find bytes."""
+        self.assertEqual("".join(self.search("hex", "ff 00")), r"\xff\0")
+        self.wait_rows(1)
+
+    def test_regular_expression(self) -> None:
+        """A regular expression is searched in bytes."""
+        self.assertEqual(self.search("regex", r"mail \d+"), ["mail 42"])
+
+    def test_a_wrong_search_says_what_is_wrong(self) -> None:
+        """Nothing is shown for a pattern that cannot be read, but the reason."""
+        self.search("regex", "(")
+        self.wait("document.querySelector('#empty').textContent.includes('cannot be read')")
+        self.assertEqual(self.page.locator("#search").get_attribute("aria-invalid"), "true")
+
+    def test_chips(self) -> None:
+        """A chip shows how many misses there are, and them alone when it is pressed."""
+        chip = self.page.get_by_role("button", name="Misses 2")
+        chip.click()
+        self.wait_rows(2)
+        self.assertEqual(chip.get_attribute("aria-pressed"), "true")
+        self.assertTrue(all("miss" in it for it in self.texts(".row")))
+        chip.click()
+        self.wait_rows(6)
+
+    def test_nothing_fits(self) -> None:
+        """A search without a result offers to clear the filters."""
+        self.search("text", "no such text")
+        self.page.get_by_role("button", name="Clear filters").click()
+        self.wait_rows(6)
+
+
+class ManyTests(PageCase):
+    """Many entries."""
+
+    stage = STAGE
+
+    def test_ten_thousand_entries(self) -> None:
+        """Ten thousand entries are all there, few rows exist, and each is where it belongs."""
+        self.stage.flood(9_990)
+        self.open("fixed")
+        self.wait_rows(9_992)
+        for place in (0, 0.5, 1):
+            self.page.locator("#rows").evaluate(
+                "(it, place) => { it.scrollTop = place * it.scrollHeight; }", place
+            )
+            self.page.wait_for_timeout(50)
+            self.assertLess(self.page.locator(".row").count(), 100)
+            gaps = self.page.evaluate(
+                """() => { const box = document.querySelector('#rows').getBoundingClientRect();
+                const all = [...document.querySelectorAll('.row')].map(it => it.getBoundingClientRect()).sort((a, b) => a.top - b.top);
+                return [all[0].top <= box.top, all.at(-1).bottom >= box.bottom - 1,
+                  all.every((it, i) => !i || Math.abs(it.top - all[i - 1].bottom) < 0.5)]; }"""
+            )
+            self.assertEqual(gaps, [True, True, True], place)
+        self.press("g")
+        self.assertEqual(
+            self.page.locator("[aria-selected=true]").get_attribute("aria-posinset"), "1"
+        )
+        self.press("G")
+        self.assertEqual(
+            self.page.locator("[aria-selected=true]").get_attribute("aria-setsize"), "9992"
+        )
+
+    def test_a_flood_is_coalesced_and_what_is_skipped_is_counted(self) -> None:
+        """Thousands at once are drawn in few steps, keys still work, and no entry is lost sight of."""
+        self.open("fixed")
+        self.page.evaluate(
+            "() => { window.steps = 0; new MutationObserver(() => { window.steps += 1; })"
+            ".observe(document.querySelector('#count'), { childList: true, characterData: true, subtree: true }); }"
+        )
+        with self.stage.connect("fixed") as client:
+            for _ in range(12):
+                client.send(b"request\r\n" * 500)
+                client.receive(500 * len(b"yes\r\n"))
+                self.press("j")
+        self.wait(
+            "document.querySelectorAll('.row.gap').length && !!document.querySelector('[aria-selected=true]')"
+        )
+        total = """() => {
+            const text = document.querySelector('#count').textContent.replaceAll(',', '');
+            const [, shown, skipped] = /^(\\d+) entr.* (\\d+) skipped/.exec(text).map(Number);
+            return shown - document.querySelectorAll('.row.gap').length * 0 + skipped; }"""
+        self.wait(f"({total})() >= 6001")
+        self.assertLess(self.page.evaluate("window.steps"), 60)
+        gap = self.page.locator(".row.gap").last
+        self.assertRegex(gap.text_content(), r"[\d,]+ entries skipped")
+        skipped = int(re.sub(r"\D", "", str(gap.text_content())))
+        gap.click()
+        self.wait(
+            "skipped => Number(/([\\d,]+) skipped/.exec(document.querySelector('#count').textContent)[1].replaceAll(',', '')) <= skipped",
+            max(0, skipped * 12),
+        )
+
+
+class EmptyTests(PageCase):
+    """What is shown when there is nothing."""
+
+    stage = STAGE
+
+    def test_how_to_send_the_first_request(self) -> None:
+        """The empty list has commands with the real port; the first request replaces them."""
+        self.open()
+        self.page.locator("#empty pre").first.wait_for()
+        port = self.stage.port("smtp")
+        shell, python = self.texts("#empty pre")
+        self.assertEqual(shell, f"printf 'hello\\r\\n' | nc -N 127.0.0.1 {port}")
+        namespace: dict[str, object] = {}
+        exec(python.replace("print(", "received = ("), namespace)  # noqa: S102, what a user would run
+        self.assertEqual(namespace["received"], b"220 mail.test\r\n")
+        self.row("hello").wait_for()
+        self.assertFalse(self.page.locator("#empty").is_visible())
+
+    def test_a_disabled_service(self) -> None:
+        """A disabled service says so, and can be enabled."""
+        self.open("off")
+        self.page.get_by_role("button", name="Enable off").click()
+        self.page.locator("#empty pre").first.wait_for()
+        self.assertTrue(self.stage.service("off")["enabled"])
+        self.page.get_by_role("switch", name="off enabled").click()
+        self.page.locator("#empty >> text=off is disabled").wait_for()
+        self.assertFalse(self.stage.service("off")["enabled"])

@@ -1,0 +1,269 @@
+"""Browser: the page of a real twistd in headless Chromium, and clients of its services."""
+
+import json
+import os
+import shutil
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support import live
+from tests.support.live import PATIENCE
+
+#: The script of the service ``smtp``.
+SCRIPT = """\
+greeting = "220 mail.test"
+unmatched = "500 what?"
+
+[[rule]]
+starts_with = "MAIL FROM:"
+reply = "250 sender ok"
+
+# The only mailbox.
+[[rule]]
+equals = "RCPT TO:<bob@mail.test>"
+reply = "250 recipient ok"
+
+[[rule]]
+name = "data"
+equals = "DATA"
+reply = "354 go on"
+goto = "data"
+
+[[rule]]
+when = "data"
+equals = "."
+reply = "250 queued"
+goto = "start"
+
+[[rule]]
+equals = "SLOW"
+delay = 0.02
+reply = ["250-a", "250 b"]
+
+[[rule]]
+equals = "QUIT"
+reply = "221 bye"
+close = true
+"""
+
+#: Services with rules in two states, with a fixed reply, and one that is disabled.
+SERVICES = """\
+[[service]]
+name = "smtp"
+listen = "tcp:0:interface=127.0.0.1"
+script = "smtp.toml"
+
+[[service]]
+name = "fixed"
+listen = "tcp:0:interface=127.0.0.1"
+framing = "line"
+response = "yes"
+
+[[service]]
+name = "off"
+listen = "tcp:0:interface=127.0.0.1"
+enabled = false
+response = "no"
+"""
+
+#: Milliseconds after which a test that waits for the page fails.
+WAIT = 15_000
+
+#: What the server of `SCRIPT` sends to a new client.
+GREETING = b"220 mail.test\r\n"
+
+APP = """
+from pathlib import Path
+from twisted.application.service import Application
+from twisted.internet import reactor
+from reqresp.control.control_site import make_control_site
+from reqresp.services.environment import Environment
+from reqresp.services.reading import parse_services
+from reqresp.services.registry import Services
+
+services = Services(Environment(reactor=reactor, keeps_journal=True, has_counters=True))
+for it in parse_services(Path("services.toml").read_text(), "services.toml", Path()):
+    services.create(it)
+site = make_control_site(services, clock=reactor, pages={})
+site.noisy = True
+reactor.callWhenRunning(lambda: reactor.listenTCP(0, site, interface="127.0.0.1"))
+application = Application("control")
+"""
+
+
+class Stage:
+    """
+    A twistd with services under control, and a browser; both are shared by the tests of a module.
+
+    Call `start` and `stop` in ``setUpModule`` and ``tearDownModule``: while the browser runs, its
+    driver owns asyncio in this thread.
+    """
+
+    def start(self) -> None:
+        """
+        Start both.
+
+        :raises SkipTest: Chromium or playwright is not installed.
+        """
+        try:
+            playwright = import_module("playwright.sync_api")
+        except ImportError:
+            raise SkipTest("playwright is not installed") from None
+        chromium = live.program("chromium")
+        self._directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
+        self._directory.joinpath("smtp.toml").write_text(SCRIPT, encoding="utf-8")
+        self._directory.joinpath("services.toml").write_text(SERVICES, encoding="utf-8")
+        self.server = start_controlled(self._directory)
+        try:
+            self.origin = f"http://127.0.0.1:{control_port(self.server)}"
+            self._driver = playwright.sync_playwright().start()
+            try:
+                # Chromium has no sandbox for root.
+                options = ["--no-sandbox"] if os.geteuid() == 0 else []
+                self.browser = self._driver.chromium.launch(executable_path=chromium, args=options)
+            except BaseException:
+                self._driver.stop()
+                raise
+        except BaseException:
+            self.server.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop both."""
+        self.browser.close()
+        self._driver.stop()
+        self.server.stop()
+        shutil.rmtree(self._directory)
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Request *path* of the API; return the JSON of the response."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = Request(self.origin + path, data, headers, method=method)  # noqa: S310, http
+        try:
+            with urlopen(request, timeout=PATIENCE) as response:  # noqa: S310, http
+                text = response.read()
+        except HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
+        return json.loads(text) if text else None
+
+    def service(self, name: str) -> Any:
+        """Return a service as the API shows it."""
+        return self.api("GET", f"/api/services/{name}")
+
+    def connect(self, name: str = "smtp") -> live.Client:
+        """Connect to a service."""
+        return live.Client(("127.0.0.1", self.port(name)))
+
+    def port(self, name: str) -> int:
+        """Return the port that a service listens on."""
+        return int(self.service(name)["listen"][0].rpartition(":")[2])
+
+    def converse(self, *requests: bytes, name: str = "smtp", greeting: bytes = GREETING) -> None:
+        """Send *requests* on a new connection, await a line after each, and close."""
+        with self.connect(name) as client, client.socket.makefile("rb") as lines:
+            if greeting:
+                assert lines.readline() == greeting
+            for request in requests:
+                client.send(request)
+                lines.readline()
+
+    def flood(self, count: int, name: str = "fixed") -> None:
+        """Send *count* requests at once, and await all replies."""
+        with self.connect(name) as client:
+            reply = len(b"yes\r\n")
+            for start in range(0, count, 500):
+                some = min(500, count - start)
+                client.send(b"".join(b"request %d\r\n" % (start + it) for it in range(some)))
+                client.receive(some * reply)
+
+
+def start_controlled(directory: Path) -> live.Server:
+    """Run twistd with the services in ``services.toml`` of *directory*, under control."""
+    directory.joinpath("app.tac").write_text(APP)
+    return live.start(directory, "--python=app.tac")
+
+
+def control_port(server: live.Server) -> int:
+    """Return the port of the control server."""
+    match = server.log.wait(r"LimitedSite starting on (\d+)")[0]
+    return int(match[1])
+
+
+class PageCase(SynchronousTestCase):
+    """
+    A page that is open in a fresh browser context, with services as they were at the start.
+
+    A message on its console, an error or a violation of its policy fails the test.
+    """
+
+    stage: Stage
+    width = 1600
+    height = 900
+    theme = "light"
+
+    def setUp(self) -> None:
+        self.stage.api("POST", "/api/reset", {})
+        for it in self.stage.api("GET", "/api/services")["services"]:
+            if it["name"] not in ("smtp", "fixed", "off"):
+                self.stage.api("DELETE", f"/api/services/{it['name']}")
+        self.said: list[str] = []
+        self.context = self.stage.browser.new_context(
+            viewport={"width": self.width, "height": self.height}, color_scheme=self.theme
+        )
+        self.addCleanup(self.context.close)
+        self.context.set_default_timeout(WAIT)
+        self.page = self.context.new_page()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.said.append(f"dialog: {dialog.message}"))
+
+    def _console(self, message: Any) -> None:
+        # Chromium reports every response that is an error; the page shows them itself.
+        if not message.text.startswith("Failed to load resource"):
+            self.said.append(message.text)
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.said, [])
+
+    def open(self, service: str = "smtp") -> Any:
+        """Open the page with a service chosen; return it once the service is shown."""
+        self.page.goto(f"{self.stage.origin}/#{service}")
+        self.page.locator(".service.on").wait_for()
+        self.page.wait_for_function("document.querySelector('#count').textContent !== ''")
+        return self.page
+
+    def wait(self, condition: str, argument: Any = None) -> None:
+        """Wait until the JavaScript expression *condition* is true."""
+        self.page.wait_for_function(condition, arg=argument)
+
+    def wait_rows(self, count: int) -> None:
+        """Wait until the list has so many entries."""
+        self.wait(
+            "count => document.querySelector('#count').textContent.startsWith(count)",
+            f"{count:,} entr",
+        )
+
+    def row(self, text: str) -> Any:
+        """Return the row that contains *text*."""
+        return self.page.locator(".row", has_text=text).last
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element."""
+        return str(self.page.locator(selector).first.text_content())
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements."""
+        return [str(it) for it in self.page.locator(selector).all_text_contents()]
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after another."""
+        for key in keys:
+            self.page.keyboard.press(key)
