@@ -1,9 +1,13 @@
 """Browser: the page of a real twistd in headless Chromium, and clients of its services."""
 
+import itertools
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -74,28 +78,10 @@ response = "no"
 """
 
 #: Milliseconds after which a test that waits for the page fails.
-WAIT = 15_000
+WAIT = 8_000
 
 #: What the server of `SCRIPT` sends to a new client.
 GREETING = b"220 mail.test\r\n"
-
-APP = """
-from pathlib import Path
-from twisted.application.service import Application
-from twisted.internet import reactor
-from reqresp.control.control_site import make_control_site
-from reqresp.services.environment import Environment
-from reqresp.services.reading import parse_services
-from reqresp.services.registry import Services
-
-services = Services(Environment(reactor=reactor, keeps_journal=True, has_counters=True))
-for it in parse_services(Path("services.toml").read_text(), "services.toml", Path()):
-    services.create(it)
-site = make_control_site(services, clock=reactor, pages={})
-site.noisy = True
-reactor.callWhenRunning(lambda: reactor.listenTCP(0, site, interface="127.0.0.1"))
-application = Application("control")
-"""
 
 
 class Stage:
@@ -175,6 +161,11 @@ class Stage:
                 client.send(request)
                 lines.readline()
 
+    def say(self, port: int, request: bytes, size: int) -> bytes:
+        """Send *request* to a port, and return *size* bytes of what comes back."""
+        with live.Client(("127.0.0.1", port)) as client:
+            return client.ask(request, size)
+
     def flood(self, count: int, name: str = "fixed") -> None:
         """Send *count* requests at once, and await all replies."""
         with self.connect(name) as client:
@@ -187,14 +178,19 @@ class Stage:
 
 def start_controlled(directory: Path) -> live.Server:
     """Run twistd with the services in ``services.toml`` of *directory*, under control."""
-    directory.joinpath("app.tac").write_text(APP)
-    return live.start(directory, "--python=app.tac")
+    return live.start(directory, "reqresp", "--services=services.toml", "--control=0", "--quiet")
 
 
 def control_port(server: live.Server) -> int:
     """Return the port of the control server."""
-    match = server.log.wait(r"LimitedSite starting on (\d+)")[0]
+    match = server.log.wait(r"LimitedSite starting on (\d+)$")[0]
     return int(match[1])
+
+
+_BOXES = """() => Array.from(document.querySelectorAll(".row"), (row) => {
+    const { top, bottom } = row.getBoundingClientRect();
+    return [row.id, top, bottom];
+})"""
 
 
 class PageCase(SynchronousTestCase):
@@ -237,12 +233,44 @@ class PageCase(SynchronousTestCase):
         """Open the page with a service chosen; return it once the service is shown."""
         self.page.goto(f"{self.stage.origin}/#{service}")
         self.page.locator(".service.on").wait_for()
-        self.page.wait_for_function("document.querySelector('#count').textContent !== ''")
+        self.wait("document.querySelector('#count').textContent !== ''")
         return self.page
 
     def wait(self, condition: str, argument: Any = None) -> None:
-        """Wait until the JavaScript expression *condition* is true."""
-        self.page.wait_for_function(condition, arg=argument)
+        """
+        Wait until the JavaScript *condition*, an expression or a function, is true.
+
+        It is asked for again and again from outside: the page's policy lets nothing do so within.
+        """
+        deadline = time.monotonic() + WAIT / 1000
+        while not self.page.evaluate(condition, argument):
+            assert time.monotonic() < deadline, f"{condition} with {argument!r} is not true"
+            self.page.wait_for_timeout(20)
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until *condition* returns something true."""
+        deadline = time.monotonic() + WAIT / 1000
+        while not condition():
+            assert time.monotonic() < deadline, "the condition is not true"
+            self.page.wait_for_timeout(20)
+
+    def boxes(self) -> list[tuple[str, float, float]]:
+        """Return the id, the top and the bottom of each row that exists, from top to bottom."""
+        found = self.page.evaluate(_BOXES)
+        return sorted(((name, top, end) for name, top, end in found), key=lambda it: it[1])
+
+    def assert_no_gap(self) -> None:
+        """Assert that each row begins where the one before it ends."""
+        boxes = self.boxes()
+        for (_, _, end), (_, top, _) in itertools.pairwise(boxes):
+            self.assertAlmostEqual(end, top, delta=0.5)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many entries the list has, and how many were skipped."""
+        text = self.text("#count").replace(",", "")
+        match = re.match(r"(\d+) entr.*?(\d+) skipped", text)
+        assert match is not None, text
+        return int(match[1]), int(match[2])
 
     def wait_rows(self, count: int) -> None:
         """Wait until the list has so many entries."""

@@ -168,6 +168,7 @@ export class FaultsPane {
 
   async add(fault) {
     const { name, ...rest } = fault;
+    this.off = this.off.filter((it) => it !== fault); // if it fails, what is usual is offered again
     await this.send("POST", "/faults", name === null ? rest : fault);
   }
 

@@ -5,6 +5,7 @@ import { DetailPane } from "./detail_pane.js";
 import { openKeys, openPush, openReset, openScript, openToken } from "./dialogs.js";
 import { $ } from "./dom.js";
 import { drawEmpty } from "./empty.js";
+import { Gap } from "./entry.js";
 import { FaultsPane } from "./faults_pane.js";
 import { Filter } from "./filter.js";
 import { FiltersPane } from "./filters_pane.js";
@@ -186,7 +187,8 @@ class Page {
     }
   }
 
-  selected(entry, isOpened) {
+  selected(item, isOpened) {
+    const entry = item instanceof Gap ? null : item;
     this.detail.show(this.service, entry);
     if (entry === null) this.cover(false);
     else if (isOpened) this.cover(true);
@@ -325,7 +327,7 @@ class Page {
       v: () => this.detail.nextView(), r: () => this.detail.maker?.open(),
       c: () => { if (this.detail.entry?.connection != null) this.only(this.detail.entry.connection); },
       f: () => { $("faults").open = !$("faults").open; },
-      Enter: () => { if (this.detail.entry) this.cover(true); },
+      Enter: () => this.enter(),
       Escape: () => this.escape(),
     };
   }
@@ -335,6 +337,12 @@ class Page {
     if (item === undefined) return;
     this.list.select(item.id);
     if (place < 0) this.list.follow();
+  }
+
+  enter() {
+    const item = this.list.items[this.list.place];
+    if (item instanceof Gap) this.fillGap(item);
+    else if (this.detail.entry) this.cover(true);
   }
 
   escape() {

@@ -1,0 +1,179 @@
+"""The detail, the faults and the script in Chromium: what they show, and what they change."""
+
+import pytest
+
+from tests.support.browser import PageCase, Stage
+
+pytestmark = pytest.mark.xdist_group("page")
+
+STAGE = Stage()
+
+
+def setUpModule() -> None:
+    """Start what all tests share."""
+    STAGE.start()
+
+
+def tearDownModule() -> None:
+    """Stop what all tests share."""
+    STAGE.stop()
+
+
+class DetailTests(PageCase):
+    """What is shown of one entry."""
+
+    stage = STAGE
+
+    def test_near_misses_bytes_and_conversation(self) -> None:
+        """A miss shows the nearest rule with the byte that differs, and what came before it."""
+        self.stage.converse(b"MAIL FROM:<a>\r\n", b"RCPT TO <bob@mail.test>\r\n")
+        self.open()
+        self.row("RCPT TO").click()
+        self.page.locator(".near").wait_for()
+        self.assertIn("rule[1] equals, line 9, differs at byte 7", self.text(".near p"))
+        self.assertEqual(self.texts(".near .diff"), ["3a", ":", "20", " "])
+        self.assertEqual(self.texts(".talk .now .b"), ["RCPT TO <bob@mail.test>", "500 what?"])
+        self.assertIn("MAIL FROM:<a>", self.texts(".talk .b"))
+        self.wait("document.querySelector('.facts').textContent.includes('start')")
+
+    def test_the_list_has_what_rules_see_and_the_detail_the_wire(self) -> None:
+        """The detail has the line endings, in hex as well; the list has none."""
+        self.stage.converse(b"DATA\r\n")
+        self.open()
+        self.row("DATA").click()
+        self.assertEqual(self.row("DATA").locator(".b:not(.b2)").text_content(), "DATA")
+        self.page.locator("#detail .dump >> text=\\n").first.wait_for()
+        self.assertEqual(self.texts("#detail .dump.text .b"), [r"DATA\r\n", r"354 go on\r\n"])
+        self.page.get_by_role("button", name="hex").click()
+        self.assertEqual(self.page.locator("#detail .dump.text").count(), 0)
+        self.assertIn("44 41 54 41 0d 0a", self.text("#detail .dump"))
+
+    def test_hovering_a_byte_marks_its_offset_everywhere(self) -> None:
+        """The byte under the pointer is marked in text, in hex, and in the other message."""
+        self.stage.converse("DÄTA\r\n".encode())
+        self.open()
+        self.row("DÄTA").click()
+        self.page.locator("#detail .near, #detail .why").first.wait_for()
+        self.page.get_by_role("button", name="both").click()
+        self.page.locator(".dump:not(.text) [data-i='2']").first.hover()
+        own = self.page.locator(".side").first.locator(".hit").all_text_contents()
+        self.assertEqual({*own}, {"84", "Ä", "·"})
+        self.assertEqual(self.page.locator(".hit.other").all_text_contents(), ["0", "30", "0"])
+
+    def test_a_connection_is_pushed_to_closed_and_reset(self) -> None:
+        """The buttons of the conversation act on the client's connection."""
+        self.open()
+        with self.stage.connect() as client:
+            client.receive(len(b"220 mail.test\r\n"))
+            self.row("220 mail.test").click()
+            self.page.get_by_role("button", name="Push…").click()
+            self.page.fill("dialog.push textarea", r"421 bye\q")
+            self.page.locator("dialog.push >> text=unknown escape").wait_for()
+            self.page.fill("dialog.push textarea", r"421 bye\r\n")
+            self.page.get_by_role("button", name="Push", exact=True).click()
+            self.assertEqual(client.receive(9), b"421 bye\r\n")
+            self.row("421 bye").wait_for()
+            self.page.locator("#detail >> role=button[name='Close']").click()
+            self.assertEqual(client.rest(), b"")
+        with self.stage.connect() as client:
+            client.receive(len(b"220 mail.test\r\n"))
+            self.wait("document.querySelectorAll('.row').length >= 7")
+            self.press("G")
+            self.page.locator("#detail >> role=button[name='Reset']").click()
+            self.assertTrue(client.is_reset())
+
+
+class RuleTests(PageCase):
+    """Making rules, and editing scripts."""
+
+    stage = STAGE
+
+    def test_a_rule_is_made_checked_and_inserted(self) -> None:
+        """A miss becomes a rule, which is checked at once, and answers the next request."""
+        self.stage.converse(b"VRFY: a\\b\r\n")
+        self.open()
+        self.row("VRFY").click()
+        self.page.locator(".maker textarea").wait_for()
+        expected = '[[rule]]\nequals = "VRFY: a\\\\b"\nreply  = "500 what?"\n'
+        self.assertEqual(self.page.input_value(".maker textarea"), expected)
+        self.page.get_by_role("button", name="matches").click()
+        self.assertIn(
+            r"matches = '(?s)VRFY:(?P<rest>.*)'", self.page.input_value(".maker textarea")
+        )
+        self.page.get_by_role("button", name="starts_with").click()
+        text = self.page.input_value(".maker textarea")
+        self.page.fill(".maker textarea", text.replace("reply ", "replyy"))
+        self.page.locator(".maker .check >> text=unknown key").first.wait_for()
+        self.assertTrue(self.page.get_by_role("button", name="Insert").is_disabled())
+        self.page.fill(".maker textarea", text.replace("500 what?", "252 perhaps"))
+        self.page.locator(".maker .check >> text=6 rules").or_(
+            self.page.locator(".maker .check >> text=7 rules")
+        ).first.wait_for()
+        self.page.get_by_role("button", name="Insert").click()
+        self.page.locator(".maker .check >> text=inserted").wait_for()
+        with self.stage.connect() as client:
+            client.receive(len(b"220 mail.test\r\n"))
+            client.send(b"VRFY: x\r\n")
+            self.assertEqual(client.receive(13), b"252 perhaps\r\n")
+
+    def test_the_script_is_edited(self) -> None:
+        """A problem has its line; a script without problems is used for new clients."""
+        self.open()
+        self.page.get_by_role("button", name="Script").click()
+        area = self.page.locator("dialog.editor textarea")
+        area.wait_for()
+        script = area.input_value()
+        self.assertTrue(script.startswith('greeting = "220 mail.test"'))
+        area.fill(script.replace("starts_with", "starts_wit"))
+        problem = self.page.locator("dialog.editor .problems button")
+        problem.wait_for()
+        self.assertRegex(str(problem.text_content()), r"^line \d+, rule\[0\]")
+        self.page.locator("dialog.editor .numbers .error-line").wait_for()
+        problem.click()
+        self.assertIn(
+            "starts_wit", area.evaluate("it => it.value.slice(it.selectionStart, it.selectionEnd)")
+        )
+        area.fill(script.replace("220 mail.test", "220 other.test"))
+        self.page.locator("dialog.editor .check >> text=✓").wait_for()
+        self.page.get_by_role("button", name="Use this script").click()
+        self.page.locator("dialog.editor").wait_for(state="detached")
+        with self.stage.connect() as client:
+            self.assertEqual(client.receive(16), b"220 other.test\r\n")
+
+
+class FaultTests(PageCase):
+    """Faults above the list."""
+
+    stage = STAGE
+
+    def faults(self) -> list[dict[str, object]]:
+        """Return the faults of the service."""
+        found: list[dict[str, object]] = self.stage.api("GET", "/api/services/smtp/faults")[
+            "faults"
+        ]
+        return found
+
+    def test_a_fault_is_switched_changed_and_switched_off(self) -> None:
+        """A switch adds a fault, a typed value changes it, and each change is an entry."""
+        self.open()
+        self.press("f")
+        toggle = self.page.get_by_role("switch", name="latency, ← replies")
+        toggle.click()
+        self.row("added").wait_for()
+        [fault] = self.faults()
+        self.assertEqual(
+            [fault[it] for it in ("kind", "stream", "delay")], ["latency", "downstream", 0.2]
+        )
+        typed = self.page.get_by_role("spinbutton", name="delay of latency, ← replies, typed")
+        typed.fill("30")
+        self.press("Tab")
+        self.row("changed").wait_for()
+        self.assertEqual(self.faults()[0]["delay"], 0.03)
+        self.assertIn("latency 30 ms", self.text("#active"))
+        self.stage.converse(b"DATA\r\n")
+        row = self.row("DATA")
+        row.locator(".tag >> text=latency").wait_for()
+        self.assertEqual(row.locator("rect.part").count(), 1)
+        toggle.click()
+        self.row("removed").wait_for()
+        self.assertEqual(self.faults(), [])

@@ -1,0 +1,147 @@
+"""The page in Chromium with hostile bytes, for assistive technology, and on narrow screens."""
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from tests.support.browser import PageCase, Stage
+
+pytestmark = pytest.mark.xdist_group("page")
+
+STAGE = Stage()
+
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+HOSTILE = f"{MARKUP}\u202e\x1b]0;pwned\x07\x1b[2J</textarea><svg onload=alert(3)>&lt;"
+
+
+def setUpModule() -> None:
+    """Start what all tests share."""
+    STAGE.start()
+
+
+def tearDownModule() -> None:
+    """Stop what all tests share."""
+    STAGE.stop()
+
+
+class HostileTests(PageCase):
+    """Whatever a client or a script says is text."""
+
+    stage = STAGE
+
+    def test_hostile_bytes_are_text(self) -> None:
+        """Markup, terminal escapes and bidi characters run nothing, in any part of the page."""
+        name = "hostile"
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": name, "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "rule": [{"starts_with": "<", "reply": MARKUP}]},
+        )  # fmt: skip
+        port = next(
+            int(it["listen"][0].rpartition(":")[2])
+            for it in self.stage.api("GET", "/api/services")["services"]
+            if it["name"] == name
+        )
+        self.page.goto(self.stage.origin)
+        self.page.get_by_role("button", name=name).click()
+        self.stage.say(port, HOSTILE.encode() + b"\r\n", len(MARKUP) + 2)
+        row = self.row("onerror")
+        row.click()
+        self.page.locator(".maker summary").click()
+        self.page.locator(".maker .check >> text=rule").wait_for()
+        self.page.get_by_role("button", name="both").click()
+        self.page.fill("#search", "<script>")
+        self.page.locator("mark").first.wait_for()
+        self.assertEqual(self.page.title(), f"reqresp: {name}")
+        shown = self.page.evaluate("document.body.textContent")
+        self.assertIn(MARKUP, shown)
+        for character in "\u202e\x1b\x07":
+            self.assertNotIn(character, shown)
+        strange = "img, b[onclick], main script, main svg:not(.spark, .bars), [onerror], [onload]"
+        self.assertEqual(self.page.locator(strange).count(), 0)
+
+    def test_the_policy_holds(self) -> None:
+        """Code and styles in markup are refused, and nothing the page does is."""
+        self.open()
+        with self.assertRaises(Exception) as caught:
+            self.page.evaluate("() => { document.body.innerHTML = '<p>'; }")
+        self.assertIn("TrustedHTML", str(caught.exception))
+        self.assertIn("TrustedHTML", self.said.pop())
+
+
+class AccessibilityTests(PageCase):
+    """axe-core finds nothing, in every state and in both themes."""
+
+    stage = STAGE
+
+    def check(self, state: str) -> None:
+        """Assert that axe finds no violation, in either theme."""
+        axe = import_module("axe_playwright_python.sync_playwright").Axe()
+        for theme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=theme)
+            found: Any = axe.run(self.page).response["violations"]
+            told = [
+                (it["id"], node["html"][:160], node["failureSummary"][:200])
+                for it in found
+                for node in it["nodes"][:3]
+            ]
+            self.assertEqual(told, [], f"{state}, {theme}")
+
+    def test_states(self) -> None:
+        """Empty, with a miss, with faults, searching, paused, and in each dialog."""
+        self.open("off")
+        self.page.locator("#empty >> text=disabled").first.wait_for()
+        self.check("disabled")
+        self.page.locator(".service .name").first.click()
+        self.page.locator("#empty pre").first.wait_for()
+        self.check("empty")
+        self.stage.converse(b"RCPT TO <bob@mail.test>\r\n", b"SLOW\r\n", b"\xff\x00 mail\r\n")
+        self.row("RCPT TO").click()
+        self.page.locator(".maker .check >> text=✓").wait_for()
+        self.page.get_by_role("button", name="both").click()
+        self.press("f")
+        self.page.get_by_role("switch", name="latency, ← replies").click()
+        self.row("added").wait_for()
+        self.page.fill("#search", "mail")
+        self.page.locator("mark").first.wait_for()
+        self.page.locator("#pause").click()
+        self.check("a miss, faults, a search, paused")
+        self.press("Escape")
+        self.page.get_by_role("button", name="Script").click()
+        self.page.fill("dialog.editor textarea", "[[rule]]\nx = 1\n")
+        self.page.locator("dialog.editor .problems").wait_for()
+        self.check("editor with a problem")
+        self.press("Escape")
+        self.page.locator("#help").click()
+        self.check("keys")
+
+    def test_narrow(self) -> None:
+        """Below 760 pixels the detail covers the list, the rest is inert, and focus comes back."""
+        self.page.set_viewport_size({"width": 400, "height": 800})
+        self.stage.converse(b"HELP\r\n")
+        self.open()
+        row = self.row("HELP")
+        row.wait_for()
+        self.assertFalse(self.page.locator("#detail").is_visible())
+        self.check("narrow list")
+        row.click()
+        self.page.locator(".maker .check >> text=✓").wait_for()
+        self.assertEqual(self.page.locator("#detail").bounding_box()["width"], 400)
+        self.assertTrue(self.page.locator("#middle").evaluate("it => it.inert"))
+        self.check("narrow detail")
+        self.page.get_by_role("button", name="← List").click()
+        self.assertFalse(self.page.locator("#middle").evaluate("it => it.inert"))
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "rows")
+
+    def test_services_become_a_strip(self) -> None:
+        """Below 1240 pixels the services are in a row above the list, and nothing is cut off."""
+        self.page.set_viewport_size({"width": 1100, "height": 800})
+        self.open()
+        tops = {it.bounding_box()["y"] for it in self.page.locator(".service").all()}
+        self.assertEqual(len(tops), 1)
+        for width in (1100, 400):
+            self.page.set_viewport_size({"width": width, "height": 800})
+            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            self.assertFalse(self.page.evaluate(wide), width)
