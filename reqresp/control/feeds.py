@@ -14,7 +14,7 @@ from reqresp.journal import Journal
 from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
-MAX_EVENT_ENTRIES = 500
+MAX_EVENT_ENTRIES = 2000
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
 
@@ -33,7 +33,7 @@ class EntriesFeed:
     services: Services
     name: str
     most: int | None
-    interval = 0.25
+    interval = 0.5
     look_interval = 0.0
 
     def position(self) -> int | None:
