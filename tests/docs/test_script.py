@@ -351,7 +351,7 @@ class NoticeTests(SynchronousTestCase):
                     "LengthField.size",
                     "Document.greeting",
                 ),
-                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RuleTable.not"),
+                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RequestTable.not"),
                 *("PredicateTable.equals", "RuleTable.scope", "Document.fault", "Latency.delay"),
                 *("on = connect", "kind = latency"),
                 "Literal['server', 'connection']: server",
