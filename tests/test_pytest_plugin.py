@@ -520,7 +520,8 @@ def test_asked_for(reqresp_server):
     reqresp_server(tls=True)
     assert "twisted.internet.reactor" not in sys.modules
 """
-        # These plugins import Twisted or attrs themselves.
-        others = ("-p", "no:twisted", "-p", "no:hypothesispytest", "-p", "no:hypothesis")
+        # These plugins import Twisted, attrs or what imports them.
+        names = ("twisted", "hypothesispytest", "hypothesis", "schemathesis", "anyio")
+        others = [it for name in names for it in ("-p", f"no:{name}")]
         run = Run(text, *others)
         self.assertEqual(run.outcomes, {"test_before": [], "test_asked_for": []}, run.output)
