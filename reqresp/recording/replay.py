@@ -321,10 +321,11 @@ class Replayer(Responder):
 
         :param only_replies: leave out those that certainly have no reply at this place.
         """
-        if cursor.heard is None:
+        heard = cursor.heard
+        if heard is None:
             return
-        heard = bytes(cursor.heard)
-        beginning = heard[:MAX_OPENING_BYTES]
+        beginning = bytes(heard[:MAX_OPENING_BYTES])
+        whole = b""  # copied only if a conversation is followed
         unlike = 0
         for track in [*self._tracks]:
             if not (heard.startswith(track.opening) or track.opening.startswith(beginning)):
@@ -337,5 +338,6 @@ class Replayer(Responder):
                 continue
             follower = Follower(track)
             steps = follower.begin()
-            more, difference = follower.feed(heard)
+            whole = whole or bytes(heard)
+            more, difference = follower.feed(whole)
             yield follower, [*steps, *more], difference

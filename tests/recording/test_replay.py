@@ -1,5 +1,6 @@
 """Recorded conversations, answered again."""
 
+import tracemalloc
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -353,6 +354,21 @@ class ChoiceTests(Recorded):
         self.assertEqual(client.received(), b"1")
         client.send(b"b")
         self.assertTrue(client.got_reset)
+
+    def test_a_read_without_a_reply_copies_little(self) -> None:
+        """A long request that arrives in small reads is not copied for each of them."""
+        same = "s" * 500_000
+        factory = self.replay("-- 1", f"> {same}1", "< 1", "-- 2", f"> {same}2", "< 2")
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        client = self.join(factory)
+        client.send(same[:-10].encode(), b"s")  # the second read makes room for more
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        client.send(*[b"s"] * 9)
+        self.assertLess(tracemalloc.get_traced_memory()[1] - before, 250_000)
+        client.send(b"2")
+        self.assertEqual(client.received(), b"2")
 
 
 class UnusedTests(Recorded):
