@@ -35,14 +35,16 @@ class Content:
     :param name: what messages call the file, such as ``journal``.
     :param unit: what they call lines that are lost, such as ``entries``.
     :param lost: returns what is written where so many lines were lost.
-    :param begin: returns what is written first to a file that was opened.  It is called with
-        whether the last line of the file is incomplete, as after a crash.
+    :param begin: returns what is written first to a file that was opened or emptied.  It is called
+        with whether the last line of the file is incomplete, as after a crash.
+    :param emptied: called before *begin* if the file was emptied.
     """
 
     name: str
     unit: str
     lost: Callable[[int], bytes]
     begin: Callable[[bool], bytes] = lambda is_torn: _NEWLINE if is_torn else b""
+    emptied: Callable[[], None] = lambda: None
 
 
 class LineFile:
@@ -57,6 +59,8 @@ class LineFile:
 
     It can be a pipe with a reader, or a device: it is never waited for.  If it is a
     regular file, nothing else is opened in its place later.
+
+    If other programs empty it, as logrotate does with ``copytruncate``, it begins anew.
 
     The file is written in the reactor's thread, as logs are: a disk that hangs stops the server.
 
@@ -87,6 +91,7 @@ class LineFile:
         self._is_split = False  # the first line in the buffer is partly in the file already
         self._lost_unreported = 0  # lost lines that are not in the log yet
         self._is_regular = False  # at first, any kind of file can be named
+        self._has_written = False  # something to the open file
         self._start(self._open())
 
     @property
@@ -98,6 +103,26 @@ class LineFile:
     def waiting(self) -> int:
         """How many bytes are not written yet."""
         return len(self._buffer)
+
+    def measure(self) -> int | None:
+        """Return how many bytes the file has; None: it is closed, or no regular file."""
+        if self._file is None or not self._is_regular:
+            return None
+        try:
+            return os.fstat(self._file).st_size
+        except OSError:  # the next write says why
+            return None
+
+    def begin_if_emptied(self) -> None:
+        """Begin the file anew if what was written to it is gone."""
+        if self._file is None or not self._has_written or self.measure() != 0:
+            return
+        if self._is_split:
+            # The rest of a line has no meaning there.
+            self._drop_split()
+            self._is_split = False
+        self._content.emptied()
+        self._start(self._file)
 
     def add(self, lines: bytes) -> bool:
         """Add *lines*, each of which ends with LF; return False if they are lost."""
@@ -193,12 +218,10 @@ class LineFile:
 
     def _write(self) -> None:
         file = self._start(self._open()) if self._file is None else self._file
-        if self._is_split and self._is_regular and not os.fstat(file).st_size:
-            # The file was truncated: the rest of a line has no meaning there.
-            self._drop_split()
-            self._is_split = False
+        self.begin_if_emptied()
         while self._buffer:
             written = os.write(file, self._buffer)
+            self._has_written = True
             self._is_split = self._buffer[written - 1] != _NEWLINE[0]
             del self._buffer[:written]
 
@@ -210,6 +233,7 @@ class LineFile:
         """Write to *file* from now on."""
         self._file = file
         self._is_regular = stat.S_ISREG(os.fstat(file).st_mode)
+        self._has_written = False
         self._is_split = False
         self._buffer[:0] = self._content.begin(_ends_within_line(file, self.path))
         return file

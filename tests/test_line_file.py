@@ -63,6 +63,26 @@ class LineFileTests(SynchronousTestCase):
         self.file.add(b"b\n")
         self.assertEqual(self.path.read_bytes(), b"# new\nb\n")
 
+    def test_an_emptied_file_begins_anew(self) -> None:
+        """As after ``copytruncate``; the rest of a line that was partly in it is lost."""
+        self.file.add(b"a\n")
+        os.truncate(self.path, 0)
+        self.file.add(b"b\n")
+        self.assertEqual(self.path.read_bytes(), b"# new\nb\n")
+        self.room = 2
+        self.file.add(b"cde\nf\n")
+        os.truncate(self.path, 0)
+        self.room = 2**40
+        self.file.flush()
+        self.assertEqual(self.path.read_bytes(), b"# new\nf\n# 1 lost\n")
+
+    def test_a_file_that_is_still_empty_is_not_begun_twice(self) -> None:
+        """Only what was written can be missing."""
+        os.truncate(self.path, 0)
+        self.file.begin_if_emptied()
+        self.file.add(b"a\n")
+        self.assertEqual(self.path.read_bytes(), b"# new\na\n")
+
     def test_lines_are_lost_while_the_disk_is_full(self) -> None:
         """`add` returns False, and the file says how many there were."""
         self.room = 0

@@ -52,7 +52,7 @@ _Written = tuple[int, float, Sender | None, bytes | Data | End]
 #: How many of the shortest times a second has.
 _TICKS = round(1 / SHORTEST_TIME)
 #: The comment in a new file after the beginning of a conversation that has begun in another.
-CONTINUED = b"# continued: it has begun in a file that was renamed\n"
+CONTINUED = b"# continued: it has begun in a file that was renamed or emptied\n"
 
 # Module-level names are looked up faster than attributes of an Enum.
 _UP, _CLIENT, _SERVER, _EOF = Direction.UPSTREAM, Sender.CLIENT, Sender.SERVER, End.EOF
@@ -113,7 +113,7 @@ class Recorder(Observer):
         self._timer: IDelayedCall | None = None
         self._turn = 0  # the conversation of the last line
         _check_kind(path)
-        content = Content("recording", "lines", _lost_line, self._begin)
+        content = Content("recording", "lines", _lost_line, self._begin, self._emptied)
         #: The file.
         self.file = LineFile(path, clock, content, flush_size=1)
 
@@ -166,6 +166,7 @@ class Recorder(Observer):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.file.begin_if_emptied()  # before lines that need those in it
         events, self._events = self._events, []
         self._size = 0
         parts = iter(events)
@@ -182,9 +183,7 @@ class Recorder(Observer):
         """Continue in a new file of the same name, if logrotate, for example, renamed this one."""
         self.flush()
         self.file.flush()
-        if self.file.waiting:  # in another file, these lines would have no beginning
-            self.file.discard()
-            self._give_up(self._tracks)
+        self._drop_waiting()
         if self.file.reopen():
             self._start_anew()
 
@@ -198,6 +197,16 @@ class Recorder(Observer):
             self.file.add(b"".join(lines))
         self.file.close()
         self._start_anew()
+
+    def _emptied(self) -> None:
+        self._drop_waiting()
+        self._start_anew()
+
+    def _drop_waiting(self) -> None:
+        """Lose the lines that wait: in another file, they would have no beginning."""
+        if self.file.waiting:
+            self.file.discard()
+            self._give_up(self._tracks)
 
     def _start_anew(self) -> None:
         self._turn = 0

@@ -411,10 +411,42 @@ class RotationTests(RecorderCase):
         self.exchange(2)
         self.assertEqual(
             self.lines(),
-            b"-- 1 127.0.0.1:50000\n# continued: it has begun in a file that was renamed\n"
-            b"> PING\\r\\n\n< +PONG\\r\\n\n-- 2 127.0.0.1:50000\n> PING\\r\\n\n< +PONG\\r\\n\n",
+            b"-- 1 127.0.0.1:50000\n# continued: it has begun in a file that was renamed or"
+            b" emptied\n> PING\\r\\n\n< +PONG\\r\\n\n"
+            b"-- 2 127.0.0.1:50000\n> PING\\r\\n\n< +PONG\\r\\n\n",
         )
         self.assertEqual(len(load(self.path.with_name("old")).conversations), 1)
+
+    def test_an_emptied_file(self) -> None:
+        """As after ``copytruncate``: it begins anew, and a later recorder continues it."""
+        self.exchange(1)
+        self.recorder.flush()
+        os.truncate(self.path, 0)
+        self.exchange(1, opened=False)
+        self.assertEqual(
+            self.lines(),
+            b"-- 1 127.0.0.1:50000\n# continued: it has begun in a file that was renamed or"
+            b" emptied\n> PING\\r\\n\n< +PONG\\r\\n\n",
+        )
+        self.recorder.close()
+        self.open().close()
+        self.assertEqual(len(load(self.path).conversations), 1)
+
+    def test_a_file_that_is_emptied_while_the_disk_is_full(self) -> None:
+        """Lines that wait for it are lost: what they continue is gone."""
+        self.exchange(1)
+        self.recorder.flush()
+        self.room = 0
+        self.exchange(1, opened=False)
+        self.recorder.flush()
+        os.truncate(self.path, 0)
+        self.room = 2**60
+        self.clock.advance(1)
+        self.exchange(1, opened=False)
+        self.exchange(2)
+        self.recorder.close()
+        self.assertIn(b"# 2 lines were lost here", self.lines())
+        self.assertEqual([it.number for it in load(self.path).conversations], [2])
 
 
 class RelayTests(RelayedCase):
