@@ -15,13 +15,14 @@ from typing import Any
 from attrs import define
 from twisted.internet.error import ConnectionAborted, ConnectionLost
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._files import open_regular
 from reqresp._line_file import Content, LineFile
 from reqresp._text import format_address
 from reqresp.recording.conversations import Data, End, Header, Sender
-from reqresp.recording.notation import BEGINNING, TORN
+from reqresp.recording.notation import BEGINNING, MAX_RECORDING_BYTES, TORN
 from reqresp.recording.redaction import Redactor, make_redactions, redacted_names
 from reqresp.recording.writing import (
     write_bytes,
@@ -38,6 +39,8 @@ WRITE_INTERVAL = 0.05
 #: Bytes that are written without waiting for more; each event counts as `EVENT_BYTES` more.
 WRITE_BYTES = 64 * 1024
 EVENT_BYTES = 64
+#: Bytes of a file from which the log has a warning: it will soon be too large to be read.
+LARGE_BYTES = MAX_RECORDING_BYTES * 3 // 4
 #: The shortest time that is recorded, in seconds; others are multiples of it.
 SHORTEST_TIME = 0.0001
 
@@ -78,6 +81,7 @@ class Recorder(Observer):
     The file has all bytes as they arrive, before any fault, EOF, and resets by a peer.  A
     connection on which nothing has passed leaves nothing in it.  See `LineFile` for what happens
     if it cannot be written.  A conversation of which lines were lost is not continued.
+    When the file has `LARGE_BYTES`, the log has a warning.
 
     :param clock: measures times; the reactor.
     :param service: what is recorded, such as ``127.0.0.1:6379``, for the header.
@@ -87,6 +91,8 @@ class Recorder(Observer):
     :raises OSError: the file cannot be opened.
     :raises ValueError: the file is not a recording, or a pattern is wrong.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -112,6 +118,7 @@ class Recorder(Observer):
         self._known_replies: dict[bytes, bytes] = {}
         self._timer: IDelayedCall | None = None
         self._turn = 0  # the conversation of the last line
+        self._is_large = False  # the log says that the file is
         _check_kind(path)
         content = Content("recording", "lines", _lost_line, self._begin, self._emptied)
         #: The file.
@@ -178,6 +185,7 @@ class Recorder(Observer):
             self._format(kept, lines)
         if lines and not self.file.add(b"".join(lines)):
             self._give_up(set(events[::4]))
+        self._warn_if_large()
 
     def reopen(self) -> None:
         """Continue in a new file of the same name, if logrotate, for example, renamed this one."""
@@ -210,6 +218,7 @@ class Recorder(Observer):
 
     def _start_anew(self) -> None:
         self._turn = 0
+        self._is_large = False
         for track in self._tracks.values():
             track.was_renamed = track.was_renamed or bool(track.turn)
             track.turn = b""
@@ -220,6 +229,20 @@ class Recorder(Observer):
         for number in numbers:
             if number in self._tracks:
                 self._tracks[number].is_over = True
+
+    def _warn_if_large(self) -> None:
+        """Log once for each file that it will soon be too large to be read."""
+        size = self.file.measure()
+        if self._is_large or size is None or size < LARGE_BYTES:
+            return
+        self._is_large = True
+        self._log.warn(
+            "recording {path}: has {size} MiB, and with more than {limit} MiB it cannot be read;"
+            " to continue in a new file, rename it and send SIGHUP",
+            path=self.file.path,
+            size=size // 2**20,
+            limit=MAX_RECORDING_BYTES // 2**20,
+        )
 
     def _begin(self, is_torn: bool) -> bytes:
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now()))

@@ -19,6 +19,7 @@ from reqresp.recording import End, Event, Recording, Sender, load
 from reqresp.recording._follower import Follower
 from reqresp.recording._tracks import make_track
 from reqresp.recording.recorder import (
+    LARGE_BYTES,
     MAX_KNOWN,
     MAX_KNOWN_BYTES,
     WRITE_BYTES,
@@ -447,6 +448,25 @@ class RotationTests(RecorderCase):
         self.recorder.close()
         self.assertIn(b"# 2 lines were lost here", self.lines())
         self.assertEqual([it.number for it in load(self.path).conversations], [2])
+
+    def test_a_large_file(self) -> None:
+        """The log says once for each file what to do, while the file can still be read."""
+        with capturedLogs() as events:
+            for name in ("first", "second"):
+                self.exchange(1)
+                self.recorder.flush()
+                os.truncate(self.path, LARGE_BYTES)
+                for _ in range(2):
+                    self.exchange(1)
+                    self.recorder.flush()
+                self.path.rename(self.path.with_name(name))
+                self.recorder.reopen()
+        texts = [it["log_format"].format(**it) for it in events]
+        warning = (
+            f"recording {self.path}: has 192 MiB, and with more than 256 MiB it cannot be read;"
+            " to continue in a new file, rename it and send SIGHUP"
+        )
+        self.assertEqual([it for it in texts if "MiB" in it], [warning] * 2)
 
 
 class RelayTests(RelayedCase):
