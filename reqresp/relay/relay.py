@@ -51,6 +51,12 @@ QUIET_SECONDS = 0.1
 class Side:
     """One of the two connections of *relay*; what arrives here goes in *direction*."""
 
+    # Each client has two of them.
+    __slots__ = (
+        *("_early", "_loss", "_sink", "direction", "has_passed_eof", "is_open", "link", "other"),
+        *("relay", "stream"),
+    )
+
     other: "Side"
 
     def __init__(self, relay: "Relay", direction: Direction) -> None:
