@@ -110,6 +110,11 @@ class ForwardingSide:
         """Whether the service does not read."""
         return self._is_ready and self.stream.is_blocked
 
+    @property
+    def undelivered(self) -> int:
+        """How many bytes were written that the service has not received, as far as is known."""
+        return self.stream.undelivered if self._is_ready else 0
+
     def write(self, data: bytes) -> None:
         """Write *data*, now or as soon as the service is connected."""
         if self._is_ready:

@@ -149,6 +149,11 @@ class Ahead:
         """Whether the service is waited for, not the responder."""
         return not self.pending or self.pending[0].steps is not None
 
+    @property
+    def undelivered(self) -> int:
+        """How many bytes the service has not received, as far as is known."""
+        return 0 if self._connection is None else self._connection.undelivered
+
     def put(self, request: Framed, steps: Steps) -> None:
         """Add *request*, which is answered by *steps*."""
         self._forward(self._add([request], steps), request, steps)

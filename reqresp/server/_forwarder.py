@@ -114,6 +114,11 @@ class Forwarder:
         """How many requests were taken up, and are not performed."""
         return self._ahead.requests
 
+    @property
+    def undelivered(self) -> int:
+        """How many bytes the service has not received, as far as is known."""
+        return self._ahead.undelivered
+
     # What the connection does
 
     def connect(self) -> None:

@@ -45,7 +45,7 @@ _IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOS
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
 _IGNORED = Reading.IGNORED
 
-_BUSY = (_TIMER, _REPLY, _UPSTREAM, _YIELDED)  # the client waits for the server: it is not idle
+_BUSY = (_TIMER, _REPLY, _YIELDED)  # the client waits for the server itself: it is not idle
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
 # A reply under way: the steps to perform, the request (None: the greeting), the steps to report.
@@ -287,7 +287,8 @@ class Connection:
     def sweep(self) -> None:
         """Close the connection after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
         self._quiet += 1
-        undelivered = self.stream.undelivered
+        to_service = 0 if self.forwarder is None else self.forwarder.undelivered
+        undelivered = self.stream.undelivered + to_service
         is_delivering = undelivered < self._undelivered or self.stream.has_deadline
         if self._state in _BUSY or is_delivering:
             self._quiet = 0

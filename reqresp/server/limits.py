@@ -47,8 +47,9 @@ class Limits:
     :param max_waiting: bytes of requests that may wait for an unfinished reply; then reading
         pauses.
     :param idle_timeout: seconds after which an idle client is closed, or up to a quarter more;
-        None: never.  A client is idle while nothing arrives from it, no reply is pending and no
-        reply is being sent.
+        None: never.  A client is idle while nothing arrives from it, the server is not making a
+        reply, and none is being sent.  A service that a request was forwarded to, and that sends
+        nothing, does not count as making one.
     :param request_timeout: seconds after which a request that has begun must be complete, or up to
         a quarter more; None: any time.  Bytes that arrive in between do not prolong it, and time in
         which the client waits for a reply does not count.

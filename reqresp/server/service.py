@@ -52,6 +52,10 @@ class ServiceConnection(Protocol):
     def is_blocked(self) -> bool:
         """Whether the service does not read: write no more for now."""
 
+    @property
+    def undelivered(self) -> int:
+        """How many bytes were written that the service has not received, as far as is known."""
+
     def write(self, data: bytes) -> None:
         """Write *data*, now or as soon as the service is connected."""
 

@@ -102,6 +102,8 @@ class StateTests(Conversation):
         if state == "FULL":
             wire.stop_reading()
         wire.protocol.dataReceived(b"a\n" * (20_000 if state == "YIELDED" else state != "IDLE"))
+        if state == "UPSTREAM":
+            wire.turn()  # the service receives the request
         self.assertIs(wire.protocol.state, State[state])
         return wire
 

@@ -867,17 +867,86 @@ class TimeoutTests(ForwardedCase):
     arguments = {"limits": Limits(idle_timeout=4, request_timeout=4)}
     respond = SCRIPT
 
-    def test_a_client_that_waits_is_not_idle(self) -> None:
-        """It is closed once it has its reply and says nothing more."""
+    def test_a_client_that_has_its_reply(self) -> None:
+        """It is closed once it says nothing more."""
         client, service = self.connect_both()
         client.send(b"GET 1\r\n")
-        for _ in range(20):
-            self.advance(1)
-        self.assertFalse(client.got_eof)
+        self.pass_seconds(3)
         service.transport.write(b":1\r\n")
-        for _ in range(8):
-            self.advance(1)
+        self.pass_seconds(3)
+        self.assertFalse(client.got_eof)
+        self.pass_seconds(5)
         self.assertEqual((client.received(), client.got_eof), (b":1\r\n", True))
+
+    def test_a_service_that_does_not_reply(self) -> None:
+        """Both connections are closed; answers that wait for that reply are dropped."""
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\nGET 2\r\nFAKE\r\n")
+        service.transport.write(b":1\r\n")
+        self.pass_seconds(8)
+        self.assertEqual((client.received(), client.got_eof), (b":1\r\n", True))
+        self.assertTrue(service.eof)
+        client.close()
+        self.advance(0)
+        self.assertEqual([*self.factory.connections], [])
+
+    def test_more_requests_without_a_reply_than_are_taken_up(self) -> None:
+        """Nor does a connection stay that is not read any more."""
+        client, service = self.connect_both()
+        client.send(*[b"GET 1\r\n"] * (MAX_REQUESTS + 50))
+        self.assertEqual(service.got.count(b"\n"), MAX_REQUESTS)
+        self.pass_seconds(8)
+        self.assertEqual((client.received(), client.got_eof), (b"", True))
+        self.assertTrue(service.eof)
+
+    def test_a_client_that_has_ended_its_side(self) -> None:
+        """It does not wait for ever, either."""
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\n")
+        client.half_close()
+        self.pass_seconds(8)
+        self.assertEqual((client.got_eof, service.eof), (True, True))
+
+    def test_a_part_of_a_reply_counts_as_activity(self) -> None:
+        """However long the whole reply takes."""
+        client, service = self.connect_both()
+        client.send(b"GET 1\r\n")
+        reply = b"$20\r\n" + b"x" * 20 + b"\r\n"
+        for byte in reply:
+            service.transport.write(bytes([byte]))
+            self.pass_seconds(1)
+        self.assertEqual((client.received(), client.got_eof), (reply, False))
+
+    def test_a_service_that_receives_a_request_slowly(self) -> None:
+        """That counts, too.  If it receives no more, both connections are reset."""
+        client, service = self.connect_both()
+        service.transport.pauseProducing()
+        client.send(*[b"SET k " + b"x" * 60_000 + b"\r\n"] * 3)
+        for _ in range(20):
+            service.transport.socket.recv(1000)
+            self.pass_seconds(1)
+        self.assertFalse(client.got_reset)
+        self.pass_seconds(8)
+        self.assertTrue(client.got_reset)
+        service.transport.resumeProducing()
+        self.advance(0)
+        self.assertTrue(service.was_reset)
+
+    def test_a_responder_that_takes_long(self) -> None:
+        """A client that waits for the server itself is not idle."""
+        answer: Deferred[Any] = Deferred()
+        self.start(lambda _request: answer, framing=Line(), limits=Limits(idle_timeout=4))
+        client, _ = self.connect_both()
+        client.send(b"ask\n")
+        self.pass_seconds(20)
+        answer.callback(b"said")
+        self.advance(0)
+        self.assertEqual((client.received(), client.got_eof), (b"said\r\n", False))
+
+    def pass_seconds(self, seconds: int) -> None:
+        """Let time pass in steps, as it does."""
+        for _ in range(seconds):
+            self.advance(1)
 
     def test_a_push_counts_as_activity(self) -> None:
         """A subscriber that gets messages is not idle."""
