@@ -40,7 +40,9 @@ class DelayLine:
     @property
     def is_full(self) -> bool:
         """Whether no bytes should be put in, until some have left."""
-        return bool(self._rest) or (bool(self._stages) and self._stages[0].is_full)
+        if self._rest or not self._stages:
+            return bool(self._rest)
+        return self._stages[0].is_full or any(stage.is_overfull for stage in self._stages)
 
     @property
     def is_idle(self) -> bool:

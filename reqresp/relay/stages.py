@@ -114,7 +114,16 @@ class Stage:
     @property
     def is_full(self) -> bool:
         """Whether it should get no more bytes."""
-        return self.held + len(self._queue) * PIECE_BYTES >= self.capacity
+        return self._size >= self.capacity
+
+    @property
+    def is_overfull(self) -> bool:
+        """Whether it holds more than the read that has filled it can explain: it was handed on."""
+        return self.is_full and self._size > self.capacity + STAGE_BYTES + PIECE_BYTES
+
+    @property
+    def _size(self) -> int:
+        return self.held + len(self._queue) * PIECE_BYTES
 
     def ends_at(self, at: float) -> bool:
         """Return whether what leaves at the time *at* is an ending, which takes no room."""
