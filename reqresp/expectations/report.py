@@ -327,7 +327,9 @@ def _stray(request: Request, expectations: Sequence[BaseExpectation]) -> Iterato
 def _deviation(deviation: Deviation) -> Iterator[str]:
     """Yield the lines that show where *deviation* is, with both sides of the difference."""
     it = deviation.difference
-    place = f"{deviation.file}:{it.line}" if it.line else f"the end of {deviation.file}"
+    place = f"{deviation.file}:{it.line}" if it.line else deviation.file
+    if not it.expected:
+        place = f"the end of {deviation.file}"
     head = (
         f"deviation: connection {deviation.connection} differs from conversation"
         f" {deviation.conversation} ({place}) at byte {it.position} of the client"

@@ -24,8 +24,8 @@ class Difference:
     Where what a client has sent differs from what was recorded.
 
     :param position: how many bytes of the client came before.
-    :param line: of the recording; 0: the recorded conversation has ended.
-    :param expected: bytes of the recording around *position*.
+    :param line: of the recording; 0: the recorded conversation has ended, or is not of a file.
+    :param expected: bytes of the recording around *position*; empty: it has ended.
     :param found: bytes of the client around *position*.
     :param at: the index of *position* in both.
     :param problem: what is wrong instead of a byte; empty: a byte is.
@@ -55,9 +55,9 @@ class Follower:
         self._values: dict[str, bytes] = {}
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The turn, and the part of it, that the client has come to."""
-        return self._turn, self._part
+    def place(self) -> tuple[int, int, int]:
+        """The turn, the part of it, and the byte of a literal, that the client has come to."""
+        return self._turn, self._part, self._offset
 
     def begin(self) -> list[Step]:
         """Return what the server says before the client sends anything."""

@@ -12,7 +12,7 @@ from math import inf
 
 from attrs import define, field, frozen
 
-from reqresp.recording.conversations import Conversation, End, Event, Mark, Sender
+from reqresp.recording.conversations import Conversation, End, Event, Mark, Places, Sender
 from reqresp.steps import Abort, Close, HalfClose, Send, Step, Wait
 
 #: Bytes of one `Send`: a client that does not read is noticed after this many.
@@ -32,18 +32,22 @@ class Literal:
     """
     Bytes that the client sends.
 
-    :param places: where each recorded piece begins in *data*, and its line in the file.
+    :param places: where each line of the file begins in *data*, and its number.
     """
 
     data: bytes
-    places: tuple[tuple[int, int], ...]
+    places: Places
 
     def line(self, at: int) -> int:
         """Return the line of the recording that has the byte at *at*."""
-        start, line = self.places[bisect_right(self.places, (at, inf)) - 1]
-        # Text has a line for each LF, and base64 has lines of its own.
-        is_text = b"\0" not in self.data[start:at]
-        return line + self.data.count(b"\n", start, at) if is_text else line
+        return self.places[bisect_right(self.places, (at, inf)) - 1][1]
+
+    def from_line_of(self, at: int) -> "Literal":
+        """Return what is left from the beginning of the line that has the byte at *at*."""
+        first = bisect_right(self.places, (at, inf)) - 1
+        start = self.places[first][0]
+        places = tuple((place - start, line) for place, line in self.places[first:])
+        return Literal(self.data[start:], places)
 
 
 @frozen
@@ -95,14 +99,14 @@ class Track:
 
     :param line: of its first event in the file.
     :param used: how many connections have followed it.
-    :param reached: the turn, and the part of it, that a connection has come to.
+    :param reached: the turn, the part of it, and the byte, that a connection has come to.
     """
 
     number: int
     line: int
     turns: tuple[Turn, ...]
     used: int = 0
-    reached: tuple[int, int] = (0, 0)
+    reached: tuple[int, int, int] = (0, 0, 0)
     #: The first bytes that the client sends, up to a mark.
     opening: bytes = field(init=False)
     #: How many bytes the client has sent at the end of each turn; None: marks vary them.
@@ -133,11 +137,16 @@ class Track:
         return index < len(self.ends) and self.ends[index] == size
 
     def next_expected(self) -> Literal | Run | None:
-        """Return what the client has never sent; None: it has sent everything."""
-        turn, part = self.reached
+        """
+        Return what the client has never sent; None: it has sent everything.
+
+        All of a line that it has begun counts.
+        """
+        turn, part, at = self.reached
         left = [it for turn in self.turns[turn : turn + 1] for it in turn.expects[part:]]
         left += [it for turn in self.turns[turn + 1 :] for it in turn.expects]
-        return next(iter(left), None)
+        first = next(iter(left), None)
+        return first.from_line_of(at) if isinstance(first, Literal) else first
 
 
 def make_track(conversation: Conversation, pace: float) -> Track | None:
@@ -189,14 +198,10 @@ def _relevant(events: Sequence[Event]) -> Iterator[Event]:
 
 def _expected(events: Sequence[Event]) -> Iterator[Literal | Run]:
     """Yield what the client sends in a turn, however it was cut."""
-    parts = [
-        (part, event.line)
-        for event in events
-        for part in event.data  # type: ignore[union-attr]  # a client's end is not relevant
-    ]
+    parts = [located for event in events for located in event.located()]
     at = 0
     while at < len(parts):
-        part, line = parts[at]
+        part, [(_, line), *_] = parts[at]
         if isinstance(part, Mark):
             yield Run(part, _end_of(part, parts[at + 1 : at + 2]), line)
             at += 1
@@ -205,14 +210,14 @@ def _expected(events: Sequence[Event]) -> Iterator[Literal | Run]:
         places: list[tuple[int, int]] = []
         size = 0
         while at < len(parts) and isinstance(piece := parts[at][0], bytes):
-            places.append((size, parts[at][1]))
+            places += ((size + start, line) for start, line in parts[at][1])
             pieces.append(piece)
             size += len(piece)
             at += 1
         yield Literal(b"".join(pieces), tuple(places))
 
 
-def _end_of(mark: Mark, following: Sequence[tuple[bytes | Mark, int]]) -> bytes:
+def _end_of(mark: Mark, following: Sequence[tuple[bytes | Mark, Places]]) -> bytes:
     """Return the bytes that end *mark*; if it has no size, *following* begins with bytes."""
     if mark.size is not None:
         return b""

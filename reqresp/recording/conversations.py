@@ -5,9 +5,11 @@ It must not know how they are written, or what becomes of them.
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import groupby
+from math import inf
 from typing import Any
 
 from attrs import field, frozen
@@ -54,6 +56,8 @@ class Mark:
 
 #: What one side sends: bytes, and marks among them.  No two parts in a row are bytes.
 Data = tuple[bytes | Mark, ...]
+#: Where lines of a file begin in what they say, and their numbers.
+Places = tuple[tuple[int, int], ...]
 
 
 def join_data(parts: Iterable[bytes | Mark]) -> Data:
@@ -65,6 +69,11 @@ def join_data(parts: Iterable[bytes | Mark]) -> Data:
     return tuple(it for it in joined if it)
 
 
+def extent(part: bytes | Mark) -> int:
+    """Return the size of *part* in `Event.places`: a mark counts as one byte."""
+    return 1 if isinstance(part, Mark) else len(part)
+
+
 @frozen
 class Event:
     """
@@ -73,12 +82,27 @@ class Event:
     :param data: what it sends, or how it ends.
     :param after: seconds since the event before in the same conversation, or since its beginning.
     :param line: where it begins in the file.
+    :param places: where each of its lines begins in *data*, in which a mark counts as one byte;
+        empty: all of it is on one line.
     """
 
     sender: Sender
     data: Data | End
     after: float = 0.0
     line: int = field(default=0, eq=False)
+    places: Places = field(default=(), eq=False, repr=False)
+
+    def located(self) -> Iterator[tuple[bytes | Mark, Places]]:
+        """Yield each part of the data, and where lines begin in it; the first one at 0."""
+        if isinstance(self.data, End):
+            return
+        places = self.places or ((0, self.line),)
+        at = 0
+        for part in self.data:
+            first = bisect_right(places, (at, inf)) - 1
+            end = bisect_left(places, (at + extent(part), 0))
+            yield part, tuple((max(start - at, 0), line) for start, line in places[first:end])
+            at += extent(part)
 
 
 @frozen

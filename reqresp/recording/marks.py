@@ -85,11 +85,13 @@ class Marked:
 
     :param counts: how many marks each pattern has made of what clients send.
     :param echoes: how many marks there are now in what the server sends.
+    :param numbers: of the lines of *text*, in the text without the marks.
     """
 
     text: str
     counts: tuple[int, ...]
     echoes: int
+    numbers: Sequence[int]
 
 
 def mark(text: str, ignore: Sequence[Ignored], name: str = "recording") -> Marked:
@@ -116,7 +118,8 @@ def mark(text: str, ignore: Sequence[Ignored], name: str = "recording") -> Marke
     for line, found in edits.items():
         lines[line] = _edited(lines[line], found)
     made = tuple(counts[number] for number in range(len(ignore)))
-    return Marked("\n".join(lines), made, echoes)
+    numbers = [it for it, line in enumerate(lines, 1) for _ in line.split("\n")]
+    return Marked("\n".join(lines), made, echoes, numbers)
 
 
 # Reading

@@ -21,6 +21,7 @@ import binascii
 import os
 import re
 from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,13 +33,14 @@ from reqresp._text import printable, quote, unescape
 from reqresp.recording.conversations import (
     MARK_NAME,
     Conversation,
-    Data,
     End,
     Event,
     Header,
     Mark,
+    Places,
     Recording,
     Sender,
+    extent,
     join_data,
 )
 
@@ -89,7 +91,7 @@ def read_text(path: str | Path) -> str:
         raise RecordingError(Problem(str(path), None, "", str(error))) from None
 
 
-def parse(text: str, name: str = "recording") -> Recording:
+def parse(text: str, name: str = "recording", numbers: Sequence[int] = ()) -> Recording:
     """
     Return the recording in *text*.
 
@@ -97,20 +99,22 @@ def parse(text: str, name: str = "recording") -> Recording:
     not end with LF, and one before the line `TORN`.
 
     :param name: the name in messages.
+    :param numbers: of the lines in the file, if *text* has others; empty: it has the same.
     :raises RecordingError: *text* has problems; it has all of them, or the first of very many.
     """
     lines = text.removeprefix("\ufeff").split("\n")
+    numbers = numbers or range(1, len(lines) + 1)
     torn = lines.pop()
     reader = _Reader(name)
     try:
-        reader.read(lines)
+        reader.read(lines, numbers)
     except _TooManyProblemsError:
         more = f"more than {MAX_PROBLEMS} problems; some are not shown"
         raise RecordingError(*reader.problems, Problem(name, None, "", more)) from None
     if reader.problems:
         raise RecordingError(*sorted(reader.problems, key=lambda it: it.line or 0))
     if torn:
-        reader.warn(len(lines) + 1)
+        reader.warn(numbers[-1])
     return Recording(reader.header, reader.conversations(), name, tuple(reader.warnings))
 
 
@@ -136,13 +140,28 @@ _MARK = re.compile(rf"({MARK_NAME.pattern})(?::([1-9][0-9]{{0,8}}))?")
 
 
 @define
+class _Sent:
+    """What one side sends at one time, from one line or more."""
+
+    parts: list[bytes | Mark] = field(factory=list)
+    places: list[tuple[int, int]] = field(factory=list)
+    size: int = 0
+
+    def add(self, parts: list[bytes | Mark], line: int) -> None:
+        """Add the *parts* of a line."""
+        self.places.append((self.size, line))
+        self.parts += parts
+        self.size += sum(map(extent, parts))
+
+
+@define
 class _Draft:
     """A conversation that is being read."""
 
     number: int
     line: int
     peer: str = ""
-    events: list[tuple[Sender, list[bytes | Mark] | End, float, int]] = field(factory=list)
+    happened: list[tuple[Sender, _Sent | End, float, int]] = field(factory=list)
     gap: float = 0.0  # since the event before
     ended: dict[Sender, int] = field(factory=dict)  # the line of each EOF
     reset: int = 0  # its line
@@ -159,21 +178,31 @@ class _Draft:
         if sender in self.ended and what is not End.RESET:
             raise _LineError(f"this side has sent EOF in line {self.ended[sender]}")
         if isinstance(what, list):
-            self._add_data(sender, what, line)
+            self._sent(sender, line).add(what, line)
             return
-        self.events.append((sender, what, self.gap, line))
+        self.happened.append((sender, what, self.gap, line))
         self.gap = 0.0
         self.ended[sender] = line
         self.reset = line if what is End.RESET else 0
 
-    def _add_data(self, sender: Sender, parts: list[bytes | Mark], line: int) -> None:
-        if self.events and not self.gap:
-            last, before, *_ = self.events[-1]
-            if last is sender and isinstance(before, list):
-                before += parts
-                return
-        self.events.append((sender, parts, self.gap, line))
+    def _sent(self, sender: Sender, line: int) -> _Sent:
+        """Return what the data of *line* is added to: what was sent just before, if there is."""
+        if self.happened and not self.gap:
+            last, before, *_ = self.happened[-1]
+            if last is sender and isinstance(before, _Sent):
+                return before
+        sent = _Sent()
+        self.happened.append((sender, sent, self.gap, line))
         self.gap = 0.0
+        return sent
+
+    def events(self) -> Iterator[Event]:
+        """Yield what was read."""
+        for sender, what, after, line in self.happened:
+            if isinstance(what, End):
+                yield Event(sender, what, after, line)
+            else:
+                yield Event(sender, join_data(what.parts), after, line, tuple(what.places))
 
 
 @define
@@ -191,15 +220,20 @@ class _Reader:
     _used: set[int] = field(factory=set)
     _highest: int = 0
 
-    def read(self, lines: list[str]) -> None:
-        """Read *lines*; without a header of this version, only the first of them."""
+    def read(self, lines: list[str], numbers: Sequence[int]) -> None:
+        """
+        Read *lines*; without a header of this version, only the first of them.
+
+        :param numbers: of the lines, at least as many.
+        """
         try:
             self.header = read_header(lines[0] if lines else "")
         except ValueError as error:
             self.report(1, str(error))
             return
-        for number, line in enumerate(lines[1:], 2):
-            if number < len(lines) and lines[number] == _TORN:
+        for index, line in enumerate(lines[1:], 1):
+            number = numbers[index]
+            if index + 1 < len(lines) and lines[index + 1] == _TORN:
                 self.warn(number)
                 continue
             try:
@@ -207,13 +241,14 @@ class _Reader:
             except ValueError as error:
                 self.report(number, str(error))
         for draft in self._all:
-            for sender, what, _, number in draft.events:
-                if sender is Sender.CLIENT and isinstance(what, list):
-                    self._check_marks(join_data(what), number)
+            for event in draft.events():
+                if event.sender is Sender.CLIENT:
+                    self._check_marks([*event.located()])
 
-    def _check_marks(self, data: Data, line: int) -> None:
-        for part, after in zip(data, (*data[1:], None), strict=True):
-            if isinstance(part, Mark) and part.size is None and not isinstance(after, bytes):
+    def _check_marks(self, parts: Sequence[tuple[bytes | Mark, Places]]) -> None:
+        for (part, [(_, line), *_]), after in zip(parts, [*parts, None][1:], strict=True):
+            has_end = after is not None and isinstance(after[0], bytes)
+            if isinstance(part, Mark) and part.size is None and not has_end:
                 self.report(
                     line,
                     rf"\<{part.name}> has no end: expected bytes after it, or a size as in"
@@ -223,15 +258,7 @@ class _Reader:
     def conversations(self) -> tuple[Conversation, ...]:
         """Return what was read."""
         return tuple(
-            Conversation(
-                draft.number,
-                draft.peer,
-                tuple(
-                    Event(sender, what if isinstance(what, End) else join_data(what), after, line)
-                    for sender, what, after, line in draft.events
-                ),
-                draft.line,
-            )
+            Conversation(draft.number, draft.peer, tuple(draft.events()), draft.line)
             for draft in self._all
         )
 

@@ -64,9 +64,9 @@ class Deviation:
         it = self.difference
         head = f"differs from conversation {self.conversation} at byte {it.position}"
         found = it.found[it.at :]
-        if not it.line:
+        if not it.expected:
             return f"{head} ({self.file}): expected nothing more, found {found!r}"
-        place = f"{head} ({self.file}:{it.line})"
+        place = f"{head} ({self.file}:{it.line})" if it.line else f"{head} ({self.file})"
         if it.problem:
             return f"{place}: {it.problem}"
         return f"{place}: expected {it.expected[it.at :]!r}, found {found!r}"
@@ -141,7 +141,7 @@ class Replay(ConfigSource):
 
         name = str(path)
         marked = mark(read_text(path), [make_ignored(it) for it in ignore], name)
-        recording = parse(marked.text, name)
+        recording = parse(marked.text, name, marked.numbers)
         useless = [
             Problem(name, None, "", f"the pattern {text!r} matches nothing that clients send")
             for text, count in zip(ignore, marked.counts, strict=True)

@@ -145,18 +145,19 @@ class _Reader:
 
     def _decode(self, decoder: Decoder, event: Event, kind: str) -> list[bytes]:
         assert not isinstance(event.data, End)  # noqa: S101, for the type checker
-        if any(isinstance(part, Mark) for part in event.data):
-            problem = "a mark cannot become a script: replay the recording, or remove the mark"
-            raise self._error(event, problem)
+        for part, [(_, line), *_] in event.located():
+            if isinstance(part, Mark):
+                problem = "a mark cannot become a script: replay the recording, or remove the mark"
+                raise self._error(line, problem)
         data = b"".join(it for it in event.data if isinstance(it, bytes))
         try:
             return [bytes(it) for it in decoder.feed(data)]
         except FrameError as error:
             problem = f"expected {kind} of the framing {self._framing}: {error}"
-            raise self._error(event, problem) from None
+            raise self._error(event.line, problem) from None
 
-    def _error(self, event: Event, problem: str) -> RecordingError:
-        return RecordingError(Problem(self._name, event.line, "", problem))
+    def _error(self, line: int, problem: str) -> RecordingError:
+        return RecordingError(Problem(self._name, line, "", problem))
 
 
 def _share(count: int, replies: Sequence[bytes], *, is_one_each: bool) -> list[tuple[bytes, ...]]:

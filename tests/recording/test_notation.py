@@ -91,6 +91,12 @@ class ReadingTests(SynchronousTestCase):
         """Base64 is joined like text."""
         self.assertEqual(events("> a\n>base64 AAE=\n"), [(Event(CLIENT, (b"a\0\1",)),)])
 
+    def test_a_line_without_data(self) -> None:
+        """A line that has a sender alone says nothing."""
+        self.assertEqual(
+            events("> \n>base64 \n< a\n"), [(Event(CLIENT, ()), Event(SERVER, (b"a",)))]
+        )
+
     def test_conversations_are_independent(self) -> None:
         """What another conversation does in between changes nothing, not even times."""
         one = "-- 1\n> a\n(0.2 s)\n< b\n"
@@ -216,8 +222,8 @@ class ProblemTests(SynchronousTestCase):
         self.assertEqual(
             problems(HEADER + "> \\<a>\n> x\\<b>\\<c>y\n(1 s)\n> \\<d:2>\n> \\<e>\n< \\<a>\n"),
             [
-                "a.rec:2: \\<b> has no end: expected bytes after it, or a size as in \\<b:4>",
-                "a.rec:5: \\<e> has no end: expected bytes after it, or a size as in \\<e:4>",
+                "a.rec:3: \\<b> has no end: expected bytes after it, or a size as in \\<b:4>",
+                "a.rec:6: \\<e> has no end: expected bytes after it, or a size as in \\<e:4>",
             ],
         )
 

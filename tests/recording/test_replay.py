@@ -1,6 +1,7 @@
 """Recorded conversations, answered again."""
 
 import tracemalloc
+from base64 import b64encode
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -11,9 +12,10 @@ from reqresp import Line, Netstring
 from reqresp._errors import FieldError
 from reqresp.framing import FrameError
 from reqresp.journal import RequestLog
-from reqresp.recording import RecordingError
+from reqresp.recording import Conversation, Event, Header, Recording, RecordingError, Sender
 from reqresp.recording._follower import MAX_MARK_BYTES
 from reqresp.recording.replay import MAX_BEGINNING, Replay
+from reqresp.recording.writing import write_bytes
 from tests.support.recorded import HEADER, Recorded, recorded
 
 PING = ("> PING\\r\\n", "< +PONG\\r\\n")
@@ -255,6 +257,105 @@ class DeviationTests(Recorded):
         self.assertRegex(
             text,
             r"#1 .* connected\n#1 < 'a' .*\n127.0.0.1:50000: differs from .*\n#1 < 'X' ",
+        )
+
+
+class LineTests(Recorded):
+    """Which line of the recording a difference, and what is unused, names."""
+
+    def check(self, line: int, sent: bytes, *lines: str) -> None:
+        """Check that a client that sends *sent* differs at *line*."""
+        client = self.join(self.replay(*lines))
+        client.send(sent)
+        [deviation] = self.replayer.deviations
+        self.assertEqual(deviation.difference.line, line)
+
+    def test_lines_before_a_mark(self) -> None:
+        """Lines of one read are counted before a mark, and after it."""
+        lines = (r"> A\n", r"> B\n", r"> C \<x:1> D\n", r"> E\n", "< ok")
+        self.check(2, b"X", *lines)
+        self.check(3, b"A\nX", *lines)
+        self.check(4, b"A\nB\nX", *lines)
+        self.check(4, b"A\nB\nC 1 X", *lines)
+        self.check(5, b"A\nB\nC 1 D\nX", *lines)
+
+    def test_a_mark(self) -> None:
+        """A mark that does not end is on its own line."""
+        self.check(4, b"A\nB\nC " + b"1" * 2 * MAX_MARK_BYTES, r"> A\n", r"> B\n", r"> C \<x>;")
+
+    def test_several_marks_in_a_line(self) -> None:
+        """Marks and bytes after each other on a line, and on the next, have their lines."""
+        lines = (r"> A\n", r"> \<x:1>,\<y:1>\<z:1>,", r"> \<x:1>B")
+        self.check(3, b"A\n1X", *lines)
+        self.check(3, b"A\n1,23X", *lines)
+        self.check(4, b"A\n1,23,1X", *lines)
+
+    def test_line_ends_within_a_line(self) -> None:
+        """LF that was written within a line makes no other line."""
+        self.check(2, b"a\nX", r"> a\nb\nc\n", r"> d\n")
+        self.check(3, b"a\nb\nc\nX", r"> a\nb\nc\n", r"> d\n")
+
+    def test_lines_between(self) -> None:
+        """Comments, blank lines, empty data and other conversations in between are counted."""
+        self.check(5, b"a\nX", r"> a\n", "# note", "", r"> b\n")
+        self.check(4, b"a\nX", r"> a\n", "> ", r"> b\n")
+        self.check(7, b"a\nX", "-- 1", r"> a\n", "-- 2", r"> z\n", "-- 1", r"> b\n")
+        self.check(4, b"a\nX", r"> a\n", "(1 s)", r"> b\n")
+
+    def test_base64(self) -> None:
+        """Each line of base64 has its own bytes, whether there is LF or NUL among them."""
+        text = [f">base64 {b64encode(it).decode()}" for it in (b"a\nb\n", b"c\n\0", b"d\n")]
+        lines = (*text, r"> e\n")
+        self.check(2, b"a\nX", *lines)
+        self.check(3, b"a\nb\nX", *lines)
+        self.check(4, b"a\nb\nc\n\0X", *lines)
+        self.check(5, b"a\nb\nc\n\0d\nX", *lines)
+
+    def test_long_base64(self) -> None:
+        """Bytes that were recorded as many lines of base64 are found on theirs."""
+        data = bytes(range(256)) * 40
+        lines = write_bytes(Sender.CLIENT, data).decode().splitlines()
+        self.assertEqual(len(lines), 4)
+        self.check(4, data[:7000] + b"\0" * 9, *lines)
+        self.check(6, data + b"X", *lines, r"> a\n")
+
+    def test_unused(self) -> None:
+        """What was not asked for begins at the line of its mark."""
+        self.join(self.replay(r"> A\n", r"> B\n", r"> C\<x:1>\n", "< ok")).send(b"A\nB\nC")
+        [unused] = self.replayer.unused()
+        self.assertEqual(unused.line, 4)
+        self.join(self.server).send(b"A\nB\nC1")
+        [unused] = self.replayer.unused()
+        self.assertEqual((unused.line, unused.data), (4, b"\n"))
+
+    def test_unused_after_a_part(self) -> None:
+        """Lines that the client has sent are not unused; of one that it has begun, all is."""
+        self.join(self.replay(r"> A\n", r"> B\n", r"> C\n", "< ok")).send(b"A\nB")
+        [unused] = self.replayer.unused()
+        self.assertEqual((unused.line, unused.is_whole, unused.data), (3, False, b"B\nC\n"))
+
+    def test_ignored_in_base64(self) -> None:
+        """A mark in base64 needs more lines; the lines of the file keep their numbers."""
+        path = Path(mkdtemp()) / "it.rec"
+        path.write_text(HEADER + ">base64 AAECAwQF\n> a\\n\n< b\n", encoding="utf-8")
+        self.server = self.factory(Replay.load(path, ignore=[r"\x01\x02\x03\x04"]))
+        for sent, line in ((b"\0wxyzX", 2), (b"\0wxyz\5X", 3)):
+            self.join(self.server).send(sent)
+            self.assertEqual(self.replayer.deviations[-1].difference.line, line)
+
+    def test_a_recording_without_lines(self) -> None:
+        """Where a recording was not read from a file, no line is named."""
+        event = Event(Sender.CLIENT, (b"a\nb\n",))
+        recording = Recording(Header(), (Conversation(1, "", (event,)),), "made")
+        self.server = self.factory(Replay(recording))
+        self.join(self.server).send(b"a\nX")
+        self.join(self.server).send(b"a\nb\nX")
+        self.assertEqual(
+            [*map(str, self.replayer.deviations)],
+            [
+                r"differs from conversation 1 at byte 2 (made): expected b'b\n', found b'X'",
+                "differs from conversation 1 at byte 4 (made): expected nothing more, found b'X'",
+            ],
         )
 
 

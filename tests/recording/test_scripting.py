@@ -202,6 +202,8 @@ silent = true
         """A mark is a problem: a script has templates instead."""
         with self.assertRaisesRegex(RecordingError, "it.rec:2: a mark cannot become a script"):
             self.made("> a\\<id>\\n")
+        with self.assertRaisesRegex(RecordingError, "it.rec:4: a mark cannot become a script"):
+            self.made("> a\\n", "> b\\n", "> \\<id>\\n")
 
     def test_the_service(self) -> None:
         """The first line names the recording, and the service."""
