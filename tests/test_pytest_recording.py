@@ -124,3 +124,14 @@ class RecordingTests(SynchronousTestCase):
         status, output = self.run_tests("--reqresp-record=new")
         self.assertEqual(status, 4)
         self.assertIn("invalid choice: 'new'", output)
+
+    def test_no_client(self) -> None:
+        """A test that passes and records nothing says so."""
+        start = 'reqresp_server(upstream="localhost:1", recording="a")'
+        test = f"def test_it(reqresp_server):\n    {start}\n"
+        (self.directory / "test_it.py").write_text(test)
+        status, output = self.run_tests("-W", "default")
+        self.assertEqual((status, self.files()), (0, ()), output)
+        self.assertRegex(
+            output, r"UserWarning: recording: \S*/sub/a: nothing was recorded: no client"
+        )

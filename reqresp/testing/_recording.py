@@ -5,6 +5,7 @@ Knows files and when they are replaced.  Must not know how the server runs.
 """
 
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -105,7 +106,7 @@ class RecordingFile:
 
     def finish(self, call: Callable[[Callable[[], None]], None]) -> None:
         """
-        Stop recording, and put what was recorded into its place if it is wanted.
+        Stop recording.  If it is wanted, put it into its place, or warn that it is empty.
 
         :param call: calls a function where the server runs.
         :raises OSError: the file cannot be written, or lines of it were lost.
@@ -120,7 +121,10 @@ class RecordingFile:
                     f"recording: {self.path} is left as it was:"
                     f" {recorder.file.lost} lines of the new one could not be written"
                 )
-            if self._is_wanted and _has_conversations(self._new):
+            if self._is_wanted and not _has_conversations(self._new):
+                text = "nothing was recorded: no client has connected, or nothing was sent"
+                warnings.warn(f"recording: {self.path}: {text}", stacklevel=2)
+            elif self._is_wanted:
                 if self._record is Record.ALL:
                     _put_before(self._new, self.path)
                 self._new.replace(self.path)

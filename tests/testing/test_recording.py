@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+import warnings
 from errno import ENOSPC
 from pathlib import Path
 from tempfile import mkdtemp
@@ -129,10 +130,24 @@ class ModeTests(RecordingCase):
         self.assertEqual(self.recorded(), [b"b\n"])
 
     def test_nothing_was_recorded(self) -> None:
-        """A test in which no client connects changes no file."""
-        with self.server(record="rewrite"):
-            pass
-        self.assertEqual([*self.directory.iterdir()], [])
+        """A test in which nothing passes changes no file, and a warning says so."""
+        for mode in ("once", "rewrite", "all"):
+            text = (
+                f"{self.path}: nothing was recorded: no client has connected, or nothing was sent"
+            )
+            with pytest.warns(UserWarning, match=text), self.server(record=mode):
+                pass
+            self.assertEqual([*self.directory.iterdir()], [])
+
+    def test_a_failed_test_does_not_warn(self) -> None:
+        """That nothing was recorded does not matter if the test fails."""
+        with (
+            warnings.catch_warnings(record=True) as caught,
+            self.assertRaisesRegex(ValueError, "boom"),
+            self.server(),
+        ):
+            raise ValueError("boom")
+        self.assertEqual(caught, [])
 
     def test_an_unknown_mode(self) -> None:
         """Another word is an error."""
