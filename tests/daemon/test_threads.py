@@ -32,7 +32,14 @@ class DaemonThreadTests(SynchronousTestCase):
 
     def deferred(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the Deferred fires with; raise the exception that it fails with."""
-        return self.thread.call(defer_to_daemon_thread, self.thread.reactor, function, *arguments)
+        try:
+            return self.thread.call(
+                defer_to_daemon_thread, self.thread.reactor, function, *arguments
+            )
+        finally:  # the thread wakes the reactor, which must not be closed by then
+            for it in threading.enumerate():
+                if it.name == function.__name__:
+                    it.join(60)
 
     def test_what_it_returns(self) -> None:
         """The Deferred has the function's result, which another thread has computed."""

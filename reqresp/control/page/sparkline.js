@@ -11,7 +11,8 @@ export class Sparkline {
     this.all = new Array(SECONDS).fill(0);
     this.bad = new Array(SECONDS).fill(0);
     this.before = null; // the counts of the last second
-    this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img" });
+    this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img",
+      "aria-label": `Requests in each of the last ${SECONDS} seconds` });
   }
 
   /** The requests of the last second. */
