@@ -5,16 +5,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from reqresp.control import AsyncControlClient, ControlClient
+from reqresp.control import AsyncControlClient
 from reqresp.script import ScriptError
 from tests.support.steered import Steered
 
 
 class AsyncTests(Steered):
     """What a client says of the service ``default`` in an event loop."""
-
-    def setUp(self) -> None:
-        ControlClient(self.url).reset()
 
     def run_with(self, test: Callable[[AsyncControlClient], Coroutine[Any, Any, None]]) -> None:
         asyncio.run(test(AsyncControlClient(self.url)))

@@ -21,8 +21,8 @@ class ClientTests(Steered):
     """What a client says of the service ``default``."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.client = ControlClient(self.url)
-        self.client.reset()
 
     def test_expectations_answer(self) -> None:
         """Each method adds to an answer, as with the fixture, and the verdict is empty."""

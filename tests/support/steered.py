@@ -18,22 +18,15 @@ reply = "+OK"
 
 
 class Steered(SynchronousTestCase):
-    """Has one server for all its tests, which is reset before each."""
+    """Has a server for each of its tests."""
 
-    directory: Path
-    server: live.Server
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.directory = Path(tempfile.mkdtemp())
-        (cls.directory / "it.toml").write_text(SCRIPT, encoding="utf-8")
+    def setUp(self) -> None:
+        self.directory = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        (self.directory / "it.toml").write_text(SCRIPT, encoding="utf-8")
         options = ("--port=0", "--control=0", "--script=it.toml")
-        cls.server = live.start(cls.directory, "reqresp", *options, ports=2)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.server.stop()
-        shutil.rmtree(cls.directory)
+        self.server = live.start(self.directory, "reqresp", *options, ports=2)
+        self.addCleanup(self.server.stop)
 
     @property
     def url(self) -> str:
