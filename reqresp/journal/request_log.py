@@ -22,6 +22,8 @@ from reqresp.server.config import ServerConfig
 LOG_DELAY = 0.05
 #: The most lines in one log event.
 MAX_LINES_PER_EVENT = 4000
+#: The most characters that wait, besides lines of known reads, whose texts are shared.
+MAX_WAITING_CHARACTERS = 256 * 1024
 
 _AFTER_NUMBER = " < "
 
@@ -61,6 +63,7 @@ class RequestLog(EntryObserver):
         # The lines that wait, two parts each: a line of a known read begins as all lines of its
         # connection do, and ends as all lines of such a read do.
         self._parts: list[str] = []
+        self._size = 0  # characters of those that are not shared
         self._beginnings: dict[int, str] = {}
         # The ends, of reads that were one whole request, as a config answers them.
         self._config: ServerConfig | None = None
@@ -103,6 +106,7 @@ class RequestLog(EntryObserver):
     def flush(self) -> None:
         """Log the lines that wait."""
         parts, self._parts = self._parts, []
+        self._size = 0
         self._name(parts)
         size = 2 * MAX_LINES_PER_EVENT
         for start in range(0, len(parts), size):
@@ -144,12 +148,14 @@ class RequestLog(EntryObserver):
         before = len(self._parts)
         for line in lines:
             self._parts += (line, "\n")
+            self._size += len(line)
         if len(self._parts) > before:
             self._schedule()
 
     def _schedule(self) -> None:
-        """Log the lines that wait soon, or now if they are many."""
-        if len(self._parts) >= 2 * MAX_LINES_PER_EVENT:
+        """Log the lines that wait soon, or now if they are many or long."""
+        is_much = self._size >= MAX_WAITING_CHARACTERS
+        if is_much or len(self._parts) >= 2 * MAX_LINES_PER_EVENT:
             self.flush()
         elif not self._is_scheduled:
             self._is_scheduled = True

@@ -12,7 +12,11 @@ from twisted.python.failure import Failure
 from reqresp import Close, Line, Request, RequestLog, Script, Table, Wait
 from reqresp.exchanges import Exchanges
 from reqresp.journal.lines import MAX_TEXTS, LogFormat
-from reqresp.journal.request_log import LOG_DELAY, MAX_LINES_PER_EVENT
+from reqresp.journal.request_log import (
+    LOG_DELAY,
+    MAX_LINES_PER_EVENT,
+    MAX_WAITING_CHARACTERS,
+)
 from reqresp.steps import Send
 from tests.support.conversation import Conversation
 
@@ -96,6 +100,15 @@ class DelayTests(Logged):
         self.assertEqual(self.events(), [])
         self.answered(*[b"a"] * (most + 501))
         self.assertEqual([len(lines) for lines in self.events()], [most, most, 500])
+
+    def test_long_lines_are_logged_without_waiting(self) -> None:
+        """Few long lines take as much memory as many short ones."""
+        line = b"a" * 1000
+        count = MAX_WAITING_CHARACTERS // len(line)
+        self.answered(*[line] * (count // 2))
+        self.assertEqual(self.events(), [])
+        self.answered(*[line] * count)
+        self.assertEqual([len(lines) for lines in self.events()], [count // 2 + count])
 
     def test_a_read_of_many_lines(self) -> None:
         """The lines of a read that is answered at once are several events if they are many."""

@@ -141,7 +141,7 @@ class EndingTests(LiveTestCase):
     def test_clients_that_do_not_read_cost_little(self) -> None:
         """Twenty clients read nothing of an endless stream; the service has to wait."""
         listening = self.service()
-        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}", "--quiet")
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
         sizes, before = [], 0
         for number in range(21):
             if number == 1:  # what is allocated once does not count
@@ -158,7 +158,7 @@ class EndingTests(LiveTestCase):
     def test_services_that_do_not_read_cost_little(self) -> None:
         """The same with twenty endless clients, whose services read nothing."""
         listening = self.service()
-        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}", "--quiet")
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
         sizes, before = [], 0
         for number in range(21):
             if number == 1:
