@@ -7,11 +7,12 @@ Knows entries and their bytes.  Must not know journals.
 import re
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
+from attrs import field, frozen
 
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
 from reqresp._text import printable
+from reqresp.control._schemas import QueryTime, number_or_none
 from reqresp.framing import Command
 from reqresp.journal import (
     Answered,
@@ -52,22 +53,22 @@ class Search:
     :param until: the last time.
     """
 
-    connection: int | None = None
+    connection: int | None = number_or_none()
     event: str | None = None
     by: str | None = None
     miss: bool = False
     fault: bool = False
     error: bool = False
     text: str | None = None
-    hex: str | None = None
+    hex: str | None = field(default=None, metadata={"schema": {"pattern": HEX}})
     regex: str | None = None
-    since: float | None = None
-    until: float | None = None
+    since: QueryTime | None = None
+    until: QueryTime | None = None
 
 
 def make_search(search: Search) -> Test:
     """
-    Return a function that tells whether an entry is wanted.
+    Return a function that returns whether an entry is wanted.
 
     :raises FieldError: ``hex`` or ``regex`` is not what it is called.
     """

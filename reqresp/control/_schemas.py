@@ -24,6 +24,9 @@ class Time(float):
 #: A time in a query.
 QueryTime = Annotated[Time, "seconds since the epoch, a number >= 0"]
 
+#: The largest number of an entry or of a connection.
+MAX_NUMBER = 10**18 - 1
+
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -92,6 +95,11 @@ def number_field(
 
     schema = {"minimum": least, "maximum": most}
     return attrs.field(default=default, validator=check, metadata={"schema": schema})
+
+
+def number_or_none() -> Any:
+    """Return a field of an attrs class that is the number of an entry or a connection, or None."""
+    return number_field(0, MAX_NUMBER, default=None, is_optional=True)
 
 
 def properties_of(kind: type[Any]) -> dict[str, tuple[Schema, bool]]:

@@ -7,11 +7,19 @@ Knows journals.  Must not know HTTP, but for the header that resumes a stream.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from reqresp.control._describe import describe_entry
-from reqresp.control._find import HEX, Search, make_search
-from reqresp.control._schemas import QueryTime, array, nullable, number_field, ref, table
+from reqresp.control._find import Search, make_search
+from reqresp.control._schemas import (
+    MAX_NUMBER,
+    array,
+    nullable,
+    number_field,
+    number_or_none,
+    ref,
+    table,
+)
 from reqresp.control.details import describe_details
 from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams, Feed
@@ -28,20 +36,13 @@ MAX_BYTES = 2048
 #: Entries that a search looks at together.
 _CHUNK = 500
 
-#: The largest number of an entry or of a connection.
-MAX_NUMBER = 10**18 - 1
-
 _ENTRIES = "/api/services/{service}/entries"
 
 
-def _number_or_none() -> Any:
-    return number_field(0, MAX_NUMBER, default=None, is_optional=True)
-
-
 @frozen(kw_only=True)
-class EntriesQuery:
+class EntriesQuery(Search):
     """
-    Which entries to show; all conditions have to hold.
+    Which entries to show, of those that a search wants.
 
     :param after: only those with a larger number, the first ones.
     :param before: only those with a smaller number.
@@ -49,21 +50,10 @@ class EntriesQuery:
     :param max_bytes: bytes of request and reply that each entry shows.
     """
 
-    after: int | None = _number_or_none()
-    before: int | None = _number_or_none()
+    after: int | None = number_or_none()
+    before: int | None = number_or_none()
     limit: int = number_field(1, MAX_LIMIT, default=100)
     max_bytes: int = number_field(0, MAX_NUMBER, default=MAX_BYTES)
-    connection: int | None = _number_or_none()
-    event: str | None = None
-    by: str | None = None
-    miss: bool = False
-    fault: bool = False
-    error: bool = False
-    text: str | None = None
-    hex: str | None = field(default=None, metadata={"schema": {"pattern": HEX}})
-    regex: str | None = None
-    since: QueryTime | None = None
-    until: QueryTime | None = None
 
 
 @frozen(kw_only=True)
@@ -76,7 +66,7 @@ class StreamQuery:
     """
 
     most: int | None = number_field(1, MAX_LIMIT, default=None, is_optional=True)
-    after: int | None = _number_or_none()
+    after: int | None = number_or_none()
 
 
 @frozen(kw_only=True)
@@ -170,21 +160,7 @@ class EntriesApi:
     def _list(self, call: Call) -> Any:
         journal = service_of(self._services, call.path["service"]).journal
         query: EntriesQuery = call.query
-        fits = make_search(
-            Search(
-                connection=query.connection,
-                event=query.event,
-                by=query.by,
-                miss=query.miss,
-                fault=query.fault,
-                error=query.error,
-                text=query.text,
-                hex=query.hex,
-                regex=query.regex,
-                since=query.since,
-                until=query.until,
-            )
-        )
+        fits = make_search(query)
         next_number = journal.position
         found = (
             _first(journal, query, fits) if query.after is not None else _last(journal, query, fits)
