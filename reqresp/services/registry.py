@@ -192,13 +192,10 @@ class Services:
             # Later: replies that are under way need not be waited for.
             service.close(self.environment.drain)
         old_names, new_names = {it.name for it in gone}, {it.name for it in new}
+        changed_names = (new_names & old_names) | {definition.name for _, definition, _ in changed}
         return Changes(
             added=tuple(name for name in order if name in new_names - old_names),
-            changed=tuple(
-                name
-                for name in order
-                if name in new_names & old_names or name in {it[1].name for it in changed}
-            ),
+            changed=tuple(name for name in order if name in changed_names),
             removed=tuple(sorted(old_names - new_names)),
         )
 
