@@ -150,4 +150,4 @@ def _number(text: str) -> int | float:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"found {quote(name)}, which is no number")
+    raise ValueError(f"expected a number, found {quote(name)}")

@@ -165,7 +165,7 @@ class OneRequestChannel(http.HTTPChannel):
     # What the stream reports
 
     def peer_ended(self) -> None:
-        """Close: no complete request can follow, and nobody waits for a reply."""
+        """Close: no complete request can follow, and no reply is awaited."""
         self.stream.close()
 
     def filled(self) -> None:

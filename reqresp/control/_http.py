@@ -55,7 +55,7 @@ class ControlServer:
 
         :param path: its segments.
         :param seconds: how long the server is asked to wait.
-        :raises ControlError: there is no response, or it is an error.
+        :raises ControlError: the server does not respond, or responds with an error.
         """
         parts = urlsplit(self.url)
         make = HTTPSConnection if parts.scheme == "https" else HTTPConnection

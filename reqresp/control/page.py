@@ -2,8 +2,8 @@
 Page: the files of the page that shows services in a browser.
 
 Knows Twisted's resources.  Must not know services: the page asks the API as other clients do.  Its
-headers let it load nothing from elsewhere, run no code but its own, and be framed by nobody, so
-bytes of a client that it shows can do nothing.
+headers let it load nothing from elsewhere, run only its own code, and stand in no frame of another
+page, so bytes of a client that it shows can do nothing.
 """
 
 from collections.abc import Mapping

@@ -116,7 +116,7 @@ class Proxies:
         Its connections end if it listens or forwards elsewhere, or is disabled.  It keeps its
         toxics.
 
-        :raises RefusedError: there is no such proxy, or it cannot be so.
+        :raises RefusedError: the proxy does not exist, or cannot be changed so.
         """
         self._find(name)
         wanted = _wanted(body)
@@ -154,7 +154,7 @@ class Proxies:
         """
         Return the toxics of the proxy *name*, those of upstream first.
 
-        :raises RefusedError: there is no such proxy.
+        :raises RefusedError: the proxy does not exist.
         """
         return live_toxics.show_all(self._find(name))
 

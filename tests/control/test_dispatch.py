@@ -243,7 +243,7 @@ class BodyTests(Dispatched):
             b"{": "expected JSON: Expecting property name enclosed in double quotes, at line 1,"
             " column 2",
             b"\xff": "expected JSON in UTF-8",
-            b"[NaN]": "expected JSON: found 'NaN', which is no number",
+            b"[NaN]": "expected JSON: expected a number, found 'NaN'",
             b'"\\ud800"': "expected JSON without surrogates that stand alone",
             b"[" * 900: "expected JSON",
             b"[" * 60 + b"]" * 60: "expected JSON, found too many levels",
