@@ -244,10 +244,12 @@ class _Writer:
 
     def _rules(self) -> Iterator[str]:
         for request, by_state in self._table.items():
-            groups: dict[Answers[_Answer], list[bytes | None]] = {}
+            groups: dict[object, tuple[Answers[_Answer], list[bytes | None]]] = {}
             for state, answers in by_state.items():
-                groups.setdefault(answers, []).append(state)
-            for answers, states in groups.items():
+                # Replies in turn are counted in each state: a rule of its own does that.
+                key: object = answers if answers.is_constant else state
+                groups.setdefault(key, (answers, []))[1].append(state)
+            for answers, states in groups.values():
                 yield from self._rule(request, answers, states, is_only=len(groups) == 1)
 
     def _rule(

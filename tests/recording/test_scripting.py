@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reqresp import Script, parse_framing
@@ -212,6 +212,8 @@ silent = true
         self.assertTrue(text.startswith("# Made by reqresp script from it.rec, of 127.0.0.1:1.\n"))
 
     @settings(max_examples=60, deadline=None)
+    @example([[("a", "1"), ("a", "2"), ("b", "1"), ("a", "1"), ("a", "2")]])
+    @example([[*zip("aabacbcabcb", "13322311111", strict=True)]])
     @given(
         st.lists(
             st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("123"))).filter(bool),
