@@ -70,8 +70,10 @@ class _Unit:
             return None
 
     def show(self, parameter: float) -> int | float:
-        """Return the value for *parameter*."""
-        return _shortest(Fraction(parameter) * self.per)
+        """Return the value for *parameter*: an integer, if one is read as that."""
+        exact = Fraction(parameter) * self.per
+        nearest = round(exact)
+        return nearest if self.read(nearest) == parameter else _shortest(exact)
 
 
 def _shortest(exact: Fraction) -> int | float:

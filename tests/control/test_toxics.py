@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -240,6 +240,7 @@ class ShowingTests(SynchronousTestCase):
         )
         self.assertEqual(show_toxic("it", "upstream", Own())["attributes"], {})
 
+    @example(8_309_310_127, 8_309_310_127, "slicer", 0.0)
     @given(
         st.integers(0, 10**12),
         st.integers(0, 10**12),
