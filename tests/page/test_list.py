@@ -298,7 +298,7 @@ class ManyTests(PageCase):
 
     def scroll_up_to_a_gap(self) -> bool:
         """Scroll up by what is visible unless there is a gap; return whether there is one."""
-        found = self.page.locator(".row.gap").count() > 0
+        found = bool(self.page.locator(".row.gap").count())
         if not found:
             self.page.locator("#rows").evaluate("it => { it.scrollTop -= it.clientHeight; }")
         return found
