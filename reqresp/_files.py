@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 #: Bytes that are read at once.
@@ -21,6 +21,8 @@ _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 #: Only its owner can read a new file: it may contain secrets.
 _NEW_MODE = 0o600
+#: The standard output of this process, as a path.
+STDOUT = Path("/dev/stdout")
 #: Opens a directory to look files up in it.  With O_PATH this needs no permission to list it.
 _LOOK_UP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -101,6 +103,8 @@ def open_appending(path: str | Path, *, only_regular: bool) -> int:
     :raises OSError: the file cannot be opened or created, *only_regular* forbids it, or
         root would follow a link of another user.
     """
+    if path == STDOUT:
+        return _open_stdout()
     _check_links(path)
     try:
         is_regular = stat.S_ISREG(Path(path).stat().st_mode)
@@ -122,6 +126,8 @@ def open_appending(path: str | Path, *, only_regular: bool) -> int:
 
 def why_not_appendable(path: Path) -> str | None:
     """Return why `open_appending` would fail; None: it would not.  No file is created."""
+    if path == STDOUT:
+        return None
     try:
         _check_links(path)
         os.close(os.open(path, _APPEND & ~os.O_CREAT))
@@ -145,6 +151,14 @@ def find_foreign_link(path: str | Path) -> Path | None:
         return None
     path = Path(path).absolute()
     return next((part for part in (path, *path.parents) if _is_foreign_link(part)), None)
+
+
+def _open_stdout() -> int:
+    # In a regular file, what else is printed must be written after it, not over it.
+    if not stat.S_ISREG(os.fstat(1).st_mode):
+        with suppress(OSError):  # it is a socket, or a pipe of another user
+            return os.open(STDOUT, _APPEND & ~os.O_CREAT)
+    return os.dup(1)
 
 
 def _is_foreign_link(path: Path) -> bool:

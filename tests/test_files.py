@@ -2,12 +2,15 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from unittest import SkipTest, mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._files import (
+    STDOUT,
     _open_below,
     open_appending,
     open_regular,
@@ -168,6 +171,30 @@ class OpenAppendingTests(FileTestCase):
             self.assertEqual(why_not_appendable(self.base / path), why)
         self.patch(os, "geteuid", lambda: 1)
         self.assertIsNone(why_not_appendable(self.base / "link"))
+
+
+class StdoutTests(FileTestCase):
+    """`STDOUT` is what the process prints to, whatever that is."""
+
+    def test_kinds(self) -> None:
+        """What is appended and what is printed keep their order in a file, a pipe and a socket."""
+        code = (
+            "import os; from reqresp._files import *;"
+            " file = open_appending(STDOUT, only_regular=False); assert file > 2;"
+            " os.write(file, b'1'); os.write(1, b'2'); os.write(file, b'3')"
+        )
+        pipe = os.pipe()
+        sockets = [it.detach() for it in socket.socketpair()]
+        regular = [os.open(self.base / "file", flags) for flags in (os.O_CREAT, os.O_WRONLY)]
+        for reader, writer in (pipe, sockets, regular):
+            self.addCleanup(os.close, reader)
+            subprocess.run([sys.executable, "-c", code], stdout=writer, check=True)
+            os.close(writer)
+            self.assertEqual(os.read(reader, 10), b"123")
+
+    def test_is_appendable(self) -> None:
+        """Nothing is wrong with it."""
+        self.assertIsNone(why_not_appendable(STDOUT))
 
 
 class ReadBelowTests(FileTestCase):

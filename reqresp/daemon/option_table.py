@@ -22,6 +22,7 @@ from reqresp.daemon.option_types import (
     ignored_patterns,
     one_of,
     path,
+    path_or_stdout,
     patterns,
     port,
     seconds,
@@ -436,9 +437,9 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             name="journal",
             letter="j",
             value="FILE",
-            help="append what happens to this file, as JSON Lines; with --workers, to one file "
-            "for each",
-            convert=path,
+            help="append what happens to this file, as JSON Lines; - is standard output; with "
+            "--workers, to one file for each",
+            convert=path_or_stdout,
         ),
         Option(
             name="journal-max-entry",

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from reqresp._files import STDOUT
 from reqresp.services.endpoints import MAX_PORT, is_number
 
 #: One process for each core of the largest machines.
@@ -85,6 +86,11 @@ def path(text: str) -> Path:
     if not text:
         raise ValueError(f"expected the path of a file, found {text!r}")
     return Path(text).absolute()
+
+
+def path_or_stdout(text: str) -> Path:
+    """Return an absolute path; ``-`` is standard output."""
+    return STDOUT if text == "-" else path(text)
 
 
 def one_of(*names: str) -> Callable[[str], str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reqresp._defaults import MAX_ENTRY_BYTES
-from reqresp._files import why_not_appendable
+from reqresp._files import STDOUT, why_not_appendable
 from reqresp.services.definition import Definition
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def _paths(definition: Definition) -> dict[str, Path]:
 
 
 def _problem(name: str, path: Path, workers: int) -> str | None:
+    if path == STDOUT:
+        return f"{name}: expected a file: workers cannot share standard output"
     if path.is_dir():
         return f"{name}: {path}: {os.strerror(EISDIR)}"
     paths = [worker_path(path, it) for it in range(1, workers + 1)]

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import field, frozen
 
 from reqresp._errors import MAX_PROBLEMS, FieldError, Problem, ProblemsError
+from reqresp._files import STDOUT
 from reqresp._text import quote, unknown
 from reqresp.framing import Chunk
 from reqresp.script import Script
@@ -336,7 +337,7 @@ class _Place:
             "listen": self._listen(keys),
             "is_enabled": keys.enabled,
             "files": Appended(
-                journal=self._file(keys.journal),
+                journal=STDOUT if keys.journal == "-" else self._file(keys.journal),
                 journal_max_entry=keys.journal_max_entry,
                 record=self._file(keys.record),
                 redact=self._texts(keys.redact),

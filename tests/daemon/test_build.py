@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
 from reqresp import Limits
+from reqresp._files import STDOUT
 from reqresp.daemon.build import find_file_problem
 from reqresp.daemon.definitions import read_definitions
 from reqresp.daemon.reloading import SourceReloader
@@ -261,6 +262,10 @@ class JournalTests(Making):
     def test_absolute_path(self) -> None:
         """The path is absolute: a daemon changes its working directory."""
         self.assertTrue(parsed("--journal=it")["journal"].is_absolute())
+
+    def test_standard_output(self) -> None:
+        """A dash is standard output."""
+        self.assertEqual(parsed("--journal=-")["journal"], STDOUT)
 
 
 class ScriptTests(Making):
@@ -519,6 +524,11 @@ class WorkerFilesTests(SynchronousTestCase):
             {path: self.why(f"--journal={path}") for path in cases},
             {path: f"--journal: {why}" for path, why in cases.items()},
         )
+
+    def test_standard_output(self) -> None:
+        """Workers would write into each other's lines."""
+        told = "--journal: expected a file: workers cannot share standard output"
+        self.assertEqual(self.why("--journal=-"), told)
 
     def test_permissions(self) -> None:
         """A file without permission is a problem; faked, because root may use all files."""

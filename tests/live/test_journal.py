@@ -99,6 +99,18 @@ class JournalTests(LiveTestCase):
         server.stop()
         self.assertEqual((self.requests(old), self.requests()), (["a"], ["b"]))
 
+    def test_standard_output(self) -> None:
+        """With a dash, the lines of the journal stand among those of the log, each whole."""
+        server = self.serve("--journal=-", "--framing=line")
+        client = self.connect(server)
+        client.ask(b"a\n", 10)
+        server.log.wait('"request":"a"')
+        server.signal(signal.SIGHUP)
+        client.ask(b"b\n", 10)
+        server.stop()
+        lines = [json.loads(it) for it in server.log.text().splitlines() if it.startswith("{")]
+        self.assertEqual([it["request"] for it in lines if "request" in it], ["a", "b"])
+
     def test_a_full_disk(self) -> None:
         """A full disk is logged once and costs no reply, and its end is logged."""
         self.path.symlink_to("/dev/full")

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Chunk, Line
 from reqresp._errors import ProblemsError
+from reqresp._files import STDOUT
 from reqresp.services.definition import (
     Definition,
     FixedReply,
@@ -124,6 +125,10 @@ class PlacesTests(Reading):
         names = ["127.0.0.1:1", "192.0.2.1:2", "[::1]:3", "unix:/it"]
         self.assertEqual([it.name for it in definition.listen], names)
         self.assertEqual(definition.as_json()["listen"], names)
+
+    def test_journal_on_standard_output(self) -> None:
+        """A dash is standard output."""
+        self.assertEqual(one('journal = "-"').files.journal, STDOUT)
 
     def test_other_keys(self) -> None:
         """Paths are relative to the file, and networks are parsed."""
