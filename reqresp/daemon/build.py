@@ -28,6 +28,7 @@ from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.service_listeners import InheritedListeners, OwnListeners
 from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.daemon.tls_need import may_need_tls
+from reqresp.daemon.watching import FileWatcher
 from reqresp.server.observers import Observer
 from reqresp.services.answers import check_answers, load_all, log_warnings, upstream_settings
 from reqresp.services.appended_files import find_append_problem, import_writers
@@ -93,7 +94,12 @@ def make_server(
         service.on_end.append(services.close_files)
     if changes or _has_source(services):
         run = partial(defer_to_daemon_thread, reactor)
-        service.on_hangup.append(SourceReloader(services, options, run, listeners_of.check).reload)
+        reloader = SourceReloader(services, options, run, listeners_of.check)
+        service.on_hangup.append(reloader.reload)
+        if options["watch"]:
+            watcher = FileWatcher(reloader.files, reloader.reload, reactor)
+            service.on_start.append(watcher.start)
+            service.on_end.append(watcher.stop)
     return service
 
 

@@ -104,6 +104,12 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             excludes=("response", "close-on"),
         ),
         Option(
+            name="watch",
+            help="read the script, the recording or the services file again whenever it, or a "
+            "file that it names, has changed",
+            requires=("script", "replay", "services"),
+        ),
+        Option(
             name="response",
             letter="r",
             value="TEXT",

@@ -1,10 +1,11 @@
 """
-Reloading: on SIGHUP, the services of a process become what its files define now.
+Reloading: the services of a process become what its files define now.
 
 It must not know how a service changes; that is `reqresp.services`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 
 from reqresp.daemon.definitions import load_definitions
 from reqresp.daemon.options import Options
-from reqresp.services.definition import Definition
+from reqresp.services.definition import Definition, ReplayFile, ScriptFile
 from reqresp.services.errors import ListenError
 from reqresp.services.registry import Changes, Services, Wanted
 
@@ -43,6 +44,16 @@ class SourceReloader:
         self._run = run
         self._check = check
         self._lock = DeferredLock()
+
+    def files(self) -> Iterator[Path]:
+        """Yield the files that say what the services answer now."""
+        if self._options["services"] is not None:
+            yield self._options["services"]
+        for service in self._services:
+            if isinstance(service.definition.answering, ScriptFile | ReplayFile):
+                yield service.definition.answering.path
+            if service.script is not None:
+                yield from service.script.files
 
     def reload(self) -> None:
         """Begin to read the files again; if one has errors, what was read before stays."""

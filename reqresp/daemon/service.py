@@ -107,6 +107,8 @@ class ReqRespService(Service):
         self.lame_duck = LameDuck(reactor, lame_duck)
         #: Called on SIGHUP; while this is empty, the signal keeps its handler.
         self.on_hangup: list[Callable[[], None]] = []
+        #: Called when the service begins to listen.
+        self.on_start: list[Callable[[], None]] = []
         #: Called when the service has stopped.
         self.on_end: list[Callable[[], None]] = []
         #: Called on a second SIGINT or SIGTERM.
@@ -136,6 +138,8 @@ class ReqRespService(Service):
         if self.on_hangup:  # before it listens: a program that sees the port may send SIGHUP
             self._signals.enter_context(signals_handled(self._reactor, self.reload, signal.SIGHUP))
         self._has_begun = True
+        for call in self.on_start:
+            call()
         for service in () if self.services is None else self.services:
             if service.definition.is_enabled:
                 started(service.enable(), self._stop_reactor)

@@ -67,7 +67,8 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     :param base: the directory whose files the script can name.
     """
     document: Document = reader.read(Document, tables, "")
-    parts = TableParts(reader, ScriptFiles(base))
+    files = ScriptFiles(base)
+    parts = TableParts(reader, files)
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
@@ -105,6 +106,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "seed": document.seed,
         "upstream": upstream,
         "is_relay": relays,
+        "files": files.paths,
         "warnings": () if relays else _warnings(document.start, responder, faults.replies, reader),
     }
 

@@ -33,6 +33,11 @@ class ScriptFiles:
     _found: dict[Path, bytes | str] = field(factory=dict, init=False)
     _left: int = field(default=MAX_FILE_BYTES, init=False)
 
+    @property
+    def paths(self) -> frozenset[Path]:
+        """The files that were named, whether they can be used or not."""
+        return frozenset(self._found)
+
     def read(self, name: str) -> bytes:
         """
         Return the content of the file *name*, relative to the directory or absolute.

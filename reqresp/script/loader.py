@@ -65,6 +65,7 @@ class Script(ConfigSource):
     :param stream_faults: what goes wrong in a direction of the relay that the script is.
     :param upstream: the service that clients are forwarded to; None: there is none.
     :param is_relay: whether all bytes are forwarded; then there are no rules.
+    :param files: the files that it names.
     :param warnings: what is valid, but hardly meant: rules that never answer, or no answer at all.
     """
 
@@ -78,6 +79,7 @@ class Script(ConfigSource):
     stream_faults: tuple[DirectedFault, ...] = ()
     upstream: UpstreamSettings | None = None
     is_relay: bool = False
+    files: frozenset[Path] = field(default=frozenset(), eq=False)
     warnings: tuple[Problem, ...] = ()
     #: The line of each key path.
     lines: Mapping[str, int] = field(repr=False, eq=False)

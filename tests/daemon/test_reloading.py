@@ -6,7 +6,9 @@ from typing import Any
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import LogLevel, eventAsText
 
+from reqresp.daemon import build
 from reqresp.daemon.reloading import SourceReloader
+from reqresp.daemon.watching import INTERVAL
 from tests.support import live
 from tests.support.daemon import Made, Making, parsed
 
@@ -70,3 +72,48 @@ class ReloadTests(Making):
         made = self.started('[[service]]\nname = "a"\nlisten = 1\nscript = "it.toml"')
         self.assertEqual(self.replies(made, b"x\n"), b"s\r\n")
         self.assertFalse(Path("it.toml").exists())
+
+
+class FilesTests(Making):
+    """Which files say what the services answer."""
+
+    def test_files(self) -> None:
+        """The services file, the scripts and the recordings, and what scripts name."""
+        directory = live.temporary(self).resolve()
+        (directory / "body").write_text("B")
+        (directory / "a.toml").write_text('[[rule]]\nreply.file = "body"\n')
+        (directory / "it.rec").write_text("# reqresp recording 1\n-- 1\n> a\n")
+        file = directory / "services.toml"
+        scripted = '[[service]]\nname = "a"\nlisten = 1\nscript = "a.toml"\n'
+        replayed = '[[service]]\nname = "b"\nlisten = 2\nreplay = "it.rec"\n'
+        fixed = A.replace('"a"', '"c"').replace("1", "3")
+        file.write_text(scripted + replayed + fixed)
+        made = self.make(f"--services={file}", "--quiet")
+        options = parsed(f"--services={file}")
+        found = [*SourceReloader(made.services, options, maybeDeferred).files()]
+        names = ("services.toml", "a.toml", "body", "it.rec")
+        self.assertEqual(found, [directory / name for name in names])
+
+
+class WatchTests(Making):
+    """``--watch``."""
+
+    def test_a_changed_script(self) -> None:
+        """It is used once it has settled; after the end, nothing is watched."""
+        path = live.temporary(self) / "it.toml"
+        path.write_text('rule = [{ reply = "old" }]')
+        self.patch(build, "defer_to_daemon_thread", lambda _, *call: maybeDeferred(*call))
+        made = self.make(f"--script={path}", "--watch", "--quiet")
+        made.service.startService()
+        path.write_text('rule = [{ reply = "newer" }]')
+        made.reactor.pump([INTERVAL] * 2)
+        self.assertEqual(self.replies(made, b"a\n"), b"newer\r\n")
+        stopped = made.service.stopService()
+        made.reactor.advance(INTERVAL)
+        self.successResultOf(stopped)
+        self.assertEqual(made.reactor.getDelayedCalls(), [])
+
+    def test_requires_a_file(self) -> None:
+        """Without a file there is nothing to watch."""
+        with self.assertRaises(SystemExit):
+            parsed("--watch")

@@ -52,6 +52,37 @@ class ScriptTests(LiveTestCase):
         self.assertNotIn("Traceback", ended.output)
         self.assertNotIn("starting on", ended.output)
 
+    def test_watch(self) -> None:
+        """A changed file is used by itself; a broken script is logged once, and changes nothing."""
+        path = self.write('rule = [{ reply.file = "body" }]')
+        body = self.directory / "body"
+        body.write_text("1")
+        server = self.serve("--script=it.toml", "--watch")
+        self.assertEqual(self.connect(server).ask(b"a\n", 3), b"1\r\n")
+        body.write_text("two")
+        server.log.wait(f"reloaded {path} for new connections")
+        self.assertEqual(self.connect(server).ask(b"a\n", 5), b"two\r\n")
+        self.write("rule = 5\n")
+        server.log.wait("reload failed; keeping the current rules: .*rule: expected a list")
+        self.assertEqual(self.connect(server).ask(b"a\n", 5), b"two\r\n")
+        new = self.directory / "new"
+        new.write_text(self.TEXT)
+        new.replace(path)
+        server.log.wait(f"reloaded {path} for new connections", 2)
+        self.assertEqual(self.connect(server).ask(b"a\n", 12), b"hello\r\nold\r\n")
+        server.stop()
+        self.assertEqual(server.log.text().count("reload failed"), 1)
+
+    def test_watch_with_workers(self) -> None:
+        """Each worker watches the files."""
+        path = self.write()
+        server = self.serve("--script=it.toml", "--watch", "--workers=2")
+        server.log.wait("Listening on")
+        path.write_text('rule = [{ reply = "newer" }]')
+        server.log.wait(f"reloaded {path} for new connections", 2)
+        for _ in range(4):
+            self.assertEqual(self.connect(server).ask(b"a\n", 7), b"newer\r\n")
+
     def test_reload(self) -> None:
         """SIGHUP gives new clients the new rules; with a broken script, the current rules stay."""
         path = self.write()
