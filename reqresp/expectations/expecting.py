@@ -14,6 +14,7 @@ from reqresp.expectations.results import Results
 from reqresp.script.rules import closes_unmatched
 from reqresp.server.config import ServerConfig
 from reqresp.server.responders import ConnectionContext, Responder, Table
+from reqresp.server.triggers import Trigger
 from reqresp.steps import Request, RuleReply, Steps
 
 
@@ -48,8 +49,8 @@ class ExpectingResponder(Responder):
     ) -> Steps | None:
         return None if self._expectations else self.fallback.answer_alike(requests, connection)
 
-    def greet(self, connection: ConnectionContext) -> Steps:
-        return self.fallback.greet(connection)
+    def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        return self.fallback.react(trigger, connection)
 
     def constants(self) -> Table | None:
         return None if self._expectations else self.fallback.constants()

@@ -16,6 +16,7 @@ from reqresp.expectations.report import UNEXPECTED, raised_by
 from reqresp.expectations.results import Results
 from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
+from reqresp.server.triggers import Trigger
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 
 _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
@@ -53,8 +54,9 @@ class ExpectationResponder(Responder):
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
 
-    def greet(self, connection: ConnectionContext) -> Steps:
-        return () if self._greeter is None else self._greeter.greet(connection)
+    def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        responder = self._greeter if trigger is Trigger.CONNECT else self._fallback
+        return () if responder is None else responder.react(trigger, connection)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)

@@ -103,9 +103,7 @@ class Replies:
         return STEPS[name]()
 
     def _forward(self, path: str) -> Forward:
-        if path.startswith("greeting."):
-            self.reader.report(path, "expected no forward in a greeting: there is no request")
-        elif self.framing is not None and not self.framing.ends_replies:
+        if self.framing is not None and not self.framing.ends_replies:
             self.reader.report(path, f"{NO_END}, as framing or reply_framing")
         return Forward()
 

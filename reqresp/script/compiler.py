@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._re2 import compile_pattern
@@ -39,12 +39,14 @@ from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
 from reqresp.script.schema import (
     AnswerTable,
     Document,
+    GreetingTable,
     PredicateTable,
     RequestTable,
     RuleTable,
     SizeTable,
 )
 from reqresp.server.limits import Limits
+from reqresp.server.triggers import Trigger
 
 #: What the name of a rule can be: it stands in logs and journals, and is not taken for a path.
 _NAME = re.compile(r"(?!rule\[)[^\W_](?:[\w .:/+-]{0,58}[\w+-])?")
@@ -76,7 +78,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         reader, parts, Replies(reader, parts, reply_framing), framing, document
     )
     rules = compiler.rules()
-    greeting = compiler.answer(document.greeting, "greeting")
+    greeting = compiler.answer(document.greeting, "greeting", Trigger.CONNECT)
     unmatched = compiler.answer(document.unmatched, UNMATCHED) or CLOSES
     _check_start(document.start, reader)
     others = [unmatched] if greeting is None else [greeting, unmatched]
@@ -227,27 +229,34 @@ class _RuleCompiler:
                 _check_name(name, path, self.reader)
             first.setdefault(name, f"the name of rule[{at}]")
 
-    def answer(self, given: Any, path: str) -> Rule | None:
+    def answer(self, given: Any, path: str, trigger: Trigger = Trigger.REQUEST) -> Rule | None:
         """Return the rule that answers without predicates; None: nothing is given."""
         if given is None:
             return None
+        line = self.reader.locate(path)
         if not isinstance(given, AnswerTable):
             payloads = self.replies.payloads(given, path, REPLY_SOURCES)
-            return Rule(name=path, replies=[payloads], line=self.reader.locate(path))
-        return Rule(
+            return Rule(name=path, trigger=trigger, replies=[payloads], line=line)
+        times = given.times if isinstance(given, GreetingTable) else None
+        self._check_times(times, path)
+        rule = Rule(
             name=path,
-            line=self.reader.locate(path),
+            trigger=trigger,
+            line=line,
+            times=times,
             **self._answer_keys(given, path, REPLY_SOURCES),
         )
+        self._check_trigger(rule, given)
+        return rule
 
     def rule(self, table: RuleTable, path: str) -> Rule:
         """Return the rule that *table* describes; unusable after a problem."""
         predicates = self.predicates(table, path)
-        if table.times is not None and table.times < 1:
-            self.reader.report(f"{path}.times", f"expected an integer >= 1, found {table.times}")
+        self._check_times(table.times, path)
         rule = Rule(
             name=path if table.name is None else table.name,
             path=path,
+            trigger=Trigger(table.on),
             line=self.reader.locate(path),
             predicates=predicates,
             when=self._when(table, path),
@@ -255,12 +264,38 @@ class _RuleCompiler:
             per_connection=table.scope == "connection",
             **self._answer_keys(table, path, self._sources(predicates, path)),
         )
+        self._check_trigger(rule, table)
         counts = table.times is not None or table.cycle is not None or _uses_count(rule)
         if rule.per_connection and not counts and self.reader.is_clean(path):
             self.reader.report(
                 f"{path}.scope", "expected times, cycle or {count} in this rule: it counts nothing"
             )
         return rule
+
+    def _check_times(self, times: int | None, path: str) -> None:
+        if times is not None and times < 1:
+            self.reader.report(f"{path}.times", f"expected an integer >= 1, found {times}")
+
+    def _check_trigger(self, rule: Rule, table: AnswerTable) -> None:
+        """Check that a rule which answers no request has no key that needs one."""
+        if rule.trigger is Trigger.REQUEST:
+            return
+        none = f"there is no request on {rule.trigger.value}"
+        predicates = [
+            it.name.removesuffix("_")
+            for it in (fields(RequestTable) if isinstance(table, RequestTable) else ())
+            if getattr(table, it.name) is not None
+        ]
+        for name in predicates[:1]:
+            found = " and ".join(predicates)
+            self.reader.report(
+                f"{rule.path}.{name}", f"expected no predicate, found {found}: {none}"
+            )
+        if rule.forwards:
+            steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
+            self.reader.report(
+                f"{rule.path}.{[*steps, 'forward'][0]}", f"expected no forward: {none}"
+            )
 
     def _answer_keys(self, table: AnswerTable, path: str, sources: Sources) -> dict[str, Any]:
         return {

@@ -19,6 +19,7 @@ from reqresp.script.loader import Script
 from reqresp.script.near_misses import compare, nearest
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule
+from reqresp.server.triggers import Trigger
 from reqresp.steps import ReplyFault, RuleReply, Send, Step, Steps, Wait
 
 
@@ -81,7 +82,7 @@ class _Explanation:
         yield from self._request(request, state)
 
     def _connect(self) -> Iterator[str]:
-        greeting = self._rules.greet(self._client)
+        greeting = self._rules.react(Trigger.CONNECT, self._client)
         on_connect = [placed for placed in self._script.faults if placed.on_connect]
         if greeting or on_connect:
             yield "a client connects"

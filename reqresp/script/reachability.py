@@ -54,9 +54,10 @@ def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, S
     places = {rule.path: place for place, rule in enumerate(rules)}
     states = rules_by_state(start, rules)
     shadowed: dict[str, list[int]] = {}  # by path, the position of the earlier rule in each state
-    for own in states.values():
-        for rule, before in _shadowed([rules[place] for place in own]):
-            shadowed.setdefault(rule.path, []).append(places[before.path])
+    for trigger in {rule.trigger for rule in rules}:
+        for own in rules_by_state(start, rules, trigger).values():
+            for rule, before in _shadowed([rules[place] for place in own]):
+                shadowed.setdefault(rule.path, []).append(places[before.path])
     for rule in rules:
         found = shadowed.get(rule.path, [])
         if found and len(found) == len(states if rule.when is None else rule.when):

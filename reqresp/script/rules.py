@@ -20,6 +20,7 @@ from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
+from reqresp.server.triggers import Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
@@ -50,6 +51,7 @@ class Rule:
     Answers requests that match *predicates* with each of *replies* in turn, then from the first.
 
     :param name: its name in logs, in journals and in `RuleReply.by`.
+    :param trigger: what it answers; *predicates* are for requests only.
     :param when: the states in which it answers; None: every state.
     :param times: how often it answers; None: without limit.
     :param per_connection: count *times* and *replies* for each connection.
@@ -62,6 +64,7 @@ class Rule:
 
     name: str
     replies: Sequence[ReplyTemplate]
+    trigger: Trigger = Trigger.REQUEST
     predicates: Predicates = Factory(Predicates)
     when: frozenset[str] | None = None
     times: int | None = None
@@ -173,7 +176,7 @@ class Rules(Responder):
     Answers with the first of *rules* that belongs to the state, matches and is not used up.
 
     :param start: the state in which a conversation starts.
-    :param greeting: its reply is sent when a client connects.
+    :param greeting: answers when a client connects, before *rules* with that trigger.
     :param unmatched: answers if no rule does.
     :raises ValueError: the patterns need more memory than RE2 may use.
     """
@@ -190,6 +193,13 @@ class Rules(Responder):
         self._start = start
         self._greeting = greeting
         self._unmatched = unmatched
+        self._triggered: dict[Trigger, Sequence[Rule]] = {
+            trigger: tuple(rule for rule in rules if rule.trigger is trigger)
+            for trigger in Trigger
+            if trigger is not Trigger.REQUEST
+        }
+        if greeting is not None:
+            self._triggered[Trigger.CONNECT] = (greeting, *self._triggered[Trigger.CONNECT])
         # What answers unmatched requests, if it is always the same and forwards them.
         self._forwarded = unmatched.constant if unmatched.forwards else None
         self._counts: dict[str, int] = {}
@@ -203,7 +213,8 @@ class Rules(Responder):
 
     @cached_property
     def _any_state(self) -> "_State":
-        return _State([rule for rule in self.rules if rule.when is None], MAX_PATTERN_MEMORY)
+        rules = [it for it in self.rules if it.when is None and it.trigger is Trigger.REQUEST]
+        return _State(rules, MAX_PATTERN_MEMORY)
 
     @property
     def is_empty(self) -> bool:
@@ -216,10 +227,16 @@ class Rules(Responder):
         other._counts = {}
         return other
 
-    def greet(self, connection: ConnectionContext) -> Steps:
-        if self._greeting is None:
+    def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        rules = self._triggered[trigger]
+        if not rules:
             return ()
-        return self._choose(self._greeting, b"", connection)
+        state = self.state(connection)
+        for rule in rules:
+            is_used_up = rule.times is not None and self._count(rule, connection) >= rule.times
+            if not is_used_up and (rule.when is None or state in rule.when):
+                return self._choose(rule, b"", connection)
+        return ()
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
         # A state that no rule names, which a test may enter, has the rules for every state.
@@ -315,11 +332,15 @@ class Rules(Responder):
         return rule.steps(count, data, connection)
 
 
-def rules_by_state(start: str, rules: Sequence[Rule]) -> Mapping[str, Sequence[int]]:
-    """Return the positions in *rules* of those that answer in each state, in sorted order."""
+def rules_by_state(
+    start: str, rules: Sequence[Rule], trigger: Trigger = Trigger.REQUEST
+) -> Mapping[str, Sequence[int]]:
+    """Return the positions in *rules* of those that answer *trigger* in each state, sorted."""
     states = {start, *(state for rule in rules for state in rule.when or ())}
     found: dict[str, list[int]] = {state: [] for state in sorted(states)}
     for place, rule in enumerate(rules):
+        if rule.trigger is not trigger:
+            continue
         for state in states if rule.when is None else rule.when:
             found[state].append(place)
     return found

@@ -91,10 +91,18 @@ class RequestTable(PredicateTable):
 
 
 @frozen(kw_only=True)
+class GreetingTable(AnswerTable):
+    """The answer when a client connects, and how often it is given."""
+
+    times: int | None = None
+
+
+@frozen(kw_only=True)
 class RuleTable(RequestTable, AnswerTable):
-    """A rule: its name, its predicates, its states and its answer."""
+    """A rule: its name, its trigger, its predicates, its states and its answer."""
 
     name: str | None = None
+    on: Literal["request", "connect"] = "request"
     when: str | list[str] | None = None
     times: int | None = None
     scope: Literal["server", "connection"] = "server"
@@ -157,7 +165,7 @@ class Document:
     ignore_case: bool = False
     start: str = "start"
     seed: int | None = None
-    greeting: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
+    greeting: str | list[WrittenPayload] | GreetingTable | PayloadTable | None = None
     limits: Limits | None = None
     upstream: UpstreamTable | None = None
     rule: list[RuleTable] = Factory(list)

@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError, Unfinished, is_new, with_raw
-from reqresp.server import _report, pushes
+from reqresp.server import _report, _timeouts, pushes
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
@@ -34,9 +34,10 @@ from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
+from reqresp.server.host import ConnectionHost
 from reqresp.server.responders import check_steps
 from reqresp.server.service import Service
+from reqresp.server.triggers import Trigger
 from reqresp.steps import RuleReply, Send, Step, Steps, Wait
 from reqresp.transport.stream import Reading, Stream, Writing
 
@@ -45,10 +46,9 @@ _IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOS
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
 _IGNORED = Reading.IGNORED
 
-_BUSY = (_TIMER, _REPLY, _YIELDED)  # the client waits for the server itself: it is not idle
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
-# A reply under way: the steps to perform, the request (None: the greeting), the steps to report.
+# A reply under way: the steps to perform, the request (None: there is none), the steps to report.
 _Reply = tuple[Iterator[Step], bytes | None, Steps]
 _NO_REPLY: _Reply = (iter(()), None, ())
 
@@ -70,10 +70,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "config", "forwarder", "hold", "host", "injector", "notes", "number", "peer"),
-        *("pushed", "received", "sent", "stream", "taken"),
-        *("_begun", "_known", "_last", "_quiet", "_reply", "_since"),
-        *("_state", "_undelivered", "_unknown"),
+        *("backlog", "begun", "config", "forwarder", "hold", "host", "injector", "notes", "number"),
+        *("peer", "pushed", "quiet", "received", "sent", "stream", "taken", "undelivered"),
+        *("_known", "_last", "_reply", "_since", "_state", "_unknown"),
     )
 
     def __init__(
@@ -109,10 +108,10 @@ class Connection:
         self.injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
-        self._quiet = 0  # sweeps since something happened
-        self._undelivered = 0  # bytes, at the last sweep
+        self.quiet = 0  # sweeps since something happened
+        self.undelivered = 0  # bytes, at the last sweep
         # Of a request that has begun: how many came before it, and the sweeps since.
-        self._begun: tuple[int, int] | None = None
+        self.begun: tuple[int, int] | None = None
 
     @property
     def state(self) -> State:
@@ -164,7 +163,7 @@ class Connection:
         return "ReqResp"
 
     def dataReceived(self, data: bytes) -> None:
-        self._quiet = 0
+        self.quiet = 0
         if self._state is not _IDLE:
             self._receive_later(data)
             return
@@ -264,10 +263,10 @@ class Connection:
             return
         self._last = True
         if self._state is _IDLE or self._state is _HANGING:
-            self._close_finished()
+            self.close_finished()
         elif self.stream.is_shaking_hands and self._state is not _TURN:
             # A greeting waits, which the client will not receive any more.
-            self._close_finished()
+            self.close_finished()
         else:
             self._regulate()
 
@@ -285,35 +284,12 @@ class Connection:
         self.end(Stream.close)
 
     def sweep(self) -> None:
-        """Close the connection after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
-        self._quiet += 1
-        to_service = 0 if self.forwarder is None else self.forwarder.undelivered
-        undelivered = self.stream.undelivered + to_service
-        is_delivering = undelivered < self._undelivered or self.stream.has_deadline
-        if self._state in _BUSY or is_delivering:
-            self._quiet = 0
-        self._undelivered = undelivered
-        if self._quiet <= SWEEPS_PER_TIMEOUT:
-            return
-        _report.idle(self)
-        self._quiet = 0
-        if undelivered or self._state is _ENDED:
-            self.stream.reset()
-        else:
-            self._close_finished()
+        """Close the connection if it is idle; called several times in an idle timeout."""
+        _timeouts.sweep(self)
 
     def sweep_request(self) -> None:
-        """Close the connection after `SWEEPS_PER_TIMEOUT` calls during one unfinished request."""
-        if self._state is not _IDLE or not len(self.backlog.decoder):
-            self._begun = None  # no request has begun, or the client waits for the server
-            return
-        before, sweeps = self._begun or (self.taken, 0)
-        if before != self.taken:
-            before, sweeps = self.taken, 0
-        self._begun = before, sweeps + 1
-        if sweeps >= SWEEPS_PER_TIMEOUT:
-            self.host.malformed("request_timeout", self.peer, "its request took too long to arrive")
-            self._close_finished()
+        """Close the connection if a request takes too long to arrive; called likewise."""
+        _timeouts.sweep_request(self)
 
     def reconfigure(self, config: ServerConfig) -> None:
         """Answer the next requests as *config* says: another responder, or other faults."""
@@ -371,7 +347,7 @@ class Connection:
         if self._state is _TURN or self._state is _ENDED or self._state is _LOST:
             return
         self._state = _TURN
-        self._quiet = 0
+        self.quiet = 0
         self._known, self._unknown = NOTHING_KNOWN, None  # until a read ends with a request
         while self._state is _TURN:
             self._settle(self._turn())
@@ -424,7 +400,7 @@ class Connection:
         elif self.backlog.size or self._has_pending:
             return  # more has arrived
         elif self._last:
-            self._close_finished()
+            self.close_finished()
         else:
             self._state = _IDLE if self.stream.reading is not _IGNORED else _HANGING
             self._regulate()
@@ -432,7 +408,7 @@ class Connection:
     def _enter(self, hold: Hold) -> None:
         if isinstance(hold, Waiting):
             if hold.state is _HANGING and self._last:
-                self._close_finished()
+                self.close_finished()
             else:
                 self._state = hold.state
                 self._regulate()
@@ -564,7 +540,7 @@ class Connection:
         if self.config.faults:
             self._use_faults()
         try:
-            steps = self.config.responder.greet(self)
+            steps = self.config.responder.react(Trigger.CONNECT, self)
             if steps or isinstance(steps, RuleReply):
                 self.begin(steps, None)
             elif self.injector is not None and self.injector.affects_silence:
@@ -584,7 +560,7 @@ class Connection:
             self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
 
     def begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
-        """Begin the reply to *request*; None: the greeting."""
+        """Begin the reply to *request*; None: there is none."""
         performed = steps
         if self.injector is not None or steps.__class__ is not tuple:
             performed, steps = prepare(self, steps, is_silence)
@@ -651,7 +627,7 @@ class Connection:
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)
 
-    def _close_finished(self) -> None:
+    def close_finished(self) -> None:
         """Close: everything that was received is answered."""
         unfinished = self._find_unfinished()
         self._state = _TURN  # an observer may lose or drain the connection

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 
 from attrs import field, frozen
 
+from reqresp.server.triggers import Trigger
 from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
@@ -113,6 +114,14 @@ class Responder(ABC):
         """Return the steps that are performed when a client connects; none by default."""
         return ()
 
+    def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        """
+        Return the steps that *trigger*, which is no request, calls for.
+
+        By default they are those of `greet` when a client connects, and none otherwise.
+        """
+        return self.greet(connection) if trigger is Trigger.CONNECT else ()
+
     def constants(self) -> "Table | None":
         """
         Return the replies that do not depend on the connection or on earlier requests.
@@ -157,6 +166,9 @@ class Table(Responder):
     def steps(self, data: bytes) -> Steps:
         """Return the steps that answer *data*."""
         return self.replies.get(data, self.otherwise)
+
+    def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:  # noqa: ARG002 (to nothing)
+        return ()
 
     def constants(self) -> "Table":
         return self

@@ -153,19 +153,26 @@ RULES = also(
         ignore_case=st.booleans(),
     ),
 )
+TRIGGERED = also(
+    ANSWERS,
+    st.fixed_dictionaries({"on": st.just("connect")}),
+    table(when=STATES | some(STATES) | st.just("*"), times=st.integers(1, 2)),
+)
 #: Rules that name every state and reach it.
 TURNS = [
     {"when": ["start", "a", "b"], "equals": f"go {state}", "silent": True, "goto": state}
     for state in "ab"
 ]
 DOCUMENTS = also(
-    st.fixed_dictionaries({"rule": st.lists(RULES, max_size=5).map(lambda rules: rules + TURNS)}),
+    st.fixed_dictionaries(
+        {"rule": st.lists(RULES | TRIGGERED, max_size=5).map(lambda rules: rules + TURNS)}
+    ),
     table(
         framing=st.sampled_from(FRAMINGS),
         reply_framing=st.sampled_from(["chunk", "netstring", "int32"]),
         ignore_case=st.booleans(),
         seed=st.integers(-1, 9),
-        greeting=TEXTS | some(SENT) | ANSWERS,
+        greeting=TEXTS | some(SENT) | also(ANSWERS, table(times=st.integers(1, 2))),
         unmatched=TEXTS | some(SENT) | ANSWERS,
         limits=table(
             max_request=st.integers(8, 99),

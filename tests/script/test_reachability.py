@@ -15,6 +15,7 @@ from reqresp.script.payloads import REQUEST_SOURCES, Template
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.rules import CLOSES, Rule, Rules
+from reqresp.server.triggers import Trigger
 from reqresp.steps import RuleReply, Send
 
 PROPERTY = settings(derandomize=True, max_examples=100)
@@ -50,6 +51,7 @@ RULES = st.lists(
         Rule,
         name=st.just(""),
         replies=st.just([(Send(b"x"),)]),
+        trigger=st.sampled_from([Trigger.REQUEST, Trigger.REQUEST, Trigger.CONNECT]),
         predicates=PREDICATES,
         when=st.none() | st.frozensets(STATES, min_size=1, max_size=2),
         times=st.none() | st.none() | st.integers(1, 2),
@@ -81,7 +83,10 @@ def named(rules: Sequence[Rule]) -> list[Rule]:
 def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
     """Return the rules that answer *requests* on one connection, and the states reached."""
     connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None)
-    names, states = set[str](), {book.state(connection)}
+    states = {book.state(connection)}
+    greeting = book.react(Trigger.CONNECT, connection)
+    names = {greeting.by} if isinstance(greeting, RuleReply) else set[str]()
+    states.add(book.state(connection))
     for data in requests:
         connection.taken += 1
         steps = book.respond(data, connection)
