@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import escape, printable, printable_lines
-from reqresp.cli import reading, rewriting, services
+from reqresp.cli import reading, rewriting, services, starting
 from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -125,6 +125,14 @@ def _mark(options: Namespace) -> int:
     return rewriting.mark(options, _print, _print_error)
 
 
+def _new(options: Namespace) -> int:
+    return starting.new(options, _print, _print_error)
+
+
+def _schema(options: Namespace) -> int:
+    return starting.schema(options, _print, _print_error)
+
+
 def _script(options: Namespace) -> int:
     return rewriting.script(options, _print, _print_error)
 
@@ -144,6 +152,8 @@ _COMMANDS = {
     "explain": _explain,
     "import": _import,
     "mark": _mark,
+    "new": _new,
+    "schema": _schema,
     "script": _script,
     "show": _show,
 }

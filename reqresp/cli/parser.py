@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from reqresp import __version__
 from reqresp._text import printable, unescape, unknown
 from reqresp.cli.client import ADDRESS_FORMS, parse_address
+from reqresp.cli.starting import KINDS
 from reqresp.framing import SPECIFICATIONS, parse_framing
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ T = TypeVar("T")
 MAX_TIMEOUT = 86400
 
 _MAIN = """
-Send requests to a TCP server, check the scripts of a reqresp server, and show recordings.
+Send requests to a TCP server, write and check scripts of a reqresp server, and show recordings.
 """
 _REQUEST = r"""
 A REQUEST is text with the escapes \r, \n, \t, \0, \\ and \xNN, or hex digits with --hex. If the
@@ -76,6 +77,22 @@ name of its marks. Everything else in the file stays as it is.
 """
 _MARK_STATUS = """
 Exit status: 0 if the recording has no problems; 1 if it has; 2 if an argument is wrong.
+"""
+_NEW = """
+Write a starter script with comments into the file NAME.toml, for you to edit.
+"""
+_NEW_STATUS = """
+Exit status: 0 if the file was written; 1 if not, for example because there is one; 2 if an argument
+is wrong.
+"""
+_SCHEMA = """
+Print the JSON Schema of scripts, or of services files. An editor with TOML support uses it to
+complete keys and to mark wrong ones, if the first line of a file names it:
+
+  #:schema ./script.schema.json
+"""
+_SCHEMA_STATUS = """
+Exit status: 0 if the schema was printed; 2 if an argument is wrong.
 """
 _SCRIPT = """
 Print a script that answers as a recording does, for you to edit. It has a rule for each request.
@@ -151,6 +168,23 @@ def _parser() -> ArgumentParser:
         action="append",
         required=True,
         help="a pattern of RE2; repeatable",
+    )
+    new = _command(commands, "new", "write a starter script", _NEW, _NEW_STATUS)
+    new.add_argument_group("arguments").add_argument(
+        "name", metavar="NAME", help="the file, with or without .toml"
+    )
+    new.add_argument_group("contents").add_argument(
+        "--kind",
+        type=_argument(_kind),
+        default=KINDS[0],
+        help=f"what the script describes: {', '.join(KINDS)} (default: {KINDS[0]})",
+        metavar="KIND",
+    )
+    schema = _command(
+        commands, "schema", "print the schema of scripts, for editors", _SCHEMA, _SCHEMA_STATUS
+    )
+    schema.add_argument_group("files").add_argument(
+        "--services", action="store_true", help="the schema of services files"
     )
     show = _command(commands, "show", "show a recording", _SHOW, _FILE_STATUS)
     show.add_argument_group("arguments").add_argument("file", metavar="FILE", help="a recording")
@@ -267,6 +301,12 @@ def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
         raise ValueError(f"expected an integer >= 0, found {text!r}")
     return int(text)
+
+
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        raise ValueError(unknown("kind", text, KINDS))
+    return text
 
 
 def _port(text: str) -> int:

@@ -16,7 +16,7 @@ from tests.support.live import PATIENCE, Ended, temporary
 from tests.support.peer import Peer
 
 #: The sub-commands.
-COMMANDS = ("ask", "check", "explain", "import", "mark", "script", "show")
+COMMANDS = ("ask", "check", "explain", "import", "mark", "new", "schema", "script", "show")
 
 #: The command line of a process.
 PROCESS = [sys.executable, "-m", "reqresp"]

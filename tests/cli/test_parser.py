@@ -79,6 +79,11 @@ class ArgumentTests(CommandTestCase):
                 "REQUEST 2: expected balanced quotes in a line",
             ),
             (("explain", "it.toml"), "the following arguments are required: REQUEST"),
+            (
+                ("new", "it", "--kind=smpt"),
+                "argument --kind: unknown kind 'smpt'; did you mean smtp?",
+            ),
+            (("new",), "the following arguments are required: NAME"),
             (("check",), "the following arguments are required: FILE"),
         ):
             self.assertIn(message, self.refused(*arguments))

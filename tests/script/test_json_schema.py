@@ -1,0 +1,142 @@
+"""JSON Schema: it accepts and refuses what the reader does, by type."""
+
+import tomllib
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import attrs
+from jsonschema import Draft202012Validator
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp._errors import MAX_FLOAT
+from reqresp.faults import KINDS
+from reqresp.script.json_schema import make_schema, script_schema
+from reqresp.script.reader import MAX_INTEGER, Reader, describe
+from reqresp.script.schema import Document
+from reqresp.services.json_schema import services_schema
+from reqresp.services.schema import ServicesDocument, ServiceTable
+from tests.support.documents import ROOT, blocks
+
+#: A value of each type that TOML has, and of each limit of a number.
+SAMPLES: list[Any] = [
+    *("a", "", 0, 1, -1, 2.5, True, False, MAX_INTEGER, MAX_INTEGER + 1),
+    *(float(MAX_FLOAT), MAX_FLOAT + 0.5, [], {}, ["a"], [1], [{}], [["a"]], [["a", {"text": 1}]]),
+    *({"text": "a"}, {"text": 1}, {"unknown": 1}, {"text": "a", "raw": True}, {"min": 1}),
+]
+
+
+def validator(schema: Any) -> Draft202012Validator:
+    """Return what validates against *schema*, which is valid itself."""
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def table_types(kind: Any) -> Iterator[type]:
+    """Yield the attrs classes that *kind* is made of."""
+    if attrs.has(kind):
+        yield kind
+        for field in attrs.fields(kind):
+            yield from table_types(field.type)
+    for argument in get_args(kind):
+        if argument is not kind:
+            yield from table_types(argument)
+
+
+def problems(kind: type, table: dict[str, Any]) -> list[str]:
+    """Return what the reader says of *table*."""
+    reader = Reader("it.toml", lambda _: None)
+    reader.read(kind, table, "")
+    return [it.message for it in reader.problems]
+
+
+def is_typed(message: str, kinds: set[type]) -> bool:
+    """Return whether *message* says that a key is wrong, or the type of one of *kinds*."""
+    types = (field.type for kind in kinds for field in attrs.fields(kind))
+    expected = [f"expected {describe(it)}, found" for it in types]
+    return message.startswith(("unknown key", "the key", *expected))
+
+
+class TypeTests(SynchronousTestCase):
+    """Each key of each table, with a value of each type."""
+
+    def test_as_the_reader(self) -> None:
+        """What the schema refuses the reader refuses; what the reader refuses by type, it does."""
+        kinds = {*table_types(Document), *table_types(ServiceTable)}
+        for kind in kinds:
+            valid = validator(make_schema("a table", kind))
+            required = {it.name: "a" for it in attrs.fields(kind) if it.default is attrs.NOTHING}
+            for key in attrs.fields(kind):
+                if not key.init or key.name in ("fault", "faults", "kind"):
+                    continue
+                for sample in SAMPLES:
+                    table = {**required, key.name.removesuffix("_"): sample}
+                    found = problems(kind, table)
+                    shown = (kind.__name__, key.name, sample, found)
+                    if not valid.is_valid(table):
+                        self.assertNotEqual(found, [], shown)
+                    elif sample != MAX_FLOAT:  # for JSON, this is an integer
+                        self.assertFalse(any(is_typed(it, kinds) for it in found), shown)
+
+    def test_keys(self) -> None:
+        """A key that does not exist, and a required one that is missing, are refused."""
+        valid = validator(script_schema())
+        self.assertTrue(valid.is_valid({"upstream": {"address": "it:1"}}))
+        self.assertFalse(valid.is_valid({"upstream": {}}))
+        self.assertFalse(valid.is_valid({"upsteam": {"address": "it:1"}}))
+
+
+class FaultTests(SynchronousTestCase):
+    """The keys of a fault depend on its kind."""
+
+    def test_kinds(self) -> None:
+        """Each kind has its own keys, and those of where it goes wrong."""
+        valid = validator(script_schema())
+        needed: dict[str, dict[str, Any]] = {
+            "latency": {"delay": 1},
+            "bandwidth": {"rate": 1},
+            "slicer": {"size": 1},
+            "limit_data": {"bytes": 1},
+            "timeout": {"seconds": 1},
+            "slow_close": {"delay": 1},
+        }
+        for kind in KINDS:
+            fault = {"kind": kind, **needed.get(kind, {})}
+            stream = {**fault, "stream": "upstream", "after": 1, "for": 2}
+            rule = [{"reply": "a", "faults": [fault]}]
+            self.assertTrue(valid.is_valid({"fault": [fault, {**fault, "on": "connect"}]}))
+            self.assertEqual(valid.is_valid({"fault": [stream]}), kind != "stop_reading")
+            self.assertTrue(valid.is_valid({"rule": rule}))
+            for wrong in ({**fault, "delai": 1}, {**fault, "kind": "latncy"}, {"delay": 1}):
+                self.assertFalse(valid.is_valid({"fault": [wrong]}), wrong)
+
+
+class ExampleTests(SynchronousTestCase):
+    """All scripts of the project are accepted."""
+
+    def test_examples(self) -> None:
+        """Those in files, and those in the docs that have no problems."""
+        valid, services = validator(script_schema()), validator(services_schema())
+        texts = [path.read_text() for path in ROOT.glob("examples/**/*.toml")]
+        self.assertGreater(len(texts), 5)
+        for page in [*ROOT.glob("docs/**/*.rst"), ROOT / "README.rst"]:
+            texts += [it.code for it in blocks(page.read_text()) if it.language == "toml"]
+        checked = 0
+        for text in texts:
+            try:
+                tables = tomllib.loads(text)
+            except tomllib.TOMLDecodeError:
+                continue  # a page shows what is wrong with it
+            is_services = "service" in tables
+            kind, schema = (ServicesDocument, services) if is_services else (Document, valid)
+            if not problems(kind, tables):
+                self.assertEqual([*map(str, schema.iter_errors(tables))], [], text)
+                checked += 1
+        self.assertGreater(checked, 40)
+
+    def test_services(self) -> None:
+        """A service has the keys of a script, and its own."""
+        valid = validator(services_schema())
+        service = {"name": "a", "listen": 1, "rule": [{"reply": "a"}], "tls": {"cert": "it"}}
+        self.assertTrue(valid.is_valid({"service": [service]}))
+        self.assertFalse(valid.is_valid({"service": [{**service, "listn": 1}]}))
+        self.assertFalse(valid.is_valid({"service": [{"name": "a"}]}))
