@@ -227,10 +227,11 @@ class PackagingTests(SynchronousTestCase):
         self.assert_works(self.install("--editable", str(sources)), sources)
 
     def test_wheel_holds_the_packages_alone(self) -> None:
-        """A wheel has our packages, the page and the plugin; ``twisted.plugins`` has no init."""
+        """A wheel has our packages, their files and the plugin; ``twisted.plugins`` has no init."""
         with zipfile.ZipFile(self.prepared.wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        files = [*(ROOT / "reqresp").rglob("*.py"), *(ROOT / "reqresp/control/page").iterdir()]
+        data = (ROOT / "reqresp" / name for name in ("control/page", "cli/starters"))
+        files = [*(ROOT / "reqresp").rglob("*.py"), *(it for each in data for it in each.iterdir())]
         packaged = {str(path.relative_to(ROOT)) for path in files}
         self.assertEqual(
             names, packaged | {"reqresp/py.typed", "twisted/plugins/reqresp_plugin.py"}

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import attrs
-from jsonschema import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import MAX_FLOAT
@@ -16,6 +15,7 @@ from reqresp.script.schema import Document
 from reqresp.services.json_schema import services_schema
 from reqresp.services.schema import ServicesDocument, ServiceTable
 from tests.support.documents import ROOT, blocks
+from tests.support.json_schemas import validator
 
 #: A value of each type that TOML has, and of each limit of a number.
 SAMPLES: list[Any] = [
@@ -23,12 +23,6 @@ SAMPLES: list[Any] = [
     *(float(MAX_FLOAT), MAX_FLOAT + 0.5, [], {}, ["a"], [1], [{}], [["a"]], [["a", {"text": 1}]]),
     *({"text": "a"}, {"text": 1}, {"unknown": 1}, {"text": "a", "raw": True}, {"min": 1}),
 ]
-
-
-def validator(schema: Any) -> Draft202012Validator:
-    """Return what validates against *schema*, which is valid itself."""
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
 
 
 def table_types(kind: Any) -> Iterator[type]:
@@ -132,11 +126,3 @@ class ExampleTests(SynchronousTestCase):
                 self.assertEqual([*map(str, schema.iter_errors(tables))], [], text)
                 checked += 1
         self.assertGreater(checked, 40)
-
-    def test_services(self) -> None:
-        """A service has the keys of a script, and its own."""
-        valid = validator(services_schema())
-        service = {"name": "a", "listen": 1, "rule": [{"reply": "a"}], "tls": {"cert": "it"}}
-        self.assertTrue(valid.is_valid({"service": [service]}))
-        self.assertFalse(valid.is_valid({"service": [{**service, "listn": 1}]}))
-        self.assertFalse(valid.is_valid({"service": [{"name": "a"}]}))
