@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import UNEXPECTED, raised_by
-from reqresp.expectations.results import Results
+from reqresp.expectations.results import ConnectionStates, Results
 from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.server.triggers import Trigger
@@ -50,7 +50,10 @@ class ExpectationResponder(Responder):
         self._fallback = fallback
         self.name = "expectations" if fallback is None else fallback.name
         # A script has states of its own: its rules and the expectations share them.
-        self._states = fallback if isinstance(fallback, Rules) else results.states
+        #: The states of conversations.
+        self.states: Rules | ConnectionStates = (
+            fallback if isinstance(fallback, Rules) else results.states
+        )
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
 
@@ -72,7 +75,7 @@ class ExpectationResponder(Responder):
             return self._raised(error, request, found)
 
     def _find(self, data: bytes, connection: ConnectionContext) -> BaseExpectation | None:
-        state = self._states.state(connection)
+        state = self.states.state(connection)
         return next((it for it in self._candidates() if it.matches(data, connection, state)), None)
 
     def _candidates(self) -> list[BaseExpectation]:
@@ -89,7 +92,7 @@ class ExpectationResponder(Responder):
     ) -> Steps | Deferred[Steps]:
         if found is not None:
             if found.rule.goto is not None:
-                self._states.move(connection, found.rule.goto)
+                self.states.move(connection, found.rule.goto)
             return found.answer(data, connection)
         if self._fallback is not None:
             return self._fallback.respond(data, connection)

@@ -1,5 +1,5 @@
 """
-Waiters: futures of requests that have not been received yet.
+Waiters: futures of requests and connections that have not come yet.
 
 An observer that is notified after the journal, which has the earlier requests.  Must not know
 threads or how the server runs.
@@ -18,6 +18,7 @@ from reqresp.expectations.futures import AwaitableFuture
 from reqresp.journal import Answered, Entry, Journal, Unanswered
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
+from reqresp.server.responders import ConnectionContext
 from reqresp.steps import Request
 
 T = TypeVar("T")
@@ -36,10 +37,14 @@ class _PastContext:
     notes: Any = None
 
 
+def past_context(request: Request) -> ConnectionContext:
+    """Return the connection of *request*, as a responder knew it then."""
+    return _PastContext(request.peer, request.connection, request.number)
+
+
 def matches(predicates: Predicates, request: Request) -> bool:
     """Return whether *request* fulfils *predicates*."""
-    context = _PastContext(request.peer, request.connection, request.number)
-    return predicates.hold(request.data, context)
+    return predicates.hold(request.data, past_context(request))
 
 
 def requests_among(entries: Sequence[Entry]) -> list[Request]:
@@ -76,6 +81,9 @@ class Waiters(Observer):
                 ]
             )
 
+    def connected(self, peer: IAddress, connection: int) -> None:  # noqa: ARG002, the observer's
+        self._check_all()
+
     def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002, the observer's
         self._received.pop(connection, None)
         self._check_all()
@@ -106,9 +114,15 @@ class Waiters(Observer):
 
         return self._wait(is_done, lambda: self.requests(predicates))
 
-    def until(self, condition: Callable[[], bool]) -> AwaitableFuture[None]:
-        """Return a future that is done once *condition*, called at each event, returns True."""
-        return self._wait(lambda _requests: condition(), lambda: None)
+    def until(
+        self, condition: Callable[[], bool], result: Callable[[], Any] = lambda: None
+    ) -> AwaitableFuture[Any]:
+        """
+        Return a future that is done once *condition*, called at each event, returns True.
+
+        It is a future of what *result* returns then.
+        """
+        return self._wait(lambda _requests: condition(), result)
 
     def _wait(self, is_done: _Check, result: Callable[[], T]) -> AwaitableFuture[T]:
         future: AwaitableFuture[T] = AwaitableFuture()

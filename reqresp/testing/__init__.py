@@ -9,9 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from reqresp.steps import Wait
-from reqresp.testing._base import BaseServer, ServerArguments
+from reqresp.testing._arguments import ServerArguments
+from reqresp.testing._base import BaseServer
+from reqresp.testing._connections import ServerConnection, ServerConnections
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._faults import ServerFault
+from reqresp.testing._held import HeldRequest
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BaseServer",
     "Expectation",
+    "HeldRequest",
     "InMemoryReactor",
     "LocalServer",
     "MemoryPeer",
@@ -36,6 +40,8 @@ __all__ = [
     "MissingRecordingError",
     "Server",
     "ServerArguments",
+    "ServerConnection",
+    "ServerConnections",
     "ServerFault",
     "StartServer",
     "ThreadedReactor",

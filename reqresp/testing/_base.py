@@ -5,14 +5,15 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from reqresp._text import unknown
+from reqresp._errors import FieldError
 from reqresp.exchanges import Exchange
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.report import Findings, describe, report_or_error
@@ -28,14 +29,16 @@ from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
 from reqresp.script.rules import EVERY_STATE, Rule
-from reqresp.server.config import ServerConfig, Source, resolve
+from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
-from reqresp.steps import Request
+from reqresp.steps import Request, Send
+from reqresp.testing._arguments import check_one, source_of
+from reqresp.testing._connections import ServerConnections
 from reqresp.testing._expectation import (
     ErrorsWithLine,
     Expectation,
@@ -45,8 +48,9 @@ from reqresp.testing._expectation import (
 )
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
+from reqresp.testing._held import HeldRequest, HeldRequests
 from reqresp.testing._recording import RecordingFile, RecordMode
-from reqresp.testing._replayed import Replayed, UnusedAction, as_replay
+from reqresp.testing._replayed import Replayed, UnusedAction
 
 #: The number of seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0
@@ -56,39 +60,6 @@ MAX_REMEMBERED_BYTES = 2**28
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
-
-
-class ServerArguments(TypedDict, total=False):
-    """The keyword arguments of `BaseServer`."""
-
-    respond: Responder | Callable[[Request], Answer] | None
-    script: str | Path | Script | None
-    replay: str | Path | Replay | None
-    unused: UnusedAction
-    upstream: UpstreamLike | None
-    recording: str | Path | None
-    record: RecordMode
-    ignore: Sequence[str]
-    redact: Sequence[str]
-    framing: str | Framing | None
-    greeting: PayloadLike | Sequence[PayloadLike] | None
-    ignore_case: bool
-    limits: Limits | None
-    faults: Sequence[Fault | DirectedFault]
-    seed: int | None
-    strict: bool
-
-
-def check_names(arguments: Mapping[str, object], *own: str) -> None:
-    """
-    Check the names of the *arguments* of a server that takes those of `BaseServer` and its *own*.
-
-    :raises TypeError: an argument is unknown; the message has a similar one.
-    """
-    known = (*ServerArguments.__annotations__, *own)
-    for name in arguments:
-        if name not in known:
-            raise TypeError(unknown("argument", name, known))
 
 
 class BaseServer:
@@ -151,14 +122,14 @@ class BaseServer:
         seed: int | None = None,
         strict: bool = True,
     ) -> None:
-        _check_one(respond=respond, script=script, replay=replay)
+        check_one(respond=respond, script=script, replay=replay)
         if replay is not None:
-            _check_one(replay=replay, upstream=upstream)
+            check_one(replay=replay, upstream=upstream)
         for name, value in {"replay": replay, "recording": recording}.items():
             if value is not None:
-                _check_one(**{name: value, "framing": framing, "greeting": greeting})
+                check_one(**{name: value, "framing": framing, "greeting": greeting})
         if recording is not None:
-            _check_one(recording=recording, respond=respond, script=script, replay=replay)
+            check_one(recording=recording, respond=respond, script=script, replay=replay)
         with ErrorsWithLine():
             self._recording = RecordingFile.of(recording, record, ignore, redact)
             if self._recording is not None and self._recording.is_replayed:
@@ -173,7 +144,7 @@ class BaseServer:
             if script is not None and script.is_relay and limits is None:
                 limits = script.limits
             config = resolve(
-                None if is_relay else _source(respond, script, replay),
+                None if is_relay else source_of(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
                 faults=replies or None,
@@ -192,6 +163,8 @@ class BaseServer:
         )
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
+        self._held = HeldRequests(self._parts, self._call)
+        self._numbers = count()  # of expectations
         observers: list[Observer] = [self._journal, self._waiters, self._results]
         if recording is not None and upstream is None and replay is None:
             raise TypeError(f"expected upstream, to record {recording} from; found none")
@@ -204,6 +177,15 @@ class BaseServer:
         self._forwarded = forwarded
         self.factory: FrontFactory = make(
             evolve(config, responder=responder), observers=observers, clock=clock
+        )
+        #: The open connections; also those to come, and how many there were.
+        self.connections = ServerConnections(
+            self.factory,
+            self._call,
+            self._journal.entries,
+            self._framed,
+            self._waiters,
+            responder.states,
         )
 
     def keep_recording(self) -> None:
@@ -297,9 +279,10 @@ class BaseServer:
         predicates = {name: value for name, value in arguments.items() if name != "when"}
         expectation = Expectation(
             kind,
-            len(expectations),
+            next(self._numbers),
             wanted,
             self._parts,
+            self._held.hold,
             as_predicates(self._parts, equals, predicates),
             arguments.get("when", EVERY_STATE),
             times,
@@ -307,6 +290,33 @@ class BaseServer:
         # Not in the server's thread: a handler can do this, too, and a list is safe.
         expectations.append(expectation)
         return expectation
+
+    def clear(self, *expectations: Expectation) -> None:
+        """
+        Remove *expectations*, or all.
+
+        What was received stays, and so does what was unexpected.  Replies under way go on.
+
+        :raises ValueError: an expectation was removed before, or is of another server.
+        """
+        kept = self._results.expectations
+        for expectation in expectations or [*kept]:
+            if expectation not in kept:
+                raise ValueError(f"expected an expectation of this server, found {expectation!r}")
+            kept.remove(expectation)
+
+    def when_held(
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
+    ) -> AwaitableFuture[HeldRequest]:
+        """
+        Return a future of the next request that waits for the test to answer it; see `on`.
+
+        Requests wait that an expectation with `Expectation.hold` answers.  If there is none, one
+        for all requests is added.  Each request is given once, in the order in which they came.
+        """
+        if not any(isinstance(it, Expectation) and it.holds for it in self._results.expectations):
+            self.on().hold()
+        return self._held.when(self._predicates(equals, predicates))
 
     # What goes wrong
 
@@ -339,6 +349,15 @@ class BaseServer:
     def faults(self) -> tuple[ServerFault, ...]:
         """What goes wrong at present, in the order in which it applies."""
         return ServerFaults(self.factory, self._call).all()
+
+    def _framed(self, payloads: Sequence[PayloadLike], raw: bool) -> bytes:
+        """Return the bytes that send *payloads*; :raises ScriptError: one is not usable."""
+        with ErrorsWithLine():
+            steps = sends(self._parts, payloads, "send", raw=raw)
+            if not all(isinstance(it, Send) for it in steps):
+                raise FieldError("send", "expected no template: there is no request")
+        sent = (it for it in steps if isinstance(it, Send))
+        return b"".join(it.data if it.raw else self._encode(it.data) for it in sent)
 
     # What was received
 
@@ -453,28 +472,13 @@ class BaseServer:
         wanted = describe(equals, predicates)
         return AssertionError(self._findings(self.entries).wrong_number(wanted, found, expected))
 
+    def _not_so(self, problem: str) -> AssertionError:
+        """Return the error that *problem* names, with the conversation."""
+        return AssertionError(f"{problem}\n{self.report()}")
+
     def _predicates(self, equals: PayloadsLike | None, arguments: Mapping[str, Any]) -> Predicates:
         if self._forwarded is not None:
             self._forwarded.check_requests("requests")
         if "when" in arguments:
             raise TypeError("unexpected when=: a state is for expectations, not for requests")
         return as_predicates(self._parts, equals, arguments)
-
-
-def _check_one(**given: object) -> None:
-    """:raises TypeError: more than one of *given* is not None."""
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
-
-
-def _source(
-    respond: Responder | Callable[[Request], Answer] | None,
-    script: str | Path | Script | None,
-    replay: str | Path | Replay | None,
-) -> Source:
-    if replay is not None:
-        return as_replay(replay)
-    if script is None:
-        return Table({}) if respond is None else respond
-    return script if isinstance(script, Script) else Script.load(script)

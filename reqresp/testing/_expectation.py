@@ -118,9 +118,10 @@ class Expectation(BaseExpectation):
     argument that is not usable raises `ScriptError` there.  Without any step, nothing is sent.
 
     :param kind: ``on``, ``expect`` or ``expect_next``.
-    :param number: how many expectations the server had before.
+    :param number: how many expectations the server has had before.
     :param wanted: the predicates as the test wrote them, for messages.
     :param parts: makes the parts of the rule.
+    :param hold: lets a request wait for the test.
     :param times: the number of requests that are expected; None: any number.
     :raises ScriptError: *when* or *times* is not usable.
     """
@@ -131,6 +132,7 @@ class Expectation(BaseExpectation):
         number: int,
         wanted: str,
         parts: RuleParts,
+        hold: Callable[[Request], Answer],
         predicates: Predicates,
         when: str | Sequence[str],
         times: int | None,
@@ -144,9 +146,12 @@ class Expectation(BaseExpectation):
         super().__init__(kind, wanted, where, rule, times)
         self._number = number
         self._parts = parts
+        self._hold = hold
         self._steps: ReplyTemplate = ()
         self._cycle: tuple[ReplyTemplate, ...] = ()
         self._function: Function | None = None
+        #: Whether its requests wait for the test.
+        self.holds = False
 
     def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
         """
@@ -248,6 +253,12 @@ class Expectation(BaseExpectation):
         with ErrorsWithLine():
             self._check_open("call")
         self._function = Function(function)
+        return self
+
+    def hold(self) -> Self:
+        """Let the request wait, after the other steps, until the test answers it: `when_held`."""
+        self.call(self._hold)
+        self.holds = True
         return self
 
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:

@@ -13,7 +13,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
-from reqresp.testing._base import BaseServer, ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._base import BaseServer
+from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
 P = TypeVar("P", bound=BaseProtocol)
@@ -102,9 +104,13 @@ class MemoryServer(BaseServer):
 
     def stop(self) -> None:
         """Stop listening, and reset all connections; clients are refused until `start`."""
+        self.stop_listening()
+        self.disconnect_all()
+
+    def stop_listening(self) -> None:
+        """Accept no more clients until `start`; open connections go on."""
         for listening in self._listening:
             self.reactor.tcpServers.remove(listening)
-        self.disconnect_all()
 
     def disconnect_all(self) -> None:
         """Reset all connections."""
@@ -164,6 +170,29 @@ class MemoryServer(BaseServer):
             raise self._wrong_number(equals, predicates, received, "at least 1")
         if times is not None and received != times:
             raise self._wrong_number(equals, predicates, received, str(times))
+
+    def next_request(
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
+    ) -> HeldRequest:
+        """
+        Return the next request that the test has to answer; see `when_held`.
+
+        :raises AssertionError: there is none; the message has the conversation.
+        """
+        future = self.when_held(equals, **predicates)
+        if not future.done():
+            future.cancel()
+            raise self._not_so(not_held(equals, predicates))
+        return future.result()
+
+    def assert_no_open_connections(self) -> None:
+        """
+        Assert that every client has disconnected.
+
+        :raises AssertionError: one is connected; the message has the conversation.
+        """
+        if len(self.connections):
+            raise self._not_so(self.connections.not_closed(None))
 
     def verify(self) -> None:
         """

@@ -4,6 +4,7 @@ LocalServer: a test server on the reactor that runs the test, for trial and pyte
 Nothing here blocks, and nothing is left in the reactor after `LocalServer.stop`.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -18,7 +19,10 @@ from twisted.python.failure import Failure
 
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
-from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
+from reqresp.testing._connections import ServerConnection
+from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.eager import EagerServerEndpoint
 
@@ -93,10 +97,16 @@ class LocalServer(BaseServer):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._listening is not None:
-            listening, self._listening = self._listening, None
-            await maybeDeferred(listening.stopListening)
+        await self.stop_listening()
         await self.disconnect_all()
+
+    def stop_listening(self) -> Deferred[None]:
+        """Accept no more clients until `start`; open connections go on."""
+        listening, self._listening = self._listening, None
+        if listening is None:
+            return defer.succeed(None)
+        stopped: Deferred[None] = maybeDeferred(cast(Any, listening.stopListening))
+        return stopped
 
     def disconnect_all(self) -> Deferred[None]:
         """Reset all connections; the Deferred fires when they are gone."""
@@ -133,6 +143,58 @@ class LocalServer(BaseServer):
             raise self._wrong_number(equals, predicates, received, f"at least {times}")
 
         future = self.when(equals, times=times, **predicates)
+        return self._as_deferred(future, timeout).addErrback(fail)
+
+    def held(
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
+    ) -> Deferred[HeldRequest]:
+        """
+        Wait for the next request that the test has to answer; see `when_held`.
+
+        :param timeout: the number of seconds to wait at most.
+        :returns: fails with an AssertionError that has the conversation if none comes.
+        """
+        found = self.when_held(equals, **predicates)
+        return self._expected(found, timeout, lambda: not_held(equals, predicates))
+
+    def connected(
+        self, times: int = 1, *, timeout: float = ASSERT_TIMEOUT
+    ) -> Deferred[ServerConnection]:
+        """
+        Wait until *times* clients have connected since the start; the result is the last of these.
+
+        :param timeout: the number of seconds to wait at most.
+        :returns: fails with an AssertionError that has the conversation if fewer have.
+        """
+        found = self.connections.when_opened(times)
+        return self._expected(found, timeout, lambda: self.connections.not_opened(times))
+
+    def closed(
+        self, connection: ServerConnection | None = None, *, timeout: float = ASSERT_TIMEOUT
+    ) -> Deferred[None]:
+        """
+        Wait until *connection* is closed; None: until no connection is open.
+
+        :param timeout: the number of seconds to wait at most.
+        :returns: fails with an AssertionError that has the conversation if it is still open.
+        """
+        number = None if connection is None else connection.number
+        found = self.connections.when_closed(number)
+        return self._expected(found, timeout, lambda: self.connections.not_closed(connection))
+
+    def _expected(
+        self, future: "Future[T]", timeout: float, problem: Callable[[], str]
+    ) -> Deferred[T]:
+        """Return a Deferred of *future*; its AssertionError begins with *problem*."""
+
+        def fail(failure: Failure) -> T:
+            failure.trap(defer.TimeoutError)
+            raise self._not_so(problem())
+
         return self._as_deferred(future, timeout).addErrback(fail)
 
     def _as_deferred(self, future: "Future[T]", timeout: float) -> Deferred[T]:

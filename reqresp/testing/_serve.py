@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
 from reqresp.expectations.futures import running_loop
-from reqresp.testing._base import ServerArguments
+from reqresp.testing._arguments import ServerArguments
 from reqresp.testing._threaded import Server
 
 if TYPE_CHECKING:

@@ -8,18 +8,22 @@ import socket
 import ssl
 import warnings
 import weakref
+from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from reqresp.expectations.futures import check_can_block
+from reqresp.expectations.futures import AwaitableFuture, check_can_block
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
-from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer, ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
+from reqresp.testing._connections import ServerConnection
 from reqresp.testing._expectation import ErrorsWithLine
+from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 
@@ -31,6 +35,8 @@ BACKLOG = 1024
 
 # What to do in a running event loop instead of `Server.verify`.
 _VERIFY_INSTEAD = "await asyncio.to_thread(server.verify), or use async with serve(...)"
+
+T = TypeVar("T")
 
 # As in _base.
 __tracebackhide__ = True
@@ -142,10 +148,14 @@ class Server(BaseServer):
         The port stays reserved, except from a program that binds to this very port with
         SO_REUSEADDR.
         """
+        self.stop_listening()
+        self.disconnect_all()
+
+    def stop_listening(self) -> None:
+        """Accept no more clients until `start`; open connections go on."""
         if self._listening is not None:
             self._call(self._listening.stopListening)
             self._listening = None
-        self.disconnect_all()
 
     def disconnect_all(self) -> None:
         """Reset all connections, and wait until they are gone."""
@@ -229,6 +239,98 @@ class Server(BaseServer):
         received = len(self.requests(equals, **predicates))
         if received != times:
             raise self._wrong_number(equals, predicates, received, str(times))
+
+    def next_request(
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
+    ) -> HeldRequest:
+        """
+        Wait for the next request that the test has to answer, and return it; see `when_held`.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: none came; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        found = self.when_held(equals, **predicates)
+        problem = partial(not_held, equals, predicates)
+        return self._result("next_request", "when_held", found, timeout, problem)
+
+    def wait_for_connection(
+        self, times: int = 1, *, timeout: float = ASSERT_TIMEOUT
+    ) -> ServerConnection:
+        """
+        Wait until *times* clients have connected since the start; return the last of these.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: fewer have; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        found = self.connections.when_opened(times)
+        instead = "connections.when_opened"
+        return self._result(
+            "wait_for_connection",
+            instead,
+            found,
+            timeout,
+            lambda: self.connections.not_opened(times),
+        )
+
+    def wait_for_close(
+        self, connection: ServerConnection | None = None, *, timeout: float = ASSERT_TIMEOUT
+    ) -> None:
+        """
+        Wait until *connection* is closed; None: until no connection is open.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: it is still open; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        number = None if connection is None else connection.number
+        found = self.connections.when_closed(number)
+        instead = "connections.when_closed"
+        self._result(
+            "wait_for_close",
+            instead,
+            found,
+            timeout,
+            lambda: self.connections.not_closed(connection),
+        )
+
+    def assert_no_open_connections(self, *, timeout: float = ASSERT_TIMEOUT) -> None:
+        """
+        Assert that every client has disconnected, as `wait_for_close` does.
+
+        :param timeout: the number of seconds to wait for them at most.
+        :raises AssertionError: one is connected; the message has the conversation.
+        """
+        self.wait_for_close(timeout=timeout)
+
+    def _result(
+        self,
+        call: str,
+        instead: str,
+        future: AwaitableFuture[T],
+        timeout: float,
+        problem: Callable[[], str],
+    ) -> T:
+        """
+        Return the result of *future*, for which the method *call* waits.
+
+        :param instead: the method whose result a coroutine awaits.
+        :raises AssertionError: it is not done in time; the message begins with *problem*.
+        """
+        seconds = 0 if self._has_ended else timeout
+        try:
+            if future.would_wait(seconds):
+                check_can_block(call, f"await server.{instead}(...)")
+            return future.result(seconds)
+        except TimeoutError:
+            raise self._not_so(problem()) from None
+        finally:
+            future.cancel()
 
     def _wait_for(
         self,

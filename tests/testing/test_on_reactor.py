@@ -106,6 +106,49 @@ class LifeTests(TestCase):
         self.assertTrue(end.lost.called)
         await connect(self.server)
 
+    async def test_stop_listening(self):
+        self.server.on("a").reply("A").close()
+        end = await connect(self.server)
+        await self.server.stop_listening()
+        await self.server.stop_listening()
+        with self.assertRaises(ConnectError):
+            await connect(self.server)
+        end.transport.write(b"a\\n")
+        await end.lost
+        self.assertEqual(end.got, b"A\\r\\n")
+
+class ConnectionTests(TestCase):
+    async def test_connections(self):
+        async with LocalServer() as server:
+            server.on().hold()
+            waiting = server.connected()
+            end = await connect(server)
+            connection = await waiting
+            self.assertEqual([*server.connections], [connection])
+            connection.send("hello")
+            end.transport.write(b"a\\n")
+            (await server.held("a")).reply("A")
+            connection.close()
+            await server.closed(connection)
+            await server.closed()
+            await end.lost
+            self.assertEqual(end.got, b"hello\\r\\nA\\r\\n")
+
+    async def test_what_does_not_come(self):
+        async with LocalServer() as server:
+            server.on().hold()
+            for waiting, told in (
+                (server.connected(2, timeout=0), "connections: expected 2, found 0\\n"),
+                (server.held("a", timeout=0), "no request waits for the test: expected \\"a\\"\\n"),
+            ):
+                with self.assertRaises(AssertionError) as caught:
+                    await waiting
+                self.assertTrue(str(caught.exception).startswith(told), caught.exception)
+            end = await connect(server)
+            one = await server.connected()
+            with self.assertRaisesRegex(AssertionError, "^connection 1 is open"):
+                await server.closed(one, timeout=0)
+
 class AssertionTests(TestCase):
     @inlineCallbacks
     def test_received(self):
@@ -259,7 +302,7 @@ class SuiteTests(SynchronousTestCase):
         """With trial, the reactor is clean after each test."""
         status, output = self.run_suite(TRIAL, "twisted.trial", "test_suite")
         self.assertEqual(status, 0, output)
-        self.assertIn("PASSED (successes=15)", output)
+        self.assertIn("PASSED (successes=18)", output)
 
     def test_trial_finds_what_is_left(self) -> None:
         """Trial reports a server that is not stopped, so the test above would notice."""

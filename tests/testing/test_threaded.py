@@ -896,3 +896,83 @@ class DetailTests(ServerCase):
         self.assertIn("... 150 earlier lines omitted", str(caught.exception))
         self.assertEqual(len(server.report().splitlines()), 51)
         self.assertEqual(len(server.conversation().splitlines()), 200)
+
+
+class WaitingTests(SynchronousTestCase):
+    """Waiting for connections, for their end, and for requests to answer."""
+
+    def setUp(self) -> None:
+        self.server = Server(strict=False)
+        self.addCleanup(self.server.end)
+
+    def client(self) -> socket.socket:
+        client = socket.create_connection((self.server.host, self.server.port), PATIENCE)
+        self.addCleanup(client.close)
+        return client
+
+    def test_connections(self) -> None:
+        """They are waited for, and so is their end, by the client or by the test."""
+        clients = [self.client() for _ in range(2)]
+        second = self.server.wait_for_connection(2, timeout=PATIENCE)
+        self.assertEqual((second.number, len(self.server.connections)), (2, 2))
+        second.send("hello")
+        self.assertEqual(clients[1].recv(10), b"hello\r\n")
+        second.close()
+        self.server.wait_for_close(second, timeout=PATIENCE)
+        self.assertEqual(clients[1].recv(10), b"")
+        clients[0].close()
+        self.server.assert_no_open_connections(timeout=PATIENCE)
+
+    def test_what_does_not_come(self) -> None:
+        """The error says what was expected, and has the conversation."""
+        with self.assertRaisesRegex(AssertionError, "^connections: expected 1, found 0\n"):
+            self.server.wait_for_connection(timeout=0)
+        self.client()
+        one = self.server.wait_for_connection(timeout=PATIENCE)
+        with self.assertRaisesRegex(AssertionError, "^connection 1 is open\n"):
+            self.server.wait_for_close(one, timeout=0)
+        with self.assertRaisesRegex(AssertionError, "^expected no open connection, found 1\n"):
+            self.server.assert_no_open_connections(timeout=0)
+        with self.assertRaisesRegex(AssertionError, "^no request waits for the test: "):
+            self.server.next_request("a", timeout=0)
+
+    def test_a_request_that_the_test_answers(self) -> None:
+        """The client waits in its thread, and the test replies."""
+        self.server.on().hold()
+        client = self.client()
+        client.sendall(b"a\n")
+        request = self.server.next_request(timeout=PATIENCE)
+        request.reply(f"answer to {request.data.decode()}")
+        self.assertEqual(client.recv(20), b"answer to a\r\n")
+
+    def test_stop_listening(self) -> None:
+        """Clients are refused, and the open connection goes on."""
+        self.server.on("a").reply("b")
+        client = self.client()
+        self.server.wait_for_connection(timeout=PATIENCE)
+        self.server.stop_listening()
+        with self.assertRaises(ConnectionRefusedError):
+            self.client()
+        client.sendall(b"a\n")
+        self.assertEqual(client.recv(10), b"b\r\n")
+        self.server.start()
+        self.client()
+        self.server.wait_for_connection(2, timeout=PATIENCE)
+
+    def test_in_an_event_loop(self) -> None:
+        """A coroutine awaits the futures; what would block the loop is refused."""
+
+        async def ask() -> bytes:
+            self.server.on().hold()
+            with self.assertRaisesRegex(RuntimeError, r"await server\.when_held\(\.\.\.\)"):
+                self.server.next_request()
+            reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
+            await self.server.connections.when_opened()
+            writer.write(b"a\n")
+            (await self.server.when_held()).reply("A")
+            line = await reader.readline()
+            writer.close()
+            await self.server.connections.when_closed()
+            return line
+
+        self.assertEqual(asyncio.run(ask()), b"A\r\n")

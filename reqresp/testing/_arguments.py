@@ -1,0 +1,84 @@
+"""
+Arguments of test servers: their names and types, and which exclude each other.
+
+Must not know what a server does with them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from reqresp._text import unknown
+from reqresp.faults import DirectedFault, Fault
+from reqresp.framing import Framing
+from reqresp.recording.replay import Replay
+from reqresp.script import Script
+from reqresp.script.rule_parts import PayloadLike
+from reqresp.server.config import Source
+from reqresp.server.functions import Answer
+from reqresp.server.limits import Limits
+from reqresp.server.responders import Responder, Table
+from reqresp.steps import Request
+from reqresp.testing._forwarded import UpstreamLike
+from reqresp.testing._recording import RecordMode
+from reqresp.testing._replayed import UnusedAction, as_replay
+
+# As in _base.
+__tracebackhide__ = True
+
+
+class ServerArguments(TypedDict, total=False):
+    """The keyword arguments of `BaseServer`."""
+
+    respond: Responder | Callable[[Request], Answer] | None
+    script: str | Path | Script | None
+    replay: str | Path | Replay | None
+    unused: UnusedAction
+    upstream: UpstreamLike | None
+    recording: str | Path | None
+    record: RecordMode
+    ignore: Sequence[str]
+    redact: Sequence[str]
+    framing: str | Framing | None
+    greeting: PayloadLike | Sequence[PayloadLike] | None
+    ignore_case: bool
+    limits: Limits | None
+    faults: Sequence[Fault | DirectedFault]
+    seed: int | None
+    strict: bool
+
+
+def check_names(arguments: Mapping[str, object], *own: str) -> None:
+    """
+    Check the names of the *arguments* of a server that takes those of `BaseServer` and its *own*.
+
+    :raises TypeError: an argument is unknown; the message has a similar one.
+    """
+    known = (*ServerArguments.__annotations__, *own)
+    for name in arguments:
+        if name not in known:
+            raise TypeError(unknown("argument", name, known))
+
+
+def check_one(**given: object) -> None:
+    """
+    Check that at most one of *given* is given.
+
+    :raises TypeError: more than one of *given* is not None.
+    """
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
+
+
+def source_of(
+    respond: Responder | Callable[[Request], Answer] | None,
+    script: str | Path | Script | None,
+    replay: str | Path | Replay | None,
+) -> Source:
+    """Return what answers requests that no expectation matches."""
+    if replay is not None:
+        return as_replay(replay)
+    if script is None:
+        return Table({}) if respond is None else respond
+    return script if isinstance(script, Script) else Script.load(script)
