@@ -31,6 +31,7 @@ class ExpectingResponder(Responder):
         self.name = self.fallback.name
         self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
+        self.answers_refused = self.fallback.answers_refused
         self._results = results
         self._expectations = results.expectations
         self._expecting = ExpectationResponder(results, self.fallback, None, config.framing.encode)

@@ -56,6 +56,7 @@ class ExpectationResponder(Responder):
         )
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
+        self.answers_refused = fallback is not None and fallback.answers_refused
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         responder = self._greeter if trigger is Trigger.CONNECT else self._fallback

@@ -22,6 +22,13 @@ from reqresp.script.rules import Rule
 from reqresp.server.triggers import Trigger
 from reqresp.steps import ReplyFault, RuleReply, Send, Step, Steps, Wait
 
+#: What can happen after the requests, and ends the connection.
+_EVENTS = {
+    Trigger.MALFORMED: "if bytes that are no request follow",
+    Trigger.IDLE: "if the client is then idle until a timeout",
+    Trigger.REFUSED: "if another client is refused",
+}
+
 
 @define
 class _Client:
@@ -66,6 +73,7 @@ class _Explanation:
         yield from self._connect()
         for request in requests:
             yield from self.request_lines(request)
+        yield from self._what_else()
 
     @property
     def state(self) -> str:
@@ -89,6 +97,20 @@ class _Explanation:
             yield from self._reply(greeting)
         if on_connect and not greeting:
             yield _faults(on_connect)
+
+    def _what_else(self) -> Iterator[str]:
+        """Yield what other triggers than requests would call for now."""
+        ended_by = self._ended_by
+        for trigger, event in _EVENTS.items():
+            client = _Client() if trigger is Trigger.REFUSED else self._client
+            steps = self._rules.foresee(trigger, client)
+            if not isinstance(steps, RuleReply) or (ended_by and client is self._client):
+                continue
+            yield event
+            yield from self._reply(steps)
+            if not any(step.ends_reply for step in steps):
+                yield "    close"
+        self._ended_by = ended_by
 
     def _request(self, request: bytes, state: str) -> Iterator[str]:
         self._client.taken += 1

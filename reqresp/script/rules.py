@@ -202,6 +202,7 @@ class Rules(Responder):
             self._triggered[Trigger.CONNECT] = (greeting, *self._triggered[Trigger.CONNECT])
         # What answers unmatched requests, if it is always the same and forwards them.
         self._forwarded = unmatched.constant if unmatched.forwards else None
+        self.answers_refused = bool(self._triggered[Trigger.REFUSED])
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.faults for rule in self.all())
         self.forwards = any(rule.forwards for rule in self.all())
@@ -228,15 +229,23 @@ class Rules(Responder):
         return other
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
-        rules = self._triggered[trigger]
-        if not rules:
+        rule = self._first(trigger, connection)
+        return () if rule is None else self._choose(rule, b"", connection)
+
+    def foresee(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        """Return what `react` would, and count and change nothing."""
+        rule = self._first(trigger, connection)
+        if rule is None:
             return ()
-        state = self.state(connection)
-        for rule in rules:
+        return rule.steps(self._count(rule, connection) + 1, b"", connection)
+
+    def _first(self, trigger: Trigger, connection: ConnectionContext) -> Rule | None:
+        """Return the first rule for *trigger* that is in the state and not used up."""
+        for rule in self._triggered[trigger]:
             is_used_up = rule.times is not None and self._count(rule, connection) >= rule.times
-            if not is_used_up and (rule.when is None or state in rule.when):
-                return self._choose(rule, b"", connection)
-        return ()
+            if not is_used_up and (rule.when is None or self.state(connection) in rule.when):
+                return rule
+        return None
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
         # A state that no rule names, which a test may enter, has the rules for every state.

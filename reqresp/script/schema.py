@@ -102,7 +102,7 @@ class RuleTable(RequestTable, AnswerTable):
     """A rule: its name, its trigger, its predicates, its states and its answer."""
 
     name: str | None = None
-    on: Literal["request", "connect"] = "request"
+    on: Literal["request", "connect", "idle", "refused", "malformed"] = "request"
     when: str | list[str] | None = None
     times: int | None = None
     scope: Literal["server", "connection"] = "server"

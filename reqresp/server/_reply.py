@@ -5,7 +5,7 @@ A fault changes bytes as they leave, so it is injected after framing: a reply th
 is still one frame.  This module must not know states.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from attrs import frozen
@@ -13,8 +13,11 @@ from attrs import frozen
 from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
 from reqresp.server import _report
+from reqresp.server._state import ABORT, CLOSE, Ended
 from reqresp.server.config import ServerConfig
-from reqresp.steps import BaseStep, Forward, RuleReply, Send, Step, Steps
+from reqresp.server.observers import Unasked
+from reqresp.server.triggers import Trigger
+from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
 from reqresp.transport.stream import Stream
 
 
@@ -41,6 +44,25 @@ def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
             made.append(Unframed(error))  # type: ignore[arg-type]  # a step of our own
             break
     return tuple(made)
+
+
+#: What is sent because of a trigger, as observers are notified of it.
+UNASKED = {
+    Trigger.CONNECT: Unasked.GREETING,
+    Trigger.IDLE: Unasked.IDLE,
+    Trigger.REFUSED: Unasked.REFUSED,
+    Trigger.MALFORMED: Unasked.MALFORMED,
+}
+#: How the connection ends after these, if nothing is sent.
+ENDINGS: Mapping[Trigger, Ended] = {Trigger.REFUSED: ABORT, Trigger.MALFORMED: CLOSE}
+
+
+def closing(steps: Steps) -> Steps:
+    """Return *steps* with a `Close` after them, unless one of them ends the reply."""
+    if any(step.ends_reply for step in steps):
+        return steps
+    closed = (*steps, Close())
+    return steps.with_steps(closed) if isinstance(steps, RuleReply) else closed
 
 
 class Replier(_report.Reporter, Protocol):

@@ -56,7 +56,7 @@ def requests(
         events.answered(exchanges)
 
 
-def greeting(reporter: Reporter, steps: Iterator[Step]) -> Iterator[Step]:
+def unasked(reporter: Reporter, steps: Iterator[Step], by: Unasked) -> Iterator[Step]:
     """Yield *steps* to perform; notify the observers of what was sent when no more will be."""
     frames: list[bytes] = []
     for step in steps:
@@ -69,7 +69,7 @@ def greeting(reporter: Reporter, steps: Iterator[Step]) -> Iterator[Step]:
             step = Send(frame, raw=True)
         yield step
     if data := b"".join(frames):
-        reporter.host.events.sent(reporter.peer, reporter.number, data, Unasked.GREETING)
+        reporter.host.events.sent(reporter.peer, reporter.number, data, by)
     yield from steps
 
 

@@ -42,6 +42,9 @@ class Swept(_report.Reporter, Protocol):
     def close_finished(self) -> None:
         """Close: everything that was received is answered."""
 
+    def say_farewell(self) -> None:
+        """Send what the responder has for a connection that times out, then close."""
+
 
 def sweep(connection: Swept) -> None:
     """Close *connection* after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
@@ -59,6 +62,8 @@ def sweep(connection: Swept) -> None:
     connection.quiet = 0
     if undelivered or connection.state is State.ENDED:
         connection.stream.reset()
+    elif connection.state is State.IDLE:
+        connection.say_farewell()
     else:
         connection.close_finished()
 
@@ -75,4 +80,4 @@ def sweep_request(connection: Swept) -> None:
     if sweeps >= SWEEPS_PER_TIMEOUT:
         reason = "its request took too long to arrive"
         connection.host.malformed("request_timeout", connection.peer, reason)
-        connection.close_finished()
+        connection.say_farewell()

@@ -29,7 +29,7 @@ from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
 from reqresp.server._forwarder import Forwarder
-from reqresp.server._reply import prepare
+from reqresp.server._reply import ENDINGS, UNASKED, closing, prepare
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
@@ -152,7 +152,7 @@ class Connection:
         if self.forwarder is not None and self.hold is None:
             self.forwarder.connect()
         if self.hold is None and not self._last:
-            self._greet()
+            self._say(self.host.first_trigger)
         self._state = _IDLE
         if self.hold is not None or self._reply is not _NO_REPLY or self.pushed:
             self._go_on()
@@ -395,8 +395,7 @@ class Connection:
         elif not done:
             return  # an observer has released it
         elif self.backlog.error is not None:
-            _report.frame_error(self, self.backlog.error)
-            self._end(Stream.close)
+            self._refuse_bytes(self.backlog.error)
         elif self.backlog.size or self._has_pending:
             return  # more has arrived
         elif self._last:
@@ -535,21 +534,38 @@ class Connection:
 
     # Steps
 
-    def _greet(self) -> None:
-        """Begin what the responder says first, or inject faults into its silence."""
-        if self.config.faults:
+    def _say(self, trigger: Trigger) -> None:
+        """Begin what the responder says because of *trigger*, or inject faults into silence."""
+        if self.injector is None and self.config.faults:
             self._use_faults()
         try:
-            steps = self.config.responder.react(Trigger.CONNECT, self)
+            steps = self.config.responder.react(trigger, self)
             if steps or isinstance(steps, RuleReply):
-                self.begin(steps, None)
-            elif self.injector is not None and self.injector.affects_silence:
+                self.begin(closing(steps) if trigger in ENDINGS else steps, None)
+            elif trigger in ENDINGS:
+                self.hold = ENDINGS[trigger]
+            elif self.injector is not None and self.injector.affects_silence and not self._last:
                 self.begin((Wait(0),), None, is_silence=True)
             if self.host.events.reports_sent and self._reply is not _NO_REPLY:
                 left, request, reported = self._reply
-                self._reply = _report.greeting(self, left), request, reported
+                self._reply = _report.unasked(self, left, UNASKED[trigger]), request, reported
         except BaseException:  # as for replies
             self._fail(Failure())
+
+    def say_farewell(self) -> None:
+        """Send what the responder has for a connection that times out, then close."""
+        self._last = True
+        self._state = _TURN
+        self._say(Trigger.IDLE)
+        self._state = _IDLE
+        self._go_on()
+
+    def _refuse_bytes(self, error: FrameError) -> None:
+        """Send what the responder has for bytes that are no request, then close."""
+        _report.frame_error(self, error)
+        self.backlog.clear()
+        if self.hold is None:
+            self._say(Trigger.MALFORMED)
 
     def _use_faults(self) -> None:
         """Inject the faults of the config from the next reply on."""

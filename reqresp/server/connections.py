@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter, time
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from twisted.internet import protocol
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address, printable
+from reqresp.server._refused import RefusedClients, Reset
 from reqresp.server._sweeper import Sweeper
 from reqresp.server._turns import Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
@@ -28,6 +28,7 @@ from reqresp.server.counters import Counters
 from reqresp.server.host import HostedConnection
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
+from reqresp.server.triggers import Trigger
 from reqresp.transport.access import Access
 
 
@@ -57,6 +58,7 @@ class Connections:
     """
 
     _log = Logger()
+    first_trigger = Trigger.CONNECT
 
     def __init__(
         self,
@@ -85,6 +87,9 @@ class Connections:
         self._sweepers = [
             Sweeper(lambda: self.clock, sweep) for sweep in (self._sweep_idle, self._sweep_requests)
         ]
+        #: The host of the refused clients that are answered.
+        self.refused = RefusedClients(self)
+        self._answered_refusals = 0
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
         self._is_finishing = False
@@ -108,8 +113,8 @@ class Connections:
 
     @property
     def accepted(self) -> int:
-        """How many connections there were, the open ones included."""
-        return self._next - self._first
+        """How many connections there were, the open ones included, without refused clients."""
+        return self._next - self._first - self._answered_refusals
 
     @property
     def refusals(self) -> Mapping[str, int]:
@@ -145,8 +150,17 @@ class Connections:
         connected = len(self._open) + len(self._arrivals)
         return self._admission.why_refuse(peer, self._limits, connected)
 
-    def refuse(self, peer: IAddress, refusal: Refusal) -> protocol.Protocol:
-        """Count and report that *peer* is refused; return the protocol that does so."""
+    def refuse(
+        self,
+        peer: IAddress,
+        refusal: Refusal,
+        build: Callable[[IAddress], Any] | None = None,
+    ) -> Any:
+        """
+        Count and report that *peer* is refused; return the protocol that does so.
+
+        :param build: returns a connection of `refused` that answers *peer*; None: nothing is sent.
+        """
         self._refusals[refusal.kind] += 1
         if self._log_limit.suffix("refused") is not None:
             self.events.before_log_line()
@@ -157,7 +171,10 @@ class Connections:
                 refused=self._refusals.total(),
             )
         self.events.refused(peer, refusal.reason)
-        return _Refused()
+        if build is None or self.refused.is_full or refusal is STOPPING:
+            return Reset()
+        self._answered_refusals += 1
+        return build(peer)
 
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """
@@ -193,7 +210,7 @@ class Connections:
         try:
             yield
         finally:
-            self._end_if_empty()  # no sooner: a drain is not over within the block
+            self.settle()  # no sooner: a drain is not over within the block
 
     # What a connection needs
 
@@ -209,13 +226,18 @@ class Connections:
             self._admission.enter(connection.peer)
         return number
 
+    def take_number(self) -> int:
+        """Return the number of the next connection."""
+        self._next += 1
+        return self._next - 1
+
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
         self._open.pop(connection, None)
         if self._limits.max_per_peer:
             self._admission.leave(connection.peer)
         self.events.disconnected(connection.peer, connection.number, reason)
-        self._end_if_empty()
+        self.settle()
 
     # Timeouts
 
@@ -231,15 +253,15 @@ class Connections:
 
     def reset(self) -> None:
         """Reset all connections now."""
-        for each in [*self._arrivals, *self._open]:
+        for each in [*self._arrivals, *self._open, *self.refused]:
             each.reset()
 
     def drain(self, seconds: float) -> Deferred[None]:
         """Answer what was received, then close, as `ReqRespFactory.drain` says."""
         drained: Deferred[None] = Deferred()
         self._draining.append(drained)
-        if not self._open and not self._arrivals:
-            self._end_if_empty()
+        if not self._open and not self._arrivals and not self.refused:
+            self.settle()
             return drained
         # A turn later: what has arrived by now is read first.
         self._deadlines.append(self.clock.callLater(0, self._finish))
@@ -248,15 +270,16 @@ class Connections:
 
     def _finish(self) -> None:
         self._is_finishing = True
-        for each in [*self._arrivals, *self._open]:
+        for each in [*self._arrivals, *self._open, *self.refused]:
             each.finish()
 
-    def _end_if_empty(self) -> None:
+    def settle(self) -> None:
+        """End a drain if nothing is left that it waits for."""
         if self._open:
             return
         for sweeper in self._sweepers:
             sweeper.stop()
-        if self._arrivals:
+        if self._arrivals or self.refused:
             return
         if self._draining:
             self.flush_log()
@@ -268,14 +291,3 @@ class Connections:
         draining, self._draining = self._draining, []
         for drained in draining:
             drained.callback(None)
-
-
-class _Refused(protocol.Protocol):
-    """
-    A client over a limit: accepted, then reset.
-
-    Twisted's other way to refuse is to build no protocol; ``haproxy:`` crashes then.
-    """
-
-    def connectionMade(self) -> None:
-        cast(ITCPTransport, self.transport).abortConnection()

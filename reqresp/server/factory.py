@@ -210,6 +210,13 @@ class ReqRespFactory(FrontFactory):
     def build_connection(self, peer: IAddress) -> Connection:
         return Connection(self._front, self.config, peer, self.service)
 
+    @property
+    def refused_builder(self) -> Callable[[IAddress], Connection] | None:
+        return self._build_refused if self.config.responder.answers_refused else None
+
+    def _build_refused(self, peer: IAddress) -> Connection:
+        return Connection(self._front.refused, self.config, peer)
+
 
 def _check_service(service: Service | None, config: ServerConfig) -> None:
     if service is None:

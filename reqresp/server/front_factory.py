@@ -5,7 +5,7 @@ Request servers and relays derive from it.  It must not know what connections ca
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -86,8 +86,13 @@ class FrontFactory(Factory, ABC):
     def buildProtocol(self, addr: Any) -> Any:
         refusal = self._front.why_refuse(addr)
         if refusal is not None:
-            return self._front.refuse(addr, refusal)
+            return self._front.refuse(addr, refusal, self.refused_builder)
         return self.build_connection(addr)
+
+    @property
+    def refused_builder(self) -> Callable[[IAddress], Any] | None:
+        """What returns the protocol that answers a refused client; None: nothing is sent to it."""
+        return None
 
     @abstractmethod
     def build_connection(self, peer: IAddress) -> Any:

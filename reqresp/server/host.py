@@ -15,6 +15,7 @@ from reqresp.framing import Unfinished
 from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
 from reqresp.server.observers import Events
+from reqresp.server.triggers import Trigger
 
 #: How often a connection is swept in one idle timeout.
 SWEEPS_PER_TIMEOUT = 4
@@ -84,6 +85,8 @@ class ConnectionHost(Protocol):
 
     #: Notifies the observers.
     events: Events
+    #: What makes the responder answer a client that connects.
+    first_trigger: Trigger
     #: Counts what connections do; None: nothing is counted.
     counters: Counters | None
     #: Returns seconds of a monotonic clock, which measures how long a connection works.

@@ -20,9 +20,12 @@ from reqresp.server.config import ServerConfig
 
 
 class Unasked(Enum):
-    """What is sent without a request."""
+    """What is sent without a request; most values are those of a `Trigger`."""
 
     GREETING = "greeting"  #: the reply when a client connects
+    IDLE = "idle"  #: what is sent before a timeout closes the connection
+    REFUSED = "refused"  #: the reply to a client that is refused
+    MALFORMED = "malformed"  #: the reply to bytes that are no request
     PUSH = "push"  #: what a person, or a program, has pushed to one connection
 
 

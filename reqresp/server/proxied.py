@@ -78,7 +78,8 @@ class ProxiedFactory(Factory):
     def buildProtocol(self, addr: Any) -> Protocol:
         refusal = self._why_refuse(addr)
         if refusal is not None:
-            return self.front.refuse(addr, refusal)
+            refused: Protocol = self.front.refuse(addr, refusal)
+            return refused
         return HeaderReader(self, addr)
 
     def _why_refuse(self, peer: IAddress) -> Refusal | None:

@@ -87,6 +87,8 @@ class Responder(ABC):
     name = "responder"
     #: Whether its replies may have faults of their own (see `RuleReply`).
     faulty = False
+    #: Whether it answers clients that are refused; without that, they are reset at once.
+    answers_refused = False
     #: Whether it forwards requests, so that the server needs a service to forward them to.
     forwards = False
 
@@ -118,7 +120,9 @@ class Responder(ABC):
         """
         Return the steps that *trigger*, which is no request, calls for.
 
-        By default they are those of `greet` when a client connects, and none otherwise.
+        By default they are those of `greet` when a client connects, and none otherwise.  After
+        those for a client that is refused (see `answers_refused`), idle or malformed, the
+        connection ends.
         """
         return self.greet(connection) if trigger is Trigger.CONNECT else ()
 

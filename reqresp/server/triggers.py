@@ -12,3 +12,6 @@ class Trigger(Enum):
 
     REQUEST = "request"  #: a request has arrived
     CONNECT = "connect"  #: a client has connected
+    IDLE = "idle"  #: a timeout is about to close the connection
+    REFUSED = "refused"  #: a client is refused, because of a limit or of its address
+    MALFORMED = "malformed"  #: the client has sent bytes that are no request

@@ -165,6 +165,56 @@ class ExplainTests(SynchronousTestCase):
         script = Script.parse('rule = [{ reply = "once", times = 1 }]\nunmatched = "rest"')
         self.assertEqual(explain(script, [b"x"]), explain(script, [b"x"]))
 
+    def test_other_triggers(self) -> None:
+        """What follows if the client is malformed or idle, or another one is refused."""
+        self.check(
+            """
+            [[rule]]
+            on    = "idle"
+            when  = "in"
+            times = 1
+            reply = { template = "bye {count}" }
+            [[rule]]
+            on    = "idle"
+            reply = "who?"
+            [[rule]]
+            on = "malformed"
+            when = "*"
+            do = [{ send = "no" }, { abort = true }]
+            [[rule]]
+            on     = "refused"
+            silent = true
+            [[rule]]
+            equals = "in"
+            goto   = "in"
+            silent = true
+            [[rule]]
+            when  = "in"
+            close = true
+            """,
+            [b"in"],
+            """
+            start: b'in'
+                rule[4] (line 16)
+                silence
+                new state: in
+            if bytes that are no request follow
+                rule[2] (line 9)
+                > b'no'
+                reset
+            if the client is then idle until a timeout
+                rule[0] (line 1)
+                > b'bye 1'
+                close
+            if another client is refused
+                rule[3] (line 13)
+                silence
+                close
+            """,
+        )
+        closed = self.explained('rule = [{ on = "idle", reply = "bye" }, { close = true }]', b"x")
+        self.assertNotIn("idle", closed)
+
     def test_rules_with_names(self) -> None:
         """A rule with a name is shown with its name, its place and its line."""
         self.check(

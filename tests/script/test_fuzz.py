@@ -155,7 +155,7 @@ RULES = also(
 )
 TRIGGERED = also(
     ANSWERS,
-    st.fixed_dictionaries({"on": st.just("connect")}),
+    st.fixed_dictionaries({"on": st.sampled_from(["connect", "idle", "refused", "malformed"])}),
     table(when=STATES | some(STATES) | st.just("*"), times=st.integers(1, 2)),
 )
 #: Rules that name every state and reach it.
