@@ -169,9 +169,12 @@ class Journal(EntryObserver):
             self._keep((count, size, exchanges, at, at))
             return
         reads = self._reads
+        source = self._sources.get(connection)
+        if source is not None and source[1] is not config:  # the replies have changed
+            reads, self._sources = None, {}
         if reads is None or reads.count >= self._together:
             reads = self._begin_reads()
-        if connection not in self._sources:
+        if source is None or source[1] is not config:
             self._sources[connection] = peer, config
         reads.add(at, connection, first, count, size, data)
         self._count += count

@@ -3,6 +3,7 @@
 import tracemalloc
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ PIECES: list[tuple[BaseFraming, list[bytes]]] = [
         [b"PING\r\n", b"*1\r\n$1\r\na\r\n", b"*2\r\n$1\r\n", b"a\r\n$1\r\nb\r\n", b"wait\r\n"],
     ),
 ]
-ACTIONS = ["time", "reset", "eof", "look", "clear", "reload"]
+ACTIONS = ["time", "reset", "eof", "look", "clear", "reload", "adapt"]
 
 
 class GeneralJournal(Journal):
@@ -82,6 +83,9 @@ class SameTests(Conversation):
                     journal.clear()
             case "reload":
                 wire.factory.reconfigure(Table({}, otherwise=b"+new"), framing=Line())
+            case "adapt":
+                table = Table({}, otherwise=b"+adapted")
+                wire.factory.adapt(lambda config: evolve(config, responder=table))
 
     @PROPERTY
     @given(st.data())
@@ -117,6 +121,16 @@ class SameTests(Conversation):
                     self.check()
             self.check()
             self.assertGreater(self.journals[0].dropped, 800)
+
+    def test_other_replies_on_an_open_connection(self) -> None:
+        """Each entry has the reply that was sent, also after the replies have changed."""
+        self.begin()
+        wire = self.connect(TABLE, framing=Line())
+        wire.send(b"a\n")
+        for action in ("adapt", "reload"):
+            self.act(wire, action)
+            wire.send(b"a\n")
+            self.check()
 
     def test_a_script(self) -> None:
         """Replies of rules have the names of their rules."""
