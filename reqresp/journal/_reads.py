@@ -1,119 +1,89 @@
 """
-Reads: what was answered at once with constants, as bytes in a row.
+Reads: what was answered at once with constants, as bytes and numbers in a row.
 
 An object for each read would be taken apart long after it has left the processor's caches.  These
-are made again when somebody looks, and are forgotten many at a time.  This module must not know how
-many are kept.
+are made again when somebody looks.  This module must not know how many are kept.
 """
 
-from collections.abc import Callable, Iterator
-from struct import Struct
+from array import array
+from collections.abc import Iterator, Sequence
 
 from twisted.internet.interfaces import IAddress
 
 from reqresp.exchanges import Exchanges
+from reqresp.journal.entries import ENTRY_OVERHEAD
 from reqresp.server.config import ServerConfig
 
-#: The client of each connection, and how it is answered.
-Sources = dict[int, tuple[IAddress, ServerConfig]]
-
-# What is before the bytes of a read: when it was answered, its connection, the number of its first
-# request, how many requests it has, the size that it counts for, and how many bytes follow.
-_HEADER = Struct("=dQQIII")
+#: A read: when it was answered, its client and connection, the number of its first request, how
+#: many requests a new decoder of its config finds in it, and its bytes.
+Read = tuple[float, IAddress, int, int, int, bytes]
 
 
 class Reads:
     """
-    Reads of any connections of one server, in the order in which they were answered.
+    Reads of any connections, in the order in which they were answered.
 
-    :param sources: has the connections of all reads that are added; it can be shared.
+    :param config: how they were answered.
+    :param peers: the clients of connections, to which theirs are added; it can be shared.
     """
 
-    __slots__ = ("_bytes", "_found", "_sources", "count", "size")
+    __slots__ = (
+        *("_at", "_begin", "_config", "_connections", "_counts", "_data", "_firsts", "_lengths"),
+        *("_peers", "count", "size"),
+    )
 
-    def __init__(self, sources: Sources) -> None:
-        #: How many requests they have, and the size that they count for.
-        self.count = 0
-        self.size = 0
-        self._bytes = bytearray()
-        self._sources = sources
-        self._found = 0, 0  # what `find` has returned last
-
-    def __len__(self) -> int:
-        """Return the bytes that they take."""
-        return len(self._bytes)
-
-    def add(
-        self,
-        at: float,
-        connection: int,
-        first: int,
-        count: int,
-        size: int,
-        data: bytes,
-        _pack: Callable[..., bytes] = _HEADER.pack,  # found faster than a name of the module
+    def __init__(
+        self, config: ServerConfig, peers: dict[int, IAddress], reads: Sequence[Read]
     ) -> None:
-        """
-        Add a read.
+        at, clients, connections, firsts, counts, data = zip(*reads, strict=True)
+        peers.update(zip(connections, clients, strict=True))
+        self._config = config
+        self._peers = peers
+        self._at = array("d", at)
+        self._connections = array("Q", connections)
+        self._firsts = array("Q", firsts)
+        self._counts = array("Q", counts)
+        self._lengths = array("Q", map(len, data))
+        self._data = b"".join(data)
+        self._begin = 0  # the first that is not dropped
+        #: How many requests they have, and the size that they count for.
+        self.count = sum(counts)
+        self.size = ENTRY_OVERHEAD * self.count + len(self._data)
 
-        :param at: when it was answered.
-        :param first: the number of its first request.
-        :param count: how many requests a new decoder of its connection finds in it.
-        :param size: the size that it counts for.
-        :param data: what was read.
-        """
-        self.count += count
-        self.size += size
-        self._bytes += _pack(at, connection, first, count, size, len(data))
-        self._bytes += data
-
-    def drop(self, is_due: Callable[[int, int], bool]) -> None:
-        """
-        Drop the first reads.
-
-        :param is_due: called with the count and the size of one after the other; returns whether
-            to drop this one, and go on.
-        """
-        end = 0
-        for start, (_at, _connection, _first, count, size, length) in self._headers():
-            if not is_due(count, size):
-                break
-            self.count -= count
-            self.size -= size
-            end = start + length
-        if end:
-            del self._bytes[:end]
-            self._found = 0, 0
+    def drop(self, size: int) -> tuple[int, int]:
+        """Drop the first reads, at least *size*; return the count and the size of what was."""
+        count, dropped = 0, 0
+        while dropped < size and self._begin < len(self._at):
+            requests, length = self._counts[self._begin], self._lengths[self._begin]
+            count += requests
+            dropped += ENTRY_OVERHEAD * requests + length
+            self._begin += 1
+        self.count -= count
+        self.size -= dropped
+        return count, dropped
 
     def find(self, before: int) -> tuple[int, int]:
         """
-        Return where the read begins that has the request after *before* requests.
-
-        It continues where it has found the last one: who follows the journal asks for the end.
+        Return where the read is that has the request after *before* requests.
 
         :returns: the place for `exchanges`, and how many requests are before that read.
         """
-        place, passed = self._found if self._found[1] <= before else (0, 0)
-        for start, (_at, _connection, _first, count, _size, length) in self._headers(place):
-            if passed + count > before:
-                break
-            place, passed = start + length, passed + count
-        self._found = place, passed
-        return self._found
+        passed = 0
+        for place in range(self._begin, len(self._at)):
+            if passed + self._counts[place] > before:
+                return place, passed
+            passed += self._counts[place]
+        return len(self._at), passed
 
     def exchanges(self, place: int = 0) -> Iterator[tuple[Exchanges, float]]:
         """Yield the exchanges of each read from *place* on, and when they were answered."""
-        for start, (at, connection, first, _count, _size, length) in self._headers(place):
-            peer, config = self._sources[connection]
-            requests = config.decoder().feed(bytes(self._bytes[start : start + length]))
-            yield config.exchanges(peer, connection, first, requests), at
-
-    def _headers(
-        self, start: int = 0
-    ) -> Iterator[tuple[int, tuple[float, int, int, int, int, int]]]:
-        """Yield where the bytes of each read start, and what is before them."""
-        while start < len(self._bytes):
-            at, connection, first, count, size, length = _HEADER.unpack_from(self._bytes, start)
-            start += _HEADER.size
-            yield start, (at, connection, first, count, size, length)
+        config = self._config
+        start = 0
+        for at, length in enumerate(self._lengths):
             start += length
+            if at < place or at < self._begin:
+                continue
+            connection = self._connections[at]
+            requests = config.decoder().feed(self._data[start - length : start])
+            peer, first = self._peers[connection], self._firsts[at]
+            yield config.exchanges(peer, connection, first, requests), self._at[at]

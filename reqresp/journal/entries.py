@@ -20,6 +20,10 @@ from reqresp.framing import Command
 from reqresp.server.observers import Unasked
 from reqresp.steps import Forward, Request, Send, Step, Wait
 
+#: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
+#: about as many for a request that arrives alone, with a reply that is made for it.
+ENTRY_OVERHEAD = 1000
+
 
 @frozen
 class Connected:

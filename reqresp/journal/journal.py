@@ -1,8 +1,9 @@
 """
 Journal: what a server did, in memory, up to a number of entries and of bytes.
 
-Knows exchanges and their sizes.  It keeps the exchanges of one read as one object, or as bytes if
-they are constants, and makes entries of them only when it is read.
+Knows exchanges and their sizes.  It keeps the exchanges of one read as one object, or as bytes
+together with those of other reads if they are constants, and makes entries of them only when it is
+read.
 """
 
 import time
@@ -14,21 +15,26 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.exchanges import Exchanges
 from reqresp.journal._observer import EntryObserver, Times, answered_entries
-from reqresp.journal._reads import Reads, Sources
-from reqresp.journal.entries import Answered, Changed, Entry, Incomplete, Passed, Sent, Unanswered
+from reqresp.journal._reads import Read, Reads
+from reqresp.journal.entries import (
+    ENTRY_OVERHEAD,
+    Answered,
+    Changed,
+    Entry,
+    Incomplete,
+    Passed,
+    Sent,
+    Unanswered,
+)
 from reqresp.server.config import ServerConfig
 
-#: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
-#: about as many for a request that arrives alone, with a reply that is made for it.
-ENTRY_OVERHEAD = 1000
-
-# The share of all entries whose reads are kept together as bytes, and dropped together.
-_SHARE = 16
-# The connections of which the client and the config are remembered together.
-_MAX_SOURCES = 1000
+# How many reads are noted before they are kept as bytes, all in one go, and dropped together.
+_TOGETHER = 64
+# The connections of which the clients are remembered together.
+_MAX_PEERS = 1000
 
 #: How many entries a record holds, their bytes, and what the entries are made of.
-_Record = tuple[int, int, Entry] | tuple[int, int, Exchanges, Times, float]
+_Record = tuple[int, int, Entry | Reads] | tuple[int, int, Exchanges, Times, float]
 
 
 class Journal(EntryObserver):
@@ -57,12 +63,12 @@ class Journal(EntryObserver):
                 raise ValueError(f"{name}: expected 1 or more, found {limit!r}")
         self._most = most
         self._most_bytes = most_bytes
-        self._together = max(1, most // _SHARE)
-        self._records: deque[_Record | Reads] = deque()
-        # The last of the records, if reads can be added to it.
-        self._reads: Reads | None = None
-        # Shared by all of these, until they are very many.
-        self._sources: Sources = {}
+        self._records: deque[_Record] = deque()
+        # The last reads, which are no record yet, and how all of them were answered.
+        self._noted: list[Read] = []
+        self._config: ServerConfig | None = None
+        # The clients of all reads, until they are very many.
+        self._peers: dict[int, IAddress] = {}
         self._count = 0
         self._size = 0
         self._dropped = 0
@@ -71,17 +77,18 @@ class Journal(EntryObserver):
     @property
     def dropped(self) -> int:
         """How many entries were dropped to stay within the limits."""
-        self._drop()
+        self._gather()
         return self._dropped + self._surplus
 
     @property
     def _surplus(self) -> int:
-        """How many entries are over the limit, and kept only because their read is not dropped."""
+        """How many entries are over the limit, and kept only because others with them are not."""
         return max(0, self._count - self._most)
 
     @property
     def kept(self) -> int:
         """How many entries are kept."""
+        self._gather()
         return min(self._count, self._most)
 
     @property
@@ -92,6 +99,7 @@ class Journal(EntryObserver):
         The first entry has number 1.  A number never changes and is not used again, not even after
         `clear`.  A request that is not answered yet has none.
         """
+        self._gather()
         return 1 + self._dropped + self._cleared + self._count
 
     def continue_at(self, number: int) -> None:
@@ -100,7 +108,7 @@ class Journal(EntryObserver):
 
         :raises ValueError: there are entries already.
         """
-        if self._count:
+        if self.kept:
             raise ValueError("expected a journal without entries")
         self._cleared += max(0, number - self.position)
 
@@ -114,14 +122,13 @@ class Journal(EntryObserver):
 
         :param most: how many entries to return, the first ones; None: all.
         """
-        self._drop()
         at = self.position
-        first = min(max(number, at - min(self._count, self._most)), at)
-        records: list[_Record | Reads] = []
+        first = min(max(number, at - self.kept), at)
+        records: list[_Record] = []
         for record in reversed(self._records):
             if at <= first:
                 break
-            at -= record.count if isinstance(record, Reads) else record[0]
+            at -= record[0]
             records.append(record)
         if not records:
             return first, []
@@ -131,7 +138,7 @@ class Journal(EntryObserver):
 
     def entries(self) -> list[Entry]:
         """Return all entries, in the order in which they ended, then unanswered requests."""
-        self._drop()
+        self._gather()
         kept = [entry for record in self._records for entry in _entries(record)]
         return [*islice(kept, self._surplus, None), *self.unanswered()]
 
@@ -145,8 +152,7 @@ class Journal(EntryObserver):
         self._cleared += self._dropped + self._count - dropped
         self._dropped = dropped
         self._records.clear()
-        self._reads = None
-        self._sources = {}
+        self._peers = {}
         self._count = self._size = 0
 
     def answered_at_once(
@@ -159,38 +165,31 @@ class Journal(EntryObserver):
         data: bytes,
         is_whole: bool,
     ) -> None:
+        if not is_whole:  # a new decoder would not find them
+            self._next[connection] = first + len(requests)
+            size = sum(map(len, requests))
+            exchanges = config.exchanges(peer, connection, first, requests, size=size)
+            at = self._now()
+            self._record_answers(exchanges, at, at)
+            return
+        noted = self._noted
+        if len(noted) >= _TOGETHER or config is not self._config:
+            self._gather()
+            noted, self._config = self._noted, config
         count = len(requests)
         self._next[connection] = first + count
-        # As in _record_answers.
-        size = ENTRY_OVERHEAD * count + len(data) + len(requests[0])
-        at = self._now()
-        if not is_whole:  # a new decoder would not find them
-            exchanges = config.exchanges(peer, connection, first, requests)
-            self._keep((count, size, exchanges, at, at))
-            return
-        reads = self._reads
-        source = self._sources.get(connection)
-        if source is not None and source[1] is not config:  # the replies have changed
-            reads, self._sources = None, {}
-        if reads is None or reads.count >= self._together:
-            reads = self._begin_reads()
-        if source is None or source[1] is not config:
-            self._sources[connection] = peer, config
-        reads.add(at, connection, first, count, size, data)
-        self._count += count
-        self._size += size
-        # What is too many is dropped later, together; what is too large, now.
-        if self._size > self._most_bytes:
-            self._drop()
+        noted.append((self._now(), peer, connection, first, count, data))
 
-    def _begin_reads(self) -> Reads:
-        """Begin a record to which reads can be added."""
-        self._drop()
-        if len(self._sources) >= _MAX_SOURCES:
-            self._sources = {}
-        self._reads = reads = Reads(self._sources)
-        self._records.append(reads)
-        return reads
+    def _gather(self) -> None:
+        """Make a record of the reads that were noted."""
+        noted, config = self._noted, self._config
+        if not noted or config is None:
+            return
+        self._noted = []
+        reads = Reads(config, self._peers, noted)
+        self._keep((reads.count, reads.size, reads))
+        if len(self._peers) >= _MAX_PEERS:
+            self._peers = {}
 
     def _record(self, entry: Entry) -> None:
         match entry:
@@ -202,61 +201,46 @@ class Journal(EntryObserver):
                 text = entry.what
             case _:
                 text = getattr(entry, "reason", "")
+        self._gather()
         self._keep((1, ENTRY_OVERHEAD + len(text), entry))
 
     def _record_answers(self, exchanges: Exchanges, times: Times, sent: float) -> None:
-        requests = exchanges.requests
-        count = len(requests)
-        # The first request may have started in an earlier read, which the size does not include.
-        size = ENTRY_OVERHEAD * count + exchanges.size + len(requests[0])
-        self._keep((count, size, exchanges, times, sent))
+        self._gather()
+        count = len(exchanges)
+        self._keep((count, ENTRY_OVERHEAD * count + exchanges.size, exchanges, times, sent))
 
     def _keep(self, record: _Record) -> None:
-        self._reads = None
-        self._records.append(record)
+        """Keep *record*; drop the first ones until the others are within the limits."""
+        records = self._records
+        records.append(record)
         self._count += record[0]
         self._size += record[1]
-        self._drop()
-
-    def _drop(self) -> None:
-        """Drop the first records until the others are within the limits."""
-        records = self._records
         while records:
-            record = records[0]
-            if isinstance(record, Reads):
-                # If all of them are too many, they need not be looked at one by one.
-                is_surplus = self._count - record.count >= self._most
-                if not (is_surplus and self._drops(record.count, record.size)):
-                    record.drop(self._drops)
-                    if len(record):
-                        return
-                if record is self._reads:
-                    self._reads = None
-            elif not self._drops(record[0], record[1]):
+            count, size, kept = records[0][:3]
+            is_surplus = self._count - count >= self._most
+            excess = self._size - self._most_bytes
+            if not is_surplus and excess <= 0:
                 return
-            records.popleft()
-
-    def _drops(self, count: int, size: int) -> bool:
-        """Count a record of *count* entries and *size* bytes as dropped, if it has to be."""
-        if self._size <= self._most_bytes and self._count - count < self._most:
-            return False
-        self._count -= count
-        self._size -= size
-        self._dropped += count
-        return True
+            if isinstance(kept, Reads) and not is_surplus and excess < size:
+                count, size = kept.drop(excess)  # the first ones are enough
+                records[0] = kept.count, kept.size, kept
+            else:
+                records.popleft()
+            self._count -= count
+            self._size -= size
+            self._dropped += count
 
 
-def _entries(record: _Record | Reads, skipped: int = 0) -> Iterator[Entry]:
+def _entries(record: _Record, skipped: int = 0) -> Iterator[Entry]:
     """Return the entries of *record* after the first *skipped*."""
-    entries: Iterator[Entry]
-    if isinstance(record, Reads):
-        place, before = record.find(skipped)
+    if len(record) == 5:
+        entries = answered_entries(*record[2:])
+    elif isinstance(record[2], Reads):
+        place, before = record[2].find(skipped)
         entries = chain.from_iterable(
-            answered_entries(exchanges, at, at) for exchanges, at in record.exchanges(place)
+            answered_entries(exchanges, at, at) for exchanges, at in record[2].exchanges(place)
         )
         skipped -= before
-    elif len(record) == 3:
-        entries = iter((record[2],))
     else:
-        entries = answered_entries(*record[2:])
+        return iter((record[2],))
     return islice(entries, skipped, None) if skipped else entries

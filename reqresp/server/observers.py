@@ -235,7 +235,8 @@ class Events:
         for method in self._received_as_well:
             self._call(method, peer, connection, requests)
         if self._answered_as_well:
-            exchanges = config.exchanges(peer, connection, first, requests, size=len(data))
+            size = len(data) if is_whole else sum(map(len, requests))
+            exchanges = config.exchanges(peer, connection, first, requests, size=size)
             for method in self._answered_as_well:
                 self._call(method, exchanges)
 

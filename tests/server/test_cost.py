@@ -6,7 +6,7 @@ from itertools import repeat
 from types import FrameType
 from typing import Any
 
-from reqresp import Counters, EagerServer, Exchanges, Line, Observer, Script, Table
+from reqresp import Counters, EagerServer, Exchanges, Journal, Line, Observer, Script, Table
 from reqresp.journal.request_log import RequestLog
 from reqresp.steps import Request
 from tests.support.calls import CallCase
@@ -96,6 +96,15 @@ class CostTests(CallCase):
         self.assertEqual(
             self.calls(factory, b"a\n"),
             ["Connection.dataReceived", "EagerWrites.write", "RequestLog.answered_at_once"],
+        )
+
+    def test_the_journal(self) -> None:
+        """What the journal keeps of a read is made later, for many reads at once."""
+        journal = Journal(now=repeat(0.0).__next__)
+        factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[journal])
+        self.assertEqual(
+            self.calls(factory, b"a\n"),
+            ["Connection.dataReceived", "EagerWrites.write", "Journal.answered_at_once"],
         )
 
     def test_a_function(self) -> None:
