@@ -19,6 +19,7 @@ from reqresp.framing._base import (
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
+from reqresp.framing._lengths import Encoding
 from reqresp.framing._raw import NO_END, RawFrames, feed_run, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
@@ -34,6 +35,7 @@ __all__ = [
     "Decoder",
     "Delimited",
     "Delimiter",
+    "Encoding",
     "Fixed",
     "FrameError",
     "Framed",

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from reqresp._text import quote, similar, unescape
 from reqresp.framing._base import BaseFraming
 from reqresp.framing._delimited import Chunk, Delimiter, Fixed, Line, Netstring
-from reqresp.framing._length_field import ByteOrder, LengthPrefix
+from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
+from reqresp.framing._lengths import ENCODINGS, Encoding
 from reqresp.framing._resp import Resp
 
 _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
@@ -43,6 +45,13 @@ def _length_prefix(name: str, how: str = "big") -> LengthPrefix:
     return LengthPrefix(int(name.removeprefix("int")) // 8, *_LENGTHS[how])
 
 
+def _length(_name: str, how: str) -> LengthField:
+    encoding, colon, size = how.partition(":")
+    if encoding not in ENCODINGS:
+        raise ValueError(f"expected one of: {', '.join(ENCODINGS)}; found {quote(encoding)}")
+    return LengthField(_size(size) if colon else None, encoding=cast(Encoding, encoding))
+
+
 #: What makes each framing, by its form.  Called with the name, and the text after the first colon.
 _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
     "chunk[:SIZE]": lambda _name, *size: Chunk(*map(_size, size)),
@@ -50,6 +59,7 @@ _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
     "delimiter:TEXT": lambda _name, text: Delimiter(unescape(text)),
     "netstring": lambda _name: Netstring(),
     "int8|int16|int32[:big|little][:inclusive]": _length_prefix,
+    "length:ENCODING[:SIZE]": _length,
     "fixed:SIZE": lambda _name, size: Fixed(_size(size)),
     "resp": lambda _name: Resp(),
 }
@@ -77,7 +87,7 @@ def parse_framing(specification: str) -> BaseFraming:
     if colon:
         fits, arguments = ":" in form and argument != "", [argument]
     else:
-        fits, arguments = ":" not in form or "[" in form, []
+        fits, arguments = ":" not in form.replace("[:", "["), []
     if not fits:
         raise ValueError(f"framing {quote(specification)}: expected {form}")
     try:

@@ -7,16 +7,16 @@ Reports what is wrong and continues.  Must not know rules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
-from reqresp.framing import BaseFraming, Delimited, HeaderBody, parse_framing
+from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import Sources, Template, read_payload
 from reqresp.script.reader import Reader
-from reqresp.script.schema import FramingTable, WrittenPayload
+from reqresp.script.schema import FramingTable, LengthTable, WrittenPayload
 
 _LENGTH_OR_HEAD = "expected either length, or head and body"
 
@@ -68,7 +68,7 @@ class TableParts:
         if has_head == (table.length is not None) or (has_head and table.head is None):
             raise ValueError(_LENGTH_OR_HEAD)
         if table.length is not None:
-            return table.length
+            return self._length(table.length, f"{path}.length")
         if table.body is None:
             raise ValueError(
                 "the key body is missing: a pattern that finds the body's size in the head"
@@ -88,6 +88,19 @@ class TableParts:
         except ValueError as error:
             problem = error.problem if isinstance(error, FieldError) else str(error)
             self.reader.report(f"{path}.body", problem)
+            return None
+
+    def _length(self, table: LengthTable, path: str) -> BaseFraming | None:
+        given = asdict(table, recurse=False)
+        given["trailer"] = self.payload(table.trailer, f"{path}.trailer", None)
+        if table.strip is None:
+            del given["strip"]
+        if not isinstance(given["trailer"], bytes):
+            return None
+        try:
+            return LengthField(**given)
+        except FieldError as error:
+            self.reader.report(f"{path}.{error.field}", error.problem)
             return None
 
     def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[PlacedFault]:

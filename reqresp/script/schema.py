@@ -5,12 +5,12 @@ Declarations only.  Must not know what a key means: that is `compiler`.  A key t
 word in Python has a ``_`` appended.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import Factory, frozen
 
 from reqresp._errors import Bytes, Seconds
-from reqresp.framing import LengthField
+from reqresp.framing import Encoding
 from reqresp.server.limits import Limits
 
 
@@ -109,10 +109,25 @@ class RuleTable(RequestTable, AnswerTable):
 
 
 @frozen(kw_only=True)
+class LengthTable:
+    """A length in a header; see `LengthField`."""
+
+    #: Keys that had other names.
+    REPLACED: ClassVar = {"byteorder": "encoding"}
+
+    size: int | None = None
+    offset: int = 0
+    adjust: int = 0
+    encoding: Encoding = "big"
+    strip: int | None = None
+    trailer: WrittenPayload = ""
+
+
+@frozen(kw_only=True)
 class FramingTable:
     """A framing that needs more than a name."""
 
-    length: LengthField | None = None
+    length: LengthTable | None = None
     head: str | None = None
     body: WrittenPayload | None = None
     body_end: WrittenPayload | None = None

@@ -59,6 +59,13 @@ TALKS = {
     "netstring": Talk(Netstring(), b"a,", b"2:a,,", b"", b"0:,"),
     "int16:little": Talk(LengthPrefix(2, "little"), b"a", b"\1\0a", b"bc", b"\2\0bc"),
     "int32": Talk(LengthPrefix(4), b"a", b"\0\0\0\1a", b"bc", b"\0\0\0\2bc"),
+    "ascii": Talk(LengthField(4, encoding="ascii"), b"a", b"0001a", b"bc", b"0002bc"),
+    "varint": Talk(
+        LengthField(offset=1, encoding="varint"), b"0\1a", b"0\1a", b"2\x80\0", b"2\x80\0"
+    ),
+    "ber, a trailer": Talk(
+        LengthField(encoding="ber", trailer=b"\r"), b"a", b"\1a\r", b"bc", b"\2bc\r"
+    ),
     "fixed": Talk(Fixed(3), b"abc", b"abc", b"d\r\n", b"d\r\n"),
     "length": Talk(LengthField(2, offset=2), b"12\0\3abc", b"12\0\3abc", b"12\0\1a", b"12\0\1a"),
     "resp": Talk(

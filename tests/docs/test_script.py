@@ -348,7 +348,7 @@ class NoticeTests(SynchronousTestCase):
                 *(
                     "Document.framing",
                     "FramingTable.length",
-                    "LengthField.size",
+                    "LengthTable.size",
                     "Document.greeting",
                 ),
                 *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RequestTable.not"),

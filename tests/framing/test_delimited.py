@@ -327,13 +327,13 @@ class FaultTests(SynchronousTestCase):
 
     def test_an_inclusive_length_counts_itself(self) -> None:
         """An inclusive length below its own size is refused."""
-        for size, byteorder, stream in (
+        for size, encoding, stream in (
             (1, "big", b"\0"),
             (2, "big", b"\0\1"),
             (2, "little", b"\1\0"),
             (4, "big", b"\0\0\0\3"),
         ):
-            framing = LengthPrefix(size, cast(Any, byteorder), inclusive=True)
+            framing = LengthPrefix(size, cast(Any, encoding), inclusive=True)
             self.assertIn(f"expected a length of at least {size}", self.refusal(framing, stream))
 
 
@@ -388,8 +388,8 @@ class EncodeTests(SynchronousTestCase):
             )
             self.assertEqual(
                 self.refusal(framing, bytes(longest + 1)),
-                f"expected a payload that a length field of {framing.size * 8} bits can count,"
-                f" found {longest + 1} bytes",
+                f"expected a payload of at most {longest} bytes, the most that its length can"
+                f" say, found {longest + 1}",
             )
 
     def test_fixed_requests_have_the_same_size(self) -> None:

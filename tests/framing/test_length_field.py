@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing import FrameError, LengthField, LengthPrefix
+from reqresp.framing import FrameError, LengthField, LengthPrefix, unfinished
 from tests.support.streams import PROPERTY, cut, every_cut, fed, single
 
 LIMIT = 65536
@@ -40,7 +40,7 @@ TALKS: dict[str, tuple[LengthField, bytes, list[bytes]]] = {
         [b"Q\0\0\0\x0dSELECT 1\0", b"S\0\0\0\4"],
     ),
     "MySQL": (
-        LengthField(3, adjust=1, byteorder="little"),
+        LengthField(3, adjust=1, encoding="little"),
         b"\1\0\0\0\x0e" + b"\2\0\0\7\1x" + b"\0\0\0\1",
         [b"\0\x0e", b"\7\1x", b"\1"],
     ),
@@ -51,24 +51,98 @@ TALKS: dict[str, tuple[LengthField, bytes, list[bytes]]] = {
     ),
     "a checksum after it": (LengthField(1, adjust=2, strip=0), b"\1a##\0##", [b"\1a##", b"\0##"]),
     "half a header": (LengthField(2, offset=2, strip=1), b"ab\0\1x", [b"b\0\1x"]),
-    "64 bits": (LengthField(8, byteorder="little"), b"\2" + bytes(7) + b"ab", [b"ab"]),
+    "ISO 8583": (
+        LengthField(4, encoding="ascii"),
+        b"00120800\x80\0\0\0\0\0\0\0" + b"0000" + b"0001x",
+        [b"0800\x80\0\0\0\0\0\0\0", b"", b"x"],
+    ),
+    "a BCD length that counts itself": (
+        LengthField(2, adjust=-2, encoding="bcd"),
+        b"\0\x12" + b"0123456789" + b"\0\2" + b"\1\2" + bytes(100),
+        [b"0123456789", b"", bytes(100)],
+    ),
+    "MQTT": (
+        LengthField(offset=1, encoding="varint", size=4),
+        b"\xc0\0" + b"\x30\5\0\1axx" + b"\x30\x80\1" + bytes(128),
+        [b"\xc0\0", b"\x30\5\0\1axx", b"\x30\x80\1" + bytes(128)],
+    ),
+    "protocol buffers": (LengthField(encoding="varint"), b"\2ab\0\1c", [b"ab", b"", b"c"]),
+    "LDAP": (
+        LengthField(offset=1, encoding="ber"),
+        b"\x30\5\2\1\1\x42\0" + b"\x30\x84\0\0\0\5\2\1\1\x42\0",
+        [b"\x30\5\2\1\1\x42\0", b"\x30\x84\0\0\0\5\2\1\1\x42\0"],
+    ),
+    "LDAP, its header dropped": (
+        LengthField(offset=1, encoding="ber", strip=2),
+        b"\x30\x84\0\0\0\5\2\1\1\x42\0" + b"\x30\0",
+        [b"\2\1\1\x42\0", b""],
+    ),
+    "a length that is kept": (
+        LengthField(encoding="ber", strip=0),
+        b"\1a\x81\2ab",
+        [b"\1a", b"\x81\2ab"],
+    ),
+    "a trailer": (
+        LengthField(3, encoding="ascii", trailer=b"\r\n"),
+        b"002\r\n\r\n000\r\n",
+        [b"\r\n", b""],
+    ),
+    "64 bits": (LengthField(8, encoding="little"), b"\2" + bytes(7) + b"ab", [b"ab"]),
+}
+
+#: Encodings whose length says its own size.
+OWN = ("varint", "ber")
+#: The sizes of each encoding.
+SIZES: dict[Any, list[Any]] = {
+    **{encoding: [1, 2, 3, 4, 8] for encoding in ("big", "little")},
+    **{encoding: [2, 3, 4, 9] for encoding in ("ascii", "bcd")},
+    **{encoding: [None, 2, 4] for encoding in OWN},
 }
 
 
 @st.composite
 def lengths(draw: st.DrawFn) -> LengthField:
     """Return a framing of this kind whose frames can be short."""
-    size = draw(st.sampled_from([1, 2, 3, 4, 8]))
+    encoding, sizes = draw(st.sampled_from([*SIZES.items()]))
+    size = draw(st.sampled_from(sizes))
     offset = draw(st.integers(0, 3))
-    strip = draw(st.integers(0, size + offset))
-    byteorder: Any = draw(st.sampled_from(["big", "little"]))
-    return LengthField(size, offset, draw(st.integers(-6, 6)), byteorder, strip)
+    strip = draw(st.integers(0, offset + (1 if encoding in OWN else size)))
+    adjust = draw(st.integers(-6, 6))
+    trailer = draw(st.sampled_from([b"", b"--"]))
+    return LengthField(size, offset, adjust, encoding, strip, trailer)
+
+
+def written(framing: LengthField, length: int) -> bytes:
+    """Return *length* in the encoding of *framing*."""
+    size: Any = framing.size
+    match framing.encoding:
+        case "ascii":
+            return str(length).zfill(size).encode()
+        case "bcd":
+            return bytes.fromhex(str(length).zfill(2 * size))
+        case "varint":
+            groups = f"{length:b}".zfill(7 * (1 + (length >= 128) + (length >= 16384)))
+            sevens = [groups[at : at + 7] for at in range(0, len(groups), 7)][::-1]
+            marks = ["1"] * (len(sevens) - 1) + ["0"]
+            return bytes(int(mark + bits, 2) for mark, bits in zip(marks, sevens, strict=True))
+        case "ber":
+            count = (length >= 128) + (length >= 256)
+            return bytes([0x80 + count] * bool(count)) + length.to_bytes(max(1, count), "big")
+        case _:
+            return length.to_bytes(size, framing.encoding)
 
 
 def frame(framing: LengthField, data: bytes) -> bytes:
     """Return the frame that a client sends: the header with the length, and *data*."""
-    length = (len(data) - framing.adjust).to_bytes(framing.size, framing.byteorder)
-    return b"#" * framing.offset + length + data
+    length = written(framing, len(data) - framing.adjust)
+    return b"#" * framing.offset + length + data + framing.trailer
+
+
+def request_in(framing: LengthField, data: bytes) -> bytes:
+    """Return the request in the frame of *data*."""
+    whole = frame(framing, data).removesuffix(framing.trailer)
+    is_whole_header = framing.encoding in OWN and framing.strip > framing.offset
+    return data if is_whole_header else whole[framing.strip :]
 
 
 class TalkTests(SynchronousTestCase):
@@ -90,9 +164,9 @@ class TalkTests(SynchronousTestCase):
     def test_prefixes_are_short_forms(self) -> None:
         """A `LengthPrefix` decodes and encodes like its `LengthField`."""
         for size in (1, 2, 4):
-            for byteorder in ("big", "little"):
+            for encoding in ("big", "little"):
                 for inclusive in (False, True):
-                    order: Any = byteorder
+                    order: Any = encoding
                     short = LengthPrefix(size, order, inclusive)
                     full = LengthField(size, 0, -size if inclusive else 0, order)
                     written = full.encode(b"abc")
@@ -104,7 +178,7 @@ class TalkTests(SynchronousTestCase):
     def test_random_pieces_give_the_same_requests(self, data: st.DataObject) -> None:
         """The requests and the error are the same, however the stream is cut."""
         framing = data.draw(lengths())
-        limit = framing.offset + framing.size + 6 + data.draw(st.integers(0, 9))
+        limit = framing.offset + 15 + data.draw(st.integers(0, 9))
         sense = st.binary(min_size=max(0, framing.adjust), max_size=12).map(
             lambda payload: frame(framing, payload)
         )
@@ -120,10 +194,10 @@ class TalkTests(SynchronousTestCase):
         self, framing: LengthField, noise: list[bytes], more: int
     ) -> None:
         """Any bytes raise a FrameError at most, and no more than the limit is kept."""
-        limit = framing.offset + framing.size + 6 + more
+        limit = framing.offset + 15 + more
         decoder = framing.decoder(limit)
         _, failed = fed(decoder, noise)  # lets any other exception out
-        self.assertTrue(failed or len(decoder) <= limit + framing.offset + framing.size)
+        self.assertTrue(failed or len(decoder) <= limit + framing.offset + 11)
 
 
 class EncodeTests(SynchronousTestCase):
@@ -140,7 +214,7 @@ class EncodeTests(SynchronousTestCase):
         for framing, payload, sent in (
             (LengthField(2), b"abc", b"\0\3abc"),
             (LengthField(4, adjust=-4), b"abc", b"\0\0\0\7abc"),
-            (LengthField(3, adjust=1, byteorder="little"), b"\1abc", b"\3\0\0\1abc"),
+            (LengthField(3, adjust=1, encoding="little"), b"\1abc", b"\3\0\0\1abc"),
             (LengthField(8), b"", bytes(8)),
             (LengthField(1, adjust=-3), b"a", b"\4a"),
         ):
@@ -153,7 +227,7 @@ class EncodeTests(SynchronousTestCase):
             (LengthField(2, offset=4, strip=6), b"\0\1\0\0\0\3\1\x83\2"),
             (LengthField(4, offset=1, adjust=-4), b"Z\0\0\0\5I"),
             (LengthField(1, adjust=2, strip=0), b"\1a##"),
-            (LengthField(2, byteorder="little", strip=1), b"\1\0a"),
+            (LengthField(2, encoding="little", strip=1), b"\1\0a"),
         ):
             self.assertEqual(framing.encode(sent), sent)
 
@@ -180,17 +254,22 @@ class EncodeTests(SynchronousTestCase):
 
     def test_a_length_has_its_bound(self) -> None:
         """A payload that is one byte too long for its length is refused, with its size."""
-        for framing, longest in (
-            (LengthField(1), 255),
-            (LengthField(1, adjust=2), 257),
-            (LengthField(2, adjust=-2), 65533),
+        for framing, longest, full in (
+            (LengthField(1), 255, b"\xff"),
+            (LengthField(1, adjust=2), 257, b"\xff"),
+            (LengthField(2, adjust=-2), 65533, b"\xff\xff"),
+            (LengthField(3, encoding="ascii"), 999, b"999"),
+            (LengthField(1, adjust=1, encoding="bcd"), 100, b"\x99"),
+            (LengthField(2, encoding="varint"), 2**14 - 1, b"\xff\x7f"),
+            (LengthField(1, encoding="ber"), 127, b"\x7f"),
+            (LengthField(2, encoding="ber"), 255, b"\x81\xff"),
         ):
             sent = framing.encode(bytes(longest))
-            self.assertEqual(sent, b"\xff" * framing.size + bytes(longest))
+            self.assertEqual(sent[:-longest], full)
             self.assertEqual(
                 self.refusal(framing, bytes(longest + 1)),
-                f"expected a payload that a length field of {framing.size * 8} bits can count,"
-                f" found {longest + 1} bytes",
+                f"expected a payload of at most {longest} bytes, the most that its length can"
+                f" say, found {longest + 1}",
             )
 
     def test_uncounted_bytes_are_required(self) -> None:
@@ -208,14 +287,98 @@ class EncodeTests(SynchronousTestCase):
         self, framing: LengthField, payloads: list[bytes]
     ) -> None:
         """A decoder finds the payloads that the same framing has encoded."""
-        if framing.strip == framing.size and not framing.offset:
+        if not framing.offset and framing.strip == (1 if framing.encoding in OWN else framing.size):
             stream = b"".join(map(framing.encode, payloads))
             requests = payloads
         else:
             frames = [frame(framing, payload) for payload in payloads]
-            stream = b"".join(map(framing.encode, frames))
-            requests = [whole[framing.strip :] for whole in frames]
+            stream = b"".join(
+                framing.encode(whole.removesuffix(framing.trailer)) for whole in frames
+            )
+            requests = [request_in(framing, payload) for payload in payloads]
         self.assertEqual(fed(framing.decoder(LIMIT), [stream]), (requests, False))
+
+
+class EncodingTests(SynchronousTestCase):
+    """How a length is written."""
+
+    def test_lengths_are_written_as_the_standards_say(self) -> None:
+        """Each length has the shortest form."""
+        for framing, size, header in (
+            (LengthField(4, encoding="ascii"), 45, b"0045"),
+            (LengthField(2, encoding="bcd"), 145, b"\1\x45"),
+            (LengthField(encoding="varint"), 127, b"\x7f"),
+            (LengthField(encoding="varint"), 128, b"\x80\1"),
+            (LengthField(encoding="varint"), 16383, b"\xff\x7f"),
+            (LengthField(encoding="varint"), 16384, b"\x80\x80\1"),
+            (LengthField(encoding="ber"), 127, b"\x7f"),
+            (LengthField(encoding="ber"), 128, b"\x81\x80"),
+            (LengthField(encoding="ber"), 256, b"\x82\1\0"),
+        ):
+            sent = framing.encode(bytes(size))
+            self.assertEqual(sent, header + bytes(size))
+            self.assertEqual(fed(framing.decoder(LIMIT), single(sent)), ([bytes(size)], False))
+
+    def test_longer_forms_are_read(self) -> None:
+        """Zeros before the digits of a length change nothing, also in a whole frame of a reply."""
+        for encoding, header in (("ber", b"\x84\0\0\0\1"), ("varint", b"\x81\x80\0")):
+            kind: Any = encoding
+            self.assertEqual(LengthField(encoding=kind).decoder(9).feed(header + b"a"), [b"a"])
+            framing = LengthField(encoding=kind, offset=1)
+            self.assertEqual(framing.encode(b"0" + header + b"a"), b"0" + header + b"a")
+
+    def test_what_is_no_length(self) -> None:
+        """The message has the bytes that are none."""
+        for framing, stream, problem in (
+            (LengthField(4, encoding="ascii"), b"GET ", "a length in digits, found b'GET '"),
+            (LengthField(2, encoding="ascii"), b" 1", "a length in digits, found b' 1'"),
+            (
+                LengthField(2, encoding="bcd"),
+                b"\0\x1a",
+                r"a length with two digits a byte, found b'\x00\x1a'",
+            ),
+            (
+                LengthField(size=4, encoding="varint"),
+                b"\x80" * 4,
+                r"a length of at most 4 bytes, found b'\x80\x80\x80\x80' and more",
+            ),
+            (
+                LengthField(encoding="ber"),
+                b"\x80",
+                r"a definite BER length of at most 9 bytes, found b'\x80'",
+            ),
+            (
+                LengthField(encoding="ber", size=3),
+                b"\x83",
+                r"a definite BER length of at most 3 bytes, found b'\x83'",
+            ),
+        ):
+            for pieces in ([stream], single(stream)):
+                decoder = framing.decoder(LIMIT)
+                self.assertEqual(fed(decoder, pieces[:-1]), ([], False))
+                with self.assertRaises(FrameError) as caught:
+                    decoder.feed(pieces[-1])
+                self.assertEqual(str(caught.exception), f"expected {problem}")
+
+    def test_an_unfinished_length(self) -> None:
+        """What is missing of a length whose size is not known is its end."""
+        for framing, missing in (
+            (LengthField(encoding="ber"), "no end of the length"),
+            (LengthField(encoding="ber", offset=1), "no end of the header"),
+            (LengthField(4, encoding="ascii"), "1 of 4 bytes of the length"),
+        ):
+            decoder = framing.decoder(LIMIT)
+            decoder.feed(b"\x82" if framing.encoding == "ber" else b"0")
+            begun = unfinished(decoder)
+            self.assertEqual(begun and begun.missing, missing)
+
+    def test_a_trailer_must_follow(self) -> None:
+        """Something else is an error; the trailer is added to a whole frame, too."""
+        framing = LengthField(1, offset=1, trailer=b"\r\n")
+        self.assertEqual(framing.encode(b"#\1a"), b"#\1a\r\n")
+        with self.assertRaises(FrameError) as caught:
+            framing.decoder(9).feed(b"#\1abc")
+        self.assertEqual(str(caught.exception), r"expected b'\r\n' after a request, found b'bc'")
 
 
 class LimitTests(SynchronousTestCase):
@@ -229,10 +392,13 @@ class LimitTests(SynchronousTestCase):
             (LengthField(2, offset=4, strip=6), 4),
             (LengthField(4, adjust=-4), 4),
             (LengthField(2, offset=2, strip=1), 7),
+            (LengthField(3, encoding="ascii"), 4),
+            (LengthField(offset=1, encoding="ber", strip=2), 4),
+            (LengthField(offset=1, encoding="varint"), 6),
         ):
             good, bad = frame(framing, b"1234"), frame(framing, b"12345")
-            header = framing.offset + framing.size
-            request = good[framing.strip :]
+            header = framing.offset + len(written(framing, 5))
+            request = request_in(framing, b"1234")
             for pieces in every_cut(good + good):
                 self.assertEqual(
                     fed(framing.decoder(limit), pieces), ([request, request], False), msg=framing
@@ -257,13 +423,13 @@ class LimitTests(SynchronousTestCase):
         for framing, least in (
             (LengthField(4, adjust=-4), 4),
             (LengthField(2, offset=4, adjust=-6), 6),
-            (LengthField(2, byteorder="little", adjust=-5), 5),
+            (LengthField(2, encoding="little", adjust=-5), 5),
+            (LengthField(4, encoding="ascii", adjust=-4), 4),
         ):
             good = frame(framing, b"ab")
-            order = framing.byteorder
             head = b"#" * framing.offset
-            bad = head + (least - 1).to_bytes(framing.size, order)
-            empty = head + least.to_bytes(framing.size, order)
+            bad = head + written(framing, least - 1)
+            empty = head + written(framing, least)
             for pieces in every_cut(good + empty + bad):
                 requests = [good[framing.strip :], empty[framing.strip :]]
                 self.assertEqual(fed(framing.decoder(LIMIT), pieces), (requests, True))
@@ -282,6 +448,7 @@ class LimitTests(SynchronousTestCase):
             (LengthField(2, adjust=3), 3),
             (LengthField(4, adjust=-4, strip=0), 4),
             (LengthField(2, offset=2, adjust=1, strip=1), 4),
+            (LengthField(offset=1, encoding="ber"), 2),
         ):
             framing.decoder(smallest)
             with self.assertRaises(ValueError) as caught:
@@ -308,7 +475,14 @@ class ValueTests(SynchronousTestCase):
         wrong: list[dict[str, Any]] = [
             *({"size": size} for size in (-1, 0, 5, 7, 9)),
             {"size": 2, "offset": -1},
-            {"size": 2, "byteorder": "middle"},
+            {"size": 2, "encoding": "middle"},
+            {"encoding": "middle"},
+            {},
+            {"size": 0, "encoding": "ascii"},
+            {"size": 19, "encoding": "ascii"},
+            {"size": 10, "encoding": "bcd"},
+            {"size": 10, "encoding": "varint"},
+            {"encoding": "ber", "strip": 2},
             {"size": 2, "strip": -1},
             {"size": 2, "strip": 3},
             {"size": 2, "offset": 4, "strip": 7},
@@ -323,5 +497,5 @@ class ValueTests(SynchronousTestCase):
         self.assertNotEqual(LengthField(2), LengthField(2, strip=0))
         self.assertEqual(
             repr(LengthField(2, 4)),
-            "LengthField(size=2, offset=4, adjust=0, byteorder='big', strip=0)",
+            "LengthField(size=2, offset=4, adjust=0, encoding='big', strip=0, trailer=b'')",
         )

@@ -7,11 +7,12 @@ from tests.support.framings import SPECIFIED
 
 FORMS = (
     "chunk[:SIZE], line[:ENDING], delimiter:TEXT, netstring,"
-    " int8|int16|int32[:big|little][:inclusive], fixed:SIZE, resp"
+    " int8|int16|int32[:big|little][:inclusive], length:ENCODING[:SIZE], fixed:SIZE, resp"
 )
 ENDING = r"expected the line ending \r\n or \n, found"
 SIZE = "expected a size in bytes, 1 or more, found"
 LENGTH = "expected one of: big, little, inclusive, big:inclusive, little:inclusive; found"
+ENCODINGS = "expected one of: big, little, ascii, bcd, varint, ber; found"
 ESCAPES = r"expected one of: \r, \n, \t, \0, \\, \xNN"
 
 #: Text that is not a framing, and what the message says after it.
@@ -43,6 +44,14 @@ WRONG_PARTS = {
     "int16:BIG": f"{LENGTH} 'BIG'",
     "int16:inclusive:big": f"{LENGTH} 'inclusive:big'",
     "int32:big:": f"{LENGTH} 'big:'",
+    "length": "expected length:ENCODING[:SIZE]",
+    "length:": "expected length:ENCODING[:SIZE]",
+    "length:BIG": f"{ENCODINGS} 'BIG'",
+    "length:big": "size: expected 1, 2, 3, 4 or 8, found none",
+    "length:big:5": "size: expected 1, 2, 3, 4 or 8, found 5",
+    "length:ascii:": f"{SIZE} ''",
+    "length:ascii:19": "size: expected 1 to 18, found 19",
+    "length:ber:12": "size: expected 1 to 9, the most bytes of a length, or none, found 12",
     "fixed": "expected fixed:SIZE",
     "fixed:": "expected fixed:SIZE",
     **{

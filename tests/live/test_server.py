@@ -465,6 +465,8 @@ class FramingsTests(LiveTestCase):
             "int16:little": (b"\x02\x00ab", b"\x08\x00response"),
             "int32": (b"\x00\x00\x00\x02ab", b"\x00\x00\x00\x08response"),
             "int32:little:inclusive": (b"\x06\x00\x00\x00ab", b"\x0c\x00\x00\x00response"),
+            "length:ascii:4": (b"0002ab", b"0008response"),
+            "length:ber": (b"\x81\x02ab", b"\x08response"),
             "fixed:8": (b"8 bytes.", b"response"),
         }
         servers = {framing: self.serve("--framing", framing) for framing in cases}

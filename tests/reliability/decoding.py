@@ -146,6 +146,22 @@ def _framings() -> dict[str, FramingSubject]:
             LengthField(3, 0, 1, "little"), _counted(3, 0, 1, "little")
         ),
         "length: eight bytes": FramingSubject(LengthField(8), _counted(8)),
+        "length: ISO 8583": FramingSubject(
+            LengthField(4, encoding="ascii"), LengthField(4, encoding="ascii").encode
+        ),
+        "length: BCD": FramingSubject(
+            LengthField(2, encoding="bcd"), LengthField(2, encoding="bcd").encode
+        ),
+        "length: MQTT": FramingSubject(
+            LengthField(4, 1, encoding="varint"), lambda text: b"0%c%b" % (len(text), text)
+        ),
+        "length: LDAP": FramingSubject(
+            LengthField(offset=1, encoding="ber"),
+            lambda text: b"0\x84\0\0\0%c%b" % (len(text), text),
+        ),
+        "length: a trailer": FramingSubject(
+            LengthField(2, trailer=b"\r\n"), LengthField(2, trailer=b"\r\n").encode
+        ),
         "headed: memcached": FramingSubject(
             HeaderBody(Line(), rb"^(?:set|add|cas) \S+ \d+ -?\d+ (\d+)", b"\r\n"), _stored, _text
         ),

@@ -400,7 +400,7 @@ class FramingTests(ErrorsTestCase):
             ('{ body = "(a)" }', f": {either}"),
             ('{ length = { size = 1 }, body_end = "a" }', f": {either}"),
             ('{ length = { size = 1 }, head = "line", body = "(a)" }', f": {either}"),
-            ("{ length = {} }", ".length: the key size is missing"),
+            ("{ length = {} }", ".length.size: expected 1, 2, 3, 4 or 8, found none"),
             (
                 "{ length = { size = 5 } }",
                 ".length.size: expected 1, 2, 3, 4 or 8, found 5",
@@ -414,8 +414,17 @@ class FramingTests(ErrorsTestCase):
                 ".length.strip: expected 0 to 2 bytes, found 3",
             ),
             (
-                '{ length = { size = 2, byteorder = "middle" } }',
-                '.length.byteorder: expected "big" or "little", found \'middle\'',
+                '{ length = { size = 2, encoding = "middle" } }',
+                '.length.encoding: expected "big" or "little" or "ascii" or "bcd" or "varint" or'
+                " \"ber\", found 'middle'",
+            ),
+            (
+                '{ length = { size = 2, byteorder = "little" } }',
+                ".length.byteorder: replaced by the key encoding",
+            ),
+            (
+                '{ length = { size = 2, trailer = { template = "{0}" } } }',
+                ".length.trailer: expected no template: this key takes only fixed bytes",
             ),
             (
                 '{ head = "line" }',
@@ -455,7 +464,8 @@ class FramingTests(ErrorsTestCase):
             (
                 "int8",
                 "a" * 256,
-                "expected a payload that a length field of 8 bits can count, found 256 bytes",
+                "expected a payload of at most 255 bytes, the most that its length can say,"
+                " found 256",
             ),
             ("fixed:2", "a\\nb", "expected a payload of 2 bytes, found 3"),
             ("delimiter:;", "a;b", "expected a payload without the delimiter b';', found b'a;b'"),

@@ -52,7 +52,7 @@ TEMPLATES = ["{0}", "{{{count}}}", "{peer}/{connection}/{request}", "+{count}{0}
 FRAMINGS: list[Any] = [
     *("line", "line", "line", "line:\\n", "delimiter:b", "chunk", "netstring", "int16", "int8"),
     *("resp", "fixed:1"),
-    {"length": {"size": 2, "offset": 1, "byteorder": "little"}},
+    {"length": {"size": 2, "offset": 1, "encoding": "little"}},
     {"length": {"size": 1, "adjust": -1, "strip": 1}},
     {"head": "line", "body": "a (\\d+)", "body_end": "\r\n"},
     {"head": "delimiter:b", "body": {"text": "(\\d+)"}},

@@ -43,8 +43,12 @@ FRAMINGS: dict[str, Framing] = {
     '"fixed:9"': Fixed(9),
     '"resp"': Resp(),
     "{ length = { size = 2 } }": LengthField(2),
-    '{ length = { size = 2, offset = 4, adjust = -1, byteorder = "little", strip = 3 } }': (
+    '{ length = { size = 2, offset = 4, adjust = -1, encoding = "little", strip = 3 } }': (
         LengthField(2, 4, -1, "little", 3)
+    ),
+    '"length:ascii:4"': LengthField(4, encoding="ascii"),
+    r"{ length = { encoding = 'ber', offset = 1, trailer = { hex = '0d' } } }": LengthField(
+        offset=1, encoding="ber", trailer=b"\r"
     ),
     r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": HeaderBody(
         Line(), rb"(\d+)", b"\r\n"

@@ -1,6 +1,15 @@
 """Framings, each with the text that specifies it."""
 
-from reqresp.framing import Chunk, Delimiter, Fixed, Framing, LengthPrefix, Line, Netstring
+from reqresp.framing import (
+    Chunk,
+    Delimiter,
+    Fixed,
+    Framing,
+    LengthField,
+    LengthPrefix,
+    Line,
+    Netstring,
+)
 
 #: Every form of a specification, with the framing that it means.
 SPECIFIED: dict[str, Framing] = {
@@ -25,6 +34,12 @@ SPECIFIED: dict[str, Framing] = {
     "int16:inclusive": LengthPrefix(2, "big", inclusive=True),
     "int32:big:inclusive": LengthPrefix(4, "big", inclusive=True),
     "int32:little:inclusive": LengthPrefix(4, "little", inclusive=True),
+    "length:little:3": LengthField(3, encoding="little"),
+    "length:ascii:4": LengthField(4, encoding="ascii"),
+    "length:bcd:2": LengthField(2, encoding="bcd"),
+    "length:varint": LengthField(encoding="varint"),
+    "length:varint:4": LengthField(4, encoding="varint"),
+    "length:ber": LengthField(encoding="ber"),
     "fixed:1": Fixed(1),
     "fixed:512": Fixed(512),
 }
