@@ -115,12 +115,18 @@ class _HandOver(Protocol):
 
 
 class _HandOvers(Factory):
-    """Builds the `_HandOver` of an attempt; unlike ``connectProtocol``, it logs nothing."""
+    """
+    Builds the `_HandOver` of an attempt; unlike ``connectProtocol``, it logs nothing.
+
+    A connector keeps its factory until the connection ends: what the factory no longer needs would
+    take 450 bytes of each idle connection.
+    """
 
     noisy = False
 
     def __init__(self, begin: Callable[[Any], None]) -> None:
-        self._begin = begin
+        self._begin: Callable[[Any], None] | None = begin
 
-    def buildProtocol(self, addr: Any) -> _HandOver:  # noqa: ARG002, Twisted's name
-        return _HandOver(self._begin)
+    def buildProtocol(self, addr: Any) -> _HandOver | None:  # noqa: ARG002, Twisted's name
+        begin, self._begin = self._begin, None
+        return None if begin is None else _HandOver(begin)

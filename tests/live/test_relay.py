@@ -312,7 +312,7 @@ class IdleTests(LiveTestCase):
             self.addCleanup(client.close)
             service, _ = listening.accept()
             self.addCleanup(service.close)
-        # 3.4 kB; the rest is for the allocator, which takes memory by the megabyte.
+        # 3.2 kB; the rest is for the allocator, which takes memory by the megabyte.
         self.assertLess((relay.memory() - before) / count, 4500)
 
     def allow_descriptors(self, relay: Server, count: int) -> None:
