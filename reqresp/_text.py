@@ -4,6 +4,7 @@ How names, bytes and addresses are written for people.
 Knows no request and no connection.  Importing it loads no module of Twisted.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -108,6 +109,24 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return *text* of several lines, each as `printable` returns it."""
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
+def basic_string(text: str) -> str:
+    """Return *text* as a string of TOML in double quotes, with escapes for special characters."""
+    return "".join(map(_toml_escape, json.dumps(text, ensure_ascii=False)))
+
+
+def toml_string(text: str) -> str:
+    """Return *text* as a string of TOML, in single quotes if that saves escapes."""
+    is_literal = text.isprintable() and "'" not in text and ('"' in text or "\\" in text)
+    return f"'{text}'" if is_literal else basic_string(text)
+
+
+def _toml_escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 #: Paths of UNIX sockets that cannot be taken for anything else.

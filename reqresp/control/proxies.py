@@ -371,8 +371,7 @@ def _moved(
     if listen is not None:
         changes["listen"] = (parse_listen(listen),)
     if upstream is not None:
-        written = definition.written.get("upstream", {})
-        table = written if isinstance(written, Mapping) else {}
+        table = definition.written.get("upstream", {})
         changes["upstream"] = {**definition.upstream, "address": parse_address(upstream)}
         changes["written"] = {**definition.written, "upstream": {**table, "address": upstream}}
     return evolve(definition, **changes)

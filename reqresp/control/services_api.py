@@ -18,6 +18,7 @@ from reqresp.control.errors import ApiError, unusable
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
 from reqresp.script.summary import summarize
+from reqresp.script.toml_positions import line_of, locate
 from reqresp.services.definition import Definition
 from reqresp.services.reading import read_definition
 from reqresp.services.registry import Services
@@ -213,8 +214,15 @@ class ServicesApi:
 
     def _script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])
-        rules = () if service.script is None else service.script.rules.all()
-        return {"script": service.script_text, "rules": [describe_rule(it) for it in rules]}
+        text = service.script_text
+        if service.script is None or text is None:
+            return {"script": None, "rules": []}
+        lines = locate(text)  # the rules may stand in another file, with other lines
+        rules = service.script.rules.all()
+        return {
+            "script": text,
+            "rules": [describe_rule(it) | {"line": line_of(lines, it.path)} for it in rules],
+        }
 
     def _use_script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])

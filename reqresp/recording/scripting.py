@@ -5,7 +5,6 @@ It needs a framing, and keeps what a replay does not know: which reply belongs t
 It must not know what reads a script.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -13,7 +12,7 @@ from textwrap import wrap
 from attrs import define, field, frozen
 
 from reqresp._errors import Problem
-from reqresp._text import printable
+from reqresp._text import printable, toml_string
 from reqresp.framing import BaseFraming, Decoder, FrameError, Line
 from reqresp.recording._states import Answers, find_states
 from reqresp.recording.conversations import (
@@ -212,7 +211,7 @@ class _Writer:
         unfinished = sum(it.unfinished for it in self._talks)
         if unfinished:
             yield f"# {unfinished} bytes at the end of conversations are left out: incomplete."
-        yield f"framing  = {_quoted(self._specification)}"
+        yield f"framing  = {toml_string(self._specification)}"
         yield from self._reply_framing()
         greetings = [*dict.fromkeys(it.greeting for it in self._talks)]
         greeting = max(greetings, key=lambda it: len(it.payloads), default=_Answer())
@@ -265,15 +264,15 @@ class _Writer:
             yield "# Nothing in the recording explains when each of these replies is sent."
         yield "[[rule]]"
         if len(self._names) > 1:
-            when = [_quoted(self._names[it]) for it in states]
+            when = [toml_string(self._names[it]) for it in states]
             written = when[0] if len(when) == 1 else f"[{', '.join(when)}]"
-            yield f"when   = {_quoted('*') if is_only else written}"
+            yield f"when   = {toml_string('*') if is_only else written}"
         yield f"equals = {_payload(request)}"
         if not answers.is_constant and answers.is_exact:
             yield 'scope  = "connection"'
         yield from _answer(answers)
         if request in self._names:
-            yield f"goto   = {_quoted(self._names[request])}"
+            yield f"goto   = {toml_string(self._names[request])}"
 
 
 def _answer(answers: Answers[_Answer]) -> Iterator[str]:
@@ -314,7 +313,7 @@ def _payload(data: bytes) -> str:
     except UnicodeDecodeError:
         text = None
     if text is not None and all(it.isprintable() or it in "\r\n\t" for it in text):
-        return _quoted(text)
+        return toml_string(text)
     if len(data) <= MAX_HEX_BYTES:
         return f'{{ hex = "{data.hex(" ")}" }}'
     encoded = b64encode(data).decode()
@@ -322,9 +321,3 @@ def _payload(data: bytes) -> str:
         return f'{{ base64 = "{encoded}" }}'
     lines = "\n".join(wrap(encoded, 100))
     return f'{{ base64 = """\n{lines}""" }}'
-
-
-def _quoted(text: str) -> str:
-    """Return *text* as a string of TOML, in single quotes if that needs no escapes."""
-    is_literal = text.isprintable() and "'" not in text and ('"' in text or "\\" in text)
-    return f"'{text}'" if is_literal else json.dumps(text, ensure_ascii=False)

@@ -7,11 +7,12 @@ Must not know the keys of a script.
 A key is named by its path, as in error messages: ``rule[0].do[2].send``.
 """
 
-import json
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
+
+from reqresp._text import basic_string
 
 _BASIC = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _PART = rf"(?:[\w-]+|{_BASIC}|'[^']*')"
@@ -43,16 +44,14 @@ def join(path: str, key: str | int) -> str:
     """
     if isinstance(key, int):
         return f"{path}[{key}]"
-    if not _BARE.fullmatch(key):
-        key = "".join(map(_escaped, json.dumps(key, ensure_ascii=False)))
+    if not is_bare(key):
+        key = basic_string(key)
     return f"{path}.{key}" if path else key
 
 
-def _escaped(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def is_bare(key: str) -> bool:
+    """Return whether *key* needs no quotes."""
+    return bool(_BARE.fullmatch(key))
 
 
 def line_of(lines: Mapping[str, int], path: str) -> int | None:
@@ -116,6 +115,6 @@ def locate(text: str) -> Mapping[str, int]:
 
 def _unquoted(part: str) -> str:
     """Return one part of a key as TOML reads it."""
-    if _BARE.fullmatch(part):
+    if is_bare(part):
         return part
     return str(tomllib.loads(f"key = {part}")["key"])

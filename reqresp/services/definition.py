@@ -54,7 +54,7 @@ class WrittenScript:
     A script that was written down with the service.
 
     :param script: what it says.
-    :param text: its TOML text; None: its keys stand among those of the service.
+    :param text: its TOML text; None: its keys are among those of the service.
     :param base: the directory whose files it can name.
     """
 
@@ -217,6 +217,50 @@ class Definition:
         if isinstance(self.answering, WrittenScript) and self.answering.text is not None:
             keys["script"] = self.answering.text
         return keys
+
+    @property
+    def script_text(self) -> str | None:
+        """
+        The TOML text of the script; None: it is in a file, or there is none.
+
+        If the script's keys are among those of the service, the text is written from them.
+        """
+        if isinstance(self.answering, WrittenScript) and self.answering.text is not None:
+            return self.answering.text
+        if not self._is_script:
+            return None
+        from reqresp.script.toml_writing import write_toml  # late: few services have a script
+        from reqresp.services.schema import SCRIPT_KEYS
+
+        return write_toml({key: it for key, it in self.written.items() if key in SCRIPT_KEYS})
+
+    @property
+    def _is_script(self) -> bool:
+        """Whether the keys of a script are among those of the service."""
+        answering = self.answering
+        is_inline = isinstance(answering, WrittenScript) and answering.text is None
+        return is_inline or isinstance(answering, Forwarded)
+
+    def with_script(self, script: WrittenScript) -> Self:
+        """Return the service with a script that has a text, instead of what answers now."""
+        from reqresp.services.schema import SCRIPT_KEYS  # late, likewise
+
+        gone = {"script", "response", "close_on", "replay", "pace", "ignore"}
+        changes: dict[str, Any] = {}
+        if isinstance(self.answering, FixedReply):
+            gone |= {"framing", "fault", "seed"}  # those of the fixed reply
+            changes = {"framing": None}
+        if self._is_script:
+            gone |= {*SCRIPT_KEYS}
+            changes = {
+                "framing": None,
+                "limits": {},
+                "upstream": {},
+                "adds_tls": False,
+                "upstream_tls": {},
+            }
+        written = {key: it for key, it in self.written.items() if key not in gone}
+        return evolve(self, answering=script, written=written, **changes)
 
     def serves_alike(self, other: "Definition") -> bool:
         """

@@ -169,14 +169,14 @@ class _Place:
 
     def read(self, table: dict[str, Any]) -> Definition | None:
         """Return the service that *table* defines; None after a problem."""
+        if isinstance(table.get("upstream"), str):
+            table = {**table, "upstream": {"address": table["upstream"]}}
         own = {key: it for key, it in table.items() if key in SERVICE_KEYS}
         rules = {key: it for key, it in table.items() if key in SCRIPT_KEYS}
         for key in table:
             if key not in own and key not in rules:
                 self._report(key, unknown("key", key, (*SERVICE_KEYS, *SCRIPT_KEYS)))
         keys: ServiceTable | None = self.reader.read(ServiceTable, own, self.path)
-        if isinstance(rules.get("upstream"), str):
-            rules["upstream"] = {"address": rules["upstream"]}
         if keys is None or not self._is_clean:
             self._read_rules(rules)  # its problems, too
             return None

@@ -31,7 +31,6 @@ from reqresp.services.appended_files import open_files
 from reqresp.services.definition import (
     DEFAULT_NAME,
     Definition,
-    FixedReply,
     ReplayFile,
     ScriptFile,
     WrittenScript,
@@ -189,8 +188,12 @@ class Service:
 
     @property
     def script_text(self) -> str | None:
-        """The TOML text of its script; None: it has no text of its own."""
-        return self._loaded.text
+        """
+        The TOML text of its script; None: it has no script.
+
+        If the script's keys are among those of the definition, the text is written from them.
+        """
+        return self._definition.script_text or self._loaded.text
 
     @property
     def journal(self) -> "Journal":
@@ -309,10 +312,7 @@ class Service:
         :raises ScriptError: it has problems; it has all of them.
         """
         answering = WrittenScript.parse(text, self._script_name, self._script_base)
-        definition = evolve(self._definition, answering=answering)
-        if isinstance(self._definition.answering, FixedReply):
-            definition = evolve(definition, framing=None)  # that of the fixed reply
-        return definition, Loaded(answering.script, text)
+        return self._definition.with_script(answering), Loaded(answering.script, text)
 
     @property
     def _script_name(self) -> str:

@@ -208,12 +208,46 @@ class ScriptTests(Controlled):
     def test_its_rules(self) -> None:
         """Each rule has its name, its path, its line and its first predicate."""
         shown = self.get("/api/services/smtp/script")
-        self.assertIsNone(shown["script"])
         rules = {it["path"]: (it["name"], it["kind"]) for it in shown["rules"]}
         self.assertEqual(rules["rule[0]"], ("hello", "starts_with"))
         self.assertEqual(rules["rule[1]"], ("rule[1]", "equals"))
         self.assertEqual(rules["unmatched"], ("unmatched", "any"))
         self.assertEqual(self.get("/api/services/fixed/script"), {"script": None, "rules": []})
+
+    def test_the_text_of_keys(self) -> None:
+        """Rules that stand among the keys of a service are TOML, with lines of that text."""
+        self.ask("POST", "/api/services", NEW)
+        shown = self.get("/api/services/new/script")
+        text = 'framing = "line"\n\n[[rule]]\nequals = "a"\nreply = "A"\n'
+        self.assertEqual(shown["script"], text)
+        self.assertEqual((shown["rules"][0]["path"], shown["rules"][0]["line"]), ("rule[0]", 3))
+
+    def test_the_text_goes_back(self) -> None:
+        """A text that is used as it is shown changes nothing but what writes the script."""
+        text = self.get("/api/services/smtp/script")["script"]
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": text})
+        self.assertEqual((found.status, found.json["summary"]), (200, "3 rules in 2 states"))
+        self.assertEqual(self.get("/api/services/smtp/script")["script"], text)
+        wire = self.converse(b"EHLO x\n", b"DATA\n", b".\n")
+        self.assertEqual(wire.received(), b"220 ready\r\n250 hello\r\n354 go\r\n250 queued\r\n")
+
+    def test_the_definition_after_another_one(self) -> None:
+        """The service can be defined again as it is shown: the keys of its old answer are gone."""
+        definition = {"listen": 2600, "seed": 3, "limits": {"max_connections": 5}}
+        for name, keys in (
+            ("rules", {"rule": [{"reply": "x"}], "framing": "netstring"}),
+            ("fixed", {"response": "x", "close_on": "q", "framing": "line"}),
+        ):
+            path = f"/api/services/{name}"
+            self.assertEqual(self.ask("PUT", path, definition | keys).status, 200)
+            self.assertEqual(self.ask("PUT", f"{path}/script", {"script": SCRIPT}).status, 200)
+            shown = self.get(path)["definition"]
+            self.assertEqual(shown["script"], SCRIPT)
+            self.assertFalse(shown.keys() & {"rule", "response", "close_on", "framing", "seed"})
+            self.assertEqual("limits" in shown, name == "fixed")
+            self.assertEqual(self.ask("PUT", path, shown).status, 200)
+            self.assertEqual(self.converse(b"a\n", name=name).received(), b"B\r\n")
+            self.ask("DELETE", path)
 
     def test_another_one(self) -> None:
         """New clients are answered by the new script."""
