@@ -42,6 +42,7 @@ class Asking:
     number: int = 1
     taken: int = 1
     notes: Any = None
+    config: Any = None
 
 
 @frozen

@@ -12,6 +12,7 @@ import attrs
 
 from reqresp._errors import MAX_FLOAT, FieldError
 from reqresp.script.reader import MAX_INTEGER
+from reqresp.script.schema import PayloadTable
 
 #: A JSON Schema.
 Schema = dict[str, Any]
@@ -35,6 +36,10 @@ _PLAIN: dict[Any, Schema] = {
     Time: {"type": "number", "minimum": 0, "maximum": 10**11},
     Any: {},
 }
+
+
+# Tables that can hold tables of their own kind.
+_SHARED = (PayloadTable,)
 
 
 def ref(name: str) -> Schema:
@@ -77,6 +82,8 @@ def schema_of(kind: Any) -> Schema:
         return array(schema_of(get_args(kind)[0]))
     if origin is dict:
         return {"type": "object", "additionalProperties": schema_of(get_args(kind)[1])}
+    if kind in _SHARED:
+        return ref(kind.__name__)
     return _of_class(kind) if attrs.has(kind) else dict(_PLAIN[kind])
 
 
@@ -123,3 +130,7 @@ def _of_class(kind: type[Any]) -> Schema:
     }
     required = [name for name, (_found, is_required) in properties.items() if is_required]
     return schema | ({"required": required} if required else {})
+
+
+#: The components of a document to which schemas of `schema_of` refer, by name.
+SHARED = {kind.__name__: _of_class(kind) for kind in _SHARED}

@@ -10,6 +10,7 @@ from typing import Any
 
 from reqresp import __version__
 from reqresp.control._schemas import (
+    SHARED,
     Schema,
     array,
     nullable,
@@ -53,7 +54,7 @@ def make_document(routes: Iterable[Route], components: Mapping[str, Schema]) -> 
         "info": {"title": "reqresp", "version": __version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR, **components},
+            "schemas": {"Error": _ERROR, **SHARED, **components},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],

@@ -35,6 +35,7 @@ class _PastContext:
     number: int
     taken: int
     notes: Any = None
+    config: Any = None
 
 
 def past_context(request: Request) -> ConnectionContext:

@@ -9,10 +9,10 @@ from math import isfinite
 
 from reqresp._errors import MAX_FLOAT
 from reqresp.framing import BaseFraming, FrameError
-from reqresp.script.payloads import Template
 from reqresp.script.predicates import Needle
 from reqresp.script.rules import SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
+from reqresp.script.templates import Template
 from reqresp.steps import Send, Wait
 
 

@@ -14,9 +14,11 @@ from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
 from reqresp.script.files import ScriptFiles
-from reqresp.script.payloads import Sources, Template, read_payload
+from reqresp.script.names import Sources
+from reqresp.script.payloads import read_payload
 from reqresp.script.reader import Reader
 from reqresp.script.schema import FramingTable, LengthTable, WrittenPayload
+from reqresp.script.templates import Template
 
 _LENGTH_OR_HEAD = "expected either length, or head and body"
 

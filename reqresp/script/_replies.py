@@ -11,7 +11,7 @@ from attrs import fields, frozen
 from reqresp.framing import NO_END, BaseFraming, FrameError
 from reqresp.script._checks import send, wait
 from reqresp.script._parts import TableParts
-from reqresp.script.payloads import Sources
+from reqresp.script.names import Sources
 from reqresp.script.reader import Reader
 from reqresp.script.rules import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload

@@ -25,13 +25,7 @@ from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._upstream import is_relay, read_upstream
 from reqresp.script.files import ScriptFiles
-from reqresp.script.payloads import (
-    REPLY_SOURCES,
-    REQUEST_SOURCES,
-    RULE_SOURCES,
-    Sources,
-    group_sources,
-)
+from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
@@ -180,8 +174,7 @@ def _why_never(earlier: Sequence[Rule]) -> str:
 
 def _uses_count(rule: Rule) -> bool:
     steps = (step for reply in rule.replies for step in reply)
-    count = RULE_SOURCES["count"]
-    return any(isinstance(it, SendTemplate) and count in it.template.parts for it in steps)
+    return any(isinstance(it, SendTemplate) and "count" in it.template.names for it in steps)
 
 
 @frozen

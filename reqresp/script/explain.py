@@ -38,6 +38,7 @@ class _Client:
     number: int = 1
     taken: int = 0
     notes: Any = None
+    config: Any = None
 
 
 def explain(script: Script, requests: Sequence[bytes]) -> str:
@@ -65,7 +66,7 @@ class _Explanation:
     def __init__(self, script: Script) -> None:
         self._script = script
         self._rules = script.rules.anew()
-        self._client = _Client()
+        self._client = _Client(config=script.config())
         self._ended_by = ""  # the label of the step after which no request is answered
 
     def lines(self, requests: Sequence[bytes]) -> Iterator[str]:

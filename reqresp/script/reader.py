@@ -99,6 +99,11 @@ class Reader:
         if get_origin(kind) is list:
             (item,) = get_args(kind)
             return [self.read(item, it, join(path, at)) for at, it in enumerate(value)]
+        if get_origin(kind) is dict:
+            _, item = get_args(kind)
+            if item is not Any:
+                read = ((name, self.read(item, it, join(path, name))) for name, it in value.items())
+                return {name: it for name, it in read if it is not None}
         return value
 
     def _table(self, kind: Any, table: dict[str, object], path: str) -> Any:

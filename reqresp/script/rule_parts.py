@@ -19,18 +19,13 @@ from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script._checks import check_needle, check_unsent, send, size_bounds, wait
 from reqresp.script.files import read_any
-from reqresp.script.payloads import (
-    REPLY_SOURCES,
-    REQUEST_SOURCES,
-    Sources,
-    Template,
-    group_sources,
-    read_payload,
-)
+from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
+from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
 from reqresp.script.rules import EVERY_STATE, SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
+from reqresp.script.templates import Template
 from reqresp.steps import Send, Wait
 
 T = TypeVar("T")

@@ -15,10 +15,11 @@ from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import FrameError
+from reqresp.script.names import RANDOM, TemplateContext
 from reqresp.script.near_misses import nearest
-from reqresp.script.payloads import Template, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
+from reqresp.script.templates import Template
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.server.triggers import Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
@@ -107,6 +108,13 @@ class Rule:
         """Whether one of its replies forwards the request."""
         return any(isinstance(step, Forward) for reply in self.replies for step in reply)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether the seed decides anything of its replies."""
+        steps = (step for reply in self.replies for step in reply)
+        templates = (it.template for it in steps if isinstance(it, SendTemplate))
+        return bool(self.faults) or any(not RANDOM.isdisjoint(it.names) for it in templates)
+
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         """
         Check that *encode* accepts every constant part of its replies.
@@ -123,13 +131,19 @@ class Rule:
         ready = self._ready[turn]
         if ready is not None:
             return ready
-        context = TemplateContext(data, connection, self.predicates.match(data), count)
-        return self._as_steps(
-            Send(step.template.fill_from(context), step.raw)
-            if isinstance(step, SendTemplate)
-            else step
-            for step in self.replies[turn]
-        )
+        match = self.predicates.match(data)
+        context = TemplateContext(data, connection, match, count, self.path)
+        try:
+            return self._as_steps(
+                [
+                    Send(step.template.fill_from(context), step.raw)
+                    if isinstance(step, SendTemplate)
+                    else step
+                    for step in self.replies[turn]
+                ]
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.place}: {error}") from None
 
     def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> RuleReply:
         steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
@@ -154,6 +168,7 @@ class _PastClient:
     number: int
     taken: int
     notes: Any = None
+    config: Any = None
 
 
 #: Answers a request that no rule matches, unless the script has an answer of its own.
@@ -204,7 +219,7 @@ class Rules(Responder):
         self._forwarded = unmatched.constant if unmatched.forwards else None
         self.answers_refused = bool(self._triggered[Trigger.REFUSED])
         self._counts: dict[str, int] = {}
-        self.faulty = any(rule.faults for rule in self.all())
+        self.faulty = any(rule.is_random for rule in self.all())
         self.forwards = any(rule.forwards for rule in self.all())
         self.states = _states(start, rules)
 
@@ -259,7 +274,9 @@ class Rules(Responder):
                 return self._choose(rule, data, connection)
         if self._forwarded is not None:  # as most requests are, so it costs little
             return self._forwarded
-        client = _PastClient(connection.peer, connection.number, connection.taken)
+        client = _PastClient(
+            connection.peer, connection.number, connection.taken, config=connection.config
+        )
         reply = self._choose(self._unmatched, data, connection)
         return reply.explained_by(partial(self._explain_miss, state, data, client))
 

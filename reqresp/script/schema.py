@@ -7,7 +7,7 @@ word in Python has a ``_`` appended.
 
 from typing import Any, ClassVar, Literal
 
-from attrs import Factory, frozen
+from attrs import Factory, frozen, resolve_types
 
 from reqresp._errors import Bytes, Seconds
 from reqresp.framing import Encoding
@@ -16,7 +16,7 @@ from reqresp.server.limits import Limits
 
 @frozen(kw_only=True)
 class PayloadTable:
-    """A payload with its encoding: exactly one key besides *raw*."""
+    """A payload with its encoding: exactly one key besides *let* and *raw*."""
 
     text: str | None = None
     hex: str | None = None
@@ -24,7 +24,11 @@ class PayloadTable:
     file: str | None = None
     template: str | None = None
     template_hex: str | None = None
+    let: "dict[str, str | PayloadTable] | None" = None
     raw: bool = False
+
+
+resolve_types(PayloadTable)
 
 
 #: A payload as a script writes it.

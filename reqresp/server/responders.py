@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress
 
+    from reqresp.server.config import ServerConfig
+
 #: A reply as a user's function returns it, or as the result of its coroutine or Deferred.
 Reply = bytes | Step | tuple[bytes | Step, ...] | None
 
@@ -79,13 +81,17 @@ class ConnectionContext(Protocol):
     #: What the responder noted for itself; None at first.
     notes: Any
 
+    @property
+    def config(self) -> "ServerConfig | None":
+        """How its server answers, with the seed of what is random; None: unknown."""
+
 
 class Responder(ABC):
     """Answers requests.  A function of one `Request` can be used instead of a subclass."""
 
     #: Its name in exchanges, journals and logs.
     name = "responder"
-    #: Whether its replies may have faults of their own (see `RuleReply`).
+    #: Whether its replies may have faults of their own (see `RuleReply`), or random values.
     faulty = False
     #: Whether it answers clients that are refused; without that, they are reset at once.
     answers_refused = False

@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from math import inf
@@ -24,7 +24,8 @@ from reqresp.cli.main import main
 from reqresp.faults.faults import KINDS
 from reqresp.relay import Forwarding, tcp_upstream
 from reqresp.script import Script, ScriptError
-from reqresp.script.payloads import REQUEST_SOURCES, RULE_SOURCES
+from reqresp.script.filters import FILTERS
+from reqresp.script.names import REPLY_SOURCES
 from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
 from reqresp.server.factory import ReqRespFactory
 from tests.support.documents import ROOT, Block, blocks
@@ -169,6 +170,9 @@ def used(kind: Any, value: Any) -> Iterator[str]:
         elif get_origin(option) is list and isinstance(value, list):
             for it in value:
                 yield from used(get_args(option)[0], it)
+        elif get_origin(option) is dict and get_args(option)[1] is not Any:
+            for it in value.values() if isinstance(value, dict) else ():
+                yield from used(get_args(option)[1], it)
         elif get_origin(option) is dict and isinstance(value, dict):
             yield f"kind = {value['kind']}"
             yield f"on = {value.get('on')}"
@@ -194,15 +198,19 @@ def named(kind: type[Any], key: str) -> str:
     )
 
 
-def usable(kind: Any) -> Iterator[str]:
-    """All that `used` could find in a *kind* of table."""
+def usable(kind: Any, outer: frozenset[Any] = frozenset()) -> Iterator[str]:
+    """All that `used` could find in a *kind* of table, which is within *outer*."""
     for option in options_of(kind):
+        if attrs.has(option) and option in outer:
+            continue
         if attrs.has(option):
             for key, it in keys_of(option).items():
                 yield named(option, key)
-                yield from usable(it.type)
+                yield from usable(it.type, outer | {option})
         elif get_origin(option) is list:
-            yield from usable(get_args(option)[0])
+            yield from usable(get_args(option)[0], outer)
+        elif get_origin(option) is dict and get_args(option)[1] is not Any:
+            yield from usable(get_args(option)[1], outer)
         elif get_origin(option) is dict:
             yield from (f"on = {name}" for name in get_args(FaultTarget))
             yield from usable(StreamFaultTable)
@@ -216,6 +224,34 @@ def usable(kind: Any) -> Iterator[str]:
 def options_of(kind: Any) -> tuple[Any, ...]:
     """The types that a value of the type *kind* can have."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def expressions(text: str) -> set[str]:
+    """The names and the filters of all templates in *text*, as ``{name}`` and ``|filter``."""
+    found: set[str] = set()
+    for expression in re.findall(r"(?<!\{)\{(\w[^{}]*)\}", text):
+        name, *filters = expression.split("|")
+        found |= {f"{{{name.partition(':')[0]}}}"}
+        found |= {f"|{it.partition(':')[0]}" for it in filters}
+    return found
+
+
+def call(name: str, arguments: str) -> str:
+    """How the guide writes a name or a filter."""
+    optional = arguments.startswith("[")
+    rest = f"[:{arguments[1:]}" if optional else f":{arguments}" if arguments else ""
+    return f"``{name}{rest}``"
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """A table of the guide with these *rows*."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = (
+        "  ".join(it.ljust(width) for it, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return "\n".join([rule, *lines, rule])
 
 
 def folded(text: str) -> str:
@@ -282,9 +318,17 @@ class GuideTests(SynchronousTestCase):
         for script, after in examples(GUIDE):
             if not after.code.startswith((NAME, "warning: ")):
                 seen |= {*used(Document, tomllib.loads(script.code))}
-                seen |= {*re.findall(r"(?<!\{)\{\w+\}", script.code)}
-        names = {f"{{{name}}}" for name in [*REQUEST_SOURCES, *RULE_SOURCES]}
-        self.assertEqual({*usable(Document), *names} - seen, set())
+                seen |= expressions(script.code)
+        names = {f"{{{name}}}" for name in REPLY_SOURCES}
+        filters = {f"|{name}" for name in FILTERS}
+        self.assertEqual({*usable(Document), *names, *filters} - seen, set())
+
+    def test_tables_of_names_and_filters(self) -> None:
+        """They are what the templates' own tables say."""
+        names = [(call(name, it.arguments), it.summary) for name, it in REPLY_SOURCES.items()]
+        filters = [(call(f"|{name}", it.arguments), it.summary) for name, it in FILTERS.items()]
+        for rows in (names, filters):
+            self.assertIn(table(rows), GUIDE)
 
     def test_every_key_is_told(self) -> None:
         """In the text or a table, and not in an example alone."""

@@ -21,6 +21,7 @@ class Client:
     number = 1
     taken = 1
     notes: Any = None
+    config: Any = None
 
 
 def expectation(

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp._text import printable
 from reqresp.framing import SPECIFICATIONS
 from reqresp.script import Problem, Script, ScriptError
+from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES
 from tests.support.live import temporary
 
 ROOT = Path(__file__).parent.parent.parent
@@ -566,7 +567,7 @@ class RulesTests(ErrorsTestCase):
         template = 'equals = { template = "{x}" }'
         self.assert_in_rule(
             f"silent = true, matches = '(?P<x>a)', {template}",
-            ".equals: unknown name 'x'; expected one of: 0, peer, connection, request",
+            f".equals: unknown name 'x'; expected one of: {', '.join(REQUEST_SOURCES)}",
         )
         self.assert_in_rule(
             'silent = true, matches = { template = "{0}" }',
@@ -591,8 +592,7 @@ class RulesTests(ErrorsTestCase):
         )
         self.assert_in_rule(
             """matches = ["(?P<host>a)(b)", "(?P<host>c)"], reply = { template = "{2}" }""",
-            ".reply: unknown name '2'; expected one of: host, 1, 0, peer, connection, request,"
-            " count",
+            f".reply: unknown name '2'; expected one of: host, 1, {', '.join(REPLY_SOURCES)}",
         )
         self.assert_in_rule(
             "silent = true, matches = '(?P<peer>a)(?P<count>b)'",
@@ -601,8 +601,7 @@ class RulesTests(ErrorsTestCase):
         )
         self.assert_problem(
             'greeting = { reply = { template = "{1}" } }',
-            "1: greeting.reply: unknown name '1'; expected one of: 0, peer, connection, request,"
-            " count",
+            f"1: greeting.reply: unknown name '1'; expected one of: {', '.join(REPLY_SOURCES)}",
         )
 
     def test_a_scope_of_nothing(self) -> None:

@@ -25,15 +25,15 @@ SAMPLES: list[Any] = [
 ]
 
 
-def table_types(kind: Any) -> Iterator[type]:
-    """Yield the attrs classes that *kind* is made of."""
-    if attrs.has(kind):
+def table_types(kind: Any, outer: frozenset[Any] = frozenset()) -> Iterator[type]:
+    """Yield the attrs classes that *kind*, which is within *outer*, is made of."""
+    if attrs.has(kind) and kind not in outer:
         yield kind
         for field in attrs.fields(kind):
-            yield from table_types(field.type)
+            yield from table_types(field.type, outer | {kind})
     for argument in get_args(kind):
         if argument is not kind:
-            yield from table_types(argument)
+            yield from table_types(argument, outer)
 
 
 def problems(kind: type, table: dict[str, Any]) -> list[str]:

@@ -13,15 +13,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._re2 import compile_pattern
 from reqresp.script.files import read_any
-from reqresp.script.payloads import (
+from reqresp.script.names import (
     REQUEST_SOURCES,
     RULE_SOURCES,
-    Template,
     TemplateContext,
     group_sources,
-    read_payload,
 )
+from reqresp.script.payloads import read_payload
 from reqresp.script.schema import PayloadTable
+from reqresp.script.templates import Template
 from tests.support.live import temporary
 
 PROPERTY = settings(derandomize=True, max_examples=200)
@@ -171,12 +171,12 @@ class TemplateTests(PayloadTestCase):
             ("{cuont}", "unknown name 'cuont'; did you mean count?"),
             ("{Peer}", "unknown name 'Peer'; did you mean peer?"),
             ("{ 0}", "unknown name ' 0'; did you mean 0?"),
-            ("{}", "unknown name ''; expected one of: 0, peer, connection, request, count"),
-            ("{é\n}", "unknown name 'é\\n'; expected one of: 0, peer, connection, request, count"),
+            ("{}", f"unknown name ''; expected one of: {', '.join(NAMES)}"),
+            ("{é\n}", f"unknown name 'é\\n'; expected one of: {', '.join(NAMES)}"),
         ):
             self.assert_none(message, template=text)
         self.assert_none(
-            "unknown name 'count'; expected one of: 0, peer, connection, request",
+            f"unknown name 'count'; expected one of: {', '.join(REQUEST_SOURCES)}",
             template="{count}",
             names=REQUEST_SOURCES,
         )

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script import Script, ScriptError
-from reqresp.script.payloads import REQUEST_SOURCES, Template
+from reqresp.script.names import REQUEST_SOURCES
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.rules import CLOSES, Rule, Rules
+from reqresp.script.templates import read_template
 from reqresp.server.triggers import Trigger
 from reqresp.steps import RuleReply, Send
 
@@ -27,7 +28,7 @@ LONGEST = 3
 
 NEEDLES = st.sampled_from([b"", b"a", b"A", b"b", b"ab"])
 #: One object, as in a script: templates with the same sources are equal.
-REQUEST = Template((REQUEST_SOURCES["request"],))
+REQUEST = read_template("{request}", str.encode, REQUEST_SOURCES)
 STATES = st.sampled_from(["start", "s", "t"])
 
 
@@ -82,7 +83,7 @@ def named(rules: Sequence[Rule]) -> list[Rule]:
 
 def talk(book: Rules, requests: Sequence[bytes]) -> tuple[set[str], set[str]]:
     """Return the rules that answer *requests* on one connection, and the states reached."""
-    connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None)
+    connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None, config=None)
     states = {book.state(connection)}
     greeting = book.react(Trigger.CONNECT, connection)
     names = {greeting.by} if isinstance(greeting, RuleReply) else set[str]()

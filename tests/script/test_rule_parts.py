@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp._errors import FieldError
 from reqresp.faults.faults import LimitData, PlacedFault
 from reqresp.framing import Line, Mixed, Netstring
+from reqresp.script.names import REPLY_SOURCES
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import RuleParts
 from reqresp.script.rules import Rule, SendTemplate
@@ -27,6 +28,7 @@ class Client:
     number: int = 1
     taken: int = 1
     notes: Any = None
+    config: Any = None
 
 
 class PartsTestCase(SynchronousTestCase):
@@ -184,7 +186,7 @@ class StepsTests(PartsTestCase):
             self.parts.send({"template": "{n}"}, field="reply")
         self.assertEqual(
             str(raised.exception),
-            "reply: unknown name 'n'; expected one of: 0, peer, connection, request, count",
+            f"reply: unknown name 'n'; expected one of: {', '.join(REPLY_SOURCES)}",
         )
 
     def test_requests_and_replies_of_different_framings(self) -> None:

@@ -129,7 +129,7 @@ class ChoiceTests(Scripted):
 
     def reply(self, script: Script, *requests: bytes) -> RuleReply:
         """Return the reply to the last of *requests* on a new connection."""
-        connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None)
+        connection: Any = SimpleNamespace(taken=0, number=1, notes=None, peer=None, config=None)
         rules = script.rules.anew()
         *_, reply = [rules.respond(data, connection) for data in requests]
         assert isinstance(reply, RuleReply)

@@ -23,6 +23,7 @@ class Asking:
     number: int = 7
     taken: int = 3
     notes: Any = None
+    config: Any = None
 
 
 def ask(function: Callable[[Request], Any], data: bytes = b"hello") -> Steps | Deferred[Steps]:

@@ -21,6 +21,7 @@ class Asking:
     number: int = 7
     taken: int = 3
     notes: Any = None
+    config: Any = None
 
 
 class AsStepsTests(SynchronousTestCase):
