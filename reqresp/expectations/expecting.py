@@ -14,6 +14,7 @@ from reqresp.expectations.results import Results
 from reqresp.script.rules import closes_unmatched
 from reqresp.server.config import ServerConfig
 from reqresp.server.responders import ConnectionContext, Responder, Table
+from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Trigger
 from reqresp.steps import Request, RuleReply, Steps
 
@@ -32,6 +33,7 @@ class ExpectingResponder(Responder):
         self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
         self.answers_refused = self.fallback.answers_refused
+        self.state_properties = self.fallback.state_properties
         self._results = results
         self._expectations = results.expectations
         self._expecting = ExpectationResponder(results, self.fallback, None, config.framing.encode)
@@ -49,6 +51,9 @@ class ExpectingResponder(Responder):
         self, requests: Sequence[bytes], connection: ConnectionContext
     ) -> Steps | None:
         return None if self._expectations else self.fallback.answer_alike(requests, connection)
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:
+        return self.fallback.properties(connection)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         return self.fallback.react(trigger, connection)

@@ -25,6 +25,7 @@ from reqresp.expectations.written import ExpectationReader
 from reqresp.journal import Journal, UpstreamFailed
 from reqresp.recording.replay import Deviation, Replayer
 from reqresp.script.files import ScriptFiles
+from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
@@ -267,7 +268,11 @@ class Expectations:
 
     def _reader(self, factory: ReqRespFactory) -> ExpectationReader:
         files = ScriptFiles(self._base)
-        return ExpectationReader(factory.config.framing, files, factory.service is not None)
+        responder = factory.config.responder
+        fallback = responder.fallback if isinstance(responder, ExpectingResponder) else responder
+        properties = fallback.by_state if isinstance(fallback, Rules) else {}
+        forwards = factory.service is not None
+        return ExpectationReader(factory.config.framing, files, forwards, properties)
 
     def _attached(self) -> FrontFactory:
         if self._factory is None:

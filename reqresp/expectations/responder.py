@@ -16,6 +16,7 @@ from reqresp.expectations.report import UNEXPECTED, raised_by
 from reqresp.expectations.results import ConnectionStates, Results
 from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
+from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Trigger
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 
@@ -54,9 +55,16 @@ class ExpectationResponder(Responder):
         self.states: Rules | ConnectionStates = (
             fallback if isinstance(fallback, Rules) else results.states
         )
+        # A responder of the user can have properties without states.
+        has_own = fallback is not None and fallback.state_properties
+        self._properties_of = fallback if fallback is not None and has_own else self.states
+        self.state_properties = self._properties_of.state_properties
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
         self.answers_refused = fallback is not None and fallback.answers_refused
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:
+        return self._properties_of.properties(connection)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         responder = self._greeter if trigger is Trigger.CONNECT else self._fallback
@@ -66,12 +74,14 @@ class ExpectationResponder(Responder):
         request = Request(data, connection.peer, connection.number, connection.taken)
         found: BaseExpectation | None = None
         try:
+            framing = self.properties(connection).framing
+            encode = self._encode if framing is None else framing.encode
             found = self._find(data, connection)
             answer = self._answer(found, data, connection)
             if isinstance(answer, Deferred):
-                checked = answer.addCallback(self._check_steps)
+                checked = answer.addCallback(self._check_steps, encode)
                 return checked.addErrback(lambda failure: self._failed(failure, request, found))
-            return self._check_steps(answer, request)
+            return self._check_steps(answer, encode, request)
         except BaseException as error:  # also SystemExit: it ends this connection only
             return self._raised(error, request, found)
 
@@ -99,7 +109,9 @@ class ExpectationResponder(Responder):
             return self._fallback.respond(data, connection)
         return _UNEXPECTED_REPLY
 
-    def _check_steps(self, steps: Steps, request: Request | None = None) -> Steps:
+    def _check_steps(
+        self, steps: Steps, encode: Callable[[bytes], bytes], request: Request | None = None
+    ) -> Steps:
         """
         Return *steps* with the name of their source, if they can be sent.
 
@@ -112,7 +124,7 @@ class ExpectationResponder(Responder):
             return steps
         for step in check_steps(steps):
             if isinstance(step, Send) and not step.raw:
-                self._encode(step.data)
+                encode(step.data)
         return steps if isinstance(steps, RuleReply) else RuleReply(steps, self.name)
 
     def _failed(self, failure: Failure, request: Request, found: BaseExpectation | None) -> Steps:

@@ -4,6 +4,7 @@ Results: the expectations of a server, and what has come otherwise so far.
 An observer of its errors.  Must not know what answers a request, or how the server runs.
 """
 
+from collections.abc import Collection
 from typing import cast
 
 from twisted.internet.interfaces import IAddress
@@ -13,6 +14,7 @@ from reqresp.expectations.expectation import BaseExpectation
 from reqresp.framing import FrameError
 from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext
+from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.steps import Request
 
 #: The number of unexpected requests, and of errors, that are kept: the first ones.
@@ -78,6 +80,14 @@ class ConnectionStates:
 
     def __init__(self) -> None:
         self._states: dict[int, str] = {}
+        #: What is different in each state.
+        self.by_state: dict[str, StateProperties] = {}
+        #: The same, without the states.
+        self.state_properties: Collection[StateProperties] = self.by_state.values()
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:
+        """Return what is different on *connection* in its state."""
+        return self.by_state.get(self.state(connection), NO_PROPERTIES)
 
     def state(self, connection: ConnectionContext) -> str:
         """Return the state of the conversation on *connection*."""

@@ -7,7 +7,7 @@ Knows the schema of scripts.  Must not know which expectation answers a request.
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
-from attrs import evolve, fields, frozen
+from attrs import Factory, evolve, fields, frozen
 
 from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._text import quote
@@ -20,6 +20,7 @@ from reqresp.script.files import ScriptFiles
 from reqresp.script.predicates import Predicates
 from reqresp.script.reader import Reader, TooManyProblemsError
 from reqresp.script.schema import RequestTable, RuleTable
+from reqresp.server.state_properties import StateProperties
 
 #: The path of an expectation in problems.
 EXPECTATION = "expectation"
@@ -48,11 +49,13 @@ class ExpectationReader:
     :param framing: of its requests and replies.
     :param files: the files that payloads can name.
     :param forwards: whether it can forward requests.
+    :param properties: of its states that differ.
     """
 
     framing: Framing
     files: ScriptFiles
     forwards: bool
+    properties: Mapping[str, StateProperties] = Factory(dict)
 
     def expectation(self, table: Mapping[str, Any], number: int, at: int) -> BaseExpectation:
         """
@@ -82,7 +85,7 @@ class ExpectationReader:
             return None
         self._check(read, reader)
         framing = complete_framing(self.framing)
-        rule = compile_rule(read, EXPECTATION, reader, self.files, framing)
+        rule = compile_rule(read, EXPECTATION, reader, self.files, framing, self.properties)
         if rule.forwards and not self.forwards:
             reader.report(EXPECTATION, _NO_UPSTREAM)
         where = read.name or f"expectation {number}"

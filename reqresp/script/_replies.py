@@ -26,12 +26,13 @@ class Replies:
     """
     Makes the replies of rules.
 
-    :param framing: of replies; None: it has problems, so replies are not checked.
+    :param framings: of replies, each of which they may have; None: it has problems, so replies are
+        not checked.
     """
 
     reader: Reader
     parts: TableParts
-    framing: BaseFraming | None
+    framings: tuple[BaseFraming | None, ...]
 
     def replies(self, table: AnswerTable, path: str, sources: Sources) -> list[ReplyTemplate]:
         """Return the replies that *table* describes; templates can name *sources*."""
@@ -103,7 +104,7 @@ class Replies:
         return STEPS[name]()
 
     def _forward(self, path: str) -> Forward:
-        if self.framing is not None and not self.framing.ends_replies:
+        if any(it is not None and not it.ends_replies for it in self.framings):
             self.reader.report(path, f"{NO_END}, as framing or reply_framing")
         return Forward()
 
@@ -120,7 +121,8 @@ class Replies:
         if found is None:
             return Send(b"", raw=True)
         try:
-            return send(found, raw, self.framing)
+            steps = [send(found, raw, framing) for framing in self.framings]
+            return steps[0]
         except FrameError as error:
             self.reader.report(path, str(error))
             return Send(b"", raw=True)

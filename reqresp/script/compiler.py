@@ -6,9 +6,10 @@ Knows what each key means, and which keys fit together.  Must not know TOML or f
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from attrs import evolve, fields, frozen
@@ -23,6 +24,7 @@ from reqresp.script._checks import check_needle, check_unsent, size_bounds
 from reqresp.script._faults import read_faults
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
+from reqresp.script._states import StateFramings, check_not_forwarded, mixed, read_states
 from reqresp.script._upstream import is_relay, read_upstream
 from reqresp.script.files import ScriptFiles
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
@@ -40,6 +42,7 @@ from reqresp.script.schema import (
     SizeTable,
 )
 from reqresp.server.limits import Limits
+from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Trigger
 
 #: What the name of a rule can be: it stands in logs and journals, and is not taken for a path.
@@ -68,27 +71,37 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")
-    compiler = _RuleCompiler(
-        reader, parts, Replies(reader, parts, reply_framing), framing, document
-    )
-    rules = compiler.rules()
-    greeting = compiler.answer(document.greeting, "greeting", Trigger.CONNECT)
-    unmatched = compiler.answer(document.unmatched, UNMATCHED) or CLOSES
-    _check_start(document.start, reader)
-    others = [unmatched] if greeting is None else [greeting, unmatched]
-    check_states(document.start, rules, others, reader.report)
     limits = document.limits or Limits()
     _check_limits(limits, framing, reader)
+    default = mixed(framing, reply_framing)
+    properties = read_states(document.state, parts, default, limits)
+    framings = StateFramings(default, properties)
+    compiler = _RuleCompiler.of(reader, parts, framings, document)
+    rules = compiler.rules()
+    at_start = compiler.in_states([document.start])
+    greeting = at_start.answer(document.greeting, "greeting", Trigger.CONNECT)
+    unmatched = compiler.in_states(None).answer(document.unmatched, UNMATCHED) or CLOSES
+    _check_start(document.start, reader)
+    others = [unmatched] if greeting is None else [greeting, unmatched]
+    check_states(document.start, rules, others, reader.report, properties)
     upstream = read_upstream(document.upstream, reader, base)
     relays = is_relay(tables)
     faults = read_faults(document.fault, parts, is_relay=relays)
     forwards = any(rule.forwards for rule in (*rules, *others))
     if document.upstream is not None and not relays and not forwards:
         reader.report("upstream", _NOTHING_FORWARDED)
+    if forwards or relays:
+        check_not_forwarded(properties, parts)
     if reader.problems:
         return {}
     try:
-        responder = Rules(rules, start=document.start, greeting=greeting, unmatched=unmatched)
+        responder = Rules(
+            rules,
+            start=document.start,
+            greeting=greeting,
+            unmatched=unmatched,
+            properties=properties,
+        )
     except ValueError as error:
         reader.report("rule", str(error))
         return {}
@@ -108,26 +121,36 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
 
 
 def compile_rule(
-    table: RuleTable, path: str, reader: Reader, files: ScriptFiles, framing: BaseFraming
+    table: RuleTable,
+    path: str,
+    reader: Reader,
+    files: ScriptFiles,
+    framing: BaseFraming,
+    properties: Mapping[str, StateProperties] = MappingProxyType({}),
 ) -> Rule:
     """
     Return the rule of *table*, for every state unless it says which; unusable after a problem.
 
     :param path: where the table is, for problems.
     :param framing: of the server whose requests it answers.
+    :param properties: of the states of that server that differ.
     """
     if table.when is None:
         table = evolve(table, when=EVERY_STATE)
     if table.name is not None:
         _check_name(table.name, f"{path}.name", reader)
-    return _RuleCompiler.alone(reader, files, framing).rule(table, path)
+    framings = StateFramings(framing, properties)
+    compiler = _RuleCompiler.of(reader, TableParts(reader, files), framings, Document())
+    return compiler.rule(table, path)
 
 
 def compile_predicates(
     table: RequestTable, path: str, reader: Reader, files: ScriptFiles, framing: BaseFraming
 ) -> Predicates:
     """Return the predicates of *table*, as `compile_rule` makes them."""
-    return _RuleCompiler.alone(reader, files, framing).predicates(table, path)
+    framings = StateFramings(framing, {})
+    compiler = _RuleCompiler.of(reader, TableParts(reader, files), framings, Document())
+    return compiler.predicates(table, path)
 
 
 def _check_name(name: str, path: str, reader: Reader) -> None:
@@ -182,7 +205,8 @@ class _RuleCompiler:
     """
     Makes rules of tables.
 
-    :param framing: of requests; None: it has problems, so predicates are not checked against it.
+    :param framing: of requests; None: unknown, so predicates are not checked against it.
+    :param framings: of the states.
     :param document: has the defaults for all rules.
     """
 
@@ -190,14 +214,26 @@ class _RuleCompiler:
     parts: TableParts
     replies: Replies
     framing: BaseFraming | None
+    framings: StateFramings
     document: Document
 
     @classmethod
-    def alone(cls, reader: Reader, files: ScriptFiles, framing: BaseFraming) -> Self:
-        """Return what makes single rules, which are in no document."""
-        parts = TableParts(reader, files)
-        replies = Replies(reader, parts, framing.replies)
-        return cls(reader, parts, replies, framing.requests, Document())
+    def of(
+        cls, reader: Reader, parts: TableParts, framings: StateFramings, document: Document
+    ) -> Self:
+        """Return what makes rules of *document*, in states with the default of *framings*."""
+        framing = framings.default
+        replies = Replies(reader, parts, (framing and framing.replies,))
+        return cls(reader, parts, replies, framing and framing.requests, framings, document)
+
+    def in_states(self, states: Iterable[str] | None) -> Self:
+        """Return what makes the rules of *states*, all of which it has; None: of every state."""
+        found = self.framings.of(states)
+        if found == (self.framings.default,):
+            return self
+        framing = found[0].requests if len(found) == 1 and found[0] is not None else None
+        framings = tuple(it and it.replies for it in found)
+        return evolve(self, framing=framing, replies=evolve(self.replies, framings=framings))
 
     def rules(self) -> list[Rule]:
         """Return all rules of the document."""
@@ -244,6 +280,10 @@ class _RuleCompiler:
 
     def rule(self, table: RuleTable, path: str) -> Rule:
         """Return the rule that *table* describes; unusable after a problem."""
+        when = self._when(table, path)
+        return self.in_states(when)._rule(table, path, when)
+
+    def _rule(self, table: RuleTable, path: str, when: frozenset[str] | None) -> Rule:
         predicates = self.predicates(table, path)
         self._check_times(table.times, path)
         rule = Rule(
@@ -252,7 +292,7 @@ class _RuleCompiler:
             trigger=Trigger(table.on),
             line=self.reader.locate(path),
             predicates=predicates,
-            when=self._when(table, path),
+            when=when,
             times=table.times,
             per_connection=table.scope == "connection",
             **self._answer_keys(table, path, self._sources(predicates, path)),

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IAddress
 from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Fault
-from reqresp.framing import FrameError
+from reqresp.framing import FrameError, Framing
 from reqresp.script.loader import Script
 from reqresp.script.near_misses import compare, nearest
 from reqresp.script.predicates import Predicates
@@ -91,11 +91,12 @@ class _Explanation:
         yield from self._request(request, state)
 
     def _connect(self) -> Iterator[str]:
+        framing = self._framing
         greeting = self._rules.react(Trigger.CONNECT, self._client)
         on_connect = [placed for placed in self._script.faults if placed.on_connect]
         if greeting or on_connect:
             yield "a client connects"
-            yield from self._reply(greeting)
+            yield from self._reply(greeting, framing)
         if on_connect and not greeting:
             yield _faults(on_connect)
 
@@ -108,7 +109,7 @@ class _Explanation:
             if not isinstance(steps, RuleReply) or (ended_by and client is self._client):
                 continue
             yield event
-            yield from self._reply(steps)
+            yield from self._reply(steps, self._framing)
             if not any(step.ends_reply for step in steps):
                 yield "    close"
         self._ended_by = ended_by
@@ -116,21 +117,22 @@ class _Explanation:
     def _request(self, request: bytes, state: str) -> Iterator[str]:
         self._client.taken += 1
         matching = [*self._rules.states[state].matching(request, self._client)]
+        framing = self._framing
         steps = self._rules.respond(request, self._client)
-        yield from self._reply(steps)
+        yield from self._reply(steps, framing)
         if isinstance(steps, RuleReply) and steps.by == UNMATCHED:
             yield from self._misses(state, request, matching)
         after = self._rules.state(self._client)
         if after != state:
             yield f"    new state: {printable(after)}"
 
-    def _reply(self, steps: Steps) -> Iterator[str]:
+    def _reply(self, steps: Steps, framing: Framing) -> Iterator[str]:
         if not isinstance(steps, RuleReply):
             return
         yield f"    {self._place(steps.by)}"
         for step in steps:
             yield f"    {_show(step)}"
-            if error := self._frame_error(step):
+            if error := self._frame_error(step, framing):
                 yield f"        cannot be framed, connection reset: {error}"
                 self._ended_by = "reset"
                 break
@@ -142,10 +144,15 @@ class _Explanation:
         if faults:
             yield _faults(faults)
 
-    def _frame_error(self, step: Step) -> FrameError | None:
+    @property
+    def _framing(self) -> Framing:
+        """The framing of replies in the state of the conversation."""
+        return self._rules.properties(self._client).framing or self._script.reply_framing
+
+    def _frame_error(self, step: Step, framing: Framing) -> FrameError | None:
         if isinstance(step, Send) and not step.raw:
             try:
-                self._script.reply_framing.encode(step.data)
+                framing.encode(step.data)
             except FrameError as error:
                 return error
         return None

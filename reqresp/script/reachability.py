@@ -9,21 +9,31 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from reqresp._text import unknown
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule, rules_by_state
+from reqresp.script.toml_positions import join
 
 #: Receives a key path and the problem there.
 Report = Callable[[str, str], None]
 
 
-def check_states(start: str, rules: Sequence[Rule], others: Sequence[Rule], report: Report) -> None:
+def check_states(
+    start: str,
+    rules: Sequence[Rule],
+    others: Sequence[Rule],
+    report: Report,
+    tables: Iterable[str] = (),
+) -> None:
     """
     Report each `goto` to an unknown state, and each state that no rule goes to.
 
     :param others: the rules of the greeting and of unmatched requests, which have no state.
+    :param tables: the states that have a table of their own.
     """
     named: dict[str, str] = {start: "start"}
     for rule in rules:
         for state in sorted(rule.when or ()):
             named.setdefault(state, f"{rule.path}.when")
+    for state in tables:
+        named.setdefault(state, join("state", state))
     for rule in (*rules, *others):
         if rule.goto is not None and rule.goto not in named:
             report(f"{rule.path}.goto", unknown("state", rule.goto, named))

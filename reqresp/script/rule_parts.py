@@ -8,16 +8,17 @@ is used.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, Self, TypedDict, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reqresp._errors import Bytes, FieldError, Seconds
 from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
-from reqresp.framing import Framing, complete_framing
+from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
 from reqresp.script._checks import check_needle, check_unsent, send, size_bounds, wait
+from reqresp.script._states import StateFramings, mixed
 from reqresp.script.files import read_any
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
 from reqresp.script.payloads import read_payload
@@ -26,6 +27,7 @@ from reqresp.script.reader import Reader
 from reqresp.script.rules import EVERY_STATE, SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
 from reqresp.script.templates import Template
+from reqresp.server.state_properties import StateProperties
 from reqresp.steps import Send, Wait
 
 T = TypeVar("T")
@@ -73,6 +75,40 @@ class RuleParts:
     ignore_case: bool = False
     base: Path = Path()
     forwards: bool = False
+
+    def in_states(
+        self, states: frozenset[str] | None, properties: Mapping[str, StateProperties]
+    ) -> Self:
+        """
+        Return what makes the parts of rules for *states*; None: for every state.
+
+        :param properties: of the states that differ.  Where *states* have several framings, no
+            payload is checked against one.
+        """
+        framings = StateFramings(complete_framing(self.framing), properties).of(states)
+        [framing] = framings if len(framings) == 1 else [None]
+        return evolve(self, framing=Chunk() if framing is None else framing)
+
+    def properties(
+        self,
+        framing: str | Framing | None = None,
+        reply_framing: str | Framing | None = None,
+        idle_timeout: float | None = None,
+    ) -> StateProperties:
+        """
+        Return what is different in a state, as ``[state.NAME]`` of a script says it.
+
+        :param framing: of requests: a `Framing`, or its name; None: as in other states.
+        :param reply_framing: of replies, likewise.
+        :param idle_timeout: seconds; None: the limit of that name.
+        :raises FieldError: a value is not usable.
+        """
+        default = complete_framing(self.framing)
+        own = None
+        if framing is not None or reply_framing is not None:
+            requests = _as_framing(framing, "framing") or default.requests
+            own = mixed(requests, _as_framing(reply_framing, "reply_framing") or default.replies)
+        return StateProperties(own, idle_timeout)
 
     def predicates(self, values: Mapping[str, Any]) -> Predicates:
         """
@@ -199,6 +235,14 @@ def _each(given: PayloadsLike | None, path: str) -> list[tuple[PayloadLike, str]
     if not given:
         raise FieldError(path, "expected at least one element, found an empty list")
     return [(it, f"{path}[{at}]") for at, it in enumerate(given)]
+
+
+def _as_framing(given: str | Framing | None, path: str) -> BaseFraming | None:
+    if given is None:
+        return None
+    return complete_framing(
+        _placed(path, parse_framing, given) if isinstance(given, str) else given
+    )
 
 
 def _convert(kind: Any, value: object, path: str) -> Any:

@@ -7,6 +7,7 @@ Knows requests, steps and the notes of a connection.  Must not know framings or 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast, final
 
 from attrs import Factory, define, field, frozen
@@ -21,6 +22,7 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.script.templates import Template
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
+from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
 
@@ -193,6 +195,7 @@ class Rules(Responder):
     :param start: the state in which a conversation starts.
     :param greeting: answers when a client connects, before *rules* with that trigger.
     :param unmatched: answers if no rule does.
+    :param properties: what is different on a connection in each state, such as its framing.
     :raises ValueError: the patterns need more memory than RE2 may use.
     """
 
@@ -203,8 +206,12 @@ class Rules(Responder):
         start: str = "start",
         greeting: Rule | None = None,
         unmatched: Rule = CLOSES,
+        properties: Mapping[str, StateProperties] = MappingProxyType({}),
     ) -> None:
         self.rules = rules
+        #: What is different in each state, if anything is.
+        self.by_state = properties
+        self.state_properties = properties.values()
         self._start = start
         self._greeting = greeting
         self._unmatched = unmatched
@@ -221,11 +228,12 @@ class Rules(Responder):
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.is_random for rule in self.all())
         self.forwards = any(rule.forwards for rule in self.all())
-        self.states = _states(start, rules)
+        self.states = _states(start, rules, properties)
 
     def is_same(self, other: "Rules") -> bool:
         """Return whether *other* answers alike, apart from what both have answered before."""
-        return self._start == other._start and [*self.all()] == [*other.all()]
+        is_alike = self._start == other._start and self.by_state == other.by_state
+        return is_alike and [*self.all()] == [*other.all()]
 
     @cached_property
     def _any_state(self) -> "_State":
@@ -242,6 +250,9 @@ class Rules(Responder):
         other = copy(self)
         other._counts = {}
         return other
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:
+        return self.by_state.get(self.state(connection), NO_PROPERTIES)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         rule = self._first(trigger, connection)
@@ -294,7 +305,11 @@ class Rules(Responder):
 
         Such a reply needs nothing that `respond` does: no pattern, no count and no fault.
         """
-        if len(self.states) > 1 or any(rule.predicates.has_template for rule in self.rules):
+        if (
+            len(self.states) > 1
+            or self.by_state
+            or any(rule.predicates.has_template for rule in self.rules)
+        ):
             return None
         [state] = self.states.values()
         wanted: set[Any] = {needle for rule in self.rules for needle in rule.predicates.equals}
@@ -306,9 +321,22 @@ class Rules(Responder):
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         for rule in self.all():
             try:
-                rule.check(encode)
+                for encode_in_state in self._encoders(rule, encode):
+                    rule.check(encode_in_state)
             except FrameError as error:
                 raise FrameError(f"{rule.path}: {error}") from None
+
+    def _encoders(
+        self, rule: Rule, encode: Callable[[bytes], bytes]
+    ) -> Sequence[Callable[[bytes], bytes]]:
+        """Return what frames the replies of *rule*; in states without a framing, *encode* does."""
+        if not self.by_state:
+            return [encode]
+        states = frozenset(self.states) if rule.when is None else rule.when
+        if rule is self._greeting:
+            states = frozenset([self._start])
+        found = [self.by_state.get(state, NO_PROPERTIES).framing for state in states]
+        return [encode if framing is None else framing.encode for framing in found]
 
     def all(self) -> Iterable[Rule]:
         """Return all rules, with the greeting first and the answer to unmatched requests last."""
@@ -359,10 +387,17 @@ class Rules(Responder):
 
 
 def rules_by_state(
-    start: str, rules: Sequence[Rule], trigger: Trigger = Trigger.REQUEST
+    start: str,
+    rules: Sequence[Rule],
+    trigger: Trigger = Trigger.REQUEST,
+    others: Iterable[str] = (),
 ) -> Mapping[str, Sequence[int]]:
-    """Return the positions in *rules* of those that answer *trigger* in each state, sorted."""
-    states = {start, *(state for rule in rules for state in rule.when or ())}
+    """
+    Return the positions in *rules* of those that answer *trigger* in each state, sorted.
+
+    :param others: states that no rule may name.
+    """
+    states = {start, *others, *(state for rule in rules for state in rule.when or ())}
     found: dict[str, list[int]] = {state: [] for state in sorted(states)}
     for place, rule in enumerate(rules):
         if rule.trigger is not trigger:
@@ -372,9 +407,12 @@ def rules_by_state(
     return found
 
 
-def _states(start: str, rules: Sequence[Rule]) -> "Mapping[str, _State]":
+def _states(start: str, rules: Sequence[Rule], others: Iterable[str]) -> "Mapping[str, _State]":
     """Return the rules of each state.  RE2's memory is split in proportion to the patterns."""
-    own = {state: tuple(places) for state, places in rules_by_state(start, rules).items()}
+    own = {
+        state: tuple(places)
+        for state, places in rules_by_state(start, rules, others=others).items()
+    }
     patterns = {
         places: sum(len(rules[at].predicates.matches) for at in places) for places in own.values()
     }

@@ -176,6 +176,15 @@ class UpstreamTable:
 
 
 @frozen(kw_only=True)
+class StateTable:
+    """What is different while a conversation is in a state."""
+
+    framing: str | FramingTable | None = None
+    reply_framing: str | FramingTable | None = None
+    idle_timeout: Seconds | None = None
+
+
+@frozen(kw_only=True)
 class Document:
     """A whole script."""
 
@@ -189,4 +198,5 @@ class Document:
     upstream: UpstreamTable | None = None
     rule: list[RuleTable] = Factory(list)
     unmatched: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None
+    state: dict[str, StateTable] = Factory(dict)
     fault: list[dict[str, Any]] = Factory(list)

@@ -15,7 +15,8 @@ from reqresp.framing import Chunk, Decoder, FrameError, Unfinished, unfinished
 #: off.
 SLICE = 4 * 1024
 
-_NO_REQUESTS: Iterator[bytes] = iter(())
+#: Nothing is decoded.
+NO_REQUESTS: Iterator[bytes] = iter(())
 # A decoder that keeps no bytes, in place of the one that is dropped.
 _NO_DECODER: Decoder = Chunk(1).decoder(1)
 
@@ -32,7 +33,7 @@ class Backlog:
         #: The bytes that were not decoded.
         self.waiting: bytes | bytearray = b""
         #: The requests that were decoded and not taken yet.
-        self.requests = _NO_REQUESTS
+        self.requests = NO_REQUESTS
 
     @property
     def size(self) -> int:
@@ -47,7 +48,7 @@ class Backlog:
     @property
     def is_undecoded(self) -> bool:
         """Whether bytes wait and nothing is between them and the requests taken so far."""
-        return bool(self.waiting) and self.requests is _NO_REQUESTS and self.error is None
+        return bool(self.waiting) and self.requests is NO_REQUESTS and self.error is None
 
     @property
     def unfinished(self) -> Unfinished | None:
@@ -94,7 +95,7 @@ class Backlog:
 
     def decode_more(self) -> bool:
         """Decode the next slice into `requests`; return False if no bytes can be decoded."""
-        self.requests = _NO_REQUESTS
+        self.requests = NO_REQUESTS
         if self.error is not None or not self.waiting:
             return False
         self.requests = iter(self.decode(self.take()))
@@ -118,6 +119,6 @@ class Backlog:
         The decoder is dropped, too: no request that it has begun will be answered.
         """
         self.waiting = b""
-        self.requests = _NO_REQUESTS
+        self.requests = NO_REQUESTS
         self.error = None
         self.decoder = _NO_DECODER

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp.framing import Framed, FrameError, feed_run, is_new, with_raw
+from reqresp.framing import Framed, FrameError, Framing, feed_run, is_new, with_raw
 from reqresp.server import _report
 from reqresp.server._ahead import Ahead, Pending
 from reqresp.server._backlog import SLICE, Backlog
@@ -39,6 +39,7 @@ class ForwardingConnection(Protocol):
 
     backlog: Backlog
     config: ServerConfig
+    framing: Framing
     hold: Hold | None
     host: ConnectionHost
     notes: Any

@@ -93,6 +93,9 @@ class RefusedClients:
         self.events.disconnected(connection.peer, connection.number, reason)
         self._front.settle()
 
+    def set_idle_timeout(self, connection: HostedConnection, seconds: float | None) -> None:
+        """Do nothing: refused clients have `MAX_SECONDS` in all."""
+
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """Count and log that *peer* sent something malformed."""
         self._front.malformed(kind, peer, reason)

@@ -14,7 +14,6 @@ from reqresp.faults import FaultInjector
 from reqresp.framing import FrameError
 from reqresp.server import _report
 from reqresp.server._state import ABORT, CLOSE, Ended
-from reqresp.server.config import ServerConfig
 from reqresp.server.observers import Unasked
 from reqresp.server.triggers import Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
@@ -82,14 +81,14 @@ def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps,
     if injector is None and isinstance(steps, RuleReply) and steps.faults:
         injector = connection.injector = FaultInjector(config.seed or 0, connection.number)
     if injector is not None and not connection.stream.drops_writes:
-        performed, steps = inject(steps, injector, config, is_silence)
+        performed, steps = inject(connection, steps, injector, is_silence)
     if connection.host.counters is not None:
         _report.reply(connection, steps)
     return performed, steps
 
 
 def inject(
-    steps: Steps, injector: FaultInjector, config: ServerConfig, is_silence: bool
+    connection: Replier, steps: Steps, injector: FaultInjector, is_silence: bool
 ) -> tuple[Steps, Steps]:
     """
     Inject faults into *steps*, first those of the steps themselves.
@@ -98,11 +97,11 @@ def inject(
     :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
         that changed them.
     """
-    frames = framed(steps, config.framing.encode)
+    frames = framed(steps, connection.framing.encode)
     own = steps.faults if isinstance(steps, RuleReply) else ()
     performed, names = injector.inject(frames, own, is_silence=is_silence)
     if names:
         if not isinstance(steps, RuleReply):
-            steps = RuleReply(steps, config.responder.name)
+            steps = RuleReply(steps, connection.config.responder.name)
         steps = steps.injected_with(names)
     return performed, steps

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._text import format_address, printable, printable_lines
-from reqresp.framing import FrameError, Unfinished
+from reqresp.framing import FrameError, Framing, Unfinished
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import Cancellable, ConnectionHost
 from reqresp.server.observers import Unasked
@@ -29,6 +29,7 @@ class Reporter(Protocol):
     """What reports need of a connection."""
 
     config: ServerConfig
+    framing: Framing
     host: ConnectionHost
     peer: IAddress
     number: int
@@ -64,7 +65,7 @@ def unasked(reporter: Reporter, steps: Iterator[Step], by: Unasked) -> Iterator[
             steps = chain([step], steps)
             break
         if type(step) is Send:
-            frame = step.data if step.raw else reporter.config.framing.encode(step.data)
+            frame = step.data if step.raw else reporter.framing.encode(step.data)
             frames.append(frame)
             step = Send(frame, raw=True)
         yield step

@@ -55,11 +55,14 @@ class ServerConfig:
 
     def __attrs_post_init__(self) -> None:
         # Now, so that a mistake is found before the first connection.
-        try:
-            self.decoder()
-        except ValueError as error:
-            raise FieldError("framing", str(error)) from error
-        table = None if self.faults else self.responder.constants()
+        properties = self.responder.state_properties
+        for framing in (self.framing, *(it.framing for it in properties)):
+            try:
+                if framing is not None:
+                    framing.decoder(self.limits.max_request)
+            except ValueError as error:
+                raise FieldError("framing", str(error)) from error
+        table = None if self.faults or properties else self.responder.constants()
         if table is not self.responder:  # a batch frames all replies of its table
             self.responder.check(self.framing.encode)
         if table is not None:

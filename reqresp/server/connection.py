@@ -32,6 +32,7 @@ from reqresp.server._forwarder import Forwarder
 from reqresp.server._reply import ENDINGS, UNASKED, closing, prepare
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
+from reqresp.server._state_backlog import StateBacklog
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
@@ -70,9 +71,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "begun", "config", "forwarder", "hold", "host", "injector", "notes", "number"),
-        *("peer", "pushed", "quiet", "received", "sent", "stream", "taken", "undelivered"),
-        *("_known", "_last", "_reply", "_since", "_state", "_unknown"),
+        *("backlog", "begun", "config", "forwarder", "framing", "hold", "host", "injector"),
+        *("notes", "number", "peer", "pushed", "quiet", "received", "sent", "stream", "taken"),
+        *("undelivered", "_known", "_last", "_reply", "_since", "_state", "_unknown"),
     )
 
     def __init__(
@@ -97,7 +98,12 @@ class Connection:
         #: What holds it, or will once this turn is over.
         self.hold: Hold | None = None
         self.stream = Stream(self)
-        self.backlog = Backlog(config.decoder() if service is None else with_raw(config.decoder()))
+        self.framing = config.framing  # in force, as the state of the conversation says
+        self.backlog = (
+            StateBacklog(self)
+            if config.responder.state_properties
+            else Backlog(config.decoder() if service is None else with_raw(config.decoder()))
+        )
         #: Takes up requests if some may be forwarded; None: there is no service.
         self.forwarder = None if service is None else Forwarder(self, service)
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
@@ -592,7 +598,7 @@ class Connection:
         left, request, reported = self._reply
         for step in left:
             if type(step) is Send:  # as most steps are: without another call
-                data = step.data if step.raw else self.config.framing.encode(step.data)
+                data = step.data if step.raw else self.framing.encode(step.data)
                 if counters is not None and not stream.drops_writes:
                     counters.sent += len(data)
                     self.sent += len(data)

@@ -90,6 +90,8 @@ class Connections:
         #: The host of the refused clients that are answered.
         self.refused = RefusedClients(self)
         self._answered_refusals = 0
+        # Of connections that have an idle timeout of their own.
+        self._own_sweepers: dict[HostedConnection, Sweeper] = {}
         self._draining: list[Deferred[None]] = []
         self._deadlines: list[IDelayedCall] = []
         self._is_finishing = False
@@ -234,6 +236,8 @@ class Connections:
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
         self._open.pop(connection, None)
+        if connection in self._own_sweepers:
+            self.set_idle_timeout(connection, None)
         if self._limits.max_per_peer:
             self._admission.leave(connection.peer)
         self.events.disconnected(connection.peer, connection.number, reason)
@@ -241,9 +245,20 @@ class Connections:
 
     # Timeouts
 
+    def set_idle_timeout(self, connection: HostedConnection, seconds: float | None) -> None:
+        """Close *connection* once it is idle for *seconds*; None: as long as the limit says."""
+        sweeper = self._own_sweepers.pop(connection, None)
+        if sweeper is not None:
+            sweeper.stop()
+        if seconds is not None:
+            sweeper = self._own_sweepers[connection] = Sweeper(lambda: self.clock, connection.sweep)
+            sweeper.set(seconds)
+            sweeper.start()
+
     def _sweep_idle(self) -> None:
         for connection in self:
-            connection.sweep()
+            if connection not in self._own_sweepers:
+                connection.sweep()
 
     def _sweep_requests(self) -> None:
         for connection in self:

@@ -223,6 +223,8 @@ def _check_service(service: Service | None, config: ServerConfig) -> None:
         if config.responder.forwards:
             raise FieldError("forward", "expected a service to forward to, found none")
         return
+    if any(it.framing is not None for it in config.responder.state_properties):
+        raise FieldError("state", "expected no framing of a state where requests are forwarded")
     framing = complete_framing(config.framing)
     if not framing.ends_replies:
         raise FieldError("framing", f"{NO_END}, found {framing.replies.name}")

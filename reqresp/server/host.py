@@ -108,6 +108,9 @@ class ConnectionHost(Protocol):
     def lost(self, connection: HostedConnection, reason: Failure) -> None:
         """Stop counting *connection*, and notify the observers."""
 
+    def set_idle_timeout(self, connection: HostedConnection, seconds: float | None) -> None:
+        """Close *connection* once it is idle for *seconds*; None: as long as the limit says."""
+
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """
         Count that *peer* sent something malformed, and log it: of each kind one line a second.

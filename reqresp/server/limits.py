@@ -23,7 +23,8 @@ MIN_TIMEOUT = 0.001
 MAX_REQUEST = 64 * 1024
 
 _positive = expect("a finite number > 0", lambda value: value is not None and 0 < value < inf)
-_timeout_seconds = expect(
+#: Validates a timeout of connections.
+timeout_seconds = expect(
     f"finite seconds >= {MIN_TIMEOUT:g}", lambda seconds: MIN_TIMEOUT <= seconds < inf
 )
 
@@ -60,5 +61,5 @@ class Limits:
     max_connections: int = field(factory=_available_descriptors, validator=_positive)
     max_per_peer: int | None = field(default=None, validator=optional(_positive))
     max_waiting: Bytes = field(default=64 * 1024, validator=_positive)
-    idle_timeout: Seconds | None = field(default=None, validator=optional(_timeout_seconds))
-    request_timeout: Seconds | None = field(default=None, validator=optional(_timeout_seconds))
+    idle_timeout: Seconds | None = field(default=None, validator=optional(timeout_seconds))
+    request_timeout: Seconds | None = field(default=None, validator=optional(timeout_seconds))

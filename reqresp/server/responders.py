@@ -6,12 +6,13 @@ knows no framing, no transport and no clock.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 
 from attrs import field, frozen
 
+from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Trigger
 from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
@@ -97,6 +98,18 @@ class Responder(ABC):
     answers_refused = False
     #: Whether it forwards requests, so that the server needs a service to forward them to.
     forwards = False
+    #: What `properties` can return besides `NO_PROPERTIES`.  A connection that is made while this
+    #: is empty never asks for its properties.
+    state_properties: Collection[StateProperties] = ()
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:  # noqa: ARG002 (for those that override it)
+        """
+        Return what is different on *connection*, whose conversation is in some state.
+
+        It is asked before each request is taken, and applies from the byte after the request that
+        was answered last.
+        """
+        return NO_PROPERTIES
 
     @abstractmethod
     def respond(self, data: bytes, connection: ConnectionContext) -> "Steps | Deferred[Steps]":

@@ -28,7 +28,7 @@ from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
-from reqresp.script.rules import EVERY_STATE, Rule
+from reqresp.script.rules import EVERY_STATE, Rule, Rules
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
@@ -36,16 +36,11 @@ from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
+from reqresp.server.state_properties import PropertyArguments
 from reqresp.steps import Request, Send
 from reqresp.testing._arguments import check_one, source_of
 from reqresp.testing._connections import ServerConnections
-from reqresp.testing._expectation import (
-    ErrorsWithLine,
-    Expectation,
-    as_list,
-    as_predicates,
-    sends,
-)
+from reqresp.testing._expectation import ErrorsWithLine, Expectation, as_list, as_predicates, sends
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
 from reqresp.testing._held import HeldRequest, HeldRequests
@@ -161,6 +156,7 @@ class BaseServer:
         responder = ExpectationResponder(
             self._results, fallback, self._greeting(greeting), self._encode
         )
+        self._states = responder.states
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
         self._held = HeldRequests(self._parts, self._call)
@@ -185,7 +181,7 @@ class BaseServer:
             self._journal.entries,
             self._framed,
             self._waiters,
-            responder.states,
+            self._states,
         )
 
     def keep_recording(self) -> None:
@@ -277,14 +273,17 @@ class BaseServer:
         expectations = self._results.expectations
         wanted = describe(equals, arguments)
         predicates = {name: value for name, value in arguments.items() if name != "when"}
+        when = arguments.get("when", EVERY_STATE)
+        with ErrorsWithLine():
+            parts = self._parts.in_states(self._parts.states(when), self._states.by_state)
         expectation = Expectation(
             kind,
             next(self._numbers),
             wanted,
-            self._parts,
+            parts,
             self._held.hold,
-            as_predicates(self._parts, equals, predicates),
-            arguments.get("when", EVERY_STATE),
+            as_predicates(parts, equals, predicates),
+            when,
             times,
         )
         # Not in the server's thread: a handler can do this, too, and a list is safe.
@@ -317,6 +316,18 @@ class BaseServer:
         if not any(isinstance(it, Expectation) and it.holds for it in self._results.expectations):
             self.on().hold()
         return self._held.when(self._predicates(equals, predicates))
+
+    def state(self, name: str, **properties: Unpack[PropertyArguments]) -> None:
+        """
+        Say what is different in the state *name*, for clients that connect from now on.
+
+        :raises ScriptError: a value is not usable.
+        :raises TypeError: the server has a script, or forwards requests.
+        """
+        if self._forwarded is not None or isinstance(self._states, Rules):
+            raise TypeError("state: expected a server without script and upstream")
+        with ErrorsWithLine("state"):
+            self._results.states.by_state[name] = self._parts.properties(**properties)
 
     # What goes wrong
 

@@ -1,0 +1,114 @@
+"""
+StateBacklog: what waits on a connection whose framing its conversation can change.
+
+A request that was taken can change the state, and with it the framing of the next byte.  So the
+bytes of requests that were decoded and not taken are kept as they came, and are decoded again after
+a change.  This module must not know which states there are.
+"""
+
+from collections.abc import Iterator
+from operator import length_hint
+from typing import Any, Protocol, cast
+
+from twisted.internet.interfaces import IAddress
+
+from reqresp.framing import Framed, Framing, is_new, with_raw
+from reqresp.server._backlog import NO_REQUESTS, Backlog
+from reqresp.server.config import ServerConfig
+from reqresp.server.host import ConnectionHost, HostedConnection
+from reqresp.server.state_properties import NO_PROPERTIES
+
+
+class StatefulConnection(HostedConnection, Protocol):
+    """What a backlog needs of its connection."""
+
+    config: ServerConfig
+    #: The framing that is in force.
+    framing: Framing
+    host: ConnectionHost
+    notes: Any
+    number: int
+    peer: IAddress
+
+
+class StateBacklog(Backlog):
+    """
+    What waits on *connection*, decoded as the state of its conversation says.
+
+    It puts a change of state into force when the next request is taken, or looked for.
+    """
+
+    __slots__ = ("_connection", "_kept", "_properties")
+
+    def __init__(self, connection: StatefulConnection) -> None:
+        super().__init__(with_raw(connection.config.decoder()))
+        self._connection = connection
+        # All bytes that were decoded, without those of the requests that were taken.
+        self._kept = bytearray()
+        self._properties = NO_PROPERTIES
+        self.follow()
+
+    def decode(self, data: bytes) -> list[bytes]:
+        self._kept += data
+        requests = [*super().decode(data)]
+        if not requests and self.error is None and is_new(self.decoder):
+            self._kept.clear()  # they were bytes between requests
+        return requests
+
+    def decode_more(self) -> bool:
+        self.follow()
+        is_decoded = super().decode_more()
+        if is_decoded:
+            self.requests = _Untaken(self, self.requests)
+        return is_decoded
+
+    def clear(self) -> None:
+        super().clear()
+        self._kept.clear()
+
+    def taken(self, request: Framed) -> None:
+        """Forget the bytes of *request*, and what came before them."""
+        kept, raw = self._kept, request.raw
+        del kept[: max(0, kept.find(raw)) + len(raw)]
+
+    def follow(self) -> bool:
+        """Put the properties of the state into force; return whether the framing changes."""
+        connection = self._connection
+        config = connection.config
+        properties = config.responder.properties(connection)
+        if properties is self._properties:
+            return False
+        self._properties = properties
+        connection.host.set_idle_timeout(connection, properties.idle_timeout)
+        framing = config.framing if properties.framing is None else properties.framing
+        if framing is connection.framing:
+            return False
+        connection.framing = framing
+        self.decoder = with_raw(framing.decoder(config.limits.max_request))
+        kept, self._kept = self._kept, bytearray()
+        kept += self.waiting
+        self.waiting = kept
+        self.requests = NO_REQUESTS
+        self.error = None
+        return True
+
+
+class _Untaken:
+    """Iterates over *requests*, which *backlog* has decoded, until their framing changes."""
+
+    def __init__(self, backlog: StateBacklog, requests: Iterator[bytes]) -> None:
+        self._backlog = backlog
+        self._requests = requests
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __length_hint__(self) -> int:
+        return length_hint(self._requests)
+
+    def __next__(self) -> bytes:
+        if self._backlog.follow():
+            raise StopIteration
+        request = next(self._requests)
+        self._backlog.taken(cast(Framed, request))
+        return request

@@ -1,0 +1,64 @@
+"""States of a test server: what ``server.state()`` changes, and what it refuses."""
+
+from reqresp import Script
+from reqresp.script import ScriptError
+from tests.support.server_case import ServerCase
+
+
+class TestState(ServerCase):
+    """A state of a test can have its own framing and idle timeout."""
+
+    def test_framing(self) -> None:
+        """It applies from the byte after the request whose answer says ``goto``."""
+        server = self.serve()
+        server.state("data", framing=r"delimiter:\r\n.\r\n")
+        server.on("DATA").reply("go").goto("data")
+        server.on(contains="a\r\n", when="data").reply("ok").goto("start")
+        self.assertEqual(self.ask(b"DATA", b"a", b"b", b".", b"DATA"), b"go\r\nok\r\ngo\r\n")
+        data = [it.data for it in server.requests()]
+        self.assertEqual(data, [b"DATA", b"a\r\nb", b"DATA"])
+
+    def test_reply_framing(self) -> None:
+        """A reply is checked against the framing of its state, and sent in it."""
+        server = self.serve()
+        server.state("b", reply_framing="fixed:3")
+        server.on("a").reply("hello").goto("b")
+        with self.assertRaisesRegex(ScriptError, "expected a payload of 3 bytes, found 5"):
+            server.on("b", when="b").reply("hello")
+        server.on("b", when="b").call(lambda _request: b"abc")
+        server.on("c", when="b").call(lambda _request: b"four")
+        self.assertEqual(self.ask(b"a", b"b", b"c"), b"hello\r\nabc")
+        self.assertIn("expected a payload of 3 bytes, found 4", server.problems())
+
+    def test_idle_timeout(self) -> None:
+        """It closes a client that is idle in the state."""
+        server = self.serve()
+        server.state("short", idle_timeout=1)
+        server.on("a").reply("ok").goto("short")
+        wire = self.connect()
+        wire.send(b"a\n")
+        for _ in range(6):
+            wire.wait(0.25)
+        self.assertTrue(wire.got_eof)
+
+    def test_wrong_values(self) -> None:
+        """The error names the argument and the line of the test."""
+        server = self.serve()
+        with self.assertRaisesRegex(ScriptError, r"test_states.py:\d+: state.framing: .*lime"):
+            server.state("data", framing="lime")
+        with self.assertRaisesRegex(ScriptError, "state.idle_timeout: expected finite seconds"):
+            server.state("data", idle_timeout=-1)
+
+    def test_a_server_with_a_script(self) -> None:
+        """The script says it; its expectations are checked against its states."""
+        script = Script.parse(
+            '[state.b]\nreply_framing = "fixed:3"\n[[rule]]\nequals = "a"\nreply = "x"\n'
+            'goto = "b"\n[[rule]]\nwhen = "b"\nequals = "c"\nreply = "abc"\n'
+        )
+        server = self.serve(script=script)
+        with self.assertRaisesRegex(
+            TypeError, "^state: expected a server without script and upstream"
+        ):
+            server.state("b", framing="line")
+        server.on("d", when="b").reply("def")
+        self.assertEqual(self.ask(b"a", b"c", b"d"), b"x\r\nabcdef")
