@@ -19,7 +19,7 @@ from reqresp.control.routes import EVENTS, Content
 
 #: The most streams at a time.
 MAX_STREAMS = 32
-#: How often is looked for what is new, in seconds.
+#: How often is looked for what is new, in seconds; less often while no feed may send.
 LOOK_INTERVAL = 0.05
 #: After so many seconds without an event a comment is sent, so that nothing between takes the
 #: connection for an idle one.
@@ -109,6 +109,8 @@ class EventStreams:
         request.write(_BEGIN)
         if self._timer is None:
             self._look()
+        elif self._timer.getTime() - self._clock.seconds() > LOOK_INTERVAL:
+            self._timer.reset(LOOK_INTERVAL)
         return NOT_DONE_YET
 
     def _forget(self, _result: Failure | None, feed: Feed, listener: _Listener) -> None:
@@ -124,10 +126,11 @@ class EventStreams:
             self._timer = None
 
     def _look(self) -> None:
+        """Send what is new, and do so again when a feed may send."""
         self._timer = self._clock.callLater(LOOK_INTERVAL, self._look)
         now = self._clock.seconds()
         for feed, listeners in [*self._listeners.items()]:
-            if now - self._looked_at.get(feed, -inf) < feed.look_interval:
+            if self._next_look(feed) > now:
                 continue
             self._looked_at[feed] = now
             position = feed.position()
@@ -136,15 +139,22 @@ class EventStreams:
                     listener.request.finish()
             else:
                 self._send(feed, listeners, position, now)
+        if self._listeners:
+            first = min(map(self._next_look, self._listeners))
+            self._timer.reset(max(LOOK_INTERVAL, first - now))
+
+    def _next_look(self, feed: Feed) -> float:
+        """Return when *feed* may be asked for its position, and may send, again."""
+        looked_at, sent_at = self._looked_at.get(feed, -inf), self._sent_at.get(feed, -inf)
+        return max(looked_at + feed.look_interval, sent_at + feed.interval)
 
     def _send(self, feed: Feed, listeners: list[_Listener], position: int, now: float) -> None:
-        is_due = now - self._sent_at.get(feed, -inf) >= feed.interval
         made: dict[int, tuple[int, bytes]] = {}
         for listener in [*listeners]:
             stream = listener.channel.stream
             if stream.is_blocked or stream.drops_writes:
                 continue
-            if is_due and listener.position != position:
+            if listener.position != position:
                 if listener.position not in made:
                     made[listener.position] = feed.event(listener.position)
                 listener.position, event = made[listener.position]

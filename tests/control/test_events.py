@@ -23,10 +23,12 @@ class Numbers:
     look_interval: float = 0.0
     last: int = 0
     is_over: bool = False
+    asked: int = 0
     made: int = 0
     padding: str = ""
 
     def position(self) -> int | None:
+        self.asked += 1
         return None if self.is_over else self.last
 
     def event(self, position: int) -> tuple[int, bytes]:
@@ -110,6 +112,30 @@ class StreamsTests(Asked):
         self.assertEqual(told, [*range(1, len(told) + 1)])
         self.assertGreaterEqual(len(told), 35)
         self.assertLessEqual(len(events), 40 * LOOK_INTERVAL / self.feed.interval + 1)
+
+    def test_nothing_is_looked_for_while_nothing_may_be_sent(self) -> None:
+        """Between two events, a feed is not asked whether anything is new."""
+        self.listen()
+        self.feed.last = 1
+        self.look()
+        self.assertEqual(self.feed.made, 1)
+        asked = self.feed.asked
+        self.feed.last = 2
+        self.look(4)
+        self.assertEqual((self.feed.made, self.feed.asked), (1, asked))
+        self.look()
+        self.assertEqual((self.feed.made, self.feed.asked), (2, asked + 1))
+
+    def test_a_client_that_comes_between_two_looks(self) -> None:
+        """A new client is sent what is new to it soon, however seldom its feed is looked at."""
+        self.feed.look_interval = 5.0
+        self.feed.last = 2
+        self.listen()
+        self.look(10)
+        wire = self.listen(0)
+        self.head(wire)
+        self.look()
+        self.assertEqual(numbers(wire.received()), [1, 2])
 
     def test_an_event_is_made_once(self) -> None:
         """Listeners that have come equally far receive the same event, which is made once."""
