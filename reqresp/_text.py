@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -144,18 +145,25 @@ def format_address(peer: "IAddress") -> str:
 
     A client chooses its own path.  So one that could be taken for something else is in quotes.
     """
+    address: Any = peer
+    of_internet, of_unix = _address_types()
+    if isinstance(peer, of_internet):
+        return format_host_port(address.host, address.port)
+    if not isinstance(peer, of_unix):
+        return printable(str(peer))
+    if not address.name:
+        return "a UNIX socket"
+    path = os.fsdecode(address.name)
+    return path if _PLAIN_PATH.fullmatch(path) else repr(path)
+
+
+@cache
+def _address_types() -> tuple[tuple[type, ...], type]:
+    """Return Twisted's classes of addresses: with a host and a port, and with a path."""
+    # Late, since commands that serve nothing do without Twisted; once, since lines have addresses.
     from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 
-    match peer:
-        case IPv4Address(host=host, port=port) | IPv6Address(host=host, port=port):
-            return format_host_port(host, port)
-        case UNIXAddress(name=bytes(name)) if name:
-            path = os.fsdecode(name)
-            return path if _PLAIN_PATH.fullmatch(path) else repr(path)
-        case UNIXAddress():
-            return "a UNIX socket"
-        case _:
-            return printable(str(peer))
+    return (IPv4Address, IPv6Address), UNIXAddress
 
 
 def quote(text: str) -> str:

@@ -78,12 +78,13 @@ class Reads:
     def exchanges(self, place: int = 0) -> Iterator[tuple[Exchanges, float]]:
         """Yield the exchanges of each read from *place* on, and when they were answered."""
         config = self._config
+        decoder = config.decoder()  # as new after each read
         start = 0
         for at, length in enumerate(self._lengths):
             start += length
             if at < place or at < self._begin:
                 continue
             connection = self._connections[at]
-            requests = config.decoder().feed(self._data[start - length : start])
+            requests = decoder.feed(self._data[start - length : start])
             peer, first = self._peers[connection], self._firsts[at]
             yield config.exchanges(peer, connection, first, requests), self._at[at]

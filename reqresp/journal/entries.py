@@ -243,8 +243,10 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     line: dict[str, Any] = {"event": event_of(entry), "at": entry.at}
     match entry:
         case Answered(exchange=exchange):
-            line |= {"sent": entry.sent} | _request(exchange.request, payloads)
-            line |= {"by": exchange.by, "steps": [_step(step, payloads) for step in exchange.steps]}
+            line["sent"] = entry.sent
+            line |= _request(exchange.request, payloads)
+            line["by"] = exchange.by
+            line["steps"] = [_step(step, payloads) for step in exchange.steps]
             if entry.is_miss:
                 line["miss"] = True
             if exchange.injected:
