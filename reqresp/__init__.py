@@ -26,11 +26,13 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.faults import SlowClose as SlowClose
     from reqresp.faults import StopReadingFault as StopReadingFault
     from reqresp.faults import Timeout as Timeout
+    from reqresp.framing import AnyLine as AnyLine
     from reqresp.framing import BaseFraming as BaseFraming
     from reqresp.framing import Chunk as Chunk
     from reqresp.framing import Command as Command
     from reqresp.framing import Decoder as Decoder
     from reqresp.framing import Delimiter as Delimiter
+    from reqresp.framing import Enclosed as Enclosed
     from reqresp.framing import Fixed as Fixed
     from reqresp.framing import FrameError as FrameError
     from reqresp.framing import Framing as Framing
@@ -41,6 +43,8 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.framing import Mixed as Mixed
     from reqresp.framing import Netstring as Netstring
     from reqresp.framing import Resp as Resp
+    from reqresp.framing import Scpi as Scpi
+    from reqresp.framing import SizedDecoder as SizedDecoder
     from reqresp.framing import Unfinished as Unfinished
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.journal import Answered as Answered

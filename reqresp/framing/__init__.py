@@ -11,15 +11,18 @@ from reqresp.framing._base import (
     Framed,
     FrameError,
     Framing,
+    SizedDecoder,
     Unfinished,
     complete_framing,
     is_new,
     unfinished,
 )
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
+from reqresp.framing._enclosed import Enclosed
 from reqresp.framing._header_body import HeaderBody
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
 from reqresp.framing._lengths import Encoding
+from reqresp.framing._lines import AnyLine, Scpi
 from reqresp.framing._raw import NO_END, RawFrames, feed_run, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
@@ -28,6 +31,7 @@ from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
 __all__ = [
     "NO_END",
     "SPECIFICATIONS",
+    "AnyLine",
     "BaseFraming",
     "ByteOrder",
     "Chunk",
@@ -35,6 +39,7 @@ __all__ = [
     "Decoder",
     "Delimited",
     "Delimiter",
+    "Enclosed",
     "Encoding",
     "Fixed",
     "FrameError",
@@ -48,6 +53,8 @@ __all__ = [
     "Netstring",
     "RawFrames",
     "Resp",
+    "Scpi",
+    "SizedDecoder",
     "Unfinished",
     "complete_framing",
     "feed_run",

@@ -220,6 +220,11 @@ class ChunkDecoder:
     def __init__(self, size: int) -> None:
         self._size = size
 
+    @property
+    def at_once(self) -> int:
+        """How many bytes must be fed at once, if so many have arrived."""
+        return self._size
+
     def __len__(self) -> int:
         return 0
 
@@ -326,7 +331,7 @@ class DelimiterDecoder:
 class FrameDecoder(ABC):
     """Takes one frame after the other from a buffer; a subclass knows what a frame is."""
 
-    __slots__ = ("_buffer", "_limit", "_needed", "is_new")
+    __slots__ = ("_buffer", "_limit", "_needed", "is_new", "is_open")
 
     #: The class of what is kept of an unfinished request.
     buffer_type: ClassVar[type[bytearray]] = bytearray
@@ -336,6 +341,7 @@ class FrameDecoder(ABC):
         self._buffer = self.buffer_type()
         self._needed = 1  # bytes that must be in the buffer before the next look at it
         self.is_new = True
+        self.is_open = False  # bytes that were taken decide what the next ones are
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -352,7 +358,7 @@ class FrameDecoder(ABC):
             error.requests = requests
             raise
         del buffer[:at]
-        self.is_new = not buffer
+        self.is_new = not buffer and not self.is_open
         return requests
 
     def feed_raw(self, data: bytes, raws: list[bytes]) -> list[bytes]:
@@ -364,19 +370,20 @@ class FrameDecoder(ABC):
         buffer = self._buffer
         buffer += data
         requests: list[bytes] = []
-        at = found = 0
+        start = at = found = 0
         try:
             while len(buffer) - at >= self._needed:
-                start, at = at, self._take(at, requests)
+                at = self._take(at, requests)
                 if len(requests) > found:
                     found += 1
                     raws.append(bytes(buffer[start:at]))
+                    start = at
         except FrameError as error:
             error.requests = requests
             raise
         finally:
             del buffer[:at]
-        self.is_new = not buffer
+        self.is_new = not buffer and not self.is_open
         return requests
 
     def unfinished(self) -> Unfinished:
@@ -449,6 +456,20 @@ class SizedDecoder(FrameDecoder):
         self._needed = 1
         requests.append(bytes(buffer[start:stop]))
         return end
+
+
+def ended(payload: bytes, ending: bytes, delimiter: bytes) -> bytes:
+    """
+    Return *payload* with its *ending*, in which *delimiter* stands only at the end.
+
+    :raises FrameError: it also stands elsewhere.
+    """
+    frame = payload + ending
+    if frame.find(delimiter) != len(frame) - len(delimiter):
+        raise FrameError(
+            f"expected a payload without the delimiter {delimiter!r}, found {payload[:40]!r}"
+        )
+    return frame
 
 
 def no_delimiter(delimiter: bytes) -> str:

@@ -17,6 +17,7 @@ from reqresp.framing._base import (
     SizedDecoder,
     check_limit,
     complete_framing,
+    ended,
     too_large,
 )
 
@@ -28,6 +29,8 @@ CHUNK_SIZE = 1024
 class Chunk(BaseFraming):
     """
     A request is what was received at once, at most *size* bytes; a reply is sent as it is.
+
+    A read has at most 64 KiB.
 
     TCP may join or cut what a client sends: this framing can find one request ``requestclose``
     where a client sent ``request`` and ``close``.
@@ -86,7 +89,7 @@ class Delimiter(Delimited):
         return self.delimiter
 
     def encode(self, payload: bytes) -> bytes:
-        return _ended(payload, self.delimiter, self.delimiter)
+        return ended(payload, self.delimiter, self.delimiter)
 
 
 @frozen
@@ -113,16 +116,7 @@ class Line(Delimited):
                 "expected a line that does not end with CR (a client drops it),"
                 f" found {payload[-40:]!r}"
             )
-        return _ended(payload, self.ending, b"\n")
-
-
-def _ended(payload: bytes, ending: bytes, delimiter: bytes) -> bytes:
-    frame = payload + ending
-    if frame.find(delimiter) != len(frame) - len(delimiter):
-        raise FrameError(
-            f"expected a payload without the delimiter {delimiter!r}, found {payload[:40]!r}"
-        )
-    return frame
+        return ended(payload, self.ending, b"\n")
 
 
 @frozen

@@ -7,8 +7,10 @@ from typing import cast
 from reqresp._text import quote, similar, unescape
 from reqresp.framing._base import BaseFraming
 from reqresp.framing._delimited import Chunk, Delimiter, Fixed, Line, Netstring
+from reqresp.framing._enclosed import Enclosed
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
 from reqresp.framing._lengths import ENCODINGS, Encoding
+from reqresp.framing._lines import AnyLine, Scpi
 from reqresp.framing._resp import Resp
 
 _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
@@ -22,6 +24,7 @@ _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
 
 #: The line endings of replies.
 _ENDINGS = (b"\r\n", b"\n")
+_ANY_ENDINGS = (b"\r\n", b"\n", b"\r", b"\r\0")
 #: Digits of a size: more than any limit has.
 _MAX_DIGITS = 18
 
@@ -37,6 +40,20 @@ def _line(_name: str, ending: str = r"\r\n") -> Line:
     if found not in _ENDINGS:
         raise ValueError(rf"expected the line ending \r\n or \n, found {quote(ending)}")
     return Line(found)
+
+
+def _any_line(_name: str, ending: str = r"\r\n") -> AnyLine:
+    found = unescape(ending)
+    if found not in _ANY_ENDINGS:
+        raise ValueError(rf"expected the line ending \r\n, \n, \r or \r\0, found {quote(ending)}")
+    return AnyLine(found)
+
+
+def _enclosed(_name: str, ends: str) -> Enclosed:
+    start, _, end = ends.partition(":")
+    if not start or not end or ":" in end:
+        raise ValueError(rf"expected START:END, where a colon is \x3a, found {quote(ends)}")
+    return Enclosed(unescape(start), unescape(end))
 
 
 def _length_prefix(name: str, how: str = "big") -> LengthPrefix:
@@ -56,11 +73,14 @@ def _length(_name: str, how: str) -> LengthField:
 _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
     "chunk[:SIZE]": lambda _name, *size: Chunk(*map(_size, size)),
     "line[:ENDING]": _line,
+    "anyline[:ENDING]": _any_line,
     "delimiter:TEXT": lambda _name, text: Delimiter(unescape(text)),
+    "between:START:END": _enclosed,
     "netstring": lambda _name: Netstring(),
     "int8|int16|int32[:big|little][:inclusive]": _length_prefix,
     "length:ENCODING[:SIZE]": _length,
     "fixed:SIZE": lambda _name, size: Fixed(_size(size)),
+    "scpi": lambda _name: Scpi(),
     "resp": lambda _name: Resp(),
 }
 _FORM_OF: Mapping[str, str] = {

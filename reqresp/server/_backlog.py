@@ -75,6 +75,7 @@ class Backlog:
 
     def take(self, size: int = SLICE) -> bytes:
         """Remove the next *size* bytes that were not decoded, and return them."""
+        size = max(size, getattr(self.decoder, "at_once", 0))
         data = self.waiting
         if len(data) <= size:
             self.waiting = b""

@@ -14,6 +14,7 @@ from reqresp.testing._base import BaseServer
 from reqresp.testing._connections import ServerConnection, ServerConnections
 from reqresp.testing._expectation import Expectation
 from reqresp.testing._faults import ServerFault
+from reqresp.testing._framings import check_framing
 from reqresp.testing._held import HeldRequest
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import MemorySocket
@@ -47,6 +48,7 @@ __all__ = [
     "ThreadedReactor",
     "UnusedRecordingWarning",
     "Wait",
+    "check_framing",
     "serve",
 ]
 

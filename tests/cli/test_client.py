@@ -18,9 +18,11 @@ from reqresp.cli.client import (
     suggest_framing,
 )
 from reqresp.framing import (
+    AnyLine,
     BaseFraming,
     Chunk,
     Delimiter,
+    Enclosed,
     Fixed,
     FrameError,
     HeaderBody,
@@ -29,6 +31,7 @@ from reqresp.framing import (
     Line,
     Netstring,
     Resp,
+    Scpi,
 )
 from tests.support.live import PATIENCE, temporary
 from tests.support.peer import Peer
@@ -56,6 +59,9 @@ TALKS = {
     "line": Talk(Line(), b"a", b"a\r\n", b"b", b"b\r\n"),
     "line, replies that end in LF": Talk(Line(b"\n"), b"a", b"a\n", b"b", b"b\n"),
     "delimiter": Talk(Delimiter(b"END"), b"a", b"aEND", b"b\r\n", b"b\r\nEND"),
+    "anyline": Talk(AnyLine(b"\r"), b"a", b"a\r", b"b", b"b\r"),
+    "between": Talk(Enclosed(b"\2", b"\3"), b"a", b"\2a\3", b"\2", b"\2\2\3"),
+    "scpi": Talk(Scpi(), b"*IDN?", b"*IDN?\n", b"#13\r\n\n", b"#13\r\n\n\n"),
     "netstring": Talk(Netstring(), b"a,", b"2:a,,", b"", b"0:,"),
     "int16:little": Talk(LengthPrefix(2, "little"), b"a", b"\1\0a", b"bc", b"\2\0bc"),
     "int32": Talk(LengthPrefix(4), b"a", b"\0\0\0\1a", b"bc", b"\0\0\0\2bc"),

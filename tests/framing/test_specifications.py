@@ -6,8 +6,8 @@ from reqresp.framing import parse_framing
 from tests.support.framings import SPECIFIED
 
 FORMS = (
-    "chunk[:SIZE], line[:ENDING], delimiter:TEXT, netstring,"
-    " int8|int16|int32[:big|little][:inclusive], length:ENCODING[:SIZE], fixed:SIZE, resp"
+    "chunk[:SIZE], line[:ENDING], anyline[:ENDING], delimiter:TEXT, between:START:END, netstring,"
+    " int8|int16|int32[:big|little][:inclusive], length:ENCODING[:SIZE], fixed:SIZE, scpi, resp"
 )
 ENDING = r"expected the line ending \r\n or \n, found"
 SIZE = "expected a size in bytes, 1 or more, found"
@@ -36,6 +36,15 @@ WRONG_PARTS = {
     "delimiter": "expected delimiter:TEXT",
     "delimiter:": "expected delimiter:TEXT",
     r"delimiter:\q": rf"unknown escape \q; {ESCAPES}",
+    "anyline:": "expected anyline[:ENDING]",
+    "anyline:x": r"expected the line ending \r\n, \n, \r or \r\0, found 'x'",
+    "between": "expected between:START:END",
+    **{
+        f"between:{it}": rf"expected START:END, where a colon is \x3a, found {it!r}"
+        for it in ("a", "a:", ":a", "a:b:c")
+    },
+    r"between:\q:a": rf"unknown escape \q; {ESCAPES}",
+    "scpi:1": "expected scpi",
     "netstring:9": "expected netstring",
     "netstring:": "expected netstring",
     "resp:3": "expected resp",

@@ -10,9 +10,11 @@ from random import Random
 from attrs import frozen
 
 from reqresp.framing import (
+    AnyLine,
     Chunk,
     Decoder,
     Delimiter,
+    Enclosed,
     Fixed,
     FrameError,
     Framing,
@@ -22,6 +24,7 @@ from reqresp.framing import (
     Mixed,
     Netstring,
     Resp,
+    Scpi,
     parse_framing,
 )
 from tests.reliability.inputs import Mutations
@@ -135,6 +138,11 @@ def _framings() -> dict[str, FramingSubject]:
         "line:\\n": FramingSubject(Line(b"\n"), lambda text: text + b"\n", _text),
         "delimiter:END": FramingSubject(Delimiter(b"END"), lambda text: text + b"END", _text),
         "delimiter:;": FramingSubject(Delimiter(b";"), lambda text: text + b";", _text),
+        "anyline": FramingSubject(AnyLine(), lambda text: text + b"\r\n", _text),
+        "between: MLLP": FramingSubject(
+            Enclosed(b"\x0b", b"\x1c\r"), Enclosed(b"\x0b", b"\x1c\r").encode, _text
+        ),
+        "scpi": FramingSubject(Scpi(), lambda text: b"D #2%02d%b\n" % (len(text), text), _text),
         "netstring": FramingSubject(Netstring(), Netstring().encode),
         **lengths,
         "fixed:8": FramingSubject(Fixed(8), lambda text: text[:8].ljust(8)),

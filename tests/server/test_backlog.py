@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import FrameError, Line, Netstring, Unfinished
+from reqresp import Chunk, FrameError, Line, Netstring, Unfinished
 from reqresp.server._backlog import SLICE, Backlog
 
 
@@ -56,6 +56,14 @@ class BacklogTests(SynchronousTestCase):
         backlog.put(b"1:c,")
         self.assertFalse(backlog.decode_more())
         self.assertFalse(backlog.is_undecoded)
+
+    def test_a_large_chunk_is_decoded_at_once(self) -> None:
+        """What a chunk may hold is not cut into slices, whoever takes it."""
+        for size in (1024, SLICE):
+            backlog = Backlog(Chunk(3 * SLICE).decoder(100 * SLICE))
+            backlog.put(bytes(4 * SLICE))
+            self.assertEqual(len(backlog.take(size)), 3 * SLICE)
+            self.assertEqual([*map(len, taken(backlog))], [SLICE])
 
     def test_clear_drops_everything(self) -> None:
         """Bytes, requests and the error are dropped."""

@@ -1,14 +1,17 @@
 """Framings, each with the text that specifies it."""
 
 from reqresp.framing import (
+    AnyLine,
     Chunk,
     Delimiter,
+    Enclosed,
     Fixed,
     Framing,
     LengthField,
     LengthPrefix,
     Line,
     Netstring,
+    Scpi,
 )
 
 #: Every form of a specification, with the framing that it means.
@@ -19,6 +22,10 @@ SPECIFIED: dict[str, Framing] = {
     r"line:\r\n": Line(b"\r\n"),
     r"line:\n": Line(b"\n"),
     "line:\n": Line(b"\n"),
+    "anyline": AnyLine(),
+    r"anyline:\r\0": AnyLine(b"\r\0"),
+    r"between:\x0b:\x1c\r": Enclosed(b"\x0b", b"\x1c\r"),
+    "scpi": Scpi(),
     "delimiter:END": Delimiter(b"END"),
     r"delimiter:\x00": Delimiter(b"\0"),
     "delimiter::": Delimiter(b":"),
