@@ -11,12 +11,12 @@ from reqresp.framing._base import (
     Framed,
     FrameError,
     Framing,
-    SizedDecoder,
     Unfinished,
     complete_framing,
     is_new,
     unfinished,
 )
+from reqresp.framing._decoders import SizedDecoder
 from reqresp.framing._delimited import Chunk, Delimited, Delimiter, Fixed, Line, Mixed, Netstring
 from reqresp.framing._enclosed import Enclosed
 from reqresp.framing._header_body import HeaderBody

@@ -8,15 +8,12 @@ import re
 
 from attrs import field, frozen, validators
 
-from reqresp.framing._base import (
-    BaseFraming,
+from reqresp.framing._base import BaseFraming, Decoder, FrameError, complete_framing
+from reqresp.framing._decoders import (
     ChunkDecoder,
-    Decoder,
     DelimiterDecoder,
-    FrameError,
     SizedDecoder,
     check_limit,
-    complete_framing,
     ended,
     too_large,
 )

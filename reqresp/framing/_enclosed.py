@@ -6,15 +6,8 @@ Knows bytes only.
 
 from attrs import field, frozen, validators
 
-from reqresp.framing._base import (
-    BaseFraming,
-    Decoder,
-    FrameDecoder,
-    FrameError,
-    ended,
-    no_delimiter,
-    too_large,
-)
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._decoders import FrameDecoder, ended, no_delimiter, too_large
 
 
 @frozen

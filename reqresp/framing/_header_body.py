@@ -9,11 +9,9 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from reqresp.framing._base import (
-    BaseFraming,
-    Decoder,
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._decoders import (
     FrameDecoder,
-    FrameError,
     check_end,
     missing_bytes,
     no_delimiter,

@@ -10,14 +10,8 @@ from typing import Literal
 from attrs import field, frozen
 
 from reqresp._errors import FieldError, expect
-from reqresp.framing._base import (
-    BaseFraming,
-    Decoder,
-    FrameError,
-    SizedDecoder,
-    check_limit,
-    missing_bytes,
-)
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._decoders import SizedDecoder, check_limit, missing_bytes
 from reqresp.framing._lengths import ENCODINGS, MOST_BYTES, Encoding, FixedLength, OwnLength
 
 #: The encodings of a `LengthPrefix`.

@@ -8,14 +8,8 @@ import re
 
 from attrs import field, frozen, validators
 
-from reqresp.framing._base import (
-    BaseFraming,
-    Decoder,
-    FrameDecoder,
-    FrameError,
-    no_delimiter,
-    too_large,
-)
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._decoders import FrameDecoder, no_delimiter, too_large
 
 _END = re.compile(rb"\r[\n\0]?|\n")
 

@@ -6,15 +6,8 @@ Works with any decoder, also with one that only has `feed`.  It knows bytes only
 
 from collections.abc import Callable
 
-from reqresp.framing._base import (
-    Decoder,
-    DelimiterDecoder,
-    Framed,
-    FrameError,
-    Unfinished,
-    is_new,
-    unfinished,
-)
+from reqresp.framing._base import Decoder, Framed, FrameError, Unfinished, is_new, unfinished
+from reqresp.framing._decoders import DelimiterDecoder
 from reqresp.framing._resp_commands import CommandDecoder
 
 #: What is wrong with a framing with which a reply of a service cannot be found.

@@ -8,7 +8,8 @@ import re
 
 from attrs import frozen
 
-from reqresp.framing._base import BaseFraming, Decoder, FrameError, check_limit
+from reqresp.framing._base import BaseFraming, Decoder, FrameError
+from reqresp.framing._decoders import check_limit
 from reqresp.framing._resp_commands import CommandDecoder, words
 from reqresp.framing._resp_values import ValueDecoder, read
 

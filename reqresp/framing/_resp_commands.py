@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable
 from itertools import repeat
 
-from reqresp.framing._base import (
-    Framed,
+from reqresp.framing._base import Framed, FrameError
+from reqresp.framing._decoders import (
     FrameDecoder,
-    FrameError,
     check_end,
     missing_bytes,
     no_delimiter,

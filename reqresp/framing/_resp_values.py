@@ -9,9 +9,9 @@ supported, as in Redis.
 
 import re
 
-from reqresp.framing._base import (
+from reqresp.framing._base import FrameError
+from reqresp.framing._decoders import (
     FrameDecoder,
-    FrameError,
     check_end,
     missing_bytes,
     no_delimiter,

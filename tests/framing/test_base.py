@@ -25,7 +25,7 @@ from reqresp.framing import (
     is_new,
     unfinished,
 )
-from reqresp.framing._base import ChunkDecoder, DelimiterDecoder, SizedDecoder
+from reqresp.framing._decoders import ChunkDecoder, DelimiterDecoder, SizedDecoder
 from tests.support.searches import CountingBuffer
 from tests.support.streams import PROPERTY, cut_streams, every_cut, fed, single
 

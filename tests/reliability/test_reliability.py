@@ -10,7 +10,7 @@ from random import Random
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing._base import DelimiterDecoder
+from reqresp.framing._decoders import DelimiterDecoder
 from tests.reliability import inputs
 from tests.reliability.decoding import FRAMINGS, FramingSubject
 from tests.reliability.fuzz_worker import fuzz
