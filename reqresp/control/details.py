@@ -67,6 +67,7 @@ def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
             "kind": near.kind,
             "at": near.at,
             "wanted": bytes_as_json(near.wanted),
+            "difference": None if near.json is None else str(near.json),
         }
         for near in nearest(rules, request)
     ]

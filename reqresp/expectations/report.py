@@ -7,7 +7,6 @@ Knows the entries of a journal and the expectations of a test.  Must not know ho
 import json
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -30,8 +29,8 @@ from reqresp.journal import (
     Unanswered,
 )
 from reqresp.recording.replay import Deviation
-from reqresp.script.near_misses import compare, nearest
-from reqresp.script.rules import closes_unmatched
+from reqresp.script.near_misses import NearMiss, compare, nearest
+from reqresp.script.rules import Rule, closes_unmatched
 from reqresp.steps import Forward, Request, Send, Step, Steps
 
 T = TypeVar("T")
@@ -290,7 +289,7 @@ def _unmet(
             yield f"{text}; a matching request was not finished: {begun.missing}"
             return
     near = [
-        (it.at, it.wanted, data)
+        (it, data)
         for data in [*(it.data for it in unexpected), *(it.data for it in incomplete)]
         for it in nearest([expectation.rule], data)
         if it.at
@@ -298,9 +297,9 @@ def _unmet(
     if not near:
         yield text
         return
-    at, wanted, data = max(near, key=itemgetter(0))
-    yield f"{text}; the nearest request differs at byte {at}:"
-    yield from (f"  {line}" for line in compare(wanted, data, at))
+    nearest_one, data = max(near, key=lambda it: it[0].at)
+    yield f"{text}; the nearest request differs at {_place(nearest_one)}"
+    yield from (f"  {line}" for line in nearest_one.compared(data))
 
 
 def _stray(request: Request, expectations: Sequence[BaseExpectation]) -> Iterator[str]:
@@ -319,9 +318,13 @@ def _stray(request: Request, expectations: Sequence[BaseExpectation]) -> Iterato
             expectation = by_rule[id(near.rule)]
             yield (
                 f"{text}; the nearest is {expectation} ({expectation.where}),"
-                f" which differs at byte {near.at}:"
+                f" which differs at {_place(near)}"
             )
-            yield from (f"  {line}" for line in compare(near.wanted, request.data, near.at))
+            yield from (f"  {line}" for line in near.compared(request.data))
+
+
+def _place(near: NearMiss[Rule]) -> str:
+    return f"byte {near.at}:" if near.json is None else str(near.json)
 
 
 def _deviation(deviation: Deviation) -> Iterator[str]:

@@ -9,6 +9,7 @@ from math import isfinite
 
 from reqresp._errors import MAX_FLOAT
 from reqresp.framing import BaseFraming, FrameError
+from reqresp.script.json_values import PartialJson
 from reqresp.script.predicates import Needle
 from reqresp.script.rules import SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
@@ -75,6 +76,18 @@ def check_needle(needle: Needle, framing: BaseFraming | None) -> None:
             f"no request can match: a request ends at {framing.terminator!r} and does not"
             " contain it"
         )
+
+
+def json_parts(given: object) -> tuple[PartialJson, ...]:
+    """
+    Return the values *given*, one or a list of them, with which requests are compared.
+
+    :raises ValueError: a value is not JSON, or there is none.
+    """
+    values = given if isinstance(given, list | tuple) else [given]
+    if not values:
+        raise ValueError("expected at least one element, found an empty list")
+    return tuple(map(PartialJson, values))
 
 
 def wait(seconds: float) -> Wait:

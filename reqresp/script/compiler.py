@@ -20,13 +20,14 @@ from reqresp._text import quote
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.framing import BaseFraming, Framing
-from reqresp.script._checks import check_needle, check_unsent, size_bounds
+from reqresp.script._checks import check_needle, check_unsent, json_parts, size_bounds
 from reqresp.script._faults import read_faults
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._states import StateFramings, check_not_forwarded, mixed, read_states
 from reqresp.script._upstream import is_relay, read_upstream
 from reqresp.script.files import ScriptFiles
+from reqresp.script.json_values import PartialJson
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
@@ -369,6 +370,7 @@ class _RuleCompiler:
             name: self._needles(getattr(table, name), f"{path}.{name}") for name in COMPARISONS
         }
         kinds["size"] = self._size(table.size, f"{path}.size")
+        kinds["json"] = self._json(table.json, f"{path}.json")
         kinds["ignore_case"] = ignore_case
         if isinstance(table, RequestTable) and table.not_ is not None:
             kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
@@ -415,6 +417,13 @@ class _RuleCompiler:
             except ValueError as error:
                 self.reader.report(place, str(error))
         return found
+
+    def _json(self, given: Any, path: str) -> tuple[PartialJson, ...]:
+        try:
+            return () if given is None else json_parts(given)
+        except ValueError as error:
+            self.reader.report(path, str(error))
+            return ()
 
     def _size(self, size: int | SizeTable | None, path: str) -> tuple[int, int | None] | None:
         if size is None:

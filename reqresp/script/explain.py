@@ -16,7 +16,7 @@ from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Fault
 from reqresp.framing import FrameError, Framing
 from reqresp.script.loader import Script
-from reqresp.script.near_misses import compare, nearest
+from reqresp.script.near_misses import nearest
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule
 from reqresp.server.triggers import Trigger
@@ -167,8 +167,8 @@ class _Explanation:
                     yield f"    {self._place(rule.name)} matches, but in state {printable(other)}"
         for near in nearest(self._rules.states[state].rules, request):
             place = self._place(near.rule.name)
-            yield f"    nearest: {place} {near.kind}, differs at byte {near.at}"
-            yield from (f"        {line}" for line in compare(near.wanted, request, near.at))
+            yield f"    nearest: {place} {str(near).replace(' differs', ', differs', 1)}"
+            yield from (f"        {line}" for line in near.compared(request))
 
     def _place(self, name: str) -> str:
         if name == UNMATCHED and UNMATCHED not in self._script.lines:

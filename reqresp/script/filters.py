@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from reqresp._text import quote, unknown
+from reqresp.script import json_values
 from reqresp.script.names import Kind
 
 #: Changes a value.  Raises a `ValueError` if it cannot.
@@ -156,7 +157,7 @@ def number_of(digits: bytes) -> int:
     raise ValueError(f"expected a number, found {digits[:40]!r}")
 
 
-_BYTES, _NUMBER = Kind.BYTES, Kind.NUMBER
+_BYTES, _NUMBER, _JSON = Kind
 
 #: All filters by their names.
 FILTERS: Mapping[str, Filter] = {
@@ -175,6 +176,7 @@ FILTERS: Mapping[str, Filter] = {
     "unhex": Filter(_BYTES, _BYTES, _unhex, "the bytes that hex digits write"),
     "base64": Filter(_BYTES, _BYTES, base64.b64encode, "in base64"),
     "unbase64": Filter(_BYTES, _BYTES, _unbase64, "the bytes that base64 writes"),
+    "json": Filter(_JSON, _BYTES, json_values.dump, "as JSON: text in quotes, a number as it is"),
     "md5": Filter(
         _BYTES,
         _BYTES,
@@ -221,11 +223,16 @@ FILTERS: Mapping[str, Filter] = {
 # How a value becomes one of another kind.
 _AS: Mapping[tuple[Kind, Kind], Change] = {
     (_BYTES, _NUMBER): number_of,
+    (_BYTES, _JSON): lambda data: data.decode(errors="replace"),
+    (_NUMBER, _JSON): lambda number: number,
+    (_JSON, _BYTES): json_values.text,
+    (_JSON, _NUMBER): lambda value: number_of(json_values.text(value)),
 }
 # How a value is inserted; None: as it is.
 _WRITTEN: Mapping[Kind, Change | None] = {
     _BYTES: None,
     _NUMBER: b"%d".__mod__,
+    _JSON: json_values.text,
 }
 
 

@@ -17,6 +17,7 @@ from attrs import define, frozen
 
 from reqresp._text import format_address, quote
 from reqresp.faults.dice import SeededDice
+from reqresp.script import json_values
 from reqresp.server.responders import ConnectionContext
 
 #: Bytes that one ``{random:BYTES}`` can have.
@@ -30,6 +31,7 @@ class Kind(Enum):
 
     BYTES = "bytes"
     NUMBER = "a number"
+    JSON = "a value of JSON"
 
 
 @define
@@ -118,6 +120,11 @@ def _strftime(form: str, seconds: float) -> bytes:
     return now.strftime("%%".join(pieces)).encode()
 
 
+def _json(pointer: str | None) -> Source:
+    path = json_values.read_pointer(pointer or "")
+    return lambda context: json_values.find(json_values.parse(context.data), path)
+
+
 def _uuid(context: TemplateContext) -> bytes:
     return str(UUID(bytes=_random_bytes(16, context), version=4)).encode()
 
@@ -173,6 +180,12 @@ REQUEST_SOURCES: Mapping[str, Name] = {
         lambda context: context.connection.taken,
         Kind.NUMBER,
         summary="the request's number on the connection; the first is 1",
+    ),
+    "json": Name(
+        _json,
+        Kind.JSON,
+        arguments="[POINTER]",
+        summary="the value to which this JSON pointer leads in the request",
     ),
     "now": Name(
         _now,

@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
+from reqresp.script.json_values import Difference, dump
 from reqresp.script.predicates import Predicates
 
 #: Bytes that `compare` shows, and how many of them are before the first difference.
@@ -34,15 +35,26 @@ class NearMiss(Generic[R]):
     """
     A rule that a request nearly matches.
 
-    :param kind: the predicate, ``equals`` or ``starts_with``.
-    :param wanted: the bytes of the predicate.
-    :param at: the position of the first byte that differs, from 0.
+    :param kind: the predicate, ``equals``, ``starts_with`` or ``json``.
+    :param wanted: the bytes of the predicate; of JSON, the value at the first place that differs.
+    :param at: the position of the first byte that differs, from 0; of JSON, how many values
+        were compared.
+    :param json: the first place where JSON differs.
     """
 
     rule: R
     kind: str
     wanted: bytes
     at: int
+    json: Difference | None = None
+
+    def __str__(self) -> str:
+        place = f"byte {self.at}" if self.json is None else str(self.json)
+        return f"{self.kind} differs at {place}"
+
+    def compared(self, data: bytes) -> Sequence[str]:
+        """Return lines that compare the request *data* with what is wanted; none for JSON."""
+        return compare(self.wanted, data, self.at) if self.json is None else ()
 
 
 def nearest(rules: Sequence[R], data: bytes, most: int = 3) -> list[NearMiss[R]]:
@@ -59,6 +71,11 @@ def _near(rule: R, data: bytes) -> NearMiss[R] | None:
         NearMiss(rule, kind, needle, at)
         for kind, needle in _needles(rule.predicates)
         if (at := _differs(needle, data, kind, ignore_case=rule.predicates.ignore_case)) is not None
+    ]
+    found += [
+        NearMiss(rule, "json", dump(difference.wanted), difference.same + 1, difference)
+        for value in rule.predicates.json
+        if (difference := value.difference(data)) is not None
     ]
     return max(found, key=lambda it: it.at, default=None)
 

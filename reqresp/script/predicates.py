@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from attrs import Attribute, evolve, field, frozen
 
 from reqresp._re2 import compile_pattern
+from reqresp.script.json_values import PartialJson
 from reqresp.server.responders import ConnectionContext
 
 
@@ -64,6 +65,7 @@ class Predicates:
 
     :param matches: RE2 patterns for the whole request.
     :param size: the smallest and the largest size in bytes; None: no upper bound.
+    :param json: values of which the request, as JSON, has one in part.
     :param unless: predicates of which none may hold.
     :param ignore_case: ignore the case of ASCII letters, in *unless* too, whatever its own value.
     :raises ValueError: RE2 refuses a pattern, or *unless* has an ``unless`` of its own.
@@ -75,6 +77,7 @@ class Predicates:
     contains: tuple[Needle, ...] = ()
     matches: tuple[bytes, ...] = ()
     size: tuple[int, int | None] | None = None
+    json: tuple[PartialJson, ...] = ()
     ignore_case: bool = False
     unless: "Predicates | None" = field(default=None, validator=_check_unless)
     #: *matches*, compiled.
@@ -99,6 +102,8 @@ class Predicates:
             cheap.append(_sized(*self.size))
         if self.matches:
             cheap.append(lambda data, _text, _connection: self.match(data) is not None)
+        if self.json:
+            cheap.append(_with_json(self.json))
         return [*cheap, *costly]
 
     @_forbidden.default
@@ -162,6 +167,10 @@ def _filled(compare: _Comparison, needles: tuple[Needle, ...], ignore_case: bool
         return False
 
     return test
+
+
+def _with_json(values: tuple[PartialJson, ...]) -> _Test:
+    return lambda data, _text, _connection: any(value.holds(data) for value in values)
 
 
 def _sized(least: int, most: int | None) -> _Test:

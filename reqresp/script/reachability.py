@@ -83,6 +83,7 @@ def _is_anything(predicates: Predicates) -> bool:
         and all(not kind or b"" in kind for kind in kinds)
         and (not predicates.matches or b"(?s).*" in predicates.matches)
         and predicates.size in (None, (0, None))
+        and not predicates.json
     )
 
 

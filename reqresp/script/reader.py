@@ -172,6 +172,8 @@ def _is_table(kind: Any) -> bool:
 def _fits(kind: Any, value: object) -> bool:
     if get_origin(kind) is Annotated:
         kind = kind.__origin__
+    if kind is Any:
+        return True
     if _is_table(kind):
         return isinstance(value, dict)
     if get_origin(kind) is list:

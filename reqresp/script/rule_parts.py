@@ -17,7 +17,7 @@ from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
-from reqresp.script._checks import check_needle, check_unsent, send, size_bounds, wait
+from reqresp.script._checks import check_needle, check_unsent, json_parts, send, size_bounds, wait
 from reqresp.script._states import StateFramings, mixed
 from reqresp.script.files import read_any
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
@@ -46,12 +46,13 @@ class PredicateArguments(TypedDict, total=False):
     contains: PayloadsLike
     matches: PayloadsLike
     size: int | Mapping[str, int]
+    json: Mapping[str, Any] | Sequence[Any]
     ignore_case: bool
     when: str | Sequence[str]
     not_: Mapping[str, Any]
 
 
-_PREDICATES = (*COMPARISONS, "matches", "size", "ignore_case", "not_")
+_PREDICATES = (*COMPARISONS, "matches", "size", "json", "ignore_case", "not_")
 # What is wrong with the predicates that cannot be in not_.
 _NOT_IN_NOT = {
     "ignore_case": "expected beside not_, not in it: it applies to all predicates",
@@ -188,6 +189,8 @@ class RuleParts:
         if "size" in values:
             size = _convert(Bytes | SizeTable, values["size"], f"{path}size")
             kinds["size"] = _placed(f"{path}size", size_bounds, size)
+        if "json" in values:
+            kinds["json"] = _placed(f"{path}json", json_parts, values["json"])
         if "not_" in values:
             negated = _convert(dict[str, Any], values["not_"], "not_")
             for name in sorted(negated.keys() & _NOT_IN_NOT.keys()):

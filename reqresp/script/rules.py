@@ -372,7 +372,7 @@ class Rules(Responder):
                 if not rule.predicates.is_empty:
                     return f"{rule.place}, matches in state {printable(name)}"
         for near in nearest(state.rules, data, most=1):
-            return f"nearest: {near.rule.place}, {near.kind} differs at byte {near.at}"
+            return f"nearest: {near.rule.place}, {near}"
         return ""
 
     def _choose(self, rule: Rule, data: bytes, connection: ConnectionContext) -> RuleReply:

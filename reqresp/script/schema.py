@@ -55,6 +55,7 @@ class PredicateTable:
     contains: WrittenPayloads | None = None
     matches: WrittenPayloads | None = None
     size: Bytes | SizeTable | None = None
+    json: dict[str, Any] | list[Any] | None = None
 
 
 @frozen(kw_only=True)

@@ -166,7 +166,8 @@ def used(kind: Any, value: Any) -> Iterator[str]:
             types = {name: it.type for name, it in keys_of(option).items()}
             for key, it in value.items():
                 yield named(option, key)
-                yield from used(types[key], it)
+                if key != "json":  # whose keys are a request's
+                    yield from used(types[key], it)
         elif get_origin(option) is list and isinstance(value, list):
             for it in value:
                 yield from used(get_args(option)[0], it)
@@ -206,7 +207,8 @@ def usable(kind: Any, outer: frozenset[Any] = frozenset()) -> Iterator[str]:
         if attrs.has(option):
             for key, it in keys_of(option).items():
                 yield named(option, key)
-                yield from usable(it.type, outer | {option})
+                if key != "json":  # whose keys are a request's
+                    yield from usable(it.type, outer | {option})
         elif get_origin(option) is list:
             yield from usable(get_args(option)[0], outer)
         elif get_origin(option) is dict and get_args(option)[1] is not Any:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,7 @@ MODEL: dict[str, Callable[[bytes], bytes]] = {
     "hex|unhex": lambda it: it,
     "base64": base64.b64encode,
     "base64|unbase64": lambda it: it,
+    "json": lambda it: json.dumps(it.decode(errors="replace"), ensure_ascii=False).encode(),
     "md5": lambda it: hashlib.md5(it).digest(),  # noqa: S324 (the model of a checksum)
     "sha1": lambda it: hashlib.sha1(it).digest(),  # noqa: S324 (likewise)
     "sha256": lambda it: hashlib.sha256(it).digest(),
