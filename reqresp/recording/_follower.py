@@ -155,6 +155,46 @@ class Follower:
         self._part = 0
 
 
+class Alternative:
+    """
+    Another conversation that a connection may be meant to follow.
+
+    Compares only what is new each time: a client may send a long conversation byte by byte.
+    """
+
+    __slots__ = ("_differs", "_heard", "_more", "_said", "follower")
+
+    def __init__(self, track: Track) -> None:
+        self.follower = Follower(track)
+        self._differs = False
+        self._heard = 0  # bytes of the client that were compared
+        self._said = 0  # steps of the server that were compared
+        self._more = self.follower.begin()  # what it says after these
+
+    def reply(self, heard: bytearray, said: Sequence[Step]) -> Sequence[Step]:
+        """
+        Return what it says after all of *heard* and *said*; empty: nothing yet, or it differs.
+
+        Both are as in the last call, with more at their ends.  After a reply, the follower has come
+        to its end, and this must not be called again.
+        """
+        if self._differs:
+            return ()
+        more, difference = self.follower.feed(bytes(heard[self._heard :]))
+        self._heard = len(heard)
+        self._more += more
+        new = said[self._said :]
+        rest = rest_after(new, self._more)
+        if difference is not None or (rest is None and rest_after(self._more, new) is None):
+            self._differs = True
+            self._more = []
+            return ()
+        if rest is None:  # it says this later, or never
+            return ()
+        self._said, self._more = len(said), []
+        return rest
+
+
 def _same(one: bytes, other: bytes) -> int:
     """Return how many first bytes of both, which have the same size, are the same."""
     same, end = 0, len(one)

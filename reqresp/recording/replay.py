@@ -18,7 +18,7 @@ from attrs import evolve, field, frozen
 from reqresp._errors import FieldError, Problem, expect
 from reqresp.exchanges import UNMATCHED
 from reqresp.framing import Chunk
-from reqresp.recording._follower import Difference, Follower, rest_after
+from reqresp.recording._follower import Alternative, Difference, Follower, rest_after
 from reqresp.recording._tracks import (
     MAX_OPENING_BYTES,
     Literal,
@@ -39,6 +39,8 @@ _CHUNK_BYTES = 64 * 1024
 MAX_DEVIATIONS = 1000
 #: Conversations that begin otherwise and are compared with a client that deviates.
 MAX_UNLIKE = 100
+#: Conversations of which a connection keeps how far they were compared with it.
+MAX_ALTERNATIVES = 100
 #: Bytes that tell what was not asked for.
 MAX_SHOWN_BYTES = 40
 #: What a framing has to leave as it is.
@@ -165,7 +167,7 @@ class _Cursor:
     :param heard: what the client has sent; None: no other conversation can be meant.
     """
 
-    __slots__ = ("follower", "has_begun", "heard", "said", "tried")
+    __slots__ = ("alternatives", "follower", "has_begun", "heard", "said", "tried")
 
     def __init__(self, follower: Follower, heard: bytearray | None) -> None:
         self.follower = follower
@@ -174,6 +176,8 @@ class _Cursor:
         self.said: list[Step] = []
         #: The conversations that cannot be meant.
         self.tried: set[Track] = set()
+        #: Conversations that may have a reply where this one has none.
+        self.alternatives: dict[Track, Alternative] = {}
         #: Whether the conversation counts as used.
         self.has_begun = False
 
@@ -252,6 +256,7 @@ class Replayer(Responder):
             if len(cursor.heard) > MAX_BEGINNING:
                 cursor.heard = None
                 cursor.said = []
+                cursor.alternatives = {}
         return RuleReply(steps, f"conversation {track.number}")
 
     def _use(self, track: Track, by: int) -> None:
@@ -298,11 +303,20 @@ class Replayer(Responder):
 
         A client that waits for the reply would wait for ever.
         """
-        for follower, would_say, difference in self._others(cursor, only_replies=True):
-            rest = rest_after(cursor.said, would_say)
-            if difference is None and rest:
-                self._move(cursor, follower)
-                return rest
+        heard = cursor.heard
+        if heard is None:
+            return ()
+        for track in self._candidates(cursor, only_replies=True):
+            if not track.may_end_turn_at(len(heard)):
+                continue
+            other = cursor.alternatives.get(track) or Alternative(track)
+            reply = other.reply(heard, cursor.said)
+            if reply:
+                cursor.alternatives.pop(track, None)
+                self._move(cursor, other.follower)
+                return reply
+            if len(cursor.alternatives) < MAX_ALTERNATIVES:
+                cursor.alternatives[track] = other
         return ()
 
     def _move(self, cursor: _Cursor, follower: Follower) -> None:
@@ -312,32 +326,36 @@ class Replayer(Responder):
         cursor.follower = follower
 
     def _others(
-        self, cursor: _Cursor, *, only_replies: bool = False
+        self, cursor: _Cursor
     ) -> Iterator[tuple[Follower, Sequence[Step], Difference | None]]:
         """
         Yield followers of other conversations that may be meant, the least used first.
 
         Each with all that it would have said, and where the client differs.
+        """
+        whole = b""  # copied only if a conversation is followed
+        for track in self._candidates(cursor):
+            follower = Follower(track)
+            steps = follower.begin()
+            whole = whole or bytes(cursor.heard or b"")
+            more, difference = follower.feed(whole)
+            yield follower, [*steps, *more], difference
 
-        :param only_replies: leave out those that certainly have no reply at this place.
+    def _candidates(self, cursor: _Cursor, *, only_replies: bool = False) -> Iterator[Track]:
+        """
+        Yield the conversations that may be meant instead, the least used first.
+
+        :param only_replies: leave out all that begin otherwise.
         """
         heard = cursor.heard
         if heard is None:
             return
         beginning = bytes(heard[:MAX_OPENING_BYTES])
-        whole = b""  # copied only if a conversation is followed
         unlike = 0
         for track in [*self._tracks]:
             if not (heard.startswith(track.opening) or track.opening.startswith(beginning)):
                 unlike += 1  # shown if no other is nearer
                 if only_replies or unlike > MAX_UNLIKE:
                     continue
-            if track in cursor.tried or track is cursor.follower.track:
-                continue
-            if only_replies and not track.may_end_turn_at(len(heard)):
-                continue
-            follower = Follower(track)
-            steps = follower.begin()
-            whole = whole or bytes(heard)
-            more, difference = follower.feed(whole)
-            yield follower, [*steps, *more], difference
+            if track not in cursor.tried and track is not cursor.follower.track:
+                yield track

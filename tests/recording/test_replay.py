@@ -1,9 +1,14 @@
 """Recorded conversations, answered again."""
 
+import gc
+import sys
 import tracemalloc
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
+from types import FrameType
+from typing import Any
 
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +22,25 @@ from reqresp.recording._follower import MAX_MARK_BYTES
 from reqresp.recording.replay import MAX_BEGINNING, Replay
 from reqresp.recording.writing import write_bytes
 from tests.support.recorded import HEADER, Recorded, recorded
+
+
+def count_calls(do: Callable[[], object]) -> int:
+    """Return how many functions of the package *do* calls."""
+    count = 0
+
+    def note(frame: FrameType, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event == "call" and "reqresp/recording/" in frame.f_code.co_filename
+
+    gc.disable()  # hypothesis times collections by functions of its own
+    sys.setprofile(note)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    return count
+
 
 PING = ("> PING\\r\\n", "< +PONG\\r\\n")
 
@@ -427,6 +451,50 @@ class ChoiceTests(Recorded):
         slow = self.join(factory)
         slow.send(b"PING", b"PING")
         self.assertEqual(slow.received(), b"PONGPONG")
+
+    def test_a_reply_that_another_conversation_has_later(self) -> None:
+        """A conversation that says later what was said already is followed once it says more."""
+        for mark in ("", r"\<it:1>"):
+            factory = self.replay(
+                *("-- 1", "> a" + mark, "< 1", "> bbbbbb", "< 2"),
+                *("-- 2", f"> a{mark}bb", "< 1", "> b", "< more"),
+            )
+            client = self.join(factory)
+            client.send(b"a" + b"x" * bool(mark))
+            self.assertEqual(client.received(), b"1")
+            client.send(b"b", b"b")
+            self.assertEqual(client.received(), b"")
+            client.send(b"b")
+            self.assertEqual(client.received(), b"more")
+
+    def test_another_reply_is_no_reply_at_this_place(self) -> None:
+        """Of conversations with other replies, and with other requests, none is followed."""
+        factory = self.replay(
+            *("-- 1", r"> \<it:1>", "< 1", "> bbb", "< 2"),
+            *("-- 2", r"> \<it:1>", "< other", "> b", "< 3"),
+            *("-- 3", r"> \<it:1>", "< 1", "> c", "< 4", "> b"),
+        )
+        client = self.join(factory)
+        client.send(b"x", b"b", b"b")
+        self.assertEqual(client.received(), b"1")
+        client.send(b"b")
+        self.assertEqual(client.received(), b"2")
+
+    def test_a_read_of_a_long_conversation_costs_as_much_as_of_a_short_one(self) -> None:
+        """Another conversation with marks is compared with what is new, not from its beginning."""
+
+        def lines(number: int, last: str) -> list[str]:
+            turns = [(rf"> GET \<id:4> k{it}\n", r"< OK \<id>\n") for it in range(300)]
+            return [f"-- {number}", *(line for turn in turns for line in turn), f"> {last}"]
+
+        client = self.join(self.replay(*lines(1, "x"), *lines(2, "y")))
+        costs = []
+        for number in range(300):
+            client.send(b"GET %04d" % number)  # a part: the other conversation may have a reply
+            costs.append(count_calls(lambda: client.send(b" k")))
+            client.send(b"%d\n" % number)
+        self.assertEqual(len(client.received()), 300 * len(b"OK 0000\n"))
+        self.assertEqual(costs[1:], costs[1:2] * 299)
 
     def test_the_deviation_of_the_conversation_that_was_followed_longest(self) -> None:
         """If no conversation fits, the one that fits longest is shown."""
