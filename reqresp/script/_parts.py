@@ -7,7 +7,7 @@ Reports what is wrong and continues.  Must not know rules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
@@ -66,7 +66,7 @@ class TableParts:
             return None
 
     def _framing_of_table(self, table: FramingTable, path: str) -> BaseFraming | None:
-        has_head = (table.head, table.body, table.body_end) != (None, None, None)
+        has_head = evolve(table, length=None) != FramingTable()
         if has_head == (table.length is not None) or (has_head and table.head is None):
             raise ValueError(_LENGTH_OR_HEAD)
         if table.length is not None:
@@ -75,21 +75,24 @@ class TableParts:
             raise ValueError(
                 "the key body is missing: a pattern that finds the body's size in the head"
             )
-        body = self.payload(table.body, f"{path}.body", None)
-        end = self.payload(table.body_end or "", f"{path}.body_end", None)
+        given = {
+            name: self.payload(value, f"{path}.{name}", None)
+            for name in ("body", "body_end", "chunked", "head_first", "skip")
+            if (value := getattr(table, name)) is not None
+        }
         head = self.framing(table.head or "", f"{path}.head")
         if not isinstance(head, Delimited | None):
             self.reader.report(
                 f"{path}.head", f"expected a line or a delimiter, found {table.head!r}"
             )
             return None
-        if head is None or not isinstance(body, bytes) or not isinstance(end, bytes):
+        if head is None or not all(isinstance(it, bytes) for it in given.values()):
             return None
+        how: Any = {**given, "always_body": table.always_body, "adjust": table.adjust}
         try:
-            return HeaderBody(head, body, end)
-        except ValueError as error:
-            problem = error.problem if isinstance(error, FieldError) else str(error)
-            self.reader.report(f"{path}.body", problem)
+            return HeaderBody(head, **how)
+        except FieldError as error:
+            self.reader.report(f"{path}.{error.field}", error.problem)
             return None
 
     def _length(self, table: LengthTable, path: str) -> BaseFraming | None:

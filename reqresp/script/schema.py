@@ -136,6 +136,11 @@ class FramingTable:
     head: str | None = None
     body: WrittenPayload | None = None
     body_end: WrittenPayload | None = None
+    always_body: bool = False
+    adjust: int = 0
+    chunked: WrittenPayload | None = None
+    head_first: WrittenPayload | None = None
+    skip: WrittenPayload | None = None
 
 
 #: What a fault of the whole script is injected into.

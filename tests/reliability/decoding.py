@@ -118,6 +118,11 @@ def _posted(text: bytes) -> bytes:
     return b"P /\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
 
 
+def _chunked(text: bytes) -> bytes:
+    head = b"P /\r\nExpect: x\r\n" if text.endswith(b"a") else b"P /\r\n"
+    return head + b"chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(text), text)
+
+
 def _counted(size: int, offset: int = 0, adjust: int = 0, order: str = "big") -> Wrap:
     def wrap(payload: bytes) -> bytes:
         length = max(0, len(payload) - adjust)
@@ -175,6 +180,33 @@ def _framings() -> dict[str, FramingSubject]:
         ),
         "headed: HTTP": FramingSubject(
             HeaderBody(Delimiter(b"\r\n\r\n"), rb"(?im)^Content-Length:[ \t]*(\d+)"), _posted, _text
+        ),
+        "headed: HTTP in chunks": FramingSubject(
+            HeaderBody(
+                Delimiter(b"\r\n\r\n"),
+                rb"(?im)^Content-Length:[ \t]*(\d+)",
+                chunked=b"chunked",
+                head_first=b"Expect",
+                skip=b"\r\n",
+            ),
+            _chunked,
+            _text,
+        ),
+        "headed: STOMP": FramingSubject(
+            HeaderBody(
+                Delimiter(b"\n\n"),
+                rb"content-length:(\d+)",
+                b"\0",
+                always_body=True,
+                skip=b"\r\n",
+            ),
+            lambda text: b"SEND\n\n%b\0\nSEND\ncontent-length:%d\n\n%b\0" % (text, len(text), text),
+            _text,
+        ),
+        "headed: FIX": FramingSubject(
+            HeaderBody(Delimiter(b"\x0135="), rb"\x019=(\d+)$", adjust=4),
+            lambda text: b"8=FIX.4.4\x019=%d\x0135=%b\x0110=000\x01" % (len(text) + 4, text),
+            _text,
         ),
         "mixed: netstring, line": FramingSubject(Mixed(Netstring(), Line()), Netstring().encode),
     }

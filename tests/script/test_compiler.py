@@ -436,6 +436,16 @@ class FramingTests(ErrorsTestCase):
                 '{ head = "line", body = "a" }',
                 ".body: expected a pattern with a group for the size of the body, found b'a'",
             ),
+            ("{ always_body = true }", f": {either}"),
+            (
+                '{ head = "line", body = "(a)", always_body = true }',
+                ".body_end: expected what ends a body without a size, found nothing",
+            ),
+            ('{ head = "line", body = "(a)", chunked = "(" }', f".chunked: {NO_PATTERN}"),
+            (
+                '{ head = "line", body = "(a)", skip = { template = "{0}" } }',
+                ".skip: expected no template: this key takes only fixed bytes",
+            ),
             (
                 '{ head = "chunk", body = "(a)" }',
                 ".head: expected a line or a delimiter, found 'chunk'",

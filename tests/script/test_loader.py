@@ -53,6 +53,19 @@ FRAMINGS: dict[str, Framing] = {
     r"""{ head = "line", body = '(\d+)', body_end = "\r\n" }""": HeaderBody(
         Line(), rb"(\d+)", b"\r\n"
     ),
+    (
+        r"""{ head = 'delimiter:\n\n', body = '(\d+)', body_end = "\u0000", always_body = true,"""
+        r""" adjust = 2, chunked = 'c', head_first = 'f', skip = "\n" }"""
+    ): HeaderBody(
+        Delimiter(b"\n\n"),
+        rb"(\d+)",
+        b"\0",
+        always_body=True,
+        adjust=2,
+        chunked=b"c",
+        head_first=b"f",
+        skip=b"\n",
+    ),
     r"""{ head = 'delimiter:\r\n\r\n', body = { text = "(a)" } }""": HeaderBody(
         Delimiter(b"\r\n\r\n"), b"(a)"
     ),
