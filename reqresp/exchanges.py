@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from reqresp.steps import Forward, Request, RuleReply, Send, Step, Steps
+from reqresp.steps import FaultEffect, Forward, Request, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -26,12 +26,14 @@ class Exchange:
     :param by: the name of the rule, or of the responder, that the steps come from.
     :param injected: the names of the faults that changed the reply.  *steps* are as they were
         before.
+    :param effect: what these faults have made of the reply; None: nothing is known.
     """
 
     request: Request
     steps: Steps
     by: str = ""
     injected: tuple[str, ...] = ()
+    effect: FaultEffect | None = None
 
 
 class Exchanges:
@@ -72,8 +74,7 @@ class Exchanges:
     def size(self) -> int:
         """Return the bytes kept in memory: requests, and replies that are not constants."""
         if self._size is None:
-            performed = (step for steps in self._steps(self.requests) for step in steps)
-            replies = sum(map(_size, performed))
+            replies = sum(map(_reply_size, self._steps(self.requests)))
             self._size = sum(map(len, self.requests)) + replies
         return self._size
 
@@ -90,9 +91,14 @@ class Exchanges:
         for number, (data, steps) in enumerate(exchanges, self.first):
             request = Request(data, self.peer, self.connection, number)
             if isinstance(steps, RuleReply):
-                yield Exchange(request, steps, steps.by, steps.injected)
+                yield Exchange(request, steps, steps.by, steps.injected, steps.effect)
             else:
                 yield Exchange(request, steps, self.by)
+
+
+def _reply_size(steps: Steps) -> int:
+    effect = steps.effect if isinstance(steps, RuleReply) else None
+    return sum(map(_size, steps)) + (0 if effect is None else effect.size)
 
 
 def _size(step: Step) -> int:

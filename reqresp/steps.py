@@ -178,6 +178,31 @@ class ReplyFault(Protocol):
         """Return the fault itself, which has a method `apply`."""
 
 
+#: The most pieces of a reply whose sizes are kept.
+MAX_SLICES = 256
+
+
+@frozen
+class FaultEffect:
+    """
+    What faults have made of a reply.
+
+    :param delay: seconds that they have it wait.
+    :param slices: the sizes of the first `MAX_SLICES` pieces, if they send it in more pieces; else
+        empty.
+    :param data: the bytes that are sent, if these are others; else None.
+    """
+
+    delay: float = 0.0
+    slices: tuple[int, ...] = ()
+    data: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that it takes in memory, roughly."""
+        return len(self.data or b"") + 8 * len(self.slices)
+
+
 class RuleReply(tuple[Step, ...]):
     """
     The steps of a reply, with the rule that they come from.
@@ -185,6 +210,7 @@ class RuleReply(tuple[Step, ...]):
     :param by: the name of the rule.
     :param faults: faults that apply to this reply only, before those of all replies.
     :param injected: the names of the faults that changed this reply.
+    :param effect: what these have made of it; None: nothing is known.
     :param place: where the rule is, for people, such as ``rule[3], line 12``; empty: unknown.
     :param explain: returns, for people, which rule is nearest to the request, which no rule
         matches; empty: no rule is.  None: a rule matches.
@@ -194,6 +220,7 @@ class RuleReply(tuple[Step, ...]):
     by: str
     faults: Sequence[ReplyFault]
     injected: tuple[str, ...]
+    effect: FaultEffect | None = None
     place: str
     explain: Callable[[], str] | None
     warning: str
@@ -221,9 +248,11 @@ class RuleReply(tuple[Step, ...]):
         given = tuple(self), self.by, self.faults, self.injected, self.place, self.explain
         return *given, self.warning
 
-    def injected_with(self, names: tuple[str, ...]) -> Self:
-        """Return a copy that the faults with these *names* have changed."""
-        return type(self)(self, self.by, self.faults, names, self.place, self.explain)
+    def injected_with(self, names: tuple[str, ...], effect: FaultEffect | None = None) -> Self:
+        """Return a copy that the faults with these *names* have changed, with this *effect*."""
+        reply = type(self)(self, self.by, self.faults, names, self.place, self.explain)
+        reply.effect = effect
+        return reply
 
     def with_steps(self, steps: Iterable[Step]) -> Self:
         """Return a copy with other *steps*."""

@@ -6,7 +6,7 @@ from twisted.internet.address import IPv4Address
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.exchanges import Exchange, Exchanges
-from reqresp.steps import Close, Request, Send, Steps
+from reqresp.steps import Close, FaultEffect, Request, RuleReply, Send, Steps
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
@@ -51,6 +51,16 @@ class ExchangesTests(SynchronousTestCase):
                 Exchange(Request(b"two", PEER, 7, 6), (Send(b"2"), Close())),
             ],
         )
+
+    def test_what_faults_made_of_a_reply_counts(self) -> None:
+        """An exchange has the effect of faults, whose bytes and slices take memory, too."""
+        effect = FaultEffect(slices=(1, 1), data=b"xy")
+        reply = RuleReply([Send(b"ab")], "rule[0]").injected_with(("corrupt",), effect)
+        exchanges = two_exchanges(Replies(reply, ()))
+        first, second = exchanges
+        self.assertEqual((first.injected, first.effect), (("corrupt",), effect))
+        self.assertIsNone(second.effect)
+        self.assertEqual(exchanges.size, 6 + 2 + 2 + 16)
 
     def test_iterating_asks_for_the_steps_of_all_requests(self) -> None:
         """One iteration calls for the steps of all requests once."""

@@ -89,7 +89,7 @@ def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> lis
 
 
 def _wire(service: Service, entry: Entry) -> dict[str, Any]:
-    """Return the bytes of the request and of the reply, with what their framings add."""
+    """Return the bytes that were received and sent: framed, and with what faults altered."""
     framing = framing_of(service)
     wire: dict[str, Any] = {"request": None, "reply": None}
     if framing is None or not isinstance(entry, Answered):
@@ -108,7 +108,9 @@ def _wire(service: Service, entry: Entry) -> dict[str, Any]:
                     parts.append(complete.encode(data))
     except FrameError:  # the service has another framing by now
         return wire
-    wire["reply"] = bytes_as_json(b"".join(parts))
+    effect = entry.exchange.effect
+    altered = None if effect is None else effect.data
+    wire["reply"] = bytes_as_json(b"".join(parts) if altered is None else altered)
     return wire
 
 

@@ -9,6 +9,7 @@ from reqresp.faults.directed import (
     make_fault,
     unique_name,
 )
+from reqresp.faults.effects import effect_of
 from reqresp.faults.faults import (
     KINDS,
     Bandwidth,
@@ -47,6 +48,7 @@ __all__ = [
     "StopReadingFault",
     "Timeout",
     "change_fault",
+    "effect_of",
     "make_fault",
     "unique_name",
 ]

@@ -20,10 +20,14 @@ def _end_of_sending(steps: Steps) -> int:
     return next((at for at, step in enumerate(steps) if step.ends_sending), len(steps))
 
 
+def performed(steps: Steps) -> Steps:
+    """Return *steps* up to the first one after which no data is sent."""
+    return steps[: _end_of_sending(steps)]
+
+
 def sent(steps: Steps) -> int:
     """Count the bytes that are sent: those before the first step that ends sending."""
-    end = _end_of_sending(steps)
-    return sum(len(step.data) for step in steps[:end] if isinstance(step, Send))
+    return sum(len(step.data) for step in performed(steps) if isinstance(step, Send))
 
 
 def cut(steps: Steps, left: int, *ending: Step) -> Steps:

@@ -18,7 +18,7 @@ from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
 from reqresp.framing import Command
 from reqresp.server.observers import Unasked
-from reqresp.steps import Forward, Request, Send, Step, Wait
+from reqresp.steps import FaultEffect, Forward, Request, Send, Step, Wait
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
 #: about as many for a request that arrives alone, with a reply that is made for it.
@@ -233,8 +233,9 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     Return *entry* as a dict that `json` accepts.
 
     Bytes are a string if they are UTF-8, else ``{"base64": ...}``.  Steps are written as under
-    ``do`` in a script.  The keys ``miss``, ``faults`` and ``raw`` are left out if they are false or
-    empty.
+    ``do`` in a script, as they were before faults; ``delayed``, ``slices`` and ``altered`` say what
+    faults have made of them.  These keys, ``miss``, ``faults`` and ``raw`` are left out if they are
+    false or empty.
 
     :param max_bytes: how many bytes of request and reply are written in all.  What is longer ends
         there, and is a dict with its whole ``size`` and ``"truncated": true``.
@@ -251,6 +252,8 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
                 line["miss"] = True
             if exchange.injected:
                 line["faults"] = list(exchange.injected)
+            if exchange.effect is not None:
+                line |= _effect(exchange.effect, payloads)
         case Unanswered():
             line |= _request(entry.request, payloads)
         case Refused():
@@ -297,6 +300,17 @@ def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:
         "number": request.number,
         "request": payloads.write(data),
     }
+
+
+def _effect(effect: FaultEffect, payloads: _Payloads) -> dict[str, Any]:
+    line: dict[str, Any] = {}
+    if effect.delay:
+        line["delayed"] = round(effect.delay, 6)
+    if effect.slices:
+        line["slices"] = list(effect.slices)
+    if effect.data is not None:
+        line["altered"] = payloads.write(effect.data)
+    return line
 
 
 def bytes_as_json(data: bytes, is_cut: bool = False) -> str | dict[str, Any]:

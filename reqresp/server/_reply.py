@@ -10,7 +10,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from reqresp.faults import FaultInjector
+from reqresp.faults import FaultInjector, effect_of
 from reqresp.framing import FrameError
 from reqresp.server import _report
 from reqresp.server._state import ABORT, CLOSE, Ended
@@ -95,7 +95,7 @@ def inject(
 
     :param is_silence: leave out the faults that apply to replies only.
     :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
-        that changed them.
+        that changed them, and their effect.
     """
     frames = framed(steps, connection.framing.encode)
     own = steps.faults if isinstance(steps, RuleReply) else ()
@@ -103,5 +103,5 @@ def inject(
     if names:
         if not isinstance(steps, RuleReply):
             steps = RuleReply(steps, connection.config.responder.name)
-        steps = steps.injected_with(names)
+        steps = steps.injected_with(names, effect_of(frames, performed))
     return performed, steps

@@ -127,6 +127,14 @@ class DetailTests(Controlled):
         self.assertEqual(shown["near"], [])
         self.assertIn("data: b'.'\n    rule[2]", shown["explain"])
 
+    def test_a_reply_that_faults_altered(self) -> None:
+        """The wire has the bytes that were sent; the steps have those of the rule."""
+        self.services["smtp"].faults.add("limit_data", stream="downstream", bytes=14)
+        self.converse(b"EHLO a\n")
+        shown = self.shown("EHLO%20a")
+        self.assertEqual(shown["steps"], [{"send": "250 hello"}])
+        self.assertEqual((shown["wire"]["reply"], shown["altered"]), ("250", "250"))
+
     def test_a_miss(self) -> None:
         """A miss shows the nearest rules, and what ``reqresp explain`` says."""
         self.converse(b"EHLP x\n")

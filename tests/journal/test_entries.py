@@ -41,6 +41,7 @@ from reqresp.journal import Passed, UpstreamEnded, UpstreamFailed, UpstreamOpene
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rules import CLOSES
+from reqresp.steps import FaultEffect
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
@@ -186,6 +187,16 @@ class JsonTests(SynchronousTestCase):
             as_json(answered(injected=("slicer", "abort")))["faults"], ["slicer", "abort"]
         )
         self.assertNotIn("faults", as_json(answered()))
+
+    def test_what_faults_have_made_of_a_reply(self) -> None:
+        """Their delay, the sizes of slices and other bytes are written where there are any."""
+        effect = FaultEffect(delay=0.25, slices=(4, 1), data=b"\xff1234")
+        entry = Answered(1.5, 2.5, Exchange(request(), (), "", ("slicer",), effect))
+        written = as_json(entry, max_bytes=3)
+        self.assertEqual((written["delayed"], written["slices"]), (0.25, [4, 1]))
+        self.assertEqual(written["altered"], {"base64": "/zE=", "size": 5, "truncated": True})
+        entry = Answered(1.5, 2.5, Exchange(request(), (), "", ("corrupt",), FaultEffect()))
+        self.assertFalse({"delayed", "slices", "altered"} & as_json(entry).keys())
 
     def test_a_miss(self) -> None:
         """A request that no rule answered is marked, whatever answered it."""
