@@ -48,6 +48,18 @@ class DetailTests(PageCase):
         self.assertEqual(self.page.locator("#detail .dump.text").count(), 0)
         self.assertIn("44 41 54 41 0d 0a", self.text("#detail .dump"))
 
+    def test_slices_alternate_their_tint(self) -> None:
+        """A reply that a fault sends in slices has every other slice tinted, and their count."""
+        fault = {"kind": "slicer", "stream": "downstream", "size": 4}
+        self.stage.api("POST", "/api/services/smtp/faults", fault)
+        self.stage.converse(b"DATA\r\n")
+        self.open()
+        self.row("DATA").click()
+        self.page.locator(".side >> text=11 bytes in 3 slices").wait_for()
+        self.assertEqual("".join(self.texts(".dump .odd")), "go o")
+        self.page.get_by_role("button", name="hex").click()
+        self.assertEqual(self.texts(".dump .odd"), [*["67", "6f", "20", "6f"], *"go o"])
+
     def test_hovering_a_byte_marks_its_offset_everywhere(self) -> None:
         """The byte under the pointer is marked in text, in hex, and in the other message."""
         self.stage.converse("DÄTA\r\n".encode())

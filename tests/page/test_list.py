@@ -224,6 +224,22 @@ class SearchTests(PageCase):
         """A regular expression is searched in bytes."""
         self.assertEqual(self.search("regex", r"mail \d+"), ["mail 42"])
 
+    def test_what_is_not_loaded_is_searched_on_the_server(self) -> None:
+        """What only the server has is found, and the page says where it searched."""
+        self.page.fill("#search", "mail")
+        self.page.locator("#count >> text=searched: all entries ·").wait_for()
+        self.stage.converse(b"HELP " + b"x" * 3000 + b" needle\r\n")
+        self.page.fill("#search", "NEEDLE")
+        self.page.locator("#count >> text=searched: all entries, on the server").wait_for()
+        self.wait_rows(1)
+        self.page.select_option("#mode", "regex")
+        self.page.fill("#search", r"n[e]+dle$")
+        self.wait_rows(1)
+        self.page.fill("#search", r"(?=needle)")  # RE2 looks at nothing ahead
+        self.page.locator(
+            "#count >> text=searched: loaded entries alone; regex: invalid"
+        ).wait_for()
+
     def test_a_wrong_search_says_what_is_wrong(self) -> None:
         """Nothing is shown for a pattern that cannot be read, but the reason."""
         self.search("regex", "(")
@@ -281,8 +297,9 @@ class ManyTests(PageCase):
         self.open("fixed")
         self.page.evaluate(_COUNT_STEPS)
         with self.stage.connect("fixed") as client:
-            for _ in range(12):
-                client.send(b"request\r\n" * 800)  # more than one event has
+            for turn in range(12):
+                # More than one event has.
+                client.send(b"".join(b"request %d.\r\n" % (turn * 800 + it) for it in range(800)))
                 client.receive(800 * len(b"yes\r\n"))
                 self.press("j")
         # A gap is a row, too; besides there are the connection and its end.
@@ -290,11 +307,22 @@ class ManyTests(PageCase):
         self.assertLess(self.page.evaluate("window.steps"), 100)
         self.assertEqual(self.page.locator("[aria-selected=true]").count(), 1)
         self.until(self.scroll_up_to_a_gap)
+        self.find_what_was_skipped()
+        self.until(self.scroll_up_to_a_gap)
         gap = self.page.locator(".row.gap").last
         self.assertRegex(str(gap.text_content()), r"[\d,]+ entries skipped")
         shown, skipped = self.counts()
         gap.click()
         self.until(lambda: self.counts() > (shown, 0) and self.counts()[1] < skipped)
+
+    def find_what_was_skipped(self) -> None:
+        """Assert that a search finds a request that was skipped."""
+        skipped = self.page.locator(".row.gap").last.get_attribute("data-key").partition("-")[2]
+        entry = self.stage.api("GET", f"/api/services/fixed/entries/{int(skipped) + 3}")
+        self.page.fill("#search", entry["request"])
+        self.page.locator(".row mark").first.wait_for()
+        self.wait_rows(1)
+        self.press("Escape")
 
     def scroll_up_to_a_gap(self) -> bool:
         """Scroll up by what is visible unless there is a gap; return whether there is one."""

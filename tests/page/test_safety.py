@@ -1,11 +1,8 @@
 """The page in Chromium with hostile bytes, for assistive technology, and on narrow screens."""
 
-from importlib import import_module
-from typing import Any
-
 import pytest
 
-from tests.support.browser import PageCase, Stage
+from tests.support.browser import GREETING, PageCase, Stage
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -76,28 +73,14 @@ class AccessibilityTests(PageCase):
 
     stage = STAGE
 
-    def check(self, state: str) -> None:
-        """Assert that axe finds no violation, in either theme."""
-        axe = import_module("axe_playwright_python.sync_playwright").Axe()
-        for theme in ("light", "dark"):
-            # New rows are animated: their colours would be measured between two themes.
-            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            found: Any = axe.run(self.page).response["violations"]
-            told = [
-                (it["id"], node["html"][:160], node["failureSummary"][:200])
-                for it in found
-                for node in it["nodes"][:3]
-            ]
-            self.assertEqual(told, [], f"{state}, {theme}")
-
     def test_states(self) -> None:
-        """Empty, with a miss, with faults, searching, paused, and in each dialog."""
+        """Disabled, empty, with a miss, with faults, searching, and paused."""
         self.open("off")
         self.page.locator("#empty >> text=disabled").first.wait_for()
-        self.check("disabled")
+        self.assert_accessible("disabled")
         self.page.locator(".service .name").first.click()
         self.page.locator("#empty pre").first.wait_for()
-        self.check("empty")
+        self.assert_accessible("empty")
         self.stage.converse(b"RCPT TO <bob@mail.test>\r\n", b"SLOW\r\n", b"\xff\x00 mail\r\n")
         self.row("RCPT TO").click()
         self.page.locator(".maker .check >> text=✓").wait_for()
@@ -108,15 +91,29 @@ class AccessibilityTests(PageCase):
         self.page.fill("#search", "mail")
         self.page.locator("mark").first.wait_for()
         self.page.locator("#pause").click()
-        self.check("a miss, faults, a search, paused")
-        self.press("Escape")
+        self.assert_accessible("a miss, faults, a search, paused")
+
+    def test_dialogs(self) -> None:
+        """The editor with a problem, the keys, the question before a reset, and a push."""
+        self.open()
         self.page.get_by_role("button", name="Script").click()
         self.page.fill("dialog.editor textarea", "[[rule]]\nx = 1\n")
         self.page.locator("dialog.editor .problems").wait_for()
-        self.check("editor with a problem")
+        self.assert_accessible("editor with a problem", "dialog.editor")
         self.press("Escape")
         self.page.locator("#help").click()
-        self.check("keys")
+        self.assert_accessible("keys", "#keys")
+        self.press("Escape")
+        self.page.get_by_role("button", name="Reset all").click()
+        self.assert_accessible("reset", "dialog.ask")
+        self.press("Escape")
+        with self.stage.connect() as client:
+            client.receive(len(GREETING))
+            self.row("220 mail.test").click()
+            self.page.get_by_role("button", name="Push…").click()
+            self.page.fill("dialog.push textarea", r"\q")
+            self.page.locator("dialog.push >> text=unknown escape").wait_for()
+            self.assert_accessible("push with a problem", "dialog.push")
 
     def test_narrow(self) -> None:
         """Below 760 pixels the detail covers the list, the rest is inert, and focus comes back."""
@@ -126,12 +123,12 @@ class AccessibilityTests(PageCase):
         row = self.row("HELP")
         row.wait_for()
         self.assertFalse(self.page.locator("#detail").is_visible())
-        self.check("narrow list")
+        self.assert_accessible("narrow list")
         row.click()
         self.page.locator(".maker .check >> text=✓").wait_for()
         self.assertEqual(self.page.locator("#detail").bounding_box()["width"], 400)
         self.assertTrue(self.page.locator("#middle").evaluate("it => it.inert"))
-        self.check("narrow detail")
+        self.assert_accessible("narrow detail")
         self.page.get_by_role("button", name="← List").click()
         self.assertFalse(self.page.locator("#middle").evaluate("it => it.inert"))
         self.assertEqual(self.page.evaluate("document.activeElement.id"), "rows")

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support import live
+from tests.support import live, services
 from tests.support.live import PATIENCE
 
 #: The script of the service ``smtp``.
@@ -77,6 +78,45 @@ enabled = false
 response = "no"
 """
 
+#: A relay to redis with faults in both directions, one whose service does not run, and a server
+#: that forwards to redis what its rules do not answer.
+RELAYS = """
+[[service]]
+name = "redis"
+listen = "tcp:0:interface=127.0.0.1"
+upstream = "{redis}"
+
+[[service.fault]]
+stream = "upstream"
+kind = "slicer"
+size = 6
+
+[[service.fault]]
+stream = "downstream"
+kind = "latency"
+delay = 0.01
+
+[[service]]
+name = "gone"
+listen = "tcp:0:interface=127.0.0.1"
+upstream = "127.0.0.1:1"
+
+[[service]]
+name = "spy"
+listen = "tcp:0:interface=127.0.0.1"
+framing = "resp"
+upstream = "{redis}"
+unmatched = {{ forward = true }}
+
+[[service.rule]]
+equals = "GET stock"
+reply = "$1\\r\\n0"
+
+[[service.fault]]
+kind = "latency"
+delay = 0.02
+"""
+
 #: Milliseconds after which a test that waits for the page fails.
 WAIT = 8_000
 
@@ -90,7 +130,13 @@ class Stage:
 
     Call `start` and `stop` in ``setUpModule`` and ``tearDownModule``: while the browser runs, its
     driver owns asyncio in this thread.
+
+    :param has_redis: whether there are the services of `RELAYS`, too.
     """
+
+    def __init__(self, has_redis: bool = False) -> None:
+        self._has_redis = has_redis
+        self._ending = ExitStack()
 
     def start(self) -> None:
         """
@@ -103,30 +149,31 @@ class Stage:
         except ImportError:
             raise SkipTest("playwright is not installed") from None
         chromium = live.program("chromium")
-        self._directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
-        self._directory.joinpath("smtp.toml").write_text(SCRIPT, encoding="utf-8")
-        self._directory.joinpath("services.toml").write_text(SERVICES, encoding="utf-8")
-        self.server = start_controlled(self._directory)
-        try:
+        with ExitStack() as ending:
+            text = SERVICES
+            if self._has_redis:
+                redis = ending.enter_context(services.redis_server())
+                text += RELAYS.format(redis=redis.forward)
+            directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
+            ending.callback(shutil.rmtree, directory)
+            directory.joinpath("smtp.toml").write_text(SCRIPT, encoding="utf-8")
+            directory.joinpath("services.toml").write_text(text, encoding="utf-8")
+            self.server = start_controlled(directory)
+            ending.callback(self.server.stop)
+            # The server starts meanwhile.
+            driver = playwright.sync_playwright().start()
+            ending.callback(driver.stop)
+            # Chromium has no sandbox for root.
+            options = ["--no-sandbox"] if os.geteuid() == 0 else []
+            self.browser = driver.chromium.launch(executable_path=chromium, args=options)
+            ending.callback(self.browser.close)
             self.origin = f"http://127.0.0.1:{control_port(self.server)}"
-            self._driver = playwright.sync_playwright().start()
-            try:
-                # Chromium has no sandbox for root.
-                options = ["--no-sandbox"] if os.geteuid() == 0 else []
-                self.browser = self._driver.chromium.launch(executable_path=chromium, args=options)
-            except BaseException:
-                self._driver.stop()
-                raise
-        except BaseException:
-            self.server.stop()
-            raise
+            self.names = {it["name"] for it in self.api("GET", "/api/services")["services"]}
+            self._ending = ending.pop_all()
 
     def stop(self) -> None:
         """Stop both."""
-        self.browser.close()
-        self._driver.stop()
-        self.server.stop()
-        shutil.rmtree(self._directory)
+        self._ending.close()
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """Request *path* of the API; return the JSON of the response."""
@@ -176,9 +223,10 @@ class Stage:
                 client.receive(some * reply)
 
 
-def start_controlled(directory: Path) -> live.Server:
+def start_controlled(directory: Path, *options: str) -> live.Server:
     """Run twistd with the services in ``services.toml`` of *directory*, under control."""
-    return live.start(directory, "reqresp", "--services=services.toml", "--control=0", "--quiet")
+    words = ("reqresp", "--services=services.toml", "--control=0", "--quiet", *options)
+    return live.start(directory, *words)
 
 
 def control_port(server: live.Server) -> int:
@@ -208,7 +256,7 @@ class PageCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.stage.api("POST", "/api/reset", {})
         for it in self.stage.api("GET", "/api/services")["services"]:
-            if it["name"] not in ("smtp", "fixed", "off"):
+            if it["name"] not in self.stage.names:
                 self.stage.api("DELETE", f"/api/services/{it['name']}")
         self.said: list[str] = []
         self.context = self.stage.browser.new_context(
@@ -235,6 +283,26 @@ class PageCase(SynchronousTestCase):
         self.page.locator(".service.on").wait_for()
         self.wait("document.querySelector('#count').textContent !== ''")
         return self.page
+
+    def assert_accessible(self, state: str, part: str | None = None) -> None:
+        """
+        Assert that axe-core finds no violation, in either theme.
+
+        :param state: what is shown, for the message.
+        :param part: a selector of the part that is checked; None: the whole page.
+        """
+        axe = import_module("axe_playwright_python.sync_playwright").Axe()
+        # The themes differ in colours alone.
+        for theme, options in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
+            # New rows are animated: their colours would be measured between two themes.
+            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            found: Any = axe.run(self.page, part, options).response["violations"]
+            told = [
+                (it["id"], node["html"][:160], node["failureSummary"][:200])
+                for it in found
+                for node in it["nodes"][:3]
+            ]
+            self.assertEqual(told, [], f"{state}, {theme}")
 
     def wait(self, condition: str, argument: Any = None) -> None:
         """

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { counted } from "./notation.js";
-import { line } from "./row.js";
+import { NO_REPLY, line } from "./row.js";
 
 const MOST = 40; // entries that are shown around the chosen one
 const SLOW = 5; // milliseconds from which a wait is shown
@@ -27,7 +27,7 @@ function linesOf(entry, since, isChosen) {
   };
   const { word, tone } = entry.outcome;
   if (entry.isNote) {
-    add("", "", h("span", { className: entry.isError ? "error" : "dim" }, entry.note));
+    add("", "", h("span", { className: entry.isError ? "error" : entry.isFault ? "fault" : "dim" }, entry.note));
     return found;
   }
   if (entry.request !== null) add("up", "→", line(entry.request), word, tone);
@@ -41,7 +41,7 @@ function linesOf(entry, since, isChosen) {
   if (frames.length > most) add("", "", h("span", { className: "dim" }, `${counted(frames.length - most, "more frame")}`));
   if (entry.endings.length) add("", "", h("span", { className: "dim" }, entry.endings.join(", ")));
   if (entry.event === "incomplete") add("error", "×", h("span", { className: "error" }, entry.data.missing));
-  if (entry.event === "unanswered") add("", "", h("span", { className: "dim" }, "no reply yet"));
+  if (entry.event === "unanswered") add("", "", h("span", { className: "dim" }, NO_REPLY));
   if (entry.event === "answered" && !frames.length && !entry.endings.length) {
     add("", "", h("span", { className: "dim" }, "the reply is silence"));
   }

@@ -4,11 +4,12 @@ import { get, servicePath } from "./api.js";
 import { drawConversation } from "./conversation.js";
 import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
 import { dump, markHovered } from "./dump.js";
-import { clock, counted, duration, escape, fromPayload, joined, plain } from "./notation.js";
+import { clock, counted, duration, escape, fromPayload, plain } from "./notation.js";
 import { nearMisses } from "./near.js";
 import { RuleMaker } from "./rule_maker.js";
 
 const VIEWS = ["text", "hex", "both"];
+const MOST_SLICES = 256; // as MAX_SLICES in reqresp/steps.py
 const NARROW = 560; // pixels, below which a row of hex has eight bytes
 
 export class DetailPane {
@@ -102,7 +103,7 @@ export class DetailPane {
   get title() {
     const { entry } = this;
     if (entry.isNote) return entry.note[0].toUpperCase() + entry.note.slice(1);
-    if (entry.event === "passed") return `Passed on connection ${entry.connection}`;
+    if (entry.event === "passed") return `Passed ${entry.request === null ? "to the client" : "to the service"} on connection ${entry.connection}`;
     if (entry.event === "sent") return `Sent on connection ${entry.connection}`;
     if (entry.event === "incomplete") return `Unfinished request on connection ${entry.connection}`;
     return `Request ${entry.data.number} on connection ${entry.connection}`;
@@ -137,8 +138,9 @@ export class DetailPane {
   tookText() {
     const { entry } = this;
     if (entry.took === null) return null;
-    if (entry.waited < 1) return duration(entry.took);
-    return `${duration(entry.took)}, of which the rule waits ${duration(entry.waited)}`;
+    const waits = [["the rule", entry.waited], ["faults", entry.delayed]].filter(([, time]) => time >= 1)
+      .map(([who, time]) => `${who} ${duration(time)}`);
+    return duration(entry.took) + (waits.length ? `, of which ${waits.join(", ")}` : "");
   }
 
   drawWhy() {
@@ -156,28 +158,23 @@ export class DetailPane {
     const sides = [];
     const request = wire.request != null ? fromPayload(wire.request) : entry.request;
     const reply = wire.reply != null ? fromPayload(wire.reply) : entry.reply;
-    if (request !== null) sides.push(this.side("→", "up", "Request", request, []));
-    if (reply !== null) sides.push(this.side("←", "down", entry.request === null ? "Sent" : "Reply", reply, wire.slices ?? this.slices(reply)));
+    const ends = wire.reply != null ? entry.sliceEnds : []; // they are those of the wire
+    const [from, to] = entry.event === "passed" ? ["From the client", "From the service"]
+      : ["Request", entry.request === null ? "Sent" : "Reply"];
+    if (request !== null) sides.push(this.side("→", "up", from, request, []));
+    if (reply !== null) sides.push(this.side("←", "down", to, reply, ends));
     const views = choice("View of the bytes", VIEWS, this.view, (view) => { this.view = view; this.drawBytes(); });
     fill(this.bytes, sides.length ? [h("div", { className: "sect" }, h("h3", { className: "grow" }, "Bytes"), views, key("v")), sides] : null);
   }
 
-  // Where the frames of a reply end, if the reply is these frames alone.
-  slices(reply) {
-    const { frames } = this.entry;
-    if (frames.length < 2 || joined(frames).length !== reply.length) return [];
-    let end = 0;
-    return frames.slice(0, -1).map((frame) => (end += frame.length));
-  }
-
   side(arrow, tone, word, data, ends) {
-    const size = `${counted(data.length, "byte")}${ends.length ? ` in ${ends.length + 1} slices` : ""}`;
-    const empty = this.entry.event === "unanswered" ? "No reply yet." : "No bytes.";
+    const count = `${ends.length + 1}${ends.length + 1 === MOST_SLICES ? " or more" : ""}`;
+    const size = `${counted(data.length, "byte")}${ends.length ? ` in ${count} slices` : ""}`;
     return h("div", { className: "side" },
       h("header", {}, h("span", { className: tone }, `${arrow} ${word}`), h("span", { className: "dim num grow" }, size),
         data.length ? copyButton(() => escape(data), "link soft", { "aria-label": `Copy: ${word}` }) : null),
       data.length ? dump(data, this.view, { ends, marks: this.filter.marks(data), columns: this.columns })
-        : h("p", { className: "soft" }, empty));
+        : h("p", { className: "soft" }, "No bytes."));
   }
 
   connectionBar() {

@@ -66,16 +66,18 @@ export function openReset(then) {
 export function openToken(then) {
   if (document.querySelector("dialog.token")) return;
   const input = h("input", { type: "password", "aria-label": "Token", autocomplete: "off" });
-  const use = () => {
+  const use = (event) => {
+    event.preventDefault();
     if (!input.value) return;
     setToken(input.value.trim());
     dialog.close();
     then();
   };
-  input.addEventListener("keydown", (event) => { if (event.key === "Enter") use(); });
+  const form = h("form", { className: "acts" }, input, h("button", { className: "btn go" }, "Use"));
+  form.addEventListener("submit", use);
   const dialog = open("Token of the control server", "token",
     h("p", { className: "soft" }, "This server demands the token of ", h("code", {}, "--control-token-file"), ". It is kept until this tab is closed."),
-    h("div", { className: "acts" }, input, h("button", { className: "btn go", type: "button", on: use }, "Use")));
+    form);
   input.focus();
 }
 

@@ -3,27 +3,37 @@
 
 import { binary, duration, fromPayload, joined, plain } from "./notation.js";
 
-const CLEAN = /closed cleanly/;
-
 // What one line says of the entries without an exchange.
 const NOTES = {
   connected: (e) => `connected from ${e.peer}`,
   refused: (e) => `refused ${e.peer}: ${e.reason}`,
-  failed: (e) => `failed: ${e.reason}`,
+  failed: (e) => `failed: ${reason(e)}`,
   faulted: (e) => `the fault ${e.faults.join(", ")} affects ${e.stream}`,
   upstream_opened: () => "connected upstream",
-  upstream_failed: (e) => `no connection upstream: ${e.reason}`,
-  upstream_ended: (e) => `upstream ended: ${reason(e)}`,
-  disconnected: (e) => (CLEAN.test(e.reason) ? "closed" : `lost: ${reason(e)}`),
+  upstream_failed: (e) => `no connection upstream: ${reason(e)}`,
+  upstream_ended: (e) => ended("upstream", e),
+  disconnected: (e) => ended("", e),
   changed: (e) => e.what,
 };
-const FAILURES = new Set(["refused", "failed", "incomplete", "upstream_failed"]);
+// As reqresp/control/_find.py has them.
+const FAILURES = new Set(["refused", "failed", "incomplete", "unanswered", "upstream_failed"]);
+// What Twisted says of a connection's end, and what it is called here.
+const ENDS = [
+  [/closed cleanly|^Connection done/, "closed"],
+  [/aborted locally/, "reset by reqresp"],
+  [/non-clean|reset by peer/, "lost or reset by the other side"],
+];
 // What the steps of a reply are called that send nothing.
 const ENDINGS = {
   close: "close", half_close: "half-close", abort: "reset", hang: "hang", stop_reading: "stop reading",
 };
 
-const reason = (e) => e.reason.replace(/^Connection was closed cleanly: |\.$/g, "");
+const reason = (e) => e.reason.replace(/\.$/, "");
+
+function ended(who, e) {
+  const word = ENDS.find(([pattern]) => pattern.test(e.reason))?.[1] ?? `lost: ${reason(e)}`;
+  return who ? `${who} ${word}` : word;
+}
 
 /** The number of rows in a list that stand for entries which it does not have. */
 export class Gap {
@@ -33,6 +43,11 @@ export class Gap {
     this.skipped = skipped;
     this.isMiss = this.isFault = this.isError = false;
     this.connection = null;
+  }
+
+  /** The id of the last entry that is missing. */
+  get end() {
+    return this.after + this.skipped;
   }
 }
 
@@ -114,7 +129,6 @@ export class Entry {
   get outcome() {
     if (this.isMiss) return { word: "miss", tone: "miss" };
     if (this.isError) return { word: this.event.replace("_", " "), tone: "error" };
-    if (this.event === "unanswered") return { word: "waiting", tone: "" };
     if (this.event === "changed") return { word: "control", tone: "" };
     if (this.event === "sent") return { word: this.by, tone: "" };
     if (this.event === "faulted") return { word: "fault", tone: "fault" };
@@ -135,10 +149,20 @@ export class Entry {
     return (this.data.faults ?? []).map(plain);
   }
 
+  /** Milliseconds that faults have it wait; the time of a service that it was forwarded to is none. */
+  get delayed() {
+    return (this.data.delayed ?? 0) * 1000;
+  }
+
   /** The share of the time that faults took, from 0 to 1. */
   get faultShare() {
-    if (!this.faults.length || !this.took) return 0;
-    return Math.max(0, this.took - this.waited) / this.took;
+    return this.took ? Math.min(1, this.delayed / this.took) : 0;
+  }
+
+  /** Where the pieces end in which faults have it sent, without the last one. */
+  get sliceEnds() {
+    let end = 0;
+    return (this.data.slices ?? []).slice(0, -1).map((size) => (end += size));
   }
 
   get tookText() {

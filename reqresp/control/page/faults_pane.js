@@ -27,6 +27,7 @@ const SLIDERS = {
 const OTHER = { unit: "", scale: 1, max: 100, first: 1 };
 // What stands before a value where all faults are said in one line.
 const WORDS = { jitter: "± ", variation: "± " };
+const CONTROLS = "button, select, input";
 // Parameters that the API has besides, and that no slider can show.
 const NOT_SHOWN = new Set(["name", "kind", "stream", "after", "after_bytes", "for", "shared", "place", "on_connect"]);
 
@@ -39,12 +40,26 @@ export class FaultsPane {
     this.kinds = {}; // by direction: by kind: by parameter
     this.off = []; // those that were switched off here, as the API writes them
     this.isSending = false;
+    this.isHeld = false; // whether a slider is being dragged
+    this.isStale = false; // whether the server has others by now
     this.pending = {}; // changes that are not sent yet, by the name of the fault
+    $("sides").addEventListener("pointerdown", () => { this.isHeld = true; });
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, () => {
+        this.isHeld = false;
+        this.refresh();
+      });
+    }
   }
 
-  /** Show the faults of the service with this name. */
-  async show(service) {
-    if (this.service !== service) Object.assign(this, { service, off: [], faults: [], kinds: {} });
+  /**
+   * Show the faults of the service with this name.
+   *
+   * @param isForced whether they are drawn again where nothing has changed.
+   */
+  async show(service, isForced = false) {
+    const isOther = this.service !== service;
+    if (isOther) Object.assign(this, { service, off: [], faults: [], kinds: {} });
     let answer;
     try {
       answer = await get(servicePath(service, "/faults"));
@@ -53,11 +68,20 @@ export class FaultsPane {
       answer = { faults: [], kinds: {} };
     }
     if (this.service !== service) return;
+    // What is being dragged must not be made again, and is newer than what the server has.
+    this.isStale = this.isHeld || this.isSending;
+    if (this.isStale) return;
+    const isSame = JSON.stringify([answer.kinds, answer.faults]) === JSON.stringify([this.kinds, this.faults]);
+    if (isSame && !isOther && !isForced) return;
     this.kinds = answer.kinds ?? {};
     this.faults = answer.faults;
     this.off = this.off.filter((it) => !this.faults.some((on) => on.name === it.name));
     this.addUsual();
     this.draw();
+  }
+
+  refresh() {
+    if (this.isStale && !this.isHeld && !this.isSending) this.show(this.service);
   }
 
   // What is usual is there to be switched on.
@@ -82,6 +106,7 @@ export class FaultsPane {
 
   draw() {
     this.drawActive();
+    const focused = focusedControl();
     const isRelay = "upstream" in this.kinds;
     fill($("sides"), Object.entries(this.kinds).map(([stream, kinds]) => {
       const [title, tone] = stream === "downstream" && !isRelay ? REPLIES : TITLES[stream] ?? [plain(stream), ""];
@@ -89,10 +114,12 @@ export class FaultsPane {
       return h("div", {}, h("header", {}, h("h3", { className: tone }, title), this.adder(stream, kinds, title)),
         all.map((fault) => this.knobs(fault, title)));
     }));
+    // The rows were made again, so the focus was lost.
+    if (focused) [...$("sides").querySelectorAll(CONTROLS)].find((it) => isSameControl(it, focused))?.focus();
   }
 
   drawActive() {
-    const parts = this.faults.map((it) => h("span", { className: "fault" }, `${ARROWS[it.stream] ?? ""} ${this.describe(it)}  `));
+    const parts = this.faults.map((it) => h("span", { className: "fault" }, `${ARROWS[it.stream] ?? ""} ${this.describe(it)}`));
     fill($("active"), parts.length ? parts : h("span", { className: "soft" }, "none"));
   }
 
@@ -108,7 +135,9 @@ export class FaultsPane {
   }
 
   parameters(fault) {
-    return Object.entries(fault).filter(([name, value]) => !NOT_SHOWN.has(name) && typeof value === "number");
+    const shown = Object.entries(fault).filter(([name, value]) => !NOT_SHOWN.has(name) && typeof value === "number");
+    const isLast = ([name]) => name === "probability"; // what it does comes first
+    return [...shown.filter((it) => !isLast(it)), ...shown.filter(isLast)];
   }
 
   adder(stream, kinds, title) {
@@ -192,10 +221,11 @@ export class FaultsPane {
       }
     } catch (error) {
       this.pending = {};
+      this.isStale = true;
       this.told.failed(error);
-      this.show(this.service);
     } finally {
       this.isSending = false;
+      this.refresh();
     }
   }
 
@@ -207,15 +237,13 @@ export class FaultsPane {
       if (!(error instanceof ApiError)) throw error;
       this.told.failed(error);
     }
-    const focused = document.activeElement?.getAttribute("aria-label");
-    const role = document.activeElement?.getAttribute("role");
-    await this.show(service);
-    // The row was made again, so the focus was lost.
-    const same = [...$("sides").querySelectorAll(role ? `[role=${role}]` : "select, input")]
-      .find((it) => it.getAttribute("aria-label") === focused);
-    same?.focus();
+    await this.show(service, true);
   }
 }
+
+const focusedControl = () => ($("sides").contains(document.activeElement) ? document.activeElement : null);
+const isSameControl = (one, other) => one.tagName === other.tagName && one.type === other.type
+  && one.getAttribute("aria-label") === other.getAttribute("aria-label");
 
 const shown = (value, slider) => Math.round((value / slider.scale) * 100) / 100;
 const inUnits = (value, slider) => Math.round(value * slider.scale * 1e6) / 1e6;

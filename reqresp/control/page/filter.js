@@ -25,11 +25,13 @@ export class Filter {
 
   /** Search for *query* in the way *mode*; what is wrong with it is in `problem`. */
   search(query, mode) {
-    this.query = query;
-    this.mode = mode;
+    this.query = {}; // the same search, as the API has it
+    this.found = new Set(); // the ids of entries that the server has found
+    this.refused = ""; // why the server does not search
     this.problem = "";
     this.pattern = null;
     if (query === "") return;
+    this.query = { [mode]: mode === "regex" ? `(?is)${query}` : query };
     try {
       this.pattern = pattern(query, mode);
     } catch (error) {
@@ -44,7 +46,7 @@ export class Filter {
     if (this.connection !== null && entry.connection !== this.connection) return false;
     if (this.by !== null && entry.by !== this.by) return false;
     if (this.pattern === null) return true;
-    return entry.searched !== undefined && entry.searched.some((text) => this.finds(text));
+    return this.found.has(entry.id) || entry.searched.some((text) => this.finds(text));
   }
 
   finds(text) {

@@ -8,10 +8,14 @@ const PAUSE = 80; // milliseconds after the last key until a search begins
 const HINTS = { text: "Search requests and replies", hex: "Search bytes, such as 0d 0a", regex: "Search a regular expression" };
 
 export class FiltersPane {
-  /** @param changed called when other entries are to be shown. */
-  constructor(filter, changed) {
+  /**
+   * @param changed called when other entries are to be shown.
+   * @param searched called when something else is searched for.
+   */
+  constructor(filter, changed, searched) {
     this.filter = filter;
     this.changed = changed;
+    this.searched = searched;
     this.input = $("search");
     this.mode = $("mode");
     fill(this.mode, MODES.map((mode) => h("option", {}, mode)));
@@ -29,6 +33,7 @@ export class FiltersPane {
 
   search() {
     this.filter.search(this.input.value, this.mode.value);
+    this.searched();
     this.changed();
   }
 
@@ -43,6 +48,7 @@ export class FiltersPane {
     this.filter.clear();
     this.input.value = "";
     this.mode.value = MODES[0];
+    this.searched();
     this.changed();
   }
 

@@ -10,11 +10,13 @@ export class ListPane {
   /**
    * @param store the entries of the service.
    * @param filter which of them are shown.
+   * @param search what is searched besides them.
    * @param told functions: `selected(entry, isOpened)`, `gap(gap)`.
    */
-  constructor(store, filter, told) {
+  constructor(store, filter, search, told) {
     this.store = store;
     this.filter = filter;
+    this.search = search;
     this.told = told;
     this.selected = null; // the id
     this.frozen = null; // the entries that there were at a pause
@@ -184,9 +186,11 @@ export class ListPane {
   drawFoot() {
     const parts = [counted(this.items.length, "entry", "entries")];
     if (this.filter.isActive) parts.push(`filtered of ${this.store.entries.length.toLocaleString("en")}`);
+    if (this.search.scope) parts.push(this.search.scope);
     parts.push(`${this.store.skipped.toLocaleString("en")} skipped`);
     parts.push(this.isPaused ? "paused" : this.isFollowing ? "following" : "scrolled up");
     const text = parts.join(" · ");
-    if ($("count").textContent !== text) $("count").textContent = text;
+    if ($("count").textContent === text) return;
+    $("count").textContent = $("count").title = text;
   }
 }

@@ -5,14 +5,16 @@ import { DetailPane } from "./detail_pane.js";
 import { openKeys, openPush, openReset, openScript, openToken } from "./dialogs.js";
 import { $ } from "./dom.js";
 import { drawEmpty } from "./empty.js";
-import { Gap } from "./entry.js";
+import { Entry, Gap } from "./entry.js";
 import { FaultsPane } from "./faults_pane.js";
 import { Filter } from "./filter.js";
 import { FiltersPane } from "./filters_pane.js";
 import { startKeys } from "./keys.js";
 import { ListPane } from "./list_pane.js";
 import { counted, plain } from "./notation.js";
-import { ServicesPane, address } from "./services_pane.js";
+import { Search } from "./search.js";
+import { ServicesPane, address, what } from "./services_pane.js";
+import { SECONDS } from "./sparkline.js";
 import { MOST, Store } from "./store.js";
 import { startTheme } from "./theme.js";
 
@@ -26,14 +28,18 @@ class Page {
     this.services = [];
     this.service = null; // the name of the chosen one
     this.connections = [];
+    this.next = 1; // the number of the entry that comes first if there are none yet
+    this.filled = new Set(); // the services whose sparklines have what came before
     this.about = {};
     this.events = null;
+    this.isDown = false; // whether the events were interrupted
     this.store = new Store();
     this.filter = new Filter();
     const failed = (error) => this.failed(error);
     this.faults = new FaultsPane({ failed });
-    this.filters = new FiltersPane(this.filter, () => this.draw());
-    this.list = new ListPane(this.store, this.filter, {
+    this.search = new Search(this.store, this.filter, { found: () => this.draw(), failed });
+    this.filters = new FiltersPane(this.filter, () => this.draw(), () => this.search.start(this.service));
+    this.list = new ListPane(this.store, this.filter, this.search, {
       selected: (entry, isOpened) => this.selected(entry, isOpened),
       gap: (gap) => this.fillGap(gap),
     });
@@ -75,10 +81,26 @@ class Page {
       const { services } = await get("/api/services");
       const wanted = decodeURIComponent(location.hash.slice(1));
       this.drawServices(services);
+      this.fillSparklines(services.map((it) => it.name));
       await this.choose(services.find((it) => it.name === wanted)?.name ?? services[0]?.name ?? null);
     } catch (error) {
       this.failed(error);
       if (error.status !== 401) setTimeout(() => this.connect(), 2000);
+    }
+  }
+
+  // The counters say how many there were, but not when.
+  async fillSparklines(names) {
+    const since = Date.now() / 1000 - SECONDS;
+    for (const name of names.filter((it) => !this.filled.has(it))) {
+      this.filled.add(name);
+      try {
+        const { entries } = await get(servicePath(name, `/entries?since=${since}&limit=${PAGE}&max_bytes=0`));
+        this.left.fill(name, entries.map((it) => new Entry(it)));
+      } catch (error) {
+        this.filled.delete(name);
+        if (error.status !== 404) this.failed(error);
+      }
     }
   }
 
@@ -89,6 +111,7 @@ class Page {
   /** Show the service with this name; null: none. */
   async choose(name) {
     this.stop();
+    this.search.stop();
     this.service = name;
     this.store.clear();
     this.connections = [];
@@ -133,7 +156,9 @@ class Page {
       before = lines[0].id;
       limit = PAGE;
     }
-    if (this.service === name && this.events === null) this.listen();
+    if (this.service !== name) return;
+    this.store.isWhole = true;
+    if (this.events === null) this.listen();
   }
 
   /** Receive what happens from now on. */
@@ -144,12 +169,33 @@ class Page {
     const query = new URLSearchParams({ most: MOST_AT_ONCE });
     if (service !== null) query.set("service", service);
     const last = this.store.last;
-    if (last >= 0) query.set("after", last);
+    query.set("after", last >= 0 ? last : this.next - 1);
     this.events = new Events(`/api/stream?${query}`, {
       event: (kind, data) => { if (this.service === service) this.received(kind, data); },
-      up: () => this.trouble(""),
-      down: (error) => this.failed(error),
+      up: () => this.up(),
+      down: (error) => {
+        this.isDown = true;
+        this.failed(error);
+      },
     });
+  }
+
+  // After an interruption: another process has another journal.
+  async up() {
+    this.trouble("");
+    if (!this.isDown) return;
+    this.isDown = false;
+    try {
+      const about = await get("/api");
+      if (about.started === this.about.started) return;
+      this.about = about;
+      const { services } = await get("/api/services");
+      const isThere = services.some((it) => it.name === this.service);
+      this.drawServices(services);
+      if (isThere) await this.choose(this.service);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   stop() {
@@ -163,6 +209,7 @@ class Page {
     const added = this.store.append(data.entries, data.skipped ?? 0);
     this.list.append(added, this.store.trim());
     this.drawCounts();
+    this.search.goOn();
     if (added.some((it) => it.event === "changed" && /fault/i.test(it.data.what))) this.faults.show(this.service);
     const shown = this.detail.entry?.connection ?? null;
     if (shown !== null && added.some((it) => it.connection === shown)) this.drawTalkSoon();
@@ -263,9 +310,12 @@ class Page {
     this.store.clear();
     this.store.entries = kept;
     this.store.count(kept, 1);
+    this.next = service.position - service.counts.entries;
+    this.store.isWhole = true;
     if (!this.list.isPaused) this.list.draw();
     this.drawCounts();
     this.drawEmpty();
+    this.faults.show(service.name); // a reset removes those that were added
   }
 
   drawHead() {
@@ -273,7 +323,7 @@ class Page {
     document.title = service === null ? "reqresp" : `reqresp: ${plain(service.name)}`;
     $("name").textContent = service === null ? "" : plain(service.name);
     $("addr").textContent = service === null ? "" : service.listen.map(plain).join(", ") || "not listening";
-    $("source").textContent = service === null ? "" : plain(service.summary);
+    $("source").textContent = service === null ? "" : plain(what(service));
     $("source").title = $("source").textContent;
     $("script").hidden = service === null || service.kind === "relay";
     if (service !== null && address(service).text === "" && service.enabled) $("addr").textContent = "not listening";

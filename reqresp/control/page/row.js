@@ -9,6 +9,8 @@ const LINE = 19; // pixels, as in style.css
 const PADDING = 7;
 const SLOW = 5; // milliseconds from which a bar shows how long a reply took
 const BAR = 36; // pixels; full at ten seconds
+/** What stands in place of a reply that did not come: the journal has such requests when they end. */
+export const NO_REPLY = "no reply before the connection ended";
 
 /** How rows are laid out, by the width of the list; as in style.css. */
 export const layout = (width) => (width >= 1000 ? "wide" : width <= 440 ? "narrow" : "medium");
@@ -117,7 +119,7 @@ function exchange(item, filter) {
 
 /** Return what answered, as nodes: its frames, and the words of steps that send nothing. */
 export function reply(item, filter) {
-  if (item.event !== "answered") return [words("no reply yet", "soft")];
+  if (item.event !== "answered") return [words(NO_REPLY, "soft")];
   const found = item.frames.slice(0, 20).flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null,
     ...line(frame, filter.marks(frame))]);
   if (item.endings.length) found.push(words(`${found.length ? " " : ""}${item.endings.join(", ")}`, "soft"));

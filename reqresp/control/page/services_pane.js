@@ -11,6 +11,12 @@ export function address(service) {
   return { text: plain(first), host: port ? first.slice(0, port.index) : "", port: port ? Number(port[1]) : null };
 }
 
+/** Return what answers in a service, and where it forwards to. */
+export function what({ kind, summary, upstream }) {
+  if (!upstream) return summary;
+  return kind === "relay" ? `→ ${upstream}` : `${summary} → ${upstream}`;
+}
+
 export class ServicesPane {
   /** @param told functions: `chosen(name)`, `switched(name, isEnabled)`, `connection(number)`. */
   constructor(told) {
@@ -27,9 +33,11 @@ export class ServicesPane {
   draw(services, chosen) {
     const names = services.map((it) => it.name);
     if (names.join("\n") !== this.services.map((it) => it.name).join("\n")) this.build(names);
+    const hasMoved = chosen !== this.chosen;
     this.services = services;
     this.chosen = chosen;
     for (const service of services) this.cards.get(service.name).draw(service, service.name === chosen);
+    if (hasMoved) this.cards.get(chosen)?.element.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.connsLabel.textContent = `Connections of ${plain(chosen ?? "")}`;
   }
 
@@ -49,6 +57,11 @@ export class ServicesPane {
     this.cards = new Map(names.map((name) => [name, this.cards.get(name) ?? new Card(name, this.told)]));
     fill($("services"), h("h2", { className: "label" }, "Services"),
       [...this.cards.values()].map((it) => it.element), this.connsLabel, this.conns);
+  }
+
+  /** Show, too, what the service with this name received before the page was opened. */
+  fill(name, entries) {
+    this.cards.get(name)?.spark.fill(entries);
   }
 
   tick() {
@@ -80,9 +93,7 @@ class Card {
     this.port.textContent = port === null ? "" : `:${port}`;
     this.name.title = text;
     this.toggle.setAttribute("aria-checked", String(service.enabled));
-    const what = service.upstream && service.kind === "relay" ? `→ ${service.upstream}` : service.summary;
-    this.what.textContent = plain(what);
-    this.what.title = plain(what);
+    this.what.textContent = this.what.title = plain(what(service));
     this.drawLoad(service);
   }
 

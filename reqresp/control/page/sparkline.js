@@ -2,7 +2,7 @@
 
 import { svg } from "./dom.js";
 
-const SECONDS = 49;
+export const SECONDS = 49;
 const STEP = 4; // pixels of a second
 const HEIGHT = 20;
 
@@ -11,6 +11,7 @@ export class Sparkline {
     this.all = new Array(SECONDS).fill(0);
     this.bad = new Array(SECONDS).fill(0);
     this.before = null; // the counts of the last second
+    this.began = Date.now() / 1000; // what came before can be filled in
     this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img",
       "aria-label": `Requests in each of the last ${SECONDS} seconds` });
   }
@@ -27,6 +28,17 @@ export class Sparkline {
     this.shift(this.all, counts.requests - before.requests);
     this.shift(this.bad, bad - before.bad);
     this.before = { requests: counts.requests, bad };
+  }
+
+  /** Count entries that came before it began, the newest of them last. */
+  fill(entries) {
+    const now = Date.now() / 1000;
+    for (const entry of entries) {
+      const second = SECONDS - 1 - Math.floor(now - entry.at);
+      if (entry.at >= this.began || second < 0 || second >= SECONDS) continue;
+      if (entry.isExchange) this.all[second] += 1;
+      if (entry.isMiss || entry.isError) this.bad[second] += 1;
+    }
   }
 
   /** Draw it, with this label for those who do not see it. */

@@ -17,12 +17,13 @@ export class Store {
     this.entries = [];
     this.counts = { isMiss: 0, isFault: 0, isError: 0 };
     this.skipped = 0; // entries that are in gaps
+    this.isWhole = false; // whether all older entries are loaded
   }
 
   /** The id of the last entry; -1: there is none. */
   get last() {
     const last = this.entries.at(-1);
-    return last === undefined ? -1 : last instanceof Gap ? last.after + last.skipped : last.id;
+    return last === undefined ? -1 : last instanceof Gap ? last.end : last.id;
   }
 
   /** The id of the first entry; null: there is none. */
@@ -49,19 +50,37 @@ export class Store {
     return added;
   }
 
-  /** Put the entries into a gap; what is still missing stays a gap. */
+  /** Put the first entries into a gap; what is behind them stays a gap. */
   fill(gap, lines) {
     const place = this.entries.indexOf(gap);
     if (place < 0) return;
-    const found = lines.filter((line) => line.id > gap.after && line.id <= gap.after + gap.skipped)
-      .map((line) => new Entry(line));
-    const left = gap.skipped - found.length;
-    if (found.length && left > 0 && found.at(-1).id < gap.after + gap.skipped) {
-      found.push(new Gap(found.at(-1).id, left));
+    const found = within(gap, lines);
+    const last = found.at(-1)?.id ?? gap.end;
+    this.replace(place, last < gap.end ? [...found, new Gap(last, gap.end - last)] : found);
+  }
+
+  /** Put entries into the gaps where they are missing; gaps stay before and behind each. */
+  insert(lines) {
+    for (let place = this.entries.length - 1; place >= 0; place -= 1) {
+      const gap = this.entries[place];
+      if (!(gap instanceof Gap)) continue;
+      const items = [];
+      let after = gap.after;
+      for (const entry of within(gap, lines)) {
+        if (entry.id - 1 > after) items.push(new Gap(after, entry.id - 1 - after));
+        items.push(entry);
+        after = entry.id;
+      }
+      if (!items.length) continue;
+      if (after < gap.end) items.push(new Gap(after, gap.end - after));
+      this.replace(place, items);
     }
-    this.count([gap], -1);
-    this.count(found, 1);
-    this.entries.splice(place, 1, ...found);
+  }
+
+  replace(place, items) {
+    this.count([this.entries[place]], -1);
+    this.count(items, 1);
+    this.entries.splice(place, 1, ...items);
   }
 
   /** Drop the oldest that are too many; return how many entries and gaps were dropped. */
@@ -85,4 +104,9 @@ export class Store {
       for (const flag of FLAGS) if (item[flag]) this.counts[flag] += sign;
     }
   }
+}
+
+/** Return the entries of *lines* that are missing in *gap*. */
+function within(gap, lines) {
+  return lines.filter((line) => line.id > gap.after && line.id <= gap.end).map((line) => new Entry(line));
 }

@@ -1,0 +1,251 @@
+"""What steers a server from the page in Chromium, and what happens when the server is away."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.browser import GREETING, PageCase, Stage, control_port, start_controlled
+
+pytestmark = pytest.mark.xdist_group("page")
+
+STAGE = Stage()
+
+TOKEN = "only-for-tests-0123456789"  # noqa: S105, it protects nothing
+SERVICES = """\
+[[service]]
+name = "secret"
+listen = "tcp:0:interface=127.0.0.1"
+response = "yes"
+"""
+
+
+def setUpModule() -> None:
+    """Start what all tests share."""
+    STAGE.start()
+
+
+def tearDownModule() -> None:
+    """Stop what all tests share."""
+    STAGE.stop()
+
+
+class TokenTests(PageCase):
+    """A server that demands a token."""
+
+    stage = STAGE
+
+    def test_the_token_is_asked_for(self) -> None:
+        """A wrong token is asked for again; the right one shows the services, and is kept."""
+        directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
+        self.addCleanup(shutil.rmtree, directory)
+        directory.joinpath("services.toml").write_text(SERVICES, encoding="utf-8")
+        directory.joinpath("token").write_text(TOKEN, encoding="utf-8")
+        directory.joinpath("token").chmod(0o600)
+        server = start_controlled(directory, "--control-token-file=token")
+        self.addCleanup(server.stop)
+        self.page.goto(f"http://127.0.0.1:{control_port(server)}/")
+        field = self.page.get_by_role("textbox", name="Token")
+        field.wait_for()
+        self.assert_accessible("token", "dialog.token")
+        self.assertIn("Authorization", self.text("#trouble"))
+        field.fill("wrong")
+        self.page.get_by_role("button", name="Use", exact=True).click()
+        self.until(
+            lambda: self.page.locator("dialog.token").count() == 1 and not field.input_value()
+        )
+        field.fill(TOKEN)
+        field.press("Enter")
+        self.page.locator(".service.on >> text=secret").wait_for()
+        self.page.locator("dialog").nth(1).wait_for(state="detached")
+        self.assertEqual(self.text("#trouble"), "")
+        self.page.reload()
+        self.page.locator(".service.on >> text=secret").wait_for()
+
+
+class ResetTests(PageCase):
+    """*Reset all*."""
+
+    stage = STAGE
+
+    def test_all_is_as_it_was_at_the_start(self) -> None:
+        """A reset is asked about; then entries and faults are gone, and connections reset."""
+        self.stage.converse(b"HELP\r\n")
+        fault = {"kind": "latency", "stream": "downstream", "delay": 0.01}
+        self.stage.api("POST", "/api/services/smtp/faults", fault)
+        self.open()
+        self.row("HELP").wait_for()
+        self.page.locator("#active >> text=latency").wait_for()
+        button = self.page.get_by_role("button", name="Reset all")
+        button.click()
+        self.press("Escape")
+        self.page.locator("dialog.ask").wait_for(state="detached")
+        self.assertEqual(self.row("HELP").count(), 1)
+        with self.stage.connect() as client:
+            client.receive(len(GREETING))
+            button.click()
+            self.page.locator("dialog.ask").get_by_role("button", name="Reset all").click()
+            self.assertTrue(client.is_reset())
+        self.row("HELP").wait_for(state="detached")
+        self.page.locator("#active >> text=none").wait_for()
+        self.assertEqual(self.stage.api("GET", "/api/services/smtp/faults")["faults"], [])
+
+
+class StreamTests(PageCase):
+    """A page whose server is away for a while; a relay is between them."""
+
+    stage = STAGE
+
+    def setUp(self) -> None:
+        super().setUp()
+        relay = {"name": "way", "listen": "tcp:0:interface=127.0.0.1"}
+        relay["upstream"] = urlsplit(self.stage.origin).netloc
+        self.stage.api("POST", "/api/services", relay)
+        self.page.goto(f"http://127.0.0.1:{self.stage.port('way')}/#smtp")
+
+    def enable(self, word: str) -> None:
+        """Enable or disable the relay: a disabled one has no connections."""
+        self.stage.api("POST", f"/api/services/way/{word}", {})
+
+    def passed(self) -> str:
+        """Return what has come from the page."""
+        path = "/api/services/way/entries?event=passed&limit=1000&max_bytes=9999"
+        entries = self.stage.api("GET", path)["entries"]
+        return "".join(str(it.get("data")) for it in entries if it["stream"] == "upstream")
+
+    def test_events_begin_again_after_the_last_one(self) -> None:
+        """What came while the page had no connection is shown, each entry once."""
+        self.page.locator("#empty pre").first.wait_for()
+        self.stage.converse(b"MAIL FROM:<a>\r\n")
+        self.row("MAIL").wait_for()
+        self.wait_rows(4)
+        self.enable("disable")
+        self.page.locator("#trouble:not(:empty)").wait_for()
+        self.stage.converse(b"HELP\r\n")
+        self.enable("enable")
+        self.row("HELP").wait_for()
+        self.wait_rows(8)
+        self.assertEqual(self.text("#trouble"), "")
+        last = self.page.locator(".row", has_text="closed").first.get_attribute("data-key")
+        self.assertIn(f"last-event-id: {last}\r\n", self.passed().lower())
+
+    def test_another_process_has_another_journal(self) -> None:
+        """After a restart of the server its entries replace those of before."""
+        directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
+        self.addCleanup(shutil.rmtree, directory)
+        text = SERVICES.replace("secret", "smtp")
+        directory.joinpath("services.toml").write_text(text, encoding="utf-8")
+        server = start_controlled(directory)
+        self.addCleanup(server.stop)
+        self.stage.converse(b"HELP\r\n")
+        self.row("HELP").wait_for()
+        relay = {"name": "way", "listen": f"tcp:{self.stage.port('way')}:interface=127.0.0.1"}
+        relay["upstream"] = f"127.0.0.1:{control_port(server)}"
+        self.stage.api("DELETE", "/api/services/way")
+        self.stage.api("POST", "/api/services", relay)
+        self.page.locator("#source >> text=answers yes").wait_for()
+        self.row("HELP").wait_for(state="detached")
+        self.page.locator("#empty pre").first.wait_for()
+
+
+class ServiceTests(PageCase):
+    """Several services."""
+
+    stage = STAGE
+
+    def test_services_are_switched(self) -> None:
+        """Another service has its own list, filters, faults and address; all is loaded at once."""
+        self.stage.converse(b"HELP\r\n")
+        self.stage.converse(b"hello\r\n", name="fixed", greeting=b"")
+        self.open()
+        self.row("HELP").click()
+        self.page.fill("#search", "HELP")
+        self.wait_rows(1)
+        self.page.get_by_role("button", name="fixed :").click()
+        self.row("hello").wait_for()
+        self.assertEqual(self.page.locator(".row", has_text="HELP").count(), 0)
+        self.assertEqual(self.page.input_value("#search"), "")
+        self.assertIn("No entry selected", self.text("#detail"))
+        self.assertEqual(self.text("#name"), "fixed")
+        self.assertEqual(self.text("#addr"), f"127.0.0.1:{self.stage.port('fixed')}")
+        self.assertTrue(self.page.url.endswith("#fixed"))
+        self.page.get_by_role("button", name="smtp :").click()
+        self.row("HELP").wait_for()
+
+    def test_what_came_before_is_in_the_sparkline(self) -> None:
+        """The requests of the last seconds are drawn when the page is opened, misses in red."""
+        self.stage.converse(b"DATA\r\n", b"HELP\r\n")
+        self.stage.converse(b"hello\r\n", name="fixed", greeting=b"")
+        self.open()
+        found = "name => document.querySelectorAll(`.service ${name}`).length"
+        self.until(lambda: self.page.evaluate(found, "rect.good") >= 2)
+        bars = [
+            [card.locator(f"rect.{it}").count() > 0 for it in ("good", "bad")]
+            for card in self.page.locator(".service").all()
+        ]
+        self.assertEqual(bars, [[True, True], [True, False], [False, False]])
+
+
+class SliderTests(PageCase):
+    """Sliders of faults."""
+
+    stage = STAGE
+
+    def test_a_slider_is_dragged(self) -> None:
+        """While it is dragged the fault follows, with few requests; the typed value does, too."""
+        fault = {"kind": "latency", "stream": "downstream", "delay": 0.2}
+        self.stage.api("POST", "/api/services/smtp/faults", fault)
+        self.open()
+        self.press("f")
+        slider = self.page.get_by_role("slider", name="delay of latency, ← replies")
+        box: Any = slider.bounding_box()
+        y = box["y"] + box["height"] / 2
+        self.page.mouse.move(box["x"] + box["width"] * 0.1, y)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * 0.5, y, steps=20)
+        self.page.mouse.up()
+        shown = int(
+            self.page.get_by_role("spinbutton", name="delay of latency, ← replies").input_value()
+        )
+        self.assertTrue(900 < shown < 1100, shown)
+        self.until(lambda: self.delay() == shown / 1000)
+        self.assertEqual(slider.get_attribute("aria-valuetext"), f"{shown} ms")
+        self.page.locator("#active >> text=latency").wait_for()
+        self.assertIn(f"latency {shown} ms", self.text("#active"))
+        slider.press("ArrowRight")
+        self.until(lambda: self.delay() > shown / 1000)
+
+    def delay(self) -> float:
+        """Return the delay of the fault in the server, in seconds."""
+        [fault] = self.stage.api("GET", "/api/services/smtp/faults")["faults"]
+        return float(fault["delay"])
+
+
+class CopyTests(PageCase):
+    """What is copied."""
+
+    stage = STAGE
+
+    def copied(self) -> str:
+        """Return the text in the clipboard."""
+        return str(self.page.evaluate("navigator.clipboard.readText()"))
+
+    def test_bytes_a_rule_and_an_explanation_are_copied(self) -> None:
+        """The clipboard has the escapes of scripts, the TOML, and what `reqresp explain` says."""
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.stage.converse("MÜLL\\\r\n".encode())
+        self.open()
+        self.row("MÜLL").click()
+        self.page.locator("#detail .dump >> text=\\n").first.wait_for()
+        self.page.get_by_role("button", name="Copy: Request").click()
+        self.page.locator("#detail >> text=Copied").wait_for()
+        self.assertEqual(self.copied(), r"MÜLL\\\r\n")
+        self.page.locator(".maker .check >> text=✓").wait_for()
+        self.page.locator(".maker button", has_text="Copy").click()
+        self.until(lambda: "[[rule]]" in self.copied())
+        self.assertEqual(self.copied(), self.page.input_value(".maker textarea"))
+        self.page.locator(".why button", has_text="Copy").click()
+        self.until(lambda: "nearest: rule[" in self.copied())
