@@ -102,6 +102,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.steps import Request as Request
     from reqresp.steps import RuleReply as RuleReply
     from reqresp.steps import Send as Send
+    from reqresp.steps import StartTLS as StartTLS
     from reqresp.steps import Step as Step
     from reqresp.steps import Steps as Steps
     from reqresp.steps import StopReading as StopReading

@@ -141,6 +141,19 @@ class StopReading(BaseStep):
 
 
 @frozen
+class StartTLS(BaseStep):
+    """
+    Encrypt the connection from here on, with the certificate of the server.
+
+    What was sent before has left unencrypted.  What the client has sent after the request is
+    dropped: it could come from somebody else.
+    """
+
+    key = "start_tls"
+    label = "start TLS"
+
+
+@frozen
 class Forward(BaseStep):
     """
     Forward the request to the real service, and send its reply as it came.
@@ -157,7 +170,7 @@ class Forward(BaseStep):
     reply: bytes | None = None
 
 
-Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading | Forward
+Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading | StartTLS | Forward
 
 #: A reply: steps, performed in order.
 Steps = tuple[Step, ...]

@@ -15,6 +15,7 @@ from reqresp.steps import (
     Hang,
     RuleReply,
     Send,
+    StartTLS,
     Steps,
     StopReading,
     Wait,
@@ -77,6 +78,7 @@ class StepNameTests(SynchronousTestCase):
                 "abort": Abort,
                 "hang": Hang,
                 "stop_reading": StopReading,
+                "start_tls": StartTLS,
                 "forward": Forward,
             },
         )
@@ -84,8 +86,11 @@ class StepNameTests(SynchronousTestCase):
     def test_every_step_has_a_label(self) -> None:
         """Messages use the label."""
         self.assertEqual(
-            [step.label for step in (*FLAGS, Send(b""), Wait(0), Forward())],
-            ["close", "half-close", "reset", "hang", "stop reading", "send", "wait", "forward"],
+            [step.label for step in (*FLAGS, Send(b""), Wait(0), StartTLS(), Forward())],
+            [
+                *("close", "half-close", "reset", "hang", "stop reading"),
+                *("send", "wait", "start TLS", "forward"),
+            ],
         )
 
     def test_what_a_step_ends(self) -> None:
@@ -93,7 +98,7 @@ class StepNameTests(SynchronousTestCase):
         self.assertEqual([step for step in FLAGS if step.ends_sending], [*FLAGS[:4]])
         self.assertEqual([step for step in FLAGS if step.ends_requests], [FLAGS[0], *FLAGS[2:]])
         self.assertEqual([step for step in FLAGS if step.ends_reply], [Close(), Abort(), Hang()])
-        for step in (Send(b"a"), Wait(1), Forward()):
+        for step in (Send(b"a"), Wait(1), StartTLS(), Forward()):
             self.assertFalse(step.ends_sending or step.ends_requests or step.ends_reply)
 
 

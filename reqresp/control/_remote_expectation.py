@@ -83,6 +83,10 @@ class RemoteExpectation:
         """Stop reading from the connection."""
         return self._add("stop_reading", {"stop_reading": True})
 
+    def start_tls(self) -> Self:
+        """Encrypt the connection from here on, with the certificate of the service."""
+        return self._add("start_tls", {"start_tls": True})
+
     def forward(self) -> Self:
         """Forward the request to the service's upstream, and send its reply as it came."""
         return self._add("forward", {"forward": True})

@@ -40,6 +40,7 @@ _NAMES = {
     "upstream.tls.cert": "--forward-cert",
     "upstream.tls.key": "--forward-key",
     "upstream.tls.insecure": "--forward-insecure",
+    "tls.cert": "--tls-cert",
     "journal": "--journal",
     "record": "--record",
 }

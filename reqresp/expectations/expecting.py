@@ -32,6 +32,7 @@ class ExpectingResponder(Responder):
         self.name = self.fallback.name
         self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
+        self.starts_tls = self.fallback.starts_tls
         self.answers_refused = self.fallback.answers_refused
         self.state_properties = self.fallback.state_properties
         self._results = results

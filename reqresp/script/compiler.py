@@ -56,6 +56,7 @@ _NOTHING_FORWARDED = (
     "nothing is forwarded: give a rule or [unmatched] forward = true; or remove the keys about"
     " requests and replies, and all bytes pass"
 )
+_NO_TLS = "expected no start_tls in a script that forwards requests"
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
 
@@ -93,6 +94,9 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         reader.report("upstream", _NOTHING_FORWARDED)
     if forwards or relays:
         check_not_forwarded(properties, parts)
+        for rule in (*rules, *others):
+            if rule.starts_tls:
+                reader.report(rule.path, _NO_TLS)
     if reader.problems:
         return {}
     try:

@@ -24,7 +24,7 @@ from reqresp.script.templates import Template
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Trigger
-from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
+from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, StartTLS, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.interfaces import IAddress
@@ -116,6 +116,11 @@ class Rule:
         steps = (step for reply in self.replies for step in reply)
         templates = (it.template for it in steps if isinstance(it, SendTemplate))
         return bool(self.faults) or any(not RANDOM.isdisjoint(it.names) for it in templates)
+
+    @property
+    def starts_tls(self) -> bool:
+        """Whether one of its replies starts TLS."""
+        return any(isinstance(step, StartTLS) for reply in self.replies for step in reply)
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         """
@@ -228,6 +233,7 @@ class Rules(Responder):
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.is_random for rule in self.all())
         self.forwards = any(rule.forwards for rule in self.all())
+        self.starts_tls = any(rule.starts_tls for rule in self.all())
         self.states = _states(start, rules, properties)
 
     def is_same(self, other: "Rules") -> bool:

@@ -69,6 +69,7 @@ class StepTable:
     abort: bool | None = None
     hang: bool | None = None
     stop_reading: bool | None = None
+    start_tls: bool | None = None
     forward: bool | None = None
 
 

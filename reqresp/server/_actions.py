@@ -8,17 +8,20 @@ continues with the next step.  This module must not know where steps come from.
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.internet.interfaces import ISSLTransport
+
+from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
 from reqresp.server.host import ConnectionHost
-from reqresp.steps import Abort, Close, Forward, HalfClose, Hang, StopReading, Wait
+from reqresp.steps import Abort, Close, Forward, HalfClose, Hang, StartTLS, StopReading, Wait
 from reqresp.transport.stream import Stream
 
 _TIMER = State.TIMER
 
 
-class Performer(Protocol):
+class Performer(_report.Reporter, Protocol):
     """What the actions need of a connection."""
 
     host: ConnectionHost
@@ -56,6 +59,24 @@ def _stop_reading(performer: Performer, _step: StopReading) -> None:
     performer.backlog.clear()
 
 
+def _start_tls(performer: Performer, _step: StartTLS) -> Hold | None:
+    start, stream = performer.host.start_tls, performer.stream
+    problem = ""
+    if ISSLTransport.providedBy(stream.transport):
+        problem = "the connection is encrypted already"
+    elif start is None:
+        problem = "the server has no certificate for that"
+    if start is None or problem:
+        _report.warning(performer, f"cannot start TLS: {problem}; resetting")
+        return ABORT
+    decoder = performer.framing.decoder(performer.config.limits.max_request)
+    if performer.backlog.restart(decoder):
+        _report.warning(performer, "dropped what it sent in the clear after its request for TLS")
+    peer = performer.peer
+    stream.start_tls(lambda transport: start.start(transport, performer, peer, stream.attach))
+    return None
+
+
 def _forward(performer: Performer, step: Forward) -> None:
     if step.reply is None:
         raise RuntimeError("cannot forward a request: the server has no upstream")
@@ -78,6 +99,7 @@ ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
     HalfClose: _half_close,
     Hang: _hang,
     StopReading: _stop_reading,
+    StartTLS: _start_tls,
     Forward: _forward,
     Unframed: _raise,
 }

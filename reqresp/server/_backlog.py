@@ -113,6 +113,17 @@ class Backlog:
             self.decode(self.take())
         return self.unfinished
 
+    def restart(self, decoder: Decoder) -> bool:
+        """
+        Drop everything, and find the requests in what arrives from now on with *decoder*.
+
+        :returns: whether there was anything.
+        """
+        had_any = self.has_requests or self.error is not None or len(self.decoder) > 0
+        self.clear()
+        self.decoder = decoder
+        return had_any
+
     def clear(self) -> None:
         """
         Drop everything for good: how much has arrived depends on how the network cut it.

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
-from reqresp.server.host import HostedConnection
+from reqresp.server.host import HostedConnection, TLSStart
 from reqresp.server.observers import Events
 from reqresp.server.triggers import Trigger
 
@@ -62,6 +62,8 @@ class RefusedClients:
         self.events = front.events
         self.now = front.now
         self.turns = front.turns
+        #: They are not worth a handshake.
+        self.start_tls: TLSStart | None = None
         self._open: dict[HostedConnection, IDelayedCall] = {}
 
     def __len__(self) -> int:

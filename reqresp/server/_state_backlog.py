@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IAddress
 
-from reqresp.framing import Framed, Framing, is_new, with_raw
+from reqresp.framing import Decoder, Framed, Framing, is_new, with_raw
 from reqresp.server._backlog import NO_REQUESTS, Backlog
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost, HostedConnection
@@ -61,6 +61,9 @@ class StateBacklog(Backlog):
         if is_decoded:
             self.requests = _Untaken(self, self.requests)
         return is_decoded
+
+    def restart(self, decoder: Decoder) -> bool:
+        return super().restart(with_raw(decoder))
 
     def clear(self) -> None:
         super().clear()

@@ -25,7 +25,7 @@ from reqresp.server._sweeper import Sweeper
 from reqresp.server._turns import Turns
 from reqresp.server.admission import STOPPING, Admission, Refusal
 from reqresp.server.counters import Counters
-from reqresp.server.host import HostedConnection
+from reqresp.server.host import HostedConnection, TLSStart
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
 from reqresp.server.triggers import Trigger
@@ -73,6 +73,8 @@ class Connections:
     ) -> None:
         self.events = Events(observers)
         self.counters = counters
+        #: Adds TLS to connections that ask for it; None: the server has no certificate for that.
+        self.start_tls: TLSStart | None = None
         self.now = now
         self._clock = clock
         self._wall = wall

@@ -15,6 +15,7 @@ from twisted.internet.protocol import Factory
 from reqresp.server.connection_table import ConnectionTable
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
+from reqresp.server.host import TLSStart
 
 
 class FrontFactory(Factory, ABC):
@@ -61,6 +62,19 @@ class FrontFactory(Factory, ABC):
     def clock(self) -> IReactorTime:
         """The clock that times waits and timeouts."""
         return self._front.clock
+
+    @property
+    def start_tls(self) -> TLSStart | None:
+        """
+        What adds TLS to a connection that a reply with `StartTLS` asks for; None: nothing can.
+
+        Set it to a `reqresp.transport.tls.TLSStarter`.
+        """
+        return self._front.start_tls
+
+    @start_tls.setter
+    def start_tls(self, start: TLSStart | None) -> None:
+        self._front.start_tls = start
 
     def note(self, what: str) -> None:
         """Notify the observers that the server is changed while it runs; *what* says how."""

@@ -80,8 +80,20 @@ class HostedConnection(Protocol):
         """Close the connection if a request takes too long to arrive; called likewise."""
 
 
+class TLSStart(Protocol):
+    """What adds TLS to connections: `reqresp.transport.tls.TLSStarter` is one."""
+
+    def start(
+        self, transport: Any, protocol: Any, peer: IAddress, attach: Callable[[Any], object]
+    ) -> None:
+        """Put TLS between *transport* and *protocol*; call *attach* with what replaces it."""
+
+
 class ConnectionHost(Protocol):
     """What the connections of a server share."""
+
+    #: Adds TLS to connections that ask for it; None: the server has no certificate for that.
+    start_tls: TLSStart | None
 
     #: Notifies the observers.
     events: Events

@@ -98,6 +98,8 @@ class Responder(ABC):
     answers_refused = False
     #: Whether it forwards requests, so that the server needs a service to forward them to.
     forwards = False
+    #: Whether it can start TLS, so that connections begin without it.
+    starts_tls = False
     #: What `properties` can return besides `NO_PROPERTIES`.  A connection that is made while this
     #: is empty never asks for its properties.
     state_properties: Collection[StateProperties] = ()

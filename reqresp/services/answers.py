@@ -260,6 +260,8 @@ def _make_config(definition: Definition, loaded: Loaded) -> ServerConfig:
         conflict = _conflict(definition, error)
         raise ValueError(f"{loaded.name} {conflict}") from error
     _check_forwarding(definition, loaded.script, config)
+    if config.responder.starts_tls and definition.tls is None:
+        raise FieldError("tls.cert", "expected a certificate for the step start_tls, found none")
     return config
 
 

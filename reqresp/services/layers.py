@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IProtocolFactory
 
 from reqresp._defaults import HANDSHAKE_TIMEOUT
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.services.definition import Definition
 from reqresp.transport.access import parse_networks
@@ -44,14 +45,21 @@ def add_layers(
     certificates: "Certificates | None",
     reactor: Any,
 ) -> IProtocolFactory:
-    """Wrap *factory* in what comes first on a connection: TLS, and before that a PROXY header."""
+    """
+    Wrap *factory* in what comes first on a connection: TLS, and before that a PROXY header.
+
+    If it starts TLS itself, its connections begin without.
+    """
     wrapped: IProtocolFactory = factory
     if certificates is not None:
-        from reqresp.transport.tls import wrap
+        from reqresp.transport.tls import TLSStarter, wrap
 
         malformed = partial(front_of(factory).malformed, "tls_handshake")
         timeout = HANDSHAKE_TIMEOUT if definition.tls is None else definition.tls.handshake_timeout
-        wrapped = wrap(factory, certificates, reactor, malformed, timeout)
+        if isinstance(factory, ReqRespFactory) and factory.config.responder.starts_tls:
+            factory.start_tls = TLSStarter(certificates, reactor, malformed, timeout)
+        else:
+            wrapped = wrap(factory, certificates, reactor, malformed, timeout)
     if definition.has_proxy_header:
         from reqresp.server.proxied import ProxiedFactory
 

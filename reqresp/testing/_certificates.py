@@ -6,13 +6,20 @@ They are made by trustme, which the extra ``reqresp[testing]`` installs, or are 
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-#: What a server needs for TLS: certificates of its own, a context, or the files of a certificate
-#: and of its key.
-TLS = bool | ssl.SSLContext | tuple[str | Path, str | Path]
+#: What is wrong with a certificate, for tests of clients that have to refuse it.
+BadCertificate = Literal["expired", "wrong_name", "unknown_ca"]
+#: What a server needs for TLS: certificates of its own, also bad ones, a context, or the files of a
+#: certificate and of its key.
+TLS = bool | BadCertificate | ssl.SSLContext | tuple[str | Path, str | Path]
+
+#: A name that no server has.
+_WRONG_NAME = "wrong-name.invalid"
+_DAY = timedelta(days=1)
 
 
 def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
@@ -22,7 +29,9 @@ def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext |
     The clients' context trusts the server's certificate only, or the authority that signed it if
     this module made both.  For a server's own context, it is None.
 
-    :param tls: True: a new certificate.  Each process has one authority for them.
+    :param tls: True: a new certificate.  Each process has one authority for them.  Or what is wrong
+        with a new certificate: the clients' context trusts the authority as before, and so refuses
+        the certificate.
     :raises TypeError: *tls* is nothing of `TLS`.
     :raises ValueError: the context is none for servers, or a file cannot be used; the message
         names it.
@@ -31,18 +40,32 @@ def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext |
     if isinstance(tls, ssl.SSLContext):
         _check_server(tls)
         return tls, None
-    if tls is True:
-        authority = _authority()
+    if tls is True or (isinstance(tls, str) and tls in get_args(BadCertificate)):
         server = _server_context()
-        authority.issue_cert(host, "localhost").configure_cert(server)
-        return server, _client_context(authority.configure_trust)
+        _issue(tls, host).configure_cert(server)
+        return server, _client_context(_authority().configure_trust)
     match tls:
         case (str() | Path() as certificate, str() | Path() as key):
             return _contexts_of(Path(certificate), Path(key))
     raise TypeError(
         "tls: expected True, an ssl.SSLContext, or the paths of a certificate and of its key in a"
-        f" tuple, found {tls!r}"
+        f" tuple, or one of {', '.join(get_args(BadCertificate))}; found {tls!r}"
     )
+
+
+def _issue(tls: str | bool, host: str) -> Any:
+    """Return a new certificate for *host*, with what *tls* says is wrong."""
+    import trustme
+
+    authority = trustme.CA() if tls == "unknown_ca" else _authority()
+    if tls == "wrong_name":
+        return authority.issue_cert(_WRONG_NAME)
+    if tls == "expired":
+        now = datetime.now(UTC)
+        return authority.issue_cert(
+            host, "localhost", not_before=now - 2 * _DAY, not_after=now - _DAY
+        )
+    return authority.issue_cert(host, "localhost")
 
 
 def _contexts_of(certificate: Path, key: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:

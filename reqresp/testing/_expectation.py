@@ -29,6 +29,7 @@ from reqresp.steps import (
     Hang,
     Request,
     RuleReply,
+    StartTLS,
     Step,
     Steps,
     StopReading,
@@ -190,6 +191,14 @@ class Expectation(BaseExpectation):
     def stop_reading(self) -> Self:
         """Stop reading from the connection."""
         return self._add("stop_reading", StopReading())
+
+    def start_tls(self) -> Self:
+        """
+        Encrypt the connection from here on, with the certificate of ``start_tls=`` of the server.
+
+        What the client has sent after the request is dropped.
+        """
+        return self._add("start_tls", StartTLS())
 
     def forward(self) -> Self:
         """

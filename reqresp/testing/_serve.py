@@ -19,7 +19,11 @@ __tracebackhide__ = True
 
 
 def serve(
-    *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
+    *,
+    host: str = "127.0.0.1",
+    tls: "TLS" = False,
+    start_tls: "TLS" = False,
+    **arguments: Unpack[ServerArguments],
 ) -> "Serving":
     """
     Return a context manager that starts a `Server` with these arguments.
@@ -30,19 +34,21 @@ def serve(
     :raises AssertionError: the block raised nothing, and something was not as expected; see
         `Server.verify`.  Any other exception of the block gets the server's report as a note.
     """
-    return Serving(host, tls, arguments)
+    return Serving(host, tls, start_tls, arguments)
 
 
 class Serving:
     """What `serve` returns."""
 
-    def __init__(self, host: str, tls: "TLS", arguments: ServerArguments) -> None:
+    def __init__(self, host: str, tls: "TLS", start_tls: "TLS", arguments: ServerArguments) -> None:
         self._host = host
-        self._tls = tls
+        self._tls, self._start_tls = tls, start_tls
         self._arguments = arguments
 
     def __enter__(self) -> Server:
-        self._server = Server(host=self._host, tls=self._tls, **self._arguments)
+        self._server = Server(
+            host=self._host, tls=self._tls, start_tls=self._start_tls, **self._arguments
+        )
         return self._server
 
     def __exit__(

@@ -51,15 +51,24 @@ class Server(BaseServer):
 
     :param host: the address to listen on.
     :param tls: True: clients use TLS, with a certificate that is made for the server; an
-        ``ssl.SSLContext``, or the paths of a certificate and of its key: TLS with these.
+        ``ssl.SSLContext``, or the paths of a certificate and of its key: TLS with these;
+        ``"expired"``, ``"wrong_name"`` or ``"unknown_ca"``: a certificate that clients must refuse.
+    :param start_tls: the same, for connections that begin without TLS and that `StartTLS` encrypts.
     :raises OSError: it cannot listen on *host*.
     :raises ImportError: a package that TLS needs is not installed.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
+        self,
+        *,
+        host: str = "127.0.0.1",
+        tls: "TLS" = False,
+        start_tls: "TLS" = False,
+        **arguments: Unpack[ServerArguments],
     ) -> None:
-        check_names(arguments, "host", "tls")
+        check_names(arguments, "host", "tls", "start_tls")
+        if tls is not False and start_tls is not False:
+            raise TypeError("expected one of tls, start_tls; found both")
         #: The address that it listens on.
         self.host = host
         #: Trusts the server's certificate: for clients that use TLS.  None: the test has made the
@@ -78,12 +87,19 @@ class Server(BaseServer):
             self.port: int = self._reserved.getsockname()[1]
             if tls is not False:
                 self._tls, self.client_context = _make_tls(tls, host)
+            certificates = None
+            if start_tls is not False:
+                certificates, self.client_context = _make_tls(start_tls, host)
             self._thread = ThreadedReactor()
         except BaseException:
             self._reserved.close()
             raise
         try:
             super().__init__(self._thread.reactor, **arguments)
+            if certificates is not None:
+                from reqresp.transport.tls import TLSStarter
+
+                self.factory.start_tls = TLSStarter(certificates, self._thread.reactor)
             self.start()
         except BaseException:
             self._reserved.close()
@@ -425,6 +441,11 @@ class StartServer(Protocol):
     """The type of the fixture ``reqresp_server``: starts servers that end with the test."""
 
     def __call__(
-        self, *, host: str = "127.0.0.1", tls: "TLS" = False, **arguments: Unpack[ServerArguments]
+        self,
+        *,
+        host: str = "127.0.0.1",
+        tls: "TLS" = False,
+        start_tls: "TLS" = False,
+        **arguments: Unpack[ServerArguments],
     ) -> Server:
         """Start a server and return it; the arguments are those of `Server`."""

@@ -158,6 +158,17 @@ class Stream:
             # A small reply must not wait until the peer acknowledges the one before it.
             transport.setTcpNoDelay(True)
 
+    def start_tls(self, add: Callable[[Any], object]) -> None:
+        """
+        Encrypt what follows what was written; nothing is written until the handshake is complete.
+
+        :param add: puts TLS on a transport, and has `attach` called with what replaces it.
+        """
+        self.flush()
+        self.resume()
+        self.transport.unregisterProducer()
+        add(self.transport)
+
     # Writing
 
     @property

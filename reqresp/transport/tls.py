@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -30,6 +30,7 @@ from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address
 from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
+from reqresp.transport.stream import replace_protocol
 
 try:
     from OpenSSL import SSL
@@ -38,7 +39,15 @@ try:
 except ImportError as error:
     raise ImportError(f"{error} (pip install 'reqresp[tls]')") from None
 
-__all__ = ["Certificates", "TLSFileError", "TLSFiles", "describe", "wrap", "wrap_client"]
+__all__ = [
+    "Certificates",
+    "TLSFileError",
+    "TLSFiles",
+    "TLSStarter",
+    "describe",
+    "wrap",
+    "wrap_client",
+]
 
 
 #: The ciphers for TLS 1.2: only those with forward secrecy and authenticated encryption (AEAD).
@@ -202,6 +211,46 @@ def wrap_client(
     made = cast(_TLSTransport, factory.buildProtocol(None))
     made.handshake_timeout = handshake_timeout
     return cast(IProtocol, made)
+
+
+class TLSStarter:
+    """
+    Adds TLS to connections that have begun without it.
+
+    The parameters are those of `wrap`.
+    """
+
+    def __init__(
+        self,
+        certificates: IOpenSSLServerConnectionCreator,
+        clock: IReactorTime,
+        handshake_failed: Callable[[IAddress, str], object] | None = None,
+        handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    ) -> None:
+        self._arguments = certificates, clock, handshake_failed, handshake_timeout
+
+    def start(
+        self, transport: Any, protocol: IProtocol, peer: IAddress, attach: Callable[[Any], object]
+    ) -> None:
+        """
+        Put TLS between *transport* and *protocol*, its own.
+
+        :param peer: the client's address.
+        :param attach: called with what is the transport of *protocol* from now on.
+        """
+        connection = wrap(_Existing(_Attaching(attach)), *self._arguments).buildProtocol(peer)
+        replace_protocol(transport, connection)
+        connection.wrappedProtocol = protocol
+
+
+class _Attaching(Protocol):
+    """Stands for a protocol that has a transport already, until it gets another one."""
+
+    def __init__(self, attach: Callable[[Any], object]) -> None:
+        self._attach = attach
+
+    def makeConnection(self, transport: Any) -> None:
+        self._attach(transport)
 
 
 class _Existing(Factory):

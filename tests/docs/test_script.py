@@ -29,6 +29,7 @@ from reqresp.script.names import REPLY_SOURCES
 from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
 from reqresp.server.factory import ReqRespFactory
 from tests.support.documents import ROOT, Block, blocks
+from tests.support.unencrypted import Unencrypted
 from tests.support.wire import FakeReactor, Wire
 
 GUIDE = (ROOT / "docs" / "script.rst").read_text(encoding="utf-8")
@@ -81,6 +82,7 @@ class Player:
         self.factory = ReqRespFactory(
             script, clock=self.reactor, service=service if script.rules.forwards else None
         )
+        self.factory.start_tls = Unencrypted()
         self.clients: list[Wire] = []
         self.known: list[set[str]] = []  # what of each client was written already
         self.current = 0

@@ -90,6 +90,21 @@ class TLSTestCase(LiveTestCase):
 class VersionTests(TLSTestCase):
     """TLS versions and handshakes."""
 
+    def test_start_tls(self) -> None:
+        """A script with the step begins in the clear, and shows the certificate then."""
+        self.file(
+            "it.toml",
+            b'greeting = "220 mail.test"\n[[rule]]\nstarts_with = "EHLO"\n'
+            b'reply = ["250-mail.test", "250 STARTTLS"]\n[[rule]]\nequals = "STARTTLS"\n'
+            b'do = [{ send = "220 go" }, { start_tls = true }]\ngoto = "encrypted"\n'
+            b'[[rule]]\nwhen = "encrypted"\nequals = "NOOP"\nreply = "250 encrypted"\n'
+            b"close = true\n",
+        )
+        server = self.serve("--tls-cert=it.pem", "--script=it.toml")
+        done = self.s_client(server, "-starttls", "smtp", text=b"NOOP\n")
+        self.assertIn(b"250 encrypted\r\n", done.output)
+        self.assertIn("Verification: OK", done.messages)
+
     def test_versions(self) -> None:
         """TLS 1.2 and 1.3 are accepted, and the certificate is verified."""
         server = self.serve_tls()
