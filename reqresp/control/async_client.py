@@ -5,23 +5,25 @@ Each call waits in a thread of asyncio, so that the event loop and its clients g
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from functools import wraps
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from reqresp.control._remote_expectation import RemoteExpectation
 from reqresp.control.client import (
-    ASSERT_TIMEOUT,
     CALLER,
     ControlClient,
     RemoteFault,
     expectation_table,
 )
 from reqresp.expectations.caller import calling_line
+from reqresp.expectations.futures import AwaitableFuture
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
@@ -34,6 +36,18 @@ async def _in_thread(function: Callable[..., T], *arguments: Any, **keywords: An
         return await asyncio.to_thread(function, *arguments, **keywords)
     finally:
         CALLER.reset(token)
+
+
+def _coroutine(
+    method: Callable[Concatenate[ControlClient, P], T],
+) -> Callable[Concatenate["AsyncControlClient", P], Coroutine[Any, Any, T]]:
+    """Return *method* as a coroutine of `AsyncControlClient`."""
+
+    @wraps(method)
+    async def call(self: "AsyncControlClient", /, *arguments: P.args, **keywords: P.kwargs) -> T:
+        return await _in_thread(method, self._client, *arguments, **keywords)
+
+    return call
 
 
 class AsyncExpectation(RemoteExpectation):
@@ -105,13 +119,8 @@ class AsyncControlClient:
         """Return where the service listens, such as ``127.0.0.1:2525``."""
         return await _in_thread(lambda: self._client.addresses)
 
-    async def reset(self) -> None:
-        """Make the service as it was at the start: between two tests."""
-        await _in_thread(self._client.reset)
-
-    async def clear(self) -> None:
-        """Remove all expectations, and forget what has come so far."""
-        await _in_thread(self._client.clear)
+    reset = _coroutine(ControlClient.reset)
+    clear = _coroutine(ControlClient.clear)
 
     def on(
         self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
@@ -149,57 +158,21 @@ class AsyncControlClient:
         table = expectation_table(kind, equals, predicates, times)
         return AsyncExpectation(table, self._client.add)
 
-    async def requests(
-        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
-    ) -> list[Request]:
-        """Return the matching requests so far; without predicates, all."""
-        return await _in_thread(self._client.requests, equals, **predicates)
+    requests = _coroutine(ControlClient.requests)
+    wait_for = _coroutine(ControlClient.wait_for)
+    assert_received = _coroutine(ControlClient.assert_received)
+    verify = _coroutine(ControlClient.verify)
+    entries = _coroutine(ControlClient.entries)
 
-    async def wait_for(
+    def when(
         self,
         equals: PayloadsLike | None = None,
         *,
         times: int = 1,
-        timeout: float = ASSERT_TIMEOUT,
         **predicates: Unpack[PredicateArguments],
-    ) -> list[Request]:
-        """
-        Wait until at least *times* matching requests have been received; return them.
-
-        :param timeout: the number of seconds to wait at most.
-        :raises AssertionError: fewer were received; the message has the requests.
-        """
-        return await _in_thread(
-            lambda: self._client.wait_for(equals, times=times, timeout=timeout, **predicates)
-        )
-
-    async def assert_received(
-        self,
-        equals: PayloadsLike | None = None,
-        *,
-        times: int | None = None,
-        timeout: float = ASSERT_TIMEOUT,
-        **predicates: Unpack[PredicateArguments],
-    ) -> None:
-        """
-        Assert that exactly *times* matching requests are received; None: at least one.
-
-        :param timeout: the number of seconds to wait for them at most.
-        :raises AssertionError: it is not so; the message has the requests.
-        """
-        await _in_thread(
-            lambda: self._client.assert_received(equals, times=times, timeout=timeout, **predicates)
-        )
-
-    async def verify(self, timeout: float | None = None, *, strict: bool = True) -> None:
-        """
-        Assert that every expectation is met, and that nothing unexpected was received.
-
-        :param timeout: the number of seconds to wait for missing requests at most, as for
-            `ControlClient.verify`.
-        :raises AssertionError: it is not so; the message has the conversation.
-        """
-        await _in_thread(self._client.verify, timeout, strict=strict)
+    ) -> AwaitableFuture[list[Request]]:
+        """Return a future to await, as `ControlClient.when` does."""
+        return self._client.when(equals, times=times, **predicates)
 
     async def fault(
         self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any

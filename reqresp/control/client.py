@@ -6,10 +6,12 @@ asyncio, and needs neither a reactor nor prometheus_client.
 """
 
 import base64
+import re
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from threading import Thread
 from types import TracebackType
-from typing import Any, NoReturn, Self, Unpack
+from typing import Any, NoReturn, Self, TypeVar, Unpack, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
@@ -17,8 +19,9 @@ from twisted.internet.interfaces import IAddress
 from reqresp.control._http import ControlError, ControlServer
 from reqresp.control._remote_expectation import RemoteExpectation, as_predicates
 from reqresp.expectations.caller import calling_line
-from reqresp.expectations.futures import check_can_block
+from reqresp.expectations.futures import AwaitableFuture, check_can_block
 from reqresp.expectations.report import describe
+from reqresp.expectations.unused import UnusedAction, warn_unused
 from reqresp.script import Problem, ScriptError
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
@@ -29,8 +32,15 @@ ASSERT_TIMEOUT = 1.0
 MAX_SHOWN = 50
 #: The line of a test that calls from another thread; empty: it calls in this one.
 CALLER = ContextVar("CALLER", default="")
+#: Seconds after which a future that is not done asks again: it may be cancelled.
+WHEN_SECONDS = 30.0
 #: The longest name of an expectation.
 _MAX_NAME = 60
+
+T = TypeVar("T")
+
+#: What the paths of problems begin with: what a test has called takes its place.
+_OF_BODY = re.compile(r"^(expectation|request)\b")
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
@@ -40,10 +50,11 @@ class ControlClient:
     """
     A service of a process that runs with ``--control``.
 
-    :param url: where it is controlled, such as ``http://127.0.0.1:8474``.
+    :param url: where it is controlled, such as ``http://127.0.0.1:8474``, or ``unix:`` and the path
+        of a UNIX socket.
     :param service: the name of the service.
     :param token: the content of its ``--control-token-file``; None: it has none.
-    :raises ValueError: the URL is not one of HTTP.
+    :raises ValueError: the URL is neither.
     """
 
     def __init__(
@@ -140,6 +151,53 @@ class ControlClient:
         """Return the matching requests so far; without predicates, all.  See `on`."""
         return self._requests("requests", equals, predicates, 0, 0.0)
 
+    def when(
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        times: int = 1,
+        **predicates: Unpack[PredicateArguments],
+    ) -> AwaitableFuture[list[Request]]:
+        """
+        Return a future of the matching requests (see `on`), done when there are at least *times*.
+
+        Requests that were received before count.  It is a ``concurrent.futures.Future``, which a
+        coroutine of asyncio can await.  It raises what `requests` does.
+        """
+        future: AwaitableFuture[list[Request]] = AwaitableFuture()
+        token = CALLER.set(CALLER.get() or calling_line())
+        context = copy_context()
+        CALLER.reset(token)
+
+        def ask() -> list[Request]:
+            return self._requests("when", equals, predicates, times, WHEN_SECONDS)
+
+        def wait() -> None:
+            try:
+                found = context.run(ask)
+                while len(found) < times and not future.cancelled():
+                    found = context.run(ask)
+            except Exception as error:
+                _set(future, error=error)
+                return
+            _set(future, found)
+
+        Thread(target=wait, daemon=True).start()
+        return future
+
+    def entries(self, /, **filters: str | float | bool) -> list[dict[str, Any]]:
+        """
+        Return entries of the service's journal as JSON has them, the latest 100.
+
+        :param filters: the parameters of ``/api/services/{service}/entries``, such as
+            ``miss=True``, ``connection=3``, ``text="STAT"`` and ``limit=1000``.
+        :raises ScriptError: a value is not usable; it names the line of the test.
+        """
+        found: list[dict[str, Any]] = self._ask(
+            "GET", "entries", query=filters, method_of_test="entries"
+        )["entries"]
+        return found
+
     def wait_for(
         self,
         equals: PayloadsLike | None = None,
@@ -184,7 +242,13 @@ class ControlClient:
         if times is not None and len(found) != times:
             raise self._wrong_number(equals, predicates, len(found), str(times))
 
-    def verify(self, timeout: float | None = None, *, strict: bool = True) -> None:
+    def verify(
+        self,
+        timeout: float | None = None,
+        *,
+        strict: bool = True,
+        unused: UnusedAction = "warn",
+    ) -> None:
         """
         Assert that every expectation is met, and that nothing unexpected was received.
 
@@ -192,16 +256,20 @@ class ControlClient:
             client is connected; None: as long as a client is connected, and a second at most.
         :param strict: whether a request that nothing answers, is malformed or is not finished is a
             problem.
+        :param unused: what happens if no client has asked for a part of a recording that is
+            replayed: ``"warn"``, ``"fail"`` or ``"ignore"``.
         :raises AssertionError: it is not so; the message has the conversation.
         :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
         check_can_block("verify", "use AsyncControlClient")
         seconds = ASSERT_TIMEOUT if timeout is None else timeout
-        body = {"timeout": timeout, "strict": strict}
+        body = {"strict": strict, "unused_fails": unused == "fail", "timeout": timeout}
         body = {name: value for name, value in body.items() if value is not None}
-        report = self._ask("POST", "verify", body=body, seconds=seconds)["report"]
-        if report is not None:
-            raise AssertionError(report)
+        verdict = self._ask("POST", "verify", body=body, seconds=seconds)
+        if verdict["report"] is not None:
+            raise AssertionError(verdict["report"])
+        if unused == "warn":
+            warn_unused(self.service, verdict["unused"])
 
     def _requests(
         self,
@@ -266,6 +334,7 @@ class ControlClient:
         *path: str,
         body: object = None,
         seconds: float = 0.0,
+        query: Mapping[str, Any] | None = None,
         method_of_test: str = "",
     ) -> Any:
         """
@@ -275,7 +344,7 @@ class ControlClient:
         """
         whole = ("api", "services", self.service, *path)
         try:
-            return self._server.ask(method, *whole, body=body, seconds=seconds)
+            return self._server.ask(method, *whole, body=body, seconds=seconds, query=query)
         except ControlError as error:
             if not method_of_test:
                 raise
@@ -326,6 +395,18 @@ class RemoteFault:
         self.remove()
 
 
+def _set(
+    future: AwaitableFuture[T], result: T | None = None, error: BaseException | None = None
+) -> None:
+    """Complete *future* with a *result* or an *error*, unless it was cancelled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is None:
+        future.set_result(cast(T, result))
+    else:
+        future.set_exception(error)
+
+
 def expectation_table(
     kind: str, equals: PayloadsLike | None, predicates: Mapping[str, Any], times: int | None
 ) -> dict[str, Any]:
@@ -344,7 +425,7 @@ def _raise_for_test(error: ControlError, method: str) -> NoReturn:
     if error.problems:
         line = CALLER.get() or calling_line()
         problems = [
-            Problem(line, None, path.replace("expectation", method, 1) or method, problem)
+            Problem(line, None, _OF_BODY.sub(method, path) or method, problem)
             for path, problem in error.problems
         ]
         raise ScriptError(*problems) from None

@@ -41,6 +41,7 @@ MAX_TIMES = 10_000
 _EXPECTATIONS = "/api/services/{service}/expectations"
 _ONE = f"{_EXPECTATIONS}/{{id:int}}"
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_TEXT: Schema = {"type": "string"}
 
 
 @frozen(kw_only=True)
@@ -51,10 +52,12 @@ class VerifyBody:
     :param timeout: seconds to wait for missing requests; None: as long as a client is connected,
         and a second at most.
     :param strict: whether a request that nothing answers is a problem.
+    :param unused_fails: whether a part of a recording that no client has asked for is a problem.
     """
 
     timeout: float | None = number_field(0, MAX_TIMEOUT, default=None, is_optional=True)
     strict: bool = True
+    unused_fails: bool = False
 
 
 @frozen(kw_only=True)
@@ -101,9 +104,7 @@ class ExpectationsApi:
     def routes(self) -> list[Route]:
         """Return the routes."""
         expectation = RawBody(ref("Expectation"))
-        request = table(
-            data=ref("Payload"), peer={"type": "string"}, connection=_COUNT, number=_COUNT
-        )
+        request = table(data=ref("Payload"), peer=_TEXT, connection=_COUNT, number=_COUNT)
         return [
             Route(
                 method="GET",
@@ -151,7 +152,7 @@ class ExpectationsApi:
                 answer=self._verify,
                 summary="Say whether all expectations are met, and what came otherwise.",
                 body=VerifyBody,
-                reply=table(ok={"type": "boolean"}, report=nullable({"type": "string"})),
+                reply=table(ok={"type": "boolean"}, report=nullable(_TEXT), unused=array(_TEXT)),
             ),
             Route(
                 method="POST",
@@ -198,8 +199,12 @@ class ExpectationsApi:
         expectations = self._service(call).expectations
         timeout = call.body.timeout
         _allow_time(call, timeout or 0)
-        verdict = expectations.verify(timeout, strict=call.body.strict)
-        return verdict.addCallback(lambda text: {"ok": text is None, "report": text})
+        verdict = expectations.verify(
+            timeout, strict=call.body.strict, unused_fails=call.body.unused_fails
+        )
+        return verdict.addCallback(
+            lambda text: {"ok": text is None, "report": text, "unused": expectations.unused()}
+        )
 
     def _requests(self, call: Call) -> Deferred[Any]:
         predicates = dict(call.body)

@@ -20,6 +20,7 @@ from reqresp.expectations.expecting import ExpectingResponder
 from reqresp.expectations.report import Findings
 from reqresp.expectations.results import Results
 from reqresp.expectations.settling import is_settled, unfinished
+from reqresp.expectations.unused import unused_lines
 from reqresp.expectations.waiters import matches, requests_among
 from reqresp.expectations.written import ExpectationReader
 from reqresp.journal import Journal, UpstreamFailed
@@ -172,7 +173,9 @@ class Expectations:
 
     # What has come
 
-    def verify(self, timeout: float | None = None, *, strict: bool = True) -> Deferred[str | None]:
+    def verify(
+        self, timeout: float | None = None, *, strict: bool = True, unused_fails: bool = False
+    ) -> Deferred[str | None]:
         """
         Return whether every expectation is met, and nothing unexpected was received.
 
@@ -180,6 +183,7 @@ class Expectations:
             client is connected; None: as long as a client is connected, and a second at most.
         :param strict: whether a request that nothing answers, is malformed or is not finished is a
             problem.
+        :param unused_fails: whether a part of a recording that no client has asked for is one.
         :returns: fires with the text of the verdict, which has the conversation; None: all is well.
         """
         seconds = VERIFY_TIMEOUT if timeout is None else timeout
@@ -187,7 +191,18 @@ class Expectations:
         settled = self._until(
             partial(self._is_settled, waits_for_clients=waits_for_clients, strict=strict), seconds
         )
-        return settled.addCallback(lambda _: self._findings(strict=strict).problems() or None)
+
+        def verdict(_: None) -> str | None:
+            findings = self._findings(strict=strict)
+            if unused_fails:
+                findings = evolve(findings, unused=self.unused())
+            return findings.problems() or None
+
+        return settled.addCallback(verdict)
+
+    def unused(self) -> Sequence[str]:
+        """Return what of a recording no client has asked for so far, a line for each part."""
+        return [line for replayer in self._replayers() for line in unused_lines(replayer)]
 
     def requests(
         self, table: Mapping[str, Any], times: int = 0, timeout: float = 0.0

@@ -8,6 +8,7 @@ which takes a twentieth of the instructions until the first server in a thread h
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from reqresp.expectations.unused import UnusedRecordingWarning
 from reqresp.steps import Wait
 from reqresp.testing._arguments import ServerArguments
 from reqresp.testing._base import BaseServer
@@ -21,7 +22,6 @@ from reqresp.testing._memory_socket import MemorySocket
 from reqresp.testing._on_reactor import LocalServer
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.testing._recording import MissingRecordingError
-from reqresp.testing._replayed import UnusedRecordingWarning
 from reqresp.testing._serve import serve
 from reqresp.testing._threaded import Server, StartServer
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from reqresp._text import unknown
+from reqresp.expectations.unused import UnusedAction
 from reqresp.faults import DirectedFault, Fault
 from reqresp.framing import Framing
 from reqresp.recording.replay import Replay
@@ -21,7 +22,7 @@ from reqresp.server.responders import Responder, Table
 from reqresp.steps import Request
 from reqresp.testing._forwarded import UpstreamLike
 from reqresp.testing._recording import RecordMode
-from reqresp.testing._replayed import UnusedAction, as_replay
+from reqresp.testing._replayed import as_replay
 
 # As in _base.
 __tracebackhide__ = True

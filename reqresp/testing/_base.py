@@ -20,6 +20,7 @@ from reqresp.expectations.report import Findings, describe, report_or_error
 from reqresp.expectations.responder import ExpectationResponder
 from reqresp.expectations.results import Results
 from reqresp.expectations.settling import is_settled, unfinished
+from reqresp.expectations.unused import UnusedAction
 from reqresp.expectations.waiters import Waiters, matches, requests_among
 from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.framing import Framing, Line, parse_framing
@@ -45,7 +46,7 @@ from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
 from reqresp.testing._held import HeldRequest, HeldRequests
 from reqresp.testing._recording import RecordingFile, RecordMode
-from reqresp.testing._replayed import Replayed, UnusedAction
+from reqresp.testing._replayed import Replayed
 
 #: The number of seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0

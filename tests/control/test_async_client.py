@@ -31,6 +31,8 @@ class AsyncTests(Steered):
             found = await client.wait_for("STAT")
             self.assertEqual(found, await client.requests(starts_with="ST"))
             await client.assert_received("STAT", times=1)
+            self.assertEqual(await client.when("STAT"), found)
+            self.assertEqual(len(await client.entries(event="answered")), 3)
             await client.clear()
             self.assertEqual(await client.requests(), [])
             await client.reset()

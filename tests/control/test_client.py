@@ -2,12 +2,16 @@
 
 import asyncio
 import re
+import socket
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 from reqresp.control import ControlClient, ControlError
+from reqresp.expectations.unused import UnusedRecordingWarning
 from reqresp.script import ScriptError
+from tests.support.live import PATIENCE
 from tests.support.live_case import LiveTestCase
 from tests.support.steered import Steered
 
@@ -99,6 +103,30 @@ class ClientTests(Steered):
         with self.assertRaisesRegex(AssertionError, "2 times, expected 1"):
             self.client.assert_received("NOOP", times=1)
 
+    def test_a_future_of_requests(self) -> None:
+        """It is done once they have come, at once if they have, and raises as a call does."""
+        future = self.client.when("NOOP", times=2)
+        self.ask(b"NOOP")
+        self.assertFalse(future.done())
+        self.ask(b"NOOP")
+        self.assertEqual([it.data for it in future.result(PATIENCE)], [b"NOOP"] * 2)
+        self.assertEqual(len(self.client.when("NOOP").result(PATIENCE)), 2)
+        wrong = self.client.when(matches="(")
+        line = sys._getframe().f_lineno - 1
+        with self.assertRaisesRegex(ScriptError, rf"test_client\.py:{line}: when.matches: invalid"):
+            wrong.result(PATIENCE)
+
+    def test_entries(self) -> None:
+        """They are found by what the API filters by, and a wrong filter names its line."""
+        self.ask(b"NOOP", b"NOOP", b"STAS")
+        [miss] = self.client.entries(miss=True, connection=1)
+        self.assertEqual((miss["event"], miss["request"]), ("answered", "STAS"))
+        self.assertEqual(len(self.client.entries(text="noop")), 2)
+        [last] = self.client.entries(by="rule[0]", limit=1)
+        self.assertEqual((last["request"], last["by"]), ("NOOP", "rule[0]"))
+        with self.assertRaisesRegex(ScriptError, r"test_client\.py:\d+: hex: "):
+            self.client.entries(hex="xx")
+
     def test_faults(self) -> None:
         """A fault holds within its block, and can be changed there."""
         with self.client.fault("limit_data", bytes=1) as fault:
@@ -145,13 +173,49 @@ class ClientTests(Steered):
             ControlClient("http://127.0.0.1:1").reset()
         with self.assertRaisesRegex(ControlError, "no JSON|does not answer"):
             ControlClient(f"http://127.0.0.1:{self.server.port}").requests()
-        with self.assertRaisesRegex(ValueError, "expected http://HOST:PORT, found 'localhost'"):
-            ControlClient("localhost")
+        for url in ("localhost", "unix:", "unix://host/path", "ftp://host"):
+            with self.assertRaisesRegex(ValueError, f"expected .* or unix:PATH, found '{url}'"):
+                ControlClient(url)
 
     def test_where_it_listens(self) -> None:
         """The addresses are those of the service's clients."""
         self.assertEqual(self.client.addresses, [f"127.0.0.1:{self.server.port}"])
         self.assertIn("default", repr(self.client))
+
+
+class UnixTests(LiveTestCase):
+    """A control server on a UNIX socket, whose service replays a recording."""
+
+    def test_unused_parts_of_a_recording(self) -> None:
+        """They are a warning, a problem or nothing, with the text that the fixture has."""
+        recording = "# reqresp recording 1\n> a\\n\n< b\\n\n> c\\n\n< d\\n\n"
+        (self.directory / "it.rec").write_text(recording, encoding="utf-8")
+        options = ("--port=0", "--replay=it.rec", "--control=unix:control")
+        server = self.serve(*options)
+        server.log.wait("Listening on 'control'")
+        client = ControlClient(f"unix:{self.directory}/control")
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as wire:
+            wire.sendall(b"a\n")
+            self.assertEqual(wire.recv(10), b"b\n")
+        unused = (
+            f"unused: conversation 1 ({self.directory}/it.rec:4): a part that the client did not"
+            " ask for, from b'c\\n'"
+        )
+        with self.assertRaises(AssertionError) as raised:
+            client.verify(unused="fail")
+        head, *_, last = str(raised.exception).splitlines()
+        self.assertEqual((head, last), ("reqresp default: 1 unused part", unused))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            client.verify()
+            client.verify(unused="ignore")
+        [warning] = caught
+        self.assertIs(warning.category, UnusedRecordingWarning)
+        self.assertEqual(warning.filename, __file__)
+        self.assertEqual(
+            str(warning.message),
+            f"reqresp default: not all of the recording was asked for\n{unused}",
+        )
 
 
 class TokenTests(LiveTestCase):

@@ -85,7 +85,7 @@ class ExpectationsTests(Controlled):
         )
         self.converse(b"a\n").reset()
         found = self.later(f"{SMTP}/verify", {"timeout": 1, "strict": True})
-        self.assertEqual(found.json, {"ok": True, "report": None})
+        self.assertEqual(found.json, {"ok": True, "report": None, "unused": []})
 
     def test_a_long_wait(self) -> None:
         """A client can wait for longer than a request may take otherwise."""
