@@ -533,6 +533,22 @@ class RelayTests(RelayedCase):
         self.assertEqual(self.factory.open, 0)
         self.assertEqual(self.data(), [(CLIENT, (b"a",))])
 
+    def test_what_faults_change_is_recorded_as_it_came(self) -> None:
+        """Bytes that are changed, dropped or late, and an end that is late, on either side."""
+        self.factory.fault("blackhole", stream="upstream")
+        self.factory.fault("corrupt", stream="downstream", bytes=4)
+        self.factory.fault("latency", stream="downstream", delay=60)
+        self.factory.fault("slow_close", stream="downstream", delay=60)
+        client, service = self.connect_both()
+        client.send(b"request")
+        service.transport.write(b"reply")
+        service.transport.loseConnection()
+        self.advance(1)
+        self.assertEqual((service.got, client.received()), (b"", b""))
+        self.assertEqual(
+            self.data(), [(CLIENT, (b"request",)), (SERVER, (b"reply",)), (SERVER, End.EOF)]
+        )
+
 
 class MemoryTests(RecorderCase):
     """The file grows, and memory does not."""
