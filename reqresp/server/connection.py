@@ -73,7 +73,7 @@ class Connection:
     __slots__ = (
         *("backlog", "begun", "config", "forwarder", "framing", "hold", "host", "injector"),
         *("notes", "number", "peer", "pushed", "quiet", "received", "sent", "stream", "taken"),
-        *("undelivered", "_known", "_last", "_reply", "_since", "_state", "_unknown"),
+        *("undelivered", "_is_unseen", "_known", "_last", "_reply", "_since", "_state", "_unknown"),
     )
 
     def __init__(
@@ -94,6 +94,7 @@ class Connection:
         #: What the responder keeps here for itself.
         self.notes: Any = None
         self.host = host
+        self._is_unseen = host.counters is None and not host.events.reports_requests
         self._state = _IDLE
         #: What holds it, or will once this turn is over.
         self.hold: Hold | None = None
@@ -185,6 +186,10 @@ class Connection:
             requests, wire, is_whole = answered
             count = len(requests)
         self.taken += count
+        stream = self.stream
+        if self._is_unseen and stream.is_eager:  # nothing happens before or after the write
+            stream.transport.write(wire)
+            return
         host, counters = self.host, self.host.counters
         if counters is not None:
             counters.received += len(data)
@@ -503,10 +508,9 @@ class Connection:
             check_steps(answer)  # raises
 
     def _answer(self, steps: Steps, request: bytes) -> None:
-        if not self.awaits(_REPLY):
-            return  # the connection has ended meanwhile
-        self.begin(check_steps(steps), request)
-        self.release()
+        if self.awaits(_REPLY):  # the connection has not ended meanwhile
+            self.begin(check_steps(steps), request)
+            self.release()
 
     def awaits(self, state: State) -> bool:
         """Return whether the connection enters, or is in, the *state* of a wait."""
@@ -591,9 +595,7 @@ class Connection:
     def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
         stream, counters = self.stream, self.host.counters
-        if self.hold is not None:
-            return False
-        if stream.writing is not _WRITE and stream.is_blocked:
+        if self.hold is not None or (stream.writing is not _WRITE and stream.is_blocked):
             return False
         left, request, reported = self._reply
         for step in left:

@@ -130,7 +130,7 @@ class Stream:
     """Reads from, writes to and ends the transport of *owner*."""
 
     __slots__ = (
-        *("phase", "reading", "transport", "writing"),
+        *("is_eager", "phase", "reading", "transport", "writing"),
         *("_frames", "_gathered", "_owner", "_timer"),
     )
 
@@ -139,15 +139,18 @@ class Stream:
         self._frames: list[bytes] | None = None  # to be written
         self._gathered = 0  # bytes of these
         self._timer: IDelayedCall | None = None
+        #: Whether a write to the transport calls nothing from inside but `pauseProducing`.
+        self.is_eager = False
         self.reading = _READ
         self.writing = _WRITE
         self.phase = _OPEN
 
     def attach(self, transport: Any) -> None:
         """Use *transport*, which is connected."""
+        self.is_eager = isinstance(transport, EagerServer)
         self.transport = transport
         transport.registerProducer(self, True)
-        if isinstance(transport, EagerServer):
+        if self.is_eager:
             return  # its listening socket has set TCP_NODELAY
         # By class: a layer above TLS claims the interface, too, but hears of no handshake.
         if INegotiated.implementedBy(type(transport)):
@@ -288,7 +291,7 @@ class Stream:
         self.flush()
         self.phase = _CLOSING
         transport = self.transport
-        if self.reading is _EOF and isinstance(transport, EagerServer) and transport.drained:
+        if self.reading is _EOF and self.is_eager and transport.drained:
             # The same as below, without a turn of the reactor and three system calls.
             transport.connectionLost(_CONNECTION_DONE)
             return

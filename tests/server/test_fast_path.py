@@ -346,12 +346,17 @@ OTHERS: tuple[Reply, ...] = (
 
 @frozen
 class Scene:
-    """A server, and what one client does: *reads* arrive one by one, each with what follows it."""
+    """
+    A server, and what one client does: *reads* arrive one by one, each with what follows it.
+
+    :param is_seen: whether the server has an observer, and counts.
+    """
 
     framing: BaseFraming
     table: Table
     transport: type[tcp.Server]
     observer: type[Recorder]
+    is_seen: bool
     limit: int
     reads: list[tuple[bytes, str]]
 
@@ -390,6 +395,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         Table(replies, draw(st.one_of(constants, constants, constants, others))),
         draw(st.sampled_from([EagerServer, tcp.Server])),
         draw(st.sampled_from([Recorder, ReadRecorder])),
+        draw(st.booleans()),
         draw(st.sampled_from([LIMIT, LIMIT, MAX_KNOWN_BYTES])),
         # By a number: lists that hypothesis draws have little variety.
         random_reads(framing, Random(draw(st.integers(0, 9999)))),  # noqa: S311, no secret
@@ -406,8 +412,8 @@ class Server:
             responder,
             framing=scene.framing,
             limits=Limits(max_request=scene.limit),
-            observers=[self.observer],
-            counters=self.counters,
+            observers=[self.observer] if scene.is_seen else [],
+            counters=self.counters if scene.is_seen else None,
             clock=self.reactor,
             now=repeat(0.0).__next__,  # no quantum ends because of the time
         )
