@@ -62,7 +62,7 @@ def sweep(connection: Swept) -> None:
     connection.quiet = 0
     if undelivered or connection.state is State.ENDED:
         connection.stream.reset()
-    elif connection.state is State.IDLE:
+    elif connection.state is State.IDLE and not connection.stream.is_shaking_hands:
         connection.say_farewell()
     else:
         connection.close_finished()
