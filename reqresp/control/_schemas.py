@@ -12,7 +12,7 @@ import attrs
 
 from reqresp._errors import MAX_FLOAT, FieldError
 from reqresp.script.reader import MAX_INTEGER
-from reqresp.script.schema import PayloadTable
+from reqresp.script.schema import PayloadTable, PredicateTable
 
 #: A JSON Schema.
 Schema = dict[str, Any]
@@ -39,7 +39,7 @@ _PLAIN: dict[Any, Schema] = {
 
 
 # Tables that can hold tables of their own kind.
-_SHARED = (PayloadTable,)
+_SHARED = (PayloadTable, PredicateTable)
 
 
 def ref(name: str) -> Schema:

@@ -376,7 +376,10 @@ class _RuleCompiler:
         kinds["size"] = self._size(table.size, f"{path}.size")
         kinds["json"] = self._json(table.json, f"{path}.json")
         kinds["ignore_case"] = ignore_case
-        if isinstance(table, RequestTable) and table.not_ is not None:
+        for name, given in (("any", table.any_), ("all", table.all_)):
+            sets = [] if given is None else self.parts.each(given, f"{path}.{name}")
+            kinds[f"{name}_of"] = tuple(self._predicates(*it, ignore_case) for it in sets)
+        if table.not_ is not None:
             kinds["unless"] = self._predicates(table.not_, f"{path}.not", ignore_case)
         patterns = self._patterns(table.matches, f"{path}.matches")
         try:

@@ -74,17 +74,19 @@ def _near(rule: R, data: bytes) -> NearMiss[R] | None:
     ]
     found += [
         NearMiss(rule, "json", dump(difference.wanted), difference.same + 1, difference)
-        for value in rule.predicates.json
+        for each in rule.predicates.wanted()
+        for value in each.json
         if (difference := value.difference(data)) is not None
     ]
     return max(found, key=lambda it: it.at, default=None)
 
 
 def _needles(predicates: Predicates) -> Iterator[tuple[str, bytes]]:
-    for kind in _PREDICATES:
-        for needle in getattr(predicates, kind):
-            if isinstance(needle, bytes):
-                yield kind, needle
+    for each in predicates.wanted():
+        for kind in _PREDICATES:
+            for needle in getattr(each, kind):
+                if isinstance(needle, bytes):
+                    yield kind, needle
 
 
 def _differs(wanted: bytes, data: bytes, kind: str, *, ignore_case: bool) -> int | None:

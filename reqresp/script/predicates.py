@@ -5,10 +5,10 @@ Knows the bytes of one request and its connection.  Must not know other rules, s
 Bytes are compared as bytes.  Ignoring case concerns ASCII letters only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from attrs import Attribute, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from reqresp._re2 import compile_pattern
 from reqresp.script.json_values import PartialJson
@@ -50,11 +50,6 @@ _COMPARISONS: dict[str, _Comparison] = {
 COMPARISONS = tuple(_COMPARISONS)
 
 
-def _check_unless(_instance: object, _attribute: "Attribute[Any]", value: Any) -> None:
-    if value is not None and value.unless is not None:
-        raise ValueError("expected predicates without an unless of their own")
-
-
 @frozen(kw_only=True)
 class Predicates:
     """
@@ -66,9 +61,12 @@ class Predicates:
     :param matches: RE2 patterns for the whole request.
     :param size: the smallest and the largest size in bytes; None: no upper bound.
     :param json: values of which the request, as JSON, has one in part.
+    :param any_of: sets of predicates of which at least one must hold.
+    :param all_of: sets of predicates that must all hold.
     :param unless: predicates of which none may hold.
-    :param ignore_case: ignore the case of ASCII letters, in *unless* too, whatever its own value.
-    :raises ValueError: RE2 refuses a pattern, or *unless* has an ``unless`` of its own.
+    :param ignore_case: ignore the case of ASCII letters, in all sets within this one, too, whatever
+        their own value.
+    :raises ValueError: RE2 refuses a pattern.
     """
 
     equals: tuple[Needle, ...] = ()
@@ -79,7 +77,9 @@ class Predicates:
     size: tuple[int, int | None] | None = None
     json: tuple[PartialJson, ...] = ()
     ignore_case: bool = False
-    unless: "Predicates | None" = field(default=None, validator=_check_unless)
+    any_of: "tuple[Predicates, ...]" = field(default=())
+    all_of: "tuple[Predicates, ...]" = field(default=())
+    unless: "Predicates | None" = None
     #: *matches*, compiled.
     patterns: tuple[Any, ...] = field(init=False, repr=False, eq=False)
     _required: Sequence[_Test] = field(init=False, repr=False, eq=False)
@@ -104,20 +104,50 @@ class Predicates:
             cheap.append(lambda data, _text, _connection: self.match(data) is not None)
         if self.json:
             cheap.append(_with_json(self.json))
+        for combine, sets in ((_any_holds, self.any_of), (_all_hold, self.all_of)):
+            if sets:
+                inner = tuple(it.with_case(self.ignore_case) for it in sets)
+                constant = not any(it.has_template for it in inner)
+                (cheap if constant else costly).append(combine(inner))
         return [*cheap, *costly]
 
     @_forbidden.default
     def _unless_tests(self) -> Sequence[_Test]:
         if self.unless is None:
             return ()
-        return evolve(self.unless, ignore_case=self.ignore_case)._required
+        inner = self.unless.with_case(self.ignore_case)
+        if not inner._forbidden:
+            return inner._required
+        return [*inner._required, inner._spares]
+
+    def _spares(self, data: bytes, text: bytes, connection: ConnectionContext) -> bool:
+        """Return whether none of what is forbidden holds."""
+        return not any(test(data, text, connection) for test in self._forbidden)
 
     @property
     def has_template(self) -> bool:
         """Whether a template is among them, so that the result depends on the connection."""
-        every = (self, self.unless) if self.unless is not None else (self,)
+        every = [*self.wanted(), *self.refused()]
         needles = (it for each in every for kind in _COMPARISONS for it in getattr(each, kind))
         return not all(isinstance(needle, bytes) for needle in needles)
+
+    def with_case(self, ignore_case: bool) -> "Predicates":
+        """Return a copy with this *ignore_case*, or itself if it has that."""
+        return self if self.ignore_case == ignore_case else evolve(self, ignore_case=ignore_case)
+
+    def wanted(self) -> "Iterator[Predicates]":
+        """Yield this set and all sets within it that must or may hold."""
+        yield self
+        for each in (*self.any_of, *self.all_of):
+            yield from each.wanted()
+
+    def refused(self) -> "Iterator[Predicates]":
+        """Yield all sets within this one that must not hold, and all sets within these."""
+        for each in (*self.any_of, *self.all_of):
+            yield from each.refused()
+        if self.unless is not None:
+            yield from self.unless.wanted()
+            yield from self.unless.refused()
 
     @property
     def is_empty(self) -> bool:
@@ -126,8 +156,9 @@ class Predicates:
 
     @property
     def is_single(self) -> bool:
-        """Whether exactly one predicate is given."""
-        return len(self._required) == 1 and not self._forbidden
+        """Whether exactly one predicate is given, which has no other sets within it."""
+        has_sets = self.any_of or self.all_of or self._forbidden
+        return len(self._required) == 1 and not has_sets
 
     def hold(self, data: bytes, connection: ConnectionContext) -> bool:
         """Return whether the request *data* of *connection* matches."""
@@ -167,6 +198,14 @@ def _filled(compare: _Comparison, needles: tuple[Needle, ...], ignore_case: bool
         return False
 
     return test
+
+
+def _any_holds(sets: tuple[Predicates, ...]) -> _Test:
+    return lambda data, _text, connection: any(it.hold(data, connection) for it in sets)
+
+
+def _all_hold(sets: tuple[Predicates, ...]) -> _Test:
+    return lambda data, _text, connection: all(it.hold(data, connection) for it in sets)
 
 
 def _with_json(values: tuple[PartialJson, ...]) -> _Test:

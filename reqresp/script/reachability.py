@@ -80,6 +80,7 @@ def _is_anything(predicates: Predicates) -> bool:
     return (
         not predicates.equals
         and predicates.unless is None
+        and not (predicates.any_of or predicates.all_of)
         and all(not kind or b"" in kind for kind in kinds)
         and (not predicates.matches or b"(?s).*" in predicates.matches)
         and predicates.size in (None, (0, None))

@@ -121,12 +121,22 @@ class _Others(_Lookup):
         return lambda _data: (self._slot,)
 
 
-def _key(rule: Predicates) -> tuple[type[_Lookup], Iterable[Any]]:
-    """Return the kind of look-up for *rule*, and its keys there."""
+# The key of a rule, and the kind of its look-up.
+_Key = tuple[type[_Lookup], Any]
+
+
+def _keys(rule: Predicates) -> Sequence[_Key]:
+    """Return keys of which every request that *rule* matches has one; none: there are none."""
     for kind, needles in ((_Exact, rule.equals), (_Prefix, rule.starts_with)):
         if needles and all(isinstance(needle, bytes) for needle in needles):
-            return kind, needles
-    return (_Patterns, rule.patterns) if rule.patterns else (_Others, (None,))
+            return [(kind, it) for it in needles]
+    if rule.patterns:
+        return [(_Patterns, it) for it in rule.patterns]
+    for each in rule.all_of:
+        if found := _keys(each.with_case(rule.ignore_case)):
+            return found
+    either = [_keys(it.with_case(rule.ignore_case)) for it in rule.any_of]
+    return [key for keys in either for key in keys] if all(either) else ()
 
 
 class Index:
@@ -134,8 +144,9 @@ class Index:
     Finds the rules that match a request.
 
     The key of a rule is its ``equals``, else its ``starts_with`` (without templates), else its
-    patterns.  A rule without a key is tried each time.  The search is lazy: before it returns a
-    rule, it tries no rule and no table that can only lead to later rules.
+    patterns, else a key of the sets within it.  A rule without a key is tried each time.  The
+    search is lazy: before it returns a rule, it tries no rule and no table that can only lead to
+    later rules.
     """
 
     def __init__(self, rules: Sequence[Predicates], budget: int = MAX_PATTERN_MEMORY) -> None:
@@ -147,12 +158,13 @@ class Index:
         self._checks: list[Callable[[bytes, ConnectionContext], bool] | None] = []
         tables: dict[tuple[type[_Lookup], bool], tuple[int, _Lookup]] = {}
         for position, rule in enumerate(rules):
-            kind, keys = _key(rule)
-            proven = kind is not _Others and rule.is_single
+            keys = _keys(rule)
+            proven = bool(keys) and rule.is_single
             self._checks.append(None if proven else rule.hold)
-            folds = kind.FOLDS and rule.ignore_case
-            _, table = tables.setdefault((kind, folds), (position, kind()))
-            for key in keys:
+            every: Sequence[_Key] = keys or ((_Others, None),)
+            for kind, key in every:
+                folds = kind.FOLDS and rule.ignore_case
+                _, table = tables.setdefault((kind, folds), (position, kind()))
                 table.slot(key.lower() if folds else key).append(position)
         self._folds = any(folds for _, folds in tables)
         # Each with the position of its first rule, in ascending order of these.

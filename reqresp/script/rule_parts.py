@@ -49,15 +49,12 @@ class PredicateArguments(TypedDict, total=False):
     json: Mapping[str, Any] | Sequence[Any]
     ignore_case: bool
     when: str | Sequence[str]
+    any: Sequence[Mapping[str, Any]]
+    all: Sequence[Mapping[str, Any]]
     not_: Mapping[str, Any]
 
 
-_PREDICATES = (*COMPARISONS, "matches", "size", "json", "ignore_case", "not_")
-# What is wrong with the predicates that cannot be in not_.
-_NOT_IN_NOT = {
-    "ignore_case": "expected beside not_, not in it: it applies to all predicates",
-    "not_": "expected beside the other predicates, not in not_",
-}
+_PREDICATES = (*COMPARISONS, "matches", "size", "json", "ignore_case", "any", "all", "not_")
 
 
 @frozen
@@ -192,12 +189,21 @@ class RuleParts:
         if "json" in values:
             kinds["json"] = _placed(f"{path}json", json_parts, values["json"])
         if "not_" in values:
-            negated = _convert(dict[str, Any], values["not_"], "not_")
-            for name in sorted(negated.keys() & _NOT_IN_NOT.keys()):
-                raise FieldError(f"not_.{name}", _NOT_IN_NOT[name])
-            kinds["unless"] = self._predicates(negated, "not_.")
+            kinds["unless"] = self._inner(values["not_"], f"{path}not_")
+        for name in ("any", "all"):
+            sets = _each(values.get(name), f"{path}{name}")
+            kinds[f"{name}_of"] = tuple(self._inner(it, place) for it, place in sets)
         ignore_case = values.get("ignore_case", self.ignore_case)
         return Predicates(ignore_case=_convert(bool, ignore_case, f"{path}ignore_case"), **kinds)
+
+    def _inner(self, values: Any, path: str) -> Predicates:
+        """Return the predicates *values*, which are within others."""
+        inner: dict[str, Any] = _convert(dict[str, Any], values, path)
+        if "ignore_case" in inner:
+            outer = path.partition(".")[0].partition("[")[0]
+            problem = f"expected beside {outer}, not in it: it applies to all predicates"
+            raise FieldError(f"{path}.ignore_case", problem)
+        return self._predicates(inner, f"{path}.")
 
     def _needles(self, given: PayloadsLike | None, path: str) -> tuple[Any, ...]:
         requests = complete_framing(self.framing).requests
@@ -230,11 +236,11 @@ class RuleParts:
         return found, isinstance(table, PayloadTable) and table.raw
 
 
-def _each(given: PayloadsLike | None, path: str) -> list[tuple[PayloadLike, str]]:
+def _each(given: Any, path: str) -> list[tuple[Any, str]]:
     if given is None:
         return []
     if not isinstance(given, list | tuple):
-        return [(given, path)]  # type: ignore[list-item]  # no sequence is left
+        return [(given, path)]
     if not given:
         raise FieldError(path, "expected at least one element, found an empty list")
     return [(it, f"{path}[{at}]") for at, it in enumerate(given)]

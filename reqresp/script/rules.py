@@ -420,7 +420,8 @@ def _states(start: str, rules: Sequence[Rule], others: Iterable[str]) -> "Mappin
         for state, places in rules_by_state(start, rules, others=others).items()
     }
     patterns = {
-        places: sum(len(rules[at].predicates.matches) for at in places) for places in own.values()
+        places: sum(len(it.matches) for at in places for it in rules[at].predicates.wanted())
+        for places in own.values()
     }
     total = sum(patterns.values()) or 1
     # States with the same rules share one object.

@@ -56,6 +56,12 @@ class PredicateTable:
     matches: WrittenPayloads | None = None
     size: Bytes | SizeTable | None = None
     json: dict[str, Any] | list[Any] | None = None
+    any_: "list[PredicateTable] | None" = None
+    all_: "list[PredicateTable] | None" = None
+    not_: "PredicateTable | None" = None
+
+
+resolve_types(PredicateTable)
 
 
 @frozen(kw_only=True)
@@ -90,9 +96,8 @@ class AnswerTable:
 
 @frozen(kw_only=True, slots=False)  # likewise
 class RequestTable(PredicateTable):
-    """What a request must match, and must not match."""
+    """What a request must match, and whether case counts."""
 
-    not_: PredicateTable | None = None
     ignore_case: bool | None = None
 
 

@@ -399,7 +399,7 @@ class NoticeTests(SynchronousTestCase):
                     "LengthTable.size",
                     "Document.greeting",
                 ),
-                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "RequestTable.not"),
+                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "PredicateTable.not"),
                 *("PredicateTable.equals", "RuleTable.scope", "Document.fault", "Latency.delay"),
                 *("on = connect", "kind = latency"),
                 "Literal['server', 'connection']: server",

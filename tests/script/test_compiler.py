@@ -17,7 +17,7 @@ from tests.support.live import temporary
 ROOT = Path(__file__).parent.parent.parent
 ANSWERS = "reply, cycle, do, close, silent = true or forward = true"
 WAYS = "text, hex, base64, file, template, template_hex"
-STEPS = "send, wait, close, half_close, abort, hang, stop_reading, forward"
+STEPS = "send, wait, close, half_close, abort, hang, stop_reading, start_tls, forward"
 KINDS = (
     "latency, bandwidth, slicer, limit_data, reset_peer, timeout, blackhole, slow_close, corrupt,"
     " stop_reading"
@@ -588,9 +588,8 @@ class RulesTests(ErrorsTestCase):
             ".contains[1]: expected no raw: it is only for what is sent",
         )
         self.assert_in_rule(
-            "silent = true, not = { not = {} }",
-            ".not.not: unknown key 'not'; expected one of:"
-            " equals, starts_with, ends_with, contains, matches, size",
+            "silent = true, not = { not = { matches = '(' } }",
+            f".not.not.matches: {NO_PATTERN}",
         )
         self.assert_in_rule("silent = true, not = { matches = '(' }", f".not.matches: {NO_PATTERN}")
 

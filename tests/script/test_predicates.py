@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script.predicates import Predicates
+from reqresp.script.rule_index import Index
 from tests.support.predicates import (
     ANY_PREDICATES,
+    NESTED_PREDICATES,
     ONE,
     PROPERTY,
     REQUESTS,
@@ -102,11 +104,28 @@ class HoldTests(SynchronousTestCase):
         ):
             self.check(rule, [b"aba", b"a"], [b"", b"ab"])
 
-    def test_unless_is_one_deep(self) -> None:
-        """Predicates in *unless* cannot have an *unless* themselves."""
-        with self.assertRaises(ValueError) as caught:
-            Predicates(unless=Predicates(unless=Predicates()))
-        self.assertIn("without an unless of their own", str(caught.exception))
+    def test_sets_within_sets(self) -> None:
+        """One of *any_of* and each of *all_of* must hold; *unless* within *unless* is required."""
+        a, b = Predicates(starts_with=(b"a",)), Predicates(ends_with=(b"b",))
+        self.check(Predicates(any_of=(a, b)), [b"a", b"b", b"ab"], [b"", b"ba"])
+        self.check(Predicates(all_of=(a, b)), [b"ab"], [b"", b"a", b"b", b"ba"])
+        self.check(Predicates(unless=Predicates(unless=a)), [b"a"], [b"b"])
+        self.check(Predicates(unless=Predicates(any_of=(a, b))), [b"ba"], [b"a", b"b", b"ab"])
+        self.check(Predicates(unless=Predicates(all_of=(a, b))), [b"a", b"ba"], [b"ab"])
+        folded = Predicates(any_of=(a, Predicates(unless=b)), ignore_case=True)
+        self.check(folded, [b"AB", b"x"], [b"xB"])
+
+    @settings(PROPERTY, max_examples=100)
+    @given(NESTED_PREDICATES, REQUESTS, st.integers(1, 2))
+    def test_any_nesting(self, rule: Predicates, data: bytes, number: int) -> None:
+        """Sets in sets agree with the second implementation, alone and in an index."""
+        expected = by_hand(rule, data, peer(number))
+        self.assertEqual(rule.hold(data, peer(number)), expected)
+        plain = Predicates(size=(0, None))
+        found = [*Index([plain, rule, plain]).matching(data, peer(number))]
+        self.assertEqual(found, [0, 1, 2] if expected else [0, 2])
+        if expected:
+            self.assertFalse(Index([rule]).misses([b"zz", data]))
 
     def test_a_bad_pattern_is_refused(self) -> None:
         """A pattern that RE2 refuses is refused, in *unless* too."""
@@ -150,5 +169,6 @@ class ValueTests(SynchronousTestCase):
             Predicates(),
             Predicates(equals=(b"a",), size=(1, 1)),
             Predicates(equals=(b"a",), unless=Predicates(equals=(b"b",))),
+            Predicates(any_of=(Predicates(equals=(b"b",)),)),
         ):
             self.assertFalse(rule.is_single)

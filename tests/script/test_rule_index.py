@@ -28,6 +28,16 @@ INDEXED = {
     "matches, folded": lambda number: Predicates(matches=(b"K(%d);" % number,), ignore_case=True),
 }
 
+#: As `INDEXED`, with a key in sets within the predicates.
+NESTED = {
+    "any": lambda number: Predicates(
+        any_of=(Predicates(equals=(b"k%d;" % number,)), Predicates(matches=(b"x%d" % number,)))
+    ),
+    "all": lambda number: Predicates(
+        all_of=(Predicates(size=(1, 9)), Predicates(starts_with=(b"k%d;" % number,)))
+    ),
+}
+
 #: One for each kind of key: all match ``a`` and not ``b``.
 A_ONLY = [
     Predicates(equals=(b"a",)),
@@ -42,6 +52,9 @@ A_ONLY = [
     Predicates(equals=(b"a",), size=(1, 1)),
     Predicates(matches=(b".",), ends_with=(b"a",)),
     Predicates(unless=Predicates(equals=(b"b",))),
+    Predicates(any_of=(Predicates(equals=(b"x",)), Predicates(starts_with=(b"a",)))),
+    Predicates(any_of=(Predicates(ends_with=(b"x",)), Predicates(starts_with=(b"a",)))),
+    Predicates(all_of=(Predicates(ends_with=(b"a",)), Predicates(matches=(b"a",)))),
 ]
 
 
@@ -144,6 +157,15 @@ class CostTests(SynchronousTestCase):
                 self.assertEqual([*index.matching(b"k%d;" % number, ONE)], [number], kind)
             self.assertEqual([*index.matching(b"nothing", ONE)], [], kind)
             self.assertEqual((counting.holds, counting.sets), (0, 5 * ("matches" in kind)), kind)
+
+    def test_sets_within_predicates_have_keys(self) -> None:
+        """With a key within ``any`` or ``all``, only rules with the request's key are tried."""
+        for kind, make in NESTED.items():
+            counting = Counting()
+            index = counting.patched([make(number) for number in range(MANY // 10)])
+            self.assertEqual([*index.matching(b"k17;", ONE)], [17], kind)
+            self.assertEqual([*index.matching(b"nothing", ONE)], [], kind)
+            self.assertLessEqual(counting.holds, 3, kind)  # the rule, and the sets within it
 
     def test_other_predicates_are_tried_after_the_key(self) -> None:
         """The other predicates of a rule are tried only if its key matches."""

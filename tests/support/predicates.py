@@ -64,8 +64,10 @@ def any_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 def predicates(
     unless: st.SearchStrategy[Predicates | None] = st.none(),  # noqa: B008 (a value)
+    inner: st.SearchStrategy[Predicates] | None = None,
 ) -> st.SearchStrategy[Predicates]:
-    """Return a strategy for predicates of all kinds, *unless* included."""
+    """Return a strategy for predicates of all kinds, *unless* and sets of *inner* ones included."""
+    sets = st.just(()) if inner is None else any_of(inner)
     return st.builds(
         Predicates,
         equals=any_of(NEEDLES),
@@ -75,18 +77,22 @@ def predicates(
         matches=any_of(PATTERNS),
         size=st.none() | st.none() | SIZES,
         ignore_case=st.booleans(),
+        any_of=sets,
+        all_of=sets,
         unless=unless,
     )
 
 
 ANY_PREDICATES = predicates(st.none() | predicates())
+#: Predicates in predicates, three levels deep.
+NESTED_PREDICATES = st.recursive(
+    predicates(), lambda inner: predicates(st.none() | inner, inner), max_leaves=4
+)
 
 
 def by_hand(rule: Predicates, data: bytes, connection: ConnectionContext) -> bool:
     """Return whether *rule* holds, by a second implementation."""
-    return all(kinds(rule, rule.ignore_case, data, connection)) and not (
-        rule.unless and any(kinds(rule.unless, rule.ignore_case, data, connection))
-    )
+    return all(kinds(rule, rule.ignore_case, data, connection))
 
 
 def kinds(
@@ -114,3 +120,9 @@ def kinds(
     if rule.size:
         least, most = rule.size
         yield least <= len(data) and (most is None or len(data) <= most)
+    if rule.any_of:
+        yield any(all(kinds(it, ignore_case, data, connection)) for it in rule.any_of)
+    if rule.all_of:
+        yield all(all(kinds(it, ignore_case, data, connection)) for it in rule.all_of)
+    if rule.unless is not None:
+        yield not any(kinds(rule.unless, ignore_case, data, connection))
