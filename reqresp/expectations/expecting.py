@@ -15,7 +15,7 @@ from reqresp.script.rules import closes_unmatched
 from reqresp.server.config import ServerConfig
 from reqresp.server.responders import ConnectionContext, Responder, Table
 from reqresp.server.state_properties import StateProperties
-from reqresp.server.triggers import Trigger
+from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import Request, RuleReply, Steps
 
 
@@ -33,6 +33,7 @@ class ExpectingResponder(Responder):
         self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
         self.starts_tls = self.fallback.starts_tls
+        self.has_timers = self.fallback.has_timers
         self.answers_refused = self.fallback.answers_refused
         self.state_properties = self.fallback.state_properties
         self._results = results
@@ -58,6 +59,12 @@ class ExpectingResponder(Responder):
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         return self.fallback.react(trigger, connection)
+
+    def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
+        return self.fallback.timers(connection)
+
+    def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
+        return self.fallback.tick(timer, connection)
 
     def constants(self) -> Table | None:
         return None if self._expectations else self.fallback.constants()

@@ -4,7 +4,7 @@ ExpectationResponder: chooses which expectation of a test answers a request.
 Reports what no expectation matches, and what handlers raise.  Must not know how the server runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import cast
 
@@ -17,7 +17,7 @@ from reqresp.expectations.results import ConnectionStates, Results
 from reqresp.script.rules import Rule, Rules, closes_unmatched
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.server.state_properties import StateProperties
-from reqresp.server.triggers import Trigger
+from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import Abort, Close, Request, RuleReply, Send, Steps
 
 _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
@@ -61,6 +61,7 @@ class ExpectationResponder(Responder):
         self.state_properties = self._properties_of.state_properties
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
+        self.has_timers = fallback is not None and fallback.has_timers
         self.answers_refused = fallback is not None and fallback.answers_refused
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
@@ -69,6 +70,12 @@ class ExpectationResponder(Responder):
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         responder = self._greeter if trigger is Trigger.CONNECT else self._fallback
         return () if responder is None else responder.react(trigger, connection)
+
+    def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
+        return () if self._fallback is None else self._fallback.timers(connection)
+
+    def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
+        return None if self._fallback is None else self._fallback.tick(timer, connection)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)

@@ -18,7 +18,7 @@ from reqresp.script import ScriptError
 from reqresp.script.compiler import compile_predicates, compile_rule
 from reqresp.script.files import ScriptFiles
 from reqresp.script.predicates import Predicates
-from reqresp.script.reader import Reader, TooManyProblemsError
+from reqresp.script.reader import Reader, TooManyProblemsError, show_value
 from reqresp.script.schema import RequestTable, RuleTable
 from reqresp.server.state_properties import StateProperties
 
@@ -106,7 +106,11 @@ class ExpectationReader:
     def _check(self, table: ExpectationTable, reader: Reader) -> None:
         if table.kind == "on" and table.times is not None:
             reader.report(f"{EXPECTATION}.times", 'expected no times with kind = "on"')
-        if table.scope != "server":
+        for key, value in (("on", table.on), ("every", table.every)):
+            if value not in ("request", None):
+                expected = "expected none: an expectation answers requests"
+                reader.report(f"{EXPECTATION}.{key}", f"{expected}, found {show_value(value)}")
+        if table.scope not in (None, "server"):
             expected = "expected server: an expectation counts the requests of all connections"
             reader.report(f"{EXPECTATION}.scope", f"{expected}, found {quote(table.scope)}")
 

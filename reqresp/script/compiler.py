@@ -44,7 +44,7 @@ from reqresp.script.schema import (
 )
 from reqresp.server.limits import Limits
 from reqresp.server.state_properties import StateProperties
-from reqresp.server.triggers import Trigger
+from reqresp.server.triggers import Timer, Trigger
 
 #: What the name of a rule can be: it stands in logs and journals, and is not taken for a path.
 _NAME = re.compile(r"(?!rule\[)[^\W_](?:[\w .:/+-]{0,58}[\w+-])?")
@@ -57,6 +57,8 @@ _NOTHING_FORWARDED = (
     " requests and replies, and all bytes pass"
 )
 _NO_TLS = "expected no start_tls in a script that forwards requests"
+#: The shortest time between two ticks of a rule, in seconds.
+SHORTEST_TIMER = 0.001
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
 
@@ -291,24 +293,46 @@ class _RuleCompiler:
     def _rule(self, table: RuleTable, path: str, when: frozenset[str] | None) -> Rule:
         predicates = self.predicates(table, path)
         self._check_times(table.times, path)
+        timer = self._timer(table, path)
+        # A timer is its connection's, so its counts are, too.
+        is_own = table.scope == "connection" or (table.scope is None and timer is not None)
         rule = Rule(
             name=path if table.name is None else table.name,
             path=path,
-            trigger=Trigger(table.on),
+            trigger=Trigger(table.on) if timer is None else Trigger.TIMER,
+            timer=timer,
             line=self.reader.locate(path),
             predicates=predicates,
             when=when,
             times=table.times,
-            per_connection=table.scope == "connection",
+            per_connection=is_own,
             **self._answer_keys(table, path, self._sources(predicates, path)),
         )
         self._check_trigger(rule, table)
         counts = table.times is not None or table.cycle is not None or _uses_count(rule)
-        if rule.per_connection and not counts and self.reader.is_clean(path):
+        if table.scope == "connection" and not counts and self.reader.is_clean(path):
             self.reader.report(
                 f"{path}.scope", "expected times, cycle or {count} in this rule: it counts nothing"
             )
         return rule
+
+    def _timer(self, table: RuleTable, path: str) -> Timer | None:
+        """Return the timer of a rule; None: it has none, or it has problems."""
+        if table.every is None:
+            if table.jitter is not None and self.reader.is_clean(f"{path}.every"):
+                self.reader.report(f"{path}.jitter", "expected every in this rule: it has no timer")
+            return None
+        if table.on != "request":
+            self.reader.report(f"{path}.every", "cannot be combined with on")
+        elif table.every < SHORTEST_TIMER:
+            expected = f"expected seconds >= {SHORTEST_TIMER}"
+            self.reader.report(f"{path}.every", f"{expected}, found {table.every}")
+        elif not 0 <= (table.jitter or 0) <= table.every:
+            expected = "expected seconds >= 0 and not more than every"
+            self.reader.report(f"{path}.jitter", f"{expected}, found {table.jitter}")
+        else:
+            return Timer(path, table.every, table.jitter or 0.0)
+        return None
 
     def _check_times(self, times: int | None, path: str) -> None:
         if times is not None and times < 1:

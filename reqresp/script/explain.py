@@ -103,10 +103,15 @@ class _Explanation:
     def _what_else(self) -> Iterator[str]:
         """Yield what other triggers than requests would call for now."""
         ended_by = self._ended_by
+        for timer in () if ended_by else self._rules.timers(self._client):
+            steps = self._rules.foresee(timer, self._client)
+            if steps is not None:
+                yield f"every {timer.seconds:g} s"
+                yield from self._reply(steps, self._framing)
         for trigger, event in _EVENTS.items():
             client = _Client() if trigger is Trigger.REFUSED else self._client
             steps = self._rules.foresee(trigger, client)
-            if not isinstance(steps, RuleReply) or (ended_by and client is self._client):
+            if steps is None or (ended_by and client is self._client):
                 continue
             yield event
             yield from self._reply(steps, self._framing)

@@ -10,6 +10,7 @@ from reqresp._text import unknown
 from reqresp.script.predicates import Predicates
 from reqresp.script.rules import Rule, rules_by_state
 from reqresp.script.toml_positions import join
+from reqresp.server.triggers import Trigger
 
 #: Receives a key path and the problem there.
 Report = Callable[[str, str], None]
@@ -64,7 +65,8 @@ def never_answering(start: str, rules: Sequence[Rule]) -> Iterator[tuple[Rule, S
     places = {rule.path: place for place, rule in enumerate(rules)}
     states = rules_by_state(start, rules)
     shadowed: dict[str, list[int]] = {}  # by path, the position of the earlier rule in each state
-    for trigger in {rule.trigger for rule in rules}:
+    # Each timer runs on its own.
+    for trigger in {rule.trigger for rule in rules} - {Trigger.TIMER}:
         for own in rules_by_state(start, rules, trigger).values():
             for rule, before in _shadowed([rules[place] for place in own]):
                 shadowed.setdefault(rule.path, []).append(places[before.path])

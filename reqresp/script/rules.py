@@ -23,7 +23,7 @@ from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.script.templates import Template
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
-from reqresp.server.triggers import Trigger
+from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, StartTLS, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
@@ -55,6 +55,7 @@ class Rule:
 
     :param name: its name in logs, in journals and in `RuleReply.by`.
     :param trigger: what it answers; *predicates* are for requests only.
+    :param timer: when it sends, if *trigger* is a timer.
     :param when: the states in which it answers; None: every state.
     :param times: how often it answers; None: without limit.
     :param per_connection: count *times* and *replies* for each connection.
@@ -68,6 +69,7 @@ class Rule:
     name: str
     replies: Sequence[ReplyTemplate]
     trigger: Trigger = Trigger.REQUEST
+    timer: Timer | None = None
     predicates: Predicates = Factory(Predicates)
     when: frozenset[str] | None = None
     times: int | None = None
@@ -115,6 +117,8 @@ class Rule:
         """Whether the seed decides anything of its replies."""
         steps = (step for reply in self.replies for step in reply)
         templates = (it.template for it in steps if isinstance(it, SendTemplate))
+        if self.timer is not None and self.timer.jitter:
+            return True
         return bool(self.faults) or any(not RANDOM.isdisjoint(it.names) for it in templates)
 
     @property
@@ -229,6 +233,9 @@ class Rules(Responder):
             self._triggered[Trigger.CONNECT] = (greeting, *self._triggered[Trigger.CONNECT])
         # What answers unmatched requests, if it is always the same and forwards them.
         self._forwarded = unmatched.constant if unmatched.forwards else None
+        self._timed = {rule.timer: rule for rule in rules if rule.timer is not None}
+        self._timers: dict[str, Sequence[Timer]] = {}  # by state, those that were asked for
+        self.has_timers = bool(self._timed)
         self.answers_refused = bool(self._triggered[Trigger.REFUSED])
         self._counts: dict[str, int] = {}
         self.faulty = any(rule.is_random for rule in self.all())
@@ -264,20 +271,41 @@ class Rules(Responder):
         rule = self._first(trigger, connection)
         return () if rule is None else self._choose(rule, b"", connection)
 
-    def foresee(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
-        """Return what `react` would, and count and change nothing."""
-        rule = self._first(trigger, connection)
-        if rule is None:
-            return ()
+    def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
+        state = self.state(connection)
+        found = self._timers.get(state)
+        if found is None:
+            found = self._timers[state] = tuple(
+                timer
+                for timer, rule in self._timed.items()
+                if rule.when is None or state in rule.when
+            )
+        return found
+
+    def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
+        rule = self._timed[timer]
+        return None if self._is_used_up(rule, connection) else self._choose(rule, b"", connection)
+
+    def foresee(self, trigger: Trigger | Timer, connection: ConnectionContext) -> Steps | None:
+        """Return what `react` or `tick` would, and count and change nothing; None: nothing."""
+        if isinstance(trigger, Timer):
+            rule: Rule | None = self._timed[trigger]
+        else:
+            rule = self._first(trigger, connection)
+        if rule is None or self._is_used_up(rule, connection):
+            return None
         return rule.steps(self._count(rule, connection) + 1, b"", connection)
 
     def _first(self, trigger: Trigger, connection: ConnectionContext) -> Rule | None:
         """Return the first rule for *trigger* that is in the state and not used up."""
         for rule in self._triggered[trigger]:
-            is_used_up = rule.times is not None and self._count(rule, connection) >= rule.times
-            if not is_used_up and (rule.when is None or self.state(connection) in rule.when):
+            is_here = rule.when is None or self.state(connection) in rule.when
+            if is_here and not self._is_used_up(rule, connection):
                 return rule
         return None
+
+    def _is_used_up(self, rule: Rule, connection: ConnectionContext) -> bool:
+        return rule.times is not None and self._count(rule, connection) >= rule.times
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
         # A state that no rule names, which a test may enter, has the rules for every state.

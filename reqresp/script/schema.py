@@ -116,7 +116,9 @@ class RuleTable(RequestTable, AnswerTable):
     on: Literal["request", "connect", "idle", "refused", "malformed"] = "request"
     when: str | list[str] | None = None
     times: int | None = None
-    scope: Literal["server", "connection"] = "server"
+    scope: Literal["server", "connection"] | None = None
+    every: Seconds | None = None
+    jitter: Seconds | None = None
 
 
 @frozen(kw_only=True)

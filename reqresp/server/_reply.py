@@ -72,6 +72,15 @@ class Replier(_report.Reporter, Protocol):
     stream: Stream
 
 
+def use_faults(connection: Replier) -> None:
+    """Inject the faults of the config from the next reply on."""
+    config = connection.config
+    if connection.injector is not None:
+        connection.injector.use(config.faults)
+    elif config.faults:
+        connection.injector = FaultInjector(config.seed or 0, connection.number, config.faults)
+
+
 def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
     """Count the reply, and return the steps to perform and the steps to report."""
     performed, injector = steps, connection.injector

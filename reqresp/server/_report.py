@@ -5,7 +5,7 @@ It must not know states, and decides nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from operator import length_hint
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress
@@ -57,21 +57,36 @@ def requests(
         events.answered(exchanges)
 
 
-def unasked(reporter: Reporter, steps: Iterator[Step], by: Unasked) -> Iterator[Step]:
-    """Yield *steps* to perform; notify the observers of what was sent when no more will be."""
-    frames: list[bytes] = []
-    for step in steps:
-        if step.ends_sending:
-            steps = chain([step], steps)
-            break
+class Told(Iterator[Step]):
+    """Yields *steps* to perform; notifies the observers of what was sent when no more will be."""
+
+    def __init__(self, reporter: Reporter, steps: Iterator[Step], by: Unasked) -> None:
+        self._reporter = reporter
+        self._steps = steps
+        self._by = by
+        self._frames: list[bytes] = []
+
+    def __next__(self) -> Step:
+        step = next(self._steps, None)
+        if step is None or step.ends_sending:
+            self._report()
+        if step is None:
+            raise StopIteration
         if type(step) is Send:
-            frame = step.data if step.raw else reporter.framing.encode(step.data)
-            frames.append(frame)
+            frame = step.data if step.raw else self._reporter.framing.encode(step.data)
+            self._frames.append(frame)
             step = Send(frame, raw=True)
-        yield step
-    if data := b"".join(frames):
-        reporter.host.events.sent(reporter.peer, reporter.number, data, by)
-    yield from steps
+        return step
+
+    def __length_hint__(self) -> int:
+        """Return how many steps are left."""
+        return length_hint(self._steps)
+
+    def _report(self) -> None:
+        data, self._frames = b"".join(self._frames), []
+        if data:
+            reporter = self._reporter
+            reporter.host.events.sent(reporter.peer, reporter.number, data, self._by)
 
 
 def reply(reporter: Reporter, steps: Steps) -> None:

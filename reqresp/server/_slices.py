@@ -2,14 +2,17 @@
 Slices: constant replies to large reads, and to requests that have waited.
 
 A read of up to `SLICE` bytes, or `AT_ONCE` with observers, takes the shorter way in `Connection`.
-This module must not know states.
+This module must not know
+steps.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._fast_path import Batch
+from reqresp.server._state import Hold, State, Waiting
 from reqresp.server._turns import QUANTUM_REPLIES, QUANTUM_SECONDS, Turns
 from reqresp.transport.stream import Stream
 
@@ -35,7 +38,46 @@ class Answered(NamedTuple):
     gives_way: bool
 
 
-def answer_slices(
+class Sliced(_report.Reporter, Protocol):
+    """What slices need of a connection."""
+
+    backlog: Backlog
+    hold: Hold | None
+    sent: int
+    stream: Stream
+    taken: int
+
+    def release(self) -> None:
+        """Continue: the wait that held the connection is over."""
+
+
+def answer_slices(connection: Sliced, batch: Batch, started: float, began: float) -> None:
+    """
+    Answer what waits with constants, and report it.
+
+    :param started: when the turn began, by the clock that measures work.
+    :param began: the same by the clock of the counters.
+    """
+    host = connection.host
+    backlog, stream, turns, now = connection.backlog, connection.stream, host.turns, host.now
+    answered = _answer(backlog, stream, batch, turns, now, started)
+    if answered.gives_way:
+        connection.hold = Waiting(State.YIELDED, turns.add(connection.release))
+    requests = answered.requests
+    if not requests:
+        return
+    first = connection.taken + 1
+    connection.taken += len(requests)
+    if host.counters is not None:
+        host.counters.sent += answered.sent
+        connection.sent += answered.sent
+        host.counters.count_replies(len(requests), began)
+    if host.events.reports_requests:
+        peer, number, config = connection.peer, connection.number, connection.config
+        host.events.answered_at_once(peer, number, config, first, requests, answered.data, False)
+
+
+def _answer(
     backlog: Backlog,
     stream: Stream,
     batch: Batch,

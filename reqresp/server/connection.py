@@ -12,6 +12,7 @@ of events does not depend on what Twisted calls when.  See docs/connection.rst f
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import length_hint
 from typing import Any
 
 from twisted.internet import interfaces
@@ -27,19 +28,23 @@ from reqresp.framing import FrameError, Unfinished, is_new, with_raw
 from reqresp.server import _report, _timeouts, pushes
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE, Backlog
-from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered, Batch
+from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import Forwarder
-from reqresp.server._reply import ENDINGS, UNASKED, closing, prepare
+from reqresp.server._frames import is_within
+from reqresp.server._reactions import say
+from reqresp.server._reply import prepare, use_faults
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server._state_backlog import StateBacklog
+from reqresp.server._timers import WITHIN_FRAME, Timers
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
+from reqresp.server.observers import Unasked
 from reqresp.server.responders import check_steps
 from reqresp.server.service import Service
 from reqresp.server.triggers import Trigger
-from reqresp.steps import RuleReply, Send, Step, Steps, Wait
+from reqresp.steps import Send, Step, Steps
 from reqresp.transport.stream import Reading, Stream, Writing
 
 # A module-level name is looked up faster than an attribute of an Enum.
@@ -49,9 +54,10 @@ _IGNORED = Reading.IGNORED
 
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
-# A reply under way: the steps to perform, the request (None: there is none), the steps to report.
-_Reply = tuple[Iterator[Step], bytes | None, Steps]
-_NO_REPLY: _Reply = (iter(()), None, ())
+# A reply under way: the steps to perform, the request (None: there is none), the steps to report
+# (faults aside), and all that are performed.
+_Reply = tuple[Iterator[Step], bytes | None, Steps, Steps]
+_NO_REPLY: _Reply = (iter(()), None, (), ())
 
 
 @implementer(
@@ -73,7 +79,8 @@ class Connection:
     __slots__ = (
         *("backlog", "begun", "config", "forwarder", "framing", "hold", "host", "injector"),
         *("notes", "number", "peer", "pushed", "quiet", "received", "sent", "stream", "taken"),
-        *("undelivered", "_is_unseen", "_known", "_last", "_reply", "_since", "_state", "_unknown"),
+        *("timers", "undelivered", "_is_unseen", "_known", "_last", "_reply", "_since", "_state"),
+        "_unknown",
     )
 
     def __init__(
@@ -111,7 +118,8 @@ class Connection:
         self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
         self._unknown: bytes | None = None  # what answers other reads, likewise
         self._reply = _NO_REPLY
-        self.pushed: Sequence[bytes] = ()  # to be sent after the reply under way
+        self.pushed: Sequence[pushes.Unsent] = ()  # to be sent after the frame under way
+        self.timers: Timers | None = None  # if the responder has some
         self.injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
@@ -159,10 +167,12 @@ class Connection:
         if self.forwarder is not None and self.hold is None:
             self.forwarder.connect()
         if self.hold is None and not self._last:
-            self._say(self.host.first_trigger)
+            say(self, self.host.first_trigger)
+            if self.config.responder.has_timers and self.host.first_trigger is Trigger.CONNECT:
+                self.time()
         self._state = _IDLE
         if self.hold is not None or self._reply is not _NO_REPLY or self.pushed:
-            self._go_on()
+            self.go_on()
         elif self._last:
             self.finish()
 
@@ -181,7 +191,7 @@ class Connection:
             answered = self._answer_at_once(data)
             if answered is None:
                 self._count_received(data)
-                self._go_on()
+                self.go_on()
                 return
             requests, wire, is_whole = answered
             count = len(requests)
@@ -203,7 +213,7 @@ class Connection:
             try:
                 self.stream.transport.write(wire)
             except BaseException:  # as in a turn
-                self._fail(Failure())
+                self.fail(Failure())
         if counters is not None and began is not None:
             counters.time_sample(count, began)
         if host.events.reports_requests and count:
@@ -218,7 +228,7 @@ class Connection:
                 host.events.failed_at_once()
         self._state = _FULL if self.stream.writing is _WRITE_FULL else _IDLE
         if self.hold is not None or self._last or self.backlog.waiting or self.pushed:
-            self._go_on()
+            self.go_on()
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
@@ -258,7 +268,7 @@ class Connection:
     def resumed(self) -> None:
         """Continue if the connection, or what was pushed, was held by the stream."""
         if self._state is _FULL or self.pushed:
-            self._go_on()
+            self.go_on()
         else:
             self._regulate()
 
@@ -288,7 +298,7 @@ class Connection:
     def push(self, data: bytes) -> None:
         """Send *data* as it is, after the reply under way; what holds the connection still does."""
         pushes.put(self, data)
-        self._go_on()
+        self.go_on()
 
     def close(self) -> None:
         """Answer no more, deliver what was sent, and close."""
@@ -308,7 +318,8 @@ class Connection:
         self.config = config
         self._known, self._unknown = NOTHING_KNOWN, None
         if has_other_faults:
-            self._use_faults()
+            use_faults(self)
+        self.time()
 
     def end(self, end: Callable[[Stream], None]) -> None:
         """End the connection with *end*, or have that follow the turn under way."""
@@ -316,7 +327,14 @@ class Connection:
             if self._state is not _ENDED and self._state is not _LOST:
                 self._end(end)
         elif not isinstance(self.hold, Lost):
-            self._hold_end(Ended(end))
+            self.hold_with(Ended(end))
+
+    def time(self) -> None:
+        """Run the timers that the responder has for the state, if it has any."""
+        if self.timers is None and self.config.responder.has_timers:
+            self.timers = Timers(self)
+        if self.timers is not None:
+            self.timers.update()
 
     # Constant replies
 
@@ -353,15 +371,20 @@ class Connection:
 
     # Turns
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Work until something holds the connection, or nothing is left to do."""
         if self._state is _TURN or self._state is _ENDED or self._state is _LOST:
             return
+        if self.timers is not None and self.timers.within is not None:
+            return  # it calls this once its frame is complete
         self._state = _TURN
         self.quiet = 0
         self._known, self._unknown = NOTHING_KNOWN, None  # until a read ends with a request
         while self._state is _TURN:
-            self._settle(self._turn())
+            done = self._turn()
+            if self.timers is not None:
+                self.timers.update()
+            self._settle(done)
 
     def _turn(self) -> bool:
         """Work for a quantum, notify the observers, and return whether nothing is left."""
@@ -374,10 +397,12 @@ class Connection:
         steps: list[Steps] = []
         first, done = 0, False
         try:
-            if self.pushed and self._can_push:
+            if self.pushed and pushes.can_send(self):
                 pushes.send(self)
+                if self.timers is not None and self.timers.within is not None:
+                    self.hold = self.hold or WITHIN_FRAME
             if self.config.batch is not None and self._can_answer_slices:
-                self._answer_slices(self.config.batch, started, began)
+                answer_slices(self, self.config.batch, started, began)
             first = self.taken if self._reply[1] is not None else self.taken + 1
             if self.forwarder is None:
                 done = self._answer_requests(started, received, answered, steps)
@@ -386,7 +411,7 @@ class Connection:
                 done = self.forwarder.answer_requests(started, received, answered, steps)
             self.stream.flush()
         except BaseException:  # as the reactor does: any error ends only this connection
-            self._fail(Failure())
+            self.fail(Failure())
         if received or answered:
             if counters is not None:
                 self._since = counters.count_turn(len(received), len(answered), began, self._since)
@@ -396,7 +421,7 @@ class Connection:
 
     def _settle(self, done: bool) -> None:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
-        if self.pushed and self._can_push:
+        if self.pushed and pushes.can_send(self):
             return  # an observer, or a responder, has pushed it
         if self.hold is not None:
             self._enter(self.hold)
@@ -432,8 +457,18 @@ class Connection:
             self._end(hold.end)
 
     @property
-    def _can_push(self) -> bool:
-        return pushes.can_send(self, is_replying=self._reply is not _NO_REPLY)
+    def is_replying(self) -> bool:
+        """Whether a reply is under way, perhaps one that hangs."""
+        return self._reply is not _NO_REPLY
+
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether a frame is sent in part: of a timer, or of the reply under way."""
+        if self.timers is not None and self.timers.within is not None:
+            return True
+        left, _, reported, performed = self._reply
+        before = performed[: len(performed) - length_hint(left)]
+        return bool(before) and is_within(reported, before, self.framing)
 
     @property
     def _has_pending(self) -> bool:
@@ -444,26 +479,6 @@ class Connection:
     def _can_answer_slices(self) -> bool:
         is_free = self.hold is None and self._reply is _NO_REPLY and not self._has_pending
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
-
-    def _answer_slices(self, batch: Batch, started: float, began: float) -> None:
-        """Answer what waits with constants, and report it."""
-        host = self.host
-        answered = answer_slices(self.backlog, self.stream, batch, host.turns, host.now, started)
-        if answered.gives_way:
-            self.hold = Waiting(_YIELDED, host.turns.add(self.release))
-        requests = answered.requests
-        if not requests:
-            return
-        first = self.taken + 1
-        self.taken += len(requests)
-        if host.counters is not None:
-            host.counters.sent += answered.sent
-            self.sent += answered.sent
-            host.counters.count_replies(len(requests), began)
-        if host.events.reports_requests:
-            host.events.answered_at_once(
-                self.peer, self.number, self.config, first, requests, answered.data, False
-            )
 
     def _answer_requests(
         self, started: float, received: list[bytes], answered: list[bytes], steps: list[Steps]
@@ -519,85 +534,68 @@ class Connection:
     def cannot_answer(self, failure: Failure) -> None:
         if self.awaits(_REPLY):
             self.hold = None
-            self._fail(failure)
-            self._go_on()
+            self.fail(failure)
+            self.go_on()
         elif failure.check(CancelledError):
             return
         elif self._state is _LOST:
             _report.late_failure(self, failure)
         elif self._state is _TURN:  # whose observers have to be notified first
-            self._fail(failure)
+            self.fail(failure)
         else:
             _report.failure(self, failure, self._reply[2])
 
-    def _fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
         if isinstance(self.hold, Lost):
             self.hold = self.hold._replace(failure=failure)
         else:
-            self._hold_end(Ended(Stream.abort, failure))
+            self.hold_with(Ended(Stream.abort, failure))
 
     def release(self) -> None:
         """Continue: the wait that held the connection is over."""
         self.hold = None
-        self._go_on()
+        self.go_on()
 
     # Steps
-
-    def _say(self, trigger: Trigger) -> None:
-        """Begin what the responder says because of *trigger*, or inject faults into silence."""
-        if self.injector is None and self.config.faults:
-            self._use_faults()
-        try:
-            steps = self.config.responder.react(trigger, self)
-            if steps or isinstance(steps, RuleReply):
-                self.begin(closing(steps) if trigger in ENDINGS else steps, None)
-            elif trigger in ENDINGS:
-                self.hold = ENDINGS[trigger]
-            elif self.injector is not None and self.injector.affects_silence and not self._last:
-                self.begin((Wait(0),), None, is_silence=True)
-            if self.host.events.reports_sent and self._reply is not _NO_REPLY:
-                left, request, reported = self._reply
-                self._reply = _report.unasked(self, left, UNASKED[trigger]), request, reported
-        except BaseException:  # as for replies
-            self._fail(Failure())
 
     def say_farewell(self) -> None:
         """Send what the responder has for a connection that times out, then close."""
         self._last = True
         self._state = _TURN
-        self._say(Trigger.IDLE)
+        say(self, Trigger.IDLE)
         self._state = _IDLE
-        self._go_on()
+        self.go_on()
 
     def _refuse_bytes(self, error: FrameError) -> None:
         """Send what the responder has for bytes that are no request, then close."""
         _report.frame_error(self, error)
         self.backlog.clear()
         if self.hold is None:
-            self._say(Trigger.MALFORMED)
+            say(self, Trigger.MALFORMED)
 
-    def _use_faults(self) -> None:
-        """Inject the faults of the config from the next reply on."""
-        config = self.config
-        if self.injector is not None:
-            self.injector.use(config.faults)
-        elif config.faults:
-            self.injector = FaultInjector(config.seed or 0, self.number, config.faults)
-
-    def begin(self, steps: Steps, request: bytes | None, *, is_silence: bool = False) -> None:
-        """Begin the reply to *request*; None: there is none."""
+    def begin(
+        self,
+        steps: Steps,
+        request: bytes | None,
+        by: Unasked | None = None,
+        is_silence: bool = False,
+    ) -> None:
+        """Begin the reply to *request*; None: there is none, and it is sent *by* something else."""
         performed = steps
         if self.injector is not None or steps.__class__ is not tuple:
             performed, steps = prepare(self, steps, is_silence)
-        self._reply = iter(performed), request, steps
+        left = iter(performed)
+        if by is not None and self.host.events.reports_sent:
+            left = _report.Told(self, left, by)
+        self._reply = left, request, steps, performed
 
     def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
         stream, counters = self.stream, self.host.counters
         if self.hold is not None or (stream.writing is not _WRITE and stream.is_blocked):
             return False
-        left, request, reported = self._reply
+        left, request, reported, _ = self._reply
         for step in left:
             if type(step) is Send:  # as most steps are: without another call
                 data = step.data if step.raw else self.framing.encode(step.data)
@@ -645,9 +643,9 @@ class Connection:
 
     # Endings
 
-    def _hold_end(self, ended: Ended) -> None:
-        """Have *ended* follow this turn, and nothing else."""
-        hold, self.hold = self.hold, ended
+    def hold_with(self, new: Hold) -> None:
+        """Have *new* follow this turn, and nothing else."""
+        hold, self.hold = self.hold, new
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)
 
@@ -689,6 +687,8 @@ class Connection:
             self.forwarder.clear()
         self._reply = _NO_REPLY
         self.pushed = ()
+        if self.timers is not None:
+            self.timers.stop()
         hold, self.hold = self.hold, None
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)

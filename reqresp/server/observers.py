@@ -26,6 +26,7 @@ class Unasked(Enum):
     IDLE = "idle"  #: what is sent before a timeout closes the connection
     REFUSED = "refused"  #: the reply to a client that is refused
     MALFORMED = "malformed"  #: the reply to bytes that are no request
+    TIMER = "timer"  #: a frame that is sent at times
     PUSH = "push"  #: what a person, or a program, has pushed to one connection
 
 

@@ -1,12 +1,14 @@
 """
 Pushes: bytes that are sent to a client without a request, because somebody says so.
 
-They leave between replies, and are bounded, since no request of the client asks for them.  This
+They leave between replies, or between
+frames, and are bounded, since no request of the client asks for them.  This
 module must not know requests.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress
 
@@ -23,6 +25,20 @@ class PushError(Exception):
     """Bytes cannot be pushed to a connection; the message says why."""
 
 
+class Unsent(NamedTuple):
+    """
+    Something that waits until it can be sent.
+
+    :param size: of its bytes.
+    :param perform: sends and reports them.
+    :param between_frames: whether it waits for the end of a frame only, not of the reply.
+    """
+
+    size: int
+    perform: Callable[[], None]
+    between_frames: bool = False
+
+
 class Pushed(Protocol):
     """What pushes need of a connection."""
 
@@ -30,10 +46,18 @@ class Pushed(Protocol):
     host: ConnectionHost
     number: int
     peer: IAddress
-    #: Waits for the end of the reply under way.
-    pushed: Sequence[bytes]
+    #: Waits for the end of the reply, or of the frame, under way.
+    pushed: Sequence[Unsent]
     sent: int
     stream: Stream
+
+    @property
+    def is_replying(self) -> bool:
+        """Whether a reply is under way, perhaps one that hangs."""
+
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether a frame is sent in part."""
 
 
 def check_room(number: int, waiting: int, data: bytes) -> None:
@@ -49,7 +73,7 @@ def check_room(number: int, waiting: int, data: bytes) -> None:
         )
 
 
-def put(connection: Pushed, data: bytes) -> None:
+def put(connection: Pushed, data: bytes, by: Unasked = Unasked.PUSH) -> None:
     """
     Have *data* wait until *connection* can send it.
 
@@ -57,31 +81,44 @@ def put(connection: Pushed, data: bytes) -> None:
     """
     if isinstance(connection.hold, Ended | Lost) or connection.stream.drops_writes:
         raise PushError(f"connection {connection.number}: it sends no more")
-    waiting = connection.stream.undelivered + sum(map(len, connection.pushed))
+    waiting = connection.stream.undelivered + sum(it.size for it in connection.pushed)
     check_room(connection.number, waiting, data)
-    connection.pushed = (*connection.pushed, data)
+    unsent = Unsent(len(data), partial(_send, connection, data, by))
+    connection.pushed = (*connection.pushed, unsent)
 
 
-def can_send(connection: Pushed, *, is_replying: bool) -> bool:
-    """
-    Return whether what was pushed can be sent now.
-
-    :param is_replying: whether a reply is under way, perhaps one that hangs.
-    """
-    hold = connection.hold
-    if isinstance(hold, Ended | Lost) or connection.stream.is_shaking_hands:
-        return False
-    is_hanging = isinstance(hold, Waiting) and hold.state is State.HANGING
-    return is_hanging or not is_replying
+def can_send(connection: Pushed) -> bool:
+    """Return whether something that was pushed can be sent now."""
+    return _first(connection) is not None
 
 
 def send(connection: Pushed) -> None:
-    """Send and report what was pushed."""
-    pushed, connection.pushed = connection.pushed, ()
-    host = connection.host
-    for data in pushed:
-        connection.stream.write(data)
-        connection.sent += len(data)
-        if host.counters is not None:
-            host.counters.sent += len(data)
-        host.events.sent(connection.peer, connection.number, data, Unasked.PUSH)
+    """Send and report what was pushed, as far as it can be sent now."""
+    while (first := _first(connection)) is not None:
+        connection.pushed = [it for it in connection.pushed if it is not first]
+        first.perform()
+
+
+def _first(connection: Pushed) -> Unsent | None:
+    """Return the first that can be sent now; None: none can."""
+    hold = connection.hold
+    if isinstance(hold, Ended | Lost) or connection.stream.is_shaking_hands:
+        return None
+    if connection.is_within_frame:
+        return None
+    is_hanging = isinstance(hold, Waiting) and hold.state is State.HANGING
+    is_free = is_hanging or not connection.is_replying
+    return next((it for it in connection.pushed if is_free or it.between_frames), None)
+
+
+def write(connection: Pushed, data: bytes) -> None:
+    """Write and count *data*."""
+    connection.stream.write(data)
+    connection.sent += len(data)
+    if connection.host.counters is not None:
+        connection.host.counters.sent += len(data)
+
+
+def _send(connection: Pushed, data: bytes, by: Unasked) -> None:
+    write(connection, data)
+    connection.host.events.sent(connection.peer, connection.number, data, by)

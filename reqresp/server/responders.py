@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 from attrs import field, frozen
 
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
-from reqresp.server.triggers import Trigger
+from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import Close, RuleReply, Send, Step, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
@@ -96,6 +96,8 @@ class Responder(ABC):
     faulty = False
     #: Whether it answers clients that are refused; without that, they are reset at once.
     answers_refused = False
+    #: Whether `timers` returns any in some state.
+    has_timers = False
     #: Whether it forwards requests, so that the server needs a service to forward them to.
     forwards = False
     #: Whether it can start TLS, so that connections begin without it.
@@ -146,6 +148,18 @@ class Responder(ABC):
         connection ends.
         """
         return self.greet(connection) if trigger is Trigger.CONNECT else ()
+
+    def timers(self, connection: ConnectionContext) -> Sequence[Timer]:  # noqa: ARG002 (for those that override it)
+        """
+        Return the timers of *connection* in its state: the same object while they are the same.
+
+        It is called only if `has_timers`.
+        """
+        return ()
+
+    def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:  # noqa: ARG002 (likewise)
+        """Return the steps that *timer* calls for now; None: it stops for good."""
+        return None
 
     def constants(self) -> "Table | None":
         """

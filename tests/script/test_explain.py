@@ -191,6 +191,13 @@ class ExplainTests(SynchronousTestCase):
             [[rule]]
             when  = "in"
             close = true
+            [[rule]]
+            when  = "in"
+            every = 2
+            reply = { template = "tick {count}" }
+            [[rule]]
+            every = 3
+            reply = "elsewhere"
             """,
             [b"in"],
             """
@@ -198,6 +205,9 @@ class ExplainTests(SynchronousTestCase):
                 rule[4] (line 16)
                 silence
                 new state: in
+            every 2 s
+                rule[6] (line 23)
+                > b'tick 1'
             if bytes that are no request follow
                 rule[2] (line 9)
                 > b'no'

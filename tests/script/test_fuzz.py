@@ -158,6 +158,15 @@ TRIGGERED = also(
     st.fixed_dictionaries({"on": st.sampled_from(["connect", "idle", "refused", "malformed"])}),
     table(when=STATES | some(STATES) | st.just("*"), times=st.integers(1, 2)),
 )
+TIMED = also(
+    ANSWERS,
+    st.fixed_dictionaries({"every": st.sampled_from([2, 5])}),
+    table(
+        when=STATES | some(STATES) | st.just("*"),
+        times=st.integers(1, 2),
+        jitter=st.sampled_from([0, 1]),
+    ),
+)
 #: Rules that name every state and reach it.
 TURNS = [
     {"when": ["start", "a", "b"], "equals": f"go {state}", "silent": True, "goto": state}
@@ -165,7 +174,7 @@ TURNS = [
 ]
 DOCUMENTS = also(
     st.fixed_dictionaries(
-        {"rule": st.lists(RULES | TRIGGERED, max_size=5).map(lambda rules: rules + TURNS)}
+        {"rule": st.lists(RULES | TRIGGERED | TIMED, max_size=5).map(lambda rules: rules + TURNS)}
     ),
     table(
         framing=st.sampled_from(FRAMINGS),

@@ -1,0 +1,53 @@
+"""
+Reactions: what the responder says of its own accord, because of a trigger that is no request.
+
+It must not know how a connection performs it.
+"""
+
+from typing import Any, Protocol
+
+from twisted.python.failure import Failure
+
+from reqresp.server._reply import ENDINGS, UNASKED, Replier, closing, use_faults
+from reqresp.server._state import Hold
+from reqresp.server.observers import Unasked
+from reqresp.server.triggers import Trigger
+from reqresp.steps import RuleReply, Steps, Wait
+
+
+class Reacting(Replier, Protocol):
+    """What reactions need of a connection."""
+
+    notes: Any
+    taken: int
+    hold: Hold | None
+
+    def begin(
+        self,
+        steps: Steps,
+        request: bytes | None,
+        by: Unasked | None = None,
+        is_silence: bool = False,
+    ) -> None:
+        """Begin the reply to *request*; None: there is none."""
+
+    def fail(self, failure: Failure) -> None:
+        """End the connection after this turn: the responder has failed."""
+
+
+def say(connection: Reacting, trigger: Trigger) -> None:
+    """Begin what the responder says because of *trigger*, or inject faults into its silence."""
+    if connection.injector is None and connection.config.faults:
+        use_faults(connection)
+    injector = connection.injector
+    try:
+        steps = connection.config.responder.react(trigger, connection)
+        if steps or isinstance(steps, RuleReply):
+            steps = closing(steps) if trigger in ENDINGS else steps
+            connection.begin(steps, None, UNASKED[trigger])
+        elif trigger in ENDINGS:
+            connection.hold = ENDINGS[trigger]
+        elif trigger is Trigger.CONNECT and injector is not None and injector.affects_silence:
+            connection.begin((Wait(0),), None, is_silence=True)
+    except BaseException:  # as for replies
+        connection.fail(Failure())
