@@ -116,6 +116,7 @@ _ATTRIBUTES: Mapping[str, Collection[_Attribute]] = {
         _Attribute("delay", "delay", _MICROSECONDS),
     ),
     "limit_data": (_Attribute("bytes", "bytes", _BYTES),),
+    "noop": (),
     "blackhole": (),
     "corrupt": (_Attribute("bytes", "bytes", _BYTES),),
 }

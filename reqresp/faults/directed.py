@@ -14,10 +14,23 @@ from attrs import evolve, field, frozen
 from reqresp._errors import MAX_FLOAT, FieldError, expect
 from reqresp._text import quote, unknown
 from reqresp.faults.faults import KINDS, NAME, Bandwidth, Fault, StopReadingFault
+from reqresp.steps import Steps
+
+
+@frozen(kw_only=True)
+class Noop(Fault):
+    """Changes nothing: a fault with a name and a direction alone, as toxiproxy has it."""
+
+    kind = "noop"
+
+    def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
+        return steps
+
 
 #: Every kind of fault that a direction of a relay can have, by its ``kind`` in scripts.
 STREAM_KINDS: Mapping[str, type[Fault]] = {
-    name: kind for name, kind in KINDS.items() if kind is not StopReadingFault
+    **{name: kind for name, kind in KINDS.items() if kind is not StopReadingFault},
+    Noop.kind: Noop,
 }
 
 

@@ -496,4 +496,4 @@ _STAGES: dict[type[Fault], type[Stage]] = {
 
 def make_stage(owner: StageOwner, dice: Dice, at: float, listener: Listener) -> Stage:
     """Return a new stage for the fault of *owner*; the parameters are those of `Stage`."""
-    return _STAGES[type(owner.directed.fault)](owner, dice, at, listener)
+    return _STAGES.get(type(owner.directed.fault), Stage)(owner, dice, at, listener)

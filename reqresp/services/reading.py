@@ -139,7 +139,7 @@ def _check_taken(
                 reader.report(
                     join(path, key), f"expected another file: {quote(other.name)} writes it, too"
                 )
-        for spec in definition.listen:
+        for spec in definition.listen if definition.is_enabled and other.is_enabled else ():
             if spec in other.listen and not spec.is_any_port:
                 reader.report(
                     join(path, "listen"),

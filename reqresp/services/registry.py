@@ -208,7 +208,8 @@ class Services:
         for service in self:
             if service.name not in initial or not service.is_initially(*initial[service.name]):
                 await self._delete(service.name)
-        for name, (definition, loaded) in initial.items():
+        # First those that do not listen: others may, at the same address.
+        for name, (definition, loaded) in sorted(initial.items(), key=_is_enabled):
             if name not in self:
                 self._services[name] = Service(definition, loaded, self.environment)
             await self[name].reset()
@@ -244,6 +245,8 @@ class Services:
                 continue
             if other.name == definition.name:
                 raise TakenError(f"a service is named {quote(other.name)} already")
+            if not (definition.is_enabled and other.is_enabled):
+                continue  # the address is free for the one that listens
             for spec in definition.listen:
                 if spec in other.definition.listen and not spec.is_any_port:
                     raise TakenError(f"{spec.name} is the address of {quote(other.name)}")
@@ -304,6 +307,10 @@ def _check_not_empty(definition: Definition, loaded: Loaded) -> None:
     if loaded.source is not None and loaded.source.is_empty:
         with problems_of(definition):
             raise ValueError(f"{loaded.name}: the script answers nothing")
+
+
+def _is_enabled(item: tuple[str, Wanted]) -> bool:
+    return item[1][0].is_enabled
 
 
 def _close_files(services: Iterable[Service]) -> None:

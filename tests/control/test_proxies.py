@@ -52,6 +52,17 @@ class ProxyTests(ProxiedCase):
         self.assert_refused(answer, 500, "listen tcp [::1]:7000: bind: address already in use")
         self.assert_answers(self.ask("GET", "/proxies"), 200, {"redis": REDIS})
 
+    def test_one_port_for_two(self) -> None:
+        """Two proxies can have one port while one is disabled; toxiproxy binds when it enables."""
+        self.create()
+        other = {**REDIS, "name": "other", "enabled": False}
+        self.assertEqual(self.ask("POST", "/proxies", other).status, 201)
+        enabled = {"enabled": True}
+        self.assert_refused(self.ask("POST", "/proxies/other", enabled), 500, IN_USE)
+        self.assertEqual(self.ask("POST", "/proxies/redis", {"enabled": False}).status, 200)
+        self.assertEqual(self.ask("POST", "/proxies/other", enabled).json["enabled"], True)
+        self.assertTrue(self.is_up(26379))
+
     def test_where_it_listens(self) -> None:
         """Without ``listen``, on a free port of loopback; the port stays when it is disabled."""
         for listen in (None, "", "localhost:0", "127.0.0.1:0"):

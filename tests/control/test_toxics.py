@@ -23,6 +23,7 @@ from reqresp.faults import (
     Fault,
     Latency,
     LimitData,
+    Noop,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -44,6 +45,7 @@ TOXICS: tuple[tuple[str, dict[str, Any], Fault], ...] = (
         Slicer(size=64, variation=32, delay=0.00001),
     ),
     ("limit_data", {"bytes": 1000}, LimitData(bytes=1000)),
+    ("noop", {}, Noop()),
     ("blackhole", {}, Blackhole()),
     ("corrupt", {"bytes": 3}, Corrupt(bytes=3)),
 )
@@ -101,7 +103,7 @@ class ReadingTests(SynchronousTestCase):
         stream = "stream was invalid, can be either upstream or downstream"
         self.assertEqual(self.refusal(toxic("latency", stream="lolstream")), (400, stream))
         self.assertEqual(self.refusal(toxic("latency", stream="")), (400, stream))
-        for kind in ("down", "noop", "", "Latency"):
+        for kind in ("down", "nope", "", "Latency"):
             self.assertEqual(self.refusal(toxic(kind)), (400, "invalid toxic type"))
         self.assertEqual(self.refusal({}), (400, "invalid toxic type"))
         self.assertEqual(self.refusal(None), (400, "invalid toxic type"))

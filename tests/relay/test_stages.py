@@ -12,6 +12,7 @@ from reqresp.faults import (
     Fault,
     Latency,
     LimitData,
+    Noop,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -374,11 +375,18 @@ class OtherTests(SynchronousTestCase):
         self.assertEqual((len(short), short.count(0)), (2, 0))
         self.assertEqual(end, (0, EOF))
 
+    def test_a_noop_changes_nothing(self) -> None:
+        """What comes leaves at once."""
+        it = line(Noop())
+        it.put(1, b"a")
+        it.put(2, EOF)
+        self.assertEqual(it.leave(), [(1, b"a"), (2, EOF)])
+
     def test_all_kinds_have_a_stage(self) -> None:
         """Each kind of a stream's fault was tested here: the kinds are these."""
         tested: set[type[Fault]] = {
             *(Latency, Bandwidth, Slicer, LimitData, ResetPeer),
-            *(Timeout, Blackhole, SlowClose, Corrupt),
+            *(Timeout, Blackhole, SlowClose, Corrupt, Noop),
         }
         self.assertEqual({*STREAM_KINDS.values()}, tested)
 

@@ -53,6 +53,21 @@ class OneTests(Served):
         self.assertEqual(str(failure.value), "127.0.0.1:1 is the address of 'a'")
         self.assertEqual(len(self.services), 1)
 
+    def test_an_address_of_two(self) -> None:
+        """Two services can have one address while one of them listens; a reset restores that."""
+        disabled = A.replace('"a"', '"c"') + "enabled = false\n"
+        self.start(A + disabled)
+        self.assertEqual([*self.network.open], ["127.0.0.1:1"])
+        failure = self.failureResultOf(self.services["c"].enable(), ListenError)
+        self.assertEqual(str(failure.value), "cannot listen on 127.0.0.1:1: Address already in use")
+        self.successResultOf(self.services["a"].disable())
+        self.successResultOf(self.services["c"].enable())
+        self.assertEqual(self.ask("c"), b"A\r\n")
+        reset = self.services.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
+        self.assertEqual([it.addresses for it in self.services], [("127.0.0.1:1",), ()])
+
     def test_cannot_listen(self) -> None:
         """A service that cannot listen is not created, and its other ports are closed."""
         self.network.broken.add("127.0.0.1:3")
