@@ -48,6 +48,19 @@ def cut(steps: Steps, left: int, *ending: Step) -> Steps:
     return steps if left > 0 else (*steps[:end], *ending)
 
 
+def split(steps: Steps, left: int) -> tuple[Steps, Steps]:
+    """Return the *steps* that send the first *left* bytes, and those after them."""
+    for at, step in enumerate(steps):
+        if not isinstance(step, Send):
+            continue
+        if len(step.data) > left:
+            rest = Send(step.data[left:], raw=True)
+            first = (Send(step.data[:left], raw=True),) if left else ()
+            return (*steps[:at], *first), (rest, *steps[at + 1 :])
+        left -= len(step.data)
+    return steps, ()
+
+
 def recut(steps: Steps, pieces: Callable[[bytes], Iterable[Step]]) -> Steps:
     """Return *steps* with the *pieces* of its data in place of each `Send`, if any data is sent."""
     if not sent(steps):

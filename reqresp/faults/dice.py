@@ -4,12 +4,12 @@ Which faults are injected into the replies of one connection, and with what rand
 Keeps what the faults of a connection have to remember, and does not know what each of them does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 from attrs import define, evolve
 
-from reqresp.faults._pieces import sent
+from reqresp.faults._pieces import sent, split
 from reqresp.faults.faults import PlacedFault
 from reqresp.steps import ReplyFault, Steps
 
@@ -42,11 +42,21 @@ class FaultInjector:
 
     :param faults: apply to all replies.  Whether a fault that is placed ``on_connect`` applies to
         this connection is decided now; then it applies to every reply.
+    :param now: returns seconds, for faults that begin later.
     """
 
-    __slots__ = ("_dice", "_faults", "_luck", "_passed", "_seed")
+    __slots__ = ("_dice", "_faults", "_luck", "_now", "_passed", "_seed", "_waiting")
 
-    def __init__(self, seed: int, connection: int, faults: Iterable[PlacedFault] = ()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        connection: int,
+        faults: Iterable[PlacedFault] = (),
+        now: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._now = now
+        # Of those that have not begun: when they do, or after how many bytes.
+        self._waiting: dict[str, tuple[float, int]] = {}
         self._seed = f"{seed}/{connection}"
         self._dice: dict[str, SeededDice] = {}
         self._passed: dict[str, int] = {}
@@ -67,6 +77,10 @@ class FaultInjector:
             self._dice.pop(key, None)
             self._passed.pop(key, None)
             self._luck.pop(key, None)
+            self._waiting.pop(key, None)
+        for placed in faults:
+            if placed.begins_later and placed.key not in before:
+                self._waiting[placed.key] = self._now() + placed.after, placed.after_bytes
         self._faults = tuple(
             placed if not placed.on_connect else _certain(placed)
             for placed in faults
@@ -95,12 +109,28 @@ class FaultInjector:
         for placed in (*own, *faults):
             key, fault = placed.key, placed.fault
             passed = self._passed.get(key, 0)
-            changed = fault.apply(steps, self._dice_of(key), passed)
-            if changed != steps:
+            before = self._bytes_before(key, size) if key in self._waiting else 0
+            first, rest = split(steps, before) if before else ((), steps)
+            changed = fault.apply(rest, self._dice_of(key), passed)
+            if key in self._waiting:
+                continue  # its dice are thrown, so that the time of a reply changes no other
+            if changed != rest:
                 names.append(fault.kind)
-                steps, size = changed, sent(changed)
-            self._passed[key] = passed + size
+                steps = (*first, *changed)
+                size = sent(steps)
+            self._passed[key] = passed + size - before
         return steps, tuple(names)
+
+    def _bytes_before(self, key: str, size: int) -> int:
+        """Return how many of *size* bytes pass before a fault begins that has waited."""
+        begins, left = self._waiting[key]
+        if self._now() < begins:
+            return size
+        if left and left >= size:
+            self._waiting[key] = begins, left - size
+            return size
+        del self._waiting[key]
+        return left
 
     def _is_chosen(self, placed: PlacedFault) -> bool:
         luck = self._luck.get(placed.key)
@@ -116,7 +146,7 @@ class FaultInjector:
 
 
 def _affects_silence(placed: PlacedFault) -> bool:
-    return placed.on_connect and placed.fault.affects_silence
+    return placed.on_connect and placed.fault.affects_silence and not placed.begins_later
 
 
 def _certain(placed: PlacedFault) -> PlacedFault:

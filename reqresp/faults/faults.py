@@ -294,12 +294,29 @@ class PlacedFault:
         applies to every reply of the connection.
     :param name: by which it is found while the server runs; the kind, with a number if others of a
         server have it, unless given.
+    :param after: seconds until it begins, after the client has connected or, if that is later,
+        after the fault was added.
+    :param after_bytes: bytes of replies that pass on a connection before it begins, instead of
+        *after*.
+    :raises FieldError: a value is out of range.
     """
 
     key: str
     fault: Fault
     on_connect: bool = False
     name: str = field(default=Factory(lambda it: it.fault.kind, takes_self=True), validator=NAME)
+    after: Seconds = field(default=0.0, validator=_SECONDS)
+    after_bytes: Bytes = field(default=0, validator=_COUNT)
+
+    @after_bytes.validator
+    def _check_window(self, _attribute: object, after_bytes: int) -> None:
+        if after_bytes and self.after:
+            raise FieldError("after_bytes", "expected one of after and after_bytes, found both")
+
+    @property
+    def begins_later(self) -> bool:
+        """Whether it does not apply to a connection from its beginning."""
+        return bool(self.after or self.after_bytes)
 
     @property
     def where(self) -> str:

@@ -14,7 +14,7 @@ from reqresp._errors import FieldError
 from reqresp._text import quote
 from reqresp.faults import STREAM_KINDS, DirectedFault, PlacedFault, unique_name
 from reqresp.script._parts import TableParts
-from reqresp.script.schema import FaultTarget, StreamFaultTable
+from reqresp.script.schema import ReplyFaultTable, StreamFaultTable
 from reqresp.script.toml_positions import join
 
 _NO_RELAY = (
@@ -22,6 +22,7 @@ _NO_RELAY = (
     " inject the fault into replies"
 )
 _NO_REPLIES = "the key stream is missing: a relay has no replies; expected upstream or downstream"
+_REPLY_KEYS = [it.name for it in attrs.fields(ReplyFaultTable)]
 _STREAM_KEYS = [it.name.removesuffix("_") for it in attrs.fields(StreamFaultTable)]
 
 
@@ -66,12 +67,18 @@ def read_faults(
 
 
 def _placed(table: dict[str, Any], path: str, parts: TableParts) -> PlacedFault | None:
-    parameters = {name: it for name, it in table.items() if name != "on"}
-    on = parts.reader.read(FaultTarget, table.get("on", "reply"), f"{path}.on")
-    found = parts.fault(parameters, path)
-    if on is None or found is None:
+    keys = {name: it for name, it in table.items() if name in _REPLY_KEYS}
+    others = {name: it for name, it in table.items() if name not in _REPLY_KEYS}
+    placed = parts.reader.read(ReplyFaultTable, keys, path)
+    found = parts.fault(others, path)
+    if placed is None or found is None:
         return None
-    return evolve(found, on_connect=on == "connect")
+    window = {"after": placed.after, "after_bytes": placed.after_bytes}
+    try:
+        return evolve(found, on_connect=placed.on == "connect", **window)
+    except FieldError as error:
+        parts.reader.report(join(path, error.field), error.problem)
+        return None
 
 
 def _directed(

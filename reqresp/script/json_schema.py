@@ -17,7 +17,7 @@ from attrs import define, field
 from reqresp._errors import MAX_FLOAT
 from reqresp.faults import KINDS, STREAM_KINDS, Fault
 from reqresp.script.reader import MAX_INTEGER
-from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
+from reqresp.script.schema import Document, ReplyFaultTable, StreamFaultTable
 
 #: A JSON Schema, or a part of one.
 Schema = dict[str, Any]
@@ -118,7 +118,7 @@ class _Schemas:
         """Return the schema of the faults of a whole script."""
         streams = self.table(StreamFaultTable)
         return self._faults(
-            self._kinds(KINDS, {"on": self.of(FaultTarget)})
+            self._kinds(KINDS, self.table(ReplyFaultTable)["properties"])
             + self._kinds(STREAM_KINDS, streams["properties"], *streams["required"])
         )
 

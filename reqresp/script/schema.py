@@ -156,6 +156,15 @@ FaultTarget = Literal["reply", "connect"]
 
 
 @frozen(kw_only=True)
+class ReplyFaultTable:
+    """What a fault of replies is injected into, and when; its other keys depend on its kind."""
+
+    on: FaultTarget = "reply"
+    after: Seconds = 0.0
+    after_bytes: Bytes = 0
+
+
+@frozen(kw_only=True)
 class StreamFaultTable:
     """Where and when a fault of a relay applies; its other keys depend on its kind."""
 

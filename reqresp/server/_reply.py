@@ -78,7 +78,8 @@ def use_faults(connection: Replier) -> None:
     if connection.injector is not None:
         connection.injector.use(config.faults)
     elif config.faults:
-        connection.injector = FaultInjector(config.seed or 0, connection.number, config.faults)
+        now = connection.host.clock.seconds
+        connection.injector = FaultInjector(config.seed or 0, connection.number, config.faults, now)
 
 
 def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
@@ -88,7 +89,9 @@ def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps,
     if isinstance(steps, RuleReply) and steps.warning:
         _report.warning(connection, steps.warning)
     if injector is None and isinstance(steps, RuleReply) and steps.faults:
-        injector = connection.injector = FaultInjector(config.seed or 0, connection.number)
+        injector = connection.injector = FaultInjector(
+            config.seed or 0, connection.number, now=connection.host.clock.seconds
+        )
     if injector is not None and not connection.stream.drops_writes:
         performed, steps = inject(connection, steps, injector, is_silence)
     if connection.host.counters is not None:

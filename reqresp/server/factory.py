@@ -158,6 +158,8 @@ class ReqRespFactory(FrontFactory):
         *,
         on: str = "reply",
         name: str | None = None,
+        after: float = 0.0,
+        after_bytes: int = 0,
         **parameters: Any,
     ) -> ReplyFault:
         """
@@ -170,18 +172,20 @@ class ReqRespFactory(FrontFactory):
         :param on: where the dice are thrown: ``reply``, for each reply, or ``connect``, once for
             each connection.
         :param name: seeds what is random; the kind, with a number if there is one, unless given.
+        :param after: seconds until it begins on a connection, as for `PlacedFault`.
+        :param after_bytes: bytes of replies that pass before it begins, likewise.
         :raises ValueError: *kind* is unknown, a value is out of range, or the name is taken.
         :raises TypeError: a parameter is unknown or missing.
         """
         if on not in _PLACES:
             raise FieldError("on", f"expected {' or '.join(_PLACES)}, found {on!r}")
         if isinstance(kind, str):
-            fault = make_fault(kind, parameters, ("on", "name"), KINDS)
+            fault = make_fault(kind, parameters, ("on", "name", "after", "after_bytes"), KINDS)
         else:
             fault = change_fault(kind, parameters)
         if name is None:
             name = unique_name(fault.kind, self._faults.names())
-        return self._faults.add(PlacedFault(name, fault, _PLACES[on], name))
+        return self._faults.add(PlacedFault(name, fault, _PLACES[on], name, after, after_bytes))
 
     def reset_faults(self) -> None:
         """Have the faults that were configured, as they were then, and no others."""

@@ -28,7 +28,7 @@ _RELAY_STREAMS = [it.value for it in Direction]
 _UNITS: Mapping[Any, str] = {Seconds: "seconds", Bytes: "bytes", Share: "share"}
 #: Units of parameters whose types do not have them.
 _OTHER_UNITS = {"rate": "bytes per second", "after": "seconds", "after_bytes": "bytes"}
-#: Parameters of a fault of a relay besides those of its kind.
+#: Parameters of a fault besides those of its kind; of replies, only the first two.
 _WINDOW = ("after", "after_bytes", "for_", "shared")
 
 
@@ -150,12 +150,11 @@ class ServiceFaults:
 
 def _view(live: LiveFault[Any]) -> ServiceFault:
     parameters = attrs.asdict(live.fault)
+    for name in _WINDOW:
+        if value := getattr(live.placed, name, None):
+            parameters[name.removesuffix("_")] = value
     if isinstance(live.placed, DirectedFault):
         stream = live.placed.stream.value
-        for name in _WINDOW:
-            value = getattr(live.placed, name)
-            if value:
-                parameters[name.removesuffix("_")] = value
     else:
         stream = CONNECTION if live.placed.on_connect else Direction.DOWNSTREAM.value
     return ServiceFault(live.name, live.fault.kind, stream, parameters)

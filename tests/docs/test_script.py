@@ -26,7 +26,7 @@ from reqresp.relay import Forwarding, tcp_upstream
 from reqresp.script import Script, ScriptError
 from reqresp.script.filters import FILTERS
 from reqresp.script.names import REPLY_SOURCES
-from reqresp.script.schema import Document, FaultTarget, StreamFaultTable
+from reqresp.script.schema import Document, FaultTarget, ReplyFaultTable, StreamFaultTable
 from reqresp.server.factory import ReqRespFactory
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.unencrypted import Unencrypted
@@ -182,6 +182,9 @@ def used(kind: Any, value: Any) -> Iterator[str]:
             placed = {key: it for key, it in value.items() if key in keys_of(StreamFaultTable)}
             if "stream" in placed:
                 yield from used(StreamFaultTable, placed)
+            else:
+                later = {key: it for key, it in placed.items() if key.startswith("after")}
+                yield from used(ReplyFaultTable, later)
             others = {"kind", "on", *placed}
             parameters = {key: it for key, it in value.items() if key not in others}
             yield from used(KINDS[value["kind"]], parameters)
@@ -218,6 +221,7 @@ def usable(kind: Any, outer: frozenset[Any] = frozenset()) -> Iterator[str]:
         elif get_origin(option) is dict:
             yield from (f"on = {name}" for name in get_args(FaultTarget))
             yield from usable(StreamFaultTable)
+            yield from (named(ReplyFaultTable, key) for key in ("after", "after_bytes"))
             for name, fault in KINDS.items():
                 yield f"kind = {name}"
                 yield from usable(fault)

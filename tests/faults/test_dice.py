@@ -5,8 +5,10 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp._errors import FieldError
 from reqresp.faults import (
     Corrupt,
     Fault,
@@ -20,7 +22,7 @@ from reqresp.faults import (
     StopReadingFault,
     Timeout,
 )
-from reqresp.steps import Close, Steps, StopReading, Wait
+from reqresp.steps import Abort, Close, Steps, StopReading, Wait
 from tests.support.faults import PROPERTY, REPLY, SILENCE, Injected, raw, see
 
 #: Faults with much randomness.
@@ -105,6 +107,60 @@ class FaultInjectorTests(SynchronousTestCase):
             ((StopReading(), raw(b"abcd"), Wait(1), Close()), ("stop_reading", "slow_close")),
         )
         self.assertEqual(injector.inject(reply, [0])[0], (raw(b"abc"), Close()))
+
+    def test_after_bytes(self) -> None:
+        """Replies pass as they are up to that byte, where one is cut, and from there it applies."""
+        placed = PlacedFault("fault[0]", LimitData(bytes=2), after_bytes=7)
+        injector = FaultInjector(1, 1, [placed])
+        reply = raw(b"abc"), Wait(1), raw(b"de")
+        self.assertEqual(injector.inject(reply), (reply, ()))
+        cut = raw(b"ab"), raw(b"c"), Wait(1), raw(b"d"), Close()
+        self.assertEqual(injector.inject(reply), (cut, ("limit_data",)))
+
+    def test_after_bytes_at_the_end_of_a_reply(self) -> None:
+        """The reply that reaches it passes whole, and the next is changed, silence included."""
+        injector = FaultInjector(1, 1, [PlacedFault("fault[0]", ResetPeer(), after_bytes=6)])
+        for _ in range(2):
+            self.assertEqual(injector.inject((raw(b"abc"),)), ((raw(b"abc"),), ()))
+        self.assertEqual(injector.inject((raw(b"abc"),)), ((Abort(),), ("reset_peer",)))
+
+    def test_after_seconds(self) -> None:
+        """It counts from when the fault came to the connection."""
+        clock = Clock()
+        early = PlacedFault("early", LimitData(bytes=0), after=2)
+        late = PlacedFault("late", SlowClose(delay=1), after=2)
+        injector = FaultInjector(1, 1, [early], clock.seconds)
+        clock.advance(1)
+        injector.use([late, early])
+        reply = raw(b"abc"), Close()
+        self.assertEqual(injector.inject(reply), (reply, ()))
+        clock.advance(1)
+        self.assertEqual(injector.inject(reply)[1], ("limit_data",))
+        injector.use([late])
+        self.assertEqual(injector.inject(reply), (reply, ()))
+        clock.advance(1)
+        self.assertEqual(injector.inject(reply)[1], ("slow_close",))
+
+    def test_waiting_throws_the_same_dice(self) -> None:
+        """A fault that has waited makes the same choices as one that has not."""
+        half = Latency(delay=1, probability=0.5)
+        waited = FaultInjector(1, 1, [PlacedFault("x", half, after_bytes=15)])
+        other = FaultInjector(1, 1, [PlacedFault("x", half)])
+        both = [
+            [injector.inject((raw(b"abc"),))[1] for _ in range(50)] for injector in (waited, other)
+        ]
+        self.assertEqual(both[0][5:], both[1][5:])
+        self.assertEqual(both[0][:5], [()] * 5)
+
+    def test_wrong_windows(self) -> None:
+        """Seconds and bytes exclude each other, and are not negative."""
+        for window, message in (
+            ({"after": 1, "after_bytes": 1}, "^after_bytes: expected one of after and after_bytes"),
+            ({"after": -1}, "^after: expected seconds from 0"),
+            ({"after_bytes": -1}, "^after_bytes: expected an integer >= 0"),
+        ):
+            with self.assertRaisesRegex(FieldError, message):
+                PlacedFault("x", ResetPeer(), **window)  # type: ignore[arg-type]  # of each kind
 
     def test_silence(self) -> None:
         """Only faults that are placed on connect change silence, and latency does not."""

@@ -62,3 +62,41 @@ class TestState(ServerCase):
             server.state("b", framing="line")
         server.on("d", when="b").reply("def")
         self.assertEqual(self.ask(b"a", b"c", b"d"), b"x\r\nabcdef")
+
+
+class TestFaultsThatBeginLater(ServerCase):
+    """A fault of the server can begin after some bytes or seconds of a connection."""
+
+    def test_after_bytes(self) -> None:
+        """Ten good replies, then the reset; each connection counts for itself."""
+        server = self.serve()
+        server.on().reply("ok")
+        server.fault("reset_peer", after_bytes=40)
+        first, other = self.connect(), self.connect()
+        first.send(*[b"x\n"] * 11)
+        self.assertEqual(first.received(), b"ok\r\n" * 10)
+        self.assertTrue(first.got_reset)
+        other.send(b"x\n")
+        self.assertEqual(other.received(), b"ok\r\n")
+
+    def test_after_seconds(self) -> None:
+        """It counts from the connection, also for a fault of the script."""
+        script = Script.parse(
+            'unmatched = "ok"\n[[fault]]\nkind = "reset_peer"\nafter = 5\n', "it.toml"
+        )
+        self.serve(script=script)
+        wire = self.connect()
+        wire.wait(4)
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"ok\r\n")
+        wire.wait(1)
+        wire.send(b"x\n")
+        self.assertTrue(wire.got_reset)
+
+    def test_wrong_values(self) -> None:
+        """The error names the key or the argument."""
+        text = '[[fault]]\nkind = "reset_peer"\nafter = 5\nafter_bytes = 5\n'
+        with self.assertRaisesRegex(ScriptError, r"fault\[0\].after_bytes: expected one of after"):
+            Script.parse(text)
+        with self.assertRaisesRegex(ScriptError, "fault.after: expected seconds from 0"):
+            self.serve().fault("reset_peer", after=-1)
