@@ -1,30 +1,142 @@
 """Write the screenshots of the docs: ``python -m tests.page.screenshots``."""
 
+import random
+import time
 from pathlib import Path
 
-from tests.support.browser import Stage
+from attrs import frozen
+
+from tests.support.browser import SMTP, Stage, redis_command
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-#: The name, the width and the theme of each.
-SCREENSHOTS = (("wide", 1600, "light"), ("dark", 1100, "dark"), ("narrow", 400, "light"))
+
+#: A mail server with rules, a relay to redis with faults in both directions, and one that is off.
+SERVICES = f"""\
+{SMTP}
+[[service]]
+name = "redis"
+listen = "tcp:0:interface=127.0.0.1"
+upstream = "{{redis}}"
+
+[[service.fault]]
+stream = "upstream"
+kind = "bandwidth"
+rate = 64000
+
+[[service.fault]]
+stream = "downstream"
+kind = "latency"
+delay = 0.04
+jitter = 0.02
+
+[[service]]
+name = "stock"
+listen = "tcp:0:interface=127.0.0.1"
+framing = "resp"
+upstream = "{{redis}}"
+unmatched = {{ forward = true }}
+
+[[service.rule]]
+equals = "GET stock"
+reply = "$1\\r\\n0"
+
+[[service]]
+name = "scpi"
+listen = "tcp:0:interface=127.0.0.1"
+enabled = false
+response = "0"
+"""
+
+#: Seconds of traffic, which the sparklines show.
+TRAFFIC = 20.0
+
+
+@frozen
+class Screenshot:
+    """
+    One screenshot.
+
+    :param service: the chosen one.
+    :param text: of the row that is selected; the last one that has it.
+    :param shows_faults: whether the faults above the list are open.
+    """
+
+    name: str
+    width: int
+    theme: str
+    service: str
+    text: str
+    shows_faults: bool = False
+
+
+SCREENSHOTS = (
+    Screenshot("wide", 1600, "light", "smtp", "RCPT TO <"),
+    Screenshot("dark", 1400, "dark", "redis", "LRANGE", shows_faults=True),
+    Screenshot("narrow", 400, "light", "smtp", "SLOW"),
+)
+
+
+def send_mail(stage: Stage, dice: random.Random) -> None:
+    """Talk to the mail server, sometimes with a mistake."""
+    separator = b" " if dice.random() < 0.2 else b":"
+    recipient = b"RCPT TO%b<bob@mail.test>\r\n" % separator
+    stage.converse(b"MAIL FROM:<ann@mail.test>\r\n", recipient, b"DATA\r\n", b".\r\n")
+
+
+def use_redis(stage: Stage, dice: random.Random, name: str) -> None:
+    """Talk to redis, through a service with this name."""
+    job = b"job-%d" % dice.randrange(100)
+    commands = (b"LPUSH queue " + job, b"GET stock", b"LRANGE queue 0 1")
+    with stage.connect(name) as client:
+        for words in map(bytes.split, commands):
+            client.send(redis_command(*words))
+            client.socket.recv(4096)
+
+
+def make_traffic(stage: Stage) -> None:
+    """Talk to all services for a while."""
+    dice = random.Random(1)  # noqa: S311, it protects nothing
+    end = time.monotonic() + TRAFFIC
+    while time.monotonic() < end:
+        for _ in range(dice.randrange(4)):
+            send_mail(stage, dice)
+        use_redis(stage, dice, dice.choice(("redis", "stock")))
+        time.sleep(dice.random())
+    slicer = {"kind": "slicer", "stream": "downstream", "size": 4, "delay": 0.01}
+    stage.api("POST", "/api/services/smtp/faults", slicer)
+    stage.converse(b"MAIL FROM:<ann@mail.test>\r\n", b"SLOW\r\n", b"QUIT\r\n")
+    stage.api("DELETE", "/api/services/smtp/faults/slicer")
+    stage.converse(b"MAIL FROM:<ann@mail.test>\r\n", b"RCPT TO <bob@mail.test>\r\n", b"DATA\r\n")
+
+
+def take(stage: Stage, shot: Screenshot) -> None:
+    """Write one screenshot."""
+    size = {"width": shot.width, "height": 900}
+    page = stage.browser.new_page(viewport=size, color_scheme=shot.theme)
+    page.goto(f"{stage.origin}/#{shot.service}")
+    row = page.locator(".row", has_text=shot.text).last
+    row.wait_for()
+    if shot.shows_faults:
+        page.keyboard.press("f")
+        page.locator("#sides .knob").first.wait_for()
+    row.click()
+    page.locator(".dump").first.wait_for()
+    page.wait_for_timeout(1500)  # until the details and the sparklines are there
+    page.screenshot(path=DOCS / f"page-{shot.name}.png")
+    page.close()
 
 
 def main() -> None:
     """Write all screenshots, of real traffic."""
-    stage = Stage()
+    stage = Stage(SERVICES)
     stage.start()
     try:
-        mail = (b"MAIL FROM:<ann@mail.test>\r\n", b"RCPT TO <bob@mail.test>\r\n", b"SLOW\r\n")
-        for _ in range(4):
-            stage.converse(*mail, b"RCPT TO:<bob@mail.test>\r\n", b"DATA\r\n", b".\r\n")
-        for name, width, theme in SCREENSHOTS:
-            size = {"width": width, "height": 900}
-            page = stage.browser.new_page(viewport=size, color_scheme=theme)
-            page.goto(f"{stage.origin}/#smtp")
-            page.locator(".row", has_text="RCPT TO <").last.click()
-            page.locator(".maker .check", has_text="✓").wait_for()
-            page.screenshot(path=DOCS / f"page-{name}.png")
-            page.close()
+        make_traffic(stage)
+        with stage.connect() as client, stage.connect("redis") as other:
+            client.send(b"MAIL FROM:<ann@ma")
+            other.send(redis_command(b"PING"))
+            for shot in SCREENSHOTS:
+                take(stage, shot)
     finally:
         stage.stop()
 

@@ -128,6 +128,25 @@ class RuleTests(PageCase):
             client.send(b"VRFY: x\r\n")
             self.assertEqual(client.receive(13), b"252 perhaps\r\n")
 
+    def test_a_rule_is_inserted_among_those_of_a_service(self) -> None:
+        """Rules that came as JSON have a text, which a rule is inserted into."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "unmatched": "?", "rule": [{"equals": "a", "reply": "1"}]},
+        )  # fmt: skip
+        self.stage.converse(b"b\n", name="own", greeting=b"")
+        self.open("own")
+        self.row("miss").click()
+        self.page.locator(".maker .check >> text=2 rules").wait_for()
+        text = self.page.input_value(".maker textarea")
+        self.page.fill(".maker textarea", text.replace('"?"', '"2"'))
+        self.page.locator(".maker .check >> text=2 rules").wait_for()
+        self.page.get_by_role("button", name="Insert").click()
+        self.page.locator(".maker .check >> text=inserted").wait_for()
+        self.assertEqual(self.stage.say(self.stage.port("own"), b"b\na\n", 6), b"2\r\n1\r\n")
+
     def test_the_script_is_edited(self) -> None:
         """A problem has its line; a script without problems is used for new clients."""
         self.open()

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import PageCase, Stage
+from tests.support.browser import RELAYS, SERVICES, PageCase, Stage, redis_command
 
 pytestmark = pytest.mark.xdist_group("page")
 
-STAGE = Stage(has_redis=True)
+STAGE = Stage(SERVICES + RELAYS)
 
 
 def setUpModule() -> None:
@@ -19,11 +19,6 @@ def setUpModule() -> None:
 def tearDownModule() -> None:
     """Stop what all tests share."""
     STAGE.stop()
-
-
-def command(*words: bytes) -> bytes:
-    """Return a command of redis."""
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(it), it) for it in words)
 
 
 class RelayTests(PageCase):
@@ -40,7 +35,7 @@ class RelayTests(PageCase):
         """Pieces have the arrow of their direction; connections, faults and ends are words."""
         self.open("redis")
         with self.stage.connect("redis") as client:
-            client.send(command(b"PING"))
+            client.send(redis_command(b"PING"))
             self.assertEqual(client.receive(7), b"+PONG\r\n")
             client.half_close()
             self.row("closed").wait_for()
@@ -58,7 +53,7 @@ class RelayTests(PageCase):
     def test_the_detail_of_a_piece(self) -> None:
         """A piece says which way it passed; there is no rule to make, and no time to show."""
         with self.stage.connect("redis") as client:
-            client.send(command(b"PING"))
+            client.send(redis_command(b"PING"))
             client.receive(7)
             self.open("redis")
             self.row("PONG").click()
@@ -105,7 +100,7 @@ class RelayTests(PageCase):
         """The time that the service takes for a forwarded request is not the fault's."""
         self.open("spy")
         with self.stage.connect("spy") as client:
-            client.send(command(b"BLPOP", b"nothing", b"0.1"))
+            client.send(redis_command(b"BLPOP", b"nothing", b"0.1"))
             self.assertEqual(client.receive(5), b"*-1\r\n")
         row = self.row("BLPOP nothing")
         row.locator(".tag >> text=latency").wait_for()

@@ -58,13 +58,17 @@ reply = "221 bye"
 close = true
 """
 
-#: Services with rules in two states, with a fixed reply, and one that is disabled.
-SERVICES = """\
+#: A service with rules in two states, those of `SCRIPT`.
+SMTP = """\
 [[service]]
 name = "smtp"
 listen = "tcp:0:interface=127.0.0.1"
 script = "smtp.toml"
+"""
 
+#: Services with rules in two states, with a fixed reply, and one that is disabled.
+SERVICES = f"""\
+{SMTP}
 [[service]]
 name = "fixed"
 listen = "tcp:0:interface=127.0.0.1"
@@ -106,7 +110,7 @@ name = "spy"
 listen = "tcp:0:interface=127.0.0.1"
 framing = "resp"
 upstream = "{redis}"
-unmatched = {{ forward = true }}
+unmatched = { forward = true }
 
 [[service.rule]]
 equals = "GET stock"
@@ -131,11 +135,11 @@ class Stage:
     Call `start` and `stop` in ``setUpModule`` and ``tearDownModule``: while the browser runs, its
     driver owns asyncio in this thread.
 
-    :param has_redis: whether there are the services of `RELAYS`, too.
+    :param text: its services, as TOML; ``{redis}`` is the address of a redis that is started.
     """
 
-    def __init__(self, has_redis: bool = False) -> None:
-        self._has_redis = has_redis
+    def __init__(self, text: str = SERVICES) -> None:
+        self._text = text
         self._ending = ExitStack()
 
     def start(self) -> None:
@@ -150,10 +154,10 @@ class Stage:
             raise SkipTest("playwright is not installed") from None
         chromium = live.program("chromium")
         with ExitStack() as ending:
-            text = SERVICES
-            if self._has_redis:
+            text = self._text
+            if "{redis}" in text:
                 redis = ending.enter_context(services.redis_server())
-                text += RELAYS.format(redis=redis.forward)
+                text = text.replace("{redis}", redis.forward)
             directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
             ending.callback(shutil.rmtree, directory)
             directory.joinpath("smtp.toml").write_text(SCRIPT, encoding="utf-8")
@@ -221,6 +225,11 @@ class Stage:
                 some = min(500, count - start)
                 client.send(b"".join(b"request %d\r\n" % (start + it) for it in range(some)))
                 client.receive(some * reply)
+
+
+def redis_command(*words: bytes) -> bytes:
+    """Return a command of redis."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(it), it) for it in words)
 
 
 def start_controlled(directory: Path, *options: str) -> live.Server:

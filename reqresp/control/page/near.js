@@ -19,7 +19,7 @@ export function nearMisses(near, request, explain, columns) {
 
 function one(it, request, shown) {
   const place = it.line == null ? "" : `, line ${it.line}`;
-  const at = it.difference ?? `byte ${it.at}`; // of JSON, the pointer and both values
+  const at = plain(it.difference ?? `byte ${it.at}`); // of JSON, the pointer and both values
   return h("div", { className: "near mono", tabIndex: 0, role: "group", "aria-label": `Compared with ${plain(it.rule)}` },
     h("p", {}, h("code", {}, plain(it.rule)), ` ${it.kind}${place}, differs at ${at}`),
     it.difference ? null : [

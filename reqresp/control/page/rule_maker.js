@@ -95,7 +95,7 @@ export class RuleMaker {
       }
       await request("PUT", servicePath(this.service, "/script"), { script: this.text });
       this.status.className = "down grow check";
-      this.status.textContent = "✓ inserted; the next request is answered by it";
+      this.status.textContent = "✓ inserted; new connections are answered by it";
       this.insert.disabled = true;
       this.told.inserted();
     } catch (error) {
