@@ -117,6 +117,11 @@ class RuleTests(PageCase):
         self.page.fill(".maker textarea", text.replace("reply ", "replyy"))
         self.page.locator(".maker .check >> text=unknown key").first.wait_for()
         self.assertTrue(self.page.get_by_role("button", name="Insert").is_disabled())
+        places = self.page.get_by_label("Where to insert").locator("option").all_text_contents()
+        self.assertEqual(
+            [places[0], places[1], places[-1]],
+            ["last, as rule[6]", "before rule[5]", "first, as rule[0]"],
+        )
         self.page.fill(".maker textarea", text.replace("500 what?", "252 perhaps"))
         self.page.locator(".maker .check >> text=6 rules").or_(
             self.page.locator(".maker .check >> text=7 rules")

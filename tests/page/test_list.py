@@ -210,18 +210,12 @@ class SearchTests(PageCase):
         self.page.wait_for_timeout(150)
         return self.texts(".row mark")
 
-    def test_text(self) -> None:
-        """Text is found in requests and replies, in any case, and marked."""
+    def test_ways_of_searching(self) -> None:
+        """Text in any case, pairs of hex digits and regular expressions are found and marked."""
         self.assertEqual(self.search("text", "mail"), ["mail", "MAIL", "mail"])
         self.wait_rows(3)
-
-    def test_hex(self) -> None:
-        """Pairs of hex digits find bytes."""
         self.assertEqual("".join(self.search("hex", "ff 00")), r"\xff\0")
         self.wait_rows(1)
-
-    def test_regular_expression(self) -> None:
-        """A regular expression is searched in bytes."""
         self.assertEqual(self.search("regex", r"mail \d+"), ["mail 42"])
 
     def test_what_is_not_loaded_is_searched_on_the_server(self) -> None:

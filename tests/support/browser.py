@@ -136,10 +136,12 @@ class Stage:
     driver owns asyncio in this thread.
 
     :param text: its services, as TOML; ``{redis}`` is the address of a redis that is started.
+    :param script: that of the service ``smtp``.
     """
 
-    def __init__(self, text: str = SERVICES) -> None:
+    def __init__(self, text: str = SERVICES, script: str = SCRIPT) -> None:
         self._text = text
+        self._script = script
         self._ending = ExitStack()
 
     def start(self) -> None:
@@ -160,7 +162,7 @@ class Stage:
                 text = text.replace("{redis}", redis.forward)
             directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
             ending.callback(shutil.rmtree, directory)
-            directory.joinpath("smtp.toml").write_text(SCRIPT, encoding="utf-8")
+            directory.joinpath("smtp.toml").write_text(self._script, encoding="utf-8")
             directory.joinpath("services.toml").write_text(text, encoding="utf-8")
             self.server = start_controlled(directory)
             ending.callback(self.server.stop)

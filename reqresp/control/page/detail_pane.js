@@ -138,7 +138,7 @@ export class DetailPane {
   tookText() {
     const { entry } = this;
     if (entry.took === null) return null;
-    const waits = [["the rule", entry.waited], ["faults", entry.delayed]].filter(([, time]) => time >= 1)
+    const waits = [["rule", entry.waited], ["faults", entry.delayed]].filter(([, time]) => time >= 1)
       .map(([who, time]) => `${who} ${duration(time)}`);
     return duration(entry.took) + (waits.length ? `, of which ${waits.join(", ")}` : "");
   }

@@ -111,7 +111,7 @@ export class FaultsPane {
     fill($("sides"), Object.entries(this.kinds).map(([stream, kinds]) => {
       const [title, tone] = stream === "downstream" && !isRelay ? REPLIES : TITLES[stream] ?? [plain(stream), ""];
       const all = [...this.faults, ...this.off].filter((it) => it.stream === stream);
-      return h("div", {}, h("header", {}, h("h3", { className: tone }, title), this.adder(stream, kinds, title)),
+      return h("div", {}, h("header", {}, h("h3", { className: `cut ${tone}`, title }, title), this.adder(stream, kinds, title)),
         all.map((fault) => this.knobs(fault, title)));
     }));
     // The rows were made again, so the focus was lost.

@@ -85,6 +85,7 @@ function rowClasses(item) {
   const classes = [];
   if (isNote(item)) classes.push("note");
   if (!item.isExchange) classes.push("one");
+  if (!item.isExchange && !item.outcome.word) classes.push("bare");
   if (item.isMiss) classes.push("is-miss");
   else if (item.isError) classes.push("is-error");
   else if (item.isFault) classes.push("is-fault");

@@ -80,11 +80,12 @@ function codePoint(character) {
 
 /** Return the places in a script where a rule can be inserted: `{ label, line }`, the likeliest first. */
 export function places(rules) {
-  const count = rules.length;
+  const written = rules.filter((it) => /^rule\[\d+\]$/.test(it.path)); // not what answers the unmatched
+  const count = written.length;
   const found = [{ label: count ? `last, as rule[${count}]` : "as rule[0]", line: null }];
   for (let place = count - 1; place >= 0; place -= 1) {
-    if (rules[place].line == null) continue;
-    found.push({ label: place ? `before ${rules[place].path ?? `rule[${place}]`}` : "first, as rule[0]", line: rules[place].line });
+    const { line, path } = written[place];
+    if (line != null) found.push({ label: place ? `before ${path}` : "first, as rule[0]", line });
   }
   return found;
 }

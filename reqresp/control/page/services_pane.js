@@ -2,7 +2,7 @@
 
 import { $, fill, h } from "./dom.js";
 import { clock, counted, plain } from "./notation.js";
-import { Sparkline } from "./sparkline.js";
+import { SECONDS, Sparkline } from "./sparkline.js";
 
 /** Return the first address of a service as people write it, and its port. */
 export function address(service) {
@@ -61,7 +61,8 @@ export class ServicesPane {
 
   /** Show, too, what the service with this name received before the page was opened. */
   fill(name, entries) {
-    this.cards.get(name)?.spark.fill(entries);
+    const isRelay = this.services.find((it) => it.name === name)?.kind === "relay";
+    this.cards.get(name)?.spark.fill(entries, isRelay);
   }
 
   tick() {
@@ -98,9 +99,12 @@ class Card {
   }
 
   tick(service) {
-    this.spark.tick(service.counts);
+    const { misses, errors, requests } = service.counts;
+    // A relay knows no requests: its entries are counted.
+    const isRelay = service.kind === "relay";
+    this.spark.tick(isRelay ? service.position : requests, misses + errors);
     this.spark.draw(service.enabled
-      ? `Requests of ${plain(service.name)} in each of the last ${this.spark.all.length} seconds, misses and errors in red`
+      ? `${isRelay ? "Entries" : "Requests"} of ${plain(service.name)} in each of the last ${SECONDS} seconds, misses and errors in red`
       : `${plain(service.name)} is disabled`);
     this.drawLoad(service);
   }

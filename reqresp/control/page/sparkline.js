@@ -1,4 +1,4 @@
-// How many requests came in each second of the last minute, and how many of them went wrong.
+// How many requests or entries came in each second of the last minute, and how many of them went wrong.
 
 import { svg } from "./dom.js";
 
@@ -16,27 +16,26 @@ export class Sparkline {
       "aria-label": `Requests in each of the last ${SECONDS} seconds` });
   }
 
-  /** The requests of the last second. */
+  /** How many came in the last second. */
   get rate() {
     return this.all.at(-1);
   }
 
-  /** Take the counts of a service, once a second. */
-  tick(counts) {
-    const bad = counts.misses + counts.errors;
-    const before = this.before ?? { requests: counts.requests, bad };
-    this.shift(this.all, counts.requests - before.requests);
+  /** Take how many there have been, and how many of them went wrong, once a second. */
+  tick(all, bad) {
+    const before = this.before ?? { all, bad };
+    this.shift(this.all, all - before.all);
     this.shift(this.bad, bad - before.bad);
-    this.before = { requests: counts.requests, bad };
+    this.before = { all, bad };
   }
 
-  /** Count entries that came before it began, the newest of them last. */
-  fill(entries) {
+  /** Count entries that came before it began: those of requests, or all of them. */
+  fill(entries, countsAll) {
     const now = Date.now() / 1000;
     for (const entry of entries) {
       const second = SECONDS - 1 - Math.floor(now - entry.at);
       if (entry.at >= this.began || second < 0 || second >= SECONDS) continue;
-      if (entry.isExchange) this.all[second] += 1;
+      if (entry.isExchange || countsAll) this.all[second] += 1;
       if (entry.isMiss || entry.isError) this.bad[second] += 1;
     }
   }
