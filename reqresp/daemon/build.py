@@ -82,10 +82,13 @@ def make_server(
         services.start(load_definitions(options))
     service = ReqRespService([], services, options["drain"], reactor, options["lame-duck"])
     with _missing_packages_exit(), _opening_files(options):
-        for listener, make_site in ((metrics, _make_metrics), (control, _make_control)):
+        for listener, serves, make_site in (
+            (metrics, "metrics", _make_metrics),
+            (control, "control", _make_control),
+        ):
             if listener is not None:
                 site = make_site(options, services, lambda: service.is_ready)
-                made = evolve(listener, factory=site, closes_last=True)
+                made = evolve(listener, factory=site, serves=serves, closes_last=True)
                 service.listeners = [*service.listeners, made]
     changes = is_controlled or options["services"] is not None
     if changes or any(it.files or it.certificates for it in services):

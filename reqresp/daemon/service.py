@@ -174,13 +174,16 @@ class ReqRespService(Service):
             if port is not None:
                 self._open += 1
                 # Not before: the reactor handles no signals until it runs.
-                self._reactor.callWhenRunning(self._log_listening, format_address(port.getHost()))
+                self._reactor.callWhenRunning(
+                    self._log_listening, format_address(port.getHost()), listener
+                )
             return port
 
         return listen(listener, cast(Any, self.factory), self._stop_reactor).addCallback(opened)
 
-    def _log_listening(self, address: str) -> None:
-        self._log.info("Listening on {address}", address=address)
+    def _log_listening(self, address: str, listener: Listener) -> None:
+        what = f" for {listener.serves}" if listener.serves else ""
+        self._log.info("Listening on {address}{what}", address=address, what=what)
 
     def _stop_reactor(self) -> None:
         if self.running:

@@ -15,7 +15,6 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.host import ConnectionHost
 from reqresp.transport.proxy_protocol import ProxyHeader
@@ -60,7 +59,7 @@ def report_failure(
     host.events.before_log_line()
     _log.warn(
         "{peer}: upstream {upstream} {reason}; {action}",
-        peer=format_address(peer),
+        peer=host.label(peer),
         upstream=upstream.name,
         reason=upstream.explain(failure),
         action=unreachable.participle,
@@ -90,7 +89,7 @@ def report_end(
         host.events.before_log_line()
         _log.warn(
             "{peer}: upstream {upstream} {reason}; resetting",
-            peer=format_address(peer),
+            peer=host.label(peer),
             upstream=upstream.name,
             reason=words,
         )

@@ -18,7 +18,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp._text import format_address
 from reqresp.relay._connecting import (
     DELIVERY_SECONDS,
     connect,
@@ -466,7 +465,7 @@ class Relay:
         self._undelivered = undelivered
         if self.quiet <= SWEEPS_PER_TIMEOUT:
             return
-        self._log.debug("{peer}: idle; closing", peer=format_address(self.peer))
+        self._log.debug("{peer}: idle; closing", peer=self.host.label(self.peer))
         self._end(Stream.reset if undelivered else Stream.close)
 
     def sweep_request(self) -> None:

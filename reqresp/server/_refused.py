@@ -40,6 +40,9 @@ class Front(Interface):
     def take_number(self) -> int:
         """Return the number of the next connection."""
 
+    def label(self, peer: IAddress) -> str:
+        """Return *peer* as lines of the log name it."""
+
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """Count and log that *peer* sent something malformed."""
 
@@ -97,6 +100,10 @@ class RefusedClients:
 
     def set_idle_timeout(self, connection: HostedConnection, seconds: float | None) -> None:
         """Do nothing: refused clients have `MAX_SECONDS` in all."""
+
+    def label(self, peer: IAddress) -> str:
+        """Return *peer* as lines of the log name it."""
+        return self._front.label(peer)
 
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """Count and log that *peer* sent something malformed."""

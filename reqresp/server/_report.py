@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address, printable, printable_lines
+from reqresp._text import printable, printable_lines
 from reqresp.framing import FrameError, Framing, Unfinished
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import Cancellable, ConnectionHost
@@ -107,7 +107,7 @@ def not_a_reply(reporter: Reporter, service: str, error: FrameError) -> None:
     reporter.host.events.before_log_line()
     _log.warn(
         "{peer}: upstream {upstream} sent bytes that are not a reply: {reason}; resetting",
-        peer=format_address(reporter.peer),
+        peer=reporter.host.label(reporter.peer),
         upstream=service,
         reason=printable(str(error).replace("a request", "a reply", 1)),
     )
@@ -121,7 +121,7 @@ def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
     reporter.host.events.before_log_line()
     _log.info(
         "{peer}: unfinished request {data}: {missing}",
-        peer=format_address(reporter.peer),
+        peer=reporter.host.label(reporter.peer),
         data=shown,
         missing=request.missing,
     )
@@ -131,13 +131,13 @@ def incomplete(reporter: Reporter, request: Unfinished | None) -> None:
 def warning(reporter: Reporter, text: str) -> None:
     """Log *text* about the client."""
     reporter.host.events.before_log_line()
-    _log.warn("{peer}: {text}", peer=format_address(reporter.peer), text=text)
+    _log.warn("{peer}: {text}", peer=reporter.host.label(reporter.peer), text=text)
 
 
 def idle(reporter: Reporter) -> None:
     """Log that the connection is closed because it is idle."""
     reporter.host.events.before_log_line()
-    _log.debug("{peer}: idle; closing", peer=format_address(reporter.peer))
+    _log.debug("{peer}: idle; closing", peer=reporter.host.label(reporter.peer))
 
 
 def frame_error(reporter: Reporter, error: FrameError) -> None:
@@ -163,7 +163,7 @@ def failure(reporter: Reporter, failure: Failure, steps: Steps) -> None:
     by = reporter.config.responder.name
     if isinstance(steps, RuleReply):
         by = steps.by
-    peer = format_address(reporter.peer)
+    peer = reporter.host.label(reporter.peer)
     reporter.host.events.before_log_line()
     _log.failure("{peer}: {by} failed; aborting", _Printable(failure), peer=peer, by=by)
     reporter.host.events.failed(reporter.peer, reporter.number, failure)
@@ -173,7 +173,7 @@ def late_failure(reporter: Reporter, failure: Failure) -> None:
     """Count and log the *failure* of a responder after the loss of the connection."""
     if reporter.host.counters is not None:
         reporter.host.counters.responder_errors += 1
-    peer, by = format_address(reporter.peer), reporter.config.responder.name
+    peer, by = reporter.host.label(reporter.peer), reporter.config.responder.name
     reporter.host.events.before_log_line()
     _log.failure("{peer}: {by} failed after the connection was lost", failure, peer=peer, by=by)
 

@@ -75,6 +75,8 @@ class Connections:
         self.counters = counters
         #: Adds TLS to connections that ask for it; None: the server has no certificate for that.
         self.start_tls: TLSStart | None = None
+        #: The name of the service, which begins lines of the log; empty: the process has no other.
+        self.name = ""
         self.now = now
         self._clock = clock
         self._wall = wall
@@ -170,7 +172,7 @@ class Connections:
             self.events.before_log_line()
             self._log.warn(
                 "{peer}: refused, {reason} ({refused} refused in all)",
-                peer=format_address(peer),
+                peer=self.label(peer),
                 reason=refusal.reason,
                 refused=self._refusals.total(),
             )
@@ -194,10 +196,15 @@ class Connections:
             self.events.before_log_line()
             self._log.warn(
                 "{peer}: {reason}; closing{suffix}",
-                peer=format_address(peer),
+                peer=self.label(peer),
                 reason=printable(reason),
                 suffix=suffix,
             )
+
+    def label(self, peer: IAddress) -> str:
+        """Return *peer* as lines of the log name it: after the service, if it has a name."""
+        shown = format_address(peer)
+        return f"{self.name} {shown}" if self.name else shown
 
     def flush_log(self) -> None:
         """Log now how many events were not logged, since there was one a second of their kind."""

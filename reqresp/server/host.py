@@ -123,6 +123,9 @@ class ConnectionHost(Protocol):
     def set_idle_timeout(self, connection: HostedConnection, seconds: float | None) -> None:
         """Close *connection* once it is idle for *seconds*; None: as long as the limit says."""
 
+    def label(self, peer: IAddress) -> str:
+        """Return *peer* as lines of the log name it: after the service, if it has a name."""
+
     def malformed(self, kind: str, peer: IAddress, reason: str) -> None:
         """
         Count that *peer* sent something malformed, and log it: of each kind one line a second.

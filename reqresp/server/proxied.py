@@ -22,7 +22,6 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from reqresp._text import format_address
 from reqresp.server.admission import UNTRUSTED, Refusal
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.transport.access import Networks
@@ -163,7 +162,8 @@ class HeaderReader(Protocol):
         # Balancers connect to find out whether a port is open; or the server has ended.
         if not size or reason.check(ConnectionAborted):
             self._log.debug(
-                "{peer}: disconnected before a PROXY header", peer=format_address(self.peer)
+                "{peer}: disconnected before a PROXY header",
+                peer=self.factory.front.label(self.peer),
             )
             return
         self._report(f"disconnected within the PROXY header, after {size} bytes of it")

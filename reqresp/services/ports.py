@@ -39,6 +39,7 @@ class Listener:
     An *endpoint* to listen on, and its *name* in messages.
 
     :param factory: serves this endpoint; None: whoever listens says what does.
+    :param serves: what it serves, for the log; empty: whoever listens says it.
     :param is_private: whether listening on all interfaces needs no warning, as with TLS.
     :param closes_last: whether it stays open until all connections have ended.
     :param is_shared: whether another process keeps the socket open, and accepts waiting clients.
@@ -48,6 +49,7 @@ class Listener:
     name: str
     endpoint: IStreamServerEndpoint
     factory: IProtocolFactory | None = None
+    serves: str = ""
     is_private: bool = False
     closes_last: bool = False
     is_shared: bool = False

@@ -103,6 +103,7 @@ class Service:
             except BaseException:
                 self.close_files()
                 raise
+        front_of(self.factory).name = self._shown_name
         #: What goes wrong with what its clients get.
         self.faults = ServiceFaults(self.factory)
         log_warnings(loaded)

@@ -192,7 +192,7 @@ class UnixTests(LiveTestCase):
         (self.directory / "it.rec").write_text(recording, encoding="utf-8")
         options = ("--port=0", "--replay=it.rec", "--control=unix:control")
         server = self.serve(*options)
-        server.log.wait("Listening on 'control'")
+        server.log.wait("Listening on 'control' for control")
         client = ControlClient(f"unix:{self.directory}/control")
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as wire:
             wire.sendall(b"a\n")

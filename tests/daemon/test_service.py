@@ -149,6 +149,17 @@ class ServiceTests(SynchronousTestCase):
         lines.append("Listening on 192.0.2.1:9999")
         self.assertEqual([text_of(event) for event in events], lines)
 
+    def test_what_listens_is_logged(self) -> None:
+        """A port with a purpose of its own, such as control, has that in its line."""
+        events = logged_events(self, LogLevel.info)
+        service = self.service(FakePort())
+        service.listeners = [evolve(it, serves="control") for it in service.listeners]
+        service.privilegedStartService()
+        self.reactor.startup.callback(None)
+        self.assertEqual(
+            [text_of(event) for event in events], ["Listening on 127.0.0.1:9999 for control"]
+        )
+
     def test_listens_once(self) -> None:
         """The start after that does not listen a second time."""
         service = self.service(FakePort())

@@ -122,7 +122,9 @@ class ServingTests(WorkersTestCase):
         """Their parent opens the port, but only a worker logs that it listens."""
         server = self.workers("--quiet", "--metrics=0", ports=3)
         shared, *metrics = dict.fromkeys(server.ports)
-        lines = server.log.wait(r"\[(.*) reqresp\..*\] Listening on 127\.0\.0\.1:(\d+)$", 4)
+        lines = server.log.wait(
+            r"\[(.*) reqresp\..*\] Listening on 127\.0\.0\.1:(\d+)( for metrics)?$", 4
+        )
         found: dict[str, list[int]] = {}
         for match in lines:
             found.setdefault(match[1], []).append(int(match[2]))

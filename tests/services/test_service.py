@@ -1,12 +1,16 @@
 """One service: what it shows, where it listens, and what it answers."""
 
+import re
 from pathlib import Path
+
+from twisted.logger import LogLevel
 
 from reqresp._errors import ProblemsError
 from reqresp.services.environment import Environment
 from reqresp.services.errors import ListenError
 from reqresp.services.service import Kind, Service
 from tests.support import live
+from tests.support.listening import logged_events, text_of
 from tests.support.served import Served
 
 HEAD = '[[service]]\nname = "it"\nlisten = 1\n'
@@ -166,6 +170,27 @@ class ScriptTests(ServiceCase):
             reset = service.reset()
             self.reactor.advance(0)
             self.successResultOf(reset)
+
+
+class LogTests(ServiceCase):
+    """What the log says of the clients of several services."""
+
+    def test_warnings_name_the_service(self) -> None:
+        """A refused client, and bytes that are no request, are warned of with its name."""
+        text = RULES + 'framing = "netstring"\nlimits = { max_connections = 1 }\n'
+        self.start(text + text.replace('"it"', '"default"').replace("= 1\n", "= 2\n", 1))
+        events = logged_events(self, LogLevel.warn)
+        for name in ("it", "default"):
+            client = self.connect(name)
+            self.connect(name)
+            client.send(b"x:")
+            self.reactor.advance(0)
+        texts = [re.sub(r"127\.0\.0\.1:\d+", "PEER", text_of(it)) for it in events]
+        self.assertEqual(len(texts), 4)
+        self.assertTrue(texts[0].startswith("it PEER: refused, "), texts)
+        self.assertTrue(texts[1].startswith("it PEER: "), texts)
+        self.assertTrue(texts[2].startswith("PEER: refused, "), texts)
+        self.assertTrue(texts[3].startswith("PEER: "), texts)
 
 
 class FilesTests(ServiceCase):
