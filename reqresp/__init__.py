@@ -42,10 +42,12 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.framing import Line as Line
     from reqresp.framing import Mixed as Mixed
     from reqresp.framing import Netstring as Netstring
+    from reqresp.framing import Pause as Pause
     from reqresp.framing import Resp as Resp
     from reqresp.framing import Scpi as Scpi
     from reqresp.framing import SizedDecoder as SizedDecoder
     from reqresp.framing import Unfinished as Unfinished
+    from reqresp.framing import UntilEnd as UntilEnd
     from reqresp.framing import parse_framing as parse_framing
     from reqresp.journal import Answered as Answered
     from reqresp.journal import Changed as Changed

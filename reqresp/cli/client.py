@@ -12,7 +12,7 @@ from time import monotonic
 
 from attrs import frozen
 
-from reqresp.framing import Decoder, FrameError, unfinished
+from reqresp.framing import Decoder, FrameError, SilenceDecoder, unfinished
 
 #: Upper bound of the bytes that are received at once.
 RECEIVE_SIZE = 64 * 1024
@@ -81,6 +81,7 @@ def connect(address: Address, timeout: float) -> socket.socket:
     """
     Return a socket that is connected to *address*.
 
+    :param half_close: send EOF after the last frame.
     :param timeout: seconds to wait for the connection.
     :raises OSError: it cannot connect.
     """
@@ -103,6 +104,7 @@ def ask(
     *,
     replies: int = 1,
     greeting: bool = False,
+    half_close: bool = False,
     timeout: float = 5.0,
     connect: Callable[[Address, float], socket.socket] = connect,
     seconds: Callable[[], float] = monotonic,
@@ -132,6 +134,8 @@ def ask(
             with _failure_is(f"{address}: request {number} not sent"):
                 connection.settimeout(timeout)
                 connection.sendall(frame)
+                if half_close and number == len(frames):
+                    connection.shutdown(socket.SHUT_WR)
             for count in range(1, replies + 1):
                 which = f"reply {count} of {replies}" if replies > 1 else "reply"
                 with _failure_is(f"{address}: no {which} to request {number}"):
@@ -150,15 +154,21 @@ def _replies(
             data = _receive(connection, deadline - seconds())
             if data is None:
                 raise _no_reply(decoder, f"within {timeout:g} s")
-            if not data:
-                raise _no_reply(decoder, "before the server closed the connection")
             try:
-                ready = decoder.feed(data)
+                ready = decoder.feed(data) if data else _ended(decoder)
             except FrameError as error:
                 yield from error.requests
                 reason = str(error).replace("a request", "a reply", 1)
                 raise _NoReplyError(reason, data) from None
         yield from ready
+
+
+def _ended(decoder: Decoder) -> list[bytes]:
+    """Return the reply that EOF ends."""
+    found = decoder.end() if isinstance(decoder, SilenceDecoder) else []
+    if not found:
+        raise _no_reply(decoder, "before the server closed the connection")
+    return found
 
 
 def _no_reply(decoder: Decoder, until: str) -> _NoReplyError:

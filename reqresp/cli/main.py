@@ -67,7 +67,8 @@ def _ask(options: Namespace) -> int:
         options.error(str(error))
     how = {name: getattr(options, name) for name in ("replies", "greeting", "timeout")}
     try:
-        for reply in ask(options.address, frames, decoder, **how):
+        ends = sent.ends_with_stream
+        for reply in ask(options.address, frames, decoder, half_close=ends, **how):
             _print(reply.hex() if options.hex else escape(reply))
     except AskError as error:
         _print_error(f"reqresp: {error}{_hint(options, frames, error)}")

@@ -26,6 +26,7 @@ from reqresp.framing._lines import AnyLine, Scpi
 from reqresp.framing._raw import NO_END, RawFrames, feed_run, with_raw
 from reqresp.framing._resp import Resp
 from reqresp.framing._resp_commands import Command
+from reqresp.framing._silence import Pause, SilenceDecoder, UntilEnd
 from reqresp.framing._specifications import SPECIFICATIONS, parse_framing
 
 __all__ = [
@@ -51,11 +52,14 @@ __all__ = [
     "Line",
     "Mixed",
     "Netstring",
+    "Pause",
     "RawFrames",
     "Resp",
     "Scpi",
+    "SilenceDecoder",
     "SizedDecoder",
     "Unfinished",
+    "UntilEnd",
     "complete_framing",
     "feed_run",
     "is_new",

@@ -173,6 +173,11 @@ class BaseFraming(ABC):
         return True
 
     @property
+    def ends_with_stream(self) -> bool:
+        """Return whether only EOF ends a request, or a reply."""
+        return False
+
+    @property
     def push_marks(self) -> frozenset[int]:
         """Return the first bytes of what a server may send by itself while it owes a reply."""
         return frozenset()

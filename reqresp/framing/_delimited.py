@@ -201,6 +201,10 @@ class Mixed(BaseFraming):
         return self.replies.ends_replies
 
     @property
+    def ends_with_stream(self) -> bool:
+        return self.requests.ends_with_stream
+
+    @property
     def push_marks(self) -> frozenset[int]:
         return self.replies.push_marks
 

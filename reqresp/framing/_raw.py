@@ -9,6 +9,7 @@ from collections.abc import Callable
 from reqresp.framing._base import Decoder, Framed, FrameError, Unfinished, is_new, unfinished
 from reqresp.framing._decoders import DelimiterDecoder
 from reqresp.framing._resp_commands import CommandDecoder
+from reqresp.framing._silence import SilenceDecoder
 
 #: What is wrong with a framing with which a reply of a service cannot be found.
 NO_END = "expected a framing that shows where a reply ends, such as line, netstring or resp"
@@ -51,7 +52,9 @@ class RawDecoder:
 
 def with_raw(decoder: Decoder) -> Decoder:
     """Return *decoder*, or what finds the same requests, with each of them a `Framed`."""
-    return decoder if isinstance(decoder, CommandDecoder) else RawDecoder(decoder)
+    if isinstance(decoder, CommandDecoder | SilenceDecoder):
+        return decoder
+    return RawDecoder(decoder)
 
 
 def feed_run(decoder: Decoder, data: bytes) -> tuple[list[bytes], bytes]:

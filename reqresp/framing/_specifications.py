@@ -12,6 +12,7 @@ from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
 from reqresp.framing._lengths import ENCODINGS, Encoding
 from reqresp.framing._lines import AnyLine, Scpi
 from reqresp.framing._resp import Resp
+from reqresp.framing._silence import Pause, UntilEnd
 
 _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
     "big": ("big", False),
@@ -62,6 +63,12 @@ def _length_prefix(name: str, how: str = "big") -> LengthPrefix:
     return LengthPrefix(int(name.removeprefix("int")) // 8, *_LENGTHS[how])
 
 
+def _pause(_name: str, seconds: str) -> Pause:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", seconds):
+        raise ValueError(f"expected seconds such as 0.2, found {quote(seconds)}")
+    return Pause(float(seconds))
+
+
 def _length(_name: str, how: str) -> LengthField:
     encoding, colon, size = how.partition(":")
     if encoding not in ENCODINGS:
@@ -80,6 +87,8 @@ _FORMS: Mapping[str, Callable[..., BaseFraming]] = {
     "int8|int16|int32[:big|little][:inclusive]": _length_prefix,
     "length:ENCODING[:SIZE]": _length,
     "fixed:SIZE": lambda _name, size: Fixed(_size(size)),
+    "pause:SECONDS": _pause,
+    "eof": lambda _name: UntilEnd(),
     "scpi": lambda _name: Scpi(),
     "resp": lambda _name: Resp(),
 }
@@ -102,7 +111,7 @@ def parse_framing(specification: str) -> BaseFraming:
     form = _FORM_OF.get(name)
     if form is None:
         near = similar(name, _FORM_OF)
-        hint = f"did you mean {near}?" if near else f"expected one of: {SPECIFICATIONS}"
+        hint = f"did you mean {near}?" if near else f"expected one of: {', '.join(_FORM_OF)}"
         raise ValueError(f"unknown framing {quote(specification)}; {hint}")
     if colon:
         fits, arguments = ":" in form and argument != "", [argument]

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
+from reqresp.server._silence import Listening, watch
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
 from reqresp.server.host import ConnectionHost
 from reqresp.steps import Abort, Close, Forward, HalfClose, Hang, StartTLS, StopReading, Wait
@@ -21,7 +22,7 @@ from reqresp.transport.stream import Stream
 _TIMER = State.TIMER
 
 
-class Performer(_report.Reporter, Protocol):
+class Performer(_report.Reporter, Listening, Protocol):
     """What the actions need of a connection."""
 
     host: ConnectionHost
@@ -70,6 +71,7 @@ def _start_tls(performer: Performer, _step: StartTLS) -> Hold | None:
         _report.warning(performer, f"cannot start TLS: {problem}; resetting")
         return ABORT
     decoder = performer.framing.decoder(performer.config.limits.max_request)
+    watch(performer, decoder)
     if performer.backlog.restart(decoder):
         _report.warning(performer, "dropped what it sent in the clear after its request for TLS")
     peer = performer.peer

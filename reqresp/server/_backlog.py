@@ -9,7 +9,8 @@ replies.
 from collections.abc import Iterator, Sequence
 from operator import length_hint
 
-from reqresp.framing import Chunk, Decoder, FrameError, Unfinished, unfinished
+from reqresp.framing import Chunk, Decoder, FrameError, SilenceDecoder, Unfinished, unfinished
+from reqresp.server._silence import stop_watching
 
 #: Bytes decoded at a time.  A request of three bytes takes fifteen times as much once it is split
 #: off.
@@ -102,6 +103,20 @@ class Backlog:
         self.requests = iter(self.decode(self.take()))
         return True
 
+    def end_request(self) -> bool:
+        """Complete the request that nothing but silence ends; return whether there is one."""
+        if self.error is not None or not isinstance(self.decoder, SilenceDecoder):
+            return False
+        while self.waiting and self.error is None:
+            self.decode(self.take())
+        requests = self.decoder.end()
+        self.add_requests(requests)
+        return bool(requests) or self.error is not None
+
+    def add_requests(self, requests: Sequence[bytes]) -> None:
+        """Put *requests*, which are decoded, after those that wait."""
+        self.requests = iter([*self.requests, *requests])
+
     def find_unfinished(self) -> Unfinished | None:
         """
         Return the request that has begun and not ended, in all bytes; drop what comes before it.
@@ -133,4 +148,6 @@ class Backlog:
         self.waiting = b""
         self.requests = NO_REQUESTS
         self.error = None
+        if self.decoder.__class__ is SilenceDecoder:
+            stop_watching(self.decoder)
         self.decoder = _NO_DECODER

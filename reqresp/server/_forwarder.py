@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp.framing import Framed, FrameError, Framing, feed_run, is_new, with_raw
+from reqresp.framing import Framed, FrameError, Framing, SilenceDecoder, feed_run, is_new, with_raw
 from reqresp.server import _report
 from reqresp.server._ahead import Ahead, Pending
 from reqresp.server._backlog import SLICE, Backlog
@@ -83,7 +83,8 @@ class Forwarder:
         self._run: _Run | None = None  # to be taken up in the next turn
         # Whether the responder can say of many requests that they are only forwarded.
         responder = connection.config.responder
-        self._forwards_runs = responder.answer_alike((), connection) is not None
+        has_ends = not isinstance(connection.backlog.decoder, SilenceDecoder)
+        self._forwards_runs = has_ends and responder.answer_alike((), connection) is not None
 
     @property
     def host(self) -> ConnectionHost:

@@ -6,20 +6,21 @@ bytes of requests that were decoded and not taken are kept as they came, and are
 a change.  This module must not know which states there are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import length_hint
 from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IAddress
 
-from reqresp.framing import Decoder, Framed, Framing, is_new, with_raw
+from reqresp.framing import Decoder, Framed, Framing, SilenceDecoder, is_new, with_raw
 from reqresp.server._backlog import NO_REQUESTS, Backlog
+from reqresp.server._silence import Listening, stop_watching, watch
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost, HostedConnection
 from reqresp.server.state_properties import NO_PROPERTIES
 
 
-class StatefulConnection(HostedConnection, Protocol):
+class StatefulConnection(HostedConnection, Listening, Protocol):
     """What a backlog needs of its connection."""
 
     config: ServerConfig
@@ -42,6 +43,7 @@ class StateBacklog(Backlog):
 
     def __init__(self, connection: StatefulConnection) -> None:
         super().__init__(with_raw(connection.config.decoder()))
+        watch(connection, self.decoder)
         self._connection = connection
         # All bytes that were decoded, without those of the requests that were taken.
         self._kept = bytearray()
@@ -65,6 +67,11 @@ class StateBacklog(Backlog):
     def restart(self, decoder: Decoder) -> bool:
         return super().restart(with_raw(decoder))
 
+    def add_requests(self, requests: Sequence[bytes]) -> None:
+        untaken = self.requests
+        before = untaken.requests if isinstance(untaken, _Untaken) else untaken
+        self.requests = _Untaken(self, iter([*before, *requests]))
+
     def clear(self) -> None:
         super().clear()
         self._kept.clear()
@@ -87,7 +94,9 @@ class StateBacklog(Backlog):
         if framing is connection.framing:
             return False
         connection.framing = framing
+        stop_watching(self.decoder)
         self.decoder = with_raw(framing.decoder(config.limits.max_request))
+        watch(connection, self.decoder)
         kept, self._kept = self._kept, bytearray()
         kept += self.waiting
         self.waiting = kept
@@ -101,17 +110,32 @@ class _Untaken:
 
     def __init__(self, backlog: StateBacklog, requests: Iterator[bytes]) -> None:
         self._backlog = backlog
-        self._requests = requests
+        self.requests = requests
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __length_hint__(self) -> int:
-        return length_hint(self._requests)
+        return length_hint(self.requests)
 
     def __next__(self) -> bytes:
         if self._backlog.follow():
             raise StopIteration
-        request = next(self._requests)
+        request = next(self.requests)
         self._backlog.taken(cast(Framed, request))
         return request
+
+
+def make_backlog(connection: StatefulConnection, *, is_forwarded: bool) -> Backlog:
+    """
+    Return what waits on *connection*, which is new.
+
+    :param is_forwarded: whether the bytes of its requests are needed as they came.
+    """
+    config = connection.config
+    if config.responder.state_properties:
+        return StateBacklog(connection)
+    decoder = config.framing.decoder(config.limits.max_request)
+    if decoder.__class__ is SilenceDecoder:
+        watch(connection, decoder)
+    return Backlog(with_raw(decoder) if is_forwarded else decoder)

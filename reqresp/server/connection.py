@@ -24,10 +24,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp.faults import FaultInjector
-from reqresp.framing import FrameError, Unfinished, is_new, with_raw
+from reqresp.framing import FrameError, SilenceDecoder, Unfinished, is_new
 from reqresp.server import _report, _timeouts, pushes
 from reqresp.server._actions import ACTIONS
-from reqresp.server._backlog import SLICE, Backlog
+from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import Forwarder
 from reqresp.server._frames import is_within
@@ -35,7 +35,7 @@ from reqresp.server._reactions import say
 from reqresp.server._reply import prepare, use_faults
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
-from reqresp.server._state_backlog import StateBacklog
+from reqresp.server._state_backlog import make_backlog
 from reqresp.server._timers import WITHIN_FRAME, Timers
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
@@ -92,14 +92,11 @@ class Connection:
     ) -> None:
         self.config = config  # the factory's when the client connected
         self.peer = peer
-        #: The connection's number; the factory's first is 1.
-        self.number = 0
-        #: How many requests were taken up.
-        self.taken = 0
+        self.number = 0  #: the connection's; the factory's first is 1
+        self.taken = 0  #: how many requests were taken up
         #: Bytes received from the client and handed to its transport, if the server counts.
         self.received = self.sent = 0
-        #: What the responder keeps here for itself.
-        self.notes: Any = None
+        self.notes: Any = None  #: what the responder keeps here for itself
         self.host = host
         self._is_unseen = host.counters is None and not host.events.reports_requests
         self._state = _IDLE
@@ -107,11 +104,7 @@ class Connection:
         self.hold: Hold | None = None
         self.stream = Stream(self)
         self.framing = config.framing  # in force, as the state of the conversation says
-        self.backlog = (
-            StateBacklog(self)
-            if config.responder.state_properties
-            else Backlog(config.decoder() if service is None else with_raw(config.decoder()))
-        )
+        self.backlog = make_backlog(self, is_forwarded=service is not None)
         #: Takes up requests if some may be forwarded; None: there is no service.
         self.forwarder = None if service is None else Forwarder(self, service)
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
@@ -123,8 +116,7 @@ class Connection:
         self.injector: FaultInjector | None = None  # if there are faults
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
-        self.quiet = 0  # sweeps since something happened
-        self.undelivered = 0  # bytes, at the last sweep
+        self.quiet = self.undelivered = 0  # sweeps since something happened; bytes at the last one
         # Of a request that has begun: how many came before it, and the sweeps since.
         self.begun: tuple[int, int] | None = None
 
@@ -274,7 +266,15 @@ class Connection:
 
     def peer_ended(self) -> None:
         """Answer what was received, then close."""
+        if self.backlog.decoder.__class__ is SilenceDecoder:
+            self._last = True
+            self.end_request()
         self.finish()
+
+    def end_request(self) -> None:
+        """Take up the request that silence, or the end of the client, has completed."""
+        if self.backlog.end_request():
+            self.go_on()
 
     # Events of the host
 
@@ -432,7 +432,7 @@ class Connection:
             return  # an observer has released it
         elif self.backlog.error is not None:
             self._refuse_bytes(self.backlog.error)
-        elif self.backlog.size or self._has_pending:
+        elif self.backlog.has_requests or self._has_pending:
             return  # more has arrived
         elif self._last:
             self.close_finished()

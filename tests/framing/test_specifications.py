@@ -3,11 +3,11 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import parse_framing
-from tests.support.framings import SPECIFIED
+from tests.support.framings import SILENT, SPECIFIED
 
-FORMS = (
-    "chunk[:SIZE], line[:ENDING], anyline[:ENDING], delimiter:TEXT, between:START:END, netstring,"
-    " int8|int16|int32[:big|little][:inclusive], length:ENCODING[:SIZE], fixed:SIZE, scpi, resp"
+NAMES = (
+    "chunk, line, anyline, delimiter, between, netstring, int8, int16, int32, length, fixed,"
+    " pause, eof, scpi, resp"
 )
 ENDING = r"expected the line ending \r\n or \n, found"
 SIZE = "expected a size in bytes, 1 or more, found"
@@ -17,7 +17,7 @@ ESCAPES = r"expected one of: \r, \n, \t, \0, \\, \xNN"
 
 #: Text that is not a framing, and what the message says after it.
 MALFORMED = {
-    **dict.fromkeys(("", " ", ":", "tcp", "x:5"), f"expected one of: {FORMS}"),
+    **dict.fromkeys(("", " ", ":", "tcp", "x:5"), f"expected one of: {NAMES}"),
     **dict.fromkeys(("lines", " line", "Line", "lin:x"), "did you mean line?"),
     "delimeter:x": "did you mean delimiter?",
     "int64": "did you mean int16?",
@@ -44,6 +44,13 @@ WRONG_PARTS = {
         for it in ("a", "a:", ":a", "a:b:c")
     },
     r"between:\q:a": rf"unknown escape \q; {ESCAPES}",
+    "eof:1": "expected eof",
+    "pause": "expected pause:SECONDS",
+    **{
+        f"pause:{it}": f"expected seconds such as 0.2, found {it!r}"
+        for it in ("x", "-1", "1.", "1e3", "inf", "1234567")
+    },
+    "pause:0": "seconds: expected seconds > 0, found 0.0",
     "scpi:1": "expected scpi",
     "netstring:9": "expected netstring",
     "netstring:": "expected netstring",
@@ -78,7 +85,7 @@ class SpecificationTests(SynchronousTestCase):
 
     def test_every_form(self) -> None:
         """Each form makes the same framing as Python code."""
-        for specification, framing in SPECIFIED.items():
+        for specification, framing in {**SPECIFIED, **SILENT}.items():
             self.assertEqual(parse_framing(specification), framing, msg=specification)
 
     def message(self, specification: str) -> str:

@@ -11,7 +11,9 @@ from reqresp.framing import (
     LengthPrefix,
     Line,
     Netstring,
+    Pause,
     Scpi,
+    UntilEnd,
 )
 
 #: Every form of a specification, with the framing that it means.
@@ -49,4 +51,11 @@ SPECIFIED: dict[str, Framing] = {
     "length:ber": LengthField(encoding="ber"),
     "fixed:1": Fixed(1),
     "fixed:512": Fixed(512),
+}
+
+#: The same for framings whose requests do not end in their bytes.
+SILENT: dict[str, Framing] = {
+    "pause:0.2": Pause(0.2),
+    "pause:3": Pause(3),
+    "eof": UntilEnd(),
 }
