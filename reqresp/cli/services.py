@@ -67,8 +67,35 @@ def _warnings(definitions: "list[Definition]") -> Iterator[Problem]:
             problems += error.problems
         else:
             yield from () if source is None else source.warnings
+        try:
+            yield from _tls_warnings(definition)
+        except ProblemsError as error:
+            problems += error.problems
     if problems:
         raise ProblemsError(*problems)
+
+
+def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
+    """
+    Yield what is wrong with the dates of a service's certificates.
+
+    :raises ProblemsError: a file cannot be used.
+    """
+    tls = definition.tls
+    if tls is None:
+        return
+    from datetime import UTC, datetime
+
+    from reqresp.services.definition import problems_of
+
+    with problems_of(definition):
+        try:
+            from reqresp.transport.pem import TLSFiles, read_credentials
+        except ImportError as error:
+            raise ValueError(f"tls cannot be checked: {error}") from None
+        credentials = read_credentials(TLSFiles(tls.cert, tls.key, tls.client_ca))
+    for warning in credentials.warnings(datetime.now(UTC)):
+        yield definition.origin.problem("tls", warning)
 
 
 def _load(definition: "Definition") -> "ConfigSource | None":

@@ -1,6 +1,9 @@
 """``reqresp check`` for services files."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+
+import trustme
 
 from tests.support.command import CommandTestCase
 from tests.support.imports import imported_by, of_packages
@@ -53,6 +56,31 @@ class CheckTests(CommandTestCase):
         (self.path / "it.rec").unlink()
         status, _, errors = self.check(FILE)
         self.assertEqual((status, len(errors.splitlines())), (1, 2))
+
+    def test_certificates(self) -> None:
+        """The files of TLS are read, and what is wrong with them is where the service is."""
+        key = trustme.CA().issue_cert("localhost")
+        key.private_key_and_cert_chain_pem.write_to_path(str(self.path / "good.pem"))
+        key.private_key_pem.write_to_path(str(self.path / "key.pem"))
+        tls = 'tls = { cert = "good.pem" }\n'
+        first = '[[service]]\nname = "a"\nlisten = 1\n'
+        self.assertEqual(self.check(first + tls)[0], 0)
+        second = '[[service]]\nname = "b"\nlisten = 2\ntls = { cert = "none.pem" }\n'
+        status, output, errors = self.check(first + tls.replace("good", "key") + second)
+        self.assertEqual((status, output), (1, ""))
+        lines = errors.replace(f"{self.path}/", "").splitlines()
+        self.assertRegex(lines[0], r"\AF:1: service\[0\]: key.pem: contains no certificate")
+        self.assertRegex(lines[1], r"\AF:5: service\[1\]: none.pem: .*No such file")
+        self.assertEqual(len(lines), 2)
+
+    def test_an_expired_certificate(self) -> None:
+        """It is a warning, as when the service starts."""
+        expired = trustme.CA().issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+        expired.private_key_and_cert_chain_pem.write_to_path(str(self.path / "old.pem"))
+        text = '[[service]]\nname = "a"\nlisten = 1\ntls = { cert = "old.pem" }\n'
+        status, _, errors = self.check(text)
+        self.assertEqual(status, 0)
+        self.assertRegex(errors, r"\Awarning: F:4: service\[0\].tls: .*old.pem: .*expired")
 
     def test_what_is_no_services_file(self) -> None:
         """A script, and a file that cannot be read, are checked as before."""
