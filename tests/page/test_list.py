@@ -1,10 +1,13 @@
 """The list of the page in Chromium: rows, keys, pausing, searching, and many entries at once."""
 
+import subprocess
 from typing import Any
 
 import pytest
 
+from tests.support import live
 from tests.support.browser import PageCase, Stage
+from tests.support.live import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -333,11 +336,16 @@ class EmptyTests(PageCase):
 
     def test_how_to_send_the_first_request(self) -> None:
         """The empty list has commands with the real port; the first request replaces them."""
+        live.program("nc")
         self.open()
         self.page.locator("#empty pre").first.wait_for()
         port = self.stage.port("smtp")
         shell, python = self.texts("#empty pre")
         self.assertEqual(shell, f"printf 'hello\\r\\n' | nc -N 127.0.0.1 {port}")
+        said = subprocess.run(
+            [live.program("bash"), "-c", shell], capture_output=True, check=True, timeout=PATIENCE
+        )
+        self.assertEqual(said.stdout, b"220 mail.test\r\n500 what?\r\n")
         namespace: dict[str, Any] = {}
         exec(python.replace("print(", "received = ("), namespace)  # noqa: S102, what a user would run
         self.assertTrue(bytes(namespace["received"]).startswith(b"220 mail.test\r\n"))

@@ -9,6 +9,8 @@ pytestmark = pytest.mark.xdist_group("page")
 STAGE = Stage()
 
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+#: The name of a state and of a fault.
+NAME = "<b onclick=alert(4)>name</b>"
 HOSTILE = f"{MARKUP}\u202e\x1b]0;pwned\x07\x1b[2J</textarea><svg onload=alert(3)>&lt;"
 
 
@@ -34,8 +36,11 @@ class HostileTests(PageCase):
             "POST",
             "/api/services",
             {"name": name, "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
-             "rule": [{"starts_with": "<", "reply": MARKUP}]},
+             "rule": [{"starts_with": "<", "reply": MARKUP, "goto": NAME},
+                      {"when": NAME, "equals": "never", "reply": "no"}]},
         )  # fmt: skip
+        fault = {"name": NAME, "kind": "slicer", "stream": "downstream", "size": 9}
+        self.stage.api("POST", f"/api/services/{name}/faults", fault)
         port = next(
             int(it["listen"][0].rpartition(":")[2])
             for it in self.stage.api("GET", "/api/services")["services"]
@@ -49,6 +54,8 @@ class HostileTests(PageCase):
         self.page.locator(".maker summary").click()
         self.page.locator(".maker .check >> text=rule").wait_for()
         self.page.get_by_role("button", name="both").click()
+        self.assertIn(NAME, self.row("added").text_content())
+        self.assertIn(f"start → {NAME}", self.text(".facts"))
         self.page.fill("#search", "<script>")
         self.page.locator("mark").first.wait_for()
         self.assertEqual(self.page.title(), f"reqresp: {name}")
