@@ -140,8 +140,8 @@ class EventStreams:
             else:
                 self._send(feed, listeners, position, now)
         if self._listeners:
-            first = min(map(self._next_look, self._listeners))
-            self._timer.reset(max(LOOK_INTERVAL, first - now))
+            waits = [self._next_look(feed) - now for feed in self._listeners]
+            self._timer.reset(min(it if it > 0 else LOOK_INTERVAL for it in waits))
 
     def _next_look(self, feed: Feed) -> float:
         """Return when *feed* may be asked for its position, and may send, again."""
