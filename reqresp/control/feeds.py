@@ -15,6 +15,10 @@ from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
 MAX_EVENT_ENTRIES = 2000
+#: The shortest time between two events, and after one with fewer entries than there are, in
+#: seconds.  Nobody reads so many, and making an event costs as much as fifty requests.
+INTERVAL = 0.5
+FULL_INTERVAL = 1.0
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
 
@@ -33,17 +37,16 @@ class EntriesFeed:
     services: Services
     name: str
     most: int | None
-    interval = 0.5
     look_interval = 0.0
 
     def position(self) -> int | None:
         journal = self._journal()
         return None if journal is None else journal.position
 
-    def event(self, position: int) -> tuple[int, bytes]:
+    def event(self, position: int) -> tuple[int, bytes, float]:
         journal = self._journal()
         if journal is None:
-            return position, b""
+            return position, b"", INTERVAL
         # Positions begin at 1, and again where a service was replaced.
         position = start = position if 1 <= position <= journal.position else 1
         if self.most is not None:
@@ -54,7 +57,8 @@ class EntriesFeed:
             "entries": [describe_entry(n, it, MAX_BYTES) for n, it in enumerate(entries, first)],
             "skipped": first - position,
         }
-        return after, make_event("entries", value, after - 1)
+        interval = INTERVAL if first == position else FULL_INTERVAL
+        return after, make_event("entries", value, after - 1), interval
 
     def _journal(self) -> Journal | None:
         return self.services[self.name].journal if self.name in self.services else None
@@ -63,7 +67,7 @@ class EntriesFeed:
 class ServicesFeed:
     """All services, when one of them has changed."""
 
-    interval = look_interval = 1.0
+    look_interval = 1.0
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -77,9 +81,9 @@ class ServicesFeed:
             self._number += 1
         return self._number
 
-    def event(self, position: int) -> tuple[int, bytes]:
+    def event(self, position: int) -> tuple[int, bytes, float]:
         del position  # only what is now is sent
-        return self._number, make_event("services", {"services": self._shown})
+        return self._number, make_event("services", {"services": self._shown}), INTERVAL
 
 
 def make_event(name: str, value: Any, number: int | None = None) -> bytes:

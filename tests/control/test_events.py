@@ -31,10 +31,11 @@ class Numbers:
         self.asked += 1
         return None if self.is_over else self.last
 
-    def event(self, position: int) -> tuple[int, bytes]:
+    def event(self, position: int) -> tuple[int, bytes, float]:
         self.made += 1
         numbers = json.dumps([*range(position + 1, self.last + 1)])
-        return self.last, f"id: {self.last}\ndata: {numbers}{self.padding}\n\n".encode()
+        event = f"id: {self.last}\ndata: {numbers}{self.padding}\n\n".encode()
+        return self.last, event, self.interval
 
 
 def numbers(data: bytes) -> list[int]:
