@@ -25,6 +25,7 @@ from reqresp.testing._connections import ServerConnection
 from reqresp.testing._expectation import ErrorsWithLine
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import ThreadedReactor
+from reqresp.transport.accepting import Accept, Acceptance
 from reqresp.transport.eager import EagerServerEndpoint
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Server(BaseServer):
             raise RuntimeError("the server has ended: it cannot be started again")
         if self._listening is None:
             self._listening = self._call(self._listen)
+            self._acceptance = Acceptance(self._listening)
 
     def stop(self) -> None:
         """
@@ -170,8 +172,31 @@ class Server(BaseServer):
     def stop_listening(self) -> None:
         """Accept no more clients until `start`; open connections go on."""
         if self._listening is not None:
-            self._call(self._listening.stopListening)
+            self._call(self._close_port)
             self._listening = None
+
+    def accepting(self, how: str | Accept) -> None:
+        """
+        Treat clients that connect from now on otherwise; open connections go on.
+
+        :param how: ``"now"``: accept them, as at first.  ``"late"``: they connect, and wait until
+            that is changed.  ``"hold"``: ``connect()`` gets no answer, and times out unless that is
+            changed.  ``"refuse"``: ``connect()`` is refused, as after `stop_listening`.
+        :raises ValueError: *how* is none of these.
+        :raises RuntimeError: the server has ended.
+        """
+        if how == "refuse":
+            self.stop_listening()
+            return
+        names = [*(it.value for it in Accept), "refuse"]
+        if not isinstance(how, Accept) and how not in names:
+            raise ValueError(f"accepting: expected one of {', '.join(names)}, found {how!r}")
+        self.start()
+        self._call(self._acceptance.set, Accept(how))
+
+    def _close_port(self) -> Any:
+        self._acceptance.close()
+        return self._listening.stopListening()
 
     def disconnect_all(self) -> None:
         """Reset all connections, and wait until they are gone."""
