@@ -164,6 +164,7 @@ class ServicesApi:
                 answer=self._use_script,
                 summary="Answer new clients with another script.",
                 body=ScriptBody,
+                errors=(409,),
             ),
             Route(
                 method="POST",
@@ -224,13 +225,10 @@ class ServicesApi:
             "rules": [describe_rule(it) | {"line": line_of(lines, it.path)} for it in rules],
         }
 
-    def _use_script(self, call: Call) -> Any:
+    def _use_script(self, call: Call) -> Deferred[Any]:
         service = service_of(self._services, call.path["service"])
-        try:
-            service.use_script(call.body.script)
-        except ValueError as error:
-            raise unusable(error) from None
-        return _changed("script changed", service)
+        used = self._services.use_script(service.name, call.body.script)
+        return used.addErrback(_unusable).addCallback(partial(_changed, "script changed"))
 
     def _check_script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])

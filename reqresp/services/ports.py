@@ -121,6 +121,16 @@ class Ports:
         """Whether it listens everywhere that it should."""
         return len(self._open) == len(self.listeners)
 
+    def follow(self, other: "Ports") -> None:
+        """Listen on the ports that the system chose for *other*, which has the same endpoints."""
+        pairs = zip(self.listeners, other.listeners, strict=True)
+        self.listeners = [
+            mine
+            if mine.on_port is None
+            else evolve(mine, name=its.name, endpoint=its.endpoint, on_port=its.on_port)
+            for mine, its in pairs
+        ]
+
     def open(self) -> Deferred[None]:
         """
         Listen everywhere; do nothing if it does, or is about to.

@@ -7,7 +7,7 @@ Every change is made whole or not at all.  It must not know what asks for a chan
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, gatherResults
 
 from reqresp._errors import Problem, ProblemsError
@@ -91,6 +91,17 @@ class Services:
         """
         return Deferred.fromCoroutine(self._replace(name, definition))
 
+    def use_script(self, name: str, text: str) -> Deferred[Service]:
+        """
+        Let the service *name* answer as the script *text* says, TOML.
+
+        Open connections go on.  Where rules become a relay, or a relay becomes rules, the service
+        is replaced: it listens on the same ports, and its connections are reset.
+
+        The Deferred fails as that of `replace`; then nothing has changed.
+        """
+        return Deferred.fromCoroutine(self._use_script(name, text))
+
     def delete(self, name: str) -> Deferred[None]:
         """
         Remove a service, and reset its connections; the Deferred fires when its ports are closed.
@@ -119,12 +130,20 @@ class Services:
             await (old.enable() if definition.is_enabled else old.disable())
             return old
         new = self._make(definition, loaded, [old])
-        new.continue_journal(old)
+        new.follow(old)
         await self._open([new], [old])
         services = (new if it is old else it for it in self)
         self._services = {service.name: service for service in services}
         await old.close(0)
         return new
+
+    async def _use_script(self, name: str, text: str) -> Service:
+        service = self[name]
+        definition, loaded = service.check_script(text)
+        if service.can_use(definition, loaded):
+            service.use(definition, loaded)
+            return service
+        return await self._replace(name, evolve(definition, is_enabled=service.is_enabled))
 
     async def _delete(self, name: str) -> None:
         service = self[name]
@@ -177,7 +196,7 @@ class Services:
         new = self._make_all(others, gone)
         for service in new:
             if service.name in self:
-                service.continue_journal(self[service.name])
+                service.follow(self[service.name])
         await self._open(new, gone)
         for service, definition, loaded in changed:
             service.use(definition, loaded)

@@ -218,8 +218,15 @@ class Service:
             raise RuntimeError("the process has no expectations: nothing controls it")
         return self._expectations
 
-    def continue_journal(self, other: "Service") -> None:
-        """Number the entries as if they followed those of *other*: who follows it goes on."""
+    def follow(self, other: "Service") -> None:
+        """
+        Take the place of *other*, which is replaced.
+
+        Entries are numbered as if they followed its entries: who follows the journal goes on.  If
+        it should listen where *other* does, that is on the same ports.
+        """
+        if self._definition.listen == other._definition.listen:
+            self.ports.follow(other.ports)
         if self._journal is not None and other._journal is not None:
             self._journal.continue_at(other._journal.position)
 
@@ -296,15 +303,6 @@ class Service:
     def start_from(self, definition: Definition, loaded: Loaded) -> None:
         """Let `reset` return to *definition*: its process was told so, as if it had begun so."""
         self._initial = definition, loaded
-
-    def use_script(self, text: str) -> None:
-        """
-        Answer new clients with the script *text*, TOML.
-
-        :raises ProblemsError: it has problems; it has all of them, and nothing has changed.
-        """
-        definition, loaded = self.check_script(text)
-        self.use(definition, loaded)
 
     def check_script(self, text: str) -> tuple[Definition, Loaded]:
         """

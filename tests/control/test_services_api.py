@@ -276,13 +276,27 @@ class ScriptTests(Controlled):
         self.assertEqual(self.get("/api/services/smtp")["summary"], "3 rules in 2 states")
 
     def test_a_relay_instead_of_rules(self) -> None:
-        """A script that a service cannot change to is 422."""
-        found = self.ask(
-            "PUT",
-            "/api/services/smtp/script",
-            {"script": "[upstream]\naddress = '127.0.0.1:1'"},
-        )
-        self.assertEqual(found.status, 422)
+        """The service is replaced: it listens on the same port, and its connections are reset."""
+        wire = self.connect()
+        position = self.get("/api/services/smtp")["position"]
+        text = "[upstream]\naddress = '127.0.0.1:1'\n"
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": text})
+        self.assertEqual((found.status, found.json["kind"]), (200, "relay"))
+        self.assertEqual(found.json["listen"], [f"{HOST}:2525"])
+        self.assertGreater(found.json["position"], position)
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(self.get("/api/services/smtp/script")["script"], text)
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": SCRIPT})
+        self.assertEqual((found.json["kind"], found.json["upstream"]), ("rules", None))
+        self.assertEqual(self.converse(b"a\n").received(), b"B\r\n")
+
+    def test_a_relay_that_does_not_listen(self) -> None:
+        """A service that was disabled stays so when it is replaced."""
+        self.ask("POST", "/api/services/smtp/disable")
+        text = "[upstream]\naddress = '127.0.0.1:1'\n"
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": text})
+        self.assertEqual((found.json["kind"], found.json["enabled"]), ("relay", False))
+        self.assertEqual(found.json["listen"], [])
 
 
 class TokenTests(Controlled):

@@ -40,6 +40,18 @@ class PortsTests(SynchronousTestCase):
         self.assertEqual((ports.addresses, ports.is_open), ((), False))
         self.assertEqual([it.open for it in made], [False, False])
 
+    def test_a_port_that_the_system_chose(self) -> None:
+        """It is that of the ports that follow, too; a number that was given is their own."""
+
+        def made(name: str, port: FakePort) -> Ports:
+            chosen = Listener(name, FakeEndpoint(port), on_port=lambda _: FakeEndpoint(port))
+            return Ports([chosen, Listener(name, FakeEndpoint(port))], Factory(), FakeReactor())
+
+        first, second = made("first", FakePort()), made("second", FakePort(host="::1"))
+        self.successResultOf(first.open())
+        second.follow(first)
+        self.assertEqual([it.name for it in second.listeners], ["127.0.0.1:9999", "second"])
+
     def test_one_cannot_listen(self) -> None:
         """The others are closed, and the reason is one line."""
         port = FakePort()

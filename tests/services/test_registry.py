@@ -229,7 +229,7 @@ class TogetherTests(Served):
         [other] = self.definitions(A.replace('"a"', '"c"').replace("= 1", "= 3"))
         self.successResultOf(self.services.create(other))
         self.successResultOf(self.services.delete("a"))
-        self.services["b"].use_script('rule = [{ reply = "scripted" }]')
+        self.successResultOf(self.services.use_script("b", 'rule = [{ reply = "scripted" }]'))
         self.successResultOf(self.services["b"].disable())
         reset = self.services.reset()
         self.reactor.advance(0)
@@ -244,7 +244,7 @@ class TogetherTests(Served):
         changed = A.replace('"A"', '"new"') + B
         self.successResultOf(self.services.reload(self.loaded(changed)))
         clients = [self.connect("a"), self.connect("b")]
-        self.services["a"].use_script('rule = [{ reply = "scripted" }]')
+        self.successResultOf(self.services.use_script("a", 'rule = [{ reply = "scripted" }]'))
         reset = self.services.reset()
         self.reactor.advance(0)
         self.successResultOf(reset)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from twisted.logger import LogLevel
+from twisted.python.failure import Failure
 
 from reqresp._errors import ProblemsError
 from reqresp.services.environment import Environment
@@ -23,6 +24,19 @@ class ServiceCase(Served):
     def service(self, text: str) -> Service:
         self.start(text)
         return self.services["it"]
+
+    def use_script(self, text: str) -> None:
+        """
+        Let the service answer as the script *text* says.
+
+        :raises ProblemsError: it has problems.
+        """
+        failures: list[Failure] = []
+        used = self.services.use_script("it", text).addErrback(failures.append)
+        self.reactor.advance(0)
+        self.assertTrue(used.called)
+        for failure in failures:
+            failure.raiseException()
 
 
 class ShownTests(ServiceCase):
@@ -107,7 +121,7 @@ class ScriptTests(ServiceCase):
         """New connections get the new rules, and open ones keep theirs."""
         service = self.service(RULES)
         client = self.connect("it")
-        service.use_script('rule = [{ equals = "a", reply = "new" }]')
+        self.use_script('rule = [{ equals = "a", reply = "new" }]')
         client.send(b"a\n")
         self.assertEqual((client.received(), self.ask("it", b"a\n")), (b"b\r\n", b"new\r\n"))
         self.assertEqual(service.script_text, 'rule = [{ equals = "a", reply = "new" }]')
@@ -116,7 +130,7 @@ class ScriptTests(ServiceCase):
         """It has its own framing."""
         service = self.service(HEAD + 'response = "a"')
         self.assertEqual(self.ask("it", b"x"), b"a")
-        service.use_script('framing = "netstring"\nrule = [{ reply = "b" }]')
+        self.use_script('framing = "netstring"\nrule = [{ reply = "b" }]')
         self.assertEqual(self.ask("it", b"1:x,"), b"1:b,")
         reset = service.reset()
         self.reactor.advance(0)
@@ -125,33 +139,37 @@ class ScriptTests(ServiceCase):
 
     def test_a_wrong_script(self) -> None:
         """Problems have the lines of the text, and nothing changes."""
-        service = self.service(RULES)
+        self.service(RULES)
         with self.assertRaises(ProblemsError) as caught:
-            service.use_script("\nrul = 1")
+            self.use_script("\nrul = 1")
         self.assertEqual([it.line for it in caught.exception.problems], [2])
         self.assertEqual(self.ask("it", b"a\n"), b"b\r\n")
 
-    def test_a_script_that_does_not_fit(self) -> None:
-        """A service with rules does not begin to forward all bytes."""
-        service = self.service(RULES)
-        with self.assertRaises(ProblemsError):
-            service.use_script('upstream = { address = "a:1" }')
-        self.assertEqual(service.kind, Kind.RULES)
+    def test_a_relay_in_place_of_rules(self) -> None:
+        """The service is replaced: it listens where it did, and its entries are numbered on."""
+        position = self.service(RULES).journal.position
+        self.ask("it", b"a\n")
+        self.use_script('upstream = { address = "a:1" }')
+        relay = self.services["it"]
+        self.assertEqual((relay.kind, relay.addresses), (Kind.RELAY, ("127.0.0.1:1",)))
+        self.assertGreater(relay.journal.position, position)
+        self.use_script('rule = [{ reply = "new" }]')
+        self.assertEqual(self.ask("it"), b"new\r\n")
 
     def test_files_of_a_script(self) -> None:
         """A payload is read from the directory of the file that the script was in."""
         directory = live.temporary(self)
         (directory / "payload").write_bytes(b"data")
         (directory / "it.toml").write_text('rule = [{ reply = "a" }]')
-        service = self.service(HEAD + f'script = "{directory}/it.toml"')
+        self.service(HEAD + f'script = "{directory}/it.toml"')
         for _ in range(2):
-            service.use_script('rule = [{ reply = { file = "payload" } }]')
+            self.use_script('rule = [{ reply = { file = "payload" } }]')
             self.assertEqual(self.ask("it"), b"data\r\n")
 
     def test_reset(self) -> None:
         """It answers as at the start, its journal is empty, and it listens."""
         service = self.service(RULES)
-        service.use_script('rule = [{ reply = "new" }]')
+        self.use_script('rule = [{ reply = "new" }]')
         self.ask("it")
         disabled = service.disable()
         self.reactor.advance(0)
