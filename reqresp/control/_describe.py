@@ -11,7 +11,7 @@ from reqresp.control._schemas import Schema, array, nullable, ref, table
 from reqresp.framing import Chunk, Mixed, complete_framing
 from reqresp.journal import Entry, as_json
 from reqresp.script.predicates import COMPARISONS
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.services.service import Kind, Service
 
 _TEXT: Schema = {"type": "string"}

@@ -14,7 +14,7 @@ from reqresp.journal.entries import bytes_as_json
 from reqresp.script import Script
 from reqresp.script.explain import explain_last
 from reqresp.script.near_misses import nearest
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.services.service import Service
 from reqresp.steps import Forward, Send
 

@@ -6,7 +6,7 @@ Must not know how it was made, which expectation answers a request, or how the s
 
 from twisted.internet.defer import Deferred
 
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.server.responders import ConnectionContext
 from reqresp.steps import Steps
 

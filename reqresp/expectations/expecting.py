@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from reqresp.expectations.responder import ExpectationResponder
 from reqresp.expectations.results import Results
-from reqresp.script.rules import closes_unmatched
+from reqresp.script.rule import closes_unmatched
 from reqresp.server.config import ServerConfig
 from reqresp.server.responders import ConnectionContext, Responder, Table
 from reqresp.server.state_properties import StateProperties

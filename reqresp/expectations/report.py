@@ -30,7 +30,7 @@ from reqresp.journal import (
 )
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import NearMiss, compare, nearest
-from reqresp.script.rules import Rule, closes_unmatched
+from reqresp.script.rule import Rule, closes_unmatched
 from reqresp.steps import Forward, Request, Send, Step, Steps
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import UNEXPECTED, raised_by
 from reqresp.expectations.results import ConnectionStates, Results
-from reqresp.script.rules import Rule, Rules, closes_unmatched
+from reqresp.script.rule import Rule, closes_unmatched
+from reqresp.script.rules import Rules
 from reqresp.server.responders import ConnectionContext, Responder, check_steps
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer, Trigger

@@ -11,7 +11,7 @@ from reqresp._errors import MAX_FLOAT
 from reqresp.framing import BaseFraming, FrameError
 from reqresp.script.json_values import PartialJson
 from reqresp.script.predicates import Needle
-from reqresp.script.rules import SendTemplate
+from reqresp.script.rule import SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
 from reqresp.script.templates import Template
 from reqresp.steps import Send, Wait

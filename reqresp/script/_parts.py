@@ -7,18 +7,20 @@ Reports what is wrong and continues.  Must not know rules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import asdict, evolve, frozen
+from attrs import Factory, asdict, evolve, field, frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
+from reqresp.script.calls import CalledFunction, Modules
 from reqresp.script.files import ScriptFiles
-from reqresp.script.names import Sources
-from reqresp.script.payloads import read_payload
+from reqresp.script.names import REPLY_SOURCES, Sources
+from reqresp.script.payloads import NAME, read_payload, read_value
 from reqresp.script.reader import Reader
-from reqresp.script.schema import FramingTable, LengthTable, WrittenPayload
+from reqresp.script.schema import FramingTable, LengthTable, VariableTable, WrittenPayload
 from reqresp.script.templates import Template
+from reqresp.script.variables import Variable
 
 _LENGTH_OR_HEAD = "expected either length, or head and body"
 
@@ -34,6 +36,9 @@ class TableParts:
 
     reader: Reader
     files: ScriptFiles
+    modules: Modules = field(
+        init=False, default=Factory(lambda self: Modules(self.files), takes_self=True)
+    )
 
     def payload(
         self, payload: WrittenPayload, path: str, sources: Sources
@@ -44,6 +49,29 @@ class TableParts:
         except ValueError as error:
             if self.reader.is_clean(path):
                 self.reader.report(path, str(error))
+            return None
+
+    def variable(self, name: str, value: Any, path: str, sources: Sources) -> Variable | None:
+        """Return the variable *name* that *value* describes; None after a problem."""
+        is_shared = isinstance(value, VariableTable) and value.scope == "server"
+        if name in REPLY_SOURCES or not NAME.fullmatch(name):
+            self.reader.report(
+                path, "expected another name: letters, digits and _ that stand for nothing else"
+            )
+            return None
+        try:
+            return Variable(name, read_value(value, self.files.read, sources), is_shared)
+        except ValueError as error:
+            if self.reader.is_clean(path):
+                self.reader.report(path, str(error))
+            return None
+
+    def function(self, reference: str, path: str) -> CalledFunction | None:
+        """Return the function that *reference* names; None after a problem."""
+        try:
+            return self.modules.find(reference)
+        except ValueError as error:
+            self.reader.report(path, str(error))
             return None
 
     def each(self, given: Any, path: str) -> list[tuple[Any, str]]:

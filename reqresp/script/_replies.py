@@ -13,11 +13,11 @@ from reqresp.script._checks import send, wait
 from reqresp.script._parts import TableParts
 from reqresp.script.names import Sources
 from reqresp.script.reader import Reader
-from reqresp.script.rules import ReplyTemplate, SendTemplate
+from reqresp.script.rule import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
 from reqresp.steps import STEPS, Close, Forward, Send, Step, Wait
 
-_NO_ANSWER = "expected one of reply, cycle, do, close, silent = true or forward = true"
+_NO_ANSWER = "expected one of reply, cycle, do, call, close, silent = true or forward = true"
 _STEP_KEYS = tuple(it.name for it in fields(StepTable))
 
 
@@ -60,13 +60,13 @@ class Replies:
     def _check_keys(self, table: AnswerTable, path: str) -> None:
         given = [
             name
-            for name in ("reply", "cycle", "do", "silent", "forward")
+            for name in ("reply", "cycle", "do", "silent", "forward", "call")
             if getattr(table, name) not in (None, False)
         ]
         also = [name for name in ("delay", "close") if getattr(table, name)]
         if len(given) > 1:
             self.reader.report(path, f"{' and '.join(given)} exclude each other")
-        elif given in (["do"], ["silent"]) and also:
+        elif given in (["do"], ["silent"], ["call"]) and also:
             self.reader.report(path, f"{also[0]} cannot be combined with {given[0]}")
         elif not given and "close" not in also and self.reader.is_clean(path):
             self.reader.report(path, _NO_ANSWER)

@@ -28,11 +28,19 @@ from reqresp.script._states import StateFramings, check_not_forwarded, mixed, re
 from reqresp.script._upstream import is_relay, read_upstream
 from reqresp.script.files import ScriptFiles
 from reqresp.script.json_values import PartialJson
-from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
+from reqresp.script.names import (
+    REPLY_SOURCES,
+    REQUEST_SOURCES,
+    Name,
+    Sources,
+    group_sources,
+    variable_source,
+)
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
-from reqresp.script.rules import CLOSES, EVERY_STATE, Rule, Rules, SendTemplate
+from reqresp.script.rule import CLOSES, EVERY_STATE, Rule
+from reqresp.script.rules import Rules
 from reqresp.script.schema import (
     AnswerTable,
     Document,
@@ -42,6 +50,7 @@ from reqresp.script.schema import (
     RuleTable,
     SizeTable,
 )
+from reqresp.script.variables import Variable
 from reqresp.server.limits import Limits
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer, Trigger
@@ -86,6 +95,8 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     greeting = at_start.answer(document.greeting, "greeting", Trigger.CONNECT)
     unmatched = compiler.in_states(None).answer(document.unmatched, UNMATCHED) or CLOSES
     _check_start(document.start, reader)
+    if document.state_scope == "server" and properties:
+        reader.report("state_scope", "expected no [state.NAME] tables with a state for all")
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.report, properties)
     upstream = read_upstream(document.upstream, reader, base)
@@ -108,6 +119,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
             greeting=greeting,
             unmatched=unmatched,
             properties=properties,
+            shares_state=document.state_scope == "server",
         )
     except ValueError as error:
         reader.report("rule", str(error))
@@ -146,6 +158,9 @@ def compile_rule(
         table = evolve(table, when=EVERY_STATE)
     if table.name is not None:
         _check_name(table.name, f"{path}.name", reader)
+    for name, given in (("set", table.set_), ("call", table.call)):
+        if given:
+            reader.report(f"{path}.{name}", f"expected no {name} here: only a script has it")
     framings = StateFramings(framing, properties)
     compiler = _RuleCompiler.of(reader, TableParts(reader, files), framings, Document())
     return compiler.rule(table, path)
@@ -200,11 +215,6 @@ def _why_never(earlier: Sequence[Rule]) -> str:
         names[-1] = f"{len(earlier) - MAX_NAMED_RULES + 1} others"
     answer = "answers" if len(earlier) == 1 else "answer"
     return f"never answers: {' and '.join(names)} already {answer} every request that it matches"
-
-
-def _uses_count(rule: Rule) -> bool:
-    steps = (step for reply in rule.replies for step in reply)
-    return any(isinstance(it, SendTemplate) and "count" in it.template.names for it in steps)
 
 
 @frozen
@@ -271,7 +281,7 @@ class _RuleCompiler:
             return None
         line = self.reader.locate(path)
         if not isinstance(given, AnswerTable):
-            payloads = self.replies.payloads(given, path, REPLY_SOURCES)
+            payloads = self.replies.payloads(given, path, {**self._variables, **REPLY_SOURCES})
             return Rule(name=path, trigger=trigger, replies=[payloads], line=line)
         times = given.times if isinstance(given, GreetingTable) else None
         self._check_times(times, path)
@@ -280,7 +290,7 @@ class _RuleCompiler:
             trigger=trigger,
             line=line,
             times=times,
-            **self._answer_keys(given, path, REPLY_SOURCES),
+            **self._answer_keys(given, path, {**self._variables, **REPLY_SOURCES}),
         )
         self._check_trigger(rule, given)
         return rule
@@ -309,7 +319,7 @@ class _RuleCompiler:
             **self._answer_keys(table, path, self._sources(predicates, path)),
         )
         self._check_trigger(rule, table)
-        counts = table.times is not None or table.cycle is not None or _uses_count(rule)
+        counts = table.times is not None or table.cycle is not None or "count" in rule.names
         if table.scope == "connection" and not counts and self.reader.is_clean(path):
             self.reader.report(
                 f"{path}.scope", "expected times, cycle or {count} in this rule: it counts nothing"
@@ -353,6 +363,8 @@ class _RuleCompiler:
             self.reader.report(
                 f"{rule.path}.{name}", f"expected no predicate, found {found}: {none}"
             )
+        if rule.call is not None:
+            self.reader.report(f"{rule.path}.call", f"expected no call: {none}")
         if rule.forwards:
             steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
             self.reader.report(
@@ -363,8 +375,24 @@ class _RuleCompiler:
         return {
             "replies": self.replies.replies(table, path, sources),
             "goto": table.goto,
+            "variables": self._set(table, path, sources),
+            "call": None if table.call is None else self.parts.function(table.call, f"{path}.call"),
             "faults": self.parts.faults(table.faults, f"{path}.faults"),
         }
+
+    def _set(self, table: AnswerTable, path: str, sources: Sources) -> list[Variable]:
+        read = self.parts.variable
+        places = ((name, it, f"{path}.set.{name}") for name, it in table.set_.items())
+        found = [read(name, it, place, sources) for name, it, place in places]
+        return [it for it in found if it is not None]
+
+    @property
+    def _variables(self) -> Mapping[str, Name]:
+        """What templates can name besides what a rule has: all variables that a rule sets."""
+        document = self.document
+        answers = (*document.rule, document.greeting, document.unmatched)
+        tables = (it for it in answers if isinstance(it, AnswerTable))
+        return {name: variable_source(name) for it in tables for name in it.set_}
 
     def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
         if table.when is None:
@@ -384,7 +412,7 @@ class _RuleCompiler:
             self.reader.report(
                 f"{path}.matches", f"expected another name for the group {name}: it is reserved"
             )
-        return {**groups, **REPLY_SOURCES}
+        return {**self._variables, **groups, **REPLY_SOURCES}
 
     def predicates(self, table: RequestTable, path: str) -> Predicates:
         """Return the predicates of *table*; unusable after a problem."""
@@ -415,7 +443,7 @@ class _RuleCompiler:
     def _needles(self, given: Any, path: str) -> tuple[Any, ...]:
         needles = []
         for payload, place in self._payloads(given, path):
-            needle = self.parts.payload(payload, place, REQUEST_SOURCES)
+            needle = self.parts.payload(payload, place, {**self._variables, **REQUEST_SOURCES})
             if needle is None:
                 continue
             needles.append(needle)

@@ -5,7 +5,7 @@ Writes for each request its state, its rule and its reply; if no rule matches, t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import Factory, define
 from twisted.internet.address import IPv4Address
@@ -18,7 +18,7 @@ from reqresp.framing import FrameError, Framing
 from reqresp.script.loader import Script
 from reqresp.script.near_misses import nearest
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.server.triggers import Trigger
 from reqresp.steps import ReplyFault, RuleReply, Send, Step, Steps, Wait
 
@@ -65,7 +65,8 @@ class _Explanation:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._rules = script.rules.anew()
+        self._rules = script.rules.anew(calls=False)
+        self._calls = {it.name: it.call for it in self._rules.all() if it.call is not None}
         self._client = _Client(config=script.config())
         self._ended_by = ""  # the label of the step after which no request is answered
 
@@ -123,7 +124,7 @@ class _Explanation:
         self._client.taken += 1
         matching = [*self._rules.states[state].matching(request, self._client)]
         framing = self._framing
-        steps = self._rules.respond(request, self._client)
+        steps = cast(Steps, self._rules.respond(request, self._client))  # nothing is called
         yield from self._reply(steps, framing)
         if isinstance(steps, RuleReply) and steps.by == UNMATCHED:
             yield from self._misses(state, request, matching)
@@ -143,7 +144,10 @@ class _Explanation:
                 break
             if step.ends_requests:
                 self._ended_by = self._ended_by or step.label
-        if not steps:
+        call = self._calls.get(steps.by)
+        if call is not None:
+            yield f"    call {call.reference}"
+        elif not steps:
             yield "    silence"
         faults = [*steps.faults, *self._script.faults]
         if faults:

@@ -240,6 +240,17 @@ def _group(numbers: list[int], name: str) -> Source:
     return lambda context: context.match[key] or b""
 
 
+def variable_source(name: str) -> Name:
+    """Return what stands for the variable *name*; it is empty until a rule sets it."""
+
+    def value(context: TemplateContext) -> bytes:
+        notes = context.connection.notes
+        found: bytes = b"" if notes is None else notes.variable(name)
+        return found
+
+    return Name(value)
+
+
 def local_source(name: str) -> Name:
     """Return what stands for the *name* that a template has made for itself."""
     return Name(lambda context: context.local[name])

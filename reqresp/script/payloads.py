@@ -17,8 +17,8 @@ from reqresp.script.names import Sources, local_source
 from reqresp.script.schema import PayloadTable, WrittenPayload
 from reqresp.script.templates import Template, read_template
 
-#: What the name of a value that a template makes for itself can be.
-_LOCAL = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+#: What the name of a variable, or of a value that a template makes for itself, can be.
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def read_payload(
@@ -57,7 +57,7 @@ def _read_with_local(
         raise ValueError("expected no let: it is for a template or template_hex")
     local: dict[str, bytes | Template] = {}
     for name, value in given.items():
-        if not _LOCAL.fullmatch(name) or name in sources:
+        if not NAME.fullmatch(name) or name in sources:
             raise ValueError(
                 f"let: expected another name than {quote(name)}: letters, digits and _ that stand"
                 " for nothing else in a template"

@@ -178,6 +178,15 @@ class Predicates:
                 return match
         return None
 
+    def groups(self, data: bytes) -> dict[str, bytes]:
+        """Return the groups of the first pattern that matches *data*, by number and by name."""
+        for pattern in self.patterns:
+            if match := pattern.fullmatch(data):
+                found = {str(at): it or b"" for at, it in enumerate(match.groups(), 1)}
+                names = pattern.groupindex.items()
+                return found | {name.decode("latin-1"): found[str(at)] for name, at in names}
+        return {}
+
 
 def folded(needle: bytes, ignore_case: bool) -> bytes:
     """Return *needle*, in lower case if case is ignored."""

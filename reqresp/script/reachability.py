@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from reqresp._text import unknown
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule, rules_by_state
+from reqresp.script.rule import Rule
+from reqresp.script.rules import rules_by_state
 from reqresp.script.toml_positions import join
 from reqresp.server.triggers import Trigger
 

@@ -24,7 +24,7 @@ from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_
 from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
-from reqresp.script.rules import EVERY_STATE, SendTemplate
+from reqresp.script.rule import EVERY_STATE, SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
 from reqresp.script.templates import Template
 from reqresp.server.state_properties import StateProperties

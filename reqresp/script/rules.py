@@ -10,165 +10,22 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast, final
 
-from attrs import Factory, define, field, frozen
+from attrs import define
 
 from reqresp._text import printable
-from reqresp.exchanges import UNMATCHED
-from reqresp.faults import PlacedFault
 from reqresp.framing import FrameError
-from reqresp.script.names import RANDOM, TemplateContext
 from reqresp.script.near_misses import nearest
-from reqresp.script.predicates import Predicates
+from reqresp.script.rule import CLOSES, Rule
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
-from reqresp.script.templates import Template
+from reqresp.script.variables import Notes
 from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Timer, Trigger
-from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, StartTLS, Step, Steps
+from reqresp.steps import Close, RuleReply, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress
-
-#: In `when`, stands for every state.
-EVERY_STATE = "*"
-
-
-@frozen
-class SendTemplate(BaseStep):
-    """Becomes a `Send` of the bytes that *template* has for a request."""
-
-    key = Send.key
-    label = Send.label
-
-    template: Template
-    raw: bool = False
-
-
-#: A rule's reply before its templates are filled.
-ReplyTemplate = tuple[Step | SendTemplate, ...]
-
-
-@frozen(kw_only=True)
-class Rule:
-    """
-    Answers requests that match *predicates* with each of *replies* in turn, then from the first.
-
-    :param name: its name in logs, in journals and in `RuleReply.by`.
-    :param trigger: what it answers; *predicates* are for requests only.
-    :param timer: when it sends, if *trigger* is a timer.
-    :param when: the states in which it answers; None: every state.
-    :param times: how often it answers; None: without limit.
-    :param per_connection: count *times* and *replies* for each connection.
-    :param goto: the state that follows; None: the state stays.
-    :param faults: faults that are injected into its replies only.
-    :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
-        name.
-    :param line: its line in a script; None: unknown.
-    """
-
-    name: str
-    replies: Sequence[ReplyTemplate]
-    trigger: Trigger = Trigger.REQUEST
-    timer: Timer | None = None
-    predicates: Predicates = Factory(Predicates)
-    when: frozenset[str] | None = None
-    times: int | None = None
-    per_connection: bool = False
-    goto: str | None = None
-    faults: Sequence[PlacedFault] = ()
-    path: str = field()
-    line: int | None = field(default=None, eq=False)
-    #: Its name, path and line, for people: ``stat, rule[3], line 12``.
-    place: str = field(init=False, eq=False, repr=False)
-    #: Each of *replies* as steps; None if it has a template.
-    _ready: Sequence[RuleReply | None] = field(init=False, eq=False, repr=False)
-    #: Its reply, if that is always the same and changes neither a count nor the state.
-    constant: RuleReply | None = field(init=False, eq=False, repr=False)
-
-    @path.default
-    def _name_as_path(self) -> str:
-        return self.name
-
-    @place.default
-    def _find_place(self) -> str:
-        path = () if self.path == self.name else (self.path,)
-        line = () if self.line is None else (f"line {self.line}",)
-        return ", ".join((self.name, *path, *line))
-
-    @_ready.default
-    def _ready_replies(self) -> Sequence[RuleReply | None]:
-        return [
-            None if any(isinstance(step, SendTemplate) for step in reply) else self._as_steps(reply)
-            for reply in self.replies
-        ]
-
-    @constant.default
-    def _constant(self) -> RuleReply | None:
-        alike = len(self.replies) == 1 and self.times is None and self.goto is None
-        return self._ready[0] if alike else None
-
-    @property
-    def forwards(self) -> bool:
-        """Whether one of its replies forwards the request."""
-        return any(isinstance(step, Forward) for reply in self.replies for step in reply)
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the seed decides anything of its replies."""
-        steps = (step for reply in self.replies for step in reply)
-        templates = (it.template for it in steps if isinstance(it, SendTemplate))
-        if self.timer is not None and self.timer.jitter:
-            return True
-        return bool(self.faults) or any(not RANDOM.isdisjoint(it.names) for it in templates)
-
-    @property
-    def starts_tls(self) -> bool:
-        """Whether one of its replies starts TLS."""
-        return any(isinstance(step, StartTLS) for reply in self.replies for step in reply)
-
-    def check(self, encode: Callable[[bytes], bytes]) -> None:
-        """
-        Check that *encode* accepts every constant part of its replies.
-
-        :raises FrameError: it does not.
-        """
-        for step in (step for reply in self.replies for step in reply):
-            if isinstance(step, Send) and not step.raw:
-                encode(step.data)
-
-    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> RuleReply:
-        """Return its reply to the request *data*, which is the *count*-th that it answers."""
-        turn = (count - 1) % len(self.replies)
-        ready = self._ready[turn]
-        if ready is not None:
-            return ready
-        match = self.predicates.match(data)
-        context = TemplateContext(data, connection, match, count, self.path)
-        try:
-            return self._as_steps(
-                [
-                    Send(step.template.fill_from(context), step.raw)
-                    if isinstance(step, SendTemplate)
-                    else step
-                    for step in self.replies[turn]
-                ]
-            )
-        except ValueError as error:
-            raise ValueError(f"{self.place}: {error}") from None
-
-    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> RuleReply:
-        steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
-        return RuleReply(steps, self.name, self.faults, place=self.place)
-
-
-class _Notes:
-    """What the rules remember of one connection."""
-
-    __slots__ = ("counts", "state")
-
-    def __init__(self, state: str) -> None:
-        self.state = state
-        self.counts: dict[str, int] = {}  # of rules with per_connection
 
 
 @define
@@ -182,20 +39,6 @@ class _PastClient:
     config: Any = None
 
 
-#: Answers a request that no rule matches, unless the script has an answer of its own.
-CLOSES = Rule(name=UNMATCHED, replies=[(Close(),)])
-
-
-def closes_unmatched(steps: object) -> bool:
-    """Return whether *steps* are how `CLOSES` has answered a request that no rule matches."""
-    return (
-        isinstance(steps, RuleReply)
-        and steps.explain is not None
-        and steps.place == CLOSES.place
-        and steps == CLOSES.constant
-    )
-
-
 @final
 class Rules(Responder):
     """
@@ -205,6 +48,7 @@ class Rules(Responder):
     :param greeting: answers when a client connects, before *rules* with that trigger.
     :param unmatched: answers if no rule does.
     :param properties: what is different on a connection in each state, such as its framing.
+    :param shares_state: whether all connections have one state.
     :raises ValueError: the patterns need more memory than RE2 may use.
     """
 
@@ -216,6 +60,7 @@ class Rules(Responder):
         greeting: Rule | None = None,
         unmatched: Rule = CLOSES,
         properties: Mapping[str, StateProperties] = MappingProxyType({}),
+        shares_state: bool = False,
     ) -> None:
         self.rules = rules
         #: What is different in each state, if anything is.
@@ -238,6 +83,11 @@ class Rules(Responder):
         self.has_timers = bool(self._timed)
         self.answers_refused = bool(self._triggered[Trigger.REFUSED])
         self._counts: dict[str, int] = {}
+        self._server: dict[str, bytes] = {}  # the variables of all connections
+        self._shares = any(it.is_shared for rule in self.all() for it in rule.variables)
+        self._shares_state = shares_state
+        self._shared_state = start
+        self._calls = True
         self.faulty = any(rule.is_random for rule in self.all())
         self.forwards = any(rule.forwards for rule in self.all())
         self.starts_tls = any(rule.starts_tls for rule in self.all())
@@ -246,6 +96,7 @@ class Rules(Responder):
     def is_same(self, other: "Rules") -> bool:
         """Return whether *other* answers alike, apart from what both have answered before."""
         is_alike = self._start == other._start and self.by_state == other.by_state
+        is_alike = is_alike and self._shares_state == other._shares_state
         return is_alike and [*self.all()] == [*other.all()]
 
     @cached_property
@@ -258,18 +109,27 @@ class Rules(Responder):
         """Whether it has no rules, no greeting and no answer to unmatched requests."""
         return not self.rules and self._greeting is None and self._unmatched is CLOSES
 
-    def anew(self) -> Self:
-        """Return a copy in which no rule has answered yet."""
+    def anew(self, *, calls: bool = True) -> Self:
+        """
+        Return a copy in which no rule has answered yet, and no variable is set.
+
+        :param calls: whether it calls functions; without, the rules that call one are silent.
+        """
         other = copy(self)
         other._counts = {}
+        other._server = {}
+        other._shared_state = self._start
+        other._calls = calls
         return other
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
         return self.by_state.get(self.state(connection), NO_PROPERTIES)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        if self._shares:
+            self._notes(connection)  # through which templates find the server's variables
         rule = self._first(trigger, connection)
-        return () if rule is None else self._choose(rule, b"", connection)
+        return () if rule is None else cast(Steps, self._choose(rule, b"", connection))
 
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
         state = self.state(connection)
@@ -284,7 +144,9 @@ class Rules(Responder):
 
     def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
         rule = self._timed[timer]
-        return None if self._is_used_up(rule, connection) else self._choose(rule, b"", connection)
+        if self._is_used_up(rule, connection):
+            return None
+        return cast(Steps, self._choose(rule, b"", connection))  # no function is called
 
     def foresee(self, trigger: Trigger | Timer, connection: ConnectionContext) -> Steps | None:
         """Return what `react` or `tick` would, and count and change nothing; None: nothing."""
@@ -307,7 +169,9 @@ class Rules(Responder):
     def _is_used_up(self, rule: Rule, connection: ConnectionContext) -> bool:
         return rule.times is not None and self._count(rule, connection) >= rule.times
 
-    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
+    def respond(self, data: bytes, connection: ConnectionContext) -> "Steps | Deferred[Steps]":
+        if self._shares:
+            self._notes(connection)  # through which templates find the server's variables
         # A state that no rule names, which a test may enter, has the rules for every state.
         state = self.states.get(self.state(connection)) or self._any_state
         for place in state.index.matching(data, connection):
@@ -323,6 +187,8 @@ class Rules(Responder):
             connection.peer, connection.number, connection.taken, config=connection.config
         )
         reply = self._choose(self._unmatched, data, connection)
+        if not isinstance(reply, RuleReply):
+            return reply
         return reply.explained_by(partial(self._explain_miss, state, data, client))
 
     def answer_alike(
@@ -379,10 +245,15 @@ class Rules(Responder):
 
     def state(self, connection: ConnectionContext) -> str:
         """Return the state of the conversation on *connection*."""
+        if self._shares_state:
+            return self._shared_state
         return self._start if connection.notes is None else connection.notes.state
 
     def move(self, connection: ConnectionContext, state: str) -> None:
         """Set the state of the conversation on *connection*."""
+        if self._shares_state:
+            self._shared_state = state
+            return
         self._notes(connection).state = state
 
     def _count(self, rule: Rule, connection: ConnectionContext) -> int:
@@ -391,10 +262,10 @@ class Rules(Responder):
     def _counts_for(self, rule: Rule, connection: ConnectionContext) -> dict[str, int]:
         return self._notes(connection).counts if rule.per_connection else self._counts
 
-    def _notes(self, connection: ConnectionContext) -> _Notes:
+    def _notes(self, connection: ConnectionContext) -> Notes:
         if connection.notes is None:
-            connection.notes = _Notes(self._start)
-        notes: _Notes = connection.notes
+            connection.notes = Notes(self._start, self._server)
+        notes: Notes = connection.notes
         return notes
 
     def _explain_miss(self, state: "_State", data: bytes, client: "_PastClient") -> str:
@@ -409,7 +280,9 @@ class Rules(Responder):
             return f"nearest: {near.rule.place}, {near}"
         return ""
 
-    def _choose(self, rule: Rule, data: bytes, connection: ConnectionContext) -> RuleReply:
+    def _choose(
+        self, rule: Rule, data: bytes, connection: ConnectionContext
+    ) -> "RuleReply | Deferred[Steps]":
         if rule.constant is not None:
             return rule.constant
         counts = self._counts_for(rule, connection)
@@ -417,6 +290,11 @@ class Rules(Responder):
         counts[rule.path] = count
         if rule.goto is not None:
             self.move(connection, rule.goto)
+        if rule.variables or rule.call is not None:
+            self._notes(connection)
+            rule.assign(count, data, connection)
+            if rule.call is not None and self._calls:
+                return rule.called(rule.call, data, connection)
         return rule.steps(count, data, connection)
 
 

@@ -31,6 +31,13 @@ class PayloadTable:
 resolve_types(PayloadTable)
 
 
+@frozen(kw_only=True)
+class VariableTable(PayloadTable):
+    """The value of a variable, and whose it is."""
+
+    scope: Literal["server", "connection"] = "connection"
+
+
 #: A payload as a script writes it.
 WrittenPayload = str | PayloadTable
 #: One payload, or a list of them.
@@ -91,6 +98,8 @@ class AnswerTable:
     forward: bool = False
     do: list[StepTable] | None = None
     goto: str | None = None
+    set_: dict[str, str | VariableTable] = Factory(dict)
+    call: str | None = None
     faults: list[dict[str, Any]] = Factory(list)
 
 
@@ -215,6 +224,7 @@ class Document:
     reply_framing: str | FramingTable | None = None
     ignore_case: bool = False
     start: str = "start"
+    state_scope: Literal["server", "connection"] = "connection"
     seed: int | None = None
     greeting: str | list[WrittenPayload] | GreetingTable | PayloadTable | None = None
     limits: Limits | None = None

@@ -16,6 +16,15 @@ from reqresp.steps import Request, Send, Steps
 Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
 
 
+def steps_of(answer: Any) -> Steps | Deferred[Steps]:
+    """Return the steps of *answer*, which a user's function has returned."""
+    if isinstance(answer, Coroutine):
+        answer = Deferred.fromCoroutine(answer)
+    if isinstance(answer, Deferred):
+        return answer.addCallback(as_steps)
+    return as_steps(answer)
+
+
 class Function(Responder):
     """
     Answers with what a user's function returns for a `Request`.
@@ -32,8 +41,4 @@ class Function(Responder):
         reply: Any = self._function(request)
         if isinstance(reply, bytes):  # first: isinstance() of an abstract class is slow
             return (Send(reply),)
-        if isinstance(reply, Coroutine):
-            reply = Deferred.fromCoroutine(reply)
-        if isinstance(reply, Deferred):
-            return reply.addCallback(as_steps)
-        return as_steps(reply)
+        return steps_of(reply)

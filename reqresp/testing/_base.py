@@ -28,8 +28,9 @@ from reqresp.journal import Answered, Entry, Journal
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
+from reqresp.script.rule import EVERY_STATE, Rule
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
-from reqresp.script.rules import EVERY_STATE, Rule, Rules
+from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of

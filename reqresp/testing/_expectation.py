@@ -17,8 +17,8 @@ from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.script import Problem, ScriptError
 from reqresp.script.predicates import Predicates
+from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
-from reqresp.script.rules import ReplyTemplate, Rule, SendTemplate
 from reqresp.server.functions import Answer, Function
 from reqresp.server.responders import ConnectionContext
 from reqresp.steps import (

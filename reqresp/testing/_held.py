@@ -15,8 +15,8 @@ from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.report import describe
 from reqresp.expectations.waiters import matches, past_context
 from reqresp.script.predicates import Predicates
+from reqresp.script.rule import Rule
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
-from reqresp.script.rules import Rule
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Step
 from reqresp.testing._expectation import ErrorsWithLine, sends

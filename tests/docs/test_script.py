@@ -39,6 +39,7 @@ NAME = "it.toml"
 
 #: What the examples find in their directory.
 FILES = {
+    "answers.py": next(it.code for it in blocks(GUIDE) if "def add(call)" in it.code).encode(),
     "motd.txt": b"Welcome.\r\nBe kind.\r\n",
     "smtp.toml": (ROOT / "examples" / "smtp.toml").read_bytes(),
 }

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.steps import Send
 
 PEER = IPv4Address("TCP", "127.0.0.1", 50000)

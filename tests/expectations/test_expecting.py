@@ -7,7 +7,7 @@ from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.expecting import ExpectingResponder
 from reqresp.expectations.results import Results
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 from reqresp.steps import Send
 from tests.support.calls import CallCase
 from tests.support.forwarded import ForwardedCase

@@ -40,7 +40,7 @@ from reqresp.faults import Direction
 from reqresp.journal import Passed, UpstreamEnded, UpstreamFailed, UpstreamOpened
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
-from reqresp.script.rules import CLOSES
+from reqresp.script.rule import CLOSES
 from reqresp.steps import FaultEffect
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)

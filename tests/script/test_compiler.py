@@ -14,7 +14,7 @@ from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES
 from tests.support.live import temporary
 
 ROOT = Path(__file__).parent.parent.parent
-ANSWERS = "reply, cycle, do, close, silent = true or forward = true"
+ANSWERS = "reply, cycle, do, call, close, silent = true or forward = true"
 WAYS = "text, hex, base64, file, template, template_hex"
 STEPS = "send, wait, close, half_close, abort, hang, stop_reading, start_tls, forward"
 KINDS = (
@@ -698,9 +698,10 @@ class LinesTests(ErrorsTestCase):
         self.assert_problem(
             '"a\\nb" = 1\n"" = 2\nlimits."é" = 3',
             r"""1: "a\nb": unknown key 'a\nb'; expected one of: framing, reply_framing,"""
-            " ignore_case, start, seed, greeting, limits, upstream, rule, unmatched, state, fault",
+            " ignore_case, start, state_scope, seed, greeting, limits, upstream, rule, unmatched,"
+            " state, fault",
             "2: \"\": unknown key ''; expected one of: framing, reply_framing, ignore_case, start,"
-            " seed, greeting, limits, upstream, rule, unmatched, state, fault",
+            " state_scope, seed, greeting, limits, upstream, rule, unmatched, state, fault",
             "3: limits.\"é\": unknown key 'é'; expected one of: max_request, max_connections,"
             " max_per_peer, max_waiting, idle_timeout, "
             "request_timeout",

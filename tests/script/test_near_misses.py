@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script.near_misses import compare, nearest
 from reqresp.script.predicates import Predicates
-from reqresp.script.rules import Rule
+from reqresp.script.rule import Rule
 
 
 def rules(*predicates: Predicates) -> list[Rule]:

@@ -14,7 +14,8 @@ from reqresp.script import Script, ScriptError
 from reqresp.script.names import REQUEST_SOURCES
 from reqresp.script.predicates import Predicates
 from reqresp.script.reachability import check_states, never_answering
-from reqresp.script.rules import CLOSES, Rule, Rules
+from reqresp.script.rule import CLOSES, Rule
+from reqresp.script.rules import Rules
 from reqresp.script.templates import read_template
 from reqresp.server.triggers import Trigger
 from reqresp.steps import RuleReply, Send

@@ -14,8 +14,8 @@ from reqresp.faults.faults import LimitData, PlacedFault
 from reqresp.framing import Line, Mixed, Netstring
 from reqresp.script.names import REPLY_SOURCES
 from reqresp.script.predicates import Predicates
+from reqresp.script.rule import Rule, SendTemplate
 from reqresp.script.rule_parts import RuleParts
-from reqresp.script.rules import Rule, SendTemplate
 from reqresp.steps import Send, Wait
 from tests.support.live import temporary
 

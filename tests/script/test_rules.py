@@ -6,7 +6,8 @@ from typing import Any
 from twisted.logger import capturedLogs
 
 from reqresp import EagerServer, FrameError, Script, Send
-from reqresp.script.rules import Rule, Rules
+from reqresp.script.rule import Rule
+from reqresp.script.rules import Rules
 from reqresp.steps import RuleReply
 from tests.support.scripted import Scripted
 

@@ -1,0 +1,100 @@
+"""
+Calls: Python functions that answer the requests of rules, from modules beside a script.
+
+A module is a file of the script, with the same bounds: it is in the script's directory or below it.
+It is run when the script is loaded.  Must not know rules.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from attrs import define, field, frozen
+
+from reqresp._text import quote, unknown
+from reqresp.script.files import ScriptFiles
+from reqresp.steps import Request
+
+
+@frozen
+class Call:
+    """
+    What a function of a script is called with.
+
+    :param groups: those of the rule's pattern, by number and by name; without a pattern: none.
+    :param variables: of the connection; what the function changes stays.
+    :param server: likewise, of all connections.
+    """
+
+    request: Request
+    groups: Mapping[str, bytes]
+    variables: MutableMapping[str, bytes]
+    server: MutableMapping[str, bytes]
+
+
+@frozen
+class CalledFunction:
+    """
+    A function of a script.
+
+    :param reference: how the script names it, such as ``answers:login``.
+    """
+
+    reference: str
+    function: Callable[[Call], Any] = field(eq=False)
+
+
+@define
+class Modules:
+    """The modules that a script names in *files*; each is run once."""
+
+    files: ScriptFiles
+    _loaded: dict[str, ModuleType] = field(factory=dict, init=False)
+
+    def find(self, reference: str) -> CalledFunction:
+        """
+        Return the function that *reference* names: ``module:function``.
+
+        :raises ValueError: there is none, or its module cannot be run.
+        """
+        module, colon, name = reference.partition(":")
+        if not (colon and name and all(it.isidentifier() for it in module.split("."))):
+            raise ValueError(f"expected MODULE:FUNCTION, found {quote(reference)}")
+        if module not in self._loaded:
+            self._loaded[module] = self._load(module)
+        found = vars(self._loaded[module])
+        functions = {it: value for it, value in found.items() if callable(value)}
+        if name not in functions:
+            raise ValueError(unknown("function", name, sorted(functions)))
+        return CalledFunction(reference, functions[name])
+
+    def _load(self, name: str) -> ModuleType:
+        file = "/".join(name.split(".")) + ".py"
+        source = self.files.read(file)
+        path = str((self.files.directory or Path()) / file)
+        module = ModuleType(f"reqresp_script.{name}")
+        module.__file__ = path
+        sys.modules[module.__name__] = module  # dataclasses look it up
+        try:
+            exec(compile(source, path, "exec"), vars(module))  # noqa: S102 (a script names it)
+        except SyntaxError as error:
+            raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from None
+        except Exception as error:
+            line = _line(error, path)
+            kind = type(error).__name__
+            raise ValueError(f"{path}, line {line}: {kind}: {error}") from None
+        finally:
+            del sys.modules[module.__name__]
+        return module
+
+
+def _line(error: Exception, path: str) -> int:
+    """Return the line of the file *path* in which *error* was raised."""
+    line, traceback = 1, error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == path:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line

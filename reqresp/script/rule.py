@@ -1,0 +1,208 @@
+"""
+Rule: what answers some requests, and what its reply is.
+
+Knows requests and steps.  Must not know which rule is asked, or how often it has answered.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import Factory, field, frozen
+
+from reqresp.exchanges import UNMATCHED
+from reqresp.faults import PlacedFault
+from reqresp.script.calls import Call, CalledFunction
+from reqresp.script.names import RANDOM, TemplateContext
+from reqresp.script.predicates import Predicates
+from reqresp.script.templates import Template
+from reqresp.script.variables import Notes, Variable
+from reqresp.server.responders import ConnectionContext
+from reqresp.server.triggers import Timer, Trigger
+from reqresp.steps import BaseStep, Close, Forward, Request, RuleReply, Send, StartTLS, Step, Steps
+
+if TYPE_CHECKING:  # a script is checked without Twisted
+    from twisted.internet.defer import Deferred
+
+#: In `when`, stands for every state.
+EVERY_STATE = "*"
+
+
+@frozen
+class SendTemplate(BaseStep):
+    """Becomes a `Send` of the bytes that *template* has for a request."""
+
+    key = Send.key
+    label = Send.label
+
+    template: Template
+    raw: bool = False
+
+
+#: A rule's reply before its templates are filled.
+ReplyTemplate = tuple[Step | SendTemplate, ...]
+
+
+@frozen(kw_only=True)
+class Rule:
+    """
+    Answers requests that match *predicates* with each of *replies* in turn, then from the first.
+
+    :param name: its name in logs, in journals and in `RuleReply.by`.
+    :param trigger: what it answers; *predicates* are for requests only.
+    :param timer: when it sends, if *trigger* is a timer.
+    :param when: the states in which it answers; None: every state.
+    :param times: how often it answers; None: without limit.
+    :param per_connection: count *times* and *replies* for each connection.
+    :param goto: the state that follows; None: the state stays.
+    :param variables: what it sets before it answers, in this order.
+    :param call: the function that answers; None: *replies* do.
+    :param faults: faults that are injected into its replies only.
+    :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
+        name.
+    :param line: its line in a script; None: unknown.
+    """
+
+    name: str
+    replies: Sequence[ReplyTemplate]
+    trigger: Trigger = Trigger.REQUEST
+    timer: Timer | None = None
+    predicates: Predicates = Factory(Predicates)
+    when: frozenset[str] | None = None
+    times: int | None = None
+    per_connection: bool = False
+    goto: str | None = None
+    variables: Sequence[Variable] = ()
+    call: CalledFunction | None = None
+    faults: Sequence[PlacedFault] = ()
+    path: str = field()
+    line: int | None = field(default=None, eq=False)
+    #: Its name, path and line, for people: ``stat, rule[3], line 12``.
+    place: str = field(init=False, eq=False, repr=False)
+    #: Each of *replies* as steps; None if it has a template.
+    _ready: Sequence[RuleReply | None] = field(init=False, eq=False, repr=False)
+    #: Its reply, if that is always the same and changes neither a count nor the state.
+    constant: RuleReply | None = field(init=False, eq=False, repr=False)
+
+    @path.default
+    def _name_as_path(self) -> str:
+        return self.name
+
+    @place.default
+    def _find_place(self) -> str:
+        path = () if self.path == self.name else (self.path,)
+        line = () if self.line is None else (f"line {self.line}",)
+        call = () if self.call is None else (f"call {self.call.reference}",)
+        return ", ".join((self.name, *path, *line, *call))
+
+    @_ready.default
+    def _ready_replies(self) -> Sequence[RuleReply | None]:
+        return [
+            None if any(isinstance(step, SendTemplate) for step in reply) else self._as_steps(reply)
+            for reply in self.replies
+        ]
+
+    @constant.default
+    def _constant(self) -> RuleReply | None:
+        alike = len(self.replies) == 1 and self.times is None and self.goto is None
+        changes = self.call is not None or len(self.variables) > 0
+        return self._ready[0] if alike and not changes else None
+
+    @property
+    def forwards(self) -> bool:
+        """Whether one of its replies forwards the request."""
+        return any(isinstance(step, Forward) for reply in self.replies for step in reply)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the seed decides anything of its replies."""
+        has_jitter = self.timer is not None and bool(self.timer.jitter)
+        return has_jitter or bool(self.faults) or not RANDOM.isdisjoint(self.names)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the templates in its replies and its variables name."""
+        steps = (step for reply in self.replies for step in reply)
+        sent = [it.template for it in steps if isinstance(it, SendTemplate)]
+        kept = [it.value for it in self.variables if isinstance(it.value, Template)]
+        return frozenset().union(*(it.names for it in (*sent, *kept)))
+
+    @property
+    def starts_tls(self) -> bool:
+        """Whether one of its replies starts TLS."""
+        return any(isinstance(step, StartTLS) for reply in self.replies for step in reply)
+
+    def check(self, encode: Callable[[bytes], bytes]) -> None:
+        """
+        Check that *encode* accepts every constant part of its replies.
+
+        :raises FrameError: it does not.
+        """
+        for step in (step for reply in self.replies for step in reply):
+            if isinstance(step, Send) and not step.raw:
+                encode(step.data)
+
+    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> RuleReply:
+        """Return its reply to the request *data*, which is the *count*-th that it answers."""
+        turn = (count - 1) % len(self.replies)
+        ready = self._ready[turn]
+        if ready is not None:
+            return ready
+        match = self.predicates.match(data)
+        context = TemplateContext(data, connection, match, count, self.path)
+        try:
+            return self._as_steps(
+                [
+                    Send(step.template.fill_from(context), step.raw)
+                    if isinstance(step, SendTemplate)
+                    else step
+                    for step in self.replies[turn]
+                ]
+            )
+        except ValueError as error:
+            raise ValueError(f"{self.place}: {error}") from None
+
+    def assign(self, count: int, data: bytes, connection: ConnectionContext) -> None:
+        """
+        Set its variables in the notes of *connection*.
+
+        :raises ValueError: a filter cannot change a value.
+        """
+        match = self.predicates.match(data)
+        context = TemplateContext(data, connection, match, count, self.path)
+        try:
+            for variable in self.variables:
+                variable.assign(connection.notes, context)
+        except ValueError as error:
+            raise ValueError(f"{self.place}: {error}") from None
+
+    def called(
+        self, call: CalledFunction, data: bytes, connection: ConnectionContext
+    ) -> "RuleReply | Deferred[Steps]":
+        """Return what the function *call* answers to the request *data*, now or later."""
+        from reqresp.server.functions import steps_of  # late: a script is checked without Twisted
+
+        notes: Notes = connection.notes
+        request = Request(data, connection.peer, connection.number, connection.taken)
+        groups = self.predicates.groups(data)
+        answer = steps_of(call.function(Call(request, groups, notes.values, notes.server)))
+        if isinstance(answer, tuple):
+            return self._as_steps(answer)
+        return answer.addCallback(self._as_steps)
+
+    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> RuleReply:
+        steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
+        return RuleReply(steps, self.name, self.faults, place=self.place)
+
+
+#: Answers a request that no rule matches, unless the script has an answer of its own.
+CLOSES = Rule(name=UNMATCHED, replies=[(Close(),)])
+
+
+def closes_unmatched(steps: object) -> bool:
+    """Return whether *steps* are how `CLOSES` has answered a request that no rule matches."""
+    return (
+        isinstance(steps, RuleReply)
+        and steps.explain is not None
+        and steps.place == CLOSES.place
+        and steps == CLOSES.constant
+    )

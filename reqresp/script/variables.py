@@ -1,0 +1,49 @@
+"""
+Variables: what rules remember of a connection, and of all connections.
+
+Must not know rules.
+"""
+
+from attrs import frozen
+
+from reqresp.script.names import TemplateContext
+from reqresp.script.templates import Template
+
+
+class Notes:
+    """
+    What rules remember of one connection.
+
+    :param server: the variables of all connections.
+    """
+
+    __slots__ = ("counts", "server", "state", "values")
+
+    def __init__(self, state: str, server: dict[str, bytes]) -> None:
+        self.state = state
+        self.server = server
+        self.counts: dict[str, int] = {}  # of rules with per_connection
+        self.values: dict[str, bytes] = {}  # the variables of the connection
+
+    def variable(self, name: str) -> bytes:
+        """Return the connection's variable *name*, else the server's; empty: there is none."""
+        return self.values[name] if name in self.values else self.server.get(name, b"")
+
+
+@frozen
+class Variable:
+    """
+    A variable that a rule sets to *value* when it answers.
+
+    :param is_shared: it is the server's, not the connection's.
+    """
+
+    name: str
+    value: bytes | Template
+    is_shared: bool = False
+
+    def assign(self, notes: Notes, context: TemplateContext) -> None:
+        """Set it in *notes*."""
+        value = self.value if isinstance(self.value, bytes) else self.value.fill_from(context)
+        values = notes.server if self.is_shared else notes.values
+        values[self.name] = value

@@ -1,0 +1,128 @@
+"""Functions that answer, from modules beside a script."""
+
+from reqresp import ReqRespFactory
+from reqresp.script import Script, ScriptError
+from reqresp.script.explain import explain
+from tests.support.conversation import Conversation
+from tests.support.live import temporary
+from tests.support.wire import Wire
+
+MODULE = """
+import dataclasses
+from reqresp import Close
+
+@dataclasses.dataclass
+class State:
+    count: int = 0
+
+STATE = State()
+
+def hello(call):
+    STATE.count += 1
+    call.variables["name"] = call.groups["1"].upper()
+    call.server["all"] = call.server.get("all", b"") + call.request.data
+    return b"%d %d" % (STATE.count, call.request.number), Close()
+
+async def later(call):
+    return b"later"
+
+def wrong(call):
+    raise LookupError("no")
+"""
+
+
+class CallTests(Conversation):
+    """Rules with ``call``."""
+
+    def script(self, text: str, module: str = MODULE) -> Script:
+        """Return the script *text* beside the file ``answers.py``."""
+        base = temporary(self)
+        (base / "answers.py").write_text(module)
+        (base / "sub").mkdir()
+        (base / "sub" / "more.py").write_text(module)
+        return Script.parse(text, "it.toml", base)
+
+    def problem(self, text: str, module: str = MODULE) -> str:
+        """Return the problems of a script."""
+        with self.assertRaises(ScriptError) as caught:
+            self.script(text, module)
+        return str(caught.exception)
+
+    def ask(self, factory: ReqRespFactory, data: bytes) -> Wire:
+        """Return a new connection that has sent *data*."""
+        wire = Wire(factory, self.reactor)
+        wire.send(data)
+        return wire
+
+    def test_a_function_answers(self) -> None:
+        """It gets the request and the groups, and its steps are performed."""
+        factory = self.factory(
+            self.script("[[rule]]\nmatches = 'hello (.*)'\ncall = 'answers:hello'"), observers=[]
+        )
+        first = self.ask(factory, b"hello ann\n")
+        self.assertEqual(first.received(), b"1 1\r\n")
+        self.assertTrue(first.got_eof)
+        self.assertEqual(self.ask(factory, b"hello bob\n").received(), b"2 1\r\n")
+
+    def test_a_coroutine_answers_later(self) -> None:
+        """A coroutine, of a module in a folder, is awaited."""
+        factory = self.factory(
+            self.script("[[rule]]\nequals = 'x'\ncall = 'sub.more:later'"), observers=[]
+        )
+        self.assertEqual(self.ask(factory, b"x\n").received(), b"later\r\n")
+
+    def test_a_function_that_raises(self) -> None:
+        """The connection is reset, and the error is logged."""
+        factory = self.factory(self.script("[[rule]]\ncall = 'answers:wrong'"), observers=[])
+        wire = self.ask(factory, b"x\n")
+        self.assertTrue(wire.got_reset)
+        self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+
+    def test_variables_are_shared_with_templates(self) -> None:
+        """What a function sets stands in templates, and the other way round."""
+        script = self.script(
+            """
+            [[rule]]
+            equals = "all"
+            reply  = { template = "{all}" }
+
+            [[rule]]
+            matches = "(.*)"
+            set     = { all = { template = "<", scope = "server" } }
+            call    = "answers:hello"
+            """
+        )
+        factory = self.factory(script, observers=[])
+        self.ask(factory, b"a\n")
+        self.assertEqual(self.ask(factory, b"all\n").received(), b"<a\r\n")
+
+    def test_it_is_named(self) -> None:
+        """Explain names the function and does not call it; a reply names it in its place."""
+        script = self.script("[[rule]]\nmatches = '(.*)'\ncall = 'answers:hello'")
+        self.assertIn("    call answers:hello", explain(script, [b"x"]))
+        [rule] = script.rules.rules
+        self.assertEqual(rule.place, "rule[0], line 1, call answers:hello")
+        factory = self.factory(script, observers=[])
+        self.assertEqual(self.ask(factory, b"x\n").received(), b"1 1\r\n")
+
+    def test_what_is_wrong(self) -> None:
+        """Each error is a problem with the key's line, and with that of the module."""
+        rule = "[[rule]]\ncall = 'answers:hello'"
+        for text, module, problem in (
+            (rule, "import nothing_like_it", "line 1: ModuleNotFoundError: No module named"),
+            (rule, "x = 1\ny = 1 / 0", "line 2: ZeroDivisionError: division by zero"),
+            (rule, "def hello(", "line 1: '(' was never closed"),
+            (rule, "def helo(call): ...", "unknown function 'hello'; did you mean helo?"),
+            ("[[rule]]\ncall = 'hello'", MODULE, "expected MODULE:FUNCTION, found 'hello'"),
+            ("[[rule]]\ncall = '../x:y'", MODULE, "expected MODULE:FUNCTION, found '../x:y'"),
+            ("[[rule]]\ncall = 'os:system'", MODULE, "cannot be read: No such file"),
+            ("[[rule]]\ncall = 'answers:hello'\nreply = 'a'", MODULE, "exclude each other"),
+            (
+                "greeting = { call = 'answers:hello' }",
+                MODULE,
+                "expected no call: there is no request on connect",
+            ),
+        ):
+            found = self.problem(text, module)
+            self.assertIn(problem, found)
+            self.assertRegex(found, r"^it\.toml:\d: (rule\[0\]|greeting)")

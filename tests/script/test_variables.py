@@ -1,0 +1,76 @@
+"""Variables: what rules remember of a connection, and of all connections."""
+
+from reqresp.script import Script, ScriptError
+from tests.support.conversation import Conversation
+from tests.support.wire import Wire
+
+
+class VariableTests(Conversation):
+    """Rules with ``set``, and states of the server."""
+
+    SCRIPT = """
+        [[rule]]
+        matches = "set (.*)"
+        set     = { own = "{1}", all = { template = "{1}", scope = "server" } }
+        reply   = { template = "{own|len}" }
+
+        [[rule]]
+        equals = { template = "is {own}" }
+        reply  = "yes"
+
+        [[rule]]
+        equals = "get"
+        reply  = { template = "{own},{all}" }
+    """
+
+    def answer(self, wire: Wire, data: bytes) -> bytes:
+        """Return what *wire* receives for *data*."""
+        wire.send(data)
+        return wire.received()
+
+    def test_of_a_connection_and_of_all(self) -> None:
+        """A variable is empty until it is set; one of the server is the same for all."""
+        factory = self.factory(Script.parse(self.SCRIPT), observers=[])
+        one, two = Wire(factory, self.reactor), Wire(factory, self.reactor)
+        self.assertEqual(self.answer(one, b"get\n"), b",\r\n")
+        self.assertEqual(self.answer(one, b"set abc\n"), b"3\r\n")
+        self.assertEqual(self.answer(one, b"is abc\n"), b"yes\r\n")
+        self.assertEqual(self.answer(one, b"get\n"), b"abc,abc\r\n")
+        self.assertEqual(self.answer(two, b"get\n"), b",abc\r\n")
+
+    def test_a_reload(self) -> None:
+        """New connections begin with empty variables; an open one keeps what it has."""
+        factory = self.factory(Script.parse(self.SCRIPT), observers=[])
+        old = Wire(factory, self.reactor)
+        self.answer(old, b"set abc\n")
+        factory.reconfigure(Script.parse(self.SCRIPT))
+        self.assertEqual(self.answer(Wire(factory, self.reactor), b"get\n"), b",\r\n")
+        self.assertEqual(self.answer(old, b"get\n"), b"abc,abc\r\n")
+
+    def test_a_state_of_the_server(self) -> None:
+        """What one connection goes to, all are in, and a reload begins at the start."""
+        text = """
+            state_scope = "server"
+            rule = [
+                { equals = "down", reply = "ok", goto = "down" },
+                { when = "down", reply = "later" },
+            ]
+        """
+        factory = self.factory(Script.parse(text), observers=[])
+        one, two = Wire(factory, self.reactor), Wire(factory, self.reactor)
+        self.assertEqual(self.answer(one, b"down\n"), b"ok\r\n")
+        self.assertEqual(self.answer(two, b"down\n"), b"later\r\n")
+        factory.reconfigure(Script.parse(text))
+        self.assertEqual(self.answer(Wire(factory, self.reactor), b"down\n"), b"ok\r\n")
+
+    def test_what_is_wrong(self) -> None:
+        """Each problem has the key of the variable."""
+        for table, problem in (
+            ('{ peer = "a" }', "rule[0].set.peer: expected another name: letters, digits and _"),
+            ('{ a-b = "a" }', "rule[0].set.a-b: expected another name: letters, digits and _"),
+            ('{ a = "{b}" }', "rule[0].set.a: unknown name 'b'"),
+            ('{ a = { text = "", raw = true } }', "rule[0].set.a: expected no raw"),
+        ):
+            with self.assertRaises(ScriptError) as caught:
+                Script.parse(f'[[rule]]\nreply = "a"\nset = {table}')
+            self.assertIn(problem, str(caught.exception))
