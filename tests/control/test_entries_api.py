@@ -149,6 +149,7 @@ class DetailTests(Controlled):
                     "kind": "starts_with",
                     "at": 3,
                     "wanted": "EHLO ",
+                    "difference": None,
                 }
             ],
         )
