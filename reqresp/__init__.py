@@ -97,6 +97,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.server.state_properties import StateProperties as StateProperties
     from reqresp.server.triggers import Trigger as Trigger
     from reqresp.steps import Abort as Abort
+    from reqresp.steps import Broadcast as Broadcast
     from reqresp.steps import Close as Close
     from reqresp.steps import Forward as Forward
     from reqresp.steps import HalfClose as HalfClose

@@ -35,6 +35,15 @@ class Request:
     number: int
 
 
+#: How an addressee begins that is a state.
+STATE_PREFIX = "state:"
+
+
+def is_addressee(to: str) -> bool:
+    """Return whether a `Broadcast` can be *to* this."""
+    return to in ("others", "all") or (to.startswith(STATE_PREFIX) and to != STATE_PREFIX)
+
+
 def _check_bytes(_instance: object, attribute: "Attribute[Any]", value: object) -> None:
     if not isinstance(value, bytes):
         raise TypeError(f"{attribute.name}: expected bytes, found {value!r}")
@@ -170,7 +179,30 @@ class Forward(BaseStep):
     reply: bytes | None = None
 
 
-Step = Send | Wait | Close | HalfClose | Abort | Hang | StopReading | StartTLS | Forward
+@frozen
+class Broadcast(BaseStep):
+    """
+    Send *data* to other connections, in a frame of its own, or as it is (*raw*).
+
+    A connection whose client does not receive what was sent before is left out.
+
+    :param to: ``others``: all connections but this one; ``all``; or ``state:NAME``: those in a
+        state, this one included.
+    :raises TypeError: *data* is not bytes.
+    :raises FieldError: *to* is none of these.
+    """
+
+    key = "broadcast"
+    label = "broadcast"
+
+    data: bytes = field(validator=_check_bytes)
+    to: str = field(
+        default="others", validator=expect('"others", "all" or "state:NAME"', is_addressee)
+    )
+    raw: bool = False
+
+
+Step = Send | Broadcast | Wait | Close | HalfClose | Abort | Hang | StopReading | StartTLS | Forward
 
 #: A reply: steps, performed in order.
 Steps = tuple[Step, ...]

@@ -9,6 +9,7 @@ from reqresp.faults import Corrupt, PlacedFault
 from reqresp.steps import (
     STEPS,
     Abort,
+    Broadcast,
     Close,
     Forward,
     HalfClose,
@@ -72,6 +73,7 @@ class StepNameTests(SynchronousTestCase):
             STEPS,
             {
                 "send": Send,
+                "broadcast": Broadcast,
                 "wait": Wait,
                 "close": Close,
                 "half_close": HalfClose,

@@ -60,6 +60,9 @@ class ExpectingResponder(Responder):
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         return self.fallback.react(trigger, connection)
 
+    def state(self, connection: ConnectionContext) -> str:
+        return self._expecting.state(connection)
+
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
         return self.fallback.timers(connection)
 

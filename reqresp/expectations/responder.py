@@ -72,6 +72,9 @@ class ExpectationResponder(Responder):
         responder = self._greeter if trigger is Trigger.CONNECT else self._fallback
         return () if responder is None else responder.react(trigger, connection)
 
+    def state(self, connection: ConnectionContext) -> str:
+        return self.states.state(connection)
+
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
         return () if self._fallback is None else self._fallback.timers(connection)
 

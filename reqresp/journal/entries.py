@@ -18,7 +18,7 @@ from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
 from reqresp.framing import Command
 from reqresp.server.observers import Unasked
-from reqresp.steps import FaultEffect, Forward, Request, Send, Step, Wait
+from reqresp.steps import Broadcast, FaultEffect, Forward, Request, Send, Step, Wait
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
 #: about as many for a request that arrives alone, with a reply that is made for it.
@@ -329,12 +329,17 @@ def _table(payload: str | dict[str, Any]) -> dict[str, Any]:
     return {"text": payload} if isinstance(payload, str) else payload
 
 
+def _sent(data: bytes, raw: bool, payloads: _Payloads) -> str | dict[str, Any]:
+    written = payloads.write(data)
+    return _table(written) | {"raw": True} if raw else written
+
+
 def _step(step: Step, payloads: _Payloads) -> dict[str, Any]:
     match step:
-        case Send(data=data, raw=False):
-            return {step.key: payloads.write(data)}
-        case Send(data=data):
-            return {step.key: _table(payloads.write(data)) | {"raw": True}}
+        case Send(data=data, raw=raw):
+            return {step.key: _sent(data, raw, payloads)}
+        case Broadcast(data=data, to=to, raw=raw):
+            return {Send.key: _sent(data, raw, payloads), "to": to}
         case Wait(seconds=seconds):
             return {step.key: seconds}
         case Forward(reply=bytes(reply)):

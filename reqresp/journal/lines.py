@@ -30,7 +30,7 @@ from reqresp.journal.entries import (
     encode_json,
 )
 from reqresp.server.config import ServerConfig
-from reqresp.steps import Forward, RuleReply, Send, Steps, Wait
+from reqresp.steps import Broadcast, Forward, RuleReply, Send, Steps, Wait
 
 #: The most bytes of a request, and of a reply, that a line shows.  As JSON, of both together.
 MAX_LOGGED_BYTES = 1024
@@ -226,6 +226,9 @@ def _steps(steps: Steps) -> Iterator[str]:
         match step:
             case Send(data=data, raw=raw):
                 yield f"{_bytes(data, left)}{' raw' if raw else ''}"
+                left = max(0, left - len(data))
+            case Broadcast(data=data, to=to, raw=raw):
+                yield f"{_bytes(data, left)}{' raw' if raw else ''} to {to}"
                 left = max(0, left - len(data))
             case Wait(seconds=seconds):
                 yield f"{step.label} {seconds:g} s"

@@ -6,8 +6,9 @@ Knows which keys exclude each other, and what the framing can express.  Must not
 
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
+from reqresp._text import quote
 from reqresp.framing import NO_END, BaseFraming, FrameError
 from reqresp.script._checks import send, wait
 from reqresp.script._parts import TableParts
@@ -15,10 +16,10 @@ from reqresp.script.names import Sources
 from reqresp.script.reader import Reader
 from reqresp.script.rule import ReplyTemplate, SendTemplate
 from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
-from reqresp.steps import STEPS, Close, Forward, Send, Step, Wait
+from reqresp.steps import STEPS, Broadcast, Close, Forward, Send, Step, Wait, is_addressee
 
 _NO_ANSWER = "expected one of reply, cycle, do, call, close, silent = true or forward = true"
-_STEP_KEYS = tuple(it.name for it in fields(StepTable))
+_STEP_KEYS = tuple(it.name for it in fields(StepTable) if it.name != "to")
 
 
 @frozen
@@ -91,9 +92,14 @@ class Replies:
                 self.reader.report(path, f"expected exactly one of {', '.join(_STEP_KEYS)}")
             return Wait(0)
         (name,) = given
+        if table.to is not None and (name != "send" or not is_addressee(table.to)):
+            expected = '"others", "all" or "state:NAME", beside send'
+            self.reader.report(f"{path}.to", f"expected {expected}, found {quote(table.to)}")
+            return Wait(0)
         value = getattr(table, name)
         if name == "send":
-            return self._send(value, f"{path}.send", sources)
+            sent = self._send(value, f"{path}.send", sources)
+            return sent if table.to is None else _addressed(sent, table.to)
         if name == "wait":
             (step,) = self._wait(value, f"{path}.wait") or (Wait(0),)
             return step
@@ -126,3 +132,9 @@ class Replies:
         except FrameError as error:
             self.reader.report(path, str(error))
             return Send(b"", raw=True)
+
+
+def _addressed(step: Send | SendTemplate, to: str) -> Broadcast | SendTemplate:
+    if isinstance(step, SendTemplate):
+        return evolve(step, to=to)
+    return Broadcast(step.data, to, step.raw)

@@ -20,7 +20,7 @@ from reqresp.script.near_misses import nearest
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import Rule
 from reqresp.server.triggers import Trigger
-from reqresp.steps import ReplyFault, RuleReply, Send, Step, Steps, Wait
+from reqresp.steps import Broadcast, ReplyFault, RuleReply, Send, Step, Steps, Wait
 
 #: What can happen after the requests, and ends the connection.
 _EVENTS = {
@@ -188,6 +188,8 @@ class _Explanation:
 def _show(step: Step) -> str:
     if isinstance(step, Send):
         return f"> {step.data!r}{', raw' if step.raw else ''}"
+    if isinstance(step, Broadcast):
+        return f"> {step.data!r}{', raw' if step.raw else ''}, to {step.to}"
     if isinstance(step, Wait):
         return f"wait {step.seconds:g} s"
     return step.label

@@ -18,7 +18,18 @@ from reqresp.script.templates import Template
 from reqresp.script.variables import Notes, Variable
 from reqresp.server.responders import ConnectionContext
 from reqresp.server.triggers import Timer, Trigger
-from reqresp.steps import BaseStep, Close, Forward, Request, RuleReply, Send, StartTLS, Step, Steps
+from reqresp.steps import (
+    BaseStep,
+    Broadcast,
+    Close,
+    Forward,
+    Request,
+    RuleReply,
+    Send,
+    StartTLS,
+    Step,
+    Steps,
+)
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.defer import Deferred
@@ -36,6 +47,12 @@ class SendTemplate(BaseStep):
 
     template: Template
     raw: bool = False
+    to: str | None = None  #: other connections that it is sent to, as `Broadcast` has them
+
+    def fill(self, context: TemplateContext) -> Send | Broadcast:
+        """Return the step with the values that *context* has."""
+        data = self.template.fill_from(context)
+        return Send(data, self.raw) if self.to is None else Broadcast(data, self.to, self.raw)
 
 
 #: A rule's reply before its templates are filled.
@@ -138,7 +155,7 @@ class Rule:
         :raises FrameError: it does not.
         """
         for step in (step for reply in self.replies for step in reply):
-            if isinstance(step, Send) and not step.raw:
+            if isinstance(step, Send | Broadcast) and not step.raw:
                 encode(step.data)
 
     def steps(self, count: int, data: bytes, connection: ConnectionContext) -> RuleReply:
@@ -152,9 +169,7 @@ class Rule:
         try:
             return self._as_steps(
                 [
-                    Send(step.template.fill_from(context), step.raw)
-                    if isinstance(step, SendTemplate)
-                    else step
+                    step.fill(context) if isinstance(step, SendTemplate) else step
                     for step in self.replies[turn]
                 ]
             )

@@ -76,6 +76,7 @@ class StepTable:
     """One step of a reply."""
 
     send: WrittenPayload | None = None
+    to: str | None = None
     wait: Seconds | None = None
     close: bool | None = None
     half_close: bool | None = None

@@ -15,8 +15,19 @@ from reqresp.server._backlog import Backlog
 from reqresp.server._reply import Unframed
 from reqresp.server._silence import Listening, watch
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
+from reqresp.server.broadcasts import broadcast
 from reqresp.server.host import ConnectionHost
-from reqresp.steps import Abort, Close, Forward, HalfClose, Hang, StartTLS, StopReading, Wait
+from reqresp.steps import (
+    Abort,
+    Broadcast,
+    Close,
+    Forward,
+    HalfClose,
+    Hang,
+    StartTLS,
+    StopReading,
+    Wait,
+)
 from reqresp.transport.stream import Stream
 
 _TIMER = State.TIMER
@@ -36,6 +47,10 @@ class Performer(_report.Reporter, Listening, Protocol):
 
 def _wait(performer: Performer, step: Wait) -> Hold:
     return Waiting(_TIMER, performer.host.clock.callLater(step.seconds, performer.release))
+
+
+def _broadcast(performer: Performer, step: Broadcast) -> None:
+    broadcast(performer.host.everyone, step, performer)
 
 
 def _close(_performer: Performer, _step: Close) -> Hold:
@@ -95,6 +110,7 @@ def _raise(_performer: Performer, step: Unframed) -> None:
 
 #: The action of each kind of step, but for `Send`, which a connection performs itself.
 ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
+    Broadcast: _broadcast,
     Wait: _wait,
     Close: _close,
     Abort: _abort,

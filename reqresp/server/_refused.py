@@ -5,7 +5,7 @@ It bounds how many are answered at once, and for how long: a client that was ref
 what the limits are there to save.  It must not know why a client is refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol as Interface
 from typing import cast
 
@@ -30,6 +30,7 @@ class Front(Interface):
 
     counters: Counters | None
     events: Events
+    everyone: Iterable[HostedConnection]
     now: Callable[[], float]
     turns: Turns
 
@@ -61,6 +62,7 @@ class RefusedClients:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+        self.everyone = front.everyone
         self.counters = front.counters
         self.events = front.events
         self.now = front.now

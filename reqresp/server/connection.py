@@ -295,10 +295,7 @@ class Connection:
         """Reset the connection now."""
         self.stream.reset()
 
-    def push(self, data: bytes) -> None:
-        """Send *data* as it is, after the reply under way; what holds the connection still does."""
-        pushes.put(self, data)
-        self.go_on()
+    push, send = pushes.push, pushes.push_frame
 
     def close(self) -> None:
         """Answer no more, deliver what was sent, and close."""

@@ -87,6 +87,7 @@ class Connections:
         self._refusals: Counter[str] = Counter()
         self._log_limit = LogLimit(lambda: self.clock, self._log)
         self._first = self._next = first
+        self.everyone: Iterable[HostedConnection] = self
         self.turns = Turns(lambda: self.clock, lambda: self.now())
         self._sweepers = [
             Sweeper(lambda: self.clock, sweep) for sweep in (self._sweep_idle, self._sweep_requests)

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from reqresp._errors import FieldError
 from reqresp.faults import KINDS, Fault, PlacedFault, change_fault, make_fault, unique_name
 from reqresp.framing import NO_END, Framing, complete_framing
+from reqresp.server.broadcasts import broadcast
 from reqresp.server.config import ServerConfig, Source, resolve
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Connections
@@ -26,6 +27,7 @@ from reqresp.server.limits import Limits
 from reqresp.server.live_faults import LiveFault, LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.server.service import Service
+from reqresp.steps import Broadcast
 from reqresp.transport.access import Access
 
 #: A fault of replies, which can be changed and removed.
@@ -210,6 +212,19 @@ class ReqRespFactory(FrontFactory):
             return config
         seed = self._faults.seed if config.seed is None else config.seed
         return evolve(config, faults=faults, seed=seed)
+
+    def broadcast(self, data: bytes, to: str = "all", *, raw: bool = False) -> int:
+        """
+        Send *data* to clients that are connected, between the frames of each; return to how many.
+
+        A client that does not receive what was sent before is left out.
+
+        :param to: ``all``, or ``state:NAME``: those in a state.
+        :param raw: send *data* as it is, without a frame.
+        :raises FieldError: *to* is none of these.
+        :raises FrameError: the framing cannot express *data*.
+        """
+        return broadcast(self._front, Broadcast(data, to, raw))
 
     def build_connection(self, peer: IAddress) -> Connection:
         return Connection(self._front, self.config, peer, self.service)

@@ -5,7 +5,7 @@ A Protocol, so that a connection depends on no factory.  `reqresp.server.connect
 is the only host.  A connection uses nothing of its server but what is declared here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -97,6 +97,8 @@ class ConnectionHost(Protocol):
 
     #: Notifies the observers.
     events: Events
+    #: The open connections of the server; those of clients that are refused are not among them.
+    everyone: Iterable[HostedConnection]
     #: What makes the responder answer a client that connects.
     first_trigger: Trigger
     #: Counts what connections do; None: nothing is counted.

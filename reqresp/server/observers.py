@@ -27,6 +27,7 @@ class Unasked(Enum):
     REFUSED = "refused"  #: the reply to a client that is refused
     MALFORMED = "malformed"  #: the reply to bytes that are no request
     TIMER = "timer"  #: a frame that is sent at times
+    BROADCAST = "broadcast"  #: what a rule, or a program, sends to several connections
     PUSH = "push"  #: what a person, or a program, has pushed to one connection
 
 

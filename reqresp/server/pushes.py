@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress
 
+from reqresp.framing import Framing
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server.host import ConnectionHost
 from reqresp.server.observers import Unasked
@@ -51,6 +52,12 @@ class Pushed(Protocol):
     sent: int
     stream: Stream
 
+    #: In force for what is sent.
+    framing: Framing
+
+    def go_on(self) -> None:
+        """Work until something holds the connection, or nothing is left to do."""
+
     @property
     def is_replying(self) -> bool:
         """Whether a reply is under way, perhaps one that hangs."""
@@ -83,8 +90,29 @@ def put(connection: Pushed, data: bytes, by: Unasked = Unasked.PUSH) -> None:
         raise PushError(f"connection {connection.number}: it sends no more")
     waiting = connection.stream.undelivered + sum(it.size for it in connection.pushed)
     check_room(connection.number, waiting, data)
-    unsent = Unsent(len(data), partial(_send, connection, data, by))
+    between_frames = by is Unasked.BROADCAST
+    unsent = Unsent(len(data), partial(send_now, connection, data, by), between_frames)
     connection.pushed = (*connection.pushed, unsent)
+
+
+def push(connection: Pushed, data: bytes) -> None:
+    """
+    Send *data* as it is, after the reply under way; what holds the connection still does.
+
+    :raises PushError: it sends no more, or too much waits for its client.
+    """
+    put(connection, data)
+    connection.go_on()
+
+
+def push_frame(connection: Pushed, data: bytes) -> None:
+    """
+    Send *data* in a frame, after the reply under way; what holds the connection still does.
+
+    :raises FrameError: the framing cannot express *data*.
+    :raises PushError: it sends no more, or too much waits for its client.
+    """
+    push(connection, connection.framing.encode(data))
 
 
 def can_send(connection: Pushed) -> bool:
@@ -119,6 +147,7 @@ def write(connection: Pushed, data: bytes) -> None:
         connection.host.counters.sent += len(data)
 
 
-def _send(connection: Pushed, data: bytes, by: Unasked) -> None:
+def send_now(connection: Pushed, data: bytes, by: Unasked) -> None:
+    """Send and report *data*."""
     write(connection, data)
     connection.host.events.sent(connection.peer, connection.number, data, by)

@@ -149,6 +149,10 @@ class Responder(ABC):
         """
         return self.greet(connection) if trigger is Trigger.CONNECT else ()
 
+    def state(self, connection: ConnectionContext) -> str:  # noqa: ARG002 (for those that override it)
+        """Return the state of the conversation on *connection*; empty: there are no states."""
+        return ""
+
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:  # noqa: ARG002 (for those that override it)
         """
         Return the timers of *connection* in its state: the same object while they are the same.

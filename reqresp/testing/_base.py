@@ -185,6 +185,7 @@ class BaseServer:
             self._waiters,
             self._states,
         )
+        self.push, self.broadcast = self.connections.push, self.connections.broadcast
 
     def keep_recording(self) -> None:
         """

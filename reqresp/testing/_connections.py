@@ -15,6 +15,7 @@ from reqresp.expectations.waiters import Waiters, requests_among
 from reqresp.journal import Connected, Entry
 from reqresp.script.rule_parts import PayloadLike
 from reqresp.server.connections import Connections
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.responders import ConnectionContext
 from reqresp.steps import Request
@@ -196,6 +197,26 @@ class ServerConnections(Sequence[ServerConnection]):
                 raise RuntimeError(f"connection {number} is closed") from None
 
         self._call(push)
+
+    def push(self, *payloads: PayloadLike, connection: int, raw: bool = False) -> None:
+        """Send *payloads* to the connection with this number, as `ServerConnection.send` does."""
+        self.send(connection, payloads, raw=raw)
+
+    def broadcast(self, *payloads: PayloadLike, to: str = "all", raw: bool = False) -> int:
+        """
+        Send *payloads* to clients that are connected, between the frames of each.
+
+        :param to: ``all``, or ``state:NAME``: those in a state.
+        :param raw: send them without frames.
+        :returns: to how many.
+        :raises ScriptError: a payload is not usable.
+        :raises TypeError: the server forwards all bytes.
+        """
+        factory, data = self._factory, self._encode(payloads, raw)
+        if not isinstance(factory, ReqRespFactory):
+            raise TypeError("expected a server that answers requests, found a relay")
+        count: int = self._call(lambda: factory.broadcast(data, to, raw=True))
+        return count
 
     def end(self, number: int, *, is_reset: bool) -> None:
         """Close or reset a connection; do nothing if it is closed."""
