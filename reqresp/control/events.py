@@ -34,18 +34,16 @@ _COMMENT = b":\n\n"
 class Feed(Protocol):
     """What some streams send.  Equal feeds send the same."""
 
+    #: The shortest time between two events, in seconds.
+    interval: float
     #: The shortest time between two calls of `position`, in seconds.
     look_interval: float
 
     def position(self) -> int | None:
         """Return the number of what comes next; None: nothing comes any more."""
 
-    def event(self, position: int) -> tuple[int, bytes, float]:
-        """
-        Return the event of what is new from *position* on.
-
-        :returns: the position after it, the event, and for how many seconds it is the last one.
-        """
+    def event(self, position: int) -> tuple[int, bytes]:
+        """Return the event of what is new from *position* on, and the position after it."""
 
     def __hash__(self) -> int: ...
 
@@ -75,8 +73,8 @@ class EventStreams:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._listeners: dict[Feed, list[_Listener]] = {}
-        #: Until when each feed sends no event.
-        self._quiet_until: dict[Feed, float] = {}
+        #: When each feed sent its last event.
+        self._sent_at: dict[Feed, float] = {}
         #: When each feed was asked for its position.
         self._looked_at: dict[Feed, float] = {}
         self._timer: IDelayedCall | None = None
@@ -121,7 +119,7 @@ class EventStreams:
             listeners.remove(listener)
         if not listeners:
             self._listeners.pop(feed, None)
-            self._quiet_until.pop(feed, None)
+            self._sent_at.pop(feed, None)
             self._looked_at.pop(feed, None)
         if not self._listeners and self._timer is not None:
             self._timer.cancel()
@@ -147,11 +145,11 @@ class EventStreams:
 
     def _next_look(self, feed: Feed) -> float:
         """Return when *feed* may be asked for its position, and may send, again."""
-        looked_at = self._looked_at.get(feed, -inf)
-        return max(looked_at + feed.look_interval, self._quiet_until.get(feed, -inf))
+        looked_at, sent_at = self._looked_at.get(feed, -inf), self._sent_at.get(feed, -inf)
+        return max(looked_at + feed.look_interval, sent_at + feed.interval)
 
     def _send(self, feed: Feed, listeners: list[_Listener], position: int, now: float) -> None:
-        made: dict[int, tuple[int, bytes, float]] = {}
+        made: dict[int, tuple[int, bytes]] = {}
         for listener in [*listeners]:
             stream = listener.channel.stream
             if stream.is_blocked or stream.drops_writes:
@@ -159,12 +157,12 @@ class EventStreams:
             if listener.position != position:
                 if listener.position not in made:
                     made[listener.position] = feed.event(listener.position)
-                listener.position, event, _ = made[listener.position]
+                listener.position, event = made[listener.position]
                 listener.write(event, now)
             elif now - listener.sent_at >= KEEP_ALIVE:
                 listener.write(_COMMENT, now)
         if made:
-            self._quiet_until[feed] = now + max(quiet for _, _, quiet in made.values())
+            self._sent_at[feed] = now
 
 
 def _begin(feed: Feed, position: int | None) -> int:

@@ -15,10 +15,6 @@ from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
 MAX_EVENT_ENTRIES = 2000
-#: The shortest time between two events, and after one with fewer entries than there are, in
-#: seconds.  Nobody reads so many, and making an event costs as much as fifty requests.
-INTERVAL = 0.5
-FULL_INTERVAL = 1.0
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
 
@@ -37,16 +33,17 @@ class EntriesFeed:
     services: Services
     name: str
     most: int | None
+    interval = 0.5
     look_interval = 0.0
 
     def position(self) -> int | None:
         journal = self._journal()
         return None if journal is None else journal.position
 
-    def event(self, position: int) -> tuple[int, bytes, float]:
+    def event(self, position: int) -> tuple[int, bytes]:
         journal = self._journal()
         if journal is None:
-            return position, b"", INTERVAL
+            return position, b""
         # Positions begin at 1, and again where a service was replaced.
         position = start = position if 1 <= position <= journal.position else 1
         if self.most is not None:
@@ -57,8 +54,7 @@ class EntriesFeed:
             "entries": [describe_entry(n, it, MAX_BYTES) for n, it in enumerate(entries, first)],
             "skipped": first - position,
         }
-        interval = INTERVAL if first == position else FULL_INTERVAL
-        return after, make_event("entries", value, after - 1), interval
+        return after, make_event("entries", value, after - 1)
 
     def _journal(self) -> Journal | None:
         return self.services[self.name].journal if self.name in self.services else None
@@ -67,7 +63,7 @@ class EntriesFeed:
 class ServicesFeed:
     """All services, when one of them has changed."""
 
-    look_interval = 1.0
+    interval = look_interval = 1.0
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -81,9 +77,9 @@ class ServicesFeed:
             self._number += 1
         return self._number
 
-    def event(self, position: int) -> tuple[int, bytes, float]:
+    def event(self, position: int) -> tuple[int, bytes]:
         del position  # only what is now is sent
-        return self._number, make_event("services", {"services": self._shown}), INTERVAL
+        return self._number, make_event("services", {"services": self._shown})
 
 
 def make_event(name: str, value: Any, number: int | None = None) -> bytes:

@@ -220,16 +220,6 @@ class StreamTests(Controlled):
         self.assertEqual([it["request"] for it in value["entries"]], ["EHLO 7", "EHLO 8"])
         self.assertEqual(value["skipped"], self.services["smtp"].journal.position - 3)
 
-    def test_how_often(self) -> None:
-        """Under load events are sent twice a second, and once if each leaves entries out."""
-        for most, events in ((1000, 4), (1, 2)):
-            wire = self.listen(f"?most={most}")
-            for _ in range(39):
-                self.converse(b"EHLO x\n")
-                self.reactor.advance(0.05)
-            self.assertEqual(unchunked(wire.received()).count(b"event: entries"), events)
-            wire.reset()
-
     def test_everything(self) -> None:
         """Without a bound nothing is skipped, however much there is."""
         wire = self.listen()

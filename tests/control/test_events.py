@@ -31,11 +31,10 @@ class Numbers:
         self.asked += 1
         return None if self.is_over else self.last
 
-    def event(self, position: int) -> tuple[int, bytes, float]:
+    def event(self, position: int) -> tuple[int, bytes]:
         self.made += 1
         numbers = json.dumps([*range(position + 1, self.last + 1)])
-        event = f"id: {self.last}\ndata: {numbers}{self.padding}\n\n".encode()
-        return self.last, event, self.interval
+        return self.last, f"id: {self.last}\ndata: {numbers}{self.padding}\n\n".encode()
 
 
 def numbers(data: bytes) -> list[int]:
