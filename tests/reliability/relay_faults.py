@@ -26,8 +26,8 @@ CHANGES = 130
 MOST_FAULTS = 4
 #: Bytes that are sent at once; each such block has a number of its own.
 BLOCK = 256 * 1024
-#: Seconds without a byte after which the run is given up.
-SILENCE = 6 * PATIENCE
+#: Seconds without a byte after which the run is given up: EOF is lost, or bytes are.
+SILENCE = PATIENCE
 
 #: Faults that lose nothing, each with two sets of parameters.
 KINDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {

@@ -7,8 +7,10 @@ from pathlib import Path
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.reliability import relay_faults
 from tests.reliability.mutants import (
     CAUGHT,
+    PATIENCE,
     ROOT,
     Mutant,
     judge,
@@ -33,6 +35,10 @@ class ListTests(SynchronousTestCase):
             if (count := (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.old)) != 1
         ]
         self.assertEqual(stale, [])
+
+    def test_a_scenario_gives_up_in_time(self) -> None:
+        """One that waits for bytes that a mutant has lost says so before its time is over."""
+        self.assertLess(relay_faults.SILENCE * 2, PATIENCE)
 
     def test_each_has_a_check(self) -> None:
         """Each mutant names a scenario and a part of its bound, or a test that exists."""
