@@ -61,6 +61,12 @@ class GuideTests(SynchronousTestCase):
             else:
                 self.assertIn(f"def {event}(self, ", example("observer.py"))
 
+    def test_the_framing(self) -> None:
+        """It passes the check at its end, and frames replies."""
+        names: dict[str, Any] = {}
+        exec(example("own_framing.py"), names)  # noqa: S102 (an example of ours)
+        self.assertEqual(names["Hexadecimal"]().encode(b"hello"), b"0005hello")
+
     def test_the_tac_file(self) -> None:
         """twistd runs the file: a client is answered and logged, and can read until the end."""
         text = example("server.tac").replace("eager:9999:", "eager:0:")
