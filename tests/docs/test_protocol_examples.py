@@ -1,0 +1,148 @@
+"""The scripts in ``examples/protocols``, as the clients of their protocols find them."""
+
+import socket
+import subprocess
+from contextlib import closing
+from typing import Any
+
+import iso8583.specs
+import pyvisa
+import simplefix  # type: ignore[import-untyped]
+from twisted.trial.unittest import SynchronousTestCase
+
+from reqresp.script import Script
+from reqresp.testing import Server, serve
+from tests.support import live
+from tests.support.documents import ROOT
+from tests.support.live import PATIENCE
+
+EXAMPLES = ROOT / "examples" / "protocols"
+
+
+class ProtocolTests(SynchronousTestCase):
+    """Each example has a test of its name."""
+
+    def serve(self, name: str) -> Server:
+        """Return a server with the example *name*."""
+        serving = serve(script=EXAMPLES / f"{name}.toml")
+        server: Server = serving.__enter__()
+        self.addCleanup(serving.__exit__, None, None, None)
+        return server
+
+    def connect(self, server: Server) -> socket.socket:
+        """Return a client of *server*."""
+        client = socket.create_connection((server.host, server.port), PATIENCE)
+        self.addCleanup(client.close)
+        return client
+
+    def test_each_is_tested_and_said_how_to_run(self) -> None:
+        """Each has a test, loads without a warning, and begins with a command."""
+        for path in EXAMPLES.glob("*.toml"):
+            self.assertTrue(hasattr(self, f"test_{path.stem}"), path)
+            self.assertEqual(Script.load(path).warnings, (), path)
+            lines = path.read_text().splitlines()
+            self.assertTrue(lines[0].startswith("# A"), path)
+            script = f"examples/protocols/{path.name}"
+            run = f"#     twistd -n --pidfile= reqresp --script {script} --port "
+            self.assertTrue(lines[2].startswith(run), path)
+            self.assertIn(lines[2].removeprefix(run), lines[3])
+
+    def test_iso8583(self) -> None:
+        """The client of pyiso8583 decodes the reply."""
+        client = self.connect(self.serve("iso8583"))
+        spec = iso8583.specs.default_ascii
+        sent, _ = iso8583.encode({"t": "0800", "11": "123456", "70": "301"}, spec)
+        client.sendall(b"%04d%b" % (len(sent), bytes(sent)))
+        with closing(client.makefile("rb")) as stream:
+            received = stream.read(int(stream.read(4)))
+        found, _ = iso8583.decode(received, spec)
+        self.assertEqual(
+            {key: found[key] for key in ("t", "11", "39", "70")},
+            {"t": "0810", "11": "123456", "39": "00", "70": "301"},
+        )
+
+    def test_scpi(self) -> None:
+        """pyvisa-py reads lines and blocks, and writes a block that contains line ends."""
+        server = self.serve("scpi")
+        manager = pyvisa.ResourceManager("@py")
+        self.addCleanup(manager.close)
+        scope: Any = manager.open_resource(
+            f"TCPIP::{server.host}::{server.port}::SOCKET",
+            read_termination="\n",
+            write_termination="\n",
+        )
+        self.assertEqual(scope.query("*IDN?"), "REQRESP,SCOPE 1,0001,1.0")
+        scope.write_binary_values("ECHO? ", [10, 13, 10, 0], datatype="B")
+        self.assertEqual(scope.read_bytes(7), b"#14\n\r\n\0")
+        self.assertEqual(scope.read_bytes(1), b"\n")
+        self.assertEqual(scope.query("*OPC?"), "1")
+        self.assertEqual(scope.query_binary_values("CURV?", datatype="B"), [10, 13, 0, 255])
+        scope.close()
+
+    def test_fix(self) -> None:
+        """simplefix parses the replies, whose lengths and checksums are right."""
+        client = self.connect(self.serve("fix"))
+        parser = simplefix.FixParser()
+
+        def ask(kind: str, number: int, **fields: str) -> Any:
+            message = simplefix.FixMessage()
+            message.append_pair(8, "FIX.4.4")
+            message.append_pair(35, kind)
+            message.append_pair(49, "CLIENT")
+            message.append_pair(56, "SERVER")
+            message.append_pair(34, number)
+            for tag, value in fields.items():
+                message.append_pair(tag.removeprefix("tag"), value)
+            client.sendall(message.encode())
+            while (found := parser.get_message()) is None:
+                data = client.recv(9999)
+                self.assertNotEqual(data, b"")
+                parser.append_buffer(data)
+            self.assertEqual(found.encode(raw=True), raw(found))
+            return found
+
+        def raw(message: Any) -> bytes:
+            body = b"".join(b"%b=%b\1" % pair for pair in message.pairs[2:-1])
+            start = b"8=FIX.4.4\x019=%d\1%b" % (len(body), body)
+            return b"%b10=%03d\1" % (start, sum(start) % 256)
+
+        self.assertEqual(ask("A", 1, tag98="0", tag108="30").get(35), b"A")
+        self.assertEqual(ask("1", 2, tag112="it").get(112), b"it")
+        self.assertEqual(ask("5", 3).get(34), b"3")
+        self.assertEqual(client.recv(1), b"")
+
+    def test_telnet(self) -> None:
+        """A console of curl, and clients that end lines in other ways."""
+        server = self.serve("telnet")
+        shown = "login: Password: \r\n> version 1.0\r\n> bye\r\n"
+        live.program("curl")
+        done = subprocess.run(
+            ["curl", "-s", f"telnet://{server.host}:{server.port}"],
+            input=b"admin\r\nsecret\r\nshow version\r\nexit\r\n",
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        self.assertEqual(done.stdout.decode(), shown)
+        for end in ("\r\0", "\r", "\n"):
+            client = self.connect(server)
+            lines = ("admin", "secret", "show version", "exit", "")
+            client.sendall(end.join(lines).encode())
+            with closing(client.makefile("rb")) as stream:
+                self.assertEqual(stream.read().decode(), shown)
+
+    def test_sip(self) -> None:
+        """A REGISTER is answered with its headers, whatever their order, and beats are dropped."""
+        client = self.connect(self.serve("sip"))
+        headers = (
+            b"Via: SIP/2.0/TCP a;branch=z9\r\n",
+            b"CSeq: 1 REGISTER\r\n",
+            b"Call-ID: 1\r\n",
+            b"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\n",
+        )
+        for order in (headers, headers[::-1]):
+            sent = b"".join(order)
+            client.sendall(b"\r\n\r\nREGISTER sip:b SIP/2.0\r\n" + sent + b"l: 2\r\n\r\nab")
+            expected = b"SIP/2.0 200 OK\r\n" + sent + b"Content-Length: 0\r\n\r\n"
+            with closing(client.makefile("rb")) as stream:
+                self.assertEqual(stream.read(len(expected)), expected)
