@@ -35,6 +35,7 @@ from tests.support.live_case import LiveTestCase
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 #: What the first lines of each call its port, and what the client that they suggest shows.
 PORTS = {
+    "chat": "6000",
     "flaky": "7777",
     "http": "8080",
     "memcached": "11212",
@@ -44,6 +45,7 @@ PORTS = {
     "smtp": "2525",
 }
 ANSWERS = {
+    "chat": r"\Awho are you\? JOIN NAME\nwelcome, ann\nsaid\nbye\n\Z",
     "flaky": r"\Ahello\na reply as it should be\nsliced\na reply th\Z",
     "http": r"\Ahello\nan echo\Z",
     "memcached": r"\ASTORED\nVALUE greeting 0 12\nhello\nworld\nEND\n\Z",
@@ -427,6 +429,31 @@ class ModbusTests(ExampleTestCase):
         # Past 255 transactions, to numbers of two bytes, some of which are not text.
         for _ in range(300):
             self.assertFalse(client.read_holding_registers(0, count=2).isError())
+
+
+class ChatTests(ExampleTestCase):
+    """``chat.toml``."""
+
+    name = "chat"
+
+    def join(self, name: str) -> Client:
+        """Return a client that has joined as *name*."""
+        client = self.connect(self.server)
+        client.send(f"JOIN {name}\n".encode())
+        expected = f"who are you? JOIN NAME\r\nwelcome, {name}\r\n".encode()
+        self.assertEqual(client.receive(len(expected)), expected)
+        return client
+
+    def test_two_clients(self) -> None:
+        """What one client says reaches the other, and itself hears only that it was said."""
+        ann = self.join("ann")
+        bob = self.join("bob")
+        self.assertEqual(ann.receive(16), b"bob has joined\r\n")
+        self.assertEqual(ann.ask(b"SAY hello\n", 6), b"said\r\n")
+        self.assertEqual(bob.receive(12), b"ann: hello\r\n")
+        self.assertEqual(bob.ask(b"QUIT\n", 5), b"bye\r\n")
+        self.assertEqual(bob.rest(), b"")
+        self.assertEqual(ann.ask(b"QUIT\n", 5), b"bye\r\n")
 
 
 class FlakyTests(ExampleTestCase):
