@@ -4,6 +4,7 @@ The scripts in ``examples``, as the clients of real services find them.
 A test whose program is not installed is skipped, which CI does not allow.
 """
 
+import ftplib
 import http.client
 import poplib
 import re
@@ -37,6 +38,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PORTS = {
     "chat": "6000",
     "flaky": "7777",
+    "ftp": "2121",
     "http": "8080",
     "memcached": "11212",
     "modbus": "5020",
@@ -47,6 +49,7 @@ PORTS = {
 ANSWERS = {
     "chat": r"\Awho are you\? JOIN NAME\nwelcome, ann\nsaid\nbye\n\Z",
     "flaky": r"\Ahello\na reply as it should be\nsliced\na reply th\Z",
+    "ftp": r"\Ahello\n\Z",
     "http": r"\Ahello\nan echo\Z",
     "memcached": r"\ASTORED\nVALUE greeting 0 12\nhello\nworld\nEND\n\Z",
     "modbus": " 00 07 01 03 04 00 d7 01 f4",
@@ -454,6 +457,32 @@ class ChatTests(ExampleTestCase):
         self.assertEqual(bob.ask(b"QUIT\n", 5), b"bye\r\n")
         self.assertEqual(bob.rest(), b"")
         self.assertEqual(ann.ask(b"QUIT\n", 5), b"bye\r\n")
+
+
+class FTPTests(ExampleTestCase):
+    """``ftp.toml``, with ``ftp_data.py``."""
+
+    name = "ftp"
+
+    def test_ftplib(self) -> None:
+        """Both modes list and send files; a file that is missing is refused."""
+        numbers = b"".join(b"%d\r\n" % number for number in range(100_000))
+        for passive in (True, False):
+            with ftplib.FTP(timeout=PATIENCE) as client:  # noqa: S321 (to a server of the test)
+                client.connect(HOST, self.port)
+                client.login("ann", "secret")
+                client.set_pasv(passive)
+                with self.assertRaisesRegex(ftplib.error_temp, "425 use PASV or PORT first"):
+                    client.sendcmd("LIST")
+                lines: list[str] = []
+                client.dir(lines.append)
+                self.assertEqual([line.split()[-1] for line in lines], ["hello.txt", "numbers.txt"])
+                received: list[bytes] = []
+                client.retrbinary("RETR numbers.txt", received.append)
+                self.assertEqual(b"".join(received), numbers)
+                with self.assertRaisesRegex(ftplib.error_perm, "550 no such file"):
+                    client.retrbinary("RETR missing.txt", received.append)
+                self.assertEqual(client.quit(), "221 bye")
 
 
 class FlakyTests(ExampleTestCase):
