@@ -199,9 +199,8 @@ class PluginTests(SynchronousTestCase):
         self.assertEqual(of_packages(found, *twisted, "twisted.web"), set())
         above = ("faults", "script", "journal", "control", "testing", "daemon.build")
         self.assertEqual(of_packages(found, *[f"reqresp.{it}" for it in above]), set())
-        servers = {
-            f"reqresp.server{it}" for it in ("", ".limits", ".responders", ".upstream_settings")
-        }
+        values = (".limits", ".state_properties", ".triggers", ".upstream_settings")
+        servers = {f"reqresp.server{it}" for it in ("", ".responders", *values)}
         self.assertEqual(of_packages(found, "reqresp.server"), servers)
         transports = {"reqresp.transport", "reqresp.transport.access"}
         self.assertEqual(of_packages(found, "reqresp.transport"), transports)

@@ -65,14 +65,16 @@ class Told(Iterator[Step]):
         self._steps = steps
         self._by = by
         self._frames: list[bytes] = []
+        self._is_sending = True
 
     def __next__(self) -> Step:
         step = next(self._steps, None)
         if step is None or step.ends_sending:
             self._report()
+            self._is_sending = False
         if step is None:
             raise StopIteration
-        if type(step) is Send:
+        if type(step) is Send and self._is_sending:
             frame = step.data if step.raw else self._reporter.framing.encode(step.data)
             self._frames.append(frame)
             step = Send(frame, raw=True)

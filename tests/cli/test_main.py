@@ -136,7 +136,13 @@ class AskTests(CommandTestCase):
         with mock.patch("reqresp.cli.main.ask", return_value=iter(())) as ask:
             self.assertEqual(self.good("ask", "a:1", "b"), [])
         ask.assert_called_once_with(
-            Address("a", 1), [b"b"], mock.ANY, replies=1, greeting=False, timeout=5
+            Address("a", 1),
+            [b"b"],
+            mock.ANY,
+            half_close=False,
+            replies=1,
+            greeting=False,
+            timeout=5,
         )
 
     def test_a_greeting(self) -> None:
@@ -369,8 +375,8 @@ class ImportsTests(SynchronousTestCase):
         self.assertEqual(of_packages(found, *foreign), set())
         ours = ("reqresp.transport", "reqresp.journal", "reqresp.control", "reqresp.daemon")
         self.assertEqual(of_packages(found, *ours), set())
-        names = ("_fast_path", "config", "limits", "responders", "upstream_settings")
-        parts = {f"reqresp.server.{it}" for it in names}
+        values = ("config", "limits", "state_properties", "triggers", "upstream_settings")
+        parts = {f"reqresp.server.{it}" for it in (*values, "_fast_path", "responders")}
         self.assertEqual(of_packages(found, "reqresp.server"), {"reqresp.server", *parts})
 
     def test_explain(self) -> None:

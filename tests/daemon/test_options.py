@@ -200,7 +200,7 @@ class OptionsTests(SynchronousTestCase):
     def test_wrong_framings(self) -> None:
         """A framing that does not exist, or has a wrong part, is refused; the line says which."""
         for value, problem in {
-            "": "unknown framing ''; expected one of: chunk[:SIZE], line[:ENDING], ",
+            "": "unknown framing ''; expected one of: chunk, line, anyline, ",
             "lines": "unknown framing 'lines'; did you mean line?",
             "fixed:x": "framing 'fixed:x': expected a size in bytes",
             "delimiter:": "framing 'delimiter:': expected delimiter:TEXT",

@@ -77,7 +77,7 @@ class ScriptTests(LiveTestCase):
         """Each worker watches the files."""
         path = self.write()
         server = self.serve("--script=it.toml", "--watch", "--workers=2")
-        server.log.wait("Listening on")
+        server.log.wait("is ready", 2)
         path.write_text('rule = [{ reply = "newer" }]')
         server.log.wait(f"reloaded {path} for new connections", 2)
         for _ in range(4):

@@ -707,7 +707,7 @@ class RefusalsTests(LiveTestCase):
                 ("--backlog=x",): "--backlog: expected a whole number >= 0, found 'x'",
                 ("--response", r"\q"): r"--response: unknown escape \q",
                 ("--close-on", r"\q"): r"--close-on: unknown escape \q",
-                ("--framing=x",): "--framing: unknown framing 'x'; expected one of: chunk[:SIZE],",
+                ("--framing=x",): "--framing: unknown framing 'x'; expected one of: chunk, line,",
                 ("--max-request=0",): "--max-request: expected a whole number >= 1",
                 ("--max-connections=x",): "--max-connections: expected a whole number",
                 ("--max-per-peer=-1",): "--max-per-peer: expected a whole number >= 1",

@@ -226,8 +226,8 @@ class ReplyTests(SynchronousTestCase):
 
     def test_wrong_arguments(self) -> None:
         """One line says what is expected; values name the line of the test."""
-        with self.assertRaisesRegex(TypeError, "^latency: unknown parameter 'after'"):
-            self.server.fault("latency", delay=1, after=1)
+        with self.assertRaisesRegex(TypeError, "^latency: unknown parameter 'for_'"):
+            self.server.fault("latency", delay=1, for_=1)
         with self.assertRaisesRegex(
             ScriptError, r"^test_faults.py:\d+: fault.on: expected reply or connect, found 'x'"
         ):
