@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import redis
 from pymemcache.client.base import (  # type: ignore[import-untyped]  # it has no annotations
     Client as Memcache,
@@ -43,6 +44,7 @@ PORTS = {
     "memcached": "11212",
     "modbus": "5020",
     "pop3": "1110",
+    "postgresql": "5433",
     "redis": "6380",
     "smtp": "2525",
 }
@@ -54,11 +56,14 @@ ANSWERS = {
     "memcached": r"\ASTORED\nVALUE greeting 0 12\nhello\nworld\nEND\n\Z",
     "modbus": " 00 07 01 03 04 00 d7 01 f4",
     "pop3": r"\AFrom: ",
+    "postgresql": r"\A1\|Ann\n2\|Bob\n\Z",
     "redis": r"\Ahello\n\Z",
     "smtp": r"<-  250 2\.0\.0 queued as 1\n",
 }
 NAMES = tuple(PORTS)
 HOST = "127.0.0.1"
+#: Names and types of the columns of the table in ``postgresql.toml``: int4 and text.
+COLUMNS = [("id", 23), ("name", 25)]
 
 
 def head(name: str) -> list[str]:
@@ -619,3 +624,57 @@ class FlakyTests(ExampleTestCase):
         expected = b"a reply that may be late, and may be in pieces\r\n"
         client = self.ask(b"unlucky\nunlucky\nunlucky\nunlucky")
         self.assertEqual(client.receive(4 * len(expected)), 4 * expected)
+
+
+class PostgreSQLTests(ExampleTestCase):
+    """``postgresql.toml``."""
+
+    name = "postgresql"
+
+    def connect_with(self, sslmode: str, **options: Any) -> psycopg.Connection[Any]:
+        """Return a connection of psycopg that is closed after the test."""
+        connection = psycopg.connect(
+            host=HOST,
+            port=self.port,
+            user="me",
+            sslmode=sslmode,
+            connect_timeout=int(PATIENCE),
+            prepare_threshold=None,
+            **options,
+        )
+        self.addCleanup(connection.close)
+        return connection
+
+    def test_psycopg(self) -> None:
+        """Values, rows with types, an error after which the connection goes on, a transaction."""
+        connection = self.connect_with("disable", cursor_factory=psycopg.ClientCursor)
+        self.assertEqual(connection.info.server_version, 150000)
+        self.assertEqual(connection.info.encoding, "utf-8")
+        with connection.transaction():
+            status = connection.info.transaction_status
+            self.assertEqual(status, psycopg.pq.TransactionStatus.INTRANS)
+            cursor = connection.execute("SELECT %s", (42,))
+            self.assertEqual(cursor.fetchall(), [(42,)])
+        status = connection.info.transaction_status
+        self.assertEqual(status, psycopg.pq.TransactionStatus.IDLE)
+        connection.autocommit = True
+        with self.assertRaisesRegex(psycopg.errors.SyntaxError, "query not known: DROP"):
+            connection.execute("DROP TABLE people")
+        cursor = connection.execute("SELECT id, name FROM people")
+        self.assertEqual(cursor.fetchall(), [(1, "Ann"), (2, "Bob")])
+        assert cursor.description is not None
+        self.assertEqual([(it.name, it.type_code) for it in cursor.description], COLUMNS)
+
+    def test_without_encryption(self) -> None:
+        """A client that would rather have TLS goes on without; one that insists on it does not."""
+        connection = self.connect_with("prefer", cursor_factory=psycopg.ClientCursor)
+        self.assertEqual(connection.execute("SELECT 1").fetchone(), (1,))
+        with self.assertRaisesRegex(psycopg.OperationalError, "does not support SSL"):
+            self.connect_with("require")
+
+    def test_prepared_statements_are_refused(self) -> None:
+        """The error says so, and the connection goes on."""
+        connection = self.connect_with("disable", autocommit=True)
+        for _ in range(2):
+            with self.assertRaisesRegex(psycopg.errors.FeatureNotSupported, "not supported"):
+                connection.execute("SELECT %s", (1,))
