@@ -189,6 +189,43 @@ class ServiceTests(PageCase):
         self.assertEqual(bars, [[True, True], [True, False], [False, False]])
 
 
+class DeletedServiceTests(PageCase):
+    """The chosen service is deleted while the page shows it."""
+
+    stage = STAGE
+
+    def setUp(self) -> None:
+        super().setUp()
+        spare = {"name": "spare", "listen": "tcp:0:interface=127.0.0.1", "response": "yes"}
+        self.stage.api("POST", "/api/services", spare)
+
+    def test_another_service_is_chosen(self) -> None:
+        """The page chooses the first service that is left, and receives what comes there."""
+        self.open("spare")
+        self.stage.api("DELETE", "/api/services/spare")
+        self.page.locator(".service.on .name >> text=smtp").wait_for()
+        self.stage.converse(b"HELP\r\n")
+        self.row("HELP").wait_for()
+        self.assertEqual(self.text("#trouble"), "")
+
+    def test_no_service_is_left(self) -> None:
+        """The page says that there is none."""
+        directory = Path(tempfile.mkdtemp(prefix="reqresp-"))
+        self.addCleanup(shutil.rmtree, directory)
+        directory.joinpath("services.toml").write_text(SERVICES, encoding="utf-8")
+        server = start_controlled(directory)
+        self.addCleanup(server.stop)
+        origin = f"http://127.0.0.1:{control_port(server)}"
+        self.page.goto(origin)
+        self.page.locator(".service.on >> text=secret").wait_for()
+        self.page.request.delete(
+            f"{origin}/api/services/secret", headers={"Content-Type": "application/json"}
+        )
+        self.page.locator("#empty >> text=No services").wait_for()
+        self.until(lambda: not self.text("#trouble"))
+        self.assertEqual(self.page.locator(".service").count(), 0)
+
+
 class SliderTests(PageCase):
     """Sliders of faults."""
 

@@ -53,7 +53,7 @@ export class FaultsPane {
   }
 
   /**
-   * Show the faults of the service with this name.
+   * Show the faults of the service with this name; null: none.
    *
    * @param isForced whether they are drawn again where nothing has changed.
    */
@@ -62,7 +62,7 @@ export class FaultsPane {
     if (isOther) Object.assign(this, { service, off: [], faults: [], kinds: {} });
     let answer;
     try {
-      answer = await get(servicePath(service, "/faults"));
+      answer = service === null ? { faults: [], kinds: {} } : await get(servicePath(service, "/faults"));
     } catch (error) {
       if (error.status !== 404) this.told.failed(error);
       answer = { faults: [], kinds: {} };

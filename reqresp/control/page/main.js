@@ -120,6 +120,8 @@ class Page {
     this.list.select(null);
     this.filters.clear();
     if (name === null) {
+      this.drawServices(this.services);
+      this.faults.show(null);
       this.listen();
       return;
     }
@@ -176,6 +178,7 @@ class Page {
       down: (error) => {
         this.isDown = true;
         this.failed(error);
+        if (error.status === 404) this.fetchServices(); // it was deleted: its stream ends before the services come
       },
     });
   }
@@ -193,6 +196,15 @@ class Page {
       const isThere = services.some((it) => it.name === this.service);
       this.drawServices(services);
       if (isThere) await this.choose(this.service);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  async fetchServices() {
+    try {
+      const { services } = await get("/api/services");
+      this.drawServices(services);
     } catch (error) {
       this.failed(error);
     }
@@ -290,8 +302,8 @@ class Page {
   drawServices(services) {
     const before = this.current;
     this.services = services;
-    if (this.service !== null && this.current === null && services.length) {
-      this.choose(services[0].name); // it was deleted
+    if (this.service !== null && this.current === null) {
+      this.choose(services[0]?.name ?? null); // it was deleted
       return;
     }
     this.left.draw(services, this.service);
