@@ -176,6 +176,19 @@ class RuleTests(PageCase):
         with self.stage.connect() as client:
             self.assertEqual(client.receive(16), b"220 other.test\r\n")
 
+    def test_a_script_that_another_client_has_changed(self) -> None:
+        """The editor does not replace it, and says that it has changed."""
+        self.open()
+        self.page.get_by_role("button", name="Script").click()
+        area = self.page.locator("dialog.editor textarea")
+        self.page.locator("dialog.editor .check >> text=✓").wait_for()
+        path = "/api/services/smtp/script"
+        changed = area.input_value().replace("220 mail.test", "220 other.test")
+        self.stage.api("PUT", path, {"script": changed})
+        self.page.get_by_role("button", name="Use this script").click()
+        self.page.locator("dialog.editor .check >> text=has changed meanwhile").wait_for()
+        self.assertEqual(self.stage.api("GET", path)["script"], changed)
+
 
 class FaultTests(PageCase):
     """Faults above the list."""

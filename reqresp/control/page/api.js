@@ -41,6 +41,19 @@ export async function request(method, path, body, signal) {
 export const get = (path, signal) => request("GET", path, undefined, signal);
 export const post = (path, body = {}) => request("POST", path, body);
 
+/**
+ * Replace the script of a service, unless it has changed since *before* was loaded.
+ *
+ * @param hint what to do if it has changed.
+ * @throws {ApiError} with status 409: it has changed.
+ */
+export async function replaceScript(service, before, script, hint) {
+  const path = servicePath(service, "/script");
+  const { script: current } = await get(path);
+  if (current !== before) throw new ApiError(409, `the script has changed meanwhile; ${hint}`);
+  await request("PUT", path, { script });
+}
+
 async function reach(path, options) {
   try {
     return await fetch(path, options);

@@ -1,6 +1,6 @@
 // The dialogs: bytes to push, a question before a reset, the script of a service, a token.
 
-import { ApiError, get, post, request, servicePath, setToken } from "./api.js";
+import { ApiError, get, post, replaceScript, servicePath, setToken } from "./api.js";
 import { $, copyButton, h, later } from "./dom.js";
 import { counted, escape, plain, toPayload, unescape } from "./notation.js";
 import { drawCheck, goToLine } from "./problems.js";
@@ -90,14 +90,15 @@ export async function openScript(service, told) {
     told.failed(error);
     return;
   }
-  new Editor(service, text ?? "", told);
+  new Editor(service, text, told);
 }
 
 class Editor {
   constructor(service, text, told) {
     this.service = service;
+    this.script = text; // the one that was loaded; null: the service has none
     this.told = told;
-    this.area = h("textarea", { spellcheck: false, value: text, wrap: "off", "aria-label": "Script, in TOML" });
+    this.area = h("textarea", { spellcheck: false, value: text ?? "", wrap: "off", "aria-label": "Script, in TOML" });
     this.numbers = h("pre", { className: "numbers", "aria-hidden": "true" });
     this.status = h("div", { className: "grow check", role: "status" });
     this.save = h("button", { className: "btn go", type: "button", on: () => this.use() }, "Use this script");
@@ -142,7 +143,7 @@ class Editor {
 
   async use() {
     try {
-      await request("PUT", servicePath(this.service, "/script"), { script: this.area.value });
+      await replaceScript(this.service, this.script, this.area.value, "copy this text, and open the script again");
       this.dialog.close();
       this.told.changed();
     } catch (error) {

@@ -1,6 +1,6 @@
 // "Make a rule of this": TOML that is checked at once, copied, or inserted into the service's script.
 
-import { ApiError, get, post, request, servicePath } from "./api.js";
+import { get, post, replaceScript, servicePath } from "./api.js";
 import { choice, copyButton, fill, h, key, later } from "./dom.js";
 import { drawCheck, goToLine } from "./problems.js";
 import { PREDICATES, inserted, places, ruleToml } from "./rule_toml.js";
@@ -88,17 +88,13 @@ export class RuleMaker {
 
   async save() {
     try {
-      const { script } = await get(servicePath(this.service, "/script"));
-      if (script !== this.script) {
-        await this.load();
-        throw new ApiError(409, "the script has changed meanwhile; check the rule, and insert it again");
-      }
-      await request("PUT", servicePath(this.service, "/script"), { script: this.text });
+      await replaceScript(this.service, this.script, this.text, "check the rule, and insert it again");
       this.status.className = "down grow check";
       this.status.textContent = "✓ inserted; new connections are answered by it";
       this.insert.disabled = true;
       this.told.inserted();
     } catch (error) {
+      if (error.status === 409) await this.load();
       this.show("", error);
     }
   }
