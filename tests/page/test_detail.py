@@ -1,5 +1,7 @@
 """The detail, the faults and the script in Chromium: what they show, and what they change."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.browser import PageCase, Stage
@@ -226,3 +228,26 @@ class FaultTests(PageCase):
         toggle.click()
         self.row("removed").wait_for()
         self.assertEqual(self.faults(), [])
+
+    def test_another_service_is_chosen_before_a_value_is_sent(self) -> None:
+        """The value goes to the fault that it was typed for, not to one of the same name."""
+        for name in ("smtp", "fixed"):
+            fault = {"kind": "latency", "stream": "downstream", "delay": 0.2}
+            self.stage.api("POST", f"/api/services/{name}/faults", fault)
+        held: list[Any] = []
+        self.page.route(
+            "**/faults/*", lambda route: route.continue_() if held else held.append(route)
+        )
+        self.open()
+        self.press("f")
+        typed = self.page.get_by_role("spinbutton", name="delay of latency, ← replies, typed")
+        for value in ("30", "40"):
+            typed.fill(value)
+            self.press("Tab")
+            self.until(lambda: held)
+        self.page.get_by_role("button", name="fixed :").click()
+        self.page.locator(".service.on .name >> text=fixed").wait_for()
+        held[0].continue_()
+        self.until(lambda: self.faults()[0]["delay"] == 0.04)
+        [other] = self.stage.api("GET", "/api/services/fixed/faults")["faults"]
+        self.assertEqual(other["delay"], 0.2)

@@ -42,7 +42,7 @@ export class FaultsPane {
     this.isSending = false;
     this.isHeld = false; // whether a slider is being dragged
     this.isStale = false; // whether the server has others by now
-    this.pending = {}; // changes that are not sent yet, by the name of the fault
+    this.pending = {}; // changes that are not sent yet, by the path of the fault
     $("sides").addEventListener("pointerdown", () => { this.isHeld = true; });
     for (const end of ["pointerup", "pointercancel"]) {
       addEventListener(end, () => {
@@ -210,14 +210,16 @@ export class FaultsPane {
   async changed(fault, name) {
     this.drawActive();
     if (!this.faults.includes(fault)) return;
-    this.pending = { ...this.pending, [fault.name]: { ...this.pending[fault.name], [name]: fault[name] } };
+    // Another service may be chosen before it is sent.
+    const path = servicePath(this.service, `/faults/${encodeURIComponent(fault.name)}`);
+    this.pending = { ...this.pending, [path]: { ...this.pending[path], [name]: fault[name] } };
     if (this.isSending) return;
     this.isSending = true;
     try {
       while (Object.keys(this.pending).length) {
         const [[which, values]] = Object.entries(this.pending);
         delete this.pending[which];
-        await request("PATCH", servicePath(this.service, `/faults/${encodeURIComponent(which)}`), values);
+        await request("PATCH", which, values);
       }
     } catch (error) {
       this.pending = {};
