@@ -154,6 +154,24 @@ class RuleTests(PageCase):
         self.page.locator(".maker .check >> text=inserted").wait_for()
         self.assertEqual(self.stage.say(self.stage.port("own"), b"b\na\n", 6), b"2\r\n1\r\n")
 
+    def test_a_rule_of_long_binary_payloads(self) -> None:
+        """Each of its payloads is whole, and the rule is valid."""
+        replies = [{"hex": "fd" * 70}, {"hex": "fe" * 70}]
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "unmatched": "?", "rule": [{"starts_with": {"hex": "ff"}, "reply": replies}]},
+        )  # fmt: skip
+        self.stage.converse(b"\xff" * 70 + b"\n", name="own", greeting=b"")
+        self.open("own")
+        self.row(r"\xff").click()
+        self.page.locator(".maker textarea").wait_for(state="attached")
+        text = self.page.input_value(".maker textarea")
+        for byte in ("fd", "fe", "ff"):
+            self.assertIn(" ".join([byte] * 70), text)
+        self.stage.api("POST", "/api/services/own/script/check", {"script": text})
+
     def test_the_script_is_edited(self) -> None:
         """A problem has its line; a script without problems is used for new clients."""
         self.open()

@@ -5,7 +5,6 @@ import { binary, hex } from "./notation.js";
 
 export const PREDICATES = ["equals", "starts_with", "matches"];
 
-const MOST_HEX = 64; // bytes of a payload in hex
 // Characters that TOML's basic strings need escaped.
 const ESCAPED = { "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\" };
 
@@ -53,9 +52,7 @@ function literal(character) {
 export function payload(data) {
   const text = textOf(data);
   if (text !== null) return quoted(text);
-  const digits = Array.from(data.subarray(0, MOST_HEX), hex).join(" ");
-  const note = data.length > MOST_HEX ? ` # the first ${MOST_HEX} of ${data.length} bytes` : "";
-  return `{ hex = "${digits}" }${note}`;
+  return `{ hex = "${Array.from(data, hex).join(" ")}" }`;
 }
 
 function textOf(data) {
