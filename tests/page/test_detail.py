@@ -172,6 +172,14 @@ class RuleTests(PageCase):
             self.assertIn(" ".join([byte] * 70), text)
         self.stage.api("POST", "/api/services/own/script/check", {"script": text})
 
+    def test_a_rule_of_a_long_request(self) -> None:
+        """A rule has the whole request, of which the list has only the first bytes."""
+        self.stage.converse(b"x" * 3000 + b"\r\n", name="fixed", greeting=b"")
+        self.open("fixed")
+        self.row("xxx").click()
+        self.page.locator(".maker textarea").wait_for(state="attached")
+        self.assertIn(f'"{"x" * 3000}"', self.page.input_value(".maker textarea"))
+
     def test_the_script_is_edited(self) -> None:
         """A problem has its line; a script without problems is used for new clients."""
         self.open()

@@ -4,6 +4,7 @@ import { get, servicePath } from "./api.js";
 import { drawConversation } from "./conversation.js";
 import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
 import { dump, markHovered } from "./dump.js";
+import { Entry } from "./entry.js";
 import { clock, counted, duration, escape, fromPayload, plain } from "./notation.js";
 import { nearMisses } from "./near.js";
 import { RuleMaker } from "./rule_maker.js";
@@ -88,8 +89,10 @@ export class DetailPane {
     this.drawFacts();
     this.drawWhy();
     this.drawBytes();
-    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete") {
-      this.maker = new RuleMaker(this.service, entry, this.when, { inserted: () => this.told.inserted() });
+    // The list has only the first bytes of each payload, and a rule needs all.
+    const whole = this.more.problem ? entry : new Entry(this.more);
+    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete" && !whole.cut) {
+      this.maker = new RuleMaker(this.service, whole, this.when, { inserted: () => this.told.inserted() });
       fill(this.making, this.maker.element);
     }
   }
