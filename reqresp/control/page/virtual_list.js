@@ -78,13 +78,6 @@ export class VirtualList {
     this.box.scrollTop = Math.max(0, top - dropped);
   }
 
-  /** Render the row with *key* again if it exists. */
-  refresh(key) {
-    this.rows.get(key)?.remove();
-    this.rows.delete(key);
-    this.update();
-  }
-
   /** Render all rows again that exist. */
   clear() {
     for (const element of this.rows.values()) element.remove();
