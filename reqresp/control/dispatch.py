@@ -84,7 +84,7 @@ class Dispatcher(Resource):
         if match is None:
             return self._render_other(request)
         route = _route_of(match, request)
-        self._guard.check(request, is_public=route is not None and route.is_public)
+        self._guard.check(request)
         if route is None:
             raise _not_allowed(match.allowed())
         query = read_query(route.query or _NoQuery, request.args or {})

@@ -82,8 +82,6 @@ def _operation(route: Route) -> dict[str, Any]:
         schema = route.body.schema if isinstance(route.body, RawBody) else schema_of(route.body)
         content = {JSON: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
-    if route.is_public:
-        operation["security"] = []
     return operation
 
 

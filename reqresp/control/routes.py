@@ -85,7 +85,6 @@ class Route:
     :param body: the class of the JSON in the request, or its schema; None: there is none.
     :param query: the class of the query; None: there is none.
     :param errors: statuses of errors, besides those that follow from the rest.
-    :param is_public: whether it needs no token.
     """
 
     method: str
@@ -98,7 +97,6 @@ class Route:
     body: type[Any] | RawBody | None = field(default=None, repr=False)
     query: type[Any] | None = field(default=None, repr=False)
     errors: tuple[int, ...] = field(default=(), repr=False)
-    is_public: bool = field(default=False, repr=False)
     #: The segments of the path after the first slash.
     segments: tuple[str | Parameter, ...] = field(init=False, repr=False)
 

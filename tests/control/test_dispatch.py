@@ -76,9 +76,7 @@ class Dispatched(Asked):
             ),
             Route(method="DELETE", path="/things", answer=self.nothing, summary="", status=204),
             Route(method="GET", path="/later", answer=lambda _: self.later, summary="", reply={}),
-            Route(
-                method="GET", path="/public", answer=self.page, summary="", reply={}, is_public=True
-            ),
+            Route(method="GET", path="/closed", answer=self.page, summary="", reply={}),
             Route(method="POST", path="/fail", answer=self.fail_with, summary="", reply={}),
         ]
         guard = Guard(AllowedHosts(), self.token)
@@ -133,13 +131,13 @@ class AnswerTests(Dispatched):
 
     def test_other_content(self) -> None:
         """A route can answer with text, and another status."""
-        found = self.ask("GET", "/public")
+        found = self.ask("GET", "/closed")
         self.assertEqual((found.status, found.data), (503, b"closed\n"))
         self.assertEqual(found.headers["Content-Type"], "text/plain")
 
     def test_head(self) -> None:
         """HEAD has the status and the headers of GET, and no body."""
-        for path in ("/things", "/public", "/no", "/things?no=1"):
+        for path in ("/things", "/closed", "/no", "/things?no=1"):
             get, head = self.ask("GET", path), self.ask("HEAD", path)
             self.assertEqual((head.status, head.data), (get.status, b""))
             self.assertEqual(head.headers["Content-Length"], get.headers["Content-Length"])
@@ -377,7 +375,7 @@ class OriginTests(Dispatched):
 
     def test_another_host(self) -> None:
         """A name in ``Host`` that may be another site's is 403, on every path."""
-        for path in ("/things", "/public", "/page", "/no"):
+        for path in ("/things", "/closed", "/page", "/no"):
             found = self.ask("GET", path, Host="evil.example:8474")
             self.assertEqual(found.status, 403, path)
             self.assertIn("host not allowed", found.error)
@@ -430,7 +428,6 @@ class TokenTests(Dispatched):
 
     def test_what_is_public(self) -> None:
         """Public paths need no token, and nothing tells which others exist."""
-        self.assertEqual(self.ask("GET", "/public").status, 503)
         self.assertEqual(self.ask("GET", "/page").status, 200)
         self.assertEqual(self.ask("GET", "/no").status, 401)
         self.assertEqual(self.ask("PUT", "/things").status, 401)
