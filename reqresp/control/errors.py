@@ -9,7 +9,7 @@ from typing import Any
 
 from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp._text import printable
-from reqresp.services.errors import ListenError, TakenError
+from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
 
 #: The longest text of an error or of a problem, in characters.
 MAX_ERROR = 2000
@@ -66,6 +66,8 @@ def refusal_of(error: Exception) -> ApiError | None:
             return problems_error(problems)
         case FieldError(field=field, problem=problem):
             return problems_error([Problem("request", None, field, problem)])
+        case UnknownServiceError():
+            return ApiError(404, str(error))
         case TakenError() | ListenError():
             return ApiError(409, str(error))
         case _:

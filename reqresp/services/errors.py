@@ -9,6 +9,13 @@ class TakenError(ValueError):
     """A name or an address of a service is taken by another one."""
 
 
+class UnknownServiceError(KeyError):
+    """There is no service with this name, or there is none any more."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # not its repr, as of a KeyError
+
+
 class ListenError(Exception):
     """
     A service cannot listen where its definition says.

@@ -4,22 +4,25 @@ Services: all services of one process, which come, change and go while it runs.
 Every change is made whole or not at all.  It must not know what asks for a change.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 
 from reqresp._errors import Problem, ProblemsError
 from reqresp._text import quote, unknown
 from reqresp.services.answers import Loaded, check_answers, load
 from reqresp.services.definition import Definition, problems_of
 from reqresp.services.environment import Environment
-from reqresp.services.errors import TakenError
+from reqresp.services.errors import TakenError, UnknownServiceError
 from reqresp.services.service import Service
 
 #: A definition, and what the files contain that it names.
 Wanted = tuple[Definition, Loaded]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @frozen
@@ -40,6 +43,8 @@ class Services:
     """
     The services of one process, by their names, in the order in which they were made.
 
+    Changes are made one after another: each begins when the one before it has ended.
+
     :param environment: what they have in common.
     """
 
@@ -48,6 +53,7 @@ class Services:
         self._services: dict[str, Service] = {}
         #: What the process was started with, or has reloaded.
         self._initial: Sequence[Wanted] = ()
+        self._lock = DeferredLock()
 
     def __iter__(self) -> Iterator[Service]:
         """Iterate over the services as they are now."""
@@ -63,12 +69,12 @@ class Services:
         """
         Return the service with this *name*.
 
-        :raises KeyError: there is none; the message has a similar name.
+        :raises UnknownServiceError: there is none; the message has a similar name.
         """
         try:
             return self._services[name]
         except KeyError:
-            raise KeyError(unknown("service", name, self._services)) from None
+            raise UnknownServiceError(unknown("service", name, self._services)) from None
 
     # One service
 
@@ -79,7 +85,7 @@ class Services:
         The Deferred fails with a `TakenError`, a `ProblemsError`, a `ListenError` or an
         ImportError; then there is no such service.
         """
-        return Deferred.fromCoroutine(self._create(definition))
+        return self._alone(self._create, definition)
 
     def replace(self, name: str, definition: Definition) -> Deferred[Service]:
         """
@@ -87,9 +93,10 @@ class Services:
 
         Open connections go on if it differs only in what it answers; otherwise they are reset.
 
-        The Deferred fails as that of `create`, or with a KeyError; then nothing has changed.
+        The Deferred fails as that of `create`, or with an `UnknownServiceError`; then nothing has
+        changed.
         """
-        return Deferred.fromCoroutine(self._replace(name, definition))
+        return self._alone(self._replace, name, definition)
 
     def use_script(self, name: str, text: str) -> Deferred[Service]:
         """
@@ -100,15 +107,15 @@ class Services:
 
         The Deferred fails as that of `replace`; then nothing has changed.
         """
-        return Deferred.fromCoroutine(self._use_script(name, text))
+        return self._alone(self._use_script, name, text)
 
     def delete(self, name: str) -> Deferred[None]:
         """
         Remove a service, and reset its connections; the Deferred fires when its ports are closed.
 
-        It fails with a KeyError if there is no such service.
+        It fails with an `UnknownServiceError` if there is no such service.
         """
-        return Deferred.fromCoroutine(self._delete(name))
+        return self._alone(self._delete, name)
 
     async def _create(self, definition: Definition) -> Service:
         loaded = await self.environment.run(load, definition)
@@ -174,7 +181,7 @@ class Services:
 
         The Deferred fails as that of `create`; then nothing has changed.
         """
-        return Deferred.fromCoroutine(self._reload([*wanted], uses_same=uses_same))
+        return self._alone(self._reload, [*wanted], uses_same=uses_same)
 
     async def _reload(self, wanted: Sequence[Wanted], *, uses_same: bool) -> Changes:
         before = {definition.name for definition, _ in self._initial}
@@ -220,7 +227,7 @@ class Services:
 
     def reset(self) -> Deferred[None]:
         """Be as at the start: services that came are removed, those that went come again."""
-        return Deferred.fromCoroutine(self._reset())
+        return self._alone(self._reset)
 
     async def _reset(self) -> None:
         initial = {definition.name: (definition, loaded) for definition, loaded in self._initial}
@@ -235,6 +242,12 @@ class Services:
         self._services = {name: self._services[name] for name in initial}
 
     # What a change consists of
+
+    def _alone(
+        self, change: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Make a *change* after those that have begun; it must not wait for another such one."""
+        return self._lock.run(lambda: Deferred.fromCoroutine(change(*args, **kwargs)))
 
     def _make_all(self, wanted: Iterable[Wanted], gone: Sequence[Service]) -> list[Service]:
         """

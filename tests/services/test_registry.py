@@ -1,10 +1,13 @@
 """All services of a process: they come, change and go, whole or not at all."""
 
-from twisted.internet.defer import Deferred
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import CancelledError, Deferred
 
 from reqresp._errors import ProblemsError
-from reqresp.services.errors import ListenError, TakenError
-from reqresp.services.registry import Changes
+from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
+from reqresp.services.registry import Changes, Services
 from reqresp.services.service import Service
 from tests.support.served import Served
 
@@ -139,7 +142,71 @@ class OneTests(Served):
         self.successResultOf(deleted)
         self.assertTrue(client.got_reset)
         self.assertEqual([*self.network.open], ["127.0.0.1:2"])
-        self.failureResultOf(self.services.delete("a"), KeyError)
+        self.failureResultOf(self.services.delete("a"), UnknownServiceError)
+
+
+class InTurnTests(Served):
+    """Changes that are asked for while another one has not ended."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        #: Each fires when the files of a definition have been read.
+        self.reads: list[Deferred[None]] = []
+
+        def run(function: Any, *args: Any) -> Deferred[Any]:
+            self.reads.append(Deferred())
+            return self.reads[-1].addCallback(lambda _: function(*args))
+
+        self.services = Services(evolve(self.environment, run=run))
+        self.start(A)
+
+    def replace(self, text: str) -> Deferred[Service]:
+        [definition] = self.definitions(text)
+        return self.services.replace("a", definition)
+
+    def test_deleted_while_it_is_replaced(self) -> None:
+        """It is deleted after that: nothing listens, whatever was to change."""
+        for text in (A.replace('"A"', '"new"'), A.replace("= 1", "= [1, 3]")):
+            self.successResultOf(self.services.reload(self.loaded(A)))
+            replaced, deleted = self.replace(text), self.services.delete("a")
+            self.reads.pop().callback(None)
+            for _ in range(2):
+                self.reactor.advance(0)
+            self.successResultOf(replaced)
+            self.successResultOf(deleted)
+            self.assertEqual((len(self.services), self.network.open), (0, {}))
+
+    def test_replaced_while_it_is_deleted(self) -> None:
+        """It is unknown then, and nothing listens."""
+        client = self.connect("a")
+        deleted, replaced = self.services.delete("a"), self.replace(A)
+        client.turn()
+        self.successResultOf(deleted)
+        failure = self.failureResultOf(replaced, UnknownServiceError)
+        self.assertEqual(str(failure.value), "unknown service 'a'")
+        self.assertEqual((len(self.services), self.network.open), (0, {}))
+
+    def test_reloaded_while_it_is_replaced(self) -> None:
+        """The reload begins after that, and wins."""
+        replaced = self.replace(A.replace("= 1", "= 3"))
+        reloaded = self.services.reload(self.loaded(A))
+        self.reads.pop().callback(None)
+        for _ in range(2):
+            self.reactor.advance(0)
+        self.successResultOf(replaced)
+        self.assertEqual(self.successResultOf(reloaded), Changes(changed=("a",)))
+        self.assertEqual([*self.network.open], ["127.0.0.1:1"])
+
+    def test_cancelled_before_it_begins(self) -> None:
+        """A change that is cancelled while it waits is not made, and those after it are."""
+        replaced, cancelled = self.replace(A.replace('"A"', '"new"')), self.services.delete("a")
+        deleted = self.services.delete("a")
+        cancelled.cancel()
+        self.failureResultOf(cancelled, CancelledError)
+        self.reads.pop().callback(None)
+        self.reactor.advance(0)
+        self.successResultOf(replaced)
+        self.successResultOf(deleted)
 
 
 class ReloadTests(Served):
