@@ -7,6 +7,8 @@ Must not know routes.  The text of an error is one line, and what it quotes is e
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.defer import CancelledError
+
 from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp._text import printable
 from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
@@ -70,6 +72,8 @@ def refusal_of(error: Exception) -> ApiError | None:
             return ApiError(404, str(error))
         case TakenError() | ListenError():
             return ApiError(409, str(error))
+        case CancelledError():
+            return ApiError(409, "the service was closed by another request before it listened")
         case _:
             return None
 

@@ -6,7 +6,7 @@ It must not know what is served there.
 
 import select
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import (
@@ -26,6 +26,8 @@ from reqresp._text import format_address
 from reqresp.services.errors import ListenError
 
 _log = Logger()
+
+T = TypeVar("T")
 
 #: Addresses that mean every interface.
 _ALL_INTERFACES = {"0.0.0.0", "::"}  # noqa: S104 (to compare with, not to listen on)
@@ -108,7 +110,7 @@ class Ports:
         self._reactor = reactor
         self._name = name
         self._open: list[tuple[Any, Listener]] = []
-        self._opening: list[Deferred[Any]] = []
+        self._opening: Deferred[None] | None = None
         self._closing: list[Deferred[Any]] = []
 
     @property
@@ -138,45 +140,61 @@ class Ports:
         The Deferred fails with the `ListenError` of the first listener that cannot listen; then
         none does.
         """
-        if self._open or self._opening:
+        if self._open or self._opening is not None:
             return succeed(None)
-        return Deferred.fromCoroutine(self._open_all())
+        self._opening = Deferred.fromCoroutine(self._open_all())
+        return self._opening.addBoth(self._opened)
+
+    def _opened(self, result: T) -> T:
+        self._opening = None
+        return result
 
     async def _open_all(self) -> None:
-        for closed in [*self._closing]:
-            await closed
+        await self._closed()
         # All at once: a process that root starts opens them before it becomes another user.
         attempts = [open_port(it, self.factory) for it in self.listeners]
-        self._opening = attempts
         results: Any = await DeferredList(attempts, consumeErrors=True)
-        self._opening = []
         failures = [result for is_open, result in results if not is_open]
         pairs = zip(results, self.listeners, strict=True)
-        self._open = [(port, listener) for (is_open, port), listener in pairs if is_open]
+        opened = [(port, listener) for (is_open, port), listener in pairs if is_open]
         if failures:
             # At once: a process that starts ends with this, before its reactor runs.
-            self.close()
+            self._close(opened)
             failures[0].raiseException()
+        self._open = opened
         # A port that the system chose stays the same when it is closed and opened again.
         self.listeners = [listener.again(port) for port, listener in self._open]
         for address in self.addresses:
             # Not before: the reactor handles no signals until it runs.
             self._reactor.callWhenRunning(self._log_listening, address)
 
+    def _closed(self) -> Deferred[None]:
+        """Return what fires when the ports are closed; to cancel it does not stop them."""
+        closed: Deferred[None] = Deferred()
+        DeferredList(self._closing).addCallback(lambda _: closed.callback(None))
+        return closed
+
     def _log_listening(self, address: str) -> None:
         service = f" for {self._name}" if self._name else ""
         _log.info("Listening on {address}{service}", address=address, service=service)
 
     def close(self) -> Deferred[None]:
-        """Stop listening; the Deferred fires when the ports are closed."""
-        for attempt in self._opening:
-            attempt.cancel()
+        """
+        Stop listening, or give up to begin; the Deferred fires when the ports are closed.
+
+        That of an `open` which has not fired fails with a CancelledError.
+        """
+        if self._opening is not None:
+            self._opening.cancel()
         opened, self._open = self._open, []
+        self._close(opened)
+        return gatherResults(self._closing).addCallback(lambda _: None)
+
+    def _close(self, opened: Sequence[tuple[Any, Listener]]) -> None:
         self._closing = [it for it in self._closing if not it.called]
         self._closing += [
             maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened
         ]
-        return gatherResults(self._closing).addCallback(lambda _: None)
 
 
 def _warn_if_exposed(port: Any, listener: Listener) -> Any:

@@ -70,6 +70,45 @@ class PortsTests(SynchronousTestCase):
         self.successResultOf(ports.close())
         self.failureResultOf(opened, CancelledError)
 
+    def test_opened_and_closed_while_it_closes(self) -> None:
+        """The last call decides whether it listens, whatever the calls before it were."""
+        for calls, is_open in (
+            ("open", True),
+            ("open open", True),
+            ("open close", False),
+            ("open close open", True),
+            ("open close open close", False),
+        ):
+            closed: Deferred[None] = Deferred()
+            endpoint = FakeEndpoint(FakePort(closed))
+            ports = Ports([Listener("it", endpoint)], Factory(), FakeReactor())
+            self.successResultOf(ports.open())
+            closing = ports.close()
+            results = [getattr(ports, call)() for call in calls.split()]
+            for result, then in zip(results, calls.split()[1:], strict=False):
+                if then == "close":
+                    self.failureResultOf(result, CancelledError)
+            self.assertNoResult(closing)
+            endpoint.result.closed = None
+            closed.callback(None)
+            self.successResultOf(closing)
+            for result in results:
+                self.assertTrue(result.called, calls)
+            self.assertEqual(ports.is_open, is_open, calls)
+            # One listens at most, and only if it is known to.
+            self.assertEqual(len(endpoint.factories), 1 + is_open, calls)
+            self.successResultOf(ports.close())
+            self.assertFalse(ports.is_open)
+
+    def test_closed_while_one_of_two_has_opened(self) -> None:
+        """That one is closed."""
+        port = FakePort()
+        ports = self.ports(port, Deferred())
+        opened = ports.open()
+        self.successResultOf(ports.close())
+        self.failureResultOf(opened, CancelledError)
+        self.assertEqual((port.open, ports.addresses), (False, ()))
+
     def test_close_waits(self) -> None:
         """It is done when the ports are closed."""
         closed: Deferred[None] = Deferred()
