@@ -8,6 +8,7 @@ only error.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from types import NoneType
 from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_origin
 
@@ -21,6 +22,8 @@ from reqresp.script.reader import Reader, TooManyProblemsError, is_too_deep, sho
 
 #: Integers in a query have so many digits at most.
 MAX_DIGITS = 18
+#: How much of a number that is too large is shown, in characters.
+_MAX_SHOWN_DIGITS = 40
 
 _INTEGER = re.compile(rf"-?[0-9]{{1,{MAX_DIGITS}}}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -33,8 +36,8 @@ def parse_json(data: bytes) -> Any:
     """
     Return the value in the JSON text *data*.
 
-    :raises ApiError: it is not JSON, has a number that JSON does not have, a surrogate alone, or
-        too many levels.
+    :raises ApiError: it is not JSON, has a number that JSON does not have or that is too large, a
+        surrogate alone, or too many levels.
     """
     try:
         text = data.decode()
@@ -146,6 +149,8 @@ def _from_text(kind: Any, text: str) -> Any:
 def _number(text: str) -> int | float:
     # A whole number is an integer in JSON, however it is written.
     value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"expected a number of 64 bits, found {quote(text[:_MAX_SHOWN_DIGITS])}")
     return int(value) if value.is_integer() else value
 
 

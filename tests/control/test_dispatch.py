@@ -242,6 +242,7 @@ class BodyTests(Dispatched):
             " column 2",
             b"\xff": "expected JSON in UTF-8",
             b"[NaN]": "expected JSON: expected a number, found 'NaN'",
+            b"[-1e999]": "expected JSON: expected a number of 64 bits, found '-1e999'",
             b'"\\ud800"': "expected JSON without surrogates that stand alone",
             b"[" * 900: "expected JSON",
             b"[" * 60 + b"]" * 60: "expected JSON, found too many levels",
@@ -259,7 +260,6 @@ class BodyTests(Dispatched):
             b'{"number": 1e300}': {
                 "number": "expected a 64-bit integer, found a number of more than 64 bits"
             },
-            b'{"number": 1e400}': {"number": "expected a 64-bit integer, found inf"},
             b'{"number": true}': {"number": "expected a 64-bit integer, found true"},
             b'{"number": 10}': {"number": "expected a number up to 9, found 10"},
             b'{"nunber": 1}': {

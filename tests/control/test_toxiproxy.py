@@ -84,6 +84,14 @@ class HttpTests(ProxiedCase):
                 self.assertEqual(answer.status, 400)
                 self.assertIn("bad request body: expected an ", answer.error)
 
+    def test_a_number_that_is_too_large(self) -> None:
+        """It is a problem of the body, for no float can have it."""
+        self.create()
+        body = b'{"type": "latency", "attributes": {"latency": 1e999}}'
+        answer = self.ask("POST", "/proxies/redis/toxics", body=body)
+        error = "bad request body: expected JSON: expected a number of 64 bits, found '1e999'"
+        self.assert_refused(answer, 400, error)
+
     def test_an_error_of_ours(self) -> None:
         """It is logged, and the client gets one line without it."""
 
