@@ -12,9 +12,11 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from reqresp._errors import Problem
+from reqresp._text import quote
 from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
 from reqresp.control._schemas import array, nullable, properties_of, ref, schema_of, table
-from reqresp.control.errors import ApiError, unusable
+from reqresp.control.errors import ApiError, problems_error, unusable
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
 from reqresp.script.summary import summarize
@@ -191,6 +193,7 @@ class ServicesApi:
         name = call.path["service"]
         definition = read_definition({"name": name, **call.body}, self._base)
         if name not in self._services:
+            _check_named(definition, name)
             return self._created(definition)
         replaced = self._services.replace(name, definition).addErrback(_unusable)
         return replaced.addCallback(partial(_changed, "service replaced"))
@@ -234,6 +237,13 @@ class ServicesApi:
         service = service_of(self._services, call.path["service"])
         _definition, loaded = service.check_script(call.body.script)
         return {"summary": "" if loaded.script is None else summarize(loaded.script)}
+
+
+def _check_named(definition: Definition, name: str) -> None:
+    """:raises ApiError: a new service would have another *name* than the path says."""
+    if definition.name != name:
+        message = f"expected {quote(name)}, as in the path, found {quote(definition.name)}"
+        raise problems_error([Problem("request", None, "name", message)])
 
 
 def _unusable(failure: Failure) -> NoReturn:

@@ -140,6 +140,18 @@ class ChangedTests(Controlled):
         self.assertEqual(self.ask("PUT", "/api/services/other", definition).status, 200)
         self.assertIn("other", self.services)
 
+    def test_replace_with_another_name(self) -> None:
+        """PUT renames a service; one that it creates has the name in the path."""
+        found = self.ask("PUT", "/api/services/other", NEW)
+        self.assertEqual(found.status, 422)
+        problem = "expected 'other', as in the path, found 'new'"
+        self.assertEqual(
+            found.json["problems"], [{"line": None, "path": "name", "problem": problem}]
+        )
+        self.assertEqual([it.name for it in self.services], ["smtp", "fixed"])
+        self.assertEqual(self.ask("PUT", "/api/services/smtp", NEW).status, 200)
+        self.assertEqual([it.name for it in self.services], ["new", "fixed"])
+
     def test_delete(self) -> None:
         """A service that is deleted is gone, and its connections are reset."""
         wire = self.connect()
