@@ -22,7 +22,7 @@ from reqresp.control.toxics import RefusedError, bad_body, fields_of
 from reqresp.server.upstream_settings import format_service, parse_address
 from reqresp.services.definition import Definition
 from reqresp.services.endpoints import MAX_PORT, is_number, parse_listen
-from reqresp.services.errors import ListenError, TakenError
+from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
 from reqresp.services.reading import read_definition
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -134,7 +134,10 @@ class Proxies:
         """
         async with self._alone():
             service = self._find(name)
-            await self._services.delete(service.name)
+            try:
+                await self._services.delete(service.name)
+            except UnknownServiceError:
+                raise _not_found() from None
             service.note("deleted")
 
     async def reset(self) -> None:
@@ -145,6 +148,8 @@ class Proxies:
         """
         async with self._alone():
             for service in [it for it in self._services if _is_proxy(it)]:
+                if not self._has(service):
+                    continue  # deleted while another one was enabled
                 await _enable(service)
                 live_toxics.remove_all(service)
 
@@ -203,7 +208,11 @@ class Proxies:
     def _find(self, name: str) -> Service:
         if name in self._services and _is_proxy(self._services[name]):
             return self._services[name]
-        raise RefusedError(404, "proxy not found")
+        raise _not_found()
+
+    def _has(self, service: Service) -> bool:
+        """Return whether *service* is not deleted or replaced, as by a client of another API."""
+        return any(it is service for it in self._services)
 
     async def _define(self, wanted: _Wanted) -> Definition:
         """Return the definition of a new proxy."""
@@ -271,8 +280,10 @@ class Proxies:
         await service.disable()
         try:
             return await self._services.replace(service.name, definition)
+        except UnknownServiceError:
+            raise _not_found() from None
         except Exception as error:
-            if was_enabled:
+            if was_enabled and self._has(service):
                 await service.enable()
             if isinstance(error, ListenError):
                 raise _cannot_listen(error) from None
@@ -339,6 +350,10 @@ async def _enable(service: Service) -> None:
     except ListenError as error:
         raise _cannot_listen(error) from None
     service.note("enabled")
+
+
+def _not_found() -> RefusedError:
+    return RefusedError(404, "proxy not found")
 
 
 def _cannot_listen(error: ListenError) -> RefusedError:

@@ -3,6 +3,10 @@
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from reqresp.control.proxies import Proxies
+from reqresp.control.toxics import RefusedError
 from tests.support.proxied_services import LATENCY, REDIS, ProxiedCase
 
 IN_USE = "listen tcp 127.0.0.1:26379: bind: address already in use"
@@ -27,6 +31,21 @@ class ProxyTests(ProxiedCase):
         self.assertIsNotNone(service.lost)
         self.assert_refused(self.ask("DELETE", "/proxies/redis"), 404, "proxy not found")
         self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+
+    def test_deleted_by_another_while_it_changes(self) -> None:
+        """It is not found, whatever was to change, and nothing listens."""
+        for change in ({"upstream": "127.0.0.1:1"}, {"listen": "127.0.0.1:26380"}):
+            self.create()
+            self.connect()
+            changed = Deferred.fromCoroutine(Proxies(self.services).update("redis", change))
+            self.assertNoResult(changed)
+            deleted = self.services.delete("redis")
+            for _ in range(2):
+                self.reactor.advance(0)
+            self.successResultOf(deleted)
+            refusal = self.failureResultOf(changed, RefusedError).value
+            self.assertEqual((refusal.status, refusal.error), (404, "proxy not found"))
+            self.assertEqual([self.is_up(it) for it in (26379, 26380)], [False, False])
 
     def test_missing_fields(self) -> None:
         """The first one is named."""
