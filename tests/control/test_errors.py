@@ -1,10 +1,11 @@
 """Errors: why requests to the API are refused."""
 
+from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import FieldError, Problem
 from reqresp.control.errors import ApiError, problems_error, refusal_of, unusable
-from reqresp.services.errors import ListenError, TakenError
+from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
 
 
 class RefusalTests(SynchronousTestCase):
@@ -17,6 +18,8 @@ class RefusalTests(SynchronousTestCase):
             (FieldError("delay", "expected seconds"), 422),
             (TakenError("taken"), 409),
             (ListenError("127.0.0.1:1", "in use"), 409),
+            (CancelledError(), 409),
+            (UnknownServiceError("unknown service 'a'"), 404),
         ):
             refusal = refusal_of(error)
             assert refusal is not None
