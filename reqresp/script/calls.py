@@ -81,7 +81,7 @@ class Modules:
             exec(compile(source, path, "exec"), vars(module))  # noqa: S102 (a script names it)
         except SyntaxError as error:
             raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = _line(error, path)
             kind = type(error).__name__
             raise ValueError(f"{path}, line {line}: {kind}: {error}") from None
@@ -90,7 +90,7 @@ class Modules:
         return module
 
 
-def _line(error: Exception, path: str) -> int:
+def _line(error: BaseException, path: str) -> int:
     """Return the line of the file *path* in which *error* was raised."""
     line, traceback = 1, error.__traceback__
     while traceback is not None:

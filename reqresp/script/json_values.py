@@ -42,6 +42,13 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
+def _float(digits: str) -> float:
+    number = float(digits)
+    if not isfinite(number):  # JSON could not write it
+        raise ValueError(digits)
+    return number
+
+
 def parse(data: bytes) -> Any:
     """
     Return the value of *data* in JSON, or of what follows an empty line in it; or `NOTHING`.
@@ -57,7 +64,7 @@ def parse(data: bytes) -> Any:
 @lru_cache(maxsize=4)  # several rules look at one request
 def _parse(data: bytes) -> Any:
     try:
-        return json.loads(data.decode(), parse_constant=_refuse)
+        return json.loads(data.decode(), parse_constant=_refuse, parse_float=_float)
     except (ValueError, RecursionError):
         return NOTHING
 

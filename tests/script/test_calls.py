@@ -111,6 +111,7 @@ class CallTests(Conversation):
         for text, module, problem in (
             (rule, "import nothing_like_it", "line 1: ModuleNotFoundError: No module named"),
             (rule, "x = 1\ny = 1 / 0", "line 2: ZeroDivisionError: division by zero"),
+            (rule, "import sys\nsys.exit(0)", "line 2: SystemExit: 0"),
             (rule, "def hello(", "line 1: '(' was never closed"),
             (rule, "def helo(call): ...", "unknown function 'hello'; did you mean helo?"),
             ("[[rule]]\ncall = 'hello'", MODULE, "expected MODULE:FUNCTION, found 'hello'"),
