@@ -50,7 +50,7 @@ from reqresp.transport.stream import Reading, Stream, Writing
 # A module-level name is looked up faster than an attribute of an Enum.
 _IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
-_IGNORED = Reading.IGNORED
+_EOF, _IGNORED = Reading.EOF, Reading.IGNORED
 
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
@@ -431,6 +431,8 @@ class Connection:
             self._refuse_bytes(self.backlog.error)
         elif self.backlog.has_requests or self._has_pending:
             return  # more has arrived
+        elif self.stream.reading is _EOF and self.backlog.end_request():
+            return  # it is in the framing of a state that was entered after EOF
         elif self._last:
             self.close_finished()
         else:

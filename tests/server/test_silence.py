@@ -117,3 +117,25 @@ class SilenceTests(SynchronousTestCase):
         wire.send_eof()
         self.assertEqual((wire.received(), wire.is_open), (b"<x>\r\n", False))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_eof_before_its_state_is_entered(self) -> None:
+        """It ends the request in the state that follows the reply under way."""
+        for framing in ("eof", "pause:9"):
+            script = Script.parse(f"""
+                [state.body]
+                framing = "{framing}"
+                [[rule]]
+                equals = "PUT"
+                reply = "go"
+                delay = 1
+                goto = "body"
+                [[rule]]
+                when = "body"
+                reply = {{ template = "got {{0}}" }}
+            """)
+            wire = self.connect(None, script)
+            wire.send(b"PUT\nhello")
+            wire.send_eof()
+            wire.wait(1)
+            self.assertEqual((wire.received(), wire.is_open), (b"go\r\ngot hello\r\n", False))
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
