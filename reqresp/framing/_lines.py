@@ -53,6 +53,11 @@ class AnyLineDecoder(FrameDecoder):
     def __len__(self) -> int:
         return len(self._buffer) - self._rest_of_end
 
+    @property
+    def rest_of_end(self) -> bytes:
+        """The bytes one of which may follow, and still ends the last request."""
+        return b"\n\0" if self.is_open else b""
+
     def _lacks(self) -> str:
         return no_delimiter(b"\n")
 

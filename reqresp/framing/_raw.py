@@ -37,6 +37,12 @@ class RawDecoder:
         """Whether *decoder* is as if it had been fed nothing."""
         return is_new(self._decoder)
 
+    @property
+    def rest_of_end(self) -> bytes:
+        """The bytes one of which may follow, and still ends the last request."""
+        found: bytes = getattr(self._decoder, "rest_of_end", b"")
+        return found
+
     def unfinished(self) -> Unfinished:
         return unfinished(self._decoder) or Unfinished(b"", "no end")
 

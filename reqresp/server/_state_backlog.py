@@ -39,7 +39,7 @@ class StateBacklog(Backlog):
     It puts a change of state into force when the next request is taken, or looked for.
     """
 
-    __slots__ = ("_connection", "_kept", "_properties")
+    __slots__ = ("_connection", "_kept", "_properties", "_rest_of_end")
 
     def __init__(self, connection: StatefulConnection) -> None:
         super().__init__(with_raw(connection.config.decoder()))
@@ -48,9 +48,14 @@ class StateBacklog(Backlog):
         # All bytes that were decoded, without those of the requests that were taken.
         self._kept = bytearray()
         self._properties = NO_PROPERTIES
+        # One of these bytes is dropped if it comes next: it ends a request of the framing before.
+        self._rest_of_end = b""
         self.follow()
 
     def decode(self, data: bytes) -> list[bytes]:
+        if self._rest_of_end and data:
+            end, self._rest_of_end = self._rest_of_end, b""
+            data = data[1:] if data[0] in end else data
         self._kept += data
         requests = [*super().decode(data)]
         if not requests and self.error is None and is_new(self.decoder):
@@ -75,6 +80,7 @@ class StateBacklog(Backlog):
     def clear(self) -> None:
         super().clear()
         self._kept.clear()
+        self._rest_of_end = b""
 
     def taken(self, request: Framed) -> None:
         """Forget the bytes of *request*, and what came before them."""
@@ -95,6 +101,8 @@ class StateBacklog(Backlog):
             return False
         connection.framing = framing
         stop_watching(self.decoder)
+        if not length_hint(self.requests):
+            self._rest_of_end = getattr(self.decoder, "rest_of_end", b"") or self._rest_of_end
         self.decoder = with_raw(framing.decoder(config.limits.max_request))
         watch(connection, self.decoder)
         kept, self._kept = self._kept, bytearray()

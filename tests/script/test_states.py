@@ -104,6 +104,32 @@ equals = "hello"
 reply = "through"
 """
 
+ANY_LINE_END = r"""
+framing = "anyline"
+
+[state.data]
+framing = 'delimiter:\r\n.\r\n'
+reply_framing = "line"
+
+[state.lines]
+framing = "anyline"
+
+[[rule]]
+equals = "DATA"
+silent = true
+goto = "data"
+
+[[rule]]
+equals = "LINES"
+silent = true
+goto = "lines"
+
+[[rule]]
+when = ["data", "lines"]
+reply = { template = "got {0|hex}" }
+goto = "start"
+"""
+
 WEBSOCKET = r"""
 framing = 'delimiter:\r\n\r\n'
 reply_framing = 'delimiter:\r\n\r\n'
@@ -158,6 +184,14 @@ class TestShapes(Scripted):
         sent = b"\x05\x01\x00" + b"\x05\x01\x00\x03\x04host\x00\x50" + b"hello\r\n"
         replies = b"\x05\x00" + b"\x05\x00\x00\x01\0\0\0\0\0\0" + b"through\r\n"
         self.check(SOCKS, sent, replies)
+
+    def test_a_line_end_in_two_pieces(self) -> None:
+        """The LF, or NUL, after a CR belongs to the line, although the state has changed."""
+        for end in (b"\r", b"\n", b"\r\n", b"\r\0"):
+            sent = b"DATA" + end + b"abc\r\n.\r\n"
+            self.check(ANY_LINE_END, sent, b"got 616263\r\n")
+            self.check(ANY_LINE_END, b"LINES" + end + b"abc\n" + sent, b"got 616263\r\n" * 2)
+        self.check(ANY_LINE_END, b"DATA\r\n\nabc\r\n.\r\n", b"got 0a616263\r\n")
 
     def test_http_then_websocket(self) -> None:
         """The reply that accepts the upgrade is HTTP, those after it are frames."""
