@@ -95,12 +95,12 @@ class Backlog:
             self.error = error
             return error.requests
 
-    def decode_more(self) -> bool:
-        """Decode the next slice into `requests`; return False if no bytes can be decoded."""
+    def decode_more(self, size: int = SLICE) -> bool:
+        """Decode the next *size* bytes into `requests`; return False if none can be decoded."""
         self.requests = NO_REQUESTS
         if self.error is not None or not self.waiting:
             return False
-        self.requests = iter(self.decode(self.take()))
+        self.requests = iter(self.decode(self.take(size)))
         return True
 
     def end_request(self) -> bool:

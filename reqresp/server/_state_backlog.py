@@ -13,11 +13,15 @@ from typing import Any, Protocol, cast
 from twisted.internet.interfaces import IAddress
 
 from reqresp.framing import Decoder, Framed, Framing, SilenceDecoder, is_new, with_raw
-from reqresp.server._backlog import NO_REQUESTS, Backlog
+from reqresp.server._backlog import NO_REQUESTS, SLICE, Backlog
 from reqresp.server._silence import Listening, stop_watching, watch
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost, HostedConnection
 from reqresp.server.state_properties import NO_PROPERTIES
+
+#: Bytes decoded first after a change of the framing.  The next request can change it again, and
+#: what follows that request is decoded again then.
+FIRST_SLICE = 16
 
 
 class StatefulConnection(HostedConnection, Listening, Protocol):
@@ -39,7 +43,7 @@ class StateBacklog(Backlog):
     It puts a change of state into force when the next request is taken, or looked for.
     """
 
-    __slots__ = ("_connection", "_kept", "_properties", "_rest_of_end")
+    __slots__ = ("_connection", "_kept", "_properties", "_rest_of_end", "_slice")
 
     def __init__(self, connection: StatefulConnection) -> None:
         super().__init__(with_raw(connection.config.decoder()))
@@ -50,6 +54,7 @@ class StateBacklog(Backlog):
         self._properties = NO_PROPERTIES
         # One of these bytes is dropped if it comes next: it ends a request of the framing before.
         self._rest_of_end = b""
+        self._slice = SLICE  # bytes to decode next
         self.follow()
 
     def decode(self, data: bytes) -> list[bytes]:
@@ -62,9 +67,11 @@ class StateBacklog(Backlog):
             self._kept.clear()  # they were bytes between requests
         return requests
 
-    def decode_more(self) -> bool:
+    def decode_more(self, size: int = SLICE) -> bool:
         self.follow()
-        is_decoded = super().decode_more()
+        size = min(size, self._slice)
+        self._slice = min(SLICE, 2 * self._slice)
+        is_decoded = super().decode_more(size)
         if is_decoded:
             self.requests = _Untaken(self, self.requests)
         return is_decoded
@@ -108,6 +115,7 @@ class StateBacklog(Backlog):
         kept, self._kept = self._kept, bytearray()
         kept += self.waiting
         self.waiting = kept
+        self._slice = FIRST_SLICE
         self.requests = NO_REQUESTS
         self.error = None
         return True

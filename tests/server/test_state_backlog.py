@@ -26,7 +26,7 @@ from reqresp import (
     Wait,
 )
 from reqresp._errors import FieldError
-from reqresp.framing import Mixed, complete_framing
+from reqresp.framing import Decoder, Mixed, complete_framing
 from reqresp.server.state_properties import NO_PROPERTIES
 from tests.support.conversation import Conversation
 from tests.support.streams import PROPERTY, cut
@@ -212,6 +212,73 @@ class TestChange(Conversation):
         """Its connections have the backlog that all connections had."""
         wire = self.lines(lambda _request: b"ok")
         self.assertEqual(type(wire.protocol.backlog).__name__, "Backlog")
+
+
+class Counted:
+    """Frames lines, and counts the bytes that all of its decoders are fed."""
+
+    def __init__(self) -> None:
+        self.decoded = 0
+
+    def decoder(self, limit: int) -> Decoder:
+        return CountedDecoder(self, limit)
+
+    def encode(self, payload: bytes) -> bytes:
+        return payload + b"\n"
+
+
+class CountedDecoder:
+    """Finds the requests of `Line`, for *framing*."""
+
+    def __init__(self, framing: Counted, limit: int) -> None:
+        self._framing = framing
+        self._decoder = Line().decoder(limit)
+
+    def __len__(self) -> int:
+        return len(self._decoder)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._framing.decoded += len(data)
+        return self._decoder.feed(data)
+
+
+class Alternating(Responder):
+    """Changes the framing with each request."""
+
+    def __init__(self, framings: Sequence[Framing]) -> None:
+        self.state_properties = [StateProperties(it) for it in framings]
+
+    def properties(self, connection: ConnectionContext) -> StateProperties:
+        return self.state_properties[connection.notes or 0]
+
+    def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
+        connection.notes = 1 - (connection.notes or 0)
+        return (Send(data),)
+
+
+class TestCost(Conversation):
+    """What is decoded again after a change."""
+
+    def test_each_request_changes_the_framing(self) -> None:
+        """Each byte is decoded a few times, however many requests arrive at once."""
+        for count in (100, 1000):
+            framings = Counted(), Counted()
+            wire = self.connect(Alternating(framings), framing=Line())
+            data = b"a\n" * count
+            wire.send(data)
+            for _ in range(count):
+                wire.turn()
+            self.assertEqual(wire.received(), data)
+            self.assertLess(sum(it.decoded for it in framings), 10 * len(data))
+
+    def test_a_large_request_after_a_change(self) -> None:
+        """It is decoded once, in several slices."""
+        framing = Counted()
+        wire = self.connect(Alternating((Line(), framing)), framing=Line())
+        data = b"b" * 9000 + b"\n"
+        wire.send(b"a\n" + data)
+        self.assertEqual(wire.received(), b"a\r\n" + data)
+        self.assertEqual(framing.decoded, len(data))
 
 
 class TestConfig(Conversation):
