@@ -249,7 +249,7 @@ class Alternating(Responder):
         self.state_properties = [StateProperties(it) for it in framings]
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
-        return self.state_properties[connection.notes or 0]
+        return [*self.state_properties][connection.notes or 0]
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps:
         connection.notes = 1 - (connection.notes or 0)
