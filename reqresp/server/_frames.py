@@ -7,7 +7,7 @@ module must not know connections.
 
 from collections.abc import Iterable, Iterator
 
-from reqresp.framing import Framing, complete_framing
+from reqresp.framing import Chunk, Framing, complete_framing
 from reqresp.steps import Forward, Send, Step, Steps
 
 
@@ -22,15 +22,38 @@ def ends(steps: Steps, framing: Framing) -> list[int]:
     return found
 
 
-def is_within(reported: Steps, performed: Iterable[Step], framing: Framing) -> bool:
+class Progress:
     """
-    Return whether a frame of a reply is sent in part.
+    How much of a reply is sent, and whether that ends within a frame.
 
     :param reported: the steps of the reply before faults have changed them.
-    :param performed: those steps that were performed, with faults.
+    :param performed: the steps with faults, which are performed one after another.
     """
-    sent = sum(len(data) for data, _ in _pieces(performed, framing))
-    return sent > 0 and sent not in ends(reported, framing)
+
+    __slots__ = ("_count", "_ends", "_framing", "_performed", "_reported", "_sent")
+
+    def __init__(self, reported: Steps, performed: Steps, framing: Framing) -> None:
+        self._reported = reported
+        self._performed = performed
+        self._framing = framing
+        self._count = self._sent = 0  # steps performed, and their bytes
+        self._ends: frozenset[int] | None = None  # None: not needed so far
+
+    def is_within(self, left: int) -> bool:
+        """Return whether a frame is sent in part while *left* steps, ever fewer, are left."""
+        done = len(self._performed) - left
+        pieces = _pieces(self._performed[self._count : done], self._framing)
+        self._sent += sum(len(data) for data, _ in pieces)
+        self._count = done
+        if not self._sent:
+            return False
+        if self._ends is None:
+            self._ends = frozenset(ends(self._reported, self._framing))
+        return self._sent not in self._ends
+
+
+#: Of no reply.
+NOTHING_SENT = Progress((), (), Chunk(1))
 
 
 def _pieces(steps: Iterable[Step], framing: Framing) -> Iterator[tuple[bytes, bool]]:

@@ -30,7 +30,7 @@ from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import Forwarder
-from reqresp.server._frames import is_within
+from reqresp.server._frames import NOTHING_SENT, Progress
 from reqresp.server._reactions import say
 from reqresp.server._reply import prepare, use_faults
 from reqresp.server._slices import AT_ONCE, answer_slices
@@ -54,10 +54,9 @@ _EOF, _IGNORED = Reading.EOF, Reading.IGNORED
 
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
-# A reply under way: the steps to perform, the request (None: there is none), the steps to report
-# (faults aside), and all that are performed.
-_Reply = tuple[Iterator[Step], bytes | None, Steps, Steps]
-_NO_REPLY: _Reply = (iter(()), None, (), ())
+# A reply: the steps left, its request if any, the steps without faults, all steps or `Progress`.
+_Reply = tuple[Iterator[Step], bytes | None, Steps, Steps | Progress]
+_NO_REPLY: _Reply = (iter(()), None, (), NOTHING_SENT)
 
 
 @implementer(
@@ -465,9 +464,11 @@ class Connection:
         """Whether a frame is sent in part: of a timer, or of the reply under way."""
         if self.timers is not None and self.timers.within is not None:
             return True
-        left, _, reported, performed = self._reply
-        before = performed[: len(performed) - length_hint(left)]
-        return bool(before) and is_within(reported, before, self.framing)
+        left, request, reported, progress = self._reply
+        if not isinstance(progress, Progress):
+            progress = Progress(reported, progress, self.framing)
+            self._reply = left, request, reported, progress
+        return progress.is_within(length_hint(left))
 
     @property
     def _has_pending(self) -> bool:

@@ -10,6 +10,7 @@ from reqresp import (
     Script,
     ScriptError,
     Send,
+    Slicer,
     Steps,
     Wait,
 )
@@ -23,6 +24,18 @@ from tests.support.server_case import ServerCase
 def said(request: Request) -> Steps:
     """Tell the others what was said."""
     return (Broadcast(request.data), Send(b"ok"))
+
+
+class Counted:
+    """Frames lines, and counts how many."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.decoder = Line().decoder
+
+    def encode(self, payload: bytes) -> bytes:
+        self.encoded += 1
+        return Line().encode(payload)
 
 
 class BroadcastTests(Scripted):
@@ -72,6 +85,20 @@ class BroadcastTests(Scripted):
         self.assertEqual(second.received(), b"abcd")
         second.wait(1)
         self.assertEqual(second.received(), b"\r\ny\r\n")
+
+    def test_a_reply_in_many_pieces(self) -> None:
+        """While a broadcast waits for its end, it is framed a few times, not once for a piece."""
+        framing = Counted()
+        factory = self.factory(
+            lambda request: (Send(request.data),), framing=framing, faults=[Slicer(size=1, delay=1)]
+        )
+        wire = self.join(factory)
+        wire.send(b"a" * 200 + b"\n")
+        factory.broadcast(b"z")
+        for _ in range(202):
+            wire.wait(1)
+        self.assertEqual(wire.received(), b"a" * 200 + b"\r\nz\r\n")
+        self.assertLess(framing.encoded, 10)
 
     def test_a_client_that_does_not_read(self) -> None:
         """It is left out once too much waits for it; the others are not."""
