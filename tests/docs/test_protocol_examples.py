@@ -3,11 +3,18 @@
 import socket
 import subprocess
 from contextlib import closing
+from queue import Queue
+from time import monotonic
 from typing import Any
 
+import hl7.client  # type: ignore[import-untyped]
 import iso8583.specs
+import ldap3  # type: ignore[import-untyped]
+import paho.mqtt.client as mqtt
 import pyvisa
 import simplefix  # type: ignore[import-untyped]
+import stomp  # type: ignore[import-untyped]
+from paho.mqtt.enums import CallbackAPIVersion
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.script import Script
@@ -47,6 +54,17 @@ class ProtocolTests(SynchronousTestCase):
             self.assertTrue(lines[2].startswith(run), path)
             self.assertIn(lines[2].removeprefix(run), lines[3])
 
+    def test_mllp(self) -> None:
+        """The client of hl7 gets an acknowledgment with the id of its message."""
+        server = self.serve("mllp")
+        message = "MSH|^~\\&|ADT|WARD|LAB|HERE|202611281200||ADT^A01|id-1|P|2.5\rPID|1||42\r"
+        with hl7.client.MLLPClient(server.host, server.port) as client:
+            for _ in range(2):
+                reply = client.send_message(message)
+                found = hl7.parse(reply.strip(b"\x0b\x1c\r").decode())
+                self.assertEqual([str(it) for it in found.segment("MSA")[1:]], ["AA", "id-1"])
+                self.assertEqual(str(found.segment("MSH")[3]), "LAB")
+
     def test_iso8583(self) -> None:
         """The client of pyiso8583 decodes the reply."""
         client = self.connect(self.serve("iso8583"))
@@ -60,6 +78,54 @@ class ProtocolTests(SynchronousTestCase):
             {key: found[key] for key in ("t", "11", "39", "70")},
             {"t": "0810", "11": "123456", "39": "00", "70": "301"},
         )
+
+    def test_stomp(self) -> None:
+        """stomp.py connects, subscribes, and gets back what it sends, with NUL, too."""
+        server = self.serve("stomp")
+        received: Queue[str] = Queue()
+
+        class Listener(stomp.ConnectionListener):  # type: ignore[misc]  # it has no type
+            def on_message(self, frame: Any) -> None:
+                received.put(frame.body)
+
+        client = stomp.Connection([(server.host, server.port)], reconnect_attempts_max=1)
+        client.set_listener("", Listener())
+        client.connect(wait=True)
+        client.subscribe("/queue/a", id=1)
+        client.send("/queue/a", "hello")
+        client.send("/queue/a", "a\0b\nc")
+        found = [received.get(timeout=PATIENCE) for _ in range(2)]
+        self.assertEqual(found, ["hello", "a\0b\nc"])
+        client.disconnect(receipt="end")
+
+    def test_mqtt(self) -> None:
+        """paho-mqtt gets the retained value, and its message is acknowledged."""
+        server = self.serve("mqtt")
+        received: list[bytes] = []
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.on_message = lambda _client, _data, message: received.append(bytes(message.payload))
+        client.on_connect = lambda client, *_rest: client.subscribe("sensors/1")
+        end = monotonic() + PATIENCE
+        client.connect(server.host, server.port)
+        while not received and monotonic() < end:
+            client.loop(0.1)
+        sent = client.publish("setpoint", bytes(200), qos=1)
+        while not sent.is_published() and monotonic() < end:
+            client.loop(0.1)
+        client.disconnect()
+        self.assertEqual(received, [b"21.5"])
+        self.assertTrue(sent.is_published())
+
+    def test_ldap(self) -> None:
+        """ldap3 binds, and finds the entry."""
+        server = self.serve("ldap")
+        directory = ldap3.Server(server.host, server.port, get_info=ldap3.NONE)
+        client = ldap3.Connection(directory, "cn=admin,dc=test", "x" * 200, auto_bind=True)
+        self.addCleanup(client.unbind)  # as a context, it stays open if it was bound before
+        self.assertTrue(client.search("dc=test", "(cn=ann)", attributes=["mail"]))
+        [entry] = client.response
+        self.assertEqual(entry["dn"], "cn=ann,dc=test")
+        self.assertEqual(entry["attributes"]["mail"], ["ann@test"])
 
     def test_scpi(self) -> None:
         """pyvisa-py reads lines and blocks, and writes a block that contains line ends."""
