@@ -386,12 +386,30 @@ class HTTPTests(ExampleTestCase):
         self.assertEqual(output, "hello\n200 1\na body\n200 0\nnot found\n404 0\n")
 
     def test_curl_with_a_large_body(self) -> None:
-        """A body for which curl wants to hear ``100 Continue`` comes without, a little later."""
-        self.directory.joinpath("body").write_bytes(b"0123456789abcde\n" * 2**17)
-        self.curl("--data-binary", "@body", "--expect100-timeout", "0.1", "-o", "back", "URL/echo")
+        """Before it sends a large body, with a size or in chunks, curl gets ``100 Continue``."""
+        body = b"0123456789abcde\n" * 2**17
+        self.directory.joinpath("body").write_bytes(body)
+        sent = ("--expect100-timeout", "20", "--data-binary", "@body", "-o", "back", "-D", "-")
+        for options in ((), ("-H", "Transfer-Encoding: chunked")):
+            heads = self.curl(*options, *sent, "URL/echo")
+            self.assertEqual(re.findall(r"(?m)^HTTP/1.1 (\d+)", heads), ["100", "200"], options)
+            self.assertEqual(self.directory.joinpath("back").read_bytes(), body, options)
+
+    def test_curl_with_chunks(self) -> None:
+        """A body in chunks comes back with its size, and the connection goes on."""
+        told = ("-w", "%{http_code} %{num_connects}\n")
+        chunked = ("-H", "Transfer-Encoding: chunked", "-H", "Expect:")
+        blank = "Content-Length: 99\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+        output = self.curl(
+            *(*told, *chunked, "--data-binary", "a body\n", "URL/echo", "--next"),
+            *("-sS", *told, *chunked, "--data-binary", blank, "URL/echo", "--next"),
+            *("-sS", *told, *chunked, "--data-binary", "a body\n", "URL/missing", "--next"),
+            *("-sS", *told, "URL/"),
+        )
+        echoed = blank.replace("\r\n", "\n")
         self.assertEqual(
-            self.directory.joinpath("back").read_bytes(),
-            self.directory.joinpath("body").read_bytes(),
+            output.replace("\r\n", "\n"),
+            f"a body\n200 1\n{echoed}200 0\nnot found\n404 0\nhello\n200 0\n",
         )
 
     def test_http_client(self) -> None:
