@@ -217,6 +217,13 @@ def _why_never(earlier: Sequence[Rule]) -> str:
     return f"never answers: {' and '.join(names)} already {answer} every request that it matches"
 
 
+def _variables(document: Document) -> dict[str, Name]:
+    """Return all variables that a rule of *document* sets, by their names."""
+    answers = (*document.rule, document.greeting, document.unmatched)
+    tables = (it for it in answers if isinstance(it, AnswerTable))
+    return {name: variable_source(name) for it in tables for name in it.set_}
+
+
 @frozen
 class _RuleCompiler:
     """
@@ -225,6 +232,8 @@ class _RuleCompiler:
     :param framing: of requests; None: unknown, so predicates are not checked against it.
     :param framings: of the states.
     :param document: has the defaults for all rules.
+    :param variables: what templates can name besides what a rule has: all that a rule sets.
+    :param needle_sources: what the templates of needles can name.
     """
 
     reader: Reader
@@ -233,6 +242,8 @@ class _RuleCompiler:
     framing: BaseFraming | None
     framings: StateFramings
     document: Document
+    variables: Mapping[str, Name]
+    needle_sources: Sources
 
     @classmethod
     def of(
@@ -240,8 +251,17 @@ class _RuleCompiler:
     ) -> Self:
         """Return what makes rules of *document*, in states with the default of *framings*."""
         framing = framings.default
-        replies = Replies(reader, parts, (framing and framing.replies,))
-        return cls(reader, parts, replies, framing and framing.requests, framings, document)
+        variables = _variables(document)
+        return cls(
+            reader,
+            parts,
+            Replies(reader, parts, (framing and framing.replies,)),
+            framing and framing.requests,
+            framings,
+            document,
+            variables,
+            needle_sources={**variables, **REQUEST_SOURCES},
+        )
 
     def in_states(self, states: Iterable[str] | None) -> Self:
         """Return what makes the rules of *states*, all of which it has; None: of every state."""
@@ -281,7 +301,7 @@ class _RuleCompiler:
             return None
         line = self.reader.locate(path)
         if not isinstance(given, AnswerTable):
-            payloads = self.replies.payloads(given, path, {**self._variables, **REPLY_SOURCES})
+            payloads = self.replies.payloads(given, path, {**self.variables, **REPLY_SOURCES})
             return Rule(name=path, trigger=trigger, replies=[payloads], line=line)
         times = given.times if isinstance(given, GreetingTable) else None
         self._check_times(times, path)
@@ -290,7 +310,7 @@ class _RuleCompiler:
             trigger=trigger,
             line=line,
             times=times,
-            **self._answer_keys(given, path, {**self._variables, **REPLY_SOURCES}),
+            **self._answer_keys(given, path, {**self.variables, **REPLY_SOURCES}),
         )
         self._check_trigger(rule, given)
         return rule
@@ -386,14 +406,6 @@ class _RuleCompiler:
         found = [read(name, it, place, sources) for name, it, place in places]
         return [it for it in found if it is not None]
 
-    @property
-    def _variables(self) -> Mapping[str, Name]:
-        """What templates can name besides what a rule has: all variables that a rule sets."""
-        document = self.document
-        answers = (*document.rule, document.greeting, document.unmatched)
-        tables = (it for it in answers if isinstance(it, AnswerTable))
-        return {name: variable_source(name) for it in tables for name in it.set_}
-
     def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
         if table.when is None:
             return frozenset([self.document.start])
@@ -412,7 +424,7 @@ class _RuleCompiler:
             self.reader.report(
                 f"{path}.matches", f"expected another name for the group {name}: it is reserved"
             )
-        return {**self._variables, **groups, **REPLY_SOURCES}
+        return {**self.variables, **groups, **REPLY_SOURCES}
 
     def predicates(self, table: RequestTable, path: str) -> Predicates:
         """Return the predicates of *table*; unusable after a problem."""
@@ -443,7 +455,7 @@ class _RuleCompiler:
     def _needles(self, given: Any, path: str) -> tuple[Any, ...]:
         needles = []
         for payload, place in self._payloads(given, path):
-            needle = self.parts.payload(payload, place, {**self._variables, **REQUEST_SOURCES})
+            needle = self.parts.payload(payload, place, self.needle_sources)
             if needle is None:
                 continue
             needles.append(needle)

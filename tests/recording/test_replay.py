@@ -1,14 +1,9 @@
 """Recorded conversations, answered again."""
 
-import gc
-import sys
 import tracemalloc
 from base64 import b64encode
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
-from types import FrameType
-from typing import Any
 
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,26 +16,8 @@ from reqresp.recording import Conversation, Event, Header, Recording, RecordingE
 from reqresp.recording._follower import MAX_MARK_BYTES
 from reqresp.recording.replay import MAX_BEGINNING, Replay
 from reqresp.recording.writing import write_bytes
+from tests.support.calls import called_by
 from tests.support.recorded import HEADER, Recorded, recorded
-
-
-def count_calls(do: Callable[[], object]) -> int:
-    """Return how many functions of the package *do* calls."""
-    count = 0
-
-    def note(frame: FrameType, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event == "call" and "reqresp/recording/" in frame.f_code.co_filename
-
-    gc.disable()  # hypothesis times collections by functions of its own
-    sys.setprofile(note)
-    try:
-        do()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return count
-
 
 PING = ("> PING\\r\\n", "< +PONG\\r\\n")
 
@@ -491,7 +468,7 @@ class ChoiceTests(Recorded):
         costs = []
         for number in range(300):
             client.send(b"GET %04d" % number)  # a part: the other conversation may have a reply
-            costs.append(count_calls(lambda: client.send(b" k")))
+            costs.append(len(called_by(lambda: client.send(b" k"), ["reqresp/recording/"])))
             client.send(b"%d\n" % number)
         self.assertEqual(len(client.received()), 300 * len(b"OK 0000\n"))
         self.assertEqual(costs[1:], costs[1:2] * 299)

@@ -1,12 +1,8 @@
 """What a read of a relay costs, in calls, which are the same on any machine."""
 
-import gc
-import sys
-from types import FrameType
-from typing import Any
-
 from reqresp.relay.relay import Relay
 from reqresp.server.front_factory import front_of
+from tests.support.calls import called_by
 from tests.support.relayed import RelayedCase
 
 #: Parts of the paths of modules that pass bytes on, without the network in memory.
@@ -23,21 +19,7 @@ class CostTests(RelayedCase):
         self.connect_both()
         relay = [*front_of(self.factory)][-1]
         assert isinstance(relay, Relay)
-        called: list[str] = []
-
-        def note(frame: FrameType, event: str, _argument: Any) -> None:
-            code = frame.f_code
-            if event == "call" and any(part in code.co_filename for part in PASSING):
-                called.append(code.co_qualname)
-
-        gc.disable()  # hypothesis times collections by functions of its own
-        sys.setprofile(note)
-        try:
-            relay.client.dataReceived(b"a")
-        finally:
-            sys.setprofile(None)
-            gc.enable()
-        return called
+        return called_by(lambda: relay.client.dataReceived(b"a"), PASSING)
 
     def test_without_faults(self) -> None:
         """Bytes are written to the other transport at once."""

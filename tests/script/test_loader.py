@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from reqresp import Chunk, Limits, Line, Netstring, Script
 from reqresp._errors import MAX_PROBLEMS
 from reqresp.faults.faults import (
@@ -28,6 +30,7 @@ from reqresp.framing import (
     Resp,
 )
 from reqresp.script import ScriptError
+from tests.support.calls import called_by
 from tests.support.live import temporary
 from tests.support.scripted import Scripted
 
@@ -301,6 +304,27 @@ class ValuesTests(Scripted):
             "[[rule]]\nsilent = true\n\n[[rule]]\nequals = 'a'\nclose = true"
         ).lines
         self.assertEqual((lines["rule[0]"], lines["rule[1]"], lines["rule[1].equals"]), (1, 4, 5))
+
+
+class CostTests(SynchronousTestCase):
+    """What loading costs, in calls."""
+
+    def test_rules_cost_the_same_each(self) -> None:
+        """Loading twice as many rules takes twice as many calls, whatever they have."""
+        rule = """[[rule]]
+            name = "name {0}"
+            matches = "k(.*){0}"
+            any = [{{ equals = "v{0} {{attempts}}" }}]
+            reply = "{{1}} {{attempts}} {0}"
+            set.attempts = "{0}"
+        """
+
+        def cost(count: int) -> int:
+            text = "".join(rule.format(at) for at in range(count))
+            return len(called_by(lambda: Script.parse(text), ["reqresp/script/"]))
+
+        cost(1)
+        self.assertLess(cost(200) - cost(100), 1.1 * cost(100))
 
 
 class LoadTests(Scripted):

@@ -1,15 +1,12 @@
 """What a read may cost, counted in calls of Python functions: the same on every machine."""
 
-import gc
-import sys
 from itertools import repeat
-from types import FrameType
 from typing import Any
 
 from reqresp import Counters, EagerServer, Exchanges, Journal, Line, Observer, Script, Table
 from reqresp.journal.request_log import RequestLog
 from reqresp.steps import Request
-from tests.support.calls import CallCase
+from tests.support.calls import CallCase, called_by
 from tests.support.wire import Wire
 
 #: Parts of the paths of modules that serve a connection, without the network in memory.
@@ -36,25 +33,17 @@ class CostTests(CallCase):
         """From its client's arrival to its end: what Python calls of ours and of Twisted's."""
         factory = self.factory(Table({b"a": b"A"}), framing=Line(), observers=[])
         Wire(factory, self.reactor, transport=EagerServer)  # another one is open
-        called: list[str] = []
+        wires: list[Wire] = []
 
-        def note(frame: FrameType, event: str, _argument: Any) -> None:
-            code = frame.f_code
-            if event == "call" and any(part in code.co_filename for part in LIFE):
-                called.append(code.co_qualname)
+        def life() -> None:
+            wires.append(Wire(factory, self.reactor, transport=EagerServer))
+            wires[0].put(b"a\r\n")
+            wires[0].send_eof()
+            wires[0].turn()
 
-        gc.disable()
-        sys.setprofile(note)
-        try:
-            wire = Wire(factory, self.reactor, transport=EagerServer)
-            wire.put(b"a\r\n")
-            wire.send_eof()
-            wire.turn()
-        finally:
-            sys.setprofile(None)
-            gc.enable()
-        self.assertEqual(wire.received(), b"A\r\n")
-        self.assertFalse(wire.is_open)
+        called = called_by(life, LIFE)
+        self.assertEqual(wires[0].received(), b"A\r\n")
+        self.assertFalse(wires[0].is_open)
         self.assertLessEqual(len(called), 66)
 
     def test_a_read_of_constants(self) -> None:
