@@ -15,10 +15,10 @@ from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import describe
 from reqresp.framing import Framing, complete_framing
 from reqresp.script import ScriptError
-from reqresp.script.compiler import compile_predicates, compile_rule
 from reqresp.script.files import ScriptFiles
 from reqresp.script.predicates import Predicates
 from reqresp.script.reader import Reader, TooManyProblemsError, show_value
+from reqresp.script.rule_compiler import compile_predicates, compile_rule
 from reqresp.script.schema import RequestTable, RuleTable
 from reqresp.server.state_properties import StateProperties
 
