@@ -324,7 +324,7 @@ def _stray(request: Request, expectations: Sequence[BaseExpectation]) -> Iterato
 
 
 def _place(near: NearMiss[Rule]) -> str:
-    return f"byte {near.at}:" if near.json is None else str(near.json)
+    return near.where if near.json is not None else f"{near.where}:"
 
 
 def _deviation(deviation: Deviation) -> Iterator[str]:

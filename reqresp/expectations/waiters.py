@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from attrs import define
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
@@ -18,7 +17,7 @@ from reqresp.expectations.futures import AwaitableFuture
 from reqresp.journal import Answered, Entry, Journal, Unanswered
 from reqresp.script.predicates import Predicates
 from reqresp.server.observers import Observer
-from reqresp.server.responders import ConnectionContext
+from reqresp.server.responders import ConnectionContext, PastConnection
 from reqresp.steps import Request
 
 T = TypeVar("T")
@@ -27,20 +26,9 @@ T = TypeVar("T")
 _Check = Callable[[Sequence[Request]], bool]
 
 
-@define
-class _PastContext:
-    """The `ConnectionContext` of a request that was received before."""
-
-    peer: IAddress
-    number: int
-    taken: int
-    notes: Any = None
-    config: Any = None
-
-
 def past_context(request: Request) -> ConnectionContext:
     """Return the connection of *request*, as a responder knew it then."""
-    return _PastContext(request.peer, request.connection, request.number)
+    return PastConnection(request.peer, request.connection, request.number)
 
 
 def matches(predicates: Predicates, request: Request) -> bool:

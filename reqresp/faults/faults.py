@@ -69,6 +69,7 @@ class Fault(ABC):
 
     A fault of your own overrides `_change`, and has a `kind`.
 
+    :param probability: how often it is injected, from 0 to 1.
     :raises ValueError: a parameter is out of range; the message names it and its range.
     """
 
@@ -102,7 +103,12 @@ class Fault(ABC):
 
 @frozen(kw_only=True)
 class Latency(Fault):
-    """Delays each reply that sends data by *delay* seconds, plus or minus up to *jitter*."""
+    """
+    Delays each reply that sends data by *delay* seconds, plus or minus up to *jitter*.
+
+    :param delay: seconds before the reply.
+    :param jitter: seconds that the delay differs at most.
+    """
 
     kind = "latency"
 
@@ -125,6 +131,8 @@ class Bandwidth(Fault):
 
     A slice is sent after the time that it takes.  So the last byte of a reply of N bytes is sent
     after N / *rate* seconds, and at no time has more been sent than the rate allows.
+
+    :param rate: bytes a second; 0: nothing is sent.
     """
 
     kind = "bandwidth"
@@ -155,6 +163,10 @@ class Slicer(Fault):
 
     After each piece, the last included, it waits for *delay* seconds, and at least for a
     millisecond: without a wait, two pieces would be sent in one segment.
+
+    :param size: bytes of a piece.
+    :param variation: bytes that a piece differs at most.
+    :param delay: seconds after a piece.
     """
 
     kind = "slicer"
@@ -181,7 +193,11 @@ class Slicer(Fault):
 
 @frozen(kw_only=True)
 class LimitData(Fault):
-    """Lets *bytes* bytes through on a connection, then closes it."""
+    """
+    Lets *bytes* bytes through on a connection, then closes it.
+
+    :param bytes: bytes that pass on a connection.
+    """
 
     kind = "limit_data"
 
@@ -197,6 +213,9 @@ class ResetPeer(Fault):
     Lets *bytes* bytes through on a connection (0: none), then resets it after *delay* seconds.
 
     During the delay a client can read what was sent: not every system allows that after a reset.
+
+    :param bytes: bytes that pass on a connection.
+    :param delay: seconds before the reset.
     """
 
     kind = "reset_peer"
@@ -211,7 +230,11 @@ class ResetPeer(Fault):
 
 @frozen(kw_only=True)
 class Timeout(Fault):
-    """Sends nothing, and closes after *seconds* seconds; 0: never closes."""
+    """
+    Sends nothing, and closes after *seconds* seconds; 0: never closes.
+
+    :param seconds: seconds before the close; 0: never.
+    """
 
     kind = "timeout"
 
@@ -234,7 +257,11 @@ class Blackhole(Fault):
 
 @frozen(kw_only=True)
 class SlowClose(Fault):
-    """Waits for *delay* seconds before the `Close` or `HalfClose` of a reply."""
+    """
+    Waits for *delay* seconds before the `Close` or `HalfClose` of a reply.
+
+    :param delay: seconds before the close.
+    """
 
     kind = "slow_close"
 
@@ -247,7 +274,11 @@ class SlowClose(Fault):
 
 @frozen(kw_only=True)
 class Corrupt(Fault):
-    """Flips bits in *bytes* bytes of a reply, or in all bytes of a shorter reply."""
+    """
+    Flips bits in *bytes* bytes of a reply, or in all bytes of a shorter reply.
+
+    :param bytes: bytes that are changed.
+    """
 
     kind = "corrupt"
 

@@ -11,6 +11,8 @@ from attrs import field, frozen, validators
 from reqresp.framing._base import BaseFraming, Decoder, FrameError
 from reqresp.framing._decoders import FrameDecoder, no_delimiter, too_large
 
+#: The line ends that an `AnyLine` can send.
+ANY_ENDINGS = (b"\r\n", b"\n", b"\r", b"\r\0")
 _END = re.compile(rb"\r[\n\0]?|\n")
 
 
@@ -27,9 +29,7 @@ class AnyLine(BaseFraming):
 
     name = "anyline"
 
-    ending: bytes = field(
-        default=b"\r\n", validator=validators.in_((b"\r\n", b"\n", b"\r", b"\r\0"))
-    )
+    ending: bytes = field(default=b"\r\n", validator=validators.in_(ANY_ENDINGS))
 
     def decoder(self, limit: int) -> Decoder:
         return AnyLineDecoder(limit)

@@ -10,7 +10,7 @@ from reqresp.framing._delimited import Chunk, Delimiter, Fixed, Line, Netstring
 from reqresp.framing._enclosed import Enclosed
 from reqresp.framing._length_field import ByteOrder, LengthField, LengthPrefix
 from reqresp.framing._lengths import ENCODINGS, Encoding
-from reqresp.framing._lines import AnyLine, Scpi
+from reqresp.framing._lines import ANY_ENDINGS, AnyLine, Scpi
 from reqresp.framing._resp import Resp
 from reqresp.framing._silence import Pause, UntilEnd
 
@@ -25,7 +25,6 @@ _LENGTHS: Mapping[str, tuple[ByteOrder, bool]] = {
 
 #: The line endings of replies.
 _ENDINGS = (b"\r\n", b"\n")
-_ANY_ENDINGS = (b"\r\n", b"\n", b"\r", b"\r\0")
 #: Digits of a size: more than any limit has.
 _MAX_DIGITS = 18
 
@@ -45,7 +44,7 @@ def _line(_name: str, ending: str = r"\r\n") -> Line:
 
 def _any_line(_name: str, ending: str = r"\r\n") -> AnyLine:
     found = unescape(ending)
-    if found not in _ANY_ENDINGS:
+    if found not in ANY_ENDINGS:
         raise ValueError(rf"expected the line ending \r\n, \n, \r or \r\0, found {quote(ending)}")
     return AnyLine(found)
 

@@ -40,9 +40,11 @@ class CalledFunction:
     A function of a script.
 
     :param reference: how the script names it, such as ``answers:login``.
+    :param source: of its module: a function of a changed module is another one.
     """
 
     reference: str
+    source: bytes = field(repr=False)
     function: Callable[[Call], Any] = field(eq=False)
 
 
@@ -51,7 +53,7 @@ class Modules:
     """The modules that a script names in *files*; each is run once."""
 
     files: ScriptFiles
-    _loaded: dict[str, ModuleType] = field(factory=dict, init=False)
+    _loaded: dict[str, tuple[bytes, ModuleType]] = field(factory=dict, init=False)
 
     def find(self, reference: str) -> CalledFunction:
         """
@@ -64,13 +66,14 @@ class Modules:
             raise ValueError(f"expected MODULE:FUNCTION, found {quote(reference)}")
         if module not in self._loaded:
             self._loaded[module] = self._load(module)
-        found = vars(self._loaded[module])
-        functions = {it: value for it, value in found.items() if callable(value)}
+        source, loaded = self._loaded[module]
+        functions = {it: value for it, value in vars(loaded).items() if callable(value)}
         if name not in functions:
             raise ValueError(unknown("function", name, sorted(functions)))
-        return CalledFunction(reference, functions[name])
+        return CalledFunction(reference, source, functions[name])
 
-    def _load(self, name: str) -> ModuleType:
+    def _load(self, name: str) -> tuple[bytes, ModuleType]:
+        """Return the source of the module *name*, and the module, which has been run."""
         file = "/".join(name.split(".")) + ".py"
         source = self.files.read(file)
         path = str((self.files.directory or Path()) / file)
@@ -87,7 +90,7 @@ class Modules:
             raise ValueError(f"{path}, line {line}: {kind}: {error}") from None
         finally:
             del sys.modules[module.__name__]
-        return module
+        return source, module
 
 
 def _line(error: BaseException, path: str) -> int:

@@ -5,11 +5,9 @@ Writes for each request its state, its rule and its reply; if no rule matches, t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import cast
 
-from attrs import Factory, define
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IAddress
 
 from reqresp._text import printable
 from reqresp.exchanges import UNMATCHED
@@ -19,26 +17,17 @@ from reqresp.script.loader import Script
 from reqresp.script.near_misses import nearest
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import Rule
+from reqresp.server.responders import PastConnection
 from reqresp.server.triggers import Trigger
 from reqresp.steps import Broadcast, ReplyFault, RuleReply, Send, Step, Steps, Wait
 
+_CLIENT = IPv4Address("TCP", "127.0.0.1", 50000)
 #: What can happen after the requests, and ends the connection.
 _EVENTS = {
     Trigger.MALFORMED: "if bytes that are no request follow",
     Trigger.IDLE: "if the client is then idle until a timeout",
     Trigger.REFUSED: "if another client is refused",
 }
-
-
-@define
-class _Client:
-    """The connection of a client that does not exist."""
-
-    peer: IAddress = Factory(lambda: IPv4Address("TCP", "127.0.0.1", 50000))
-    number: int = 1
-    taken: int = 0
-    notes: Any = None
-    config: Any = None
 
 
 def explain(script: Script, requests: Sequence[bytes]) -> str:
@@ -67,7 +56,7 @@ class _Explanation:
         self._script = script
         self._rules = script.rules.anew(calls=False)
         self._calls = {it.name: it.call for it in self._rules.all() if it.call is not None}
-        self._client = _Client(config=script.config())
+        self._client = PastConnection(_CLIENT, 1, 0, config=script.config())
         self._ended_by = ""  # the label of the step after which no request is answered
 
     def lines(self, requests: Sequence[bytes]) -> Iterator[str]:
@@ -110,7 +99,7 @@ class _Explanation:
                 yield f"every {timer.seconds:g} s"
                 yield from self._reply(steps, self._framing)
         for trigger, event in _EVENTS.items():
-            client = _Client() if trigger is Trigger.REFUSED else self._client
+            client = PastConnection(_CLIENT, 1, 0) if trigger is Trigger.REFUSED else self._client
             steps = self._rules.foresee(trigger, client)
             if steps is None or (ended_by and client is self._client):
                 continue
@@ -176,7 +165,7 @@ class _Explanation:
                     yield f"    {self._place(rule.name)} matches, but in state {printable(other)}"
         for near in nearest(self._rules.states[state].rules, request):
             place = self._place(near.rule.name)
-            yield f"    nearest: {place} {str(near).replace(' differs', ', differs', 1)}"
+            yield f"    nearest: {place} {near.kind}, differs at {near.where}"
             yield from (f"        {line}" for line in near.compared(request))
 
     def _place(self, name: str) -> str:

@@ -20,7 +20,7 @@ from reqresp.faults.dice import SeededDice
 from reqresp.script import json_values
 from reqresp.server.responders import ConnectionContext
 
-#: Bytes that one ``{random:BYTES}`` can have.
+#: Bytes that one ``{random_bytes:COUNT}`` can have.
 MAX_RANDOM_BYTES = 65536
 _MAX_NUMBER = 2**63 - 1
 _ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"

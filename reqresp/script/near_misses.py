@@ -49,8 +49,12 @@ class NearMiss(Generic[R]):
     json: Difference | None = None
 
     def __str__(self) -> str:
-        place = f"byte {self.at}" if self.json is None else str(self.json)
-        return f"{self.kind} differs at {place}"
+        return f"{self.kind} differs at {self.where}"
+
+    @property
+    def where(self) -> str:
+        """The place that differs."""
+        return f"byte {self.at}" if self.json is None else str(self.json)
 
     def compared(self, data: bytes) -> Sequence[str]:
         """Return lines that compare the request *data* with what is wanted; none for JSON."""

@@ -77,8 +77,8 @@ class Predicates:
     size: tuple[int, int | None] | None = None
     json: tuple[PartialJson, ...] = ()
     ignore_case: bool = False
-    any_of: "tuple[Predicates, ...]" = field(default=())
-    all_of: "tuple[Predicates, ...]" = field(default=())
+    any_of: "tuple[Predicates, ...]" = ()
+    all_of: "tuple[Predicates, ...]" = ()
     unless: "Predicates | None" = None
     #: *matches*, compiled.
     patterns: tuple[Any, ...] = field(init=False, repr=False, eq=False)

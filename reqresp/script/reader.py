@@ -112,9 +112,7 @@ class Reader:
         for name, value in table.items():
             place = join(path, name)
             if name not in fields:
-                new = getattr(kind, "REPLACED", {}).get(name)
-                problem = f"replaced by the key {new}" if new else unknown("key", name, fields)
-                self.report(place, problem)
+                self.report(place, unknown("key", name, fields))
             elif (found := self.read(fields[name].type, value, place)) is not None:
                 values[fields[name].name] = found
         for name, it in fields.items():

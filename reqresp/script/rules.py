@@ -10,33 +10,19 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast, final
 
-from attrs import define
-
 from reqresp._text import printable
 from reqresp.framing import FrameError
 from reqresp.script.near_misses import nearest
 from reqresp.script.rule import CLOSES, Rule
 from reqresp.script.rule_index import MAX_PATTERN_MEMORY, Index
 from reqresp.script.variables import Notes
-from reqresp.server.responders import ConnectionContext, Reply, Responder, Table
+from reqresp.server.responders import ConnectionContext, PastConnection, Reply, Responder, Table
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import Close, RuleReply, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.defer import Deferred
-    from twisted.internet.interfaces import IAddress
-
-
-@define
-class _PastClient:
-    """The `ConnectionContext` of a request that was answered."""
-
-    peer: "IAddress"
-    number: int
-    taken: int
-    notes: Any = None
-    config: Any = None
 
 
 @final
@@ -183,7 +169,7 @@ class Rules(Responder):
                 return self._choose(rule, data, connection)
         if self._forwarded is not None:  # as most requests are, so it costs little
             return self._forwarded
-        client = _PastClient(
+        client = PastConnection(
             connection.peer, connection.number, connection.taken, config=connection.config
         )
         reply = self._choose(self._unmatched, data, connection)
@@ -268,7 +254,7 @@ class Rules(Responder):
         notes: Notes = connection.notes
         return notes
 
-    def _explain_miss(self, state: "_State", data: bytes, client: "_PastClient") -> str:
+    def _explain_miss(self, state: "_State", data: bytes, client: PastConnection) -> str:
         """Return which rule is nearest to *data*, which no rule of *state* has answered."""
         for rule in state.matching(data, client):
             return f"{rule.place}, is used up"

@@ -5,7 +5,7 @@ Declarations only.  Must not know what a key means: that is `compiler`.  A key t
 word in Python has a ``_`` appended.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from attrs import Factory, frozen, resolve_types
 
@@ -16,7 +16,18 @@ from reqresp.server.limits import Limits
 
 @frozen(kw_only=True)
 class PayloadTable:
-    """A payload with its encoding: exactly one key besides *let* and *raw*."""
+    """
+    A payload with its encoding: exactly one key besides *let* and *raw*.
+
+    :param text: the payload as text, in UTF-8.
+    :param hex: the payload as pairs of hex digits.
+    :param base64: the payload in base64.
+    :param file: the payload is the content of this file, relative to the script.
+    :param template: text in which ``{NAME}`` is replaced by a value.
+    :param template_hex: a template whose text, once filled in, is hex digits.
+    :param let: values that the template can name, made first and in order.
+    :param raw: send it without the framing.
+    """
 
     text: str | None = None
     hex: str | None = None
@@ -33,7 +44,11 @@ resolve_types(PayloadTable)
 
 @frozen(kw_only=True)
 class VariableTable(PayloadTable):
-    """The value of a variable, and whose it is."""
+    """
+    The value of a variable, and whose it is.
+
+    :param scope: whose variable it is.
+    """
 
     scope: Literal["server", "connection"] = "connection"
 
@@ -46,7 +61,12 @@ WrittenPayloads = str | PayloadTable | list[WrittenPayload]
 
 @frozen(kw_only=True)
 class SizeTable:
-    """The smallest and the largest size of a request, in bytes."""
+    """
+    The smallest and the largest size of a request, in bytes.
+
+    :param min: the smallest size, in bytes.
+    :param max: the largest size, in bytes.
+    """
 
     min: Bytes = 0
     max: Bytes | None = None
@@ -54,7 +74,20 @@ class SizeTable:
 
 @frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
 class PredicateTable:
-    """The predicates that a request must match."""
+    """
+    The predicates that a request must match.
+
+    :param equals: the request equals this, or one of a list.
+    :param starts_with: it starts with this.
+    :param ends_with: it ends with this.
+    :param contains: it contains this.
+    :param matches: this RE2 pattern matches all of it.
+    :param size: its size in bytes.
+    :param json: it is JSON that has this value, at least in part.
+    :param any_: tables, one of which must hold.
+    :param all_: tables, each of which must hold.
+    :param not_: predicates, none of which may hold.
+    """
 
     equals: WrittenPayloads | None = None
     starts_with: WrittenPayloads | None = None
@@ -73,7 +106,20 @@ resolve_types(PredicateTable)
 
 @frozen(kw_only=True)
 class StepTable:
-    """One step of a reply."""
+    """
+    One step of a reply.
+
+    :param send: the payload to send.
+    :param to: whom it is sent to: ``all``, ``others`` or ``state:NAME``; this client unless given.
+    :param wait: seconds until the next step.
+    :param close: end the connection.
+    :param half_close: send an EOF and go on reading.
+    :param abort: reset the connection.
+    :param hang: do nothing more until the client ends.
+    :param stop_reading: read nothing more from the client.
+    :param start_tls: go on with TLS.
+    :param forward: send the reply of the upstream service.
+    """
 
     send: WrittenPayload | None = None
     to: str | None = None
@@ -89,7 +135,21 @@ class StepTable:
 
 @frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
 class AnswerTable:
-    """The keys of an answer."""
+    """
+    The keys of an answer.
+
+    :param reply: what is sent, in a frame each.
+    :param cycle: replies that take turns, one for each request.
+    :param delay: seconds before the reply.
+    :param close: end the connection after the reply.
+    :param silent: send nothing.
+    :param forward: send the reply of the upstream service.
+    :param do: the steps of the reply.
+    :param goto: the state from the next request on.
+    :param set_: variables that are set, with their values.
+    :param call: a Python function that answers, as ``module:function``.
+    :param faults: faults of the replies of this rule.
+    """
 
     reply: WrittenPayloads | None = None
     cycle: list[WrittenPayloads] | None = None
@@ -106,21 +166,39 @@ class AnswerTable:
 
 @frozen(kw_only=True, slots=False)  # likewise
 class RequestTable(PredicateTable):
-    """What a request must match, and whether case counts."""
+    """
+    What a request must match, and whether case counts.
+
+    :param ignore_case: whether the predicates ignore the case of ASCII letters.
+    """
 
     ignore_case: bool | None = None
 
 
 @frozen(kw_only=True)
 class GreetingTable(AnswerTable):
-    """The answer when a client connects, and how often it is given."""
+    """
+    The answer when a client connects, and how often it is given.
+
+    :param times: how many clients get it.
+    """
 
     times: int | None = None
 
 
 @frozen(kw_only=True)
 class RuleTable(RequestTable, AnswerTable):
-    """A rule: its name, its trigger, its predicates, its states and its answer."""
+    """
+    A rule: its name, its trigger, its predicates, its states and its answer.
+
+    :param name: its name in logs and journals.
+    :param on: what it answers.
+    :param when: the states in which it applies; ``*``: every state.
+    :param times: how many requests it answers.
+    :param scope: whether its answers are counted for the server or for each connection.
+    :param every: seconds between two times at which it sends.
+    :param jitter: seconds that each time comes later at most, at random.
+    """
 
     name: str | None = None
     on: Literal["request", "connect", "idle", "refused", "malformed"] = "request"
@@ -133,10 +211,16 @@ class RuleTable(RequestTable, AnswerTable):
 
 @frozen(kw_only=True)
 class LengthTable:
-    """A length in a header; see `LengthField`."""
+    """
+    A length in a header; see `LengthField`.
 
-    #: Keys that had other names.
-    REPLACED: ClassVar = {"byteorder": "encoding"}
+    :param size: bytes of the length.
+    :param offset: bytes before the length.
+    :param adjust: bytes that follow and are not counted; negative: bytes of the header that are.
+    :param encoding: how the length is written.
+    :param strip: bytes at the start that rules do not see.
+    :param trailer: bytes that follow each frame.
+    """
 
     size: int | None = None
     offset: int = 0
@@ -148,7 +232,20 @@ class LengthTable:
 
 @frozen(kw_only=True)
 class FramingTable:
-    """A framing that needs more than a name."""
+    """
+    A framing that needs more than a name.
+
+    :param length: a header has the length of the frame.
+    :param head: where a head ends: ``line`` or ``delimiter:TEXT``.
+    :param body: a pattern that finds the size of the body in the head.
+    :param body_end: what follows a body.
+    :param always_body: whether each head has a body.
+    :param adjust: bytes that follow the head and are not counted; negative: bytes of the head that
+        are.
+    :param chunked: a pattern: if the head has it, the body comes in chunks as in HTTP.
+    :param head_first: a pattern: if the head has it, the head is a request of its own.
+    :param skip: bytes that are dropped before a head.
+    """
 
     length: LengthTable | None = None
     head: str | None = None
@@ -167,7 +264,13 @@ FaultTarget = Literal["reply", "connect"]
 
 @frozen(kw_only=True)
 class ReplyFaultTable:
-    """What a fault of replies is injected into, and when; its other keys depend on its kind."""
+    """
+    What a fault of replies is injected into, and when; its other keys depend on its kind.
+
+    :param on: whether it applies to replies, or to connections from their beginning.
+    :param after: seconds of a connection before it begins.
+    :param after_bytes: bytes of the replies of a connection before it begins.
+    """
 
     on: FaultTarget = "reply"
     after: Seconds = 0.0
@@ -176,7 +279,16 @@ class ReplyFaultTable:
 
 @frozen(kw_only=True)
 class StreamFaultTable:
-    """Where and when a fault of a relay applies; its other keys depend on its kind."""
+    """
+    Where and when a fault of a relay applies; its other keys depend on its kind.
+
+    :param stream: the direction.
+    :param name: by which it is found while the server runs.
+    :param after: seconds of a connection before it begins.
+    :param after_bytes: bytes in this direction of a connection before it begins.
+    :param for_: seconds until it ends.
+    :param shared: whether all connections share it.
+    """
 
     stream: Literal["upstream", "downstream"]
     name: str | None = None
@@ -188,7 +300,15 @@ class StreamFaultTable:
 
 @frozen(kw_only=True)
 class UpstreamTLSTable:
-    """How TLS is added to the connections to a service."""
+    """
+    How TLS is added to the connections to a service.
+
+    :param name: the name that the certificate must have.
+    :param ca: the file of the certificates that are trusted.
+    :param cert: the file of the client certificate.
+    :param key: the file of its key.
+    :param insecure: whether the certificate of the service is not checked.
+    """
 
     name: str | None = None
     ca: str | None = None
@@ -199,7 +319,15 @@ class UpstreamTLSTable:
 
 @frozen(kw_only=True)
 class UpstreamTable:
-    """The service that clients are forwarded to."""
+    """
+    The service that clients are forwarded to.
+
+    :param address: the service: ``HOST:PORT`` or ``unix:PATH``.
+    :param tls: whether to connect with TLS, or how.
+    :param send_proxy: the version of the PROXY header that the service gets.
+    :param timeout: seconds for connecting.
+    :param unreachable: how clients end while the service cannot be reached.
+    """
 
     address: str
     tls: bool | UpstreamTLSTable = False
@@ -210,7 +338,13 @@ class UpstreamTable:
 
 @frozen(kw_only=True)
 class StateTable:
-    """What is different while a conversation is in a state."""
+    """
+    What is different while a conversation is in a state.
+
+    :param framing: where a request ends.
+    :param reply_framing: how replies are wrapped, if that differs.
+    :param idle_timeout: seconds after which an idle client is closed.
+    """
 
     framing: str | FramingTable | None = None
     reply_framing: str | FramingTable | None = None
@@ -219,7 +353,23 @@ class StateTable:
 
 @frozen(kw_only=True)
 class Document:
-    """A whole script."""
+    """
+    A whole script.
+
+    :param framing: where a request ends.
+    :param reply_framing: how replies are wrapped, if that differs.
+    :param ignore_case: whether predicates ignore the case of ASCII letters.
+    :param start: the first state of each connection.
+    :param state_scope: whether each connection has a state, or all have one.
+    :param seed: the source of what is random: a whole number.
+    :param greeting: what is sent when a client connects.
+    :param limits: what clients may use.
+    :param upstream: the service that clients are forwarded to.
+    :param rule: what answers requests: the first rule that applies.
+    :param unmatched: the answer when no rule applies.
+    :param state: what is different in a state.
+    :param fault: faults of all replies, of connections, or of a direction of a relay.
+    """
 
     framing: str | FramingTable = "line"
     reply_framing: str | FramingTable | None = None

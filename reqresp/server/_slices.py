@@ -2,8 +2,7 @@
 Slices: constant replies to large reads, and to requests that have waited.
 
 A read of up to `SLICE` bytes, or `AT_ONCE` with observers, takes the shorter way in `Connection`.
-This module must not know
-steps.
+This module must not know steps.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 """
-Broadcasts: what one connection, or nobody, sends to several connections.
+Broadcasts: bytes that are sent to several connections, for one of them or without one.
 
 It leaves between the frames of each.  A client that does not receive what was sent before is left
 out, so that little waits.  This module must not know what causes a broadcast.
@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from reqresp._text import format_address
 from reqresp.server import pushes
 from reqresp.server.observers import Unasked
 from reqresp.steps import STATE_PREFIX, Broadcast
@@ -40,7 +39,7 @@ def broadcast(connections: Iterable[Any], step: Broadcast, sender: Any = None) -
         except pushes.PushError as error:
             _log.debug(
                 "{peer}: missed a broadcast: {reason}",
-                peer=format_address(connection.peer),
+                peer=connection.host.label(connection.peer),
                 reason=str(error),
             )
             continue

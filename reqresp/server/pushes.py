@@ -1,9 +1,8 @@
 """
-Pushes: bytes that are sent to a client without a request, because somebody says so.
+Pushes: bytes that are sent to a client without a request of its own.
 
-They leave between replies, or between
-frames, and are bounded, since no request of the client asks for them.  This
-module must not know requests.
+They leave between replies, or between frames.  They are bounded, since no request asks for them.
+This module must not know requests.
 """
 
 from collections.abc import Callable, Sequence

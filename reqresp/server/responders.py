@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, final, get_args
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Timer, Trigger
@@ -85,6 +85,17 @@ class ConnectionContext(Protocol):
     @property
     def config(self) -> "ServerConfig | None":
         """How its server answers, with the seed of what is random; None: unknown."""
+
+
+@define
+class PastConnection:
+    """The `ConnectionContext` of a request whose connection has gone on, or that nobody sent."""
+
+    peer: "IAddress"
+    number: int
+    taken: int
+    notes: Any = None
+    config: "ServerConfig | None" = None
 
 
 class Responder(ABC):

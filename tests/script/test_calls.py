@@ -96,6 +96,13 @@ class CallTests(Conversation):
         self.ask(factory, b"a\n")
         self.assertEqual(self.ask(factory, b"all\n").received(), b"<a\r\n")
 
+    def test_a_changed_module(self) -> None:
+        """A script whose module has changed is not the same."""
+        rule = "[[rule]]\ncall = 'answers:hello'"
+        script = self.script(rule)
+        self.assertTrue(script.is_same(self.script(rule)))
+        self.assertFalse(script.is_same(self.script(rule, MODULE + "#")))
+
     def test_it_is_named(self) -> None:
         """Explain names the function and does not call it; a reply names it in its place."""
         script = self.script("[[rule]]\nmatches = '(.*)'\ncall = 'answers:hello'")

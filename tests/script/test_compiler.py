@@ -388,10 +388,6 @@ class FramingTests(ErrorsTestCase):
                 " \"ber\", found 'middle'",
             ),
             (
-                '{ length = { size = 2, byteorder = "little" } }',
-                ".length.byteorder: replaced by the key encoding",
-            ),
-            (
                 '{ length = { size = 2, trailer = { template = "{0}" } } }',
                 ".length.trailer: expected no template: this key takes only fixed bytes",
             ),

@@ -50,6 +50,18 @@ def is_typed(message: str, kinds: set[type]) -> bool:
     return message.startswith(("unknown key", "the key", *expected))
 
 
+def undescribed(schema: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of the properties in *schema* that have no description."""
+    if isinstance(schema, list):
+        for at, it in enumerate(schema):
+            yield from undescribed(it, f"{path}/{at}")
+    if isinstance(schema, dict):
+        for name, it in schema.items():
+            yield from undescribed(it, f"{path}/{name}")
+            if path.endswith("/properties") and not it.keys() & {"description", "const"}:
+                yield f"{path}/{name}"
+
+
 class TypeTests(SynchronousTestCase):
     """Each key of each table, with a value of each type."""
 
@@ -70,6 +82,11 @@ class TypeTests(SynchronousTestCase):
                         self.assertNotEqual(found, [], shown)
                     elif sample != MAX_FLOAT:  # for JSON, this is an integer
                         self.assertFalse(any(is_typed(it, kinds) for it in found), shown)
+
+    def test_keys_are_described(self) -> None:
+        """Each key of each table says what it means."""
+        for schema in (script_schema(), services_schema()):
+            self.assertEqual([*undescribed(schema)], [])
 
     def test_keys(self) -> None:
         """A key that does not exist, and a required one that is missing, are refused."""

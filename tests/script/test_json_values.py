@@ -65,10 +65,6 @@ def is_part(wanted: Any, got: Any) -> bool:
     return isinstance(wanted, bool) == isinstance(got, bool) and wanted == got
 
 
-#: Deeper than Python can read.
-DEEP = b"[" * 100_000
-
-
 class PointerTests(SynchronousTestCase):
     """Pointers of RFC 6901."""
 
