@@ -2,7 +2,8 @@
 Guard: which requests may be answered at all.
 
 A web page of another origin can send requests here from a browser on this machine, and so can a
-site whose name points here.  Neither may be answered.  Who knows the token may ask from elsewhere.
+site whose name points here.  Neither may be answered.  With the token, requests may come from
+elsewhere.
 It must not know routes.
 """
 

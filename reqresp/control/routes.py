@@ -160,7 +160,7 @@ class Router:
 
 
 def split_path(path: bytes) -> list[str] | None:
-    """Return the segments of *path*, without their escapes; None: it is no path."""
+    """Return the segments of *path*, without their escapes; None: it is not a path."""
     if not path.startswith(b"/"):
         return None
     try:

@@ -58,7 +58,7 @@ class _Unit:
     expected: str
 
     def read(self, value: Any) -> int | float | None:
-        """Return the parameter for *value*; None: it is no such number."""
+        """Return the parameter for *value*; None: it is not such a number."""
         if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
             return None
         exact = Fraction(value) / self.per
@@ -190,7 +190,7 @@ def fields_of(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
     As in Go, upper and lower case are the same in names.
 
     :param known: the type of each.
-    :raises RefusedError: it is no object, or a value has another type.
+    :raises RefusedError: it is not an object, or a value has another type.
     """
     found: dict[str, Any] = {}
     for name, value in _object(body).items():

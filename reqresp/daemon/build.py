@@ -240,7 +240,7 @@ def _make_control(
 
 def _read_token(path: Path | None) -> str | None:
     """
-    Return the token in the file at *path*, without blanks around it; None: there is no file.
+    Return the token in the file at *path*, without blanks around it; None: the file is missing.
 
     :raises ValueError: the file cannot be read, or has no token.
     """

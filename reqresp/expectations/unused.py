@@ -1,7 +1,7 @@
 """
 Unused: what of a recording no client has asked for, as lines of a verdict.
 
-Must not know where the server runs, nor who asks.
+Must not know where the server runs, nor what asks.
 """
 
 import warnings
@@ -31,7 +31,7 @@ def unused_lines(replayer: Replayer) -> list[str]:
 
 
 def warn_unused(name: str, lines: Sequence[str]) -> None:
-    """Warn whoever called the caller of the *lines* of the server *name*, if there are any."""
+    """Warn of the *lines* of the server *name*, if any, at the call of the caller."""
     if lines:
         text = "\n".join([f"reqresp {name}: not all of the recording was asked for", *lines])
         warnings.warn(text, UnusedRecordingWarning, stacklevel=3)

@@ -119,7 +119,7 @@ class HeaderBody(BaseFraming):
 
         :param limit: the most bytes of a request.
         :param room: how many of these the head has left.
-        :raises FrameError: the body has no room, or its size is no number.
+        :raises FrameError: the body has no room, or its size is not a number.
         """
         chunked = self._patterns["chunked"]
         if chunked is not None and chunked.search(head):

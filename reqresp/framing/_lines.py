@@ -94,7 +94,7 @@ class Scpi(BaseFraming):
 
     A line can hold blocks, ``#225`` and 25 bytes: the digit after ``#`` is the number of the digits
     of the size that follows.  A block can contain LF.  A ``#`` in quotes, or before another
-    character, is no block.  A reply is such a line, too, and ends with LF.
+    character, does not begin a block.  A reply is such a line, too, and ends with LF.
 
     :source: IEEE 488.2, 7.7.6 and 8.7.9
     """

@@ -1,7 +1,7 @@
 """
 Framings whose requests have no end of their own: silence ends them, or the client's EOF.
 
-Knows bytes only, and no clock: whoever feeds a decoder says when a request has ended.
+Knows bytes only, and no clock: the caller of a decoder says when a request has ended.
 """
 
 from math import inf, isfinite

@@ -117,7 +117,7 @@ class FaultyLink:
         return self._line.take(now)
 
     def _report(self) -> None:
-        # An observer may change the faults, which is no time for that while pieces move.
+        # An observer may change the faults, but not while pieces move.
         injected, self._injected = self._injected, []
         for owner in injected:
             self._source.injected(owner.directed.name, owner.directed.fault.kind)

@@ -1,5 +1,5 @@
 """
-Reactions: what the responder says of its own accord, because of a trigger that is no request.
+Reactions: what the responder sends because of a trigger other than a request.
 
 It must not know how a connection performs it.
 """

@@ -1,7 +1,7 @@
 """
 Timeouts: which connections are idle, or wait too long for the rest of a request.
 
-It counts the sweeps since something happened.  It must not know who sweeps, or when.
+It counts the sweeps since something happened.  It must not know what calls its sweeps, or when.
 """
 
 from typing import Protocol

@@ -152,7 +152,7 @@ class Responder(ABC):
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
         """
-        Return the steps that *trigger*, which is no request, calls for.
+        Return the steps that *trigger*, which is not a request, calls for.
 
         By default they are those of `greet` when a client connects, and none otherwise.  After
         those for a client that is refused (see `answers_refused`), idle or malformed, the

@@ -222,8 +222,8 @@ class Service:
         """
         Take the place of *other*, which is replaced.
 
-        Entries are numbered as if they followed its entries: who follows the journal goes on.  If
-        it should listen where *other* does, that is on the same ports.
+        Entries are numbered as if they followed its entries, so a reader of the journal goes on.
+        If it should listen where *other* does, that is on the same ports.
         """
         if self._definition.listen == other._definition.listen:
             self.ports.follow(other.ports)
@@ -329,7 +329,7 @@ class Service:
     # What steers it
 
     def note(self, what: str) -> None:
-        """Log that it was changed by whoever steers it, and have an entry say so."""
+        """Log that it was changed over the control server, and make an entry of it."""
         self.factory.note(what)
         _log.info("{service}: {what}", service=self.name, what=what)
 

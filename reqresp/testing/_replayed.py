@@ -26,7 +26,7 @@ class Replayed:
     """
     What a server replays, if its *responder* does so.
 
-    :raises FieldError: *unused* is no `UnusedAction`.
+    :raises FieldError: *unused* is not an `UnusedAction`.
     """
 
     def __init__(self, responder: Responder, unused: UnusedAction) -> None:
