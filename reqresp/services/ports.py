@@ -40,8 +40,8 @@ class Listener:
     """
     An *endpoint* to listen on, and its *name* in messages.
 
-    :param factory: serves this endpoint; None: `listen` is given one.
-    :param serves: what it serves, for the log; empty: `listen` is told.
+    :param factory: serves this endpoint; None: that of its `Ports` does.
+    :param serves: what it serves, for the log; empty: the name of its service says it.
     :param is_private: whether listening on all interfaces needs no warning, as with TLS.
     :param closes_last: whether it stays open until all connections have ended.
     :param is_shared: whether another process keeps the socket open, and accepts waiting clients.
