@@ -158,6 +158,17 @@ class ReactorTests(SynchronousTestCase):
         self.assertEqual((done.stdout, done.stderr), ("False\n", ""))
 
 
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
+    """Return the names of the parameters of a function, or of what makes an object of a class."""
+    if isinstance(node, ast.ClassDef):
+        fields = {ast.unparse(it.target) for it in node.body if isinstance(it, ast.AnnAssign)}
+        makers = [it for it in node.body if isinstance(it, ast.FunctionDef)]
+        made = [parameters(it) for it in makers if it.name in ("__init__", "__new__")]
+        return {it.lstrip("_") for it in fields}.union(*made)
+    every = ast.walk(node.args)
+    return {it.arg for it in every if isinstance(it, ast.arg)}
+
+
 class ModuleTests(SynchronousTestCase):
     """What every module shows."""
 
@@ -167,6 +178,15 @@ class ModuleTests(SynchronousTestCase):
             first, *rest = (ast.get_docstring(tree(path)) or "").split("\n")
             self.assertRegex(first, r"^\S+( \S+){3,}\.$", f"the docstring of {name}")
             self.assertEqual(rest[:1], [""] * bool(rest), f"the docstring of {name}")
+
+    def test_docstrings_name_real_parameters(self) -> None:
+        """Each ``:param`` of a docstring is a parameter of that function or class."""
+        for name, path in MODULES.items():
+            for node in ast.walk(tree(path)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                    text = ast.get_docstring(node) or ""
+                    documented = {*re.findall(r"^\s*:param (\w+):", text, re.MULTILINE)}
+                    self.assertLessEqual(documented, parameters(node), f"{node.name} in {name}")
 
     def test_modules_are_short(self) -> None:
         """No module reaches the ceiling."""

@@ -81,7 +81,6 @@ def connect(address: Address, timeout: float) -> socket.socket:
     """
     Return a socket that is connected to *address*.
 
-    :param half_close: send EOF after the last frame.
     :param timeout: seconds to wait for the connection.
     :raises OSError: it cannot connect.
     """
@@ -116,6 +115,7 @@ def ask(
     next frame; after the last frame they are dropped.
 
     :param greeting: wait for a reply before the first frame, and yield it, too.
+    :param half_close: send EOF after the last frame.
     :param timeout: seconds to wait for the connection, for sending each frame, for each reply.
     :param connect: returns the socket of a connection.
     :param seconds: returns the time.
