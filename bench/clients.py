@@ -109,8 +109,8 @@ def ask_paced(port: int, rate: int, seconds: float, connections: int, pages: int
         sockets = [stack.enter_context(_connect(port)) for _ in range(connections)]
         control = _ask_line(sockets[0], b"control\r\n")
         streams = [
-            stack.enter_context(_listen(int(control), path))
-            for path in (b"/api/services/default/stream?most=50", b"/api/stream")
+            # As the page asks.
+            stack.enter_context(_listen(int(control), b"/api/stream?service=default&most=100"))
             for _ in range(pages)
         ]
         received = [0] * len(streams)

@@ -7,7 +7,7 @@ Knows services and their journals.  Must not know connections of HTTP clients.
 import json
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field
 
 from reqresp.control._describe import describe_entry, describe_service
 from reqresp.journal import Journal
@@ -15,26 +15,34 @@ from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
 MAX_EVENT_ENTRIES = 2000
+#: Entries of an event in a lasting flood, which nobody could read faster.
+LEAST_AT_ONCE = 25
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
-@frozen
+@define(unsafe_hash=True)
 class EntriesFeed:
     """
     The entries of a service's journal.
 
     :param name: of the service.
-    :param most: the most entries of an event, the newest ones; None: all.
+    :param most: the most entries of an event, the newest ones; None: all.  An event that does not
+        have room for all halves the room of the next one, down to `LEAST_AT_ONCE`; one that has
+        doubles it.
     """
 
     services: Services
     name: str
     most: int | None
+    _room: int = field(init=False, eq=False)
     interval = 0.5
     look_interval = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self._room = MAX_EVENT_ENTRIES if self.most is None else self.most
 
     def position(self) -> int | None:
         journal = self._journal()
@@ -47,7 +55,8 @@ class EntriesFeed:
         # Positions begin at 1, and again where a service was replaced.
         position = start = position if 1 <= position <= journal.position else 1
         if self.most is not None:
-            start = max(position, journal.position - self.most)
+            start = max(position, journal.position - self._room)
+            self._adapt(self.most, is_full=start > position)
         first, entries = journal.since(start, self.most or MAX_EVENT_ENTRIES)
         after = first + len(entries)
         value = {
@@ -55,6 +64,10 @@ class EntriesFeed:
             "skipped": first - position,
         }
         return after, make_event("entries", value, after - 1)
+
+    def _adapt(self, most: int, *, is_full: bool) -> None:
+        least = min(most, LEAST_AT_ONCE)
+        self._room = max(least, self._room // 2) if is_full else min(most, self._room * 2)
 
     def _journal(self) -> Journal | None:
         return self.services[self.name].journal if self.name in self.services else None

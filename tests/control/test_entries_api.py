@@ -220,6 +220,16 @@ class StreamTests(Controlled):
         self.assertEqual([it["request"] for it in value["entries"]], ["EHLO 7", "EHLO 8"])
         self.assertEqual(value["skipped"], self.services["smtp"].journal.position - 3)
 
+    def test_a_flood(self) -> None:
+        """Events have fewer entries while entries are skipped, and more again afterwards."""
+        wire = self.listen("?most=200")
+        sizes = []
+        for count in (300, 300, 300, 300, 300, 10, 300):
+            self.converse(b"EHLO x\n" * count)
+            values = [value["entries"] for _, _, value in self.events(wire)]
+            sizes.append(sum(map(len, values)))
+        self.assertEqual(sizes[:1] + sizes[3:], [200, 25, 25, 12, 50])
+
     def test_everything(self) -> None:
         """Without a bound nothing is skipped, however much there is."""
         wire = self.listen()

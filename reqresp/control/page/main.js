@@ -18,7 +18,7 @@ import { SECONDS } from "./sparkline.js";
 import { MOST, Store } from "./store.js";
 import { startTheme } from "./theme.js";
 
-const MOST_AT_ONCE = 500; // entries of one event; two events come in a second
+const MOST_AT_ONCE = 100; // entries of one event; in a flood the server sends fewer
 const FIRST_PAGE = 200; // entries that are loaded before others
 const PAGE = 1000;
 const TALK_PAUSE = 250; // milliseconds between drawings of a conversation
