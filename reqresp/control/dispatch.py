@@ -182,11 +182,9 @@ def _write_later(
     request: Request, answer: "Deferred[bytes]", refuse: Callable[[Exception], bytes]
 ) -> None:
     """Write what *answer* is called back with, unless the client has gone."""
-    gone: list[Failure] = []
-    request.notifyFinish().addErrback(gone.append)
 
     def write(data: Any) -> None:
-        if not gone:
+        if request.channel is not None:  # else the client has gone
             request.write(data)
             request.finish()
 

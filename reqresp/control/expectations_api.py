@@ -198,10 +198,10 @@ class ExpectationsApi:
     def _verify(self, call: Call) -> Deferred[Any]:
         expectations = self._service(call).expectations
         timeout = call.body.timeout
-        _allow_time(call, timeout or 0)
         verdict = expectations.verify(
             timeout, strict=call.body.strict, unused_fails=call.body.unused_fails
         )
+        _allow(call, verdict, timeout or 0)
         return verdict.addCallback(
             lambda text: {"ok": text is None, "report": text, "unused": expectations.unused()}
         )
@@ -210,13 +210,13 @@ class ExpectationsApi:
         predicates = dict(call.body)
         wait = {key: predicates.pop(key) for key in _WAIT if key in predicates}
         wanted = read_body(_Wait, wait)
-        _allow_time(call, wanted.timeout)
         try:
             found = self._service(call).expectations.requests(
                 predicates, wanted.times, wanted.timeout
             )
         except NoRequestsError as error:
             raise ApiError(409, str(error)) from None
+        _allow(call, found, wanted.timeout)
         return found.addCallback(_describe_requests)
 
     def _service(self, call: Call) -> Service:
@@ -237,10 +237,11 @@ def _describe_requests(requests: Sequence[Request]) -> dict[str, Any]:
     }
 
 
-def _allow_time(call: Call, seconds: float) -> None:
-    """Let the client of *call* wait for *seconds*."""
+def _allow(call: Call, answer: Deferred[Any], seconds: float) -> None:
+    """Let the client of *call* wait *seconds* for *answer*, which is cancelled when it leaves."""
     channel: Any = call.request.channel
     channel.allow_time(seconds + REQUEST_TIMEOUT)
+    call.request.notifyFinish().addErrback(lambda _: answer.cancel())
 
 
 def _unknown(number: int) -> ApiError:

@@ -6,6 +6,7 @@ from typing import Any
 from reqresp.control._channel import REQUEST_TIMEOUT
 from tests.support.asked import Answer, parse_answer
 from tests.support.controlled import SERVICES, Controlled
+from tests.support.wire import Wire
 
 SMTP = "/api/services/smtp"
 EXPECTATIONS = f"{SMTP}/expectations"
@@ -105,6 +106,24 @@ class ExpectationsTests(Controlled):
         self.assertEqual(found.json, {"requests": []})
         for body in ({"reply": "x"}, {"equals": 3}, {"times": -1}, {"timeout": 9999}):
             self.assertEqual(self.ask("POST", f"{SMTP}/requests", body).status, 422, body)
+
+    def test_a_client_that_leaves(self) -> None:
+        """Nothing is waited for any more."""
+        self.add(equals="never", reply="x")
+        self.reactor.advance(REQUEST_TIMEOUT)
+        calls = self.reactor.getDelayedCalls
+        for path, body in (
+            (f"{SMTP}/requests", b'{"equals": "x", "times": 1, "timeout": 600}'),
+            (f"{SMTP}/verify", b'{"timeout": 600}'),
+        ):
+            for leave in (Wire.reset, Wire.send_eof):
+                before = len(calls())
+                wire = self.begin("POST", path, body, {"Content-Type": "application/json"})
+                self.reactor.advance(1)
+                self.assertGreater(len(calls()), before)
+                leave(wire)
+                self.reactor.advance(1)
+                self.assertEqual(len(calls()), before)
 
     def test_a_service_that_knows_no_requests(self) -> None:
         """A relay has no expectations: it knows no requests."""
