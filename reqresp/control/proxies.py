@@ -150,7 +150,7 @@ class Proxies:
             for service in [it for it in self._services if _is_proxy(it)]:
                 if not self._has(service):
                     continue  # deleted while another one was enabled
-                await _enable(service)
+                await self._enable(service)
                 live_toxics.remove_all(service)
 
     # Toxics
@@ -259,9 +259,9 @@ class Proxies:
             service = await self._move(service, listen, wanted.upstream, is_enabled)
             service.note(f"changed: forwards to {service.upstream}")
         elif is_enabled and not service.is_enabled:
-            await _enable(service)
+            await self._enable(service)
         elif service.is_enabled and not is_enabled:
-            await service.disable()
+            await self._disable(service)
             service.note("disabled")
         return service
 
@@ -277,19 +277,36 @@ class Proxies:
     async def _replace(self, service: Service, definition: Definition) -> Service:
         """Have *service* be what *definition* says, and end its connections."""
         was_enabled = service.is_enabled
-        await service.disable()
+        await self._disable(service)
         try:
             return await self._services.replace(service.name, definition)
         except UnknownServiceError:
             raise _not_found() from None
         except Exception as error:
             if was_enabled and self._has(service):
-                await service.enable()
+                await self._services.enable(service.name)
             if isinstance(error, ListenError):
                 raise _cannot_listen(error) from None
             if isinstance(error, TakenError):
                 raise _taken(definition) from None
             raise
+
+    async def _enable(self, service: Service) -> None:
+        if service.is_enabled:
+            return
+        try:
+            await self._services.enable(service.name)
+        except UnknownServiceError:
+            raise _not_found() from None
+        except ListenError as error:
+            raise _cannot_listen(error) from None
+        service.note("enabled")
+
+    async def _disable(self, service: Service) -> None:
+        try:
+            await self._services.disable(service.name)
+        except UnknownServiceError:
+            raise _not_found() from None
 
     async def _resolve(self, listen: str) -> str:
         """
@@ -340,16 +357,6 @@ def _check_required(wanted: _Wanted, place: str = "") -> None:
     for name in ("name", "upstream"):
         if not getattr(wanted, name):
             raise RefusedError(400, f"missing required field: {name}{place}")
-
-
-async def _enable(service: Service) -> None:
-    if service.is_enabled:
-        return
-    try:
-        await service.enable()
-    except ListenError as error:
-        raise _cannot_listen(error) from None
-    service.note("enabled")
 
 
 def _not_found() -> RefusedError:

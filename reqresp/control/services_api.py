@@ -203,18 +203,18 @@ class ServicesApi:
         return created.addCallback(partial(_changed, "service created"))
 
     def _delete(self, call: Call) -> Deferred[None]:
-        return self._services.delete(service_of(self._services, call.path["service"]).name)
+        return self._services.delete(call.path["service"])
 
     def _enable(self, call: Call) -> Deferred[Any]:
-        service = service_of(self._services, call.path["service"])
-        return service.enable().addCallback(lambda _: _changed("service enabled", service))
+        enabled = self._services.enable(call.path["service"])
+        return enabled.addCallback(partial(_changed, "service enabled"))
 
     def _disable(self, call: Call) -> Deferred[Any]:
-        service = service_of(self._services, call.path["service"])
-        return service.disable().addCallback(lambda _: _changed("service disabled", service))
+        disabled = self._services.disable(call.path["service"])
+        return disabled.addCallback(partial(_changed, "service disabled"))
 
-    def _reset_one(self, call: Call) -> Deferred[None]:
-        return service_of(self._services, call.path["service"]).reset()
+    def _reset_one(self, call: Call) -> Deferred[Any]:
+        return self._services.reset_one(call.path["service"])
 
     def _script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])

@@ -117,6 +117,35 @@ class Services:
         """
         return self._alone(self._delete, name)
 
+    def enable(self, name: str) -> Deferred[Service]:
+        """
+        Let the service *name* listen.
+
+        The Deferred fails with an `UnknownServiceError` or, as `Service.enable`, a `ListenError`.
+        """
+        return self._alone(self._change, name, Service.enable)
+
+    def disable(self, name: str) -> Deferred[Service]:
+        """
+        Let the service *name* no longer listen, and reset its connections.
+
+        The Deferred fails with an `UnknownServiceError` if there is no such service.
+        """
+        return self._alone(self._change, name, Service.disable)
+
+    def reset_one(self, name: str) -> Deferred[Service]:
+        """
+        Let the service *name* be as at the start; see `Service.reset`.
+
+        The Deferred fails as that of `enable`.
+        """
+        return self._alone(self._change, name, Service.reset)
+
+    async def _change(self, name: str, change: Callable[[Service], Deferred[None]]) -> Service:
+        service = self[name]
+        await change(service)
+        return service
+
     async def _create(self, definition: Definition) -> Service:
         loaded = await self.environment.run(load, definition)
         service = self._make(definition, loaded, [])

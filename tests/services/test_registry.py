@@ -197,6 +197,27 @@ class InTurnTests(Served):
         self.assertEqual(self.successResultOf(reloaded), Changes(changed=("a",)))
         self.assertEqual([*self.network.open], ["127.0.0.1:1"])
 
+    def test_one_service_is_changed_while_it_is_replaced(self) -> None:
+        """It is enabled, disabled or reset after that, as what it has become."""
+        for change, is_open in (
+            (self.services.enable, True),
+            (self.services.disable, False),
+            (self.services.reset_one, True),
+        ):
+            self.successResultOf(self.services.reload(self.loaded(A)))
+            old = self.services["a"]
+            replaced, changed = self.replace(A.replace("= 1", "= 3")), change("a")
+            self.assertNoResult(changed)
+            self.reads.pop().callback(None)
+            for _ in range(3):
+                self.reactor.advance(0)
+            self.successResultOf(replaced)
+            new = self.successResultOf(changed)
+            self.assertIs(new, self.services["a"])
+            self.assertIsNot(new, old)
+            self.assertEqual([*self.network.open], ["127.0.0.1:3"] * is_open)
+        self.failureResultOf(self.services.enable("b"), UnknownServiceError)
+
     def test_cancelled_before_it_begins(self) -> None:
         """A change that is cancelled while it waits is not made, and those after it are."""
         replaced, cancelled = self.replace(A.replace('"A"', '"new"')), self.services.delete("a")
