@@ -26,15 +26,17 @@ _FAULTS = "/api/services/{service}/faults"
 def _parameter_schemas() -> dict[str, Schema]:
     """Return the schema of each parameter that some kind of fault has."""
     fields = [it for kind in KINDS.values() for it in attrs.fields(kind)]
-    return {it.name: schema_of(it.type) for it in fields} | {
-        "after": schema_of(Seconds),
-        "after_bytes": schema_of(Bytes),
-        "for": schema_of(Seconds),
-        "shared": {"type": "boolean"},
-    }
+    return {it.name: schema_of(it.type) for it in fields}
 
 
 _PARAMETERS = _parameter_schemas()
+# When and where a fault applies; none of this can be changed.
+_WINDOW: Mapping[str, Schema] = {
+    "after": schema_of(Seconds),
+    "after_bytes": schema_of(Bytes),
+    "for": schema_of(Seconds),
+    "shared": {"type": "boolean"},
+}
 _KEYS: Mapping[str, Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
     "kind": {"enum": [*KINDS]},
@@ -46,12 +48,12 @@ COMPONENTS: Mapping[str, Schema] = {
     "Fault": {
         "type": "object",
         "description": "What goes wrong, and where; the other keys are parameters of its kind.",
-        "properties": {**_KEYS, **_PARAMETERS, "for": {}},
+        "properties": {**_KEYS, **_PARAMETERS, **_WINDOW},
         "required": ["name", "kind", "stream", "probability"],
     },
     "NewFault": {
         "type": "object",
-        "properties": {**_KEYS, **_PARAMETERS},
+        "properties": {**_KEYS, **_PARAMETERS, **_WINDOW},
         "required": ["kind", "stream"],
         "additionalProperties": False,
     },
@@ -118,8 +120,8 @@ class FaultsApi:
         if name is not None:
             _check_name(service, name)
         try:
-            fault = service.faults.add(kind, stream, name, **parameters)
-        except (TypeError, ValueError) as error:
+            fault = service.faults.add(kind, stream, name, parameters)
+        except ValueError as error:
             raise _refused(error) from None
         service.note(f"fault {fault.name} added: {_shown(fault)}")
         return fault.as_json()
@@ -127,11 +129,9 @@ class FaultsApi:
     def _change(self, call: Call) -> Any:
         service = self._service(call)
         try:
-            fault = service.faults.change(call.path["name"], **call.body)
+            fault = service.faults.change(call.path["name"], call.body)
         except KeyError as error:
             raise ApiError(404, error.args[0]) from None
-        except (TypeError, ValueError) as error:
-            raise _refused(error) from None
         service.note(f"fault {fault.name} changed: {_shown(fault)}")
         return fault.as_json()
 

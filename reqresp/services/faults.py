@@ -5,7 +5,8 @@ Writes where a fault applies alike for services that answer and for those that o
 must not know HTTP.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -28,8 +29,9 @@ _RELAY_STREAMS = [it.value for it in Direction]
 _UNITS: Mapping[Any, str] = {Seconds: "seconds", Bytes: "bytes", Share: "share"}
 #: Units of parameters whose types do not have them.
 _OTHER_UNITS = {"rate": "bytes per second", "after": "seconds", "after_bytes": "bytes"}
-#: Parameters of a fault besides those of its kind; of replies, only the first two.
-_WINDOW = ("after", "after_bytes", "for_", "shared")
+#: Parameters of a fault besides those of its kind: of replies, and of a relay.
+_REPLY_WINDOW = ("after", "after_bytes")
+_RELAY_WINDOW = (*_REPLY_WINDOW, "for", "shared")
 
 
 @frozen
@@ -95,36 +97,47 @@ class ServiceFaults:
         kind: str,
         stream: str = Direction.DOWNSTREAM.value,
         name: str | None = None,
-        **parameters: Any,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
     ) -> ServiceFault:
         """
         Let something go wrong from now on, on open connections, too.
 
-        :raises FieldError: a value is not usable.
+        :param parameters: those of the kind, and when it begins and ends, as scripts name them.
+        :raises FieldError: a parameter is unknown, missing or not usable.
         :raises ValueError: *kind* is unknown, or the name is taken.
-        :raises TypeError: a parameter is unknown or missing.
         """
         if stream not in self.streams:
             shown = quote(stream) if isinstance(stream, str) else repr(stream)
             raise FieldError("stream", f"expected {' or '.join(self.streams)}, found {shown}")
-        if "for" in parameters:  # as scripts write it
-            parameters["for_"] = parameters.pop("for")
+        kinds = self.kinds[stream]
+        if kind not in kinds:
+            raise ValueError(unknown("kind of fault", kind, kinds))
+        is_relay = isinstance(self._factory, RelayFactory)
+        window = _RELAY_WINDOW if is_relay else _REPLY_WINDOW
+        _check_known(parameters, (*kinds[kind], *window))
+        for parameter, described in kinds[kind].items():
+            if described["default"] is None and parameter not in parameters:
+                raise FieldError(parameter, f"the key {parameter} is missing")
+        given = {_python_name(it): value for it, value in parameters.items()}
+        live: LiveFault[Any]
         if isinstance(self._factory, RelayFactory):
-            live: LiveFault[Any] = self._factory.fault(kind, stream=stream, name=name, **parameters)
+            live = self._factory.fault(kind, stream=stream, name=name, **given)
         else:
-            on = _REPLY_STREAMS[stream]
-            live = self._factory.fault(kind, on=on, name=name, **parameters)
+            live = self._factory.fault(kind, on=_REPLY_STREAMS[stream], name=name, **given)
         return _view(live)
 
-    def change(self, name: str, **parameters: Any) -> ServiceFault:
+    def change(self, name: str, parameters: Mapping[str, Any]) -> ServiceFault:
         """
         Change *parameters* of the fault with this *name*, for open connections, too.
 
         :raises KeyError: there is none.
-        :raises FieldError: a value is not usable; nothing has changed.
-        :raises TypeError: a parameter is unknown.
+        :raises FieldError: a parameter is unknown or not usable; nothing has changed.
         """
         live = self._find(name)
+        for parameter in parameters:
+            if parameter in _RELAY_WINDOW:
+                raise FieldError(parameter, "cannot be changed: remove the fault, and add it again")
+        _check_known(parameters, _parameters(type(live.fault)))
         live.change(**parameters)
         return _view(live)
 
@@ -150,14 +163,24 @@ class ServiceFaults:
 
 def _view(live: LiveFault[Any]) -> ServiceFault:
     parameters = attrs.asdict(live.fault)
-    for name in _WINDOW:
-        if value := getattr(live.placed, name, None):
-            parameters[name.removesuffix("_")] = value
+    for name in _RELAY_WINDOW:
+        if value := getattr(live.placed, _python_name(name), None):
+            parameters[name] = value
     if isinstance(live.placed, DirectedFault):
         stream = live.placed.stream.value
     else:
         stream = CONNECTION if live.placed.on_connect else Direction.DOWNSTREAM.value
     return ServiceFault(live.name, live.fault.kind, stream, parameters)
+
+
+def _python_name(name: str) -> str:
+    return "for_" if name == "for" else name
+
+
+def _check_known(parameters: Iterable[str], known: Iterable[str]) -> None:
+    for name in parameters:
+        if name not in known:
+            raise FieldError(name, unknown("parameter", name, known))
 
 
 def _parameters(kind: type[Fault]) -> dict[str, dict[str, Any]]:

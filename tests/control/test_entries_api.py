@@ -129,7 +129,7 @@ class DetailTests(Controlled):
 
     def test_a_reply_that_faults_altered(self) -> None:
         """The wire has the bytes that were sent; the steps have those of the rule."""
-        self.services["smtp"].faults.add("limit_data", stream="downstream", bytes=14)
+        self.services["smtp"].faults.add("limit_data", parameters={"bytes": 14})
         self.converse(b"EHLO a\n")
         shown = self.shown("EHLO%20a")
         self.assertEqual(shown["steps"], [{"send": "250 hello"}])

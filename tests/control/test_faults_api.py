@@ -91,11 +91,12 @@ class ReplyFaultsTests(Controlled):
             ({"delay": 1, "name": "a\nb"}, "name"),
             ({"delay": 1, "name": 7}, "name"),
             ({"delay": 1, "after": -1}, "after"),
-            ({"delay": 1, "for": 1}, None),
-            ({"delay": 1, "rate": 1}, None),
+            ({"delay": 1, "for": 1}, "for"),
+            ({"delay": 1, "rate": 1}, "rate"),
+            ({"delay": 1, "self": 1}, "self"),
             ({"kind": "latencies", "delay": 1}, None),
             ({"kind": [], "delay": 1}, "kind"),
-            ({}, None),
+            ({}, "delay"),
         ):
             body = {"kind": "latency", "stream": "downstream", **fault}
             found = self.ask("POST", FAULTS, body)
@@ -105,8 +106,17 @@ class ReplyFaultsTests(Controlled):
         self.assertEqual(self.ask("POST", FAULTS, {"stream": "downstream"}).status, 422)
         self.assertEqual(self.get(FAULTS)["faults"], [])
         self.add(delay=1)
-        for change in ({"delay": -1}, {"rate": 1}, {"kind": "timeout"}, {"delay": None}):
-            self.assertEqual(self.ask("PATCH", f"{FAULTS}/latency", change).status, 422, change)
+        for name, value in (
+            *(("delay", -1), ("delay", None)),
+            *(("rate", 1), ("kind", "timeout"), ("self", 1)),
+        ):
+            found = self.ask("PATCH", f"{FAULTS}/latency", {name: value})
+            self.assertEqual(found.status, 422, name)
+            self.assertEqual([it["path"] for it in found.json["problems"]], [name])
+        found = self.ask("PATCH", f"{FAULTS}/latency", {"after": 1})
+        self.assert_refused(
+            found, 422, "after: cannot be changed: remove the fault, and add it again"
+        )
         self.assertEqual(self.get(FAULTS)["faults"][0]["delay"], 1)
 
     def test_the_kinds(self) -> None:
