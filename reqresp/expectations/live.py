@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from reqresp.expectations.changes import Changes
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.expecting import ExpectingResponder
 from reqresp.expectations.report import Findings
@@ -35,7 +36,8 @@ from reqresp.steps import Request
 
 #: Turns of the reactor after which what has arrived is read and answered.
 SETTLING_TURNS = 5
-#: Seconds between two looks at what is waited for.
+#: Seconds after something has happened until a wait looks whether that is what it waits for, so
+#: that a flood of requests is not looked at one by one.
 LOOK_SECONDS = 0.01
 #: Seconds that a verdict waits for missing requests, at most, unless it is told otherwise.
 VERIFY_TIMEOUT = 1.0
@@ -73,6 +75,7 @@ class Expectations:
         self._journal = journal
         self._base = base
         self._results = Results()
+        self._changes = Changes(journal)
         self._kept: dict[int, _Kept] = {}
         self._ids = count(1)
         self._since, self._dropped = journal.position, journal.dropped
@@ -135,6 +138,7 @@ class Expectations:
         made = self._reader(self._request_factory()).expectation(table, number, at)
         expectations[at] = made
         self._kept[number] = _Kept(dict(table), made)
+        self._changes.wake()
 
     def list(self) -> Sequence[Mapping[str, Any]]:
         """Return each as it was added, with its ``id``, and how many requests it has received."""
@@ -155,6 +159,7 @@ class Expectations:
         :raises KeyError: there is none.
         """
         self._results.expectations.remove(self._kept.pop(number).expectation)
+        self._changes.wake()
         self._adapt_if_empty()
 
     def clear(self) -> None:
@@ -165,6 +170,7 @@ class Expectations:
         self._since, self._dropped = self._journal.position, self._journal.dropped
         for replayer in self._replayers():
             replayer.deviations.clear()
+        self._changes.wake()
         self._adapt_if_empty()
 
     def _adapt_if_empty(self) -> None:
@@ -276,7 +282,8 @@ class Expectations:
         async def wait() -> None:
             for _ in range(SETTLING_TURNS):
                 await deferLater(clock, 0)
-            while not condition() and clock.seconds() < deadline:
+            while not condition() and (left := deadline - clock.seconds()) > 0:
+                await self._changes.wait(clock, left)
                 await deferLater(clock, LOOK_SECONDS)
 
         return Deferred.fromCoroutine(wait())

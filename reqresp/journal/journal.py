@@ -73,6 +73,8 @@ class Journal(EntryObserver):
         self._size = 0
         self._dropped = 0
         self._cleared = 0
+        # Called once with the next entry.
+        self._callbacks: list[Callable[[], None]] = []
 
     @property
     def dropped(self) -> int:
@@ -111,6 +113,12 @@ class Journal(EntryObserver):
         if self.kept:
             raise ValueError("expected a journal without entries")
         self._cleared += max(0, number - self.position)
+
+    def call_at_next(self, function: Callable[[], None]) -> None:
+        """Call *function*, once, when the next entry is made; it must not read the journal then."""
+        self._gather()
+        self._config = None  # so that the next read is not merely noted
+        self._callbacks.append(function)
 
     def since(self, number: int, most: int | None = None) -> tuple[int, list[Entry]]:
         """
@@ -176,6 +184,8 @@ class Journal(EntryObserver):
         if len(noted) >= _TOGETHER or config is not self._config:
             self._gather()
             noted, self._config = self._noted, config
+            if self._callbacks:
+                self._call_back()
         count = len(requests)
         self._next[connection] = first + count
         noted.append((self._now(), peer, connection, first, count, data))
@@ -209,12 +219,19 @@ class Journal(EntryObserver):
         count = len(exchanges)
         self._keep((count, ENTRY_OVERHEAD * count + exchanges.size, exchanges, times, sent))
 
+    def _call_back(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        for function in callbacks:
+            function()
+
     def _keep(self, record: _Record) -> None:
         """Keep *record*; drop the first ones until the others are within the limits."""
         records = self._records
         records.append(record)
         self._count += record[0]
         self._size += record[1]
+        if self._callbacks:
+            self._call_back()
         while records:
             count, size, kept = records[0][:3]
             is_surplus = self._count - count >= self._most

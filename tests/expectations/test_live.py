@@ -221,6 +221,20 @@ class VerdictTests(Expecting):
         self.reactor.pump([VERIFY_TIMEOUT / 10] * 30)
         self.assertIn("1 unmet expectation", self.successResultOf(late))
 
+    def test_a_wait_looks_only_when_something_has_happened(self) -> None:
+        """Until then it has one timer, for the end of its time; a removal ends it as well."""
+        self.serve()
+        number = self.expectations.add(STAT)
+        self.reactor.pump([1] * 5)
+        others = {it.getTime() for it in self.reactor.getDelayedCalls()}
+        waiting = self.expectations.verify(600)
+        self.reactor.pump([0] * 10)
+        times = {it.getTime() for it in self.reactor.getDelayedCalls()} - others
+        self.assertEqual(times, {self.reactor.seconds() + 600})
+        self.expectations.remove(number)
+        self.reactor.pump([LOOK_SECONDS] * 2)
+        self.assertIsNone(self.successResultOf(waiting))
+
     def test_nobody_is_connected(self) -> None:
         """Without a client, only a timeout that was given is waited for."""
         self.serve().reset()
