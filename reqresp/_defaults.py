@@ -1,5 +1,5 @@
 """
-Defaults of the library that the help of the command line shows.
+Values of the library that the help of the command line shows, or that its commands share.
 
 Only those whose own modules load a server: importing this module loads nothing.
 """
@@ -14,3 +14,5 @@ LOG_FORMATS = ("plain", "json")
 CONNECT_TIMEOUT = 10.0
 #: How a relay ends the connections of clients whose service cannot be reached; the default first.
 UNREACHABLE = ("reset", "close")
+#: The command that serves in the foreground: the name of the process in messages about options.
+SERVE = "reqresp serve"

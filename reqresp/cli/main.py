@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._text import escape, printable, printable_lines
-from reqresp.cli import reading, rewriting, services, starting
+from reqresp.cli import reading, rewriting, services, serving, starting
 from reqresp.cli.client import MAX_REPLY, AskError, ask, suggest_framing
 from reqresp.cli.parser import parse, requests
 from reqresp.framing import BaseFraming
@@ -138,6 +138,10 @@ def _script(options: Namespace) -> int:
     return rewriting.script(options, _print, _print_error)
 
 
+def _serve(options: Namespace) -> int:
+    return serving.serve(options.arguments)
+
+
 def _show(options: Namespace) -> int:
     has_colours = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
     return reading.show(options, _print_as_is, _print_error, has_colours=has_colours)
@@ -156,6 +160,7 @@ _COMMANDS = {
     "new": _new,
     "schema": _schema,
     "script": _script,
+    "serve": _serve,
     "show": _show,
 }
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 MAX_TIMEOUT = 86400
 
 _MAIN = """
-Send requests to a TCP server, write and check scripts of a reqresp server, and show recordings.
+Run a TCP server, send requests to one, write and check scripts, and show recordings.
 """
 _REQUEST = r"""
 A REQUEST is text with the escapes \r, \n, \t, \0, \\ and \xNN, or hex digits with --hex. If the
@@ -109,11 +109,15 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     Parse *arguments*; None: those of the process.
 
     Besides the arguments, the result has *command*, the name of the sub-command, and *error*, a
-    function that ends the process with a message about an argument.
+    function that ends the process with a message about an argument.  The arguments of ``serve`` are
+    for twistd to parse, and stay as they are in *arguments*.
 
     :raises SystemExit: an argument is wrong, or help was printed.
     """
-    return _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] == "serve":
+        return Namespace(command="serve", arguments=given[1:])
+    return _parser().parse_args(given)
 
 
 class _Parser(ArgumentParser):
@@ -186,6 +190,7 @@ def _parser() -> ArgumentParser:
     schema.add_argument_group("files").add_argument(
         "--services", action="store_true", help="the schema of services files"
     )
+    commands.add_parser("serve", help="serve in the foreground, as twistd reqresp does")
     show = _command(commands, "show", "show a recording", _SHOW, _FILE_STATUS)
     show.add_argument_group("arguments").add_argument("file", metavar="FILE", help="a recording")
     shown = show.add_argument_group("what is shown")
@@ -217,7 +222,7 @@ def _parser() -> ArgumentParser:
         required=True,
         help=f"where requests and replies end; one of: {SPECIFICATIONS}",
     )
-    for each in (parser, *commands.choices.values()):
+    for each in (parser, *(it for name, it in commands.choices.items() if name != "serve")):
         each.add_argument_group("help").add_argument(
             "-h", "--help", action="help", help="show this help and exit"
         )

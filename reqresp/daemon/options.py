@@ -6,6 +6,7 @@ what a server does with the values; that is `build`.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from twisted.python import usage
 
 import twisted
 from reqresp import __version__
+from reqresp._defaults import SERVE
 from reqresp._errors import FieldError
 from reqresp.daemon._usage import did_you_mean, usage_text
 from reqresp.daemon.exits import wrong_use
@@ -52,6 +54,11 @@ _FLAGS = tuple(it for it in _OPTIONS if it.value is None and it.name not in _COM
 _REPEATABLE = tuple(it for it in _OPTIONS if it.is_repeatable)
 _PARAMETERS = tuple(it for it in _OPTIONS if it.value is not None and not it.is_repeatable)
 _LIMITS = tuple(it.name for it in GROUPS["Limits"])
+
+
+def _program() -> str:
+    """Return the command that reads these options."""
+    return SERVE if sys.argv[0] == SERVE else "twistd reqresp"
 
 
 def _repeatable(name: str) -> Callable[["Options", str], None]:
@@ -108,7 +115,7 @@ class Options(usage.Options):
             super().parseOptions(options)
         except usage.UsageError as error:
             hint = did_you_mean(error.__context__, [option.name for option in _OPTIONS])
-            raise wrong_use(f"{error}{hint} (see twistd reqresp --help)") from None
+            raise wrong_use(f"{error}{hint} (see {_program()} --help)") from None
 
     def postOptions(self) -> None:
         """
