@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET, getaddrinfo
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import evolve, frozen
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.python.failure import Failure
 
 from reqresp._errors import ProblemsError
 from reqresp._text import format_host_port
@@ -134,10 +135,7 @@ class Proxies:
         """
         async with self._alone():
             service = self._find(name)
-            try:
-                await self._services.delete(service.name)
-            except UnknownServiceError:
-                raise _not_found() from None
+            await self._services.delete(service.name).addErrback(_refuse, service.definition)
             service.note("deleted")
 
     async def reset(self) -> None:
@@ -231,13 +229,8 @@ class Proxies:
 
     async def _create(self, definition: Definition) -> Service:
         if definition.name in self._services:
-            raise RefusedError(409, "proxy already exists")
-        try:
-            service = await self._services.create(definition)
-        except ListenError as error:
-            raise _cannot_listen(error) from None
-        except TakenError:
-            raise _taken(definition) from None
+            raise _exists()
+        service = await self._services.create(definition).addErrback(_refuse, definition)
         service.note("created")
         return service
 
@@ -246,7 +239,7 @@ class Proxies:
             return await self._create(definition)
         old = self._services[definition.name]
         if not _is_proxy(old):
-            raise RefusedError(409, "proxy already exists")
+            raise _exists()
         if not _differs(old, definition.listen[0].name, wanted.upstream):
             return old
         new = await self._replace(old, definition)
@@ -278,35 +271,24 @@ class Proxies:
         """Have *service* be what *definition* says, and end its connections."""
         was_enabled = service.is_enabled
         await self._disable(service)
+        replaced = self._services.replace(service.name, definition)
         try:
-            return await self._services.replace(service.name, definition)
-        except UnknownServiceError:
-            raise _not_found() from None
-        except Exception as error:
+            return await replaced.addErrback(_refuse, definition)
+        except Exception:
             if was_enabled and self._has(service):
-                await self._services.enable(service.name)
-            if isinstance(error, ListenError):
-                raise _cannot_listen(error) from None
-            if isinstance(error, TakenError):
-                raise _taken(definition) from None
+                await self._services.enable(service.name).addErrback(_refuse, definition)
             raise
 
     async def _enable(self, service: Service) -> None:
         if service.is_enabled:
             return
-        try:
-            await self._services.enable(service.name)
-        except UnknownServiceError:
-            raise _not_found() from None
-        except ListenError as error:
-            raise _cannot_listen(error) from None
+        enabled = self._services.enable(service.name)
+        await enabled.addErrback(_refuse, service.definition)
         service.note("enabled")
 
     async def _disable(self, service: Service) -> None:
-        try:
-            await self._services.disable(service.name)
-        except UnknownServiceError:
-            raise _not_found() from None
+        disabled = self._services.disable(service.name)
+        await disabled.addErrback(_refuse, service.definition)
 
     async def _resolve(self, listen: str) -> str:
         """
@@ -359,8 +341,26 @@ def _check_required(wanted: _Wanted, place: str = "") -> None:
             raise RefusedError(400, f"missing required field: {name}{place}")
 
 
+def _refuse(failure: Failure, definition: Definition) -> NoReturn:
+    """Raise why no proxy is what *definition* says, in toxiproxy's words where it has some."""
+    match failure.value:
+        case UnknownServiceError() | CancelledError():  # cancelled: closed for good as it opened
+            raise _not_found() from None
+        case ListenError() as error:
+            raise _cannot_listen(error) from None
+        case TakenError():
+            raise _taken(definition) from None
+        case ProblemsError(problems=problems):
+            raise RefusedError(500, str(problems[0])) from None
+    failure.raiseException()
+
+
 def _not_found() -> RefusedError:
     return RefusedError(404, "proxy not found")
+
+
+def _exists() -> RefusedError:
+    return RefusedError(409, "proxy already exists")
 
 
 def _cannot_listen(error: ListenError) -> RefusedError:

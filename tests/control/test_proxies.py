@@ -1,15 +1,35 @@
 """Proxies and toxics: what clients of toxiproxy send, and what they get."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from reqresp.control.proxies import Proxies
 from reqresp.control.toxics import RefusedError
+from reqresp.services.definition import Definition
+from reqresp.services.ports import Listener
+from reqresp.services.reading import parse_services
+from tests.support.asked import parse_answer
 from tests.support.proxied_services import LATENCY, REDIS, ProxiedCase
 
 IN_USE = "listen tcp 127.0.0.1:26379: bind: address already in use"
+
+
+class _NeverOpen:
+    """An endpoint that has not begun to listen yet, whenever that is asked for."""
+
+    def listen(self, _factory: Any) -> Deferred[Any]:
+        """Return what never fires by itself."""
+        return Deferred()
+
+
+def _never_open(definition: Definition) -> list[Listener]:
+    """Return where a service listens that never opens."""
+    endpoint: Any = _NeverOpen()
+    return [Listener(it.name, endpoint) for it in definition.listen]
 
 
 class ProxyTests(ProxiedCase):
@@ -46,6 +66,40 @@ class ProxyTests(ProxiedCase):
             refusal = self.failureResultOf(changed, RefusedError).value
             self.assertEqual((refusal.status, refusal.error), (404, "proxy not found"))
             self.assertEqual([self.is_up(it) for it in (26379, 26380)], [False, False])
+
+    def test_closed_while_it_opens(self) -> None:
+        """It is not found, as in toxiproxy once its process ends; it is no error of ours."""
+        self.services.environment = evolve(self.services.environment, listeners=_never_open)
+        for method, path, body in (
+            ("POST", "/proxies", REDIS),
+            ("POST", "/populate", [REDIS]),
+            ("PATCH", "/proxies/redis", {"enabled": True}),
+            ("POST", "/reset", {}),
+        ):
+            if body is not REDIS and body != [REDIS]:
+                self.create(enabled=False)
+            opening = self.begin(method, path, json.dumps(body).encode())
+            self.assertEqual(opening.received(), b"")
+            for service in self.services:
+                service.close(0)
+            for _ in range(5):
+                self.reactor.advance(0)
+            refused = parse_answer(opening.received())
+            self.assertEqual((refused.status, refused.json["error"]), (404, "proxy not found"))
+            self.ask("DELETE", "/proxies/redis")
+
+    def test_a_file_that_is_gone(self) -> None:
+        """A service whose script cannot be read any more says so, and is what it was."""
+        script = Path(self.mktemp())
+        script.write_text('[upstream]\naddress = "127.0.0.1:6379"')
+        text = f'[[service]]\nname = "redis"\nlisten = "127.0.0.1:26379"\nscript = "{script}"'
+        [definition] = parse_services(text, "services.toml", Path())
+        self.successResultOf(self.services.create(definition))
+        script.unlink()
+        answer = self.ask("POST", "/proxies/redis", {"listen": "127.0.0.1:26380"})
+        self.assertEqual(answer.status, 500)
+        self.assertRegex(answer.json["error"], "No such file or directory$")
+        self.assertEqual([self.is_up(it) for it in (26379, 26380)], [True, False])
 
     def test_missing_fields(self) -> None:
         """The first one is named."""
