@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.support import nested
+
 #: The number of seconds that a run can take.
 RUN_TIMEOUT = 300
 
@@ -70,20 +72,9 @@ def run(tests: int, processes: int) -> str:
     """Run *tests* once; return the output of a run that fails, else an empty string."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "test_many.py").write_text(TESTS.format(tests=tests))
-        # pytest-twisted opens descriptors during the tests.
-        command = [
-            "-m",
-            "pytest",
-            "-q",
-            "-W",
-            "error",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:twisted",
-        ]
+        # No pytest-twisted: it opens descriptors during the tests.
         done = subprocess.run(
-            [sys.executable, "-W", "error::ResourceWarning", *command, "-n", str(processes)],
+            nested.pytest("-q", "-W", "error", "-n", str(processes)),
             cwd=directory,
             capture_output=True,
             text=True,

@@ -2,14 +2,15 @@
 
 import re
 import subprocess
-import sys
 import tempfile
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support import nested
 from tests.support.golden import golden
 from tests.support.live import PATIENCE
 
@@ -315,22 +316,11 @@ def test_verified(reqresp):
 class Run:
     """A run of pytest on one module: the outcomes of its tests, and the output."""
 
-    def __init__(self, text: str, *arguments: str) -> None:
+    def __init__(self, text: str, *arguments: str, needed: Collection[str] = ()) -> None:
         with tempfile.TemporaryDirectory() as directory:
             Path(directory, "test_pop.py").write_text(text)
             done = subprocess.run(
-                [
-                    *(
-                        sys.executable,
-                        "-W",
-                        "error::ResourceWarning",
-                        "-m",
-                        "pytest",
-                        "-W",
-                        "error",
-                    ),
-                    *("-p", "no:cacheprovider", "--junitxml=junit.xml", *arguments),
-                ],
+                nested.pytest("-W", "error", "--junitxml=junit.xml", *arguments, needed=needed),
                 cwd=directory,
                 capture_output=True,
                 text=True,
@@ -357,8 +347,8 @@ class Run:
 
 @cache
 def run_of_pop() -> Run:
-    """Return the run of the tests above, which happens once."""
-    return Run(POP)
+    """Return the run of the tests above, which happens once, beside all plugins of others."""
+    return Run(POP, needed=nested.SLOW)
 
 
 class PluginTests(SynchronousTestCase):
@@ -483,7 +473,7 @@ class PluginTests(SynchronousTestCase):
 
     def test_pytest_twisted(self) -> None:
         """The fixture works in tests that pytest-twisted runs on the global reactor."""
-        run = Run(TWISTED)
+        run = Run(TWISTED, needed=["twisted"])
         self.assertEqual(run.outcomes, {"test_content": [], "test_unmet": ["failure"]})
         self.assertIn(
             'unmet: expect "QUIT" (test_pop.py:32): received 0 of 1', run.failures["test_unmet"]
@@ -520,8 +510,6 @@ def test_asked_for(reqresp_server):
     reqresp_server(tls=True)
     assert "twisted.internet.reactor" not in sys.modules
 """
-        # These plugins import Twisted, attrs or what imports them.
-        names = ("twisted", "hypothesispytest", "hypothesis", "schemathesis", "anyio")
-        others = [it for name in names for it in ("-p", f"no:{name}")]
-        run = Run(text, *others)
+        # The plugins of others import Twisted, attrs or what imports them.
+        run = Run(text)
         self.assertEqual(run.outcomes, {"test_before": [], "test_asked_for": []}, run.output)

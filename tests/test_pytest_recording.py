@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support import nested
 from tests.support.live import PATIENCE
 
 #: Tests of a client that are recorded.
@@ -63,10 +63,7 @@ class RecordingTests(SynchronousTestCase):
     def run_tests(self, *options: str, **environment: str) -> tuple[int, str]:
         """Run the tests; return the status and the output."""
         ended = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null"),
-                *("--rootdir", ".", "sub/test_it.py", *options),
-            ],
+            nested.pytest("-c", "/dev/null", "--rootdir", ".", "sub/test_it.py", *options),
             cwd=self.directory.parent,
             env=os.environ | environment,
             stdout=subprocess.PIPE,

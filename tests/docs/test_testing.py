@@ -25,6 +25,7 @@ from reqresp.testing import (
 )
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.live import PATIENCE
+from tests.support.nested import without_slow
 
 GUIDE = (ROOT / "docs" / "testing.rst").read_text(encoding="utf-8")
 
@@ -34,8 +35,8 @@ PYTEST = (
 )
 #: The modules that run examples, with their options, for the words in a first line.
 RUNNERS = {
-    "": (*PYTEST, "-p", "no:twisted"),
-    "pytest-twisted": PYTEST,
+    "": (*PYTEST, *without_slow(needed=["anyio"])),
+    "pytest-twisted": (*PYTEST, *without_slow(needed=["twisted"])),
     "python -m twisted.trial": ("twisted.trial", "--reporter=verbose"),
     "python -m unittest": ("unittest", "-v"),
 }

@@ -2,10 +2,9 @@
 
 import os
 import subprocess
-import sys
 
 from reqresp.recording import load
-from tests.support import services
+from tests.support import nested, services
 from tests.support.live import PATIENCE
 from tests.support.live_case import LiveTestCase
 
@@ -51,10 +50,7 @@ class FixtureTests(LiveTestCase):
     def run_tests(self, port: int, *options: str) -> str:
         """Run the tests, which have to pass, and return what pytest prints."""
         ended = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "/dev/null"),
-                *("--rootdir", ".", "test_it.py", *options),
-            ],
+            nested.pytest("-c", "/dev/null", "--rootdir", ".", "test_it.py", *options),
             cwd=self.directory,
             env=os.environ | {"SERVICE": str(port)},
             stdout=subprocess.PIPE,
