@@ -34,6 +34,7 @@ class ExpectingResponder(Responder):
         self.forwards = self.fallback.forwards
         self.starts_tls = self.fallback.starts_tls
         self.has_timers = self.fallback.has_timers
+        self.shares_state = self.fallback.shares_state
         self.answers_refused = self.fallback.answers_refused
         self.state_properties = self.fallback.state_properties
         self._results = results

@@ -63,6 +63,7 @@ class ExpectationResponder(Responder):
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
         self.has_timers = fallback is not None and fallback.has_timers
+        self.shares_state = fallback is not None and fallback.shares_state
         self.answers_refused = fallback is not None and fallback.answers_refused
 
     def properties(self, connection: ConnectionContext) -> StateProperties:

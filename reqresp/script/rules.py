@@ -71,7 +71,7 @@ class Rules(Responder):
         self._counts: dict[str, int] = {}
         self._server: dict[str, bytes] = {}  # the variables of all connections
         self._shares = any(it.is_shared for rule in self.all() for it in rule.variables)
-        self._shares_state = shares_state
+        self.shares_state = shares_state
         self._shared_state = start
         self._calls = True
         self.faulty = any(rule.is_random for rule in self.all())
@@ -82,7 +82,7 @@ class Rules(Responder):
     def is_same(self, other: "Rules") -> bool:
         """Return whether *other* answers alike, apart from what both have answered before."""
         is_alike = self._start == other._start and self.by_state == other.by_state
-        is_alike = is_alike and self._shares_state == other._shares_state
+        is_alike = is_alike and self.shares_state == other.shares_state
         return is_alike and [*self.all()] == [*other.all()]
 
     @cached_property
@@ -231,13 +231,13 @@ class Rules(Responder):
 
     def state(self, connection: ConnectionContext) -> str:
         """Return the state of the conversation on *connection*."""
-        if self._shares_state:
+        if self.shares_state:
             return self._shared_state
         return self._start if connection.notes is None else connection.notes.state
 
     def move(self, connection: ConnectionContext, state: str) -> None:
         """Set the state of the conversation on *connection*."""
-        if self._shares_state:
+        if self.shares_state:
             self._shared_state = state
             return
         self._notes(connection).state = state

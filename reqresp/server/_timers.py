@@ -7,7 +7,7 @@ steps while its last ones are under way, or while the client does not read: what
 and nothing that was taken is lost.  This module must not know replies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -63,11 +63,24 @@ class Timers:
         self.within: _Running | None = None
 
     def update(self) -> None:
-        """Start the timers of the state that the connection is in, and stop the others."""
+        """
+        Start the timers of the state that the connection is in, and stop the others.
+
+        If all connections are in one state, do so for each of them.
+        """
+        connection = self._connection
+        if self._update() and connection.config.responder.shares_state:
+            everyone: Iterable[Any] = connection.host.everyone
+            for each in everyone:
+                if each.timers is not None:
+                    each.timers._update()
+
+    def _update(self) -> bool:
+        """Return whether the state has other timers than before."""
         connection = self._connection
         wanted = connection.config.responder.timers(connection)
         if wanted is self._wanted:
-            return
+            return False
         self._wanted = wanted
         for timer in self._running.keys() - {*wanted}:
             stopped = self._running.pop(timer)
@@ -77,6 +90,7 @@ class Timers:
         for timer in wanted:
             if timer not in self._running:
                 self._running[timer] = _Running(timer, connection, self)
+        return True
 
     def stop(self) -> None:
         """Stop all timers."""

@@ -109,6 +109,8 @@ class Responder(ABC):
     answers_refused = False
     #: Whether `timers` returns any in some state.
     has_timers = False
+    #: Whether all connections are in one state.
+    shares_state = False
     #: Whether it forwards requests, so that the server needs a service to forward them to.
     forwards = False
     #: Whether it can start TLS, so that connections begin without it.

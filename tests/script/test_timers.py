@@ -126,6 +126,25 @@ class TimerTests(Scripted):
         self.assertEqual(self.ticks(wire, 1, 3), [b""] * 3)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_a_state_of_all_starts_and_stops_them(self) -> None:
+        """Where all connections share their state, those of idle ones begin and end with it."""
+        factory = self.server("""
+            state_scope = "server"
+            rule = [
+              { equals = "on", reply = "ok", goto = "on" },
+              { when = "on", every = 1, reply = "tick" },
+              { when = "on", equals = "off", close = true, goto = "start" },
+            ]
+        """)
+        idle, wire = self.join(factory), self.join(factory)
+        self.assertEqual(self.ask(wire, "on"), ["ok|"])
+        self.assertEqual(self.ticks(idle, 0.5, 4), [b"", b"tick\r\n"] * 2)
+        wire.received()
+        wire.send(b"off\n")
+        self.assertTrue(wire.got_eof)
+        self.assertEqual(self.ticks(idle, 1, 2), [b"", b""])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_a_tick_changes_the_state(self) -> None:
         """``goto``, ``times`` and ``cycle`` count for each connection, unless the scope says so."""
         factory = self.server("""
