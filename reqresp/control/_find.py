@@ -7,7 +7,7 @@ Knows entries and their bytes.  Must not know journals.
 import re
 from collections.abc import Callable, Iterator
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
@@ -64,6 +64,11 @@ class Search:
     regex: str | None = None
     since: QueryTime | None = None
     until: QueryTime | None = None
+
+
+def search_in(query: Search) -> Search:
+    """Return the search alone in *query*, which can have other keys as well."""
+    return Search(**{it.name: getattr(query, it.name) for it in fields(Search)})
 
 
 def make_search(search: Search) -> Test:

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from reqresp.control._describe import describe_entry
-from reqresp.control._find import Search, make_search
+from reqresp.control._find import Search, make_search, search_in
 from reqresp.control._schemas import (
     MAX_NUMBER,
     array,
@@ -57,9 +57,9 @@ class EntriesQuery(Search):
 
 
 @frozen(kw_only=True)
-class StreamQuery:
+class StreamQuery(Search):
     """
-    What a stream sends.
+    What a stream sends, of the entries that a search wants.
 
     :param most: the most entries of an event, the newest ones; None: all.
     :param after: begin with the entries after this number; None: with the next one.
@@ -197,7 +197,8 @@ class EntriesApi:
         after = _last_event_id(call)
         if after is None:
             after = call.query.after
-        feed = EntriesFeed(self._services, service.name, call.query.most)
+        query: StreamQuery = call.query
+        feed = EntriesFeed(self._services, service.name, query.most, search_in(query))
         return {feed: None if after is None else after + 1}
 
 

@@ -43,7 +43,11 @@ class Feed(Protocol):
         """Return the number of what comes next; None: nothing comes any more."""
 
     def event(self, position: int) -> tuple[int, bytes]:
-        """Return the event of what is new from *position* on, and the position after it."""
+        """
+        Return the position after what is new from *position* on, and the event of it.
+
+        An empty event is not sent: nothing of what is new is wanted.
+        """
 
     def __hash__(self) -> int: ...
 
@@ -158,8 +162,10 @@ class EventStreams:
                 if listener.position not in made:
                     made[listener.position] = feed.event(listener.position)
                 listener.position, event = made[listener.position]
-                listener.write(event, now)
-            elif now - listener.sent_at >= KEEP_ALIVE:
+                if event:
+                    listener.write(event, now)
+                    continue
+            if now - listener.sent_at >= KEEP_ALIVE:
                 listener.write(_COMMENT, now)
         if made:
             self._sent_at[feed] = now

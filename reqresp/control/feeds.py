@@ -10,7 +10,8 @@ from typing import Any
 from attrs import define, field
 
 from reqresp.control._describe import describe_entry, describe_service
-from reqresp.journal import Journal
+from reqresp.control._find import Search, Test, make_search
+from reqresp.journal import Entry, Journal
 from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
@@ -19,6 +20,9 @@ MAX_EVENT_ENTRIES = 2000
 LEAST_AT_ONCE = 25
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
+
+#: The search that wants all entries.
+_EVERYTHING = Search()
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -32,17 +36,23 @@ class EntriesFeed:
     :param most: the most entries of an event, the newest ones; None: all.  An event that does not
         have room for all halves the room of the next one, down to `LEAST_AT_ONCE`; one that has
         doubles it.
+    :param search: which entries are sent.  An event is of `MAX_EVENT_ENTRIES` at most, wanted or
+        not; if none of them is wanted, there is none.
+    :raises FieldError: as for `make_search`.
     """
 
     services: Services
     name: str
-    most: int | None
+    most: int | None = None
+    search: Search = _EVERYTHING
+    _fits: Test | None = field(init=False, eq=False)
     _room: int = field(init=False, eq=False)
     interval = 0.5
     look_interval = 0.0
 
     def __attrs_post_init__(self) -> None:
         self._room = MAX_EVENT_ENTRIES if self.most is None else self.most
+        self._fits = None if self.search == _EVERYTHING else make_search(self.search)
 
     def position(self) -> int | None:
         journal = self._journal()
@@ -53,17 +63,36 @@ class EntriesFeed:
         if journal is None:
             return position, b""
         # Positions begin at 1, and again where a service was replaced.
-        position = start = position if 1 <= position <= journal.position else 1
-        if self.most is not None:
-            start = max(position, journal.position - self._room)
-            self._adapt(self.most, is_full=start > position)
-        first, entries = journal.since(start, self.most or MAX_EVENT_ENTRIES)
-        after = first + len(entries)
+        position = position if 1 <= position <= journal.position else 1
+        if self._fits is None:
+            start = position
+            if self.most is not None:
+                start = max(position, journal.position - self._room)
+                self._adapt(self.most, is_full=start > position)
+            first, entries = journal.since(start, self.most or MAX_EVENT_ENTRIES)
+            shown, left = [*enumerate(entries, first)], 0
+        else:
+            first, entries = journal.since(position, MAX_EVENT_ENTRIES)
+            shown, left = self._newest(
+                [it for it in enumerate(entries, first) if self._fits(it[1])]
+            )
+        after, skipped = first + len(entries), first - position + left
+        if self._fits is not None and not shown and not skipped:
+            return after, b""
         value = {
-            "entries": [describe_entry(n, it, MAX_BYTES) for n, it in enumerate(entries, first)],
-            "skipped": first - position,
+            "entries": [describe_entry(number, it, MAX_BYTES) for number, it in shown],
+            "skipped": skipped,
         }
         return after, make_event("entries", value, after - 1)
+
+    def _newest(self, found: list[tuple[int, Entry]]) -> tuple[list[tuple[int, Entry]], int]:
+        """Return those of *found* that an event has room for, and how many others there are."""
+        if self.most is None:
+            return found, 0
+        shown = found[-self._room :]
+        left = len(found) - len(shown)
+        self._adapt(self.most, is_full=left > 0)
+        return shown, left
 
     def _adapt(self, most: int, *, is_full: bool) -> None:
         least = min(most, LEAST_AT_ONCE)

@@ -220,6 +220,47 @@ class StreamTests(Controlled):
         self.assertEqual([it["request"] for it in value["entries"]], ["EHLO 7", "EHLO 8"])
         self.assertEqual(value["skipped"], self.services["smtp"].journal.position - 3)
 
+    def test_filters(self) -> None:
+        """A stream sends only the entries that its query wants, and resumes after the last one."""
+        queries = ("miss=true", "by=hello", "connection=2", "text=ehlo%20B", "hex=7a%207a")
+        wires = [self.listen(f"?{it}") for it in (*queries, "event=request&regex=^EHLO&fault=true")]
+        first = self.converse(b"EHLO a\n")
+        self.converse(b"EHLO b\n", b"zz\n")
+        first.send(b"what\n")
+        events = [self.events(wire) for wire in wires]
+        found = [
+            [it["request"] for _, _, value in each for it in value["entries"] if "request" in it]
+            for each in events
+        ]
+        misses = ["zz", "what"]
+        hello = ["EHLO a", "EHLO b"]
+        self.assertEqual(found, [misses, hello, ["EHLO b", "zz"], ["EHLO b"], ["zz"], []])
+        self.assertEqual(events[-1], [])
+        self.assertEqual({value["skipped"] for each in events for _, _, value in each}, {0})
+        self.converse(b"EHLO x\n", b"third\n")
+        for wire, each, wanted in zip(wires, events, (["third"], ["EHLO x"]), strict=False):
+            self.assertEqual(self.requests(wire), wanted)
+            number = each[-1][1]
+            query = queries[wires.index(wire)]
+            self.assertEqual(self.requests(self.listen(f"?{query}", Last_Event_ID=number)), wanted)
+        everything = self.listen("?by=hello&after=0")
+        self.assertEqual(self.requests(everything), [*hello, "EHLO x"])
+
+    def test_filters_with_most(self) -> None:
+        """What is skipped are entries that are wanted."""
+        wire = self.listen("?miss=true&most=2")
+        self.converse(b"EHLO x\n" * 9)
+        self.converse(*[b"miss %d\n" % number for number in range(5)], b"EHLO x\n" * 9)
+        [(_, _, value)] = self.events(wire)
+        self.assertEqual([it["request"] for it in value["entries"]], ["miss 3", "miss 4"])
+        self.assertEqual(value["skipped"], 3)
+
+    def test_filters_of_more_than_one_event(self) -> None:
+        """All entries are looked at, also those that do not fit into one event."""
+        wire = self.listen("?miss=true")
+        self.converse(b"EHLO x\n" * MAX_EVENT_ENTRIES, b"one\n", b"EHLO x\n" * 100, b"two\n")
+        self.assertEqual(self.requests(wire), ["one", "two"])
+
     def test_a_flood(self) -> None:
         """Events have fewer entries while entries are skipped, and more again afterwards."""
         wire = self.listen("?most=200")
@@ -277,9 +318,15 @@ class StreamTests(Controlled):
         names = [name for name, _, _ in self.events(wire)]
         self.assertIn("entries", names)
         self.assertIn("services", names)
+        misses = self.begin("GET", "/api/stream?service=smtp&after=0&miss=true")
+        misses.received()
+        self.converse(b"what\n")
+        self.assertEqual(self.requests(misses), ["what"])
         self.assertEqual(self.ask("GET", "/api/stream?service=no").status, 404)
 
     def test_wrong_queries(self) -> None:
         """A wrong query is 422, and opens no stream."""
-        for query in ("most=0", f"most={MAX_LIMIT + 1}", "most=x", "after=x", "mots=1"):
+        numbers = ("most=0", f"most={MAX_LIMIT + 1}", "most=x", "after=x", "mots=1")
+        for query in (*numbers, "hex=xyz", "regex=(", "miss=1"):
             self.assertEqual(self.ask("GET", f"/api/services/smtp/stream?{query}").status, 422)
+            self.assertEqual(self.ask("GET", f"/api/stream?service=smtp&{query}").status, 422)

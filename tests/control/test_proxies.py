@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import evolve
@@ -90,7 +91,9 @@ class ProxyTests(ProxiedCase):
 
     def test_a_file_that_is_gone(self) -> None:
         """A service whose script cannot be read any more says so, and is what it was."""
-        script = Path(self.mktemp())
+        directory = TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        script = Path(directory.name, "script.toml")
         script.write_text('[upstream]\naddress = "127.0.0.1:6379"')
         text = f'[[service]]\nname = "redis"\nlisten = "127.0.0.1:26379"\nscript = "{script}"'
         [definition] = parse_services(text, "services.toml", Path())
