@@ -53,9 +53,22 @@ def read_below(directory: str | Path, name: str | Path, limit: int) -> bytes:
     :param name: relative to *directory*, or absolute.
     :raises ValueError: as for `read_regular`; or the file is outside of *directory*.
     """
+    descriptor = open_below(directory, name)
+    with _reason_as_value_error():
+        return _read(descriptor, limit)
+
+
+def open_below(directory: str | Path, name: str | Path) -> int:
+    """
+    Open the regular file *name* for reading, and return its descriptor.
+
+    :param name: as for `read_below`, which says what is not opened.
+    :raises ValueError: the file cannot be opened, is not a regular file, or is outside of
+        *directory*.
+    """
     with _reason_as_value_error():
         root, path = resolve_below(directory, name)
-        return _read(_open_below(root, path.relative_to(root)), limit)
+        return _open_below(root, path.relative_to(root))
 
 
 def resolve_below(directory: str | Path, name: str | Path) -> tuple[Path, Path]:

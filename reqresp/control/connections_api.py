@@ -13,6 +13,7 @@ from reqresp.control._schemas import array, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import service_of
+from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import read_payload
 from reqresp.script.schema import PayloadTable
 from reqresp.server.pushes import PushError
@@ -121,12 +122,8 @@ def _not_open(call: Call) -> ApiError:
 
 def _payload(written: str | PayloadTable) -> bytes:
     """Return the bytes that *written* stands for; it can be neither a template nor a file."""
-
-    def refuse(_path: str) -> bytes:
-        raise ValueError("expected text, hex or base64, found file")
-
     try:
-        payload = read_payload(written, refuse, None)
+        payload = read_payload(written, ScriptFiles(None), None)
     except ValueError as error:
         raise FieldError("data", str(error)) from None
     if not isinstance(payload, bytes):

@@ -35,6 +35,7 @@ class BaseExpectation:
         self.count = 0
         #: What it does as the rule of a script does it.
         self.rule = rule
+        self._counts: dict[str, int] = {}
 
     def __str__(self) -> str:
         return f"{self.kind} {self.wanted}"
@@ -54,11 +55,14 @@ class BaseExpectation:
         return self.times is None or self.count >= self.times
 
     def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
-        """Return whether it is for the request *data* in *state*."""
+        """Return whether it is for the request *data* in *state*, and can answer it."""
         rule = self.rule
+        if rule.can_end and rule.is_used_up(self._counts):
+            return False
         return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
 
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         """Count the request *data*, and return the steps that answer it."""
         self.count += 1
-        return self.rule.steps(self.count, data, connection)
+        self._counts[self.rule.path] = self.count
+        return self.rule.steps(self.count, data, connection, self._counts)

@@ -62,13 +62,24 @@ def check_unsent(payload: object) -> None:
         raise ValueError("expected no raw: it is only for what is sent")
 
 
+def check_no_feed(payload: Needle | Template) -> None:
+    """
+    Check that *payload*, which is not sent, takes no lines of a file.
+
+    :raises ValueError: it does.
+    """
+    if isinstance(payload, Template) and payload.feeds:
+        raise ValueError("expected no lines: they are only for what is sent")
+
+
 def check_needle(needle: Needle, framing: BaseFraming | None) -> None:
     """
-    Check that a request of *framing* can contain *needle*.
+    Check that a request of *framing* can contain *needle*, which takes no lines of a file.
 
-    :param framing: of requests; None: unknown, and nothing is checked.
-    :raises ValueError: it cannot.
+    :param framing: of requests; None: unknown, and any request can.
+    :raises ValueError: it cannot, or takes lines.
     """
+    check_no_feed(needle)
     if framing is None or not framing.terminator:
         return
     if isinstance(needle, bytes) and framing.terminator in needle:

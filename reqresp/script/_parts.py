@@ -13,6 +13,7 @@ from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
+from reqresp.script._checks import check_no_feed
 from reqresp.script.calls import CalledFunction, Modules
 from reqresp.script.files import ScriptFiles
 from reqresp.script.names import REPLY_SOURCES, Sources
@@ -45,7 +46,7 @@ class TableParts:
     ) -> bytes | Template | None:
         """Return the bytes or the template that *payload* describes; None after a problem."""
         try:
-            return read_payload(payload, self.files.read, sources)
+            return read_payload(payload, self.files, sources)
         except ValueError as error:
             if self.reader.is_clean(path):
                 self.reader.report(path, str(error))
@@ -60,7 +61,9 @@ class TableParts:
             )
             return None
         try:
-            return Variable(name, read_value(value, self.files.read, sources), is_shared)
+            found = read_value(value, self.files, sources)
+            check_no_feed(found)
+            return Variable(name, found, is_shared)
         except ValueError as error:
             if self.reader.is_clean(path):
                 self.reader.report(path, str(error))

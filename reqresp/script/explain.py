@@ -125,6 +125,8 @@ class _Explanation:
         if not isinstance(steps, RuleReply):
             return
         yield f"    {self._place(steps.by)}"
+        if steps.warning:
+            yield f"    {steps.warning}"
         for step in steps:
             yield f"    {_show(step)}"
             if error := self._frame_error(step, framing):

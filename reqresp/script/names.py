@@ -6,14 +6,14 @@ a template is written.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from reqresp._text import format_address, quote
 from reqresp.faults.dice import SeededDice
@@ -43,6 +43,7 @@ class TemplateContext:
     :param count: how often the rule has answered, this reply included.
     :param place: where the rule is; random values depend on it.
     :param time: returns the seconds since 1970.
+    :param counts: how often rules have answered, and how far their feeds have been read.
     :param local: the values that the template has made for itself, by their names.
     """
 
@@ -52,6 +53,7 @@ class TemplateContext:
     count: int = 0
     place: str = ""
     time: Callable[[], float] = time.time
+    counts: MutableMapping[str, int] = field(factory=dict)
     local: Mapping[str, bytes] = {}
     _dice: SeededDice | None = None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from attrs import evolve, fields
 
 from reqresp._text import quote
-from reqresp.script.files import FileReader
+from reqresp.script.files import Files
 from reqresp.script.names import Sources, local_source
 from reqresp.script.schema import PayloadTable, WrittenPayload
 from reqresp.script.templates import Template, read_template
@@ -21,36 +21,40 @@ from reqresp.script.templates import Template, read_template
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
-def read_payload(
-    payload: WrittenPayload, read_file: FileReader, sources: Sources
-) -> bytes | Template:
+def read_payload(payload: WrittenPayload, files: Files, sources: Sources) -> bytes | Template:
     """
     Return the bytes or the template that *payload* describes.
 
-    :param read_file: reads the file that *payload* names.
+    :param files: those that *payload* can name.
     :raises ValueError: *payload* is not usable; the message says why.
     """
     if isinstance(payload, str):
         return payload.encode()
     if payload.let is not None:
-        return _read_with_local(payload, payload.let, read_file, sources)
+        return _read_with_local(payload, payload.let, files, sources)
     encodings = {name: getattr(payload, name) for name in _ENCODINGS}
     given = {name: text for name, text in encodings.items() if text is not None}
     if len(given) != 1:
         raise ValueError(f"expected exactly one of {', '.join(encodings)}; found {len(given)}")
     ((encoding, text),) = given.items()
-    read = read_file if encoding == "file" else _READERS[encoding]
-    if encoding not in ("template", "template_hex"):
-        return read(text)
+    if payload.repeat and encoding != "lines":
+        raise ValueError("expected no repeat: it is for lines")
+    if encoding == "file":
+        return files.read(text)
+    if encoding not in ("template", "template_hex", "lines"):
+        return _READERS[encoding](text)
     if sources is None:
-        raise ValueError("expected no template: this key takes only fixed bytes")
-    return read_template(text, read, sources)
+        what = "lines" if encoding == "lines" else "template"
+        raise ValueError(f"expected no {what}: this key takes only fixed bytes")
+    if encoding == "lines":
+        return Template.of_feed(files.feed(text, repeat=payload.repeat))
+    return read_template(text, _READERS[encoding], sources)
 
 
 def _read_with_local(
     payload: PayloadTable,
     given: Mapping[str, WrittenPayload],
-    read_file: FileReader,
+    files: Files,
     sources: Sources,
 ) -> bytes | Template:
     if sources is None or (payload.template is None and payload.template_hex is None):
@@ -63,15 +67,15 @@ def _read_with_local(
                 " for nothing else in a template"
             )
         try:
-            local[name] = read_value(value, read_file, sources)
+            local[name] = read_value(value, files, sources)
         except ValueError as error:
             raise ValueError(f"let.{name}: {error}") from None
         sources = {**sources, name: local_source(name)}
-    found = read_payload(evolve(payload, let=None), read_file, sources)
+    found = read_payload(evolve(payload, let=None), files, sources)
     return found if isinstance(found, bytes) else found.with_local(local)
 
 
-def read_value(value: WrittenPayload, read_file: FileReader, sources: Sources) -> bytes | Template:
+def read_value(value: WrittenPayload, files: Files, sources: Sources) -> bytes | Template:
     """
     Return the bytes or the template of a *value* that has a name: a string is a template.
 
@@ -81,7 +85,7 @@ def read_value(value: WrittenPayload, read_file: FileReader, sources: Sources) -
         value = PayloadTable(template=value)
     if value.raw:
         raise ValueError("expected no raw: it is only for what is sent")
-    return read_payload(value, read_file, sources)
+    return read_payload(value, files, sources)
 
 
 def _hex(digits: str) -> bytes:
@@ -98,7 +102,7 @@ def _base64(text: str) -> bytes:
         raise ValueError(f"expected base64, found {quote(text)} ({error})") from None
 
 
-#: How the text of each encoding becomes bytes, files aside.
+#: How the text of each encoding that names no file becomes bytes.
 _READERS: dict[str, Callable[[str], bytes]] = {
     "text": str.encode,
     "hex": _hex,
@@ -106,4 +110,6 @@ _READERS: dict[str, Callable[[str], bytes]] = {
     "template": str.encode,
     "template_hex": _hex,
 }
-_ENCODINGS = tuple(it.name for it in fields(PayloadTable) if it.name not in ("raw", "let"))
+#: The keys of a payload that say no bytes.
+_BESIDE = ("let", "raw", "repeat")
+_ENCODINGS = tuple(it.name for it in fields(PayloadTable) if it.name not in _BESIDE)

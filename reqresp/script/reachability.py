@@ -99,7 +99,7 @@ def _shadowed(rules: Iterable[Rule]) -> Iterator[tuple[Rule, Rule]]:
         before = same.get(rule.predicates) or anything or _equal(rule, exact)
         if before is not None:
             yield rule, before
-        if rule.times is None:
+        if not rule.can_end:
             if anything is None and _is_anything(rule.predicates):
                 anything = rule
             same.setdefault(rule.predicates, rule)

@@ -4,7 +4,9 @@ Rule: what answers some requests, and what its reply is.
 Knows requests and steps.  Must not know which rule is asked, or how often it has answered.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import Factory, field, frozen
@@ -12,6 +14,7 @@ from attrs import Factory, field, frozen
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.script.calls import Call, CalledFunction
+from reqresp.script.feeds import Feed, FeedEndError, FeedError
 from reqresp.script.names import RANDOM, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.templates import Template
@@ -19,6 +22,7 @@ from reqresp.script.variables import Notes, Variable
 from reqresp.server.responders import ConnectionContext
 from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import (
+    Abort,
     BaseStep,
     Broadcast,
     Close,
@@ -99,6 +103,10 @@ class Rule:
     _ready: Sequence[RuleReply | None] = field(init=False, eq=False, repr=False)
     #: Its reply, if that is always the same and changes neither a count nor the state.
     constant: RuleReply | None = field(init=False, eq=False, repr=False)
+    #: What each of *replies* takes lines from.
+    _feeds: Sequence[Sequence[Feed]] = field(init=False, eq=False, repr=False)
+    #: Whether it can be used up.
+    can_end: bool = field(init=False, eq=False, repr=False)
 
     @path.default
     def _name_as_path(self) -> str:
@@ -123,6 +131,23 @@ class Rule:
         alike = len(self.replies) == 1 and self.times is None and self.goto is None
         changes = self.call is not None or len(self.variables) > 0
         return self._ready[0] if alike and not changes else None
+
+    @_feeds.default
+    def _find_feeds(self) -> Sequence[Sequence[Feed]]:
+        templates = [
+            [step.template for step in reply if isinstance(step, SendTemplate)]
+            for reply in self.replies
+        ]
+        return [[feed for it in found for feed in it.feeds] for found in templates]
+
+    @can_end.default
+    def _can_end(self) -> bool:
+        return self.times is not None or not all(it.repeat for it in chain(*self._feeds))
+
+    @property
+    def reads_lines(self) -> bool:
+        """Whether one of its replies takes a line of a file."""
+        return any(self._feeds)
 
     @property
     def forwards(self) -> bool:
@@ -158,20 +183,51 @@ class Rule:
             if isinstance(step, Send | Broadcast) and not step.raw:
                 encode(step.data)
 
-    def steps(self, count: int, data: bytes, connection: ConnectionContext) -> RuleReply:
-        """Return its reply to the request *data*, which is the *count*-th that it answers."""
+    def is_used_up(self, counts: MutableMapping[str, int]) -> bool:
+        """Return whether it has answered *times* times, or no line is left for its next reply."""
+        count = counts.get(self.path, 0)
+        if self.times is not None and count >= self.times:
+            return True
+        foreseen = ChainMap[str, int]({}, counts)
+        try:
+            for feed in self._feeds[count % len(self.replies)]:
+                feed.take(foreseen, self.path)
+        except FeedEndError:
+            return True
+        except FeedError:  # it answers, and logs this
+            return False
+        return False
+
+    def steps(
+        self,
+        count: int,
+        data: bytes,
+        connection: ConnectionContext,
+        counts: MutableMapping[str, int] | None = None,
+    ) -> RuleReply:
+        """
+        Return its reply to the request *data*, which is the *count*-th that it answers.
+
+        :param counts: has how far its feeds have been read; None: nothing has been.
+        """
         turn = (count - 1) % len(self.replies)
         ready = self._ready[turn]
         if ready is not None:
             return ready
         match = self.predicates.match(data)
         context = TemplateContext(data, connection, match, count, self.path)
+        if counts is not None:
+            context.counts = counts
         try:
             return self._as_steps(
                 [
                     step.fill(context) if isinstance(step, SendTemplate) else step
                     for step in self.replies[turn]
                 ]
+            )
+        except FeedError as error:
+            return RuleReply(
+                (Abort(),), self.name, place=self.place, warning=f"{self.place}: {error}; resetting"
             )
         except ValueError as error:
             raise ValueError(f"{self.place}: {error}") from None

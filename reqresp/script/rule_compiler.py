@@ -220,9 +220,11 @@ class RuleCompiler:
         )
         self._check_trigger(rule, table)
         counts = table.times is not None or table.cycle is not None or "count" in rule.names
+        counts = counts or rule.reads_lines
         if table.scope == "connection" and not counts and self.reader.is_clean(path):
             self.reader.report(
-                f"{path}.scope", "expected times, cycle or {count} in this rule: it counts nothing"
+                f"{path}.scope",
+                "expected times, cycle, lines or {count} in this rule: it counts nothing",
             )
         return rule
 

@@ -6,7 +6,6 @@ is used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
@@ -19,7 +18,7 @@ from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
 from reqresp.script._checks import check_needle, check_unsent, json_parts, send, size_bounds, wait
 from reqresp.script._states import StateFramings, mixed
-from reqresp.script.files import read_any
+from reqresp.script.files import AnyFiles
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
 from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
@@ -232,7 +231,7 @@ class RuleParts:
         table = _convert(str | PayloadTable, payload, path)
         if not is_sent:
             _placed(path, check_unsent, table)
-        found = _placed(path, read_payload, table, partial(read_any, self.base), sources)
+        found = _placed(path, read_payload, table, AnyFiles(self.base), sources)
         return found, isinstance(table, PayloadTable) and table.raw
 
 

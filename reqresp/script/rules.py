@@ -4,6 +4,7 @@ Rules: a responder that answers with the first rule that matches in the conversa
 Knows requests, steps and the notes of a connection.  Must not know framings or the file format.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
@@ -142,7 +143,8 @@ class Rules(Responder):
             rule = self._first(trigger, connection)
         if rule is None or self._is_used_up(rule, connection):
             return None
-        return rule.steps(self._count(rule, connection) + 1, b"", connection)
+        counts = ChainMap[str, int]({}, self._counts_for(rule, connection))
+        return rule.steps(counts.get(rule.path, 0) + 1, b"", connection, counts)
 
     def _first(self, trigger: Trigger, connection: ConnectionContext) -> Rule | None:
         """Return the first rule for *trigger* that is in the state and not used up."""
@@ -153,7 +155,7 @@ class Rules(Responder):
         return None
 
     def _is_used_up(self, rule: Rule, connection: ConnectionContext) -> bool:
-        return rule.times is not None and self._count(rule, connection) >= rule.times
+        return rule.can_end and rule.is_used_up(self._counts_for(rule, connection))
 
     def respond(self, data: bytes, connection: ConnectionContext) -> "Steps | Deferred[Steps]":
         if self._shares:
@@ -165,14 +167,17 @@ class Rules(Responder):
             if constant is not None:
                 return constant
             rule = state.rules[place]
-            if rule.times is None or self._count(rule, connection) < rule.times:
+            if not rule.can_end or not self._is_used_up(rule, connection):
                 return self._choose(rule, data, connection)
         if self._forwarded is not None:  # as most requests are, so it costs little
             return self._forwarded
         client = PastConnection(
             connection.peer, connection.number, connection.taken, config=connection.config
         )
-        reply = self._choose(self._unmatched, data, connection)
+        rule = self._unmatched
+        if self._is_used_up(rule, connection):
+            rule = CLOSES
+        reply = self._choose(rule, data, connection)
         if not isinstance(reply, RuleReply):
             return reply
         return reply.explained_by(partial(self._explain_miss, state, data, client))
@@ -242,9 +247,6 @@ class Rules(Responder):
             return
         self._notes(connection).state = state
 
-    def _count(self, rule: Rule, connection: ConnectionContext) -> int:
-        return self._counts_for(rule, connection).get(rule.path, 0)
-
     def _counts_for(self, rule: Rule, connection: ConnectionContext) -> dict[str, int]:
         return self._notes(connection).counts if rule.per_connection else self._counts
 
@@ -281,7 +283,7 @@ class Rules(Responder):
             rule.assign(count, data, connection)
             if rule.call is not None and self._calls:
                 return rule.called(rule.call, data, connection)
-        return rule.steps(count, data, connection)
+        return rule.steps(count, data, connection, counts)
 
 
 def rules_by_state(

@@ -17,12 +17,14 @@ from reqresp.server.limits import Limits
 @frozen(kw_only=True)
 class PayloadTable:
     """
-    A payload with its encoding: exactly one key besides *let* and *raw*.
+    A payload with its encoding: exactly one key besides *let*, *repeat* and *raw*.
 
     :param text: the payload as text, in UTF-8.
     :param hex: the payload as pairs of hex digits.
     :param base64: the payload in base64.
     :param file: the payload is the content of this file, relative to the script.
+    :param lines: the payload is the next line of this file, each time.
+    :param repeat: begin with the first line again after the last; with *lines*.
     :param template: text in which ``{NAME}`` is replaced by a value.
     :param template_hex: a template whose text, once filled in, is hex digits.
     :param let: values that the template can name, made first and in order.
@@ -33,6 +35,8 @@ class PayloadTable:
     hex: str | None = None
     base64: str | None = None
     file: str | None = None
+    lines: str | None = None
+    repeat: bool = False
     template: str | None = None
     template_hex: str | None = None
     let: "dict[str, str | PayloadTable] | None" = None

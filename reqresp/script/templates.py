@@ -6,12 +6,14 @@ Must not know where the text comes from, or which names there are.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
 from reqresp._text import unknown
+from reqresp.script.feeds import Feed
 from reqresp.script.filters import Change, changes
 from reqresp.script.names import Name, Source, TemplateContext
 from reqresp.server.responders import ConnectionContext
@@ -35,6 +37,17 @@ class Template:
     written: str = ""
     local: "tuple[tuple[str, bytes | Template], ...]" = ()
 
+    @classmethod
+    def of_feed(cls, feed: Feed) -> Self:
+        """Return the template whose bytes are the next line of *feed* each time."""
+        return cls((feed,), written=str(feed))
+
+    @property
+    def feeds(self) -> Sequence[Feed]:
+        """The files from which it takes lines."""
+        inner = [it.feeds for _, it in self.local if isinstance(it, Template)]
+        return [*chain(*inner), *(it for it in self.parts if isinstance(it, Feed))]
+
     def fill(self, data: bytes, connection: ConnectionContext) -> bytes:
         """Return the bytes for the request *data* of *connection*, without a match or a count."""
         return self.fill_from(TemplateContext(data, connection))
@@ -44,6 +57,7 @@ class Template:
         Return the bytes with the values that *context* has.
 
         :raises ValueError: a filter cannot change a value.
+        :raises FeedError: a line cannot be read.
         """
         if self.local:
             return self._fill_with_local(context)

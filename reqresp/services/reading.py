@@ -291,7 +291,7 @@ class _Place:
         if given is None:
             return default
         try:
-            payload = read_payload(given, self._files.read, None)
+            payload = read_payload(given, self._files, None)
         except ValueError as error:
             self._report(key, str(error))
             return None

@@ -154,12 +154,13 @@ class Expectation(BaseExpectation):
         #: Whether its requests wait for the test.
         self.holds = False
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
+    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> Self:
         """
         Send *payloads*, each in a frame of its own.
 
         :param raw: send them without frames.
-        :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``.
+        :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``,
+            ``lines="feed.txt", repeat=True``.
         """
         given = [*payloads, payload] if payload else [*payloads]
         with ErrorsWithLine():

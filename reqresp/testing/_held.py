@@ -59,7 +59,7 @@ class HeldRequest:
         """The client's address."""
         return self.request.peer
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> None:
+    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> None:
         """
         Answer it with *payloads*, each in a frame of its own; see `Expectation.reply`.
 

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.framing import Line
 from reqresp.script import Script, ScriptError
-from reqresp.script.files import MAX_FILE_BYTES, ScriptFiles, read_any
+from reqresp.script.files import MAX_FILE_BYTES, AnyFiles, ScriptFiles
 from reqresp.server.factory import ReqRespFactory
 from tests.support.live import temporary
 
@@ -131,12 +131,12 @@ class ScriptTests(FilesTestCase):
         self.assertIs(batch.answer([b"a"]), batch.answer([b"b"]))
 
 
-class ReadAnyTests(FilesTestCase):
-    """`read_any` reads what code names."""
+class AnyFilesTests(FilesTestCase):
+    """`AnyFiles` reads what code names."""
 
     def test_any_regular_file(self) -> None:
         """A file may be anywhere; one that is not regular is refused with its name."""
-        self.assertEqual(read_any(self.base, "../secret"), b"secret")
+        self.assertEqual(AnyFiles(self.base).read("../secret"), b"secret")
         os.mkfifo(self.base / "pipe")
         with self.assertRaisesRegex(ValueError, "^'.*/base/pipe' is not a regular file$"):
-            read_any(self.base, "pipe")
+            AnyFiles(self.base).read("pipe")

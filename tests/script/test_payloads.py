@@ -1,7 +1,6 @@
 """Payloads: the bytes that a script compares and sends, and the templates among them."""
 
 import base64
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._re2 import compile_pattern
-from reqresp.script.files import read_any
+from reqresp.script.files import AnyFiles
 from reqresp.script.names import (
     REQUEST_SOURCES,
     RULE_SOURCES,
@@ -30,7 +29,7 @@ NAMES = {**REQUEST_SOURCES, **RULE_SOURCES}
 
 def read(*, names: Any = NAMES, base: Path = Path(), **ways: Any) -> bytes | Template:
     """Return the payload that a table with these keys describes."""
-    return read_payload(PayloadTable(**ways), partial(read_any, base), names)
+    return read_payload(PayloadTable(**ways), AnyFiles(base), names)
 
 
 def client(number: int = 7, taken: int = 3, peer: Any = None) -> Any:
@@ -69,7 +68,7 @@ class BytesTests(PayloadTestCase):
 
     def test_text_is_utf8(self) -> None:
         """Text is UTF-8, alone or in a table, and braces have no meaning in it."""
-        self.assertEqual(read_payload("{0} é", partial(read_any, Path()), NAMES), "{0} é".encode())
+        self.assertEqual(read_payload("{0} é", AnyFiles(Path()), NAMES), "{0} é".encode())
         self.assertEqual(read(text="{0} é"), "{0} é".encode())
         self.assertEqual(read(text=""), b"")
 
@@ -111,7 +110,9 @@ class BytesTests(PayloadTestCase):
 
     def test_one_way_to_write_it(self) -> None:
         """A payload needs exactly one encoding."""
-        ways = "expected exactly one of text, hex, base64, file, template, template_hex; found"
+        ways = (
+            "expected exactly one of text, hex, base64, file, lines, template, template_hex; found"
+        )
         self.assert_none(f"{ways} 0")
         self.assert_none(f"{ways} 0", raw=True)
         self.assert_none(f"{ways} 2", text="", hex="")

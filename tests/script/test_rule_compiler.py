@@ -4,7 +4,7 @@ from reqresp.script import Script
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES
 from tests.support.script_errors import ANSWERS, NO_PATTERN, STEPS, ErrorsTestCase, problems_of
 
-WAYS = "text, hex, base64, file, template, template_hex"
+WAYS = "text, hex, base64, file, lines, template, template_hex"
 
 
 class RulesTests(ErrorsTestCase):
@@ -109,7 +109,7 @@ class RulesTests(ErrorsTestCase):
         """Scope "connection" is a problem in a rule that counts nothing."""
         self.assert_in_rule(
             'silent = true, scope = "connection"',
-            ".scope: expected times, cycle or {count} in this rule: it counts nothing",
+            ".scope: expected times, cycle, lines or {count} in this rule: it counts nothing",
         )
         self.assert_in_rule(
             'silent = true, scope = "client"',

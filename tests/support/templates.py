@@ -1,13 +1,12 @@
 """Templates: read from the keys of a table, and filled for a request."""
 
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address
 
-from reqresp.script.files import read_any
+from reqresp.script.files import AnyFiles
 from reqresp.script.names import REPLY_SOURCES, TemplateContext
 from reqresp.script.payloads import read_payload
 from reqresp.script.schema import PayloadTable
@@ -16,7 +15,7 @@ from reqresp.script.templates import Template
 
 def read(*, names: Any = REPLY_SOURCES, **keys: Any) -> bytes | Template:
     """Return the payload that a table with these keys describes."""
-    return read_payload(PayloadTable(**keys), partial(read_any, Path()), names)
+    return read_payload(PayloadTable(**keys), AnyFiles(Path()), names)
 
 
 def request_context(data: bytes = b"", *, seed: int | None = 1, **values: Any) -> TemplateContext:

@@ -10,6 +10,7 @@ from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Send
 from reqresp.testing import Expectation, MemoryServer
+from tests.support.live import temporary
 from tests.support.server_case import ServerCase
 
 
@@ -30,6 +31,17 @@ class StepTests(ServerCase):
         """A template can use the groups of the pattern and the number of the request."""
         self.serve().on(matches=r"TOP (?P<n>\d+)").reply(template="{n} {count}")
         self.assertEqual(self.ask(b"TOP 7", b"TOP 8"), b"7 1\r\n8 2\r\n")
+
+    def test_lines(self) -> None:
+        """Each answer takes the next line of a file; without more, it answers no more."""
+        path = temporary(self) / "feed.txt"
+        path.write_text("1\n2\n")
+        server = self.serve()
+        server.on("b").reply("end")
+        server.on("a").reply(lines=str(path), repeat=True)
+        server.on("b").reply({"lines": str(path)})
+        self.assertEqual(self.ask(b"a", b"a", b"a"), b"1\r\n2\r\n1\r\n")
+        self.assertEqual(self.ask(b"b", b"b", b"b"), b"1\r\n2\r\nend\r\n")
 
     def test_no_step_sends_nothing(self) -> None:
         """An expectation without steps sends nothing, and is not a problem."""
