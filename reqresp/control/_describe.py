@@ -88,7 +88,7 @@ def describe_service(service: Service) -> dict[str, Any]:
         "listen": [*service.addresses],
         "kind": service.kind.value,
         "summary": service.summary,
-        "framing": _framing_name(service),
+        "framing": framing_name(service),
         "upstream": service.upstream,
         "counts": {name: read(service) for name, read in _COUNTS.items()},
         "position": service.journal.position,
@@ -126,7 +126,8 @@ def framing_of(service: Service) -> Any:
     return Mixed(script.framing, script.reply_framing)
 
 
-def _framing_name(service: Service) -> str | None:
+def framing_name(service: Service) -> str | None:
+    """Return the framing of *service*, as a script names it; None: as for `framing_of`."""
     framing = framing_of(service)
     if framing is None:
         return None

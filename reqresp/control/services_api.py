@@ -16,6 +16,7 @@ from reqresp._errors import Problem
 from reqresp._text import quote
 from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
 from reqresp.control._schemas import array, nullable, properties_of, ref, schema_of, table
+from reqresp.control.effective import EFFECTIVE, describe_effective
 from reqresp.control.errors import ApiError, problems_error, unusable
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
@@ -105,8 +106,9 @@ class ServicesApi:
                     "properties": {
                         **COMPONENTS["Service"]["properties"],
                         "definition": {"type": "object"},
+                        "effective": EFFECTIVE,
                     },
-                    "required": [*COMPONENTS["Service"]["required"], "definition"],
+                    "required": [*COMPONENTS["Service"]["required"], "definition", "effective"],
                 },
             ),
             one(
@@ -187,7 +189,11 @@ class ServicesApi:
 
     def _show(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])
-        return {**describe_service(service), "definition": service.definition.as_json()}
+        return {
+            **describe_service(service),
+            "definition": service.definition.as_json(),
+            "effective": describe_effective(service),
+        }
 
     def _replace(self, call: Call) -> Deferred[Any]:
         name = call.path["service"]

@@ -297,17 +297,21 @@ def _make_forwarding(
     return Forwarding(make_upstream(settings, reactor), Unreachable(settings.unreachable))
 
 
+def relay_limits(definition: Definition, script: "Script | None") -> Limits:
+    """Return the limits of a service that forwards all bytes."""
+    return evolve(Limits() if script is None else script.limits, **definition.limits)
+
+
 def _relay_arguments(
     definition: Definition, script: "Script | None", reactor: Any
 ) -> dict[str, Any]:
     settings = upstream_settings(definition, script)
     if settings is None:
         raise FieldError(_ADDRESS, "expected a service")
-    limits = Limits() if script is None else script.limits
     return {
         "upstream": make_upstream(settings, reactor),
         "unreachable": Unreachable(settings.unreachable),
-        "limits": evolve(limits, **definition.limits),
+        "limits": relay_limits(definition, script),
         "faults": () if script is None else script.stream_faults,
         "seed": None if script is None else script.seed,
     }

@@ -17,14 +17,18 @@ from twisted.logger import Logger
 from reqresp.relay import RelayFactory
 from reqresp.server.config import ServerConfig
 from reqresp.server.counters import Counters
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
+from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
+from reqresp.server.upstream_settings import UpstreamSettings
 from reqresp.services.answers import (
     Loaded,
     is_relay,
     log_warnings,
     make_factory,
     reconfigure,
+    relay_limits,
     upstream_settings,
 )
 from reqresp.services.appended_files import open_files
@@ -179,8 +183,20 @@ class Service:
     @property
     def upstream(self) -> str | None:
         """Where its clients are forwarded to, as people write it; None: nowhere."""
-        settings = upstream_settings(self._definition, self._loaded.script)
+        settings = self.upstream_settings
         return None if settings is None else settings.name
+
+    @property
+    def upstream_settings(self) -> UpstreamSettings | None:
+        """Where its clients are forwarded to, and how; None: nowhere."""
+        return upstream_settings(self._definition, self._loaded.script)
+
+    @property
+    def limits(self) -> Limits:
+        """What its clients may use, with each default."""
+        if isinstance(self.factory, ReqRespFactory):
+            return self.factory.config.limits
+        return relay_limits(self._definition, self._loaded.script)
 
     @property
     def script(self) -> "Script | None":

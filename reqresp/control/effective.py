@@ -1,0 +1,97 @@
+"""
+Effective: what a service is now, with each default filled in, and the schema of that JSON.
+
+Its definition has what was written, which a script or a default may complete.  Changes nothing.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from reqresp._defaults import MAX_ENTRY_BYTES
+from reqresp.control._describe import framing_name
+from reqresp.control._schemas import Schema, nullable, schema_of, table
+from reqresp.server.limits import Limits
+from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
+from reqresp.services.definition import ServerTLS
+from reqresp.services.service import Kind, Service
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_PATHS = dict.fromkeys(("ca", "cert", "key"), nullable(_TEXT))
+#: Limits of requests: a relay knows none.
+_OF_REQUESTS = ("max_request", "max_waiting", "request_timeout")
+
+#: The schema of what `describe_effective` returns.
+EFFECTIVE: Schema = table(
+    listen={"type": "array", "items": _TEXT},
+    framing=nullable(_TEXT),
+    limits=table(
+        *_OF_REQUESTS,
+        **{
+            it.name: schema_of(it.type) if it.default is not None else nullable(schema_of(it.type))
+            for it in attrs.fields(Limits)
+        },
+    ),
+    upstream=nullable(
+        table(
+            address=_TEXT,
+            timeout={"type": "number"},
+            unreachable=_TEXT,
+            send_proxy=nullable({"type": "integer"}),
+            tls=nullable(table(name=nullable(_TEXT), insecure=_FLAG, **_PATHS)),
+        )
+    ),
+    tls=nullable(
+        table(
+            cert=_TEXT,
+            key=nullable(_TEXT),
+            client_ca=nullable(_TEXT),
+            handshake_timeout={"type": "number"},
+        )
+    ),
+    proxy_protocol=_FLAG,
+    journal=nullable(_TEXT),
+    journal_max_entry=nullable({"type": "integer"}),
+    record=nullable(_TEXT),
+)
+
+
+def describe_effective(service: Service) -> dict[str, Any]:
+    """Return what *service* is now, as JSON; None: it has no such thing, or no such limit."""
+    definition, files = service.definition, service.definition.files
+    limits = attrs.asdict(service.limits)
+    if service.kind is Kind.RELAY:
+        limits = {name: it for name, it in limits.items() if name not in _OF_REQUESTS}
+    most = MAX_ENTRY_BYTES if files.journal_max_entry is None else files.journal_max_entry
+    return {
+        "listen": [*service.listen],
+        "framing": framing_name(service),
+        "limits": limits,
+        "upstream": _upstream(service.upstream_settings),
+        "tls": _values(definition.tls),
+        "proxy_protocol": definition.has_proxy_header,
+        "journal": _text(files.journal),
+        "journal_max_entry": None if files.journal is None else most,
+        "record": _text(files.record),
+    }
+
+
+def _upstream(settings: UpstreamSettings | None) -> dict[str, Any] | None:
+    if settings is None:
+        return None
+    values = {it.name: getattr(settings, it.name) for it in attrs.fields(UpstreamSettings)}
+    return {**values, "address": settings.name, "tls": _values(settings.tls)}
+
+
+def _values(settings: TLSSettings | ServerTLS | None) -> dict[str, Any] | None:
+    """Return the values of *settings*, with paths as text."""
+    if settings is None:
+        return None
+    values = attrs.asdict(settings)
+    return {name: str(it) if isinstance(it, Path) else it for name, it in values.items()}
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
