@@ -110,6 +110,9 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.steps import Steps as Steps
     from reqresp.steps import StopReading as StopReading
     from reqresp.steps import Wait as Wait
+    from reqresp.transport.accept_modes import Accept as Accept
+    from reqresp.transport.accept_modes import AcceptAfter as AcceptAfter
+    from reqresp.transport.accepting import Acceptance as Acceptance
     from reqresp.transport.access import Access as Access
     from reqresp.transport.access import Networks as Networks
     from reqresp.transport.access import parse_networks as parse_networks

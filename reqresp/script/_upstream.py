@@ -17,7 +17,7 @@ from reqresp.script.toml_positions import join
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings, parse_address
 
 #: The keys of a script that a relay can have.  All others are about requests or replies.
-_RELAY_KEYS = {"upstream", "limits", "fault", "seed"}
+_RELAY_KEYS = {"upstream", "limits", "accept", "fault", "seed"}
 _PATH = "upstream"
 _TLS_PATH = "upstream.tls"
 

@@ -26,6 +26,7 @@ from reqresp.script.rules import Rules
 from reqresp.script.schema import Document
 from reqresp.server.limits import Limits
 from reqresp.server.triggers import Trigger
+from reqresp.transport.accept_modes import Accept, accept_mode
 
 _NOTHING_FORWARDED = (
     "nothing is forwarded: give a rule or [unmatched] forward = true; or remove the keys about"
@@ -93,6 +94,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "framing": framing,
         "reply_framing": reply_framing,
         "limits": limits,
+        "accept": Accept.NOW if document.accept is None else accept_mode(document.accept),
         "faults": faults.replies,
         "stream_faults": faults.streams,
         "seed": document.seed,

@@ -25,6 +25,7 @@ from reqresp.script.toml_positions import line_of, locate
 from reqresp.server.config import ConfigSource, ServerConfig
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import UpstreamSettings
+from reqresp.transport.accept_modes import Accept, AcceptMode
 
 # Where a test loads a script with problems, pytest shows the line of the test.
 __tracebackhide__ = True
@@ -62,6 +63,7 @@ class Script(ConfigSource):
     :param name: the file's name in messages.
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
+    :param accept: what happens to clients that connect; what listens has to apply it.
     :param stream_faults: what goes wrong in a direction of the relay that the script is.
     :param upstream: the service that clients are forwarded to; None: there is none.
     :param is_relay: whether all bytes are forwarded; then there are no rules.
@@ -76,6 +78,7 @@ class Script(ConfigSource):
     limits: Limits
     faults: tuple[PlacedFault, ...]
     seed: int | None
+    accept: AcceptMode = Accept.NOW
     stream_faults: tuple[DirectedFault, ...] = ()
     upstream: UpstreamSettings | None = None
     is_relay: bool = False

@@ -12,6 +12,7 @@ from attrs import Factory, frozen, resolve_types
 from reqresp._errors import Bytes, Seconds
 from reqresp.framing import Encoding
 from reqresp.server.limits import Limits
+from reqresp.transport.accept_modes import AcceptAfter, AcceptName
 
 
 @frozen(kw_only=True)
@@ -368,6 +369,7 @@ class Document:
     :param seed: the source of what is random: a whole number.
     :param greeting: what is sent when a client connects.
     :param limits: what clients may use.
+    :param accept: what happens to clients that connect.
     :param upstream: the service that clients are forwarded to.
     :param rule: what answers requests: the first rule that applies.
     :param unmatched: the answer when no rule applies.
@@ -383,6 +385,7 @@ class Document:
     seed: int | None = None
     greeting: str | list[WrittenPayload] | GreetingTable | PayloadTable | None = None
     limits: Limits | None = None
+    accept: AcceptName | AcceptAfter | None = None
     upstream: UpstreamTable | None = None
     rule: list[RuleTable] = Factory(list)
     unmatched: str | list[WrittenPayload] | AnswerTable | PayloadTable | None = None

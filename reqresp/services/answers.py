@@ -28,6 +28,7 @@ from reqresp.services.definition import (
     ScriptFile,
     WrittenScript,
 )
+from reqresp.transport.accept_modes import Accept, AcceptMode
 
 if TYPE_CHECKING:  # few services have a script
     from reqresp.recording.replay import Replay
@@ -145,6 +146,13 @@ def upstream_settings(definition: Definition, script: "Script | None") -> Upstre
         return evolve(written, tls=tls, **definition.upstream)
     except FieldError as error:
         raise FieldError(f"upstream.{error.field}", error.problem) from None
+
+
+def accept_mode_of(definition: Definition, script: "Script | None") -> AcceptMode:
+    """Return what happens to clients that connect; the definition replaces what a script says."""
+    if definition.accept is not None:
+        return definition.accept
+    return Accept.NOW if script is None else script.accept
 
 
 def is_relay(definition: Definition, script: "Script | None") -> bool:

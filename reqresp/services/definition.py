@@ -17,6 +17,7 @@ from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp.framing import Framing
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.services.endpoints import EndpointSpec
+from reqresp.transport.accept_modes import AcceptMode
 
 if TYPE_CHECKING:  # a services file is checked without Twisted, and few services have a script
     from reqresp.faults import PlacedFault
@@ -177,6 +178,7 @@ class Definition:
     :param answering: what answers its clients.
     :param framing: replaces that of a script; None: that of *answering*.
     :param limits: replace single limits of a script.
+    :param accept: what happens to clients that connect; None: what a script says.
     :param upstream: replaces single values of a script's `UpstreamSettings`, by their names.
     :param adds_tls: whether TLS to the upstream is added where a script does not add it.
     :param upstream_tls: replaces single values of its `TLSSettings`.
@@ -195,6 +197,7 @@ class Definition:
     answering: Answering = FixedReply()
     framing: Framing | None = None
     limits: Mapping[str, Any] = field(factory=dict)
+    accept: AcceptMode | None = None
     upstream: Mapping[str, Any] = field(factory=dict)
     adds_tls: bool = False
     upstream_tls: Mapping[str, Any] = field(factory=dict)
@@ -255,6 +258,7 @@ class Definition:
             changes = {
                 "framing": None,
                 "limits": {},
+                "accept": None,
                 "upstream": {},
                 "adds_tls": False,
                 "upstream_tls": {},
@@ -272,6 +276,7 @@ class Definition:
             "answering": FixedReply(),
             "framing": None,
             "limits": {},
+            "accept": None,
             "upstream": {},
             "adds_tls": False,
             "upstream_tls": {},

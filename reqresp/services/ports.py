@@ -4,11 +4,11 @@ Ports: where one service listens, opened and closed together.
 It must not know what is served there.
 """
 
-import select
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
@@ -22,8 +22,11 @@ from twisted.internet.interfaces import IProtocolFactory, IReadDescriptor, IStre
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from reqresp._errors import FieldError
 from reqresp._text import format_address
 from reqresp.services.errors import ListenError
+from reqresp.transport.accept_modes import Accept, AcceptMode
+from reqresp.transport.accepting import Acceptance, accept_waiting, check_family
 
 _log = Logger()
 
@@ -31,8 +34,6 @@ T = TypeVar("T")
 
 #: Addresses that mean every interface.
 _ALL_INTERFACES = {"0.0.0.0", "::"}  # noqa: S104 (to compare with, not to listen on)
-#: How often a port accepts waiting clients before it closes; each time one client or more.
-_MAX_LAST_ACCEPTS = 4096
 
 
 @frozen
@@ -87,9 +88,59 @@ def close_port(port: Any, *, is_shared: bool) -> Any:
     :param is_shared: whether another process accepts them.
     :returns: a Deferred, or None.
     """
-    if not is_shared:
-        _accept_waiting(port)
+    if not is_shared and IReadDescriptor.providedBy(port):
+        accept_waiting(port)
     return port.stopListening()
+
+
+@frozen
+class _OpenPort:
+    """A *port* that is open, the *listener* that opened it, and how it treats clients."""
+
+    port: Any
+    listener: Listener
+    acceptance: Acceptance | None
+
+    def begin(self, accept: AcceptMode) -> None:
+        """
+        Treat clients like that from the start.
+
+        :raises ListenError: the port cannot.
+        """
+        if accept is Accept.NOW:
+            return
+        try:
+            acceptance = self._needed()
+            check_family(accept, is_unix=isinstance(self.port.getHost(), UNIXAddress))
+        except FieldError as error:
+            raise ListenError(self.listener.name, str(error)) from None
+        acceptance.begin(accept)
+
+    def check(self, accept: AcceptMode) -> None:
+        """:raises FieldError: it cannot treat clients like that now."""
+        if accept is not Accept.NOW:
+            self._needed().check(accept)
+
+    def set(self, accept: AcceptMode) -> None:
+        """Treat clients like that from now on, as `check` allows."""
+        if self.acceptance is not None:
+            self.acceptance.begin(accept)
+
+    def _needed(self) -> Acceptance:
+        if self.acceptance is None:
+            raise FieldError(
+                "accept", "expected a port with a socket, to accept otherwise than now"
+            )
+        return self.acceptance
+
+    def close(self) -> Any:
+        """Stop listening, and return a Deferred or None; clients that wait are accepted before."""
+        is_shared = self.listener.is_shared
+        if self.acceptance is not None:
+            self.acceptance.close(stays_open=is_shared)
+            if self.acceptance.accept is Accept.REFUSE:  # nobody waits
+                return self.port.stopListening()
+        return close_port(self.port, is_shared=is_shared)
 
 
 class Ports:
@@ -107,16 +158,18 @@ class Ports:
     ) -> None:
         self.listeners = listeners
         self.factory = factory
+        #: What happens to clients that connect.
+        self.accept: AcceptMode = Accept.NOW
         self._reactor = reactor
         self._name = name
-        self._open: list[tuple[Any, Listener]] = []
+        self._open: list[_OpenPort] = []
         self._opening: Deferred[None] | None = None
         self._closing: list[Deferred[Any]] = []
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where it listens now."""
-        return tuple(format_address(port.getHost()) for port, _ in self._open)
+        return tuple(format_address(it.port.getHost()) for it in self._open)
 
     @property
     def is_open(self) -> bool:
@@ -156,14 +209,24 @@ class Ports:
         results: Any = await DeferredList(attempts, consumeErrors=True)
         failures = [result for is_open, result in results if not is_open]
         pairs = zip(results, self.listeners, strict=True)
-        opened = [(port, listener) for (is_open, port), listener in pairs if is_open]
+        opened = [
+            _OpenPort(port, listener, _acceptance(port))
+            for (is_open, port), listener in pairs
+            if is_open
+        ]
         if failures:
             # At once: a process that starts ends with this, before its reactor runs.
             self._close(opened)
             failures[0].raiseException()
+        try:
+            for each in opened:  # before the reactor polls them
+                each.begin(self.accept)
+        except ListenError:
+            self._close(opened)
+            raise
         self._open = opened
         # A port that the system chose stays the same when it is closed and opened again.
-        self.listeners = [listener.again(port) for port, listener in self._open]
+        self.listeners = [it.listener.again(it.port) for it in self._open]
         for address in self.addresses:
             # Not before: the reactor handles no signals until it runs.
             self._reactor.callWhenRunning(self._log_listening, address)
@@ -190,11 +253,29 @@ class Ports:
         self._close(opened)
         return gatherResults(self._closing).addCallback(lambda _: None)
 
-    def _close(self, opened: Sequence[tuple[Any, Listener]]) -> None:
+    def check_accepting(self, accept: AcceptMode) -> None:
+        """:raises FieldError: a port that is open cannot treat clients like that."""
+        for each in self._open:
+            each.check(accept)
+
+    def accepting(self, accept: AcceptMode) -> None:
+        """
+        Treat clients that connect like that from now on, also when it listens again.
+
+        :raises FieldError: as for `check_accepting`; nothing has changed.
+        """
+        self.check_accepting(accept)
+        self.accept = accept
+        for each in self._open:
+            each.set(accept)
+
+    def _close(self, opened: Sequence[_OpenPort]) -> None:
         self._closing = [it for it in self._closing if not it.called]
-        self._closing += [
-            maybeDeferred(close_port, port, is_shared=it.is_shared) for port, it in opened
-        ]
+        self._closing += [maybeDeferred(it.close) for it in opened]
+
+
+def _acceptance(port: Any) -> Acceptance | None:
+    return Acceptance(port) if IReadDescriptor.providedBy(port) else None
 
 
 def _warn_if_exposed(port: Any, listener: Listener) -> Any:
@@ -212,15 +293,3 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, CannotListenError):
         error = error.socketError
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-
-
-def _accept_waiting(port: Any) -> None:
-    if not IReadDescriptor.providedBy(port):
-        return
-    poll = select.poll()
-    poll.register(port, select.POLLIN)
-    # Bounded: clients that keep coming must not keep the server from stopping.
-    for _ in range(_MAX_LAST_ACCEPTS):
-        if not poll.poll(0):
-            return
-        port.doRead()

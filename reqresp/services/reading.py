@@ -37,15 +37,16 @@ from reqresp.services.definition import (
 )
 from reqresp.services.endpoints import EndpointSpec, parse_listen
 from reqresp.services.schema import SCRIPT_KEYS, SERVICE_KEYS, ServicesDocument, ServiceTable
+from reqresp.transport.accept_modes import AcceptMode, accept_mode
 
 #: What the name of a service can be: it stands in paths of HTTP, in metrics and in logs.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _NAME_EXPECTED = "expected 1 to 100 letters, digits and . _ : - that start with a letter or a digit"
 
 #: The keys of a script that a service with a fixed reply can have.
-_FIXED_KEYS = ("framing", "limits", "fault", "seed")
+_FIXED_KEYS = ("framing", "limits", "accept", "fault", "seed")
 #: The keys of a script that replace those of a script file.
-_REPLACING_KEYS = ("framing", "limits", "upstream")
+_REPLACING_KEYS = ("framing", "limits", "accept", "upstream")
 #: The keys that each say what answers, in the order in which one excludes others.
 _ANSWERS = ("script", "replay")
 
@@ -111,6 +112,12 @@ def read_definition(table: Mapping[str, Any], base: Path, name: str = "service")
     if definition is None:
         raise ProblemsError(Problem(name, None, "", "expected a service"))
     return definition
+
+
+def _accept(rules: Mapping[str, Any]) -> AcceptMode | None:
+    """Return the mode that *rules*, which have no problems, say; None: they say none."""
+    how = rules.get("accept")
+    return accept_mode(after=how["after"]) if isinstance(how, dict) else how and accept_mode(how)
 
 
 def _raise_problems(reader: Reader) -> None:
@@ -199,7 +206,7 @@ class _Place:
             self._exclude("script", [*fixed, "replay"], table, rules, _REPLACING_KEYS)
             return self._script(keys.script, rules) if self._is_clean else None
         if keys.replay is not None:
-            self._exclude("replay", fixed, table, rules, ("limits",))
+            self._exclude("replay", fixed, table, rules, ("limits", "accept"))
             return self._replay(keys, rules) if self._is_clean else None
         for key in ("pace", "ignore"):
             if key in table:
@@ -245,6 +252,7 @@ class _Place:
             "answering": answering,
             "framing": self._framing(rules),
             "limits": rules.get("limits", {}),
+            "accept": _accept(rules),
             "upstream": self._upstream(upstream),
             "adds_tls": tls is not False,
             "upstream_tls": self._upstream_tls(tls),
@@ -267,7 +275,8 @@ class _Place:
             return None
         ignore = self._texts(keys.ignore)
         answering = ReplayFile(self.base / (keys.replay or ""), keys.pace or 0.0, ignore)
-        return {"answering": answering, "limits": rules.get("limits", {})}
+        limits = rules.get("limits", {})
+        return {"answering": answering, "limits": limits, "accept": _accept(rules)}
 
     def _fixed(self, keys: ServiceTable, rules: dict[str, Any]) -> dict[str, Any] | None:
         script = self._read_rules({"framing": Chunk.name, **rules})
@@ -285,6 +294,7 @@ class _Place:
             "answering": answering,
             "framing": script.framing,
             "limits": rules.get("limits", {}),
+            "accept": script.accept,
         }
 
     def _payload(self, given: Any, key: str, default: bytes | None) -> bytes | None:

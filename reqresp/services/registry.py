@@ -226,9 +226,10 @@ class Services:
         stays = {definition.name for _, definition, _ in kept}
         gone = [it for it in self if it.name in before and it.name not in stays]
         changed = [it for it in kept if uses_same or not it[0].is_same(*it[1:])]
-        for _, definition, loaded in changed:
+        for old, definition, loaded in changed:
             with problems_of(definition):
                 check_answers(definition, loaded, self.environment.reactor)
+                old.check_accepting(definition, loaded)
         new = self._make_all(others, gone)
         for service in new:
             if service.name in self:

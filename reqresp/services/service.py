@@ -24,6 +24,7 @@ from reqresp.server.observers import Observer
 from reqresp.server.upstream_settings import UpstreamSettings
 from reqresp.services.answers import (
     Loaded,
+    accept_mode_of,
     is_relay,
     log_warnings,
     make_factory,
@@ -45,6 +46,7 @@ from reqresp.services.faults import ServiceFaults
 from reqresp.services.layers import add_layers, load_certificates
 from reqresp.services.ports import Ports
 from reqresp.services.summary import summary_of
+from reqresp.transport.accept_modes import AcceptMode, AcceptName, accept_mode
 
 if TYPE_CHECKING:  # few services have a journal or a script
     from reqresp.expectations.live import Expectations
@@ -114,6 +116,7 @@ class Service:
         wrapped = add_layers(definition, self.factory, self.certificates, environment.reactor)
         #: Where it listens.
         self.ports = Ports(listeners, wrapped, environment.reactor, self._shown_name)
+        self.ports.accept = accept_mode_of(definition, loaded.script)
 
     def _make_factory(self) -> FrontFactory:
         environment = self._environment
@@ -304,17 +307,40 @@ class Service:
         """Return whether it was made of these, and can be so again."""
         return self._initial[0] == definition and self._initial[1] is loaded
 
+    def check_accepting(self, definition: Definition, loaded: Loaded) -> None:
+        """:raises FieldError: its ports cannot treat clients as *definition* says."""
+        accept = accept_mode_of(definition, loaded.script)
+        self.ports.check_accepting(accept)
+
     def use(self, definition: Definition, loaded: Loaded) -> None:
         """
         Serve new clients as *definition* says, which differs only in what it answers.
 
         :raises ProblemsError, ImportError: as for the class; nothing has changed.
         """
+        accept = accept_mode_of(definition, loaded.script)
         with problems_of(definition):
+            self.ports.check_accepting(accept)
             reactor = self._environment.reactor
             reconfigure(self.factory, definition, loaded, reactor, self._around)
+        self.ports.accepting(accept)
         log_warnings(loaded)
         self._set(definition, loaded)
+
+    def accepting(
+        self, how: AcceptName | AcceptMode | None = None, *, after: float | None = None
+    ) -> None:
+        """
+        Treat clients that connect from now on otherwise, until it uses a definition again.
+
+        Open connections go on, and the ports stay the same.
+
+        :param how: ``now``, ``late``, ``hold`` or ``refuse``, as in a script; or an `AcceptMode`.
+        :param after: instead, the seconds that clients wait to be accepted.
+        :raises FieldError: *how* or *after* is unknown or out of range, or a port cannot do that.
+        :raises TypeError: both are given, or neither.
+        """
+        self.ports.accepting(accept_mode(how, after))
 
     def start_from(self, definition: Definition, loaded: Loaded) -> None:
         """Let `reset` return to *definition*: its process was told so, as if it had begun so."""

@@ -133,6 +133,7 @@ class BaseServer:
                 replay, upstream = self._recording.replay(), None
             if script is not None and not isinstance(script, Script):
                 script = Script.load(script)
+            self._script = script
             forwarded = Forwarded.of(upstream, script, clock, respond, framing, greeting)
             is_relay = forwarded is not None and forwarded.is_relay
             # Also where a recording of the service is replayed.

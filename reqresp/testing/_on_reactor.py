@@ -24,6 +24,8 @@ from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
 from reqresp.testing._connections import ServerConnection
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import when_read
+from reqresp.transport.accept_modes import AcceptMode, AcceptName
+from reqresp.transport.accepting import Acceptance
 from reqresp.transport.eager import EagerServerEndpoint
 
 #: Turns of the reactor after which what has arrived is read, and clients know of a reset.
@@ -85,6 +87,9 @@ class LocalServer(BaseServer):
             endpoint = EagerServerEndpoint(self._reactor, self.port, interface=self.host)
             self._listening = await endpoint.listen(self.factory)
             self.port = cast(Any, self._listening.getHost()).port
+            self._acceptance = Acceptance(self._listening)
+            if self._script is not None:
+                self._acceptance.set(self._script.accept)
         return self
 
     def stop(self) -> Deferred[None]:
@@ -105,8 +110,25 @@ class LocalServer(BaseServer):
         listening, self._listening = self._listening, None
         if listening is None:
             return defer.succeed(None)
+        self._acceptance.close()
         stopped: Deferred[None] = maybeDeferred(cast(Any, listening.stopListening))
         return stopped
+
+    def accepting(
+        self, how: AcceptName | AcceptMode | None = None, *, after: float | None = None
+    ) -> None:
+        """
+        Treat clients that connect from now on otherwise; open connections go on.
+
+        The server has to listen.  The parameters are those of `Server.accepting`.
+
+        :raises ValueError: *how* is unknown, or *after* is out of range.
+        :raises TypeError: both are given, or neither.
+        :raises RuntimeError: the server does not listen.
+        """
+        if self._listening is None:
+            raise RuntimeError("accepting: expected a server that listens; call start() first")
+        self._acceptance.set(how, after=after)
 
     def disconnect_all(self) -> Deferred[None]:
         """Reset all connections; the Deferred fires when they are gone."""

@@ -25,7 +25,8 @@ from reqresp.testing._connections import ServerConnection
 from reqresp.testing._expectation import ErrorsWithLine
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import ThreadedReactor
-from reqresp.transport.accepting import Accept, Acceptance
+from reqresp.transport.accept_modes import AcceptMode, AcceptName, accept_mode
+from reqresp.transport.accepting import Acceptance
 from reqresp.transport.eager import EagerServerEndpoint
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ class Server(BaseServer):
         if self._listening is None:
             self._listening = self._call(self._listen)
             self._acceptance = Acceptance(self._listening)
+            if self._script is not None:
+                self._call(self._acceptance.set, self._script.accept)
 
     def stop(self) -> None:
         """
@@ -175,24 +178,23 @@ class Server(BaseServer):
             self._call(self._close_port)
             self._listening = None
 
-    def accepting(self, how: str | Accept) -> None:
+    def accepting(
+        self, how: AcceptName | AcceptMode | None = None, *, after: float | None = None
+    ) -> None:
         """
         Treat clients that connect from now on otherwise; open connections go on.
 
         :param how: ``"now"``: accept them, as at first.  ``"late"``: they connect, and wait until
             that is changed.  ``"hold"``: ``connect()`` gets no answer, and times out unless that is
-            changed.  ``"refuse"``: ``connect()`` is refused, as after `stop_listening`.
-        :raises ValueError: *how* is none of these.
+            changed.  ``"refuse"``: ``connect()`` is refused with a reset.
+        :param after: instead, the seconds that clients wait to be accepted, once they connected.
+        :raises ValueError: *how* is none of these, or *after* is out of range.
+        :raises TypeError: both are given, or neither.
         :raises RuntimeError: the server has ended.
         """
-        if how == "refuse":
-            self.stop_listening()
-            return
-        names = [*(it.value for it in Accept), "refuse"]
-        if not isinstance(how, Accept) and how not in names:
-            raise ValueError(f"accepting: expected one of {', '.join(names)}, found {how!r}")
+        accept = accept_mode(how, after)
         self.start()
-        self._call(self._acceptance.set, Accept(how))
+        self._call(self._acceptance.set, accept)
 
     def _close_port(self) -> Any:
         self._acceptance.close()

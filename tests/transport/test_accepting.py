@@ -2,10 +2,13 @@
 
 import socket
 from contextlib import closing
+from time import monotonic
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp import Script
 from reqresp.testing import Server
+from reqresp.transport.accept_modes import Accept, AcceptAfter, AcceptMode
 from tests.support.live import PATIENCE
 
 #: Seconds after which a client of these tests gives up.
@@ -79,8 +82,82 @@ class AcceptingTests(SynchronousTestCase):
         self.server.accepting("hold")
         self.assert_held()
 
+    def test_after_some_seconds(self) -> None:
+        """A client that has connected is answered after that time, as are later ones."""
+        self.server.accepting(after=0.05)
+        for _ in range(2):
+            with closing(self.connect()) as client:
+                started = monotonic()
+                self.assertEqual(ask(client), b"A\r\n")
+                self.assertGreater(monotonic() - started, 0.03)
+        self.server.accepting(after=1000)
+        with closing(self.connect()) as client:
+            client.sendall(b"a\n")
+            self.server.accepting("now")
+            self.assertEqual(client.recv(100), b"A\r\n")
+
+    def test_refused_while_clients_wait(self) -> None:
+        """Who waits already is accepted, and the port stays the same."""
+        self.server.accepting("late")
+        port = self.server.port
+        with closing(self.connect()) as late:
+            self.server.accepting("refuse")
+            self.assertEqual(ask(late), b"A\r\n")
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect()
+        self.server.accepting("now")
+        self.assertEqual(self.server.port, port)
+        with closing(self.connect()) as after:
+            self.assertEqual(ask(after), b"A\r\n")
+
+    def test_the_end_in_each_mode(self) -> None:
+        """A server ends, and its port is free, however it treats clients."""
+        modes: list[AcceptMode] = [*Accept, AcceptAfter(1000)]
+        for mode in modes:
+            server = Server()
+            server.accepting(mode)
+            server.end()
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection((server.host, server.port), PATIENCE)
+
+    def test_the_end_while_clients_wait(self) -> None:
+        """A server ends that would accept a client later."""
+        self.server.accepting(after=1000)
+        with closing(self.connect()) as client:
+            client.sendall(b"a\n")
+            self.server.end()
+
+    def test_a_stopped_server(self) -> None:
+        """It listens again when it accepts, and accepts at once after `start`."""
+        self.server.accepting("refuse")
+        self.server.stop()
+        self.server.start()
+        with closing(self.connect()) as client:
+            self.assertEqual(ask(client), b"A\r\n")
+        self.server.stop_listening()
+        self.server.accepting("late")
+        self.connect().close()
+
+    def test_of_a_script(self) -> None:
+        """A server begins as its script says."""
+        server = Server(script=Script.parse('accept = "refuse"'))
+        self.addCleanup(server.end)
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection((server.host, server.port), PATIENCE)
+        server.accepting("now")
+        socket.create_connection((server.host, server.port), PATIENCE).close()
+
+    def test_how_and_after(self) -> None:
+        """One of them is expected."""
+        with self.assertRaisesRegex(TypeError, "^expected either how or after$"):
+            self.server.accepting()
+        with self.assertRaisesRegex(TypeError, "^expected either how or after$"):
+            self.server.accepting("now", after=1.0)
+        with self.assertRaisesRegex(ValueError, "^after: expected seconds from 0 to 3600"):
+            self.server.accepting(after=-1)
+
     def test_a_wrong_value(self) -> None:
         """The error has those that there are."""
         expected = "^accepting: expected one of now, late, hold, refuse, found"
         with self.assertRaisesRegex(ValueError, expected):
-            self.server.accepting("never")
+            self.server.accepting("never")  # type: ignore[arg-type]  # that is the test
