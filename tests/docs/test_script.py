@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from math import inf
@@ -28,6 +28,7 @@ from reqresp.script.filters import FILTERS
 from reqresp.script.names import REPLY_SOURCES
 from reqresp.script.schema import Document, FaultTarget, ReplyFaultTable, StreamFaultTable
 from reqresp.server.factory import ReqRespFactory
+from reqresp.transport.accept_modes import Accept, AcceptAfter, AcceptMode
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.unencrypted import Unencrypted
 from tests.support.wire import FakeReactor, Wire
@@ -63,6 +64,15 @@ def examples(text: str) -> list[tuple[Block, Block]]:
         for block, after in zip(found, [*found[1:], Block(0, "nothing", "")], strict=True)
         if block.language == "toml"
     ]
+
+
+#: What clients see that connect, where that is not to be accepted at once.
+CONNECTS: Mapping[AcceptMode, str] = {
+    Accept.LATE: "succeeds, and nothing is answered",
+    Accept.HOLD: "times out",
+    Accept.REFUSE: "is refused",
+    AcceptAfter(0.2): "succeeds, and a request is answered after 0.2 s",
+}
 
 
 class Service(LineOnlyReceiver):
@@ -293,6 +303,8 @@ class GuideTests(SynchronousTestCase):
             return folded("\n".join(f"warning: {it}" for it in parsed.warnings))
         if parsed.upstream is not None and parsed.is_relay:
             return f"relay to {parsed.upstream.name}"
+        if parsed.accept is not Accept.NOW:  # what the kernel does is tested elsewhere
+            return f"connect: {CONNECTS[parsed.accept]}"
         return Player(parsed).play(shown)
 
     def test_examples_do_what_they_show(self) -> None:
