@@ -1,6 +1,7 @@
 """The scripts in ``examples/protocols``, as the clients of their protocols find them."""
 
 import socket
+import ssl
 import subprocess
 from contextlib import closing
 from queue import Queue
@@ -15,7 +16,14 @@ import pyvisa
 import simplefix  # type: ignore[import-untyped]
 import stomp  # type: ignore[import-untyped]
 from paho.mqtt.enums import CallbackAPIVersion
+from pynmeagps import (  # type: ignore[import-untyped]
+    ERR_RAISE,
+    VALCKSUM,
+    NMEAReader,
+)
 from twisted.trial.unittest import SynchronousTestCase
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as websocket
 
 from reqresp.script import Script
 from reqresp.testing import Server, serve
@@ -29,9 +37,9 @@ EXAMPLES = ROOT / "examples" / "protocols"
 class ProtocolTests(SynchronousTestCase):
     """Each example has a test of its name."""
 
-    def serve(self, name: str) -> Server:
+    def serve(self, name: str, *, start_tls: bool = False) -> Server:
         """Return a server with the example *name*."""
-        serving = serve(script=EXAMPLES / f"{name}.toml")
+        serving = serve(script=EXAMPLES / f"{name}.toml", start_tls=start_tls)
         server: Server = serving.__enter__()
         self.addCleanup(serving.__exit__, None, None, None)
         return server
@@ -52,7 +60,7 @@ class ProtocolTests(SynchronousTestCase):
             script = f"examples/protocols/{path.name}"
             run = f"#     twistd -n --pidfile= reqresp --script {script} --port "
             self.assertTrue(lines[2].startswith(run), path)
-            self.assertIn(lines[2].removeprefix(run), lines[3])
+            self.assertIn(lines[2].removeprefix(run).split()[0], lines[3])
 
     def test_mllp(self) -> None:
         """The client of hl7 gets an acknowledgment with the id of its message."""
@@ -126,6 +134,73 @@ class ProtocolTests(SynchronousTestCase):
         [entry] = client.response
         self.assertEqual(entry["dn"], "cn=ann,dc=test")
         self.assertEqual(entry["attributes"]["mail"], ["ann@test"])
+
+    def test_ldap_starttls(self) -> None:
+        """ldap3 is refused in the clear; over TLS it checks the certificate and finds the entry."""
+        server = self.serve("ldap_starttls", start_tls=True)
+        assert server.client_context is not None
+        trusted = server.client_context.get_ca_certs(binary_form=True)
+        checks = ldap3.Tls(
+            validate=ssl.CERT_REQUIRED,
+            ca_certs_data="".join(map(ssl.DER_cert_to_PEM_cert, trusted)),
+        )
+        directory = ldap3.Server(server.host, server.port, get_info=ldap3.NONE, tls=checks)
+        plain = ldap3.Connection(directory, "cn=admin,dc=test", "secret")
+        self.addCleanup(plain.unbind)
+        self.assertFalse(plain.bind())
+        self.assertEqual(plain.result["description"], "confidentialityRequired")
+        client = ldap3.Connection(
+            directory, "cn=admin,dc=test", "secret", auto_bind=ldap3.AUTO_BIND_TLS_BEFORE_BIND
+        )
+        self.addCleanup(client.unbind)
+        self.assertTrue(client.tls_started)
+        self.flushWarnings()  # ldap3 calls a deprecated function of ssl
+        self.assertTrue(client.search("dc=test", "(cn=ann)", attributes=["mail"]))
+        self.assertEqual(client.response[0]["attributes"]["mail"], ["ann@test"])
+
+    def test_nmea(self) -> None:
+        """pynmeagps reads the sentences, and accepts their checksums."""
+        client = self.connect(self.serve("nmea"))
+        reader = NMEAReader(client, quitonerror=ERR_RAISE, validate=VALCKSUM)
+        (position, fix), (_, moved) = reader.read(), reader.read()
+        self.assertRegex(position, rb"^\$GPGGA,120000\.00,.*\*[0-9A-F]{2}\r\n$")
+        self.assertEqual((fix.msgID, fix.lat, fix.lon, fix.numSV), ("GGA", 52.5, 13.4, 8))
+        self.assertEqual((moved.msgID, moved.spd), ("RMC", 5.4))
+
+    def test_websocket(self) -> None:
+        """websockets gets back messages of every size and in fragments; pings and closes, too."""
+        server = self.serve("websocket")
+        with websocket(f"ws://{server.host}:{server.port}/", compression=None) as client:
+            for size in (0, 125, 126, 65535, 65536, 500_000):
+                client.send("x" * size)
+                self.assertEqual(client.recv(PATIENCE), "x" * size)
+            client.send(["a", "b", "é"])
+            self.assertEqual(client.recv(PATIENCE), "abé")
+            client.send(b"\0\xff")
+            self.assertEqual(client.recv(PATIENCE), b"\0\xff")
+            self.assertTrue(client.ping().wait(PATIENCE))
+        self.assertEqual((client.close_code, client.close_reason), (1000, ""))
+        with websocket(f"ws://{server.host}:{server.port}/", compression=None) as client:
+            client.send("x" * (1 << 20) + "x")
+            with self.assertRaises(ConnectionClosed):
+                client.recv(PATIENCE)
+            self.assertEqual(client.close_code, 1009)
+
+    def test_websocket_frames_in_any_cut(self) -> None:
+        """Frames are found wherever reads end; one without mask, or of no kind, is refused."""
+        client = self.connect(self.serve("websocket"))
+        head = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        masked = b"\x81\x82\1\2\3\4" + bytes((ord("h") ^ 1, ord("i") ^ 2))
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with closing(client.makefile("rb")) as stream:
+            client.sendall(head)
+            while (line := stream.readline()) != b"\r\n":
+                self.assertTrue(line.endswith(b"\r\n"))
+            for at in range(len(masked)):
+                client.sendall(masked[at : at + 1])
+            self.assertEqual(stream.read(4), b"\x81\2hi")
+            client.sendall(masked * 2 + b"\x81\2hi" + masked)
+            self.assertEqual(stream.read(), b"\x81\2hi" * 2 + b"\x88\2\x03\xea")
 
     def test_scpi(self) -> None:
         """pyvisa-py reads lines and blocks, and writes a block that contains line ends."""
@@ -212,3 +287,18 @@ class ProtocolTests(SynchronousTestCase):
             expected = b"SIP/2.0 200 OK\r\n" + sent + b"Content-Length: 0\r\n\r\n"
             with closing(client.makefile("rb")) as stream:
                 self.assertEqual(stream.read(len(expected)), expected)
+
+    def test_sip_of_sipp(self) -> None:
+        """SIPp registers twice over TCP, on one connection."""
+        server = self.serve("sip")
+        address = f"{server.host}:{server.port}"
+        options = ["-t", "t1", "-m", "2", "-r", "50", "-i", server.host, "-nostdin"]
+        done = subprocess.run(
+            [live.program("sipp"), address, "-sf", EXAMPLES / "sip_register.xml", *options],
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout[-2000:])
+        self.assertRegex(done.stdout, rb"Successful call +\| +\d+ +\| +2 ")
+        self.assertEqual(len(server.requests()), 2)
