@@ -7,9 +7,10 @@ Must not know routes, and changes nothing.
 from collections.abc import Mapping
 from typing import Any
 
-from reqresp.control._schemas import Schema, array, nullable, ref, table
+from reqresp.control._schemas import array, nullable, ref, table
 from reqresp.framing import Chunk, Mixed, complete_framing
 from reqresp.journal import Entry, as_json
+from reqresp.script.json_schema import Schema
 from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
 from reqresp.services.service import Kind, Service

@@ -45,6 +45,11 @@ class Search:
     """
     What is wanted; all conditions have to hold.
 
+    :param connection: the number of the connection that it is about.
+    :param event: what kind of entry it is.
+    :param miss: true: only requests that no rule matches.
+    :param fault: true: only what a fault has changed.
+    :param error: true: only what has gone wrong.
     :param by: the name of the rule that answered.
     :param text: is among the bytes of the request or of the reply, whatever the case of letters.
     :param hex: the same, as hexadecimal digits.

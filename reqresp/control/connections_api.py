@@ -28,7 +28,11 @@ _COUNT = {"type": "integer", "minimum": 0}
 
 @frozen(kw_only=True)
 class PushBody:
-    """Bytes to send."""
+    """
+    Bytes to send.
+
+    :param data: as text, hex or base64.
+    """
 
     data: str | PayloadTable
 

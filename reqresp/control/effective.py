@@ -11,11 +11,19 @@ import attrs
 
 from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp.control._describe import framing_name
-from reqresp.control._schemas import Schema, nullable, schema_of, table
+from reqresp.control._schemas import SCHEMAS, nullable, table
+from reqresp.script.json_schema import Schema
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
 from reqresp.services.definition import ServerTLS
 from reqresp.services.service import Kind, Service
+
+
+def _limit(limit: "attrs.Attribute[Any]") -> Schema:
+    """Return the schema of a limit; null: there is none."""
+    schema = SCHEMAS.of(limit.type)
+    return nullable(schema) if limit.default is None else schema
+
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
@@ -29,10 +37,7 @@ EFFECTIVE: Schema = table(
     framing=nullable(_TEXT),
     limits=table(
         *_OF_REQUESTS,
-        **{
-            it.name: schema_of(it.type) if it.default is not None else nullable(schema_of(it.type))
-            for it in attrs.fields(Limits)
-        },
+        **{it.name: _limit(it) for it in attrs.fields(Limits)},
     ),
     upstream=nullable(
         table(

@@ -13,21 +13,14 @@ from twisted.internet.defer import Deferred
 from reqresp._text import format_address
 from reqresp.control._bodies import read_body
 from reqresp.control._channel import REQUEST_TIMEOUT
-from reqresp.control._schemas import (
-    Schema,
-    array,
-    nullable,
-    number_field,
-    properties_of,
-    ref,
-    table,
-)
+from reqresp.control._schemas import SCHEMAS, array, nullable, number_field, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
 from reqresp.expectations.live import AlreadyAnsweredError, NoRequestsError
 from reqresp.expectations.written import ExpectationTable
 from reqresp.journal.entries import bytes_as_json
+from reqresp.script.json_schema import Schema
 from reqresp.script.schema import RequestTable
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -62,36 +55,28 @@ class VerifyBody:
 
 @frozen(kw_only=True)
 class _Wait:
-    """How long to wait for how many requests."""
+    """
+    How long to wait for how many requests.
+
+    :param times: wait until there are so many.
+    :param timeout: seconds to wait at most.
+    """
 
     times: int = number_field(0, MAX_TIMES, default=0)
     timeout: float = number_field(0, MAX_TIMEOUT, default=0.0)
 
 
-def _schema(kind: type[Any]) -> Schema:
-    properties = properties_of(kind)
-    return {
-        "type": "object",
-        "properties": {name: schema for name, (schema, _) in properties.items()},
-        "required": [name for name, (_, is_required) in properties.items() if is_required],
-        "additionalProperties": False,
-    }
-
-
-_WAIT = _schema(_Wait)["properties"]
+_WAIT = SCHEMAS.table(_Wait)["properties"]
 
 #: The schemas that the routes refer to.
 COMPONENTS: dict[str, Schema] = {
-    "Expectation": _schema(ExpectationTable),
+    "Expectation": SCHEMAS.table(ExpectationTable),
     "ListedExpectation": {
         "type": "object",
         "properties": {"id": _COUNT, "received": _COUNT, "met": {"type": "boolean"}},
         "required": ["id", "kind", "received", "met"],
     },
-    "WantedRequests": {
-        **_schema(RequestTable),
-        "properties": {**_schema(RequestTable)["properties"], **_WAIT},
-    },
+    "WantedRequests": SCHEMAS.merged(RequestTable, _Wait),
 }
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import attrs
 
 from reqresp._errors import Bytes, FieldError, Seconds
-from reqresp.control._schemas import Schema, array, ref, schema_of, table
+from reqresp.control._schemas import SCHEMAS, array, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
 from reqresp.faults import KINDS
 from reqresp.faults.faults import MAX_NAME
+from reqresp.script.json_schema import Schema
 from reqresp.services.faults import ServiceFault
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -26,15 +27,15 @@ _FAULTS = "/api/services/{service}/faults"
 def _parameter_schemas() -> dict[str, Schema]:
     """Return the schema of each parameter that some kind of fault has."""
     fields = [it for kind in KINDS.values() for it in attrs.fields(kind)]
-    return {it.name: schema_of(it.type) for it in fields}
+    return {it.name: SCHEMAS.of(it.type) for it in fields}
 
 
 _PARAMETERS = _parameter_schemas()
 # When and where a fault applies; none of this can be changed.
 _WINDOW: Mapping[str, Schema] = {
-    "after": schema_of(Seconds),
-    "after_bytes": schema_of(Bytes),
-    "for": schema_of(Seconds),
+    "after": SCHEMAS.of(Seconds),
+    "after_bytes": SCHEMAS.of(Bytes),
+    "for": SCHEMAS.of(Seconds),
     "shared": {"type": "boolean"},
 }
 _KEYS: Mapping[str, Schema] = {

@@ -9,17 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 from reqresp import __version__
-from reqresp.control._schemas import (
-    SHARED,
-    Schema,
-    array,
-    nullable,
-    properties_of,
-    ref,
-    schema_of,
-    table,
-)
+from reqresp.control._schemas import SCHEMAS, array, nullable, ref, table
 from reqresp.control.routes import JSON, RawBody, Route
+from reqresp.script.json_schema import Schema
 
 #: The statuses that any request can have: without a token, and from another origin.
 _ALWAYS = (401, 403)
@@ -54,7 +46,7 @@ def make_document(routes: Iterable[Route], components: Mapping[str, Schema]) -> 
         "info": {"title": "reqresp", "version": __version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
-            "schemas": {"Error": _ERROR, **SHARED, **components},
+            "schemas": {"Error": _ERROR, **SCHEMAS.definitions, **components},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
@@ -67,10 +59,7 @@ def _operation(route: Route) -> dict[str, Any]:
         for it in route.parameters
     ]
     if route.query is not None:
-        parameters += [
-            {"name": name, "in": "query", "required": is_required, "schema": schema}
-            for name, (schema, is_required) in properties_of(route.query).items()
-        ]
+        parameters += _query_parameters(route.query)
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route),
@@ -79,10 +68,25 @@ def _operation(route: Route) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
-        schema = route.body.schema if isinstance(route.body, RawBody) else schema_of(route.body)
+        schema = route.body.schema if isinstance(route.body, RawBody) else SCHEMAS.of(route.body)
         content = {JSON: {"schema": schema}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _query_parameters(query: type[Any]) -> list[dict[str, Any]]:
+    table_of = SCHEMAS.table(query)
+    required = table_of.get("required", ())
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": schema["description"],
+            "required": name in required,
+            "schema": schema,
+        }
+        for name, schema in table_of["properties"].items()
+    ]
 
 
 def _path_schema(is_integer: bool) -> Schema:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from attrs import field, frozen
 from twisted.web.server import Request
 
-from reqresp.control._schemas import Schema
+from reqresp.script.json_schema import Schema
 
 #: The content types of responses.
 JSON = "application/json"

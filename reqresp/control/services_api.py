@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from reqresp._errors import Problem
 from reqresp._text import quote
 from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
-from reqresp.control._schemas import array, nullable, properties_of, ref, schema_of, table
+from reqresp.control._schemas import SCHEMAS, array, nullable, ref, table
 from reqresp.control.effective import EFFECTIVE, describe_effective
 from reqresp.control.errors import ApiError, problems_error, unusable
 from reqresp.control.routes import Call, RawBody, Route
@@ -34,22 +34,20 @@ _ONE = "/api/services/{service}"
 
 @frozen(kw_only=True)
 class ScriptBody:
-    """A script, as TOML text."""
+    """
+    A script.
+
+    :param script: its TOML text.
+    """
 
     script: str
 
 
 def _definition_schema() -> dict[str, Any]:
     """Return the schema of a definition: the keys of a service and those of a script."""
-    known = {**properties_of(ServiceTable), **properties_of(Document)}
-    properties = {name: schema for name, (schema, _) in known.items()}
-    properties["upstream"] = {"anyOf": [_TEXT, schema_of(UpstreamTable)]}
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name, (_, is_required) in known.items() if is_required],
-        "additionalProperties": False,
-    }
+    schema = SCHEMAS.merged(ServiceTable, Document)
+    schema["properties"]["upstream"] = {"anyOf": [_TEXT, SCHEMAS.of(UpstreamTable)]}
+    return schema
 
 
 def service_of(services: Services, name: str) -> Service:

@@ -41,20 +41,9 @@ def make_schema(title: str, *tables: type) -> Schema:
 
     :source: https://json-schema.org/draft/2020-12
     """
-    schemas = _Schemas()
-    merged: Schema = {"properties": {}, "required": []}
-    for table in tables:
-        schema = schemas.table(table)
-        merged["properties"] |= schema["properties"]
-        merged["required"] += schema.get("required", [])
-    return {
-        "$schema": _DIALECT,
-        "title": title,
-        "type": "object",
-        **merged,
-        "additionalProperties": False,
-        "$defs": schemas.definitions,
-    }
+    schemas = Schemas()
+    merged = schemas.merged(*tables)
+    return {"$schema": _DIALECT, "title": title, **merged, "$defs": schemas.definitions}
 
 
 def script_schema() -> Schema:
@@ -63,10 +52,19 @@ def script_schema() -> Schema:
 
 
 @define
-class _Schemas:
-    """Makes the schemas of types; those of tables are *definitions*, each made once."""
+class Schemas:
+    """
+    Makes the schemas of types; those of tables are *definitions*, each made once.
 
-    definitions: dict[str, Schema] = field(factory=dict)
+    The metadata ``schema`` of a field of a table are further keys of its schema.
+
+    :param prefix: where a document has its definitions.
+    :param plain: the schemas of further types.
+    """
+
+    prefix: str = "#/$defs/"
+    plain: Mapping[Any, Schema] = field(factory=dict)
+    definitions: dict[str, Schema] = field(init=False, factory=dict)
 
     def of(self, kind: Any) -> Schema:
         """Return the schema of values of *kind*, as `Reader.read` accepts them."""
@@ -82,7 +80,23 @@ class _Schemas:
             return {"type": "array", "items": self.of(arguments[0])}
         if origin is dict:
             return {"type": "object", "additionalProperties": self.of(arguments[1])}
-        return self._refer(kind) if attrs.has(kind) else _PLAIN[kind]
+        if attrs.has(kind):
+            return self._refer(kind)
+        return _PLAIN[kind] if kind in _PLAIN else self.plain[kind]
+
+    def merged(self, *kinds: type) -> Schema:
+        """Return the schema of a table that has the keys of all *kinds*, attrs classes."""
+        properties: Schema = {}
+        required: list[str] = []
+        for table in map(self.table, kinds):
+            properties |= table["properties"]
+            required += table.get("required", ())
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": False,
+        }
 
     def table(self, kind: type) -> Schema:
         """Return the schema of the table that the attrs class *kind* declares."""
@@ -93,8 +107,9 @@ class _Schemas:
             if not it.init:
                 continue
             name = it.name.removesuffix("_")
-            make = _FAULTS.get(name)
+            make = _FAULTS.get(name) if get_origin(it.type) is list else None
             schema = self.of(it.type) if make is None else make(self)
+            schema = {**schema, **it.metadata.get("schema", {})}
             if it.name in texts:
                 schema = {**schema, "description": texts[it.name]}
             if isinstance(it.default, str | int | float):
@@ -108,7 +123,7 @@ class _Schemas:
         if kind.__name__ not in self.definitions:
             self.definitions[kind.__name__] = {}  # a table can have tables of its own kind
             self.definitions[kind.__name__] = self.table(kind)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
+        return {"$ref": f"{self.prefix}{kind.__name__}"}
 
     def rule_faults(self) -> Schema:
         """Return the schema of the faults of one rule."""
@@ -138,9 +153,9 @@ class _Schemas:
 
 
 #: Tables whose keys depend on their kind.
-_FAULTS: Mapping[str, Callable[[_Schemas], Schema]] = {
-    "fault": _Schemas.script_faults,
-    "faults": _Schemas.rule_faults,
+_FAULTS: Mapping[str, Callable[[Schemas], Schema]] = {
+    "fault": Schemas.script_faults,
+    "faults": Schemas.rule_faults,
 }
 
 

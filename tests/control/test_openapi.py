@@ -3,12 +3,8 @@
 import re
 from typing import Any
 
-from attrs import field, frozen
-from twisted.trial.unittest import SynchronousTestCase
-
-from reqresp._errors import Seconds
-from reqresp.control._schemas import schema_of
 from reqresp.control.control_site import api_routes
+from reqresp.faults import KINDS
 from tests.support.controlled import Controlled
 
 
@@ -51,6 +47,24 @@ class DocumentTests(Controlled):
                 self.assertTrue(any(it.startswith("2") for it in operation["responses"]))
         self.assertEqual(len(names), len(api_routes_of(self)))
 
+    def test_every_key_is_described(self) -> None:
+        """A query, and the keys of a script, of a service and of a body say what they mean."""
+        schemas = self.document["components"]["schemas"]
+        for name in ("ScriptBody", "PushBody", "VerifyBody", "RuleTable", "Definition"):
+            for key, schema in schemas[name]["properties"].items():
+                if (name, key) != ("Definition", "upstream"):
+                    self.assertIn("description", schema, (name, key))
+        for operations in self.document["paths"].values():
+            for operation in operations.values():
+                for it in operation.get("parameters", ()):
+                    self.assertTrue(it["in"] == "path" or it["description"], it)
+
+    def test_faults_have_the_keys_of_their_kinds(self) -> None:
+        """As in the schema of scripts."""
+        faults = self.document["components"]["schemas"]["Definition"]["properties"]["fault"]
+        kinds = {it["properties"]["kind"]["const"] for it in faults["items"]["anyOf"]}
+        self.assertLessEqual({*KINDS}, kinds)
+
     def test_every_component_exists(self) -> None:
         """Schemas refer to components that the document has."""
         self.assertLessEqual(references(self.document), {*self.document["components"]["schemas"]})
@@ -63,37 +77,3 @@ def api_routes_of(test: Controlled) -> list[Any]:
     from reqresp.control.events import EventStreams
 
     return api_routes(test.services, EventStreams(test.reactor), Path(), 0)
-
-
-class SchemaTests(SynchronousTestCase):
-    """The schema of a class."""
-
-    def test_a_class(self) -> None:
-        """Each field has its type; those without a default are required."""
-
-        @frozen(kw_only=True)
-        class Inner:
-            seconds: Seconds
-            names: list[str] = field(factory=list)
-
-        @frozen(kw_only=True)
-        class Outer:
-            inner: Inner | None = None
-            for_: str | int | None = None
-            others: dict[str, Any] = field(factory=dict)
-
-        schema = schema_of(Outer)
-        self.assertEqual((schema["type"], schema["additionalProperties"]), ("object", False))
-        self.assertNotIn("required", schema)
-        inner = schema["properties"]["inner"]
-        self.assertEqual(inner["required"], ["seconds"])
-        self.assertEqual(inner["properties"]["seconds"]["type"], "number")
-        self.assertEqual(
-            inner["properties"]["names"], {"type": "array", "items": {"type": "string"}}
-        )
-        self.assertEqual(
-            [it["type"] for it in schema["properties"]["for"]["anyOf"]], ["string", "integer"]
-        )
-        self.assertEqual(
-            schema["properties"]["others"], {"type": "object", "additionalProperties": {}}
-        )

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import attrs
+from attrs import field, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp._errors import MAX_FLOAT
+from reqresp._errors import MAX_FLOAT, Seconds
 from reqresp.faults import KINDS
-from reqresp.script.json_schema import make_schema, script_schema
+from reqresp.script.json_schema import Schemas, make_schema, script_schema
 from reqresp.script.reader import MAX_INTEGER, Reader, describe
 from reqresp.script.schema import Document
 from reqresp.services.json_schema import services_schema
@@ -94,6 +95,55 @@ class TypeTests(SynchronousTestCase):
         self.assertTrue(valid.is_valid({"upstream": {"address": "it:1"}}))
         self.assertFalse(valid.is_valid({"upstream": {}}))
         self.assertFalse(valid.is_valid({"upsteam": {"address": "it:1"}}))
+
+
+class SchemasTests(SynchronousTestCase):
+    """The maker of schemas, for documents of other kinds."""
+
+    def test_a_class(self) -> None:
+        """Each field has its type and its metadata; those without a default are required."""
+
+        class Time(float):
+            """A time."""
+
+        @frozen(kw_only=True)
+        class Inner:
+            seconds: Seconds
+            names: list[str] = field(factory=list)
+
+        @frozen(kw_only=True)
+        class Outer:
+            """
+            All of it.
+
+            :param inner: what is within.
+            """
+
+            inner: Inner | None = None
+            for_: str | int | None = None
+            others: dict[str, Any] = field(factory=dict)
+            fault: bool = False
+            at: Time | None = field(default=None, metadata={"schema": {"maximum": 9}})
+
+        schemas = Schemas("#/components/", {Time: {"type": "number", "minimum": 0}})
+        self.assertEqual(schemas.of(Outer), {"$ref": "#/components/Outer"})
+        self.assertEqual({*schemas.definitions}, {"Outer", "Inner"})
+        outer, inner = (schemas.definitions[name] for name in ("Outer", "Inner"))
+        self.assertEqual((outer["type"], outer["additionalProperties"]), ("object", False))
+        self.assertEqual(outer["description"], "All of it.")
+        self.assertNotIn("required", outer)
+        properties = outer["properties"]
+        within = {"$ref": "#/components/Inner", "description": "what is within."}
+        self.assertEqual(properties["inner"], within)
+        self.assertEqual([it["type"] for it in properties["for"]["anyOf"]], ["string", "integer"])
+        others = {"type": "object", "additionalProperties": {}}
+        self.assertEqual(properties["others"], others)
+        self.assertEqual(properties["fault"], {"type": "boolean", "default": False})
+        self.assertEqual(properties["at"], {"type": "number", "minimum": 0, "maximum": 9})
+        self.assertEqual(inner["required"], ["seconds"])
+        self.assertEqual(inner["properties"]["seconds"]["type"], "number")
+        names = {"type": "array", "items": {"type": "string"}}
+        self.assertEqual(inner["properties"]["names"], names)
 
 
 class FaultTests(SynchronousTestCase):
