@@ -95,7 +95,7 @@ def _tests(search: Search) -> Iterator[Test]:
         until = search.until
         yield lambda it: it.at <= until
     if search.connection is not None:
-        yield lambda it: _connection(it) == search.connection
+        yield lambda it: connection_of(it) == search.connection
     if search.event is not None:
         yield lambda it: event_of(it) == search.event
     if search.by is not None:
@@ -117,7 +117,8 @@ def _tests(search: Search) -> Iterator[Test]:
         yield lambda it: any(pattern.search(data) for data in _texts(it))
 
 
-def _connection(entry: Entry) -> int | None:
+def connection_of(entry: Entry) -> int | None:
+    """Return the number of the connection that *entry* is about; None: of none."""
     if isinstance(entry, Answered):
         return entry.exchange.request.connection
     if isinstance(entry, Unanswered):

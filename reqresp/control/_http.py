@@ -47,9 +47,9 @@ class _UnixConnection(HTTPConnection):
 
 
 @frozen
-class ControlServer:
+class RequestSender:
     """
-    A control server.
+    Sends requests to a control server.
 
     :param url: such as ``http://127.0.0.1:8474``, or ``unix:/run/reqresp.sock``.
     :param token: what it demands; None: nothing.

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Self, TypeVar, Unpack, cast
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
-from reqresp.control._http import ControlError, ControlServer
+from reqresp.control._http import ControlError, RequestSender
 from reqresp.control._remote_expectation import RemoteExpectation, as_predicates
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture, check_can_block
@@ -60,7 +60,7 @@ class ControlClient:
     def __init__(
         self, url: str = "http://127.0.0.1:8474", service: str = "default", token: str | None = None
     ) -> None:
-        self._server = ControlServer(url, token)
+        self._server = RequestSender(url, token)
         #: The name of the service.
         self.service = service
 

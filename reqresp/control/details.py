@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from reqresp.control._describe import describe_entry, describe_rule, framing_of
+from reqresp.control._find import connection_of
 from reqresp.framing import Framed, FrameError, complete_framing
 from reqresp.journal import Answered, Connected, Entry, Unanswered
 from reqresp.journal.entries import bytes_as_json
@@ -75,7 +76,7 @@ def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
 
 def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> list[bytes]:
     """Return the requests of the same connection before *entry*, as far as they are kept."""
-    connection = _connection(entry)
+    connection = connection_of(entry)
     first = max(1, number - MAX_SCANNED)
     found: list[bytes] = []
     for it in service.journal.since(first, number - first)[1]:
@@ -83,7 +84,7 @@ def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> lis
             break
         if isinstance(it, Connected) and it.connection == connection:
             found = []
-        elif isinstance(it, Answered | Unanswered) and _connection(it) == connection:
+        elif isinstance(it, Answered | Unanswered) and connection_of(it) == connection:
             found.append(_data(it))
     return found
 
@@ -112,10 +113,6 @@ def _wire(service: Service, entry: Entry) -> dict[str, Any]:
     altered = None if effect is None else effect.data
     wire["reply"] = bytes_as_json(b"".join(parts) if altered is None else altered)
     return wire
-
-
-def _connection(entry: Answered | Unanswered) -> int:
-    return (entry.exchange.request if isinstance(entry, Answered) else entry.request).connection
 
 
 def _data(entry: Answered | Unanswered) -> bytes:

@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from reqresp._text import quote
 from reqresp.control._bodies import parse_json, read_body, read_query, read_table
 from reqresp.control._guard import Guard
+from reqresp.control._responses import end_response, write_head
 from reqresp.control.errors import ApiError, refusal_of
 from reqresp.control.routes import JSON, Call, Content, Match, RawBody, Route, Router
 
@@ -74,8 +75,7 @@ class Dispatcher(Resource):
             _write_later(request, found, lambda error: self._refuse(request, error))
         elif found is not NOT_DONE_YET:
             # Not returned: Twisted would add a length to a response without content.
-            request.write(found)
-            request.finish()
+            end_response(request, found)
         return NOT_DONE_YET
 
     def _answer(self, request: Request) -> Any:
@@ -121,7 +121,7 @@ class Dispatcher(Resource):
             refusal = ApiError(500, "internal error; see the log of the server")
         for name, value in refusal.headers:
             request.setHeader(name, value)
-        return _write(request, Content(refusal.status, encode(refusal.as_json())))
+        return write_head(request, Content(refusal.status, encode(refusal.as_json())))
 
 
 def _read_body(route: Route, request: Request, content: bytes) -> Any:
@@ -162,31 +162,19 @@ def _respond(request: Request, route: Route, answer: Any) -> Any:
     if answer is NOT_DONE_YET:
         return answer
     if isinstance(answer, Content):
-        return _write(request, answer)
+        return write_head(request, answer)
     if route.reply is None:
-        return _write(request, Content(route.status, b""))
-    return _write(request, Content(route.status, encode(answer)))
-
-
-def _write(request: Request, content: Content) -> bytes:
-    """Write the head of a response; return its body."""
-    request.setResponseCode(content.status)
-    if content.data:
-        request.setHeader("Content-Type", content.content_type)
-    if content.status != 204:
-        request.setHeader("Content-Length", str(len(content.data)))
-    return b"" if request.method == b"HEAD" else content.data
+        return write_head(request, Content(route.status, b""))
+    return write_head(request, Content(route.status, encode(answer)))
 
 
 def _write_later(
     request: Request, answer: "Deferred[bytes]", refuse: Callable[[Exception], bytes]
 ) -> None:
-    """Write what *answer* is called back with, unless the client has gone."""
+    """Write what *answer* is called back with."""
 
     def write(data: Any) -> None:
-        if request.channel is not None:  # else the client has gone
-            request.write(data)
-            request.finish()
+        end_response(request, data)
 
     def fail(failure: Failure) -> None:
         error = failure.value

@@ -18,6 +18,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from reqresp.control._bodies import parse_json
+from reqresp.control._responses import end_response, write_head
 from reqresp.control.errors import ApiError
 from reqresp.control.proxies import PartlyRefusedError, Proxies
 from reqresp.control.routes import Call, Content, Route, Router
@@ -56,9 +57,7 @@ class _Toxiproxy(Resource):
         request.setHeader("X-Toxiproxy-Request-Id", token_hex(10))
         answer = maybeDeferred(self._answer, request)
         answer.addErrback(self._refuse)
-        finished = request.notifyFinish()
-        answer.addCallback(partial(_write, request, finished))
-        finished.addErrback(lambda _: None)
+        answer.addCallback(lambda content: end_response(request, write_head(request, content)))
         return NOT_DONE_YET
 
     def _answer(self, request: Request) -> Any:
@@ -140,15 +139,3 @@ def _content(route: Route, value: Any) -> Content:
     if isinstance(value, Content):
         return value
     return Content(route.status, b"" if route.status == 204 else _encode(value).encode())
-
-
-def _write(request: Request, finished: "Deferred[None]", content: Content) -> None:
-    """Write a response, unless the client has gone."""
-    if finished.called:
-        return
-    request.setResponseCode(content.status)
-    if content.status != 204:
-        request.setHeader("Content-Type", content.content_type)
-        request.setHeader("Content-Length", str(len(content.data)))
-        request.write(content.data)
-    request.finish()
