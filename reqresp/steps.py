@@ -222,6 +222,18 @@ class ReplyFault(Protocol):
     def fault(self) -> Any:
         """Return the fault itself, which has a method `apply`."""
 
+    @property
+    def begins_later(self) -> bool:
+        """Whether it does not apply to the first byte of its rule's replies on a connection."""
+
+    @property
+    def after(self) -> float:
+        """Return the seconds since its rule's first reply before it begins."""
+
+    @property
+    def after_bytes(self) -> int:
+        """Return the bytes of its rule's replies that pass before it begins."""
+
 
 #: The most pieces of a reply whose sizes are kept.
 MAX_SLICES = 256

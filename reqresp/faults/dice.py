@@ -100,12 +100,18 @@ class FaultInjector:
 
         A fault counts only bytes of replies that it was applied to.
 
-        :param own: faults of these steps only; they are applied first.
+        :param own: faults of these steps only; they are applied first.  One that begins later
+            counts from the first steps that it comes with.
         :param is_silence: leave out the faults that apply to replies only.
         """
         names: list[str] = []
         size = sent(steps)
         faults = [it for it in self._faults if not is_silence or _affects_silence(it)]
+        for placed in own:
+            if placed.begins_later and placed.key not in self._passed:
+                self._waiting.setdefault(
+                    placed.key, (self._now() + placed.after, placed.after_bytes)
+                )
         for placed in (*own, *faults):
             key, fault = placed.key, placed.fault
             passed = self._passed.get(key, 0)

@@ -326,9 +326,10 @@ class PlacedFault:
     :param name: by which it is found while the server runs; the kind, with a number if others of a
         server have it, unless given.
     :param after: seconds until it begins, after the client has connected or, if that is later,
-        after the fault was added.
+        after the fault was added; for a rule's fault, after the first reply of the rule on the
+        connection.
     :param after_bytes: bytes of replies that pass on a connection before it begins, instead of
-        *after*.
+        *after*; for a rule's fault, bytes of the replies of the rule.
     :raises FieldError: a value is out of range.
     """
 

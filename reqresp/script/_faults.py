@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import quote
@@ -22,7 +22,6 @@ _NO_RELAY = (
     " inject the fault into replies"
 )
 _NO_REPLIES = "the key stream is missing: a relay has no replies; expected upstream or downstream"
-_REPLY_KEYS = [it.name for it in attrs.fields(ReplyFaultTable)]
 _STREAM_KEYS = [it.name.removesuffix("_") for it in attrs.fields(StreamFaultTable)]
 
 
@@ -61,24 +60,9 @@ def read_faults(
         elif is_relay:
             parts.reader.report(path, _NO_REPLIES)
         else:
-            placed = _placed(table, path, parts)
+            placed = parts.placed_fault(table, path, ReplyFaultTable)
             replies += [] if placed is None else [placed]
     return ScriptFaults(tuple(replies), tuple(streams))
-
-
-def _placed(table: dict[str, Any], path: str, parts: TableParts) -> PlacedFault | None:
-    keys = {name: it for name, it in table.items() if name in _REPLY_KEYS}
-    others = {name: it for name, it in table.items() if name not in _REPLY_KEYS}
-    placed = parts.reader.read(ReplyFaultTable, keys, path)
-    found = parts.fault(others, path)
-    if placed is None or found is None:
-        return None
-    window = {"after": placed.after, "after_bytes": placed.after_bytes}
-    try:
-        return evolve(found, on_connect=placed.on == "connect", **window)
-    except FieldError as error:
-        parts.reader.report(join(path, error.field), error.problem)
-        return None
 
 
 def _directed(

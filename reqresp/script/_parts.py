@@ -7,6 +7,7 @@ Reports what is wrong and continues.  Must not know rules.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 from attrs import Factory, asdict, evolve, field, frozen
 
 from reqresp._errors import FieldError
@@ -19,7 +20,13 @@ from reqresp.script.files import ScriptFiles
 from reqresp.script.names import REPLY_SOURCES, Sources
 from reqresp.script.payloads import NAME, read_payload, read_value
 from reqresp.script.reader import Reader
-from reqresp.script.schema import FramingTable, LengthTable, VariableTable, WrittenPayload
+from reqresp.script.schema import (
+    FaultWindowTable,
+    FramingTable,
+    LengthTable,
+    VariableTable,
+    WrittenPayload,
+)
 from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
 
@@ -142,11 +149,35 @@ class TableParts:
     def faults(self, tables: Sequence[dict[str, Any]], path: str) -> list[PlacedFault]:
         """Return the faults that *tables* describe, without those that have problems."""
         found = [
-            self.fault(table, f"{path}[{at}]")
+            self.placed_fault(table, f"{path}[{at}]")
             for at, table in enumerate(tables)
             if table is not None  # it was not a table, which has been reported
         ]
         return [fault for fault in found if fault is not None]
+
+    def placed_fault(
+        self, table: dict[str, Any], path: str, places: type = FaultWindowTable
+    ) -> PlacedFault | None:
+        """
+        Return the fault that *table* describes, and when it begins; None after a problem.
+
+        :param places: declares the keys that say so, an attrs class.
+        """
+        names = [it.name for it in attrs.fields(places)]
+        given = {name: it for name, it in table.items() if name in names}
+        others = {name: it for name, it in table.items() if name not in names}
+        placed = self.reader.read(places, given, path)
+        found = self.fault(others, path)
+        if placed is None or found is None:
+            return None
+        changes = asdict(placed)
+        if "on" in changes:
+            changes["on_connect"] = changes.pop("on") == "connect"
+        try:
+            return evolve(found, **changes)
+        except FieldError as error:
+            self.reader.report(f"{path}.{error.field}", error.problem)
+            return None
 
     def fault(
         self, table: dict[str, Any], path: str, kinds: Mapping[str, type[Fault]] = KINDS

@@ -17,7 +17,12 @@ from attrs import define, field
 from reqresp._errors import MAX_FLOAT
 from reqresp.faults import KINDS, STREAM_KINDS, Fault
 from reqresp.script.reader import MAX_INTEGER
-from reqresp.script.schema import Document, ReplyFaultTable, StreamFaultTable
+from reqresp.script.schema import (
+    Document,
+    FaultWindowTable,
+    ReplyFaultTable,
+    StreamFaultTable,
+)
 
 #: A JSON Schema, or a part of one.
 Schema = dict[str, Any]
@@ -127,7 +132,7 @@ class Schemas:
 
     def rule_faults(self) -> Schema:
         """Return the schema of the faults of one rule."""
-        return self._faults(self._kinds(KINDS, {}))
+        return self._faults(self._kinds(KINDS, self.table(FaultWindowTable)["properties"]))
 
     def script_faults(self) -> Schema:
         """Return the schema of the faults of a whole script."""

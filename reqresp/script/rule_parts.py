@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
+import attrs
 from attrs import evolve, frozen
 
 from reqresp._errors import Bytes, FieldError, Seconds
@@ -24,7 +25,7 @@ from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
 from reqresp.script.rule import EVERY_STATE, SendTemplate
-from reqresp.script.schema import PayloadTable, SizeTable
+from reqresp.script.schema import FaultWindowTable, PayloadTable, SizeTable
 from reqresp.script.templates import Template
 from reqresp.server.state_properties import StateProperties
 from reqresp.steps import Send, Wait
@@ -53,6 +54,8 @@ class PredicateArguments(TypedDict, total=False):
     not_: Mapping[str, Any]
 
 
+#: The keys of a fault that say when it begins.
+_WINDOW = [it.name for it in attrs.fields(FaultWindowTable)]
 _PREDICATES = (*COMPARISONS, "matches", "size", "json", "ignore_case", "any", "all", "not_")
 
 
@@ -167,12 +170,17 @@ class RuleParts:
         """
         Return the fault of a *kind*, with the *parameters* that it has in a script.
 
+        They include ``after`` and ``after_bytes``, which count the replies of its rule.
+
         :param key: what its dice are derived from, such as ``rule[0].faults[0]``.
         :raises FieldError: the kind or a parameter is unknown, or a parameter is out of range.
         """
         if kind not in KINDS:
             raise FieldError("kind", unknown("kind", kind, KINDS))
-        return PlacedFault(key, _convert(KINDS[kind], parameters, ""))
+        times = {name: it for name, it in parameters.items() if name in _WINDOW}
+        others = {name: it for name, it in parameters.items() if name not in _WINDOW}
+        window = _convert(FaultWindowTable, times, "")
+        return PlacedFault(key, _convert(KINDS[kind], others, ""), **attrs.asdict(window))
 
     def _predicates(self, values: Mapping[str, Any], path: str) -> Predicates:
         for name in values:

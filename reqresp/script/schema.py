@@ -268,18 +268,27 @@ FaultTarget = Literal["reply", "connect"]
 
 
 @frozen(kw_only=True)
-class ReplyFaultTable:
+class FaultWindowTable:
     """
-    What a fault of replies is injected into, and when; its other keys depend on its kind.
+    When a fault of replies begins; its other keys depend on its kind.
+
+    :param after: seconds before it begins: of a connection, or since a rule's first reply on it.
+    :param after_bytes: bytes of replies on a connection before it begins: of all, or of a rule.
+    """
+
+    after: Seconds = 0.0
+    after_bytes: Bytes = 0
+
+
+@frozen(kw_only=True)
+class ReplyFaultTable(FaultWindowTable):
+    """
+    What a fault of all replies is injected into, and when it begins.
 
     :param on: whether it applies to replies, or to connections from their beginning.
-    :param after: seconds of a connection before it begins.
-    :param after_bytes: bytes of the replies of a connection before it begins.
     """
 
     on: FaultTarget = "reply"
-    after: Seconds = 0.0
-    after_bytes: Bytes = 0
 
 
 @frozen(kw_only=True)

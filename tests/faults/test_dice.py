@@ -141,6 +141,24 @@ class FaultInjectorTests(SynchronousTestCase):
         clock.advance(1)
         self.assertEqual(injector.inject(reply)[1], ("slow_close",))
 
+    def test_a_rule_s_fault_begins_later(self) -> None:
+        """It counts the replies of its rule: their bytes, or seconds since the first of them."""
+        clock = Clock()
+        injector = FaultInjector(1, 1, now=clock.seconds)
+        clock.advance(5)
+        late = PlacedFault("late", SlowClose(delay=1), after=2)
+        cut = PlacedFault("cut", ResetPeer(), after_bytes=4)
+        reply = raw(b"abc"), Close()
+        self.assertEqual(injector.inject(reply, [late, cut]), (reply, ()))
+        self.assertEqual(injector.inject(reply), (reply, ()))
+        clock.advance(2)
+        slow = raw(b"abc"), Wait(1), Close()
+        self.assertEqual(injector.inject(reply, [late]), (slow, ("slow_close",)))
+        after = raw(b"a"), Abort()
+        self.assertEqual(injector.inject(reply, [cut]), (after, ("reset_peer",)))
+        self.assertEqual(injector.inject(reply, [cut]), ((Abort(),), ("reset_peer",)))
+        self.assertEqual(injector.inject(reply, [late]), (slow, ("slow_close",)))
+
     def test_waiting_throws_the_same_dice(self) -> None:
         """A fault that has waited makes the same choices as one that has not."""
         half = Latency(delay=1, probability=0.5)

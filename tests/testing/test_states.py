@@ -93,6 +93,22 @@ class TestFaultsThatBeginLater(ServerCase):
         wire.send(b"x\n")
         self.assertTrue(wire.got_reset)
 
+    def test_of_a_rule(self) -> None:
+        """An expectation's fault counts its own replies, and so does the fault of a rule."""
+        server = self.serve()
+        server.on("x").reply("ok").fault("reset_peer", after_bytes=8)
+        server.on("y").reply("other")
+        wire = self.connect()
+        wire.send(b"x\n", b"y\n", b"x\n")
+        self.assertEqual(wire.received(), b"ok\r\nother\r\nok\r\n")
+        wire.send(b"y\n", b"x\n")
+        self.assertTrue(wire.got_reset)
+        with self.assertRaisesRegex(ScriptError, "fault.after_bytes: expected one of after"):
+            server.on("z").fault("reset_peer", after=1, after_bytes=1)
+        text = 'rule = [{ reply = "a", faults = [{ kind = "corrupt", after = -1 }] }]'
+        with self.assertRaisesRegex(ScriptError, r"rule\[0\].faults\[0\].after: expected seconds"):
+            Script.parse(text)
+
     def test_wrong_values(self) -> None:
         """The error names the key or the argument."""
         text = '[[fault]]\nkind = "reset_peer"\nafter = 5\nafter_bytes = 5\n'
