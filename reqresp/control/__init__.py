@@ -12,18 +12,21 @@ if TYPE_CHECKING:
     from reqresp.control._http import ControlError
     from reqresp.control._limited_site import LimitedSite
     from reqresp.control._remote_expectation import RemoteExpectation
-    from reqresp.control.async_client import AsyncControlClient, AsyncFault
+    from reqresp.control.async_client import AsyncConnection, AsyncControlClient, AsyncFault
     from reqresp.control.client import ControlClient, RemoteFault
+    from reqresp.control.client_connections import RemoteConnection
     from reqresp.control.prometheus import Exposition, ServerCollector, make_registry
     from reqresp.control.site import make_site
 
 __all__ = [
+    "AsyncConnection",
     "AsyncControlClient",
     "AsyncFault",
     "ControlClient",
     "ControlError",
     "Exposition",
     "LimitedSite",
+    "RemoteConnection",
     "RemoteExpectation",
     "RemoteFault",
     "ServerCollector",
@@ -32,12 +35,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AsyncConnection": "async_client",
     "AsyncControlClient": "async_client",
     "AsyncFault": "async_client",
     "ControlClient": "client",
     "ControlError": "_http",
     "Exposition": "prometheus",
     "LimitedSite": "_limited_site",
+    "RemoteConnection": "client_connections",
     "RemoteExpectation": "_remote_expectation",
     "RemoteFault": "client",
     "ServerCollector": "prometheus",

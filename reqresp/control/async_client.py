@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import wraps
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from reqresp.control._remote_expectation import RemoteExpectation
 from reqresp.control.client import (
@@ -17,9 +17,10 @@ from reqresp.control.client import (
     RemoteFault,
     expectation_table,
 )
+from reqresp.control.client_connections import RemoteConnection
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture
-from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 
 T = TypeVar("T")
@@ -98,6 +99,39 @@ class AsyncFault:
         await self.remove()
 
 
+class AsyncConnection:
+    """A connection of a client; made by `AsyncControlClient.connections`."""
+
+    def __init__(self, connection: RemoteConnection) -> None:
+        self._connection = connection
+        #: Its number; the first of a service is 1.
+        self.number = connection.number
+        #: The client's address.
+        self.peer = connection.peer
+        #: When it was opened, in seconds since the epoch.
+        self.since = connection.since
+
+    async def is_open(self) -> bool:
+        """Return whether the client is connected."""
+        return await _in_thread(lambda: self._connection.is_open)
+
+    async def requests(self) -> list[Request]:
+        """Return the requests that came on it so far."""
+        return await _in_thread(lambda: self._connection.requests)
+
+    async def send(self, *payloads: PayloadLike, raw: Literal[True]) -> None:
+        """Send *payloads* to the client now, as `RemoteConnection.send` does."""
+        await _in_thread(self._connection.send, *payloads, raw=raw)
+
+    async def close(self) -> None:
+        """Close it after what was sent is delivered; do nothing if it is closed."""
+        await _in_thread(self._connection.close)
+
+    async def abort(self) -> None:
+        """Reset it now; do nothing if it is closed."""
+        await _in_thread(self._connection.abort)
+
+
 class AsyncControlClient:
     """
     A service of a process that runs with ``--control``, for asyncio.
@@ -173,6 +207,10 @@ class AsyncControlClient:
     ) -> AwaitableFuture[list[Request]]:
         """Return a future to await, as `ControlClient.when` does."""
         return self._client.when(equals, times=times, **predicates)
+
+    async def connections(self) -> list[AsyncConnection]:
+        """Return the connections that are open at present, by their numbers."""
+        return [AsyncConnection(it) for it in await _in_thread(lambda: self._client.connections)]
 
     async def fault(
         self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IAddress
 
 from reqresp.control._http import ControlError, RequestSender
 from reqresp.control._remote_expectation import RemoteExpectation, as_predicates
+from reqresp.control.client_connections import RemoteConnection
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture, check_can_block
 from reqresp.expectations.report import describe
@@ -298,6 +299,18 @@ class ControlClient:
                 ]
             )
         )
+
+    # Connections
+
+    @property
+    def connections(self) -> list[RemoteConnection]:
+        """The connections that are open at present, by their numbers."""
+        return [
+            RemoteConnection(
+                it["number"], _address(it["peer"]), it["since"], self._ask, self.requests
+            )
+            for it in self._ask("GET", "connections")["connections"]
+        ]
 
     # What goes wrong
 

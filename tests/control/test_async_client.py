@@ -54,6 +54,25 @@ class AsyncTests(Steered):
 
         self.run_with(test)
 
+    def test_connections(self) -> None:
+        """A test sends bytes on an open connection and ends it, and the event loop goes on."""
+
+        async def test(client: AsyncControlClient) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            writer.write(b"NOOP\n")
+            self.assertEqual(await reader.readline(), b"+OK\r\n")
+            [connection] = await client.connections()
+            self.assertTrue(await connection.is_open())
+            self.assertEqual([it.data for it in await connection.requests()], [b"NOOP"])
+            await connection.send("bye", raw=True)
+            await connection.close()
+            self.assertEqual(await reader.read(), b"bye")
+            writer.close()
+            await writer.wait_closed()
+            await connection.abort()
+
+        self.run_with(test)
+
     def test_faults(self) -> None:
         """A fault holds within its block, and can be changed there."""
 
