@@ -188,9 +188,12 @@ class Rule:
         count = counts.get(self.path, 0)
         if self.times is not None and count >= self.times:
             return True
+        feeds = self._feeds[count % len(self.replies)]
+        if not feeds:
+            return False
         foreseen = ChainMap[str, int]({}, counts)
         try:
-            for feed in self._feeds[count % len(self.replies)]:
+            for feed in feeds:
                 feed.take(foreseen, self.path)
         except FeedEndError:
             return True
