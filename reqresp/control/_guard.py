@@ -45,9 +45,12 @@ class Guard:
         if not _is_own_origin(request, hosts):
             raise ApiError(403, "origin not allowed: another site has sent this request")
         if not is_public and not self._has_token(request):
+            is_wrong = bool(_values(request, b"Authorization"))
             raise ApiError(
                 401,
-                "expected the header Authorization: Bearer TOKEN",
+                "expected another token: the one in the file of --control-token-file"
+                if is_wrong
+                else "expected the header Authorization: Bearer TOKEN",
                 headers=[("WWW-Authenticate", "Bearer")],
             )
 

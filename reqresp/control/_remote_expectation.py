@@ -7,10 +7,15 @@ Makes the table that the API expects.  Must not know HTTP.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
-from reqresp.script.rule_parts import PayloadLike, PayloadsLike
+from reqresp._text import unknown
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
+
+
+#: The predicates that a test can name.
+_PREDICATES = ("equals", *PredicateArguments.__annotations__)
 
 
 class RemoteExpectation:
@@ -126,6 +131,8 @@ class RemoteExpectation:
 def as_payload(payload: PayloadLike, *, raw: bool = False) -> str | dict[str, Any]:
     """Return *payload* as JSON has it: bytes are text if they are UTF-8, else digits."""
     written = _written(payload) if isinstance(payload, bytes) else payload
+    if not isinstance(written, str | Mapping):
+        return written  # the server says what is expected
     if not raw:
         return written if isinstance(written, str) else dict(written)
     return {**({"text": written} if isinstance(written, str) else written), "raw": True}
@@ -148,6 +155,9 @@ def as_payloads(given: Any) -> Any:
 def as_predicates(equals: PayloadsLike | None, predicates: Mapping[str, Any]) -> dict[str, Any]:
     """Return the predicates of a test, such as ``on("STAT", size=4)``, as JSON has them."""
     given = dict(predicates) if equals is None else {"equals": equals, **predicates}
+    for name in given:
+        if name not in _PREDICATES:
+            raise TypeError(unknown("predicate", name, _PREDICATES))
     return {name.removesuffix("_"): _predicate(name, value) for name, value in given.items()}
 
 

@@ -35,8 +35,9 @@ MAX_SHOWN = 50
 CALLER = ContextVar("CALLER", default="")
 #: Seconds after which a future that is not done asks again: it may be cancelled.
 WHEN_SECONDS = 30.0
-#: The longest name of an expectation.
+#: The longest name of an expectation, and what a name cannot have.
 _MAX_NAME = 60
+_UNNAMED = re.compile(r"[^\w .:/+-]")
 
 T = TypeVar("T")
 
@@ -424,7 +425,7 @@ def expectation_table(
     kind: str, equals: PayloadsLike | None, predicates: Mapping[str, Any], times: int | None
 ) -> dict[str, Any]:
     """Return an expectation without an answer, with the line of the test as its name."""
-    name = calling_line()[-_MAX_NAME:].lstrip("_.- ")
+    name = _UNNAMED.sub("", calling_line())[-_MAX_NAME:].lstrip("_.:/+- ")
     table = {"kind": kind, "name": name, **as_predicates(equals, predicates)}
     return table if times is None else table | {"times": times}
 

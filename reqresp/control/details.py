@@ -75,12 +75,12 @@ def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
 
 
 def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> list[bytes]:
-    """Return the requests of the same connection before *entry*, as far as they are kept."""
+    """Return the requests of the same connection before entry *number*, as far as they are kept."""
     connection = connection_of(entry)
-    first = max(1, number - MAX_SCANNED)
     found: list[bytes] = []
-    for it in service.journal.since(first, number - first)[1]:
-        if it is entry:
+    first, entries = service.journal.since(max(1, number - MAX_SCANNED), MAX_SCANNED)
+    for at, it in enumerate(entries, first):
+        if at >= number:
             break
         if isinstance(it, Connected) and it.connection == connection:
             found = []

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import NOTHING, fields, frozen
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -130,7 +130,7 @@ def _read_body(route: Route, request: Request, content: bytes) -> Any:
     types = request.requestHeaders.getRawHeaders(b"Content-Type") or []
     is_json = [_media_type(it) for it in types] == [JSON]
     # A form on a page of another site can send three other types.
-    if not is_json and (types or content or route.body is not None):
+    if not is_json and (types or content or _needs_body(route)):
         found = quote(b", ".join(types).decode("latin-1")) if types else "none"
         raise ApiError(
             415, f"expected the header Content-Type: {JSON}, found {found} (curl: use --json)"
@@ -138,10 +138,18 @@ def _read_body(route: Route, request: Request, content: bytes) -> Any:
     if isinstance(route.body, RawBody):
         return read_table(parse_json(content))
     if route.body is not None:
-        return read_body(route.body, parse_json(content))
+        says_nothing = not content and not _needs_body(route)
+        return read_body(route.body, {} if says_nothing else parse_json(content))
     if content.strip() and parse_json(content) != {}:
         raise ApiError(400, "expected no body, or {}")
     return None
+
+
+def _needs_body(route: Route) -> bool:
+    """Return whether a request without a body says too little."""
+    if route.body is None or isinstance(route.body, RawBody):
+        return route.body is not None
+    return any(it.default is NOTHING for it in fields(route.body))
 
 
 def encode(value: Any) -> bytes:

@@ -8,7 +8,10 @@ import sys
 import warnings
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from reqresp.control import ControlClient, ControlError
+from reqresp.control.client import expectation_table
 from reqresp.expectations.unused import UnusedRecordingWarning
 from reqresp.script import ScriptError
 from tests.support.live import PATIENCE
@@ -227,9 +230,27 @@ class TokenTests(LiveTestCase):
         server = self.serve("--control=0", "--control-token-file=token", ports=2)
         url = f"http://127.0.0.1:{server.ports[1]}"
         ControlClient(url, token="secret").verify()  # noqa: S106 (a test's)
-        with self.assertRaisesRegex(ControlError, "Bearer TOKEN") as raised:
-            ControlClient(url).verify()
-        self.assertEqual(raised.exception.status, 401)
+        for token, message in ((None, "Bearer TOKEN"), ("wrong", "--control-token-file")):
+            with self.assertRaisesRegex(ControlError, message) as raised:
+                ControlClient(url, token=token).verify()
+            self.assertEqual(raised.exception.status, 401)
+
+
+class TableTests(SynchronousTestCase):
+    """What is sent for an expectation."""
+
+    def test_its_name(self) -> None:
+        """It is the line of the test, without what a name cannot have."""
+        code = compile("found = expectation_table('on', 'a', {}, None)", "a(1) [b].py", "exec")
+        names: dict[str, Any] = {"expectation_table": expectation_table}
+        exec(code, names)  # noqa: S102 (a file with such a name)
+        self.assertEqual(names["found"]["name"], "a1 b.py:1")
+
+    def test_wrong_predicates(self) -> None:
+        """An unknown one is refused here, and a wrong value by the server."""
+        with self.assertRaisesRegex(TypeError, "unknown predicate 'starts_wth'; did you mean"):
+            expectation_table("on", None, {"starts_wth": "x"}, None)
+        self.assertEqual(expectation_table("on", None, {"contains": 5}, None)["contains"], 5)
 
 
 class ImportTests(Steered):

@@ -21,6 +21,20 @@ class StateTests(Controlled):
         }
         self.assertEqual(states, {"DATA": "start", "nonsense": "start", "x": "data"})
 
+    def test_after_the_journal_was_cleared(self) -> None:
+        """What follows an entry does not count among what was before it."""
+        self.converse(b"hello\n", b"hello\n")
+        service = self.services["smtp"]
+        service.journal.clear()
+        self.converse(b"nonsense\n", b"DATA\n", b"x\n")
+        first_number, entries = service.journal.since(1)
+        states = [
+            details["state"]
+            for number, entry in enumerate(entries, first_number)
+            if "request" in (details := describe_details(service, number, entry))
+        ]
+        self.assertEqual(states, ["start", "start", "data"])
+
     def test_a_long_conversation(self) -> None:
         """Only so many entries are looked through."""
         self.converse(b"DATA\n", b"x\n" * (MAX_SCANNED + 10))

@@ -107,6 +107,14 @@ class ExpectationsTests(Controlled):
         for body in ({"reply": "x"}, {"equals": 3}, {"times": -1}, {"timeout": 9999}):
             self.assertEqual(self.ask("POST", f"{SMTP}/requests", body).status, 422, body)
 
+    def test_a_verdict_without_a_body(self) -> None:
+        """It is that of the defaults."""
+        wire = self.begin("POST", f"{SMTP}/verify")
+        for _ in range(10):
+            self.reactor.advance(0.2)
+        self.assertTrue(parse_answer(wire.received()).json["ok"])
+        self.assertEqual(self.begin("POST", f"{SMTP}/requests").received()[:12], b"HTTP/1.1 415")
+
     def test_a_client_that_leaves(self) -> None:
         """Nothing is waited for any more."""
         self.add(equals="never", reply="x")
