@@ -96,7 +96,7 @@ class RemoteExpectation:
         """Forward the request to the service's upstream, and send its reply as it came."""
         return self._add("forward", {"forward": True})
 
-    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike]) -> Self:
+    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike] | Mapping[str, Any]) -> Self:
         """Send each of *replies* in turn, then start again; with `wait` and `close` alone."""
         return self._change("cycle", cycle=tuple(as_payloads(it) for it in replies))
 

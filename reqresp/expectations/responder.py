@@ -114,8 +114,9 @@ class ExpectationResponder(Responder):
         self, found: BaseExpectation | None, data: bytes, connection: ConnectionContext
     ) -> Steps | Deferred[Steps]:
         if found is not None:
-            if found.rule.goto is not None:
-                self.states.move(connection, found.rule.goto)
+            state = found.rule.state_after(found.count + 1)
+            if state is not None:
+                self.states.move(connection, state)
             return found.answer(data, connection)
         if self._fallback is not None:
             return self._fallback.respond(data, connection)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from attrs import Factory, asdict, evolve, field, frozen
+from attrs import asdict, evolve, frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
@@ -16,7 +16,7 @@ from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
 from reqresp.script._checks import check_no_feed
 from reqresp.script.calls import CalledFunction, Modules
-from reqresp.script.files import ScriptFiles
+from reqresp.script.files import Files
 from reqresp.script.names import REPLY_SOURCES, Sources
 from reqresp.script.payloads import NAME, read_payload, read_value
 from reqresp.script.reader import Reader
@@ -40,13 +40,12 @@ class TableParts:
 
     :param reader: receives the problems.
     :param files: the files that payloads can name.
+    :param modules: the modules that can be named; None: none can.
     """
 
     reader: Reader
-    files: ScriptFiles
-    modules: Modules = field(
-        init=False, default=Factory(lambda self: Modules(self.files), takes_self=True)
-    )
+    files: Files
+    modules: Modules | None = None
 
     def payload(
         self, payload: WrittenPayload, path: str, sources: Sources
@@ -78,6 +77,9 @@ class TableParts:
 
     def function(self, reference: str, path: str) -> CalledFunction | None:
         """Return the function that *reference* names; None after a problem."""
+        if self.modules is None:
+            self.reader.report(path, "expected no call here")
+            return None
         try:
             return self.modules.find(reference)
         except ValueError as error:

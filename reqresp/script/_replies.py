@@ -15,10 +15,16 @@ from reqresp.script._parts import TableParts
 from reqresp.script.names import Sources
 from reqresp.script.reader import Reader
 from reqresp.script.rule import ReplyTemplate, SendTemplate
-from reqresp.script.schema import AnswerTable, PayloadTable, StepTable, WrittenPayload
+from reqresp.script.schema import (
+    AnswerTable,
+    PayloadTable,
+    StepTable,
+    TurnTable,
+    WrittenPayload,
+)
 from reqresp.steps import STEPS, Broadcast, Close, Forward, Send, Step, Wait, is_addressee
 
-_NO_ANSWER = "expected one of reply, cycle, do, call, close, silent = true or forward = true"
+_FLAGS = "silent = true or forward = true"
 _STEP_KEYS = tuple(it.name for it in fields(StepTable) if it.name != "to")
 
 
@@ -35,7 +41,7 @@ class Replies:
     parts: TableParts
     framings: tuple[BaseFraming | None, ...]
 
-    def replies(self, table: AnswerTable, path: str, sources: Sources) -> list[ReplyTemplate]:
+    def replies(self, table: TurnTable, path: str, sources: Sources) -> list[ReplyTemplate]:
         """Return the replies that *table* describes; templates can name *sources*."""
         self._check_keys(table, path)
         # Every key is read, so that each problem is found.
@@ -45,12 +51,20 @@ class Replies:
         if table.forward:
             return [(*before, self._forward(f"{path}.forward"), *after)]
         given = [(table.reply, f"{path}.reply")] if table.reply is not None else []
-        if table.cycle is not None:
+        if isinstance(table, AnswerTable) and table.cycle is not None:
             given += self.parts.each(table.cycle, f"{path}.cycle")
-        replies: list[ReplyTemplate] = [
-            (*before, *self.payloads(it, place, sources), *after) for it, place in given
-        ]
+        replies: list[ReplyTemplate] = []
+        for it, place in given:
+            reply = self._turn(it, place, sources)
+            has_ended = bool(reply) and reply[-1].ends_reply
+            replies.append((*before, *reply, *(() if has_ended else after)))
         return [steps] if steps is not None else replies or [(*before, *after)]
+
+    def _turn(self, given: Any, path: str, sources: Sources) -> ReplyTemplate:
+        if isinstance(given, TurnTable):
+            [steps] = self.replies(given, path, sources)
+            return steps
+        return self.payloads(given, path, sources)
 
     def payloads(self, given: Any, path: str, sources: Sources) -> ReplyTemplate:
         """Return the reply that sends the payloads *given*."""
@@ -58,11 +72,11 @@ class Replies:
             self._send(payload, place, sources) for payload, place in self.parts.each(given, path)
         )
 
-    def _check_keys(self, table: AnswerTable, path: str) -> None:
+    def _check_keys(self, table: TurnTable, path: str) -> None:
         given = [
             name
             for name in ("reply", "cycle", "do", "silent", "forward", "call")
-            if getattr(table, name) not in (None, False)
+            if getattr(table, name, None) not in (None, False)
         ]
         also = [name for name in ("delay", "close") if getattr(table, name)]
         if len(given) > 1:
@@ -70,7 +84,8 @@ class Replies:
         elif given in (["do"], ["silent"], ["call"]) and also:
             self.reader.report(path, f"{also[0]} cannot be combined with {given[0]}")
         elif not given and "close" not in also and self.reader.is_clean(path):
-            self.reader.report(path, _NO_ANSWER)
+            names = [it for it in ("reply", "cycle", "do", "call", "close") if hasattr(table, it)]
+            self.reader.report(path, f"expected one of {', '.join(names)}, {_FLAGS}")
 
     def _steps(self, tables: list[StepTable], path: str, sources: Sources) -> ReplyTemplate:
         steps: list[Step | SendTemplate] = []

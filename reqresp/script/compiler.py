@@ -17,6 +17,7 @@ from reqresp.script._faults import read_faults
 from reqresp.script._parts import TableParts
 from reqresp.script._states import StateFramings, check_not_forwarded, mixed, read_states
 from reqresp.script._upstream import is_relay, read_upstream
+from reqresp.script.calls import Modules
 from reqresp.script.files import ScriptFiles
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
@@ -45,7 +46,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     """
     document: Document = reader.read(Document, tables, "")
     files = ScriptFiles(base)
-    parts = TableParts(reader, files)
+    parts = TableParts(reader, files, Modules(files))
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")

@@ -37,8 +37,9 @@ def check_states(
     for state in tables:
         named.setdefault(state, join("state", state))
     for rule in (*rules, *others):
-        if rule.goto is not None and rule.goto not in named:
-            report(f"{rule.path}.goto", unknown("state", rule.goto, named))
+        for path, state in rule.states_after:
+            if state not in named:
+                report(path, unknown("state", state, named))
     reached = _reached(start, (*rules, *others))
     for state, path in named.items():
         if state not in reached:
@@ -46,12 +47,12 @@ def check_states(
 
 
 def _reached(start: str, rules: Sequence[Rule]) -> set[str]:
-    anywhere = {rule.goto for rule in rules if rule.when is None and rule.goto is not None}
+    anywhere = {state for rule in rules if rule.when is None for _, state in rule.states_after}
     onwards: dict[str, set[str]] = {}
     for rule in rules:
-        if rule.goto is not None:
+        for _, after in rule.states_after:
             for state in rule.when or ():
-                onwards.setdefault(state, set()).add(rule.goto)
+                onwards.setdefault(state, set()).add(after)
     reached: set[str] = set()
     waiting = {start, *anywhere}
     while waiting:

@@ -5,7 +5,7 @@ Knows requests and steps.  Must not know which rule is asked, or how often it ha
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,24 @@ ReplyTemplate = tuple[Step | SendTemplate, ...]
 
 
 @frozen(kw_only=True)
+class Turn:
+    """
+    What one of the replies of a rule has besides what the rule has for all of them.
+
+    :param goto: the state that follows; None: that of the rule.
+    :param variables: what is set after those of the rule.
+    :param faults: are injected after those of the rule.
+    """
+
+    goto: str | None = None
+    variables: Sequence[Variable] = ()
+    faults: Sequence[PlacedFault] = ()
+
+
+_PLAIN = Turn()
+
+
+@frozen(kw_only=True)
 class Rule:
     """
     Answers requests that match *predicates* with each of *replies* in turn, then from the first.
@@ -78,6 +96,7 @@ class Rule:
     :param variables: what it sets before it answers, in this order.
     :param call: the function that answers; None: *replies* do.
     :param faults: faults that are injected into its replies only.
+    :param turns: what each of *replies* has besides; empty: nothing.
     :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
         name.
     :param line: its line in a script; None: unknown.
@@ -95,6 +114,7 @@ class Rule:
     variables: Sequence[Variable] = ()
     call: CalledFunction | None = None
     faults: Sequence[PlacedFault] = ()
+    turns: Sequence[Turn] = ()
     path: str = field()
     line: int | None = field(default=None, eq=False)
     #: Its name, path and line, for people: ``stat, rule[3], line 12``.
@@ -122,14 +142,16 @@ class Rule:
     @_ready.default
     def _ready_replies(self) -> Sequence[RuleReply | None]:
         return [
-            None if any(isinstance(step, SendTemplate) for step in reply) else self._as_steps(reply)
-            for reply in self.replies
+            None
+            if any(isinstance(step, SendTemplate) for step in reply)
+            else self._as_steps(reply, self._turn(at))
+            for at, reply in enumerate(self.replies)
         ]
 
     @constant.default
     def _constant(self) -> RuleReply | None:
         alike = len(self.replies) == 1 and self.times is None and self.goto is None
-        changes = self.call is not None or len(self.variables) > 0
+        changes = self.call is not None or len(self.variables) > 0 or len(self.turns) > 0
         return self._ready[0] if alike and not changes else None
 
     @_feeds.default
@@ -145,6 +167,25 @@ class Rule:
         return self.times is not None or not all(it.repeat for it in chain(*self._feeds))
 
     @property
+    def states_after(self) -> Iterator[tuple[str, str]]:
+        """Yield each place of a goto, such as ``rule[3].goto``, and the state there."""
+        if self.goto is not None:
+            yield f"{self.path}.goto", self.goto
+        for at, turn in enumerate(self.turns):
+            if turn.goto is not None:
+                yield f"{self.path}.cycle[{at}].goto", turn.goto
+
+    @property
+    def all_variables(self) -> Sequence[Variable]:
+        """What any of its replies sets."""
+        return [*self.variables, *(it for turn in self.turns for it in turn.variables)]
+
+    @property
+    def all_faults(self) -> Sequence[PlacedFault]:
+        """The faults of any of its replies."""
+        return [*self.faults, *(it for turn in self.turns for it in turn.faults)]
+
+    @property
     def reads_lines(self) -> bool:
         """Whether one of its replies takes a line of a file."""
         return any(self._feeds)
@@ -158,14 +199,14 @@ class Rule:
     def is_random(self) -> bool:
         """Whether the seed decides anything of its replies."""
         has_jitter = self.timer is not None and bool(self.timer.jitter)
-        return has_jitter or bool(self.faults) or not RANDOM.isdisjoint(self.names)
+        return has_jitter or bool(self.all_faults) or not RANDOM.isdisjoint(self.names)
 
     @property
     def names(self) -> frozenset[str]:
         """What the templates in its replies and its variables name."""
         steps = (step for reply in self.replies for step in reply)
         sent = [it.template for it in steps if isinstance(it, SendTemplate)]
-        kept = [it.value for it in self.variables if isinstance(it.value, Template)]
+        kept = [it.value for it in self.all_variables if isinstance(it.value, Template)]
         return frozenset().union(*(it.names for it in (*sent, *kept)))
 
     @property
@@ -201,6 +242,10 @@ class Rule:
             return False
         return False
 
+    def state_after(self, count: int) -> str | None:
+        """Return the state that follows its *count*-th reply; None: the state stays."""
+        return self._turn(self._place_of(count)).goto or self.goto
+
     def steps(
         self,
         count: int,
@@ -213,8 +258,8 @@ class Rule:
 
         :param counts: has how far its feeds have been read; None: nothing has been.
         """
-        turn = (count - 1) % len(self.replies)
-        ready = self._ready[turn]
+        at = self._place_of(count)
+        ready = self._ready[at]
         if ready is not None:
             return ready
         match = self.predicates.match(data)
@@ -225,8 +270,9 @@ class Rule:
             return self._as_steps(
                 [
                     step.fill(context) if isinstance(step, SendTemplate) else step
-                    for step in self.replies[turn]
-                ]
+                    for step in self.replies[at]
+                ],
+                self._turn(at),
             )
         except FeedError as error:
             return RuleReply(
@@ -244,7 +290,7 @@ class Rule:
         match = self.predicates.match(data)
         context = TemplateContext(data, connection, match, count, self.path)
         try:
-            for variable in self.variables:
+            for variable in (*self.variables, *self._turn(self._place_of(count)).variables):
                 variable.assign(connection.notes, context)
         except ValueError as error:
             raise ValueError(f"{self.place}: {error}") from None
@@ -263,9 +309,17 @@ class Rule:
             return self._as_steps(answer)
         return answer.addCallback(self._as_steps)
 
-    def _as_steps(self, reply: Iterable[Step | SendTemplate]) -> RuleReply:
+    def _place_of(self, count: int) -> int:
+        """Return which of *replies* is the *count*-th reply."""
+        return (count - 1) % len(self.replies)
+
+    def _turn(self, at: int) -> Turn:
+        return self.turns[at] if self.turns else _PLAIN
+
+    def _as_steps(self, reply: Iterable[Step | SendTemplate], turn: Turn = _PLAIN) -> RuleReply:
         steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
-        return RuleReply(steps, self.name, self.faults, place=self.place)
+        faults = (*self.faults, *turn.faults) if turn.faults else self.faults
+        return RuleReply(steps, self.name, faults, place=self.place)
 
 
 #: Answers a request that no rule matches, unless the script has an answer of its own.

@@ -32,7 +32,7 @@ from reqresp.script.names import (
 )
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
-from reqresp.script.rule import EVERY_STATE, Rule
+from reqresp.script.rule import EVERY_STATE, Rule, Turn
 from reqresp.script.schema import (
     AnswerTable,
     Document,
@@ -41,6 +41,7 @@ from reqresp.script.schema import (
     RequestTable,
     RuleTable,
     SizeTable,
+    TurnTable,
 )
 from reqresp.script.variables import Variable
 from reqresp.server.state_properties import StateProperties
@@ -75,9 +76,11 @@ def compile_rule(
         table = evolve(table, when=EVERY_STATE)
     if table.name is not None:
         _check_name(table.name, f"{path}.name", reader)
-    for name, given in (("set", table.set_), ("call", table.call)):
+    turns = [(f"cycle[{at}].set", it.set_) for at, it in enumerate(_turns(table))]
+    for name, given in (("set", table.set_), ("call", table.call), *turns):
         if given:
-            reader.report(f"{path}.{name}", f"expected no {name} here: only a script has it")
+            key = name.rpartition(".")[2]
+            reader.report(f"{path}.{name}", f"expected no {key} here: only a script has it")
     framings = StateFramings(framing, properties)
     compiler = RuleCompiler.of(reader, TableParts(reader, files), framings, Document())
     return compiler.rule(table, path)
@@ -97,11 +100,17 @@ def _check_name(name: str, path: str, reader: Reader) -> None:
         reader.report(path, f"{_NAME_EXPECTED}, found {quote(name)}")
 
 
+def _turns(table: AnswerTable) -> list[TurnTable]:
+    """Return the replies of a cycle; a payload is one without keys of its own."""
+    return [it if isinstance(it, TurnTable) else TurnTable() for it in table.cycle or ()]
+
+
 def _variables(document: Document) -> dict[str, Name]:
     """Return all variables that a rule of *document* sets, by their names."""
     answers = (*document.rule, document.greeting, document.unmatched)
-    tables = (it for it in answers if isinstance(it, AnswerTable))
-    return {name: variable_source(name) for it in tables for name in it.set_}
+    tables = [it for it in answers if isinstance(it, AnswerTable)]
+    turns = [it for table in tables for it in _turns(table)]
+    return {name: variable_source(name) for it in (*tables, *turns) for name in it.set_}
 
 
 @frozen
@@ -269,6 +278,7 @@ class RuleCompiler:
             self.reader.report(f"{rule.path}.call", f"expected no call: {none}")
         if rule.forwards:
             steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
+            steps += ["cycle"] if table.cycle else []
             self.reader.report(
                 f"{rule.path}.{[*steps, 'forward'][0]}", f"expected no forward: {none}"
             )
@@ -280,9 +290,24 @@ class RuleCompiler:
             "variables": self._set(table, path, sources),
             "call": None if table.call is None else self.parts.function(table.call, f"{path}.call"),
             "faults": self.parts.faults(table.faults, f"{path}.faults"),
+            "turns": self._turns(table, path, sources),
         }
 
-    def _set(self, table: AnswerTable, path: str, sources: Sources) -> list[Variable]:
+    def _turns(self, table: AnswerTable, path: str, sources: Sources) -> list[Turn]:
+        """Return what each reply of a cycle has besides; empty: none has anything."""
+        if not any(isinstance(it, TurnTable) for it in table.cycle or ()):
+            return []
+        turns = enumerate(_turns(table))
+        return [self._turn(it, f"{path}.cycle[{at}]", sources) for at, it in turns]
+
+    def _turn(self, given: TurnTable, path: str, sources: Sources) -> Turn:
+        return Turn(
+            goto=given.goto,
+            variables=self._set(given, path, sources),
+            faults=self.parts.faults(given.faults, f"{path}.faults"),
+        )
+
+    def _set(self, table: TurnTable, path: str, sources: Sources) -> list[Variable]:
         read = self.parts.variable
         places = ((name, it, f"{path}.set.{name}") for name, it in table.set_.items())
         found = [read(name, it, place, sources) for name, it, place in places]

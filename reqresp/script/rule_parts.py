@@ -18,14 +18,16 @@ from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
 from reqresp.script._checks import check_needle, check_unsent, json_parts, send, size_bounds, wait
+from reqresp.script._parts import TableParts
+from reqresp.script._replies import Replies
 from reqresp.script._states import StateFramings, mixed
 from reqresp.script.files import AnyFiles
 from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
 from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
-from reqresp.script.rule import EVERY_STATE, SendTemplate
-from reqresp.script.schema import FaultWindowTable, PayloadTable, SizeTable
+from reqresp.script.rule import EVERY_STATE, ReplyTemplate, SendTemplate, Turn
+from reqresp.script.schema import FaultWindowTable, PayloadTable, SizeTable, TurnTable
 from reqresp.script.templates import Template
 from reqresp.server.state_properties import StateProperties
 from reqresp.steps import Send, Wait
@@ -158,6 +160,31 @@ class RuleParts:
         framing = complete_framing(self.framing).replies
         return _placed(field, send, found, raw or is_raw, framing)
 
+    def turn(
+        self, values: Mapping[str, Any], predicates: Predicates, field: str
+    ) -> tuple[ReplyTemplate, Turn]:
+        """
+        Return one reply of a cycle, by the keys that it has in a script, and what else it has.
+
+        :param predicates: those of the rule: a template can name the groups of their patterns.
+        :param field: the field of errors.
+        :raises FieldError: a value is not usable.
+        """
+        reader = Reader("", lambda _path: None)
+        table: TurnTable | None = reader.read(TurnTable, dict(values), field)
+        if table is not None:
+            parts = TableParts(reader, AnyFiles(self.base))
+            if table.set_:
+                reader.report(f"{field}.set", "expected no set here: only a script has it")
+            replies = Replies(reader, parts, (complete_framing(self.framing).replies,))
+            sources = {**group_sources(predicates.patterns), **REPLY_SOURCES}
+            [steps] = replies.replies(table, field, sources)
+            turn = Turn(goto=table.goto, faults=parts.faults(table.faults, f"{field}.faults"))
+            if not reader.problems:
+                return steps, turn
+        problem = reader.problems[0]
+        raise FieldError(problem.path, problem.message)
+
     def wait(self, seconds: float) -> Wait:
         """
         Return the step that waits for *seconds*.
@@ -241,6 +268,12 @@ class RuleParts:
             _placed(path, check_unsent, table)
         found = _placed(path, read_payload, table, AnyFiles(self.base), sources)
         return found, isinstance(table, PayloadTable) and table.raw
+
+
+def is_turn(given: object) -> bool:
+    """Return whether *given* is a reply of a cycle with keys of its own, and not a payload."""
+    own = {it.name.removesuffix("_") for it in attrs.fields(TurnTable)}
+    return isinstance(given, Mapping) and not own.isdisjoint(given)
 
 
 def _each(given: Any, path: str) -> list[tuple[Any, str]]:

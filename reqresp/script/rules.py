@@ -71,7 +71,7 @@ class Rules(Responder):
         self.answers_refused = bool(self._triggered[Trigger.REFUSED])
         self._counts: dict[str, int] = {}
         self._server: dict[str, bytes] = {}  # the variables of all connections
-        self._shares = any(it.is_shared for rule in self.all() for it in rule.variables)
+        self._shares = any(it.is_shared for rule in self.all() for it in rule.all_variables)
         self.shares_state = shares_state
         self._shared_state = start
         self._calls = True
@@ -276,9 +276,10 @@ class Rules(Responder):
         counts = self._counts_for(rule, connection)
         count = counts.get(rule.path, 0) + 1
         counts[rule.path] = count
-        if rule.goto is not None:
-            self.move(connection, rule.goto)
-        if rule.variables or rule.call is not None:
+        state = rule.state_after(count)
+        if state is not None:
+            self.move(connection, state)
+        if rule.variables or rule.turns or rule.call is not None:
             self._notes(connection)
             rule.assign(count, data, connection)
             if rule.call is not None and self._calls:

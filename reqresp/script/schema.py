@@ -139,12 +139,11 @@ class StepTable:
 
 
 @frozen(kw_only=True, slots=False)  # RuleTable could not inherit slots from two classes
-class AnswerTable:
+class TurnTable:
     """
-    The keys of an answer.
+    The keys of one of the replies of a cycle, and of every answer.
 
     :param reply: what is sent, in a frame each.
-    :param cycle: replies that take turns, one for each request.
     :param delay: seconds before the reply.
     :param close: end the connection after the reply.
     :param silent: send nothing.
@@ -152,12 +151,10 @@ class AnswerTable:
     :param do: the steps of the reply.
     :param goto: the state from the next request on.
     :param set_: variables that are set, with their values.
-    :param call: a Python function that answers, as ``module:function``.
-    :param faults: faults of the replies of this rule.
+    :param faults: faults of these replies.
     """
 
     reply: WrittenPayloads | None = None
-    cycle: list[WrittenPayloads] | None = None
     delay: Seconds | None = None
     close: bool = False
     silent: bool = False
@@ -165,8 +162,20 @@ class AnswerTable:
     do: list[StepTable] | None = None
     goto: str | None = None
     set_: dict[str, str | VariableTable] = Factory(dict)
-    call: str | None = None
     faults: list[dict[str, Any]] = Factory(list)
+
+
+@frozen(kw_only=True, slots=False)  # likewise
+class AnswerTable(TurnTable):
+    """
+    The keys of an answer.
+
+    :param cycle: replies that take turns, one for each request: payloads, or tables.
+    :param call: a Python function that answers, as ``module:function``.
+    """
+
+    cycle: list[str | PayloadTable | list[WrittenPayload] | TurnTable] | None = None
+    call: str | None = None
 
 
 @frozen(kw_only=True, slots=False)  # likewise

@@ -14,7 +14,7 @@ def summarize(script: Script) -> str:
     faults = (
         *script.faults,
         *script.stream_faults,
-        *(fault for rule in script.rules.all() for fault in rule.faults),
+        *(fault for rule in script.rules.all() for fault in rule.all_faults),
     )
     if script.upstream is not None and script.is_relay:
         return f"relay to {script.upstream.name}, {several(faults, 'fault')}"

@@ -17,8 +17,8 @@ from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.script import Problem, ScriptError
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate
-from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
+from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate, Turn
+from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts, is_turn
 from reqresp.server.functions import Answer, Function
 from reqresp.server.responders import ConnectionContext
 from reqresp.steps import (
@@ -212,11 +212,13 @@ class Expectation(BaseExpectation):
                 raise FieldError("forward", "expected a server with upstream=(host, port)")
         return self._add("forward", Forward())
 
-    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike]) -> Self:
+    def cycle(self, *replies: PayloadLike | Sequence[PayloadLike] | Mapping[str, Any]) -> Self:
         """
         Send each of *replies* in turn, then start again; each is a payload or a list of payloads.
 
-        Other than `wait` before and `close` after the reply, there can be no other step.
+        A reply can also be a whole answer, by the keys that it has in a script:
+        ``{"reply": "busy", "delay": 1, "close": True}``.  Other than `wait` before and `close`
+        after the reply, there can be no other step.
         """
         with ErrorsWithLine():
             self._check_unused("cycle")
@@ -224,11 +226,11 @@ class Expectation(BaseExpectation):
                 raise FieldError("cycle", "expected one cycle, found a second one")
             if not replies or any(isinstance(it, list | tuple) and not it for it in replies):
                 raise FieldError("cycle", "expected at least one payload in each reply")
-            cycle = tuple(
-                sends(self._parts, as_list(reply), f"cycle[{at}]", self.rule.predicates)
-                for at, reply in enumerate(replies)
-            )
-            return self._set("cycle", self._steps, cycle)
+            found = [self._turn(it, f"cycle[{at}]") for at, it in enumerate(replies)]
+            self._set("cycle", self._steps, tuple(steps for steps, _ in found))
+        if any(is_turn(it) for it in replies):
+            self.rule = evolve(self.rule, turns=[turn for _, turn in found])
+        return self
 
     def fault(self, kind: str, **parameters: Any) -> Self:
         """Inject a fault into these replies: a *kind* of a script, with its *parameters*."""
@@ -283,6 +285,12 @@ class Expectation(BaseExpectation):
         more = self._function.respond(data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)
 
+    def _turn(self, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
+        """Return a reply of a cycle, and what else it has."""
+        if is_turn(reply):
+            return self._parts.turn(reply, self.rule.predicates, field)
+        return sends(self._parts, as_list(reply), field, self.rule.predicates), Turn()
+
     def _add(self, name: str, *steps: Step | SendTemplate) -> Self:
         """Add the *steps* of the method *name*."""
         with ErrorsWithLine():
@@ -332,4 +340,6 @@ def _around(
     seconds = sum(step.seconds for step in steps if isinstance(step, Wait))
     before = (Wait(seconds),) if seconds else ()
     after = (Close(),) if any(isinstance(step, Close) for step in steps) else ()
-    return [(*before, *reply, *after) for reply in cycle]
+    return [
+        (*before, *reply, *(() if reply and reply[-1].ends_reply else after)) for reply in cycle
+    ]

@@ -417,7 +417,7 @@ class NoticeTests(SynchronousTestCase):
                     "LengthTable.size",
                     "Document.greeting",
                 ),
-                *("AnswerTable.reply", "PayloadTable.hex", "Document.rule", "PredicateTable.not"),
+                *("TurnTable.reply", "PayloadTable.hex", "Document.rule", "PredicateTable.not"),
                 *("PredicateTable.equals", "RuleTable.scope", "Document.fault", "Latency.delay"),
                 *("on = connect", "kind = latency"),
                 "Literal['server', 'connection']: server",

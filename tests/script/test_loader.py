@@ -504,6 +504,49 @@ class AnswersTests(Scripted):
         keys = r"""matches = ['(?P<x>a)(\d)', '(b)(?P<x>\d)'], reply = { template = "{x}{2}" }"""
         self.assertEqual(self.asked(keys, b"a1\nb2\n"), b"a1\r\n22\r\n")
 
+    def test_a_cycle_of_answers(self) -> None:
+        """Each reply of a cycle can have what an answer has, besides what the rule has."""
+        wire = self.script("""
+            seed = 1
+            [[rule]]
+            cycle = [
+              { reply = "late", delay = 2, set = { who = "one" } },
+              "plain",
+              { reply = { template = "{who}" }, goto = "end" },
+            ]
+            delay = 1
+            set.who = "all"
+            faults = [{ kind = "corrupt", probability = 0 }]
+            [[rule]]
+            when = "end"
+            cycle = [
+              { do = [{ send = "ab" }], faults = [{ kind = "limit_data", bytes = 1 }] },
+              { close = true },
+            ]
+        """)
+        wire.send(b"1\n")
+        wire.wait(2.5)
+        self.assertEqual(wire.received(), b"")
+        wire.wait(0.5)
+        self.assertEqual(wire.received(), b"late\r\n")
+        for expected in (b"plain\r\n", b"all\r\n"):
+            wire.send(b"x\n")
+            wire.wait(1)
+            self.assertEqual(wire.received(), expected)
+        wire.send(b"x\n")
+        self.assertEqual(wire.received(), b"a")
+        self.assertTrue(wire.got_eof)
+
+    def test_a_cycle_that_closes(self) -> None:
+        """The rule's close follows each reply that does not end by itself."""
+        factory = self.server(
+            "rule = [{ cycle = [{ reply = 'a' }, { close = true }], close = true }]"
+        )
+        for expected in (b"a\r\n", b""):
+            wire = self.join(factory)
+            wire.send(b"x\n")
+            self.assertEqual((wire.received(), wire.got_eof), (expected, True))
+
     def test_a_cycle(self) -> None:
         """A cycle's replies come in turn, with the delay and the close of the rule."""
         wire = self.script("rule = [{ cycle = ['b', ['c', { template = '{count}' }]], delay = 1 }]")

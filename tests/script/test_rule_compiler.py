@@ -49,6 +49,24 @@ class RulesTests(ErrorsTestCase):
             "greeting = []", "1: greeting: expected at least one element, found an empty list"
         )
 
+    def test_cycles(self) -> None:
+        """A reply of a cycle has the keys of an answer, but no cycle and no function."""
+        for reply, message in (
+            (
+                "{ delay = 1 }",
+                ": expected one of reply, do, close, silent = true or forward = true",
+            ),
+            ('{ reply = "a", silent = true }', ": reply and silent exclude each other"),
+            ('{ reply = "a", times = 1 }', ".times: unknown key 'times'; expected one of"),
+            ('{ reply = "a", goto = "no" }', ".goto: unknown state 'no'; expected one of: start"),
+            ('{ reply = "a", delay = -1 }', ".delay: expected"),
+            ('{ reply = "a", faults = [{ kind = "x" }] }', ".faults[0].kind: unknown kind 'x'"),
+            ('{ reply = { template = "{no}" } }', ".reply: unknown name 'no'"),
+            ('{ reply = "a", set = { peer = "x" } }', ".set.peer: expected another name"),
+        ):
+            [problem] = problems_of(f'rule = [{{ cycle = ["x", {reply}] }}]')
+            self.assertIn(f"it.toml:1: rule[0].cycle[1]{message}", problem)
+
     def test_payloads(self) -> None:
         """A payload has exactly one encoding."""
         self.assert_in_rule("reply = {}", f".reply: expected exactly one of {WAYS}; found 0")

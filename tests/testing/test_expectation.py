@@ -86,6 +86,21 @@ class StepTests(ServerCase):
             self.assertEqual(wire.received(), expected)
             self.assertTrue(wire.got_eof)
 
+    def test_cycles_of_answers(self) -> None:
+        """A reply of a cycle can be a whole answer, by the keys of a script."""
+        self.serve().on("a").cycle(
+            "1",
+            {"reply": "2", "delay": 1, "goto": "late"},
+            {"do": [{"send": "3"}, {"close": True}], "faults": [{"kind": "blackhole"}]},
+        )
+        self.server.on("b", when="late").reply("there")
+        wire = self.connect()
+        wire.send(b"a\r\na\r\n")
+        self.assertEqual(wire.received(), b"1\r\n")
+        wire.wait(1)
+        wire.send(b"b\r\n")
+        self.assertEqual(wire.received(), b"2\r\nthere\r\n")
+
     def test_faults(self) -> None:
         """A fault of an expectation changes its replies only, and its name is in the exchange."""
         self.serve().on("a").reply("1").fault("limit_data", bytes=1).fault("slow_close", delay=0)
@@ -173,6 +188,20 @@ class MistakeTests(ServerCase):
         self.assertIn("slicer", self.mistake(on("a").fault, "slice"))
         self.assertIn("fault.size: ", self.mistake(on("a").fault, "slicer", size=0))
         self.assertIn("goto: expected a string", self.mistake(on("a").goto, 3))
+
+    def test_wrong_cycles_of_answers(self) -> None:
+        """The message names the key."""
+        on = self.serve().on
+        for reply, message in (
+            (
+                {"reply": "a", "delai": 1},
+                "cycle[0].delai: unknown key 'delai'; did you mean delay?",
+            ),
+            ({"delay": 1}, "cycle[0]: expected one of reply, do, close"),
+            ({"reply": "a", "set": {"x": "y"}}, "cycle[0].set: expected no set here"),
+            ({"reply": "a\nb"}, "cycle[0].reply: a line cannot contain a newline"),
+        ):
+            self.assertIn(message, self.mistake(on("a").cycle, reply))
 
     def test_wrong_cycles_and_functions(self) -> None:
         """A cycle has replies, which are not empty, and a function can be called."""
