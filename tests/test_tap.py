@@ -180,6 +180,10 @@ class WorkersTests(Making):
         self.assertIn("pip install 'reqresp[metrics]'", text)
 
 
+#: The modules of how ports treat clients, which open none.
+ACCEPTING = (".accept_modes", ".accepting")
+
+
 class PluginTests(SynchronousTestCase):
     """What twistd finds."""
 
@@ -202,7 +206,7 @@ class PluginTests(SynchronousTestCase):
         values = (".limits", ".state_properties", ".triggers", ".upstream_settings")
         servers = {f"reqresp.server{it}" for it in ("", ".responders", *values)}
         self.assertEqual(of_packages(found, "reqresp.server"), servers)
-        transports = {"reqresp.transport", "reqresp.transport.access"}
+        transports = {f"reqresp.transport{it}" for it in ("", ".access", *ACCEPTING)}
         self.assertEqual(of_packages(found, "reqresp.transport"), transports)
 
     def test_a_quiet_server_loads_only_what_its_options_turn_on(self) -> None:

@@ -22,7 +22,6 @@ from reqresp.transport.accept_modes import (
     AcceptName,
     accept_mode,
 )
-from reqresp.transport.inherited import SharedPort, SharedUNIXPort
 
 #: Seconds in which a client of our own connects, on loopback, to fill a queue.
 MAX_FILLING = 0.2
@@ -42,6 +41,8 @@ class Acceptance:
         if not IReadDescriptor.providedBy(port):
             raise FieldError("accept", "expected a port with a socket, to accept otherwise")
         self._port: Any = port
+        from reqresp.transport.inherited import SharedPort, SharedUNIXPort  # late: it loads OpenSSL
+
         self._is_shared = isinstance(port, SharedPort | SharedUNIXPort)
         self._filler: socket.socket | None = None
         self._delay: _Delay | None = None
@@ -202,15 +203,16 @@ def check_family(accept: AcceptMode, *, is_unix: bool) -> None:
 
 
 def accept_waiting(port: Any) -> None:
-    """Accept the clients that wait at *port*, which has a socket."""
+    """Accept the clients that wait at *port*, which has a file descriptor."""
     # Bounded: clients that keep coming must not keep the server from other work.
     for _ in range(_MAX_ACCEPTS):
-        if not _has_clients(port.socket):
+        if not _has_clients(port):
             return
         port.doRead()
 
 
-def _has_clients(listening: socket.socket) -> bool:
+def _has_clients(listening: Any) -> bool:
+    """Return whether clients wait at *listening*, which has a file descriptor."""
     poll = select.poll()
     poll.register(listening, select.POLLIN)
     # A socket that another process has shut down reports POLLHUP.
