@@ -25,6 +25,7 @@ STATUSES = {
     ("POST", "reset"): 204,
     ("POST", "expectations"): 201,
     ("POST", "faults"): 201,
+    ("POST", "verify"): 200,
     ("PATCH", "latency"): 200,
     ("DELETE", "latency"): 204,
 }
