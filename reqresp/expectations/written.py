@@ -4,7 +4,7 @@ Written expectations: a table with the keys of a script's rule, and how often it
 Knows the schema of scripts.  Must not know which expectation answers a request.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from attrs import Factory, evolve, fields, frozen
@@ -13,6 +13,7 @@ from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._text import quote
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import describe
+from reqresp.faults import PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script import ScriptError
 from reqresp.script.files import ScriptFiles
@@ -91,8 +92,9 @@ class ExpectationReader:
         where = read.name or f"expectation {number}"
         name = f"{read.kind}, {where}"
         key = f"{read.kind}[{at}]"  # as a test server has it: the same seed makes the same run
-        faults = [evolve(it, key=it.key.replace(EXPECTATION, key, 1)) for it in rule.faults]
-        rule = evolve(rule, name=name, path=name, line=None, times=None, faults=faults)
+        faults = _placed(rule.faults, key)
+        turns = [evolve(it, faults=_placed(it.faults, key)) for it in rule.turns]
+        rule = evolve(rule, name=name, path=name, line=None, times=None, faults=faults, turns=turns)
         times = read.times or (None if read.kind == "on" else 1)
         return BaseExpectation(read.kind, wanted(table), where, rule, times)
 
@@ -139,3 +141,8 @@ def _read(reader: Reader, read: Callable[[], T | None]) -> T:
     if found is None or reader.problems:
         raise ScriptError(*reader.problems, *more)
     return found
+
+
+def _placed(faults: Sequence[PlacedFault], key: str) -> list[PlacedFault]:
+    """Return *faults* with *key* instead of `EXPECTATION` in theirs, which seed their dice."""
+    return [evolve(it, key=it.key.replace(EXPECTATION, key, 1)) for it in faults]

@@ -105,6 +105,16 @@ def _turns(table: AnswerTable) -> list[TurnTable]:
     return [it if isinstance(it, TurnTable) else TurnTable() for it in table.cycle or ()]
 
 
+def _places_of_turns(table: AnswerTable, path: str) -> list[tuple[TurnTable, str]]:
+    return [(it, f"{path}.cycle[{at}]") for at, it in enumerate(_turns(table))]
+
+
+def _forwards(table: TurnTable) -> list[str]:
+    """Return the keys in *table* that forward the request."""
+    steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
+    return [*steps, *["forward"] * table.forward]
+
+
 def _variables(document: Document) -> dict[str, Name]:
     """Return all variables that a rule of *document* sets, by their names."""
     answers = (*document.rule, document.greeting, document.unmatched)
@@ -277,11 +287,12 @@ class RuleCompiler:
         if rule.call is not None:
             self.reader.report(f"{rule.path}.call", f"expected no call: {none}")
         if rule.forwards:
-            steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
-            steps += ["cycle"] if table.cycle else []
-            self.reader.report(
-                f"{rule.path}.{[*steps, 'forward'][0]}", f"expected no forward: {none}"
-            )
+            places = [
+                f"{path}.{place}"
+                for answer, path in ((table, rule.path), *_places_of_turns(table, rule.path))
+                for place in _forwards(answer)
+            ]
+            self.reader.report(places[0], f"expected no forward: {none}")
 
     def _answer_keys(self, table: AnswerTable, path: str, sources: Sources) -> dict[str, Any]:
         return {
@@ -297,8 +308,7 @@ class RuleCompiler:
         """Return what each reply of a cycle has besides; empty: none has anything."""
         if not any(isinstance(it, TurnTable) for it in table.cycle or ()):
             return []
-        turns = enumerate(_turns(table))
-        return [self._turn(it, f"{path}.cycle[{at}]", sources) for at, it in turns]
+        return [self._turn(it, place, sources) for it, place in _places_of_turns(table, path)]
 
     def _turn(self, given: TurnTable, path: str, sources: Sources) -> Turn:
         return Turn(

@@ -30,7 +30,7 @@ from reqresp.script.rule import EVERY_STATE, ReplyTemplate, SendTemplate, Turn
 from reqresp.script.schema import FaultWindowTable, PayloadTable, SizeTable, TurnTable
 from reqresp.script.templates import Template
 from reqresp.server.state_properties import StateProperties
-from reqresp.steps import Send, Wait
+from reqresp.steps import Forward, Send, Wait
 
 T = TypeVar("T")
 
@@ -179,11 +179,22 @@ class RuleParts:
             replies = Replies(reader, parts, (complete_framing(self.framing).replies,))
             sources = {**group_sources(predicates.patterns), **REPLY_SOURCES}
             [steps] = replies.replies(table, field, sources)
+            if any(isinstance(step, Forward) for step in steps):
+                self.check_forwards(field)
             turn = Turn(goto=table.goto, faults=parts.faults(table.faults, f"{field}.faults"))
             if not reader.problems:
                 return steps, turn
         problem = reader.problems[0]
         raise FieldError(problem.path, problem.message)
+
+    def check_forwards(self, field: str) -> None:
+        """
+        Check that the server can forward requests.
+
+        :raises FieldError: it cannot; its field is *field*.
+        """
+        if not self.forwards:
+            raise FieldError(field, "expected a server with upstream=(host, port)")
 
     def wait(self, seconds: float) -> Wait:
         """

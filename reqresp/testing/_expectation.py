@@ -208,8 +208,7 @@ class Expectation(BaseExpectation):
         :raises ScriptError: the server has no upstream.
         """
         with ErrorsWithLine():
-            if not self._parts.forwards:
-                raise FieldError("forward", "expected a server with upstream=(host, port)")
+            self._parts.check_forwards("forward")
         return self._add("forward", Forward())
 
     def cycle(self, *replies: PayloadLike | Sequence[PayloadLike] | Mapping[str, Any]) -> Self:
@@ -288,7 +287,10 @@ class Expectation(BaseExpectation):
     def _turn(self, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
         """Return a reply of a cycle, and what else it has."""
         if is_turn(reply):
-            return self._parts.turn(reply, self.rule.predicates, field)
+            steps, turn = self._parts.turn(reply, self.rule.predicates, field)
+            place = f"{self.kind}[{self._number}]"
+            faults = [evolve(it, key=f"{place}.{it.key}") for it in turn.faults]
+            return steps, evolve(turn, faults=faults)
         return sends(self._parts, as_list(reply), field, self.rule.predicates), Turn()
 
     def _add(self, name: str, *steps: Step | SendTemplate) -> Self:

@@ -67,6 +67,23 @@ class RulesTests(ErrorsTestCase):
             [problem] = problems_of(f'rule = [{{ cycle = ["x", {reply}] }}]')
             self.assertIn(f"it.toml:1: rule[0].cycle[1]{message}", problem)
 
+    def test_cycles_that_forward(self) -> None:
+        """Where there is no request, the problem names the key that forwards one."""
+        for reply, key in (
+            ("forward = true", "forward"),
+            ("do = [{ forward = true }]", "do[0].forward"),
+        ):
+            [problem] = problems_of(
+                f"""
+                framing = "line"
+                upstream.address = "it:1"
+                rule = [{{ on = "connect", cycle = ["x", {{ {reply} }}] }}]
+                unmatched = {{ forward = true }}
+                """
+            )
+            expected = f"rule[0].cycle[1].{key}: expected no forward: there is no request"
+            self.assertIn(expected, problem)
+
     def test_payloads(self) -> None:
         """A payload has exactly one encoding."""
         self.assert_in_rule("reply = {}", f".reply: expected exactly one of {WAYS}; found 0")

@@ -189,6 +189,16 @@ class MistakeTests(ServerCase):
         self.assertIn("fault.size: ", self.mistake(on("a").fault, "slicer", size=0))
         self.assertIn("goto: expected a string", self.mistake(on("a").goto, 3))
 
+    def test_faults_of_cycles_are_their_own(self) -> None:
+        """Those of one expectation do not count what another one has sent."""
+        self.serve()
+        for name in ("a", "b"):
+            reply = {"reply": name, "faults": [{"kind": "limit_data", "bytes": 4}]}
+            self.server.on(name).cycle(reply)
+        wire = self.connect()
+        wire.send(b"a\r\nb\r\n")
+        self.assertEqual(wire.received(), b"a\r\nb\r\n")
+
     def test_wrong_cycles_of_answers(self) -> None:
         """The message names the key."""
         on = self.serve().on
@@ -199,6 +209,7 @@ class MistakeTests(ServerCase):
             ),
             ({"delay": 1}, "cycle[0]: expected one of reply, do, close"),
             ({"reply": "a", "set": {"x": "y"}}, "cycle[0].set: expected no set here"),
+            ({"forward": True}, "cycle[0]: expected a server with upstream=(host, port)"),
             ({"reply": "a\nb"}, "cycle[0].reply: a line cannot contain a newline"),
         ):
             self.assertIn(message, self.mistake(on("a").cycle, reply))
