@@ -1,5 +1,6 @@
 """The relay in front of real services: redis, reqresp itself, and HAProxy."""
 
+import os
 import resource
 import signal
 import socket
@@ -12,6 +13,9 @@ import redis
 from tests.support import live, services
 from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
+
+#: What is freed goes back to the system at once, so that a process has the memory that it holds.
+EXACT_MEMORY = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "32768"}
 
 
 class RedisTests(LiveTestCase):
@@ -141,7 +145,7 @@ class EndingTests(LiveTestCase):
     def test_clients_that_do_not_read_cost_little(self) -> None:
         """Twenty clients read nothing of an endless stream; the service has to wait."""
         listening = self.service()
-        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}", env=EXACT_MEMORY)
         sizes, before = [], 0
         for number in range(21):
             if number == 1:  # what is allocated once does not count
@@ -158,7 +162,7 @@ class EndingTests(LiveTestCase):
     def test_services_that_do_not_read_cost_little(self) -> None:
         """The same with twenty endless clients, whose services read nothing."""
         listening = self.service()
-        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}")
+        relay = self.serve(f"--forward=127.0.0.1:{listening.getsockname()[1]}", env=EXACT_MEMORY)
         sizes, before = [], 0
         for number in range(21):
             if number == 1:

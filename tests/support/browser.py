@@ -122,7 +122,7 @@ delay = 0.02
 """
 
 #: Milliseconds after which a test that waits for the page fails.
-WAIT = 8_000
+WAIT = 30_000
 
 #: What the server of `SCRIPT` sends to a new client.
 GREETING = b"220 mail.test\r\n"

@@ -1,5 +1,7 @@
 """LiveTestCase: a test case that starts real twistd servers and stops them."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import live
@@ -12,11 +14,15 @@ class LiveTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.directory = live.temporary(self)
 
-    def serve(self, *options: str, ports: int = 1) -> Server:
-        """Start ``twistd reqresp``, on a free port unless *options* say where it listens."""
+    def serve(self, *options: str, ports: int = 1, **popen: Any) -> Server:
+        """
+        Start ``twistd reqresp``, on a free port unless *options* say where it listens.
+
+        :param popen: arguments for the process, as those of `subprocess.Popen`.
+        """
         if not any(option.startswith(("--port", "--listen")) for option in options):
             options = ("--port=0", *options)
-        return self.stopped(live.start(self.directory, "reqresp", *options, ports=ports))
+        return self.stopped(live.start(self.directory, "reqresp", *options, ports=ports, **popen))
 
     def serve_unix(self) -> tuple[Server, str]:
         """Start a server on a UNIX socket; return it and the path of the socket, which is open."""
