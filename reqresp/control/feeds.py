@@ -16,7 +16,7 @@ from reqresp.services.registry import Services
 
 #: Entries of one event, where all are sent.
 MAX_EVENT_ENTRIES = 2000
-#: Entries of an event in a lasting flood, which nobody could read faster.
+#: Entries of an event in a lasting flood: more than people can read in the time.
 LEAST_AT_ONCE = 25
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048

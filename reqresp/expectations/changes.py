@@ -16,7 +16,7 @@ class Changes:
     """
     Wakes those that wait for the next entry of *journal*, or for a call of `wake`.
 
-    While nobody waits, the journal does not know of it.
+    The journal calls it only while something waits.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -43,7 +43,7 @@ class Changes:
         return changed.addBoth(ended)
 
     def wake(self) -> None:
-        """Wake all that wait: something was changed that is no entry."""
+        """Wake all that wait: something was changed without an entry."""
         waiting, self._waiting = self._waiting, []
         for changed in waiting:
             changed.callback(None)

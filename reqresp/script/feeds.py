@@ -52,7 +52,7 @@ class Feed:
         """
         Return the feed of the file at *path*.
 
-        :raises ValueError: the file cannot be opened, is no regular file, or is empty.
+        :raises ValueError: the file cannot be opened, is not a regular file, or is empty.
         """
         descriptor = open_below(directory, path)
         try:

@@ -89,7 +89,7 @@ class ConnectionContext(Protocol):
 
 @define
 class PastConnection:
-    """The `ConnectionContext` of a request whose connection has gone on, or that nobody sent."""
+    """The `ConnectionContext` of a past request, or of one that is made up."""
 
     peer: "IAddress"
     number: int

@@ -138,7 +138,7 @@ class _OpenPort:
         is_shared = self.listener.is_shared
         if self.acceptance is not None:
             self.acceptance.close(stays_open=is_shared)
-            if self.acceptance.accept is Accept.REFUSE:  # nobody waits
+            if self.acceptance.accept is Accept.REFUSE:  # no client waits
                 return self.port.stopListening()
         return close_port(self.port, is_shared=is_shared)
 

@@ -163,7 +163,7 @@ class _Delay:
         port.reactor.addReader(self)
 
     def stop(self) -> None:
-        """Accept nobody any more."""
+        """Accept no more clients."""
         self._port.reactor.removeReader(self)
         if self._call is not None:
             self._call.cancel()

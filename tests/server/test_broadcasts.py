@@ -17,6 +17,7 @@ from reqresp import (
 from reqresp._errors import FieldError
 from reqresp.journal import as_json
 from reqresp.server.pushes import MAX_PUSHED_BYTES
+from tests.support.framings import CountedLines
 from tests.support.scripted import Scripted
 from tests.support.server_case import ServerCase
 
@@ -24,18 +25,6 @@ from tests.support.server_case import ServerCase
 def said(request: Request) -> Steps:
     """Tell the others what was said."""
     return (Broadcast(request.data), Send(b"ok"))
-
-
-class Counted:
-    """Frames lines, and counts how many."""
-
-    def __init__(self) -> None:
-        self.encoded = 0
-        self.decoder = Line().decoder
-
-    def encode(self, payload: bytes) -> bytes:
-        self.encoded += 1
-        return Line().encode(payload)
 
 
 class BroadcastTests(Scripted):
@@ -88,7 +77,7 @@ class BroadcastTests(Scripted):
 
     def test_a_reply_in_many_pieces(self) -> None:
         """While a broadcast waits for its end, it is framed a few times, not once for a piece."""
-        framing = Counted()
+        framing = CountedLines()
         factory = self.factory(
             lambda request: (Send(request.data),), framing=framing, faults=[Slicer(size=1, delay=1)]
         )

@@ -4,18 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Line, Send, Steps, Wait
 from reqresp.server._frames import Progress
-
-
-class Counted:
-    """Frames lines, and counts how many."""
-
-    def __init__(self) -> None:
-        self.encoded = 0
-        self.decoder = Line().decoder
-
-    def encode(self, payload: bytes) -> bytes:
-        self.encoded += 1
-        return Line().encode(payload)
+from tests.support.framings import CountedLines
 
 
 def pieces(data: bytes) -> Steps:
@@ -44,7 +33,7 @@ class ProgressTests(SynchronousTestCase):
     def test_the_cost(self) -> None:
         """Each step is framed once before faults and once after them, however often one looks."""
         for count in (10, 100):
-            framing = Counted()
+            framing = CountedLines()
             steps: Steps = (Send(b"a"),) * count
             progress = Progress(steps, steps, framing)
             for left in range(count - 1, -1, -1):

@@ -59,3 +59,16 @@ SILENT: dict[str, Framing] = {
     "pause:3": Pause(3),
     "eof": UntilEnd(),
 }
+
+
+class CountedLines:
+    """Frames lines, and counts how many."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.decoder = Line().decoder
+
+    def encode(self, payload: bytes) -> bytes:
+        """Return the frame of *payload*."""
+        self.encoded += 1
+        return Line().encode(payload)
