@@ -14,6 +14,7 @@ from reqresp.script.json_schema import Schema
 from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
 from reqresp.services.service import Kind, Service
+from reqresp.transport.accept_modes import Accept, written_mode
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -34,6 +35,9 @@ _COUNTS: Mapping[str, Any] = {
     "entries": lambda it: it.journal.kept,
 }
 
+#: How clients are accepted, as a script writes it.
+ACCEPT: Schema = {"anyOf": [{"enum": [it.value for it in Accept]}, table(after={"type": "number"})]}
+
 #: The schemas that others refer to.
 COMPONENTS: Mapping[str, Schema] = {
     "Payload": {
@@ -51,6 +55,7 @@ COMPONENTS: Mapping[str, Schema] = {
         kind={"enum": [it.value for it in Kind]},
         summary=_TEXT,
         framing=nullable(_TEXT),
+        accept=ACCEPT,
         upstream=nullable(_TEXT),
         counts=table(**dict.fromkeys(_COUNTS, _COUNT)),
         position=_COUNT,
@@ -90,6 +95,7 @@ def describe_service(service: Service) -> dict[str, Any]:
         "kind": service.kind.value,
         "summary": service.summary,
         "framing": framing_name(service),
+        "accept": written_mode(service.ports.accept),
         "upstream": service.upstream,
         "counts": {name: read(service) for name, read in _COUNTS.items()},
         "position": service.journal.position,
@@ -128,8 +134,12 @@ def framing_of(service: Service) -> Any:
 
 
 def framing_name(service: Service) -> str | None:
-    """Return the framing of *service*, as a script names it; None: as for `framing_of`."""
+    """Return the framing of requests, as a script names it; None: as for `framing_of`."""
     framing = framing_of(service)
-    if framing is None:
-        return None
-    return complete_framing(framing).requests.name
+    return None if framing is None else complete_framing(framing).requests.name
+
+
+def reply_framing_name(service: Service) -> str | None:
+    """Return the framing of replies, as a script names it; None: as for `framing_of`."""
+    framing = framing_of(service)
+    return None if framing is None else complete_framing(framing).replies.name

@@ -10,13 +10,16 @@ from typing import Any
 import attrs
 
 from reqresp._defaults import MAX_ENTRY_BYTES
-from reqresp.control._describe import framing_name
+from reqresp.control._describe import ACCEPT, framing_name, reply_framing_name
 from reqresp.control._schemas import SCHEMAS, nullable, table
 from reqresp.script.json_schema import Schema
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
 from reqresp.services.definition import ServerTLS
+from reqresp.services.layers import LOOPBACK
 from reqresp.services.service import Kind, Service
+from reqresp.transport.accept_modes import written_mode
+from reqresp.transport.access import Access, Networks
 
 
 def _limit(limit: "attrs.Attribute[Any]") -> Schema:
@@ -27,14 +30,18 @@ def _limit(limit: "attrs.Attribute[Any]") -> Schema:
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
 _PATHS = dict.fromkeys(("ca", "cert", "key"), nullable(_TEXT))
 #: Limits of requests: a relay knows none.
 _OF_REQUESTS = ("max_request", "max_waiting", "request_timeout")
 
 #: The schema of what `describe_effective` returns.
 EFFECTIVE: Schema = table(
-    listen={"type": "array", "items": _TEXT},
+    listen=_TEXTS,
+    accept=ACCEPT,
     framing=nullable(_TEXT),
+    reply_framing=nullable(_TEXT),
+    seed=nullable({"type": "integer"}),
     limits=table(
         *_OF_REQUESTS,
         **{it.name: _limit(it) for it in attrs.fields(Limits)},
@@ -56,7 +63,10 @@ EFFECTIVE: Schema = table(
             handshake_timeout={"type": "number"},
         )
     ),
+    allow=nullable(_TEXTS),
+    deny=_TEXTS,
     proxy_protocol=_FLAG,
+    trust=nullable(_TEXTS),
     journal=nullable(_TEXT),
     journal_max_entry=nullable({"type": "integer"}),
     record=nullable(_TEXT),
@@ -69,14 +79,22 @@ def describe_effective(service: Service) -> dict[str, Any]:
     limits = attrs.asdict(service.limits)
     if service.kind is Kind.RELAY:
         limits = {name: it for name, it in limits.items() if name not in _OF_REQUESTS}
+    access = Access() if definition.access is None else definition.access
+    trusted = LOOPBACK if definition.trusted is None else definition.trusted
     most = MAX_ENTRY_BYTES if files.journal_max_entry is None else files.journal_max_entry
     return {
         "listen": [*service.listen],
+        "accept": written_mode(service.ports.accept),
         "framing": framing_name(service),
+        "reply_framing": reply_framing_name(service),
+        "seed": service.faults.seed,
         "limits": limits,
         "upstream": _upstream(service.upstream_settings),
         "tls": _values(definition.tls),
+        "allow": None if access.allow is None else _networks(access.allow),
+        "deny": _networks(access.deny),
         "proxy_protocol": definition.has_proxy_header,
+        "trust": _networks(trusted) if definition.has_proxy_header else None,
         "journal": _text(files.journal),
         "journal_max_entry": None if files.journal is None else most,
         "record": _text(files.record),
@@ -96,6 +114,10 @@ def _values(settings: TLSSettings | ServerTLS | None) -> dict[str, Any] | None:
         return None
     values = attrs.asdict(settings)
     return {name: str(it) if isinstance(it, Path) else it for name, it in values.items()}
+
+
+def _networks(networks: Networks) -> list[str]:
+    return [str(it) for it in networks.networks]
 
 
 def _text(path: Path | None) -> str | None:

@@ -7,6 +7,7 @@ Must not know files.
 from collections.abc import Sized
 
 from reqresp.script.loader import Script
+from reqresp.transport.accept_modes import summarize_mode
 
 
 def summarize(script: Script) -> str:
@@ -16,12 +17,14 @@ def summarize(script: Script) -> str:
         *script.stream_faults,
         *(fault for rule in script.rules.all() for fault in rule.all_faults),
     )
+    accept = summarize_mode(script.accept)
+    rest = [several(faults, "fault"), *([accept] if accept else [])]
     if script.upstream is not None and script.is_relay:
-        return f"relay to {script.upstream.name}, {several(faults, 'fault')}"
+        return ", ".join([f"relay to {script.upstream.name}", *rest])
     framing = f"framing {script.framing.name}"
     if script.reply_framing != script.framing:
         framing += f", replies {script.reply_framing.name}"
-    return f"{summarize_rules(script)}, {framing}, {several(faults, 'fault')}"
+    return ", ".join([summarize_rules(script), framing, *rest])
 
 
 def summarize_rules(script: Script) -> str:

@@ -154,6 +154,11 @@ class ReqRespFactory(FrontFactory):
         """The faults as they are now, in the order in which they apply."""
         return tuple(self._faults)
 
+    @property
+    def seed(self) -> int | None:
+        """The source of all randomness in faults; None: it is chosen with the first fault."""
+        return self._faults.seed
+
     def fault(
         self,
         kind: str | Fault,

@@ -75,6 +75,11 @@ class ServiceFaults:
         return _view(self._find(name))
 
     @property
+    def seed(self) -> int | None:
+        """The source of all randomness in faults; None: none was needed so far."""
+        return self._factory.seed
+
+    @property
     def streams(self) -> list[str]:
         """Where faults of this service apply."""
         is_relay = isinstance(self._factory, RelayFactory)

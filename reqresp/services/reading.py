@@ -294,7 +294,7 @@ class _Place:
             "answering": answering,
             "framing": script.framing,
             "limits": rules.get("limits", {}),
-            "accept": script.accept,
+            "accept": _accept(rules),
         }
 
     def _payload(self, given: Any, key: str, default: bytes | None) -> bytes | None:

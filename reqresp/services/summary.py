@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from reqresp._text import escape
 from reqresp.server.upstream_settings import format_service
-from reqresp.services.answers import Loaded
+from reqresp.services.answers import Loaded, accept_mode_of
 from reqresp.services.definition import Definition, FixedReply, ReplayFile, ScriptFile
+from reqresp.transport.accept_modes import summarize_mode
 
 if TYPE_CHECKING:  # few services have a script
     from reqresp.script import Script
@@ -20,7 +21,12 @@ MAX_SHOWN = 60
 
 
 def summary_of(definition: Definition, loaded: Loaded) -> str:
-    """Return what answers the clients of a service."""
+    """Return what answers the clients of a service, and how they connect if not at once."""
+    accept = summarize_mode(accept_mode_of(definition, loaded.script))
+    return ", ".join(filter(None, (_answers(definition, loaded), accept)))
+
+
+def _answers(definition: Definition, loaded: Loaded) -> str:
     answering = definition.answering
     if isinstance(answering, FixedReply):
         return f"answers {escape(answering.response)[:MAX_SHOWN]}"

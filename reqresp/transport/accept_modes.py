@@ -63,3 +63,15 @@ def accept_mode(
     if how not in names:
         raise FieldError("accepting", f"expected one of {', '.join(names)}, found {how!r}")
     return Accept(how)
+
+
+def written_mode(mode: AcceptMode) -> str | dict[str, float]:
+    """Return *mode* as a script writes it."""
+    return {"after": mode.after} if isinstance(mode, AcceptAfter) else mode.value
+
+
+def summarize_mode(mode: AcceptMode) -> str:
+    """Return *mode* in a few words for people; empty: clients are accepted at once."""
+    if isinstance(mode, AcceptAfter):
+        return f"accept after {mode.after:g} s"
+    return "" if mode is Accept.NOW else f"accept {mode.value}"

@@ -10,6 +10,11 @@ MORE = """
 [[service]]
 name = "relay"
 listen = "tcp:2527:interface=127.0.0.1"
+enabled = false
+accept = "late"
+allow = "10.0.0.0/8"
+deny = ["10.1.0.0/16", "10.2.0.1"]
+proxy_protocol = true
 upstream = { address = "127.0.0.1:6379", tls = { insecure = true }, timeout = 3 }
 limits = { max_per_peer = 2 }
 
@@ -46,7 +51,10 @@ class EffectiveTests(Controlled):
             self.effective("fixed"),
             {
                 "listen": ["tcp:2526:interface=127.0.0.1"],
+                "accept": "now",
                 "framing": "chunk",
+                "reply_framing": "chunk",
+                "seed": None,
                 "limits": {
                     "max_request": limits.max_request,
                     "max_connections": limits.max_connections,
@@ -56,7 +64,10 @@ class EffectiveTests(Controlled):
                     "request_timeout": None,
                 },
                 **dict.fromkeys(("upstream", "tls", "journal", "journal_max_entry", "record")),
+                "allow": None,
+                "deny": [],
                 "proxy_protocol": False,
+                "trust": None,
             },
         )
         self.assertEqual(self.effective("smtp")["framing"], "line")
@@ -83,6 +94,35 @@ class EffectiveTests(Controlled):
             },
         )
         self.assertIsNone(shown["framing"])
+        self.assertIsNone(shown["reply_framing"])
+
+    def test_who_may_connect_and_how(self) -> None:
+        """It has the networks, those of load balancers with their default, and the accept mode."""
+        shown = self.effective("relay")
+        self.assertEqual(shown["allow"], ["10.0.0.0/8"])
+        self.assertEqual(shown["deny"], ["10.1.0.0/16", "10.2.0.1/32"])
+        self.assertEqual(shown["trust"], ["127.0.0.0/8", "::1/128"])
+        self.assertEqual(shown["accept"], "late")
+        self.assertEqual(self.get("/api/services/relay")["accept"], "late")
+        self.assertEqual(
+            self.get("/api/services/relay")["summary"], "forwards to 127.0.0.1:6379, accept late"
+        )
+
+    def test_replies_that_are_framed_otherwise(self) -> None:
+        """It has the framing of replies, the seed, and the seconds that clients wait."""
+        script = (
+            'reply_framing = "netstring"\nseed = 7\naccept = { after = 2 }\n'
+            'rule = [{ reply = "x" }]'
+        )
+        self.ask("PUT", "/api/services/fixed/script", {"script": script})
+        shown = self.effective("fixed")
+        self.assertEqual((shown["framing"], shown["reply_framing"]), ("line", "netstring"))
+        self.assertEqual((shown["seed"], shown["accept"]), (7, {"after": 2}))
+
+    def test_a_seed_that_was_chosen(self) -> None:
+        """The seed that the first fault has got is shown: with it the same happens again."""
+        self.services["fixed"].faults.add("latency", parameters={"delay": 1})
+        self.assertIsInstance(self.effective("fixed")["seed"], int)
 
     def test_a_service_that_answers_and_forwards(self) -> None:
         """It has both, and the files that it writes."""

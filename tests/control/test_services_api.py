@@ -35,6 +35,7 @@ class ShownTests(Controlled):
                 "kind": "rules",
                 "summary": "3 rules in 2 states",
                 "framing": "line",
+                "accept": "now",
                 "upstream": None,
                 "position": self.services["smtp"].journal.position,
             },

@@ -24,3 +24,15 @@ class SummaryTests(SynchronousTestCase):
         """A relay has a service instead of rules."""
         script = Script.parse("[upstream]\naddress = '127.0.0.1:6379'")
         self.assertEqual(summarize(script), "relay to 127.0.0.1:6379, 0 faults")
+
+    def test_how_clients_connect(self) -> None:
+        """It is named unless clients are accepted at once."""
+        for accept, expected in (
+            ('"now"', ""),
+            ('"hold"', ", accept hold"),
+            ("{ after = 2.5 }", ", accept after 2.5 s"),
+        ):
+            script = Script.parse(f"accept = {accept}\nrule = [{{ reply = 'a' }}]")
+            self.assertEqual(
+                summarize(script), f"1 rule in 1 state, framing line, 0 faults{expected}"
+            )
