@@ -27,6 +27,7 @@ from reqresp.services.reading import read_definition
 from reqresp.services.registry import Services
 from reqresp.services.schema import ServiceTable
 from reqresp.services.service import Service
+from reqresp.transport.accept_modes import AcceptAfter, AcceptName
 
 _TEXT = {"type": "string"}
 _ONE = "/api/services/{service}"
@@ -41,6 +42,17 @@ class ScriptBody:
     """
 
     script: str
+
+
+@frozen(kw_only=True)
+class ServiceChange:
+    """
+    What changes of a service until it is reset or gets another definition or script.
+
+    :param accept: what happens to clients that connect.
+    """
+
+    accept: AcceptName | AcceptAfter
 
 
 def _definition_schema() -> dict[str, Any]:
@@ -116,6 +128,13 @@ class ServicesApi:
                 summary="Replace a service, or create it.",
                 body=definition,
                 errors=(409,),
+            ),
+            one(
+                method="PATCH",
+                path=_ONE,
+                answer=self._accept,
+                summary="Treat clients that connect from now on otherwise; open connections go on.",
+                body=ServiceChange,
             ),
             Route(
                 method="DELETE",
@@ -205,6 +224,12 @@ class ServicesApi:
     def _created(self, definition: Definition) -> Deferred[Any]:
         created = self._services.create(definition).addErrback(_unusable)
         return created.addCallback(partial(_changed, "service created"))
+
+    def _accept(self, call: Call) -> Any:
+        service, accept = service_of(self._services, call.path["service"]), call.body.accept
+        service.accepting(accept)
+        shown = f"after {accept.after:g} s" if isinstance(accept, AcceptAfter) else accept
+        return _changed(f"clients are accepted: {shown}", service)
 
     def _delete(self, call: Call) -> Deferred[None]:
         return self._services.delete(call.path["service"])

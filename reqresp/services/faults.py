@@ -108,15 +108,15 @@ class ServiceFaults:
         Let something go wrong from now on, on open connections, too.
 
         :param parameters: those of the kind, and when it begins and ends, as scripts name them.
-        :raises FieldError: a parameter is unknown, missing or not usable.
-        :raises ValueError: *kind* is unknown, or the name is taken.
+        :raises FieldError: *kind* or a parameter is unknown, missing or not usable.
+        :raises ValueError: the name is taken.
         """
         if stream not in self.streams:
             shown = quote(stream) if isinstance(stream, str) else repr(stream)
             raise FieldError("stream", f"expected {' or '.join(self.streams)}, found {shown}")
         kinds = self.kinds[stream]
         if kind not in kinds:
-            raise ValueError(unknown("kind of fault", kind, kinds))
+            raise FieldError("kind", unknown("kind of fault", kind, kinds))
         is_relay = isinstance(self._factory, RelayFactory)
         window = _RELAY_WINDOW if is_relay else _REPLY_WINDOW
         _check_known(parameters, (*kinds[kind], *window))

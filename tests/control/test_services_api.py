@@ -107,6 +107,25 @@ class ChangedTests(Controlled):
         self.assertEqual(paths, {"rule[0].equals", "rule[0].replay", "seed"})
         self.assertEqual(len(self.services), 2)
 
+    def test_how_clients_are_accepted(self) -> None:
+        """It is changed by a name or by seconds, and a reset changes it back."""
+        path = "/api/services/fixed"
+        for accept in ("late", {"after": 1.5}, "refuse", "hold"):
+            found = self.ask("PATCH", path, {"accept": accept})
+            self.assertEqual((found.status, found.json["name"]), (200, "fixed"), found.data)
+            self.assertEqual(self.get(path)["effective"]["accept"], accept)
+        [*_, seconds, _, hold] = self.get(f"{path}/entries?event=changed")["entries"]
+        self.assertEqual(seconds["what"], "clients are accepted: after 1.5 s")
+        self.assertEqual(hold["what"], "clients are accepted: hold")
+        self.assertEqual(self.ask("POST", f"{path}/reset").status, 204)
+        self.assertEqual(self.get(path)["effective"]["accept"], "now")
+        for body in ({}, {"accept": "soon"}, {"accept": {"after": -1}}, {"accept": "now", "x": 1}):
+            self.assertEqual(self.ask("PATCH", path, body).status, 422, body)
+        found = self.ask("PATCH", "/api/services/smtp", {"accept": "late"})
+        self.assert_refused(
+            found, 422, "accept: expected a port with a socket, to accept otherwise than now"
+        )
+
     def test_wrong_types_everywhere(self) -> None:
         """A value of a wrong type is a problem wherever it is, and nothing worse."""
         for key in ("allow", "deny", "trust", "ignore", "redact", "listen", "tls", "response"):

@@ -65,7 +65,7 @@ class ReplyTests(Conversation):
         """One line says what is expected; nothing is added."""
         before = self.views()
         cases: tuple[tuple[dict[str, Any], str], ...] = (
-            ({"kind": "latncy"}, "unknown kind of fault 'latncy'; did you mean latency?"),
+            ({"kind": "latncy"}, "kind: unknown kind of fault 'latncy'; did you mean latency?"),
             ({"parameters": {"byte": 1}}, "byte: unknown parameter 'byte'; did you mean"),
             ({"parameters": {"bytes": 0}}, "bytes: expected an integer from 1 to 65536"),
             ({"parameters": {"for": 1}}, "for: unknown parameter 'for'"),
