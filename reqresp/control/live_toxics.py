@@ -9,10 +9,10 @@ from typing import Any, cast
 from reqresp.control.toxics import RefusedError, bad_body, read_change, read_toxic, show_toxic
 from reqresp.faults import DirectedFault, Direction, PlacedFault, Timeout
 from reqresp.relay import RelayFactory
-from reqresp.relay.live_faults import RelayFault
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import front_of
 from reqresp.server.live_faults import LiveFault
+from reqresp.server.stream_faults import StreamFault
 from reqresp.services.service import Service
 
 
@@ -25,7 +25,7 @@ def show_all(service: Service) -> list[dict[str, Any]]:
 def show(live: LiveFault[Any]) -> dict[str, Any]:
     """Return one toxic, as a dict that `json` accepts."""
     # Faults of replies affect what goes downstream.
-    is_directed = isinstance(live, RelayFault)
+    is_directed = isinstance(live, StreamFault)
     stream = live.where if is_directed else Direction.DOWNSTREAM.value
     return show_toxic(live.name, stream, live.fault)
 
@@ -75,7 +75,7 @@ def remove(service: Service, name: str) -> None:
     :raises RefusedError: there is none.
     """
     live = find(service, name)
-    if isinstance(live, RelayFault) and isinstance(live.fault, Timeout):
+    if isinstance(live, StreamFault) and isinstance(live.fault, Timeout):
         for connection in front_of(service.factory):
             if live.roll(connection.number) is not None:
                 connection.close()

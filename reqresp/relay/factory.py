@@ -12,7 +12,6 @@ from typing import Any
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from reqresp.faults import DirectedFault, Direction, Fault, make_fault, unique_name
-from reqresp.relay.live_faults import RelayFault
 from reqresp.relay.relay import Relay, Side
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.connections import Connections
@@ -21,6 +20,7 @@ from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
 from reqresp.server.live_faults import LiveFaults
 from reqresp.server.observers import Observer
+from reqresp.server.stream_faults import StreamFault
 from reqresp.transport.access import Access
 
 #: Arguments of `RelayFactory.fault` besides the parameters of a kind.
@@ -70,7 +70,7 @@ class RelayFactory(FrontFactory):
                 now=now,
             )
         )
-        self._faults = LiveFaults(self._use_faults, RelayFault)
+        self._faults = LiveFaults(self._use_faults, StreamFault)
         self.reconfigure(upstream, unreachable=unreachable, faults=faults, seed=seed, limits=limits)
 
     def reconfigure(
@@ -98,7 +98,7 @@ class RelayFactory(FrontFactory):
         self._front.limit(limits or Limits())
 
     @property
-    def faults(self) -> tuple[RelayFault, ...]:
+    def faults(self) -> tuple[StreamFault, ...]:
         """The faults as they are now, in the order in which they apply."""
         return tuple(self._faults)
 
@@ -118,7 +118,7 @@ class RelayFactory(FrontFactory):
         for_: float | None = None,
         shared: bool = False,
         **parameters: Any,
-    ) -> RelayFault:
+    ) -> StreamFault:
         """
         Let something go wrong from now on, on open connections, too, after what goes wrong already.
 

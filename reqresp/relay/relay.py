@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from reqresp.faults.stages import Ending, Piece
 from reqresp.relay._connecting import (
     DELIVERY_SECONDS,
     connect,
@@ -25,13 +26,12 @@ from reqresp.relay._connecting import (
     report_failure,
     why_lost,
 )
-from reqresp.relay.faulty_link import FaultyLink
-from reqresp.relay.live_faults import RelayFaults
-from reqresp.relay.stages import Ending, Piece
 from reqresp.relay.upstream import Unreachable, Upstream
+from reqresp.server.faulty_link import FaultyLink
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.observers import Direction, Unasked
 from reqresp.server.pushes import PushError, check_room
+from reqresp.server.stream_faults import StreamFaults
 from reqresp.transport.stream import Phase, Reading, Stream
 
 # A module-level name is looked up faster than an attribute of an Enum: 0.3 us in CPython 3.11.
@@ -243,7 +243,7 @@ class Relay:
         upstream: Upstream,
         unreachable: Unreachable,
         peer: IAddress,
-        faults: RelayFaults,
+        faults: StreamFaults,
     ) -> None:
         self.host = host
         self.peer = peer

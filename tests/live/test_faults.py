@@ -9,7 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.relay import RelayFactory, tcp_upstream
-from reqresp.relay.live_faults import RelayFault
+from reqresp.server.stream_faults import StreamFault
 from reqresp.testing import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint
 from tests.reliability.serving import metrics
@@ -88,10 +88,10 @@ class FaultTests(SynchronousTestCase):
             self.addCleanup(sock.close)
         return client, service
 
-    def fault(self, kind: str, stream: str, **parameters: Any) -> RelayFault:
+    def fault(self, kind: str, stream: str, **parameters: Any) -> StreamFault:
         """Add a fault, which holds when this returns."""
         live = self.thread.call(lambda: self.factory.fault(kind, stream=stream, **parameters))
-        assert isinstance(live, RelayFault)
+        assert isinstance(live, StreamFault)
         return live
 
     def test_reset_peer_resets_an_open_connection(self) -> None:

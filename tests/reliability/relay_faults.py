@@ -8,9 +8,9 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
+from reqresp.faults.stages import LATENCY_BYTES, STAGE_BYTES
 from reqresp.relay import RelayFactory, tcp_upstream
 from reqresp.relay.relay import Relay
-from reqresp.relay.stages import LATENCY_BYTES, STAGE_BYTES
 from reqresp.server.front_factory import front_of
 from reqresp.testing import ThreadedReactor
 from reqresp.transport.eager import EagerServerEndpoint

@@ -6,9 +6,9 @@ from typing import Any
 from attrs import define, evolve, field
 
 from reqresp.faults import DirectedFault, Fault, SeededDice
-from reqresp.relay.delay_line import DelayLine
-from reqresp.relay.meter import Meter
-from reqresp.relay.stages import NEVER, Piece, StageOwner
+from reqresp.faults.delay_line import DelayLine
+from reqresp.faults.meter import Meter
+from reqresp.faults.stages import NEVER, Piece, StageOwner
 
 
 @define(eq=False)

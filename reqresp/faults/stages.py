@@ -1,5 +1,5 @@
 """
-Stages: what each kind of fault does to the pieces that pass in one direction of a relay.
+Stages: what each kind of fault does to the pieces that pass in one direction of a connection.
 
 A stage is a queue.  It says when its next piece is due, and computes that from the fault as it is
 at the moment: what is changed holds for pieces that wait already.  Sans-I/O, without a clock: every
@@ -28,7 +28,7 @@ from reqresp.faults import (
     Timeout,
 )
 from reqresp.faults.faults import MAX_SLICES_PER_SECOND, MIN_GAP
-from reqresp.relay.meter import Meter
+from reqresp.faults.meter import Meter
 
 #: Bytes that a stage holds until it accepts no more.
 STAGE_BYTES = 64 * 1024

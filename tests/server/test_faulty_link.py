@@ -5,9 +5,9 @@ from typing import Any
 from twisted.internet.interfaces import IAddress
 
 from reqresp.faults import DirectedFault, Direction, make_fault
+from reqresp.faults.stages import LATENCY_BYTES, STAGE_BYTES
 from reqresp.relay import Unreachable
 from reqresp.relay._connecting import DELIVERY_SECONDS
-from reqresp.relay.stages import LATENCY_BYTES, STAGE_BYTES
 from reqresp.server.counters import Counters
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.relay.meter import Meter
+from reqresp.faults.meter import Meter
 
 
 class Waiting:

@@ -1,5 +1,5 @@
 """
-FaultyLink: one direction of a relay's connection, with faults between its two sides.
+FaultyLink: one direction of a connection, with faults between its two ends.
 
 Moves pieces through a `DelayLine` as time passes.  A direction without faults has no link.
 """
@@ -10,9 +10,9 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from reqresp.faults import Dice
-from reqresp.relay.delay_line import DelayLine
-from reqresp.relay.live_faults import RelayFault
-from reqresp.relay.stages import NEVER, Piece, StageOwner
+from reqresp.faults.delay_line import DelayLine
+from reqresp.faults.stages import NEVER, Piece, StageOwner
+from reqresp.server.stream_faults import StreamFault
 
 
 class Source(Protocol):
@@ -69,7 +69,7 @@ class FaultyLink:
         """Whether it has no faults, and nothing is on its way."""
         return self._line.is_idle and not self._is_running
 
-    def use(self, dice: Mapping[RelayFault, Dice]) -> None:
+    def use(self, dice: Mapping[StreamFault, Dice]) -> None:
         """Have these faults from now on, each with its dice."""
         self._dice = dict(dice.items())
         self._line.use([*dice], self._now())

@@ -1,5 +1,5 @@
 """
-DelayLine: the pieces on their way in one direction of a relay, through the stages of its faults.
+DelayLine: the pieces on their way in one direction of a connection, through stages of faults.
 
 Sans-I/O, without a clock: pieces are put in at a time, and taken out at a time.  Each piece leaves
 a stage exactly when it is due, however late it is asked for, so delays do not add up.
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from reqresp.faults import Dice
-from reqresp.relay.stages import NEVER, Ending, Listener, Piece, Stage, StageOwner, make_stage
+from reqresp.faults.stages import NEVER, Ending, Listener, Piece, Stage, StageOwner, make_stage
 
 
 class DelayLine:

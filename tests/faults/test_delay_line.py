@@ -16,8 +16,8 @@ from reqresp.faults import (
     SlowClose,
     Timeout,
 )
-from reqresp.relay.meter import Meter
-from reqresp.relay.stages import LATENCY_BYTES, PIECE_BYTES, STAGE_BYTES, Ending
+from reqresp.faults.meter import Meter
+from reqresp.faults.stages import LATENCY_BYTES, PIECE_BYTES, STAGE_BYTES, Ending
 from tests.support.lines import Line, Owner, joined, owner
 
 EOF, CLOSE, RESET = Ending.EOF, Ending.CLOSE, Ending.RESET

@@ -1,21 +1,21 @@
 """
-Live faults of a relay: to which connections each applies, and what all of them share.
+Live faults of a direction: to which connections each applies, and what all of them share.
 
 It must not know what a fault does, nor what passes.
 """
 
 from reqresp.faults import DirectedFault, Direction, SeededDice
-from reqresp.relay.meter import Meter
+from reqresp.faults.meter import Meter
 from reqresp.server.live_faults import LiveFault, LiveFaults
 
-#: The faults of one relay.
-RelayFaults = LiveFaults[DirectedFault, "RelayFault"]
+#: The faults of the directions of one server.
+StreamFaults = LiveFaults[DirectedFault, "StreamFault"]
 
 
-class RelayFault(LiveFault[DirectedFault]):
-    """A fault of a relay, for all of its connections; made by `RelayFactory.fault`."""
+class StreamFault(LiveFault[DirectedFault]):
+    """A fault of a direction, for all connections of a server; made by ``factory.fault``."""
 
-    def __init__(self, faults: RelayFaults, directed: DirectedFault) -> None:
+    def __init__(self, faults: StreamFaults, directed: DirectedFault) -> None:
         super().__init__(faults, directed)
         #: What all connections share; None: nothing.
         self.meter = Meter() if directed.shared else None
