@@ -11,7 +11,7 @@ from attrs import field, fields, frozen
 
 from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
-from reqresp._text import printable
+from reqresp._text import printable, unknown
 from reqresp.control._schemas import QueryTime, number_or_none
 from reqresp.framing import Command
 from reqresp.journal import (
@@ -27,7 +27,7 @@ from reqresp.journal import (
     Unanswered,
     UpstreamFailed,
 )
-from reqresp.journal.entries import event_of
+from reqresp.journal.entries import EVENTS, event_of
 from reqresp.steps import Forward, Send
 
 #: The entries about something that has gone wrong.
@@ -38,6 +38,11 @@ HEX = "^([0-9A-Fa-f]{2} *)+$"
 
 #: Returns whether an entry is wanted.
 Test = Callable[[Entry], bool]
+
+
+def _check_event(_instance: object, _attribute: object, value: str | None) -> None:
+    if value is not None and value not in EVENTS:
+        raise FieldError("event", unknown("kind of entry", value, EVENTS))
 
 
 @frozen(kw_only=True)
@@ -59,7 +64,9 @@ class Search:
     """
 
     connection: int | None = number_or_none()
-    event: str | None = None
+    event: str | None = field(
+        default=None, validator=_check_event, metadata={"schema": {"enum": [*EVENTS]}}
+    )
     by: str | None = None
     miss: bool = False
     fault: bool = False

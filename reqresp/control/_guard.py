@@ -12,7 +12,7 @@ from hmac import compare_digest
 
 from twisted.web.server import Request
 
-from reqresp.control._hosts import AllowedHosts
+from reqresp.control._hosts import AllowedHosts, why_not_allowed
 from reqresp.control.errors import ApiError
 
 _BEARER = b"bearer "
@@ -41,7 +41,7 @@ class Guard:
         """
         hosts = _values(request, b"Host")
         if not self._hosts.allow(hosts):
-            raise ApiError(403, "host not allowed: it could be another site's name")
+            raise ApiError(403, why_not_allowed(hosts))
         if not _is_own_origin(request, hosts):
             raise ApiError(403, "origin not allowed: another site has sent this request")
         if not is_public and not self._has_token(request):

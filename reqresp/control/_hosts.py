@@ -34,7 +34,7 @@ class AllowedHosts:
         """
         if len(headers) != 1:
             return not headers
-        match = _HOST.fullmatch(headers[0].decode("latin-1").lower())
+        match = _match(headers)
         if match is None:
             return False
         if match["ipv6"] is not None:
@@ -46,6 +46,23 @@ class AllowedHosts:
             or name in self._names
             or _is_address(name)
         )
+
+
+def why_not_allowed(headers: Sequence[bytes]) -> str:
+    """Return why a request with these ``Host`` headers is refused, and what allows it."""
+    match = _match(headers)
+    name = None if match is None else match["name"]
+    if name is None:
+        return "host not allowed: expected one header Host, with a name or an address"
+    # It has harmless characters alone.
+    return (
+        f"host {name!r} not allowed: it could be another site's name;"
+        f" if it is this server's, pass --metrics-host {name}"
+    )
+
+
+def _match(headers: Sequence[bytes]) -> re.Match[str] | None:
+    return _HOST.fullmatch(headers[0].decode("latin-1").lower()) if len(headers) == 1 else None
 
 
 def _normalized(name: str) -> str:

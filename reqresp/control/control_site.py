@@ -22,7 +22,7 @@ from reqresp.control._schemas import table
 from reqresp.control.connections_api import ConnectionsApi
 from reqresp.control.dispatch import Dispatcher
 from reqresp.control.entries_api import EntriesApi
-from reqresp.control.errors import ApiError
+from reqresp.control.errors import unknown_path
 from reqresp.control.events import EventStreams
 from reqresp.control.expectations_api import COMPONENTS as EXPECTATION_COMPONENTS
 from reqresp.control.expectations_api import ExpectationsApi
@@ -143,7 +143,7 @@ class _PageResource(Resource):
 
     def render_GET(self, request: Request) -> bytes:  # noqa: N802, Twisted's name
         if request.postpath:
-            raise ApiError(404, "not found")
+            raise unknown_path(request.path)
         status, text, content_type = self._page(request)
         request.setResponseCode(status)
         request.setHeader("Content-Type", content_type)

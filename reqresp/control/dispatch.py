@@ -21,7 +21,7 @@ from reqresp._text import quote
 from reqresp.control._bodies import parse_json, read_body, read_query, read_table
 from reqresp.control._guard import Guard
 from reqresp.control._responses import end_response, write_head
-from reqresp.control.errors import ApiError, refusal_of
+from reqresp.control.errors import ApiError, refusal_of, unknown_path
 from reqresp.control.routes import JSON, Call, Content, Match, RawBody, Route, Router
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
@@ -56,7 +56,9 @@ class Dispatcher(Resource):
         public: Iterable[bytes] = (),
     ) -> None:
         super().__init__()
+        routes = [*routes]
         self._router = Router(routes)
+        self._paths = [*dict.fromkeys(it.path.replace(":int}", "}") for it in routes)]
         self._guard = guard
         self._max_body = max_body
         self._others = Resource()
@@ -98,7 +100,7 @@ class Dispatcher(Resource):
         first = request.path[1:].partition(b"/")[0] if request.path.startswith(b"/") else None
         self._guard.check(request, is_public=first in self._public)
         if first not in self._others.children:
-            raise ApiError(404, "not found")
+            raise unknown_path(request.path, self._paths)
         try:
             return getChildForRequest(self._others, request).render(request)
         except UnsupportedMethod as error:

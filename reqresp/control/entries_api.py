@@ -9,6 +9,8 @@ from typing import Any
 
 from attrs import frozen
 
+from reqresp._errors import FieldError
+from reqresp._text import unknown
 from reqresp.control._describe import describe_entry
 from reqresp.control._find import Search, make_search, search_in
 from reqresp.control._schemas import (
@@ -26,7 +28,9 @@ from reqresp.control.events import EventStreams, Feed
 from reqresp.control.feeds import EntriesFeed, ServicesFeed
 from reqresp.control.routes import EVENTS, Call, Route
 from reqresp.control.services_api import service_of
-from reqresp.journal import Entry, Journal
+from reqresp.exchanges import UNMATCHED
+from reqresp.journal import Answered, Entry, Journal
+from reqresp.server.factory import ReqRespFactory
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
 
@@ -158,8 +162,10 @@ class EntriesApi:
         ]
 
     def _list(self, call: Call) -> Any:
-        journal = service_of(self._services, call.path["service"]).journal
+        service = service_of(self._services, call.path["service"])
+        journal = service.journal
         query: EntriesQuery = call.query
+        _check_by(query.by, service)
         fits = make_search(query)
         next_number = journal.position
         found = (
@@ -198,8 +204,26 @@ class EntriesApi:
         if after is None:
             after = call.query.after
         query: StreamQuery = call.query
+        _check_by(query.by, service)
         feed = EntriesFeed(self._services, service.name, query.most, search_in(query))
         return {feed: None if after is None else after + 1}
+
+
+def _check_by(by: str | None, service: Service) -> None:
+    """:raises FieldError: nothing that can answer at *service*, or has answered, has this name."""
+    if by is None:
+        return
+    names = [UNMATCHED, *service.expectations.names]
+    if service.script is not None:
+        names += [it.name for it in service.script.rules.all()]
+    if isinstance(service.factory, ReqRespFactory):
+        names.append(service.factory.config.responder.name)
+    if by in names:
+        return
+    # Before the script was another one.
+    names += [it.exchange.by for it in service.journal.entries() if isinstance(it, Answered)]
+    if by not in names:
+        raise FieldError("by", unknown("rule", by, dict.fromkeys(names)))
 
 
 def _last_event_id(call: Call) -> int | None:

@@ -4,13 +4,13 @@ Errors: why a request to the API is refused, as JSON.
 Must not know routes.  The text of an error is one line, and what it quotes is escaped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError
 
 from reqresp._errors import FieldError, Problem, ProblemsError
-from reqresp._text import printable
+from reqresp._text import printable, quote, similar
 from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
 
 #: The longest text of an error or of a problem, in characters.
@@ -57,6 +57,14 @@ def problems_error(problems: Sequence[Problem]) -> ApiError:
     place = f"line {first.line}" if first.line else ""
     text = ": ".join(filter(None, (place, first.path, first.message)))
     return ApiError(422, f"{text} (and {len(more)} more)" if more else text, problems)
+
+
+def unknown_path(path: bytes, known: Iterable[str] = ()) -> ApiError:
+    """Return the error of a request for a *path* that is not there, with a similar one."""
+    text = path.decode("utf-8", "backslashreplace")
+    near = similar(text, known)
+    hint = "" if near is None else f"; did you mean {near}?"
+    return ApiError(404, f"unknown path {quote(text)}{hint}")
 
 
 def refusal_of(error: Exception) -> ApiError | None:

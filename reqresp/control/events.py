@@ -175,7 +175,7 @@ def _begin(feed: Feed, position: int | None) -> int:
     """Return where a stream of *feed* begins whose client asks for *position*."""
     now = feed.position()
     if now is None:
-        raise ApiError(404, "not found")
+        raise ApiError(404, "the service has just been deleted")
     if position is None:
         return now
     # Numbers begin again when the process does.

@@ -23,7 +23,12 @@ from reqresp.control.toxics import RefusedError, bad_body, fields_of
 from reqresp.server.upstream_settings import format_service, parse_address
 from reqresp.services.definition import Definition
 from reqresp.services.endpoints import MAX_PORT, is_number, parse_listen
-from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
+from reqresp.services.errors import (
+    ListenError,
+    NameTakenError,
+    TakenError,
+    UnknownServiceError,
+)
 from reqresp.services.reading import read_definition
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -348,6 +353,8 @@ def _refuse(failure: Failure, definition: Definition) -> NoReturn:
             raise _not_found() from None
         case ListenError() as error:
             raise _cannot_listen(error) from None
+        case NameTakenError():  # by a client of another API, meanwhile
+            raise _exists() from None
         case TakenError():
             raise _taken(definition) from None
         case ProblemsError(problems=problems):

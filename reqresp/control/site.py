@@ -3,7 +3,7 @@ Site: the web pages that show a server's metrics and health.
 
 Knows Twisted's HTTP server.  It must not know what is measured, or when a server is ready.  It
 trusts no client: their number is limited, a name in ``Host`` that may be a web site's is refused,
-and nothing that a client sends is logged or shown.
+and nothing else that a client sends is logged or shown.
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from reqresp.control._hosts import AllowedHosts
+from reqresp.control._hosts import AllowedHosts, why_not_allowed
 from reqresp.control._limited_site import LimitedSite
 from reqresp.control.prometheus import Exposition, make_registry, make_services_registry
 from reqresp.server.counters import Counters
@@ -105,8 +105,9 @@ class _Pages(Resource):
         return b"" if request.method == b"HEAD" else text
 
     def _find(self, request: Request) -> tuple[int, bytes, str]:
-        if not self._hosts.allow(request.requestHeaders.getRawHeaders(b"Host") or []):
-            return http.FORBIDDEN, b"host not allowed\n", _PLAIN
+        hosts = request.requestHeaders.getRawHeaders(b"Host") or []
+        if not self._hosts.allow(hosts):
+            return http.FORBIDDEN, f"{why_not_allowed(hosts)}\n".encode(), _PLAIN
         if request.method not in (b"GET", b"HEAD"):
             request.setHeader("Allow", "GET, HEAD")
             return http.NOT_ALLOWED, b"only GET and HEAD\n", _PLAIN

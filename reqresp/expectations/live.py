@@ -99,6 +99,11 @@ class Expectations:
 
     # What is expected
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What entries call those that answer."""
+        return [it.expectation.rule.name for it in self._kept.values()]
+
     def add(self, table: Mapping[str, Any]) -> int:
         """
         Add the expectation that *table* describes, from the next request on; return its number.

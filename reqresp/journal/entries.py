@@ -8,7 +8,7 @@ import base64
 import json
 import sys
 from codecs import utf_8_decode as _utf8_decode
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 from twisted.internet.interfaces import IAddress
@@ -211,6 +211,8 @@ _EVENTS: dict[type[Any], str] = {
     UpstreamFailed: "upstream_failed",
     UpstreamEnded: "upstream_ended",
 }
+#: All values of the key ``event``.
+EVENTS = tuple(_EVENTS.get(it, it.__name__.lower()) for it in get_args(Entry))
 
 
 class _Payloads:

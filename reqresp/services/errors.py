@@ -9,6 +9,10 @@ class TakenError(ValueError):
     """A name or an address of a service is taken by another one."""
 
 
+class NameTakenError(TakenError):
+    """A name of a service is taken by another one."""
+
+
 class UnknownServiceError(KeyError):
     """There is no service with this name, or there is none any more."""
 

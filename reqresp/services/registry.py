@@ -15,7 +15,7 @@ from reqresp._text import quote, unknown
 from reqresp.services.answers import Loaded, check_answers, load
 from reqresp.services.definition import Definition, problems_of
 from reqresp.services.environment import Environment
-from reqresp.services.errors import TakenError, UnknownServiceError
+from reqresp.services.errors import NameTakenError, TakenError, UnknownServiceError
 from reqresp.services.service import Service
 
 #: A definition, and what the files contain that it names.
@@ -306,7 +306,7 @@ class Services:
             if other in gone:
                 continue
             if other.name == definition.name:
-                raise TakenError(f"a service is named {quote(other.name)} already")
+                raise NameTakenError(f"a service is named {quote(other.name)} already")
             if not (definition.is_enabled and other.is_enabled):
                 continue  # the address is free for the one that listens
             for spec in definition.listen:

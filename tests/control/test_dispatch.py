@@ -350,16 +350,17 @@ class PathTests(Dispatched):
     """Paths and methods."""
 
     def test_no_path(self) -> None:
-        """An unknown path is 404, in JSON, and shows nothing of the request."""
+        """An unknown path is 404, in JSON, which names it with escapes, and a similar one."""
         for path in (
             *("/", "/thing", "/things/", "//things", "/things/a/x", "/things/a/-1", "/things//1"),
             *("/things/%ff/1", "things", "page", "http://it/things", "/no/../things"),
             f"/things/a/{'9' * 19}",
         ):
             found = self.ask("GET", path)
-            self.assertEqual(
-                (found.status, found.json), (404, {"error": "not found", "problems": []}), path
-            )
+            self.assertEqual((found.status, found.json["problems"]), (404, []), path)
+            self.assertTrue(found.error.startswith(f"unknown path {path[:40]!r}"[:-1]), found.error)
+        found = self.ask("GET", "/thigns")
+        self.assertEqual(found.error, "unknown path '/thigns'; did you mean /things?")
 
     def test_other_methods(self) -> None:
         """A known path with another method is 405, and ``Allow`` has those that it knows."""
@@ -378,7 +379,11 @@ class OriginTests(Dispatched):
         for path in ("/things", "/closed", "/page", "/no"):
             found = self.ask("GET", path, Host="evil.example:8474")
             self.assertEqual(found.status, 403, path)
-            self.assertIn("host not allowed", found.error)
+            self.assertEqual(
+                found.error,
+                "host 'evil.example' not allowed: it could be another site's name; if it is this"
+                " server's, pass --metrics-host evil.example",
+            )
 
     def test_another_origin(self) -> None:
         """A page of another origin is 403, one of this site is not."""

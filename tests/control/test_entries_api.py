@@ -71,10 +71,31 @@ class FindTests(Controlled):
         for query in (
             *("limit=0", f"limit={MAX_LIMIT + 1}", "max_bytes=-1", "hex=f", "hex=", "regex=("),
             *("after=x", "connection=1.5", "miss=yes", "since=now", "sort=id"),
+            *("event=answerd", "by=helo"),
         ):
             found = self.ask("GET", f"{ENTRIES}?{query}")
             self.assertEqual(found.status, 422, query)
             self.assertEqual(found.json["problems"][0]["path"], query.partition("=")[0])
+
+    def test_what_is_not_known(self) -> None:
+        """A kind or a rule that there is not is refused, with a similar one, by streams as well."""
+        for path in (ENTRIES, "/api/services/smtp/stream"):
+            error = self.ask("GET", f"{path}?event=answerd").error
+            self.assertEqual(
+                error, "event: unknown kind of entry 'answerd'; did you mean answered?"
+            )
+            error = self.ask("GET", f"{path}?by=helo").error
+            self.assertEqual(error, "by: unknown rule 'helo'; did you mean hello?")
+
+    def test_a_rule_that_has_answered_nothing(self) -> None:
+        """A rule, an expectation, and a rule of an earlier script can be asked for."""
+        expectation = {"kind": "on", "equals": "x", "name": "it", "reply": "y"}
+        self.ask("POST", "/api/services/smtp/expectations", expectation)
+        self.assertEqual(self.found("by=on,%20it"), [])
+        self.assertEqual(self.found("by=greeting"), [])
+        self.ask("PUT", "/api/services/smtp/script", {"script": "rule = [{ reply = 'x' }]"})
+        self.assertEqual(self.found("by=hello"), ["EHLO x", "EHLO y"])
+        self.assertEqual(self.ask("GET", f"{ENTRIES}?by=greeting").status, 422)
 
     def test_long_payloads(self) -> None:
         """Payloads are cut in a list, with their whole size, and not where one entry is shown."""
@@ -223,7 +244,9 @@ class StreamTests(Controlled):
     def test_filters(self) -> None:
         """A stream sends only the entries that its query wants, and resumes after the last one."""
         queries = ("miss=true", "by=hello", "connection=2", "text=ehlo%20B", "hex=7a%207a")
-        wires = [self.listen(f"?{it}") for it in (*queries, "event=request&regex=^EHLO&fault=true")]
+        wires = [
+            self.listen(f"?{it}") for it in (*queries, "event=answered&regex=^EHLO&fault=true")
+        ]
         first = self.converse(b"EHLO a\n")
         self.converse(b"EHLO b\n", b"zz\n")
         first.send(b"what\n")

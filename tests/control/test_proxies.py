@@ -12,7 +12,7 @@ from reqresp.control.proxies import Proxies
 from reqresp.control.toxics import RefusedError
 from reqresp.services.definition import Definition
 from reqresp.services.ports import Listener
-from reqresp.services.reading import parse_services
+from reqresp.services.reading import parse_services, read_definition
 from tests.support.asked import parse_answer
 from tests.support.proxied_services import LATENCY, REDIS, ProxiedCase
 
@@ -67,6 +67,24 @@ class ProxyTests(ProxiedCase):
             refusal = self.failureResultOf(changed, RefusedError).value
             self.assertEqual((refusal.status, refusal.error), (404, "proxy not found"))
             self.assertEqual([self.is_up(it) for it in (26379, 26380)], [False, False])
+
+    def test_a_name_that_another_takes_meanwhile(self) -> None:
+        """The proxy exists already, as if it had existed before."""
+        reads: list[Deferred[None]] = []
+
+        def run(function: Any, *args: Any) -> Deferred[Any]:
+            reads.append(Deferred())
+            return reads[-1].addCallback(lambda _: function(*args))
+
+        self.services.environment = evolve(self.services.environment, run=run)
+        table = {"name": "redis", "listen": "tcp:26380:interface=127.0.0.1"}
+        other = self.services.create(read_definition(table, Path()))
+        created = Deferred.fromCoroutine(Proxies(self.services).create(REDIS))
+        for _ in range(2):
+            reads.pop().callback(None)
+        self.successResultOf(other)
+        refusal = self.failureResultOf(created, RefusedError).value
+        self.assertEqual((refusal.status, refusal.error), (409, "proxy already exists"))
 
     def test_closed_while_it_opens(self) -> None:
         """It is not found, as in toxiproxy once its process ends; it is no error of ours."""

@@ -71,7 +71,16 @@ class PagesTests(Visited):
         for path in ("/metrics", "/healthz", "/readyz", "/no"):
             for method in ("GET", "POST", "OPTIONS"):
                 status, _, text = self.get(path, method, host="evil.example:9100")
-                self.assertEqual((status, text), (403, "host not allowed\n"), (method, path))
+                self.assertEqual(status, 403, (method, path))
+                self.assertIn("host 'evil.example' not allowed: ", text)
+                self.assertIn("pass --metrics-host evil.example\n", text)
+
+    def test_a_host_that_is_none(self) -> None:
+        """What cannot be a host is refused, and not shown."""
+        status, _, text = self.get("/metrics", host="<script>")
+        self.assertEqual(status, 403)
+        expected = "host not allowed: expected one header Host, with a name or an address\n"
+        self.assertEqual(text, expected)
 
     def test_without_a_host(self) -> None:
         """A request without ``Host`` is answered: load balancers send such."""
