@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._errors import Problem
@@ -28,6 +29,8 @@ from reqresp.services.registry import Services
 from reqresp.services.schema import ServiceTable
 from reqresp.services.service import Service
 from reqresp.transport.accept_modes import AcceptAfter, AcceptName
+
+_log = Logger()
 
 _TEXT = {"type": "string"}
 _ONE = "/api/services/{service}"
@@ -167,7 +170,7 @@ class ServicesApi:
             Route(
                 method="POST",
                 path="/api/reset",
-                answer=lambda _: self._services.reset(),
+                answer=self._reset,
                 summary="Make all services as they were at the start.",
                 status=204,
                 errors=(409,),
@@ -219,7 +222,8 @@ class ServicesApi:
             _check_named(definition, name)
             return self._created(definition)
         replaced = self._services.replace(name, definition).addErrback(_unusable)
-        return replaced.addCallback(partial(_changed, "service replaced"))
+        was = "" if definition.name == name else f"; it was named {name}"
+        return replaced.addCallback(partial(_changed, f"service replaced{was}"))
 
     def _created(self, definition: Definition) -> Deferred[Any]:
         created = self._services.create(definition).addErrback(_unusable)
@@ -232,7 +236,9 @@ class ServicesApi:
         return _changed(f"clients are accepted: {shown}", service)
 
     def _delete(self, call: Call) -> Deferred[None]:
-        return self._services.delete(call.path["service"])
+        service = service_of(self._services, call.path["service"])
+        deleted = self._services.delete(service.name)
+        return deleted.addCallback(lambda _: service.log("service deleted"))
 
     def _enable(self, call: Call) -> Deferred[Any]:
         enabled = self._services.enable(call.path["service"])
@@ -243,7 +249,11 @@ class ServicesApi:
         return disabled.addCallback(partial(_changed, "service disabled"))
 
     def _reset_one(self, call: Call) -> Deferred[Any]:
-        return self._services.reset_one(call.path["service"])
+        reset = self._services.reset_one(call.path["service"])
+        return reset.addCallback(lambda service: service.log("service reset"))
+
+    def _reset(self, _call: Call) -> Deferred[None]:
+        return self._services.reset().addCallback(lambda _: _log.info("all services reset"))
 
     def _script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])

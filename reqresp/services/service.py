@@ -373,6 +373,10 @@ class Service:
     def note(self, what: str) -> None:
         """Log that it was changed over the control server, and make an entry of it."""
         self.factory.note(what)
+        self.log(what)
+
+    def log(self, what: str) -> None:
+        """Log what happened to it."""
         _log.info("{service}: {what}", service=self.name, what=what)
 
     def reset(self) -> Deferred[None]:

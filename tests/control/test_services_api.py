@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, eventAsText
 
 from tests.support.controlled import Controlled
 
@@ -205,6 +205,33 @@ class ChangedTests(Controlled):
         self.assertEqual(self.ask("POST", "/api/services/smtp/reset").status, 204)
         self.assertEqual(self.get("/api/services/smtp")["summary"], "3 rules in 2 states")
         self.assertEqual(self.get("/api/services/smtp")["listen"], [f"{HOST}:2525"])
+
+
+class LogTests(Controlled):
+    """What the log says of changes: a line each, with the name of the service."""
+
+    def logged(self, method: str, path: str, body: Any = None) -> list[str]:
+        """Return what is logged when a request is answered."""
+        with capturedLogs() as events:
+            self.assertLess(self.ask(method, path, body).status, 300)
+        texts = [eventAsText(it, includeTimestamp=False, includeSystem=False) for it in events]
+        return [it for it in texts if not it.lower().startswith("listening on ")]
+
+    def test_services_come_change_and_go(self) -> None:
+        """Creations, replacements, deletions and resets."""
+        renamed = NEW | {"name": "other"}
+        for method, path, body, lines in (
+            ("POST", "/api/services", NEW, ["new: service created"]),
+            ("PUT", "/api/services/new", NEW, ["new: service replaced"]),
+            (
+                *("PUT", "/api/services/new", renamed),
+                ["other: service replaced; it was named new"],
+            ),
+            ("POST", "/api/services/other/reset", None, ["other: service reset"]),
+            ("DELETE", "/api/services/other", None, ["other: service deleted"]),
+            ("POST", "/api/reset", None, ["all services reset"]),
+        ):
+            self.assertEqual(self.logged(method, path, body), lines, path)
 
 
 class ResetTests(Controlled):
