@@ -1,5 +1,5 @@
 """
-The routes of connections: which are open, and how to push to them or end them.
+The routes of connections: which are open, and how to send to them or end them.
 
 Knows the connections of a service.  Must not know HTTP.
 """
@@ -9,13 +9,15 @@ from typing import Any
 from attrs import frozen
 
 from reqresp._errors import FieldError
-from reqresp.control._schemas import array, table
+from reqresp.control._schemas import array, nullable, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import service_of
+from reqresp.framing import FrameError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import read_payload
 from reqresp.script.schema import PayloadTable
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.pushes import PushError
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -32,9 +34,22 @@ class PushBody:
     Bytes to send.
 
     :param data: as text, hex or base64.
+    :param framed: whether they are sent in a frame, as a reply is.
     """
 
     data: str | PayloadTable
+    framed: bool = False
+
+
+@frozen(kw_only=True)
+class BroadcastBody(PushBody):
+    """
+    Bytes to send to several clients.
+
+    :param to: ``all``, or ``state:NAME``: those in a state.
+    """
+
+    to: str = "all"
 
 
 class ConnectionsApi:
@@ -49,6 +64,7 @@ class ConnectionsApi:
             number=_COUNT,
             peer={"type": "string"},
             since={"type": "number"},
+            state=nullable({"type": "string"}),
             requests=_COUNT,
             received=_COUNT,
             sent=_COUNT,
@@ -63,9 +79,18 @@ class ConnectionsApi:
             ),
             Route(
                 method="POST",
+                path=f"{_CONNECTIONS}/push",
+                answer=self._broadcast,
+                summary="Send bytes to clients that are connected, and say to how many.",
+                body=BroadcastBody,
+                reply=table(sent=_COUNT),
+                errors=(409,),
+            ),
+            Route(
+                method="POST",
                 path=f"{_ONE}/push",
                 answer=self._push,
-                summary="Send bytes to a client, as they are, after the reply that is under way.",
+                summary="Send bytes to a client after the reply that is under way.",
                 status=204,
                 body=PushBody,
                 errors=(409,),
@@ -87,18 +112,36 @@ class ConnectionsApi:
         ]
 
     def _list(self, call: Call) -> Any:
-        connections = self._service(call).factory.connections
-        return {"connections": [it.as_json() for it in connections]}
+        factory = self._service(call).factory
+        states = factory.states() if isinstance(factory, ReqRespFactory) else {}
+        return {
+            "connections": [
+                {**it.as_json(), "state": states.get(it.number)} for it in factory.connections
+            ]
+        }
 
     def _push(self, call: Call) -> None:
-        data = _payload(call.body.data)
-        connections = self._service(call).factory.connections
+        data, number = _payload(call.body.data), call.path["connection"]
+        service = self._service(call)
         try:
-            connections.push(call.path["connection"], data)
+            if call.body.framed:
+                _request_factory(service).send(number, data)
+            else:
+                service.factory.connections.push(number, data)
         except KeyError:
             raise _not_open(call) from None
         except PushError as error:
             raise ApiError(409, str(error)) from None
+        except FrameError as error:
+            raise FieldError("data", str(error)) from None
+
+    def _broadcast(self, call: Call) -> Any:
+        data = _payload(call.body.data)
+        factory = _request_factory(self._service(call))
+        try:
+            return {"sent": factory.broadcast(data, call.body.to, raw=not call.body.framed)}
+        except FrameError as error:
+            raise FieldError("data", str(error)) from None
 
     def _close(self, call: Call) -> None:
         service, number = self._service(call), call.path["connection"]
@@ -118,6 +161,13 @@ class ConnectionsApi:
 
     def _service(self, call: Call) -> Service:
         return service_of(self._services, call.path["service"])
+
+
+def _request_factory(service: Service) -> ReqRespFactory:
+    """:raises ApiError: *service* forwards all bytes, and knows no frames."""
+    if isinstance(service.factory, ReqRespFactory):
+        return service.factory
+    raise ApiError(409, f"{service.name} forwards all bytes, and knows no frames and no states")
 
 
 def _not_open(call: Call) -> ApiError:

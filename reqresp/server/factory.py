@@ -140,7 +140,7 @@ class ReqRespFactory(FrontFactory):
         :param change: returns another config for each that is in use, with the same framing and
             limits.  If it raises, nothing has changed.
         """
-        users = [it for it in self._front if isinstance(it, Connection)]
+        users = self._connections()
         used = {id(it): it for it in (self.config, *(user.config for user in users))}
         changed = {key: change(config) for key, config in used.items()}
         for connection in users:
@@ -230,6 +230,26 @@ class ReqRespFactory(FrontFactory):
         :raises FrameError: the framing cannot express *data*.
         """
         return broadcast(self._front, Broadcast(data, to, raw))
+
+    def send(self, number: int, data: bytes) -> None:
+        """
+        Send *data* to a client in a frame of its connection, after the reply that is under way.
+
+        :raises KeyError: no connection with this *number* is open.
+        :raises FrameError: the framing cannot express *data*.
+        :raises PushError: it sends no more, or its client does not receive what was sent before.
+        """
+        found = next((it for it in self._connections() if it.number == number), None)
+        if found is None:
+            raise KeyError(number)
+        found.send(data)
+
+    def states(self) -> dict[int, str]:
+        """Return the state of the conversation on each open connection, by their numbers."""
+        return {it.number: it.config.responder.state(it) for it in self._connections()}
+
+    def _connections(self) -> list[Connection]:
+        return [it for it in self._front if isinstance(it, Connection)]
 
     def build_connection(self, peer: IAddress) -> Connection:
         return Connection(self._front, self.config, peer, self.service)

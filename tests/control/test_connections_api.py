@@ -1,13 +1,21 @@
 """The routes of connections: what they show, send and end."""
 
 from reqresp.server.pushes import MAX_PUSHED_BYTES
-from tests.support.controlled import Controlled
+from tests.support.controlled import SERVICES, Controlled
 
+RELAY = """
+[[service]]
+name = "relay"
+listen = "tcp:2527:interface=127.0.0.1"
+upstream = "127.0.0.1:6379"
+"""
 CONNECTIONS = "/api/services/smtp/connections"
 
 
 class ConnectionsTests(Controlled):
     """The connections of a service."""
+
+    services_text = SERVICES + RELAY
 
     def test_the_list(self) -> None:
         """Each open connection shows its number, its peer, and what it has done."""
@@ -18,7 +26,8 @@ class ConnectionsTests(Controlled):
         self.assertGreater(connection.pop("since"), 0)
         self.assertEqual(
             connection,
-            {"number": 1, "peer": "127.0.0.1:50000", "requests": 1, "received": 7, "sent": 22},
+            {"number": 1, "peer": "127.0.0.1:50000", "requests": 1, "received": 7, "sent": 22}
+            | {"state": "start"},
         )
 
     def test_push(self) -> None:
@@ -31,6 +40,50 @@ class ConnectionsTests(Controlled):
         self.assertEqual(wire.received(), b"421 bye\r\n\xff\x00\xff\x00\xc3\xa9")
         found = self.get("/api/services/smtp/entries?event=sent")["entries"]
         self.assertEqual(next(it["data"] for it in found if it["by"] == "push"), "421 bye\r\n")
+
+    def test_push_in_a_frame(self) -> None:
+        """Bytes are framed as replies are, and what no frame can express is refused."""
+        wire = self.converse(b"EHLO x\n")
+        wire.received()
+        path = f"{CONNECTIONS}/1/push"
+        self.assertEqual(self.ask("POST", path, {"data": "421 bye", "framed": True}).status, 204)
+        self.assertEqual(wire.received(), b"421 bye\r\n")
+        found = self.ask("POST", path, {"data": "a\nb", "framed": True})
+        self.assertEqual((found.status, found.json["problems"][0]["path"]), (422, "data"))
+        found = self.ask("POST", f"{CONNECTIONS}/9/push", {"data": "a", "framed": True})
+        self.assert_refused(found, 404, "no open connection has the number 9")
+
+    def test_broadcast(self) -> None:
+        """Bytes are sent to all clients, or to those in a state, as they are or in a frame."""
+        one, two = self.converse(b"EHLO x\n"), self.converse(b"DATA\n")
+        for wire in (one, two):
+            wire.received()
+        states = [it["state"] for it in self.get(CONNECTIONS)["connections"]]
+        self.assertEqual(states, ["start", "data"])
+        for body, sent in (
+            ({"data": "a"}, 2),
+            ({"data": "b", "framed": True, "to": "state:data"}, 1),
+            ({"data": "c", "to": "state:nowhere"}, 0),
+        ):
+            found = self.ask("POST", f"{CONNECTIONS}/push", body)
+            self.assertEqual((found.status, found.json), (200, {"sent": sent}))
+        self.assertEqual((one.received(), two.received()), (b"a", b"ab\r\n"))
+        for field, wrong in (
+            ("data", {"data": {"hex": "x"}}),
+            ("data", {"data": "a\nb", "framed": True}),
+            ("to", {"data": "a", "to": "everyone"}),
+        ):
+            found = self.ask("POST", f"{CONNECTIONS}/push", wrong)
+            self.assertEqual((found.status, found.json["problems"][0]["path"]), (422, field))
+
+    def test_a_relay(self) -> None:
+        """It knows neither frames nor states."""
+        path = "/api/services/relay/connections"
+        self.assertEqual(self.get(path), {"connections": []})
+        for route in ("push", "1/push"):
+            found = self.ask("POST", f"{path}/{route}", {"data": "a", "framed": True})
+            message = "relay forwards all bytes, and knows no frames and no states"
+            self.assert_refused(found, 409, message)
 
     def test_what_cannot_be_pushed(self) -> None:
         """Templates, files, wrong encodings and too many bytes are refused."""

@@ -50,7 +50,14 @@ class DocumentTests(Controlled):
     def test_every_key_is_described(self) -> None:
         """A query, and the keys of a script, of a service and of a body say what they mean."""
         schemas = self.document["components"]["schemas"]
-        for name in ("ScriptBody", "PushBody", "VerifyBody", "RuleTable", "Definition"):
+        for name in (
+            "ScriptBody",
+            "PushBody",
+            "BroadcastBody",
+            "VerifyBody",
+            "RuleTable",
+            "Definition",
+        ):
             for key, schema in schemas[name]["properties"].items():
                 if (name, key) != ("Definition", "upstream"):
                     self.assertIn("description", schema, (name, key))
