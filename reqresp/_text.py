@@ -8,9 +8,9 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ MAX_LISTED_NAMES = 30
 #: up to the product of both names' lengths.
 MAX_COMPARED_NAMES = 200
 MAX_COMPARED_CHARACTERS = 40
+
+#: Similar names of which the most similar one is found.
+MAX_NEAR_NAMES = 5
+#: Characters at the start of two names whose agreement counts.
+MAX_COMMON_START = 4
 
 #: Characters whose escapes are remembered.
 MAX_REMEMBERED_ESCAPES = 4096
@@ -195,8 +200,20 @@ def _name(name: str) -> str:
 
 
 def similar(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of *names* that is most similar to *name*; None: none is similar."""
+    """
+    Return the one of *names* that is most similar to *name*; None: none is similar.
+
+    Of those that differ as much, it is one that begins alike: people know how a name begins.
+    """
     if len(name) > MAX_COMPARED_CHARACTERS:
         return None
     known = [it for it in islice(names, MAX_COMPARED_NAMES) if len(it) <= MAX_COMPARED_CHARACTERS]
-    return next(iter(get_close_matches(name, known, 1)), None)
+    near = get_close_matches(name, known, MAX_NEAR_NAMES)
+    return max(near, key=lambda it: _likeness(name, it), default=None)
+
+
+def _likeness(name: str, other: str) -> float:
+    """Return the similarity of Winkler: what does not agree counts less after a common start."""
+    ratio = SequenceMatcher(None, other, name).ratio()
+    common = sum(1 for _ in takewhile(lambda it: it[0] == it[1], zip(name, other, strict=False)))
+    return ratio + (1 - ratio) * min(common, MAX_COMMON_START) / 10

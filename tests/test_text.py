@@ -13,6 +13,7 @@ from reqresp._text import (
     format_address,
     printable,
     printable_lines,
+    similar,
     unescape,
     unknown,
 )
@@ -198,6 +199,11 @@ class UnknownTests(SynchronousTestCase):
             self.assertEqual(
                 unknown("key", name, names), f"unknown key {name!r}; did you mean {near}?"
             )
+
+    def test_names_that_begin_alike(self) -> None:
+        """Of names that differ as much, the one that begins alike is suggested."""
+        self.assertEqual(similar("frame", ["name", "framing"]), "framing")
+        self.assertEqual(similar("clsoe", ["lose", "close"]), "close")
 
     def test_no_similar_name(self) -> None:
         """All names are listed, up to a limit; names that cannot be printed are quoted."""

@@ -4,7 +4,7 @@ Services: what the command shows of a services file.
 Prints, and returns the exit status.  It must not know how arguments are parsed, nor start a server.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from reqresp._errors import Problem, ProblemsError
@@ -40,9 +40,9 @@ def check(file: str, say: Print, warn: Print) -> int:
     """
     from reqresp.services.reading import load_services
 
+    warnings: list[Problem] = []
     try:
-        definitions = load_services(file)
-        warnings = [*_warnings(definitions)]
+        definitions = load_services(file, lambda it: warnings.extend(_warnings(it)))
     except ProblemsError as error:
         warn(str(error))
         return 1
@@ -53,26 +53,25 @@ def check(file: str, say: Print, warn: Print) -> int:
     return 0
 
 
-def _warnings(definitions: "list[Definition]") -> Iterator[Problem]:
+def _warnings(definition: "Definition") -> Iterator[Problem]:
     """
-    Yield what is valid in the files of services, but perhaps not meant.
+    Yield what is valid in the files of a service, but perhaps not meant.
 
     :raises ProblemsError: files have problems; it has those of all.
     """
     problems: list[Problem] = []
-    for definition in definitions:
+    for find in (_source_warnings, _tls_warnings):
         try:
-            source = _load(definition)
-        except ProblemsError as error:
-            problems += error.problems
-        else:
-            yield from () if source is None else source.warnings
-        try:
-            yield from _tls_warnings(definition)
+            yield from find(definition)
         except ProblemsError as error:
             problems += error.problems
     if problems:
         raise ProblemsError(*problems)
+
+
+def _source_warnings(definition: "Definition") -> Iterable[Problem]:
+    source = _load(definition)
+    return () if source is None else source.warnings
 
 
 def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
@@ -101,15 +100,17 @@ def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
 def _load(definition: "Definition") -> "ConfigSource | None":
     # Not as a server does it, which loads Twisted.
     from reqresp.script import Script
-    from reqresp.services.definition import ReplayFile, ScriptFile, WrittenScript
+    from reqresp.services.definition import ReplayFile, ScriptFile, WrittenScript, reading
 
     match definition.answering:
         case WrittenScript(script=script):
             return script
         case ScriptFile(path=path):
-            return Script.load(path)
+            with reading(definition, "script"):
+                return Script.load(path)
         case ReplayFile(path=path, ignore=ignore):
             from reqresp.recording.replay import Replay
 
-            return Replay.load(path, ignore=ignore)
+            with reading(definition, "replay"):
+                return Replay.load(path, ignore=ignore)
     return None

@@ -66,7 +66,7 @@ def read_body(kind: type[T], value: Any) -> T:
 
     :raises ApiError: it has problems; the error has all of them.
     """
-    reader = Reader("request", lambda _path: None)
+    reader = Reader("request", lambda _path: None, is_toml=False)
     return _read(reader, kind, value)
 
 
@@ -88,7 +88,7 @@ def read_query(kind: type[T], arguments: Mapping[bytes, Sequence[bytes]]) -> T:
 
     :raises ApiError: they have problems; the error has all of them.
     """
-    reader = Reader("query", lambda _path: None)
+    reader = Reader("query", lambda _path: None, is_toml=False)
     types = {it.name.removesuffix("_"): it.type for it in attrs.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for raw, texts in arguments.items():

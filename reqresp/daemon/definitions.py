@@ -43,6 +43,8 @@ _NAMES = {
     "tls.cert": "--tls-cert",
     "journal": "--journal",
     "record": "--record",
+    "script": "--script",
+    "replay": "--replay",
 }
 #: The options that each replace one value of an upstream, and of its TLS.
 _UPSTREAM = {"forward": "address", "forward-timeout": "timeout", "unreachable": "unreachable"}

@@ -124,7 +124,7 @@ def wanted(table: Mapping[str, Any]) -> str:
 
 
 def _reader() -> Reader:
-    return Reader("", lambda _path: None)
+    return Reader("", lambda _path: None, is_toml=False)
 
 
 def _read(reader: Reader, read: Callable[[], T | None]) -> T:

@@ -31,6 +31,9 @@ from reqresp.transport.accept_modes import Accept, AcceptMode
 __tracebackhide__ = True
 
 
+_SERVICES_FILE = "expected a script; this is a services file: pass it with --services"
+
+
 class ScriptError(ProblemsError):
     """A script has *problems*; the text has one line for each."""
 
@@ -129,9 +132,11 @@ class Script(ConfigSource):
         """
         Return the script that *tables* describe, as `parse` does.
 
-        :param lines: the line of each key path in *tables*, if known.
+        :param lines: the line of each key path in *tables*; empty: they are not written as TOML.
         """
-        reader = Reader(name, partial(line_of, lines))
+        reader = Reader(name, partial(line_of, lines), is_toml=bool(lines))
+        if "service" in tables:
+            raise ScriptError(reader.problem("service", _SERVICES_FILE))
         more: list[Problem] = []
         try:
             fields = compile_script(tables, reader, Path(base))

@@ -41,10 +41,12 @@ class Reader:
 
     :param file: the file's name in problems.
     :param locate: returns the line of a key path, or None.
+    :param is_toml: whether the values are written as TOML; else hints suit JSON and Python.
     """
 
     file: str
     locate: Callable[[str], int | None]
+    is_toml: bool = True
     problems: list[Problem] = field(factory=list, init=False)
     #: The paths of the problems, and of everything that encloses them.
     _bad_paths: set[str] = field(factory=set, init=False)
@@ -87,11 +89,17 @@ class Reader:
         options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
         fitting = [option for option in options if _fits(option, value)]
         if not fitting:
-            hint = _hint(options, value, path)
+            hint = self._hint(options, value, path)
             self.report(path, f"expected {describe(kind)}, found {show_value(value)}{hint}")
             return None
         # Of several kinds of tables, the one that knows most of the keys.
         return self._read_as(max(fitting, key=partial(_known_keys, value)), value, path)
+
+    def _hint(self, kinds: Iterable[Any], value: object, path: str) -> str:
+        if not isinstance(value, dict) or not any(map(_is_tables, kinds)):
+            return ""
+        is_header = self.is_toml and "." not in path
+        return f"; write [[{path}]]" if is_header else "; put it in brackets: [{ ... }]"
 
     def _read_as(self, kind: Any, value: Any, path: str) -> Any:
         if attrs.has(kind):
@@ -150,13 +158,6 @@ def is_too_deep(tables: Any) -> bool:
             if isinstance(inner, dict | list)
         ]
     return depth > MAX_DEPTH
-
-
-def _hint(kinds: Iterable[Any], value: object, path: str) -> str:
-    if not isinstance(value, dict) or not any(map(_is_tables, kinds)):
-        return ""
-    name = path.rpartition(".")[2]
-    return f"; write [[{name}]]" if name == path else "; put it in brackets: [{ ... }]"
 
 
 def _is_tables(kind: Any) -> bool:

@@ -27,6 +27,8 @@ from reqresp.services.definition import (
     ReplayFile,
     ScriptFile,
     WrittenScript,
+    problems_of,
+    reading,
 )
 from reqresp.transport.accept_modes import Accept, AcceptMode
 
@@ -92,12 +94,14 @@ def load(definition: Definition) -> Loaded:
             from reqresp.script import Script  # late, likewise
             from reqresp.script.loader import read_script
 
-            text = read_script(path)
-            return Loaded(Script.parse(text, str(path), path.parent), text)
+            with reading(definition, "script"):
+                text = read_script(path)
+                return Loaded(Script.parse(text, str(path), path.parent), text)
         case ReplayFile(path=path, pace=pace, ignore=ignore):
             from reqresp.recording.replay import Replay  # late: few services replay
 
-            return Loaded(replay=Replay.load(path, pace, ignore))
+            with problems_of(definition), reading(definition, "replay"):
+                return Loaded(replay=Replay.load(path, pace, ignore))
         case _:
             return Loaded()
 

@@ -285,6 +285,23 @@ class Definition:
 
 
 @contextmanager
+def reading(definition: Definition, key: str) -> Iterator[None]:
+    """
+    Say where *key* names the file that is read, instead of problems that have no place in it.
+
+    :raises ProblemsError: as what is called; such as for a file that is missing.
+    """
+    try:
+        yield
+    except ProblemsError as error:
+        problems = [
+            it if it.line or it.path else definition.origin.problem(key, f"{it.file}: {it.message}")
+            for it in error.problems
+        ]
+        raise ProblemsError(*problems) from None
+
+
+@contextmanager
 def problems_of(definition: Definition) -> Iterator[None]:
     """Raise a `ProblemsError` that says where *definition* is written, instead of a ValueError."""
     try:

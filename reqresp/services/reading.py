@@ -5,7 +5,7 @@ The keys of a script are read as a script is.  It must not know how a service ru
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ from reqresp.transport.accept_modes import AcceptMode, accept_mode
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _NAME_EXPECTED = "expected 1 to 100 letters, digits and . _ : - that start with a letter or a digit"
 
+_SCRIPT = (
+    "expected services; this is a script: pass it with --script, or write [[service]] with the key"
+    " script"
+)
+
 #: The keys of a script that a service with a fixed reply can have.
 _FIXED_KEYS = ("framing", "limits", "accept", "fault", "seed")
 #: The keys of a script that replace those of a script file.
@@ -51,27 +56,43 @@ _REPLACING_KEYS = ("framing", "limits", "accept", "upstream")
 _ANSWERS = ("script", "replay")
 
 
-def load_services(path: str | Path) -> list[Definition]:
+def _accept_all(_definition: Definition) -> None:
+    """Accept any definition."""
+
+
+def load_services(
+    path: str | Path, check: Callable[[Definition], object] = _accept_all
+) -> list[Definition]:
     """
     Return the services that the file at *path* defines.
 
+    :param check: raises a `ProblemsError` for more that is wrong with a service, such as the files
+        that it names.
     :raises ProblemsError: it cannot be read, or has problems; it has all of them.
     """
     path = Path(path)
-    return parse_services(read_script(path), str(path), path.parent)
+    return parse_services(read_script(path), str(path), path.parent, check)
 
 
-def parse_services(text: str, name: str, base: Path) -> list[Definition]:
+def parse_services(
+    text: str,
+    name: str,
+    base: Path,
+    check: Callable[[Definition], object] = _accept_all,
+) -> list[Definition]:
     """
     Return the services that the TOML *text* defines.
 
     :param name: its name in messages.
     :param base: the directory that paths are relative to.
+    :param check: as for `load_services`.
     :raises ProblemsError: it has problems; it has all of them, or the first of very many.
     """
     tables = parse_toml(text, name)
     if isinstance(tables, Problem):
         raise ProblemsError(tables)
+    if "service" not in tables and tables.keys() & {*SCRIPT_KEYS}:
+        raise ProblemsError(Problem(name, None, "", _SCRIPT))
     lines = locate(text)
     reader = Reader(name, partial(line_of, lines))
     definitions: list[Definition] = []
@@ -85,6 +106,7 @@ def parse_services(text: str, name: str, base: Path) -> list[Definition]:
             if definition is not None:
                 _check_taken(definition, at, definitions, reader)
                 definitions.append(definition)
+                _check(definition, check, reader)
         if not document.service and not reader.problems:
             reader.report("", "expected a service: write [[service]]")
     except TooManyProblemsError:
@@ -103,7 +125,7 @@ def read_definition(table: Mapping[str, Any], base: Path, name: str = "service")
     :param name: what messages call it.
     :raises ProblemsError: it has problems; it has all of them.
     """
-    reader = Reader(name, lambda _: None)
+    reader = Reader(name, lambda _: None, is_toml=False)
     try:
         definition = _Place(reader, "", base, {}, has_text=True).read(dict(table))
     except TooManyProblemsError:
@@ -112,6 +134,14 @@ def read_definition(table: Mapping[str, Any], base: Path, name: str = "service")
     if definition is None:
         raise ProblemsError(Problem(name, None, "", "expected a service"))
     return definition
+
+
+def _check(definition: Definition, check: Callable[[Definition], object], reader: Reader) -> None:
+    try:
+        check(definition)
+    except ProblemsError as error:
+        for problem in error.problems:
+            reader.add(problem)
 
 
 def _accept(rules: Mapping[str, Any]) -> AcceptMode | None:
@@ -126,7 +156,9 @@ def _raise_problems(reader: Reader) -> None:
     more: list[Problem] = []
     if len(reader.problems) == MAX_PROBLEMS:
         more = [Problem(reader.file, None, "", f"{MAX_PROBLEMS} problems or more")]
-    raise ProblemsError(*sorted(reader.problems, key=lambda it: it.line or 0), *more)
+    # Those of files that services name come last.
+    own_first = sorted(reader.problems, key=lambda it: (it.file != reader.file, it.line or 0))
+    raise ProblemsError(*own_first, *more)
 
 
 def _check_taken(

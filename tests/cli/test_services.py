@@ -48,14 +48,33 @@ class CheckTests(CommandTestCase):
         self.assertRegex(errors, r"\Awarning: .*/it.toml:1: rule\[1\]: never answers: [^\n]*\n\Z")
 
     def test_problems(self) -> None:
-        """Those of the file, else those of all files that it names."""
-        status, _, errors = self.check(FILE.replace("listen = 2", "listn = 2"))
-        self.assertEqual(status, 1)
-        self.assertIn("F:6: service[1].listn: unknown key 'listn'; did you mean listen?", errors)
+        """Those of the file, and those of all files that it names, at once."""
         (self.path / "it.toml").write_text("a = 1")
         (self.path / "it.rec").unlink()
+        status, _, errors = self.check(FILE.replace("listen = 1", "listn = 1"))
+        self.assertEqual(status, 1)
+        lines = errors.replace(f"{self.path}/", "").splitlines()
+        self.assertEqual(
+            lines,
+            [
+                "F:1: service[0]: the key listen is missing",
+                "F:3: service[0].listn: unknown key 'listn'; did you mean listen?",
+                "F:11: service[2].replay: it.rec: cannot be read: No such file or directory",
+                "it.toml:1: a: unknown key 'a'; expected one of: framing, reply_framing,"
+                " ignore_case, start, state_scope, seed, greeting, limits, accept, upstream, rule,"
+                " unmatched, state, fault",
+            ],
+        )
+
+    def test_a_missing_script(self) -> None:
+        """It has the line of the key that names it."""
+        (self.path / "it.toml").unlink()
         status, _, errors = self.check(FILE)
-        self.assertEqual((status, len(errors.splitlines())), (1, 2))
+        self.assertEqual(status, 1)
+        self.assertEqual(
+            errors.replace(f"{self.path}/", ""),
+            "F:7: service[1].script: it.toml: cannot be read: No such file or directory\n",
+        )
 
     def test_certificates(self) -> None:
         """The files of TLS are read, and what is wrong with them is where the service is."""

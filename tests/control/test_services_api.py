@@ -151,6 +151,22 @@ class ChangedTests(Controlled):
             self.assertEqual(found.error.count("\n"), 0)
         self.assertEqual(len(self.services), 2)
 
+    def test_a_file_that_is_missing(self) -> None:
+        """The key and the file are named."""
+        found = self.ask("POST", "/api/services", {"name": "n", "listen": 2600, "replay": "no.rec"})
+        problem = "no.rec: cannot be read: No such file or directory"
+        self.assertEqual(
+            found.json["problems"], [{"line": None, "path": "replay", "problem": problem}]
+        )
+
+    def test_hints_for_json(self) -> None:
+        """They are not in the words of TOML."""
+        found = self.ask("POST", "/api/services", NEW | {"rule": {"reply": "x"}})
+        error = "rule: expected a list of tables, found a table; put it in brackets: [{ ... }]"
+        self.assert_refused(found, 422, error)
+        found = self.ask("POST", "/api/services", NEW | {"frame": "line"})
+        self.assert_refused(found, 422, "frame: unknown key 'frame'; did you mean framing?")
+
     def test_replace(self) -> None:
         """PUT replaces a service or creates one; the name may be left out."""
         del (definition := dict(NEW))["name"]

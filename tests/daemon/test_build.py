@@ -334,7 +334,7 @@ class ScriptTests(Making):
         missing = path.with_name("no.toml")
         self.assertEqual(
             self.refused("-s", str(missing)),
-            f"reqresp: {missing}: cannot be read: No such file or directory",
+            f"reqresp: --script: {missing}: cannot be read: No such file or directory",
         )
 
     def test_warnings_are_logged(self) -> None:

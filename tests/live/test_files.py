@@ -88,11 +88,14 @@ class OtherUserTests(LiveTestCase):
         user = r" \(files are opened as the user of --uid or --gid\)$"
         for options, told in (
             (["--journal"], f"reqresp: --journal: {path}: {denied}{user}"),
-            (["--script"], f"reqresp: {path}: cannot be read: {denied}{user}"),
+            (["--script"], f"reqresp: --script: {path}: cannot be read: {denied}{user}"),
             (["--tls-cert"], f"reqresp: {path}: cannot be read: {denied}.*{user}"),
             (["--listen=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
             (["--metrics=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
-            (["--workers=1", "--script"], f"reqresp: {path}: cannot be read: {denied}{user}"),
+            (
+                ["--workers=1", "--script"],
+                f"reqresp: --script: {path}: cannot be read: {denied}{user}",
+            ),
         ):
             *others, last = options
             self.assertRegex(self.refusal(*others, f"{last}={path}"), told)

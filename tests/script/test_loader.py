@@ -369,6 +369,16 @@ class LoadTests(Scripted):
         self.assertEqual(script.lines["rule[0].reply"], 5)
         self.assertEqual(self.ask(self.join(self.factory(script)), "a"), ["b|"])
 
+    def test_a_services_file(self) -> None:
+        """It is said what it is, and which option takes it."""
+        with self.assertRaises(ScriptError) as caught:
+            Script.parse('\n[[service]]\nname = "a"', "it.toml")
+        self.assertEqual(
+            str(caught.exception),
+            "it.toml:2: service: expected a script; this is a services file: pass it with"
+            " --services",
+        )
+
     def test_relative_paths(self) -> None:
         """A relative path is relative to the working directory."""
         with self.assertRaisesRegex(ValueError, r"\Ano such\.toml: cannot be read: "):

@@ -31,6 +31,25 @@ class LoadTests(Served):
             )
         self.assertEqual(len(caught.exception.problems), 3)
 
+    def test_a_file_that_is_missing(self) -> None:
+        """Its name is shown with the key, and the line, that names it."""
+        for key, name in (("script", "no.toml"), ("replay", "no.rec")):
+            with self.assertRaises(ProblemsError) as caught:
+                self.loaded(f'{HEAD}{key} = "{name}"')
+            self.assertEqual(
+                str(caught.exception),
+                f"services.toml:4: service[0].{key}: {name}: cannot be read: No such file or"
+                " directory",
+            )
+
+    def test_a_recording_of_nothing(self) -> None:
+        """What is wrong with a whole file is placed likewise."""
+        path = live.temporary(self) / "it.rec"
+        path.write_text("# reqresp recording 1\n")
+        with self.assertRaises(ProblemsError) as caught:
+            self.loaded(f'{HEAD}replay = "{path}"')
+        self.assertIn("services.toml:4: service[0].replay: ", str(caught.exception))
+
     def test_the_same(self) -> None:
         """Files that say the same answer alike, however they are written."""
         directory = live.temporary(self)

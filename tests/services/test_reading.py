@@ -6,7 +6,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Chunk, Line
-from reqresp._errors import ProblemsError
+from reqresp._errors import Problem, ProblemsError
 from reqresp._files import STDOUT
 from reqresp.services.definition import (
     Definition,
@@ -253,6 +253,37 @@ listen = []
             self.assertIn(problem, line)
         with self.assertRaisesRegex(ProblemsError, r"^/no/such: cannot be read: No such file"):
             load_services("/no/such")
+
+    def test_a_script(self) -> None:
+        """It is said what it is, and which option takes it."""
+        for text in ('framing = "line"', "[[rule]]\nreply = 'x'"):
+            self.assertEqual(
+                self.problems(text),
+                [
+                    "services.toml: expected services; this is a script: pass it with --script, or"
+                    " write [[service]] with the key script"
+                ],
+            )
+
+    def test_more_that_is_wrong(self) -> None:
+        """What a caller checks is among the problems, and files that services name come last."""
+
+        def check(definition: Definition) -> None:
+            other = Problem("other.toml", 1, "a", "wrong")
+            raise ProblemsError(other, definition.origin.problem("script", "missing"))
+
+        text = '[[service]]\nname = "a"\nlisten = 1\nscript = "x"\n[[service]]\nname = 1'
+        with self.assertRaises(ProblemsError) as caught:
+            parse_services(text, "services.toml", Path(), check)
+        self.assertEqual(
+            str(caught.exception).splitlines(),
+            [
+                "services.toml:4: service[0].script: missing",
+                "services.toml:5: service[1]: the key listen is missing",
+                "services.toml:6: service[1].name: expected a string, found 1",
+                "other.toml:1: a: wrong",
+            ],
+        )
 
     def test_very_many(self) -> None:
         """A hundred problems are shown, and a line says that there are more."""
