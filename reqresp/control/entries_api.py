@@ -22,6 +22,7 @@ from reqresp.control._schemas import (
     ref,
     table,
 )
+from reqresp.control._waits import MAX_TIMEOUT, allow
 from reqresp.control.details import describe_details
 from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams, Feed
@@ -52,12 +53,16 @@ class EntriesQuery(Search):
     :param before: only those with a smaller number.
     :param limit: how many; without *after* the last ones.
     :param max_bytes: bytes of request and reply that each entry shows.
+    :param times: wait until so many are found, at most *limit*.
+    :param timeout: seconds to wait at most.
     """
 
     after: int | None = number_or_none()
     before: int | None = number_or_none()
     limit: int = number_field(1, MAX_LIMIT, default=100)
     max_bytes: int = number_field(0, MAX_NUMBER, default=MAX_BYTES)
+    times: int = number_field(0, MAX_LIMIT, default=0)
+    timeout: float = number_field(0, MAX_TIMEOUT, default=0.0)
 
 
 @frozen(kw_only=True)
@@ -99,7 +104,7 @@ class EntriesApi:
                 method="GET",
                 path=_ENTRIES,
                 answer=self._list,
-                summary="Find entries of the journal.",
+                summary="Find entries of the journal, or wait for them.",
                 query=EntriesQuery,
                 reply=table(
                     entries=array(ref("Entry")),
@@ -163,19 +168,16 @@ class EntriesApi:
 
     def _list(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])
-        journal = service.journal
         query: EntriesQuery = call.query
         _check_by(query.by, service)
-        fits = make_search(query)
-        next_number = journal.position
-        found = (
-            _first(journal, query, fits) if query.after is not None else _last(journal, query, fits)
-        )
-        return {
-            "entries": [describe_entry(number, it, query.max_bytes) for number, it in found],
-            "next": next_number,
-            "dropped": journal.dropped,
-        }
+        if query.times > query.limit:
+            raise FieldError("times", f"expected at most limit, {query.limit}, found {query.times}")
+        search = _Finding(service.journal, query)
+        if not query.times:
+            return search.as_json()
+        waited = service.expectations.until(search.has_enough, query.timeout)
+        allow(call, waited, query.timeout)
+        return waited.addCallback(lambda _: search.as_json())
 
     def _clear(self, call: Call) -> None:
         service_of(self._services, call.path["service"]).journal.clear()
@@ -230,6 +232,37 @@ def _last_event_id(call: Call) -> int | None:
     """Return the number in the header ``Last-Event-ID``, which a client sends that resumes."""
     text = call.request.getHeader("Last-Event-ID") or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+class _Finding:
+    """The entries of *journal* that *query* finds, and those that come later."""
+
+    def __init__(self, journal: Journal, query: EntriesQuery) -> None:
+        self._journal = journal
+        self._query = query
+        self._fits = make_search(query)
+        search = _last if query.after is None else _first
+        #: The number of the first entry that was not looked at.
+        self._next = journal.position
+        self._found = search(journal, query, self._fits)
+
+    def has_enough(self) -> bool:
+        """Look at what has come since; return whether as many are found as are waited for."""
+        first, entries = self._journal.since(self._next)
+        self._next = first + len(entries)
+        before = self._next if self._query.before is None else self._query.before
+        new = [it for it in enumerate(entries, first) if it[0] < before and self._fits(it[1])]
+        found, limit = [*self._found, *new], self._query.limit
+        self._found = found[-limit:] if self._query.after is None else found[:limit]
+        return len(found) >= self._query.times
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them as the response has them."""
+        return {
+            "entries": [describe_entry(*it, self._query.max_bytes) for it in self._found],
+            "next": self._next,
+            "dropped": self._journal.dropped,
+        }
 
 
 def _first(

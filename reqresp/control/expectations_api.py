@@ -1,7 +1,7 @@
 """
 The routes of expectations: what clients should send, from any language, and the verdict.
 
-Knows the expectations of a service.  Must not know HTTP, but for the time that a request has.
+Knows the expectations of a service.  Must not know HTTP.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 
 from reqresp._text import format_address
 from reqresp.control._bodies import read_body
-from reqresp.control._channel import REQUEST_TIMEOUT
 from reqresp.control._schemas import SCHEMAS, array, nullable, number_field, ref, table
+from reqresp.control._waits import MAX_TIMEOUT, allow
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
@@ -26,8 +26,6 @@ from reqresp.services.registry import Services
 from reqresp.services.service import Service
 from reqresp.steps import Request
 
-#: The longest time that a client can wait for requests, in seconds.
-MAX_TIMEOUT = 600
 #: The most requests that a client can wait for.
 MAX_TIMES = 10_000
 
@@ -96,7 +94,7 @@ class ExpectationsApi:
                 path=_EXPECTATIONS,
                 answer=self._list,
                 summary="List the expectations, with how many requests each has received.",
-                reply=table(expectations=array(ref("ListedExpectation"))),
+                reply=table(expectations=array(ref("ListedExpectation")), since=_COUNT),
             ),
             Route(
                 method="POST",
@@ -137,7 +135,12 @@ class ExpectationsApi:
                 answer=self._verify,
                 summary="Say whether all expectations are met, and what came otherwise.",
                 body=VerifyBody,
-                reply=table(ok={"type": "boolean"}, report=nullable(_TEXT), unused=array(_TEXT)),
+                reply=table(
+                    ok={"type": "boolean"},
+                    report=nullable(_TEXT),
+                    unused=array(_TEXT),
+                    conversation=_TEXT,
+                ),
             ),
             Route(
                 method="POST",
@@ -151,7 +154,8 @@ class ExpectationsApi:
         ]
 
     def _list(self, call: Call) -> Any:
-        return {"expectations": [*self._service(call).expectations.list()]}
+        expectations = self._service(call).expectations
+        return {"expectations": [*expectations.list()], "since": expectations.since}
 
     def _add(self, call: Call) -> Any:
         service = self._service(call)
@@ -186,9 +190,14 @@ class ExpectationsApi:
         verdict = expectations.verify(
             timeout, strict=call.body.strict, unused_fails=call.body.unused_fails
         )
-        _allow(call, verdict, timeout or 0)
+        allow(call, verdict, timeout or 0)
         return verdict.addCallback(
-            lambda text: {"ok": text is None, "report": text, "unused": expectations.unused()}
+            lambda text: {
+                "ok": text is None,
+                "report": text,
+                "unused": expectations.unused(),
+                "conversation": expectations.conversation(),
+            }
         )
 
     def _requests(self, call: Call) -> Deferred[Any]:
@@ -201,7 +210,7 @@ class ExpectationsApi:
             )
         except NoRequestsError as error:
             raise ApiError(409, str(error)) from None
-        _allow(call, found, wanted.timeout)
+        allow(call, found, wanted.timeout)
         return found.addCallback(_describe_requests)
 
     def _service(self, call: Call) -> Service:
@@ -220,13 +229,6 @@ def _describe_requests(requests: Sequence[Request]) -> dict[str, Any]:
             for it in requests
         ]
     }
-
-
-def _allow(call: Call, answer: Deferred[Any], seconds: float) -> None:
-    """Let the client of *call* wait *seconds* for *answer*, which is cancelled when it leaves."""
-    channel: Any = call.request.channel
-    channel.allow_time(seconds + REQUEST_TIMEOUT)
-    call.request.notifyFinish().addErrback(lambda _: answer.cancel())
 
 
 def _unknown(number: int) -> ApiError:

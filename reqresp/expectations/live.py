@@ -24,7 +24,7 @@ from reqresp.expectations.settling import is_settled, unfinished
 from reqresp.expectations.unused import unused_lines
 from reqresp.expectations.waiters import matches, requests_among
 from reqresp.expectations.written import ExpectationReader
-from reqresp.journal import Journal, UpstreamFailed
+from reqresp.journal import Entry, Journal, UpstreamFailed
 from reqresp.recording.replay import Deviation, Replayer
 from reqresp.script.files import ScriptFiles
 from reqresp.script.rules import Rules
@@ -199,7 +199,7 @@ class Expectations:
         """
         seconds = VERIFY_TIMEOUT if timeout is None else timeout
         waits_for_clients = timeout is not None
-        settled = self._until(
+        settled = self.until(
             partial(self._is_settled, waits_for_clients=waits_for_clients, strict=strict), seconds
         )
 
@@ -221,6 +221,8 @@ class Expectations:
         """
         Return the requests so far that fulfil the predicates of *table*, those of an expectation.
 
+        Those that are not answered yet come last.
+
         :param times: wait until there are at least so many.
         :param timeout: the number of seconds to wait at most.
         :returns: fires with all of them, fewer than *times* after *timeout*.
@@ -228,17 +230,27 @@ class Expectations:
         :raises NoRequestsError: the server knows no requests.
         """
         predicates = self._reader(self._request_factory()).predicates(table)
-        found: MutableSequence[Request] = []
+        found: Sequence[Request] = ()
+        answered: MutableSequence[Request] = []
         position = self._since
 
+        def wanted(entries: Sequence[Entry]) -> Sequence[Request]:
+            return [it for it in requests_among(entries) if matches(predicates, it)]
+
         def look() -> bool:
-            nonlocal position
+            nonlocal found, position
             first, entries = self._journal.since(position)
             position = first + len(entries)
-            found.extend(it for it in requests_among(entries) if matches(predicates, it))
+            answered.extend(wanted(entries))
+            found = [*answered, *wanted(self._journal.unanswered())]
             return len(found) >= times
 
-        return self._until(look, timeout).addCallback(lambda _: found)
+        return self.until(look, timeout).addCallback(lambda _: found)
+
+    @property
+    def since(self) -> int:
+        """The number of the first entry of the journal that has come since the last `clear`."""
+        return self._since
 
     def conversation(self) -> str:
         """Return the requests and replies so far, a line for each request."""
@@ -279,8 +291,12 @@ class Expectations:
             self._results, connections, waits_for_clients=waits_for_clients, strict=strict
         )
 
-    def _until(self, condition: Callable[[], bool], seconds: float) -> Deferred[None]:
-        """Wait until *condition* returns True, once what has arrived is read; not for longer."""
+    def until(self, condition: Callable[[], bool], seconds: float) -> Deferred[None]:
+        """
+        Wait until *condition* returns True, for *seconds* at most.
+
+        It is called once what has arrived is read, and then after something has happened.
+        """
         clock = self._attached().clock
         deadline = clock.seconds() + seconds
 

@@ -56,6 +56,32 @@ class FindTests(Controlled):
         self.assertEqual(self.found(f"since={at + 1:.7f}"), [])
         self.assertEqual(self.found("since=1&event=answered&limit=1"), ["EHLO y"])
 
+    def test_waiting(self) -> None:
+        """Entries are waited for until there are so many, for a time at most."""
+
+        def wait(query: str) -> Wire:
+            wire = self.begin("GET", f"{ENTRIES}?{query}")
+            self.reactor.advance(0.1)
+            return wire
+
+        def found(wire: Wire) -> list[str]:
+            self.reactor.advance(0.1)
+            return [it["request"] for it in parse_answer(wire.received()).json["entries"]]
+
+        self.assertEqual(found(wait("text=ehlo&times=2&timeout=9")), ["EHLO x", "EHLO y"])
+        last = wait("by=hello&times=3&limit=3&timeout=30")
+        newest = wait("by=hello&times=1&limit=1&after=5&timeout=30")
+        late = wait("by=hello&times=9&timeout=1")
+        self.assertEqual(last.received(), b"")
+        self.converse(b"EHLO z\n")
+        self.assertEqual(found(last), ["EHLO x", "EHLO y", "EHLO z"])
+        self.assertEqual(len(found(newest)), 1)
+        self.assertEqual(late.received(), b"")
+        self.reactor.advance(1)
+        self.assertEqual(found(late), ["EHLO x", "EHLO y", "EHLO z"])
+        answer = self.ask("GET", f"{ENTRIES}?times=3&limit=2")
+        self.assert_refused(answer, 422, "times: expected at most limit, 2, found 3")
+
     def test_pages(self) -> None:
         """Pages go forward after a number, and backward before one."""
         every = self.found()

@@ -65,7 +65,15 @@ class ExpectationsTests(Controlled):
             self.assert_refused(found, 404, f"no expectation has the id {number}")
         self.add(equals="a", reply="A")
         self.assertEqual(self.ask("DELETE", EXPECTATIONS).status, 204)
-        self.assertEqual(self.get(EXPECTATIONS), {"expectations": []})
+        self.assertEqual(self.get(EXPECTATIONS)["expectations"], [])
+
+    def test_since_when(self) -> None:
+        """The list says which entry is the first that counts."""
+        self.assertEqual(self.get(EXPECTATIONS)["since"], 1)
+        self.converse(b"a\n")
+        self.ask("DELETE", EXPECTATIONS)
+        since = self.get(EXPECTATIONS)["since"]
+        self.assertEqual(since, self.services["smtp"].journal.position)
 
     def test_problems(self) -> None:
         """An expectation has the keys of a rule, and all of its problems are reported."""
@@ -86,7 +94,10 @@ class ExpectationsTests(Controlled):
         )
         self.converse(b"a\n").reset()
         found = self.later(f"{SMTP}/verify", {"timeout": 1, "strict": True})
-        self.assertEqual(found.json, {"ok": True, "report": None, "unused": []})
+        verdict = found.json
+        conversation = verdict.pop("conversation")
+        self.assertEqual(verdict, {"ok": True, "report": None, "unused": []})
+        self.assertIn("#1 < b'a'  > b'A\\r\\n'  (expect, expectation 1)", conversation)
 
     def test_a_long_wait(self) -> None:
         """A client can wait for longer than a request may take otherwise."""
@@ -139,7 +150,7 @@ class ExpectationsTests(Controlled):
         body = {"kind": "expect", "equals": "a"}
         self.assertEqual(self.ask("POST", f"{path}/expectations", body).status, 409)
         self.assertEqual(self.ask("POST", f"{path}/requests", {"equals": "a"}).status, 409)
-        self.assertEqual(self.get(f"{path}/expectations"), {"expectations": []})
+        self.assertEqual(self.get(f"{path}/expectations")["expectations"], [])
 
     def test_a_reset(self) -> None:
         """A reset removes expectations, and a new script keeps them."""
@@ -147,4 +158,4 @@ class ExpectationsTests(Controlled):
         self.ask("PUT", f"{SMTP}/script", {"script": "[[rule]]\nequals = 'b'\nreply = 'B'"})
         self.assertEqual(self.converse(b"b\n", b"a\n").received(), b"B\r\nA\r\n")
         self.assertEqual(self.ask("POST", f"{SMTP}/reset").status, 204)
-        self.assertEqual(self.get(EXPECTATIONS), {"expectations": []})
+        self.assertEqual(self.get(EXPECTATIONS)["expectations"], [])

@@ -345,6 +345,19 @@ class RequestsTests(Expecting):
         self.reactor.pump([0.1] * 20)
         self.assertEqual(len(self.successResultOf(late)), 2)
 
+    def test_requests_without_a_reply(self) -> None:
+        """A request that is not answered yet is found as well, once."""
+        client = self.serve()
+        self.expectations.add({"kind": "on", "equals": "slow", "do": [{"wait": 5}]})
+        client.send(b"NOOP\r\nslow\r\n")
+        for seconds in (0, 6):
+            self.reactor.advance(seconds)
+            found = self.expectations.requests({})
+            for _ in range(9):
+                self.reactor.advance(0)
+            requests = [it.data for it in self.successResultOf(found)]
+            self.assertEqual(requests, [b"NOOP", b"slow"])
+
     def test_wrong_predicates(self) -> None:
         """All problems are in one error; a state is no predicate of a request."""
         self.serve()
