@@ -62,7 +62,14 @@ class BaseExpectation:
         return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
 
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
-        """Count the request *data*, and return the steps that answer it."""
+        """
+        Count the request *data*, set variables, and return the steps that answer it.
+
+        :param connection: with the notes of rules.
+        """
+        rule = self.rule
         self.count += 1
-        self._counts[self.rule.path] = self.count
-        return self.rule.steps(self.count, data, connection, self._counts)
+        self._counts[rule.path] = self.count
+        if rule.variables or rule.turns:
+            rule.assign(self.count, data, connection)
+        return rule.steps(self.count, data, connection, self._counts)

@@ -313,9 +313,12 @@ class Expectations:
         files = ScriptFiles(self._base)
         responder = factory.config.responder
         fallback = responder.fallback if isinstance(responder, ExpectingResponder) else responder
-        properties = fallback.by_state if isinstance(fallback, Rules) else {}
+        states = fallback if isinstance(fallback, Rules) else self._results.states
         forwards = factory.service is not None
-        return ExpectationReader(factory.config.framing, files, forwards, properties)
+        variables = self._results.variables(states)
+        return ExpectationReader(
+            factory.config.framing, files, forwards, states.by_state, variables
+        )
 
     def _attached(self) -> FrontFactory:
         if self._factory is None:

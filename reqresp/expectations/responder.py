@@ -99,7 +99,8 @@ class ExpectationResponder(Responder):
 
     def _find(self, data: bytes, connection: ConnectionContext) -> BaseExpectation | None:
         state = self.states.state(connection)
-        return next((it for it in self._candidates() if it.matches(data, connection, state)), None)
+        client = self.states.with_notes(connection)
+        return next((it for it in self._candidates() if it.matches(data, client, state)), None)
 
     def _candidates(self) -> list[BaseExpectation]:
         kinds: dict[str, list[BaseExpectation]] = {"expect_next": [], "expect": [], "on": []}
@@ -117,7 +118,7 @@ class ExpectationResponder(Responder):
             state = found.rule.state_after(found.count + 1)
             if state is not None:
                 self.states.move(connection, state)
-            return found.answer(data, connection)
+            return found.answer(data, self.states.with_notes(connection))
         if self._fallback is not None:
             return self._fallback.respond(data, connection)
         return _UNEXPECTED_REPLY

@@ -4,7 +4,7 @@ Results: the expectations of a server, and what has come otherwise so far.
 An observer of its errors.  Must not know what answers a request, or how the server runs.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from twisted.internet.interfaces import IAddress
@@ -12,8 +12,11 @@ from twisted.python.failure import Failure
 
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.framing import FrameError
+from reqresp.script.names import Name, variable_source
+from reqresp.script.rules import Rules
+from reqresp.script.variables import Notes
 from reqresp.server.observers import Observer
-from reqresp.server.responders import ConnectionContext
+from reqresp.server.responders import ConnectionContext, PastConnection
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.steps import Request
 
@@ -21,6 +24,7 @@ from reqresp.steps import Request
 MAX_KEPT = 10_000
 #: The bytes of unexpected requests that are kept.
 MAX_KEPT_BYTES = 2**24
+_START = "start"
 
 
 class Results(Observer):
@@ -49,6 +53,17 @@ class Results(Observer):
         """Whether each expectation has answered as many requests as are expected."""
         return all(it.is_met for it in self.expectations)
 
+    def variables(self, states: "Rules | ConnectionStates") -> Mapping[str, Name]:
+        """
+        Return what stands for each variable that an expectation sets, by its name.
+
+        :param states: those of the conversations; the rules among them set variables, too.
+        """
+        rules = [it.rule for it in self.expectations]
+        if isinstance(states, Rules):
+            rules += states.all()
+        return {it.name: variable_source(it.name) for rule in rules for it in rule.all_variables}
+
     def add_unexpected(self, request: Request) -> None:
         """Keep a *request* that nothing answers."""
         self._bytes += len(request.data)
@@ -76,10 +91,15 @@ class Results(Observer):
 
 
 class ConnectionStates:
-    """The states of conversations without a script, with these methods of `Rules`."""
+    """
+    The states and variables of conversations without a script, with these methods of `Rules`.
+
+    They are kept here, because what answers otherwise may keep notes on the connections.
+    """
 
     def __init__(self) -> None:
-        self._states: dict[int, str] = {}
+        self._notes: dict[int, Notes] = {}
+        self._server: dict[str, bytes] = {}  # the variables of all connections
         #: What is different in each state.
         self.by_state: dict[str, StateProperties] = {}
         #: The same, without the states.
@@ -91,12 +111,26 @@ class ConnectionStates:
 
     def state(self, connection: ConnectionContext) -> str:
         """Return the state of the conversation on *connection*."""
-        return self._states.get(connection.number, "start")
+        notes = self._notes.get(connection.number)
+        return _START if notes is None else notes.state
 
     def move(self, connection: ConnectionContext, state: str) -> None:
         """Set the state of the conversation on *connection*."""
-        self._states[connection.number] = state
+        self._notes_of(connection).state = state
+
+    def with_notes(self, connection: ConnectionContext) -> ConnectionContext:
+        """Return *connection* with the notes of rules, where templates find variables."""
+        notes = self._notes_of(connection)
+        return PastConnection(
+            connection.peer, connection.number, connection.taken, notes, connection.config
+        )
 
     def forget(self, number: int) -> None:
-        """Forget the state of the connection with this *number*, which has ended."""
-        self._states.pop(number, None)
+        """Forget the connection with this *number*, which has ended."""
+        self._notes.pop(number, None)
+
+    def _notes_of(self, connection: ConnectionContext) -> Notes:
+        notes = self._notes.get(connection.number)
+        if notes is None:
+            notes = self._notes[connection.number] = Notes(_START, self._server)
+        return notes

@@ -17,6 +17,7 @@ from reqresp.faults import PlacedFault
 from reqresp.framing import Framing, complete_framing
 from reqresp.script import ScriptError
 from reqresp.script.files import ScriptFiles
+from reqresp.script.names import Name
 from reqresp.script.predicates import Predicates
 from reqresp.script.reader import Reader, TooManyProblemsError, show_value
 from reqresp.script.rule_compiler import compile_predicates, compile_rule
@@ -51,12 +52,14 @@ class ExpectationReader:
     :param files: the files that payloads can name.
     :param forwards: whether it can forward requests.
     :param properties: of its states that differ.
+    :param variables: what templates can name besides what an expectation has.
     """
 
     framing: Framing
     files: ScriptFiles
     forwards: bool
     properties: Mapping[str, StateProperties] = Factory(dict)
+    variables: Mapping[str, Name] = Factory(dict)
 
     def expectation(self, table: Mapping[str, Any], number: int, at: int) -> BaseExpectation:
         """
@@ -86,7 +89,9 @@ class ExpectationReader:
             return None
         self._check(read, reader)
         framing = complete_framing(self.framing)
-        rule = compile_rule(read, EXPECTATION, reader, self.files, framing, self.properties)
+        rule = compile_rule(
+            read, EXPECTATION, reader, self.files, framing, self.properties, self.variables
+        )
         if rule.forwards and not self.forwards:
             reader.report(EXPECTATION, _NO_UPSTREAM)
         where = read.name or f"expectation {number}"

@@ -17,7 +17,7 @@ from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, par
 from reqresp.script._checks import check_no_feed
 from reqresp.script.calls import CalledFunction, Modules
 from reqresp.script.files import Files
-from reqresp.script.names import REPLY_SOURCES, Sources
+from reqresp.script.names import REPLY_SOURCES, Group, Sources
 from reqresp.script.payloads import NAME, read_payload, read_value
 from reqresp.script.reader import Reader
 from reqresp.script.schema import (
@@ -31,6 +31,12 @@ from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
 
 _LENGTH_OR_HEAD = "expected either length, or head and body"
+
+
+def _is_hidden(variable: Variable, sources: Sources) -> bool:
+    """Return whether *sources* have a group of that name with another value."""
+    is_group = sources is not None and isinstance(sources.get(variable.name), Group)
+    return is_group and not variable.is_template("{" + variable.name + "}")
 
 
 @frozen
@@ -58,7 +64,19 @@ class TableParts:
                 self.reader.report(path, str(error))
             return None
 
-    def variable(self, name: str, value: Any, path: str, sources: Sources) -> Variable | None:
+    def variables(self, values: Mapping[str, Any], path: str, sources: Sources) -> list[Variable]:
+        """Return the variables that *values* describe, without those that have problems."""
+        found = [self._variable(name, it, f"{path}.{name}", sources) for name, it in values.items()]
+        for it in found:
+            # Its name stands for the group in this rule: both must have the same value here.
+            if it is not None and _is_hidden(it, sources):
+                self.reader.report(
+                    f"{path}.{it.name}",
+                    f"expected another name: the group {it.name} of matches hides the variable",
+                )
+        return [it for it in found if it is not None]
+
+    def _variable(self, name: str, value: Any, path: str, sources: Sources) -> Variable | None:
         """Return the variable *name* that *value* describes; None after a problem."""
         is_shared = isinstance(value, VariableTable) and value.scope == "server"
         if name in REPLY_SOURCES or not NAME.fullmatch(name):
@@ -78,7 +96,9 @@ class TableParts:
     def function(self, reference: str, path: str) -> CalledFunction | None:
         """Return the function that *reference* names; None after a problem."""
         if self.modules is None:
-            self.reader.report(path, "expected no call here")
+            self.reader.report(
+                path, "expected no call here: only a script, a file beside its functions, runs code"
+            )
             return None
         try:
             return self.modules.find(reference)

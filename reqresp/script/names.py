@@ -102,6 +102,11 @@ class Name:
         return self.source
 
 
+@frozen
+class Group(Name):
+    """A group of a rule's patterns."""
+
+
 #: What a template can name; None: no template is allowed.
 Sources = Mapping[str, Name] | None
 
@@ -219,7 +224,7 @@ RULE_SOURCES: Mapping[str, Name] = {
 REPLY_SOURCES: Mapping[str, Name] = {**REQUEST_SOURCES, **RULE_SOURCES}
 
 
-def group_sources(patterns: Sequence[Any]) -> dict[str, Name]:
+def group_sources(patterns: Sequence[Any]) -> dict[str, Group]:
     """
     Return the names of the groups that all compiled *patterns* have, by number and by name.
 
@@ -227,7 +232,7 @@ def group_sources(patterns: Sequence[Any]) -> dict[str, Name]:
     """
     first, *others = [_group_numbers(pattern) for pattern in patterns] or [{}]
     common = [name for name in first if all(name in other for other in others)]
-    return {name: Name(_group([it[name] for it in (first, *others)], name)) for name in common}
+    return {name: Group(_group([it[name] for it in (first, *others)], name)) for name in common}
 
 
 def _group_numbers(pattern: Any) -> dict[str, int]:

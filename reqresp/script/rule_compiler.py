@@ -43,7 +43,6 @@ from reqresp.script.schema import (
     SizeTable,
     TurnTable,
 )
-from reqresp.script.variables import Variable
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer, Trigger
 
@@ -64,6 +63,7 @@ def compile_rule(
     files: ScriptFiles,
     framing: BaseFraming,
     properties: Mapping[str, StateProperties] = MappingProxyType({}),
+    variables: Mapping[str, Name] = MappingProxyType({}),
 ) -> Rule:
     """
     Return the rule of *table*, for every state unless it says which; unusable after a problem.
@@ -71,18 +71,15 @@ def compile_rule(
     :param path: where the table is, for problems.
     :param framing: of the server whose requests it answers.
     :param properties: of the states of that server that differ.
+    :param variables: what its templates can name besides what it has.
     """
     if table.when is None:
         table = evolve(table, when=EVERY_STATE)
     if table.name is not None:
         _check_name(table.name, f"{path}.name", reader)
-    turns = [(f"cycle[{at}].set", it.set_) for at, it in enumerate(_turns(table))]
-    for name, given in (("set", table.set_), ("call", table.call), *turns):
-        if given:
-            key = name.rpartition(".")[2]
-            reader.report(f"{path}.{name}", f"expected no {key} here: only a script has it")
     framings = StateFramings(framing, properties)
-    compiler = RuleCompiler.of(reader, TableParts(reader, files), framings, Document())
+    document = Document(rule=[table])
+    compiler = RuleCompiler.of(reader, TableParts(reader, files), framings, document, variables)
     return compiler.rule(table, path)
 
 
@@ -146,11 +143,20 @@ class RuleCompiler:
 
     @classmethod
     def of(
-        cls, reader: Reader, parts: TableParts, framings: StateFramings, document: Document
+        cls,
+        reader: Reader,
+        parts: TableParts,
+        framings: StateFramings,
+        document: Document,
+        variables: Mapping[str, Name] = MappingProxyType({}),
     ) -> Self:
-        """Return what makes rules of *document*, in states with the default of *framings*."""
+        """
+        Return what makes rules of *document*, in states with the default of *framings*.
+
+        :param variables: what templates can name besides what *document* has.
+        """
         framing = framings.default
-        variables = _variables(document)
+        variables = {**variables, **_variables(document)}
         return cls(
             reader,
             parts,
@@ -298,7 +304,7 @@ class RuleCompiler:
         return {
             "replies": self.replies.replies(table, path, sources),
             "goto": table.goto,
-            "variables": self._set(table, path, sources),
+            "variables": self.parts.variables(table.set_, f"{path}.set", sources),
             "call": None if table.call is None else self.parts.function(table.call, f"{path}.call"),
             "faults": self.parts.faults(table.faults, f"{path}.faults"),
             "turns": self._turns(table, path, sources),
@@ -313,15 +319,9 @@ class RuleCompiler:
     def _turn(self, given: TurnTable, path: str, sources: Sources) -> Turn:
         return Turn(
             goto=given.goto,
-            variables=self._set(given, path, sources),
+            variables=self.parts.variables(given.set_, f"{path}.set", sources),
             faults=self.parts.faults(given.faults, f"{path}.faults"),
         )
-
-    def _set(self, table: TurnTable, path: str, sources: Sources) -> list[Variable]:
-        read = self.parts.variable
-        places = ((name, it, f"{path}.set.{name}") for name, it in table.set_.items())
-        found = [read(name, it, place, sources) for name, it, place in places]
-        return [it for it in found if it is not None]
 
     def _when(self, table: RuleTable, path: str) -> frozenset[str] | None:
         if table.when is None:

@@ -5,12 +5,12 @@ Checks the same as for a script, and raises at the first problem.  Must not know
 is used.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar
 
 import attrs
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from reqresp._errors import Bytes, FieldError, Seconds
 from reqresp._re2 import compile_pattern
@@ -22,13 +22,27 @@ from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._states import StateFramings, mixed
 from reqresp.script.files import AnyFiles
-from reqresp.script.names import REPLY_SOURCES, REQUEST_SOURCES, Sources, group_sources
+from reqresp.script.names import (
+    REPLY_SOURCES,
+    REQUEST_SOURCES,
+    Name,
+    Sources,
+    group_sources,
+    variable_source,
+)
 from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
 from reqresp.script.rule import EVERY_STATE, ReplyTemplate, SendTemplate, Turn
-from reqresp.script.schema import FaultWindowTable, PayloadTable, SizeTable, TurnTable
+from reqresp.script.schema import (
+    FaultWindowTable,
+    PayloadTable,
+    SizeTable,
+    TurnTable,
+    VariableTable,
+)
 from reqresp.script.templates import Template
+from reqresp.script.variables import Variable
 from reqresp.server.state_properties import StateProperties
 from reqresp.steps import Forward, Send, Wait
 
@@ -71,12 +85,18 @@ class RuleParts:
     :param ignore_case: the default of ``ignore_case`` in `predicates`.
     :param forwards: whether the server can forward requests.
     :param base: the directory that file names in payloads are relative to.
+    :param names: what templates can name besides what a rule has.
     """
 
     framing: Framing
     ignore_case: bool = False
     base: Path = Path()
     forwards: bool = False
+    names: Mapping[str, Name] = Factory(dict)
+
+    def naming(self, variables: Iterable[str]) -> Self:
+        """Return what makes parts whose templates can name *variables*, too."""
+        return evolve(self, names={**self.names, **{it: variable_source(it) for it in variables}})
 
     def in_states(
         self, states: frozenset[str] | None, properties: Mapping[str, StateProperties]
@@ -155,8 +175,7 @@ class RuleParts:
         :param field: the field of errors.
         :raises FieldError: *payload* is not usable, or the framing cannot express it.
         """
-        groups = {} if predicates is None else group_sources(predicates.patterns)
-        found, is_raw = self._payload(payload, field, {**groups, **REPLY_SOURCES})
+        found, is_raw = self._payload(payload, field, self._sources(predicates))
         framing = complete_framing(self.framing).replies
         return _placed(field, send, found, raw or is_raw, framing)
 
@@ -174,18 +193,40 @@ class RuleParts:
         table: TurnTable | None = reader.read(TurnTable, dict(values), field)
         if table is not None:
             parts = TableParts(reader, AnyFiles(self.base))
-            if table.set_:
-                reader.report(f"{field}.set", "expected no set here: only a script has it")
             replies = Replies(reader, parts, (complete_framing(self.framing).replies,))
-            sources = {**group_sources(predicates.patterns), **REPLY_SOURCES}
+            sources = self._sources(predicates)
             [steps] = replies.replies(table, field, sources)
             if any(isinstance(step, Forward) for step in steps):
                 self.check_forwards(field)
-            turn = Turn(goto=table.goto, faults=parts.faults(table.faults, f"{field}.faults"))
+            turn = Turn(
+                goto=table.goto,
+                variables=parts.variables(table.set_, f"{field}.set", sources),
+                faults=parts.faults(table.faults, f"{field}.faults"),
+            )
             if not reader.problems:
                 return steps, turn
-        problem = reader.problems[0]
-        raise FieldError(problem.path, problem.message)
+        raise _first_problem(reader)
+
+    def variables(
+        self, values: Mapping[str, PayloadLike], predicates: Predicates, field: str
+    ) -> Sequence[Variable]:
+        """
+        Return the variables with these *values*, of which text is a template.
+
+        :param predicates: those of the rule: a template can name the groups of their patterns.
+        :param field: the field of errors.
+        :raises FieldError: a name or a value is not usable.
+        """
+        given = {
+            name: {"hex": it.hex()} if isinstance(it, bytes) else it for name, it in values.items()
+        }
+        tables = _convert(dict[str, str | VariableTable], given, field)
+        reader = Reader("", lambda _path: None)
+        parts = TableParts(reader, AnyFiles(self.base))
+        found = parts.variables(tables, field, self._sources(predicates))
+        if reader.problems:
+            raise _first_problem(reader)
+        return found
 
     def check_forwards(self, field: str) -> None:
         """
@@ -254,7 +295,8 @@ class RuleParts:
         requests = complete_framing(self.framing).requests
         needles = []
         for payload, place in _each(given, path):
-            needles.append(self._unsent_payload(payload, place, REQUEST_SOURCES))
+            sources = {**self.names, **REQUEST_SOURCES}
+            needles.append(self._unsent_payload(payload, place, sources))
             _placed(place, check_needle, needles[-1], requests)
         return tuple(needles)
 
@@ -264,6 +306,10 @@ class RuleParts:
             patterns.append(self._unsent_payload(payload, place, None))
             _placed(place, compile_pattern, patterns[-1])
         return tuple(patterns)
+
+    def _sources(self, predicates: Predicates | None) -> Sources:
+        groups = {} if predicates is None else group_sources(predicates.patterns)
+        return {**self.names, **groups, **REPLY_SOURCES}
 
     def _unsent_payload(self, payload: PayloadLike, path: str, sources: Sources) -> Any:
         return self._payload(payload, path, sources, is_sent=False)[0]
@@ -309,9 +355,14 @@ def _convert(kind: Any, value: object, path: str) -> Any:
     """Return *value* as a *kind*, as `Reader.read` does."""
     reader = Reader("", lambda _path: None)
     found = reader.read(kind, dict(value) if isinstance(value, Mapping) else value, path)
-    for problem in reader.problems:
-        raise FieldError(problem.path, problem.message)
+    if reader.problems:
+        raise _first_problem(reader)
     return found
+
+
+def _first_problem(reader: Reader) -> FieldError:
+    problem = reader.problems[0]
+    return FieldError(problem.path, problem.message)
 
 
 def _placed(path: str, function: Callable[..., T], *arguments: Any) -> T:

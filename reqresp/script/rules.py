@@ -247,6 +247,11 @@ class Rules(Responder):
             return
         self._notes(connection).state = state
 
+    def with_notes(self, connection: ConnectionContext) -> ConnectionContext:
+        """Return *connection*, on which there are notes for templates now."""
+        self._notes(connection)
+        return connection
+
     def _counts_for(self, rule: Rule, connection: ConnectionContext) -> dict[str, int]:
         return self._notes(connection).counts if rule.per_connection else self._counts
 

@@ -42,6 +42,10 @@ class Variable:
     value: bytes | Template
     is_shared: bool = False
 
+    def is_template(self, text: str) -> bool:
+        """Return whether its value is the template *text*."""
+        return isinstance(self.value, Template) and self.value.written == text
+
     def assign(self, notes: Notes, context: TemplateContext) -> None:
         """Set it in *notes*."""
         value = self.value if isinstance(self.value, bytes) else self.value.fill_from(context)

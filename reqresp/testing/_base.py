@@ -5,7 +5,6 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -28,7 +27,7 @@ from reqresp.journal import Answered, Entry, Journal
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule import EVERY_STATE, Rule
+from reqresp.script.rule import Rule
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
 from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig, resolve
@@ -43,6 +42,7 @@ from reqresp.steps import Request, Send
 from reqresp.testing._arguments import check_one, source_of
 from reqresp.testing._connections import ServerConnections
 from reqresp.testing._expectation import ErrorsWithLine, Expectation, as_list, as_predicates, sends
+from reqresp.testing._expectation_maker import ExpectationMaker
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
 from reqresp.testing._held import HeldRequest, HeldRequests
@@ -163,7 +163,7 @@ class BaseServer:
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
         self._held = HeldRequests(self._parts, self._call)
-        self._numbers = count()  # of expectations
+        self._maker = ExpectationMaker(self._results, self._states, self._parts, self._held.hold)
         observers: list[Observer] = [self._journal, self._waiters, self._results]
         if recording is not None and upstream is None and replay is None:
             raise TypeError(f"expected upstream, to record {recording} from; found none")
@@ -274,25 +274,7 @@ class BaseServer:
     ) -> Expectation:
         if self._forwarded is not None:
             self._forwarded.check_requests(kind)
-        expectations = self._results.expectations
-        wanted = describe(equals, arguments)
-        predicates = {name: value for name, value in arguments.items() if name != "when"}
-        when = arguments.get("when", EVERY_STATE)
-        with ErrorsWithLine():
-            parts = self._parts.in_states(self._parts.states(when), self._states.by_state)
-        expectation = Expectation(
-            kind,
-            next(self._numbers),
-            wanted,
-            parts,
-            self._held.hold,
-            as_predicates(parts, equals, predicates),
-            when,
-            times,
-        )
-        # Not in the server's thread: a handler can do this, too, and a list is safe.
-        expectations.append(expectation)
-        return expectation
+        return self._maker.add(kind, equals, arguments, times)
 
     def clear(self, *expectations: Expectation) -> None:
         """

@@ -219,16 +219,18 @@ class Expectation(BaseExpectation):
         ``{"reply": "busy", "delay": 1, "close": True}``.  Other than `wait` before and `close`
         after the reply, there can be no other step.
         """
+        parts = self._parts.naming(it for reply in replies for it in _set_in(reply))
         with ErrorsWithLine():
             self._check_unused("cycle")
             if self._cycle:
                 raise FieldError("cycle", "expected one cycle, found a second one")
             if not replies or any(isinstance(it, list | tuple) and not it for it in replies):
                 raise FieldError("cycle", "expected at least one payload in each reply")
-            found = [self._turn(it, f"cycle[{at}]") for at, it in enumerate(replies)]
+            found = [self._turn(parts, it, f"cycle[{at}]") for at, it in enumerate(replies)]
             self._set("cycle", self._steps, tuple(steps for steps, _ in found))
         if any(is_turn(it) for it in replies):
             self.rule = evolve(self.rule, turns=[turn for _, turn in found])
+            self._parts = parts
         return self
 
     def fault(self, kind: str, **parameters: Any) -> Self:
@@ -249,6 +251,22 @@ class Expectation(BaseExpectation):
             if not isinstance(state, str):
                 raise FieldError("goto", f"expected a string, found {state!r}")
         self.rule = evolve(self.rule, goto=state)
+        return self
+
+    def set(self, /, **variables: PayloadLike) -> Self:
+        """
+        Set variables of the connection before the reply is made, as ``set`` of a script does.
+
+        This answer and those that are added later can name them in templates.
+
+        :param variables: their values by their names: a template, bytes, or a mapping with the keys
+            of a script, such as ``{"template": "{name}", "scope": "server"}``.
+        """
+        with ErrorsWithLine():
+            self._check_unused("set")
+            made = self._parts.variables(variables, self.rule.predicates, "set")
+        self.rule = evolve(self.rule, variables=[*self.rule.variables, *made])
+        self._parts = self._parts.naming(variables)
         return self
 
     def call(self, function: Callable[[Request], Answer]) -> Self:
@@ -284,14 +302,14 @@ class Expectation(BaseExpectation):
         more = self._function.respond(data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)
 
-    def _turn(self, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
+    def _turn(self, parts: RuleParts, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
         """Return a reply of a cycle, and what else it has."""
         if is_turn(reply):
-            steps, turn = self._parts.turn(reply, self.rule.predicates, field)
+            steps, turn = parts.turn(reply, self.rule.predicates, field)
             place = f"{self.kind}[{self._number}]"
             faults = [evolve(it, key=f"{place}.{it.key}") for it in turn.faults]
             return steps, evolve(turn, faults=faults)
-        return sends(self._parts, as_list(reply), field, self.rule.predicates), Turn()
+        return sends(parts, as_list(reply), field, self.rule.predicates), Turn()
 
     def _add(self, name: str, *steps: Step | SendTemplate) -> Self:
         """Add the *steps* of the method *name*."""
@@ -331,6 +349,12 @@ def _wrong_times(times: object) -> str:
     if times != 0:
         return problem
     return f"{problem}; to assert that none is received, call assert_received(..., times=0)"
+
+
+def _set_in(reply: Any) -> Sequence[str]:
+    """Return the names of the variables that *reply*, one of a cycle, may set."""
+    given = reply.get("set") if is_turn(reply) else None
+    return [*given] if isinstance(given, Mapping) else []
 
 
 def _around(

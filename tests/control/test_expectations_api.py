@@ -82,6 +82,23 @@ class ExpectationsTests(Controlled):
         paths = {it["path"] for it in found.json["problems"]}
         self.assertEqual(paths, {"expectation.kind", "expectation.equals", "expectation.repply"})
 
+    def test_variables(self) -> None:
+        """An expectation sets variables, which those that are added later can name."""
+        for again in (False, True):
+            if again:
+                self.assertEqual(self.ask("DELETE", EXPECTATIONS).status, 204)
+            unknown = {"kind": "on", "equals": "WHO", "reply": {"template": "<{user}>"}}
+            self.assertEqual(self.ask("POST", EXPECTATIONS, unknown).status, 422)
+            self.add(
+                kind="on",
+                matches="USER (?P<name>.*)",
+                set={"user": "{name}"},
+                cycle=[{"reply": "a", "set": {"count_": "{count}"}}, "b"],
+            )
+            self.add(kind="on", equals="WHO", reply={"template": "{count_}<{user}>"})
+            wire = self.converse(b"WHO\n", b"USER ann\n", b"WHO\n", b"USER bob\n", b"WHO\n")
+            self.assertEqual(wire.received(), b"220 ready\r\n<>\r\na\r\n1<ann>\r\nb\r\n1<bob>\r\n")
+
     def test_the_verdict(self) -> None:
         """The verdict is that of the fixture, once clients had their time."""
         self.add(equals="a", reply="A")

@@ -120,6 +120,16 @@ class WrittenTests(SynchronousTestCase):
             "expectation.reply: expected a string, a table or a list, found null",
         )
 
+    def test_what_only_a_script_can_do(self) -> None:
+        """It runs code, which others than its author must not choose."""
+        self.assertEqual(
+            self.problems({"kind": "on", "call": "os:getcwd"}),
+            [
+                "expectation.call: expected no call here: only a script, a file beside its"
+                " functions, runs code"
+            ],
+        )
+
     def test_forwarding(self) -> None:
         """It needs a service with an upstream, and a framing that ends replies."""
         table = {"kind": "on", "forward": True}

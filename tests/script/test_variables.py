@@ -38,6 +38,33 @@ class VariableTests(Conversation):
         self.assertEqual(self.answer(one, b"get\n"), b"abc,abc\r\n")
         self.assertEqual(self.answer(two, b"get\n"), b",abc\r\n")
 
+    def test_a_group_of_the_same_name(self) -> None:
+        """It comes first in its own rule, where the variable must have its value."""
+        text = """
+            [[rule]]
+            matches = "USER (?P<user>.*)"
+            set     = { user = "{user}" }
+            reply   = { template = "{user}" }
+            [[rule]]
+            equals = "WHO"
+            reply  = { template = "{user}" }
+        """
+        wire = Wire(self.factory(Script.parse(text), observers=[]), self.reactor)
+        self.assertEqual(self.answer(wire, b"USER ann\nWHO\n"), b"ann\r\nann\r\n")
+        for place, change in (
+            ("rule[0].set.user", ('"{user}" }', '"{user|lower}" }')),
+            (
+                "rule[0].cycle[0].set.user",
+                ("reply   =", 'cycle = [{ set = { user = "x" }, reply ='),
+            ),
+        ):
+            changed = text.replace(*change, 1)
+            if "cycle" in place:
+                changed = changed.replace('reply = { template = "{user}" }', 'reply = "a" }]', 1)
+            with self.assertRaisesRegex(ScriptError, "group user of matches hides") as raised:
+                Script.parse(changed)
+            self.assertEqual([it.path for it in raised.exception.problems], [place])
+
     def test_a_reload(self) -> None:
         """New connections begin with empty variables; an open one keeps what it has."""
         factory = self.factory(Script.parse(self.SCRIPT), observers=[])

@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from reqresp import Abort, Close, Line, Mixed, Netstring, ScriptError
+from reqresp import Abort, Close, Line, Mixed, Netstring, Script, ScriptError
 from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Send
@@ -122,6 +122,85 @@ class StepTests(ServerCase):
         self.assertEqual(self.ask(b"x"), b"what?\r\n")  # each connection has a state of its own
 
 
+class VariableTests(ServerCase):
+    """Tests for `Expectation.set`."""
+
+    def test_a_variable_is_kept_for_later_answers(self) -> None:
+        """It is its connection's, and empty there until it is set; predicates can name it, too."""
+        server = self.serve()
+        server.on(matches=r"USER (?P<name>\w+)").set(user="{name|lower}").reply(
+            template="hello {user}"
+        )
+        server.on({"template": "I am {user}"}).reply("you are")
+        server.on("WHO").reply(template="<{user}>")
+        self.assertEqual(
+            self.ask(b"WHO", b"USER Ann", b"WHO", b"I am ann"),
+            b"<>\r\nhello ann\r\n<ann>\r\nyou are\r\n",
+        )
+        self.assertEqual(self.ask(b"WHO"), b"<>\r\n")
+
+    def test_a_variable_of_the_server(self) -> None:
+        """All connections have its value."""
+        server = self.serve()
+        server.on("LOCK").set(owner={"template": "{connection}", "scope": "server"}).reply("ok")
+        server.on("OWNER").reply(template="{owner}")
+        self.assertEqual(self.ask(b"LOCK") + self.ask(b"OWNER"), b"ok\r\n1\r\n")
+
+    def test_values(self) -> None:
+        """Text is a template, bytes are taken as they are, a mapping has the keys of a script."""
+        server = self.serve()
+        server.on("a").set(x="{0}{0}", y=b"\xff", z={"hex": "00"}).reply(template="{x}{y}{z}")
+        self.assertEqual(self.ask(b"a"), b"aa\xff\x00\r\n")
+
+    def test_replies_of_a_cycle(self) -> None:
+        """A reply can set variables of its own, after those of the answer."""
+        server = self.serve()
+        server.on("a").set(x="1").cycle(
+            {"reply": {"template": "{x}{y}"}, "set": {"x": "2", "y": "3"}},
+            {"reply": {"template": "{x}{y}"}},
+        )
+        self.assertEqual(self.ask(b"a", b"a"), b"23\r\n13\r\n")
+
+    def test_a_script_and_a_test(self) -> None:
+        """They share the variables of a connection; a test can name those of the script."""
+        script = Script.parse(
+            """
+            [[rule]]
+            matches = "USER (.*)"
+            set     = { user = "{1}" }
+            reply   = { template = "{user}" }
+            [[rule]]
+            equals = "WHO"
+            reply  = { template = "{user}" }
+            """
+        )
+        server = self.serve(script=script)
+        server.on("RENAME").set(user="{user}!").reply("ok")
+        self.assertEqual(self.ask(b"USER ann", b"RENAME", b"WHO"), b"ann\r\nok\r\nann!\r\n")
+
+    def test_wrong_variables(self) -> None:
+        """The error names the variable, and the line of the test."""
+        server = self.serve()
+        for variables, problem in (
+            ({"count": "a"}, "set.count: expected another name"),
+            ({"x": "{nobody}"}, "set.x: unknown name 'nobody'"),
+            ({"x": 3}, "set.x: expected a string or a table, found 3"),
+            ({"x": {"text": "a", "scope": "all"}}, "set.x.scope: expected"),
+        ):
+            values: Any = variables
+            with self.assertRaisesRegex(ScriptError, rf"test_expectation\.py:\d+: {problem}"):
+                server.on("a").set(**values)
+
+    def test_a_group_and_a_variable_of_one_name(self) -> None:
+        """The group hides the variable in its own answer, so both have the same value there."""
+        server = self.serve()
+        server.on(matches="USER (?P<user>.*)").set(user="{user}").reply(template="{user}")
+        server.on("WHO").reply(template="{user}")
+        self.assertEqual(self.ask(b"USER ann", b"WHO"), b"ann\r\nann\r\n")
+        with self.assertRaisesRegex(ScriptError, "set.user: .* group user of matches hides"):
+            server.on(matches="USER (?P<user>.*)").set(user="{user|lower}")
+
+
 class CallTests(ServerCase):
     """Tests for `Expectation.call`."""
 
@@ -208,7 +287,7 @@ class MistakeTests(ServerCase):
                 "cycle[0].delai: unknown key 'delai'; did you mean delay?",
             ),
             ({"delay": 1}, "cycle[0]: expected one of reply, do, close"),
-            ({"reply": "a", "set": {"x": "y"}}, "cycle[0].set: expected no set here"),
+            ({"reply": "a", "set": {"count": "y"}}, "cycle[0].set.count: expected another name"),
             ({"forward": True}, "cycle[0]: expected a server with upstream=(host, port)"),
             ({"reply": "a\nb"}, "cycle[0].reply: a line cannot contain a newline"),
         ):

@@ -50,6 +50,15 @@ class ReplayTests(ServerCase):
         self.assertEqual(self.ask(b"QUIT"), b"+BYE\r\n")
         self.assertEqual(self.verify(), [])
 
+    def test_variables_of_a_test(self) -> None:
+        """They do not disturb the replay: the connection keeps its place in it."""
+        server = self.serve(*LOGIN)
+        server.on("who\r\n").set(user="ann").reply("?")
+        server.on("who are you\r\n").reply(template="{user}")
+        wire = self.connect()
+        wire.send(b"AUTH ann\r\n", b"who\r\n", b"who are you\r\n", b"GET a\r\n")
+        self.assertEqual(wire.received(), b"+OK\r\n?ann1\r\n")
+
     def test_a_deviation(self) -> None:
         """The failure shows the conversation, the position, and both sides of the difference."""
         self.serve(*LOGIN)
