@@ -16,7 +16,7 @@ from reqresp.daemon.definitions import load_definitions
 from reqresp.daemon.options import Options
 from reqresp.services.definition import Definition, ReplayFile, ScriptFile
 from reqresp.services.errors import ListenError
-from reqresp.services.registry import Changes, Services, Wanted
+from reqresp.services.registry import REVERTED, Changes, Services, Wanted
 
 _log = Logger()
 
@@ -46,14 +46,18 @@ class SourceReloader:
         self._lock = DeferredLock()
 
     def files(self) -> Iterator[Path]:
-        """Yield the files that say what the services answer now."""
+        """
+        Yield the files that were read for what the services answer, and that a reload reads again.
+
+        That is so as well while a service answers otherwise, since something has changed it.
+        """
         if self._options["services"] is not None:
             yield self._options["services"]
-        for service in self._services:
-            if isinstance(service.definition.answering, ScriptFile | ReplayFile):
-                yield service.definition.answering.path
-            if service.script is not None:
-                yield from service.script.files
+        for definition, loaded in self._services.initial:
+            if isinstance(definition.answering, ScriptFile | ReplayFile):
+                yield definition.answering.path
+            if loaded.script is not None:
+                yield from loaded.script.files
 
     def reload(self) -> None:
         """Begin to read the files again; if one has errors, what was read before stays."""
@@ -79,7 +83,8 @@ class SourceReloader:
             _log.info("reloaded {file}: {changes}", file=options["services"], changes=changes)
             return
         name = options["script"] or options["replay"] or "the certificates of the service"
-        _log.info("reloaded {script} for new connections", script=name)
+        more = f"; {REVERTED.removesuffix(':')}" if changes.reverted else ""
+        _log.info("reloaded {script} for new connections{more}", script=name, more=more)
 
     def _keep(self, failure: Failure) -> None:
         failure.trap(ValueError, ImportError, ListenError)

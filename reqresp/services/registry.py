@@ -12,10 +12,15 @@ from twisted.internet.defer import Deferred, DeferredLock, gatherResults
 
 from reqresp._errors import Problem, ProblemsError
 from reqresp._text import quote, unknown
-from reqresp.services.answers import Loaded, check_answers, load
+from reqresp.services.answers import Loaded, load
 from reqresp.services.definition import Definition, problems_of
 from reqresp.services.environment import Environment
-from reqresp.services.errors import NameTakenError, TakenError, UnknownServiceError
+from reqresp.services.errors import (
+    ListenError,
+    NameTakenError,
+    TakenError,
+    UnknownServiceError,
+)
 from reqresp.services.service import Service
 
 #: A definition, and what the files contain that it names.
@@ -25,16 +30,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+#: What is said of services that a reload has reverted, before their names.
+REVERTED = "undid what had changed at run time:"
+
+
 @frozen
 class Changes:
-    """The names of the services that a reload has changed."""
+    """
+    The names of the services that a reload has changed.
+
+    :param reverted: those that had been changed since the start, and are as their files say again.
+    """
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    reverted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        parts[REVERTED] = self.reverted
         texts = [f"{how} {', '.join(names)}" for how, names in parts.items() if names]
         return "; ".join(texts) or "nothing has changed"
 
@@ -61,6 +76,11 @@ class Services:
 
     def __len__(self) -> int:
         return len(self._services)
+
+    @property
+    def initial(self) -> Sequence[Wanted]:
+        """What the process was started with, or what the last reload has brought."""
+        return self._initial
 
     def __contains__(self, name: object) -> bool:
         return name in self._services
@@ -227,13 +247,12 @@ class Services:
         gone = [it for it in self if it.name in before and it.name not in stays]
         changed = [it for it in kept if uses_same or not it[0].is_same(*it[1:])]
         for old, definition, loaded in changed:
-            with problems_of(definition):
-                check_answers(definition, loaded, self.environment.reactor)
-                old.check_accepting(definition, loaded)
+            old.check(definition, loaded)
         new = self._make_all(others, gone)
         for service in new:
             if service.name in self:
                 service.follow(self[service.name])
+        reverted = tuple(it.name for it in self if it.name in before and it.is_changed)
         await self._open(new, gone)
         for service, definition, loaded in changed:
             service.use(definition, loaded)
@@ -253,23 +272,45 @@ class Services:
             added=tuple(name for name in order if name in new_names - old_names),
             changed=tuple(name for name in order if name in changed_names),
             removed=tuple(sorted(old_names - new_names)),
+            reverted=reverted,
         )
 
     def reset(self) -> Deferred[None]:
-        """Be as at the start: services that came are removed, those that went come again."""
+        """
+        Be as at the start, or after the last reload.
+
+        Services that came are removed, those that went come again.  No file of a script is read.
+
+        The Deferred fails with a `ListenError` if one cannot listen, or with a `ProblemsError` or
+        an ImportError if one cannot be made again; then nothing has changed.
+        """
         return self._alone(self._reset)
 
     async def _reset(self) -> None:
         initial = {definition.name: (definition, loaded) for definition, loaded in self._initial}
-        for service in self:
-            if service.name not in initial or not service.is_initially(*initial[service.name]):
-                await self._delete(service.name)
-        # First those that do not listen: others may, at the same address.
-        for name, (definition, loaded) in sorted(initial.items(), key=_is_enabled):
-            if name not in self:
-                self._services[name] = Service(definition, loaded, self.environment)
-            await self[name].reset()
-        self._services = {name: self._services[name] for name in initial}
+        kept = {
+            it.name: it for it in self if it.name in initial and it.is_initially(*initial[it.name])
+        }
+        for name, service in kept.items():
+            service.check(*initial[name])
+        lost = [it for name, it in initial.items() if name not in kept]
+        made = {it.name: it for it in self._make_all(lost, [*self])}
+        for name, service in made.items():
+            if name in self:
+                service.follow(self[name])
+        services = {name: kept.get(name) or made[name] for name in initial}
+        listening = [it for it in services.values() if initial[it.name][0].is_enabled]
+        others = [it for it in self if it not in listening]
+        try:
+            await self._open([*made.values()], others, [it for it in listening if it.name in kept])
+        except ListenError as error:
+            raise ListenError(error.name, f"{error.reason}; nothing was reset") from None
+        gone = [it for it in self if it not in kept.values()]
+        self._services = services
+        for service in gone:
+            await service.close(0)
+        for service in services.values():
+            await service.reset()
 
     # What a change consists of
 
@@ -314,23 +355,29 @@ class Services:
                     raise TakenError(f"{spec.name} is the address of {quote(other.name)}")
         return Service(definition, loaded, self.environment)
 
-    async def _open(self, new: Sequence[Service], gone: Sequence[Service]) -> None:
+    async def _open(
+        self, new: Sequence[Service], gone: Sequence[Service], again: Sequence[Service] = ()
+    ) -> None:
         """
         Let the *new* services listen that are enabled, also where those listen that are *gone*.
 
         If one cannot, those that are gone listen as before, and the new ones are closed.
+
+        :param again: other services that should listen; after a failure those do that did.
         """
-        addresses = {spec for it in new for spec in it.definition.listen}
+        again = [it for it in again if not it.is_enabled]
+        addresses = {spec for it in (*new, *again) for spec in it.definition.listen}
         in_the_way = [it for it in gone if addresses & {*it.definition.listen} and it.is_enabled]
         try:
             for service in in_the_way:
                 await service.ports.close()
-            for service in new:
-                if service.definition.is_enabled:
-                    await service.enable()
+            for service in (*(it for it in new if it.definition.is_enabled), *again):
+                await service.enable()
         except BaseException:
             for service in new:
                 await service.close(0)
+            for service in again:
+                await service.disable()
             for service in in_the_way:
                 await service.ports.open()
             raise
@@ -369,10 +416,6 @@ def _check_not_empty(definition: Definition, loaded: Loaded) -> None:
     if loaded.source is not None and loaded.source.is_empty:
         with problems_of(definition):
             raise ValueError(f"{loaded.name}: the script answers nothing")
-
-
-def _is_enabled(item: tuple[str, Wanted]) -> bool:
-    return item[1][0].is_enabled
 
 
 def _close_files(services: Iterable[Service]) -> None:

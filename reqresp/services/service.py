@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 
 from reqresp.relay import RelayFactory
@@ -25,6 +25,7 @@ from reqresp.server.upstream_settings import UpstreamSettings
 from reqresp.services.answers import (
     Loaded,
     accept_mode_of,
+    check_answers,
     is_relay,
     log_warnings,
     make_factory,
@@ -307,10 +308,17 @@ class Service:
         """Return whether it was made of these, and can be so again."""
         return self._initial[0] == definition and self._initial[1] is loaded
 
-    def check_accepting(self, definition: Definition, loaded: Loaded) -> None:
-        """:raises FieldError: its ports cannot treat clients as *definition* says."""
-        accept = accept_mode_of(definition, loaded.script)
-        self.ports.check_accepting(accept)
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is another one than `reset` returns to."""
+        definition, loaded = self._initial
+        return self._definition != definition or not self._loaded.is_same(loaded)
+
+    def check(self, definition: Definition, loaded: Loaded) -> None:
+        """:raises ProblemsError, ImportError: `use` would raise it; nothing has changed."""
+        with problems_of(definition):
+            check_answers(definition, loaded, self._environment.reactor)
+            self.ports.check_accepting(accept_mode_of(definition, loaded.script))
 
     def use(self, definition: Definition, loaded: Loaded) -> None:
         """
@@ -385,20 +393,29 @@ class Service:
 
         Its connections are reset, and rules count anew.  Its counters go on: totals only grow.
 
-        The Deferred fires when that is so; it fails with a `ListenError` if it cannot listen.
+        The Deferred fires when that is so.  It fails with a `ListenError` if it cannot listen; then
+        nothing has changed.
+
+        :raises ProblemsError, ImportError: its files for TLS cannot be used any more; likewise.
         """
+        definition, loaded = self._initial
+        self.check(definition, loaded)
+        opened = self.enable() if definition.is_enabled else succeed(None)
+        return opened.addCallback(self._reset)
+
+    def _reset(self, _: Any) -> Deferred[None]:
         self.use(*self._initial)  # also if it is the same: its rules count anew
         self.faults.reset()
         front_of(self.factory).reset()
         return self.factory.drain(0).addCallback(self._forget)
 
     def _forget(self, _: Any) -> Deferred[None]:
-        """Forget what has come, and listen or not, as at the start."""
+        """Forget what has come, and do not listen if it did not at the start."""
         if self._journal is not None:
             self._journal.clear()
         if self._expectations is not None:
             self._expectations.clear()
-        return self.enable() if self._initial[0].is_enabled else self.disable()
+        return succeed(None) if self._initial[0].is_enabled else self.disable()
 
     # Its end
 

@@ -1,9 +1,12 @@
 """The routes of services: what they show and change."""
 
+from errno import EADDRINUSE
 from typing import Any
 
+from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs, eventAsText
 
+from reqresp.services.answers import load_all
 from tests.support.controlled import Controlled
 
 #: Where the network in memory says that servers listen.
@@ -275,6 +278,32 @@ reply = "first"
             self.assertTrue(wire.got_reset)
             self.assertEqual(self.get("/api/services/smtp/entries")["entries"], [])
             self.assertEqual(self.get("/api/services/smtp/connections"), {"connections": []})
+
+
+class FailedResetTests(Controlled):
+    """A reset while a port is taken by another process."""
+
+    def test_a_port_that_was_taken(self) -> None:
+        """It is refused whole, and the port is named."""
+        definitions = [it.definition for it in self.services]
+        self.successResultOf(self.services.reload(load_all(definitions)))
+        self.ask("POST", "/api/services", NEW)
+        self.ask("POST", "/api/services/smtp/disable")
+        listen = self.reactor.listenTCP
+
+        def refuse(port: int, *args: Any, **how: Any) -> Any:
+            if port != 2525:
+                return listen(port, *args, **how)
+            error = OSError(EADDRINUSE, "Address already in use")
+            raise CannotListenError("127.0.0.1", port, error)
+
+        self.patch(self.reactor, "listenTCP", refuse)
+        self.assert_refused(
+            self.ask("POST", "/api/reset"),
+            409,
+            f"cannot listen on {HOST}:2525: Address already in use; nothing was reset",
+        )
+        self.assertEqual([it.name for it in self.services], ["smtp", "fixed", "new"])
 
 
 class ScriptTests(Controlled):

@@ -113,6 +113,42 @@ class WatchTests(Making):
         self.successResultOf(stopped)
         self.assertEqual(made.reactor.getDelayedCalls(), [])
 
+    def test_a_script_that_was_sent(self) -> None:
+        """The file is used again once it changes, and the log says what that undoes."""
+        path = live.temporary(self) / "it.toml"
+        path.write_text('rule = [{ reply = "old" }]')
+        self.patch(build, "defer_to_daemon_thread", lambda _, *call: maybeDeferred(*call))
+        made = self.make(f"--script={path}", "--watch", "--control=8", "--quiet")
+        made.service.startService()
+        sent = made.services.use_script("default", 'rule = [{ reply = "sent" }]')
+        self.successResultOf(sent)
+        made.reactor.pump([INTERVAL] * 3)
+        self.assertEqual(self.replies(made, b"a\n"), b"sent\r\n")
+        events = self.logged()
+        path.write_text('rule = [{ reply = "newer" }]')
+        made.reactor.pump([INTERVAL] * 2)
+        self.assertEqual(self.replies(made, b"a\n"), b"newer\r\n")
+        [line] = [text for text in map(eventAsText, events) if "reload" in text]
+        expected = f"reloaded {path} for new connections; undid what had changed at run time"
+        self.assertIn(expected, line)
+
+    def test_a_reset_after_the_file_has_changed(self) -> None:
+        """It is as the file said when it was read last."""
+        path = live.temporary(self) / "it.toml"
+        path.write_text('rule = [{ reply = "old" }]')
+        self.patch(build, "defer_to_daemon_thread", lambda _, *call: maybeDeferred(*call))
+        made = self.make(f"--script={path}", "--watch", "--control=8", "--quiet")
+        made.service.startService()
+        for text, expected in (("newer", b"newer\r\n"), ("newest", b"newest\r\n")):
+            path.write_text(f'rule = [{{ reply = "{text}" }}]')
+            made.reactor.pump([INTERVAL] * 2)
+            self.successResultOf(made.services.use_script("default", 'greeting = "sent"'))
+            path.write_text("not yet")
+            reset = made.services.reset()
+            made.reactor.advance(0)
+            self.successResultOf(reset)
+            self.assertEqual(self.replies(made, b"a\n"), expected)
+
     def test_requires_a_file(self) -> None:
         """Without a file there is nothing to watch."""
         with self.assertRaises(SystemExit):

@@ -293,6 +293,16 @@ class ReloadTests(Served):
             client.send(b"x\n")
             self.assertEqual((client.received(), self.ask("b")), (b"A\r\n", b"B\r\n"))
 
+    def test_what_changed_at_run_time(self) -> None:
+        """A reload makes it as the file says, and tells so."""
+        self.start(A + B)
+        self.successResultOf(self.services.use_script("b", 'rule = [{ reply = "scripted" }]'))
+        changes = self.reload(A + B)
+        self.assertEqual(changes, Changes(changed=("b",), reverted=("b",)))
+        self.assertEqual(str(changes), "changed b; undid what had changed at run time: b")
+        self.assertEqual(self.ask("b"), b"B\r\n")
+        self.assertEqual(self.reload(A + B), Changes())
+
     def test_an_empty_script(self) -> None:
         """A script that answers nothing, perhaps not written yet, is refused."""
         text = A.replace('response = "A"', "ignore_case = true")
@@ -325,6 +335,47 @@ class TogetherTests(Served):
         self.assertEqual([it.name for it in self.services], ["a", "b"])
         self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
         self.assertEqual({*self.network.open}, {"127.0.0.1:1", "127.0.0.1:2"})
+
+    def test_a_reset_that_fails_changes_nothing(self) -> None:
+        """One line says where a service cannot listen; services and connections are as before."""
+        self.start(A + B)
+        [other] = self.definitions(A.replace('"a"', '"c"').replace("= 1", "= 3"))
+        self.successResultOf(self.services.create(other))
+        self.successResultOf(self.services["a"].disable())
+        self.successResultOf(self.services.use_script("b", 'rule = [{ reply = "scripted" }]'))
+        client = self.connect("b")
+        position = self.services["b"].journal.position
+        self.network.broken.add("127.0.0.1:1")
+        failure = self.failureResultOf(self.services.reset(), ListenError)
+        expected = "cannot listen on 127.0.0.1:1: Address already in use; nothing was reset"
+        self.assertEqual(str(failure.value), expected)
+        self.assertEqual([it.name for it in self.services], ["a", "b", "c"])
+        self.assertFalse(self.services["a"].is_enabled)
+        self.assertEqual({*self.network.open}, {"127.0.0.1:2", "127.0.0.1:3"})
+        self.assertFalse(client.got_reset)
+        self.assertEqual(self.services["b"].journal.kept, position - 1)
+        self.assertEqual(self.ask("b"), b"scripted\r\n")
+        self.network.broken.clear()
+        reset = self.services.reset()
+        self.reactor.advance(0)
+        self.successResultOf(reset)
+        self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
+
+    def test_a_reset_makes_a_replaced_service_again(self) -> None:
+        """Its entries are numbered on, and it takes the address of one that came since."""
+        self.start(A + B)
+        for name, text in (("b", B.replace("= 2", "= 4")), ("a", A.replace("= 1", "= 2"))):
+            [definition] = self.definitions(text)
+            self.successResultOf(self.services.replace(name, definition))
+        self.ask("b")
+        position = self.services["b"].journal.position
+        reset = self.services.reset()
+        for _ in range(3):
+            self.reactor.advance(0)
+        self.successResultOf(reset)
+        self.assertEqual([*self.network.open], ["127.0.0.1:1", "127.0.0.1:2"])
+        self.assertGreaterEqual(self.services["b"].journal.position, position)
+        self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
 
     def test_reset_after_a_reload(self) -> None:
         """It is as the last reload said, and connections are reset."""

@@ -180,6 +180,16 @@ class ScriptTests(ServiceCase):
         self.assertEqual(service.journal.exchanges(), [])
         self.assertEqual(self.ask("it", b"a\n"), b"b\r\n")
 
+    def test_a_reset_that_cannot_listen(self) -> None:
+        """Nothing has changed then."""
+        service = self.service(RULES)
+        self.use_script('rule = [{ reply = "scripted" }]')
+        self.successResultOf(service.disable())
+        self.network.broken.add("127.0.0.1:1")
+        self.failureResultOf(service.reset(), ListenError)
+        self.assertFalse(service.is_enabled)
+        self.assertTrue(service.is_changed)
+
     def test_reset_of_counts(self) -> None:
         """Rules count anew."""
         service = self.service(HEAD + 'rule = [{ times = 1, reply = "once" }]\nunmatched = "no"')
