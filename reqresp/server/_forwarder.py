@@ -30,6 +30,9 @@ from reqresp.transport.stream import Stream
 _UPSTREAM, _REPLY, _IDLE = State.UPSTREAM, State.REPLY, State.IDLE
 _DROPPING = (State.HANGING, State.ENDED, State.LOST)  # what the service sends is dropped
 
+#: What follows a turn while the service is waited for.
+FOR_SERVICE = Waiting(_UPSTREAM)
+
 # The requests of a read that are only forwarded, the steps that answer each, and their bytes.
 _Run = tuple[Sequence[bytes], Steps, bytes]
 
@@ -183,12 +186,9 @@ class Forwarder:
         connection, ahead = self._connection, self._ahead
         backlog = connection.backlog
         if self._run is not None:
-            (requests, alike, raw), self._run = self._run, None
-            connection.taken += len(requests)
-            received += requests
-            ahead.put_all(requests, alike, raw)
-            ahead.send()
-            connection.hold = Waiting(_UPSTREAM)
+            received += self._run[0]
+            self._forward(self._run)
+            connection.hold = FOR_SERVICE
             return False
         while self._perform_ready(answered, steps):
             if not backlog.has_requests:
@@ -207,6 +207,35 @@ class Forwarder:
             connection.hold = Waiting(_UPSTREAM if ahead.asks_service else _REPLY)
             return False
         return True
+
+    def pass_on(self) -> State | None:
+        """
+        Forward what `takes_up` has found, or send on the replies of the service.
+
+        :returns: what holds the connection then; None: something else is to be done as well.
+        """
+        connection, ahead = self._connection, self._ahead
+        if self._run is not None:
+            self._forward(self._run)
+            return _UPSTREAM
+        backlog = connection.backlog
+        if connection.config.faults or backlog.has_requests or backlog.error is not None:
+            return None
+        stream = connection.stream
+        for replied in ahead.take_plain():
+            stream.write(b"".join(replied.replies))
+        stream.flush()
+        if not ahead.pending:
+            return _IDLE
+        return _UPSTREAM if ahead.asks_service and not ahead.is_first_ready else None
+
+    def _forward(self, run: _Run) -> None:
+        """Forward the requests of a read."""
+        requests, steps, raw = run
+        self._run = None
+        self._connection.taken += len(requests)
+        self._ahead.put_all(requests, steps, raw)
+        self._ahead.send()
 
     def _is_late(self, started: float) -> bool:
         """Return whether a turn that has *started* then is over."""

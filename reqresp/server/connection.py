@@ -29,7 +29,7 @@ from reqresp.server import _report, _timeouts, pushes
 from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
-from reqresp.server._forwarder import Forwarder
+from reqresp.server._forwarder import FOR_SERVICE, Forwarder
 from reqresp.server._frames import NOTHING_SENT, Progress
 from reqresp.server._reactions import say
 from reqresp.server._reply import prepare, use_faults
@@ -50,7 +50,7 @@ from reqresp.transport.stream import Reading, Stream, Writing
 # A module-level name is looked up faster than an attribute of an Enum.
 _IDLE, _TURN, _TIMER, _REPLY, _UPSTREAM, _YIELDED, _FULL, _HANGING, _ENDED, _LOST = State
 _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
-_EOF, _IGNORED = Reading.EOF, Reading.IGNORED
+_READ, _EOF, _IGNORED = Reading.OPEN, Reading.EOF, Reading.IGNORED
 
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
 
@@ -376,11 +376,37 @@ class Connection:
         self._state = _TURN
         self.quiet = 0
         self._known, self._unknown = NOTHING_KNOWN, None  # until a read ends with a request
+        if self.forwarder is not None and self._is_unseen and self._passes_on(self.forwarder):
+            return
         while self._state is _TURN:
             done = self._turn()
             if self.timers is not None:
                 self.timers.update()
             self._settle(done)
+
+    def _passes_on(self, forwarder: Forwarder) -> bool:
+        """
+        Do what is only to forward or to send on, and nothing else; return whether that was all.
+
+        It is what a turn does, without what a turn looks for besides.
+        """
+        stream = self.stream
+        if stream.reading is not _READ or stream.writing is not _WRITE or self._last:
+            return False
+        if self._reply is not _NO_REPLY or self.pushed or self.timers is not None:
+            return False
+        try:
+            following = forwarder.pass_on()
+        except BaseException:  # as in a turn
+            self.fail(Failure())
+            return False
+        has_more = self._last or self.pushed or self.backlog.has_requests
+        if following is None or has_more or self.hold is not None or stream.writing is not _WRITE:
+            return False  # a turn does what has come meanwhile
+        if following is _UPSTREAM:
+            self.hold = FOR_SERVICE
+        self._state = following
+        return True
 
     def _turn(self) -> bool:
         """Work for a quantum, notify the observers, and return whether nothing is left."""
