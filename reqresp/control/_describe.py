@@ -7,9 +7,10 @@ Must not know routes, and changes nothing.
 from collections.abc import Mapping
 from typing import Any
 
-from reqresp.control._schemas import array, nullable, ref, table
+from reqresp.control._schemas import array, described, nullable, ref, table
 from reqresp.framing import Chunk, Mixed, complete_framing
 from reqresp.journal import Entry, as_json
+from reqresp.journal.entries import EVENTS
 from reqresp.script.json_schema import Schema
 from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
@@ -20,23 +21,36 @@ _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SECONDS: Schema = {"type": "number"}
 
-#: The numbers of a service, and how each is read.
-_COUNTS: Mapping[str, Any] = {
-    "open": lambda it: it.factory.open,
-    "accepted": lambda it: it.factory.accepted,
-    "refused": lambda it: it.factory.refused,
-    "requests": lambda it: it.counters.requests,
-    "replies": lambda it: it.counters.replies,
-    "misses": lambda it: it.counters.misses,
-    "errors": lambda it: it.counters.malformed.total() + it.counters.responder_errors,
-    "faults": lambda it: it.counters.faults.total(),
-    "received": lambda it: it.counters.received,
-    "sent": lambda it: it.counters.sent,
-    "entries": lambda it: it.journal.kept,
+#: The numbers of a service: what each counts, and how it is read.
+_COUNTS: Mapping[str, tuple[str, Any]] = {
+    "open": ("connections that are open", lambda it: it.factory.open),
+    "accepted": ("connections that were accepted", lambda it: it.factory.accepted),
+    "refused": ("clients that were refused", lambda it: it.factory.refused),
+    "requests": ("requests received", lambda it: it.counters.requests),
+    "replies": ("replies completed", lambda it: it.counters.replies),
+    "misses": ("requests that no rule matched", lambda it: it.counters.misses),
+    "errors": (
+        "connections that ended because something was malformed or a responder failed",
+        lambda it: it.counters.malformed.total() + it.counters.responder_errors,
+    ),
+    "faults": ("faults injected", lambda it: it.counters.faults.total()),
+    "received": ("bytes received from clients", lambda it: it.counters.received),
+    "sent": ("bytes sent to clients", lambda it: it.counters.sent),
+    "entries": ("entries that the journal has now", lambda it: it.journal.kept),
 }
 
 #: How clients are accepted, as a script writes it.
-ACCEPT: Schema = {"anyOf": [{"enum": [it.value for it in Accept]}, table(after={"type": "number"})]}
+ACCEPT: Schema = {
+    "anyOf": [
+        {"enum": [it.value for it in Accept]},
+        table(after=described("seconds that clients wait", {"type": "number"})),
+    ]
+}
+
+_CUT: Mapping[str, Schema] = {
+    "size": described("how many bytes there are in all", _COUNT),
+    "truncated": described("only the first ones are shown", {"const": True}),
+}
 
 #: The schemas that others refer to.
 COMPONENTS: Mapping[str, Schema] = {
@@ -44,42 +58,58 @@ COMPONENTS: Mapping[str, Schema] = {
         "description": "Bytes: text if they are UTF-8, else base64. What is cut has its size.",
         "anyOf": [
             _TEXT,
-            table("size", "truncated", base64=_TEXT, size=_COUNT, truncated={"const": True}),
-            table(text=_TEXT, size=_COUNT, truncated={"const": True}),
+            table("size", "truncated", base64=described("the bytes in base64", _TEXT), **_CUT),
+            table(text=described("the bytes as text", _TEXT), **_CUT),
         ],
     },
     "Service": table(
-        name=_TEXT,
-        enabled={"type": "boolean"},
-        listen=array(_TEXT),
-        kind={"enum": [it.value for it in Kind]},
-        summary=_TEXT,
-        framing=nullable(_TEXT),
-        accept=ACCEPT,
-        upstream=nullable(_TEXT),
-        counts=table(**dict.fromkeys(_COUNTS, _COUNT)),
-        position=_COUNT,
+        name=described("its name", _TEXT),
+        enabled=described("whether it listens, or is about to", {"type": "boolean"}),
+        listen=described("where it listens now", array(_TEXT)),
+        kind=described("what answers", {"enum": [it.value for it in Kind]}),
+        summary=described("what answers, in a few words for people", _TEXT),
+        framing=described("where a request ends; null: nowhere, or as recorded", nullable(_TEXT)),
+        accept=described("what happens to clients that connect", ACCEPT),
+        upstream=described("where clients are forwarded to; null: nowhere", nullable(_TEXT)),
+        counts=described(
+            "since the process has started, or the service was made",
+            table(**{name: described(text, _COUNT) for name, (text, _) in _COUNTS.items()}),
+        ),
+        position=described("the number of the next entry of its journal", _COUNT),
     ),
-    "Rule": table(name=_TEXT, path=_TEXT, line=nullable(_COUNT), kind=_TEXT),
+    "Rule": table(
+        name=described("its name in entries and logs", _TEXT),
+        path=described("where it stands among the keys of the script", _TEXT),
+        line=described("its line in the text of the script; null: none", nullable(_COUNT)),
+        kind=described("its first predicate; any: every request matches", _TEXT),
+    ),
     "Entry": {
         "description": "An entry of a journal, with its number as id.",
         "type": "object",
         "properties": {
-            "id": _COUNT,
-            "event": _TEXT,
-            "at": _SECONDS,
-            "sent": _SECONDS,
-            "peer": _TEXT,
-            "connection": _COUNT,
-            "number": _COUNT,
-            "request": ref("Payload"),
-            "by": _TEXT,
-            "steps": array({"type": "object"}),
-            "miss": {"const": True},
-            "faults": array(_TEXT),
-            "delayed": _SECONDS,
-            "slices": array(_COUNT),
-            "altered": ref("Payload"),
+            "id": described("its number, which no other entry of the service has", _COUNT),
+            "event": described("its kind", {"enum": [*EVENTS]}),
+            "at": described("when it happened, in seconds since the epoch", _SECONDS),
+            "sent": described("when the last of the reply was sent, likewise", _SECONDS),
+            "peer": described("the address of the client", _TEXT),
+            "connection": described("the number of the connection", _COUNT),
+            "number": described("the number of the request on its connection", _COUNT),
+            "request": described("the request, or what has come of one", ref("Payload")),
+            "missing": described("what the request lacks", _TEXT),
+            "by": described("the rule, or what else, that has answered or sent", _TEXT),
+            "steps": described("the reply, as under do in a script", array({"type": "object"})),
+            "data": described("what was sent, or has passed a relay", ref("Payload")),
+            "stream": described("which way that passed: upstream, downstream", _TEXT),
+            "eof": described("that side sends no more", {"const": True}),
+            "miss": described("no rule matches the request", {"const": True}),
+            "faults": described("the names of the faults that apply", array(_TEXT)),
+            "delayed": described("seconds that faults have delayed the reply", _SECONDS),
+            "slices": described("bytes of the pieces that faults have cut", array(_COUNT)),
+            "altered": described(
+                "the bytes that were sent, if faults altered them", ref("Payload")
+            ),
+            "what": described("what was changed of the service, for people", _TEXT),
+            "reason": described("why it ended, failed or was refused", _TEXT),
         },
         "required": ["id", "event", "at"],
     },
@@ -97,7 +127,7 @@ def describe_service(service: Service) -> dict[str, Any]:
         "framing": framing_name(service),
         "accept": written_mode(service.ports.accept),
         "upstream": service.upstream,
-        "counts": {name: read(service) for name, read in _COUNTS.items()},
+        "counts": {name: read(service) for name, (_, read) in _COUNTS.items()},
         "position": service.journal.position,
     }
 

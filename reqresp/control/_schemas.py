@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import attrs
 
 from reqresp._errors import FieldError
-from reqresp.script.json_schema import Schema, Schemas
+from reqresp.script.json_schema import Schema, Schemas, parameter_texts
 
 
 class Time(float):
@@ -42,6 +42,17 @@ def array(items: Schema) -> Schema:
 def nullable(schema: Schema) -> Schema:
     """Return *schema*, which also fits null."""
     return {"anyOf": [schema, {"type": "null"}]}
+
+
+def described(description: str, schema: Schema) -> Schema:
+    """Return *schema* with what the value means."""
+    return {**schema, "description": description}
+
+
+def described_by(kind: type, **schemas: Schema) -> dict[str, Schema]:
+    """Return *schemas*, each with what the docstring of *kind* says of the attribute."""
+    texts = parameter_texts(kind)
+    return {name: described(texts[name], it) for name, it in schemas.items()}
 
 
 def table(*optional: str, **properties: Schema) -> Schema:

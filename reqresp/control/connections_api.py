@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from reqresp._errors import FieldError
-from reqresp.control._schemas import array, nullable, table
+from reqresp.control._schemas import array, described, described_by, nullable, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import service_of
@@ -17,6 +17,7 @@ from reqresp.framing import FrameError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import read_payload
 from reqresp.script.schema import PayloadTable
+from reqresp.server.connection_table import ConnectionInfo
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.pushes import PushError
 from reqresp.services.registry import Services
@@ -61,13 +62,18 @@ class ConnectionsApi:
     def routes(self) -> list[Route]:
         """Return the routes."""
         connection = table(
-            number=_COUNT,
-            peer={"type": "string"},
-            since={"type": "number"},
-            state=nullable({"type": "string"}),
-            requests=_COUNT,
-            received=_COUNT,
-            sent=_COUNT,
+            **described_by(
+                ConnectionInfo,
+                number=_COUNT,
+                peer={"type": "string"},
+                since={"type": "number"},
+                requests=_COUNT,
+                received=_COUNT,
+                sent=_COUNT,
+            ),
+            state=described(
+                "of the conversation; null: there are no states", nullable({"type": "string"})
+            ),
         )
         return [
             Route(
@@ -75,7 +81,7 @@ class ConnectionsApi:
                 path=_CONNECTIONS,
                 answer=self._list,
                 summary="List the open connections.",
-                reply=table(connections=array(connection)),
+                reply=table(connections=described("by their numbers", array(connection))),
             ),
             Route(
                 method="POST",
@@ -83,7 +89,7 @@ class ConnectionsApi:
                 answer=self._broadcast,
                 summary="Send bytes to clients that are connected, and say to how many.",
                 body=BroadcastBody,
-                reply=table(sent=_COUNT),
+                reply=table(sent=described("to how many connections", _COUNT)),
                 errors=(409,),
             ),
             Route(

@@ -18,7 +18,7 @@ from reqresp.control._describe import COMPONENTS
 from reqresp.control._guard import Guard
 from reqresp.control._hosts import AllowedHosts
 from reqresp.control._limited_site import LimitedSite
-from reqresp.control._schemas import table
+from reqresp.control._schemas import described, table
 from reqresp.control.connections_api import ConnectionsApi
 from reqresp.control.dispatch import Dispatcher
 from reqresp.control.entries_api import EntriesApi
@@ -101,10 +101,10 @@ def api_routes(
             answer=index,
             summary="Show what runs.",
             reply=table(
-                version=_TEXT,
-                started={"type": "number"},
-                address=_TEXT,
-                services={"type": "integer"},
+                version=described("of reqresp", _TEXT),
+                started=described("when, in seconds since the epoch", {"type": "number"}),
+                address=described("of this server, as the request names it", _TEXT),
+                services=described("how many there are", {"type": "integer"}),
             ),
         ),
         *ServicesApi(services, base).routes(),

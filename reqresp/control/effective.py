@@ -11,7 +11,7 @@ import attrs
 
 from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp.control._describe import ACCEPT, framing_name, reply_framing_name
-from reqresp.control._schemas import SCHEMAS, nullable, table
+from reqresp.control._schemas import SCHEMAS, array, described, described_by, nullable, table
 from reqresp.script.json_schema import Schema
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
@@ -22,54 +22,65 @@ from reqresp.transport.accept_modes import written_mode
 from reqresp.transport.access import Access, Networks
 
 
-def _limit(limit: "attrs.Attribute[Any]") -> Schema:
-    """Return the schema of a limit; null: there is none."""
-    schema = SCHEMAS.of(limit.type)
-    return nullable(schema) if limit.default is None else schema
+def _limits() -> dict[str, Schema]:
+    """Return the schemas of the limits; null: there is none."""
+    schemas = {it.name: SCHEMAS.of(it.type) for it in attrs.fields(Limits)}
+    optional = [it.name for it in attrs.fields(Limits) if it.default is None]
+    schemas |= {name: nullable(schemas[name]) for name in optional}
+    return described_by(Limits, **schemas)
 
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
-_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_TEXTS = array(_TEXT)
 _PATHS = dict.fromkeys(("ca", "cert", "key"), nullable(_TEXT))
 #: Limits of requests: a relay knows none.
 _OF_REQUESTS = ("max_request", "max_waiting", "request_timeout")
 
+_UPSTREAM_TLS = table(**described_by(TLSSettings, name=nullable(_TEXT), insecure=_FLAG, **_PATHS))
+_UPSTREAM = table(
+    **described_by(
+        UpstreamSettings,
+        address=_TEXT,
+        timeout={"type": "number"},
+        unreachable=_TEXT,
+        send_proxy=nullable({"type": "integer"}),
+        tls=nullable(_UPSTREAM_TLS),
+    )
+)
+_TLS = table(
+    cert=described("the file of the certificate", _TEXT),
+    **described_by(
+        ServerTLS,
+        key=nullable(_TEXT),
+        client_ca=nullable(_TEXT),
+        handshake_timeout={"type": "number"},
+    ),
+)
+
 #: The schema of what `describe_effective` returns.
 EFFECTIVE: Schema = table(
-    listen=_TEXTS,
-    accept=ACCEPT,
-    framing=nullable(_TEXT),
-    reply_framing=nullable(_TEXT),
-    seed=nullable({"type": "integer"}),
-    limits=table(
-        *_OF_REQUESTS,
-        **{it.name: _limit(it) for it in attrs.fields(Limits)},
+    listen=described("where it listens; if it is disabled, where it would", _TEXTS),
+    accept=described("what happens to clients that connect", ACCEPT),
+    framing=described("where a request ends; null: a relay, or a recording", nullable(_TEXT)),
+    reply_framing=described("how a reply is wrapped; null: likewise", nullable(_TEXT)),
+    seed=described(
+        "the source of all randomness in faults; null: none was needed so far",
+        nullable({"type": "integer"}),
     ),
-    upstream=nullable(
-        table(
-            address=_TEXT,
-            timeout={"type": "number"},
-            unreachable=_TEXT,
-            send_proxy=nullable({"type": "integer"}),
-            tls=nullable(table(name=nullable(_TEXT), insecure=_FLAG, **_PATHS)),
-        )
+    limits=described("what clients may use", table(*_OF_REQUESTS, **_limits())),
+    upstream=described("where clients are forwarded to; null: nowhere", nullable(_UPSTREAM)),
+    tls=described("how TLS is added for clients; null: bytes are not encrypted", nullable(_TLS)),
+    allow=described("the networks that may connect; null: all", nullable(_TEXTS)),
+    deny=described("the networks that may not", _TEXTS),
+    proxy_protocol=described("whether each connection begins with a PROXY header", _FLAG),
+    trust=described("the networks whose PROXY headers count; null: none do", nullable(_TEXTS)),
+    journal=described("the file to which what happens is appended; null: none", nullable(_TEXT)),
+    journal_max_entry=described(
+        "bytes of a request and its reply that it has; null: there is no such file",
+        nullable({"type": "integer"}),
     ),
-    tls=nullable(
-        table(
-            cert=_TEXT,
-            key=nullable(_TEXT),
-            client_ca=nullable(_TEXT),
-            handshake_timeout={"type": "number"},
-        )
-    ),
-    allow=nullable(_TEXTS),
-    deny=_TEXTS,
-    proxy_protocol=_FLAG,
-    trust=nullable(_TEXTS),
-    journal=nullable(_TEXT),
-    journal_max_entry=nullable({"type": "integer"}),
-    record=nullable(_TEXT),
+    record=described("the file to which conversations are recorded; null: none", nullable(_TEXT)),
 )
 
 

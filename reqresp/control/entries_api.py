@@ -16,6 +16,7 @@ from reqresp.control._find import Search, make_search, search_in
 from reqresp.control._schemas import (
     MAX_NUMBER,
     array,
+    described,
     nullable,
     number_field,
     number_or_none,
@@ -89,6 +90,12 @@ class AllQuery(StreamQuery):
     service: str | None = None
 
 
+_WIRE = table(
+    request=described("with its framing; null: unknown", nullable(ref("Payload"))),
+    reply=described("likewise, and with what faults have altered", nullable(ref("Payload"))),
+)
+
+
 class EntriesApi:
     """The routes of the journals of *services*, whose events *streams* send."""
 
@@ -107,9 +114,12 @@ class EntriesApi:
                 summary="Find entries of the journal, or wait for them.",
                 query=EntriesQuery,
                 reply=table(
-                    entries=array(ref("Entry")),
-                    next={"type": "integer"},
-                    dropped={"type": "integer"},
+                    entries=described("those that are found, in their order", array(ref("Entry"))),
+                    next=described("the number of the next entry", {"type": "integer"}),
+                    dropped=described(
+                        "how many were dropped to stay within the limits of the journal",
+                        {"type": "integer"},
+                    ),
                 ),
             ),
             Route(
@@ -130,13 +140,23 @@ class EntriesApi:
                         {
                             "type": "object",
                             "properties": {
-                                "rule": nullable({"type": "object"}),
-                                "state": nullable({"type": "string"}),
-                                "near": array({"type": "object"}),
-                                "explain": {"type": "string"},
-                                "wire": table(
-                                    request=nullable(ref("Payload")),
-                                    reply=nullable(ref("Payload")),
+                                "rule": described(
+                                    "the rule that has answered; null: none",
+                                    nullable({"type": "object"}),
+                                ),
+                                "state": described(
+                                    "of the conversation when the request came; null: unknown",
+                                    nullable({"type": "string"}),
+                                ),
+                                "near": described(
+                                    "the nearest rules to a request that no rule matches",
+                                    array({"type": "object"}),
+                                ),
+                                "explain": described(
+                                    "what reqresp explain says of the request", {"type": "string"}
+                                ),
+                                "wire": described(
+                                    "the bytes as they were received and sent", _WIRE
                                 ),
                             },
                             "required": ["rule", "state", "near", "explain", "wire"],

@@ -12,7 +12,15 @@ from twisted.internet.defer import Deferred
 
 from reqresp._text import format_address
 from reqresp.control._bodies import read_body
-from reqresp.control._schemas import SCHEMAS, array, nullable, number_field, ref, table
+from reqresp.control._schemas import (
+    SCHEMAS,
+    array,
+    described,
+    nullable,
+    number_field,
+    ref,
+    table,
+)
 from reqresp.control._waits import MAX_TIMEOUT, allow
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
@@ -71,7 +79,13 @@ COMPONENTS: dict[str, Schema] = {
     "Expectation": SCHEMAS.table(ExpectationTable),
     "ListedExpectation": {
         "type": "object",
-        "properties": {"id": _COUNT, "received": _COUNT, "met": {"type": "boolean"}},
+        "description": "An expectation, with the keys with which it was added.",
+        "properties": {
+            "id": described("its number", _COUNT),
+            "kind": SCHEMAS.table(ExpectationTable)["properties"]["kind"],
+            "received": described("how many requests it has answered", _COUNT),
+            "met": described("whether it has answered as many as expected", {"type": "boolean"}),
+        },
         "required": ["id", "kind", "received", "met"],
     },
     "WantedRequests": SCHEMAS.merged(RequestTable, _Wait),
@@ -87,14 +101,22 @@ class ExpectationsApi:
     def routes(self) -> list[Route]:
         """Return the routes."""
         expectation = RawBody(ref("Expectation"))
-        request = table(data=ref("Payload"), peer=_TEXT, connection=_COUNT, number=_COUNT)
+        request = table(
+            data=described("the request", ref("Payload")),
+            peer=described("the address of the client", _TEXT),
+            connection=described("the number of the connection", _COUNT),
+            number=described("the number of the request on it", _COUNT),
+        )
         return [
             Route(
                 method="GET",
                 path=_EXPECTATIONS,
                 answer=self._list,
                 summary="List the expectations, with how many requests each has received.",
-                reply=table(expectations=array(ref("ListedExpectation")), since=_COUNT),
+                reply=table(
+                    expectations=described("in their order", array(ref("ListedExpectation"))),
+                    since=described("the number of the first entry that counts", _COUNT),
+                ),
             ),
             Route(
                 method="POST",
@@ -103,7 +125,7 @@ class ExpectationsApi:
                 summary="Add an expectation, from the next request on.",
                 status=201,
                 body=expectation,
-                reply=table(id=_COUNT),
+                reply=table(id=described("its number", _COUNT)),
                 errors=(409,),
             ),
             Route(
@@ -136,10 +158,12 @@ class ExpectationsApi:
                 summary="Say whether all expectations are met, and what came otherwise.",
                 body=VerifyBody,
                 reply=table(
-                    ok={"type": "boolean"},
-                    report=nullable(_TEXT),
-                    unused=array(_TEXT),
-                    conversation=_TEXT,
+                    ok=described("whether all is as expected", {"type": "boolean"}),
+                    report=described("what is not, as a failed test says it", nullable(_TEXT)),
+                    unused=described(
+                        "the parts of a recording that no client has asked for", array(_TEXT)
+                    ),
+                    conversation=described("what has come so far, for people", _TEXT),
                 ),
             ),
             Route(
@@ -148,7 +172,7 @@ class ExpectationsApi:
                 answer=self._requests,
                 summary="Find the requests so far that fulfil predicates, or wait for them.",
                 body=RawBody(ref("WantedRequests")),
-                reply=table(requests=array(request)),
+                reply=table(requests=described("in their order", array(request))),
                 errors=(409,),
             ),
         ]

@@ -7,16 +7,15 @@ Knows the faults of services.  Must not know HTTP.
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
-from reqresp._errors import Bytes, FieldError, Seconds
-from reqresp.control._schemas import SCHEMAS, array, ref, table
+from reqresp._errors import FieldError
+from reqresp.control._schemas import SCHEMAS, array, described, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
 from reqresp.faults import KINDS
 from reqresp.faults.faults import MAX_NAME
 from reqresp.script.json_schema import Schema
+from reqresp.script.schema import StreamFaultTable
 from reqresp.services.faults import ServiceFault
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -26,22 +25,34 @@ _FAULTS = "/api/services/{service}/faults"
 
 def _parameter_schemas() -> dict[str, Schema]:
     """Return the schema of each parameter that some kind of fault has."""
-    fields = [it for kind in KINDS.values() for it in attrs.fields(kind)]
-    return {it.name: SCHEMAS.of(it.type) for it in fields}
+    schemas: dict[str, Schema] = {}
+    for kind in KINDS.values():
+        for name, schema in SCHEMAS.table(kind)["properties"].items():
+            # A parameter of several kinds can mean something else in each.
+            texts = [schemas[name]["description"]] if name in schemas else []
+            texts += [schema["description"]] if schema["description"] not in texts else []
+            schemas[name] = described("; or ".join(texts), schema)
+            schemas[name].pop("default", None)
+    return schemas
 
 
 _PARAMETERS = _parameter_schemas()
 # When and where a fault applies; none of this can be changed.
 _WINDOW: Mapping[str, Schema] = {
-    "after": SCHEMAS.of(Seconds),
-    "after_bytes": SCHEMAS.of(Bytes),
-    "for": SCHEMAS.of(Seconds),
-    "shared": {"type": "boolean"},
+    name: SCHEMAS.table(StreamFaultTable)["properties"][name]
+    for name in ("after", "after_bytes", "for", "shared")
 }
 _KEYS: Mapping[str, Schema] = {
-    "name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
-    "kind": {"enum": [*KINDS]},
-    "stream": {"enum": ["upstream", "downstream", "connection"]},
+    "name": described(
+        "by which it is found; its kind, with a number if there is one, unless given",
+        {"type": "string", "minLength": 1, "maxLength": MAX_NAME},
+    ),
+    "kind": described("what goes wrong", {"enum": [*KINDS]}),
+    "stream": described(
+        "where: a direction of a relay; downstream is also the replies of a service that answers,"
+        " and connection its connections from their beginning",
+        {"enum": ["upstream", "downstream", "connection"]},
+    ),
 }
 
 #: The schemas that the routes refer to.
@@ -80,7 +91,14 @@ class FaultsApi:
                 path=_FAULTS,
                 answer=self._list,
                 summary="List the faults, and the kinds that each stream can have.",
-                reply=table(faults=array(ref("Fault")), kinds={"type": "object"}),
+                reply=table(
+                    faults=described("in the order in which they apply", array(ref("Fault"))),
+                    kinds=described(
+                        "the kinds that each stream can have, and the default and unit of each"
+                        " parameter",
+                        {"type": "object"},
+                    ),
+                ),
             ),
             Route(
                 method="POST",

@@ -9,20 +9,23 @@ from http import HTTPStatus
 from typing import Any
 
 from reqresp import __version__
-from reqresp.control._schemas import SCHEMAS, array, nullable, ref, table
+from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.routes import JSON, RawBody, Route
 from reqresp.script.json_schema import Schema
 
 #: The statuses that any request can have: without a token, and from another origin.
 _ALWAYS = (401, 403)
 _ERROR = table(
-    error={"type": "string"},
-    problems=array(
-        table(
-            line=nullable({"type": "integer"}),
-            path={"type": "string"},
-            problem={"type": "string"},
-        )
+    error=described("what is wrong, and what is expected, in one line", {"type": "string"}),
+    problems=described(
+        "all that is wrong in the body or the query",
+        array(
+            table(
+                line=described("of a script; null: none", nullable({"type": "integer"})),
+                path=described("the key, such as rule[3].reply", {"type": "string"}),
+                problem=described("what is wrong there", {"type": "string"}),
+            )
+        ),
     ),
 )
 _DESCRIPTION = (

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from reqresp._errors import Problem
 from reqresp._text import quote
 from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
-from reqresp.control._schemas import SCHEMAS, array, nullable, ref, table
+from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.effective import EFFECTIVE, describe_effective
 from reqresp.control.errors import ApiError, problems_error, unusable
 from reqresp.control.routes import Call, RawBody, Route
@@ -61,7 +61,9 @@ class ServiceChange:
 def _definition_schema() -> dict[str, Any]:
     """Return the schema of a definition: the keys of a service and those of a script."""
     schema = SCHEMAS.merged(ServiceTable, Document)
-    schema["properties"]["upstream"] = {"anyOf": [_TEXT, SCHEMAS.of(UpstreamTable)]}
+    upstream = schema["properties"]["upstream"]["description"]
+    tables = {"anyOf": [_TEXT, SCHEMAS.of(UpstreamTable)]}
+    schema["properties"]["upstream"] = described(upstream, tables)
     return schema
 
 
@@ -98,7 +100,7 @@ class ServicesApi:
                 path="/api/services",
                 answer=self._list,
                 summary="List the services.",
-                reply=table(services=array(ref("Service"))),
+                reply=table(services=described("all of them", array(ref("Service")))),
             ),
             one(
                 method="POST",
@@ -118,8 +120,11 @@ class ServicesApi:
                     **COMPONENTS["Service"],
                     "properties": {
                         **COMPONENTS["Service"]["properties"],
-                        "definition": {"type": "object"},
-                        "effective": EFFECTIVE,
+                        "definition": described(
+                            "what was written: with it the service can be made again",
+                            {"type": "object"},
+                        ),
+                        "effective": described("what is so now, with each default", EFFECTIVE),
                     },
                     "required": [*COMPONENTS["Service"]["required"], "definition", "effective"],
                 },
@@ -180,7 +185,10 @@ class ServicesApi:
                 path=f"{_ONE}/script",
                 answer=self._script,
                 summary="Show the script of a service, and its rules.",
-                reply=table(script=nullable(_TEXT), rules=array(ref("Rule"))),
+                reply=table(
+                    script=described("its TOML text; null: it has none", nullable(_TEXT)),
+                    rules=described("its rules, with their lines", array(ref("Rule"))),
+                ),
             ),
             one(
                 method="PUT",
@@ -195,7 +203,7 @@ class ServicesApi:
                 path=f"{_ONE}/script/check",
                 answer=self._check_script,
                 summary="Check a script, without using it.",
-                reply=table(summary=_TEXT),
+                reply=table(summary=described("what the script has, in one line", _TEXT)),
                 body=ScriptBody,
             ),
         ]

@@ -38,7 +38,11 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class ExpectationTable(RuleTable):
-    """A rule that counts its requests."""
+    """
+    A rule that counts its requests.
+
+    :param kind: whether requests may come, must come, or must come in this order.
+    """
 
     kind: Literal["on", "expect", "expect_next"]
 

@@ -105,7 +105,7 @@ class Schemas:
 
     def table(self, kind: type) -> Schema:
         """Return the schema of the table that the attrs class *kind* declares."""
-        texts = _parameter_texts(kind)
+        texts = parameter_texts(kind)
         properties: Schema = {}
         required = []
         for it in attrs.fields(kind):
@@ -176,7 +176,7 @@ def _summary(kind: type) -> str:
     return _one_line(cleandoc(kind.__doc__ or "").partition("\n\n")[0])
 
 
-def _parameter_texts(kind: type) -> Mapping[str, str]:
+def parameter_texts(kind: type) -> Mapping[str, str]:
     """Return what the docstrings of *kind* and its bases say of each parameter."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):

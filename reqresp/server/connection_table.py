@@ -21,6 +21,8 @@ class ConnectionInfo:
     """
     An open connection as it is now.
 
+    :param number: its number, which no other connection of the server has.
+    :param peer: the address of the client.
     :param since: when it was opened, in seconds since the epoch.
     :param requests: how many requests were taken up; 0 for a relay, which knows none.
     :param received: bytes received from the client; 0 if the server has no counters.
