@@ -7,7 +7,7 @@ Knows the expectations of a service.  Must not know HTTP.
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from twisted.internet.defer import Deferred
 
 from reqresp._text import format_address
@@ -25,8 +25,8 @@ from reqresp.control._waits import MAX_TIMEOUT, allow
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.control.services_api import service_of
-from reqresp.expectations.live import AlreadyAnsweredError, NoRequestsError
-from reqresp.expectations.written import ExpectationTable
+from reqresp.expectations.live import AlreadyAnsweredError, NoRequestsError, NotWaitingError
+from reqresp.expectations.written import ExpectationTable, ReplyTable
 from reqresp.journal.entries import bytes_as_json
 from reqresp.script.json_schema import Schema
 from reqresp.script.schema import RequestTable
@@ -62,14 +62,18 @@ class VerifyBody:
 @frozen(kw_only=True)
 class _Wait:
     """
-    How long to wait for how many requests.
+    How long to wait for how many requests, and for which.
 
     :param times: wait until there are so many.
     :param timeout: seconds to wait at most.
+    :param held: true: only those that an expectation with *hold* lets wait for a reply now.
+    :param without: with *held*: connections whose requests are not wanted.
     """
 
     times: int = number_field(0, MAX_TIMES, default=0)
     timeout: float = number_field(0, MAX_TIMEOUT, default=0.0)
+    held: bool = False
+    without: list[int] = Factory(list)
 
 
 _WAIT = SCHEMAS.table(_Wait)["properties"]
@@ -88,6 +92,7 @@ COMPONENTS: dict[str, Schema] = {
         },
         "required": ["id", "kind", "received", "met"],
     },
+    "Reply": SCHEMAS.table(ReplyTable),
     "WantedRequests": SCHEMAS.merged(RequestTable, _Wait),
 }
 
@@ -175,6 +180,15 @@ class ExpectationsApi:
                 reply=table(requests=described("in their order", array(request))),
                 errors=(409,),
             ),
+            Route(
+                method="POST",
+                path="/api/services/{service}/connections/{connection:int}/reply",
+                answer=self._reply,
+                summary="Answer the request that waits for a reply on a connection.",
+                status=204,
+                body=RawBody(ref("Reply")),
+                errors=(409,),
+            ),
         ]
 
     def _list(self, call: Call) -> Any:
@@ -228,14 +242,24 @@ class ExpectationsApi:
         predicates = dict(call.body)
         wait = {key: predicates.pop(key) for key in _WAIT if key in predicates}
         wanted = read_body(_Wait, wait)
+        expectations = self._service(call).expectations
         try:
-            found = self._service(call).expectations.requests(
-                predicates, wanted.times, wanted.timeout
-            )
+            if wanted.held:
+                found = expectations.waiting(
+                    predicates, wanted.times, wanted.timeout, {*wanted.without}
+                )
+            else:
+                found = expectations.requests(predicates, wanted.times, wanted.timeout)
         except NoRequestsError as error:
             raise ApiError(409, str(error)) from None
         allow(call, found, wanted.timeout)
         return found.addCallback(_describe_requests)
+
+    def _reply(self, call: Call) -> None:
+        try:
+            self._service(call).expectations.reply(call.path["connection"], call.body)
+        except (NotWaitingError, NoRequestsError) as error:
+            raise ApiError(409, str(error)) from None
 
     def _service(self, call: Call) -> Service:
         return service_of(self._services, call.path["service"])

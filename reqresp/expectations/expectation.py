@@ -7,8 +7,9 @@ Must not know how it was made, which expectation answers a request, or how the s
 from twisted.internet.defer import Deferred
 
 from reqresp.script.rule import Rule
+from reqresp.server.functions import Function
 from reqresp.server.responders import ConnectionContext
-from reqresp.steps import Steps
+from reqresp.steps import RuleReply, Steps
 
 
 class BaseExpectation:
@@ -35,6 +36,8 @@ class BaseExpectation:
         self.count = 0
         #: What it does as the rule of a script does it.
         self.rule = rule
+        #: Answers after the steps of the rule; None: nothing does.
+        self.function: Function | None = None
         self._counts: dict[str, int] = {}
 
     def __str__(self) -> str:
@@ -72,4 +75,12 @@ class BaseExpectation:
         self._counts[rule.path] = self.count
         if rule.variables or rule.turns:
             rule.assign(self.count, data, connection)
-        return rule.steps(self.count, data, connection, self._counts)
+        steps = rule.steps(self.count, data, connection, self._counts)
+        if self.function is None:
+            return steps
+
+        def add(more: Steps) -> Steps:
+            return RuleReply((*steps, *more), rule.name, rule.faults)
+
+        more = self.function.respond(data, connection)
+        return add(more) if isinstance(more, tuple) else more.addCallback(add)

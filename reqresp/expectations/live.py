@@ -5,11 +5,11 @@ Each is a table with the keys of a script's rule.  While there is none, the serv
 as without this module.  It must not know who adds them, or where the server listens.
 """
 
-from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
@@ -18,21 +18,27 @@ from twisted.internet.task import deferLater
 from reqresp.expectations.changes import Changes
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.expecting import ExpectingResponder
+from reqresp.expectations.held import WaitingRequest
 from reqresp.expectations.report import Findings
 from reqresp.expectations.results import Results
 from reqresp.expectations.settling import is_settled, unfinished
 from reqresp.expectations.unused import unused_lines
-from reqresp.expectations.waiters import matches, requests_among
+from reqresp.expectations.waiters import matches, past_context, requests_among
 from reqresp.expectations.written import ExpectationReader
 from reqresp.journal import Entry, Journal, UpstreamFailed
 from reqresp.recording.replay import Deviation, Replayer
 from reqresp.script.files import ScriptFiles
+from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
+from reqresp.server.functions import Function
 from reqresp.server.observers import Observer
+from reqresp.server.responders import Reply
 from reqresp.steps import Request
+
+T = TypeVar("T")
 
 #: Turns of the reactor after which what has arrived is read and answered.
 SETTLING_TURNS = 5
@@ -45,6 +51,10 @@ VERIFY_TIMEOUT = 1.0
 
 class NoRequestsError(ValueError):
     """The server forwards all bytes, and knows no requests."""
+
+
+class NotWaitingError(ValueError):
+    """A request does not wait for a reply, or not any more."""
 
 
 class AlreadyAnsweredError(ValueError):
@@ -77,6 +87,7 @@ class Expectations:
         self._results = Results()
         self._changes = Changes(journal)
         self._kept: dict[int, _Kept] = {}
+        self._waiting: dict[int, WaitingRequest] = {}  # by connection, the first that came first
         self._ids = count(1)
         self._since, self._dropped = journal.position, journal.dropped
         self._factory: FrontFactory | None = None
@@ -117,7 +128,7 @@ class Expectations:
         factory = self._request_factory()
         expectations = self._results.expectations
         number = next(self._ids)
-        made = self._reader(factory).expectation(table, number, len(expectations))
+        made = self._made(factory, table, number, len(expectations))
         expectations.append(made)
         self._kept[number] = _Kept(dict(table), made)
         if len(expectations) == 1:
@@ -140,10 +151,18 @@ class Expectations:
             )
         expectations = self._results.expectations
         at = expectations.index(old)
-        made = self._reader(self._request_factory()).expectation(table, number, at)
+        made = self._made(self._request_factory(), table, number, at)
         expectations[at] = made
         self._kept[number] = _Kept(dict(table), made)
         self._changes.wake()
+
+    def _made(
+        self, factory: ReqRespFactory, table: Mapping[str, Any], number: int, at: int
+    ) -> BaseExpectation:
+        made = self._reader(factory).expectation(table, number, at)
+        if table.get("hold"):
+            made.function = Function(self._hold)
+        return made
 
     def list(self) -> Sequence[Mapping[str, Any]]:
         """Return each as it was added, with its ``id``, and how many requests it has received."""
@@ -181,6 +200,67 @@ class Expectations:
     def _adapt_if_empty(self) -> None:
         if not self._results.expectations and isinstance(self._factory, ReqRespFactory):
             self._factory.adapt()
+
+    # Requests that wait
+
+    def _hold(self, request: Request) -> Deferred[Reply]:
+        """Let *request* wait; a connection has one such request at most."""
+        waiting = self._waiting[request.connection] = WaitingRequest(request)
+
+        def ended(result: T) -> T:
+            del self._waiting[request.connection]
+            return result
+
+        waiting.answered.addBoth(ended)
+        self._changes.wake()
+        return waiting.answered
+
+    def waiting(
+        self,
+        table: Mapping[str, Any],
+        times: int = 0,
+        timeout: float = 0.0,
+        without: Collection[int] = (),
+    ) -> Deferred[Sequence[Request]]:
+        """
+        Return the requests that wait for a reply now, in the order in which they came.
+
+        The parameters, the result and the errors are as for `requests`.
+
+        :param without: connections whose requests are not wanted.
+        """
+        predicates = self._reader(self._request_factory()).predicates(table)
+        found: Sequence[Request] = ()
+
+        def look() -> bool:
+            nonlocal found
+            waiting = [it.request for it in self._waiting.values()]
+            found = [
+                it for it in waiting if it.connection not in without and matches(predicates, it)
+            ]
+            return len(found) >= times
+
+        return self.until(look, timeout).addCallback(lambda _: found)
+
+    def reply(self, connection: int, table: Mapping[str, Any]) -> None:
+        """
+        Answer the request that waits on *connection* as *table* says.
+
+        *table* has the keys of an answer in a script, and the ``number`` of the request.
+
+        :raises NotWaitingError: none waits there, or another one.
+        :raises ScriptError: *table* has problems; it has all of them.
+        :raises NoRequestsError: the server knows no requests.
+        """
+        factory = self._request_factory()
+        state = factory.states().get(connection, EVERY_STATE)
+        number, rule = self._reader(factory).reply(table, state)
+        waiting = self._waiting.get(connection)
+        if waiting is None or number not in (None, waiting.request.number):
+            which = "no request" if number is None else f"request {number} no longer"
+            raise NotWaitingError(f"connection {connection}: {which} waits for a reply")
+        request = waiting.request
+        waiting.complete(rule.steps(1, request.data, past_context(request)))
 
     # What has come
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from attrs import Factory, evolve, fields, frozen
 
-from reqresp._errors import MAX_PROBLEMS, Problem
+from reqresp._errors import MAX_PROBLEMS, Problem, Seconds
 from reqresp._text import quote
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.expectations.report import describe
@@ -20,16 +20,21 @@ from reqresp.script.files import ScriptFiles
 from reqresp.script.names import Name
 from reqresp.script.predicates import Predicates
 from reqresp.script.reader import Reader, TooManyProblemsError, show_value
+from reqresp.script.rule import Rule
 from reqresp.script.rule_compiler import compile_predicates, compile_rule
-from reqresp.script.schema import RequestTable, RuleTable
+from reqresp.script.schema import RequestTable, RuleTable, StepTable, WrittenPayloads
 from reqresp.server.state_properties import StateProperties
 
 #: The path of an expectation in problems.
 EXPECTATION = "expectation"
 #: The path of predicates that stand alone.
 REQUEST = "request"
+#: The path of a reply that stands alone.
+REPLY = "reply"
 
 _NO_UPSTREAM = "expected no forward: the service has no upstream"
+# What says how requests are answered.
+_ANSWERS = ("reply", "cycle", "do", "silent", "forward", "call", "close")
 # What says which requests an expectation is for.
 _WANTED = (*(it.name.removesuffix("_") for it in fields(RequestTable)), "when")
 
@@ -42,9 +47,34 @@ class ExpectationTable(RuleTable):
     A rule that counts its requests.
 
     :param kind: whether requests may come, must come, or must come in this order.
+    :param hold: whether a request waits, after the steps of the answer, until a reply is sent.
     """
 
     kind: Literal["on", "expect", "expect_next"]
+    hold: bool = False
+
+
+@frozen(kw_only=True)
+class ReplyTable:
+    """
+    The reply to a request that waits for one, with the keys of a rule's answer.
+
+    :param number: of the request on its connection; None: whichever waits.
+    :param reply: what is sent, in a frame each.
+    :param delay: seconds before the reply.
+    :param close: end the connection after the reply.
+    :param silent: send nothing.
+    :param forward: send the reply of the upstream service.
+    :param do: the steps of the reply.
+    """
+
+    number: int | None = None
+    reply: WrittenPayloads | None = None
+    delay: Seconds | None = None
+    close: bool = False
+    silent: bool = False
+    forward: bool = False
+    do: list[StepTable] | None = None
 
 
 @frozen
@@ -76,6 +106,16 @@ class ExpectationReader:
         reader = _reader()
         return _read(reader, lambda: self._expectation(table, reader, number, at))
 
+    def reply(self, table: Mapping[str, Any], state: str) -> tuple[int | None, Rule]:
+        """
+        Return the number of the request that *table* answers, and a rule with its reply.
+
+        :param state: of the conversation, whose framing has to express the reply.
+        :raises ScriptError: *table* has problems; it has all of them.
+        """
+        reader = _reader()
+        return _read(reader, lambda: self._reply(table, reader, state))
+
     def predicates(self, table: Mapping[str, Any]) -> Predicates:
         """
         Return the predicates that *table* has; they are those of an expectation.
@@ -92,12 +132,9 @@ class ExpectationReader:
         if read is None:
             return None
         self._check(read, reader)
-        framing = complete_framing(self.framing)
-        rule = compile_rule(
-            read, EXPECTATION, reader, self.files, framing, self.properties, self.variables
-        )
-        if rule.forwards and not self.forwards:
-            reader.report(EXPECTATION, _NO_UPSTREAM)
+        if read.hold and not any(getattr(read, it) for it in _ANSWERS):
+            read = evolve(read, silent=True)
+        rule = self._rule(read, EXPECTATION, reader)
         where = read.name or f"expectation {number}"
         name = f"{read.kind}, {where}"
         key = f"{read.kind}[{at}]"  # as a test server has it: the same seed makes the same run
@@ -106,6 +143,26 @@ class ExpectationReader:
         rule = evolve(rule, name=name, path=name, line=None, times=None, faults=faults, turns=turns)
         times = read.times or (None if read.kind == "on" else 1)
         return BaseExpectation(read.kind, wanted(table), where, rule, times)
+
+    def _reply(
+        self, table: Mapping[str, Any], reader: Reader, state: str
+    ) -> tuple[int | None, Rule] | None:
+        read: ReplyTable | None = reader.read(ReplyTable, dict(table), REPLY)
+        if read is None:
+            return None
+        keys = {it.name: getattr(read, it.name) for it in fields(ReplyTable)}
+        number = keys.pop("number")
+        without = evolve(self, variables={})  # a request that waits has no notes
+        return number, without._rule(RuleTable(when=state, **keys), REPLY, reader)
+
+    def _rule(self, table: RuleTable, path: str, reader: Reader) -> Rule:
+        framing = complete_framing(self.framing)
+        rule = compile_rule(
+            table, path, reader, self.files, framing, self.properties, self.variables
+        )
+        if rule.forwards and not self.forwards:
+            reader.report(path, _NO_UPSTREAM)
+        return rule
 
     def _predicates(self, table: Mapping[str, Any], reader: Reader) -> Predicates | None:
         read: RequestTable | None = reader.read(RequestTable, dict(table), REQUEST)

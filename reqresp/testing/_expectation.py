@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 
 from reqresp._errors import FieldError
 from reqresp.expectations.caller import calling_line, without_own_frames
@@ -20,7 +19,6 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate, Turn
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts, is_turn
 from reqresp.server.functions import Answer, Function
-from reqresp.server.responders import ConnectionContext
 from reqresp.steps import (
     Abort,
     Close,
@@ -28,10 +26,8 @@ from reqresp.steps import (
     HalfClose,
     Hang,
     Request,
-    RuleReply,
     StartTLS,
     Step,
-    Steps,
     StopReading,
     Wait,
 )
@@ -150,7 +146,6 @@ class Expectation(BaseExpectation):
         self._hold = hold
         self._steps: ReplyTemplate = ()
         self._cycle: tuple[ReplyTemplate, ...] = ()
-        self._function: Function | None = None
         #: Whether its requests wait for the test.
         self.holds = False
 
@@ -281,7 +276,7 @@ class Expectation(BaseExpectation):
             raise TypeError(f"call: expected a function of a request, found {function!r}")
         with ErrorsWithLine():
             self._check_open("call")
-        self._function = Function(function)
+        self.function = Function(function)
         return self
 
     def hold(self) -> Self:
@@ -289,18 +284,6 @@ class Expectation(BaseExpectation):
         self.call(self._hold)
         self.holds = True
         return self
-
-    def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
-        rule = self.rule
-        steps = super().answer(data, connection)
-        if self._function is None or isinstance(steps, Deferred):
-            return steps
-
-        def add(more: Steps) -> Steps:
-            return RuleReply((*steps, *more), rule.name, rule.faults)
-
-        more = self._function.respond(data, connection)
-        return add(more) if isinstance(more, tuple) else more.addCallback(add)
 
     def _turn(self, parts: RuleParts, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
         """Return a reply of a cycle, and what else it has."""
@@ -333,7 +316,7 @@ class Expectation(BaseExpectation):
     def _check_open(self, name: str) -> None:
         """:raises FieldError: the method *name* cannot add a step any more."""
         self._check_unused(name)
-        if self._function is not None:
+        if self.function is not None:
             raise FieldError(name, "expected no step after call")
 
     def _check_unused(self, name: str) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
 from reqresp.expectations.futures import AwaitableFuture
+from reqresp.expectations.held import WaitingRequest
 from reqresp.expectations.report import describe
 from reqresp.expectations.waiters import matches, past_context
 from reqresp.script.predicates import Predicates
@@ -25,7 +26,7 @@ from reqresp.testing._expectation import ErrorsWithLine, sends
 __tracebackhide__ = True
 
 
-class HeldRequest:
+class HeldRequest(WaitingRequest):
     """
     A request whose client waits until the test answers it.
 
@@ -33,16 +34,14 @@ class HeldRequest:
     """
 
     def __init__(self, request: Request, parts: RuleParts, call: Callable[..., Any]) -> None:
-        #: The request as it came.
-        self.request = request
+        super().__init__(request)
         self._parts = parts
         self._call = call
-        #: Fires with the answer.
-        self.answered: Deferred[Reply] = Deferred(self._cancel)
-        self._state = "waiting"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.data!r}, connection {self.connection}, {self._state}>"
+        return (
+            f"<{type(self).__name__} {self.data!r}, connection {self.connection}, {self.condition}>"
+        )
 
     @property
     def data(self) -> bytes:
@@ -78,16 +77,7 @@ class HeldRequest:
 
         :raises RuntimeError: it was answered before, or its connection has ended.
         """
-        self._call(self._answer, steps)
-
-    def _answer(self, steps: Reply) -> None:
-        if self._state != "waiting":
-            raise RuntimeError(f"{self.data!r} on connection {self.connection}: {self._state}")
-        self._state = "was answered"
-        self.answered.callback(steps)
-
-    def _cancel(self, _: object) -> None:
-        self._state = "its connection has ended"
+        self._call(self.complete, steps)
 
 
 def not_held(equals: PayloadsLike | None, predicates: Mapping[str, Any]) -> str:

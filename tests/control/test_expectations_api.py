@@ -169,6 +169,74 @@ class ExpectationsTests(Controlled):
         self.assertEqual(self.ask("POST", f"{path}/requests", {"equals": "a"}).status, 409)
         self.assertEqual(self.get(f"{path}/expectations")["expectations"], [])
 
+    def test_a_request_that_waits(self) -> None:
+        """It is found while it waits, and answered on its connection with a rule's keys."""
+        self.add(starts_with="ASK", hold=True, reply="wait", kind="on")
+        self.add(equals="QUIT", hold=True, kind="on")
+        one, two = self.converse(b"ASK 1\nASK 2\n"), self.converse(b"QUIT\n")
+        self.assertEqual((one.received(), two.received()), (b"220 ready\r\n", b"220 ready\r\n"))
+
+        def held(**body: Any) -> Any:
+            found = self.later(f"{SMTP}/requests", {"held": True, **body})
+            return [(it["connection"], it["data"]) for it in found.json["requests"]]
+
+        self.assertEqual(held(times=1, timeout=9), [(1, "ASK 1"), (2, "QUIT")])
+        self.assertEqual(held(without=[1]), [(2, "QUIT")])
+        self.assertEqual(held(starts_with="ASK"), [(1, "ASK 1")])
+
+        def reply(connection: int, **body: Any) -> Answer:
+            return self.ask("POST", f"{SMTP}/connections/{connection}/reply", body)
+
+        self.assertEqual(reply(1, number=1, reply=["a", {"template": "{0}!"}]).status, 204)
+        self.assertEqual(one.received(), b"wait\r\na\r\nASK 1!\r\n")
+        self.assertEqual(held(), [(2, "QUIT"), (1, "ASK 2")])
+        found = reply(1, number=1, reply="late")
+        self.assert_refused(found, 409, "connection 1: request 1 no longer waits for a reply")
+        self.assertEqual(reply(2, do=[{"send": "bye"}, {"close": True}]).status, 204)
+        self.assertEqual((two.received(), two.got_eof), (b"bye\r\n", True))
+        one.reset()
+        self.assertEqual(held(), [])
+        for connection in (1, 9):
+            self.assert_refused(
+                reply(connection, silent=True),
+                409,
+                f"connection {connection}: no request waits for a reply",
+            )
+
+    def test_waiting_for_a_request_that_waits(self) -> None:
+        """The response comes once one is held, besides those that are not wanted."""
+        self.add(kind="on", hold=True)
+        self.converse(b"a\n")
+        body = json.dumps({"held": True, "times": 1, "timeout": 9, "without": [1]}).encode()
+        asking = self.begin("POST", f"{SMTP}/requests", body, {"Content-Type": "application/json"})
+        self.reactor.advance(0.1)
+        self.assertEqual(asking.received(), b"")
+        self.converse(b"b\n")
+        self.reactor.advance(0.1)
+        [found] = parse_answer(asking.received()).json["requests"]
+        self.assertEqual((found["data"], found["connection"], found["number"]), ("b", 2, 1))
+
+    def test_replies_with_problems(self) -> None:
+        """All of them are reported, and the request still waits."""
+        self.add(kind="on", hold=True)
+        wire = self.converse(b"a\n")
+        wire.received()
+        path = f"{SMTP}/connections/1/reply"
+        for body, places in (
+            ({"reply": "a\nb"}, {"reply.reply"}),
+            ({"replay": "a", "number": "1"}, {"reply.replay", "reply.number"}),
+            ({"forward": True}, {"reply"}),
+            ({"goto": "data", "reply": "a"}, {"reply.goto"}),
+            ({}, {"reply"}),
+        ):
+            found = self.ask("POST", path, body)
+            self.assertEqual(found.status, 422, body)
+            self.assertEqual({it["path"] for it in found.json["problems"]}, places)
+        self.assertEqual(self.ask("POST", path, {"reply": "b"}).status, 204)
+        self.assertEqual(wire.received(), b"b\r\n")
+        found = self.ask("POST", "/api/services/relay/connections/1/reply", {"reply": "b"})
+        self.assertEqual(found.status, 409)
+
     def test_a_reset(self) -> None:
         """A reset removes expectations, and a new script keeps them."""
         self.add(equals="a", reply="A")

@@ -27,6 +27,8 @@ STATUSES = {
     ("POST", "expectations", 201),
     ("POST", "faults", 201),
     ("POST", "verify", 200),
+    ("POST", "requests", 200),
+    ("POST", "reply", 204),
     ("PATCH", "latency", 200),
     ("DELETE", "latency", 204),
 }
@@ -55,9 +57,12 @@ class CommandTests(LiveTestCase):
         arguments = [it.replace("http://127.0.0.1:8474", self.root) for it in arguments]
         arguments = [it.replace('"listen": 9998', '"listen": 0') for it in arguments]
         [url] = [it for it in arguments if it.startswith(self.root)]
+        if url.endswith("/requests"):
+            self.number = self.connect_to_ping(b"STAT\n")
         if "/connections/1/" in url:
             at = arguments.index(url)
-            arguments[at] = url = url.replace("/1/", f"/{self.connect_to_ping()}/")
+            number = self.number if url.endswith("/reply") else self.connect_to_ping()
+            arguments[at] = url = url.replace("/1/", f"/{number}/")
         is_stream = url.endswith("/stream")
         more = ["--max-time", "1"] if is_stream else []
         command = [live.program("curl"), "-sS", "-o", "answer", "-w", "%{method} %{http_code}"]
@@ -73,14 +78,19 @@ class CommandTests(LiveTestCase):
         method, status = ended.stdout.split()
         return method, url.partition("?")[0].rpartition("/")[2], int(status)
 
-    def connect_to_ping(self) -> int:
-        """Connect to the service of the page; return the number of the connection."""
+    def connect_to_ping(self, more: bytes = b"") -> int:
+        """
+        Connect to the service of the page; return the number of the connection.
+
+        :param more: what is sent once the first request was answered.
+        """
         client = ControlClient(self.root, "ping")
         host, _, port = client.addresses[0].rpartition(":")
         connection = socket.create_connection((host, int(port)), PATIENCE)
         self.addCleanup(connection.close)
         connection.sendall(b"PING\n")
         self.assertEqual(connection.recv(10), b"PONG\r\n")
+        connection.sendall(more)
         [opened, *_] = client.entries(event="connected", limit=1)
         number: int = opened["connection"]
         return number
