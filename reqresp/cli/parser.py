@@ -117,7 +117,7 @@ def parse(arguments: Sequence[str] | None) -> Namespace:
     given = sys.argv[1:] if arguments is None else arguments
     if given and given[0] == "serve":
         return Namespace(command="serve", arguments=given[1:])
-    return _parser().parse_args(given)
+    return make_parser().parse_args(given)
 
 
 class _Parser(ArgumentParser):
@@ -142,7 +142,8 @@ class _Parser(ArgumentParser):
         self.exit(2, f"{self.prog}: error: {printable(message)} (see {self.prog} --help)\n")
 
 
-def _parser() -> ArgumentParser:
+def make_parser() -> ArgumentParser:
+    """Return the parser of all commands; that of ``serve`` knows none of its options."""
     parser = _Parser("reqresp", description=_MAIN, add_help=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     parser.add_argument_group("version").add_argument(

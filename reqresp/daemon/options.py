@@ -35,7 +35,7 @@ _SUMMARY = (
     "Answer every request on a TCP port, with a fixed reply, as a script describes or as was "
     "recorded, or forward clients to a service. Command-line options override the script."
 )
-_NOTES = (
+NOTES = (
     f"FRAMING is one of {SPECIFICATIONS}.",
     r"TEXT can contain the escapes \r, \n, \t, \0, \\ and \xNN.",
     "ENDPOINT is a Twisted endpoint description, such as tcp:9999:interface=127.0.0.1, tcp6:9999, "
@@ -99,7 +99,7 @@ class Options(usage.Options):
     def getUsage(self, width: int | None = None) -> str:
         """Return the help, in lines of *width* columns; None: those of the terminal."""
         columns = int(os.environ.get("COLUMNS", "80")) if width is None else width
-        return usage_text(_SUMMARY, GROUPS, _NOTES, columns)
+        return usage_text(_SUMMARY, GROUPS, NOTES, columns)
 
     def parseArgs(self, *arguments: str) -> None:
         if arguments:
