@@ -17,7 +17,7 @@ from reqresp.services.registry import Services
 #: Entries of one event, where all are sent.
 MAX_EVENT_ENTRIES = 2000
 #: Entries of an event in a lasting flood: more than people can read in the time.
-LEAST_AT_ONCE = 25
+LEAST_AT_ONCE = 16
 #: Bytes of request and reply that an entry in an event shows.
 MAX_BYTES = 2048
 
@@ -33,9 +33,8 @@ class EntriesFeed:
     The entries of a service's journal.
 
     :param name: of the service.
-    :param most: the most entries of an event, the newest ones; None: all.  An event that does not
-        have room for all halves the room of the next one, down to `LEAST_AT_ONCE`; one that has
-        doubles it.
+    :param most: the most entries of an event, the newest ones; None: all.  After an event that does
+        not have all, the next one has `LEAST_AT_ONCE`.
     :param search: which entries are sent.  An event is of `MAX_EVENT_ENTRIES` at most, wanted or
         not; if none of them is wanted, there is none.
     :raises FieldError: as for `make_search`.
@@ -46,12 +45,11 @@ class EntriesFeed:
     most: int | None = None
     search: Search = _EVERYTHING
     _fits: Test | None = field(init=False, eq=False)
-    _room: int = field(init=False, eq=False)
+    _is_flood: bool = field(init=False, default=False, eq=False)
     interval = 0.5
     look_interval = 0.0
 
     def __attrs_post_init__(self) -> None:
-        self._room = MAX_EVENT_ENTRIES if self.most is None else self.most
         self._fits = None if self.search == _EVERYTHING else make_search(self.search)
 
     def position(self) -> int | None:
@@ -67,8 +65,8 @@ class EntriesFeed:
         if self._fits is None:
             start = position
             if self.most is not None:
-                start = max(position, journal.position - self._room)
-                self._adapt(self.most, is_full=start > position)
+                room = self._room_for(journal.position - position, self.most)
+                start = max(position, journal.position - room)
             first, entries = journal.since(start, self.most or MAX_EVENT_ENTRIES)
             shown, left = [*enumerate(entries, first)], 0
         else:
@@ -89,14 +87,14 @@ class EntriesFeed:
         """Return those of *found* that an event has room for, and how many others there are."""
         if self.most is None:
             return found, 0
-        shown = found[-self._room :]
-        left = len(found) - len(shown)
-        self._adapt(self.most, is_full=left > 0)
-        return shown, left
+        shown = found[-self._room_for(len(found), self.most) :]
+        return shown, len(found) - len(shown)
 
-    def _adapt(self, most: int, *, is_full: bool) -> None:
-        least = min(most, LEAST_AT_ONCE)
-        self._room = max(least, self._room // 2) if is_full else min(most, self._room * 2)
+    def _room_for(self, count: int, most: int) -> int:
+        """Return how many of *count* entries the event has room for."""
+        room = min(most, LEAST_AT_ONCE) if self._is_flood else most
+        self._is_flood = count > most
+        return room
 
     def _journal(self) -> Journal | None:
         return self.services[self.name].journal if self.name in self.services else None
