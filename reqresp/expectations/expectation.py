@@ -7,14 +7,18 @@ Must not know how it was made, which expectation answers a request, or how the s
 from twisted.internet.defer import Deferred
 
 from reqresp.script.rule import Rule
+from reqresp.script.variables import Notes
 from reqresp.server.functions import Function
 from reqresp.server.responders import ConnectionContext
+from reqresp.server.triggers import Trigger
 from reqresp.steps import RuleReply, Steps
 
 
 class BaseExpectation:
     """
     What a server answers to one kind of request, and how often it expects one.
+
+    Something else than a request can trigger it, too; that is not expected any number of times.
 
     :param kind: ``on``, ``expect`` or ``expect_next``.
     :param wanted: the predicates as they were written, for messages.
@@ -57,25 +61,36 @@ class BaseExpectation:
         """Whether it has answered as many requests as are expected."""
         return self.times is None or self.count >= self.times
 
+    @property
+    def does_nothing(self) -> bool:
+        """Whether it neither sends nor changes anything, perhaps because it is not complete."""
+        rule = self.rule
+        return not (any(rule.replies) or any(rule.states_after) or rule.all_variables)
+
     def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
         """Return whether it is for the request *data* in *state*, and can answer it."""
+        is_for = self.is_for(Trigger.REQUEST, connection, state)
+        return is_for and self.rule.predicates.hold(data, connection)
+
+    def is_for(self, trigger: Trigger, connection: ConnectionContext, state: str) -> bool:
+        """Return whether it is for *trigger* in *state*, and can answer; see `answer`."""
         rule = self.rule
-        if rule.can_end and rule.is_used_up(self._counts):
-            return False
-        return (rule.when is None or state in rule.when) and rule.predicates.hold(data, connection)
+        is_here = rule.trigger is trigger and (rule.when is None or state in rule.when)
+        return is_here and not (rule.can_end and rule.is_used_up(self._counts_for(connection)))
 
     def answer(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         """
         Count the request *data*, set variables, and return the steps that answer it.
 
+        :param data: empty if something else than a request triggers it.
         :param connection: with the notes of rules.
         """
-        rule = self.rule
+        rule, counts = self.rule, self._counts_for(connection)
         self.count += 1
-        self._counts[rule.path] = self.count
+        count = counts[rule.path] = counts.get(rule.path, 0) + 1
         if rule.variables or rule.turns:
-            rule.assign(self.count, data, connection)
-        steps = rule.steps(self.count, data, connection, self._counts)
+            rule.assign(count, data, connection)
+        steps = rule.steps(count, data, connection, counts)
         if self.function is None:
             return steps
 
@@ -84,3 +99,13 @@ class BaseExpectation:
 
         more = self.function.respond(data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)
+
+    def state_after(self, connection: ConnectionContext) -> str | None:
+        """Return the state that follows its next answer; None: the state stays."""
+        return self.rule.state_after(self._counts_for(connection).get(self.rule.path, 0) + 1)
+
+    def _counts_for(self, connection: ConnectionContext) -> dict[str, int]:
+        if not self.rule.per_connection:
+            return self._counts
+        notes: Notes = connection.notes
+        return notes.counts

@@ -33,13 +33,21 @@ class ExpectingResponder(Responder):
         self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
         self.starts_tls = self.fallback.starts_tls
-        self.has_timers = self.fallback.has_timers
         self.shares_state = self.fallback.shares_state
-        self.answers_refused = self.fallback.answers_refused
         self.state_properties = self.fallback.state_properties
         self._results = results
         self._expectations = results.expectations
         self._expecting = ExpectationResponder(results, self.fallback, None, config.framing.encode)
+
+    @property
+    def has_timers(self) -> bool:  # type: ignore[override]  # expectations come and go
+        """Whether an expectation, or what answers otherwise, has a timer."""
+        return self._expecting.has_timers
+
+    @property
+    def answers_refused(self) -> bool:  # type: ignore[override]  # likewise
+        """Whether an expectation, or what answers otherwise, answers clients that are refused."""
+        return self._expecting.answers_refused
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         if self._expectations:
@@ -59,16 +67,17 @@ class ExpectingResponder(Responder):
         return self.fallback.properties(connection)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
-        return self.fallback.react(trigger, connection)
+        responder = self._expecting if self._expectations else self.fallback
+        return responder.react(trigger, connection)
 
     def state(self, connection: ConnectionContext) -> str:
         return self._expecting.state(connection)
 
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
-        return self.fallback.timers(connection)
+        return self._expecting.timers(connection)
 
     def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
-        return self.fallback.tick(timer, connection)
+        return self._expecting.tick(timer, connection)
 
     def constants(self) -> Table | None:
         return None if self._expectations else self.fallback.constants()

@@ -131,7 +131,7 @@ class Expectations:
         made = self._made(factory, table, number, len(expectations))
         expectations.append(made)
         self._kept[number] = _Kept(dict(table), made)
-        if len(expectations) == 1:
+        if len(expectations) == 1 or made.rule.timer is not None:
             factory.adapt()
         return number
 
@@ -151,8 +151,11 @@ class Expectations:
             )
         expectations = self._results.expectations
         at = expectations.index(old)
-        made = self._made(self._request_factory(), table, number, at)
+        factory = self._request_factory()
+        made = self._made(factory, table, number, at)
         expectations[at] = made
+        if old.rule.timer != made.rule.timer:
+            factory.adapt()
         self._kept[number] = _Kept(dict(table), made)
         self._changes.wake()
 

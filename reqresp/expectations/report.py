@@ -31,6 +31,7 @@ from reqresp.journal import (
 from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import NearMiss, compare, nearest
 from reqresp.script.rule import Rule, closes_unmatched
+from reqresp.server.triggers import Trigger
 from reqresp.steps import Forward, Request, Send, Step, Steps
 
 T = TypeVar("T")
@@ -83,6 +84,7 @@ class Findings:
     def problems(self) -> str:
         """Return what was not as expected, with the conversation; empty if all was."""
         results = self.results
+        asked = [it for it in results.expectations if it.rule.trigger is Trigger.REQUEST]
         unmet = [it for it in results.expectations if not it.is_met]
         counts = {
             "error": len(results.errors) + results.more_errors,
@@ -114,7 +116,7 @@ class Findings:
             lines += _first(
                 "unexpected",
                 results.unexpected,
-                lambda it: _stray(it, results.expectations),
+                lambda it: _stray(it, asked),
                 results.more_unexpected,
             )
         return "\n".join(lines)

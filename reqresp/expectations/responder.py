@@ -26,7 +26,7 @@ _UNEXPECTED_REPLY = RuleReply((Close(),), UNEXPECTED)
 
 class ExpectationResponder(Responder):
     """
-    Answers a request with the first expectation that matches it.
+    Answers a request, or another trigger, with the first expectation that matches it.
 
     The order is: the first unmet ``expect_next``; every unmet ``expect``; every ``on``; *fallback*.
     Of the ``on``, the latest is first; but those for some states come before those for all states,
@@ -62,14 +62,33 @@ class ExpectationResponder(Responder):
         self.state_properties = self._properties_of.state_properties
         self._greeter = fallback if greeting is None else Rules([], greeting=greeting)
         self._encode = encode
-        self.has_timers = fallback is not None and fallback.has_timers
+        self._timers: dict[str, Sequence[Timer]] = {}  # by state, as they were returned last
         self.shares_state = fallback is not None and fallback.shares_state
-        self.answers_refused = fallback is not None and fallback.answers_refused
+
+    @property
+    def has_timers(self) -> bool:  # type: ignore[override]  # expectations come and go
+        """Whether an expectation, or what answers otherwise, has a timer."""
+        has_own = any(it.rule.timer is not None for it in self._results.expectations)
+        return has_own or (self._fallback is not None and self._fallback.has_timers)
+
+    @property
+    def answers_refused(self) -> bool:  # type: ignore[override]  # likewise
+        """Whether an expectation, or what answers otherwise, answers clients that are refused."""
+        triggers = (it.rule.trigger for it in self._results.expectations)
+        has_own = Trigger.REFUSED in triggers
+        return has_own or (self._fallback is not None and self._fallback.answers_refused)
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
         return self._properties_of.properties(connection)
 
     def react(self, trigger: Trigger, connection: ConnectionContext) -> Steps:
+        state, client = self.states.state(connection), self.states.with_notes(connection)
+        ons = self._latest_first(self._results.expectations)
+        found = next((it for it in ons if it.is_for(trigger, client, state)), None)
+        if found is not None:
+            if trigger is Trigger.MALFORMED:
+                self._results.malformed -= 1  # this one was expected
+            return self._reaction(found, connection)
         responder = self._greeter if trigger is Trigger.CONNECT else self._fallback
         return () if responder is None else responder.react(trigger, connection)
 
@@ -77,17 +96,41 @@ class ExpectationResponder(Responder):
         return self.states.state(connection)
 
     def timers(self, connection: ConnectionContext) -> Sequence[Timer]:
-        return () if self._fallback is None else self._fallback.timers(connection)
+        state = self.states.state(connection)
+        others = () if self._fallback is None else self._fallback.timers(connection)
+        rules = [it.rule for it in self._results.expectations]
+        here = [it for it in rules if it.when is None or state in it.when]
+        own = [it.timer for it in here if it.timer is not None]
+        wanted = (*own, *others)
+        if self._timers.get(state) != wanted:
+            self._timers[state] = wanted
+        return self._timers[state]
 
     def tick(self, timer: Timer, connection: ConnectionContext) -> Steps | None:
-        return None if self._fallback is None else self._fallback.tick(timer, connection)
+        for found in self._results.expectations:
+            if found.rule.timer == timer:
+                state, client = self.states.state(connection), self.states.with_notes(connection)
+                if found.does_nothing:
+                    return ()
+                is_left = found.is_for(Trigger.TIMER, client, state)
+                return self._reaction(found, connection) if is_left else None
+        if self._fallback is None or timer not in self._fallback.timers(connection):
+            return None
+        return self._fallback.tick(timer, connection)
+
+    def _reaction(self, found: BaseExpectation, connection: ConnectionContext) -> Steps:
+        """Return the steps of *found*, which no request has triggered, so it calls no function."""
+        try:
+            encode = self._encode_on(connection)
+            return self._check_steps(cast(Steps, self._take(found, b"", connection)), encode)
+        except BaseException as error:  # as for requests
+            return self._raised(error, None, found)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         request = Request(data, connection.peer, connection.number, connection.taken)
         found: BaseExpectation | None = None
         try:
-            framing = self.properties(connection).framing
-            encode = self._encode if framing is None else framing.encode
+            encode = self._encode_on(connection)
             found = self._find(data, connection)
             answer = self._answer(found, data, connection)
             if isinstance(answer, Deferred):
@@ -102,26 +145,41 @@ class ExpectationResponder(Responder):
         client = self.states.with_notes(connection)
         return next((it for it in self._candidates() if it.matches(data, client, state)), None)
 
+    def _encode_on(self, connection: ConnectionContext) -> Callable[[bytes], bytes]:
+        """Return what puts a reply on *connection* into its frame."""
+        framing = self.properties(connection).framing
+        return self._encode if framing is None else framing.encode
+
     def _candidates(self) -> list[BaseExpectation]:
         kinds: dict[str, list[BaseExpectation]] = {"expect_next": [], "expect": [], "on": []}
         for expectation in self._results.expectations:
-            if expectation.times is None or not expectation.is_met:
+            is_open = expectation.times is None or not expectation.is_met
+            if is_open and expectation.rule.trigger is Trigger.REQUEST:
                 kinds[expectation.kind].append(expectation)
-        latest_first = kinds["on"][::-1]
-        ons = sorted(latest_first, key=attrgetter("generality"))
-        return [*kinds["expect_next"][:1], *kinds["expect"], *ons]
+        return [*kinds["expect_next"][:1], *kinds["expect"], *self._latest_first(kinds["on"])]
+
+    def _latest_first(self, ons: Sequence[BaseExpectation]) -> Sequence[BaseExpectation]:
+        latest = ons[::-1]
+        return sorted(latest, key=attrgetter("generality"))
 
     def _answer(
         self, found: BaseExpectation | None, data: bytes, connection: ConnectionContext
     ) -> Steps | Deferred[Steps]:
         if found is not None:
-            state = found.rule.state_after(found.count + 1)
-            if state is not None:
-                self.states.move(connection, state)
-            return found.answer(data, self.states.with_notes(connection))
+            return self._take(found, data, connection)
         if self._fallback is not None:
             return self._fallback.respond(data, connection)
         return _UNEXPECTED_REPLY
+
+    def _take(
+        self, found: BaseExpectation, data: bytes, connection: ConnectionContext
+    ) -> Steps | Deferred[Steps]:
+        """Return the answer of *found*, which changes the state."""
+        client = self.states.with_notes(connection)
+        state = found.state_after(client)
+        if state is not None:
+            self.states.move(connection, state)
+        return found.answer(data, client)
 
     def _check_steps(
         self, steps: Steps, encode: Callable[[bytes], bytes], request: Request | None = None
@@ -147,7 +205,7 @@ class ExpectationResponder(Responder):
         return self._raised(_error(failure), request, found)
 
     def _raised(
-        self, error: BaseException, request: Request, found: BaseExpectation | None
+        self, error: BaseException, request: Request | None, found: BaseExpectation | None
     ) -> Steps:
         self._results.add_error(request, error)
         by = self.name if found is None else found.rule.name

@@ -19,11 +19,12 @@ from reqresp.script import ScriptError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.names import Name
 from reqresp.script.predicates import Predicates
-from reqresp.script.reader import Reader, TooManyProblemsError, show_value
+from reqresp.script.reader import Reader, TooManyProblemsError
 from reqresp.script.rule import Rule
 from reqresp.script.rule_compiler import compile_predicates, compile_rule
 from reqresp.script.schema import RequestTable, RuleTable, StepTable, WrittenPayloads
 from reqresp.server.state_properties import StateProperties
+from reqresp.server.triggers import Trigger
 
 #: The path of an expectation in problems.
 EXPECTATION = "expectation"
@@ -36,7 +37,7 @@ _NO_UPSTREAM = "expected no forward: the service has no upstream"
 # What says how requests are answered.
 _ANSWERS = ("reply", "cycle", "do", "silent", "forward", "call", "close")
 # What says which requests an expectation is for.
-_WANTED = (*(it.name.removesuffix("_") for it in fields(RequestTable)), "when")
+_WANTED = (*(it.name.removesuffix("_") for it in fields(RequestTable)), "on", "every", "when")
 
 T = TypeVar("T")
 
@@ -140,9 +141,14 @@ class ExpectationReader:
         key = f"{read.kind}[{at}]"  # as a test server has it: the same seed makes the same run
         faults = _placed(rule.faults, key)
         turns = [evolve(it, faults=_placed(it.faults, key)) for it in rule.turns]
-        rule = evolve(rule, name=name, path=name, line=None, times=None, faults=faults, turns=turns)
+        rule = evolve(rule, name=name, path=name, line=None, faults=faults, turns=turns)
+        if rule.trigger is not Trigger.REQUEST:  # it is not expected, and its times are a bound
+            place = f"{read.kind}[{number}]"  # names can be alike
+            timer = rule.timer and evolve(rule.timer, name=place)
+            rule = evolve(rule, path=place, timer=timer)
+            return BaseExpectation(read.kind, wanted(table), where, rule, None)
         times = read.times or (None if read.kind == "on" else 1)
-        return BaseExpectation(read.kind, wanted(table), where, rule, times)
+        return BaseExpectation(read.kind, wanted(table), where, evolve(rule, times=None), times)
 
     def _reply(
         self, table: Mapping[str, Any], reader: Reader, state: str
@@ -172,12 +178,15 @@ class ExpectationReader:
         return compile_predicates(read, REQUEST, reader, self.files, framing)
 
     def _check(self, table: ExpectationTable, reader: Reader) -> None:
+        if table.on != "request" or table.every is not None:
+            if table.kind != "on":
+                expected = 'expected "on" for what no request triggers'
+                reader.report(f"{EXPECTATION}.kind", f"{expected}, found {quote(table.kind)}")
+            if table.hold:
+                reader.report(f"{EXPECTATION}.hold", "expected no hold: there is no request")
+            return
         if table.kind == "on" and table.times is not None:
             reader.report(f"{EXPECTATION}.times", 'expected no times with kind = "on"')
-        for key, value in (("on", table.on), ("every", table.every)):
-            if value not in ("request", None):
-                expected = "expected none: an expectation answers requests"
-                reader.report(f"{EXPECTATION}.{key}", f"{expected}, found {show_value(value)}")
         if table.scope not in (None, "server"):
             expected = "expected server: an expectation counts the requests of all connections"
             reader.report(f"{EXPECTATION}.scope", f"{expected}, found {quote(table.scope)}")

@@ -7,14 +7,18 @@ adds the place.
 
 from math import isfinite
 
-from reqresp._errors import MAX_FLOAT
+from reqresp._errors import MAX_FLOAT, FieldError
 from reqresp.framing import BaseFraming, FrameError
 from reqresp.script.json_values import PartialJson
 from reqresp.script.predicates import Needle
 from reqresp.script.rule import SendTemplate
 from reqresp.script.schema import PayloadTable, SizeTable
 from reqresp.script.templates import Template
+from reqresp.server.triggers import Timer
 from reqresp.steps import Send, Wait
+
+#: The shortest time between two ticks of a rule, in seconds.
+SHORTEST_TIMER = 0.001
 
 
 def check_reply(payload: bytes | Template, framing: BaseFraming | None) -> None:
@@ -110,6 +114,22 @@ def wait(seconds: float) -> Wait:
     if not (isfinite(seconds) and 0 <= seconds <= MAX_FLOAT):
         raise ValueError(f"expected seconds >= 0, found {seconds}")
     return Wait(seconds)
+
+
+def timer(name: str, every: float, jitter: float = 0.0) -> Timer:
+    """
+    Return the timer of a rule.
+
+    :param every: seconds.
+    :param jitter: likewise.
+    :raises FieldError: one of them is out of range.
+    """
+    if every < SHORTEST_TIMER:
+        raise FieldError("every", f"expected seconds >= {SHORTEST_TIMER}, found {every}")
+    if not 0 <= jitter <= every:
+        expected = "expected seconds >= 0 and not more than every"
+        raise FieldError("jitter", f"{expected}, found {jitter}")
+    return Timer(name, every, jitter)
 
 
 def size_bounds(size: int | SizeTable) -> tuple[int, int | None]:

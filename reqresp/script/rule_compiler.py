@@ -12,11 +12,12 @@ from typing import Any, Self
 
 from attrs import evolve, fields, frozen
 
+from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
 from reqresp._text import quote
 from reqresp.exchanges import UNMATCHED
 from reqresp.framing import BaseFraming
-from reqresp.script._checks import check_needle, check_unsent, json_parts, size_bounds
+from reqresp.script._checks import check_needle, check_unsent, json_parts, size_bounds, timer
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._states import StateFramings
@@ -52,8 +53,6 @@ _NAME_EXPECTED = (
     "expected a name of 1 to 60 letters, digits, spaces and . : / + - _ that starts with a letter"
     " or a digit"
 )
-#: The shortest time between two ticks of a rule, in seconds.
-SHORTEST_TIMER = 0.001
 
 
 def compile_rule(
@@ -228,14 +227,14 @@ class RuleCompiler:
     def _rule(self, table: RuleTable, path: str, when: frozenset[str] | None) -> Rule:
         predicates = self.predicates(table, path)
         self._check_times(table.times, path)
-        timer = self._timer(table, path)
+        own_timer = self._timer(table, path)
         # A timer is its connection's, so its counts are, too.
-        is_own = table.scope == "connection" or (table.scope is None and timer is not None)
+        is_own = table.scope == "connection" or (table.scope is None and own_timer is not None)
         rule = Rule(
             name=path if table.name is None else table.name,
             path=path,
-            trigger=Trigger(table.on) if timer is None else Trigger.TIMER,
-            timer=timer,
+            trigger=Trigger(table.on) if own_timer is None else Trigger.TIMER,
+            timer=own_timer,
             line=self.reader.locate(path),
             predicates=predicates,
             when=when,
@@ -261,15 +260,12 @@ class RuleCompiler:
             return None
         if table.on != "request":
             self.reader.report(f"{path}.every", "cannot be combined with on")
-        elif table.every < SHORTEST_TIMER:
-            expected = f"expected seconds >= {SHORTEST_TIMER}"
-            self.reader.report(f"{path}.every", f"{expected}, found {table.every}")
-        elif not 0 <= (table.jitter or 0) <= table.every:
-            expected = "expected seconds >= 0 and not more than every"
-            self.reader.report(f"{path}.jitter", f"{expected}, found {table.jitter}")
-        else:
-            return Timer(path, table.every, table.jitter or 0.0)
-        return None
+            return None
+        try:
+            return timer(path, table.every, table.jitter or 0.0)
+        except FieldError as error:
+            self.reader.report(f"{path}.{error.field}", error.problem)
+            return None
 
     def _check_times(self, times: int | None, path: str) -> None:
         if times is not None and times < 1:

@@ -17,7 +17,15 @@ from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
 from reqresp.framing import BaseFraming, Chunk, Framing, complete_framing, parse_framing
-from reqresp.script._checks import check_needle, check_unsent, json_parts, send, size_bounds, wait
+from reqresp.script._checks import (
+    check_needle,
+    check_unsent,
+    json_parts,
+    send,
+    size_bounds,
+    timer,
+    wait,
+)
 from reqresp.script._parts import TableParts
 from reqresp.script._replies import Replies
 from reqresp.script._states import StateFramings, mixed
@@ -44,6 +52,7 @@ from reqresp.script.schema import (
 from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
 from reqresp.server.state_properties import StateProperties
+from reqresp.server.triggers import Timer
 from reqresp.steps import Forward, Send, Wait
 
 T = TypeVar("T")
@@ -244,6 +253,28 @@ class RuleParts:
         :raises FieldError: *seconds* is not a number >= 0.
         """
         return _placed("wait", wait, _convert(Seconds, seconds, "wait"))
+
+    def timer(self, name: str, every: float, jitter: float = 0.0) -> Timer:
+        """
+        Return the timer of a rule, which tells it from others by its *name*.
+
+        :param every: seconds from one time to the next.
+        :param jitter: seconds that each time comes later at most.
+        :raises FieldError: a value is not usable.
+        """
+        return timer(
+            name, *(_convert(Seconds, it, at) for at, it in (("every", every), ("jitter", jitter)))
+        )
+
+    def times(self, times: int | None) -> int | None:
+        """
+        Return how often a rule answers; None: without limit.
+
+        :raises FieldError: *times* is not a number >= 1.
+        """
+        if times is not None and (not isinstance(times, int) or times < 1):
+            raise FieldError("times", f"expected an integer >= 1, found {times!r}")
+        return times
 
     def fault(self, key: str, kind: str, parameters: Mapping[str, Any]) -> PlacedFault:
         """

@@ -5,14 +5,14 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from reqresp._errors import FieldError
 from reqresp.exchanges import Exchange
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.report import Findings, describe, report_or_error
@@ -27,7 +27,7 @@ from reqresp.journal import Answered, Entry, Journal
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule import Rule
+from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
 from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig, resolve
@@ -38,10 +38,16 @@ from reqresp.server.limits import Limits
 from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
 from reqresp.server.state_properties import PropertyArguments
-from reqresp.steps import Request, Send
+from reqresp.steps import Request
 from reqresp.testing._arguments import check_one, source_of
 from reqresp.testing._connections import ServerConnections
-from reqresp.testing._expectation import ErrorsWithLine, Expectation, as_list, as_predicates, sends
+from reqresp.testing._expectation import (
+    ErrorsWithLine,
+    Expectation,
+    as_predicates,
+    framed,
+    greeting_rule,
+)
 from reqresp.testing._expectation_maker import ExpectationMaker
 from reqresp.testing._faults import ServerFault, ServerFaults, divide_faults
 from reqresp.testing._forwarded import Forwarded, UpstreamLike, knows_upstreams
@@ -157,13 +163,15 @@ class BaseServer:
         fallback = config.responder if has_source else None
         self._results = Results()
         responder = ExpectationResponder(
-            self._results, fallback, self._greeting(greeting), self._encode
+            self._results, fallback, greeting_rule(self._parts, greeting), self._encode
         )
         self._states = responder.states
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
         self._held = HeldRequests(self._parts, self._call)
-        self._maker = ExpectationMaker(self._results, self._states, self._parts, self._held.hold)
+        self._maker = ExpectationMaker(
+            self._results, self._states, self._parts, self._held.hold, self._check_requests
+        )
         observers: list[Observer] = [self._journal, self._waiters, self._results]
         if recording is not None and upstream is None and replay is None:
             raise TypeError(f"expected upstream, to record {recording} from; found none")
@@ -182,7 +190,7 @@ class BaseServer:
             self.factory,
             self._call,
             self._journal.entries,
-            self._framed,
+            partial(framed, self._parts, self._encode),
             self._waiters,
             self._states,
         )
@@ -201,13 +209,6 @@ class BaseServer:
         """Stop recording; the file gets its place if it is wanted."""
         if self._recording is not None:
             self._recording.finish(self._call)
-
-    def _greeting(self, greeting: PayloadLike | Sequence[PayloadLike] | None) -> Rule | None:
-        if greeting is None:
-            return None
-        with ErrorsWithLine():
-            reply = sends(self._parts, as_list(greeting), "greeting")
-        return Rule(name="greeting", replies=[reply])
 
     def __repr__(self) -> str:
         expectations = self._results.expectations
@@ -243,7 +244,7 @@ class BaseServer:
         :raises ScriptError: a value is not usable.
         :raises TypeError: a predicate is unknown.
         """
-        return self._expect("on", equals, predicates, None)
+        return self._maker.add("on", equals, predicates, None)
 
     def expect(
         self,
@@ -253,7 +254,7 @@ class BaseServer:
         **predicates: Unpack[PredicateArguments],
     ) -> Expectation:
         """Expect a matching request this number of *times*, in any order with others; see `on`."""
-        return self._expect("expect", equals, predicates, times)
+        return self._maker.add("expect", equals, predicates, times)
 
     def expect_next(
         self,
@@ -263,18 +264,45 @@ class BaseServer:
         **predicates: Unpack[PredicateArguments],
     ) -> Expectation:
         """Expect a matching request after those of earlier calls of `expect_next`; see `on`."""
-        return self._expect("expect_next", equals, predicates, times)
+        return self._maker.add("expect_next", equals, predicates, times)
 
-    def _expect(
-        self,
-        kind: str,
-        equals: PayloadsLike | None,
-        arguments: Mapping[str, Any],
-        times: int | None,
+    def on_event(
+        self, event: str, *, when: str | Sequence[str] = EVERY_STATE, times: int | None = None
     ) -> Expectation:
+        """
+        Answer an event that is no request; the latest answer for it is used.
+
+        :param event: ``connect``, ``idle``, ``refused`` or ``malformed``, as ``on`` of a script.
+        :param when: a state or a list of states; ``"*"``: all.
+        :param times: how often it answers at most; None: without limit.
+        :raises ScriptError: a value is not usable.
+        """
+        return self._maker.add_event(event, when, times)
+
+    def every(
+        self,
+        seconds: float,
+        *,
+        jitter: float = 0.0,
+        when: str | Sequence[str] = EVERY_STATE,
+        times: int | None = None,
+    ) -> Expectation:
+        """
+        Send to each client every so many *seconds*, while it is in one of the states.
+
+        :param jitter: seconds that each time comes later at most, at random.
+        :param when: a state or a list of states; ``"*"``: all.
+        :param times: how often it sends to each client at most; None: without limit.
+        :raises ScriptError: a value is not usable.
+        """
+        expectation = self._maker.add_timer(seconds, jitter, when, times)
+        self._call(cast(ReqRespFactory, self.factory).adapt)  # clients that are connected
+        return expectation
+
+    def _check_requests(self, name: str) -> None:
+        """:raises TypeError: the server forwards all bytes, so there is no method *name*."""
         if self._forwarded is not None:
-            self._forwarded.check_requests(kind)
-        return self._maker.add(kind, equals, arguments, times)
+            self._forwarded.check_requests(name)
 
     def clear(self, *expectations: Expectation) -> None:
         """
@@ -346,15 +374,6 @@ class BaseServer:
     def faults(self) -> tuple[ServerFault, ...]:
         """What goes wrong at present, in the order in which it applies."""
         return ServerFaults(self.factory, self._call).all()
-
-    def _framed(self, payloads: Sequence[PayloadLike], raw: bool) -> bytes:
-        """Return the bytes that send *payloads*; :raises ScriptError: one is not usable."""
-        with ErrorsWithLine():
-            steps = sends(self._parts, payloads, "send", raw=raw)
-            if not all(isinstance(it, Send) for it in steps):
-                raise FieldError("send", "expected no template: there is no request")
-        sent = (it for it in steps if isinstance(it, Send))
-        return b"".join(it.data if it.raw else self._encode(it.data) for it in sent)
 
     # What was received
 
@@ -474,8 +493,7 @@ class BaseServer:
         return AssertionError(f"{problem}\n{self.report()}")
 
     def _predicates(self, equals: PayloadsLike | None, arguments: Mapping[str, Any]) -> Predicates:
-        if self._forwarded is not None:
-            self._forwarded.check_requests("requests")
+        self._check_requests("requests")
         if "when" in arguments:
             raise TypeError("unexpected when=: a state is for expectations, not for requests")
         return as_predicates(self._parts, equals, arguments)

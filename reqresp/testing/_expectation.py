@@ -19,6 +19,7 @@ from reqresp.script.predicates import Predicates
 from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate, Turn
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts, is_turn
 from reqresp.server.functions import Answer, Function
+from reqresp.server.triggers import Trigger
 from reqresp.steps import (
     Abort,
     Close,
@@ -26,6 +27,7 @@ from reqresp.steps import (
     HalfClose,
     Hang,
     Request,
+    Send,
     StartTLS,
     Step,
     StopReading,
@@ -107,20 +109,50 @@ def sends(
     )
 
 
+def greeting_rule(
+    parts: RuleParts, greeting: PayloadLike | Sequence[PayloadLike] | None
+) -> Rule | None:
+    """
+    Return the rule that sends *greeting* to each client; None: there is none.
+
+    :raises ScriptError: a payload is not usable.
+    """
+    if greeting is None:
+        return None
+    with ErrorsWithLine():
+        return Rule(name="greeting", replies=[sends(parts, as_list(greeting), "greeting")])
+
+
+def framed(
+    parts: RuleParts, encode: Callable[[bytes], bytes], payloads: Sequence[PayloadLike], raw: bool
+) -> bytes:
+    """
+    Return the bytes that send *payloads*, which are no templates.
+
+    :raises ScriptError: one is not usable.
+    """
+    with ErrorsWithLine():
+        steps = sends(parts, payloads, "send", raw=raw)
+        if not all(isinstance(it, Send) for it in steps):
+            raise FieldError("send", "expected no template: there is no request")
+    sent = (it for it in steps if isinstance(it, Send))
+    return b"".join(it.data if it.raw else encode(it.data) for it in sent)
+
+
 class Expectation(BaseExpectation):
     """
-    What the server answers to one kind of request.
+    What the server answers to one kind of request, or sends without a request.
 
     Each method adds to the answer and returns the expectation, so that calls can be chained.  An
     argument that is not usable raises `ScriptError` there.  Without any step, nothing is sent.
 
-    :param kind: ``on``, ``expect`` or ``expect_next``.
+    :param kind: the method that has made it.
     :param number: how many expectations the server has had before.
-    :param wanted: the predicates as the test wrote them, for messages.
+    :param wanted: what it is for as the test wrote it, for messages.
     :param parts: makes the parts of the rule.
     :param hold: lets a request wait for the test.
     :param times: the number of requests that are expected; None: any number.
-    :raises ScriptError: *when* or *times* is not usable.
+    :param keys: what its rule has at first.
     """
 
     def __init__(
@@ -130,16 +162,11 @@ class Expectation(BaseExpectation):
         wanted: str,
         parts: RuleParts,
         hold: Callable[[Request], Answer],
-        predicates: Predicates,
-        when: str | Sequence[str],
         times: int | None,
+        keys: Mapping[str, Any],
     ) -> None:
-        with ErrorsWithLine():
-            states = parts.states(when)
-            if times is not None and (not isinstance(times, int) or times < 1):
-                raise FieldError("times", _wrong_times(times))
         where = calling_line()
-        rule = Rule(name=f"{kind}, {where}", replies=[()], predicates=predicates, when=states)
+        rule = Rule(name=f"{kind}, {where}", replies=[()], **keys)
         super().__init__(kind, wanted, where, rule, times)
         self._number = number
         self._parts = parts
@@ -203,6 +230,7 @@ class Expectation(BaseExpectation):
         :raises ScriptError: the server has no upstream.
         """
         with ErrorsWithLine():
+            self._check_asked("forward")
             self._parts.check_forwards("forward")
         return self._add("forward", Forward())
 
@@ -274,16 +302,20 @@ class Expectation(BaseExpectation):
         """
         if not callable(function):
             raise TypeError(f"call: expected a function of a request, found {function!r}")
-        with ErrorsWithLine():
-            self._check_open("call")
-        self.function = Function(function)
+        self._answer_with(function, "call")
         return self
 
     def hold(self) -> Self:
         """Let the request wait, after the other steps, until the test answers it: `when_held`."""
-        self.call(self._hold)
+        self._answer_with(self._hold, "hold")
         self.holds = True
         return self
+
+    def _answer_with(self, function: Callable[[Request], Answer], name: str) -> None:
+        with ErrorsWithLine():
+            self._check_open(name)
+            self._check_asked(name)
+        self.function = Function(function)
 
     def _turn(self, parts: RuleParts, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
         """Return a reply of a cycle, and what else it has."""
@@ -307,6 +339,8 @@ class Expectation(BaseExpectation):
         :raises FieldError: the steps cannot be combined; nothing is changed.
         """
         rule = evolve(self.rule, replies=_around(cycle, name, steps) if cycle else [steps])
+        if rule.forwards:
+            self._check_asked("forward")
         for step in steps[:-1]:
             if not cycle and not isinstance(step, SendTemplate) and step.ends_reply:
                 raise FieldError(name, f"expected no step after {step.key}")
@@ -319,19 +353,18 @@ class Expectation(BaseExpectation):
         if self.function is not None:
             raise FieldError(name, "expected no step after call")
 
+    def _check_asked(self, name: str) -> None:
+        """:raises FieldError: the method *name* needs a request, and something else triggers it."""
+        trigger = self.rule.trigger
+        if trigger is not Trigger.REQUEST:
+            raise FieldError(name, f"expected no {name}: there is no request on {trigger.value}")
+
     def _check_unused(self, name: str) -> None:
         """:raises FieldError: a request was answered without what the method *name* adds."""
         if self.count:
             raise FieldError(
                 name, f"expected before the first request; {self} has already answered {self.count}"
             )
-
-
-def _wrong_times(times: object) -> str:
-    problem = f"expected an integer >= 1, found {times!r}"
-    if times != 0:
-        return problem
-    return f"{problem}; to assert that none is received, call assert_received(..., times=0)"
 
 
 def _set_in(reply: Any) -> Sequence[str]:

@@ -99,6 +99,50 @@ class ExpectationsTests(Controlled):
             wire = self.converse(b"WHO\n", b"USER ann\n", b"WHO\n", b"USER bob\n", b"WHO\n")
             self.assertEqual(wire.received(), b"220 ready\r\n<>\r\na\r\n1<ann>\r\nb\r\n1<bob>\r\n")
 
+    def test_triggers(self) -> None:
+        """An expectation can answer what is no request, with the keys of a rule."""
+        self.add(kind="on", on="connect", reply="421 busy", times=1, close=True)
+        timer = self.add(kind="on", every=2, times=2, reply={"template": "tick {count}"})
+        busy, wire = self.connect(), self.connect()
+        self.assertEqual((busy.received(), busy.got_eof), (b"421 busy\r\n", True))
+        self.assertEqual(wire.received(), b"220 ready\r\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"tick 1\r\n")
+        self.add(kind="on", every=1, reply="tock")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"tock\r\n")
+        self.assertEqual(self.ask("DELETE", f"{EXPECTATIONS}/{timer}").status, 204)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"tock\r\n")
+        self.assertEqual(self.ask("DELETE", EXPECTATIONS).status, 204)
+        wire.wait(3)
+        self.assertEqual(wire.received(), b"")
+
+    def test_a_trigger_is_replaced(self) -> None:
+        """One that has not answered becomes another, for clients that are connected."""
+        number = self.add(kind="on", every=2, silent=True)
+        wire = self.connect()
+        wire.wait(2)
+        changed = {"kind": "on", "every": 1, "reply": "tick"}
+        self.assertEqual(self.ask("PUT", f"{EXPECTATIONS}/{number}", changed).status, 204)
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"220 ready\r\ntick\r\n")
+
+    def test_problems_of_triggers(self) -> None:
+        """They are those of a rule; besides, nothing but requests can be expected."""
+        for table, path in (
+            ({"kind": "expect", "on": "idle", "reply": "x"}, "expectation.kind"),
+            ({"kind": "on", "on": "idle", "equals": "a", "reply": "x"}, "expectation.equals"),
+            ({"kind": "on", "on": "idle", "forward": True}, "expectation.forward"),
+            ({"kind": "on", "on": "idle", "hold": True}, "expectation.hold"),
+            ({"kind": "on", "on": "sometimes", "reply": "x"}, "expectation.on"),
+            ({"kind": "on", "every": 0, "reply": "x"}, "expectation.every"),
+            ({"kind": "on", "every": 1, "jitter": 2, "reply": "x"}, "expectation.jitter"),
+        ):
+            found = self.ask("POST", EXPECTATIONS, table)
+            self.assertEqual(found.status, 422, table)
+            self.assertIn(path, {it["path"] for it in found.json["problems"]})
+
     def test_the_verdict(self) -> None:
         """The verdict is that of the fixture, once clients had their time."""
         self.add(equals="a", reply="A")
