@@ -32,9 +32,8 @@ def home(module: ModuleType, name: str) -> str:
     """Return the module that defines what *module* calls *name*."""
     if name in (modules := getattr(module, "_MODULES", {})):
         return f"{module.__name__}.{modules[name]}"
-    found: str = getattr(module, "_modules", dict)().get(name) or getattr(
-        getattr(module, name), "__module__", ""
-    )
+    modules = module._modules() if hasattr(module, "_modules") else {}
+    found = str(modules.get(name) or getattr(getattr(module, name), "__module__", ""))
     return found if found.startswith("reqresp") else module.__name__
 
 

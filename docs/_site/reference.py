@@ -116,7 +116,8 @@ def script_keys() -> str:
     for name, schema in sorted(script["$defs"].items()):
         lines += [*_heading(_table_name(name), "-"), *_described(schema)]
     faults = script["properties"]["fault"]["items"]["anyOf"]
-    replies, streams = [], []
+    replies: list[Any] = []
+    streams: list[Any] = []
     for fault in faults:
         (streams if "stream" in fault["properties"] else replies).append(fault)
     for title, kinds in (("Faults of replies", replies), ("Faults of a relay", streams)):
