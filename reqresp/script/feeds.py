@@ -2,14 +2,16 @@
 Feeds: the lines of a file, each read when it is sent.
 
 A file is never in memory as a whole, and is open only while a line is read.  What is kept of a
-reader is how many bytes it has read, where the answers of its rule are counted.  Must not know
-rules.
+reader is how many bytes it has read, and the size and the checksum of the last line, where the
+answers of its rule are counted.  Must not know rules.
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+from zlib import crc32
 
 from attrs import frozen
 
@@ -78,58 +80,88 @@ class Feed:
 
         :param place: where the rule is; each rule reads on its own.
         :raises FeedEndError: no line is left.
-        :raises FeedError: the file has changed so that no line begins where the last one ended, or
-            it cannot be read, or the line is longer than `MAX_LINE_BYTES`.
+        :raises FeedError: the line that was taken last does not stand there any more, the file
+            cannot be read, or the line is longer than `MAX_LINE_BYTES`.
         """
+        key = self._key(place)
+        with self._open() as descriptor:
+            start, last = counts.get(key, 0), counts.get(f"{key} last", 0)
+            data = self._after(descriptor, start, last)
+            if not data and self.repeat:
+                start, data = 0, os.pread(descriptor, _BLOCK_BYTES, 0)
+            if not data:
+                raise FeedEndError(f"{str(self.path)!r} has no line left")
+            line, read = self._line(descriptor, start, data)
+        counts[key] = start + len(read)
+        counts[f"{key} last"] = len(read) << 32 | crc32(read)
+        return line
+
+    def has_line(self, counts: Mapping[str, int], place: str) -> bool:
+        """Return whether `take` returns a line, or fails for another reason than the end."""
+        if self.repeat:
+            return True
+        try:
+            with self._open() as descriptor:
+                return os.fstat(descriptor).st_size != counts.get(self._key(place), 0)
+        except FeedError:
+            return True
+
+    def _key(self, place: str) -> str:
         # After a reload, a changed file begins with its first line.
-        key = f"{place} {self.path} {self.version}"
+        return f"{place} {self.path} {self.version}"
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        """Yield a descriptor of the file; errors of the system become a `FeedError`."""
         try:
             descriptor = open_below(self.directory, self.path)
         except ValueError as error:
             raise self._error(str(error)) from None
         try:
-            found = self._line(descriptor, counts.get(key, 0))
-            if found is None and self.repeat:
-                found = self._line(descriptor, 0)
+            yield descriptor
         except OSError as error:
             raise self._error(f"cannot be read: {error.strerror}") from None
         finally:
             os.close(descriptor)
-        if found is None:
-            raise FeedEndError(f"{str(self.path)!r} has no line left")
-        line, counts[key] = found
-        return line
 
-    def _line(self, descriptor: int, start: int) -> tuple[bytes, int] | None:
-        """Return the line at byte *start*, and the byte after it; None: the file ends there."""
-        at = start
-        data = b""
-        if start:  # the end of the line before, if the file is as it was
-            data = os.pread(descriptor, _BLOCK_BYTES, start - 1)
-            if not data:
-                raise self._error(f"has shrunk: it ends before byte {start}")
-            if data[:1] != b"\n" and len(data) > 1:
-                raise self._error(f"has changed: no line begins at byte {start}")
-            data = data[1:]
-            if not data:
-                return None
+    def _after(self, descriptor: int, start: int, last: int) -> bytes:
+        """
+        Return the first bytes from *start*, where a line begins; empty: the file ends there.
+
+        :param last: the size and the checksum of the line before.
+        :raises FeedError: that line is not there any more.
+        """
+        size, checksum = divmod(last, 1 << 32)
+        data = os.pread(descriptor, size + _BLOCK_BYTES, start - size)
+        before, data = data[:size], data[size:]
+        if len(before) < size:
+            raise self._error(f"has shrunk: it ends before byte {start}")
+        if data and size and not before.endswith(b"\n"):
+            raise self._error(f"has changed: no line begins at byte {start}")
+        if crc32(before) != checksum:
+            raise self._error(f"has changed: another line ends at byte {start}")
+        return data
+
+    def _line(self, descriptor: int, start: int, data: bytes) -> tuple[bytes, bytes]:
+        """
+        Return the line at byte *start*, and the bytes of the file that it is.
+
+        :param data: the first bytes there.
+        """
         searched = 0
         while (end := data.find(b"\n", searched)) < 0 and len(data) <= MAX_LINE_BYTES + 1:
             searched = len(data)
-            more = os.pread(descriptor, _BLOCK_BYTES, at + searched)
+            more = os.pread(descriptor, _BLOCK_BYTES, start + searched)
             if not more:
                 break
             data += more
-        if not data:
-            return None
-        line = data if end < 0 else data[:end]
-        size = len(line) + (end >= 0)
-        line = line.removesuffix(b"\r") if end >= 0 else line
+        read = data if end < 0 else data[: end + 1]
+        line = read if end < 0 else read[:-1].removesuffix(b"\r")
         if len(line) > MAX_LINE_BYTES:
             raise self._error(
                 f"has a line of more than {MAX_LINE_BYTES} bytes, which begins at byte {start}"
             )
-        return line, start + size
+        return line, read
 
     def _error(self, why: str) -> FeedError:
         return FeedError(f"{str(self.path)!r} {why}")

@@ -14,7 +14,7 @@ from attrs import Factory, field, frozen
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import PlacedFault
 from reqresp.script.calls import Call, CalledFunction
-from reqresp.script.feeds import Feed, FeedEndError, FeedError
+from reqresp.script.feeds import Feed, FeedError
 from reqresp.script.names import RANDOM, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.templates import Template
@@ -233,13 +233,15 @@ class Rule:
         if not feeds:
             return False
         foreseen = ChainMap[str, int]({}, counts)
-        try:
-            for feed in feeds:
-                feed.take(foreseen, self.path)
-        except FeedEndError:
-            return True
-        except FeedError:  # it answers, and logs this
-            return False
+        paths = [it.path for it in feeds]
+        for at, feed in enumerate(feeds):
+            if not feed.has_line(foreseen, self.path):
+                return True
+            if feed.path in paths[at + 1 :]:  # the reply takes another line of the file
+                try:
+                    feed.take(foreseen, self.path)
+                except FeedError:  # it answers, and logs this
+                    return False
         return False
 
     def state_after(self, count: int) -> str | None:

@@ -73,6 +73,23 @@ class ScriptTests(LiveTestCase):
         server.stop()
         self.assertEqual(server.log.text().count("reload failed"), 1)
 
+    def test_watch_a_feed(self) -> None:
+        """A feed that is written anew begins with its first line for clients to come."""
+        path = self.write('rule = [{ reply.lines = "feed.txt" }]')
+        feed = self.directory / "feed.txt"
+        feed.write_text("1\n2\n3\n")
+        server = self.serve("--script=it.toml", "--watch")
+        old = self.connect(server)
+        self.assertEqual(old.ask(b"a\na\n", 6), b"1\r\n2\r\n")
+        new = self.directory / "new"
+        new.write_text("x\ny\nz\n")
+        new.replace(feed)
+        server.log.wait(f"reloaded {path} for new connections")
+        self.assertEqual(self.connect(server).ask(b"a\n", 3), b"x\r\n")
+        with self.assertRaises(ConnectionResetError):  # its line 2 is there no more
+            old.ask(b"a\n", 3)
+        server.log.wait("has changed: another line ends at byte 4; resetting")
+
     def test_watch_with_workers(self) -> None:
         """Each worker watches the files."""
         path = self.write()

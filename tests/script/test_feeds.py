@@ -1,5 +1,7 @@
 """Feeds: the lines of a file, each read when it is sent."""
 
+import os
+
 from twisted.logger import LogLevel, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -74,6 +76,8 @@ class FeedTests(SynchronousTestCase):
             (b"a\nb\nc\n", "c"),
             (b"a\n", "has shrunk: it ends before byte 4"),
             (b"abcd\ne", "has changed: no line begins at byte 4"),
+            (b"a\nx\nc\n", "has changed: another line ends at byte 4"),
+            (b"abc\nc\n", "has changed: another line ends at byte 4"),
             (None, "cannot be read: No such file or directory"),
         ):
             feed = self.feed(b"a\nb\n")
@@ -88,6 +92,31 @@ class FeedTests(SynchronousTestCase):
             except FeedError as error:
                 found = str(error).removeprefix(f"'{self.path}' ")
             self.assertEqual(found, expected)
+
+    def test_a_file_that_is_written_anew(self) -> None:
+        """Its next line is read if the one before is as it was, also where it begins again."""
+        for size, repeat in ((1, False), (MAX_LINE_BYTES, False), (1, True)):
+            last = b"b" * size
+            feed = self.feed(b"a\n%b\n" % last, repeat=repeat)
+            counts: dict[str, int] = {}
+            for _ in range(4 if repeat else 2):
+                feed.take(counts, "")
+            self.path.write_bytes(b"x\n%b\nc\n" % last)
+            self.assertEqual(feed.take(counts, ""), b"c")
+            self.path.write_bytes(b"x\n%b\nx\nd\n" % last)
+            with self.assertRaisesRegex(FeedError, "another line ends"):
+                feed.take(counts, "")
+
+    def test_whether_a_line_is_left(self) -> None:
+        """It is known without reading; a file that cannot be read has one, which then fails."""
+        counts: dict[str, int] = {}
+        feed = self.feed(b"a\nb")
+        self.assertTrue(feed.has_line(counts, ""))
+        counts[f" {self.path} {feed.version}"] = 3
+        self.assertFalse(feed.has_line(counts, ""))
+        self.assertTrue(self.feed(b"a\nb", repeat=True).has_line(counts, ""))
+        self.path.unlink()
+        self.assertTrue(feed.has_line(counts, ""))
 
     def test_a_link_that_is_made_later(self) -> None:
         """It is not followed out of the directory."""
@@ -178,6 +207,28 @@ class RuleTests(Scripted):
         [wire] = self.wires('[unmatched]\nreply = { lines = "feed.txt" }')
         self.assertEqual(self.ask(wire, "x", "x", "x"), ["a|", "b|", ""])
         self.assertTrue(wire.got_eof)
+
+    def test_a_line_is_read_once(self) -> None:
+        """Whether a rule is used up is known without reading its next line."""
+        reads = []
+        pread = os.pread
+
+        def counted(descriptor: int, size: int, at: int) -> bytes:
+            reads.append(at)
+            return pread(descriptor, size, at)
+
+        [wire] = self.wires('rule = [{ reply = { lines = "feed.txt" } }, { reply = "end" }]')
+        self.patch(os, "pread", counted)
+        self.assertEqual(self.ask(wire, "x", "x", "x"), ["a|", "b|", "end|"])
+        self.assertEqual(reads, [0, 0])
+
+    def test_two_lines_for_a_reply(self) -> None:
+        """The rule is used up if there is only one."""
+        self.feed.write_text("a\nb\nc\n")
+        [wire] = self.wires("""
+            rule = [{ reply = [{ lines = "feed.txt" }, { lines = "feed.txt" }] }, { reply = "end" }]
+        """)
+        self.assertEqual(self.ask(wire, "x", "x"), ["a|b|", "end|"])
 
     def test_no_descriptor_stays_open(self) -> None:
         """A file is open only while a line is read."""
