@@ -20,7 +20,7 @@ from reqresp.script.variables import Notes
 from reqresp.server.responders import ConnectionContext, PastConnection, Reply, Responder, Table
 from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 from reqresp.server.triggers import Timer, Trigger
-from reqresp.steps import Close, RuleReply, Steps
+from reqresp.steps import Close, Forward, RuleReply, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.defer import Deferred
@@ -63,8 +63,9 @@ class Rules(Responder):
         }
         if greeting is not None:
             self._triggered[Trigger.CONNECT] = (greeting, *self._triggered[Trigger.CONNECT])
-        # What answers unmatched requests, if it is always the same and forwards them.
-        self._forwarded = unmatched.constant if unmatched.forwards else None
+        # What answers unmatched requests, if it is always the same and only forwards them.
+        only_forwards = unmatched.constant == (Forward(),) and not unmatched.faults
+        self._forwarded = unmatched.constant if only_forwards else None
         self._timed = {rule.timer: rule for rule in rules if rule.timer is not None}
         self._timers: dict[str, Sequence[Timer]] = {}  # by state, those that were asked for
         self.has_timers = bool(self._timed)

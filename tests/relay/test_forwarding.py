@@ -734,6 +734,18 @@ class FaultTests(ForwardedCase):
         self.advance(1)
         self.assertEqual(client.received(), b":0\r\n:2\r\n")
 
+    def test_what_else_is_done_with_unmatched_requests(self) -> None:
+        """Faults and a delay of `[unmatched]` apply to many requests in one read, too."""
+        for key in ('faults = [{ kind = "latency", delay = 1 }]', "delay = 1"):
+            self.start(f'framing = "line"\n[unmatched]\nforward = true\n{key}\n')
+            client, service = self.connect_both()
+            client.send(b"a\r\nb\r\n")
+            service.transport.write(b"A\r\nB\r\n")
+            for expected in (b"", b"A\r\n", b"B\r\n"):
+                self.advance(0)
+                self.assertEqual(client.received(), expected, key)
+                self.advance(1)
+
 
 class FaultyRelayTests(ForwardedCase):
     """A server that forwards requests to a relay with faults on its directions."""
