@@ -30,7 +30,6 @@ class ExpectingResponder(Responder):
         #: What answers without expectations.
         self.fallback = config.responder
         self.name = self.fallback.name
-        self.faulty = self.fallback.faulty
         self.forwards = self.fallback.forwards
         self.starts_tls = self.fallback.starts_tls
         self.shares_state = self.fallback.shares_state
@@ -48,6 +47,11 @@ class ExpectingResponder(Responder):
     def answers_refused(self) -> bool:  # type: ignore[override]  # likewise
         """Whether an expectation, or what answers otherwise, answers clients that are refused."""
         return self._expecting.answers_refused
+
+    @property
+    def faulty(self) -> bool:  # type: ignore[override]  # likewise
+        """Whether an expectation can have faults, or what answers otherwise has some."""
+        return self.fallback.faulty or bool(self._expectations)
 
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         if self._expectations:

@@ -2,6 +2,7 @@
 
 from reqresp.faults.dice import FaultInjector, SeededDice
 from reqresp.faults.directed import (
+    REPLY_PARAMETERS,
     STREAM_KINDS,
     DirectedFault,
     Direction,
@@ -30,6 +31,7 @@ from reqresp.faults.faults import (
 
 __all__ = [
     "KINDS",
+    "REPLY_PARAMETERS",
     "STREAM_KINDS",
     "Bandwidth",
     "Blackhole",

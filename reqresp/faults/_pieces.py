@@ -7,7 +7,7 @@ Works on steps whose every `Send` is raw, and knows no fault.
 from collections.abc import Callable, Iterable
 from io import BytesIO
 
-from reqresp.steps import Send, Step, Steps
+from reqresp.steps import Send, Step, Steps, Wait
 
 
 def find(steps: Steps, *kinds: type[Step]) -> int:
@@ -59,6 +59,20 @@ def split(steps: Steps, left: int) -> tuple[Steps, Steps]:
             return (*steps[:at], *first), (rest, *steps[at + 1 :])
         left -= len(step.data)
     return steps, ()
+
+
+def hasten(steps: Steps, seconds: float) -> tuple[Steps, float]:
+    """
+    Return *steps* with up to *seconds* less of the `Wait` that they begin with.
+
+    :returns: the steps, and the seconds that are left.
+    """
+    first = steps[0] if steps else None
+    if not isinstance(first, Wait):
+        return steps, seconds
+    wait = max(0.0, first.seconds - seconds)
+    rest = steps[1:]
+    return ((Wait(wait), *rest) if wait else rest), max(0.0, seconds - first.seconds)
 
 
 def recut(steps: Steps, pieces: Callable[[bytes], Iterable[Step]]) -> Steps:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from attrs import define, evolve
 
-from reqresp.faults._pieces import sent, split
+from reqresp.faults._pieces import hasten, sent, split
 from reqresp.faults.faults import PlacedFault
 from reqresp.steps import ReplyFault, Steps
 
@@ -93,7 +93,12 @@ class FaultInjector:
         return any(map(_affects_silence, self._faults))
 
     def inject(
-        self, steps: Steps, own: Iterable[ReplyFault] = (), *, is_silence: bool = False
+        self,
+        steps: Steps,
+        own: Iterable[ReplyFault] = (),
+        *,
+        is_silence: bool = False,
+        waited: float = 0.0,
     ) -> tuple[Steps, tuple[str, ...]]:
         """
         Return the changed *steps*, and the names of those faults that changed them.
@@ -103,6 +108,7 @@ class FaultInjector:
         :param own: faults of these steps only; they are applied first.  One that begins later
             counts from the first steps that it comes with.
         :param is_silence: leave out the faults that apply to replies only.
+        :param waited: seconds since the request arrived, which faults use up that count from then.
         """
         names: list[str] = []
         size = sent(steps)
@@ -120,6 +126,8 @@ class FaultInjector:
             changed = fault.apply(rest, self._dice_of(key), passed)
             if key in self._waiting:
                 continue  # its dice are thrown, so that the time of a reply changes no other
+            if waited and changed is not rest and fault.counts_from_arrival:
+                changed, waited = hasten(changed, waited)
             if changed != rest:
                 names.append(fault.kind)
                 steps = (*first, *changed)

@@ -33,6 +33,9 @@ STREAM_KINDS: Mapping[str, type[Fault]] = {
     Noop.kind: Noop,
 }
 
+#: Parameters of these kinds that only faults of replies have.
+REPLY_PARAMETERS = frozenset(["since"])
+
 
 class Direction(Enum):
     """Which way bytes pass through a relay."""
@@ -92,6 +95,8 @@ class DirectedFault:
     def _check_fault(self, _attribute: object, fault: Fault) -> None:
         if type(fault) not in STREAM_KINDS.values():
             raise FieldError("kind", unknown("kind of a stream's fault", fault.kind, STREAM_KINDS))
+        if fault.counts_from_arrival:
+            raise FieldError("since", "expected none: in a relay, delays always count from arrival")
 
     @after_bytes.validator
     def _check_window(self, _attribute: object, after_bytes: int) -> None:

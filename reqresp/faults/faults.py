@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from random import Random
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from attrs import Attribute, Factory, field, frozen
 
@@ -54,6 +54,10 @@ _COUNT = _number(int, 0, inf, "an integer >= 0")
 _POSITIVE = _number(int, 1, inf, "an integer >= 1")
 _SOME = _number(int, 1, 2**16, "an integer from 1 to 65536")
 
+#: From when the delay of a reply counts.
+Since = Literal["turn", "arrival"]
+_SINCE = expect('"turn" or "arrival"', lambda value: value in ("turn", "arrival"))
+
 
 def _at_most_size(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
     if value > instance.size:
@@ -96,6 +100,11 @@ class Fault(ABC):
         roll, seed = dice.random(), dice.getrandbits(64)
         return self._change(steps, seed, passed) if roll < self.probability else steps
 
+    @property
+    def counts_from_arrival(self) -> bool:
+        """Whether the time that a request has waited for its turn counts for the first `Wait`."""
+        return False
+
     @abstractmethod
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:
         """Return the changed *steps*; all further randomness comes from *seed*, an integer."""
@@ -108,6 +117,9 @@ class Latency(Fault):
 
     :param delay: seconds before the reply.
     :param jitter: seconds that the delay differs at most.
+    :param since: from when it counts: ``turn``, when the replies before it are complete, or
+        ``arrival``, when its request has arrived.  Several requests that arrive together are then
+        delayed together, and not one after the other.
     """
 
     kind = "latency"
@@ -116,6 +128,11 @@ class Latency(Fault):
 
     delay: Seconds = field(validator=_SECONDS)
     jitter: Seconds = field(default=0.0, validator=_SECONDS)
+    since: Since = field(default="turn", validator=_SINCE)
+
+    @property
+    def counts_from_arrival(self) -> bool:
+        return self.since == "arrival"
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         seconds = self.delay

@@ -13,7 +13,9 @@ from attrs import frozen
 from reqresp.faults import FaultInjector, effect_of
 from reqresp.framing import FrameError
 from reqresp.server import _report
+from reqresp.server._backlog import Backlog
 from reqresp.server._state import ABORT, CLOSE, Ended
+from reqresp.server._timed_backlog import TimedBacklog, arrived
 from reqresp.server.observers import Unasked
 from reqresp.server.triggers import Trigger
 from reqresp.steps import BaseStep, Close, Forward, RuleReply, Send, Step, Steps
@@ -69,12 +71,15 @@ class Replier(_report.Reporter, Protocol):
 
     #: Injects faults; None: there have been none so far.
     injector: FaultInjector | None
+    backlog: Backlog
     stream: Stream
 
 
 def use_faults(connection: Replier) -> None:
-    """Inject the faults of the config from the next reply on."""
+    """Inject the faults of the config, and those that its replies have, from the next reply on."""
     config = connection.config
+    if config.is_faulty:
+        connection.backlog = TimedBacklog.of(connection.backlog, connection.host.clock.seconds)
     if connection.injector is not None:
         connection.injector.use(config.faults)
     elif config.faults:
@@ -82,8 +87,10 @@ def use_faults(connection: Replier) -> None:
         connection.injector = FaultInjector(config.seed or 0, connection.number, config.faults, now)
 
 
-def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps, Steps]:
-    """Count the reply, and return the steps to perform and the steps to report."""
+def prepare(
+    connection: Replier, steps: Steps, request: bytes | None, is_silence: bool = False
+) -> tuple[Steps, Steps]:
+    """Count the reply to *request*, and return the steps to perform and the steps to report."""
     performed, injector = steps, connection.injector
     config = connection.config
     if isinstance(steps, RuleReply) and steps.warning:
@@ -93,25 +100,32 @@ def prepare(connection: Replier, steps: Steps, is_silence: bool) -> tuple[Steps,
             config.seed or 0, connection.number, now=connection.host.clock.seconds
         )
     if injector is not None and not connection.stream.drops_writes:
-        performed, steps = inject(connection, steps, injector, is_silence)
+        performed, steps = inject(connection, steps, injector, request, is_silence)
     if connection.host.counters is not None:
         _report.reply(connection, steps)
     return performed, steps
 
 
 def inject(
-    connection: Replier, steps: Steps, injector: FaultInjector, is_silence: bool
+    connection: Replier,
+    steps: Steps,
+    injector: FaultInjector,
+    request: bytes | None = None,
+    is_silence: bool = False,
 ) -> tuple[Steps, Steps]:
     """
     Inject faults into *steps*, first those of the steps themselves.
 
+    :param request: what they answer; None: nothing.
     :param is_silence: leave out the faults that apply to replies only.
     :returns: the steps to perform, and the steps to report: *steps* with the names of the faults
         that changed them, and their effect.
     """
     frames = framed(steps, connection.framing.encode)
     own = steps.faults if isinstance(steps, RuleReply) else ()
-    performed, names = injector.inject(frames, own, is_silence=is_silence)
+    at = arrived(request)
+    waited = 0.0 if at is None else connection.host.clock.seconds() - at
+    performed, names = injector.inject(frames, own, is_silence=is_silence, waited=waited)
     if names:
         if not isinstance(steps, RuleReply):
             steps = RuleReply(steps, connection.config.responder.name)

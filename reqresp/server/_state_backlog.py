@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress
 from reqresp.framing import Decoder, Framed, Framing, SilenceDecoder, is_new, with_raw
 from reqresp.server._backlog import NO_REQUESTS, SLICE, Backlog
 from reqresp.server._silence import Listening, stop_watching, watch
+from reqresp.server._timed_backlog import TimedBacklog
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost, HostedConnection
 from reqresp.server.state_properties import NO_PROPERTIES
@@ -36,7 +37,7 @@ class StatefulConnection(HostedConnection, Listening, Protocol):
     peer: IAddress
 
 
-class StateBacklog(Backlog):
+class StateBacklog(TimedBacklog):
     """
     What waits on *connection*, decoded as the state of its conversation says.
 
@@ -46,7 +47,7 @@ class StateBacklog(Backlog):
     __slots__ = ("_connection", "_kept", "_properties", "_rest_of_end", "_slice")
 
     def __init__(self, connection: StatefulConnection) -> None:
-        super().__init__(with_raw(connection.config.decoder()))
+        super().__init__(with_raw(connection.config.decoder()), connection.clock.seconds)
         watch(connection, self.decoder)
         self._connection = connection
         # All bytes that were decoded, without those of the requests that were taken.
@@ -154,4 +155,7 @@ def make_backlog(connection: StatefulConnection, *, is_forwarded: bool) -> Backl
     decoder = config.framing.decoder(config.limits.max_request)
     if decoder.__class__ is SilenceDecoder:
         watch(connection, decoder)
-    return Backlog(with_raw(decoder) if is_forwarded else decoder)
+    decoder = with_raw(decoder) if is_forwarded else decoder
+    if config.faults or config.responder.faulty:
+        return TimedBacklog(decoder, connection.clock.seconds)
+    return Backlog(decoder)

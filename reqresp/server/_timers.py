@@ -159,7 +159,7 @@ class _Running:
             if steps is None:
                 self.stop()  # for good: it is used up
                 return
-            performed, reported = prepare(connection, steps, False)
+            performed, reported = prepare(connection, steps, None)
             self._ends = {*ends(reported, connection.framing)}
         except BaseException:  # as for replies
             connection.fail(Failure())

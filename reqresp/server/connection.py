@@ -310,11 +310,9 @@ class Connection:
 
     def reconfigure(self, config: ServerConfig) -> None:
         """Answer the next requests as *config* says: another responder, or other faults."""
-        has_other_faults = config.faults != self.config.faults
         self.config = config
         self._known, self._unknown = NOTHING_KNOWN, None
-        if has_other_faults:
-            use_faults(self)
+        use_faults(self)
         self.time()
 
     def end(self, end: Callable[[Stream], None]) -> None:
@@ -610,7 +608,7 @@ class Connection:
         """Begin the reply to *request*; None: there is none, and it is sent *by* something else."""
         performed = steps
         if self.injector is not None or steps.__class__ is not tuple:
-            performed, steps = prepare(self, steps, is_silence)
+            performed, steps = prepare(self, steps, request, is_silence)
         left = iter(performed)
         if by is not None and self.host.events.reports_sent:
             left = _report.Told(self, left, by)

@@ -14,7 +14,14 @@ from attrs import frozen
 
 from reqresp._errors import Bytes, FieldError, Seconds, Share
 from reqresp._text import quote, unknown
-from reqresp.faults import KINDS, STREAM_KINDS, DirectedFault, Direction, Fault
+from reqresp.faults import (
+    KINDS,
+    REPLY_PARAMETERS,
+    STREAM_KINDS,
+    DirectedFault,
+    Direction,
+    Fault,
+)
 from reqresp.relay import RelayFactory
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
@@ -93,8 +100,9 @@ class ServiceFaults:
         A parameter has its ``default``, None if it must be given, and its ``unit``: ``seconds``,
         ``bytes``, ``bytes per second``, ``share`` or ``""``.
         """
-        kinds = STREAM_KINDS if isinstance(self._factory, RelayFactory) else KINDS
-        described = {name: _parameters(kind) for name, kind in kinds.items()}
+        is_relay = isinstance(self._factory, RelayFactory)
+        kinds = STREAM_KINDS if is_relay else KINDS
+        described = {name: _parameters(kind, is_relay=is_relay) for name, kind in kinds.items()}
         return dict.fromkeys(self.streams, described)
 
     def add(
@@ -142,7 +150,8 @@ class ServiceFaults:
         for parameter in parameters:
             if parameter in _RELAY_WINDOW:
                 raise FieldError(parameter, "cannot be changed: remove the fault, and add it again")
-        _check_known(parameters, _parameters(type(live.fault)))
+        is_relay = isinstance(self._factory, RelayFactory)
+        _check_known(parameters, _parameters(type(live.fault), is_relay=is_relay))
         live.change(**parameters)
         return _view(live)
 
@@ -172,6 +181,7 @@ def _view(live: LiveFault[Any]) -> ServiceFault:
         if value := getattr(live.placed, _python_name(name), None):
             parameters[name] = value
     if isinstance(live.placed, DirectedFault):
+        parameters = {it: value for it, value in parameters.items() if it not in REPLY_PARAMETERS}
         stream = live.placed.stream.value
     else:
         stream = CONNECTION if live.placed.on_connect else Direction.DOWNSTREAM.value
@@ -188,8 +198,10 @@ def _check_known(parameters: Iterable[str], known: Iterable[str]) -> None:
             raise FieldError(name, unknown("parameter", name, known))
 
 
-def _parameters(kind: type[Fault]) -> dict[str, dict[str, Any]]:
-    fields = sorted(attrs.fields(kind), key=lambda it: it.name == "probability")
+def _parameters(kind: type[Fault], *, is_relay: bool) -> dict[str, dict[str, Any]]:
+    hidden = REPLY_PARAMETERS if is_relay else ()
+    shown = [it for it in attrs.fields(kind) if it.name not in hidden]
+    fields = sorted(shown, key=lambda it: it.name == "probability")
     return {
         it.name: {
             "default": None if it.default is attrs.NOTHING else it.default,

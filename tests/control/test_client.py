@@ -142,6 +142,15 @@ class ClientTests(Steered):
         with self.assertRaisesRegex(ScriptError, r"test_client\.py:\d+: .*bytes"):
             self.client.fault("limit_data", bytes=-1)
 
+    def test_latency_from_arrival(self) -> None:
+        """Of the service, and of an expectation."""
+        self.client.on("late").reply("!").fault("latency", delay=0.01, since="arrival")
+        with self.client.fault("latency", delay=0.01, since="arrival"):
+            self.assertEqual(self.ask(b"late", b"late", b"NOOP"), b"!\r\n!\r\n+OK\r\n")
+            self.assertEqual([it["since"] for it in self.client.faults], ["arrival"])
+        with self.assertRaisesRegex(ScriptError, r'since: expected "turn" or "arrival", found'):
+            self.client.fault("latency", delay=1, since="now")
+
     def test_mistakes(self) -> None:
         """An argument that is not usable raises there, and names the line and the method."""
         expectation = self.client.on("a").reply("b")

@@ -40,6 +40,7 @@ class ReplyFaultsTests(Controlled):
                 "stream": "downstream",
                 "delay": 2,
                 "jitter": 0.0,
+                "since": "turn",
                 "probability": 1.0,
             },
         )
@@ -83,6 +84,7 @@ class ReplyFaultsTests(Controlled):
         for fault, where in (
             ({"delay": -1}, "delay"),
             ({"delay": "1"}, "delay"),
+            ({"delay": 1, "since": "now"}, "since"),
             ({"delay": [[]]}, "delay"),
             ({"delay": 1, "probability": 2}, "probability"),
             ({"delay": 1, "stream": "upstream"}, "stream"),
@@ -128,6 +130,7 @@ class ReplyFaultsTests(Controlled):
             {
                 "delay": {"default": None, "unit": "seconds"},
                 "jitter": {"default": 0.0, "unit": "seconds"},
+                "since": {"default": "turn", "unit": ""},
                 "probability": {"default": 1.0, "unit": "share"},
             },
         )
@@ -154,3 +157,15 @@ class RelayFaultsTests(Controlled):
         self.assertEqual((found.json["for"], found.json["shared"]), (3, True))
         for change in ({"stream": "connection"}, {"kind": "stop_reading"}, {"after": -1}):
             self.assertEqual(self.ask("POST", path, body | change).status, 422, change)
+
+    def test_what_only_replies_have(self) -> None:
+        """In a relay, delays always count from arrival: it is not shown, and cannot be set."""
+        path = "/api/services/relay/faults"
+        shown = self.get(path)
+        self.assertNotIn("since", shown["kinds"]["upstream"]["latency"])
+        self.assertNotIn("since", shown["faults"][0])
+        for method, place in (("POST", path), ("PATCH", f"{path}/{shown['faults'][0]['name']}")):
+            body = {"kind": "latency", "stream": "upstream", "delay": 1} if place == path else {}
+            found = self.ask(method, place, body | {"since": "arrival"})
+            self.assertEqual(found.status, 422, found.data)
+            self.assertEqual([it["path"] for it in found.json["problems"]], ["since"])

@@ -49,6 +49,15 @@ class DirectedFaultTests(SynchronousTestCase):
                 directed(**{field: value})
             self.assertEqual((caught.exception.field, caught.exception.problem), (field, problem))
 
+    def test_delays_always_count_from_arrival(self) -> None:
+        """A relay does not know turns: that a delay counts from arrival cannot be said."""
+        with self.assertRaises(FieldError) as caught:
+            directed(fault=Latency(delay=1, since="arrival"))
+        self.assertEqual(
+            str(caught.exception),
+            "since: expected none: in a relay, delays always count from arrival",
+        )
+
     def test_a_window_has_one_beginning(self) -> None:
         """Seconds or bytes."""
         directed(after=1, for_=2)

@@ -489,10 +489,12 @@ NO_SECONDS = (-0.001, -1, inf, -inf, nan, MAX_SECONDS + 1, 1e300, 10**400, "1", 
 NO_COUNT = (-1, 1.5, 1.0, inf, nan, "1", None)
 
 SOME = "an integer from 1 to 65536"
+SINCE = '"turn" or "arrival"'
 #: Every parameter: its other arguments, good values, bad values, and the expectation in errors.
 PARAMETERS: list[tuple[type[Fault], str, dict[str, Any], tuple[Any, ...], tuple[Any, ...], str]] = [
     (Latency, "delay", {}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
     (Latency, "jitter", {"delay": 1}, (0, 0.5, MAX_SECONDS), NO_SECONDS, SECONDS),
+    (Latency, "since", {"delay": 1}, ("turn", "arrival"), ("", "Turn", 0, None), SINCE),
     (Bandwidth, "rate", {}, (0, 1, 2**63), NO_COUNT, COUNT),
     (Slicer, "size", {}, (1, 2**63), (0, *NO_COUNT), POSITIVE),
     (Slicer, "variation", {"size": 10}, (0, 10), NO_COUNT, COUNT),

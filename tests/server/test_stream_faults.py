@@ -28,7 +28,8 @@ class LiveFaultsTests(RelayedCase):
         live = self.factory.fault(Latency(delay=1), stream=Direction.UPSTREAM)
         self.assertEqual(
             repr(live),
-            "<StreamFault latency: Latency(probability=1.0, delay=1, jitter=0.0), upstream>",
+            "<StreamFault latency:"
+            " Latency(probability=1.0, delay=1, jitter=0.0, since='turn'), upstream>",
         )
 
     def test_names(self) -> None:

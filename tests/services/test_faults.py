@@ -32,7 +32,7 @@ class ReplyTests(Conversation):
         self.faults.add("limit_data", "connection", "cut", {"bytes": 7, "probability": 0.5})
         listed = [
             {"name": "latency", "kind": "latency", "stream": "connection"}
-            | {"delay": 1, "jitter": 0.0, "probability": 1.0},
+            | {"delay": 1, "jitter": 0.0, "since": "turn", "probability": 1.0},
             {"name": "corrupt", "kind": "corrupt", "stream": "downstream"}
             | {"bytes": 1, "probability": 1.0},
             {"name": "cut", "kind": "limit_data", "stream": "connection"}
@@ -97,6 +97,7 @@ class ReplyTests(Conversation):
             {
                 "delay": {"default": None, "unit": "seconds"},
                 "jitter": {"default": 0.0, "unit": "seconds"},
+                "since": {"default": "turn", "unit": ""},
                 "probability": {"default": 1.0, "unit": "share"},
             },
         )

@@ -10,6 +10,7 @@ from reqresp.faults import DirectedFault, Direction, Latency
 from reqresp.script import ScriptError
 from reqresp.testing import InMemoryReactor, MemoryServer, Server, ServerFault
 from tests.support.live import PATIENCE
+from tests.support.server_case import ServerCase
 
 
 class ThreadedTests(SynchronousTestCase):
@@ -109,7 +110,8 @@ class MemoryTests(SynchronousTestCase):
         self.assertIsInstance(first, ServerFault)
         self.assertEqual(
             repr(first),
-            "<ServerFault latency: Latency(probability=1.0, delay=1, jitter=0.0), upstream>",
+            "<ServerFault latency:"
+            " Latency(probability=1.0, delay=1, jitter=0.0, since='turn'), upstream>",
         )
         self.server.faults[0].remove()
         first.remove()
@@ -232,3 +234,25 @@ class ReplyTests(SynchronousTestCase):
             ScriptError, r"^test_faults.py:\d+: fault.on: expected reply or connect, found 'x'"
         ):
             self.server.fault("latency", delay=1, on="x")
+
+
+class ArrivalTests(ServerCase):
+    """A latency that counts from the arrival of requests."""
+
+    def test_of_the_server_and_of_an_expectation(self) -> None:
+        """Also for a client that was connected before."""
+        self.serve().on("a").reply("A")
+        self.server.on("b").reply("B").fault("latency", delay=1, since="arrival")
+        wire = self.connect()
+        wire.send(b"a\nb\nb\n")
+        self.assertEqual(wire.received(), b"A\r\n")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"B\r\nB\r\n")
+        self.server.fault("latency", delay=1, since="arrival")
+        wire.send(b"a\na\n")
+        wire.wait(0.5)
+        wire.send(b"a\n")
+        wire.wait(0.5)
+        self.assertEqual(wire.received(), b"A\r\nA\r\n")
+        wire.wait(0.5)
+        self.assertEqual(wire.received(), b"A\r\n")
