@@ -272,6 +272,7 @@ class RuleReply(tuple[Step, ...]):
     :param explain: returns, for people, which rule is nearest to the request, which no rule
         matches; empty: no rule is.  None: a rule matches.
     :param warning: what is logged about the client when the reply begins; empty: nothing.
+    :param encode: puts a `Send` of it into its frame; None: as every reply of the server.
     """
 
     by: str
@@ -281,6 +282,7 @@ class RuleReply(tuple[Step, ...]):
     place: str
     explain: Callable[[], str] | None
     warning: str
+    encode: Callable[[bytes], bytes] | None = None
 
     def __new__(
         cls,
@@ -307,14 +309,21 @@ class RuleReply(tuple[Step, ...]):
 
     def injected_with(self, names: tuple[str, ...], effect: FaultEffect | None = None) -> Self:
         """Return a copy that the faults with these *names* have changed, with this *effect*."""
-        reply = type(self)(self, self.by, self.faults, names, self.place, self.explain)
-        reply.effect = effect
-        return reply
+        return self._copy(self, injected=names, effect=effect)
 
     def with_steps(self, steps: Iterable[Step]) -> Self:
         """Return a copy with other *steps*."""
-        return type(self)(steps, self.by, self.faults, self.injected, self.place, self.explain)
+        return self._copy(steps)
 
     def explained_by(self, explain: Callable[[], str]) -> Self:
         """Return a copy that answers a request which no rule matches."""
-        return type(self)(self, self.by, self.faults, self.injected, self.place, explain)
+        return self._copy(self, explain=explain)
+
+    def encoded_by(self, encode: Callable[[bytes], bytes]) -> Self:
+        """Return a copy whose frames *encode* makes."""
+        return self._copy(self, encode=encode)
+
+    def _copy(self, steps: Iterable[Step], **changes: Any) -> Self:
+        reply = type(self)(steps, self.by)
+        vars(reply).update(vars(self), **changes)
+        return reply

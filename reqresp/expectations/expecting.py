@@ -56,11 +56,13 @@ class ExpectingResponder(Responder):
     def respond(self, data: bytes, connection: ConnectionContext) -> Steps | Deferred[Steps]:
         if self._expectations:
             return self._expecting.respond(data, connection)
+        # Before it answers: the reply has the framing of the state that its request arrived in.
+        framing = self.properties(connection).framing if self.state_properties else None
         steps = self.fallback.respond(data, connection)
         if steps.__class__ is RuleReply and steps.explain is not None and closes_unmatched(steps):
             request = Request(data, connection.peer, connection.number, connection.taken)
             self._results.add_unexpected(request)
-        return steps
+        return steps if framing is None else _encoded(steps, framing.encode, self.name)
 
     def answer_alike(
         self, requests: Sequence[bytes], connection: ConnectionContext
@@ -88,3 +90,15 @@ class ExpectingResponder(Responder):
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         self.fallback.check(encode)
+
+
+def _encoded(
+    answer: Steps | Deferred[Steps], encode: Callable[[bytes], bytes], by: str
+) -> Steps | Deferred[Steps]:
+    """Return *answer* with what makes its frames, for the verdict, now or once it is there."""
+    if isinstance(answer, Deferred):
+        return answer.addCallback(_encoded, encode, by)
+    if not isinstance(answer, tuple):  # which is refused
+        return answer
+    reply = answer if isinstance(answer, RuleReply) else RuleReply(answer, by)
+    return reply.encoded_by(encode)

@@ -32,7 +32,7 @@ from reqresp.recording.replay import Deviation
 from reqresp.script.near_misses import NearMiss, compare, nearest
 from reqresp.script.rule import Rule, closes_unmatched
 from reqresp.server.triggers import Trigger
-from reqresp.steps import Forward, Request, Send, Step, Steps
+from reqresp.steps import Forward, Request, RuleReply, Send, Step, Steps
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class Findings:
     What a server has seen, for its report.
 
     :param name: the name of the server.
-    :param encode: puts a reply into its frame: replies are shown as they were sent.
+    :param encode: puts a reply into its frame, unless it says itself what does: replies are shown
+        as they were sent.
     :param dropped: the number of entries that the journal no longer has.
     :param results: has the expectations, and what has come otherwise.
     :param deviations: clients that did what was not recorded.
@@ -236,6 +237,8 @@ def _done(exchange: Exchange, encode: Encode) -> str:
 
 
 def _reply(steps: Steps, encode: Encode) -> str:
+    if isinstance(steps, RuleReply) and steps.encode is not None:
+        encode = steps.encode
     sent = b"".join(_sent(step, encode) for step in steps)
     parts = [step.label for step in steps if step.ends_sending or step.ends_requests]
     if sent:

@@ -197,7 +197,8 @@ class ExpectationResponder(Responder):
         for step in check_steps(steps):
             if isinstance(step, Send) and not step.raw:
                 encode(step.data)
-        return steps if isinstance(steps, RuleReply) else RuleReply(steps, self.name)
+        reply = steps if isinstance(steps, RuleReply) else RuleReply(steps, self.name)
+        return reply if encode is self._encode else reply.encoded_by(encode)
 
     def _failed(self, failure: Failure, request: Request, found: BaseExpectation | None) -> Steps:
         if failure.check(CancelledError):  # the client has disconnected

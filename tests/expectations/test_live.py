@@ -260,6 +260,30 @@ class VerdictTests(Expecting):
             self.assertIn("< b'LOGON'  unexpected; connection closed", text)
             self.assertIsNone(self.verdict(0, strict=False))
 
+    def test_framings_of_states(self) -> None:
+        """Each reply is shown as it was sent, with and without expectations, and with faults."""
+        script = """
+            [state.b]
+            reply_framing = "int8"
+            [[rule]]
+            equals = "a"
+            reply  = "one"
+            goto   = "b"
+            [[rule]]
+            when   = "b"
+            reply  = "two"
+            faults = [{ kind = "latency", delay = 0 }]
+        """
+        for table in (None, STAT):
+            client = self.serve(script)
+            if table is not None:
+                self.expectations.add(table)
+            client.send(b"a\nb\n")
+            self.assertEqual(client.received(), b"one\r\n\x03two")
+            text = self.expectations.conversation()
+            self.assertIn(r"#1 < b'a'  > b'one\r\n'  (rule[0]", text)
+            self.assertIn(r"#1 < b'b'  > b'\x03two'  (rule[1]", text)
+
     def test_unfinished_and_malformed_requests(self) -> None:
         """Both are problems of a strict verdict."""
         client = self.serve("framing = 'netstring'\n[[rule]]\nreply = 'x'\n")

@@ -30,6 +30,25 @@ class TestState(ServerCase):
         self.assertEqual(self.ask(b"a", b"b", b"c"), b"hello\r\nabc")
         self.assertIn("expected a payload of 3 bytes, found 4", server.problems())
 
+    def test_a_conversation(self) -> None:
+        """It shows each reply as it was sent, in the framing of its state."""
+        server = self.serve()
+        server.state("data", framing="int8", reply_framing="int8")
+        server.on("DATA").reply("go").goto("data")
+        server.on("end", when="data").reply("ok").goto("start")
+        wire = self.connect()
+        wire.send(b"DATA\r\n\x03end", b"DATA\r\n")
+        self.assertEqual(wire.received(), b"go\r\n\x02okgo\r\n")
+        shown = [line.rpartition("  (")[0] for line in server.conversation().splitlines()]
+        self.assertEqual(
+            shown,
+            [
+                r"#1 < b'DATA'  > b'go\r\n'",
+                r"#1 < b'end'   > b'\x02ok'",
+                r"#1 < b'DATA'  > b'go\r\n'",
+            ],
+        )
+
     def test_idle_timeout(self) -> None:
         """It closes a client that is idle in the state."""
         server = self.serve()
