@@ -5,7 +5,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from docs._site import reference
+from docs._site import reference, terminal
 from docs._site.check_links import broken_links
 from docs._site.pages import DOCS, OUTSIDE, ROOT, for_site, page_of
 from docs._site.public_names import PACKAGES, public_names
@@ -25,6 +25,19 @@ class ReferenceTests(SynchronousTestCase):
         for name, make in reference.PAGES.items():
             kept = reference.path(name).read_text(encoding="utf-8")
             self.assertEqual(kept, make(), f"run python -m docs._site.reference for {name}")
+
+    def test_the_picture_is_the_message(self) -> None:
+        """The picture of a failing test has the message in the guide, which a test compares."""
+        kept = terminal.PICTURE.read_text(encoding="utf-8")
+        self.assertEqual(kept, terminal.failing_test(), "run python -m docs._site.terminal")
+        self.assertIn("1 unexpected request, 1 unmet expectation", kept)
+
+    def test_alerts_name_metrics(self) -> None:
+        """Each metric that an alert asks for is one that is documented."""
+        asked = {*re.findall(r"reqresp_[a-z_]+", PAGES["howto/alerts"])}
+        known = {*re.findall(r"``(reqresp_[a-z_]+)", PAGES["operations"])}
+        self.assertGreater(len(asked), 5)
+        self.assertEqual({name.removesuffix("_bucket") for name in asked} - known, set())
 
     def test_every_public_name_is_shown(self) -> None:
         """The page of the Python API asks for each public name of each package, once."""

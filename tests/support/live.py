@@ -95,6 +95,26 @@ class Log:
         assert len(found) >= count, f"no {pattern!r} in:\n{self.text()}"
         return found
 
+    def find(self, pattern: str, start: int) -> int:
+        """
+        Wait for a line, from the *start*-th, in which *pattern* is found.
+
+        Return the number of the line after it.
+
+        :raises AssertionError: the log ended without it, or it took too long.
+        """
+        found: list[int] = []
+
+        def is_found() -> bool:
+            lines = enumerate(self._lines[start:], start + 1)
+            found.extend(number for number, line in lines if re.search(pattern, line))
+            return bool(found) or self._ended
+
+        with self._changed:
+            self._changed.wait_for(is_found, PATIENCE)
+        assert found, f"no {pattern!r} from line {start} of:\n{self.text()}"
+        return found[0]
+
     def close(self) -> None:
         """Wait for the end of the pipe, and close it."""
         self._thread.join(PATIENCE)
