@@ -2,6 +2,7 @@
 
 import json
 import sys
+from unittest import skipUnless
 from unittest.mock import patch
 
 import twisted.internet
@@ -20,6 +21,7 @@ from reqresp.tap import Options, makeService
 from tests.support import live
 from tests.support.daemon import Making, parsed
 from tests.support.imports import imported_by, of_packages
+from tests.support.twisted_endpoints import HAS_TLS_ENDPOINT
 
 
 class MakeServiceTests(Making):
@@ -117,6 +119,7 @@ class MakeServiceTests(Making):
             "reqresp: invalid endpoint 'tcp:port': expected a number, found 'port'",
         )
 
+    @skipUnless(HAS_TLS_ENDPOINT, "this Twisted has no tls: endpoint")
     def test_tls_directory_by_name(self) -> None:
         """The directory of ``tls:`` can stand anywhere in the description, and have a colon."""
         directory = live.temporary(self) / "a:b"

@@ -6,6 +6,7 @@ Knows connections.  It must not know pages.
 
 from collections import Counter
 from collections.abc import Hashable
+from inspect import signature
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -18,6 +19,10 @@ from reqresp.transport.access import client_key
 
 #: The most connections at a time.  A further one takes the place of the oldest one.
 MAX_CLIENTS = 64
+
+_FORMS = "parsePOSTFormSubmission"
+#: Forms are not parsed, except by a Twisted that always does so: older than this argument.
+_NO_FORMS: dict[str, Any] = {_FORMS: False} if _FORMS in signature(Site).parameters else {}
 
 
 class LimitedSite(Site):
@@ -32,7 +37,7 @@ class LimitedSite(Site):
 
     def __init__(self, resource: Resource, reactor: Any, max_body: int = 0) -> None:
         # No timeout: a channel has its own.
-        super().__init__(resource, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(resource, timeout=None, reactor=reactor, **_NO_FORMS)
         self.max_body = max_body
         #: What identifies the client of each connection, the oldest one first.
         self._clients: dict[OneRequestChannel, Hashable] = {}

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.daemon.option_table import GROUPS
 from reqresp.daemon.options import Options
+from tests.support.twisted_endpoints import HAS_TLS_ENDPOINT
 
 #: To accept changes of the help, write the output of `Options().getUsage(80)` to this file.
 HELP = Path(__file__).parent.parent / "golden" / "help.txt"
@@ -69,6 +70,8 @@ class HelpTests(SynchronousTestCase):
         text = " ".join(Options().getUsage(80).split())
         for kind in ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "haproxy"):
             self.assertIn(f" {kind}:", text)
+            if kind == "tls" and not HAS_TLS_ENDPOINT:
+                continue
             # Each lacks something, and says so; one that is unknown would say that.
             with self.assertRaises(Exception) as caught:
                 serverFromString(MemoryReactorClock(), f"{kind}:bogus=1")

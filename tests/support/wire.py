@@ -22,10 +22,10 @@ class FakeReactor(InMemoryReactor):
     """The network and the clock of a test."""
 
 
-class _Recorder(Factory[Any]):
+class _Recorder(Factory):  # Factory[Any] needs a newer Twisted
     """Keeps the protocol that *factory* builds."""
 
-    def __init__(self, factory: Factory[Any]) -> None:
+    def __init__(self, factory: "Factory[Any]") -> None:
         self._factory = factory
         self.protocol: Any = None
 
@@ -47,7 +47,7 @@ class Wire:
 
     def __init__(
         self,
-        factory: Factory[Any],
+        factory: "Factory[Any]",
         reactor: FakeReactor,
         host: str = "127.0.0.1",
         transport: type[tcp.Server] = tcp.Server,

@@ -1,0 +1,7 @@
+"""Endpoints that only newer Twisteds have."""
+
+from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
+
+#: Whether a description can begin with ``tls:``.
+HAS_TLS_ENDPOINT = any(it.prefix == "tls" for it in getPlugins(IStreamServerEndpointStringParser))
