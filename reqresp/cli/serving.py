@@ -4,8 +4,11 @@ Serving: the server of ``twistd reqresp`` in the foreground, for those who do no
 Must not know options: those of the server are twistd's to read.
 """
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 
 def serve(arguments: Sequence[str]) -> int:
@@ -20,6 +23,14 @@ def serve(arguments: Sequence[str]) -> int:
 
     from reqresp._defaults import SERVE
 
+    if os.getpid() == 1:
+        # The kernel drops signals that process 1 does not handle.  Twisted handles this one later.
+        signal.signal(signal.SIGTERM, _end)
     sys.argv = [SERVE, "--nodaemon", "--pidfile=", "reqresp", *arguments]
     twistd.run()
     return 0
+
+
+def _end(number: int, _frame: Any) -> None:
+    """End the process at once, with the status that a shell shows for this signal."""
+    os._exit(128 + number)

@@ -1,8 +1,10 @@
 """``reqresp serve``: the server in the foreground, without twistd's options."""
 
+import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 from reqresp import __version__
 from tests.support.command import CommandTestCase
@@ -32,6 +34,17 @@ class ServeTests(CommandTestCase):
             server.signal(signal.SIGINT)
             self.assertEqual(server.wait(), -signal.SIGINT)  # as twistd ends
             self.assertIn("'hello'", server.log.text())
+
+    def test_process_1(self) -> None:
+        """As process 1 of a container it handles SIGTERM before the reactor does."""
+        handlers: dict[int, Any] = {}
+        self.patch(os, "getpid", lambda: 1)
+        self.patch(signal, "signal", handlers.__setitem__)
+        self.good("serve", "--version")
+        exits: list[int] = []
+        self.patch(os, "_exit", exits.append)
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+        self.assertEqual(exits, [128 + signal.SIGTERM])
 
     def test_help(self) -> None:
         """The options are those of ``twistd reqresp``."""
