@@ -323,7 +323,7 @@ class ControlClient:
 
         The result changes and removes it; as a context manager, it removes it at the end.
 
-        :param stream: ``downstream`` or ``connection``; of a relay ``upstream`` or ``downstream``.
+        :param stream: ``upstream`` or ``downstream``; if the service answers, also ``connection``.
         :param parameters: those of the *kind*, as in a script; ``for_`` is ``for``.
         :raises ScriptError: a value is not usable; it names the line of the test.
         """

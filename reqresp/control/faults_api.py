@@ -49,8 +49,8 @@ _KEYS: Mapping[str, Schema] = {
     ),
     "kind": described("what goes wrong", {"enum": [*KINDS]}),
     "stream": described(
-        "where: a direction of a relay; downstream is also the replies of a service that answers,"
-        " and connection its connections from their beginning",
+        "where: a direction of a relay; of a service that answers, upstream is what clients send,"
+        " downstream its replies, and connection its connections from their beginning",
         {"enum": ["upstream", "downstream", "connection"]},
     ),
 }

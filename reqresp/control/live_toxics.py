@@ -6,7 +6,7 @@ Knows services and faults.  It must not know proxies or HTTP.
 
 from typing import Any, cast
 
-from reqresp.control.toxics import RefusedError, bad_body, read_change, read_toxic, show_toxic
+from reqresp.control.toxics import RefusedError, read_change, read_toxic, show_toxic
 from reqresp.faults import DirectedFault, Direction, PlacedFault, Timeout
 from reqresp.relay import RelayFactory
 from reqresp.server.factory import ReqRespFactory
@@ -103,9 +103,11 @@ def _faults(service: Service) -> tuple[LiveFault[Any], ...]:
 
 
 def _place(service: Service, placed: DirectedFault | PlacedFault) -> LiveFault[Any]:
-    """Add a fault as it is; a direction of a server of replies is all replies of a connection."""
-    factory = service.factory
-    if isinstance(factory, RelayFactory) and isinstance(placed, DirectedFault):
+    """Add a fault as it is; downstream of a server of replies is all replies of a connection."""
+    factory = cast(RelayFactory | ReqRespFactory, service.factory)
+    is_relay = isinstance(factory, RelayFactory)
+    is_upstream = placed.where == Direction.UPSTREAM.value
+    if isinstance(placed, DirectedFault) and (is_relay or is_upstream):
         return factory.fault(
             placed.fault,
             stream=placed.stream,
@@ -115,8 +117,5 @@ def _place(service: Service, placed: DirectedFault | PlacedFault) -> LiveFault[A
             for_=placed.for_,
             shared=placed.shared,
         )
-    if placed.where == Direction.UPSTREAM.value:
-        problem = "expected downstream: the service answers some requests itself"
-        raise bad_body(f"stream: {problem}")
     on = placed.where if isinstance(placed, PlacedFault) else "connect"
     return cast(ReqRespFactory, factory).fault(placed.fault, on=on, name=placed.name)

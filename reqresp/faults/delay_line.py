@@ -107,6 +107,12 @@ class DelayLine:
             self._stages[1 - index].put(piece, due)
         return None
 
+    def drop(self) -> None:
+        """Drop what is on its way; the stages go on with what comes next."""
+        for stage in self._stages:
+            stage.rest()
+        self._rest.clear()
+
     def block(self) -> None:
         """Handle that no bytes can be taken; endings can."""
         self._is_blocked = True
@@ -120,10 +126,8 @@ class DelayLine:
     def stop(self) -> None:
         """Drop everything, and take nothing more."""
         self.has_ended = True
-        stages, self._stages = self._stages, []
-        for stage in stages:
-            stage.rest()
-        self._rest.clear()
+        self.drop()
+        self._stages = []
 
     def _blocks(self, is_ending: bool) -> bool:
         return self._is_blocked and not is_ending

@@ -1,7 +1,7 @@
 """
-Directed faults: what goes wrong on one direction of a relay, on which connections, and when.
+Directed faults: what goes wrong on one direction of a connection, on which connections, and when.
 
-Values only: what a fault does to a stream of bytes is known to `reqresp.relay`.
+Values only: what a fault does to a stream of bytes is known to `reqresp.faults.stages`.
 """
 
 from collections.abc import Collection, Mapping
@@ -38,10 +38,17 @@ REPLY_PARAMETERS = frozenset(["since"])
 
 
 class Direction(Enum):
-    """Which way bytes pass through a relay."""
+    """Which way bytes pass through a relay, or a server that answers."""
 
-    UPSTREAM = "upstream"  #: from the client to the service
+    UPSTREAM = "upstream"  #: from the client to the service, or to the server
     DOWNSTREAM = "downstream"  #: from the service to the client
+
+
+#: Why a server that answers refuses a fault of the other direction.
+UPSTREAM_ONLY = (
+    "expected upstream, what clients send: only a relay has both directions; leave out stream to"
+    " inject the fault into replies"
+)
 
 
 def _is_seconds(value: Any) -> bool:
@@ -67,11 +74,12 @@ class DirectedFault:
     """
     A *fault* of the bytes that pass a relay in the direction *stream*.
 
+    With the direction upstream, it can also apply to what clients send to a server that answers.
     The fault's probability is drawn once for each connection.
 
     :param name: stands in logs, and seeds what is random in the fault.
-    :param after: seconds until it begins, after both sides are connected or, if that is later,
-        after the fault was added.
+    :param after: seconds until it begins, after the client and, of a relay, the service are
+        connected or, if that is later, after the fault was added.
     :param after_bytes: bytes that pass in its direction before it begins, instead of *after*.
     :param for_: seconds from its beginning until it ends; None: it does not end.
     :param shared: all connections share one bandwidth.
@@ -96,7 +104,9 @@ class DirectedFault:
         if type(fault) not in STREAM_KINDS.values():
             raise FieldError("kind", unknown("kind of a stream's fault", fault.kind, STREAM_KINDS))
         if fault.counts_from_arrival:
-            raise FieldError("since", "expected none: in a relay, delays always count from arrival")
+            raise FieldError(
+                "since", "expected none: with stream, delays always count from arrival"
+            )
 
     @after_bytes.validator
     def _check_window(self, _attribute: object, after_bytes: int) -> None:
@@ -107,6 +117,12 @@ class DirectedFault:
     def _check_shared(self, _attribute: object, shared: bool) -> None:
         if shared and not isinstance(self.fault, Bandwidth):
             raise FieldError("shared", f"expected the kind bandwidth, found {self.fault.kind}")
+
+
+def check_upstream(directed: DirectedFault) -> None:
+    """:raises FieldError: *directed* is not of what clients send, as a server of requests needs."""
+    if directed.stream is not Direction.UPSTREAM:
+        raise FieldError("stream", UPSTREAM_ONLY)
 
 
 def make_fault(

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 
-from reqresp.faults import DirectedFault, Direction, Fault, make_fault, unique_name
+from reqresp.faults import DirectedFault, Direction, Fault
 from reqresp.relay.relay import Relay, Side
 from reqresp.relay.upstream import Unreachable, Upstream
 from reqresp.server.connections import Connections
@@ -20,11 +20,8 @@ from reqresp.server.front_factory import FrontFactory
 from reqresp.server.limits import Limits
 from reqresp.server.live_faults import LiveFaults
 from reqresp.server.observers import Observer
-from reqresp.server.stream_faults import StreamFault
+from reqresp.server.stream_faults import StreamFault, StreamFaults, make_directed
 from reqresp.transport.access import Access
-
-#: Arguments of `RelayFactory.fault` besides the parameters of a kind.
-_PLACEMENT = ("stream", "name", "after", "after_bytes", "for_", "shared")
 
 
 class RelayFactory(FrontFactory):
@@ -70,7 +67,7 @@ class RelayFactory(FrontFactory):
                 now=now,
             )
         )
-        self._faults = LiveFaults(self._use_faults, StreamFault)
+        self._faults: StreamFaults = LiveFaults(self._use_faults, StreamFault)
         self.reconfigure(upstream, unreachable=unreachable, faults=faults, seed=seed, limits=limits)
 
     def reconfigure(
@@ -131,18 +128,9 @@ class RelayFactory(FrontFactory):
 
         The other parameters are those of `DirectedFault`.
         """
-        fault = make_fault(kind, parameters, _PLACEMENT) if isinstance(kind, str) else kind
-        return self._faults.add(
-            DirectedFault(
-                fault=fault,
-                stream=stream,
-                name=unique_name(fault.kind, self._faults.names()) if name is None else name,
-                after=after,
-                after_bytes=after_bytes,
-                for_=for_,
-                shared=shared,
-            )
-        )
+        window = {"name": name, "after": after, "after_bytes": after_bytes, "for_": for_}
+        arguments = {**window, "shared": shared, **parameters}
+        return self._faults.add(make_directed(kind, stream, self._faults.names(), arguments))
 
     def reset_faults(self) -> None:
         """Have the faults that were configured, as they were then, and no others."""

@@ -31,7 +31,7 @@ from reqresp.server.faulty_link import FaultyLink
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.server.observers import Direction, Unasked
 from reqresp.server.pushes import PushError, check_room
-from reqresp.server.stream_faults import StreamFaults
+from reqresp.server.stream_faults import StreamFaults, roll
 from reqresp.transport.stream import Phase, Reading, Stream
 
 # A module-level name is looked up faster than an attribute of an Enum: 0.3 us in CPython 3.11.
@@ -341,11 +341,7 @@ class Relay:
         for side in (self.client, self.server):
             if not is_passing and (side.link is None or side.link.has_ended):
                 continue
-            dice = {
-                live: rolled
-                for live in self._faults
-                if live.stream is side.direction and (rolled := live.roll(self.number)) is not None
-            }
+            dice = roll(self._faults, side.direction, self.number)
             if side.link is None and dice:
                 side.link = FaultyLink(side)
             if side.link is not None:

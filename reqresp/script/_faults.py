@@ -1,5 +1,5 @@
 """
-Faults: what goes wrong with every reply of a script, or in a direction of its relay.
+Faults: what goes wrong with every reply of a script, or in a direction.
 
 Reports what is wrong and continues.  Must not know rules.
 """
@@ -12,15 +12,12 @@ from attrs import frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import quote
-from reqresp.faults import STREAM_KINDS, DirectedFault, PlacedFault, unique_name
+from reqresp.faults import STREAM_KINDS, DirectedFault, Direction, PlacedFault, unique_name
+from reqresp.faults.directed import UPSTREAM_ONLY
 from reqresp.script._parts import TableParts
 from reqresp.script.schema import ReplyFaultTable, StreamFaultTable
 from reqresp.script.toml_positions import join
 
-_NO_RELAY = (
-    "expected a relay, a script with [upstream] and without rules and replies; leave out stream to"
-    " inject the fault into replies"
-)
 _NO_REPLIES = "the key stream is missing: a relay has no replies; expected upstream or downstream"
 _STREAM_KEYS = [it.name.removesuffix("_") for it in attrs.fields(StreamFaultTable)]
 
@@ -31,7 +28,7 @@ class ScriptFaults:
     The faults of a whole script.
 
     :param replies: are injected into every reply, or into connections.
-    :param streams: go wrong in a direction of a relay.
+    :param streams: go wrong in a direction of a relay, or with what clients send.
     """
 
     replies: tuple[PlacedFault, ...] = ()
@@ -52,11 +49,11 @@ def read_faults(
         if table is None:  # it was not a table, which has been reported
             continue
         path = f"fault[{at}]"
-        if "stream" in table and is_relay:
+        if "stream" in table:
             directed = _directed(table, path, parts, [it.name for it in streams])
+            if directed is not None and not is_relay and directed.stream is Direction.DOWNSTREAM:
+                parts.reader.report(f"{path}.stream", UPSTREAM_ONLY)
             streams += [] if directed is None else [directed]
-        elif "stream" in table:
-            parts.reader.report(f"{path}.stream", _NO_RELAY)
         elif is_relay:
             parts.reader.report(path, _NO_REPLIES)
         else:

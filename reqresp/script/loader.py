@@ -67,7 +67,8 @@ class Script(ConfigSource):
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
     :param accept: what happens to clients that connect; what listens has to apply it.
-    :param stream_faults: what goes wrong in a direction of the relay that the script is.
+    :param stream_faults: what goes wrong in a direction of the relay that the script is, or with
+        what clients send.
     :param upstream: the service that clients are forwarded to; None: there is none.
     :param is_relay: whether all bytes are forwarded; then there are no rules.
     :param files: the files that it names.
@@ -167,7 +168,8 @@ class Script(ConfigSource):
     @property
     def is_empty(self) -> bool:
         """Whether the script says nothing of what clients get: perhaps it is not written yet."""
-        return self.rules.is_empty and not self.faults and self.upstream is None
+        has_faults = bool(self.faults or self.stream_faults)
+        return self.rules.is_empty and not has_faults and self.upstream is None
 
     def config(self) -> ServerConfig:
         """
@@ -180,4 +182,11 @@ class Script(ConfigSource):
         framing = self.framing
         if self.reply_framing != framing:
             framing = Mixed(framing, self.reply_framing)
-        return ServerConfig(self.rules.anew(), framing, self.limits, self.faults, self.seed)
+        return ServerConfig(
+            self.rules.anew(),
+            framing,
+            self.limits,
+            self.faults,
+            self.seed,
+            stream_faults=self.stream_faults,
+        )

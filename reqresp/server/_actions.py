@@ -12,6 +12,7 @@ from twisted.internet.interfaces import ISSLTransport
 
 from reqresp.server import _report
 from reqresp.server._backlog import Backlog
+from reqresp.server._intake import Intake
 from reqresp.server._reply import Unframed
 from reqresp.server._silence import Listening, watch
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
@@ -37,6 +38,7 @@ class Performer(_report.Reporter, Listening, Protocol):
     """What the actions need of a connection."""
 
     host: ConnectionHost
+    intake: Intake | None
     sent: int
     stream: Stream
     backlog: Backlog
@@ -85,12 +87,14 @@ def _start_tls(performer: Performer, _step: StartTLS) -> Hold | None:
     if start is None or problem:
         _report.warning(performer, f"cannot start TLS: {problem}; resetting")
         return ABORT
+    if performer.intake is not None:
+        performer.intake.drop()
     decoder = performer.framing.decoder(performer.config.limits.max_request)
     watch(performer, decoder)
     if performer.backlog.restart(decoder):
         _report.warning(performer, "dropped what it sent in the clear after its request for TLS")
-    peer = performer.peer
-    stream.start_tls(lambda transport: start.start(transport, performer, peer, stream.attach))
+    protocol, peer = performer.intake or performer, performer.peer
+    stream.start_tls(lambda transport: start.start(transport, protocol, peer, stream.attach))
     return None
 
 

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from twisted.python.failure import Failure
 
+from reqresp.framing import FrameError
+from reqresp.server import _report
+from reqresp.server._backlog import Backlog
 from reqresp.server._reply import ENDINGS, UNASKED, Replier, closing, use_faults
 from reqresp.server._state import Hold
 from reqresp.server.observers import Unasked
@@ -18,6 +21,7 @@ from reqresp.steps import RuleReply, Steps, Wait
 class Reacting(Replier, Protocol):
     """What reactions need of a connection."""
 
+    backlog: Backlog
     notes: Any
     taken: int
     hold: Hold | None
@@ -33,6 +37,14 @@ class Reacting(Replier, Protocol):
 
     def fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
+
+
+def refuse_bytes(connection: Reacting, error: FrameError) -> None:
+    """Begin what the responder says because of bytes that are no request, then close."""
+    _report.frame_error(connection, error)
+    connection.backlog.clear()
+    if connection.hold is None:
+        say(connection, Trigger.MALFORMED)
 
 
 def say(connection: Reacting, trigger: Trigger) -> None:

@@ -5,7 +5,7 @@ It bounds how many are answered at once, and for how long: a client that was ref
 what the limits are there to save.  It must not know why a client is refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol as Interface
 from typing import cast
 
@@ -17,6 +17,7 @@ from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
 from reqresp.server.host import HostedConnection, TLSStart
 from reqresp.server.observers import Events
+from reqresp.server.stream_faults import StreamFault
 from reqresp.server.triggers import Trigger
 
 #: Refused clients that are answered at a time; those beyond are reset at once.
@@ -69,6 +70,8 @@ class RefusedClients:
         self.turns = front.turns
         #: They are not worth a handshake.
         self.start_tls: TLSStart | None = None
+        #: Faults of what is received make no difference to them.
+        self.stream_faults: Sequence[StreamFault] = ()
         self._open: dict[HostedConnection, IDelayedCall] = {}
 
     def __len__(self) -> int:

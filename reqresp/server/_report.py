@@ -14,6 +14,8 @@ from twisted.python.failure import Failure
 
 from reqresp._text import printable, printable_lines
 from reqresp.framing import FrameError, Framing, Unfinished
+from reqresp.server._backlog import Backlog
+from reqresp.server._state import Ended, Hold
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import Cancellable, ConnectionHost
 from reqresp.server.observers import Unasked
@@ -193,6 +195,19 @@ def stuck(failure: Failure) -> None:
     _log.failure("cannot cancel the call or reply that a connection waits for", failure)
 
 
-def not_decoded(failure: Failure) -> None:
-    """Log that a decoder cannot say which request a connection ends within."""
-    _log.failure("cannot find out which request is unfinished", failure)
+class Undecoded(Protocol):
+    """What finding an unfinished request needs of a connection."""
+
+    backlog: Backlog
+    hold: Hold | None
+
+
+def find_unfinished(connection: Undecoded) -> Unfinished | None:
+    """Return the request that *connection* ends within; log that its decoder cannot say so."""
+    if isinstance(connection.hold, Ended):
+        return None  # what follows the last request is none
+    try:
+        return connection.backlog.find_unfinished()
+    except BaseException:  # of a decoder that is not ours: the connection ends nevertheless
+        _log.failure("cannot find out which request is unfinished", Failure())
+        return None

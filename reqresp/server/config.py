@@ -13,6 +13,7 @@ from attrs import Factory, evolve, field, frozen
 
 from reqresp._errors import FieldError, Problem
 from reqresp.exchanges import Exchanges
+from reqresp.faults.directed import DirectedFault, check_upstream
 from reqresp.faults.faults import Fault, PlacedFault
 from reqresp.framing import Chunk, Decoder, Framing, complete_framing
 from reqresp.server._fast_path import Batch
@@ -24,6 +25,10 @@ if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.interfaces import IAddress
 
     from reqresp.server.functions import Answer
+
+
+#: A fault of replies, or of what clients send.
+AnyFault = Fault | PlacedFault | DirectedFault
 
 
 def _placed(faults: Iterable[Fault | PlacedFault]) -> tuple[PlacedFault, ...]:
@@ -41,8 +46,10 @@ class ServerConfig:
     :param faults: change each reply, and the greeting if there is one, in this order.  Those placed
         ``on_connect`` apply to whole connections, also before anything is sent.
     :param seed: the source of all randomness in faults; None: not chosen yet.
+    :param stream_faults: apply to what clients send, before requests are found in it.
     :raises FrameError: *framing* cannot encode a constant reply.
-    :raises FieldError: *framing* cannot have a request within *limits*.
+    :raises FieldError: *framing* cannot have a request within *limits*, or a fault of a stream is
+        not one of what clients send.
     """
 
     responder: Responder
@@ -50,11 +57,14 @@ class ServerConfig:
     limits: Limits = Factory(Limits)
     faults: tuple[PlacedFault, ...] = field(default=(), converter=_placed)
     seed: int | None = None
+    stream_faults: tuple[DirectedFault, ...] = field(default=(), kw_only=True)
     #: Answers all requests of a read at once; None: the responder or the faults rule that out.
     batch: Batch | None = field(init=False, default=None, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         # Now, so that a mistake is found before the first connection.
+        for directed in self.stream_faults:
+            check_upstream(directed)
         properties = self.responder.state_properties
         for framing in (self.framing, *(it.framing for it in properties)):
             try:
@@ -71,7 +81,7 @@ class ServerConfig:
 
     @property
     def is_faulty(self) -> bool:
-        """Whether any fault can be injected."""
+        """Whether any fault can be injected into replies."""
         return bool(self.faults or self.responder.faulty)
 
     def decoder(self) -> Decoder:
@@ -128,7 +138,7 @@ def resolve(
     *,
     framing: Framing | None = None,
     limits: Limits | Mapping[str, Any] | None = None,
-    faults: Sequence[Fault | PlacedFault] | None = None,
+    faults: Sequence[AnyFault] | None = None,
     seed: int | None = None,
     default: ServerConfig | None = None,
 ) -> ServerConfig:
@@ -138,10 +148,12 @@ def resolve(
     :param source: a config, a `ConfigSource`, a responder, or a function that answers.
     :param limits: replaces all limits of the source.  A mapping of names to values replaces only
         the limits that it names.
+    :param faults: replace all faults of the source.
     :param default: the config of which a responder or a function has everything else, and whose
         seed a config without one gets; `fixed` with the default of each part unless given.
     :raises FrameError: *framing* cannot encode a constant reply of the source.
-    :raises FieldError: a limit is out of range, or *framing* cannot have a request within it.
+    :raises FieldError: a limit is out of range, *framing* cannot have a request within it, or a
+        fault of a stream is not one of what clients send.
     """
     if default is None:
         default = ServerConfig(fixed())
@@ -150,7 +162,10 @@ def resolve(
         seed = default.seed
     if isinstance(limits, Mapping):
         limits = evolve(config.limits, **limits)
-    given: dict[str, Any] = {"framing": framing, "limits": limits, "faults": faults, "seed": seed}
+    given: dict[str, Any] = {"framing": framing, "limits": limits, "seed": seed}
+    if faults is not None:
+        given["faults"] = [it for it in faults if not isinstance(it, DirectedFault)]
+        given["stream_faults"] = tuple(it for it in faults if isinstance(it, DirectedFault))
     changes = {name: value for name, value in given.items() if value is not None}
     return evolve(config, **changes) if changes else config
 

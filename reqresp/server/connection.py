@@ -31,7 +31,8 @@ from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import FOR_SERVICE, Forwarder
 from reqresp.server._frames import NOTHING_SENT, Progress
-from reqresp.server._reactions import say
+from reqresp.server._intake import Intake, use_stream_faults
+from reqresp.server._reactions import refuse_bytes, say
 from reqresp.server._reply import prepare, use_faults
 from reqresp.server._slices import AT_ONCE, answer_slices
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
@@ -79,7 +80,7 @@ class Connection:
         *("backlog", "begun", "config", "forwarder", "framing", "hold", "host", "injector"),
         *("notes", "number", "peer", "pushed", "quiet", "received", "sent", "stream", "taken"),
         *("timers", "undelivered", "_is_unseen", "_known", "_last", "_reply", "_since", "_state"),
-        "_unknown",
+        *("_unknown", "intake"),
     )
 
     def __init__(
@@ -113,6 +114,7 @@ class Connection:
         self.pushed: Sequence[pushes.Unsent] = ()  # to be sent after the frame under way
         self.timers: Timers | None = None  # if the responder has some
         self.injector: FaultInjector | None = None  # if there are faults
+        self.intake: Intake | None = None  # what bytes pass before they come here; None: nothing
         self._last = False  # no more is read: EOF came, or the server drains
         self._since: float | None = None  # when the request under way was taken up, if counted
         self.quiet = self.undelivered = 0  # sweeps since something happened; bytes at the last one
@@ -166,6 +168,8 @@ class Connection:
             self.go_on()
         elif self._last:
             self.finish()
+        if self.host.stream_faults:
+            use_stream_faults(self)
 
     def logPrefix(self) -> str:
         return "ReqResp"
@@ -223,6 +227,8 @@ class Connection:
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
+        if self.host.stream_faults:
+            use_stream_faults(self)
 
     def readConnectionLost(self) -> None:
         self.stream.read_lost()
@@ -237,7 +243,7 @@ class Connection:
         if self._state is _ENDED:  # everything was dropped and reported when it ended
             self._lose(reason)
             return
-        unfinished = self._find_unfinished()
+        unfinished = _report.find_unfinished(self)
         if self._state is _TURN:  # whose observers have to be notified first
             failure = getattr(self.hold, "failure", None)
             self._drop()
@@ -254,17 +260,19 @@ class Connection:
         """Hold the connection until the stream accepts more."""
         if self._state is _IDLE:
             self._state = _FULL
-        self._regulate()
+        self.regulate()
 
     def resumed(self) -> None:
         """Continue if the connection, or what was pushed, was held by the stream."""
         if self._state is _FULL or self.pushed:
             self.go_on()
         else:
-            self._regulate()
+            self.regulate()
 
     def peer_ended(self) -> None:
-        """Answer what was received, then close."""
+        """Answer what was received, then close; first let EOF pass faults, as bytes do."""
+        if self.intake is not None and self.intake.delays_end():
+            return
         if self.backlog.decoder.__class__ is SilenceDecoder:
             self._last = True
             self.end_request()
@@ -288,7 +296,7 @@ class Connection:
             # A greeting waits, which the client will not receive any more.
             self.close_finished()
         else:
-            self._regulate()
+            self.regulate()
 
     def reset(self) -> None:
         """Reset the connection now."""
@@ -391,7 +399,7 @@ class Connection:
         stream = self.stream
         if stream.reading is not _READ or stream.writing is not _WRITE or self._last:
             return False
-        if self._reply is not _NO_REPLY or self.pushed or self.timers is not None:
+        if self._reply is not _NO_REPLY or self.pushed or self.timers or self.intake:
             return False
         try:
             following = forwarder.pass_on()
@@ -447,20 +455,24 @@ class Connection:
             self._enter(self.hold)
         elif self.stream.writing is not _WRITE and self.stream.is_blocked:
             self._state = _FULL
-            self._regulate()
+            self.regulate()
         elif not done:
             return  # an observer has released it
         elif self.backlog.error is not None:
-            self._refuse_bytes(self.backlog.error)
+            refuse_bytes(self, self.backlog.error)
         elif self.backlog.has_requests or self._has_pending:
             return  # more has arrived
-        elif self.stream.reading is _EOF and self.backlog.end_request():
+        elif (
+            self.stream.reading is _EOF
+            and (self.intake is None or not self.intake.holds_end)
+            and self.backlog.end_request()
+        ):
             return  # it is in the framing of a state that was entered after EOF
         elif self._last:
             self.close_finished()
         else:
             self._state = _IDLE if self.stream.reading is not _IGNORED else _HANGING
-            self._regulate()
+            self.regulate()
 
     def _enter(self, hold: Hold) -> None:
         if isinstance(hold, Waiting):
@@ -468,7 +480,7 @@ class Connection:
                 self.close_finished()
             else:
                 self._state = hold.state
-                self._regulate()
+                self.regulate()
             return
         if hold.failure is not None:
             _report.failure(self, hold.failure, self._reply[2])
@@ -591,13 +603,6 @@ class Connection:
         self._state = _IDLE
         self.go_on()
 
-    def _refuse_bytes(self, error: FrameError) -> None:
-        """Send what the responder has for bytes that are no request, then close."""
-        _report.frame_error(self, error)
-        self.backlog.clear()
-        if self.hold is None:
-            say(self, Trigger.MALFORMED)
-
     def begin(
         self,
         steps: Steps,
@@ -652,15 +657,18 @@ class Connection:
             self.backlog.put(data)
         else:
             self.forwarder.received(data)
-        self._regulate()
+        self.regulate()
 
-    def _regulate(self) -> None:
+    def regulate(self) -> None:
         """Resume or pause reading, as the state requires."""
         if self._state is _ENDED or self._state is _LOST:
             return  # the stream reads on, to see the client's end
         stream = self.stream
         is_too_much = self.backlog.size > self.config.limits.max_waiting
-        if self._last or is_too_much or stream.writing is _WRITE_FULL:
+        is_blocked = self._last or is_too_much or stream.writing is _WRITE_FULL
+        if self.intake is not None:
+            self.intake.block(is_blocked)
+        elif is_blocked:
             stream.pause()
         else:
             stream.resume()
@@ -673,22 +681,12 @@ class Connection:
         if isinstance(hold, Waiting) and hold.awaited is not None:
             _report.cancel(hold.awaited)
 
-    def close_finished(self) -> None:
-        """Close: everything that was received is answered."""
-        unfinished = self._find_unfinished()
+    def close_finished(self, end: Callable[[Stream], None] = Stream.close) -> None:
+        """End the connection: everything that was received is answered, or will not be."""
+        unfinished = _report.find_unfinished(self)
         self._state = _TURN  # an observer may lose or drain the connection
         _report.incomplete(self, unfinished)
-        self._end(Stream.close)
-
-    def _find_unfinished(self) -> Unfinished | None:
-        """Return the request that the connection ends within; None: within none."""
-        if isinstance(self.hold, Ended):
-            return None  # what follows the last request is none
-        try:
-            return self.backlog.find_unfinished()
-        except BaseException:  # of a decoder that is not ours: the connection ends nevertheless
-            _report.not_decoded(Failure())
-            return None
+        self._end(end)
 
     def _end(self, end: Callable[[Stream], None]) -> None:
         """End the stream, unless the connection was lost while observers were notified."""
@@ -706,6 +704,8 @@ class Connection:
 
     def _drop(self) -> None:
         """Drop all pending work."""
+        if self.intake is not None:
+            self.intake.stop()
         self.backlog.clear()
         if self.forwarder is not None:
             self.forwarder.clear()

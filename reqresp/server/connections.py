@@ -7,7 +7,7 @@ connection carries: a relay has the same front.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter, time
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from reqresp.server.counters import Counters
 from reqresp.server.host import HostedConnection, TLSStart
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Events, Observer
+from reqresp.server.stream_faults import StreamFault
 from reqresp.server.triggers import Trigger
 from reqresp.transport.access import Access
 
@@ -75,6 +76,8 @@ class Connections:
         self.counters = counters
         #: Adds TLS to connections that ask for it; None: the server has no certificate for that.
         self.start_tls: TLSStart | None = None
+        #: The faults that apply to what connections receive.
+        self.stream_faults: Sequence[StreamFault] = ()
         #: The name of the service, which begins lines of the log; empty: the process has no other.
         self.name = ""
         self.now = now

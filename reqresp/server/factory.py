@@ -15,10 +15,21 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from reqresp._errors import FieldError
-from reqresp.faults import KINDS, Fault, PlacedFault, change_fault, make_fault, unique_name
+from reqresp.faults import (
+    KINDS,
+    DirectedFault,
+    Direction,
+    Fault,
+    PlacedFault,
+    change_fault,
+    make_fault,
+    unique_name,
+)
+from reqresp.faults.directed import check_upstream
 from reqresp.framing import NO_END, Framing, complete_framing
+from reqresp.server._intake import use_stream_faults
 from reqresp.server.broadcasts import broadcast
-from reqresp.server.config import ServerConfig, Source, resolve
+from reqresp.server.config import AnyFault, ServerConfig, Source, resolve
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
@@ -27,11 +38,12 @@ from reqresp.server.limits import Limits
 from reqresp.server.live_faults import LiveFault, LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.server.service import Service
+from reqresp.server.stream_faults import StreamFault, make_directed
 from reqresp.steps import Broadcast
 from reqresp.transport.access import Access
 
-#: A fault of replies, which can be changed and removed.
-ReplyFault = LiveFault[PlacedFault]
+#: A fault of replies, or of what clients send, as it is configured.
+_Placed = PlacedFault | DirectedFault
 
 #: Where faults of replies are drawn, by name: whether that is when a client connects.
 _PLACES = {"reply": False, "connect": True}
@@ -49,7 +61,8 @@ class ReqRespFactory(FrontFactory):
     :param limits: what clients may use of the server.  A mapping replaces only the limits of the
         source that it names.
     :param faults: injected into each reply, in this order; a `PlacedFault` may apply to
-        connections.
+        connections.  A `DirectedFault` with the stream ``upstream`` applies to what clients send,
+        before a request is found in it.
     :param seed: determines everything that is random in faults: the same seed makes the same run.
         One that was not given is chosen and logged.
     :param observers: notified of what happens, in this order.
@@ -61,7 +74,8 @@ class ReqRespFactory(FrontFactory):
     :param service: where requests are forwarded to that are answered with `Forward`, such as
         `reqresp.relay.Forwarding`; each client gets a connection of its own to it.  None: nowhere.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
-    :raises FieldError: a limit is out of range, or no request of *framing* is within *limits*.
+    :raises FieldError: a limit is out of range, no request of *framing* is within *limits*, or a
+        fault has another stream.
     """
 
     _log = Logger()
@@ -72,7 +86,7 @@ class ReqRespFactory(FrontFactory):
         *,
         framing: Framing | None = None,
         limits: Limits | Mapping[str, Any] | None = None,
-        faults: Sequence[Fault | PlacedFault] | None = None,
+        faults: Sequence[AnyFault] | None = None,
         seed: int | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
@@ -92,7 +106,7 @@ class ReqRespFactory(FrontFactory):
                 now=now,
             )
         )
-        self._faults: LiveFaults[PlacedFault, ReplyFault] = LiveFaults(self._use_faults, LiveFault)
+        self._faults: LiveFaults[_Placed, LiveFault[Any]] = LiveFaults(self._use_faults, _make_live)
         self.reconfigure(
             respond, framing=framing, limits=limits, faults=faults, seed=seed, service=service
         )
@@ -103,7 +117,7 @@ class ReqRespFactory(FrontFactory):
         *,
         framing: Framing | None = None,
         limits: Limits | Mapping[str, Any] | None = None,
-        faults: Sequence[Fault | PlacedFault] | None = None,
+        faults: Sequence[AnyFault] | None = None,
         seed: int | None = None,
         service: Service | None = None,
     ) -> None:
@@ -128,7 +142,7 @@ class ReqRespFactory(FrontFactory):
         #: Where new connections forward requests to.
         self.service = service
         self._front.limit(config.limits)
-        self._faults.configure(self._named(config.faults))
+        self._faults.configure(self._named([*config.faults, *config.stream_faults]))
 
     def adapt(self, change: Callable[[ServerConfig], ServerConfig] = evolve) -> None:
         """
@@ -150,7 +164,7 @@ class ReqRespFactory(FrontFactory):
     # Faults
 
     @property
-    def faults(self) -> tuple[ReplyFault, ...]:
+    def faults(self) -> tuple[LiveFault[Any], ...]:
         """The faults as they are now, in the order in which they apply."""
         return tuple(self._faults)
 
@@ -163,31 +177,44 @@ class ReqRespFactory(FrontFactory):
         self,
         kind: str | Fault,
         *,
-        on: str = "reply",
+        on: str | None = None,
+        stream: str | Direction | None = None,
         name: str | None = None,
         after: float = 0.0,
         after_bytes: int = 0,
         **parameters: Any,
-    ) -> ReplyFault:
+    ) -> LiveFault[Any]:
         """
-        Let something go wrong with replies, from the next one of every client on.
+        Let something go wrong from now on, on open connections, too.
 
-        It applies after the faults that there are.  The result changes and removes it; as a context
-        manager, it removes it at the end.
+        It applies after the faults that there are: to replies, from the next one of every client
+        on, or to what clients send.  The result changes and removes it; as a context manager, it
+        removes it at the end.
 
         :param kind: as in a script, with its *parameters*; or a `Fault`.
-        :param on: where the dice are thrown: ``reply``, for each reply, or ``connect``, once for
-            each connection.
+        :param on: of a fault of replies, where the dice are thrown: ``reply``, the default, for
+            each reply, or ``connect``, once for each connection.
+        :param stream: ``upstream``: it applies to what clients send, before a request is found in
+            it, and has the parameters of a `DirectedFault`, too.  None: it applies to replies.
         :param name: seeds what is random; the kind, with a number if there is one, unless given.
         :param after: seconds until it begins on a connection, as for `PlacedFault`.
-        :param after_bytes: bytes of replies that pass before it begins, likewise.
+        :param after_bytes: bytes of replies, or of *stream*, that pass before it begins, likewise.
         :raises ValueError: *kind* is unknown, a value is out of range, or the name is taken.
         :raises TypeError: a parameter is unknown or missing.
         """
+        window = {"name": name, "after": after, "after_bytes": after_bytes}
+        if stream is not None:
+            if on is not None:
+                raise FieldError("on", f"expected one of on and stream, found on={on!r} and stream")
+            arguments = {**window, **parameters}
+            directed = make_directed(kind, stream, self._faults.names(), arguments)
+            check_upstream(directed)
+            return self._faults.add(directed)
+        on = "reply" if on is None else on
         if on not in _PLACES:
             raise FieldError("on", f"expected {' or '.join(_PLACES)}, found {on!r}")
         if isinstance(kind, str):
-            fault = make_fault(kind, parameters, ("on", "name", "after", "after_bytes"), KINDS)
+            fault = make_fault(kind, parameters, ("on", "stream", *window), KINDS)
         else:
             fault = change_fault(kind, parameters)
         if name is None:
@@ -198,9 +225,9 @@ class ReqRespFactory(FrontFactory):
         """Have the faults that were configured, as they were then, and no others."""
         self._faults.reset()
 
-    def _named(self, faults: Iterable[PlacedFault]) -> list[PlacedFault]:
+    def _named(self, faults: Iterable[_Placed]) -> list[_Placed]:
         """Return *faults*, each with a name of its own."""
-        named: list[PlacedFault] = []
+        named: list[_Placed] = []
         names = [it.name for it in self._faults.added]
         for each in faults:
             named.append(evolve(each, name=unique_name(each.name, names)))
@@ -210,9 +237,13 @@ class ReqRespFactory(FrontFactory):
     def _use_faults(self) -> None:
         """Inject the faults as they are now, on open connections as well."""
         self.adapt(self._with_faults)
+        self._front.stream_faults = [it for it in self._faults if isinstance(it, StreamFault)]
+        for connection in self._front:
+            if isinstance(connection, Connection):
+                use_stream_faults(connection)
 
     def _with_faults(self, config: ServerConfig) -> ServerConfig:
-        faults = tuple(it.placed for it in self._faults)
+        faults = tuple(it.placed for it in self._faults if isinstance(it.placed, PlacedFault))
         if faults == config.faults:
             return config
         seed = self._faults.seed if config.seed is None else config.seed
@@ -260,6 +291,12 @@ class ReqRespFactory(FrontFactory):
 
     def _build_refused(self, peer: IAddress) -> Connection:
         return Connection(self._front.refused, self.config, peer)
+
+
+def _make_live(faults: LiveFaults[Any, Any], placed: _Placed) -> LiveFault[Any]:
+    if isinstance(placed, DirectedFault):
+        return StreamFault(faults, placed)
+    return LiveFault(faults, placed)
 
 
 def _check_service(service: Service | None, config: ServerConfig) -> None:

@@ -87,12 +87,18 @@ class FaultyLink:
         self._is_running = True
         try:
             while (piece := self._take()) is not None:
+                self._report()
                 self._source.deliver(piece)
         finally:
             self._is_running = False
         self._report()
         self._set_timer()
         self._source.regulate()
+
+    def drop(self) -> None:
+        """Drop what is on its way, and go on with what comes next."""
+        self._line.drop()
+        self._set_timer()
 
     def stop(self) -> None:
         """Drop everything: there is nowhere to deliver it."""
@@ -117,7 +123,7 @@ class FaultyLink:
         return self._line.take(now)
 
     def _report(self) -> None:
-        # An observer may change the faults, but not while pieces move.
+        # An observer may change the faults, but not while the line moves pieces.
         injected, self._injected = self._injected, []
         for owner in injected:
             self._source.injected(owner.directed.name, owner.directed.fault.kind)

@@ -5,7 +5,7 @@ A Protocol, so that a connection depends on no factory.  `reqresp.server.connect
 is the only host.  A connection uses nothing of its server but what is declared here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress, IReactorTime
@@ -15,6 +15,7 @@ from reqresp.framing import Unfinished
 from reqresp.server._turns import Turns
 from reqresp.server.counters import Counters
 from reqresp.server.observers import Events
+from reqresp.server.stream_faults import StreamFault
 from reqresp.server.triggers import Trigger
 
 #: How often a connection is swept in one idle timeout.
@@ -95,6 +96,8 @@ class ConnectionHost(Protocol):
     #: Adds TLS to connections that ask for it; None: the server has no certificate for that.
     start_tls: TLSStart | None
 
+    #: The faults that apply to what connections receive.
+    stream_faults: Sequence[StreamFault]
     #: Notifies the observers.
     events: Events
     #: The open connections of the server; those of clients that are refused are not among them.

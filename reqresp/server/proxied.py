@@ -26,7 +26,7 @@ from reqresp.server.admission import UNTRUSTED, Refusal
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.transport.access import Networks
 from reqresp.transport.proxy_protocol import ProxyDecoder, ProxyError
-from reqresp.transport.stream import replace_protocol
+from reqresp.transport.stream import protocol_of, replace_protocol
 
 # Stands for a client of which nothing is known: only limits that apply to all can refuse it.
 _UNKNOWN = UNIXAddress(None)
@@ -147,7 +147,7 @@ class HeaderReader(Protocol):
             if is_tls and IHandshakeListener.providedBy(protocol):
                 protocol.handshakeCompleted()
         if rest and _delivers(transport):
-            protocol.dataReceived(rest)
+            protocol_of(transport).dataReceived(rest)
 
     def _expire(self) -> None:
         self._end(f"no PROXY header within {self.factory.timeout:g} s")

@@ -20,7 +20,7 @@ from reqresp.services.endpoints import EndpointSpec
 from reqresp.transport.accept_modes import AcceptMode
 
 if TYPE_CHECKING:  # a services file is checked without Twisted, and few services have a script
-    from reqresp.faults import PlacedFault
+    from reqresp.faults import DirectedFault, PlacedFault
     from reqresp.script import Script
     from reqresp.transport.access import Access, Networks
 
@@ -38,7 +38,7 @@ class FixedReply:
 
     response: bytes = RESPONSE
     close_on: bytes | None = CLOSE_ON
-    faults: "tuple[PlacedFault, ...]" = ()
+    faults: "tuple[PlacedFault | DirectedFault, ...]" = ()
     seed: int | None = None
 
 

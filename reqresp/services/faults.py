@@ -30,15 +30,17 @@ from reqresp.server.live_faults import LiveFault
 #: The stream of faults that are drawn when a client connects.
 CONNECTION = "connection"
 
-#: The streams of a service that answers, with the names that scripts have for them.
+#: The streams of replies, with the names that scripts have for them.
 _REPLY_STREAMS = {Direction.DOWNSTREAM.value: "reply", CONNECTION: "connect"}
+#: The streams of a service that answers, and of a relay.
+_ANSWERED_STREAMS = [Direction.UPSTREAM.value, *_REPLY_STREAMS]
 _RELAY_STREAMS = [it.value for it in Direction]
 _UNITS: Mapping[Any, str] = {Seconds: "seconds", Bytes: "bytes", Share: "share"}
 #: Units of parameters whose types do not have them.
 _OTHER_UNITS = {"rate": "bytes per second", "after": "seconds", "after_bytes": "bytes"}
-#: Parameters of a fault besides those of its kind: of replies, and of a relay.
+#: Parameters of a fault besides those of its kind: of replies, and of a direction.
 _REPLY_WINDOW = ("after", "after_bytes")
-_RELAY_WINDOW = (*_REPLY_WINDOW, "for", "shared")
+_DIRECTED_WINDOW = (*_REPLY_WINDOW, "for", "shared")
 
 
 @frozen
@@ -47,8 +49,9 @@ class ServiceFault:
     A fault of a service as it is now.
 
     :param stream: ``upstream`` or ``downstream``: the direction of a relay; of a service that
-        answers, ``downstream`` is its replies, and ``connection`` is drawn when a client connects.
-    :param parameters: those of its kind, its probability included, and of a relay its window.
+        answers, ``upstream`` is what clients send, ``downstream`` is its replies, and
+        ``connection`` is drawn when a client connects.
+    :param parameters: those of its kind, its probability included, and of a direction its window.
     """
 
     name: str
@@ -90,7 +93,7 @@ class ServiceFaults:
     def streams(self) -> list[str]:
         """Where faults of this service apply."""
         is_relay = isinstance(self._factory, RelayFactory)
-        return _RELAY_STREAMS if is_relay else [*_REPLY_STREAMS]
+        return [*(_RELAY_STREAMS if is_relay else _ANSWERED_STREAMS)]
 
     @property
     def kinds(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
@@ -100,10 +103,14 @@ class ServiceFaults:
         A parameter has its ``default``, None if it must be given, and its ``unit``: ``seconds``,
         ``bytes``, ``bytes per second``, ``share`` or ``""``.
         """
-        is_relay = isinstance(self._factory, RelayFactory)
-        kinds = STREAM_KINDS if is_relay else KINDS
-        described = {name: _parameters(kind, is_relay=is_relay) for name, kind in kinds.items()}
-        return dict.fromkeys(self.streams, described)
+        kinds = {}
+        for stream in self.streams:
+            is_directed = self._is_directed(stream)
+            some = STREAM_KINDS if is_directed else KINDS
+            kinds[stream] = {
+                name: _parameters(kind, is_directed=is_directed) for name, kind in some.items()
+            }
+        return kinds
 
     def add(
         self,
@@ -125,19 +132,16 @@ class ServiceFaults:
         kinds = self.kinds[stream]
         if kind not in kinds:
             raise FieldError("kind", unknown("kind of fault", kind, kinds))
-        is_relay = isinstance(self._factory, RelayFactory)
-        window = _RELAY_WINDOW if is_relay else _REPLY_WINDOW
+        is_directed = self._is_directed(stream)
+        window = _DIRECTED_WINDOW if is_directed else _REPLY_WINDOW
         _check_known(parameters, (*kinds[kind], *window))
         for parameter, described in kinds[kind].items():
             if described["default"] is None and parameter not in parameters:
                 raise FieldError(parameter, f"the key {parameter} is missing")
         given = {_python_name(it): value for it, value in parameters.items()}
-        live: LiveFault[Any]
-        if isinstance(self._factory, RelayFactory):
-            live = self._factory.fault(kind, stream=stream, name=name, **given)
-        else:
-            live = self._factory.fault(kind, on=_REPLY_STREAMS[stream], name=name, **given)
-        return _view(live)
+        place = {"stream": stream} if is_directed else {"on": _REPLY_STREAMS[stream]}
+        factory: Any = self._factory  # each kind has a method of its own
+        return _view(factory.fault(kind, **place, name=name, **given))
 
     def change(self, name: str, parameters: Mapping[str, Any]) -> ServiceFault:
         """
@@ -148,10 +152,10 @@ class ServiceFaults:
         """
         live = self._find(name)
         for parameter in parameters:
-            if parameter in _RELAY_WINDOW:
+            if parameter in _DIRECTED_WINDOW:
                 raise FieldError(parameter, "cannot be changed: remove the fault, and add it again")
-        is_relay = isinstance(self._factory, RelayFactory)
-        _check_known(parameters, _parameters(type(live.fault), is_relay=is_relay))
+        is_directed = isinstance(live.placed, DirectedFault)
+        _check_known(parameters, _parameters(type(live.fault), is_directed=is_directed))
         live.change(**parameters)
         return _view(live)
 
@@ -167,6 +171,10 @@ class ServiceFaults:
         """Have the faults of the definition, as they are there, and no others."""
         self._factory.reset_faults()
 
+    def _is_directed(self, stream: str) -> bool:
+        """Return whether faults of *stream* apply to bytes as they pass, not to replies."""
+        return isinstance(self._factory, RelayFactory) or stream == Direction.UPSTREAM.value
+
     def _find(self, name: str) -> LiveFault[Any]:
         faults = {it.name: it for it in self._factory.faults}
         try:
@@ -177,7 +185,7 @@ class ServiceFaults:
 
 def _view(live: LiveFault[Any]) -> ServiceFault:
     parameters = attrs.asdict(live.fault)
-    for name in _RELAY_WINDOW:
+    for name in _DIRECTED_WINDOW:
         if value := getattr(live.placed, _python_name(name), None):
             parameters[name] = value
     if isinstance(live.placed, DirectedFault):
@@ -198,8 +206,8 @@ def _check_known(parameters: Iterable[str], known: Iterable[str]) -> None:
             raise FieldError(name, unknown("parameter", name, known))
 
 
-def _parameters(kind: type[Fault], *, is_relay: bool) -> dict[str, dict[str, Any]]:
-    hidden = REPLY_PARAMETERS if is_relay else ()
+def _parameters(kind: type[Fault], *, is_directed: bool) -> dict[str, dict[str, Any]]:
+    hidden = REPLY_PARAMETERS if is_directed else ()
     shown = [it for it in attrs.fields(kind) if it.name not in hidden]
     fields = sorted(shown, key=lambda it: it.name == "probability")
     return {

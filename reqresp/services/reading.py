@@ -321,7 +321,9 @@ class _Place:
             script.framing.encode(response)
         except ValueError as error:
             self._report("response", str(error))
-        answering = FixedReply(response, close_on, script.faults, script.seed)
+        answering = FixedReply(
+            response, close_on, (*script.faults, *script.stream_faults), script.seed
+        )
         return {
             "answering": answering,
             "framing": script.framing,

@@ -89,7 +89,7 @@ class BaseServer:
     :param greeting: the payload or payloads that are sent when a client connects.
     :param ignore_case: the default of ``ignore_case`` for all predicates.
     :param limits: replace those of the script.
-    :param faults: are injected into every reply; with *upstream*, `DirectedFault` values.
+    :param faults: are injected into every reply; `DirectedFault` values apply to a direction.
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
@@ -151,7 +151,7 @@ class BaseServer:
                 None if is_relay else source_of(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
-                faults=replies or None,
+                faults=[*replies, *(() if forwards else streams)] or None,
                 seed=seed,
                 default=ServerConfig(Table({}), framing=Line(), seed=0),
             )
@@ -360,9 +360,9 @@ class BaseServer:
         The result changes and removes it; as a context manager, it removes it at the end.
 
         :param stream: for a server that forwards all bytes: the direction, as for
-            `RelayFactory.fault`, which has further parameters.
-        :param on: for a server that answers: ``reply``, the default, or ``connect``, as for
-            `ReqRespFactory.fault`.
+            `RelayFactory.fault`; for one that answers, ``upstream``, what clients send.
+        :param on: for a server that answers, of a fault of replies: ``reply``, the default, or
+            ``connect``, as for `ReqRespFactory.fault`.
         :raises ScriptError: a value is out of range, or unknown.
         :raises ValueError: *kind* is unknown, or the name is taken.
         :raises TypeError: a parameter is unknown, missing, or for another kind of server.

@@ -25,15 +25,13 @@ def divide_faults(
     """
     Return which of *faults* are injected into replies, and which into directions.
 
-    :param forwards: whether a server has an upstream, and so no replies.
+    :param forwards: whether a server forwards all bytes, and so has no replies.
     :raises TypeError: one of them does not fit to that.
     """
     replies = [it for it in faults if not isinstance(it, DirectedFault)]
     streams = [it for it in faults if isinstance(it, DirectedFault)]
     if forwards and replies:
         raise TypeError(f"faults: expected DirectedFault(...) with upstream, found {replies[0]!r}")
-    if streams and not forwards:
-        raise TypeError(f"faults: expected upstream=(host, port) with {streams[0]!r}")
     return replies, streams
 
 
@@ -123,12 +121,7 @@ class ServerFaults:
         """
         factory: Any = self._factory  # each kind has a method of its own
         if isinstance(factory, ReqRespFactory):
-            if stream is not None:
-                raise TypeError(
-                    "fault: unexpected stream=: the server answers requests; expected on='reply'"
-                    " or 'connect', or a server that forwards all bytes"
-                )
-            place: dict[str, Any] = {"on": on or "reply"}
+            place: dict[str, Any] = {"on": on, "stream": stream}
         else:
             if on is not None or stream is None:
                 raise TypeError(

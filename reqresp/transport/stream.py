@@ -405,17 +405,27 @@ class Stream:
         if not checks or not self.undelivered:
             self.transport.abortConnection()
             return
-        seconds = LINGER / DELIVERY_CHECKS
-        clock = self._owner.clock
-        self._timer = clock.callLater(seconds, self._abort_when_delivered, checks - 1)
+        later = self._owner.clock.callLater
+        self._timer = later(LINGER / DELIVERY_CHECKS, self._abort_when_delivered, checks - 1)
+
+
+def protocol_of(transport: Any) -> Any:
+    """Return what *transport* calls."""
+    return getattr(transport, _protocol_name(transport))
+
+
+def set_protocol(transport: Any, protocol: Any) -> None:
+    """Have *transport* call *protocol* from now on, with nothing in between."""
+    setattr(transport, _protocol_name(transport), protocol)
+
+
+def _protocol_name(transport: Any) -> str:
+    return "wrappedProtocol" if isinstance(transport, ProtocolWrapper) else "protocol"
 
 
 def replace_protocol(transport: Any, protocol: Any) -> None:
     """Have *transport* call *protocol* from now on, with nothing in between, and connect it."""
-    if isinstance(transport, ProtocolWrapper):
-        transport.wrappedProtocol = protocol
-    else:
-        transport.protocol = protocol
+    set_protocol(transport, protocol)
     protocol.makeConnection(transport)
 
 

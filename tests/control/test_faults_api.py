@@ -79,6 +79,19 @@ class ReplyFaultsTests(Controlled):
         found = self.ask("POST", FAULTS, body)
         self.assert_refused(found, 409, "expected another name: there is a fault 'latency'")
 
+    def test_what_clients_send(self) -> None:
+        """Such a fault is added, changed and removed as others are."""
+        body = {"kind": "bandwidth", "stream": "upstream", "rate": 5, "shared": True}
+        found = self.ask("POST", FAULTS, body)
+        self.assertEqual(found.status, 201)
+        added = {"name": "bandwidth", "probability": 1.0, **body}
+        self.assertEqual(found.json, added)
+        found = self.ask("PATCH", f"{FAULTS}/bandwidth", {"rate": 6})
+        self.assertEqual(found.json, {**added, "rate": 6})
+        self.assertEqual(self.get(FAULTS)["faults"], [{**added, "rate": 6}])
+        self.assertEqual(self.ask("DELETE", f"{FAULTS}/bandwidth").status, 204)
+        self.assertEqual(self.get(FAULTS)["faults"], [])
+
     def test_problems(self) -> None:
         """A fault that cannot be is 422, and names what is wrong; nothing is changed."""
         for fault, where in (
@@ -87,7 +100,7 @@ class ReplyFaultsTests(Controlled):
             ({"delay": 1, "since": "now"}, "since"),
             ({"delay": [[]]}, "delay"),
             ({"delay": 1, "probability": 2}, "probability"),
-            ({"delay": 1, "stream": "upstream"}, "stream"),
+            ({"delay": 1, "stream": "upsteam"}, "stream"),
             ({"delay": 1, "stream": 3}, "stream"),
             ({"delay": 1, "name": ""}, "name"),
             ({"delay": 1, "name": "a\nb"}, "name"),
@@ -124,7 +137,7 @@ class ReplyFaultsTests(Controlled):
     def test_the_kinds(self) -> None:
         """Each stream has the kinds that it can have, with defaults and units."""
         kinds = self.get(FAULTS)["kinds"]
-        self.assertEqual({*kinds}, {"downstream", "connection"})
+        self.assertEqual({*kinds}, {"downstream", "connection", "upstream"})
         self.assertEqual(
             kinds["downstream"]["latency"],
             {

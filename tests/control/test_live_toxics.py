@@ -177,23 +177,33 @@ class SpyTests(ProxiedCase):
         self.assertEqual(client.received(), b"yes\r\n")
         self.assert_answers(self.ask("GET", "/proxies/redis/toxics"), 200, [LATENCY])
 
-    def test_nothing_goes_wrong_upstream(self) -> None:
-        """Such a toxic is refused."""
-        body = {"type": "latency", "stream": "upstream"}
-        self.assert_refused(
-            self.ask("POST", "/proxies/redis/toxics", body),
-            400,
-            "bad request body: stream: expected downstream: the service answers some requests"
-            " itself",
-        )
+    def test_a_toxic_of_what_clients_send(self) -> None:
+        """It applies to requests; a timeout that is removed closes those that it has held up."""
+        self.add("latency", "upstream", latency=2000)
+        client = self.reactor.connect_peer(26379)
+        client.send(b"mine\n")
+        self.reactor.advance(1.9)
+        self.assertEqual(client.received(), b"")
+        self.reactor.advance(0.1)
+        self.assertEqual(client.received(), b"yes\r\n")
+        self.ask("DELETE", "/proxies/redis/toxics/latency_upstream")
+        self.add("timeout", "upstream", timeout=0)
+        client.send(b"mine\n")
+        self.reactor.advance(5)
+        self.assertFalse(client.got_eof)
+        self.ask("DELETE", "/proxies/redis/toxics/timeout_upstream")
+        self.reactor.advance(0)
+        self.assertEqual(client.received(), b"")
+        self.assertTrue(client.got_eof)
 
     def test_it_moves_with_its_toxics(self) -> None:
         """Those that a script has, and those that were added."""
         self.add("timeout", timeout=0)
+        self.add("bandwidth", "upstream", rate=1)
         answer = self.ask("PATCH", "/proxies/redis", {"listen": "127.0.0.1:7000"})
         self.assertEqual(
             [(it["name"], it["toxicity"]) for it in answer.json["toxics"]],
-            [("corrupt", 0), ("timeout_downstream", 1)],
+            [("bandwidth_upstream", 1), ("corrupt", 0), ("timeout_downstream", 1)],
         )
         self.ask("POST", "/reset")
         self.assert_answers(self.ask("GET", "/proxies/redis/toxics"), 200, [])

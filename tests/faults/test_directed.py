@@ -55,7 +55,7 @@ class DirectedFaultTests(SynchronousTestCase):
             directed(fault=Latency(delay=1, since="arrival"))
         self.assertEqual(
             str(caught.exception),
-            "since: expected none: in a relay, delays always count from arrival",
+            "since: expected none: with stream, delays always count from arrival",
         )
 
     def test_a_window_has_one_beginning(self) -> None:

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.faults import Bandwidth, DirectedFault, Latency, PlacedFault
+from reqresp.faults import Bandwidth, Corrupt, DirectedFault, Latency, PlacedFault
 from reqresp.script import Script, ScriptError
 
 RELAY = '[upstream]\naddress = "a:1"\n'
@@ -65,15 +65,24 @@ class StreamFaultTests(SynchronousTestCase):
         self.assertEqual((script.faults, script.warnings), ((), ()))
 
     def test_a_script_without_a_relay(self) -> None:
-        """The line says what is missing."""
+        """It has faults of what clients send; the line says so for others."""
         text = 'rule = [{ reply = "a" }]\n[[fault]]\nstream = "upstream"\nkind = "corrupt"'
+        script = Script.parse(text)
+        corrupt = DirectedFault(fault=Corrupt(), stream="upstream", name="corrupt")
+        self.assertEqual((script.faults, script.stream_faults), ((), (corrupt,)))
+        self.assertEqual(script.config().stream_faults, (corrupt,))
+        self.assertFalse(script.is_empty)
         self.assertEqual(
-            self.problems(text),
+            self.problems(text.replace("upstream", "downstream")),
             [
-                "3: fault[0].stream: expected a relay, a script with [upstream] and without rules"
-                " and replies; leave out stream to inject the fault into replies"
+                "3: fault[0].stream: expected upstream, what clients send: only a relay has both"
+                " directions; leave out stream to inject the fault into replies"
             ],
         )
+
+    def test_only_faults(self) -> None:
+        """A script with nothing else says something."""
+        self.assertFalse(Script.parse('[[fault]]\nstream = "upstream"\nkind = "corrupt"').is_empty)
 
     def test_a_framed_fault_in_a_relay(self) -> None:
         """There is nothing that it could be injected into."""

@@ -183,6 +183,20 @@ class HeaderTests(Balanced):
         wire.send(HEADERS["v1"] + b"".join(b"%d\n" % number for number in range(5000)))
         self.assertEqual(wire.received(), b"".join(b"%d\r\n" % number for number in range(5000)))
 
+    def test_faults_of_what_clients_send(self) -> None:
+        """They apply to what follows the header, not to the header."""
+        for pieces in ((b"hello\n",), (b"he", b"llo\n")):
+            factory = self.serve(shout)
+            self.server.fault("latency", stream="upstream", delay=7)
+            self.server.fault("limit_data", stream="upstream", bytes=6)
+            wire = self.arrive(factory)
+            wire.send(HEADERS["v2"] + pieces[0], *pieces[1:])
+            wire.wait(6.9)
+            self.assertEqual(wire.received(), b"")
+            wire.wait(0.1)
+            self.assertEqual(wire.received(), b"HELLO\r\n")
+            self.assertTrue(wire.got_eof)
+
     def test_a_second_header_is_a_request(self) -> None:
         """Only the first header is read as one; a second one is data of the client."""
         wire = self.arrive(self.serve(shout))

@@ -325,7 +325,7 @@ class ScriptTests(Scripted):
             (
                 'upstream = { address = "127.0.0.1:1" }\n[[fault]]\nkind = "latency"\n'
                 'stream = "upstream"\ndelay = 1\nsince = "arrival"\n',
-                "script:6: fault[0].since: expected none: in a relay, delays always count from"
+                "script:6: fault[0].since: expected none: with stream, delays always count from"
                 " arrival",
             ),
         ):

@@ -61,6 +61,19 @@ class ReplyTests(Conversation):
         self.faults.reset()
         self.assertEqual(self.views(), before)
 
+    def test_what_clients_send(self) -> None:
+        """It has the parameters of a direction, is changed and removed, and goes with a reset."""
+        before = self.views()
+        window = {"after_bytes": 9, "for": 2.5, "shared": True}
+        added = self.faults.add("bandwidth", "upstream", "slow", {"rate": 5, **window})
+        self.assertEqual((added.name, added.stream), ("slow", "upstream"))
+        self.assertEqual(added.parameters, {"probability": 1.0, "rate": 5, **window})
+        self.assertEqual(self.faults.change("slow", {"rate": 6}).parameters["rate"], 6)
+        with self.assertRaisesRegex(ValueError, "^for: cannot be changed: remove the fault, and"):
+            self.faults.change("slow", {"for": 1})
+        self.faults.reset()
+        self.assertEqual(self.views(), before)
+
     def test_wrong_arguments(self) -> None:
         """One line says what is expected; nothing is added."""
         before = self.views()
@@ -73,12 +86,12 @@ class ReplyTests(Conversation):
             ({"kind": "latency"}, "delay: the key delay is missing"),
             ({"kind": "corrupt", "name": "corrupt"}, "expected another name: there is a fault"),
             (
-                {"kind": "corrupt", "stream": "upstream"},
-                "stream: expected downstream or connection, found 'upstream'",
+                {"kind": "corrupt", "stream": "upsteam"},
+                "stream: expected upstream or downstream or connection, found 'upsteam'",
             ),
             (
                 {"kind": "corrupt", "stream": 7},
-                "expected downstream or connection, found 7",
+                "expected upstream or downstream or connection, found 7",
             ),
         )
         for arguments, message in cases:
@@ -89,7 +102,8 @@ class ReplyTests(Conversation):
 
     def test_kinds(self) -> None:
         """Each kind says what it takes, and a fault can be made of that."""
-        self.assertEqual([*self.faults.kinds], ["downstream", "connection"])
+        self.assertEqual([*self.faults.kinds], ["upstream", "downstream", "connection"])
+        self.assertEqual([*self.faults.kinds["upstream"]], [*STREAM_KINDS])
         kinds = self.faults.kinds["connection"]
         self.assertEqual([*kinds], [*KINDS])
         self.assertEqual(

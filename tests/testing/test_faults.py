@@ -153,17 +153,22 @@ class MemoryTests(SynchronousTestCase):
             TypeError, r"^faults: expected DirectedFault\(...\) with upstream, found Latency\("
         ):
             self.serve(faults=[Latency(delay=1)])
-        slow = DirectedFault(fault=Latency(delay=1), stream="upstream", name="slow")
-        with self.assertRaisesRegex(
-            TypeError, r"^faults: expected upstream=\(host, port\) with DirectedFault\("
-        ):
+        slow = DirectedFault(fault=Latency(delay=1), stream="downstream", name="slow")
+        with self.assertRaisesRegex(ScriptError, "stream: expected upstream, what clients send:"):
             MemoryServer(faults=[slow])
 
     def test_a_server_without_a_service(self) -> None:
         """One line says what to do instead."""
         server = MemoryServer()
-        with self.assertRaisesRegex(TypeError, r"^fault: unexpected stream=: the server answers"):
-            server.fault("latency", stream="upstream", delay=1)
+        for arguments, problem in (
+            (
+                {"stream": "downstream"},
+                "stream: expected upstream, what clients send: only a relay",
+            ),
+            ({"stream": "upstream", "on": "reply"}, "on: expected one of on and stream, found"),
+        ):
+            with self.assertRaisesRegex(ScriptError, problem):
+                server.fault("latency", delay=1, **arguments)
         self.assertEqual(server.faults, ())
 
     def test_a_server_with_a_service_only(self) -> None:
@@ -171,6 +176,42 @@ class MemoryTests(SynchronousTestCase):
         for arguments in ({}, {"on": "reply"}, {"on": "reply", "stream": "upstream"}):
             with self.assertRaisesRegex(TypeError, "^fault: the server forwards all bytes, and"):
                 self.server.fault("latency", delay=1, **arguments)
+
+
+class UploadTests(SynchronousTestCase):
+    """A server that answers by itself, and reads slowly or not to the end."""
+
+    def test_what_clients_send(self) -> None:
+        """Faults of an argument, and added ones."""
+        slow = DirectedFault(fault=Latency(delay=2), stream="upstream", name="slow")
+        server = MemoryServer(faults=[slow], framing="line")
+        server.on("STAT").reply("+OK")
+        got: list[bytes] = []
+
+        class Client(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                got.append(data)
+
+            def connectionLost(self, reason: object = None) -> None:
+                got.append(b"lost")
+
+        client = server.connect(Client())
+        assert client.transport is not None
+        client.transport.write(b"STAT\r\n")
+        server.advance(1.9)
+        self.assertEqual(got, [])
+        server.advance(0.1)
+        self.assertEqual(got, [b"+OK\r\n"])
+        [fault] = server.faults
+        self.assertEqual((fault.name, fault.stream), ("slow", Direction.UPSTREAM))
+        fault.remove()
+        with server.fault("limit_data", stream="upstream", bytes=2) as cut:
+            self.assertEqual(cut.stream, Direction.UPSTREAM)
+            client.transport.write(b"STAT\r\n")
+            server.pump()
+        self.assertEqual(got, [b"+OK\r\n", b"lost"])
+        with self.assertRaisesRegex(AssertionError, "ST"):
+            server.verify()
 
 
 class ReplyTests(SynchronousTestCase):

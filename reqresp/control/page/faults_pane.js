@@ -107,7 +107,7 @@ export class FaultsPane {
   draw() {
     this.drawActive();
     const focused = focusedControl();
-    const isRelay = "upstream" in this.kinds;
+    const isRelay = !("connection" in this.kinds);
     fill($("sides"), Object.entries(this.kinds).map(([stream, kinds]) => {
       const [title, tone] = stream === "downstream" && !isRelay ? REPLIES : TITLES[stream] ?? [plain(stream), ""];
       const all = [...this.faults, ...this.off].filter((it) => it.stream === stream);
