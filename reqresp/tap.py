@@ -59,8 +59,7 @@ def makeService(options: Options) -> IService:
         )
     from reqresp.daemon.supervisor import Supervisor  # late: only workers need it
 
-    check_server(options, reactor)
-    return Supervisor(options, listeners.all, metrics, reactor)
+    return Supervisor(options, listeners, metrics, reactor, check_server(options, reactor))
 
 
 def _make(reactor: Any, spec: EndpointSpec, options: Options) -> IStreamServerEndpoint:

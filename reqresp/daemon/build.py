@@ -30,14 +30,14 @@ from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.daemon.tls_need import may_need_tls
 from reqresp.daemon.watching import FileWatcher
 from reqresp.server.observers import Observer
-from reqresp.services.answers import check_answers, load_all, log_warnings, upstream_settings
+from reqresp.services.answers import check_answers, log_warnings, upstream_settings
 from reqresp.services.appended_files import find_append_problem, import_writers
 from reqresp.services.definition import Definition, ReplayFile, ScriptFile, problems_of
 from reqresp.services.endpoints import EndpointSpec
 from reqresp.services.environment import Environment
 from reqresp.services.layers import load_certificates
 from reqresp.services.ports import Listener
-from reqresp.services.registry import Services
+from reqresp.services.registry import Services, Wanted
 
 #: Bytes that the file of a token can have.
 MAX_TOKEN_BYTES = 4096
@@ -97,9 +97,10 @@ def make_server(
         service.on_end.append(services.close_files)
     if changes or _has_source(services):
         run = partial(defer_to_daemon_thread, reactor)
-        reloader = SourceReloader(services, options, run, listeners_of.check)
+        reloader = SourceReloader(services, options, run, listeners_of)
         service.on_hangup.append(reloader.reload)
-        if options["watch"]:
+        # The parent watches a services file: it opens the sockets.
+        if options["watch"] and (worker is None or options["services"] is None):
             watcher = FileWatcher(reloader.files, reloader.reload, reactor)
             service.on_start.append(watcher.start)
             service.on_end.append(watcher.stop)
@@ -119,7 +120,7 @@ def read_listeners(options: Options, make: Callable[[EndpointSpec], Any]) -> Own
     with _opening_files(options):
         definitions = read_definitions(options)
         if options["workers"] is not None:
-            _check_plain(definitions)
+            check_plain(definitions)
         try:
             return OwnListeners(definitions, make)
         except ProblemsError as error:
@@ -129,7 +130,7 @@ def read_listeners(options: Options, make: Callable[[EndpointSpec], Any]) -> Own
     raise wrong_use(str(problem))
 
 
-def _check_plain(definitions: Iterable[Definition]) -> None:
+def check_plain(definitions: Iterable[Definition]) -> None:
     """:raises ProblemsError: workers cannot accept from an endpoint."""
     problems = [
         definition.origin.problem("listen", f"--workers cannot be combined with {spec.name!r}")
@@ -141,32 +142,48 @@ def _check_plain(definitions: Iterable[Definition]) -> None:
         raise ProblemsError(*problems)
 
 
-def check_server(options: Options, reactor: Any) -> None:
+def check_server(options: Options, reactor: Any) -> Sequence[Wanted]:
     """
     Check that workers can create a server from *options*, without creating one or any file.
+
+    Return its services, and what the files contain that they name.
 
     :raises SystemExit: a file cannot be used, or has errors; the message names it.
     """
     _import_packages(options)
     with _opening_files(options), _missing_packages_exit():
-        problems: list[Problem] = []
-        definitions = read_definitions(options)
-        for definition, loaded in load_all(definitions):
-            try:
-                with problems_of(definition):
-                    check_answers(definition, loaded, reactor)
-                    load_certificates(definition)
-            except ProblemsError as error:
-                problems += error.problems
+        wanted = load_definitions(options)
+        check_services(options, wanted, reactor)
+        for _, loaded in wanted:
             log_warnings(loaded)
-        if problems:
-            raise ProblemsError(*problems)
-        problem = find_file_problem(options, definitions)
-        if problem is not None:
-            raise ValueError(problem)
     if options["metrics_endpoints"]:
         with _missing_packages_exit():
             import_module("reqresp.control.site")
+    return wanted
+
+
+def check_services(options: Options, wanted: Sequence[Wanted], reactor: Any) -> None:
+    """
+    Check that workers can have the services *wanted*.
+
+    :raises ValueError: they cannot; a ProblemsError has the problems of all services.
+    :raises ImportError: a package is not installed; the message has the extra.
+    """
+    problems: list[Problem] = []
+    for definition, loaded in wanted:
+        try:
+            with problems_of(definition):
+                check_answers(definition, loaded, reactor)
+                load_certificates(definition)
+        except ProblemsError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemsError(*problems)
+    definitions = [definition for definition, _ in wanted]
+    check_plain(definitions)
+    problem = find_file_problem(options, definitions)
+    if problem is not None:
+        raise ValueError(problem)
 
 
 def find_file_problem(options: Options, definitions: Iterable[Definition]) -> str | None:

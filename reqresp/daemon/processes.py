@@ -6,10 +6,13 @@ starts it.  It must not know what the processes do.
 """
 
 import signal
-from collections.abc import Sequence
+import socket
+from array import array
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.interfaces import IReactorProcess, IReactorTime
@@ -20,13 +23,30 @@ from zope.interface import implementer
 
 from reqresp.daemon.log_relay import LogRelay
 
-#: The commands that a process understands, each a line on its standard input.
+#: The commands that a process understands, each a line on its standard input, a socket.
 RELOAD = b"reload"
 STOP_NOW = b"stop-now"
+#: Those before RELOAD that hand sockets over: first that they follow; then each, with what it is
+#: for as JSON, and with its descriptor.
+SOCKETS = b"sockets"
+SOCKET = b"socket"
 #: The descriptor of a process's first socket.
 FIRST_SOCKET = 3
 #: Signals that are blocked until a process can handle them: before, they would kill it.
 BLOCKED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+@frozen
+class Inherited:
+    """
+    What a process gets when it starts.
+
+    :param sockets: the descriptors of listening sockets.
+    :param arguments: follow those that the monitor knows.
+    """
+
+    sockets: Sequence[int] = ()
+    arguments: Sequence[str] = ()
 
 
 @implementer(IReactorProcess, IReactorTime)
@@ -45,8 +65,8 @@ class Spawner:
 
     def __init__(self, reactor: Any) -> None:
         self._monitor: Any = None
-        #: The descriptors of listening sockets that each process inherits, by its name.
-        self.sockets: dict[str, list[int]] = {}
+        #: Returns what the process with a name inherits when it starts.
+        self.inherited: Callable[[str], Inherited] = lambda _name: Inherited()
         self._reactor = reactor
         self._running: dict[str, Process] = {}
         self._waiting: list[Deferred[None]] = []
@@ -70,32 +90,40 @@ class Spawner:
     ) -> None:
         """Start the process of *processProtocol*, which is the monitor's and has its name."""
         name = processProtocol.name
-        process = Process(name, processProtocol, self)
-        sockets = dict(enumerate(self.sockets.get(name, []), FIRST_SOCKET))
+        inherited = self.inherited(name)
+        sockets = dict(enumerate(inherited.sockets, FIRST_SOCKET))
+        ours, theirs = socket.socketpair()
+        process = Process(name, processProtocol, self, ours)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
         try:
             self._reactor.spawnProcess(
                 process,
                 executable,
-                args,
+                [*args, *inherited.arguments],
                 env=env,
-                childFDs={0: "w", 1: "r", 2: "r", **sockets},
+                childFDs={0: theirs.fileno(), 1: "r", 2: "r", **sockets},
                 **where,
             )
         except OSError as error:  # too many processes, or too little memory
             self._log.error("cannot start {name}: {why}", name=name, why=error.strerror)
+            ours.close()
             processProtocol.makeConnection(_NoProcess())
             # Later: the monitor has not finished its start.
             self._reactor.callLater(0, processProtocol.processEnded, Failure(ProcessDone(0)))
         else:
             self._running[name] = process
         finally:
+            theirs.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def send(self, command: bytes) -> None:
-        """Send *command* to all processes."""
+    def send(self, command: bytes, descriptor: int | None = None) -> None:
+        """
+        Send *command* to all processes.
+
+        :param descriptor: of a socket that they get with it; None: they get none.
+        """
         for process in self._running.values():
-            process.transport.write(command + b"\n")
+            process.send(command, descriptor)
 
     def all_ended(self) -> Deferred[None]:
         """Return a Deferred that fires when no process is running."""
@@ -138,16 +166,34 @@ class Process(ProcessProtocol):
     One running process.
 
     :param monitored: the monitor's protocol of this process, which is notified of its end.
+    :param channel: commands for it are sent here.
     """
 
     transport: Any
 
-    def __init__(self, name: str, monitored: Any, spawner: Spawner) -> None:
+    def __init__(self, name: str, monitored: Any, spawner: Spawner, channel: socket.socket) -> None:
         self._name = name
+        #: Where commands for it are sent.
+        self.channel = channel
+        channel.setblocking(False)
         self._monitored = monitored
         self._spawner = spawner
         self._log = LogRelay(name, self._received)
         self._pid: object = None
+
+    def send(self, command: bytes, descriptor: int | None = None) -> None:
+        """Send *command*; a process that does not read its commands is killed, and restarted."""
+        rights = array("i", [] if descriptor is None else [descriptor])
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        line = command + b"\n"
+        try:
+            is_sent = self.channel.sendmsg([line], control) == len(line)
+        except BlockingIOError:
+            is_sent = False
+        except OSError:  # it has ended
+            return
+        if not is_sent:
+            self.transport.signalProcess("KILL")
 
     def connectionMade(self) -> None:
         self._pid = self.transport.pid
@@ -158,6 +204,7 @@ class Process(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802, likewise
         self._log.end()
+        self.channel.close()
         self._monitored.processEnded(reason)
         self._spawner.process_ended(self._name, self._pid, reason.value)
 

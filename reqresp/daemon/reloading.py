@@ -6,7 +6,7 @@ It must not know how a service changes; that is `reqresp.services`.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -14,9 +14,14 @@ from twisted.python.failure import Failure
 
 from reqresp.daemon.definitions import load_definitions
 from reqresp.daemon.options import Options
-from reqresp.services.definition import Definition, ReplayFile, ScriptFile
+from reqresp.services.definition import ReplayFile, ScriptFile
 from reqresp.services.errors import ListenError
 from reqresp.services.registry import REVERTED, Changes, Services, Wanted
+
+if TYPE_CHECKING:
+    from reqresp.daemon.service_listeners import InheritedListeners, OwnListeners
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -29,7 +34,7 @@ class SourceReloader:
 
     :param run: calls a function, in a thread so that clients need not wait for it, and returns a
         Deferred of its result.
-    :param check: raises a ValueError if the process cannot have these services.
+    :param listeners: notified when a reload begins and ends.
     """
 
     def __init__(
@@ -37,27 +42,21 @@ class SourceReloader:
         services: Services,
         options: Options,
         run: Callable[..., Deferred[Any]],
-        check: Callable[[Iterable[Definition]], object] = list,
+        listeners: "OwnListeners | InheritedListeners | None" = None,
     ) -> None:
         self._services = services
         self._options = options
         self._run = run
-        self._check = check
+        self._listeners = listeners
         self._lock = DeferredLock()
 
     def files(self) -> Iterator[Path]:
         """
-        Yield the files that were read for what the services answer, and that a reload reads again.
+        Return the files that were read for what the services answer, and that a reload reads again.
 
         That is so as well while a service answers otherwise, since something has changed it.
         """
-        if self._options["services"] is not None:
-            yield self._options["services"]
-        for definition, loaded in self._services.initial:
-            if isinstance(definition.answering, ScriptFile | ReplayFile):
-                yield definition.answering.path
-            if loaded.script is not None:
-                yield from loaded.script.files
+        return files_of(self._options, self._services.initial)
 
     def reload(self) -> None:
         """Begin to read the files again; if one has errors, what was read before stays."""
@@ -69,13 +68,19 @@ class SourceReloader:
         loaded.addErrback(lambda failure: _log.failure("reload failed", failure))
 
     def _load_and_use(self) -> Deferred[Changes]:
-        loaded = self._run(load_definitions, self._options)
-        return loaded.addCallback(self._use)
+        if self._listeners is not None:
+            self._listeners.begin_reload()
+        loaded = self._run(load_definitions, self._options).addCallback(self._use)
+        return loaded if self._listeners is None else loaded.addBoth(self._ended)
 
     def _use(self, wanted: Sequence[Wanted]) -> Deferred[Changes]:
-        self._check([definition for definition, _ in wanted])
         # A service of its own is told on purpose to begin anew; several are, if they have changed.
         return self._services.reload(wanted, uses_same=self._options["services"] is None)
+
+    def _ended(self, result: T) -> T:
+        if self._listeners is not None:
+            self._listeners.end_reload()
+        return result
 
     def _log_changes(self, changes: Changes) -> None:
         options = self._options
@@ -87,11 +92,27 @@ class SourceReloader:
         _log.info("reloaded {script} for new connections{more}", script=name, more=more)
 
     def _keep(self, failure: Failure) -> None:
-        failure.trap(ValueError, ImportError, ListenError)
-        kept = "recording" if self._options["replay"] is not None else "rules"
-        kept = kept if self._options["services"] is None else "services"
-        _log.error(
-            "reload failed; keeping the current {kept}: {problem}",
-            kept=kept,
-            problem=str(failure.value),
-        )
+        log_reload_failure(self._options, failure)
+
+
+def log_reload_failure(options: Options, failure: Failure) -> None:
+    """Log that a reload has failed, and raise again what no file of a user can cause."""
+    failure.trap(ValueError, ImportError, ListenError)
+    kept = "recording" if options["replay"] is not None else "rules"
+    kept = kept if options["services"] is None else "services"
+    _log.error(
+        "reload failed; keeping the current {kept}: {problem}",
+        kept=kept,
+        problem=str(failure.value),
+    )
+
+
+def files_of(options: Options, wanted: Iterable[Wanted]) -> Iterator[Path]:
+    """Yield the files that say what the services *wanted* answer, that of *options* first."""
+    if options["services"] is not None:
+        yield options["services"]
+    for definition, loaded in wanted:
+        if isinstance(definition.answering, ScriptFile | ReplayFile):
+            yield definition.answering.path
+        if loaded.script is not None:
+            yield from loaded.script.files

@@ -5,7 +5,8 @@ A process listens at the endpoints of its services.  A worker listens on sockets
 opened for them.  It must not know what is served there.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from reqresp._errors import Problem, ProblemsError
@@ -34,7 +35,7 @@ class OwnListeners:
         self._make = make
         #: Those of services that are not made yet.
         self._first: dict[str, Sequence[Listener]] = {}
-        #: The listeners of all these services, with their places.
+        #: The listeners of those of these services that are enabled, with their places.
         self.all: list[tuple[Place, Listener]] = []
         problems: list[Problem] = []
         for definition in definitions:
@@ -45,13 +46,18 @@ class OwnListeners:
                 problems += error.problems
                 continue
             self._first[definition.name] = made
+            if not definition.is_enabled:
+                continue
             places = [(definition.name, spec.description) for spec in definition.listen]
             self.all += zip(places, made, strict=True)
         if problems:
             raise ProblemsError(*problems)
 
-    def check(self, definitions: Iterable[Definition]) -> None:
-        """Accept any services."""
+    def begin_reload(self) -> None:
+        """Do nothing: endpoints are made when they are asked for."""
+
+    def end_reload(self) -> None:
+        """Do nothing, likewise."""
 
     def __call__(self, definition: Definition) -> Sequence[Listener]:
         """
@@ -62,15 +68,24 @@ class OwnListeners:
         first = self._first.pop(definition.name, None)
         if first is not None:
             return first
-        try:
+        with _going_on():
             return make_listeners(definition, self._make)
-        except SystemExit as error:  # the process runs: it has to go on
-            raise ValueError(str(error).removeprefix("reqresp: ")) from None
+
+    def again(self, definitions: Iterable[Definition]) -> "OwnListeners":
+        """
+        Return the endpoints of other services, while the process runs.
+
+        :raises ValueError: an endpoint cannot be made; the message shows it.
+        """
+        with _going_on():
+            return OwnListeners(definitions, self._make)
 
 
 class InheritedListeners:
     """
     The sockets that a parent has opened for services, by their places.
+
+    Before each reload the parent hands over those of all services anew.
 
     :param sockets: in the order of the endpoints of each service.
     :param has_file: whether services say themselves where they listen: the options of a worker do
@@ -78,46 +93,61 @@ class InheritedListeners:
     """
 
     def __init__(self, sockets: Sequence[tuple[Place, Listener]], *, has_file: bool) -> None:
-        self._sockets = sockets
         self._has_file = has_file
+        #: Those that services can have now.
+        self._sockets = [*sockets]
         self._taken: set[str] = set()
+        #: Those for the next reload.
+        self._next: list[tuple[Place, Listener]] = []
+
+    def begin_set(self) -> None:
+        """Expect sockets that are for the next reload, instead of those before."""
+        _close(self._next)
+        self._next = []
+
+    def add(self, place: Place, listener: Listener) -> None:
+        """Add a socket for the next reload."""
+        self._next.append((place, listener))
+
+    def begin_reload(self) -> None:
+        """Let services have the sockets that have come for this reload."""
+        self._sockets, self._next = self._next, []
+        self._taken.clear()
+
+    def end_reload(self) -> None:
+        """Close the sockets that no service has taken: they listen on others."""
+        _close(self._sockets)
 
     def __call__(self, definition: Definition) -> Sequence[Listener]:
         """
         Return where a service listens.
 
-        :raises ValueError: the service is not the one that the sockets were opened for.
+        :raises ValueError: the parent has opened no sockets for it.
         """
+        if self._has_file and not definition.is_enabled:
+            return []
         opened = [(place[1], it) for place, it in self._sockets if place[0] == definition.name]
         wanted = [spec.description for spec in definition.listen]
         is_other = self._has_file and wanted != [description for description, _ in opened]
-        if is_other or definition.name in self._taken:
-            what = "is new, or changes in more than what it answers"
-            raise ValueError(_restart(f"service {definition.name!r}", what))
+        if is_other or not opened or definition.name in self._taken:
+            how = "send SIGHUP to the parent" if self._has_file else "this takes a restart"
+            raise ValueError(
+                f"service {definition.name!r} needs other sockets: with --workers, {how}"
+            )
         self._taken.add(definition.name)
         return [listener for _, listener in opened]
 
-    def check(self, definitions: Iterable[Definition]) -> None:
-        """
-        Check that no service has gone: its socket would stay open, and no one would accept.
 
-        :raises ValueError: one has.
-        """
-        names = {it.name for it in definitions}
-        for (name, _), _ in self._sockets:
-            if name not in names:
-                raise ValueError(_restart(f"service {name!r}", "goes"))
+def _close(sockets: Iterable[tuple[Place, Listener]]) -> None:
+    for _, listener in sockets:
+        endpoint: Any = listener.endpoint
+        endpoint.close()
 
 
-def _restart(name: str, what: str) -> str:
-    return f"{name} {what}: with --workers, this takes a restart"
-
-
-def named_sockets(
-    places: Iterable[Sequence[str]], listeners: Iterable[Listener]
-) -> list[tuple[Place, Listener]]:
-    """Return *listeners* with their *places*, which a worker was told as lists."""
-    return [
-        ((name, description), listener)
-        for (name, description), listener in zip(places, listeners, strict=True)
-    ]
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Raise a ValueError instead of a SystemExit: the process runs, and has to go on."""
+    try:
+        yield
+    except SystemExit as error:
+        raise ValueError(str(error).removeprefix("reqresp: ")) from None

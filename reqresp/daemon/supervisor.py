@@ -9,24 +9,30 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import Deferred, DeferredLock, gatherResults, maybeDeferred
 from twisted.logger import Logger
 
 from reqresp._errors import ProblemsError
-from reqresp.daemon.build import find_file_problem
-from reqresp.daemon.definitions import read_definitions
+from reqresp.daemon.build import check_services, find_file_problem
+from reqresp.daemon.definitions import load_definitions, read_definitions
 from reqresp.daemon.listeners import Listener, listen, report_failure
 from reqresp.daemon.options import Options
-from reqresp.daemon.processes import RELOAD, STOP_NOW, Spawner
+from reqresp.daemon.processes import RELOAD, SOCKET, SOCKETS, STOP_NOW, Inherited, Spawner
+from reqresp.daemon.reloading import files_of, log_reload_failure
 from reqresp.daemon.service import LameDuck, signals_handled
-from reqresp.daemon.service_listeners import Place
+from reqresp.daemon.service_listeners import OwnListeners
+from reqresp.daemon.shared_sockets import NoClients, SharedSockets, accepts_nobody, check_modes
+from reqresp.daemon.threads import defer_to_daemon_thread
+from reqresp.daemon.watching import FileWatcher
+from reqresp.services.registry import Wanted
 
 #: Seconds that a worker may take to stop, in addition to ``--lame-duck`` and ``--drain``.
 STOP_MARGIN = 5.0
@@ -39,8 +45,12 @@ class Supervisor(Service):
     """
     Starts workers, and restarts those that end, until it is stopped.
 
+    On SIGHUP workers read their files again.  With a services file this process does so before, and
+    opens sockets for services that are new, which it hands to the workers.
+
     :param listeners: where all workers serve which service.
     :param metrics: where each worker serves its metrics, in their order; empty: nowhere.
+    :param wanted: the services, and what the files contain that they name.
     """
 
     _log = Logger()
@@ -48,14 +58,21 @@ class Supervisor(Service):
     def __init__(
         self,
         options: Options,
-        listeners: Sequence[tuple[Place, Listener]],
+        listeners: OwnListeners,
         metrics: Sequence[Listener],
         reactor: Any,
+        wanted: Sequence[Wanted] = (),
     ) -> None:
         self._options = options
-        self._listeners = [*(listener for _, listener in listeners), *metrics]
-        self._places = [place for place, _ in listeners]
-        self._shared_count = len(listeners)
+        self._listeners = listeners
+        self._sockets = SharedSockets()
+        self._wanted = wanted
+        self._metrics_listeners = metrics
+        self._metrics: list[Any] = []
+        self._lock = DeferredLock()
+        self._watcher: FileWatcher | None = None
+        if options["services"] is not None and options["watch"]:
+            self._watcher = FileWatcher(self._files, self._reload, reactor)
         self._worker_count: int = options["workers"]
         self._lame_duck = LameDuck(reactor, options["lame-duck"])
         self._stop_timeout = self._lame_duck.seconds + options["drain"] + STOP_MARGIN
@@ -63,10 +80,11 @@ class Supervisor(Service):
         self._command = _worker_arguments(options, reactor)
         # As they are now: a daemon changes its working directory.
         self._environment = os.environ | {"PYTHONPATH": _module_path()}
-        self._ports: list[Any] = []
         self._signals = ExitStack()
         self._spawner = Spawner(reactor)
+        self._spawner.inherited = self._inherited
         self._monitor: Any = None
+        self._has_begun = False
 
     def privilegedStartService(self) -> None:
         """
@@ -77,9 +95,13 @@ class Supervisor(Service):
         super().privilegedStartService()
         # Before it listens: a program that sees the port may send SIGHUP.
         self._signals.enter_context(signals_handled(self._reactor, self._reload, signal.SIGHUP))
-        for listener in self._listeners:
-            opened = listen(listener, _NoClients(), self._reactor.stop)
-            opened.addCallback(self._opened)
+        for place, listener in self._listeners.all:
+            opened = listen(listener, NoClients(), self._reactor.stop)
+            opened.addCallback(partial(self._sockets.add, place))
+        for listener in self._metrics_listeners:
+            opened = listen(listener, NoClients(), self._reactor.stop)
+            opened.addCallback(accepts_nobody).addCallback(self._metrics.append)
+        self._has_begun = True
 
     def startService(self) -> None:
         """
@@ -88,7 +110,7 @@ class Supervisor(Service):
         :raises CannotStart: the user that workers run as cannot use a file.
         """
         super().startService()
-        if not self._ports:
+        if not self._has_begun:
             self.privilegedStartService()
         # Checked again: with --chroot, twistd has changed what paths mean.
         try:
@@ -109,6 +131,8 @@ class Supervisor(Service):
         for number in range(1, self._worker_count + 1):
             self._add_worker(number)
         monitor.startService()
+        if self._watcher is not None:
+            self._watcher.start()
 
     def stopService(self) -> Deferred[None]:
         """Stop all workers, and wait for them; a second SIGINT or SIGTERM makes them stop now."""
@@ -116,28 +140,31 @@ class Supervisor(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def _add_worker(self, number: int) -> None:
-        sockets = [port.fileno() for port in self._ports]
-        shared, metrics = sockets[: self._shared_count], sockets[self._shared_count :]
-        own = metrics[number - 1 : number]
-        name = f"worker {number}"
-        self._spawner.sockets[name] = [*shared, *own]
-        flags = ["--metrics"] * len(own)
-        places = json.dumps(self._places)
-        arguments = [str(number), places, *flags, *self._command]
         python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
-        self._monitor.addProcess(name, [*python, *arguments], env=self._environment)
+        self._monitor.addProcess(
+            f"worker {number}", [*python, str(number), *self._command], env=self._environment
+        )
 
-    def _opened(self, port: Any) -> None:
-        port.stopReading()
-        # Closing the port in this process must not shut down the socket that workers accept from.
-        port._shouldShutdown = False
-        self._ports.append(port)
+    def _inherited(self, name: str) -> Inherited:
+        """Return the sockets of the worker *name* as they are now, and what they are for."""
+        number = int(name.rpartition(" ")[2])
+        own = self._metrics[number - 1 : number]
+        ports = [*(it.port for it in self._sockets), *own]
+        places = [*(it.place for it in self._sockets), *(None for _ in own)]
+        return Inherited([port.fileno() for port in ports], [json.dumps(places)])
+
+    @property
+    def _ports(self) -> list[Any]:
+        return [*(it.port for it in self._sockets), *self._metrics]
 
     async def _stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
         with signals_handled(self._reactor, self._stop_now, signal.SIGINT, signal.SIGTERM):
-            paths = [it for it in self._ports if isinstance(it.getHost(), UNIXAddress)]
+            ports = self._ports
+            paths = [it for it in ports if isinstance(it.getHost(), UNIXAddress)]
             # At once, so that each socket is closed when its last worker has closed it.
-            closed = [_close(port) for port in self._ports if port not in paths]
+            closed = [_close(port) for port in ports if port not in paths]
             if self._monitor is not None:
                 self._monitor.stopService()
             ended = self._spawner.all_ended()
@@ -145,11 +172,50 @@ class Supervisor(Service):
                 await self._lame_duck.wait()
             await gatherResults([*closed, *map(_close, paths)])
             await ended
-        self._ports = []
+        self._sockets = SharedSockets()
+        self._metrics = []
+        self._has_begun = False
         self._signals.close()
 
+    # Reloading
+
+    def _files(self) -> Iterator[Path]:
+        return files_of(self._options, self._wanted)
+
     def _reload(self) -> None:
+        if self._options["services"] is None:
+            self._spawner.send(RELOAD)
+            return
+        if self._lock.waiting:
+            return  # a reload that has not begun to read will see the same files
+        reloaded: Deferred[Any] = self._lock.run(
+            lambda: Deferred.fromCoroutine(self._reload_services())
+        )
+        reloaded.addErrback(partial(log_reload_failure, self._options))
+        reloaded.addErrback(lambda failure: self._log.failure("reload failed", failure))
+
+    async def _reload_services(self) -> None:
+        """
+        Open the sockets of services that are new, and hand all to the workers.
+
+        :raises ValueError, ImportError, ListenError: workers cannot have the services; then nothing
+            has changed.
+        """
+        wanted = await defer_to_daemon_thread(self._reactor, load_definitions, self._options)
+        check_services(self._options, wanted, self._reactor)
+        listeners = self._listeners.again(definition for definition, _ in wanted)
+        planned = self._sockets.plan(listeners.all)
+        check_modes(planned, _by_names(self._wanted), _by_names(wanted))
+        if not self.running:
+            return
+        gone = await self._sockets.use(planned)
+        self._wanted = wanted
+        self._spawner.send(SOCKETS)
+        for it in self._sockets:
+            self._spawner.send(b"%s %s" % (SOCKET, json.dumps(it.place).encode()), it.port.fileno())
         self._spawner.send(RELOAD)
+        for port in gone:
+            _close(port)
 
     def _stop_now(self) -> None:
         self._lame_duck.end()
@@ -159,14 +225,8 @@ class Supervisor(Service):
                 killing.reset(STOP_MARGIN)
 
 
-class _NoClients(Factory):
-    """The factory of ports that do not accept."""
-
-    noisy = False
-
-    def logPrefix(self) -> str:
-        """Return the name that Twisted logs for what listens."""
-        return "all workers"
+def _by_names(wanted: Sequence[Wanted]) -> Mapping[str, Wanted]:
+    return {it[0].name: it for it in wanted}
 
 
 def _worker_arguments(options: Options, reactor: Any) -> list[str]:

@@ -368,6 +368,8 @@ class Services:
         again = [it for it in again if not it.is_enabled]
         addresses = {spec for it in (*new, *again) for spec in it.definition.listen}
         in_the_way = [it for it in gone if addresses & {*it.definition.listen} and it.is_enabled]
+        if self.environment.worker is not None:  # each has a socket of its own
+            in_the_way = []
         try:
             for service in in_the_way:
                 await service.ports.close()

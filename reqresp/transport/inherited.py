@@ -5,11 +5,12 @@ Knows descriptors and Twisted's ports.  It must not know which process made a so
 connects to it.
 """
 
+import errno
 import os
 from socket import AF_INET6, AF_UNIX, socket
 from typing import Any, cast
 
-from attrs import frozen
+from attrs import define
 from twisted.internet import fdesc, tcp, unix
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -57,18 +58,18 @@ class SharedUNIXPort(unix.Port):
 
 
 @implementer(IStreamServerEndpoint)
-@frozen
+@define(eq=False)
 class SharedEndpoint:
     """
     Listens on an inherited listening socket.
 
-    :param descriptor: the socket's; `listen` closes it and uses a duplicate.
+    :param descriptor: the socket's; `listen` closes it and uses a duplicate.  None: it was closed.
     :param family: of the socket: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
     :param name: the socket's address, for messages.
     """
 
     reactor: Any
-    descriptor: int
+    descriptor: int | None
     family: int
     name: str
 
@@ -83,7 +84,15 @@ class SharedEndpoint:
         """
         return execute(self._listen, protocolFactory)
 
+    def close(self) -> None:
+        """Close the descriptor, unless `listen` has done so: nothing listens with it."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        if self.descriptor is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         fdesc.setNonBlocking(self.descriptor)
         if self.family == AF_UNIX:
             port: Any = SharedUNIXPort._fromListeningDescriptor(
@@ -93,7 +102,7 @@ class SharedEndpoint:
             port = SharedPort._fromListeningDescriptor(
                 self.reactor, self.descriptor, self.family, factory
             )
-        os.close(self.descriptor)
+        self.close()
         port.startListening()
         listening: IListeningPort = port
         return listening

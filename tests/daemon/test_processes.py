@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import socket
 from typing import Any
 
 from twisted.internet.error import ProcessDone, ProcessTerminated
@@ -10,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.runner.procmon import ProcessMonitor
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.daemon.processes import BLOCKED_SIGNALS, RELOAD, Spawner
+from reqresp.daemon.processes import BLOCKED_SIGNALS, RELOAD, Inherited, Spawner
 from tests.support.processes import SpawningReactor
 
 
@@ -19,12 +20,13 @@ class SpawnerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = SpawningReactor()
+        self.addCleanup(self.reactor.close)
         self.spawner = Spawner(self.reactor)
         monitor: Any = ProcessMonitor(self.spawner)
         self.monitor = monitor
         self.spawner.use(monitor)
         monitor.minRestartDelay, monitor.maxRestartDelay = 0.25, 8
-        self.spawner.sockets["it"] = [9, 12]
+        self.spawner.inherited = lambda name: Inherited([9, 12], [f"for {name}"])
         monitor.addProcess("it", ["program", "argument"], env={"NAME": "value"})
         self.events: list[Any] = []
         observer: Any = self.events.append
@@ -42,10 +44,16 @@ class SpawnerTests(SynchronousTestCase):
         return [event["log_format"].format(**event) for event in self.events]
 
     def test_what_it_inherits(self) -> None:
-        """A process inherits pipes, its sockets from descriptor 3 on, and its environment."""
+        """
+        A process inherits pipes, its sockets from descriptor 3 on, and its environment.
+
+        Standard input is a socket.
+        """
         self.monitor.startService()
         how = self.reactor.started[0][1]
-        self.assertEqual(how["childFDs"], {0: "w", 1: "r", 2: "r", 3: 9, 4: 12})
+        stdin, others = how["childFDs"].pop(0), how["childFDs"]
+        self.assertIsInstance(stdin, int)
+        self.assertEqual(others, {1: "r", 2: "r", 3: 9, 4: 12})
         self.assertEqual(how["env"], {"NAME": "value"})
 
     def test_signals_are_blocked(self) -> None:
@@ -59,7 +67,26 @@ class SpawnerTests(SynchronousTestCase):
         """Commands reach all running processes, ready or not."""
         self.monitor.startService()
         self.spawner.send(RELOAD)
-        self.assertEqual(self.process().transport.written, [b"reload\n"])
+        with socket.create_server(("127.0.0.1", 0)) as shared:
+            self.spawner.send(b"socket 1", shared.fileno())
+        self.spawner.send(RELOAD)
+        expected = [(b"reload\n", 0), (b"socket 1\n", 1), (b"reload\n", 0)]
+        self.assertEqual(self.process().transport.commands(), expected)
+
+    def test_a_process_that_does_not_read(self) -> None:
+        """It is killed once no more commands fit into its socket, and is restarted later."""
+        self.monitor.startService()
+        transport = self.process().transport
+        while not transport.signals:
+            self.spawner.send(b"x" * 10_000)
+        self.assertEqual(transport.signals, ["KILL"])
+
+    def test_a_process_that_has_ended(self) -> None:
+        """Commands for it are lost."""
+        self.monitor.startService()
+        self.process().transport.stdin.close()
+        self.spawner.send(RELOAD)
+        self.assertEqual(self.process().transport.signals, [])
 
     def test_killed(self) -> None:
         """The log says how a process ended; one that was ready is restarted at once."""

@@ -1,7 +1,6 @@
 """The services of a file, read again on SIGHUP; `test_build` has the script of options."""
 
 from pathlib import Path
-from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import LogLevel, eventAsText
@@ -22,12 +21,12 @@ class ReloadTests(Making):
     def setUp(self) -> None:
         self.path = live.temporary(self) / "services.toml"
 
-    def reload(self, made: Made, text: str, **more: Any) -> list[str]:
+    def reload(self, made: Made, text: str) -> list[str]:
         """Reload *text*; return what is logged about it."""
         self.path.write_text(text)
         events = self.logged()
         options = parsed(f"--services={self.path}")
-        SourceReloader(made.services, options, maybeDeferred, **more).reload()
+        SourceReloader(made.services, options, maybeDeferred).reload()
         texts = [eventAsText(it) for it in events if it["log_level"] >= LogLevel.info]
         return [it for it in texts if "reload" in it]
 
@@ -54,17 +53,6 @@ class ReloadTests(Making):
         for place in (":3: service[0].listn", ":9: service[1].respons"):
             self.assertIn(f"{self.path}{place}: unknown key", line)
         self.assertEqual([it.name for it in made.services], ["a"])
-
-    def test_refused_by_the_process(self) -> None:
-        """A process with workers cannot have all changes."""
-        made = self.started(A)
-
-        def refuse(_definitions: Any) -> None:
-            raise ValueError("with --workers, this takes a restart")
-
-        [line] = self.reload(made, A + B, check=refuse)
-        self.assertIn("keeping the current services: with --workers, this takes", line)
-        self.assertEqual(len(made.services), 1)
 
     def test_relative_paths(self) -> None:
         """They are relative to the file."""

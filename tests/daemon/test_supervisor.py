@@ -1,22 +1,44 @@
 """The parent of workers; neither sockets nor processes are real here."""
 
+import json
 import signal
+import socket
 import sys
 from typing import Any
 
 from twisted.internet.address import IPv4Address, UNIXAddress
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from reqresp.daemon import supervisor as supervisor_module
+from reqresp.daemon.definitions import load_definitions
 from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
+from reqresp.daemon.service_listeners import OwnListeners
 from reqresp.daemon.supervisor import Supervisor
+from reqresp.services.definition import Definition
+from reqresp.services.endpoints import EndpointSpec, port_endpoint
+from tests.support import live
 from tests.support.process_state import SignalHandlers
 from tests.support.processes import SpawningReactor
+
+A = '[[service]]\nname = "a"\nlisten = 1\n'
+B = '[[service]]\nname = "b"\nlisten = 2\n'
+C = '[[service]]\nname = "c"\nlisten = 3\n'
+
+
+def spec_of(port: int) -> str:
+    """Return the description of the endpoint of a *port*."""
+    return port_endpoint(port).description
+
+
+def run_at_once(_reactor: Any, function: Any, *arguments: Any) -> "Deferred[Any]":
+    """Call *function*, as a thread would do later."""
+    return maybeDeferred(function, *arguments)
 
 
 class FakeReactor(SpawningReactor):
@@ -66,6 +88,7 @@ class SupervisorTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = FakeReactor()
+        self.addCleanup(self.reactor.close)
         self.ended: list[Any] = []
         self.handlers = SignalHandlers(self)
 
@@ -74,10 +97,11 @@ class SupervisorTests(SynchronousTestCase):
         options.parseOptions(["--workers=2", *arguments])
         address = UNIXAddress(b"/it") if unix else IPv4Address("TCP", "127.0.0.1", 1)
         self.ports = [FakePort(11 + number, address) for number in range(1 + metrics)]
-        listeners = [Listener("it", FakeEndpoint(port)) for port in self.ports]
-        supervisor = Supervisor(
-            options, [(("default", "it"), listeners[0])], listeners[1:], self.reactor
-        )
+        endpoints = [FakeEndpoint(port) for port in self.ports]
+        [spec] = [EndpointSpec.described("unix:/it" if unix else "tcp:1")]
+        own = OwnListeners([Definition(listen=(spec,))], lambda _: endpoints[0])
+        measured = [Listener("it", it) for it in endpoints[1:]]
+        supervisor = Supervisor(options, own, measured, self.reactor)
         supervisor.privilegedStartService()
         supervisor.startService()
         self.addCleanup(self.finish, supervisor)
@@ -101,7 +125,8 @@ class SupervisorTests(SynchronousTestCase):
         return [protocol for protocol, _how in self.reactor.started]
 
     def commands(self) -> list[list[bytes]]:
-        return [process.transport.written for process in self.processes()]
+        """Return the commands that have come to each process since the last call."""
+        return [[line for line, _ in it.commands()] for it in self.reactor.processes]
 
     def test_accepts_no_client(self) -> None:
         """It listens, and leaves the clients to the workers."""
@@ -124,7 +149,7 @@ class SupervisorTests(SynchronousTestCase):
         stopped = supervisor.stopService()
         signal.raise_signal(signal.SIGTERM)
         self.reactor.advance(0)
-        self.assertEqual(self.commands(), [[b"reload\n", b"stop-now\n"]] * 2)
+        self.assertEqual(self.commands(), [[b"stop-now\n"]] * 2)
         # A worker that does not stop even then is killed.
         self.reactor.advance(5)
         signals = [process.transport.signals for process in self.processes()]
@@ -185,6 +210,49 @@ class SupervisorTests(SynchronousTestCase):
         self.end()
         self.successResultOf(stopped)
 
+    def test_services_that_come_and_go(self) -> None:
+        """On SIGHUP workers get the sockets of all services; those that no service has close."""
+        self.patch(supervisor_module, "defer_to_daemon_thread", run_at_once)
+        path = live.temporary(self) / "services.toml"
+        path.write_text(A + B)
+        options = Options()
+        options.parseOptions(["--workers=2", f"--services={path}"])
+        ports: dict[str, FakePort] = {}
+
+        def make(spec: EndpointSpec) -> FakeEndpoint:
+            number = socket.socket()
+            self.addCleanup(number.close)
+            address = IPv4Address("TCP", "127.0.0.1", 1)
+            return FakeEndpoint(ports.setdefault(spec.name, FakePort(number.fileno(), address)))
+
+        wanted = load_definitions(options)
+        own = OwnListeners((it[0] for it in wanted), make)
+        supervisor = Supervisor(options, own, [], self.reactor, wanted)
+        supervisor.privilegedStartService()
+        supervisor.startService()
+        self.addCleanup(self.finish, supervisor)
+        path.write_text(B + C)
+        signal.raise_signal(signal.SIGHUP)
+        self.reactor.advance(0)
+        places = (["b", spec_of(2)], ["c", spec_of(3)])
+        sent = [b"socket %s\n" % json.dumps(it).encode() for it in places]
+        lines = [b"sockets\n", *sent, b"reload\n"]
+        expected = [*zip(lines, (0, 1, 1, 0), strict=True)]
+        self.assertEqual([it.commands() for it in self.reactor.processes], [expected] * 2)
+        is_open = {name: port.open for name, port in ports.items()}
+        self.assertEqual(is_open, {"127.0.0.1:1": False, "127.0.0.1:2": True, "127.0.0.1:3": True})
+        # One that starts again begins with the services that there are now.
+        self.end(self.processes()[0], reason=ProcessTerminated(exitCode=1))
+        self.reactor.advance(1)
+        sockets = {ports[f"127.0.0.1:{it}"].number for it in (2, 3)}
+        self.assertEqual(
+            {*self.reactor.started[-1][1]["childFDs"].values()} - {"r"} > sockets, True
+        )
+        path.write_text(B + "x")
+        signal.raise_signal(signal.SIGHUP)
+        self.reactor.advance(0)
+        self.assertEqual([it.commands() for it in self.reactor.processes], [[]] * 3)
+
     def test_command_line(self) -> None:
         """Workers get the reactor and the options, except those on where to listen."""
         started: list[Any] = []
@@ -199,14 +267,7 @@ class SupervisorTests(SynchronousTestCase):
         python = [sys.executable, "-P", "-m", "reqresp.daemon.worker"]
         for number, command in enumerate(started, 1):
             self.assertEqual(command[:4], python)
-            self.assertEqual(
-                command[4:8],
-                [
-                    str(number),
-                    '[["default", "it"]]',
-                    "--metrics",
-                    "tests.daemon.test_supervisor",
-                ],
-            )
+            self.assertEqual(command[4:6], [str(number), "tests.daemon.test_supervisor"])
+            self.assertEqual(command[-1], '[["default", "tcp:1"], null]')
             self.assertIn("--framing=line", command)
             self.assertNotIn("--port=7", command)

@@ -1,7 +1,9 @@
 """Several services in one process, by ``--services``, with real clients and signals."""
 
 import json
+import os
 import signal
+import socket
 import urllib.error
 import urllib.request
 from typing import Any
@@ -117,16 +119,75 @@ class WorkersTests(ServicesCase):
     """The same services in every worker."""
 
     def test_workers(self) -> None:
-        """SIGHUP changes what is answered; another set of ports takes a restart."""
+        """SIGHUP adds, changes and removes services; connections of the others go on."""
         with self.serve_file(A + B, "--workers=2") as server:
             for name in ("a", "b"):
                 self.port_of(server, name, 2)
+            a, b = self.client_of(server, "a"), self.client_of(server, "b")
+            self.assertEqual((a.ask(b"x\n", 3), b.ask(b"x\n", 3)), (b"A\r\n", b"B\r\n"))
             self.reload(server, A.replace('"A"', '"N"') + B, "reloaded .*: changed a", 2)
             self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"N\r\n")
-            self.assertEqual(self.client_of(server, "b").ask(b"x\n", 3), b"B\r\n")
-            for text in (A, A + B + C):
-                self.reload(server, text, "with --workers, this takes a restart", 2)
-            self.assertEqual(self.client_of(server, "b").ask(b"x\n", 3), b"B\r\n")
+            old = self.port_of(server, "a", 2)
+            self.reload(server, B + C, "reloaded .*: added c; removed a", 2)
+            self.assertEqual(a.rest(), b"")
+            self.port_of(server, "c", 2)
+            for _ in range(10):
+                self.assertEqual(self.client_of(server, "c").ask(b"x\n", 3), b"C\r\n")
+            self.assertEqual(b.ask(b"x\n", 3), b"B\r\n")
+            with self.assertRaises(ConnectionRefusedError):
+                Client(("127.0.0.1", old))
+
+    def test_a_worker_that_starts_again(self) -> None:
+        """It has the services that came since; all workers have the same ports."""
+        with self.serve_file(A, "--workers=2", ports=1) as server:
+            self.port_of(server, "a", 2)
+            self.reload(server, A + C, "reloaded .*: added c", 2)
+            port = self.port_of(server, "c", 2)
+            pids = server.log.wait(r"worker \d \(pid (\d+)\) is ready", 2)
+            for match in pids:
+                os.kill(int(match[1]), signal.SIGKILL)
+            found = server.log.wait(r"Listening on 127\.0\.0\.1:(\d+) for c$", 4)
+            self.assertEqual({int(it[1]) for it in found}, {port})
+            self.assertEqual(self.client_of(server, "c").ask(b"x\n", 3), b"C\r\n")
+
+    def test_a_reload_that_fails_changes_no_worker(self) -> None:
+        """The parent says why, once, before a worker hears of it."""
+        with self.serve_file(A, "--workers=2", ports=1) as server:
+            port = self.port_of(server, "a", 2)
+            with socket.create_server(("127.0.0.1", 0)) as other:
+                taken = other.getsockname()[1]
+                text = A.replace('"A"', '"N"') + C.replace("= 0", f"= {taken}")
+                expected = f"keeping the current services: cannot listen on 127.0.0.1:{taken}"
+                self.reload(server, text, expected)
+                self.reload(server, text.replace("framing", "framin"), "unknown key 'framin'")
+            self.reload(server, A + C, "reloaded .*: added c", 2)
+            text = server.log.text()
+            self.assertEqual(text.count("reload failed"), 2)
+            self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"A\r\n")
+            self.assertEqual(self.port_of(server, "a", 2), port)
+
+    def test_a_service_that_begins_anew(self) -> None:
+        """Its port never closes; open connections are drained."""
+        with self.serve_file(A + B, "--workers=2") as server:
+            port = self.port_of(server, "a", 2)
+            a, b = self.client_of(server, "a"), self.client_of(server, "b")
+            self.assertEqual((a.ask(b"x\n", 3), b.ask(b"x\n", 3)), (b"A\r\n", b"B\r\n"))
+            self.reload(server, A + 'allow = "127.0.0.0/8"\n' + B, "reloaded .*: changed a", 2)
+            self.assertEqual(a.rest(), b"")
+            self.assertEqual(self.port_of(server, "a", 4), port)
+            self.assertEqual(self.client_of(server, "a").ask(b"x\n", 3), b"A\r\n")
+            self.assertEqual(b.ask(b"x\n", 3), b"B\r\n")
+
+    def test_a_watched_file(self) -> None:
+        """The parent watches it, since it opens the sockets."""
+        with self.serve_file(A, "--workers=2", "--watch", ports=1) as server:
+            self.port_of(server, "a", 2)
+            server.log.wait(r"\(pid \d+\) is ready", 2)
+            self.path.write_text(A + C)
+            server.log.wait("reloaded .*: added c", 2)
+            self.port_of(server, "c", 2)
+            self.assertEqual(self.client_of(server, "c").ask(b"x\n", 3), b"C\r\n")
+            self.assertEqual(server.log.text().count("reload failed"), 0)
 
 
 class ControlTests(ServicesCase):

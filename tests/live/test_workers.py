@@ -252,7 +252,8 @@ class ServingTests(WorkersTestCase):
                 self.assertRegex(
                     name, r"^(pipe:|socket:|anon_inode:\[eventpoll\]|/dev/(null|urandom)$)"
                 )
-            self.assertEqual(sum(name.startswith("socket:") for name in names), 1)
+            # The one that it accepts from, and the one on which its parent sends commands.
+            self.assertEqual(sum(name.startswith("socket:") for name in names), 2)
         pipes = [{it for it in names if it.startswith("pipe:")} for names in held.values()]
         self.assertEqual(pipes[0] & pipes[1], set())
 

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
@@ -29,7 +29,7 @@ class Network:
     broken: set[str] = field(factory=set)
 
 
-@frozen(eq=False)
+@define(eq=False)
 class MemoryPort:
     """An open port."""
 
@@ -52,12 +52,13 @@ class MemoryEndpoint:
 
     network: Network
     name: str
+    make_port: Any = MemoryPort
 
     def listen(self, protocolFactory: Any) -> Deferred[Any]:  # noqa: N803, the interface names it
         if self.name in self.network.open or self.name in self.network.broken:
             error = OSError(errno.EADDRINUSE, "Address already in use")
             return fail(CannotListenError("127.0.0.1", 0, error))
-        port = MemoryPort(self.network, self.name, protocolFactory)
+        port = self.make_port(self.network, self.name, protocolFactory)
         self.network.open[self.name] = port
         return succeed(port)
 
