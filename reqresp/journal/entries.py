@@ -121,7 +121,7 @@ class Incomplete:
 
 @frozen
 class Faulted:
-    """A *fault* of a relay, with this name, affects a connection in one *direction*."""
+    """A *fault* with this name affects what passes on a connection in one *direction*."""
 
     at: float
     peer: IAddress

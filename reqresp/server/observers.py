@@ -286,7 +286,7 @@ class Events:
             self._call(method, peer, connection, Direction.DOWNSTREAM, data)
 
     def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
-        """Notify the observers of a fault that affects a relay's connection."""
+        """Notify the observers of a fault of a direction that affects a connection."""
         for method in self._faulted:
             self._call(method, peer, connection, direction, fault)
 

@@ -31,7 +31,7 @@ TABLES: tuple[Any, ...] = (
 )
 
 #: Keys of a fault, and the name of a variable.
-OTHERS = {"after", "after_bytes", "since", "user"}
+OTHERS = {"after", "after_bytes", "kind", "stream", "since", "user"}
 
 
 def keys() -> set[str]:

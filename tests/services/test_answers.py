@@ -109,3 +109,23 @@ class CheckTests(Served):
         events = logged_events(self, LogLevel.info)
         check_answers(definition, loaded, self.reactor)
         self.assertEqual(events, [])
+
+
+class UploadTests(Served):
+    """Services that read slowly, or not to the end."""
+
+    def test_each_kind_of_service_that_answers(self) -> None:
+        """A fixed reply and rules have faults of what clients send; a reload changes them."""
+        fault = 'fault = [{ stream = "upstream", kind = "latency", delay = 2 }]\n'
+        for answer in ('framing = "line"\nresponse = "a"\n', '[[service.rule]]\nreply = "a"\n'):
+            self.setUp()
+            self.start(HEAD + fault + answer)
+            wire = self.connect("it")
+            wire.send(b"x\n")
+            wire.wait(1.9)
+            self.assertEqual(wire.received(), b"")
+            wire.wait(0.1)
+            self.assertEqual(wire.received(), b"a\r\n")
+            self.services.reload(self.loaded(HEAD + answer))
+            wire.send(b"x\n")
+            self.assertEqual(wire.received(), b"a\r\n")
