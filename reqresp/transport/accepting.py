@@ -110,7 +110,8 @@ class Acceptance:
         if self.accept in (Accept.HOLD, Accept.REFUSE):
             self._empty()
             # A socket that another process has opened does not say how long its queue was.
-            self._port.socket.listen(socket.SOMAXCONN if self._is_shared else self._port.backlog)
+            backlog = None if self._is_shared else self._port.backlog  # None, also of systemd's
+            self._port.socket.listen(socket.SOMAXCONN if backlog is None else backlog)
         self.accept = Accept.LATE if self.accept is not Accept.NOW else self.accept
 
     def _refuse(self) -> None:

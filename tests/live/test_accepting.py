@@ -1,8 +1,12 @@
 """The real twistd with ``accept`` in a script: how clients connect, and how that changes."""
 
+import json
 import signal
 import socket
+from http.client import HTTPConnection
+from typing import Any
 
+from tests.support import live
 from tests.support.live import PATIENCE, Server
 from tests.support.live_case import LiveTestCase
 
@@ -90,6 +94,77 @@ class AcceptTests(AcceptCase):
         self.reload(server, '"now"', 2)
         self.assert_answered(server)
         self.assertEqual(server.stop(), -signal.SIGTERM)
+
+
+class OtherWaysTests(AcceptCase):
+    """Other ways to change it than SIGHUP, and sockets that the server has not opened."""
+
+    def test_watch(self) -> None:
+        """A changed script is read by itself, and applies to the port that is open."""
+        server = self.serve(self.write('"now"'), "--watch")
+        self.assert_answered(server)
+        self.write('"refuse"')
+        server.log.wait(RELOADED)
+        self.assert_refused(server.port)
+        self.write('"now"')
+        server.log.wait(RELOADED, 2)
+        self.assert_answered(server)
+
+    def test_http(self) -> None:
+        """A script that is put, and a change of this key alone; a reset changes it back."""
+        server = self.serve(self.write('"now"'), "--control=0", ports=2)
+        service, control = server.ports
+        script = {"script": 'accept = "refuse"\nrule = [{ reply = "B" }]'}
+        self.ask(control, "PUT", "/api/services/default/script", script, 200)
+        self.assert_refused(service)
+        self.ask(control, "PATCH", "/api/services/default", {"accept": "hold"}, 200)
+        self.assert_held(service)
+        self.ask(control, "PATCH", "/api/services/default", {"accept": "now"}, 200)
+        with server.connect() as client:
+            self.assertEqual(client.ask(b"a\n", 3), b"B\r\n")
+        self.ask(control, "PUT", "/api/services/default/script", script, 200)
+        self.assert_refused(service)
+        self.ask(control, "POST", "/api/reset", None, 204)
+        self.assert_answered(server)
+
+    def ask(self, port: int, method: str, path: str, value: Any, status: int) -> None:
+        """Send a request to a control server, and assert the *status* of its response."""
+        asked = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        self.addCleanup(asked.close)
+        headers = {} if value is None else {"Content-Type": "application/json"}
+        asked.request(method, path, None if value is None else json.dumps(value), headers)
+        response = asked.getresponse()
+        data = response.read()
+        self.assertEqual(response.status, status, data)
+
+    def test_a_socket_of_systemd(self) -> None:
+        """A socket that another process has opened holds clients, and accepts them again."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            server = self.stopped(
+                live.start(
+                    self.directory,
+                    *("reqresp", self.write('"hold"'), "--listen=systemd:domain=INET:index=0"),
+                    wrap=[
+                        *("sh", "-c"),
+                        'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0',
+                        "sh",
+                    ],
+                    stdin=listening,
+                )
+            )
+            server.log.wait("Listening on 127")  # a client that came before would be in the queue
+            self.assert_held(server.port)
+            self.reload(server, '"late"', 1)
+            with server.connect() as late:
+                late.send(b"a\n")
+                self.reload(server, '"now"', 2)
+                self.assertEqual(late.receive(3), b"A\r\n")
+            self.reload(server, '"refuse"', 3)
+            self.assert_refused(server.port)
+            self.reload(server, '"now"', 4)
+            self.assert_answered(server)
+        self.assertEqual(server.stop(), -signal.SIGTERM)
+        self.assertNotIn("Traceback", server.log.text())
 
 
 class UNIXTests(AcceptCase):

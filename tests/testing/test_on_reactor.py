@@ -100,6 +100,22 @@ class LifeTests(TestCase):
         self.assertEqual(self.server.port, port)
         await connect(self.server)
 
+    async def test_accepting(self):
+        self.server.on("a").reply("A")
+        self.server.accepting("refuse")
+        with self.assertRaises(ConnectError):
+            await connect(self.server)
+        self.server.accepting(after=0.01)
+        client = await connect(self.server, Asking())
+        self.assertEqual(await client.reply, b"A\\r\\n")
+        self.server.accepting("late")
+        waiting = await connect(self.server, Asking())
+        self.server.accepting("now")
+        self.assertEqual(await waiting.reply, b"A\\r\\n")
+        await self.server.stop()
+        with self.assertRaisesRegex(RuntimeError, "expected a server that listens"):
+            self.server.accepting("late")
+
     async def test_disconnect_all(self):
         end = await connect(self.server)
         await self.server.disconnect_all()
@@ -302,7 +318,7 @@ class SuiteTests(SynchronousTestCase):
         """With trial, the reactor is clean after each test."""
         status, output = self.run_suite(TRIAL, "twisted.trial", "test_suite")
         self.assertEqual(status, 0, output)
-        self.assertIn("PASSED (successes=18)", output)
+        self.assertIn("PASSED (successes=19)", output)
 
     def test_trial_finds_what_is_left(self) -> None:
         """Trial reports a server that is not stopped, so the test above would notice."""

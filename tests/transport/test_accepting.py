@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import closing
+from itertools import permutations
 from time import monotonic
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp import Script
 from reqresp.testing import Server
 from reqresp.transport.accept_modes import Accept, AcceptAfter, AcceptMode
+from tests.support.descriptors import descriptors
 from tests.support.live import PATIENCE
 
 #: Seconds after which a client of these tests gives up.
@@ -126,6 +128,22 @@ class AcceptingTests(SynchronousTestCase):
         with closing(self.connect()) as client:
             client.sendall(b"a\n")
             self.server.end()
+
+    def test_many_switches(self) -> None:
+        """No descriptor is left of them, and the server accepts as before."""
+        modes: list[AcceptMode] = [*Accept, AcceptAfter(0.0)]
+        with closing(self.connect()) as client:
+            self.assertEqual(ask(client), b"A\r\n")
+            before = descriptors()
+            for _ in range(20):
+                for one, other in permutations(modes, 2):
+                    self.server.accepting(one)
+                    self.server.accepting(other)
+            self.server.accepting("now")
+            self.assertEqual(descriptors(), before)
+            self.assertEqual(len(self.server.connections), 1)
+            with closing(self.connect()) as another:
+                self.assertEqual(ask(another), b"A\r\n")
 
     def test_a_stopped_server(self) -> None:
         """It listens again when it accepts, and accepts at once after `start`."""
