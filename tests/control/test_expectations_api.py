@@ -99,6 +99,37 @@ class ExpectationsTests(Controlled):
             wire = self.converse(b"WHO\n", b"USER ann\n", b"WHO\n", b"USER bob\n", b"WHO\n")
             self.assertEqual(wire.received(), b"220 ready\r\n<>\r\na\r\n1<ann>\r\nb\r\n1<bob>\r\n")
 
+    def test_faults_that_begin_later(self) -> None:
+        """After bytes or seconds of its own replies on a connection; others do not count."""
+        self.add(
+            kind="on",
+            equals="a",
+            reply="A",
+            faults=[{"kind": "reset_peer", "after_bytes": 6}],
+        )
+        self.add(
+            kind="on",
+            cycle=[
+                {"reply": "B", "faults": [{"kind": "reset_peer", "after": 2}]},
+                {"reply": "C"},
+            ],
+        )
+        wire = self.converse(b"b\n", b"c\n", b"a\n", b"a\n")
+        self.assertEqual(wire.received(), b"220 ready\r\nB\r\nC\r\nA\r\nA\r\n")
+        wire.send(b"a\n")
+        self.assertTrue(wire.got_reset)
+        wire = self.converse(b"b\n", b"c\n")
+        wire.wait(2)
+        self.assertEqual(wire.received(), b"220 ready\r\nB\r\nC\r\n")
+        wire.send(b"b\n")
+        self.assertTrue(wire.got_reset)
+        found = self.ask(
+            "POST",
+            EXPECTATIONS,
+            {"kind": "on", "reply": "x", "faults": [{"kind": "reset_peer", "after": -1}]},
+        )
+        self.assertEqual(found.json["problems"][0]["path"], "expectation.faults[0].after")
+
     def test_triggers(self) -> None:
         """An expectation can answer what is no request, with the keys of a rule."""
         self.add(kind="on", on="connect", reply="421 busy", times=1, close=True)
