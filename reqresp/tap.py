@@ -44,8 +44,11 @@ def makeService(options: Options) -> IService:
 
     listeners = read_listeners(options, make)
     metrics, control = (
-        [Listener(spec.name, _make(reactor, spec, options)) for spec in options[name]]
-        for name in ("metrics_endpoints", "control_endpoints")
+        [
+            Listener(spec.name, _make(reactor, spec, options), serves=name)
+            for spec in options[f"{name}_endpoints"]
+        ]
+        for name in ("metrics", "control")
     )
     # Now: parsing endpoints has loaded plugins once more.
     raise_logged_interrupt(globalLogBeginner)

@@ -28,6 +28,7 @@ from reqresp.daemon.service import ReqRespService
 from reqresp.daemon.service_listeners import InheritedListeners, OwnListeners
 from reqresp.daemon.threads import defer_to_daemon_thread
 from reqresp.daemon.tls_need import may_need_tls
+from reqresp.daemon.twisted_files import is_log_seen
 from reqresp.daemon.watching import FileWatcher
 from reqresp.server.observers import Observer
 from reqresp.services.answers import check_answers, log_warnings, upstream_settings
@@ -81,6 +82,7 @@ def make_server(
     with _opening_files(options), _missing_packages_exit():
         services.start(load_definitions(options))
     service = ReqRespService([], services, options["drain"], reactor, options["lame-duck"])
+    service.is_log_seen = is_log_seen(options)
     with _missing_packages_exit(), _opening_files(options):
         for listener, serves, make_site in (
             (metrics, "metrics", _make_metrics),

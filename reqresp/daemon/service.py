@@ -113,6 +113,8 @@ class ReqRespService(Service):
         self.on_end: list[Callable[[], None]] = []
         #: Called on a second SIGINT or SIGTERM.
         self.on_second_signal: Callable[[], None] = self.stop_now
+        #: Whether the log is read where standard error is.
+        self.is_log_seen = False
         #: Those that listen on ports of their own.
         self.services = factory if isinstance(factory, Services) else None
         self._reactor = reactor
@@ -142,7 +144,7 @@ class ReqRespService(Service):
             call()
         for service in () if self.services is None else self.services:
             if service.definition.is_enabled:
-                started(service.enable(), self._stop_reactor)
+                started(service.enable(), self._stop_reactor, is_log_seen=self.is_log_seen)
         self._ports = [self._listen(listener) for listener in self.listeners]
 
     def startService(self) -> None:
@@ -179,7 +181,9 @@ class ReqRespService(Service):
                 )
             return port
 
-        return listen(listener, cast(Any, self.factory), self._stop_reactor).addCallback(opened)
+        factory, late = cast(Any, self.factory), self._stop_reactor
+        port = listen(listener, factory, late, is_log_seen=self.is_log_seen)
+        return port.addCallback(opened)
 
     def _log_listening(self, address: str, listener: Listener) -> None:
         what = f" for {listener.serves}" if listener.serves else ""

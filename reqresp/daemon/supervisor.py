@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from reqresp._errors import ProblemsError
 from reqresp.daemon.build import check_services, find_file_problem
 from reqresp.daemon.definitions import load_definitions, read_definitions
-from reqresp.daemon.listeners import Listener, listen, report_failure
+from reqresp.daemon.listeners import CannotStart, Listener, listen, report_failure
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import RELOAD, SOCKET, SOCKETS, STOP_NOW, Inherited, Spawner
 from reqresp.daemon.reloading import files_of, log_reload_failure
@@ -31,6 +31,7 @@ from reqresp.daemon.service import LameDuck, signals_handled
 from reqresp.daemon.service_listeners import OwnListeners
 from reqresp.daemon.shared_sockets import NoClients, SharedSockets, accepts_nobody, check_modes
 from reqresp.daemon.threads import defer_to_daemon_thread
+from reqresp.daemon.twisted_files import is_log_seen
 from reqresp.daemon.watching import FileWatcher
 from reqresp.services.registry import Wanted
 
@@ -64,6 +65,7 @@ class Supervisor(Service):
         wanted: Sequence[Wanted] = (),
     ) -> None:
         self._options = options
+        self._is_log_seen = is_log_seen(options)
         self._listeners = listeners
         self._sockets = SharedSockets()
         self._wanted = wanted
@@ -96,12 +98,14 @@ class Supervisor(Service):
         # Before it listens: a program that sees the port may send SIGHUP.
         self._signals.enter_context(signals_handled(self._reactor, self._reload, signal.SIGHUP))
         for place, listener in self._listeners.all:
-            opened = listen(listener, NoClients(), self._reactor.stop)
-            opened.addCallback(partial(self._sockets.add, place))
+            self._listen(listener).addCallback(partial(self._sockets.add, place))
         for listener in self._metrics_listeners:
-            opened = listen(listener, NoClients(), self._reactor.stop)
-            opened.addCallback(accepts_nobody).addCallback(self._metrics.append)
+            port = self._listen(listener).addCallback(accepts_nobody)
+            port.addCallback(self._metrics.append)
         self._has_begun = True
+
+    def _listen(self, listener: Listener) -> Deferred[Any]:
+        return listen(listener, NoClients(), self._reactor.stop, is_log_seen=self._is_log_seen)
 
     def startService(self) -> None:
         """
@@ -116,10 +120,10 @@ class Supervisor(Service):
         try:
             definitions = read_definitions(self._options)
         except ProblemsError as error:
-            raise report_failure(f"reqresp: {error}") from None
+            raise self._refusal(error) from None
         problem = find_file_problem(self._options, definitions)
         if problem is not None:
-            raise report_failure(f"reqresp: {problem}")
+            raise self._refusal(problem)
         from twisted.runner.procmon import ProcessMonitor  # late: it installs the reactor
 
         monitor: Any = ProcessMonitor(self._spawner)
@@ -133,6 +137,9 @@ class Supervisor(Service):
         monitor.startService()
         if self._watcher is not None:
             self._watcher.start()
+
+    def _refusal(self, problem: object) -> CannotStart:
+        return report_failure(f"reqresp: {problem}", is_log_seen=self._is_log_seen)
 
     def stopService(self) -> Deferred[None]:
         """Stop all workers, and wait for them; a second SIGINT or SIGTERM makes them stop now."""

@@ -53,6 +53,19 @@ def check_pid_and_log(options: usage.Options) -> None:
             raise _refusal(f"--logfile: {path}: {problem}; pass another path")
 
 
+def is_log_seen(options: usage.Options) -> bool:
+    """Return whether the log of twistd goes to where standard error does, such as a terminal."""
+    twistd = options.parent
+    if twistd is None or "logfile" not in twistd or twistd["syslog"] or twistd["logger"]:
+        return False
+    if _log_name(twistd) is not None:
+        return False
+    try:
+        return os.path.sameopenfile(1, 2)
+    except OSError:  # one of them is closed
+        return False
+
+
 def check_socket(spec: EndpointSpec, options: usage.Options) -> None:
     """
     Check that the UNIX socket of *spec* can be made by the user that the server will run as.

@@ -1,6 +1,6 @@
 """Listeners: opening endpoints, and one clear line if that fails."""
 
-from errno import ENOENT
+from errno import EADDRINUSE, ENOENT
 from typing import Any
 
 from twisted.internet.protocol import Factory
@@ -56,6 +56,19 @@ class ListenTests(SynchronousTestCase):
         """Python exits without a traceback, and twistd cleans up as after any exception."""
         self.assertTrue(issubclass(CannotStart, SystemExit))
         self.assertTrue(issubclass(CannotStart, Exception))
+
+    def test_the_option(self) -> None:
+        """A port that an option alone asks for is named with it; one line is enough."""
+        events = logged_events(self, LogLevel.critical)
+        broken = FakeEndpoint(OSError(EADDRINUSE, "Address already in use"))
+        listener = Listener("127.0.0.1:8474", broken, serves="control")
+        expected = "reqresp: --control: cannot listen on 127.0.0.1:8474: Address already in use"
+        for is_log_seen, logged in ((True, []), (False, [expected])):
+            with standard_error() as printed:
+                with self.assertRaises(CannotStart):
+                    listen(listener, Factory(), self.fail, is_log_seen=is_log_seen)
+                self.assertIn(expected, printed())
+            self.assertEqual([text_of(it) for it in events], logged)
 
     def test_its_own_factory(self) -> None:
         """An endpoint with a factory of its own is served by that factory."""

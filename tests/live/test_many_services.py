@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import urllib.error
 import urllib.request
 from typing import Any
@@ -215,6 +216,26 @@ class ControlTests(ServicesCase):
         with self.serve("--control=0", "--framing=line", ports=2) as server:
             found = json.loads(self.get(server.ports[-1], "/api/services"))["services"]
             self.assertEqual([it["name"] for it in found], ["default"])
+
+    def test_a_port_that_is_taken(self) -> None:
+        """One line names it and its option, also where the log is shown as well."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            command = [*live.twistd(), "-n", "--pidfile=", "reqresp", "--port=0"]
+            done = subprocess.run(
+                [*command, f"--control={port}"],
+                cwd=self.directory,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=live.PATIENCE,
+                check=False,
+            )
+        self.assertEqual(done.returncode, 1)
+        [line] = [it for it in done.stdout.splitlines() if "already in use" in it]
+        expected = f"reqresp: --control: cannot listen on tcp:{port}:interface=127.0.0.1"
+        self.assertTrue(line.startswith(expected.split(" on ")[0]), line)
+        self.assertIn(str(port), line)
 
     def test_a_token(self) -> None:
         """A file has it, and requests must have it."""
