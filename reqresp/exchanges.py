@@ -46,6 +46,9 @@ class Exchanges:
 
     __slots__ = ("_size", "_steps", "by", "connection", "first", "peer", "requests")
 
+    #: How many requests before the first of these are not answered yet.
+    overtaken = 0
+
     def __init__(
         self,
         peer: "IAddress",
@@ -94,6 +97,12 @@ class Exchanges:
                 yield Exchange(request, steps, steps.by, steps.injected, steps.effect)
             else:
                 yield Exchange(request, steps, self.by)
+
+
+class Overtaking(Exchanges):
+    """Consecutive exchanges whose replies may have overtaken those to earlier requests."""
+
+    __slots__ = ("overtaken",)
 
 
 def _reply_size(steps: Steps) -> int:

@@ -37,6 +37,9 @@ from reqresp.journal.entries import (
 from reqresp.server.observers import Observer, Unasked
 from reqresp.steps import Request
 
+# A request, when it was received, and its number.
+_Received = tuple[bytes, float, int]
+
 #: When requests were received: a time for each, or one for all.
 Times = list[float] | float
 
@@ -56,7 +59,7 @@ class EntryObserver(Observer, ABC):
         self._now = now
         # The requests received last.  Nearly always they are answered at once.
         self._latest: tuple[Sequence[bytes], float, IAddress, int] | None = None
-        # By connection: the requests that are not answered yet, and the number of the next request.
+        # By connection: the requests that are not answered yet, and the number after all others.
         self._waiting: dict[int, _Waiting] = {}
         self._next: dict[int, int] = {}
 
@@ -94,14 +97,16 @@ class EntryObserver(Observer, ABC):
         requests = exchanges.requests
         connection = exchanges.connection
         latest = self._latest
+        following = exchanges.first + len(requests)
         if latest is not None and latest[0] is requests:
             self._latest = None
             times: Times = latest[1]
             sent = latest[1]
         else:
-            times = self._take_times(connection, len(requests))
+            times = self._take_times(connection, len(requests), exchanges.overtaken)
             sent = self._now()
-        self._next[connection] = exchanges.first + len(requests)
+            following = max(following, self._next.get(connection, 1))  # some are overtaken
+        self._next[connection] = following
         self._record_answers(exchanges, times, sent)
 
     def failed(self, peer: IAddress, connection: int, failure: Failure) -> None:
@@ -133,8 +138,8 @@ class EntryObserver(Observer, ABC):
         self._next.pop(connection, None)
         self._record(Disconnected(self._now(), peer, connection, reason.getErrorMessage()))
 
-    def _take_times(self, connection: int, count: int) -> Times:
-        """Return when the next *count* requests to be answered were received; forget them."""
+    def _take_times(self, connection: int, count: int, overtaken: int) -> Times:
+        """Return when *count* requests after *overtaken* others were received; forget them."""
         latest = self._latest
         # If no request of this connection waits, the requests received last are those answered.
         if connection not in self._waiting and latest is not None and len(latest[0]) == count:
@@ -142,7 +147,7 @@ class EntryObserver(Observer, ABC):
             return latest[1]
         self._set_aside()
         requests = self._waiting[connection].requests
-        times = [requests.popleft()[1] for _ in range(count)]
+        times = [_remove(requests, overtaken)[1] for _ in range(count)]
         if not requests:
             del self._waiting[connection]
         return times
@@ -154,7 +159,10 @@ class EntryObserver(Observer, ABC):
         requests, at, peer, connection = self._latest
         self._latest = None
         waiting = self._waiting.setdefault(connection, _Waiting(peer))
-        waiting.requests.extend((data, at) for data in requests)
+        number = self._next.get(connection, 1)
+        if waiting.requests:
+            number = max(number, waiting.requests[-1][2] + 1)
+        waiting.requests.extend((data, at, it) for it, data in enumerate(requests, number))
 
     def _unanswered(self, connection: int) -> list[Unanswered]:
         waiting = self._waiting.get(connection)
@@ -162,16 +170,25 @@ class EntryObserver(Observer, ABC):
             return []
         return [
             Unanswered(at, Request(data, waiting.peer, connection, number))
-            for number, (data, at) in enumerate(waiting.requests, self._next.get(connection, 1))
+            for data, at, number in waiting.requests
         ]
 
 
 @frozen
 class _Waiting:
-    """The unanswered requests of one connection, each with the time when it was received."""
+    """The unanswered requests of one connection, each with when it was received, and its number."""
 
     peer: IAddress
-    requests: deque[tuple[bytes, float]] = Factory(deque)
+    requests: deque[_Received] = Factory(deque)
+
+
+def _remove(requests: deque[_Received], at: int) -> _Received:
+    """Remove the request at the place *at*, nearly always the first, and return it."""
+    if not at:
+        return requests.popleft()
+    found = requests[at]
+    del requests[at]
+    return found
 
 
 def answered_entries(exchanges: Exchanges, times: Times, sent: float) -> Iterator[Answered]:

@@ -25,6 +25,7 @@ from reqresp.script.rule import CLOSES, EVERY_STATE, Rule
 from reqresp.script.rule_compiler import RuleCompiler
 from reqresp.script.rules import Rules
 from reqresp.script.schema import Document
+from reqresp.server.config import UNORDERED_FORWARDS
 from reqresp.server.limits import Limits
 from reqresp.server.triggers import Trigger
 from reqresp.transport.accept_modes import Accept, accept_mode
@@ -72,6 +73,8 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
     if document.upstream is not None and not relays and not forwards:
         reader.report("upstream", _NOTHING_FORWARDED)
     if forwards or relays:
+        if not document.ordered:
+            reader.report("ordered", UNORDERED_FORWARDS)
         check_not_forwarded(properties, parts)
         for rule in (*rules, *others):
             if rule.starts_tls:
@@ -99,6 +102,7 @@ def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[s
         "faults": faults.replies,
         "stream_faults": faults.streams,
         "seed": document.seed,
+        "ordered": document.ordered,
         "upstream": upstream,
         "is_relay": relays,
         "files": files.paths,

@@ -66,6 +66,7 @@ class Script(ConfigSource):
     :param name: the file's name in messages.
     :param framing: of requests.
     :param reply_framing: of replies; the same as *framing* unless the script has its own.
+    :param ordered: whether replies leave in the order of their requests.
     :param accept: what happens to clients that connect; what listens has to apply it.
     :param stream_faults: what goes wrong in a direction of the relay that the script is, or with
         what clients send.
@@ -82,6 +83,7 @@ class Script(ConfigSource):
     limits: Limits
     faults: tuple[PlacedFault, ...]
     seed: int | None
+    ordered: bool = True
     accept: AcceptMode = Accept.NOW
     stream_faults: tuple[DirectedFault, ...] = ()
     upstream: UpstreamSettings | None = None
@@ -188,5 +190,6 @@ class Script(ConfigSource):
             self.limits,
             self.faults,
             self.seed,
+            self.ordered,
             stream_faults=self.stream_faults,
         )

@@ -385,6 +385,7 @@ class Document:
     :param start: the first state of each connection.
     :param state_scope: whether each connection has a state, or all have one.
     :param seed: the source of what is random: a whole number.
+    :param ordered: whether replies leave in the order of their requests.
     :param greeting: what is sent when a client connects.
     :param limits: what clients may use.
     :param accept: what happens to clients that connect.
@@ -401,6 +402,7 @@ class Document:
     start: str = "start"
     state_scope: Literal["server", "connection"] = "connection"
     seed: int | None = None
+    ordered: bool = True
     greeting: str | list[WrittenPayload] | GreetingTable | PayloadTable | None = None
     limits: Limits | None = None
     accept: AcceptName | AcceptAfter | None = None

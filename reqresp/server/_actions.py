@@ -13,7 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._intake import Intake
-from reqresp.server._reply import Unframed
+from reqresp.server._reply import AfterOthers, Unframed
 from reqresp.server._silence import Listening, watch
 from reqresp.server._state import ABORT, CLOSE, HANG, Hold, State, Waiting
 from reqresp.server.broadcasts import broadcast
@@ -108,6 +108,10 @@ def _forward(performer: Performer, step: Forward) -> None:
     performer.stream.write(step.reply)
 
 
+def _after_others(_performer: Performer, step: AfterOthers) -> Hold | None:
+    return Waiting(State.REPLY) if step.are_under_way() else None
+
+
 def _raise(_performer: Performer, step: Unframed) -> None:
     raise step.error
 
@@ -123,5 +127,6 @@ ACTIONS: dict[type[Any], Callable[[Any, Any], Hold | None]] = {
     StopReading: _stop_reading,
     StartTLS: _start_tls,
     Forward: _forward,
+    AfterOthers: _after_others,
     Unframed: _raise,
 }

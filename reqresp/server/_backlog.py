@@ -52,6 +52,11 @@ class Backlog:
         return bool(self.waiting) and self.requests is NO_REQUESTS and self.error is None
 
     @property
+    def is_changing(self) -> bool:
+        """Whether the next request is to be found with another framing than the ones before."""
+        return False
+
+    @property
     def unfinished(self) -> Unfinished | None:
         """The request that has begun and not ended, in the bytes that were decoded."""
         return None if self.error is not None else unfinished(self.decoder)

@@ -114,10 +114,9 @@ class Forwarder:
         """Whether anything waits for its turn."""
         return bool(self._ahead.pending)
 
-    @property
-    def pending_requests(self) -> int:
-        """How many requests were taken up, and are not performed."""
-        return self._ahead.requests
+    def numbers(self, first: int) -> int:
+        """Return the number of the next request to be answered; *first* would be without this."""
+        return first - self._ahead.requests
 
     @property
     def undelivered(self) -> int:

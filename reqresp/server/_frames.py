@@ -52,8 +52,10 @@ class Progress:
         return self._sent not in self._ends
 
 
-#: Of no reply.
-NOTHING_SENT = Progress((), (), Chunk(1))
+#: A reply under way: the steps left, its request if any, the steps without faults, and all steps
+#: that are performed, or how far they are.
+ReplyUnderWay = tuple[Iterator[Step], bytes | None, Steps, Steps | Progress]
+NO_REPLY: ReplyUnderWay = (iter(()), None, (), Progress((), (), Chunk(1)))
 
 
 def _pieces(steps: Iterable[Step], framing: Framing) -> Iterator[tuple[bytes, bool]]:

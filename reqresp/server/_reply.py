@@ -29,6 +29,17 @@ class Unframed(BaseStep):
     error: FrameError
 
 
+@frozen
+class AfterOthers(BaseStep):
+    """
+    Waits until no other reply of the connection is under way.
+
+    :param are_under_way: returns whether others are.
+    """
+
+    are_under_way: Callable[[], bool]
+
+
 def framed(steps: Steps, encode: Callable[[bytes], bytes]) -> Steps:
     """Return *steps* with every `Send` raw; end with an `Unframed` if *encode* refuses one."""
     made: list[Step] = []

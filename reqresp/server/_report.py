@@ -5,14 +5,16 @@ It must not know states, and decides nothing.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from operator import length_hint
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from reqresp._text import printable, printable_lines
+from reqresp.exchanges import Overtaking
 from reqresp.framing import FrameError, Framing, Unfinished
 from reqresp.server._backlog import Backlog
 from reqresp.server._state import Ended, Hold
@@ -37,26 +39,67 @@ class Reporter(Protocol):
     number: int
 
 
+class Place(NamedTuple):
+    """
+    Which request was answered.
+
+    :param number: of the request.
+    :param overtaken: how many requests before it are not answered yet.
+    """
+
+    number: int
+    overtaken: int
+
+
 def requests(
     reporter: Reporter,
     received: Sequence[bytes],
     answered: Sequence[bytes],
     steps: Sequence[Steps],
-    first: int,
+    first: int | Sequence[Place],
 ) -> None:
     """
     Notify the observers of requests that were taken up, and of requests that were answered.
 
     :param steps: those that have answered each of *answered*.
-    :param first: the number of the first of *answered*.
+    :param first: the number of the first of *answered*; or which these are, where the replies do
+        not have the order of their requests.
     """
     events = reporter.host.events
     if received and events.reports_received:
         events.received(reporter.peer, reporter.number, received)
     if answered and events.reports_answered:
         peer, number = reporter.peer, reporter.number
+        if not isinstance(first, int):
+            _unordered(reporter, answered, steps, first)
+            return
         exchanges = reporter.config.exchanges(peer, number, first, answered, lambda _: steps)
         events.answered(exchanges)
+
+
+def _unordered(
+    reporter: Reporter, answered: Sequence[bytes], steps: Sequence[Steps], places: Sequence[Place]
+) -> None:
+    """Notify the observers of each run of consecutive requests among *answered*."""
+    start = 0
+    for end, (number, overtaken) in enumerate(places, 1):
+        if end < len(places) and places[end] == (number + 1, overtaken):
+            continue
+        exchanges = Overtaking(
+            reporter.peer,
+            reporter.number,
+            places[start].number,
+            answered[start:end],
+            partial(_same, steps[start:end]),
+            reporter.config.responder.name,
+        )
+        exchanges.overtaken = overtaken
+        reporter.host.events.answered(exchanges)
+        start = end
+
+
+def _same(steps: Sequence[Steps], _requests: Sequence[bytes]) -> Sequence[Steps]:
+    return steps
 
 
 class Told(Iterator[Step]):

@@ -18,7 +18,7 @@ from reqresp.server._silence import Listening, stop_watching, watch
 from reqresp.server._timed_backlog import TimedBacklog
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost, HostedConnection
-from reqresp.server.state_properties import NO_PROPERTIES
+from reqresp.server.state_properties import NO_PROPERTIES, StateProperties
 
 #: Bytes decoded first after a change of the framing.  The next request can change it again, and
 #: what follows that request is decoded again then.
@@ -57,6 +57,19 @@ class StateBacklog(TimedBacklog):
         self._rest_of_end = b""
         self._slice = SLICE  # bytes to decode next
         self.follow()
+
+    @property
+    def is_changing(self) -> bool:
+        return self._framing_of(self._wanted) is not self._connection.framing
+
+    @property
+    def _wanted(self) -> StateProperties:
+        connection = self._connection
+        return connection.config.responder.properties(connection)
+
+    def _framing_of(self, properties: StateProperties) -> Framing:
+        own = properties.framing
+        return self._connection.config.framing if own is None else own
 
     def decode(self, data: bytes) -> list[bytes]:
         if self._rest_of_end and data:
@@ -99,12 +112,12 @@ class StateBacklog(TimedBacklog):
         """Put the properties of the state into force; return whether the framing changes."""
         connection = self._connection
         config = connection.config
-        properties = config.responder.properties(connection)
+        properties = self._wanted
         if properties is self._properties:
             return False
         self._properties = properties
         connection.host.set_idle_timeout(connection, properties.idle_timeout)
-        framing = config.framing if properties.framing is None else properties.framing
+        framing = self._framing_of(properties)
         if framing is connection.framing:
             return False
         connection.framing = framing

@@ -12,6 +12,7 @@ from reqresp.server import _report
 from reqresp.server._backlog import Backlog
 from reqresp.server._forwarder import Forwarder
 from reqresp.server._state import State
+from reqresp.server._unordered import Unordered
 from reqresp.server.host import SWEEPS_PER_TIMEOUT, ConnectionHost
 from reqresp.transport.stream import Stream
 
@@ -25,7 +26,7 @@ class Swept(_report.Reporter, Protocol):
     backlog: Backlog
     #: Of a request that has begun: how many came before it, and the sweeps since.
     begun: tuple[int, int] | None
-    forwarder: Forwarder | None
+    taker: Forwarder | Unordered | None
     host: ConnectionHost
     peer: IAddress
     #: Sweeps since something happened.
@@ -49,8 +50,8 @@ class Swept(_report.Reporter, Protocol):
 def sweep(connection: Swept) -> None:
     """Close *connection* after `SWEEPS_PER_TIMEOUT` calls between which nothing happened."""
     connection.quiet += 1
-    forwarder = connection.forwarder
-    to_service = 0 if forwarder is None else forwarder.undelivered
+    taker = connection.taker
+    to_service = 0 if taker is None else taker.undelivered
     undelivered = connection.stream.undelivered + to_service
     is_delivering = undelivered < connection.undelivered or connection.stream.has_deadline
     if connection.state in _BUSY or is_delivering:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # a script is checked without Twisted
 
     from reqresp.server.functions import Answer
 
+#: What is wrong with ``ordered = false`` beside an upstream.
+UNORDERED_FORWARDS = "expected true where requests are forwarded, found false"
+
 
 #: A fault of replies, or of what clients send.
 AnyFault = Fault | PlacedFault | DirectedFault
@@ -46,6 +49,8 @@ class ServerConfig:
     :param faults: change each reply, and the greeting if there is one, in this order.  Those placed
         ``on_connect`` apply to whole connections, also before anything is sent.
     :param seed: the source of all randomness in faults; None: not chosen yet.
+    :param ordered: whether replies leave in the order of their requests; if not, one that waits is
+        overtaken by those to later requests.
     :param stream_faults: apply to what clients send, before requests are found in it.
     :raises FrameError: *framing* cannot encode a constant reply.
     :raises FieldError: *framing* cannot have a request within *limits*, or a fault of a stream is
@@ -57,6 +62,7 @@ class ServerConfig:
     limits: Limits = Factory(Limits)
     faults: tuple[PlacedFault, ...] = field(default=(), converter=_placed)
     seed: int | None = None
+    ordered: bool = True
     stream_faults: tuple[DirectedFault, ...] = field(default=(), kw_only=True)
     #: Answers all requests of a read at once; None: the responder or the faults rule that out.
     batch: Batch | None = field(init=False, default=None, eq=False, repr=False)
@@ -140,6 +146,7 @@ def resolve(
     limits: Limits | Mapping[str, Any] | None = None,
     faults: Sequence[AnyFault] | None = None,
     seed: int | None = None,
+    ordered: bool | None = None,
     default: ServerConfig | None = None,
 ) -> ServerConfig:
     """
@@ -163,6 +170,7 @@ def resolve(
     if isinstance(limits, Mapping):
         limits = evolve(config.limits, **limits)
     given: dict[str, Any] = {"framing": framing, "limits": limits, "seed": seed}
+    given["ordered"] = ordered
     if faults is not None:
         given["faults"] = [it for it in faults if not isinstance(it, DirectedFault)]
         given["stream_faults"] = tuple(it for it in faults if isinstance(it, DirectedFault))

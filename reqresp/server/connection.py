@@ -11,7 +11,7 @@ notified at the end of a turn, and only then the connection enters the state tha
 of events does not depend on what Twisted calls when.  See docs/connection.rst for all states.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import length_hint
 from typing import Any
 
@@ -30,7 +30,7 @@ from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import FOR_SERVICE, Forwarder
-from reqresp.server._frames import NOTHING_SENT, Progress
+from reqresp.server._frames import NO_REPLY, Progress, ReplyUnderWay
 from reqresp.server._intake import Intake, use_stream_faults
 from reqresp.server._reactions import refuse_bytes, say
 from reqresp.server._reply import prepare, use_faults
@@ -39,13 +39,14 @@ from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server._state_backlog import make_backlog
 from reqresp.server._timers import WITHIN_FRAME, Timers
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
+from reqresp.server._unordered import Unordered
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import ConnectionHost
 from reqresp.server.observers import Unasked
 from reqresp.server.responders import check_steps
 from reqresp.server.service import Service
 from reqresp.server.triggers import Trigger
-from reqresp.steps import Send, Step, Steps
+from reqresp.steps import Send, Steps
 from reqresp.transport.stream import Reading, Stream, Writing
 
 # A module-level name is looked up faster than an attribute of an Enum.
@@ -54,10 +55,6 @@ _WRITE, _WRITE_FULL = Writing.OPEN, Writing.FULL
 _READ, _EOF, _IGNORED = Reading.OPEN, Reading.EOF, Reading.IGNORED
 
 _DROPPING = (_HANGING, _ENDED, _LOST)  # what arrives is dropped
-
-# A reply: the steps left, its request if any, the steps without faults, all steps or `Progress`.
-_Reply = tuple[Iterator[Step], bytes | None, Steps, Steps | Progress]
-_NO_REPLY: _Reply = (iter(()), None, (), NOTHING_SENT)
 
 
 @implementer(
@@ -77,9 +74,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("backlog", "begun", "config", "forwarder", "framing", "hold", "host", "injector"),
+        *("backlog", "begun", "config", "taker", "framing", "hold", "host", "injector"),
         *("notes", "number", "peer", "pushed", "quiet", "received", "sent", "stream", "taken"),
-        *("timers", "undelivered", "_is_unseen", "_known", "_last", "_reply", "_since", "_state"),
+        *("timers", "undelivered", "_is_unseen", "_known", "_last", "reply", "_since", "_state"),
         *("_unknown", "intake"),
     )
 
@@ -105,12 +102,16 @@ class Connection:
         self.stream = Stream(self)
         self.framing = config.framing  # in force, as the state of the conversation says
         self.backlog = make_backlog(self, is_forwarded=service is not None)
-        #: Takes up requests if some may be forwarded; None: there is no service.
-        self.forwarder = None if service is None else Forwarder(self, service)
+        #: Takes up requests in its own way; None: they are answered one after another.
+        self.taker: Forwarder | Unordered | None = None
+        if service is not None:
+            self.taker = Forwarder(self, service)
+        elif not config.ordered:
+            self.taker = Unordered(self)
         # Reads that need no decoder: none while a request has begun, or the stream is not open.
         self._known: Mapping[bytes, bytes | None] = NOTHING_KNOWN
         self._unknown: bytes | None = None  # what answers other reads, likewise
-        self._reply = _NO_REPLY
+        self.reply: ReplyUnderWay = NO_REPLY  # the one that is performed
         self.pushed: Sequence[pushes.Unsent] = ()  # to be sent after the frame under way
         self.timers: Timers | None = None  # if the responder has some
         self.injector: FaultInjector | None = None  # if there are faults
@@ -157,14 +158,14 @@ class Connection:
         self.number = self.host.opened(self)
         self._state = _TURN  # what an observer or the responder does to the connection waits
         self.host.events.connected(self.peer, self.number)
-        if self.forwarder is not None and self.hold is None:
-            self.forwarder.connect()
+        if self.taker is not None and self.hold is None:
+            self.taker.connect()
         if self.hold is None and not self._last:
             say(self, self.host.first_trigger)
             if self.config.responder.has_timers and self.host.first_trigger is Trigger.CONNECT:
                 self.time()
         self._state = _IDLE
-        if self.hold is not None or self._reply is not _NO_REPLY or self.pushed:
+        if self.hold is not None or self.reply is not NO_REPLY or self.pushed:
             self.go_on()
         elif self._last:
             self.finish()
@@ -238,8 +239,8 @@ class Connection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.stream.lost()
-        if self.forwarder is not None:
-            self.forwarder.end(is_reset=reason.check(ConnectionDone) is None)
+        if self.taker is not None:
+            self.taker.end(is_reset=reason.check(ConnectionDone) is None)
         if self._state is _ENDED:  # everything was dropped and reported when it ended
             self._lose(reason)
             return
@@ -346,7 +347,7 @@ class Connection:
 
         If they are not, the requests wait in the backlog, and nothing was counted.
         """
-        if self.forwarder is not None and self.forwarder.takes_up(data):
+        if self.taker is not None and self.taker.takes_up(data):
             return None
         batch, decoder, size = self.config.batch, self.backlog.decoder, len(data)
         is_much = size > AT_ONCE and (size > SLICE or self.host.events.reports_requests)
@@ -382,7 +383,7 @@ class Connection:
         self._state = _TURN
         self.quiet = 0
         self._known, self._unknown = NOTHING_KNOWN, None  # until a read ends with a request
-        if self.forwarder is not None and self._is_unseen and self._passes_on(self.forwarder):
+        if self.taker is not None and self._is_unseen and self._passes_on(self.taker):
             return
         while self._state is _TURN:
             done = self._turn()
@@ -390,7 +391,7 @@ class Connection:
                 self.timers.update()
             self._settle(done)
 
-    def _passes_on(self, forwarder: Forwarder) -> bool:
+    def _passes_on(self, taker: Forwarder | Unordered) -> bool:
         """
         Do what is only to forward or to send on, and nothing else; return whether that was all.
 
@@ -399,10 +400,10 @@ class Connection:
         stream = self.stream
         if stream.reading is not _READ or stream.writing is not _WRITE or self._last:
             return False
-        if self._reply is not _NO_REPLY or self.pushed or self.timers or self.intake:
+        if self.reply is not NO_REPLY or self.pushed or self.timers or self.intake:
             return False
         try:
-            following = forwarder.pass_on()
+            following = taker.pass_on()
         except BaseException:  # as in a turn
             self.fail(Failure())
             return False
@@ -423,7 +424,8 @@ class Connection:
         received: list[bytes] = []
         answered: list[bytes] = []
         steps: list[Steps] = []
-        first, done = 0, False
+        first: int | Sequence[_report.Place] = 0
+        done = False
         try:
             if self.pushed and pushes.can_send(self):
                 pushes.send(self)
@@ -431,17 +433,17 @@ class Connection:
                     self.hold = self.hold or WITHIN_FRAME
             if self.config.batch is not None and self._can_answer_slices:
                 answer_slices(self, self.config.batch, started, began)
-            first = self.taken if self._reply[1] is not None else self.taken + 1
-            if self.forwarder is None:
+            first = self.taken if self.reply[1] is not None else self.taken + 1
+            if self.taker is None:
                 done = self._answer_requests(started, received, answered, steps)
             else:
-                first -= self.forwarder.pending_requests
-                done = self.forwarder.answer_requests(started, received, answered, steps)
+                first = self.taker.numbers(first)
+                done = self.taker.answer_requests(started, received, answered, steps)
             self.stream.flush()
         except BaseException:  # as the reactor does: any error ends only this connection
             self.fail(Failure())
         if received or answered:
-            if counters is not None:
+            if counters is not None and first.__class__ is int:
                 self._since = counters.count_turn(len(received), len(answered), began, self._since)
             if host.events.reports_requests:
                 _report.requests(self, received, answered, steps, first)
@@ -483,7 +485,7 @@ class Connection:
                 self.regulate()
             return
         if hold.failure is not None:
-            _report.failure(self, hold.failure, self._reply[2])
+            _report.failure(self, hold.failure, self.reply[2])
         if isinstance(hold, Lost):
             _report.incomplete(self, hold.unfinished)
             self._lose(hold.reason)
@@ -493,27 +495,27 @@ class Connection:
     @property
     def is_replying(self) -> bool:
         """Whether a reply is under way, perhaps one that hangs."""
-        return self._reply is not _NO_REPLY
+        return self.reply is not NO_REPLY
 
     @property
     def is_within_frame(self) -> bool:
         """Whether a frame is sent in part: of a timer, or of the reply under way."""
         if self.timers is not None and self.timers.within is not None:
             return True
-        left, request, reported, progress = self._reply
+        left, request, reported, progress = self.reply
         if not isinstance(progress, Progress):
             progress = Progress(reported, progress, self.framing)
-            self._reply = left, request, reported, progress
+            self.reply = left, request, reported, progress
         return progress.is_within(length_hint(left))
 
     @property
     def _has_pending(self) -> bool:
         """Whether requests were taken up, or the service has sent something, ahead of its turn."""
-        return self.forwarder is not None and self.forwarder.has_pending
+        return self.taker is not None and self.taker.has_pending
 
     @property
     def _can_answer_slices(self) -> bool:
-        is_free = self.hold is None and self._reply is _NO_REPLY and not self._has_pending
+        is_free = self.hold is None and self.reply is NO_REPLY and not self._has_pending
         return is_free and self.backlog.is_undecoded and not self.stream.drops_writes
 
     def _answer_requests(
@@ -579,7 +581,7 @@ class Connection:
         elif self._state is _TURN:  # whose observers have to be notified first
             self.fail(failure)
         else:
-            _report.failure(self, failure, self._reply[2])
+            _report.failure(self, failure, self.reply[2])
 
     def fail(self, failure: Failure) -> None:
         """End the connection after this turn: the responder has failed."""
@@ -617,14 +619,14 @@ class Connection:
         left = iter(performed)
         if by is not None and self.host.events.reports_sent:
             left = _report.Told(self, left, by)
-        self._reply = left, request, steps, performed
+        self.reply = left, request, steps, performed
 
     def perform(self, answered: list[bytes], steps: list[Steps]) -> bool:
         """Perform what is left of the reply under way; return whether it is complete."""
         stream, counters = self.stream, self.host.counters
         if self.hold is not None or (stream.writing is not _WRITE and stream.is_blocked):
             return False
-        left, request, reported, _ = self._reply
+        left, request, reported, _ = self.reply
         for step in left:
             if type(step) is Send:  # as most steps are: without another call
                 data = step.data if step.raw else self.framing.encode(step.data)
@@ -640,7 +642,7 @@ class Connection:
                 break  # to end is the last step
             if stream.writing is not _WRITE and stream.is_blocked:
                 return False
-        self._reply = _NO_REPLY
+        self.reply = NO_REPLY
         if request is not None:
             answered.append(request)
             steps.append(reported)
@@ -653,10 +655,10 @@ class Connection:
         self._count_received(data)
         if self._state in _DROPPING or self.stream.reading is _IGNORED:
             return
-        if self.forwarder is None:
+        if self.taker is None:
             self.backlog.put(data)
         else:
-            self.forwarder.received(data)
+            self.taker.received(data)
         self.regulate()
 
     def regulate(self) -> None:
@@ -707,9 +709,9 @@ class Connection:
         if self.intake is not None:
             self.intake.stop()
         self.backlog.clear()
-        if self.forwarder is not None:
-            self.forwarder.clear()
-        self._reply = _NO_REPLY
+        if self.taker is not None:
+            self.taker.clear()
+        self.reply = NO_REPLY
         self.pushed = ()
         if self.timers is not None:
             self.timers.stop()

@@ -29,7 +29,13 @@ from reqresp.faults.directed import check_upstream
 from reqresp.framing import NO_END, Framing, complete_framing
 from reqresp.server._intake import use_stream_faults
 from reqresp.server.broadcasts import broadcast
-from reqresp.server.config import AnyFault, ServerConfig, Source, resolve
+from reqresp.server.config import (
+    UNORDERED_FORWARDS,
+    AnyFault,
+    ServerConfig,
+    Source,
+    resolve,
+)
 from reqresp.server.connection import Connection
 from reqresp.server.connections import Connections
 from reqresp.server.counters import Counters
@@ -65,6 +71,8 @@ class ReqRespFactory(FrontFactory):
         before a request is found in it.
     :param seed: determines everything that is random in faults: the same seed makes the same run.
         One that was not given is chosen and logged.
+    :param ordered: whether replies leave in the order of their requests.  If not, a reply that
+        waits is overtaken by those to later requests, as in protocols whose messages have an id.
     :param observers: notified of what happens, in this order.
     :param clock: times waits and timeouts; the global reactor unless given.
     :param access: which clients may connect; all of them unless given.
@@ -74,8 +82,8 @@ class ReqRespFactory(FrontFactory):
     :param service: where requests are forwarded to that are answered with `Forward`, such as
         `reqresp.relay.Forwarding`; each client gets a connection of its own to it.  None: nowhere.
     :raises FrameError: a constant reply cannot be expressed in *framing*.
-    :raises FieldError: a limit is out of range, no request of *framing* is within *limits*, or a
-        fault has another stream.
+    :raises FieldError: a limit is out of range, no request of *framing* is within *limits*, a fault
+        has another stream, or *ordered* is false where requests are forwarded.
     """
 
     _log = Logger()
@@ -88,6 +96,7 @@ class ReqRespFactory(FrontFactory):
         limits: Limits | Mapping[str, Any] | None = None,
         faults: Sequence[AnyFault] | None = None,
         seed: int | None = None,
+        ordered: bool | None = None,
         observers: Iterable[Observer] = (),
         clock: IReactorTime | None = None,
         first: int = 1,
@@ -108,7 +117,13 @@ class ReqRespFactory(FrontFactory):
         )
         self._faults: LiveFaults[_Placed, LiveFault[Any]] = LiveFaults(self._use_faults, _make_live)
         self.reconfigure(
-            respond, framing=framing, limits=limits, faults=faults, seed=seed, service=service
+            respond,
+            framing=framing,
+            limits=limits,
+            faults=faults,
+            seed=seed,
+            ordered=ordered,
+            service=service,
         )
 
     def reconfigure(
@@ -119,6 +134,7 @@ class ReqRespFactory(FrontFactory):
         limits: Limits | Mapping[str, Any] | None = None,
         faults: Sequence[AnyFault] | None = None,
         seed: int | None = None,
+        ordered: bool | None = None,
         service: Service | None = None,
     ) -> None:
         """
@@ -130,7 +146,9 @@ class ReqRespFactory(FrontFactory):
 
         The parameters, and the errors that are raised, are those of the class.
         """
-        config = resolve(respond, framing=framing, limits=limits, faults=faults, seed=seed)
+        config = resolve(
+            respond, framing=framing, limits=limits, faults=faults, seed=seed, ordered=ordered
+        )
         _check_service(service, config)
         if config.is_faulty and config.seed is None:
             config = evolve(config, seed=randbits(32))
@@ -306,6 +324,8 @@ def _check_service(service: Service | None, config: ServerConfig) -> None:
         return
     if any(it.framing is not None for it in config.responder.state_properties):
         raise FieldError("state", "expected no framing of a state where requests are forwarded")
+    if not config.ordered:
+        raise FieldError("ordered", UNORDERED_FORWARDS)
     framing = complete_framing(config.framing)
     if not framing.ends_replies:
         raise FieldError("framing", f"{NO_END}, found {framing.replies.name}")

@@ -46,6 +46,7 @@ class ServerArguments(TypedDict, total=False):
     limits: Limits | None
     faults: Sequence[Fault | DirectedFault]
     seed: int | None
+    ordered: bool | None
     strict: bool
 
 

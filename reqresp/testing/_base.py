@@ -91,6 +91,8 @@ class BaseServer:
     :param limits: replace those of the script.
     :param faults: are injected into every reply; `DirectedFault` values apply to a direction.
     :param seed: the source of all randomness in faults; None: the script's, or 0.
+    :param ordered: whether replies leave in the order of their requests; None: as *script* says, or
+        true.  If not, a reply that waits, or that the test holds, is overtaken by others.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
     :raises TypeError: more than one of *respond*, *script* and *replay* is given, or
@@ -123,6 +125,7 @@ class BaseServer:
         limits: Limits | None = None,
         faults: Sequence[Fault | DirectedFault] = (),
         seed: int | None = None,
+        ordered: bool | None = None,
         strict: bool = True,
     ) -> None:
         check_one(respond=respond, script=script, replay=replay)
@@ -131,6 +134,7 @@ class BaseServer:
         for name, value in {"replay": replay, "recording": recording}.items():
             if value is not None:
                 check_one(**{name: value, "framing": framing, "greeting": greeting})
+                check_one(**{name: value, "ordered": ordered})
         if recording is not None:
             check_one(recording=recording, respond=respond, script=script, replay=replay)
         with ErrorsWithLine():
@@ -153,6 +157,7 @@ class BaseServer:
                 limits=limits,
                 faults=[*replies, *(() if forwards else streams)] or None,
                 seed=seed,
+                ordered=ordered,
                 default=ServerConfig(Table({}), framing=Line(), seed=0),
             )
             self._replayed = Replayed(config.responder, unused)

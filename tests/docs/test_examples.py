@@ -6,6 +6,7 @@ A test whose program is not installed is skipped, which CI does not allow.
 
 import ftplib
 import http.client
+import json
 import poplib
 import re
 import smtplib
@@ -41,6 +42,7 @@ PORTS = {
     "flaky": "7777",
     "ftp": "2121",
     "http": "8080",
+    "jsonrpc": "4000",
     "memcached": "11212",
     "modbus": "5020",
     "pop3": "1110",
@@ -53,6 +55,7 @@ ANSWERS = {
     "flaky": r"\Ahello\na reply as it should be\nsliced\na reply th\Z",
     "ftp": r"\Ahello\n\Z",
     "http": r"\Ahello\nan echo\Z",
+    "jsonrpc": r'"id":2,"result":"pong".*\n.*"id":1,"result":\["a","long","report"\]',
     "memcached": r"\ASTORED\nVALUE greeting 0 12\nhello\nworld\nEND\n\Z",
     "modbus": " 00 07 01 03 04 00 d7 01 f4",
     "pop3": r"\AFrom: ",
@@ -642,6 +645,29 @@ class FlakyTests(ExampleTestCase):
         expected = b"a reply that may be late, and may be in pieces\r\n"
         client = self.ask(b"unlucky\nunlucky\nunlucky\nunlucky")
         self.assertEqual(client.receive(4 * len(expected)), 4 * expected)
+
+
+class JSONRPCTests(ExampleTestCase):
+    """``jsonrpc.toml``."""
+
+    name = "jsonrpc"
+
+    def test_out_of_order(self) -> None:
+        """A client that asks for a report has the answers to its other requests first."""
+        with (
+            socket.create_connection((HOST, self.port), PATIENCE) as client,
+            client.makefile("rw", encoding="utf-8") as stream,
+        ):
+            for number, method in enumerate(("report", "ping", "other", "ping"), 1):
+                request = {"jsonrpc": "2.0", "id": number, "method": method}
+                stream.write(json.dumps(request) + "\n")
+            stream.write("no JSON\n")
+            stream.flush()
+            replies = [json.loads(stream.readline()) for _ in range(5)]
+        self.assertEqual([it["id"] for it in replies], [2, 3, 4, None, 1])
+        self.assertEqual(replies[0], {"jsonrpc": "2.0", "id": 2, "result": "pong"})
+        self.assertEqual(replies[1]["error"]["code"], -32601)
+        self.assertEqual(replies[4]["result"], ["a", "long", "report"])
 
 
 class PostgreSQLTests(ExampleTestCase):

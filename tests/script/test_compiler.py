@@ -504,10 +504,11 @@ class LinesTests(ErrorsTestCase):
         self.assert_problem(
             '"a\\nb" = 1\n"" = 2\nlimits."é" = 3',
             r"""1: "a\nb": unknown key 'a\nb'; expected one of: framing, reply_framing,"""
-            " ignore_case, start, state_scope, seed, greeting, limits, accept, upstream, rule,"
-            " unmatched, state, fault",
+            " ignore_case, start, state_scope, seed, ordered, greeting, limits, accept,"
+            " upstream, rule, unmatched, state, fault",
             "2: \"\": unknown key ''; expected one of: framing, reply_framing, ignore_case, start,"
-            " state_scope, seed, greeting, limits, accept, upstream, rule, unmatched, state, fault",
+            " state_scope, seed, ordered, greeting, limits, accept, upstream, rule, unmatched,"
+            " state, fault",
             "3: limits.\"é\": unknown key 'é'; expected one of: max_request, max_connections,"
             " max_per_peer, max_waiting, idle_timeout, "
             "request_timeout",
