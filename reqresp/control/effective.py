@@ -13,6 +13,7 @@ from reqresp._defaults import MAX_ENTRY_BYTES
 from reqresp.control._describe import ACCEPT, framing_name, reply_framing_name
 from reqresp.control._schemas import SCHEMAS, array, described, described_by, nullable, table
 from reqresp.script.json_schema import Schema
+from reqresp.server.factory import ReqRespFactory
 from reqresp.server.limits import Limits
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
 from reqresp.services.definition import ServerTLS
@@ -64,6 +65,9 @@ EFFECTIVE: Schema = table(
     accept=described("what happens to clients that connect", ACCEPT),
     framing=described("where a request ends; null: a relay, or a recording", nullable(_TEXT)),
     reply_framing=described("how a reply is wrapped; null: likewise", nullable(_TEXT)),
+    ordered=described(
+        "whether replies leave in the order of their requests; null: a relay", nullable(_FLAG)
+    ),
     seed=described(
         "the source of all randomness in faults; null: none was needed so far",
         nullable({"type": "integer"}),
@@ -87,6 +91,7 @@ EFFECTIVE: Schema = table(
 def describe_effective(service: Service) -> dict[str, Any]:
     """Return what *service* is now, as JSON; None: it has no such thing, or no such limit."""
     definition, files = service.definition, service.definition.files
+    factory = service.factory
     limits = attrs.asdict(service.limits)
     if service.kind is Kind.RELAY:
         limits = {name: it for name, it in limits.items() if name not in _OF_REQUESTS}
@@ -98,6 +103,7 @@ def describe_effective(service: Service) -> dict[str, Any]:
         "accept": written_mode(service.ports.accept),
         "framing": framing_name(service),
         "reply_framing": reply_framing_name(service),
+        "ordered": factory.config.ordered if isinstance(factory, ReqRespFactory) else None,
         "seed": service.faults.seed,
         "limits": limits,
         "upstream": _upstream(service.upstream_settings),

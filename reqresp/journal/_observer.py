@@ -14,7 +14,7 @@ from attrs import Factory, frozen
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from reqresp.exchanges import Exchanges
+from reqresp.exchanges import Exchanges, Overtaking
 from reqresp.faults import Direction
 from reqresp.framing import Unfinished
 from reqresp.journal.entries import (
@@ -105,7 +105,8 @@ class EntryObserver(Observer, ABC):
         else:
             times = self._take_times(connection, len(requests), exchanges.overtaken)
             sent = self._now()
-            following = max(following, self._next.get(connection, 1))  # some are overtaken
+            if isinstance(exchanges, Overtaking):
+                following = max(following, self._next.get(connection, 1))
         self._next[connection] = following
         self._record_answers(exchanges, times, sent)
 

@@ -54,6 +54,7 @@ class EffectiveTests(Controlled):
                 "accept": "now",
                 "framing": "chunk",
                 "reply_framing": "chunk",
+                "ordered": True,
                 "seed": None,
                 "limits": {
                     "max_request": limits.max_request,
@@ -75,6 +76,7 @@ class EffectiveTests(Controlled):
     def test_a_relay(self) -> None:
         """It has the limits of connections alone, and its upstream with each default."""
         shown = self.effective("relay")
+        self.assertIsNone(shown["ordered"])
         self.assertEqual(
             shown["limits"],
             {

@@ -110,6 +110,32 @@ class ChangedTests(Controlled):
         self.assertEqual(paths, {"rule[0].equals", "rule[0].replay", "seed"})
         self.assertEqual(len(self.services), 2)
 
+    def test_replies_that_overtake_each_other(self) -> None:
+        """It is a key of a service, and is refused where requests are forwarded."""
+        rules = [{"equals": "slow", "delay": 1, "reply": "slow"}, {"reply": "fast"}]
+        made = NEW | {"ordered": False, "rule": rules}
+        found = self.ask("POST", "/api/services", made)
+        self.assertEqual(found.status, 201, found.data)
+        wire = self.converse(b"slow\nnow\n", name="new")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"fast\r\nslow\r\n")
+        shown = self.get("/api/services/new")
+        self.assertEqual(
+            (shown["definition"]["ordered"], shown["effective"]["ordered"]), (False, False)
+        )
+        found = self.ask("PUT", "/api/services/new", made | {"ordered": True})
+        self.assertEqual(found.status, 200, found.data)
+        wire = self.converse(b"slow\nnow\n", name="new")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"slow\r\nfast\r\n")
+        forwarding = {"upstream": "127.0.0.1:1", "rule": [{"forward": True}]}
+        found = self.ask("PUT", "/api/services/new", made | forwarding)
+        self.assertEqual(found.status, 422, found.data)
+        self.assertEqual(
+            [(it["path"], it["problem"]) for it in found.json["problems"]],
+            [("ordered", "expected true where requests are forwarded, found false")],
+        )
+
     def test_how_clients_are_accepted(self) -> None:
         """It is changed by a name or by seconds, and a reset changes it back."""
         path = "/api/services/fixed"
