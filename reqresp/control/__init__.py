@@ -11,40 +11,56 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reqresp.control._http import ControlError
     from reqresp.control._limited_site import LimitedSite
-    from reqresp.control._remote_expectation import RemoteExpectation
-    from reqresp.control.async_client import AsyncConnection, AsyncControlClient, AsyncFault
-    from reqresp.control.client import ControlClient, RemoteFault
-    from reqresp.control.client_connections import RemoteConnection
+    from reqresp.control.async_client import AsyncControlClient
+    from reqresp.control.async_objects import (
+        AsyncConnection,
+        AsyncExpectation,
+        AsyncFault,
+        AsyncHeldRequest,
+    )
+    from reqresp.control.client import ControlClient
+    from reqresp.control.client_connections import RemoteConnection, RemoteConnections
+    from reqresp.control.client_expectations import RemoteExpectation
+    from reqresp.control.client_faults import RemoteFault
+    from reqresp.control.client_held import RemoteHeldRequest
     from reqresp.control.prometheus import Exposition, ServerCollector, make_registry
     from reqresp.control.site import make_site
 
 __all__ = [
     "AsyncConnection",
     "AsyncControlClient",
+    "AsyncExpectation",
     "AsyncFault",
+    "AsyncHeldRequest",
     "ControlClient",
     "ControlError",
     "Exposition",
     "LimitedSite",
     "RemoteConnection",
+    "RemoteConnections",
     "RemoteExpectation",
     "RemoteFault",
+    "RemoteHeldRequest",
     "ServerCollector",
     "make_registry",
     "make_site",
 ]
 
 _MODULES = {
-    "AsyncConnection": "async_client",
+    "AsyncConnection": "async_objects",
     "AsyncControlClient": "async_client",
-    "AsyncFault": "async_client",
+    "AsyncExpectation": "async_objects",
+    "AsyncFault": "async_objects",
+    "AsyncHeldRequest": "async_objects",
     "ControlClient": "client",
     "ControlError": "_http",
     "Exposition": "prometheus",
     "LimitedSite": "_limited_site",
     "RemoteConnection": "client_connections",
-    "RemoteExpectation": "_remote_expectation",
-    "RemoteFault": "client",
+    "RemoteConnections": "client_connections",
+    "RemoteExpectation": "client_expectations",
+    "RemoteFault": "client_faults",
+    "RemoteHeldRequest": "client_held",
     "ServerCollector": "prometheus",
     "make_registry": "prometheus",
     "make_site": "site",

@@ -131,4 +131,7 @@ class RequestSender:
 
 
 def _as_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    is_exponent = isinstance(value, float) and "e" in str(value)
+    return f"{value:.9f}" if is_exponent else str(value)

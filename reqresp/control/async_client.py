@@ -1,25 +1,26 @@
 """
 AsyncControlClient: the methods of `ControlClient` as coroutines, for asyncio.
-
-Each call waits in a thread of asyncio, so that the event loop and its clients go on.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import wraps
-from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
+from threading import Event
+from types import MappingProxyType
+from typing import Any, Concatenate, ParamSpec, TypeVar, Unpack
 
-from reqresp.control._remote_expectation import RemoteExpectation
-from reqresp.control.client import (
-    CALLER,
-    ControlClient,
-    RemoteFault,
-    expectation_table,
+from reqresp.control._remote_answer import as_predicates, expectation_table, timer
+from reqresp.control.async_objects import (
+    AsyncConnection,
+    AsyncExpectation,
+    AsyncFault,
+    AsyncHeldRequest,
+    in_thread,
 )
-from reqresp.control.client_connections import RemoteConnection
+from reqresp.control.client import ASSERT_TIMEOUT, ControlClient
+from reqresp.exchanges import Exchange
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture
+from reqresp.expectations.unused import UnusedAction
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 
@@ -30,15 +31,6 @@ P = ParamSpec("P")
 __tracebackhide__ = True
 
 
-async def _in_thread(function: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
-    """Return what *function* returns, called in a thread on behalf of this line of the test."""
-    token = CALLER.set(calling_line())
-    try:
-        return await asyncio.to_thread(function, *arguments, **keywords)
-    finally:
-        CALLER.reset(token)
-
-
 def _coroutine(
     method: Callable[Concatenate[ControlClient, P], T],
 ) -> Callable[Concatenate["AsyncControlClient", P], Coroutine[Any, Any, T]]:
@@ -46,90 +38,9 @@ def _coroutine(
 
     @wraps(method)
     async def call(self: "AsyncControlClient", /, *arguments: P.args, **keywords: P.kwargs) -> T:
-        return await _in_thread(method, self._client, *arguments, **keywords)
+        return await in_thread(method, self._client, *arguments, **keywords)
 
     return call
-
-
-class AsyncExpectation(RemoteExpectation):
-    """An expectation that is added when it is awaited: ``await client.on("STAT").reply("+OK")``."""
-
-    def __init__(
-        self, table: Mapping[str, Any], add: Callable[[Mapping[str, Any]], object]
-    ) -> None:
-        super().__init__(table, lambda _table, _method: None)
-        self._add_table = add
-
-    def __await__(self) -> Generator[Any, None, object]:
-        return _in_thread(self._add_table, self.table()).__await__()
-
-
-class AsyncFault:
-    """
-    A fault of a service; made by `AsyncControlClient.fault`.
-
-    As an asynchronous context manager, it removes itself at the end of the block.
-    """
-
-    def __init__(self, fault: RemoteFault) -> None:
-        self._fault = fault
-
-    @property
-    def name(self) -> str:
-        """Its name, which no other fault of the service has."""
-        return self._fault.name
-
-    async def change(self, **parameters: Any) -> None:
-        """Change *parameters*, as `RemoteFault.change` does."""
-        await _in_thread(self._fault.change, **parameters)
-
-    async def remove(self) -> None:
-        """Remove it; what it holds is sent on.  Do nothing if it was removed."""
-        await _in_thread(self._fault.remove)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.remove()
-
-
-class AsyncConnection:
-    """A connection of a client; made by `AsyncControlClient.connections`."""
-
-    def __init__(self, connection: RemoteConnection) -> None:
-        self._connection = connection
-        #: Its number; the first of a service is 1.
-        self.number = connection.number
-        #: The client's address.
-        self.peer = connection.peer
-        #: When it was opened, in seconds since the epoch.
-        self.since = connection.since
-
-    async def is_open(self) -> bool:
-        """Return whether the client is connected."""
-        return await _in_thread(lambda: self._connection.is_open)
-
-    async def requests(self) -> list[Request]:
-        """Return the requests that came on it so far."""
-        return await _in_thread(lambda: self._connection.requests)
-
-    async def send(self, *payloads: PayloadLike, raw: Literal[True]) -> None:
-        """Send *payloads* to the client now, as `RemoteConnection.send` does."""
-        await _in_thread(self._connection.send, *payloads, raw=raw)
-
-    async def close(self) -> None:
-        """Close it after what was sent is delivered; do nothing if it is closed."""
-        await _in_thread(self._connection.close)
-
-    async def abort(self) -> None:
-        """Reset it now; do nothing if it is closed."""
-        await _in_thread(self._connection.abort)
 
 
 class AsyncControlClient:
@@ -143,6 +54,7 @@ class AsyncControlClient:
         self, url: str = "http://127.0.0.1:8474", service: str = "default", token: str | None = None
     ) -> None:
         self._client = ControlClient(url, service, token)
+        self._unsent: dict[object, str] = {}
 
     @property
     def service(self) -> str:
@@ -151,10 +63,25 @@ class AsyncControlClient:
 
     async def addresses(self) -> list[str]:
         """Return where the service listens, such as ``127.0.0.1:2525``."""
-        return await _in_thread(lambda: self._client.addresses)
+        return await in_thread(lambda: self._client.addresses)
 
-    reset = _coroutine(ControlClient.reset)
-    clear = _coroutine(ControlClient.clear)
+    async def reset(self) -> None:
+        """Make the service as it was at the start: between two tests."""
+        self._unsent.clear()
+        await in_thread(self._client.reset)
+
+    start = _coroutine(ControlClient.start)
+    stop = _coroutine(ControlClient.stop)
+    accepting = _coroutine(ControlClient.accepting)
+    disconnect_all = _coroutine(ControlClient.disconnect_all)
+
+    async def clear(self, *expectations: AsyncExpectation) -> None:
+        """Remove *expectations*, or all, as `ControlClient.clear` does."""
+        if not expectations:
+            self._unsent.clear()
+            await in_thread(self._client.clear)
+        for it in expectations:
+            await in_thread(self._client._expectations.remove, it, it.number)
 
     def on(
         self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
@@ -182,21 +109,89 @@ class AsyncControlClient:
         """Expect a matching request after those of earlier calls, once this is awaited."""
         return self._expect("expect_next", equals, predicates, times)
 
+    def on_event(
+        self, event: str, *, when: str | Sequence[str] = "*", times: int | None = None
+    ) -> AsyncExpectation:
+        """Answer an event, as `ControlClient.on_event` does, once this is awaited."""
+        trigger = {"on": event}
+        return self._expect("on", None, {"when": when}, times, trigger)
+
+    def every(
+        self,
+        seconds: float,
+        *,
+        jitter: float = 0.0,
+        when: str | Sequence[str] = "*",
+        times: int | None = None,
+    ) -> AsyncExpectation:
+        """Send again and again, as `ControlClient.every` does, once this is awaited."""
+        trigger = timer(seconds, jitter)
+        return self._expect("on", None, {"when": when}, times, trigger)
+
     def _expect(
         self,
         kind: str,
         equals: PayloadsLike | None,
         predicates: Mapping[str, Any],
         times: int | None,
+        trigger: Mapping[str, Any] = MappingProxyType({}),
     ) -> AsyncExpectation:
-        table = expectation_table(kind, equals, predicates, times)
-        return AsyncExpectation(table, self._client.add)
+        where = calling_line()
+        table = expectation_table(kind, equals, predicates, times, where, trigger)
+        return AsyncExpectation(table, where, self._client._expectations, self._unsent)
+
+    async def when_held(
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
+    ) -> AsyncHeldRequest:
+        """Return the next request that waits for the test, as `ControlClient.when_held` does."""
+        wanted = as_predicates(equals, predicates)
+        await in_thread(self._client._expectations.hold_any)
+        return AsyncHeldRequest(await self._client._when_held(wanted))
+
+    async def next_request(
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
+    ) -> AsyncHeldRequest:
+        """Return the next request that waits for the test, as `ControlClient.next_request` does."""
+        left = Event()  # without the result: then no request is given
+        try:
+            found = await in_thread(
+                self._client._next_request, equals, predicates, timeout, lambda: not left.is_set()
+            )
+        finally:
+            left.set()
+        return AsyncHeldRequest(found)
 
     requests = _coroutine(ControlClient.requests)
     wait_for = _coroutine(ControlClient.wait_for)
     assert_received = _coroutine(ControlClient.assert_received)
-    verify = _coroutine(ControlClient.verify)
     entries = _coroutine(ControlClient.entries)
+    conversation = _coroutine(ControlClient.conversation)
+    problems = _coroutine(ControlClient.problems)
+    report = _coroutine(ControlClient.report)
+    assert_no_open_connections = _coroutine(ControlClient.assert_no_open_connections)
+
+    async def verify(
+        self, timeout: float | None = None, *, strict: bool = True, unused: UnusedAction = "warn"
+    ) -> None:
+        """
+        Assert that every expectation is met, as `ControlClient.verify` does.
+
+        :raises RuntimeError: an expectation was not awaited, so the server does not have it.
+        """
+        if self._unsent:
+            raise RuntimeError(
+                "expected await before each expectation; these were not awaited, so the server does"
+                f" not have them: {', '.join(self._unsent.values())}"
+            )
+        await in_thread(self._client.verify, timeout, strict=strict, unused=unused)
+
+    async def exchanges(self) -> list[Exchange]:
+        """Return the requests that have been answered so far, with their replies."""
+        return await in_thread(lambda: self._client.exchanges)
 
     def when(
         self,
@@ -210,17 +205,40 @@ class AsyncControlClient:
 
     async def connections(self) -> list[AsyncConnection]:
         """Return the connections that are open at present, by their numbers."""
-        return [AsyncConnection(it) for it in await _in_thread(lambda: self._client.connections)]
+        found = await in_thread(lambda: [*self._client.connections])
+        return [AsyncConnection(it) for it in found]
+
+    async def push(self, *payloads: PayloadLike, connection: int, raw: bool = False) -> None:
+        """Send *payloads* to the connection with this number, as `AsyncConnection.send` does."""
+        await in_thread(self._client.push, *payloads, connection=connection, raw=raw)
+
+    async def broadcast(self, *payloads: PayloadLike, to: str = "all", raw: bool = False) -> int:
+        """Send *payloads* to clients; return to how many, as `RemoteConnections.broadcast` does."""
+        return await in_thread(self._client.broadcast, *payloads, to=to, raw=raw)
+
+    async def wait_for_connection(
+        self, times: int = 1, *, timeout: float = ASSERT_TIMEOUT
+    ) -> AsyncConnection:
+        """Return the connection with this number, as `ControlClient.wait_for_connection` does."""
+        found = await in_thread(self._client.wait_for_connection, times, timeout=timeout)
+        return AsyncConnection(found)
+
+    async def wait_for_close(
+        self, connection: AsyncConnection | None = None, *, timeout: float = ASSERT_TIMEOUT
+    ) -> None:
+        """Wait until *connection* is closed, or all, as `ControlClient.wait_for_close` does."""
+        wanted = None if connection is None else connection._connection
+        await in_thread(self._client.wait_for_close, wanted, timeout=timeout)
 
     async def fault(
         self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any
     ) -> AsyncFault:
         """Let something go wrong, as `ControlClient.fault` does."""
-        made = await _in_thread(
+        made = await in_thread(
             lambda: self._client.fault(kind, stream=stream, name=name, **parameters)
         )
         return AsyncFault(made)
 
     async def faults(self) -> list[dict[str, Any]]:
         """Return what goes wrong at present, in the order in which it applies."""
-        return await _in_thread(lambda: self._client.faults)
+        return await in_thread(lambda: self._client.faults)

@@ -5,44 +5,34 @@ Knows the API.  It has the methods of the test servers in `reqresp.testing`, blo
 asyncio, and needs neither a reactor nor prometheus_client.
 """
 
-import base64
-import re
-from collections.abc import Mapping
-from contextvars import ContextVar, copy_context
-from threading import Thread
-from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar, Unpack, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, Unpack
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress
-
-from reqresp.control._http import ControlError, RequestSender
-from reqresp.control._remote_expectation import RemoteExpectation, as_predicates
-from reqresp.control.client_connections import RemoteConnection
-from reqresp.expectations.caller import calling_line
+from reqresp.control._client_values import exchange_of, request_of
+from reqresp.control._http import RequestSender
+from reqresp.control._remote_answer import as_predicates, timer
+from reqresp.control._service_api import (
+    WHEN_SECONDS,
+    ServiceApi,
+    check_argument,
+    in_background,
+)
+from reqresp.control.client_connections import RemoteConnection, RemoteConnections
+from reqresp.control.client_expectations import RemoteExpectation, RemoteExpectations
+from reqresp.control.client_faults import RemoteFault, fault_parameters
+from reqresp.control.client_held import HeldRequests, RemoteHeldRequest
+from reqresp.control.client_verdict import Verdicts
+from reqresp.exchanges import Exchange
 from reqresp.expectations.futures import AwaitableFuture, check_can_block
-from reqresp.expectations.report import describe
-from reqresp.expectations.unused import UnusedAction, warn_unused
-from reqresp.script import Problem, ScriptError
+from reqresp.expectations.unused import UnusedAction, check_unused, warn_unused
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
+from reqresp.transport.accept_modes import AcceptMode, AcceptName, accept_mode, written_mode
 
 #: Seconds that a test waits for what it asserts, by default.
 ASSERT_TIMEOUT = 1.0
-#: Requests that an error shows: the last ones.
-MAX_SHOWN = 50
-#: The line of a test that calls from another thread; empty: it calls in this one.
-CALLER = ContextVar("CALLER", default="")
-#: Seconds after which a future that is not done asks again: it may be cancelled.
-WHEN_SECONDS = 30.0
-#: The longest name of an expectation, and what a name cannot have.
-_MAX_NAME = 60
-_UNNAMED = re.compile(r"[^\w .:/+-]")
-
-T = TypeVar("T")
-
-#: What the paths of problems begin with: what a test has called takes its place.
-_OF_BODY = re.compile(r"^(expectation|request)\b")
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
@@ -62,12 +52,22 @@ class ControlClient:
     def __init__(
         self, url: str = "http://127.0.0.1:8474", service: str = "default", token: str | None = None
     ) -> None:
-        self._server = RequestSender(url, token)
-        #: The name of the service.
-        self.service = service
+        self._api = ServiceApi(RequestSender(url, token), service)
+        self._ask = self._api.ask
+        self._expectations = RemoteExpectations(self._api)
+        self._held = HeldRequests(self._api)
+        self._verdicts = Verdicts(self._api)
+        #: The open connections; also those to come, and how many there were.
+        self.connections = RemoteConnections(self._api)
+        self.push, self.broadcast = self.connections.push, self.connections.broadcast
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._server.url}: {self.service}>"
+        return f"<{type(self).__name__} {self._api.server.url}: {self.service}>"
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self._api.service
 
     @property
     def addresses(self) -> list[str]:
@@ -78,6 +78,40 @@ class ControlClient:
     def reset(self) -> None:
         """Make the service as it was at the start: between two tests."""
         self._ask("POST", "reset")
+
+    # Starting and stopping
+
+    def start(self) -> None:
+        """Listen again, on the same ports; do nothing if the service listens."""
+        self._ask("POST", "enable")
+
+    def stop(self) -> None:
+        """Stop listening, and reset all connections; clients are refused until `start`."""
+        self._ask("POST", "disable")
+
+    def accepting(
+        self, how: AcceptName | AcceptMode | None = None, *, after: float | None = None
+    ) -> None:
+        """
+        Treat clients that connect from now on otherwise; open connections go on.
+
+        It is so until the service is reset.
+
+        :param how: ``now``, ``late``, ``hold`` or ``refuse``, as for
+            `reqresp.testing.Server.accepting`.
+        :param after: instead, the seconds that clients wait to be accepted.
+        :raises ScriptError: *how* is none of these, or *after* is out of range; it names the line
+            of the test.
+        :raises TypeError: both are given, or neither.
+        """
+        accept = written_mode(check_argument("accepting", accept_mode, how, after))
+        self._ask("PATCH", body={"accept": accept}, method_of_test="accepting")
+
+    def disconnect_all(self) -> None:
+        """Reset all connections, and wait until they are gone."""
+        for connection in self.connections:
+            connection.abort()
+        self.wait_for_close()
 
     # What is expected
 
@@ -92,7 +126,7 @@ class ControlClient:
         :raises ScriptError: a value is not usable; it names the line of the test.
         :raises ControlError: the server cannot be reached, or knows no requests.
         """
-        return self._expect("on", equals, predicates, None)
+        return self._expectations.add("on", equals, predicates, None)
 
     def expect(
         self,
@@ -102,7 +136,7 @@ class ControlClient:
         **predicates: Unpack[PredicateArguments],
     ) -> RemoteExpectation:
         """Expect a matching request this number of *times*, in any order with others; see `on`."""
-        return self._expect("expect", equals, predicates, times)
+        return self._expectations.add("expect", equals, predicates, times)
 
     def expect_next(
         self,
@@ -112,38 +146,103 @@ class ControlClient:
         **predicates: Unpack[PredicateArguments],
     ) -> RemoteExpectation:
         """Expect a matching request after those of earlier calls of `expect_next`; see `on`."""
-        return self._expect("expect_next", equals, predicates, times)
+        return self._expectations.add("expect_next", equals, predicates, times)
 
-    def clear(self) -> None:
-        """Remove all expectations, and forget what has come so far."""
-        self._ask("DELETE", "expectations")
+    def on_event(
+        self, event: str, *, when: str | Sequence[str] = "*", times: int | None = None
+    ) -> RemoteExpectation:
+        """
+        Answer an event that is no request.
 
-    def _expect(
+        :param event: ``connect``, ``idle``, ``refused`` or ``malformed``, as ``on`` of a script.
+        :param when: a state or a list of states; ``"*"``: all.
+        :param times: how often it answers at most; None: without limit.
+        :raises ScriptError: a value is not usable; it names the line of the test.
+        """
+        trigger = {"on": event}
+        return self._expectations.add("on", None, {"when": when}, times, trigger)
+
+    def every(
         self,
-        kind: str,
+        seconds: float,
+        *,
+        jitter: float = 0.0,
+        when: str | Sequence[str] = "*",
+        times: int | None = None,
+    ) -> RemoteExpectation:
+        """
+        Send to each client every so many *seconds*, while it is in one of the states.
+
+        :param jitter: seconds that each time comes later at most, at random.
+        :param when: a state or a list of states; ``"*"``: all.
+        :param times: how often it sends to each client at most; None: without limit.
+        :raises ScriptError: a value is not usable; it names the line of the test.
+        """
+        trigger = timer(seconds, jitter)
+        return self._expectations.add("on", None, {"when": when}, times, trigger)
+
+    def clear(self, *expectations: RemoteExpectation) -> None:
+        """
+        Remove *expectations*; without any, remove all, and forget what has come so far.
+
+        :raises ValueError: an expectation was removed before, or is of another service.
+        """
+        if not expectations:
+            self._expectations.clear()
+        for expectation in expectations:
+            self._expectations.remove(expectation, expectation.number)
+
+    # Requests that wait for the test
+
+    def when_held(
+        self, equals: PayloadsLike | None = None, **predicates: Unpack[PredicateArguments]
+    ) -> AwaitableFuture[RemoteHeldRequest]:
+        """
+        Return a future of the next request that waits for the test to answer it; see `on`.
+
+        Requests wait that an expectation with `RemoteExpectation.hold` answers.  If there is none,
+        one for all requests is added.  Each request is given once, in the order in which they came.
+        """
+        wanted = as_predicates(equals, predicates)
+        self._expectations.hold_any()
+        return self._when_held(wanted)
+
+    def _when_held(self, wanted: Mapping[str, Any]) -> AwaitableFuture[RemoteHeldRequest]:
+        return in_background(partial(self._held.take, "when_held", wanted, WHEN_SECONDS))
+
+    def next_request(
+        self,
+        equals: PayloadsLike | None = None,
+        *,
+        timeout: float = ASSERT_TIMEOUT,
+        **predicates: Unpack[PredicateArguments],
+    ) -> RemoteHeldRequest:
+        """
+        Wait for the next request that the test has to answer, and return it; see `when_held`.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: none came; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        check_can_block("next_request", "use AsyncControlClient")
+        return self._next_request(equals, predicates, timeout, lambda: True)
+
+    def _next_request(
+        self,
         equals: PayloadsLike | None,
         predicates: Mapping[str, Any],
-        times: int | None,
-    ) -> RemoteExpectation:
-        number: int | None = None
-
-        def send(table: Mapping[str, Any], method: str) -> None:
-            self._ask("PUT", "expectations", str(number), body=table, method_of_test=method)
-
-        expectation = RemoteExpectation(expectation_table(kind, equals, predicates, times), send)
-        number = self.add(expectation.table())
-        return expectation
-
-    def add(self, table: Mapping[str, Any]) -> int:
-        """
-        Add an expectation as the API expects it; return its number.
-
-        :raises ScriptError: it has problems; it has all of them.
-        """
-        kind = str(table.get("kind"))
-        added = self._ask("POST", "expectations", body=table, method_of_test=kind)
-        number: int = added["id"]
-        return number
+        timeout: float,
+        is_wanted: Callable[[], bool],
+    ) -> RemoteHeldRequest:
+        wanted = as_predicates(equals, predicates)
+        self._expectations.hold_any()
+        found = self._held.take("next_request", wanted, timeout, is_wanted)
+        end = monotonic() + timeout
+        while found is None and (left := end - monotonic()) > 0 and is_wanted():
+            found = self._held.take("next_request", wanted, left, is_wanted)
+        if found is None:
+            raise self._verdicts.none_held(equals, predicates)
+        return found
 
     # What was received
 
@@ -166,26 +265,38 @@ class ControlClient:
         Requests that were received before count.  It is a ``concurrent.futures.Future``, which a
         coroutine of asyncio can await.  It raises what `requests` does.
         """
-        future: AwaitableFuture[list[Request]] = AwaitableFuture()
-        token = CALLER.set(CALLER.get() or calling_line())
-        context = copy_context()
-        CALLER.reset(token)
 
-        def ask() -> list[Request]:
-            return self._requests("when", equals, predicates, times, WHEN_SECONDS)
+        def ask(is_wanted: Callable[[], bool]) -> list[Request] | None:
+            found = self._requests("when", equals, predicates, times, WHEN_SECONDS)
+            return found if len(found) >= times and is_wanted() else None
 
-        def wait() -> None:
-            try:
-                found = context.run(ask)
-                while len(found) < times and not future.cancelled():
-                    found = context.run(ask)
-            except Exception as error:
-                _set(future, error=error)
-                return
-            _set(future, found)
+        return in_background(ask)
 
-        Thread(target=wait, daemon=True).start()
-        return future
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The requests that have been answered so far, with their replies."""
+        return [exchange_of(it) for it in self.connections.entries("answered")]
+
+    def conversation(self) -> str:
+        """Return the requests and replies so far, a line for each request."""
+        return str(self._verdicts.verdict()["conversation"])
+
+    def problems(self, *, strict: bool = True) -> str:
+        """
+        Return what was not as expected so far, with the conversation; empty if all was.
+
+        :param strict: as for `verify`.
+        """
+        return str(self._verdicts.verdict(strict=strict)["report"] or "")
+
+    def report(self) -> str:
+        """
+        Return the problems, or else the conversation.
+
+        Does not raise: if the server cannot be asked, the text says why.
+        """
+
+        return self._verdicts.report()
 
     def entries(self, /, **filters: str | float | bool) -> list[dict[str, Any]]:
         """
@@ -218,7 +329,7 @@ class ControlClient:
         check_can_block("wait_for", "use AsyncControlClient")
         found = self._requests("wait_for", equals, predicates, times, timeout)
         if len(found) < times:
-            raise self._wrong_number(equals, predicates, len(found), f"at least {times}")
+            raise self._verdicts.wrong_number(equals, predicates, len(found), f"at least {times}")
         return found
 
     def assert_received(
@@ -240,9 +351,9 @@ class ControlClient:
         at_least = 1 if times is None else times
         found = self._requests("assert_received", equals, predicates, at_least, timeout)
         if times is None and not found:
-            raise self._wrong_number(equals, predicates, 0, "at least 1")
+            raise self._verdicts.wrong_number(equals, predicates, 0, "at least 1")
         if times is not None and len(found) != times:
-            raise self._wrong_number(equals, predicates, len(found), str(times))
+            raise self._verdicts.wrong_number(equals, predicates, len(found), str(times))
 
     def verify(
         self,
@@ -264,14 +375,58 @@ class ControlClient:
         :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
         check_can_block("verify", "use AsyncControlClient")
-        seconds = ASSERT_TIMEOUT if timeout is None else timeout
-        body = {"strict": strict, "unused_fails": unused == "fail", "timeout": timeout}
-        body = {name: value for name, value in body.items() if value is not None}
-        verdict = self._ask("POST", "verify", body=body, seconds=seconds)
+        check_argument("verify", check_unused, unused)
+        verdict = self._verdicts.verdict(
+            timeout, strict=strict, unused_fails=unused == "fail", method_of_test="verify"
+        )
         if verdict["report"] is not None:
             raise AssertionError(verdict["report"])
         if unused == "warn":
             warn_unused(self.service, verdict["unused"])
+
+    def wait_for_connection(
+        self, times: int = 1, *, timeout: float = ASSERT_TIMEOUT
+    ) -> RemoteConnection:
+        """
+        Wait until *times* clients have connected since a reset or `clear`; return the last one.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: fewer have; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        check_can_block("wait_for_connection", "use AsyncControlClient")
+        found = self.connections.opened(times, timeout)
+        if found is None:
+            total = self.connections.total
+            raise self._verdicts.not_so(f"connections: expected {times}, found {total}")
+        return found
+
+    def wait_for_close(
+        self, connection: RemoteConnection | None = None, *, timeout: float = ASSERT_TIMEOUT
+    ) -> None:
+        """
+        Wait until *connection* is closed; None: until no connection is open.
+
+        :param timeout: the number of seconds to wait at most.
+        :raises AssertionError: it is still open; the message has the conversation.
+        :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
+        """
+        check_can_block("wait_for_close", "use AsyncControlClient")
+        if connection is None:
+            if not self.connections.closed(None, timeout):
+                count = len(self.connections)
+                raise self._verdicts.not_so(f"expected no open connection, found {count}")
+        elif not self.connections.closed(connection.number, timeout):
+            raise self._verdicts.not_so(f"connection {connection.number} is open")
+
+    def assert_no_open_connections(self, *, timeout: float = ASSERT_TIMEOUT) -> None:
+        """
+        Assert that every client has disconnected, as `wait_for_close` does.
+
+        :param timeout: the number of seconds to wait for them at most.
+        :raises AssertionError: one is connected; the message has the conversation.
+        """
+        self.wait_for_close(timeout=timeout)
 
     def _requests(
         self,
@@ -283,41 +438,13 @@ class ControlClient:
     ) -> list[Request]:
         body = as_predicates(equals, predicates) | {"times": times, "timeout": timeout}
         found = self._ask("POST", "requests", body=body, seconds=timeout, method_of_test=method)
-        return [_request(it) for it in found["requests"]]
-
-    def _wrong_number(
-        self, equals: PayloadsLike | None, predicates: Mapping[str, Any], found: int, expected: str
-    ) -> AssertionError:
-        times = "time" if found == 1 else "times"
-        received = self._requests("requests", None, {}, 0, 0.0)[-MAX_SHOWN:]
-        lines = [f"  #{it.connection} < {it.data!r}" for it in received]
-        return AssertionError(
-            "\n".join(
-                [
-                    f"reqresp {self.service}: received {describe(equals, predicates)} {found}"
-                    f" {times}, expected {expected}",
-                    *(lines or ["  no request received"]),
-                ]
-            )
-        )
-
-    # Connections
-
-    @property
-    def connections(self) -> list[RemoteConnection]:
-        """The connections that are open at present, by their numbers."""
-        return [
-            RemoteConnection(
-                it["number"], _address(it["peer"]), it["since"], self._ask, self.requests
-            )
-            for it in self._ask("GET", "connections")["connections"]
-        ]
+        return [request_of(it) for it in found["requests"]]
 
     # What goes wrong
 
     def fault(
         self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any
-    ) -> "RemoteFault":
+    ) -> RemoteFault:
         """
         Let something go wrong with what passes from now on, on open connections, too.
 
@@ -327,136 +454,14 @@ class ControlClient:
         :param parameters: those of the *kind*, as in a script; ``for_`` is ``for``.
         :raises ScriptError: a value is not usable; it names the line of the test.
         """
-        body = {"kind": kind, "stream": stream, **_parameters(parameters)}
+        body = {"kind": kind, "stream": stream, **fault_parameters(parameters)}
         if name is not None:
             body["name"] = name
-        return RemoteFault(
-            self, self._ask("POST", "faults", body=body, method_of_test="fault")["name"]
-        )
+        added = self._ask("POST", "faults", body=body, method_of_test="fault")
+        return RemoteFault(self._api, added)
 
     @property
     def faults(self) -> list[dict[str, Any]]:
         """What goes wrong at present, in the order in which it applies."""
         found: list[dict[str, Any]] = self._ask("GET", "faults")["faults"]
         return found
-
-    # HTTP
-
-    def _ask(
-        self,
-        method: str,
-        *path: str,
-        body: object = None,
-        seconds: float = 0.0,
-        query: Mapping[str, Any] | None = None,
-        method_of_test: str = "",
-    ) -> Any:
-        """
-        Ask the API for *path* of the service.
-
-        :param method_of_test: what a test has called, for errors about its arguments.
-        """
-        whole = ("api", "services", self.service, *path)
-        try:
-            return self._server.ask(method, *whole, body=body, seconds=seconds, query=query)
-        except ControlError as error:
-            if not method_of_test:
-                raise
-            _raise_for_test(error, method_of_test)
-
-
-class RemoteFault:
-    """
-    A fault of a service; made by `ControlClient.fault`.
-
-    As a context manager, it removes itself at the end of the block.
-    """
-
-    def __init__(self, client: ControlClient, name: str) -> None:
-        self._client = client
-        #: Its name, which no other fault of the service has.
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
-
-    def change(self, **parameters: Any) -> None:
-        """
-        Change *parameters* of the fault, its probability included, for open connections, too.
-
-        :raises ScriptError: a value is not usable; nothing has changed.
-        """
-        body = _parameters(parameters)
-        self._client._ask("PATCH", "faults", self.name, body=body, method_of_test="change")
-
-    def remove(self) -> None:
-        """Remove it; what it holds is sent on.  Do nothing if it was removed."""
-        try:
-            self._client._ask("DELETE", "faults", self.name)
-        except ControlError as error:
-            if error.status != 404:
-                raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.remove()
-
-
-def _set(
-    future: AwaitableFuture[T], result: T | None = None, error: BaseException | None = None
-) -> None:
-    """Complete *future* with a *result* or an *error*, unless it was cancelled."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if error is None:
-        future.set_result(cast(T, result))
-    else:
-        future.set_exception(error)
-
-
-def expectation_table(
-    kind: str, equals: PayloadsLike | None, predicates: Mapping[str, Any], times: int | None
-) -> dict[str, Any]:
-    """Return an expectation without an answer, with the line of the test as its name."""
-    name = _UNNAMED.sub("", calling_line())[-_MAX_NAME:].lstrip("_.:/+- ")
-    table = {"kind": kind, "name": name, **as_predicates(equals, predicates)}
-    return table if times is None else table | {"times": times}
-
-
-def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removesuffix("_"): value for name, value in given.items()}
-
-
-def _raise_for_test(error: ControlError, method: str) -> NoReturn:
-    """Raise *error* as one that names the line of the test, if the test has caused it."""
-    if error.problems:
-        line = CALLER.get() or calling_line()
-        problems = [
-            Problem(line, None, _OF_BODY.sub(method, path) or method, problem)
-            for path, problem in error.problems
-        ]
-        raise ScriptError(*problems) from None
-    raise error
-
-
-def _request(found: Mapping[str, Any]) -> Request:
-    data = found["data"]
-    payload = data.encode() if isinstance(data, str) else base64.b64decode(data["base64"])
-    return Request(payload, _address(found["peer"]), found["connection"], found["number"])
-
-
-def _address(text: str) -> IAddress:
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal():
-        address: IAddress = UNIXAddress(text)
-        return address
-    host = host.removeprefix("[").removesuffix("]")
-    make = IPv6Address if ":" in host else IPv4Address
-    return make("TCP", host, int(port))

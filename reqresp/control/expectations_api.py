@@ -60,6 +60,19 @@ class VerifyBody:
 
 
 @frozen(kw_only=True)
+class RequestPlace:
+    """
+    A request.
+
+    :param connection: the number of its connection.
+    :param number: its number there.
+    """
+
+    connection: int
+    number: int
+
+
+@frozen(kw_only=True)
 class _Wait:
     """
     How long to wait for how many requests, and for which.
@@ -67,13 +80,13 @@ class _Wait:
     :param times: wait until there are so many.
     :param timeout: seconds to wait at most.
     :param held: true: only those that an expectation with *hold* lets wait for a reply now.
-    :param without: with *held*: connections whose requests are not wanted.
+    :param without: with *held*: requests that are not wanted.
     """
 
     times: int = number_field(0, MAX_TIMES, default=0)
     timeout: float = number_field(0, MAX_TIMEOUT, default=0.0)
     held: bool = False
-    without: list[int] = Factory(list)
+    without: list[RequestPlace] = Factory(list)
 
 
 _WAIT = SCHEMAS.table(_Wait)["properties"]
@@ -245,9 +258,8 @@ class ExpectationsApi:
         expectations = self._service(call).expectations
         try:
             if wanted.held:
-                found = expectations.waiting(
-                    predicates, wanted.times, wanted.timeout, {*wanted.without}
-                )
+                without = {(it.connection, it.number) for it in wanted.without}
+                found = expectations.waiting(predicates, wanted.times, wanted.timeout, without)
             else:
                 found = expectations.requests(predicates, wanted.times, wanted.timeout)
         except NoRequestsError as error:

@@ -40,7 +40,13 @@ def without_own_frames(error: E) -> E:
 
 def calling_line() -> str:
     """Return file name and line, such as ``test_pop.py:12``, of the caller outside of reqresp."""
+    path, line = calling_place()
+    return f"{Path(path).name}:{line}"
+
+
+def calling_place() -> tuple[str, int]:
+    """Return the path of the file, and the line, of the caller outside of reqresp."""
     frame = sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_A_TEST):
         frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return frame.f_code.co_filename, frame.f_lineno

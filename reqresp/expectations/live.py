@@ -223,14 +223,14 @@ class Expectations:
         table: Mapping[str, Any],
         times: int = 0,
         timeout: float = 0.0,
-        without: Collection[int] = (),
+        without: Collection[tuple[int, int]] = (),
     ) -> Deferred[Sequence[Request]]:
         """
         Return the requests that wait for a reply now, in the order in which they came.
 
         The parameters, the result and the errors are as for `requests`.
 
-        :param without: connections whose requests are not wanted.
+        :param without: requests that are not wanted: the connection and the number of each.
         """
         predicates = self._reader(self._request_factory()).predicates(table)
         found: Sequence[Request] = ()
@@ -238,9 +238,8 @@ class Expectations:
         def look() -> bool:
             nonlocal found
             waiting = [it.request for it in self._waiting.values()]
-            found = [
-                it for it in waiting if it.connection not in without and matches(predicates, it)
-            ]
+            wanted = [it for it in waiting if (it.connection, it.number) not in without]
+            found = [it for it in wanted if matches(predicates, it)]
             return len(found) >= times
 
         return self.until(look, timeout).addCallback(lambda _: found)

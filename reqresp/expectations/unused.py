@@ -6,8 +6,9 @@ Must not know where the server runs, nor what asks.
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
+from reqresp._errors import FieldError
 from reqresp.recording.replay import Replayer, Unused
 
 #: What happens at the end of a test if not all of a recording was asked for.
@@ -15,6 +16,13 @@ UnusedAction = Literal["warn", "fail", "ignore"]
 
 #: The number of unused parts that are listed: the first ones.
 MAX_UNUSED = 10
+
+
+def check_unused(unused: object) -> None:
+    """:raises FieldError: *unused* is not an `UnusedAction`."""
+    if unused not in get_args(UnusedAction):
+        expected = ", ".join(map(repr, get_args(UnusedAction)))
+        raise FieldError("unused", f"expected one of {expected}; found {unused!r}")
 
 
 class UnusedRecordingWarning(UserWarning):

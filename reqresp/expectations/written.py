@@ -142,6 +142,9 @@ class ExpectationReader:
         faults = _placed(rule.faults, key)
         turns = [evolve(it, faults=_placed(it.faults, key)) for it in rule.turns]
         rule = evolve(rule, name=name, path=name, line=None, faults=faults, turns=turns)
+        if rule.trigger is not Trigger.REQUEST and read.hold:
+            expected = f"expected no hold: there is no request on {rule.trigger.value}"
+            reader.report(f"{EXPECTATION}.hold", expected)
         if rule.trigger is not Trigger.REQUEST:  # it is not expected, and its times are a bound
             place = f"{read.kind}[{number}]"  # names can be alike
             timer = rule.timer and evolve(rule.timer, name=place)

@@ -5,10 +5,8 @@ Knows recordings and their deviations.  Must not know how the server runs.
 """
 
 from pathlib import Path
-from typing import get_args
 
-from reqresp._errors import FieldError
-from reqresp.expectations.unused import UnusedAction, unused_lines, warn_unused
+from reqresp.expectations.unused import UnusedAction, check_unused, unused_lines, warn_unused
 from reqresp.recording.replay import Deviation, Replay, Replayer
 from reqresp.server.responders import Responder
 
@@ -30,9 +28,7 @@ class Replayed:
     """
 
     def __init__(self, responder: Responder, unused: UnusedAction) -> None:
-        if unused not in get_args(UnusedAction):
-            expected = ", ".join(map(repr, get_args(UnusedAction)))
-            raise FieldError("unused", f"expected one of {expected}; found {unused!r}")
+        check_unused(unused)
         self._replayer = responder if isinstance(responder, Replayer) else None
         self._unused = unused
 

@@ -86,6 +86,35 @@ class AsyncTests(Steered):
 
         self.run_with(test)
 
+    def test_what_has_come(self) -> None:
+        """Exchanges and texts are those of the blocking client."""
+
+        async def test(client: AsyncControlClient) -> None:
+            await self.asked(b"NOOP")
+            [exchange] = await client.exchanges()
+            self.assertEqual(exchange.request.data, b"NOOP")
+            self.assertIn("NOOP", await client.conversation())
+            self.assertEqual(await client.problems(), "")
+            self.assertEqual(await client.report(), await client.conversation())
+
+        self.run_with(test)
+
+    def test_how_clients_connect(self) -> None:
+        """A service stops and starts, and refuses clients."""
+
+        async def test(client: AsyncControlClient) -> None:
+            await client.accepting("refuse")
+            with self.assertRaises(ConnectionError):
+                await self.asked(b"NOOP")
+            await client.reset()
+            self.assertEqual(await self.asked(b"NOOP"), b"+OK\r\n")
+            await client.stop()
+            await client.start()
+            await client.disconnect_all()
+            self.assertEqual(await self.asked(b"NOOP"), b"+OK\r\n")
+
+        self.run_with(test)
+
     def test_mistakes(self) -> None:
         """An argument that is not usable raises when it is awaited, and names the line."""
 

@@ -8,10 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from reqresp.control import ControlClient, ControlError
-from reqresp.control.client import expectation_table
 from reqresp.expectations.unused import UnusedRecordingWarning
 from reqresp.script import ScriptError
 from tests.support.live import PATIENCE
@@ -98,7 +95,7 @@ class ClientTests(Steered):
             unnumbered(raised.exception).splitlines(),
             [
                 'reqresp default: received "NOOP" 2 times, expected at least 3',
-                *["  #N < b'NOOP'"] * 2,
+                *["  #N < b'NOOP'  > b'+OK\\r\\n'  (rule[0])"] * 2,
             ],
         )
         with self.assertRaisesRegex(AssertionError, "0 times, expected at least 1"):
@@ -127,29 +124,8 @@ class ClientTests(Steered):
         self.assertEqual(len(self.client.entries(text="noop")), 2)
         [last] = self.client.entries(by="rule[0]", limit=1)
         self.assertEqual((last["request"], last["by"]), ("NOOP", "rule[0]"))
-        with self.assertRaisesRegex(ScriptError, r"test_client\.py:\d+: hex: "):
+        with self.assertRaisesRegex(ScriptError, r"test_client\.py:\d+: entries.hex: "):
             self.client.entries(hex="xx")
-
-    def test_faults(self) -> None:
-        """A fault holds within its block, and can be changed there."""
-        with self.client.fault("limit_data", bytes=1) as fault:
-            self.assertEqual(self.ask(b"NOOP"), b"+")
-            fault.change(bytes=2)
-            self.assertEqual(self.ask(b"NOOP"), b"+O")
-            self.assertEqual([it["name"] for it in self.client.faults], [fault.name])
-        self.assertEqual(self.ask(b"NOOP"), b"+OK\r\n")
-        fault.remove()  # does nothing
-        with self.assertRaisesRegex(ScriptError, r"test_client\.py:\d+: .*bytes"):
-            self.client.fault("limit_data", bytes=-1)
-
-    def test_latency_from_arrival(self) -> None:
-        """Of the service, and of an expectation."""
-        self.client.on("late").reply("!").fault("latency", delay=0.01, since="arrival")
-        with self.client.fault("latency", delay=0.01, since="arrival"):
-            self.assertEqual(self.ask(b"late", b"late", b"NOOP"), b"!\r\n!\r\n+OK\r\n")
-            self.assertEqual([it["since"] for it in self.client.faults], ["arrival"])
-        with self.assertRaisesRegex(ScriptError, r'since: expected "turn" or "arrival", found'):
-            self.client.fault("latency", delay=1, since="now")
 
     def test_mistakes(self) -> None:
         """An argument that is not usable raises there, and names the line and the method."""
@@ -167,6 +143,20 @@ class ClientTests(Steered):
             self.client.on(matches="(")
         with self.assertRaisesRegex(ScriptError, "cycle"):
             self.client.on("c").abort().cycle("1")
+
+    def test_wrong_arguments_of_verify(self) -> None:
+        """They name the line of the test and the argument."""
+        for arguments, problem in (
+            ({"timeout": "x"}, "verify.timeout: expected a number up to"),
+            ({"timeout": -1}, "verify.timeout: expected 0 to 600, found -1"),
+            ({"unused": "x"}, "verify.unused: expected one of 'warn', 'fail', 'ignore'; found 'x'"),
+            ({"strict": "x"}, "verify.strict: expected true or false"),
+        ):
+            wrong: Any = arguments
+            with self.assertRaises(ScriptError) as raised:
+                self.client.verify(**wrong)
+            line = sys._getframe().f_lineno - 1
+            self.assertIn(f"test_client.py:{line}: {problem}", str(raised.exception))
 
     def test_an_event_loop(self) -> None:
         """What would wait in a running event loop says what to use."""
@@ -243,23 +233,6 @@ class TokenTests(LiveTestCase):
             with self.assertRaisesRegex(ControlError, message) as raised:
                 ControlClient(url, token=token).verify()
             self.assertEqual(raised.exception.status, 401)
-
-
-class TableTests(SynchronousTestCase):
-    """What is sent for an expectation."""
-
-    def test_its_name(self) -> None:
-        """It is the line of the test, without what a name cannot have."""
-        code = compile("found = expectation_table('on', 'a', {}, None)", "a(1) [b].py", "exec")
-        names: dict[str, Any] = {"expectation_table": expectation_table}
-        exec(code, names)  # noqa: S102 (a file with such a name)
-        self.assertEqual(names["found"]["name"], "a1 b.py:1")
-
-    def test_wrong_predicates(self) -> None:
-        """An unknown one is refused here, and a wrong value by the server."""
-        with self.assertRaisesRegex(TypeError, "unknown predicate 'starts_wth'; did you mean"):
-            expectation_table("on", None, {"starts_wth": "x"}, None)
-        self.assertEqual(expectation_table("on", None, {"contains": 5}, None)["contains"], 5)
 
 
 class ImportTests(Steered):

@@ -256,7 +256,7 @@ class ExpectationsTests(Controlled):
             return [(it["connection"], it["data"]) for it in found.json["requests"]]
 
         self.assertEqual(held(times=1, timeout=9), [(1, "ASK 1"), (2, "QUIT")])
-        self.assertEqual(held(without=[1]), [(2, "QUIT")])
+        self.assertEqual(held(without=[{"connection": 1, "number": 1}]), [(2, "QUIT")])
         self.assertEqual(held(starts_with="ASK"), [(1, "ASK 1")])
 
         def reply(connection: int, **body: Any) -> Answer:
@@ -282,7 +282,8 @@ class ExpectationsTests(Controlled):
         """The response comes once one is held, besides those that are not wanted."""
         self.add(kind="on", hold=True)
         self.converse(b"a\n")
-        body = json.dumps({"held": True, "times": 1, "timeout": 9, "without": [1]}).encode()
+        without = [{"connection": 1, "number": 1}, {"connection": 2, "number": 2}]
+        body = json.dumps({"held": True, "times": 1, "timeout": 9, "without": without}).encode()
         asking = self.begin("POST", f"{SMTP}/requests", body, {"Content-Type": "application/json"})
         self.reactor.advance(0.1)
         self.assertEqual(asking.received(), b"")

@@ -1,42 +1,68 @@
 """
-RemoteExpectation: an expectation of a server in another process, built one call at a time.
+RemoteAnswer: what a server in another process answers, built one call at a time.
 
 Makes the table that the API expects.  Must not know HTTP.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 from reqresp._text import unknown
+from reqresp.expectations.written import wanted
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
 
 
+#: The longest name of an expectation, and what a name cannot have.
+_MAX_NAME = 60
+_UNNAMED = re.compile(r"[^\w .:/+-]")
 #: The predicates that a test can name.
 _PREDICATES = ("equals", *PredicateArguments.__annotations__)
 
 
-class RemoteExpectation:
+class RemoteAnswer:
     """
-    What a server answers to one kind of request.
+    What a server answers to one kind of request, and how often it expects one.
 
-    Each method adds to the answer and returns the expectation, as those of
-    `reqresp.testing.Expectation` do.  Without any step, nothing is sent.
+    Each method adds to the answer and returns it, as those of `reqresp.testing.Expectation` do.
+    Without any step, nothing is sent.
 
     :param table: its kind, its predicates and its name.
-    :param send: called with the whole table, and the name of the method that has changed it.
+    :param where: the line of the test.
     """
 
-    def __init__(
-        self, table: Mapping[str, Any], send: Callable[[Mapping[str, Any], str], None]
-    ) -> None:
+    def __init__(self, table: Mapping[str, Any], where: str) -> None:
         self._table = table
-        self._send = send
+        #: The line of the test.
+        self.where = where
+        #: ``on``, ``expect`` or ``expect_next``.
+        self.kind: str = table["kind"]
+        #: The predicates as they were written.
+        self.wanted = wanted(table)
+        #: The number of requests that are expected; None: any number.
+        self.times: int | None = None if self.kind == "on" else table.get("times")
         self._steps: tuple[Mapping[str, Any], ...] = ()
         self._cycle: tuple[Any, ...] = ()
         self._others: Mapping[str, Any] = {}
+
+    @property
+    def holds(self) -> bool:
+        """Whether its requests wait for the test."""
+        return "hold" in self._others
+
+    def _changed(self, method: str) -> None:
+        """
+        Handle that the *method* of a test has changed it.
+
+        :raises ControlError, ScriptError: it cannot be so; the change is undone.
+        """
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.wanted}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.table()}>"
@@ -107,7 +133,26 @@ class RemoteExpectation:
 
     def goto(self, state: str) -> Self:
         """Set the state of the conversation."""
-        return self._change("goto", others={**self._others, "goto": state})
+        return self._other("goto", state)
+
+    def set(self, /, **variables: PayloadLike) -> Self:
+        """
+        Set variables of the connection before the reply is made, as ``set`` of a script does.
+
+        This answer and those that are added later can name them in templates.
+
+        :param variables: their values by their names: a template, bytes, or a mapping with the keys
+            of a script, such as ``{"template": "{name}", "scope": "server"}``.
+        """
+        given = {name: _variable(value) for name, value in variables.items()}
+        return self._other("set", {**self._others.get("set", {}), **given})
+
+    def hold(self) -> Self:
+        """Let the request wait, after the other steps, until the test answers it."""
+        return self._other("hold", True)
+
+    def _other(self, name: str, value: Any) -> Self:
+        return self._change(name, others={**self._others, name: value})
 
     def _add(self, method: str, *steps: Mapping[str, Any]) -> Self:
         return self._change(method, steps=(*self._steps, *steps))
@@ -117,7 +162,7 @@ class RemoteExpectation:
         before = {name: getattr(self, f"_{name}") for name in parts}
         self._set(parts)
         try:
-            self._send(self.table(), method)
+            self._changed(method)
         except BaseException:
             self._set(before)
             raise
@@ -126,6 +171,30 @@ class RemoteExpectation:
     def _set(self, parts: Mapping[str, Any]) -> None:
         for name, value in parts.items():
             setattr(self, f"_{name}", value)
+
+
+def expectation_table(
+    kind: str,
+    equals: PayloadsLike | None,
+    predicates: Mapping[str, Any],
+    times: int | None,
+    where: str,
+    trigger: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """
+    Return an expectation without an answer.
+
+    :param where: the line of the test, which is its name.
+    :param trigger: the keys of what it answers, if that is no request.
+    """
+    name = _UNNAMED.sub("", where)[-_MAX_NAME:].lstrip("_.:/+- ")
+    table = {"kind": kind, "name": name, **as_predicates(equals, predicates), **trigger}
+    return table if times is None else table | {"times": times}
+
+
+def timer(seconds: float, jitter: float) -> dict[str, float]:
+    """Return the keys of what is sent every so many *seconds*."""
+    return {"every": seconds, "jitter": jitter} if jitter else {"every": seconds}
 
 
 def as_payload(payload: PayloadLike, *, raw: bool = False) -> str | dict[str, Any]:
@@ -143,6 +212,13 @@ def _written(data: bytes) -> str | dict[str, Any]:
         return data.decode()
     except UnicodeDecodeError:
         return {"hex": data.hex()}
+
+
+def _variable(value: PayloadLike) -> Any:
+    """Return the value of a variable as JSON has it; bytes are no template."""
+    written = as_payload(value)
+    is_text = isinstance(value, bytes) and isinstance(written, str)
+    return {"text": written} if is_text else written
 
 
 def as_payloads(given: Any) -> Any:

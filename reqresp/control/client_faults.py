@@ -1,0 +1,66 @@
+"""
+RemoteFault: a fault of a server in another process, as a test sees it.
+
+Knows the routes of faults.  Must not know HTTP.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from reqresp.control._http import ControlError
+from reqresp.control._service_api import ServiceApi
+
+# pytest shows the line of the test that called, and no frame of this module.
+__tracebackhide__ = True
+
+
+class RemoteFault:
+    """
+    A fault of a service; made by `ControlClient.fault`.
+
+    As a context manager, it removes itself at the end of the block.
+    """
+
+    def __init__(self, api: ServiceApi, added: Mapping[str, Any]) -> None:
+        self._api = api
+        #: Its name, which no other fault of the service has.
+        self.name: str = added["name"]
+        #: Where it applies: ``upstream``, ``downstream`` or ``connection``.
+        self.stream: str = added["stream"]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def change(self, **parameters: Any) -> None:
+        """
+        Change *parameters* of the fault, its probability included, for open connections, too.
+
+        :raises ScriptError: a value is not usable; nothing has changed.
+        """
+        body = fault_parameters(parameters)
+        self._api.ask("PATCH", "faults", self.name, body=body, method_of_test="change")
+
+    def remove(self) -> None:
+        """Remove it; what it holds is sent on.  Do nothing if it was removed."""
+        try:
+            self._api.ask("DELETE", "faults", self.name)
+        except ControlError as error:
+            if error.status != 404:
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.remove()
+
+
+def fault_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that a test has given, by their names in scripts."""
+    return {name.removesuffix("_"): value for name, value in given.items()}
