@@ -99,7 +99,8 @@ class Unordered:
 
     At most `MAX_REQUESTS` are under way, or `MAX_BYTES` of them.  Once a reply has begun that ends
     the connection, what is sent or what is read, or that starts TLS, no request is taken up; the
-    step that does so waits for all other replies, unless it is a reset.
+    step that does so waits for all other replies, unless it is a reset.  A reply that starts TLS
+    waits as a whole.
     """
 
     __slots__ = ("_aside", "_connection", "_current", "_ending", "_last", "_places", "_ready")
@@ -268,6 +269,8 @@ class Unordered:
         self._ending += 1
         at = next((at for at, it in enumerate(performed) if type(it) in _LAST), None)
         if at is not None:
+            if any(type(it) is StartTLS for it in performed):
+                at = 0  # a client that was told to start TLS expects nothing else in the clear
             step: Any = AfterOthers(self._waits_for_others)
             performed = (*performed[:at], step, *performed[at:])
             connection.reply = iter(performed), request, reported, performed

@@ -15,6 +15,7 @@ from tests.support.wire import Wire
 REPLIES: dict[bytes, Reply] = {
     b"tls": (Send(b"go"), StartTLS(), Send(b"encrypted")),
     b"late": (Wait(1), Send(b"go"), StartTLS()),
+    b"slow": (Wait(1), Send(b"slow")),
     b"a": b"A",
 }
 
@@ -52,6 +53,17 @@ class TestStartTLS(Conversation):
         wire.wait(1)
         wire.send(b"a\n")
         self.assertEqual(wire.received(), b"go\r\nA\r\n")
+
+    def test_replies_that_overtake_each_other(self) -> None:
+        """Those under way are sent in the clear, before the reply that starts TLS."""
+        wire = self.serve(ordered=False)
+        wire.send(b"slow\ntls\na\n")
+        self.assertEqual((wire.received(), self.tls.started), (b"", []))
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"slow\r\ngo\r\nencrypted\r\n")
+        wire.send(b"slow\na\n")
+        self.assertEqual(wire.received(), b"A\r\n")
+        self.assertEqual(self.heard.requests, [[b"slow", b"tls"], [b"slow", b"a"]])
 
     def test_a_state_with_a_framing(self) -> None:
         """What was sent in the clear is dropped there, too."""
