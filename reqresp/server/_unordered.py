@@ -103,12 +103,15 @@ class Unordered:
     waits as a whole.
     """
 
-    __slots__ = ("_aside", "_connection", "_current", "_ending", "_last", "_places", "_ready")
+    __slots__ = (
+        *("_aside", "_connection", "_current", "_ending", "_last", "_places", "_ready", "_size"),
+    )
 
     def __init__(self, connection: UnorderedConnection) -> None:
         self._connection = connection
         self._current: _Taken | None = None  # whose reply the connection performs
         self._aside: dict[int, _Taken] = {}  # all others, by number
+        self._size = 0  # bytes of their requests
         self._ready: deque[_Taken] = deque()  # those of them that can go on
         self._last: deque[_Taken] = deque()  # those of them that wait for all others
         self._ending = 0  # replies until which no request is taken up
@@ -196,12 +199,11 @@ class Unordered:
     @property
     def _has_room(self) -> bool:
         """Whether a request may be taken up now."""
-        aside = self._aside
-        if self._ending or len(aside) >= MAX_REQUESTS:
+        is_full = len(self._aside) >= MAX_REQUESTS or self._size >= MAX_BYTES
+        if self._ending or is_full:
             return False
-        if aside and self._connection.backlog.is_changing:
-            return False  # replies under way are of the framing before
-        return sum(len(it.request) for it in aside.values()) < MAX_BYTES
+        # Replies under way are of the framing before.
+        return not (self._aside and self._connection.backlog.is_changing)
 
     def _begin_next(self, received: list[bytes]) -> bool:
         """Go on with a reply, or take up a request; return False if there is neither."""
@@ -240,7 +242,7 @@ class Unordered:
             _report.cancel(answer)
         else:
             taken.awaited = answer
-            self._aside[taken.number] = taken
+            self._put_aside(taken)
             answer.addCallback(self._answer, taken).addErrback(self._cannot_answer, taken)
 
     def _answer(self, steps: Steps, taken: _Taken) -> None:
@@ -297,8 +299,12 @@ class Unordered:
             return False
         taken.reply, connection.reply = connection.reply, NO_REPLY
         connection.hold = self._current = None
-        self._aside[taken.number] = taken
+        self._put_aside(taken)
         return True
+
+    def _put_aside(self, taken: _Taken) -> None:
+        self._aside[taken.number] = taken
+        self._size += len(taken.request)
 
     def _retimed(self, call: Any, taken: _Taken) -> IDelayedCall:
         """Return what resumes *taken* when *call* would have released the connection."""
@@ -320,6 +326,7 @@ class Unordered:
     def _go_on(self, taken: _Taken) -> None:
         """Have the connection perform what is left of the reply to *taken*."""
         del self._aside[taken.number]
+        self._size -= len(taken.request)
         self._current = taken
         if taken.failure is not None:
             taken.failure.raiseException()
