@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from bench.load import Bulk, Keys, Load, Paced, RedisBenchmark, Wrk
-from bench.scripts import INDEXED
+from bench.scripts import INDEXED, TEMPLATES
 
 PONG = "+PONG\r\n"
 HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
@@ -79,6 +79,7 @@ def _all(load: Load, *peers: str) -> dict[str, Load]:
 def _scripts(requests: int, depth: int) -> dict[str, Load]:
     """Return loads that send every request of a server equally often."""
     replies = {"table-10": 10, "function": 10, "script-1": 1}
+    replies |= dict.fromkeys(TEMPLATES, 10)
     replies |= {f"{kind}-{rules}": rules for kind in INDEXED for rules in (10, 10_000)}
     return {peer: Keys(requests, keys, depth) for peer, keys in replies.items()}
 

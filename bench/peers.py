@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
 
-from bench.scripts import INDEXED, KINDS
+from bench.scripts import INDEXED, KINDS, TEMPLATES, template_script
 from bench.values import UnavailableError
 
 _SERVERS = Path(__file__).resolve().parent / "servers"
@@ -120,16 +121,20 @@ def _haproxy(cache: Path) -> Words:
     return (*words, "-db", "-f", str(path))
 
 
-def _script(kind: str, rules: int) -> Callable[[Path], Words]:
+def _script(name: str, text: Callable[[], str]) -> Callable[[Path], Words]:
     def prepare(cache: Path) -> Words:
-        path = cache.absolute() / f"{kind}-{rules}.toml"
-        path.write_text(KINDS[kind].script(rules))
+        path = cache.absolute() / f"{name}.toml"
+        path.write_text(text())
         return _twistd(
             "reqresp", "--port", "0", "--backlog", "4096", "--quiet", "--script", str(path),
             module="reqresp.script.loader",
         )(cache)  # fmt: skip
 
     return prepare
+
+
+def _rules(kind: str, rules: int) -> Callable[[Path], Words]:
+    return _script(f"{kind}-{rules}", partial(KINDS[kind].script, rules))
 
 
 def _node(_: Path) -> Words:
@@ -217,11 +222,15 @@ _ALL = (
         _python("reqresp_table.py", "1000", "counters"),
     ),
     Peer("function", "reqresp, a function", _python("reqresp_table.py", "10", "function")),
-    Peer("script-1", "script, 1 rule: equals", _script("equals", 1)),
+    Peer("script-1", "script, 1 rule: equals", _rules("equals", 1)),
     *(
-        Peer(f"{kind}-{rules}", f"script, {rules:,} rules: {kind}", _script(kind, rules))
+        Peer(f"{kind}-{rules}", f"script, {rules:,} rules: {kind}", _rules(kind, rules))
         for kind in INDEXED
         for rules in (10, 10_000)
+    ),
+    *(
+        Peer(name, f"script, a template: {it}", _script(name, partial(template_script, it)))
+        for name, it in TEMPLATES.items()
     ),
     Peer("c", "C, epoll", _built("cc", ("-O2",), "epoll.c", "{reply}")),
     Peer(

@@ -63,5 +63,12 @@ KINDS: Mapping[str, Kind] = {
     "tail": Kind("matches", ".*KEY", "TEXT KEY"),
     "middle": Kind("matches", ".*KEY.*", "TEXT KEY TEXT"),
 }
+#: Templates that reply to every key, without filters and with them.
+TEMPLATES: Mapping[str, str] = {"template": "+value{1}", "filters": "+value{1|upper|slice:0:6}"}
 #: The kinds of which ten thousand rules should cost the same as ten.
 INDEXED = ("equals", "starts_with", "matches")
+
+
+def template_script(template: str) -> str:
+    """Return a script with one rule, which answers every key with *template*."""
+    return f"[[rule]]\nmatches = 'key(.*)'\nreply = {{ template = '{template}' }}\n"

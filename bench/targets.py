@@ -58,6 +58,7 @@ _NAMES = {
     "reqresp": "--quiet",
     "steered": "the journal alone",
     "table-10": "10 replies",
+    "template": "one without",
     "table-1000": "no counters",
     **{f"{kind}-10": "10 rules" for kind in INDEXED},
 }
@@ -117,4 +118,5 @@ TARGETS = (
         for part, how in (("scripts", "closed loop"), ("scripts-16", "16 deep"))
         for kind in INDEXED
     ),
+    _cpu("16 deep, a template with filters", 2.0, "scripts-16", "filters", "template"),
 )

@@ -347,7 +347,7 @@ class LiveTests(SynchronousTestCase):
 
     def test_scripts_and_functions_are_loaded_with_keys(self) -> None:
         load = Keys(32, keys=10, connections=2)
-        part = LoadPart("scripts", "", {"function": load, "starts_with-10": load})
+        part = LoadPart("scripts", "", {"function": load, "starts_with-10": load, "filters": load})
         self.runner.carry_out(Plan([part], runs=1))
         self.assertEqual(self.results.missing, {})
         for peer in part.loads:
