@@ -24,6 +24,8 @@ from reqresp.script.schema import (
 )
 from reqresp.steps import STEPS, Broadcast, Close, Forward, Send, Step, Wait, is_addressee
 
+#: Whom a step can send to besides the client, as messages say it.
+ADDRESSEES = '"others", "all" or "state:NAME"'
 _FLAGS = "silent = true or forward = true"
 _STEP_KEYS = tuple(it.name for it in fields(StepTable) if it.name != "to")
 
@@ -108,13 +110,13 @@ class Replies:
             return Wait(0)
         (name,) = given
         if table.to is not None and (name != "send" or not is_addressee(table.to)):
-            expected = '"others", "all" or "state:NAME", beside send'
-            self.reader.report(f"{path}.to", f"expected {expected}, found {quote(table.to)}")
+            expected = f"expected {ADDRESSEES}, beside send"
+            self.reader.report(f"{path}.to", f"{expected}, found {quote(table.to)}")
             return Wait(0)
         value = getattr(table, name)
         if name == "send":
             sent = self._send(value, f"{path}.send", sources)
-            return sent if table.to is None else _addressed(sent, table.to)
+            return sent if table.to is None else addressed(sent, table.to)
         if name == "wait":
             (step,) = self._wait(value, f"{path}.wait") or (Wait(0),)
             return step
@@ -149,7 +151,8 @@ class Replies:
             return Send(b"", raw=True)
 
 
-def _addressed(step: Send | SendTemplate, to: str) -> Broadcast | SendTemplate:
+def addressed(step: Send | SendTemplate, to: str) -> Broadcast | SendTemplate:
+    """Return *step* with another addressee than the client: see `is_addressee`."""
     if isinstance(step, SendTemplate):
         return evolve(step, to=to)
     return Broadcast(step.data, to, step.raw)

@@ -27,7 +27,7 @@ from reqresp.script._checks import (
     wait,
 )
 from reqresp.script._parts import TableParts
-from reqresp.script._replies import Replies
+from reqresp.script._replies import ADDRESSEES, Replies, addressed
 from reqresp.script._states import StateFramings, mixed
 from reqresp.script.files import AnyFiles
 from reqresp.script.names import (
@@ -53,7 +53,7 @@ from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer
-from reqresp.steps import Forward, Send, Wait
+from reqresp.steps import Broadcast, Forward, Send, Wait, is_addressee
 
 T = TypeVar("T")
 
@@ -174,19 +174,24 @@ class RuleParts:
         predicates: Predicates | None = None,
         *,
         raw: bool = False,
+        to: str | None = None,
         field: str = "send",
-    ) -> Send | SendTemplate:
+    ) -> Send | Broadcast | SendTemplate:
         """
         Return the step that sends *payload* in a frame.
 
         :param predicates: those of the rule: a template can name the groups of their patterns.
         :param raw: send it without a frame, also if *payload* does not say so itself.
+        :param to: whom it is sent to: ``others``, ``all`` or ``state:NAME``; None: the client.
         :param field: the field of errors.
-        :raises FieldError: *payload* is not usable, or the framing cannot express it.
+        :raises FieldError: *payload* or *to* is not usable, or the framing cannot express it.
         """
+        if to is not None and not (isinstance(to, str) and is_addressee(to)):
+            raise FieldError("to", f"expected {ADDRESSEES}, found {to!r}")
         found, is_raw = self._payload(payload, field, self._sources(predicates))
         framing = complete_framing(self.framing).replies
-        return _placed(field, send, found, raw or is_raw, framing)
+        step: Send | SendTemplate = _placed(field, send, found, raw or is_raw, framing)
+        return step if to is None else addressed(step, to)
 
     def turn(
         self, values: Mapping[str, Any], predicates: Predicates, field: str

@@ -94,6 +94,7 @@ def sends(
     predicates: Predicates | None = None,
     *,
     raw: bool = False,
+    to: str | None = None,
 ) -> ReplyTemplate:
     """
     Return the steps that send *payloads*.
@@ -104,7 +105,7 @@ def sends(
     """
     names = [name] if len(payloads) == 1 else [f"{name}[{at}]" for at in range(len(payloads))]
     return tuple(
-        parts.send(payload, predicates, raw=raw, field=field)
+        parts.send(payload, predicates, raw=raw, to=to, field=field)
         for payload, field in zip(payloads, names, strict=True)
     )
 
@@ -176,17 +177,20 @@ class Expectation(BaseExpectation):
         #: Whether its requests wait for the test.
         self.holds = False
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> Self:
+    def reply(
+        self, *payloads: PayloadLike, raw: bool = False, to: str | None = None, **payload: Any
+    ) -> Self:
         """
         Send *payloads*, each in a frame of its own.
 
         :param raw: send them without frames.
+        :param to: send them to other clients: ``others``, ``all`` or ``state:NAME``.
         :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``,
             ``lines="feed.txt", repeat=True``.
         """
         given = [*payloads, payload] if payload else [*payloads]
         with ErrorsWithLine():
-            steps = sends(self._parts, given, "reply", self.rule.predicates, raw=raw)
+            steps = sends(self._parts, given, "reply", self.rule.predicates, raw=raw, to=to)
         return self._add("reply", *steps)
 
     def wait(self, seconds: float) -> Self:

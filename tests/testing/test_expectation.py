@@ -32,6 +32,25 @@ class StepTests(ServerCase):
         self.serve().on(matches=r"TOP (?P<n>\d+)").reply(template="{n} {count}")
         self.assertEqual(self.ask(b"TOP 7", b"TOP 8"), b"7 1\r\n8 2\r\n")
 
+    def test_values_that_a_template_makes(self) -> None:
+        """A template can measure what it sends."""
+        self.serve().on("a").reply(template="{body|len}:{body}", let={"body": "<{0}>"})
+        self.assertEqual(self.ask(b"a"), b"3:<a>\r\n")
+
+    def test_other_clients(self) -> None:
+        """A reply can go to the other clients, to all, or to those in a state."""
+        server = self.serve()
+        server.on("join").reply("ok").goto("in")
+        server.on(starts_with="say ").reply(template="{connection}: {0}", to="others").reply("said")
+        server.on("in?").reply("you are", to="state:in")
+        one, two = self.connect(), self.connect()
+        two.send(b"join\r\n")
+        one.send(b"say hi\r\n", b"in?\r\n")
+        self.assertEqual(one.received(), b"said\r\n")
+        self.assertEqual(two.received(), b"ok\r\n1: say hi\r\nyou are\r\n")
+        with self.assertRaisesRegex(ScriptError, 'to: expected "others", "all" or "state:NAME"'):
+            server.on("x").reply("y", to="other")
+
     def test_lines(self) -> None:
         """Each answer takes the next line of a file; without more, it answers no more."""
         path = temporary(self) / "feed.txt"
