@@ -5,6 +5,7 @@ Knows the routes of requests that wait.  Must not know HTTP.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -21,12 +22,17 @@ __tracebackhide__ = True
 
 
 class RemoteHeldRequest:
-    """A request whose client waits until the test answers it."""
+    """
+    A request whose client waits until the test answers it.
 
-    def __init__(self, request: Request, api: ServiceApi) -> None:
+    :param answered: called once the server has its answer.
+    """
+
+    def __init__(self, request: Request, api: ServiceApi, answered: Callable[[], object]) -> None:
         #: The request as it came.
         self.request = request
         self._api = api
+        self._answered = answered
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.data!r}, connection {self.connection}>"
@@ -70,6 +76,7 @@ class RemoteHeldRequest:
         body = {**answer, "number": self.request.number}
         path = ("connections", str(self.connection), "reply")
         self._api.ask("POST", *path, body=body, method_of_test=method)
+        self._answered()
 
 
 class HeldRequests:
@@ -77,7 +84,7 @@ class HeldRequests:
 
     def __init__(self, api: ServiceApi) -> None:
         self._api = api
-        self._given: dict[int, int] = {}  # the last request of each connection, by its number
+        self._given: set[tuple[int, int]] = set()  # the connection and the number of each
         self._lock = Lock()
 
     def take(
@@ -95,13 +102,14 @@ class HeldRequests:
         :param is_wanted: asked before one is given.
         """
         with self._lock:
-            given = [{"connection": it, "number": number} for it, number in self._given.items()]
+            given = [{"connection": it, "number": number} for it, number in self._given]
         body = {**predicates, "held": True, "times": 1, "timeout": seconds, "without": given}
         asked = self._api.ask("POST", "requests", body=body, seconds=seconds, method_of_test=method)
         found = [request_of(it) for it in asked["requests"]]
         with self._lock:
             for it in found:
-                if self._given.get(it.connection) != it.number and is_wanted():
-                    self._given[it.connection] = it.number
-                    return RemoteHeldRequest(it, self._api)
+                place = it.connection, it.number
+                if place not in self._given and is_wanted():
+                    self._given.add(place)
+                    return RemoteHeldRequest(it, self._api, partial(self._given.discard, place))
         return None

@@ -87,7 +87,7 @@ class Expectations:
         self._results = Results()
         self._changes = Changes(journal)
         self._kept: dict[int, _Kept] = {}
-        self._waiting: dict[int, WaitingRequest] = {}  # by connection, the first that came first
+        self._waiting: MutableSequence[WaitingRequest] = []
         self._ids = count(1)
         self._since, self._dropped = journal.position, journal.dropped
         self._factory: FrontFactory | None = None
@@ -207,11 +207,12 @@ class Expectations:
     # Requests that wait
 
     def _hold(self, request: Request) -> Deferred[Reply]:
-        """Let *request* wait; a connection has one such request at most."""
-        waiting = self._waiting[request.connection] = WaitingRequest(request)
+        """Let *request* wait."""
+        waiting = WaitingRequest(request)
+        self._waiting.append(waiting)
 
         def ended(result: T) -> T:
-            del self._waiting[request.connection]
+            self._waiting.remove(waiting)
             return result
 
         waiting.answered.addBoth(ended)
@@ -237,7 +238,7 @@ class Expectations:
 
         def look() -> bool:
             nonlocal found
-            waiting = [it.request for it in self._waiting.values()]
+            waiting = [it.request for it in self._waiting]
             wanted = [it for it in waiting if (it.connection, it.number) not in without]
             found = [it for it in wanted if matches(predicates, it)]
             return len(found) >= times
@@ -248,7 +249,8 @@ class Expectations:
         """
         Answer the request that waits on *connection* as *table* says.
 
-        *table* has the keys of an answer in a script, and the ``number`` of the request.
+        *table* has the keys of an answer in a script, and the ``number`` of the request; without
+        it, the first that waits there is answered.
 
         :raises NotWaitingError: none waits there, or another one.
         :raises ScriptError: *table* has problems; it has all of them.
@@ -257,8 +259,9 @@ class Expectations:
         factory = self._request_factory()
         state = factory.states().get(connection, EVERY_STATE)
         number, rule = self._reader(factory).reply(table, state)
-        waiting = self._waiting.get(connection)
-        if waiting is None or number not in (None, waiting.request.number):
+        asked = (it for it in self._waiting if it.request.connection == connection)
+        waiting = next((it for it in asked if number in (None, it.request.number)), None)
+        if waiting is None:
             which = "no request" if number is None else f"request {number} no longer"
             raise NotWaitingError(f"connection {connection}: {which} waits for a reply")
         request = waiting.request

@@ -292,6 +292,23 @@ class ExpectationsTests(Controlled):
         [found] = parse_answer(asking.received()).json["requests"]
         self.assertEqual((found["data"], found["connection"], found["number"]), ("b", 2, 1))
 
+    def test_requests_that_wait_on_one_connection(self) -> None:
+        """Where replies need no order, each of them is answered by its number, or the first."""
+        definition = {"name": "new", "listen": "tcp:2600", "script": "ordered = false"}
+        self.assertEqual(self.ask("POST", "/api/services", definition).status, 201)
+        path = "/api/services/new"
+        self.ask("POST", f"{path}/expectations", {"kind": "on", "hold": True})
+        wire = self.converse(b"a\nb\nc\n", name="new")
+        for body, reply in (
+            ({"number": 2, "reply": "B"}, b"B\r\n"),
+            ({"reply": "A"}, b"A\r\n"),
+            ({"reply": "C"}, b"C\r\n"),
+        ):
+            found = self.ask("POST", f"{path}/connections/1/reply", body)
+            self.assertEqual((found.status, wire.received()), (204, reply), found.data)
+        found = self.ask("POST", f"{path}/connections/1/reply", {"reply": "D"})
+        self.assert_refused(found, 409, "connection 1: no request waits for a reply")
+
     def test_replies_with_problems(self) -> None:
         """All of them are reported, and the request still waits."""
         self.add(kind="on", hold=True)
