@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.interfaces import IAddress
 
 from reqresp import (
+    Chunk,
     Counters,
     DirectedFault,
     EagerServer,
@@ -582,3 +583,53 @@ class EagerEqualityTests(Equality):
     ) -> None:
         """The same."""
         self.check(requests, cuts, faults)
+
+
+#: What happens between two reads: a fault comes, changes or goes, or time passes.
+CHANGES = st.one_of(
+    LOSSLESS,
+    st.sampled_from(["goes", "changes"]),
+    st.sampled_from([0.05, 0.3, 2.0]),
+)
+STEPS = st.lists(st.one_of(st.binary(max_size=9), CHANGES), max_size=30)
+
+
+class ChangeTests(IntakeCase):
+    """Faults that come, change and go in any order while a client sends."""
+
+    @given(STEPS)
+    def test_no_byte_is_lost_or_overtaken(self, steps: list[Any]) -> None:
+        """What is received is what was sent, in its order, and then EOF."""
+        self.setUp()
+        got: list[bytes] = []
+
+        def keep(request: Request) -> None:
+            got.append(request.data)
+
+        wire = self.serve(keep, framing=Chunk(), seed=1)
+        for step in steps:
+            if isinstance(step, bytes):
+                wire.send(step)
+            elif isinstance(step, float):
+                wire.wait(step)
+            elif isinstance(step, Fault):
+                self.server.fault(step, stream="upstream")
+            elif self.server.faults and step == "goes":
+                self.server.faults[0].remove()
+            elif self.server.faults:
+                self.change(self.server.faults[-1])
+        wire.send_eof()
+        wire.wait(600)
+        self.assertEqual(b"".join(got), b"".join(it for it in steps if isinstance(it, bytes)))
+        self.assertTrue(wire.got_eof)
+        wire.wait(600)
+        self.assertEqual(self.server.open, 0)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    @staticmethod
+    def change(live: Any) -> None:
+        """Change what has a time."""
+        if live.fault.kind == "bandwidth":
+            live.change(rate=7)
+        else:
+            live.change(delay=0.25)
