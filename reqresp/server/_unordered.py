@@ -23,6 +23,7 @@ from reqresp.server._state import Hold, State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
 from reqresp.server.host import Cancellable, ConnectionHost
+from reqresp.server.pushes import Replying, is_within_frame
 from reqresp.server.responders import check_steps
 from reqresp.steps import Close, HalfClose, Hang, StartTLS, Steps
 from reqresp.transport.stream import Stream
@@ -34,7 +35,7 @@ _REPLY, _TIMER = State.REPLY, State.TIMER
 _LAST = (Close, HalfClose, Hang, StartTLS)
 
 
-class UnorderedConnection(Protocol):
+class UnorderedConnection(Replying, Protocol):
     """What this needs of its connection."""
 
     backlog: Backlog
@@ -44,14 +45,8 @@ class UnorderedConnection(Protocol):
     notes: Any
     number: int
     peer: IAddress
-    #: The reply that is performed.
-    reply: ReplyUnderWay
     stream: Stream
     taken: int
-
-    @property
-    def is_within_frame(self) -> bool:
-        """Whether a frame is sent in part."""
 
     def awaits(self, state: State) -> bool:
         """Return whether the connection enters, or is in, the *state* of a wait."""
@@ -175,7 +170,7 @@ class Unordered:
         The parameters are those of `Forwarder.answer_requests`.
         """
         connection, host = self._connection, self._connection.host
-        if connection.awaits(_REPLY) and not connection.is_within_frame:
+        if connection.awaits(_REPLY) and not is_within_frame(connection):
             connection.hold = None
         look = REQUESTS_PER_LOOK
         while self._perform(answered, steps):
@@ -289,7 +284,7 @@ class Unordered:
         """Set the reply aside if it waits between two frames; return whether it does."""
         connection, taken = self._connection, self._current
         hold = connection.hold
-        if taken is None or not isinstance(hold, Waiting) or connection.is_within_frame:
+        if taken is None or not isinstance(hold, Waiting) or is_within_frame(connection):
             return False
         if hold.state is _REPLY:
             self._last.append(taken)

@@ -1,8 +1,7 @@
 """
 Connection: one client, from bytes to requests to steps.
 
-It has a `Stream`, and must not know Twisted's transports.  A `ConnectionHost` provides what the
-connections of a server share; endpoints, file formats and command lines are none of its business.
+It has a `Stream` and a `ConnectionHost`, and must not know transports, endpoints and file formats.
 
 At any time a connection is in one `State`.  While something holds it, what arrives waits in its
 `Backlog`.  Released, it continues where it stopped, in turns: a turn performs steps and takes up
@@ -12,7 +11,6 @@ of events does not depend on what Twisted calls when.  See docs/connection.rst f
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import length_hint
 from typing import Any
 
 from twisted.internet import interfaces
@@ -30,7 +28,7 @@ from reqresp.server._actions import ACTIONS
 from reqresp.server._backlog import SLICE
 from reqresp.server._fast_path import MAX_KNOWN_BYTES, NOTHING_KNOWN, Answered
 from reqresp.server._forwarder import FOR_SERVICE, Forwarder
-from reqresp.server._frames import NO_REPLY, Progress, ReplyUnderWay
+from reqresp.server._frames import NO_REPLY, ReplyUnderWay
 from reqresp.server._intake import Intake, use_stream_faults
 from reqresp.server._reactions import refuse_bytes, say
 from reqresp.server._reply import prepare, use_faults
@@ -291,10 +289,9 @@ class Connection:
         if self._state is _LOST:
             return
         self._last = True
-        if self._state is _IDLE or self._state is _HANGING:
-            self.close_finished()
-        elif self.stream.is_shaking_hands and self._state is not _TURN:
-            # A greeting waits, which the client will not receive any more.
+        is_idle = self._state is _IDLE or self._state is _HANGING
+        if is_idle or (self.stream.is_shaking_hands and self._state is not _TURN):
+            # In a handshake, a greeting waits that the client will not receive any more.
             self.close_finished()
         else:
             self.regulate()
@@ -392,11 +389,7 @@ class Connection:
             self._settle(done)
 
     def _passes_on(self, taker: Forwarder | Unordered) -> bool:
-        """
-        Do what is only to forward or to send on, and nothing else; return whether that was all.
-
-        It is what a turn does, without what a turn looks for besides.
-        """
+        """Do what a turn does if it only forwards or sends on; return whether that was all."""
         stream = self.stream
         if stream.reading is not _READ or stream.writing is not _WRITE or self._last:
             return False
@@ -453,6 +446,7 @@ class Connection:
         """Enter the state that follows a turn; stay in TURN if more can be done at once."""
         if self.pushed and pushes.can_send(self):
             return  # an observer, or a responder, has pushed it
+        holds_end = self.intake is not None and self.intake.holds_end
         if self.hold is not None:
             self._enter(self.hold)
         elif self.stream.writing is not _WRITE and self.stream.is_blocked:
@@ -464,11 +458,7 @@ class Connection:
             refuse_bytes(self, self.backlog.error)
         elif self.backlog.has_requests or self._has_pending:
             return  # more has arrived
-        elif (
-            self.stream.reading is _EOF
-            and (self.intake is None or not self.intake.holds_end)
-            and self.backlog.end_request()
-        ):
+        elif self.stream.reading is _EOF and not holds_end and self.backlog.end_request():
             return  # it is in the framing of a state that was entered after EOF
         elif self._last:
             self.close_finished()
@@ -491,22 +481,6 @@ class Connection:
             self._lose(hold.reason)
         else:
             self._end(hold.end)
-
-    @property
-    def is_replying(self) -> bool:
-        """Whether a reply is under way, perhaps one that hangs."""
-        return self.reply is not NO_REPLY
-
-    @property
-    def is_within_frame(self) -> bool:
-        """Whether a frame is sent in part: of a timer, or of the reply under way."""
-        if self.timers is not None and self.timers.within is not None:
-            return True
-        left, request, reported, progress = self.reply
-        if not isinstance(progress, Progress):
-            progress = Progress(reported, progress, self.framing)
-            self.reply = left, request, reported, progress
-        return progress.is_within(length_hint(left))
 
     @property
     def _has_pending(self) -> bool:

@@ -7,11 +7,13 @@ This module must not know requests.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import length_hint
 from typing import NamedTuple, Protocol
 
 from twisted.internet.interfaces import IAddress
 
 from reqresp.framing import Framing
+from reqresp.server._frames import NO_REPLY, Progress, ReplyUnderWay
 from reqresp.server._state import Ended, Hold, Lost, State, Waiting
 from reqresp.server.host import ConnectionHost
 from reqresp.server.observers import Unasked
@@ -39,7 +41,28 @@ class Unsent(NamedTuple):
     between_frames: bool = False
 
 
-class Pushed(Protocol):
+class Timed(Protocol):
+    """What pushes need of the timers of a connection."""
+
+    @property
+    def within(self) -> object:
+        """Whose frame is sent in part; None: none's."""
+
+
+class Replying(Protocol):
+    """What `is_within_frame` needs of a connection."""
+
+    #: In force for what is sent.
+    framing: Framing
+    #: The one that is being sent, perhaps one that hangs.
+    reply: ReplyUnderWay
+
+    @property
+    def timers(self) -> Timed | None:
+        """Those of the responder; None: there are none."""
+
+
+class Pushed(Replying, Protocol):
     """What pushes need of a connection."""
 
     hold: Hold | None
@@ -51,19 +74,8 @@ class Pushed(Protocol):
     sent: int
     stream: Stream
 
-    #: In force for what is sent.
-    framing: Framing
-
     def go_on(self) -> None:
         """Work until something holds the connection, or nothing is left to do."""
-
-    @property
-    def is_replying(self) -> bool:
-        """Whether a reply is under way, perhaps one that hangs."""
-
-    @property
-    def is_within_frame(self) -> bool:
-        """Whether a frame is sent in part."""
 
 
 def check_room(number: int, waiting: int, data: bytes) -> None:
@@ -131,11 +143,22 @@ def _first(connection: Pushed) -> Unsent | None:
     hold = connection.hold
     if isinstance(hold, Ended | Lost) or connection.stream.is_shaking_hands:
         return None
-    if connection.is_within_frame:
+    if is_within_frame(connection):
         return None
     is_hanging = isinstance(hold, Waiting) and hold.state is State.HANGING
-    is_free = is_hanging or not connection.is_replying
+    is_free = is_hanging or connection.reply is NO_REPLY
     return next((it for it in connection.pushed if is_free or it.between_frames), None)
+
+
+def is_within_frame(connection: Replying) -> bool:
+    """Return whether a frame is sent in part: of a timer, or of the reply under way."""
+    if connection.timers is not None and connection.timers.within is not None:
+        return True
+    left, request, reported, progress = connection.reply
+    if not isinstance(progress, Progress):
+        progress = Progress(reported, progress, connection.framing)
+        connection.reply = left, request, reported, progress
+    return progress.is_within(length_hint(left))
 
 
 def write(connection: Pushed, data: bytes) -> None:
