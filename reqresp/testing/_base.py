@@ -187,17 +187,12 @@ class BaseServer:
                 observers.append(self._recording.recorder(clock, forwarded.name))
         make = ReqRespFactory if forwarded is None else forwarded.make_factory
         self._forwarded = forwarded
-        self.factory: FrontFactory = make(
-            evolve(config, responder=responder), observers=observers, clock=clock
-        )
+        config = evolve(config, responder=responder)
+        self.factory: FrontFactory = make(config, observers=observers, clock=clock)
         #: The open connections; also those to come, and how many there were.
+        encode = partial(framed, self._parts, self._encode)
         self.connections = ServerConnections(
-            self.factory,
-            self._call,
-            self._journal.entries,
-            partial(framed, self._parts, self._encode),
-            self._waiters,
-            self._states,
+            self.factory, self._call, self._journal.entries, encode, self._waiters, self._states
         )
         self.push, self.broadcast = self.connections.push, self.connections.broadcast
 
