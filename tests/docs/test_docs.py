@@ -75,9 +75,10 @@ class CodeTests(SynchronousTestCase):
                     self.fail(f"{name}: {error}, in:\n{block}")
 
     def test_the_readme_shows_python(self) -> None:
-        """The README shows how to embed a server."""
+        """The README shows how to test a client, and names what is embedded."""
         code = "\n".join(blocks(DOCUMENTS["README.rst"], "python"))
-        self.assertIn("ReqRespFactory", code)
+        self.assertIn("reqresp_server", code)
+        self.assertIn("ReqRespFactory", DOCUMENTS["README.rst"])
 
     def test_the_readme_shows_a_script(self) -> None:
         """The script in the README loads without a warning."""

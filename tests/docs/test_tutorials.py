@@ -42,6 +42,10 @@ class PageTests(SynchronousTestCase):
         """Replies are late, incomplete or missing, as the file says."""
         self.assertEqual(self.follow("tutorial/break-a-connection"), 7)
 
+    def test_the_readme(self) -> None:
+        """The README's test passes, and its script answers as shown."""
+        self.assertEqual(self.follow("../README"), 4)
+
     def test_debugging(self) -> None:
         """What ``explain`` and the log say of a rule that does not match."""
         self.assertEqual(self.follow("howto/debug-a-rule"), 5)
@@ -70,7 +74,9 @@ class PageTests(SynchronousTestCase):
             if ".. code-block:: console" in path.read_text(encoding="utf-8")
         }
         source = Path(__file__).read_text(encoding="utf-8")
-        self.assertEqual(pages, {*re.findall(r'self\.follow\("([\w/-]+)"\)', source)})
+        self.assertEqual(
+            pages | {"../README"}, {*re.findall(r'self\.follow\("([\w/.-]+)"\)', source)}
+        )
 
 
 class WalkthroughTests(SynchronousTestCase):
