@@ -87,11 +87,10 @@ def _start_tls(performer: Performer, _step: StartTLS) -> Hold | None:
     if start is None or problem:
         _report.warning(performer, f"cannot start TLS: {problem}; resetting")
         return ABORT
-    if performer.intake is not None:
-        performer.intake.drop()
+    was_on_its_way = performer.intake is not None and performer.intake.drop()
     decoder = performer.framing.decoder(performer.config.limits.max_request)
     watch(performer, decoder)
-    if performer.backlog.restart(decoder):
+    if performer.backlog.restart(decoder) or was_on_its_way:
         _report.warning(performer, "dropped what it sent in the clear after its request for TLS")
     protocol, peer = performer.intake or performer, performer.peer
     stream.start_tls(lambda transport: start.start(transport, protocol, peer, stream.attach))

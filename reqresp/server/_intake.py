@@ -163,9 +163,11 @@ class Intake:
         self.link.write(Ending.EOF)
         return True
 
-    def drop(self) -> None:
-        """Drop what is on its way."""
+    def drop(self) -> bool:
+        """Drop what is on its way; return whether there were any bytes."""
+        had_any = self.link.held > 0
         self.link.drop()
+        return had_any
 
     def stop(self) -> None:
         """Drop what is on its way, and step aside: the connection ends."""

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.interfaces import IAddress
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from reqresp import (
     Chunk,
@@ -493,8 +494,12 @@ class StartTLSTests(IntakeCase):
         wire = self.serve({b"tls": (Send(b"go"), StartTLS()), b"a": b"A"})
         self.server.start_tls = Unencrypted()
         self.fault("slicer", size=5, delay=1)
-        wire.send(b"tls\r\na\r\na\r\n")
-        wire.wait(5)
+        with capturedLogs() as events:
+            wire.send(b"tls\r\na\r\na\r\n")
+            wire.wait(5)
+        warnings = [formatEvent(it) for it in events if it["log_level"] is LogLevel.warn]
+        [line] = warnings
+        self.assertIn("dropped what it sent in the clear after its request for TLS", line)
         self.assertEqual(wire.received(), b"go\r\n")
         wire.send(b"a\r\n")
         wire.wait(5)
