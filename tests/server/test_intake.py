@@ -17,6 +17,7 @@ from reqresp import (
     Line,
     Observer,
     Request,
+    Script,
     Send,
     StartTLS,
     StopReading,
@@ -542,13 +543,34 @@ LOSSLESS = st.one_of(
     st.builds(Bandwidth, rate=st.sampled_from([5, 100, 100_000])),
 )
 REQUESTS = st.lists(st.sampled_from([b"a\n", b"bb\r\n", b"\n", b"unknown\n", b"w\n"]), max_size=12)
-REPLIES = {b"a": b"A", b"bb": b"B" * 50, b"": b"empty", b"w": (Wait(0.3), Send(b"W"))}
+REPLIES = Table({b"a": b"A", b"bb": b"B" * 50, b"": b"empty", b"w": (Wait(0.3), Send(b"W"))})
+#: A conversation whose states have framings of their own, the last of which EOF ends.
+STATES = Script.parse("""
+    framing = "line"
+    greeting = "hi"
+    rule = [
+        { equals = "DATA", reply = "go", goto = "data" },
+        { equals = "REST", reply = "rest", goto = "rest" },
+        { when = "data", reply = "got", goto = "start", delay = 0.3 },
+        { when = "rest", reply = { template = "{0|len}" } },
+        { reply = { template = "{0}" } },
+    ]
+    [state.data]
+    framing = "delimiter:.;"
+    [state.rest]
+    framing = "eof"
+""")
+STATE_PIECES = (b"DATA\n", b"a.;", b".;", b"b\r\n", b"REST\n")
+STATE_REQUESTS = st.lists(st.sampled_from(STATE_PIECES), max_size=12)
+CUTS = st.lists(st.integers(0, 99), max_size=6)
 
 
 class Equality(IntakeCase):
     """Faults that lose nothing change when replies come, and nothing else."""
 
-    def check(self, requests: list[bytes], cuts: list[int], faults: list[Fault]) -> None:
+    def check(
+        self, respond: Any, requests: list[bytes], cuts: list[int], faults: list[Fault]
+    ) -> None:
         data = b"".join(requests)
         edges = sorted({0, len(data), *(it % (len(data) + 1) for it in cuts)})
         pieces = [data[start:end] for start, end in pairwise(edges)]
@@ -557,24 +579,33 @@ class Equality(IntakeCase):
         for some in ((), placed):
             self.setUp()
             watcher = Watcher()
-            wire = self.serve(REPLIES, faults=some, seed=1, observers=[watcher])
+            framing = None if isinstance(respond, Script) else Line()
+            options = {"framing": framing, "seed": 1, "observers": [watcher]}
+            wire = self.connect(respond, faults=some, **options)
             wire.send(*pieces)
             wire.send_eof()
             wire.wait(300)
             requested = [it for it in watcher.events if isinstance(it, bytes)]
-            replies.append((wire.received(), requested, wire.got_eof, self.server.open))
+            replies.append((wire.received(), requested, wire.got_eof, wire.factory.open))
         self.assertEqual(*replies)
 
 
 class EqualityTests(Equality):
     """On Twisted's transport."""
 
-    @given(REQUESTS, st.lists(st.integers(0, 99), max_size=6), st.lists(LOSSLESS, max_size=3))
+    @given(REQUESTS, CUTS, st.lists(LOSSLESS, max_size=3))
     def test_any_cut_and_any_faults(
         self, requests: list[bytes], cuts: list[int], faults: list[Fault]
     ) -> None:
         """The replies, the requests and the end are those of a server without faults."""
-        self.check(requests, cuts, faults)
+        self.check(REPLIES, requests, cuts, faults)
+
+    @given(STATE_REQUESTS, CUTS, st.lists(LOSSLESS, max_size=3))
+    def test_framings_of_states(
+        self, requests: list[bytes], cuts: list[int], faults: list[Fault]
+    ) -> None:
+        """A framing changes at the same byte, and the last request ends with EOF."""
+        self.check(STATES, requests, cuts, faults)
 
 
 class EagerEqualityTests(Equality):
@@ -582,12 +613,12 @@ class EagerEqualityTests(Equality):
 
     transport = EagerServer
 
-    @given(REQUESTS, st.lists(st.integers(0, 99), max_size=6), st.lists(LOSSLESS, max_size=3))
+    @given(REQUESTS, CUTS, st.lists(LOSSLESS, max_size=3))
     def test_any_cut_and_any_faults(
         self, requests: list[bytes], cuts: list[int], faults: list[Fault]
     ) -> None:
         """The same."""
-        self.check(requests, cuts, faults)
+        self.check(REPLIES, requests, cuts, faults)
 
 
 #: What happens between two reads: a fault comes, changes or goes, or time passes.
