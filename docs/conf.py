@@ -29,6 +29,5 @@ default_role = "py:obj"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 add_module_names = False
