@@ -20,6 +20,8 @@ __tracebackhide__ = True
 #: The longest name of an expectation, and what a name cannot have.
 _MAX_NAME = 60
 _UNNAMED = re.compile(r"[^\w .:/+-]")
+#: The methods that answer what is no request, by the key of what it is.
+_TRIGGERS = {"on": "on_event", "every": "every"}
 #: The predicates that a test can name.
 _PREDICATES = ("equals", *PredicateArguments.__annotations__)
 
@@ -48,6 +50,12 @@ class RemoteAnswer:
         self._steps: tuple[Mapping[str, Any], ...] = ()
         self._cycle: tuple[Any, ...] = ()
         self._others: Mapping[str, Any] = {}
+
+    @property
+    def _method(self) -> str:
+        """The method that has made it."""
+        made = [it for key, it in _TRIGGERS.items() if key in self._table]
+        return made[0] if made else self.kind
 
     @property
     def holds(self) -> bool:

@@ -94,8 +94,14 @@ def check_argument(method: str, check: Callable[..., T], *arguments: Any, **keyw
 
 def _argument(method: str, path: str) -> str:
     if _OF_BODY.match(path):
-        return _OF_BODY.sub(method, path)
+        rest = _OF_BODY.sub("", path)
+        # A key that has the name of the method stands for it.
+        return rest.removeprefix(".") if _first_key(rest) == method else f"{method}{rest}"
     return f"{method}.{path}" if path and path != method else method
+
+
+def _first_key(rest: str) -> str:
+    return re.split(r"[.\[]", rest.removeprefix("."), maxsplit=1)[0]
 
 
 def in_background(ask: Callable[[Callable[[], bool]], T | None]) -> AwaitableFuture[T]:

@@ -21,6 +21,7 @@ from reqresp.exchanges import Exchange
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.unused import UnusedAction
+from reqresp.faults import Direction, Fault
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 
@@ -231,11 +232,17 @@ class AsyncControlClient:
         await in_thread(self._client.wait_for_close, wanted, timeout=timeout)
 
     async def fault(
-        self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any
+        self,
+        kind: str | Fault,
+        *,
+        stream: str | Direction | None = None,
+        on: str | None = None,
+        name: str | None = None,
+        **parameters: Any,
     ) -> AsyncFault:
         """Let something go wrong, as `ControlClient.fault` does."""
         made = await in_thread(
-            lambda: self._client.fault(kind, stream=stream, name=name, **parameters)
+            lambda: self._client.fault(kind, stream=stream, on=on, name=name, **parameters)
         )
         return AsyncFault(made)
 

@@ -71,7 +71,7 @@ class AsyncExpectation(RemoteAnswer):
         return self._send().__await__()
 
     async def _send(self) -> Self:
-        self.number = await in_thread(self._all.put, self.table(), self.number, self.kind)
+        self.number = await in_thread(self._all.put, self.table(), self.number, self._method)
         return self
 
     def __del__(self) -> None:

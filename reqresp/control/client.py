@@ -21,12 +21,13 @@ from reqresp.control._service_api import (
 )
 from reqresp.control.client_connections import RemoteConnection, RemoteConnections
 from reqresp.control.client_expectations import RemoteExpectation, RemoteExpectations
-from reqresp.control.client_faults import RemoteFault, fault_parameters
+from reqresp.control.client_faults import RemoteFault, fault_parameters, fault_stream
 from reqresp.control.client_held import HeldRequests, RemoteHeldRequest
 from reqresp.control.client_verdict import Verdicts
 from reqresp.exchanges import Exchange
 from reqresp.expectations.futures import AwaitableFuture, check_can_block
 from reqresp.expectations.unused import UnusedAction, check_unused, warn_unused
+from reqresp.faults import Direction, Fault
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 from reqresp.transport.accept_modes import AcceptMode, AcceptName, accept_mode, written_mode
@@ -443,18 +444,26 @@ class ControlClient:
     # What goes wrong
 
     def fault(
-        self, kind: str, *, stream: str = "downstream", name: str | None = None, **parameters: Any
+        self,
+        kind: str | Fault,
+        *,
+        stream: str | Direction | None = None,
+        on: str | None = None,
+        name: str | None = None,
+        **parameters: Any,
     ) -> RemoteFault:
         """
         Let something go wrong with what passes from now on, on open connections, too.
 
         The result changes and removes it; as a context manager, it removes it at the end.
 
-        :param stream: ``upstream`` or ``downstream``; if the service answers, also ``connection``.
+        :param stream: ``downstream``, the default, or ``upstream``, what clients send.
+        :param on: of a fault of replies: ``reply``, the default, or ``connect``, drawn when a
+            client connects.
         :param parameters: those of the *kind*, as in a script; ``for_`` is ``for``.
         :raises ScriptError: a value is not usable; it names the line of the test.
         """
-        body = {"kind": kind, "stream": stream, **fault_parameters(parameters)}
+        body = {"stream": fault_stream(stream, on), **fault_parameters(kind, parameters)}
         if name is not None:
             body["name"] = name
         added = self._ask("POST", "faults", body=body, method_of_test="fault")

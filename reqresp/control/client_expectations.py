@@ -29,7 +29,7 @@ class RemoteExpectation(RemoteAnswer):
         super().__init__(table, where)
         self._all = all_
         #: Its number at the server.
-        self.number = all_.put(self.table(), None, self.kind)
+        self.number = all_.put(self.table(), None, self._method)
 
     def _changed(self, method: str) -> None:
         self._all.put(self.table(), self.number, method)

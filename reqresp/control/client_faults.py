@@ -8,8 +8,14 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import attrs
+
 from reqresp.control._http import ControlError
-from reqresp.control._service_api import ServiceApi
+from reqresp.control._service_api import ServiceApi, raise_for_test
+from reqresp.faults import Direction, Fault
+
+#: The streams of faults of replies, by where they are drawn.
+_STREAMS = {"reply": Direction.DOWNSTREAM.value, "connect": "connection"}
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
@@ -38,7 +44,7 @@ class RemoteFault:
 
         :raises ScriptError: a value is not usable; nothing has changed.
         """
-        body = fault_parameters(parameters)
+        body = _by_scripts(parameters)
         self._api.ask("PATCH", "faults", self.name, body=body, method_of_test="change")
 
     def remove(self) -> None:
@@ -61,6 +67,27 @@ class RemoteFault:
         self.remove()
 
 
-def fault_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that a test has given, by their names in scripts."""
+def fault_stream(stream: str | Direction | None, on: str | None) -> str:
+    """
+    Return where a fault applies, by its name over HTTP.
+
+    :raises ScriptError: *on* is not ``reply`` or ``connect``, or *stream* is given as well.
+    """
+    if on is not None and (on not in _STREAMS or stream is not None):
+        found = repr(on) if stream is None else f"{on!r} and a stream"
+        raise_for_test("fault", ("on", f"expected {' or '.join(_STREAMS)}, found {found}"))
+    if stream is None:
+        return _STREAMS["reply" if on is None else on]
+    return stream.value if isinstance(stream, Direction) else stream
+
+
+def fault_parameters(kind: str | Fault, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the *kind* of a fault, and its parameters, by their names in scripts."""
+    if isinstance(kind, str):
+        return {"kind": kind, **_by_scripts(given)}
+    own = attrs.asdict(kind, filter=lambda field, value: value != field.default)
+    return {"kind": kind.kind, **own, **_by_scripts(given)}
+
+
+def _by_scripts(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removesuffix("_"): value for name, value in given.items()}

@@ -46,7 +46,7 @@ class ExpectationTests(Steered):
         self.client.on(matches=r"USER (\w+)").set(user="{1}", sign=b"{").reply("+OK")
         self.client.on("WHO").reply(template="{sign}{user}")
         self.assertEqual(self.ask(b"USER ann", b"WHO"), b"+OK\r\n{ann\r\n")
-        with self.assertRaisesRegex(ScriptError, r"expectations\.py:\d+: set\.set\.other"):
+        with self.assertRaisesRegex(ScriptError, r"expectations\.py:\d+: set\.other"):
             self.client.on("x").set(other="{nobody}")
 
     def test_events_and_timers(self) -> None:
@@ -61,10 +61,10 @@ class ExpectationTests(Steered):
         for wrong, problem in (
             (
                 self.client.every(60).hold,
-                r"hold\.hold: expected no hold: there is no request on timer",
+                r"hold: expected no hold: there is no request on timer",
             ),
-            (lambda: self.client.on_event("connected"), r"on\.on: expected"),
-            (lambda: self.client.every(0), r"on\.every: expected seconds >= 0.001"),
+            (lambda: self.client.on_event("connected"), r"on_event\.on: expected"),
+            (lambda: self.client.every(0), r"every: expected seconds >= 0.001"),
         ):
             with self.assertRaisesRegex(ScriptError, rf"expectations\.py:\d+: {problem}"):
                 wrong()

@@ -1,8 +1,11 @@
 """A fault of a server in another process, as a test sees it."""
 
 import sys
+from typing import Any
 
+from reqresp import Latency
 from reqresp.control import ControlClient
+from reqresp.faults import Direction
 from reqresp.script import ScriptError
 from tests.support.steered import Steered
 
@@ -33,6 +36,23 @@ class FaultTests(Steered):
             self.assertEqual([it["since"] for it in self.client.faults], ["arrival"])
         with self.assertRaisesRegex(ScriptError, r'since: expected "turn" or "arrival", found'):
             self.client.fault("latency", delay=1, since="now")
+
+    def test_where_a_fault_applies(self) -> None:
+        """It is given as for the fixture: a value, a direction, or when it is drawn."""
+        for arguments, stream in (
+            ({}, "downstream"),
+            ({"on": "reply"}, "downstream"),
+            ({"on": "connect"}, "connection"),
+            ({"stream": Direction.UPSTREAM}, "upstream"),
+        ):
+            given: Any = arguments
+            with self.client.fault(Latency(delay=0.01), jitter=0.01, **given) as fault:
+                self.assertEqual(fault.stream, stream)
+                [shown] = self.client.faults
+                self.assertEqual((shown["delay"], shown["jitter"]), (0.01, 0.01))
+        for given in ({"on": "replies"}, {"on": "reply", "stream": "downstream"}):
+            with self.assertRaisesRegex(ScriptError, r"py:\d+: fault\.on: expected reply or con"):
+                self.client.fault("latency", delay=1, **given)
 
     def test_wrong_arguments(self) -> None:
         """The error names the line of the test, the method and the argument."""
