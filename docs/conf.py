@@ -25,6 +25,7 @@ html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
+smartquotes = False
 default_role = "py:obj"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
