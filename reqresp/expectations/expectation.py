@@ -65,7 +65,7 @@ class BaseExpectation:
     def does_nothing(self) -> bool:
         """Whether it neither sends nor changes anything, perhaps because it is not complete."""
         rule = self.rule
-        return not (any(rule.replies) or any(rule.states_after) or rule.all_variables)
+        return not (any(rule.all_steps) or any(rule.states_after) or rule.sets_variables)
 
     def matches(self, data: bytes, connection: ConnectionContext, state: str) -> bool:
         """Return whether it is for the request *data* in *state*, and can answer it."""
@@ -88,7 +88,7 @@ class BaseExpectation:
         rule, counts = self.rule, self._counts_for(connection)
         self.count += 1
         count = counts[rule.path] = counts.get(rule.path, 0) + 1
-        if rule.variables or rule.turns:
+        if rule.sets_variables:
             rule.assign(count, data, connection)
         steps = rule.steps(count, data, connection, counts)
         if self.function is None:

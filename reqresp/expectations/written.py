@@ -140,8 +140,8 @@ class ExpectationReader:
         name = f"{read.kind}, {where}"
         key = f"{read.kind}[{at}]"  # as a test server has it: the same seed makes the same run
         faults = _placed(rule.faults, key)
-        turns = [evolve(it, faults=_placed(it.faults, key)) for it in rule.turns]
-        rule = evolve(rule, name=name, path=name, line=None, faults=faults, turns=turns)
+        replies = [evolve(it, faults=_placed(it.faults, key)) for it in rule.replies]
+        rule = evolve(rule, name=name, path=name, line=None, faults=faults, replies=replies)
         if rule.trigger is not Trigger.REQUEST and read.hold:
             expected = f"expected no hold: there is no request on {rule.trigger.value}"
             reader.report(f"{EXPECTATION}.hold", expected)

@@ -63,28 +63,32 @@ class SendTemplate(BaseStep):
 ReplyTemplate = tuple[Step | SendTemplate, ...]
 
 
-@frozen(kw_only=True)
+@frozen
 class Turn:
     """
-    What one of the replies of a rule has besides what the rule has for all of them.
+    One of the replies of a rule, and what it has besides what the rule has for all of them.
 
     :param goto: the state that follows; None: that of the rule.
     :param variables: what is set after those of the rule.
     :param faults: are injected after those of the rule.
     """
 
+    steps: ReplyTemplate
     goto: str | None = None
     variables: Sequence[Variable] = ()
     faults: Sequence[PlacedFault] = ()
 
 
-_PLAIN = Turn()
+def _as_turns(replies: Iterable[ReplyTemplate | Turn]) -> Sequence[Turn]:
+    return [it if isinstance(it, Turn) else Turn(it) for it in replies]
 
 
 @frozen(kw_only=True)
 class Rule:
     """
     Answers requests that match *predicates* with each of *replies* in turn, then from the first.
+
+    Steps stand for a reply that has nothing else.
 
     :param name: its name in logs, in journals and in `RuleReply.by`.
     :param trigger: what it answers; *predicates* are for requests only.
@@ -96,14 +100,13 @@ class Rule:
     :param variables: what it sets before it answers, in this order.
     :param call: the function that answers; None: *replies* do.
     :param faults: faults that are injected into its replies only.
-    :param turns: what each of *replies* has besides; empty: nothing.
     :param path: its place in a script, such as ``rule[3]``, which no other rule has; by default its
         name.
     :param line: its line in a script; None: unknown.
     """
 
     name: str
-    replies: Sequence[ReplyTemplate]
+    replies: Sequence[Turn] = field(converter=_as_turns)
     trigger: Trigger = Trigger.REQUEST
     timer: Timer | None = None
     predicates: Predicates = Factory(Predicates)
@@ -114,7 +117,6 @@ class Rule:
     variables: Sequence[Variable] = ()
     call: CalledFunction | None = None
     faults: Sequence[PlacedFault] = ()
-    turns: Sequence[Turn] = ()
     path: str = field()
     line: int | None = field(default=None, eq=False)
     #: Its name, path and line, for people: ``stat, rule[3], line 12``.
@@ -127,6 +129,8 @@ class Rule:
     _feeds: Sequence[Sequence[Feed]] = field(init=False, eq=False, repr=False)
     #: Whether it can be used up.
     can_end: bool = field(init=False, eq=False, repr=False)
+    #: Whether one of its replies sets a variable.
+    sets_variables: bool = field(init=False, eq=False, repr=False)
 
     @path.default
     def _name_as_path(self) -> str:
@@ -143,21 +147,21 @@ class Rule:
     def _ready_replies(self) -> Sequence[RuleReply | None]:
         return [
             None
-            if any(isinstance(step, SendTemplate) for step in reply)
-            else self._as_steps(reply, self._turn(at))
-            for at, reply in enumerate(self.replies)
+            if any(isinstance(step, SendTemplate) for step in reply.steps)
+            else self._as_steps(reply.steps, reply.faults)
+            for reply in self.replies
         ]
 
     @constant.default
     def _constant(self) -> RuleReply | None:
-        alike = len(self.replies) == 1 and self.times is None and self.goto is None
-        changes = self.call is not None or len(self.variables) > 0 or len(self.turns) > 0
+        alike = len(self.replies) == 1 and self.times is None and self.call is None
+        changes = any(True for _ in self.states_after) or bool(self.all_variables)
         return self._ready[0] if alike and not changes else None
 
     @_feeds.default
     def _find_feeds(self) -> Sequence[Sequence[Feed]]:
         templates = [
-            [step.template for step in reply if isinstance(step, SendTemplate)]
+            [step.template for step in reply.steps if isinstance(step, SendTemplate)]
             for reply in self.replies
         ]
         return [[feed for it in found for feed in it.feeds] for found in templates]
@@ -166,24 +170,33 @@ class Rule:
     def _can_end(self) -> bool:
         return self.times is not None or not all(it.repeat for it in chain(*self._feeds))
 
+    @sets_variables.default
+    def _sets_variables(self) -> bool:
+        return bool(self.all_variables)
+
     @property
     def states_after(self) -> Iterator[tuple[str, str]]:
         """Yield each place of a goto, such as ``rule[3].goto``, and the state there."""
         if self.goto is not None:
             yield f"{self.path}.goto", self.goto
-        for at, turn in enumerate(self.turns):
-            if turn.goto is not None:
-                yield f"{self.path}.cycle[{at}].goto", turn.goto
+        for at, reply in enumerate(self.replies):
+            if reply.goto is not None:
+                yield f"{self.path}.cycle[{at}].goto", reply.goto
 
     @property
     def all_variables(self) -> Sequence[Variable]:
         """What any of its replies sets."""
-        return [*self.variables, *(it for turn in self.turns for it in turn.variables)]
+        return [*self.variables, *(it for reply in self.replies for it in reply.variables)]
 
     @property
     def all_faults(self) -> Sequence[PlacedFault]:
         """The faults of any of its replies."""
-        return [*self.faults, *(it for turn in self.turns for it in turn.faults)]
+        return [*self.faults, *(it for reply in self.replies for it in reply.faults)]
+
+    @property
+    def all_steps(self) -> Iterator[Step | SendTemplate]:
+        """The steps of all of its replies."""
+        return chain.from_iterable(reply.steps for reply in self.replies)
 
     @property
     def reads_lines(self) -> bool:
@@ -193,7 +206,7 @@ class Rule:
     @property
     def forwards(self) -> bool:
         """Whether one of its replies forwards the request."""
-        return any(isinstance(step, Forward) for reply in self.replies for step in reply)
+        return any(isinstance(step, Forward) for step in self.all_steps)
 
     @property
     def is_random(self) -> bool:
@@ -204,15 +217,14 @@ class Rule:
     @property
     def names(self) -> frozenset[str]:
         """What the templates in its replies and its variables name."""
-        steps = (step for reply in self.replies for step in reply)
-        sent = [it.template for it in steps if isinstance(it, SendTemplate)]
+        sent = [it.template for it in self.all_steps if isinstance(it, SendTemplate)]
         kept = [it.value for it in self.all_variables if isinstance(it.value, Template)]
         return frozenset().union(*(it.names for it in (*sent, *kept)))
 
     @property
     def starts_tls(self) -> bool:
         """Whether one of its replies starts TLS."""
-        return any(isinstance(step, StartTLS) for reply in self.replies for step in reply)
+        return any(isinstance(step, StartTLS) for step in self.all_steps)
 
     def check(self, encode: Callable[[bytes], bytes]) -> None:
         """
@@ -220,7 +232,7 @@ class Rule:
 
         :raises FrameError: it does not.
         """
-        for step in (step for reply in self.replies for step in reply):
+        for step in self.all_steps:
             if isinstance(step, Send | Broadcast) and not step.raw:
                 encode(step.data)
 
@@ -246,7 +258,7 @@ class Rule:
 
     def state_after(self, count: int) -> str | None:
         """Return the state that follows its *count*-th reply; None: the state stays."""
-        return self._turn(self._place_of(count)).goto or self.goto
+        return self.replies[self._place_of(count)].goto or self.goto
 
     def steps(
         self,
@@ -272,9 +284,9 @@ class Rule:
             return self._as_steps(
                 [
                     step.fill(context) if isinstance(step, SendTemplate) else step
-                    for step in self.replies[at]
+                    for step in self.replies[at].steps
                 ],
-                self._turn(at),
+                self.replies[at].faults,
             )
         except FeedError as error:
             return RuleReply(
@@ -292,7 +304,7 @@ class Rule:
         match = self.predicates.match(data)
         context = TemplateContext(data, connection, match, count, self.path)
         try:
-            for variable in (*self.variables, *self._turn(self._place_of(count)).variables):
+            for variable in (*self.variables, *self.replies[self._place_of(count)].variables):
                 variable.assign(connection.notes, context)
         except ValueError as error:
             raise ValueError(f"{self.place}: {error}") from None
@@ -315,12 +327,11 @@ class Rule:
         """Return which of *replies* is the *count*-th reply."""
         return (count - 1) % len(self.replies)
 
-    def _turn(self, at: int) -> Turn:
-        return self.turns[at] if self.turns else _PLAIN
-
-    def _as_steps(self, reply: Iterable[Step | SendTemplate], turn: Turn = _PLAIN) -> RuleReply:
+    def _as_steps(
+        self, reply: Iterable[Step | SendTemplate], own: Sequence[PlacedFault] = ()
+    ) -> RuleReply:
         steps: Iterable[Step] = reply  # type: ignore[assignment]  # no template is left
-        faults = (*self.faults, *turn.faults) if turn.faults else self.faults
+        faults = (*self.faults, *own) if own else self.faults
         return RuleReply(steps, self.name, faults, place=self.place)
 
 

@@ -33,7 +33,7 @@ from reqresp.script.names import (
 )
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
-from reqresp.script.rule import EVERY_STATE, Rule, Turn
+from reqresp.script.rule import EVERY_STATE, ReplyTemplate, Rule, Turn
 from reqresp.script.schema import (
     AnswerTable,
     Document,
@@ -298,22 +298,24 @@ class RuleCompiler:
 
     def _answer_keys(self, table: AnswerTable, path: str, sources: Sources) -> dict[str, Any]:
         return {
-            "replies": self.replies.replies(table, path, sources),
+            "replies": self._turns(table, path, sources),
             "goto": table.goto,
             "variables": self.parts.variables(table.set_, f"{path}.set", sources),
             "call": None if table.call is None else self.parts.function(table.call, f"{path}.call"),
             "faults": self.parts.faults(table.faults, f"{path}.faults"),
-            "turns": self._turns(table, path, sources),
         }
 
     def _turns(self, table: AnswerTable, path: str, sources: Sources) -> list[Turn]:
-        """Return what each reply of a cycle has besides; empty: none has anything."""
+        """Return the replies, with what each of a cycle has besides."""
+        replies = self.replies.replies(table, path, sources)
         if not any(isinstance(it, TurnTable) for it in table.cycle or ()):
-            return []
-        return [self._turn(it, place, sources) for it, place in _places_of_turns(table, path)]
+            return [Turn(steps) for steps in replies]
+        places = _places_of_turns(table, path)
+        return [self._turn(steps, *it, sources) for steps, it in zip(replies, places, strict=False)]
 
-    def _turn(self, given: TurnTable, path: str, sources: Sources) -> Turn:
+    def _turn(self, steps: ReplyTemplate, given: TurnTable, path: str, sources: Sources) -> Turn:
         return Turn(
+            steps,
             goto=given.goto,
             variables=self.parts.variables(given.set_, f"{path}.set", sources),
             faults=self.parts.faults(given.faults, f"{path}.faults"),

@@ -41,7 +41,7 @@ from reqresp.script.names import (
 from reqresp.script.payloads import read_payload
 from reqresp.script.predicates import COMPARISONS, Predicates
 from reqresp.script.reader import Reader
-from reqresp.script.rule import EVERY_STATE, ReplyTemplate, SendTemplate, Turn
+from reqresp.script.rule import EVERY_STATE, SendTemplate, Turn
 from reqresp.script.schema import (
     FaultWindowTable,
     PayloadTable,
@@ -193,11 +193,9 @@ class RuleParts:
         step: Send | SendTemplate = _placed(field, send, found, raw or is_raw, framing)
         return step if to is None else addressed(step, to)
 
-    def turn(
-        self, values: Mapping[str, Any], predicates: Predicates, field: str
-    ) -> tuple[ReplyTemplate, Turn]:
+    def turn(self, values: Mapping[str, Any], predicates: Predicates, field: str) -> Turn:
         """
-        Return one reply of a cycle, by the keys that it has in a script, and what else it has.
+        Return one reply of a cycle, by the keys that it has in a script.
 
         :param predicates: those of the rule: a template can name the groups of their patterns.
         :param field: the field of errors.
@@ -213,12 +211,13 @@ class RuleParts:
             if any(isinstance(step, Forward) for step in steps):
                 self.check_forwards(field)
             turn = Turn(
+                steps,
                 goto=table.goto,
                 variables=parts.variables(table.set_, f"{field}.set", sources),
                 faults=parts.faults(table.faults, f"{field}.faults"),
             )
             if not reader.problems:
-                return steps, turn
+                return turn
         raise _first_problem(reader)
 
     def variables(

@@ -285,7 +285,7 @@ class Rules(Responder):
         state = rule.state_after(count)
         if state is not None:
             self.move(connection, state)
-        if rule.variables or rule.turns or rule.call is not None:
+        if rule.sets_variables or rule.call is not None:
             self._notes(connection)
             rule.assign(count, data, connection)
             if rule.call is not None and self._calls:

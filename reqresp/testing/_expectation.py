@@ -173,7 +173,7 @@ class Expectation(BaseExpectation):
         self._parts = parts
         self._hold = hold
         self._steps: ReplyTemplate = ()
-        self._cycle: tuple[ReplyTemplate, ...] = ()
+        self._cycle: tuple[Turn, ...] = ()
         #: Whether its requests wait for the test.
         self.holds = False
 
@@ -254,10 +254,8 @@ class Expectation(BaseExpectation):
             if not replies or any(isinstance(it, list | tuple) and not it for it in replies):
                 raise FieldError("cycle", "expected at least one payload in each reply")
             found = [self._turn(parts, it, f"cycle[{at}]") for at, it in enumerate(replies)]
-            self._set("cycle", self._steps, tuple(steps for steps, _ in found))
-        if any(is_turn(it) for it in replies):
-            self.rule = evolve(self.rule, turns=[turn for _, turn in found])
-            self._parts = parts
+            self._set("cycle", self._steps, tuple(found))
+        self._parts = parts
         return self
 
     def fault(self, kind: str, **parameters: Any) -> Self:
@@ -321,14 +319,14 @@ class Expectation(BaseExpectation):
             self._check_asked(name)
         self.function = Function(function)
 
-    def _turn(self, parts: RuleParts, reply: Any, field: str) -> tuple[ReplyTemplate, Turn]:
-        """Return a reply of a cycle, and what else it has."""
+    def _turn(self, parts: RuleParts, reply: Any, field: str) -> Turn:
+        """Return a reply of a cycle."""
         if is_turn(reply):
-            steps, turn = parts.turn(reply, self.rule.predicates, field)
+            turn = parts.turn(reply, self.rule.predicates, field)
             place = f"{self.kind}[{self._number}]"
             faults = [evolve(it, key=f"{place}.{it.key}") for it in turn.faults]
-            return steps, evolve(turn, faults=faults)
-        return sends(parts, as_list(reply), field, self.rule.predicates), Turn()
+            return evolve(turn, faults=faults)
+        return Turn(sends(parts, as_list(reply), field, self.rule.predicates))
 
     def _add(self, name: str, *steps: Step | SendTemplate) -> Self:
         """Add the *steps* of the method *name*."""
@@ -336,13 +334,14 @@ class Expectation(BaseExpectation):
             self._check_open(name)
             return self._set(name, (*self._steps, *steps), self._cycle)
 
-    def _set(self, name: str, steps: ReplyTemplate, cycle: tuple[ReplyTemplate, ...]) -> Self:
+    def _set(self, name: str, steps: ReplyTemplate, cycle: tuple[Turn, ...]) -> Self:
         """
         Replace what the replies are made of, in the method *name*.
 
         :raises FieldError: the steps cannot be combined; nothing is changed.
         """
-        rule = evolve(self.rule, replies=_around(cycle, name, steps) if cycle else [steps])
+        replies = _around(cycle, name, steps) if cycle else [Turn(steps)]
+        rule = evolve(self.rule, replies=replies)
         if rule.forwards:
             self._check_asked("forward")
         for step in steps[:-1]:
@@ -377,15 +376,15 @@ def _set_in(reply: Any) -> Sequence[str]:
     return [*given] if isinstance(given, Mapping) else []
 
 
-def _around(
-    cycle: Sequence[ReplyTemplate], name: str, steps: ReplyTemplate
-) -> Sequence[ReplyTemplate]:
+def _around(cycle: Sequence[Turn], name: str, steps: ReplyTemplate) -> Sequence[Turn]:
     """Return the replies of *cycle* with the waits of *steps* before, and their close after."""
     if not all(isinstance(step, Wait | Close) for step in steps):
         raise FieldError(name, "expected no step besides wait and close together with cycle")
     seconds = sum(step.seconds for step in steps if isinstance(step, Wait))
     before = (Wait(seconds),) if seconds else ()
     after = (Close(),) if any(isinstance(step, Close) for step in steps) else ()
-    return [
-        (*before, *reply, *(() if reply and reply[-1].ends_reply else after)) for reply in cycle
-    ]
+    return [evolve(it, steps=(*before, *it.steps, *(() if _ends(it) else after))) for it in cycle]
+
+
+def _ends(reply: Turn) -> bool:
+    return bool(reply.steps) and reply.steps[-1].ends_reply

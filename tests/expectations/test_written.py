@@ -111,7 +111,7 @@ class WrittenTests(SynchronousTestCase):
     def test_an_answer_is_required(self) -> None:
         """Silence has to be asked for, as in a script."""
         self.assertIn("silent = true", self.problems({"kind": "expect"})[0])
-        self.assertEqual([*self.read({"kind": "expect", "silent": True}).rule.replies], [()])
+        self.assertEqual([*self.read({"kind": "expect", "silent": True}).rule.all_steps], [])
 
     def test_null(self) -> None:
         """A value of JSON that TOML does not have is a problem like others."""

@@ -283,4 +283,4 @@ class JsonTests(SynchronousTestCase):
         script = {"framing": "chunk", "rule": [{"do": line["steps"]}]}
         fields = compile_script(script, Reader("", lambda _path: None), Path())
         [rule] = fields["rules"].rules
-        self.assertEqual([tuple(reply) for reply in rule.replies], [steps])
+        self.assertEqual([reply.steps for reply in rule.replies], [steps])

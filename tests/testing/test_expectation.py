@@ -427,9 +427,9 @@ class RuleTests(ServerCase):
     def test_payloads(self) -> None:
         """A payload is text, bytes, or a table of a script."""
         reply = self.serve().on().reply("a", b"\xff", {"base64": "AA=="})
-        self.assertEqual(reply.rule.replies, [(Send(b"a"), Send(b"\xff"), Send(b"\0"))])
+        self.assertEqual([*reply.rule.all_steps], [Send(b"a"), Send(b"\xff"), Send(b"\0")])
         reply = self.serve().on().reply("a", b"b", raw=True)
-        self.assertEqual(reply.rule.replies, [(Send(b"a", raw=True), Send(b"b", raw=True))])
+        self.assertEqual([*reply.rule.all_steps], [Send(b"a", raw=True), Send(b"b", raw=True)])
 
     def test_calls_keep_what_was_compiled(self) -> None:
         """A chained call makes a new rule with the same predicates, and compiles nothing again."""
@@ -446,7 +446,7 @@ class RuleTests(ServerCase):
         for call in (lambda: expectation.cycle("a"), lambda: expectation.wait(-1)):
             self.assertRaises(ScriptError, call)
             self.assertEqual(expectation.rule, before)
-        self.assertEqual(expectation.close().rule.replies, [(Send(b"x"), Close())])
+        self.assertEqual([*expectation.close().rule.all_steps], [Send(b"x"), Close()])
 
     def test_the_keys_of_faults(self) -> None:
         """A key has the number of the expectation, so that each fault has dice of its own."""

@@ -847,7 +847,7 @@ class DetailTests(ServerCase):
         with self.assertRaises(ValueError):
             server.on("B").cycle("a").cycle("b")
         rule = server.on("C").cycle("a").wait(1).wait(2).rule
-        self.assertEqual(rule.replies, [(Wait(3), Send(b"a"))])
+        self.assertEqual([*rule.all_steps], [Wait(3), Send(b"a")])
 
     def test_a_handler_that_waits(self) -> None:
         """A handler can use the server's clock to wait."""
