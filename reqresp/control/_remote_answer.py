@@ -88,15 +88,19 @@ class RemoteAnswer:
             table["delay"] = sum(waits)
         return table | ({"close": True} if {"close": True} in self._steps else {})
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str) -> Self:
+    def reply(
+        self, *payloads: PayloadLike, raw: bool = False, to: str | None = None, **payload: Any
+    ) -> Self:
         """
         Send *payloads*, each in a frame of its own.
 
         :param raw: send them without frames.
+        :param to: send them to other clients: ``others``, ``all`` or ``state:NAME``.
         :param payload: one more payload, as a script writes it: ``template="..."``, ``hex="..."``.
         """
         given = [*payloads, payload] if payload else [*payloads]
-        return self._add("reply", *({"send": as_payload(it, raw=raw)} for it in given))
+        whom = {} if to is None else {"to": to}
+        return self._add("reply", *({"send": as_payload(it, raw=raw), **whom} for it in given))
 
     def wait(self, seconds: float) -> Self:
         """Wait for *seconds* before the next step."""

@@ -76,7 +76,7 @@ class RemoteConnection:
         :raises ControlError: it is closed, it sends no more, or its client does not read.
         :raises ScriptError: a payload is not usable; it names the line of the test.
         """
-        self._all.push(*payloads, connection=self.number, raw=raw, method_of_test="send")
+        self._all.send("send", self.number, payloads, raw=raw)
 
     def close(self) -> None:
         """Close it after what was sent is delivered; do nothing if it is closed."""
@@ -210,18 +210,20 @@ class RemoteConnections(Sequence[RemoteConnection]):
         """Return what the server says of the connection with this *number*; None: it is closed."""
         return next((it for it in self._listed() if it["number"] == number), None)
 
-    def push(
-        self,
-        *payloads: PayloadLike,
-        connection: int,
-        raw: bool = False,
-        method_of_test: str = "push",
-    ) -> None:
-        """Send *payloads* to the connection with this number, as `RemoteConnection.send` does."""
-        path = ("connections", str(connection), "push")
+    def send(self, method: str, number: int, payloads: Sequence[PayloadLike], *, raw: bool) -> None:
+        """
+        Send *payloads* to the connection with this *number*; see `RemoteConnection.send`.
+
+        :param method: what the test has called, for errors about its arguments.
+        """
+        path = ("connections", str(number), "push")
         for payload in payloads:
             body = _push_body(payload, raw)
-            self._api.ask("POST", *path, body=body, method_of_test=method_of_test)
+            self._api.ask("POST", *path, body=body, method_of_test=method)
+
+    def push(self, *payloads: PayloadLike, connection: int, raw: bool = False) -> None:
+        """Send *payloads* to the connection with this number, as `RemoteConnection.send` does."""
+        self.send("push", connection, payloads, raw=raw)
 
     def broadcast(self, *payloads: PayloadLike, to: str = "all", raw: bool = False) -> int:
         """

@@ -49,6 +49,14 @@ class ExpectationTests(Steered):
         with self.assertRaisesRegex(ScriptError, r"expectations\.py:\d+: set\.other"):
             self.client.on("x").set(other="{nobody}")
 
+    def test_replies_to_others(self) -> None:
+        """They are sent to clients in a state, this one included."""
+        self.client.on("in").goto("inside").reply("in")
+        self.client.on("all", when="inside").reply("hello", to="state:inside")
+        self.assertEqual(self.ask(b"in", b"all"), b"in\r\nhello\r\n")
+        with self.assertRaisesRegex(ScriptError, r"py:\d+: reply\.do\[0\]\.to: expected"):
+            self.client.on("x").reply("y", to="nobody")
+
     def test_events_and_timers(self) -> None:
         """They are answered without a request, which cannot wait then."""
         hello = self.client.on_event("connect", times=1).reply("+OK ready")

@@ -1,8 +1,9 @@
 """The objects of a steered server have the public names of the fixture's, but for some."""
 
 import asyncio
+import inspect
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reqresp.control import AsyncControlClient, ControlClient
@@ -40,7 +41,6 @@ LACKING: Mapping[str, Mapping[str, str]] = {
     "connection": {},
     "connections": {
         "state": "serves ServerConnection.state, which there is",
-        "send": "serves ServerConnection.send, which there is",
         "not_opened": "makes messages",
         "not_closed": "makes messages",
     },
@@ -52,10 +52,26 @@ LACKING: Mapping[str, Mapping[str, str]] = {
     "fault": {"fault": "faults has its parameters"},
 }
 
+#: Methods of all connections that only serve a single one.
+SERVING = ("end", "send")
+
 
 def names(value: object) -> set[str]:
     """Return the public names of *value*."""
     return {it for it in dir(value) if not it.startswith("_")}
+
+
+def lacking_parameters(fixture: object, steered: object) -> set[str]:
+    """Return the parameters that a public method of *fixture* has, and that of *steered* not."""
+    found = set()
+    for name in names(fixture) & names(steered):
+        mine, other = (getattr(type(it), name, None) for it in (fixture, steered))
+        if isinstance(fixture, Sequence) and name in SERVING:
+            continue
+        if inspect.isfunction(mine) and inspect.isfunction(other):
+            more = inspect.signature(mine).parameters.keys() - inspect.signature(other).parameters
+            found |= {f"{name}({it})" for it in more}
+    return found
 
 
 class NamesTests(Steered):
@@ -105,12 +121,16 @@ class NamesTests(Steered):
         return "127.0.0.1", self.server.port
 
     def test_the_blocking_client(self) -> None:
-        """Each object has all names of the fixture's, but for those that cannot be."""
+        """Each object has the names and parameters of the fixture's, but for some."""
         with serve(strict=False) as server:
             fixture = self.objects(server, (server.host, server.port))
             steered = self.objects(ControlClient(self.url), self.address)
             lacking = {name: names(it) - names(steered[name]) for name, it in fixture.items()}
+            parameters = {
+                name: lacking_parameters(it, steered[name]) for name, it in fixture.items()
+            }
         self.assertEqual(lacking, {name: {*it} for name, it in LACKING.items()})
+        self.assertEqual(parameters, {name: set() for name in fixture})
 
     def test_the_client_for_asyncio(self) -> None:
         """Each object has all names of the blocking client's."""
