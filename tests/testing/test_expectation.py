@@ -141,6 +141,53 @@ class StepTests(ServerCase):
         self.assertEqual(self.ask(b"x"), b"what?\r\n")  # each connection has a state of its own
 
 
+class PredicateTests(ServerCase):
+    """Predicates that have others, or values of JSON, within them."""
+
+    def test_json(self) -> None:
+        """A request of JSON has the values in part; templates name values in it."""
+        server = self.serve()
+        server.on(json={"method": "ping"}).reply("other")
+        server.on(json={"method": "ping", "params": {"n": 1}}).reply(template="{json:/id|json}")
+        server.on().reply("no")
+        self.assertEqual(
+            self.ask(
+                b'{"method": "ping", "id": "x", "params": {"n": 1, "m": 2}}',
+                b'{"method": "ping"}',
+                b"ping",
+            ),
+            b'"x"\r\nother\r\nno\r\n',
+        )
+
+    def test_sets_of_predicates(self) -> None:
+        """Any, all and none of several, within each other."""
+        server = self.serve()
+        server.on(
+            any=[{"equals": "a"}, {"all": [{"starts_with": "b"}, {"not_": {"ends_with": "!"}}]}]
+        ).reply("yes")
+        server.on().reply("no")
+        self.assertEqual(self.ask(b"a", b"bc", b"b!", b"c"), b"yes\r\nyes\r\nno\r\nno\r\n")
+
+    def test_a_state_of_all_connections(self) -> None:
+        """A test changes the state that a script gives to all of them."""
+        script = Script.parse(
+            """
+            state_scope = "server"
+            rule = [
+                { equals = "down", reply = "ok", goto = "down" },
+                { when = "down", reply = "later" },
+            ]
+            """
+        )
+        server = self.serve(script=script)
+        server.on("up").reply("ok").goto("start")
+        server.on(when="start").reply("ready")
+        self.assertEqual(self.ask(b"x"), b"ready\r\n")
+        server.on("stop", when="start").reply("ok").goto("down")
+        self.assertEqual(self.ask(b"stop") + self.ask(b"x"), b"ok\r\nlater\r\n")
+        self.assertEqual(self.ask(b"up") + self.ask(b"x"), b"ok\r\nready\r\n")
+
+
 class VariableTests(ServerCase):
     """Tests for `Expectation.set`."""
 
