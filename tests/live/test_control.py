@@ -128,8 +128,9 @@ class ControlTests(LiveTestCase):
         expected = {"kind": "expect", "equals": "b", "reply": "expected"}
         self.assertEqual(self.ask(server, "POST", f"{path}/expectations", expected)[0], 201)
         self.assertEqual(client.ask(b"b\n", 10), b"expected\r\n")
-        verdict = self.ask(server, "POST", f"{path}/verify", {"timeout": 0})
-        self.assertEqual(verdict, (200, {"ok": True, "report": None, "unused": []}))
+        status, verdict = self.ask(server, "POST", f"{path}/verify", {"timeout": 0})
+        self.assertIn("> b'expected\\r\\n'", verdict.pop("conversation"))
+        self.assertEqual((status, verdict), (200, {"ok": True, "report": None, "unused": []}))
         self.ask(server, "POST", f"{path}/connections/1/close")
         self.assertEqual(client.rest(), b"")
 
