@@ -4,13 +4,28 @@ Public names: what autodoc is asked to show of a package.
 Knows modules and names.  Must not know Sphinx.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from inspect import isclass, isfunction
 from types import ModuleType
 
-#: The packages whose names users import.
-PACKAGES = ("reqresp", "reqresp.testing", "reqresp.control", "reqresp.recording")
+#: The sections of the API: the package that users import from, and the parts of it that a section
+#: has; an empty part is all.
+SECTIONS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "Servers": ("reqresp", ["reqresp.server."]),
+    "Replies": ("reqresp", ["reqresp.steps."]),
+    "Framings": ("reqresp", ["reqresp.framing."]),
+    "Scripts": ("reqresp", ["reqresp.script.", "reqresp._errors."]),
+    "Faults": ("reqresp", ["reqresp.faults."]),
+    "Journal": ("reqresp", ["reqresp.journal."]),
+    "Replay": ("reqresp", ["reqresp.recording."]),
+    "Relay": ("reqresp", ["reqresp.relay."]),
+    "Exchanges": ("reqresp", ["reqresp.exchanges."]),
+    "Transport": ("reqresp", ["reqresp.transport."]),
+    "``reqresp.testing``": ("reqresp.testing", ["reqresp.testing.", "reqresp.expectations."]),
+    "``reqresp.control``": ("reqresp.control", [""]),
+    "``reqresp.recording``": ("reqresp.recording", [""]),
+}
 
 
 def public_names(package: str, part: str = "") -> dict[str, object]:

@@ -14,6 +14,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from docs._site.pages import DOCS
+from docs._site.public_names import SECTIONS, public_names
 from reqresp.cli.parser import make_parser
 from reqresp.control.control_site import api_routes, document_of
 from reqresp.control.events import EventStreams
@@ -163,6 +164,24 @@ def control_api() -> str:
     return _page(lines)
 
 
+def python_api() -> str:
+    """Return the page of the Python API; on the site, autodoc adds what each name is."""
+    lines = [
+        *_title("Python API", "="),
+        "Import the names of the first sections from ``reqresp``, those of the others from the "
+        "package in their heading. What has another name, or begins with an underscore, can "
+        "change at any time. The documentation site shows each name with its types; without it, "
+        "``python -m pydoc reqresp.Close`` does.",
+    ]
+    for title, (package, parts) in SECTIONS.items():
+        paths = [path for part in parts for path in public_names(package, part)]
+        names = ", ".join(f"``{it.rpartition('.')[2]}``" for it in paths)
+        lines += [*_heading(title, "="), f"{names}.", ""]
+        for part in parts:
+            lines += [f".. site: public-names:: {package} {part}".rstrip(), ""]
+    return _page(lines)
+
+
 def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
     yield from (_sentence(operation["summary"]), "")
     rows = [
@@ -304,6 +323,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "command-lines": command_lines,
     "script-keys": script_keys,
     "control-api": control_api,
+    "python-api": python_api,
 }
 
 if __name__ == "__main__":
