@@ -17,9 +17,16 @@ from typing import Any, cast
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IReactorPluggableNameResolver,
+)
 from twisted.internet.posixbase import _DisconnectSelectableMixin
 from twisted.internet.testing import MemoryReactorClock
+from zope.interface import implementer
 
 from reqresp.testing._memory_peer import MemoryPeer
 from reqresp.testing._memory_socket import Accept, MemorySocket
@@ -50,6 +57,38 @@ class _Connector(tcp.Connector):
         return self.protocol
 
 
+@implementer(IHostResolution)
+class _Resolution:
+    """The search for one name, which has ended."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def cancel(self) -> None:
+        """Do nothing: it has ended."""
+
+
+@implementer(IHostnameResolver)
+class _EveryName:
+    """Finds `HOST` for every name, at once."""
+
+    def resolveHostName(  # noqa: N802, Twisted's name
+        self,
+        resolutionReceiver: Any,  # noqa: N803, likewise
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Any = None,  # noqa: ARG002, N803
+        transportSemantics: str = "TCP",  # noqa: ARG002, N803
+    ) -> _Resolution:
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+        resolutionReceiver.addressResolved(IPv4Address("TCP", HOST, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return resolution
+
+
+# Older Twisteds have no resolver in a MemoryReactorClock: they would ask the system, in a thread.
+@implementer(IReactorPluggableNameResolver)
 class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
     """
     A ``MemoryReactorClock`` whose ``connectTCP`` connects to the factory of its ``listenTCP``.
@@ -68,8 +107,14 @@ class InMemoryReactor(MemoryReactorClock, _DisconnectSelectableMixin):
         self._ports = count(_FIRST_PORT)
         self._until = 0.0
         self._is_moving = False
+        self.nameResolver: Any = _EveryName()
 
     # Connections
+
+    def installNameResolver(self, resolver: Any) -> Any:  # noqa: N802, Twisted's name
+        """Resolve names with *resolver*; return the one before."""
+        previous, self.nameResolver = self.nameResolver, resolver
+        return previous
 
     def connectTCP(  # noqa: N802, Twisted's name
         self,
