@@ -117,7 +117,7 @@ def make_pyz(session: nox.Session, path: Path, what: str) -> None:
     """Make a single file of a requirement, and try it with nothing but Python."""
     command = ("--console-script", "reqresp", "--python", "/usr/bin/env python3")
     session.run("shiv", *command, "--quiet", "--output-file", str(path), what)
-    root = {"SHIV_ROOT": session.create_tmp()}
+    root = {"SHIV_ROOT": str(Path(session.create_tmp()).resolve())}
     session.run("python", "-I", str(path), "serve", "--version", env=root)
 
 
@@ -135,12 +135,11 @@ def release(session: nox.Session) -> None:
     [wheel] = built.glob("*.whl")
     session.run("check-wheel-contents", str(wheel))
     make_pyz(session, built / "reqresp.pyz", f"{wheel}[metrics,pcap,tls]")
-    clean = Path(session.create_tmp()) / "clean"
+    clean = Path(session.create_tmp()).resolve() / "clean"
     session.run("python", "-m", "venv", "--clear", str(clean))
     run = str(clean / "bin" / "reqresp")
     session.run(str(clean / "bin" / "pip"), "install", "--quiet", str(wheel), external=True)
-    with session.chdir(session.create_tmp()):  # not the sources
+    with session.chdir(clean):  # not the sources
         session.run(run, "serve", "--version", external=True)
         session.run(run, "new", "it", external=True)
         session.run(run, "check", "it.toml", external=True)
-        Path("it.toml").unlink()
