@@ -88,9 +88,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
-    """Check the links of the documents, and run their examples."""
+    """Check the links of the documents, and build the site into build/site (extra: docs)."""
     beside(session, "python", "-m", "tests.links")
-    beside(session, "python", "-m", "pytest", "tests/docs", "tests/test_links.py", *session.posargs)
+    options = ("-n", "-W", "--keep-going", "-q")
+    beside(session, "sphinx-build", *options, "docs", "build/site")
+    beside(session, "python", "-m", "docs._site.check_links", "build/site")
 
 
 @nox.session(venv_backend="none")
