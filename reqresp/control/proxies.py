@@ -155,6 +155,7 @@ class Proxies:
                     continue  # deleted while another one was enabled
                 await self._enable(service)
                 live_toxics.remove_all(service)
+                service.log("proxy reset")
 
     # Toxics
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, eventAsText
 
 from reqresp.control.proxies import Proxies
 from reqresp.control.toxics import RefusedError
@@ -405,8 +406,12 @@ class ResetTests(ProxiedCase):
         self.add("latency", latency=1000)
         _, service = self.connect()
         position = self.services["redis"].journal.position
-        answer = self.ask("POST", "/reset")
+        with capturedLogs() as logs:
+            answer = self.ask("POST", "/reset")
         self.assertEqual((answer.status, answer.data), (204, b""))
+        texts = [eventAsText(it, includeTimestamp=False, includeSystem=False) for it in logs]
+        for name in ("redis", "other"):
+            self.assertEqual(texts.count(f"{name}: proxy reset"), 1)
         self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
         self.assertTrue(self.is_up(7000))
         self.assertIsNone(service.lost)
