@@ -12,6 +12,7 @@ from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.testing import InMemoryReactor
 from reqresp.transport.eager_client import EagerClient, EagerConnector, EagerConnects
 from reqresp.transport.lean_reactor import LeanReactor
 
@@ -40,7 +41,7 @@ class EagerConnectsTests(SynchronousTestCase):
 
     def test_everything_else_is_the_reactor_s(self) -> None:
         """Endpoints find its interfaces and its clock."""
-        memory: Any = MemoryReactorClock()
+        memory: Any = InMemoryReactor()
         eager = EagerConnects(memory)
         self.assertTrue(IReactorTCP.providedBy(eager))
         self.assertTrue(IReactorPluggableNameResolver.providedBy(eager))
