@@ -118,6 +118,9 @@ class RuleTests(PageCase):
         text = self.page.input_value(".maker textarea")
         self.page.fill(".maker textarea", text.replace("reply ", "replyy"))
         self.page.locator(".maker .check >> text=unknown key").first.wait_for()
+        self.assertRegex(self.text(".maker .check"), r"line 3, rule\[\d\].replyy")
+        self.page.locator(".maker textarea").press("Escape")
+        self.assertEqual(self.page.evaluate("document.activeElement.id"), "rows")
         self.assertTrue(self.page.get_by_role("button", name="Insert").is_disabled())
         places = self.page.get_by_label("Where to insert").locator("option").all_text_contents()
         self.assertEqual(
@@ -134,6 +137,22 @@ class RuleTests(PageCase):
             client.receive(len(b"220 mail.test\r\n"))
             client.send(b"VRFY: x\r\n")
             self.assertEqual(client.receive(13), b"252 perhaps\r\n")
+
+    def test_a_rule_of_a_miss_without_a_reply(self) -> None:
+        """What it replies is left open."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "unmatched": {"silent": True}, "rule": [{"equals": "a", "reply": "1"}]},
+        )  # fmt: skip
+        with self.stage.connect("own") as client:
+            client.send(b"b\n")
+            self.open("own")
+            self.row("miss").click()
+            self.page.locator(".maker .check >> text=2 rules").wait_for()
+            expected = '[[rule]]\nequals = "b"\nreply  = ""\n'
+            self.assertEqual(self.page.input_value(".maker textarea"), expected)
 
     def test_a_rule_is_inserted_among_those_of_a_service(self) -> None:
         """Rules that came as JSON have a text, which a rule is inserted into."""

@@ -3,7 +3,7 @@
 /**
  * Call the function of *actions* that has the name of the pressed key.
  *
- * A key that is typed into a field, or that a button takes, is left alone.
+ * A key that is typed into a field, or that a button takes, is left alone; Escape leaves the field.
  */
 export function startKeys(actions) {
   document.addEventListener("keydown", (event) => {
@@ -14,7 +14,10 @@ export function startKeys(actions) {
       event.preventDefault();
       return;
     }
-    if (target.matches("input, textarea, select")) return;
+    if (target.matches("input, textarea, select")) {
+      if (key === "Escape") actions.leave();
+      return;
+    }
     if (["Enter", " "].includes(key) && target.closest("button, summary, a")) return;
     // In a part that scrolls, arrows scroll.
     if (key.startsWith("Arrow") && target.closest(".detail, .services, dialog")) return;

@@ -391,6 +391,7 @@ class Page {
       f: () => { $("faults").open = !$("faults").open; },
       Enter: () => this.enter(),
       Escape: () => this.escape(),
+      leave: () => this.rest(),
     };
   }
 
@@ -413,7 +414,13 @@ class Page {
       return;
     }
     this.filters.clear();
-    $("rows").focus({ preventScroll: true });
+    this.rest();
+  }
+
+  /** Have keys go to what is in front: the list, or the detail that covers it. */
+  rest() {
+    const isCovered = $("detail").classList.contains("open");
+    (isCovered ? $("detail").querySelector(".back") : $("rows")).focus({ preventScroll: true });
   }
 }
 

@@ -18,7 +18,9 @@ export class RuleMaker {
     this.service = service;
     this.told = told;
     this.script = null; // the text; null: the service has none
-    this.make = (kind) => ruleToml(kind, entry.request, entry.frames ?? [], when);
+    // What no rule has answered is to be answered: with what, is left open.
+    const frames = entry.frames?.length || !entry.isMiss ? entry.frames ?? [] : [new Uint8Array()];
+    this.make = (kind) => ruleToml(kind, entry.request, frames, when);
     this.area = h("textarea", { spellcheck: false, "aria-label": "TOML of the rule", value: this.make(PREDICATES[0]) });
     this.status = h("div", { className: "grow check", role: "status" });
     this.where = h("select", { "aria-label": "Where to insert", hidden: true });
@@ -77,13 +79,17 @@ export class RuleMaker {
 
   show(summary, error) {
     this.insert.disabled = error !== null;
-    drawCheck(this.status, summary, error, (line) => this.goTo(line));
+    const problems = (error?.problems ?? []).map((it) => this.placed(it));
+    drawCheck(this.status, summary, error && { message: error.message, problems }, (line) => goToLine(this.area, line));
   }
 
-  // The line of a problem is one of the whole script.
-  goTo(line) {
-    const before = this.text.slice(0, this.text.indexOf(this.area.value)).split("\n").length - 1;
-    if (line > before) goToLine(this.area, line - before);
+  // The line of a problem is one of the whole script; the text of the rule has lines of its own.
+  placed(problem) {
+    const { value } = this.area;
+    const before = this.text.slice(0, this.text.indexOf(value.trimEnd())).split("\n").length - 1;
+    const line = problem.line - before;
+    if (line >= 1 && line <= value.trimEnd().split("\n").length) return { ...problem, line };
+    return { ...problem, line: null, path: `script${problem.line == null ? "" : `, line ${problem.line}`}, ${problem.path}` };
   }
 
   async save() {
