@@ -61,8 +61,8 @@ class CheckTests(CommandTestCase):
                 "F:3: service[0].listn: unknown key 'listn'; did you mean listen?",
                 "F:11: service[2].replay: it.rec: cannot be read: No such file or directory",
                 "it.toml:1: a: unknown key 'a'; expected one of: framing, reply_framing,"
-                " ignore_case, start, state_scope, seed, ordered, greeting, limits, accept, upstream,"
-                " rule, unmatched, state, fault",
+                " ignore_case, start, state_scope, seed, ordered, greeting, limits, accept,"
+                " upstream, rule, unmatched, state, fault",
             ],
         )
 

@@ -1,9 +1,9 @@
 """The real twistd with ``accept`` in a script: how clients connect, and how that changes."""
 
+import contextlib
 import json
 import signal
 import socket
-from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any
 
@@ -97,7 +97,7 @@ class AcceptTests(AcceptCase):
         # can be ended.
         replies: list[bytes] = []
         while replies[-1:] != [b"A\r\n"] and len(replies) < 20:
-            with suppress(OSError), server.connect() as client:
+            with contextlib.suppress(OSError), server.connect() as client:
                 replies.append(client.ask(b"a\n", 3))
         self.assertEqual(replies[-1:], [b"A\r\n"])
         self.assertEqual(server.stop(), -signal.SIGTERM)
