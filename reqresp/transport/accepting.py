@@ -119,8 +119,7 @@ class Acceptance:
         accept_waiting(self._port)
         own = self._port.socket
         address = own.getsockname()
-        with suppress(OSError):  # another process has done so
-            own.shutdown(socket.SHUT_RD)
+        _stop_listening(own)
         with suppress(OSError):  # a port that the system has not chosen is kept
             own.bind(address)
 
@@ -192,6 +191,21 @@ class _Delay:
         self._call = None
         accept_waiting(self._port)
         self._port.reactor.addReader(self)
+
+
+def _stop_listening(own: socket.socket) -> None:
+    """
+    Have *own* listen no more, as connect(2) does with an address of the family ``AF_UNSPEC``.
+
+    Nothing changes if it does not listen, since another process was faster.  With shutdown(2) in
+    place of this, what clients send would end at once when it listens again.
+    """
+    import ctypes  # late: few ports refuse
+
+    address = bytes(16)  # whose family is 0, AF_UNSPEC
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.connect(own.fileno(), address, len(address)):
+        raise OSError(ctypes.get_errno(), "cannot stop listening")
 
 
 def check_family(accept: AcceptMode, *, is_unix: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import closing
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -9,6 +10,8 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp.transport.accept_modes import accept_mode
+from reqresp.transport.accepting import Acceptance
 from reqresp.transport.inherited import inherited_endpoint
 from tests.support import live
 from tests.support.wire import FakeReactor
@@ -66,6 +69,23 @@ class SharedTests(SynchronousTestCase):
             [client] = self.clients(listening.getsockname(), 1)
             other.doRead()
             self.assertEqual(client.receive(5), b"hello")
+
+    def test_refused_by_both(self) -> None:
+        """What clients send is read once both accept again, also if it comes late."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            address = listening.getsockname()
+            ports = [self.port(listening), self.port(listening)]
+            acceptances = [Acceptance(port) for port in ports]
+            for how in ("refuse", "now"):
+                for each in acceptances:
+                    each.begin(accept_mode(how))
+                if how == "refuse":
+                    self.assertRaises(ConnectionRefusedError, self.clients, address, 1)
+            self.clients(address, 1)
+            accepted, _ = listening.accept()
+            with closing(accepted):
+                accepted.setblocking(False)
+                self.assertRaises(BlockingIOError, accepted.recv, 1)  # no EOF
 
     def test_unix_sockets(self) -> None:
         """A UNIX socket keeps its path and mode when a port is closed."""
