@@ -93,7 +93,7 @@ def _link_file(app: Sphinx, node: nodes.Element, name: str, path: Path) -> None:
 def _find(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element
 ) -> nodes.Element | None:
-    """Return the node for a name of Python that Sphinx does not find; None: it is no such name."""
+    """Return the node of a Python name that Sphinx does not find; None: it is not one."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]

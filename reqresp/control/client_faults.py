@@ -5,14 +5,14 @@ Knows the routes of faults.  Must not know HTTP.
 """
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import attrs
 
 from reqresp.control._http import ControlError
 from reqresp.control._service_api import ServiceApi, raise_for_test
 from reqresp.faults import Direction, Fault
+from reqresp.faults.removable import Removable
 
 #: The streams of faults of replies, by where they are drawn.
 _STREAMS = {"reply": Direction.DOWNSTREAM.value, "connect": "connection"}
@@ -21,7 +21,7 @@ _STREAMS = {"reply": Direction.DOWNSTREAM.value, "connect": "connection"}
 __tracebackhide__ = True
 
 
-class RemoteFault:
+class RemoteFault(Removable):
     """
     A fault of a service; made by `ControlClient.fault`.
 
@@ -54,17 +54,6 @@ class RemoteFault:
         except ControlError as error:
             if error.status != 404:
                 raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.remove()
 
 
 def fault_stream(stream: str | Direction | None, on: str | None) -> str:

@@ -305,7 +305,8 @@ class StreamFaultTable:
     """
     Where and when a fault of a direction applies; its other keys depend on its kind.
 
-    :param stream: the direction; of a script that is no relay, ``upstream``: what clients send.
+    :param stream: the direction; a script that is not a relay has ``upstream`` alone: what clients
+        send.
     :param name: by which it is found while the server runs.
     :param after: seconds of a connection before it begins.
     :param after_bytes: bytes in this direction of a connection before it begins.

@@ -7,13 +7,13 @@ know what a fault does, nor what it applies to.
 
 from collections.abc import Callable, Iterator, Sequence
 from secrets import randbits
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from attrs import evolve
 from twisted.logger import Logger
 
 from reqresp.faults import Fault, change_fault
+from reqresp.faults.removable import Removable
 
 
 class Placed(Protocol):
@@ -35,7 +35,7 @@ class Placed(Protocol):
 P = TypeVar("P", bound=Placed)
 
 
-class LiveFault(Generic[P]):
+class LiveFault(Removable, Generic[P]):
     """
     A fault of a server, for all of its connections; made by ``factory.fault``.
 
@@ -87,17 +87,6 @@ class LiveFault(Generic[P]):
     def remove(self) -> None:
         """Remove it; what it holds is sent on.  Do nothing if it was removed."""
         self._faults.remove(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.remove()
 
 
 L = TypeVar("L", bound=LiveFault[Any])

@@ -6,10 +6,10 @@ Must not know how the server runs, nor what a fault does.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from reqresp.faults import DirectedFault, Direction, Fault
+from reqresp.faults.removable import Removable
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
 from reqresp.server.live_faults import LiveFault
@@ -35,7 +35,7 @@ def divide_faults(
     return replies, streams
 
 
-class ServerFault:
+class ServerFault(Removable):
     """
     A fault of a server; made by `BaseServer.fault`.
 
@@ -83,17 +83,6 @@ class ServerFault:
     def remove(self) -> None:
         """Remove it; what it holds is sent on.  Do nothing if it was removed."""
         self._call(self._live.remove)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.remove()
 
 
 class ServerFaults:

@@ -140,18 +140,7 @@ class OtherWaysTests(AcceptCase):
     def test_a_socket_of_systemd(self) -> None:
         """A socket that another process has opened holds clients, and accepts them again."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            server = self.stopped(
-                live.start(
-                    self.directory,
-                    *("reqresp", self.write('"hold"'), "--listen=systemd:domain=INET:index=0"),
-                    wrap=[
-                        *("sh", "-c"),
-                        'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0',
-                        "sh",
-                    ],
-                    stdin=listening,
-                )
-            )
+            server = self.stopped(live.start_on(self.directory, listening, self.write('"hold"')))
             server.log.wait("Listening on 127")  # a client that came before would be in the queue
             self.assert_held(server.port)
             self.reload(server, '"late"', 1)

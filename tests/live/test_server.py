@@ -388,19 +388,7 @@ class EndpointsTests(LiveTestCase):
     def test_systemd(self) -> None:
         """The server listens on a socket that systemd passes."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            server = self.stopped(
-                live.start(
-                    self.directory,
-                    *("reqresp", "--listen=systemd:domain=INET:index=0"),
-                    # Like systemd: the first descriptor after stderr, for this process.
-                    wrap=[
-                        *("sh", "-c"),
-                        'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0',
-                        "sh",
-                    ],
-                    stdin=listening,
-                )
-            )
+            server = self.stopped(live.start_on(self.directory, listening))
             port = listening.getsockname()[1]
         self.assertEqual(server.port, port)
         self.assertEqual(self.connect(server).ask(b"request"), b"response")

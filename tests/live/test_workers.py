@@ -569,8 +569,6 @@ class StartTests(WorkersTestCase):
 class SystemdTests(WorkersTestCase):
     """Sockets from systemd, whose part a shell plays."""
 
-    LISTEN = "--listen=systemd:domain=INET:index=0"
-
     def shared(self) -> socket.socket:
         it = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.addCleanup(it.close)
@@ -578,15 +576,7 @@ class SystemdTests(WorkersTestCase):
 
     def passed(self, it: socket.socket, *options: str) -> Server:
         """Start a twistd that inherits *it* as from systemd."""
-        shell = 'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0'
-        return self.stopped(
-            live.start(
-                self.directory,
-                *("reqresp", self.LISTEN, *options),
-                wrap=["sh", "-c", shell, "sh"],
-                stdin=it,
-            )
-        )
+        return self.stopped(live.start_on(self.directory, it, *options))
 
     def test_workers(self) -> None:
         """Workers accept from a socket of systemd, and leave it open."""

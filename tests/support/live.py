@@ -322,6 +322,18 @@ def start(
     )
 
 
+def start_on(directory: Path, listening: socket.socket, *options: str) -> Server:
+    """Run reqresp with *options* on the socket *listening*, as systemd would pass it."""
+    # As the first descriptor after stderr, for this process alone.
+    shell = 'export LISTEN_FDS=1 LISTEN_FDNAMES=it LISTEN_PID=$$; exec "$@" 3<&0'
+    return start(
+        directory,
+        *("reqresp", "--listen=systemd:domain=INET:index=0", *options),
+        wrap=["sh", "-c", shell, "sh"],
+        stdin=listening,
+    )
+
+
 #: The beginning of an application that embeds the factory.
 EMBEDDING = """\
 import signal
