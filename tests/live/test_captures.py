@@ -24,9 +24,11 @@ class TcpdumpTests(LiveTestCase, CommandTestCase):
         """Start tcpdump on loopback; it writes ``it.pcap``."""
         with (self.directory / "it.pcap").open("wb") as file:
             process = subprocess.Popen(
-                # It would drop the rights to write a file of its own.
+                # It would drop the rights to write a file of its own.  Each packet takes 256 KiB of
+                # its buffer, whatever its size, so it has 64 MiB: else some are lost.
                 [
                     *(live.program("tcpdump"), "-i", "lo", "-p", "-U", "--immediate-mode"),
+                    *("-B", str(64 * 1024)),
                     *("-w", "-", "tcp", "port", str(port)),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ export class RuleMaker {
     this.service = service;
     this.told = told;
     this.script = null; // the text; null: the service has none
+    this.saved = null; // the whole script with the rule that was inserted
     // What no rule has answered is to be answered: with what, is left open.
     const frames = entry.frames?.length || !entry.isMiss ? entry.frames ?? [] : [new Uint8Array()];
     this.make = (kind) => ruleToml(kind, entry.request, frames, when);
@@ -69,11 +70,12 @@ export class RuleMaker {
 
   async check() {
     const { text } = this;
+    const isShown = () => text === this.text && text !== this.saved;
     try {
       const { summary } = await post(servicePath(this.service, "/script/check"), { script: text });
-      if (text === this.text) this.show(summary, null);
+      if (isShown()) this.show(summary, null);
     } catch (error) {
-      if (text === this.text) this.show("", error);
+      if (isShown()) this.show("", error);
     }
   }
 
@@ -93,8 +95,10 @@ export class RuleMaker {
   }
 
   async save() {
+    const { text } = this;
     try {
-      await replaceScript(this.service, this.script, this.text, "check the rule, and insert it again");
+      await replaceScript(this.service, this.script, text, "check the rule, and insert it again");
+      this.saved = text;
       this.status.className = "down grow check";
       this.status.textContent = "✓ inserted; new connections are answered by it";
       this.insert.disabled = true;
