@@ -225,7 +225,8 @@ class ServicesApi:
 
     def _replace(self, call: Call) -> Deferred[Any]:
         name = call.path["service"]
-        definition = read_definition({"name": name, **call.body}, self._base)
+        body = {"name": name, **call.body}
+        definition = read_definition(body, self._base, functions=self._services.functions(name))
         if name not in self._services:
             _check_named(definition, name)
             return self._created(definition)
@@ -282,7 +283,8 @@ class ServicesApi:
 
     def _check_script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])
-        _definition, loaded = service.check_script(call.body.script)
+        functions = self._services.functions(service.name)
+        _definition, loaded = service.check_script(call.body.script, functions)
         return {"summary": "" if loaded.script is None else summarize(loaded.script)}
 
 

@@ -15,7 +15,7 @@ from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
 from reqresp.script._checks import check_no_feed
-from reqresp.script.calls import CalledFunction, Modules
+from reqresp.script.calls import CalledFunction, Functions
 from reqresp.script.files import Files
 from reqresp.script.names import REPLY_SOURCES, Group, Sources
 from reqresp.script.payloads import NAME, read_payload, read_value
@@ -46,12 +46,12 @@ class TableParts:
 
     :param reader: receives the problems.
     :param files: the files that payloads can name.
-    :param modules: the modules that can be named; None: none can.
+    :param functions: those that can be called; None: none can.
     """
 
     reader: Reader
     files: Files
-    modules: Modules | None = None
+    functions: Functions | None = None
 
     def payload(
         self, payload: WrittenPayload, path: str, sources: Sources
@@ -95,13 +95,13 @@ class TableParts:
 
     def function(self, reference: str, path: str) -> CalledFunction | None:
         """Return the function that *reference* names; None after a problem."""
-        if self.modules is None:
+        if self.functions is None:
             self.reader.report(
                 path, "expected no call here: only a script, a file beside its functions, runs code"
             )
             return None
         try:
-            return self.modules.find(reference)
+            return self.functions.find(reference)
         except ValueError as error:
             self.reader.report(path, str(error))
             return None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -46,6 +46,41 @@ class CalledFunction:
     reference: str
     source: bytes = field(repr=False)
     function: Callable[[Call], Any] = field(eq=False)
+
+
+class Functions(Protocol):
+    """The functions that a script can call."""
+
+    def find(self, reference: str) -> CalledFunction:
+        """
+        Return the function that *reference* names: ``module:function``.
+
+        :raises ValueError: there is none.
+        """
+
+
+@frozen
+class KnownFunctions:
+    """
+    The functions that the file of a service calls, for what is sent: none of it runs other code.
+
+    :param by_reference: they have been found before.
+    """
+
+    by_reference: Mapping[str, CalledFunction] = field(factory=dict)
+
+    def find(self, reference: str) -> CalledFunction:
+        """
+        Return the function that *reference* names; nothing is run.
+
+        :raises ValueError: the file does not call it.
+        """
+        if reference in self.by_reference:
+            return self.by_reference[reference]
+        raise ValueError(
+            f"expected a function that the service's file calls, found {quote(reference)};"
+            " nothing that is sent runs other code: write it in the file"
+        )
 
 
 @define

@@ -17,7 +17,7 @@ from reqresp.script._faults import read_faults
 from reqresp.script._parts import TableParts
 from reqresp.script._states import StateFramings, check_not_forwarded, mixed, read_states
 from reqresp.script._upstream import is_relay, read_upstream
-from reqresp.script.calls import Modules
+from reqresp.script.calls import Functions, Modules
 from reqresp.script.files import ScriptFiles
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
@@ -39,15 +39,18 @@ _NO_TLS = "expected no start_tls in a script that forwards requests"
 MAX_NAMED_RULES = 5
 
 
-def compile_script(tables: dict[str, Any], reader: Reader, base: Path) -> dict[str, Any]:
+def compile_script(
+    tables: dict[str, Any], reader: Reader, base: Path, functions: Functions | None = None
+) -> dict[str, Any]:
     """
     Return the fields of a `Script`; unusable if *reader* has problems afterwards.
 
     :param base: the directory whose files the script can name.
+    :param functions: those that it can call; None: those of the modules in *base*, which are run.
     """
     document: Document = reader.read(Document, tables, "")
     files = ScriptFiles(base)
-    parts = TableParts(reader, files, Modules(files))
+    parts = TableParts(reader, files, Modules(files) if functions is None else functions)
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
         reply_framing = parts.framing(document.reply_framing, "reply_framing")

@@ -16,6 +16,7 @@ from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
 from reqresp.faults import DirectedFault, PlacedFault
 from reqresp.framing import BaseFraming, Mixed
+from reqresp.script.calls import CalledFunction, Functions
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
 from reqresp.script.reader import Reader, TooManyProblemsError
@@ -110,19 +111,27 @@ class Script(ConfigSource):
         return cls.parse(read_script(path), str(path), path.parent)
 
     @classmethod
-    def parse(cls, text: str, name: str = "script", base: str | Path = ".") -> Self:
+    def parse(
+        cls,
+        text: str,
+        name: str = "script",
+        base: str | Path = ".",
+        functions: Functions | None = None,
+    ) -> Self:
         """
         Return the script in *text*.
 
         :param name: the name in messages.
         :param base: the directory that file names in the script are relative to.  The script can
             name only files in it or below it.
+        :param functions: those that it can call; None: those of the modules in *base*, which are
+            run.
         :raises ScriptError: *text* has problems; it has all of them, or the first of very many.
         """
         tables = parse_toml(text, name)
         if isinstance(tables, Problem):
             raise ScriptError(tables)
-        return cls.of_tables(tables, name, base, locate(text))
+        return cls.of_tables(tables, name, base, locate(text), functions)
 
     @classmethod
     def of_tables(
@@ -131,6 +140,7 @@ class Script(ConfigSource):
         name: str,
         base: str | Path = ".",
         lines: Mapping[str, int] = MappingProxyType({}),
+        functions: Functions | None = None,
     ) -> Self:
         """
         Return the script that *tables* describe, as `parse` does.
@@ -142,7 +152,7 @@ class Script(ConfigSource):
             raise ScriptError(reader.problem("service", _SERVICES_FILE))
         more: list[Problem] = []
         try:
-            fields = compile_script(tables, reader, Path(base))
+            fields = compile_script(tables, reader, Path(base), functions)
         except TooManyProblemsError:
             more = [
                 Problem(name, None, "", f"more than {MAX_PROBLEMS} problems; some are not shown")
@@ -162,6 +172,12 @@ class Script(ConfigSource):
         line = self.lines.get(path)
         parts = [*([path] if path != by else []), *([f"line {line}"] if line else [])]
         return f"{by} ({', '.join(parts)})" if parts else by
+
+    @property
+    def functions(self) -> Mapping[str, CalledFunction]:
+        """The functions that its rules call, by their references."""
+        calls = (rule.call for rule in self.rules.all())
+        return {it.reference: it for it in calls if it is not None}
 
     def is_same(self, other: "Script") -> bool:
         """Return whether *other* says the same, wherever its keys stand."""

@@ -22,6 +22,7 @@ from reqresp.transport.accept_modes import AcceptMode
 if TYPE_CHECKING:  # a services file is checked without Twisted, and few services have a script
     from reqresp.faults import DirectedFault, PlacedFault
     from reqresp.script import Script
+    from reqresp.script.calls import Functions
     from reqresp.transport.access import Access, Networks
 
 #: The name of the service that options describe.
@@ -66,16 +67,17 @@ class WrittenScript:
     tables: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, text: str, name: str, base: Path) -> Self:
+    def parse(cls, text: str, name: str, base: Path, functions: "Functions | None") -> Self:
         """
         Return the script with this *text*.
 
         :param name: its name in messages.
+        :param functions: those that it can call, as for `Script.parse`.
         :raises ScriptError: it has problems; it has all of them.
         """
         from reqresp.script import Script
 
-        return cls(Script.parse(text, name, base), text, base)
+        return cls(Script.parse(text, name, base, functions), text, base)
 
 
 @frozen

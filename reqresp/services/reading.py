@@ -17,6 +17,7 @@ from reqresp._files import STDOUT
 from reqresp._text import quote, unknown
 from reqresp.framing import Chunk
 from reqresp.script import Script
+from reqresp.script.calls import Functions, KnownFunctions
 from reqresp.script.files import ScriptFiles
 from reqresp.script.loader import read_script
 from reqresp.script.payloads import read_payload
@@ -54,6 +55,9 @@ _FIXED_KEYS = ("framing", "limits", "accept", "fault", "seed")
 _REPLACING_KEYS = ("framing", "limits", "accept", "upstream")
 #: The keys that each say what answers, in the order in which one excludes others.
 _ANSWERS = ("script", "replay")
+
+#: What a service that no file has can call.
+_NO_FUNCTIONS = KnownFunctions()
 
 
 def _accept_all(_definition: Definition) -> None:
@@ -115,7 +119,12 @@ def parse_services(
     return definitions
 
 
-def read_definition(table: Mapping[str, Any], base: Path, name: str = "service") -> Definition:
+def read_definition(
+    table: Mapping[str, Any],
+    base: Path,
+    name: str = "service",
+    functions: Functions = _NO_FUNCTIONS,
+) -> Definition:
     """
     Return the service that *table* defines, as JSON over HTTP has it.
 
@@ -123,11 +132,12 @@ def read_definition(table: Mapping[str, Any], base: Path, name: str = "service")
 
     :param base: the directory that paths are relative to.
     :param name: what messages call it.
+    :param functions: those that its script can call.
     :raises ProblemsError: it has problems; it has all of them.
     """
     reader = Reader(name, lambda _: None, is_toml=False)
     try:
-        definition = _Place(reader, "", base, {}, has_text=True).read(dict(table))
+        definition = _Place(reader, "", base, {}, functions, has_text=True).read(dict(table))
     except TooManyProblemsError:
         definition = None
     _raise_problems(reader)
@@ -192,6 +202,7 @@ class _Place:
     Where one service is written.
 
     :param path: its key path; empty: it is the whole value.
+    :param functions: those that a script can call; None: those of the modules in *base*.
     :param has_text: whether ``script`` is the text of a script, not its path.
     """
 
@@ -199,6 +210,7 @@ class _Place:
     path: str
     base: Path
     lines: Mapping[str, int]
+    functions: Functions | None = None
     has_text: bool = False
     _files: ScriptFiles = field(init=False)
 
@@ -268,7 +280,7 @@ class _Place:
         answering: Answering = ScriptFile(self.base / script)
         if self.has_text:
             try:
-                answering = WrittenScript.parse(script, "script", self.base)
+                answering = WrittenScript.parse(script, "script", self.base, self.functions)
             except ProblemsError as error:
                 for problem in error.problems:
                     self.reader.add(problem)
@@ -357,7 +369,7 @@ class _Place:
             if path.startswith(prefix)
         }
         try:
-            return Script.of_tables(rules, self.reader.file, self.base, lines)
+            return Script.of_tables(rules, self.reader.file, self.base, lines, self.functions)
         except ProblemsError as error:
             for problem in error.problems:
                 path = self.path if not problem.path else f"{prefix}{problem.path}"

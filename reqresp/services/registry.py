@@ -5,7 +5,7 @@ Every change is made whole or not at all.  It must not know what asks for a chan
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults
@@ -22,6 +22,9 @@ from reqresp.services.errors import (
     UnknownServiceError,
 )
 from reqresp.services.service import Service
+
+if TYPE_CHECKING:  # few services have a script
+    from reqresp.script.calls import KnownFunctions
 
 #: A definition, and what the files contain that it names.
 Wanted = tuple[Definition, Loaded]
@@ -95,6 +98,18 @@ class Services:
             return self._services[name]
         except KeyError:
             raise UnknownServiceError(unknown("service", name, self._services)) from None
+
+    def functions(self, name: str) -> "KnownFunctions":
+        """
+        Return the functions that what is sent for the service *name* can call.
+
+        They are those that its file called at the start, or at the last reload.
+        """
+        from reqresp.script.calls import KnownFunctions  # late, likewise
+
+        loaded = [it for definition, it in self._initial if definition.name == name]
+        scripts = [it.script for it in loaded if it.script is not None]
+        return KnownFunctions(scripts[0].functions if scripts else {})
 
     # One service
 
@@ -195,7 +210,7 @@ class Services:
 
     async def _use_script(self, name: str, text: str) -> Service:
         service = self[name]
-        definition, loaded = service.check_script(text)
+        definition, loaded = service.check_script(text, self.functions(name))
         if service.can_use(definition, loaded):
             service.use(definition, loaded)
             return service

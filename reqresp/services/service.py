@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # few services have a journal or a script
     from reqresp.journal import Journal, JournalFile
     from reqresp.recording.recorder import Recorder
     from reqresp.script import Script
+    from reqresp.script.calls import Functions
 
 #: The entries of a journal in memory.
 MAX_ENTRIES = 10_000
@@ -354,13 +355,15 @@ class Service:
         """Let `reset` return to *definition*: its process was told so, as if it had begun so."""
         self._initial = definition, loaded
 
-    def check_script(self, text: str) -> tuple[Definition, Loaded]:
+    def check_script(self, text: str, functions: "Functions") -> tuple[Definition, Loaded]:
         """
         Return what the service would be with the script *text*.
 
+        :param functions: those that it can call.
         :raises ScriptError: it has problems; it has all of them.
         """
-        answering = WrittenScript.parse(text, self._script_name, self._script_base)
+        base = self._script_base
+        answering = WrittenScript.parse(text, self._script_name, base, functions)
         return self._definition.with_script(answering), Loaded(answering.script, text)
 
     @property

@@ -1,0 +1,103 @@
+"""What is sent over HTTP calls only the functions that the service's file calls."""
+
+from typing import Any
+
+from reqresp.control.control_site import make_control_site
+from reqresp.services.answers import load_all
+from reqresp.services.environment import Environment
+from reqresp.services.reading import parse_services
+from reqresp.services.registry import Services
+from tests.support.controlled import Controlled
+from tests.support.live import temporary
+
+SERVICES = """\
+[[service]]
+name = "it"
+listen = 2525
+script = "it.toml"
+
+[[service]]
+name = "rules"
+listen = 2526
+framing = "line"
+rule = [{ equals = "a", call = "answers:hello" }]
+"""
+SCRIPT = "framing = 'line'\n[[rule]]\nequals = 'a'\ncall = 'answers:hello'\n"
+#: Leaves a file each time that it is run.
+MODULE = """\
+from pathlib import Path
+Path(__file__).with_suffix(".ran").touch()
+def hello(call): return b"hello"
+def other(call): return b"other"
+"""
+REFUSED = (
+    "line 4: rule[0].call: expected a function that the service's file calls, found"
+    " 'answers:other'; nothing that is sent runs other code: write it in the file"
+)
+
+
+class SentCallTests(Controlled):
+    """Services whose files call functions."""
+
+    def make_site(self) -> Any:
+        self.base = temporary(self)
+        (self.base / "it.toml").write_text(SCRIPT)
+        (self.base / "answers.py").write_text(MODULE)
+        self.services = Services(Environment(reactor=self.reactor, keeps_journal=True))
+        definitions = parse_services(SERVICES, "services.toml", self.base)
+        self.services.start(load_all(definitions))
+        for service in self.services:
+            self.successResultOf(service.enable())
+        (self.base / "answers.ran").unlink()
+        return make_control_site(self.services, clock=self.reactor, pages={}, base=self.base)
+
+    def tearDown(self) -> None:
+        self.assertFalse((self.base / "answers.ran").exists())
+        super().tearDown()
+
+    def test_a_script_that_goes_back(self) -> None:
+        """The text of the file can be sent again, with its calls, and its module is not run."""
+        text = self.get("/api/services/it/script")["script"] + "[[rule]]\nreply = 'more'\n"
+        found = self.ask("POST", "/api/services/it/script/check", {"script": text})
+        self.assertEqual(found.status, 200, found.data)
+        found = self.ask("PUT", "/api/services/it/script", {"script": text})
+        self.assertEqual(found.status, 200, found.data)
+        wire = self.converse(b"a\n", b"b\n", name="it")
+        self.assertEqual(wire.received(), b"hello\r\nmore\r\n")
+
+    def test_a_call_after_another_script(self) -> None:
+        """A call of the file can return after a script without it, and after a relay."""
+        for text in ("rule = [{ reply = 'x' }]", "upstream = { address = '127.0.0.1:1' }", SCRIPT):
+            found = self.ask("PUT", "/api/services/it/script", {"script": text})
+            self.assertEqual(found.status, 200, found.data)
+        self.assertEqual(self.converse(b"a\n", name="it").received(), b"hello\r\n")
+
+    def test_another_call(self) -> None:
+        """A function that the file does not call is refused where it stands."""
+        text = SCRIPT.replace("hello", "other")
+        for method, path in (("PUT", "script"), ("POST", "script/check")):
+            found = self.ask(method, f"/api/services/it/{path}", {"script": text})
+            self.assert_refused(found, 422, REFUSED)
+            self.assertEqual(found.json["problems"][0]["path"], "rule[0].call")
+
+    def test_a_definition_that_goes_back(self) -> None:
+        """The definition of a service can be sent again, as a text or as keys."""
+        for name in ("it", "rules"):
+            definition = self.get(f"/api/services/{name}")["definition"]
+            found = self.ask("PUT", f"/api/services/{name}", definition)
+            self.assertEqual(found.status, 200, found.data)
+            self.assertEqual(self.converse(b"a\n", name=name).received(), b"hello\r\n")
+
+    def test_another_call_in_a_definition(self) -> None:
+        """A definition cannot add a call; nor can a service that no file has."""
+        rules = [{"equals": "a", "call": "answers:other"}]
+        for method, path, more in (
+            ("PUT", "/api/services/rules", {"rule": rules}),
+            ("PUT", "/api/services/new", {"rule": rules}),
+            ("POST", "/api/services", {"name": "new", "rule": rules}),
+            ("POST", "/api/services", {"name": "new", "script": SCRIPT}),
+        ):
+            found = self.ask(method, path, {"listen": 2526, "framing": "line", **more})
+            self.assertEqual(found.status, 422)
+            paths = [it["path"] for it in found.json["problems"]]
+            self.assertIn("rule[0].call", paths)
