@@ -14,6 +14,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
+    IHandshakeListener,
     IOpenSSLClientConnectionCreator,
     IOpenSSLServerConnectionCreator,
     IProtocol,
@@ -279,6 +280,28 @@ class _TLSTransport(BufferingTLSTransport):
         if self.connected:  # the server may have refused it meanwhile
             clock = self.factory._clock
             self._deadline = clock.callLater(self.handshake_timeout, self._expire)
+
+    def _checkHandshakeStatus(self) -> None:  # noqa: N802, Twisted's name
+        """
+        Go on with the handshake, and tell a listener when it is complete and was not refused.
+
+        Twisted before 26.4 checks the name in a certificate when the handshake is complete, and
+        reports one that this has aborted, too.
+
+        :source: twisted.protocols.tls.TLSMemoryBIOProtocol._checkHandshakeStatus
+        """
+        if self._aborted:
+            return
+        try:
+            self._tlsConnection.do_handshake()
+        except SSL.WantReadError:
+            self._flushSendBIO()
+        except SSL.Error:
+            self._tlsShutdownFinished(Failure())
+        else:
+            self._handshakeDone = not self._aborted
+            if self._handshakeDone and IHandshakeListener.providedBy(self.wrappedProtocol):
+                self.wrappedProtocol.handshakeCompleted()
 
     def _expire(self) -> None:
         self._deadline = None

@@ -1,14 +1,16 @@
 """The choice of the expectation that answers, unexpected requests, and errors of handlers."""
 
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
 
 from reqresp import Responder, Script
 from reqresp.journal import Incomplete
 from reqresp.steps import Request, Send, Steps
 from tests.support.server_case import ServerCase
+from twisted import __version__ as twisted_version
 
 SCRIPT = """
 greeting = "hello"
@@ -333,10 +335,21 @@ class ErrorTests(ServerCase):
         """A coroutine can raise, and a Deferred can fail."""
 
         async def function(_request: Request) -> None:
+            await deferLater(cast(Any, self.reactor), 0.5)
             raise ValueError("boom")
 
         self.assertIsNotNone(self.raised("ValueError: boom", function).__traceback__)
         self.raised("KeyError: 'x'", lambda _request: fail(KeyError("x")))
+
+    def test_a_coroutine_that_raises_at_once(self) -> None:
+        """The error is that of a function."""
+
+        async def function(_request: Request) -> None:
+            raise ValueError("boom")
+
+        error = self.raised("ValueError: boom", function)
+        if twisted_version != "24.7.0":  # which removes the traceback
+            self.assertIsNotNone(error.__traceback__)
 
     def test_system_exit(self) -> None:
         """SystemExit is handled as any other exception."""

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.relay.settings import make_upstream
 from reqresp.server.upstream_settings import TLSSettings, UpstreamSettings
+from reqresp.testing import InMemoryReactor
 from reqresp.transport.proxy_protocol import encode_binary, encode_line
 
 
@@ -23,7 +23,7 @@ class UpstreamTests(SynchronousTestCase):
             (Path("/run/it"), UNIXClientEndpoint, "unix:/run/it"),
         ):
             settings = UpstreamSettings(address=address, timeout=3)
-            upstream = make_upstream(settings, MemoryReactorClock())
+            upstream = make_upstream(settings, InMemoryReactor())
             self.assertIsInstance(upstream.endpoint, kind)
             endpoint: Any = upstream.endpoint
             self.assertEqual(endpoint._timeout, 3)
@@ -34,10 +34,10 @@ class UpstreamTests(SynchronousTestCase):
         """Both versions, or none."""
         for version, encode in ((None, None), (1, encode_line), (2, encode_binary)):
             settings = UpstreamSettings(address=("a", 1), send_proxy=version)
-            upstream = make_upstream(settings, MemoryReactorClock())
+            upstream = make_upstream(settings, InMemoryReactor())
             self.assertIs(upstream.encode_header, encode)
 
     def test_tls(self) -> None:
         """It needs no file."""
         settings = UpstreamSettings(address=("a", 1), tls=TLSSettings())
-        self.assertIsNotNone(make_upstream(settings, MemoryReactorClock()).tls)
+        self.assertIsNotNone(make_upstream(settings, InMemoryReactor()).tls)

@@ -6,7 +6,7 @@ from typing import Any, cast
 from attrs import evolve
 from twisted.internet import error
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IHostnameResolver
+from twisted.internet.interfaces import IHostnameResolver, IReactorPluggableNameResolver
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from reqresp.relay.upstream import ATTEMPT_DELAY, Upstream, tcp_upstream, unix_upstream
+from reqresp.testing import InMemoryReactor
 from reqresp.transport.proxy_protocol import ProxyDecoder, encode_binary, encode_line
 from tests.support.relayed import RELAY_PORT, RelayedCase
 
@@ -23,7 +24,7 @@ class ExplainTests(SynchronousTestCase):
 
     def explain(self, problem: Exception) -> str:
         """Return the words for *problem*."""
-        return tcp_upstream(MemoryReactorClock(), "192.0.2.1", 80).explain(Failure(problem))
+        return tcp_upstream(InMemoryReactor(), "192.0.2.1", 80).explain(Failure(problem))
 
     def test_each_kind_of_failure_has_its_words(self) -> None:
         """A person can tell a refusal, a timeout, a route and a name apart."""
@@ -47,7 +48,7 @@ class NameTests(SynchronousTestCase):
 
     def test_addresses_and_names(self) -> None:
         """An IPv6 address stands in brackets; a path begins with unix."""
-        reactor = MemoryReactorClock()
+        reactor = InMemoryReactor()
         for host, name in (
             ("192.0.2.1", "192.0.2.1:80"),
             ("::1", "[::1]:80"),
@@ -104,12 +105,20 @@ class TwoAddresses:
         return resolutionReceiver
 
 
+@implementer(IReactorPluggableNameResolver)  # Twisted's own, only from 25.5 on
+class Resolving(MemoryReactorClock):
+    """A reactor that resolves every name to two addresses, and connects nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nameResolver: Any = TwoAddresses()
+
+
 class SeveralAddressesTests(SynchronousTestCase):
     """A name with two addresses."""
 
     def setUp(self) -> None:
-        self.reactor = MemoryReactorClock()
-        self.reactor.installNameResolver(TwoAddresses())
+        self.reactor = Resolving()
         endpoint = tcp_upstream(self.reactor, "db.example", 80, timeout=3).endpoint
         self.result = endpoint.connect(Factory.forProtocol(Protocol))
         self.upstream = tcp_upstream(self.reactor, "db.example", 80)

@@ -13,15 +13,21 @@ from tests.support.listening import FakeEndpoint, FakePort, logged_events, text_
 from tests.support.wire import FakeReactor
 
 
+class RunningReactor(FakeReactor):
+    """A reactor that runs."""
+
+    def callWhenRunning(self, callable: Any, *args: Any, **kw: Any) -> None:  # noqa: A002, Twisted's
+        """Call it at once; that of Twisted before 26.4 does not."""
+        callable(*args, **kw)
+
+
 class PortsTests(SynchronousTestCase):
     """Several listeners."""
 
     def ports(self, *results: Any, name: str = "") -> Ports:
         """Return ports of endpoints with these *results*."""
         listeners = [Listener("it", FakeEndpoint(it)) for it in results]
-        reactor = FakeReactor()
-        reactor.running = True
-        return Ports(listeners, Factory(), reactor, name)
+        return Ports(listeners, Factory(), RunningReactor(), name)
 
     def test_open_and_close(self) -> None:
         """All are opened, each with a line in the log, and all are closed."""

@@ -75,7 +75,8 @@ class HandCranked(PosixReactorBase):
 class FakeSocket:
     """A connected socket: the kernel accepts *room* bytes, and recv returns *arriving*."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptor: int = 1000) -> None:
+        self.descriptor = descriptor
         self.sent = b""
         self.sends = 0
         self.room = 2**30
@@ -101,7 +102,7 @@ class FakeSocket:
         self.closed = True
 
     def fileno(self) -> int:
-        return 1000
+        return self.descriptor
 
     def setblocking(self, _flag: bool) -> None: ...
 
@@ -659,10 +660,17 @@ class FakeListener:
 
 
 class CrowdedListener:
-    """A listening socket with an endless number of waiting clients."""
+    """
+    A listening socket with an endless number of waiting clients.
+
+    Their *descriptor* is open: Twisted before 26.10 sets a flag of it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def accept(self) -> tuple[FakeSocket, tuple[str, int]]:
-        return FakeSocket(), ("127.0.0.1", 40000)
+        return FakeSocket(self._descriptor), ("127.0.0.1", 40000)
 
 
 class PortTests(SynchronousTestCase):
@@ -760,7 +768,7 @@ class PortTests(SynchronousTestCase):
     def test_a_crowd_is_accepted_a_hundred_at_a_time(self) -> None:
         """At most 100 clients are accepted in a turn, since refused ones hold descriptors."""
         port = self.listen("127.0.0.1")
-        real, port.socket = port.socket, CrowdedListener()
+        real, port.socket = port.socket, CrowdedListener(port.fileno())
         for turn in range(1, 4):
             port.doRead()
             self.assertEqual(len(self.built), turn * 100)
@@ -776,3 +784,4 @@ class PortTests(SynchronousTestCase):
         taken = self.listen("127.0.0.1").getHost().port
         endpoint = EagerServerEndpoint(self.reactor, taken, interface="127.0.0.1")
         self.failureResultOf(endpoint.listen(self.factory), CannotListenError)
+        self.flushWarnings()  # Twisted before 26.10 leaves it to Python to close the socket
