@@ -1,5 +1,6 @@
 """Relays in Chromium: redis behind them, faults in both directions, and what is shown of it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -82,6 +83,39 @@ class RelayTests(PageCase):
             [["slicer, → upstream: client to server"], ["latency, ← downstream: server to client"]],
         )
         self.assertEqual(sorted(self.texts("#active .fault")), ["← latency 10 ms", "→ slicer 6 B"])
+
+    def test_each_direction_has_switches_sliders_and_numbers(self) -> None:
+        """A fault is switched on, slid and typed upstream while the other column stays as it is."""
+        self.open("redis")
+        self.press("f")
+        upstream, downstream = self.page.locator("#sides > div").all()
+        # Its name has a number once it is on, as another fault has its name.
+        toggle = upstream.get_by_role("switch", name=re.compile("^latency"))
+        self.assertEqual(toggle.get_attribute("aria-checked"), "false")
+        toggle.click()
+        self.until(lambda: self.faults() == {("upstream", 0.2), ("downstream", 0.01)})
+        typed = upstream.get_by_role("spinbutton", name="delay of latency")
+        typed.fill("30")
+        self.press("Tab")
+        self.until(lambda: self.faults() == {("upstream", 0.03), ("downstream", 0.01)})
+        slider = upstream.get_by_role("slider", name="delay of latency")
+        self.assertEqual(slider.get_attribute("aria-valuetext"), "30 ms")
+        slider.fill("500")
+        self.until(lambda: self.faults() == {("upstream", 0.5), ("downstream", 0.01)})
+        self.assertEqual(typed.input_value(), "500")
+        other = downstream.get_by_role("spinbutton", name="delay of latency")
+        self.assertEqual(other.input_value(), "10")
+        other.fill("20")
+        self.press("Tab")
+        self.until(lambda: self.faults() == {("upstream", 0.5), ("downstream", 0.02)})
+        toggle.click()
+        self.until(lambda: self.faults() == {("downstream", 0.02)})
+        self.assertEqual(sorted(self.texts("#active .fault")), ["← latency 20 ms", "→ slicer 6 B"])
+
+    def faults(self) -> set[tuple[str, float]]:
+        """Return the direction and the delay, in seconds, of each latency of the relay."""
+        faults = self.stage.api("GET", "/api/services/redis/faults")["faults"]
+        return {(it["stream"], it["delay"]) for it in faults if it["kind"] == "latency"}
 
     def test_a_service_that_does_not_run(self) -> None:
         """A relay that cannot connect says why, as an error."""

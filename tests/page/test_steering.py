@@ -22,6 +22,9 @@ listen = "tcp:0:interface=127.0.0.1"
 response = "yes"
 """
 
+#: Whether the page is wider than its window.
+_IS_TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
 
 def setUpModule() -> None:
     """Start what all tests share."""
@@ -81,6 +84,7 @@ class ResetTests(PageCase):
         self.page.locator("#active >> text=latency").wait_for()
         button = self.page.get_by_role("button", name="Reset all")
         button.click()
+        self.assertIn("Counters go on.", self.text("dialog.ask"))
         self.press("Escape")
         self.page.locator("dialog.ask").wait_for(state="detached")
         self.assertEqual(self.row("HELP").count(), 1)
@@ -151,6 +155,61 @@ class StreamTests(PageCase):
         self.page.locator("#empty pre").first.wait_for()
 
 
+class TroubleTests(PageCase):
+    """What the page says when something went wrong."""
+
+    stage = STAGE
+
+    def setUp(self) -> None:
+        super().setUp()
+        fault = {"kind": "latency", "stream": "downstream", "delay": 0.2}
+        self.stage.api("POST", "/api/services/smtp/faults", fault)
+        self.open()
+        self.press("f")
+        self.delay = self.page.get_by_role("spinbutton", name="delay of latency, ← replies, typed")
+
+    def type(self, value: str) -> None:
+        """Type a delay into its field."""
+        self.delay.fill(value)
+        self.press("Tab")
+
+    def test_a_refused_value(self) -> None:
+        """It is said once, in the unit of its field, until a value is accepted."""
+        self.type("-30")
+        self.page.locator("#trouble:not(:empty)").wait_for()
+        self.assertEqual(
+            self.text("#trouble"), "delay in ms: expected from 0 to 1000000000000, found -30"
+        )
+        self.until(lambda: self.delay.input_value() == "200")
+        self.type("30")
+        self.page.locator("#trouble:empty").wait_for(state="attached")
+
+    def test_it_is_dismissed(self) -> None:
+        """A button removes it, and then itself."""
+        self.type("-30")
+        self.page.get_by_role("button", name="Dismiss the error").click()
+        self.assertEqual(self.text("#trouble"), "")
+        self.assertFalse(self.page.locator("#dismiss").is_visible())
+
+    def test_a_long_text_is_whole(self) -> None:
+        """It makes the page no wider, can be read to its end, and covers no button."""
+        long = "expected another name, found " + "x" * 400
+        self.page.route(
+            "**/disable",
+            lambda route: route.fulfill(status=422, json={"error": long, "problems": []}),
+        )
+        self.page.locator(".service .switch").first.click()
+        said = self.page.locator("#trouble:not(:empty)")
+        said.wait_for()
+        self.assertEqual(said.text_content(), long)
+        for width in (1600, 400):
+            self.page.set_viewport_size({"width": width, "height": 800})
+            self.assertFalse(self.page.evaluate(_IS_TOO_WIDE), width)
+            self.assertFalse(said.evaluate("it => it.scrollWidth > it.clientWidth"), width)
+            self.page.get_by_role("button", name="Reset all").click(trial=True)
+            self.assert_accessible(f"an error, {width}")
+
+
 class ServiceTests(PageCase):
     """Several services."""
 
@@ -174,6 +233,20 @@ class ServiceTests(PageCase):
         self.assertTrue(self.page.url.endswith("#fixed"))
         self.page.get_by_role("button", name="smtp :").click()
         self.row("HELP").wait_for()
+
+    def test_an_address_that_names_no_service(self) -> None:
+        """The first service is chosen, also if the address cannot be decoded."""
+        self.page.goto(f"{self.stage.origin}/#%E0%A4%A")
+        self.page.locator(".service.on .name >> text=smtp").wait_for()
+        self.assertEqual(self.text("#trouble"), "")
+
+    def test_connections_grow_older(self) -> None:
+        """The age of an open connection goes on."""
+        with self.stage.connect():
+            self.open()
+            age = self.page.locator(".conn .dim")
+            first = age.text_content()
+            self.until(lambda: age.text_content() != first)
 
     def test_what_came_before_is_in_the_sparkline(self) -> None:
         """The requests of the last seconds are drawn when the page is opened, misses in red."""

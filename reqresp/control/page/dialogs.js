@@ -57,7 +57,7 @@ export function openPush(service, connection) {
 export function openReset(then) {
   const go = h("button", { className: "btn go", type: "button", on: () => { dialog.close(); then(); } }, "Reset all");
   const dialog = open("Reset all services?", "ask",
-    h("p", {}, "Journals, expectations and added faults are cleared. Scripts and services are as they were at the start: services that were created since are deleted. Open connections are reset."),
+    h("p", {}, "Journals, expectations and added faults are cleared. Scripts and services are as they were at the start: services that were created since are deleted. Open connections are reset. Counters go on."),
     h("div", { className: "acts" }, go));
   go.focus();
 }

@@ -32,7 +32,7 @@ const CONTROLS = "button, select, input";
 const NOT_SHOWN = new Set(["name", "kind", "stream", "after", "after_bytes", "for", "shared", "place", "on_connect"]);
 
 export class FaultsPane {
-  /** @param told functions: `failed(error)`. */
+  /** @param told functions: `failed(error)`; `done()`, after a change. */
   constructor(told) {
     this.told = told;
     this.service = null;
@@ -220,11 +220,12 @@ export class FaultsPane {
         const [[which, values]] = Object.entries(this.pending);
         delete this.pending[which];
         await request("PATCH", which, values);
+        this.told.done();
       }
     } catch (error) {
       this.pending = {};
       this.isStale = true;
-      this.told.failed(error);
+      this.told.failed(inFields(error));
     } finally {
       this.isSending = false;
       this.refresh();
@@ -235,9 +236,10 @@ export class FaultsPane {
     const { service } = this;
     try {
       await (method === "POST" ? post(servicePath(service, rest), body) : request(method, servicePath(service, rest)));
+      this.told.done();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.told.failed(error);
+      this.told.failed(inFields(error));
     }
     await this.show(service, true);
   }
@@ -248,4 +250,16 @@ const isSameControl = (one, other) => one.tagName === other.tagName && one.type 
   && one.getAttribute("aria-label") === other.getAttribute("aria-label");
 
 const shown = (value, slider) => Math.round((value / slider.scale) * 100) / 100;
+/** Return *error* with the problems of parameters in the units of their fields. */
+function inFields(error) {
+  const said = error.problems?.map(({ path, problem }) => {
+    const slider = SLIDERS[path];
+    if (slider === undefined) return path ? `${path}: ${problem}` : problem;
+    const scaled = problem.replace("seconds ", "")
+      .replace(/-?\d+(\.\d+)?(e[-+]?\d+)?/gi, (number) => Number((number / slider.scale).toPrecision(6)));
+    return `${slider.label} in ${slider.unit}: ${scaled}`;
+  });
+  return said?.length ? new ApiError(error.status, said.join("; ")) : error;
+}
+
 const inUnits = (value, slider) => Math.round(value * slider.scale * 1e6) / 1e6;

@@ -17,6 +17,7 @@ import { ServicesPane, address, what } from "./services_pane.js";
 import { SECONDS } from "./sparkline.js";
 import { MOST, Store } from "./store.js";
 import { startTheme } from "./theme.js";
+import { Trouble } from "./trouble.js";
 
 const MOST_AT_ONCE = 100; // entries of one event; in a flood the server sends fewer
 const FIRST_PAGE = 200; // entries that are loaded before others
@@ -36,7 +37,8 @@ class Page {
     this.store = new Store();
     this.filter = new Filter();
     const failed = (error) => this.failed(error);
-    this.faults = new FaultsPane({ failed });
+    this.trouble = new Trouble();
+    this.faults = new FaultsPane({ failed, done: () => this.trouble.clear() });
     this.search = new Search(this.store, this.filter, { found: () => this.draw(), failed });
     this.filters = new FiltersPane(this.filter, () => this.draw(), () => this.search.start(this.service));
     this.list = new ListPane(this.store, this.filter, this.search, {
@@ -79,10 +81,9 @@ class Page {
     try {
       this.about = await get("/api");
       const { services } = await get("/api/services");
-      const wanted = decodeURIComponent(location.hash.slice(1));
       this.drawServices(services);
       this.fillSparklines(services.map((it) => it.name));
-      await this.choose(services.find((it) => it.name === wanted)?.name ?? services[0]?.name ?? null);
+      await this.choose(services.find((it) => isInAddress(it.name))?.name ?? services[0]?.name ?? null);
     } catch (error) {
       this.failed(error);
       if (error.status !== 401) setTimeout(() => this.connect(), 2000);
@@ -185,7 +186,7 @@ class Page {
 
   // After an interruption: another process has another journal.
   async up() {
-    this.trouble("");
+    this.trouble.clear();
     if (!this.isDown) return;
     this.isDown = false;
     try {
@@ -277,7 +278,7 @@ class Page {
   async act(change) {
     try {
       await change;
-      this.trouble("");
+      this.trouble.clear();
       const { services } = await get("/api/services");
       this.drawServices(services);
     } catch (error) {
@@ -370,13 +371,7 @@ class Page {
 
   failed(error) {
     if (error.status === 401) openToken(() => this.connect());
-    const problems = (error.problems ?? []).map((it) => `${plain(it.path)}: ${plain(it.problem)}`);
-    this.trouble([plain(error.message), ...problems].join("; "));
-  }
-
-  trouble(text) {
-    $("trouble").textContent = text;
-    $("trouble").title = text;
+    this.trouble.show(error);
   }
 
   keys() {
@@ -423,6 +418,9 @@ class Page {
     (isCovered ? $("detail").querySelector(".back") : $("rows")).focus({ preventScroll: true });
   }
 }
+
+// What stands in the address need not be escaped as it should be.
+const isInAddress = (name) => [`#${name}`, `#${encodeURIComponent(name)}`].includes(location.hash);
 
 function age(seconds) {
   const minutes = Math.max(0, Math.floor(seconds / 60));

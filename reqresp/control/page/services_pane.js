@@ -24,6 +24,7 @@ export class ServicesPane {
     this.cards = new Map(); // by name
     this.services = [];
     this.chosen = null;
+    this.ages = []; // of the open connections
     this.conns = h("div", { className: "conns" });
     this.connsLabel = h("h2", { className: "label" });
     setInterval(() => this.tick(), 1000);
@@ -43,14 +44,19 @@ export class ServicesPane {
 
   /** Show the open connections; *only* is the number of the one whose entries alone are shown. */
   drawConnections(connections, only) {
-    const now = Date.now() / 1000;
-    const button = (it) => h("button", {
+    this.ages = connections.map((it) => ({ since: it.since, element: h("span", { className: "dim" }) }));
+    const button = (it, i) => h("button", {
       className: "conn mono num", type: "button", "aria-pressed": String(it.number === only),
       title: `Show this connection alone. Open since ${clock(it.since)}`, on: () => this.told.connection(it.number),
-    }, h("span", {}, `#${it.number}`), h("span", { className: "soft cut" }, plain(it.peer)), h("span", { className: "dim" }, age(now - it.since)));
+    }, h("span", {}, `#${it.number}`), h("span", { className: "soft cut" }, plain(it.peer)), this.ages[i].element);
     const focused = document.activeElement?.closest(".conn") ? document.activeElement.firstChild.textContent : null;
+    this.drawAges();
     fill(this.conns, connections.length ? connections.map(button) : h("p", { className: "soft none" }, "none open"));
     if (focused) [...this.conns.children].find((it) => it.firstChild.textContent === focused)?.focus();
+  }
+
+  drawAges() {
+    for (const { since, element } of this.ages) element.textContent = age(Date.now() / 1000 - since);
   }
 
   build(names) {
@@ -67,6 +73,7 @@ export class ServicesPane {
 
   tick() {
     for (const service of this.services) this.cards.get(service.name)?.tick(service);
+    this.drawAges();
   }
 }
 
