@@ -7,6 +7,7 @@ only error.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from types import NoneType
@@ -37,11 +38,13 @@ def parse_json(data: bytes) -> Any:
     Return the value in the JSON text *data*.
 
     :raises ApiError: it is not JSON, has a number that JSON does not have or that is too large, a
-        surrogate alone, or too many levels.
+        surrogate alone, a key twice in one object, or too many levels.
     """
     try:
         text = data.decode()
-        value = json.loads(text, parse_float=_number, parse_constant=_refuse_constant)
+        value = json.loads(
+            text, parse_float=_number, parse_constant=_refuse_constant, object_pairs_hook=_object
+        )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError:
@@ -52,9 +55,9 @@ def parse_json(data: bytes) -> Any:
         raise ApiError(400, "expected JSON, found too many levels") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise ApiError(400, f"expected JSON: {error.msg}, at {place}") from None
+        raise ApiError(400, f"invalid JSON: {error.msg}, at {place}") from None
     except ValueError as error:  # a number: Python limits its digits
-        raise ApiError(400, f"expected JSON: {error}") from None
+        raise ApiError(400, f"invalid JSON: {error}") from None
     if is_too_deep(value):
         raise ApiError(400, "expected JSON, found too many levels")
     return value
@@ -152,6 +155,15 @@ def _number(text: str) -> int | float:
     if not isfinite(value):
         raise ValueError(f"expected a number of 64 bits, found {quote(text[:_MAX_SHOWN_DIGITS])}")
     return int(value) if value.is_integer() else value
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise ApiError(400, f"expected each key once in an object, found {quote(twice)} twice")
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,6 +5,7 @@ Knows Twisted's HTTP server and our `Stream`.  It must not know pages.  It trust
 time and its body are limited, and nothing that it sends is logged.
 """
 
+from http import HTTPStatus
 from typing import Protocol
 
 from twisted.internet.interfaces import (
@@ -21,6 +22,11 @@ from zope.interface import implementer
 
 from reqresp.transport.stream import Stream
 
+#: The most bytes of a request's head, and the most headers: each costs time to read, and browsers
+#: send about twenty.
+MAX_HEAD_BYTES = 8192
+MAX_HEADERS = 100
+
 #: The time for a client to request a page and to receive it, in seconds.
 REQUEST_TIMEOUT = 20.0
 
@@ -29,8 +35,13 @@ class ChannelOwner(Protocol):
     """What a channel needs of its site."""
 
     reactor: IReactorTime
-    #: How many bytes of a body are read; 0: none, and requests are answered before their bodies.
-    max_body: int
+
+    def max_body_of(self, request: http.Request) -> int:
+        """
+        Return how many bytes are read of the body of *request*, whose headers are complete.
+
+        0: none; it is answered before its body.
+        """
 
     def connected(self, channel: "OneRequestChannel") -> None:
         """Handle that *channel* is connected."""
@@ -54,12 +65,12 @@ class OneRequestChannel(http.HTTPChannel):
 
     site: ChannelOwner
     transport: ITCPTransport
-    # A header costs time to read, and browsers send about twenty.
-    maxHeaders = 100  # noqa: N815, Twisted's name
-    totalHeadersSize = 8192  # noqa: N815, Twisted's name
-    MAX_LENGTH = 8192
+    MAX_LENGTH = MAX_HEAD_BYTES
     _deadline: IDelayedCall | None = None
+    _head_bytes = 0
+    _headers = 0
     _reads_body = False
+    _max_body = 0
 
     @property
     def clock(self) -> IReactorTime:
@@ -101,8 +112,20 @@ class OneRequestChannel(http.HTTPChannel):
         request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         return False
 
+    def lineReceived(self, line: bytes) -> None:
+        """Read a line of the head."""
+        self._head_bytes += len(line)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.lineLengthExceeded(line)
+            return
+        super().lineReceived(line)
+
     def headerReceived(self, line: bytes) -> bool:
         """Read a header; return whether it is valid."""
+        self._headers += 1
+        if self._headers > MAX_HEADERS:
+            self.lineLengthExceeded(line)
+            return False
         try:
             return bool(super().headerReceived(line))
         except ValueError:  # a length with more digits than Python reads
@@ -111,7 +134,7 @@ class OneRequestChannel(http.HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         """Begin to read the body, or to answer without it."""
-        most = self.site.max_body
+        most = self._max_body = self.site.max_body_of(self.requests[-1])
         self._reads_body = self.length is None or 0 < self.length <= most
         if not most or not self._reads_body:
             self._reads_body = False
@@ -125,7 +148,7 @@ class OneRequestChannel(http.HTTPChannel):
             return
         super().rawDataReceived(data)
         # A body in chunks has no announced length: what is too long is answered as it is by now.
-        if self._reads_body and self.requests[-1].content.tell() > self.site.max_body:
+        if self._reads_body and self.requests[-1].content.tell() > self._max_body:
             self.allContentReceived()
 
     def allContentReceived(self) -> None:
@@ -134,7 +157,12 @@ class OneRequestChannel(http.HTTPChannel):
         super().allContentReceived()
 
     def lineLengthExceeded(self, _line: bytes) -> None:  # noqa: N802, Twisted's name
-        """Close without a reply."""
+        """Say that the head is too large, and close."""
+        status = HTTPStatus.REQUEST_URI_TOO_LONG
+        if self.requests:  # the first line was read
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        headers = "Connection: close\r\nContent-Length: 0\r\n"
+        self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{headers}\r\n".encode())
         self.loseConnection()
 
     def requestDone(self, _request: http.Request) -> None:  # noqa: N802, Twisted's name

@@ -10,7 +10,7 @@ It must not know routes.
 from hashlib import sha256
 from hmac import compare_digest
 
-from twisted.web.server import Request
+from twisted.web.http import Request
 
 from reqresp.control._hosts import AllowedHosts, why_not_allowed
 from reqresp.control.errors import ApiError
@@ -31,6 +31,14 @@ class Guard:
     def __init__(self, hosts: AllowedHosts, token: str | None = None) -> None:
         self._hosts = hosts
         self._digest = None if token is None else sha256(token.encode()).digest()
+
+    def allows(self, request: Request) -> bool:
+        """Return whether *request* may be answered that sends more than headers."""
+        try:
+            self.check(request)
+        except ApiError:
+            return False
+        return True
 
     def check(self, request: Request, is_public: bool = False) -> None:
         """

@@ -57,7 +57,7 @@ def why_not_allowed(headers: Sequence[bytes]) -> str:
     # It has harmless characters alone.
     return (
         f"host {name!r} not allowed: it could be another site's name;"
-        f" if it is this server's, pass --metrics-host {name}"
+        f" if it is this server's, pass --http-host {name}"
     )
 
 

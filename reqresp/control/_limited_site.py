@@ -5,7 +5,7 @@ Knows connections.  It must not know pages.
 """
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from inspect import signature
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -30,19 +30,31 @@ class LimitedSite(Site):
     A site with at most `MAX_CLIENTS` connections, which are for one request each.
 
     :param max_body: how many bytes of a body are read; 0: none.
+    :param reads_body: returns whether the body of a request is read, whose headers are complete.
     """
 
     noisy = False
     protocol = OneRequestChannel  # type: ignore[assignment]  # Twisted's wrapper selects HTTP/2
 
-    def __init__(self, resource: Resource, reactor: Any, max_body: int = 0) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        reactor: Any,
+        max_body: int = 0,
+        reads_body: Callable[[http.Request], bool] = lambda _: True,
+    ) -> None:
         # No timeout: a channel has its own.
         super().__init__(resource, timeout=None, reactor=reactor, **_NO_FORMS)
-        self.max_body = max_body
+        self._max_body = max_body
+        self._reads_body = reads_body
         #: What identifies the client of each connection, the oldest one first.
         self._clients: dict[OneRequestChannel, Hashable] = {}
         #: The connections on which events are sent.
         self._streams: set[OneRequestChannel] = set()
+
+    def max_body_of(self, request: http.Request) -> int:
+        """Return how many bytes are read of the body of *request*."""
+        return self._max_body if self._reads_body(request) else 0
 
     def connected(self, channel: OneRequestChannel) -> None:
         """Count a new connection; reset another one if there are too many."""

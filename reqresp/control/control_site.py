@@ -74,7 +74,7 @@ def make_control_site(
         **{path.removeprefix("/").encode(): _PageResource(it) for path, it in pages.items()},
     }
     dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [*page, *PUBLIC])
-    return LimitedSite(dispatcher, clock, MAX_BODY)
+    return LimitedSite(dispatcher, clock, MAX_BODY, guard.allows)
 
 
 def api_routes(

@@ -81,12 +81,13 @@ class Dispatcher(Resource):
         return NOT_DONE_YET
 
     def _answer(self, request: Request) -> Any:
-        content = self._read_content(request)
         match = self._router.find(request.path)
+        first = request.path[1:].partition(b"/")[0] if request.path.startswith(b"/") else None
+        self._guard.check(request, is_public=match is None and first in self._public)
+        content = self._read_content(request)
         if match is None:
-            return self._render_other(request)
+            return self._render_other(request, first)
         route = _route_of(match, request)
-        self._guard.check(request)
         if route is None:
             raise _not_allowed(match.allowed())
         query = read_query(route.query or _NoQuery, request.args or {})
@@ -96,9 +97,8 @@ class Dispatcher(Resource):
             return answer.addCallback(lambda it: _respond(request, route, it))
         return _respond(request, route, answer)
 
-    def _render_other(self, request: Request) -> Any:
-        first = request.path[1:].partition(b"/")[0] if request.path.startswith(b"/") else None
-        self._guard.check(request, is_public=first in self._public)
+    def _render_other(self, request: Request, first: bytes | None) -> Any:
+        """Render the resource whose path begins with *first*."""
         if first not in self._others.children:
             raise unknown_path(request.path, self._paths)
         try:

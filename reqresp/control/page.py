@@ -15,6 +15,8 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
+from reqresp.control.errors import unknown_path
+
 _FILES = Path(__file__).parent / "page"
 
 _TYPES = {
@@ -83,12 +85,14 @@ class _Files(Resource):
         self._files = files
 
     def render_GET(self, request: Request) -> bytes:  # noqa: N802, Twisted's name
-        """Return a file, or nothing if the browser has it."""
+        """
+        Return a file, or nothing if the browser has it.
+
+        :raises ApiError: there is no such file.
+        """
         file = self._files.get(b"/".join(request.postpath or [b""]))
         if file is None:
-            request.setResponseCode(http.NOT_FOUND)
-            request.setHeader("Content-Type", "text/plain; charset=utf-8")
-            return b"not found\n"
+            raise unknown_path(request.path)
         for name, value in _HEADERS:
             request.setHeader(name, value)
         # A browser asks each time whether its copy is still the file of this version.

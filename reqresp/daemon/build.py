@@ -230,7 +230,7 @@ def _make_metrics(
     """Return what serves metrics and health."""
     from reqresp.control.site import make_services_site, make_site
 
-    hosts = options["metrics-host"] or ()
+    hosts = options["http-host"] or ()
     if options["services"] is not None or options["control"] is not None:
         return make_services_site(services, is_ready, hosts)
     [service] = services
@@ -252,7 +252,7 @@ def _make_control(
         clock=clock,
         pages=make_pages(exposition, is_ready),
         token=_read_token(options["control-token-file"]),
-        hosts=options["metrics-host"] or (),
+        hosts=options["http-host"] or (),
         base=Path.cwd(),
     )
 

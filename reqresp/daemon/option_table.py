@@ -466,7 +466,7 @@ GROUPS: Mapping[str, tuple[Option, ...]] = {
             is_for_workers=False,
         ),
         Option(
-            name="metrics-host",
+            name="http-host",
             value="NAME",
             help="answer requests to --metrics and --control that have this name in Host, besides "
             "addresses, names without a dot and the name of this machine; repeatable",

@@ -82,7 +82,7 @@ class Dispatched(Asked):
         guard = Guard(AllowedHosts(), self.token)
         children = {b"page": Page()}
         dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [b"page"])
-        return LimitedSite(dispatcher, self.reactor, MAX_BODY)
+        return LimitedSite(dispatcher, self.reactor, MAX_BODY, guard.allows)
 
     def list(self, call: Call) -> Any:
         self.calls.append(call)
@@ -237,14 +237,16 @@ class BodyTests(Dispatched):
     def test_no_json(self) -> None:
         """What is not JSON is 400, and one line says where."""
         for body, error in {
-            b"": "expected JSON: Expecting value, at line 1, column 1",
-            b"{": "expected JSON: Expecting property name enclosed in double quotes, at line 1,"
+            b"": "invalid JSON: Expecting value, at line 1, column 1",
+            b"{": "invalid JSON: Expecting property name enclosed in double quotes, at line 1,"
             " column 2",
             b"\xff": "expected JSON in UTF-8",
-            b"[NaN]": "expected JSON: expected a number, found 'NaN'",
-            b"[-1e999]": "expected JSON: expected a number of 64 bits, found '-1e999'",
+            b"[NaN]": "invalid JSON: expected a number, found 'NaN'",
+            b"[-1e999]": "invalid JSON: expected a number of 64 bits, found '-1e999'",
             b'"\\ud800"': "expected JSON without surrogates that stand alone",
-            b"[" * 900: "expected JSON",
+            b"[" * 900: "JSON",
+            b'{"number": 1, "note": {"a": 1, "a": 1}}': "expected each key once in an object,"
+            " found 'a' twice",
             b"[" * 60 + b"]" * 60: "expected JSON, found too many levels",
         }.items():
             found = self.post(body)
@@ -285,6 +287,17 @@ class BodyTests(Dispatched):
         self.assertEqual(parse_answer(wire.received()).status, 413)
         self.assertTrue(wire.got_eof)
         self.assertFalse(wire.got_reset)
+
+    def test_a_body_of_a_refused_request(self) -> None:
+        """A request that its headers refuse is answered before its body, of any size."""
+        for length in ("13", "5000"):
+            headers = JSON | {"Host": "evil.example", "Content-Length": length}
+            wire = self.begin("POST", "/things", headers=headers)
+            self.assertEqual(parse_answer(wire.received()).status, 403)
+            self.assertTrue(wire.got_eof)
+        headers = JSON | {"Origin": "http://evil.example", "Transfer-Encoding": "chunked"}
+        wire = self.begin("POST", "/things", headers=headers)
+        self.assertEqual(parse_answer(wire.received()).status, 403)
 
     def test_a_body_in_chunks(self) -> None:
         """A body may come in chunks."""
@@ -382,7 +395,7 @@ class OriginTests(Dispatched):
             self.assertEqual(
                 found.error,
                 "host 'evil.example' not allowed: it could be another site's name; if it is this"
-                " server's, pass --metrics-host evil.example",
+                " server's, pass --http-host evil.example",
             )
 
     def test_another_origin(self) -> None:

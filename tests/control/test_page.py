@@ -1,14 +1,17 @@
 """The files of the page, and the headers that they are sent with."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 import reqresp.control.page
+from reqresp.control._guard import Guard
+from reqresp.control._hosts import AllowedHosts
+from reqresp.control._limited_site import LimitedSite
+from reqresp.control.dispatch import Dispatcher
 from reqresp.control.page import page_resources
 from tests.support.visited import parsed
 from tests.support.wire import FakeReactor, Wire
@@ -20,11 +23,10 @@ class PageTests(SynchronousTestCase):
     """What a browser receives."""
 
     def setUp(self) -> None:
-        root = Resource()
-        for name, resource in page_resources().items():
-            root.putChild(name, resource)
+        children = page_resources()
+        dispatcher = Dispatcher([], Guard(AllowedHosts()), 0, children, children)
         self.reactor = FakeReactor()
-        self.site = Site(root, reactor=self.reactor, timeout=None)
+        self.site = LimitedSite(dispatcher, self.reactor)
 
     def get(self, path: str, *headers: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
         """Request *path*; return the status, the headers and the text."""
@@ -96,7 +98,7 @@ class PageTests(SynchronousTestCase):
         self.assertGreater(int(headers["Content-Length"]), 1000)
 
     def test_nothing_else(self) -> None:
-        """Any other path below ``/page/`` is 404, and what it asks for is not repeated."""
+        """Any other path below ``/page/`` is 404, in JSON."""
         for path in (
             "/page/",
             "/page/x.js",
@@ -105,5 +107,6 @@ class PageTests(SynchronousTestCase):
             "/page/a/main.js",
         ):
             status, headers, text = self.get(path)
-            self.assertEqual((status, text), (404, "not found\n"), path)
-            self.assertEqual(headers["Content-Type"], "text/plain; charset=utf-8")
+            self.assertEqual(status, 404, path)
+            self.assertEqual(headers["Content-Type"], "application/json")
+            self.assertEqual(json.loads(text)["error"], f"unknown path {path!r}")

@@ -73,7 +73,7 @@ class PagesTests(Visited):
                 status, _, text = self.get(path, method, host="evil.example:9100")
                 self.assertEqual(status, 403, (method, path))
                 self.assertIn("host 'evil.example' not allowed: ", text)
-                self.assertIn("pass --metrics-host evil.example\n", text)
+                self.assertIn("pass --http-host evil.example\n", text)
 
     def test_a_host_that_is_none(self) -> None:
         """What cannot be a host is refused, and not shown."""

@@ -294,14 +294,14 @@ class CombinationsTests(SynchronousTestCase):
 
     def test_hosts_of_the_metrics(self) -> None:
         """Names for ``Host`` are given one by one, without a scheme or a port."""
-        names = parsed("--metrics-host=a.example", "--metrics-host=b")["metrics-host"]
+        names = parsed("--http-host=a.example", "--http-host=b")["http-host"]
         self.assertEqual(names, ["a.example", "b"])
-        self.assertIsNone(parsed()["metrics-host"])
+        self.assertIsNone(parsed()["http-host"])
         for text in ("http://a.example", "a.example:9100", "", "a,b"):
             expected = (
-                f"--metrics-host: expected a host name such as metrics.example.com, found {text!r}"
+                f"--http-host: expected a host name such as metrics.example.com, found {text!r}"
             )
-            self.assertIn(expected, refusal(f"--metrics-host={text}"))
+            self.assertIn(expected, refusal(f"--http-host={text}"))
 
     def test_only_denied(self) -> None:
         """``--deny`` without ``--allow`` allows all other clients, and vice versa."""
@@ -392,11 +392,11 @@ class CombinationsTests(SynchronousTestCase):
         options = parsed(
             *("--port=1", "--workers=2", "--metrics=3", "--framing=line", "--quiet"),
             *("--journal=a/b", "--allow=10.0.0.0/8", "--allow=::1", "--max-request=7"),
-            *("--metrics-host=a.example", "--metrics-host=b.example"),
+            *("--http-host=a.example", "--http-host=b.example"),
         )
         again = parsed(*options.arguments)
         names = ("framing", "quiet", "journal", "access", "limits", "response", "drain")
-        for name in (*names, "metrics-host"):
+        for name in (*names, "http-host"):
             self.assertEqual(again[name], options[name], name)
         self.assertEqual((again["workers"], again["metrics"]), (None, None))
         self.assertTrue(again["journal"].is_absolute())

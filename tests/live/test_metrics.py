@@ -59,11 +59,11 @@ class MetricsTests(LiveTestCase):
 
     def test_hosts(self) -> None:
         """A name that a web site can own is refused in ``Host``, unless an option allows it."""
-        server = self.measured("--metrics-host=metrics.example")
+        server = self.measured("--http-host=metrics.example")
         self.assertEqual(self.get(server, "/healthz", host="metrics.example:1"), (200, "ok\n"))
         status, text = self.get(server, "/healthz", host="evil.example")
         self.assertEqual(status, 403)
-        self.assertIn("pass --metrics-host evil.example", text)
+        self.assertIn("pass --http-host evil.example", text)
 
     def test_an_upload(self) -> None:
         """A client that uploads gets its reply, without a reset that could destroy it."""
