@@ -5,8 +5,10 @@ Sessions: what CI and developers run, by name, as in ``.venv/bin/nox -s lint``.
 installed beside nox, so that nothing is installed twice.
 """
 
+import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -59,9 +61,42 @@ def tests(session: nox.Session, twisted: str) -> None:
 
 @nox.session(python="/usr/bin/python3")
 def trial(session: nox.Session) -> None:
-    """Run trial on the system's Python with the oldest Twisted; arguments are those of trial."""
+    """
+    Run trial on the system's Python with the oldest Twisted, and measure coverage.
+
+    Arguments are names of packages or modules of tests; without any, all run, and have to cover
+    enough.
+    """
     session.install(oldest_twisted(), "--editable", ".[test]")
-    session.run("trial", *(session.posargs or ["tests"]))
+    for left in ROOT.glob(".coverage.*"):  # by a run that failed
+        left.unlink()
+    # One process for each package, as many at once as there are processors; what it prints is
+    # shown when it ends.  Code that runs in a subprocess of a test is not measured.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        names = session.posargs or packages_of_tests()
+        runs = [pool.submit(run_trial, session, name) for name in names]
+    for run in runs:
+        run.result()
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+
+
+def packages_of_tests() -> list[str]:
+    """Return the names of the packages of tests, and of the modules beside them."""
+    tests = ROOT / "tests"
+    # Not the page: it runs in a browser, and its server in a process of its own.
+    packages = {path.parent for path in tests.glob("*/**/test_*.py")} - {tests / "page"}
+    # The live tests first: they take longest.
+    live = tests / "live"
+    paths = [live, *sorted(tests.glob("test_*.py")), *sorted(packages - {live})]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+
+
+def run_trial(session: nox.Session, name: str) -> None:
+    """Run trial on a package or a module of tests, and log what it prints."""
+    command = ("coverage", "run", "--parallel-mode", "-m", "twisted.trial")
+    directory = ("--temp-directory", f"_trial_temp_{name}")
+    session.log(session.run(*command, *directory, name, silent=True))
 
 
 @nox.session(venv_backend="none")
