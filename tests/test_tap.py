@@ -119,7 +119,7 @@ class MakeServiceTests(Making):
             "reqresp: invalid endpoint 'tcp:port': expected a number, found 'port'",
         )
 
-    @skipUnless(HAS_TLS_ENDPOINT, "this Twisted has no tls: endpoint")
+    @skipUnless(HAS_TLS_ENDPOINT, "Twisted before 26.4 has no tls: endpoint")
     def test_tls_directory_by_name(self) -> None:
         """The directory of ``tls:`` can stand anywhere in the description, and have a colon."""
         directory = live.temporary(self) / "a:b"

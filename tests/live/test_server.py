@@ -7,12 +7,13 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
-from unittest import SkipTest
+from unittest import SkipTest, skipUnless
 
 from reqresp import __version__
 from tests.support import live
 from tests.support.live import PATIENCE, Client, Ended, Server, twistd
 from tests.support.live_case import LiveTestCase
+from tests.support.twisted_endpoints import HAS_TLS_ENDPOINT
 
 MIB = 2**20
 
@@ -310,6 +311,7 @@ class ProgramsTests(LiveTestCase):
             self.assertEqual(received, 9001 * 1002)
             server.log.wait("disconnected", number)
 
+    @skipUnless(HAS_TLS_ENDPOINT, "Twisted before 26.4 has no tls: endpoint")
     def test_openssl_on_tls(self) -> None:
         """``tls:`` answers with the certificate for the name that the client sends."""
         for name in ("certificates/it.pem", "it.pem"):

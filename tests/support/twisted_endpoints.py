@@ -1,4 +1,4 @@
-"""Endpoints that only newer Twisteds have."""
+"""Endpoints that only Twisted from 26.4 on has."""
 
 from twisted.internet.interfaces import IStreamServerEndpointStringParser
 from twisted.plugin import getPlugins
