@@ -34,6 +34,8 @@ MAX_COMMON_START = 4
 MAX_REMEMBERED_ESCAPES = 4096
 
 _NAMED = {b"0": b"\0", b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+#: What stands in a list of names without quotes: where it ends is clear.
+_PLAIN_NAME = re.compile(r"""[^\s,;?'"]+""")
 _ESCAPE = re.compile(rb"\\(x[0-9A-Fa-f]{2}|[\x80-\xff]+|.?)", re.DOTALL)
 
 
@@ -195,8 +197,8 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
 
 
 def _name(name: str) -> str:
-    is_plain = name and name.isprintable() and len(name) <= MAX_SHOWN_CHARACTERS
-    return name if is_plain else quote(name)
+    is_plain = _PLAIN_NAME.fullmatch(name) and name.isprintable()
+    return name if is_plain and len(name) <= MAX_SHOWN_CHARACTERS else quote(name)
 
 
 def similar(name: str, names: Iterable[str]) -> str | None:

@@ -206,12 +206,16 @@ class UnknownTests(SynchronousTestCase):
         self.assertEqual(similar("clsoe", ["lose", "close"]), "close")
 
     def test_no_similar_name(self) -> None:
-        """All names are listed, up to a limit; names that cannot be printed are quoted."""
+        """All names are listed, up to a limit; names whose end would not be clear are quoted."""
         self.assertEqual(
             unknown("key", "zzz", ["a", "b"]), "unknown key 'zzz'; expected one of: a, b"
         )
         self.assertEqual(
             unknown("state", "zzz", ["", "a\n"]), r"unknown state 'zzz'; expected one of: '', 'a\n'"
+        )
+        self.assertEqual(
+            unknown("rule", "zzz", ["say a, b", "rule[1]", "it's"]),
+            "unknown rule 'zzz'; expected one of: 'say a, b', rule[1], \"it's\"",
         )
         self.assertEqual(unknown("state", "a", []), "unknown state 'a'")
         many = [f"s{number}" for number in range(31)]

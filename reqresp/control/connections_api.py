@@ -6,9 +6,10 @@ Knows the connections of a service.  Must not know HTTP.
 
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from reqresp._errors import FieldError
+from reqresp._text import unknown
 from reqresp.control._schemas import array, described, described_by, nullable, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, Route
@@ -22,6 +23,7 @@ from reqresp.server.factory import ReqRespFactory
 from reqresp.server.pushes import PushError
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
+from reqresp.steps import STATE_PREFIX
 
 _CONNECTIONS = "/api/services/{service}/connections"
 _ONE = f"{_CONNECTIONS}/{{connection:int}}"
@@ -50,7 +52,7 @@ class BroadcastBody(PushBody):
     :param to: ``all``, or ``state:NAME``: those in a state.
     """
 
-    to: str = "all"
+    to: str = field(default="all", metadata={"schema": {"pattern": "^(all|state:.+)$"}})
 
 
 class ConnectionsApi:
@@ -143,7 +145,9 @@ class ConnectionsApi:
 
     def _broadcast(self, call: Call) -> Any:
         data = _payload(call.body.data)
-        factory = _request_factory(self._service(call))
+        service = self._service(call)
+        factory = _request_factory(service)
+        _check_state(service, factory, call.body.to)
         try:
             return {"sent": factory.broadcast(data, call.body.to, raw=not call.body.framed)}
         except FrameError as error:
@@ -174,6 +178,17 @@ def _request_factory(service: Service) -> ReqRespFactory:
     if isinstance(service.factory, ReqRespFactory):
         return service.factory
     raise ApiError(409, f"{service.name} forwards all bytes, and knows no frames and no states")
+
+
+def _check_state(service: Service, factory: ReqRespFactory, to: str) -> None:
+    """:raises FieldError: *to* names a state that no connection of *service* can have."""
+    if not to.startswith(STATE_PREFIX):
+        return
+    state = to.removeprefix(STATE_PREFIX)
+    rules = () if service.script is None else service.script.rules.states
+    known = {*rules, *service.expectations.states, *factory.states().values()}
+    if state not in known:
+        raise FieldError("to", unknown("state", state, sorted(known - {""})))
 
 
 def _not_open(call: Call) -> ApiError:

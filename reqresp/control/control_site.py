@@ -28,7 +28,7 @@ from reqresp.control.expectations_api import COMPONENTS as EXPECTATION_COMPONENT
 from reqresp.control.expectations_api import ExpectationsApi
 from reqresp.control.faults_api import COMPONENTS as FAULT_COMPONENTS
 from reqresp.control.faults_api import FaultsApi
-from reqresp.control.openapi import make_document
+from reqresp.control.openapi import PlainPage, make_document
 from reqresp.control.page import page_resources
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import DEFINITION, ServicesApi
@@ -39,8 +39,22 @@ from reqresp.services.registry import Services
 #: Bytes that the body of a request may have.
 MAX_BODY = 1024 * 1024
 
-#: The first segments of paths that need no token: a load balancer has none.
-PUBLIC = (b"healthz", b"readyz")
+_PLAIN = "text/plain"
+#: What the pages for programs that watch the process show.  A load balancer has no token.
+PAGES = {
+    "/metrics": PlainPage(
+        summary="Show the metrics of the process and of its services, for Prometheus.",
+        replies={200: (_PLAIN, "application/openmetrics-text")},
+    ),
+    "/healthz": PlainPage(
+        summary="Show that the process runs.", replies={200: (_PLAIN,)}, is_public=True
+    ),
+    "/readyz": PlainPage(
+        summary="Show whether new clients are accepted.",
+        replies={200: (_PLAIN,), 503: (_PLAIN,)},
+        is_public=True,
+    ),
+}
 
 _TEXT = {"type": "string"}
 
@@ -73,7 +87,8 @@ def make_control_site(
         **toxiproxy_resources(services),
         **{path.removeprefix("/").encode(): _PageResource(it) for path, it in pages.items()},
     }
-    dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [*page, *PUBLIC])
+    public = [path.removeprefix("/").encode() for path, it in PAGES.items() if it.is_public]
+    dispatcher = Dispatcher(routes, guard, MAX_BODY, children, [*page, *public])
     return LimitedSite(dispatcher, clock, MAX_BODY, guard.allows)
 
 
@@ -129,6 +144,7 @@ def document_of(routes: Iterable[Route]) -> dict[str, Any]:
     return make_document(
         routes,
         {**COMPONENTS, **FAULT_COMPONENTS, **EXPECTATION_COMPONENTS, "Definition": DEFINITION},
+        PAGES,
     )
 
 

@@ -22,7 +22,7 @@ from reqresp.control._bodies import parse_json, read_body, read_query, read_tabl
 from reqresp.control._guard import Guard
 from reqresp.control._responses import end_response, write_head
 from reqresp.control.errors import ApiError, refusal_of, unknown_path
-from reqresp.control.routes import JSON, Call, Content, Match, RawBody, Route, Router
+from reqresp.control.routes import JSON, Call, Content, Created, Match, RawBody, Route, Router
 
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -173,6 +173,8 @@ def _respond(request: Request, route: Route, answer: Any) -> Any:
         return answer
     if isinstance(answer, Content):
         return write_head(request, answer)
+    if isinstance(answer, Created):
+        return write_head(request, Content(201, encode(answer.value)))
     if route.reply is None:
         return write_head(request, Content(route.status, b""))
     return write_head(request, Content(route.status, encode(answer)))

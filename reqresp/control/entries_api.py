@@ -182,7 +182,7 @@ class EntriesApi:
                 query=AllQuery,
                 reply={"type": "string"},
                 content_type=EVENTS,
-                errors=(429,),
+                errors=(404, 429),
             ),
         ]
 

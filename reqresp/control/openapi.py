@@ -4,17 +4,21 @@ OpenAPI: the document that describes the API, made from its routes.
 Must not know services.  OpenAPI 3.1 has the schemas of JSON Schema 2020-12.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+
+from attrs import frozen
 
 from reqresp import __version__
 from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.routes import JSON, RawBody, Route
 from reqresp.script.json_schema import Schema
 
-#: The statuses that any request can have: without a token, and from another origin.
-_ALWAYS = (401, 403)
+#: The statuses that any request can have: from another origin, with another method, with a body
+#: that is too large though none is read; and without a token, unless the page is public.
+_ALWAYS = (403, 405, 413)
+_WITHOUT_TOKEN = 401
 _ERROR = table(
     error=described("what is wrong, and what is expected, in one line", {"type": "string"}),
     problems=described(
@@ -30,20 +34,41 @@ _ERROR = table(
 )
 _DESCRIPTION = (
     "Shows and changes the services of one reqresp process. Bytes are a string if they are UTF-8, "
-    'else {"base64": "..."}. Times are seconds since the epoch.'
+    'else {"base64": "..."}. Times are seconds since the epoch. HEAD is answered as GET. A path '
+    "that is too long is answered with 414, and headers that are too large with 431, both "
+    "without a body. The paths of toxiproxy are described by its own documentation."
 )
 
 
-def make_document(routes: Iterable[Route], components: Mapping[str, Schema]) -> dict[str, Any]:
+@frozen(kw_only=True)
+class PlainPage:
     """
-    Return the document of *routes*.
+    A page of the site that is text, besides the routes.
+
+    :param summary: one sentence of what it shows.
+    :param replies: the content types that each status has.
+    :param is_public: whether it needs no token.
+    """
+
+    summary: str
+    replies: Mapping[int, Sequence[str]]
+    is_public: bool = False
+
+
+def make_document(
+    routes: Iterable[Route], components: Mapping[str, Schema], pages: Mapping[str, PlainPage]
+) -> dict[str, Any]:
+    """
+    Return the document of *routes* and *pages*.
 
     :param components: the schemas that those of the routes refer to, by name.
+    :param pages: by their paths.
     """
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = paths.setdefault(route.path.replace(":int}", "}"), {})
         path[route.method.lower()] = _operation(route)
+    paths |= {path: {"get": _page_operation(path, page)} for path, page in pages.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "reqresp", "version": __version__, "description": _DESCRIPTION},
@@ -103,25 +128,40 @@ def _operation_id(route: Route) -> str:
     return "_".join([route.method.lower(), *words]).replace(".", "_")
 
 
+def _page_operation(path: str, page: PlainPage) -> dict[str, Any]:
+    text: Schema = {"type": "string"}
+    replies = {
+        str(status): _response(status, dict.fromkeys(types, text))
+        for status, types in page.replies.items()
+    }
+    operation = {
+        "summary": page.summary,
+        "operationId": f"get_{path.removeprefix('/')}",
+        "responses": replies | _errors([] if page.is_public else [_WITHOUT_TOKEN]),
+    }
+    return operation | ({"security": []} if page.is_public else {})
+
+
 def _responses(route: Route) -> dict[str, Any]:
-    success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
-    if route.reply is not None:
-        success["content"] = {route.content_type: {"schema": route.reply}}
-    errors = {*_ALWAYS, *route.errors}
+    content = {} if route.reply is None else {route.content_type: route.reply}
+    statuses = [route.status, *([201] if route.creates else [])]
+    # 422: an unknown parameter of the query, at least.
+    errors = {_WITHOUT_TOKEN, 422, *route.errors}
     if route.parameters:
         errors.add(404)
     if route.method != "GET":
-        errors |= {400, 413, 415}
-    if route.method == "GET":
-        errors.add(413)  # a body is dropped, unless it is too large
-    errors.add(422)  # an unknown parameter of the query, at least
-    return {
-        str(route.status): success,
-        **{
-            str(status): {
-                "description": HTTPStatus(status).phrase,
-                "content": {JSON: {"schema": ref("Error")}},
-            }
-            for status in sorted(errors)
-        },
-    }
+        errors |= {400, 415}
+    return {str(it): _response(it, content) for it in statuses} | _errors(errors)
+
+
+def _errors(statuses: Iterable[int]) -> dict[str, Any]:
+    found = sorted({*_ALWAYS, *statuses})
+    return {str(it): _response(it, {JSON: ref("Error")}) for it in found}
+
+
+def _response(status: int, content: Mapping[str, Schema]) -> dict[str, Any]:
+    """Return the response of a *status*, with the schema of each content type."""
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if content:
+        response["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
+    return response

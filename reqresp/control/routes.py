@@ -50,6 +50,13 @@ class Content:
 
 
 @frozen
+class Created:
+    """A response of 201: *value*, as JSON, of what was created."""
+
+    value: Any
+
+
+@frozen
 class RawBody:
     """A JSON object that a route reads itself, with this schema."""
 
@@ -76,14 +83,15 @@ class Route:
     A method and a path, and what answers.
 
     :param path: such as ``/api/services/{service}/entries/{id:int}``.
-    :param answer: returns what `json` accepts, `Content`, a Deferred of these, or ``NOT_DONE_YET``.
-        Raises errors that `refusal_of` knows.
+    :param answer: returns what `json` accepts, `Created`, `Content`, a Deferred of these, or
+        ``NOT_DONE_YET``.  Raises errors that `refusal_of` knows.
     :param summary: one sentence of what it does.
     :param status: of the response.
     :param reply: the schema of the response; None: it has no content.
     :param content_type: of the response.
     :param body: the class of the JSON in the request, or its schema; None: there is none.
     :param query: the class of the query; None: there is none.
+    :param creates: whether the status can be 201 as well.
     :param errors: statuses of errors, besides those that follow from the rest.
     """
 
@@ -96,6 +104,7 @@ class Route:
     content_type: str = field(default=JSON, repr=False)
     body: type[Any] | RawBody | None = field(default=None, repr=False)
     query: type[Any] | None = field(default=None, repr=False)
+    creates: bool = field(default=False, repr=False)
     errors: tuple[int, ...] = field(default=(), repr=False)
     #: The segments of the path after the first slash.
     segments: tuple[str | Parameter, ...] = field(init=False, repr=False)

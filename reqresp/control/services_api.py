@@ -19,7 +19,7 @@ from reqresp.control._describe import COMPONENTS, describe_rule, describe_servic
 from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.effective import EFFECTIVE, describe_effective
 from reqresp.control.errors import ApiError, problems_error, unusable
-from reqresp.control.routes import Call, RawBody, Route
+from reqresp.control.routes import Call, Created, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
 from reqresp.script.summary import summarize
 from reqresp.script.toml_positions import line_of, locate
@@ -134,6 +134,7 @@ class ServicesApi:
                 path=_ONE,
                 answer=self._replace,
                 summary="Replace a service, or create it.",
+                creates=True,
                 body=definition,
                 errors=(409,),
             ),
@@ -229,7 +230,7 @@ class ServicesApi:
         definition = read_definition(body, self._base, functions=self._services.functions(name))
         if name not in self._services:
             _check_named(definition, name)
-            return self._created(definition)
+            return self._created(definition).addCallback(Created)
         replaced = self._services.replace(name, definition).addErrback(_unusable)
         was = "" if definition.name == name else f"; it was named {name}"
         return replaced.addCallback(partial(_changed, f"service replaced{was}"))

@@ -5,7 +5,7 @@ Each is a table with the keys of a script's rule.  While there is none, the serv
 as without this module.  It must not know who adds them, or where the server listens.
 """
 
-from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableSequence, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -114,6 +114,13 @@ class Expectations:
     def names(self) -> Sequence[str]:
         """What entries call those that answer."""
         return [it.expectation.rule.name for it in self._kept.values()]
+
+    @property
+    def states(self) -> Iterator[str]:
+        """The states of the conversation that an expectation names."""
+        for rule in (it.expectation.rule for it in self._kept.values()):
+            yield from rule.when or ()
+            yield from (state for _, state in rule.states_after)
 
     def add(self, table: Mapping[str, Any]) -> int:
         """

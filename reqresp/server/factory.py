@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from reqresp._errors import FieldError
+from reqresp._text import quote
 from reqresp.faults import (
     KINDS,
     DirectedFault,
@@ -45,7 +46,7 @@ from reqresp.server.live_faults import LiveFault, LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.server.service import Service
 from reqresp.server.stream_faults import StreamFault, make_directed
-from reqresp.steps import Broadcast
+from reqresp.steps import Broadcast, is_addressee
 from reqresp.transport.access import Access
 
 #: A fault of replies, or of what clients send, as it is configured.
@@ -278,6 +279,8 @@ class ReqRespFactory(FrontFactory):
         :raises FieldError: *to* is none of these.
         :raises FrameError: the framing cannot express *data*.
         """
+        if to == "others" or not is_addressee(to):  # there is no sender
+            raise FieldError("to", f'expected "all" or "state:NAME", found {quote(to)}')
         return broadcast(self._front, Broadcast(data, to, raw))
 
     def send(self, number: int, data: bytes) -> None:

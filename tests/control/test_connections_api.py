@@ -63,18 +63,38 @@ class ConnectionsTests(Controlled):
         for body, sent in (
             ({"data": "a"}, 2),
             ({"data": "b", "framed": True, "to": "state:data"}, 1),
-            ({"data": "c", "to": "state:nowhere"}, 0),
         ):
             found = self.ask("POST", f"{CONNECTIONS}/push", body)
             self.assertEqual((found.status, found.json), (200, {"sent": sent}))
         self.assertEqual((one.received(), two.received()), (b"a", b"ab\r\n"))
-        for field, wrong in (
-            ("data", {"data": {"hex": "x"}}),
-            ("data", {"data": "a\nb", "framed": True}),
-            ("to", {"data": "a", "to": "everyone"}),
-        ):
+        for wrong in ({"data": {"hex": "x"}}, {"data": "a\nb", "framed": True}):
             found = self.ask("POST", f"{CONNECTIONS}/push", wrong)
-            self.assertEqual((found.status, found.json["problems"][0]["path"]), (422, field))
+            self.assertEqual((found.status, found.json["problems"][0]["path"]), (422, "data"))
+
+    def test_nobody_to_broadcast_to(self) -> None:
+        """An addressee that no client can be is refused, and states are named."""
+        self.connect()
+        for to, problem in (
+            ("everyone", 'expected "all" or "state:NAME", found \'everyone\''),
+            ("others", 'expected "all" or "state:NAME", found \'others\''),
+            ("state:nope", "unknown state 'nope'; expected one of: data, start"),
+        ):
+            found = self.ask("POST", f"{CONNECTIONS}/push", {"data": "a", "to": to})
+            self.assert_refused(found, 422, f"to: {problem}")
+            self.assertEqual(found.json["problems"][0]["path"], "to")
+        found = self.ask("POST", f"{CONNECTIONS}/push", {"data": "a", "to": "state:data"})
+        self.assertEqual(found.json, {"sent": 0})
+
+    def test_broadcast_to_a_state_of_an_expectation(self) -> None:
+        """A state that an expectation alone names is known."""
+        expectation = {"kind": "on", "equals": "GO", "reply": "gone", "goto": "far"}
+        self.assertEqual(
+            self.ask("POST", "/api/services/smtp/expectations", expectation).status, 201
+        )
+        body = {"data": "a", "to": "state:far"}
+        self.assertEqual(self.ask("POST", f"{CONNECTIONS}/push", body).json, {"sent": 0})
+        self.converse(b"GO\n")
+        self.assertEqual(self.ask("POST", f"{CONNECTIONS}/push", body).json, {"sent": 1})
 
     def test_a_relay(self) -> None:
         """It knows neither frames nor states."""

@@ -1,7 +1,12 @@
 """The control site: what belongs to it besides the API."""
 
-from reqresp.control.control_site import MAX_BODY
+from prometheus_client import CollectorRegistry
+
+from reqresp.control.control_site import MAX_BODY, PAGES
+from reqresp.control.prometheus import Exposition
+from reqresp.control.site import make_pages
 from tests.support.controlled import Controlled
+from tests.support.visited import Visited
 
 
 class SiteTests(Controlled):
@@ -29,3 +34,22 @@ class SiteTests(Controlled):
         for path in ("/api/services", "/healthz", "/no"):
             found = self.ask("POST", path, Content_Length=str(MAX_BODY + 1))
             self.assertEqual(found.status, 413, path)
+
+
+class DocumentedPagesTests(Visited):
+    """The pages that `make_pages` makes."""
+
+    def test_they_are_documented(self) -> None:
+        """Each has the statuses and the content types that the document says."""
+        found: dict[str, dict[int, set[str]]] = {}
+        for self.ready in (True, False):
+            for path in make_pages(Exposition(CollectorRegistry(), self.reactor), lambda: True):
+                for accept in ("text/plain", "application/openmetrics-text"):
+                    status, headers, _ = self.get(path, "GET", f"Accept: {accept}")
+                    kind = headers["Content-Type"].partition(";")[0]
+                    found.setdefault(path, {}).setdefault(status, set()).add(kind)
+        documented = {
+            path: {status: {*types} for status, types in page.replies.items()}
+            for path, page in PAGES.items()
+        }
+        self.assertEqual(found, documented)

@@ -45,8 +45,9 @@ class DocumentTests(Controlled):
         self.document = self.get("/api/openapi.json")
 
     def test_it_is_complete(self) -> None:
-        """The document has every route of the API, and no other."""
+        """The document has every route of the API, the pages beside it, and nothing else."""
         routes = {(it.method.lower(), re.sub(":int}", "}", it.path)) for it in api_routes_of(self)}
+        routes |= {("get", path) for path in ("/metrics", "/healthz", "/readyz")}
         documented = {
             (method, path) for path, it in self.document["paths"].items() for method in it
         }
@@ -64,7 +65,22 @@ class DocumentTests(Controlled):
                 }
                 self.assertEqual(in_path, {*re.findall(r"\{(\w+)\}", path)})
                 self.assertTrue(any(it.startswith("2") for it in operation["responses"]))
-        self.assertEqual(len(names), len(api_routes_of(self)))
+        self.assertEqual(len(names), len(api_routes_of(self)) + 3)
+
+    def test_the_statuses(self) -> None:
+        """A stream can be of an unknown service, and any path has other methods."""
+        responses = self.document["paths"]["/api/stream"]["get"]["responses"]
+        self.assertLessEqual({"200", "401", "403", "404", "405", "422", "429"}, {*responses})
+        responses = self.document["paths"]["/api/services/{service}"]["put"]["responses"]
+        self.assertEqual(responses["200"]["content"], responses["201"]["content"])
+
+    def test_the_pages(self) -> None:
+        """The pages for programs that watch the process say whether they need a token."""
+        metrics, health = (self.document["paths"][it]["get"] for it in ("/metrics", "/healthz"))
+        self.assertIn("401", metrics["responses"])
+        self.assertNotIn("security", metrics)
+        self.assertNotIn("401", health["responses"])
+        self.assertEqual(health["security"], [])
 
     def test_every_key_is_described(self) -> None:
         """All fields of requests and replies, and all parameters, say what they mean."""

@@ -202,7 +202,7 @@ class ChangedTests(Controlled):
         found = self.ask("PUT", "/api/services/smtp", definition)
         self.assertEqual((found.status, found.json["listen"]), (200, [f"{HOST}:2600"]))
         definition["listen"] = 2601
-        self.assertEqual(self.ask("PUT", "/api/services/other", definition).status, 200)
+        self.assertEqual(self.ask("PUT", "/api/services/other", definition).status, 201)
         self.assertIn("other", self.services)
 
     def test_replace_with_another_name(self) -> None:
@@ -366,15 +366,15 @@ class ScriptTests(Controlled):
         definition = {"listen": 2600, "seed": 3, "limits": {"max_connections": 5}}
         for name, keys in (
             ("rules", {"rule": [{"reply": "x"}], "framing": "netstring"}),
-            ("fixed", {"response": "x", "close_on": "q", "framing": "line"}),
+            ("reply", {"response": "x", "close_on": "q", "framing": "line"}),
         ):
             path = f"/api/services/{name}"
-            self.assertEqual(self.ask("PUT", path, definition | keys).status, 200)
+            self.assertEqual(self.ask("PUT", path, definition | keys).status, 201)
             self.assertEqual(self.ask("PUT", f"{path}/script", {"script": SCRIPT}).status, 200)
             shown = self.get(path)["definition"]
             self.assertEqual(shown["script"], SCRIPT)
             self.assertFalse(shown.keys() & {"rule", "response", "close_on", "framing", "seed"})
-            self.assertEqual("limits" in shown, name == "fixed")
+            self.assertEqual("limits" in shown, name == "reply")
             self.assertEqual(self.ask("PUT", path, shown).status, 200)
             self.assertEqual(self.converse(b"a\n", name=name).received(), b"B\r\n")
             self.ask("DELETE", path)

@@ -78,7 +78,7 @@ class HttpTests(ProxiedCase):
             self.assert_refused(self.ask(method, path), 400, "bad request body: EOF")
             answer = self.ask(method, path, body=b"{")
             self.assertEqual(answer.status, 400)
-            self.assertTrue(answer.error.startswith("bad request body: expected JSON: "), answer)
+            self.assertTrue(answer.error.startswith("bad request body: invalid JSON: "), answer)
             for value in ("x", 5, True):
                 answer = self.ask(method, path, value)
                 self.assertEqual(answer.status, 400)
@@ -89,7 +89,7 @@ class HttpTests(ProxiedCase):
         self.create()
         body = b'{"type": "latency", "attributes": {"latency": 1e999}}'
         answer = self.ask("POST", "/proxies/redis/toxics", body=body)
-        error = "bad request body: expected JSON: expected a number of 64 bits, found '1e999'"
+        error = "bad request body: invalid JSON: expected a number of 64 bits, found '1e999'"
         self.assert_refused(answer, 400, error)
 
     def test_an_error_of_ours(self) -> None:
