@@ -34,8 +34,10 @@ _COMMENT = b":\n\n"
 class Feed(Protocol):
     """What some streams send.  Equal feeds send the same."""
 
-    #: The shortest time between two events, in seconds.
-    interval: float
+    #: The shortest time from the last event to the next one, in seconds.
+    @property
+    def interval(self) -> float: ...
+
     #: The shortest time between two calls of `position`, in seconds.
     look_interval: float
 

@@ -34,7 +34,7 @@ class EntriesFeed:
 
     :param name: of the service.
     :param most: the most entries of an event, the newest ones; None: all.  After an event that does
-        not have all, the next one has `LEAST_AT_ONCE`.
+        not have all, the next one comes a second later, and has `LEAST_AT_ONCE`.
     :param search: which entries are sent.  An event is of `MAX_EVENT_ENTRIES` at most, wanted or
         not; if none of them is wanted, there is none.
     :raises FieldError: as for `make_search`.
@@ -46,8 +46,11 @@ class EntriesFeed:
     search: Search = _EVERYTHING
     _fits: Test | None = field(init=False, eq=False)
     _is_flood: bool = field(init=False, default=False, eq=False)
-    interval = 0.5
     look_interval = 0.0
+
+    @property
+    def interval(self) -> float:
+        return 1.0 if self._is_flood else 0.5
 
     def __attrs_post_init__(self) -> None:
         self._fits = None if self.search == _EVERYTHING else make_search(self.search)

@@ -320,6 +320,22 @@ class StreamTests(Controlled):
             sizes.append(sum(map(len, values)))
         self.assertEqual(sizes, [200, 16, 16, 16, 102, 200])
 
+    def test_how_often_in_a_flood(self) -> None:
+        """While entries are skipped, there is an event a second, and otherwise two."""
+        wire = self.listen("?most=200")
+        counts = []
+        for each in (30, 10):
+            self.events(wire)
+            sent = []
+            for _ in range(200):
+                self.converse(b"EHLO x\n" * each)
+                self.reactor.advance(0.05)
+                sent.append(wire.received().count(b"event: entries"))
+            counts.append(sum(sent))
+        flood, rest = counts
+        self.assertIn(flood, (10, 11))
+        self.assertIn(rest, (19, 20, 21))
+
     def test_everything(self) -> None:
         """Without a bound nothing is skipped, however much there is."""
         wire = self.listen()
