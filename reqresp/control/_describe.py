@@ -7,13 +7,17 @@ Must not know routes, and changes nothing.
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from reqresp.control._schemas import array, described, nullable, ref, table
 from reqresp.framing import Chunk, Mixed, complete_framing
 from reqresp.journal import Entry, as_json
 from reqresp.journal.entries import EVENTS
+from reqresp.script import Script
 from reqresp.script.json_schema import Schema
 from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
+from reqresp.script.toml_positions import line_of, locate
 from reqresp.services.service import Kind, Service
 from reqresp.transport.accept_modes import Accept, written_mode
 
@@ -110,6 +114,10 @@ COMPONENTS: Mapping[str, Schema] = {
             ),
             "what": described("what was changed of the service, for people", _TEXT),
             "reason": described("why it ended, failed or was refused", _TEXT),
+            "matches": described(
+                "what the regex of the search has found in it, each text once",
+                array(ref("Payload")),
+            ),
         },
         "required": ["id", "event", "at"],
     },
@@ -137,9 +145,20 @@ def describe_entry(number: int, entry: Entry, max_bytes: int) -> dict[str, Any]:
     return {"id": number, **as_json(entry, max_bytes)}
 
 
-def describe_rule(rule: Rule) -> dict[str, Any]:
-    """Return *rule* as JSON."""
-    return {"name": rule.name, "path": rule.path, "line": rule.line, "kind": kind_of(rule)}
+def shown_script(service: Service) -> Script | None:
+    """
+    Return the script of *service* with the lines of its text, as clients see it; None: it has none.
+
+    Rules that stand in another file, among services, have other lines there.
+    """
+    script, text = service.script, service.script_text
+    return script if script is None or text is None else evolve(script, lines=locate(text))
+
+
+def describe_rule(script: Script, rule: Rule) -> dict[str, Any]:
+    """Return *rule* of *script* as JSON."""
+    line = line_of(script.lines, rule.path)
+    return {"name": rule.name, "path": rule.path, "line": line, "kind": kind_of(rule)}
 
 
 def kind_of(rule: Rule) -> str:

@@ -6,6 +6,7 @@ Knows entries and their bytes.  Must not know journals.
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from attrs import field, fields, frozen
 
@@ -33,8 +34,12 @@ from reqresp.steps import Forward, Send
 #: The entries about something that has gone wrong.
 _ERRORS = (Failed, Incomplete, Refused, Unanswered, UpstreamFailed)
 
-#: Pairs of hexadecimal digits.
+#: Pairs of hexadecimal digits, with spaces after each.
 HEX = "^([0-9A-Fa-f]{2} *)+$"
+
+#: How many texts that a pattern finds in an entry are looked at, and bytes of each.
+MAX_MATCHES = 50
+MAX_MATCH_BYTES = 2048
 
 #: Returns whether an entry is wanted.
 Test = Callable[[Entry], bool]
@@ -57,7 +62,7 @@ class Search:
     :param error: true: only what has gone wrong.
     :param by: the name of the rule that answered.
     :param text: is among the bytes of the request or of the reply, whatever the case of letters.
-    :param hex: the same, as hexadecimal digits.
+    :param hex: the same, as pairs of hexadecimal digits, with spaces after each.
     :param regex: a pattern of RE2 that is found in them.
     :param since: the first time, in seconds since the epoch.
     :param until: the last time.
@@ -91,6 +96,24 @@ def make_search(search: Search) -> Test:
     """
     tests = [*_tests(search)]
     return lambda entry: all(test(entry) for test in tests)
+
+
+def make_matches(regex: str) -> Callable[[Entry], list[bytes]]:
+    """
+    Return a function that returns the texts that a pattern finds in an entry, each of them once.
+
+    It looks at the first `MAX_MATCHES`, and returns `MAX_MATCH_BYTES` of each.
+
+    :raises FieldError: RE2 refuses the pattern.
+    """
+    pattern = _pattern(regex)
+
+    def matches(entry: Entry) -> list[bytes]:
+        found = (it[0] for data in _texts(entry) for it in pattern.finditer(data))
+        cut = (it[:MAX_MATCH_BYTES] for it in islice(found, MAX_MATCHES))
+        return [*dict.fromkeys(filter(None, cut))]
+
+    return matches
 
 
 def _tests(search: Search) -> Iterator[Test]:
@@ -166,7 +189,8 @@ def _request(data: bytes) -> bytes:
 
 def _from_hex(text: str) -> bytes:
     if not re.fullmatch(HEX, text):
-        raise FieldError("hex", f"expected pairs of hexadecimal digits, found {text[:60]!r}")
+        expected = "pairs of hexadecimal digits, such as 0d 0a"
+        raise FieldError("hex", f"expected {expected}, found {text[:60]!r}")
     return bytes.fromhex(text)
 
 

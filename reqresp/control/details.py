@@ -7,15 +7,16 @@ Knows scripts: which rule answered, or which ones nearly did.  Changes nothing.
 import sys
 from typing import Any
 
-from reqresp.control._describe import describe_entry, describe_rule, framing_of
+from reqresp.control._describe import describe_entry, describe_rule, framing_of, shown_script
 from reqresp.control._find import connection_of
+from reqresp.exchanges import UNMATCHED
 from reqresp.framing import Framed, FrameError, complete_framing
 from reqresp.journal import Answered, Connected, Entry, Unanswered
 from reqresp.journal.entries import bytes_as_json
 from reqresp.script import Script
 from reqresp.script.explain import explain_last
 from reqresp.script.near_misses import nearest
-from reqresp.script.rule import Rule
+from reqresp.script.toml_positions import line_of
 from reqresp.services.service import Service
 from reqresp.steps import Forward, Send
 
@@ -35,27 +36,32 @@ def describe_details(service: Service, number: int, entry: Entry) -> dict[str, A
         "rule": None,
         "state": None,
         "near": [],
+        "why": [],
         "explain": "",
         "wire": _wire(service, entry),
     }
-    script = service.script
+    script = shown_script(service)
     if script is None or script.is_relay:
         return details
     if isinstance(entry, Answered):
-        rule = next((it for it in script.rules.all() if it.name == entry.exchange.by), None)
-        details["rule"] = None if rule is None else _describe_whole(rule)
+        details["rule"] = _describe_by(script, entry.exchange.by)
     if isinstance(entry, Answered | Unanswered):
         requests = [*_earlier(service, number, entry), _data(entry)]
-        state, details["explain"] = explain_last(script, requests)
-        details["state"] = state
+        explained = explain_last(script, requests)
+        details["state"], details["explain"] = explained.state, explained.text
         if isinstance(entry, Answered) and entry.is_miss:
-            details["near"] = _near(script, state, _data(entry))
+            details["near"] = _near(script, explained.state, _data(entry))
+            details["why"] = explained.why
     return details
 
 
-def _describe_whole(rule: Rule) -> dict[str, Any]:
+def _describe_by(script: Script, by: str) -> dict[str, Any] | None:
+    """Return the rule with the name *by*; None: there is none, such as no unmatched."""
+    rule = next((it for it in script.rules.all() if it.name == by), None)
+    if rule is None or (by == UNMATCHED and UNMATCHED not in script.lines):
+        return None
     when = None if rule.when is None else sorted(rule.when)
-    return {**describe_rule(rule), "when": when, "goto": rule.goto}
+    return {**describe_rule(script, rule), "when": when, "goto": rule.goto}
 
 
 def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
@@ -64,7 +70,7 @@ def _near(script: Script, state: str, request: bytes) -> list[dict[str, Any]]:
         {
             "rule": near.rule.name,
             "path": near.rule.path,
-            "line": near.rule.line,
+            "line": line_of(script.lines, near.rule.path),
             "kind": near.kind,
             "at": near.at,
             "wanted": bytes_as_json(near.wanted),

@@ -12,7 +12,7 @@ from attrs import frozen
 from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.control._describe import describe_entry
-from reqresp.control._find import Search, make_search, search_in
+from reqresp.control._find import Search, make_matches, make_search, search_in
 from reqresp.control._schemas import (
     MAX_NUMBER,
     array,
@@ -32,6 +32,7 @@ from reqresp.control.routes import EVENTS, Call, Route
 from reqresp.control.services_api import service_of
 from reqresp.exchanges import UNMATCHED
 from reqresp.journal import Answered, Entry, Journal
+from reqresp.journal.entries import bytes_as_json
 from reqresp.server.factory import ReqRespFactory
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
@@ -152,6 +153,10 @@ class EntriesApi:
                                     "the nearest rules to a request that no rule matches",
                                     array({"type": "object"}),
                                 ),
+                                "why": described(
+                                    "those lines of explain that say why no rule matches",
+                                    array({"type": "string"}),
+                                ),
                                 "explain": described(
                                     "what reqresp explain says of the request", {"type": "string"}
                                 ),
@@ -159,7 +164,7 @@ class EntriesApi:
                                     "the bytes as they were received and sent", _WIRE
                                 ),
                             },
-                            "required": ["rule", "state", "near", "explain", "wire"],
+                            "required": ["rule", "state", "near", "why", "explain", "wire"],
                         },
                     ]
                 },
@@ -261,6 +266,7 @@ class _Finding:
         self._journal = journal
         self._query = query
         self._fits = make_search(query)
+        self._matches = None if query.regex is None else make_matches(query.regex)
         search = _last if query.after is None else _first
         #: The number of the first entry that was not looked at.
         self._next = journal.position
@@ -279,10 +285,16 @@ class _Finding:
     def as_json(self) -> dict[str, Any]:
         """Return them as the response has them."""
         return {
-            "entries": [describe_entry(*it, self._query.max_bytes) for it in self._found],
+            "entries": [self._describe(*it) for it in self._found],
             "next": self._next,
             "dropped": self._journal.dropped,
         }
+
+    def _describe(self, number: int, entry: Entry) -> dict[str, Any]:
+        shown = describe_entry(number, entry, self._query.max_bytes)
+        if self._matches is not None:
+            shown["matches"] = [bytes_as_json(it) for it in self._matches(entry)]
+        return shown
 
 
 def _first(

@@ -15,14 +15,13 @@ from twisted.python.failure import Failure
 
 from reqresp._errors import Problem
 from reqresp._text import quote
-from reqresp.control._describe import COMPONENTS, describe_rule, describe_service
+from reqresp.control._describe import COMPONENTS, describe_rule, describe_service, shown_script
 from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.effective import EFFECTIVE, describe_effective
 from reqresp.control.errors import ApiError, problems_error, unusable
 from reqresp.control.routes import Call, Created, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
 from reqresp.script.summary import summarize
-from reqresp.script.toml_positions import line_of, locate
 from reqresp.services.definition import Definition
 from reqresp.services.reading import read_definition
 from reqresp.services.registry import Services
@@ -267,15 +266,11 @@ class ServicesApi:
 
     def _script(self, call: Call) -> Any:
         service = service_of(self._services, call.path["service"])
-        text = service.script_text
-        if service.script is None or text is None:
+        script, text = shown_script(service), service.script_text
+        if script is None or text is None:
             return {"script": None, "rules": []}
-        lines = locate(text)  # the rules may stand in another file, with other lines
-        rules = service.script.rules.all()
-        return {
-            "script": text,
-            "rules": [describe_rule(it) | {"line": line_of(lines, it.path)} for it in rules],
-        }
+        rules = [describe_rule(script, it) for it in script.rules.all()]
+        return {"script": text, "rules": rules}
 
     def _use_script(self, call: Call) -> Deferred[Any]:
         service = service_of(self._services, call.path["service"])

@@ -7,6 +7,7 @@ Writes for each request its state, its rule and its reply; if no rule matches, t
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from attrs import frozen
 from twisted.internet.address import IPv4Address
 
 from reqresp._text import printable
@@ -35,9 +36,24 @@ def explain(script: Script, requests: Sequence[bytes]) -> str:
     return "\n".join(_Explanation(script).lines(requests))
 
 
-def explain_last(script: Script, requests: Sequence[bytes]) -> tuple[str, str]:
+@frozen
+class Explained:
     """
-    Return the state in which the last of *requests* of one client arrives, and its explanation.
+    What a script answers to a request.
+
+    :param state: in which it arrives.
+    :param text: as `explain` says it.
+    :param why: those lines of it that say why no rule matches.
+    """
+
+    state: str
+    text: str
+    why: Sequence[str]
+
+
+def explain_last(script: Script, requests: Sequence[bytes]) -> Explained:
+    """
+    Return what *script* answers to the last of *requests* of one client.
 
     :param requests: at least one.
     """
@@ -46,7 +62,8 @@ def explain_last(script: Script, requests: Sequence[bytes]) -> tuple[str, str]:
     for _line in explanation.lines(before):
         pass
     state = explanation.state
-    return state, "\n".join(explanation.request_lines(last))
+    text = "\n".join(explanation.request_lines(last))
+    return Explained(state, text, [line.removeprefix("    ") for line in explanation.why])
 
 
 class _Explanation:
@@ -57,6 +74,7 @@ class _Explanation:
         self._rules = script.rules.anew(calls=False)
         self._calls = {it.name: it.call for it in self._rules.all() if it.call is not None}
         self._client = PastConnection(_CLIENT, 1, 0, config=script.config())
+        self.why: Sequence[str] = ()  #: The lines that say why no rule matches the last request.
         self._ended_by = ""  # the label of the step after which no request is answered
 
     def lines(self, requests: Sequence[bytes]) -> Iterator[str]:
@@ -73,7 +91,7 @@ class _Explanation:
 
     def request_lines(self, request: bytes) -> Iterator[str]:
         """Yield the lines about the next request."""
-        state = self.state
+        state, self.why = self.state, ()
         yield f"{printable(state)}: {request!r}"
         if self._ended_by:
             yield f"    not answered after {self._ended_by}"
@@ -116,7 +134,8 @@ class _Explanation:
         steps = cast(Steps, self._rules.respond(request, self._client))  # nothing is called
         yield from self._reply(steps, framing)
         if isinstance(steps, RuleReply) and steps.by == UNMATCHED:
-            yield from self._misses(state, request, matching)
+            self.why = [*self._misses(state, request, matching)]
+            yield from self.why
         after = self._rules.state(self._client)
         if after != state:
             yield f"    new state: {printable(after)}"

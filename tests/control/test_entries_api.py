@@ -48,6 +48,8 @@ class FindTests(Controlled):
         self.assertEqual(self.found("hex=FF%2000"), [miss])
         self.assertEqual(self.found("regex=^EHLO%20[y-z]$"), ["EHLO y"])
         self.assertEqual(self.found("text=ehlo&connection=1"), ["EHLO x"])
+        for pairs in ("ff00", "FF%20%2000%20"):
+            self.assertEqual(self.found(f"hex={pairs}"), [miss], pairs)
         self.assertEqual(self.found("fault=true"), [])
         self.assertEqual(self.found("error=true"), [])
         self.assertEqual(self.found("until=1"), [])
@@ -55,6 +57,15 @@ class FindTests(Controlled):
         self.assertEqual(self.found(f"since={at:.7f}&until={at + 1:.7f}")[-1:], ["disconnected"])
         self.assertEqual(self.found(f"since={at + 1:.7f}"), [])
         self.assertEqual(self.found("since=1&event=answered&limit=1"), ["EHLO y"])
+
+    def test_what_a_regex_has_found(self) -> None:
+        """Each text that it finds in request and reply is shown once; an empty one is not."""
+        entries = self.get(f"{ENTRIES}?regex=(?s)[a-z]%2B|\\xff.|$&event=answered")["entries"]
+        self.assertEqual(
+            [it["matches"] for it in entries],
+            [["x", "hello"], [{"base64": "/wA="}, "what"], ["go"], ["queued"], ["y", "hello"]],
+        )
+        self.assertNotIn("matches", self.get(f"{ENTRIES}?text=ehlo")["entries"][0])
 
     def test_waiting(self) -> None:
         """Entries are waited for until there are so many, for a time at most."""
@@ -95,7 +106,16 @@ class FindTests(Controlled):
     def test_wrong_conditions(self) -> None:
         """A wrong condition is 422, with its name."""
         for query in (
-            *("limit=0", f"limit={MAX_LIMIT + 1}", "max_bytes=-1", "hex=f", "hex=", "regex=("),
+            *(
+                "limit=0",
+                f"limit={MAX_LIMIT + 1}",
+                "max_bytes=-1",
+                "hex=f",
+                "hex=",
+                "hex=f%200",
+                "hex=%20ff",
+                "regex=(",
+            ),
             *("after=x", "connection=1.5", "miss=yes", "since=now", "sort=id"),
             *("event=answerd", "by=helo"),
         ):
@@ -163,7 +183,7 @@ class DetailTests(Controlled):
             {
                 "name": "rule[2]",
                 "path": "rule[2]",
-                "line": 18,
+                "line": 15,
                 "kind": "equals",
                 "when": ["data"],
                 "goto": "start",
@@ -192,7 +212,7 @@ class DetailTests(Controlled):
                 {
                     "rule": "hello",
                     "path": "rule[0]",
-                    "line": 8,
+                    "line": 5,
                     "kind": "starts_with",
                     "at": 3,
                     "wanted": "EHLO ",
@@ -200,8 +220,36 @@ class DetailTests(Controlled):
                 }
             ],
         )
-        self.assertIn("nearest: hello", shown["explain"])
-        self.assertIn("want 45 48 4c 4f", shown["explain"])
+        lines = [
+            "nearest: hello (rule[0], line 5) starts_with, differs at byte 3",
+            "    want 45 48 4c 4f 20    |EHLO |",
+            "    got  45 48 4c 50 20 78 |EHLP x|",
+        ]
+        self.assertEqual(shown["why"], lines)
+        self.assertIn("\n".join(f"    {it}" for it in lines), shown["explain"])
+
+    def test_lines_are_those_of_the_script_that_is_shown(self) -> None:
+        """Rules among the services have other lines in their file than in the script's text."""
+        self.converse(b"EHLO x\n")
+        script = self.get("/api/services/smtp/script")
+        [rule] = [it for it in script["rules"] if it["name"] == "hello"]
+        self.assertEqual(script["script"].splitlines()[rule["line"] - 1], "[[rule]]")
+        shown = self.shown("EHLO%20x")
+        self.assertEqual(shown["rule"]["line"], rule["line"])
+        self.assertIn(f"hello (rule[0], line {rule['line']})", shown["explain"])
+
+    def test_a_miss_without_unmatched(self) -> None:
+        """No rule has answered it."""
+        self.use_script('framing = "line"\n\n[[rule]]\nequals = "a"\nreply = "1"\n')
+        self.converse(b"b\n")
+        shown = self.shown("b")
+        self.assertEqual((shown["miss"], shown["rule"]), (True, None))
+        self.assertIn("no rule matches (the script has no unmatched)", shown["explain"])
+
+    def use_script(self, text: str) -> None:
+        """Have the service use another script."""
+        found = self.ask("PUT", "/api/services/smtp/script", {"script": text})
+        self.assertEqual(found.status, 200, found.data)
 
     def test_an_entry_without_a_request(self) -> None:
         """Other entries have neither a rule nor an explanation."""
