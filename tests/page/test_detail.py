@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import PageCase, Stage
+from reqresp import Script
+from reqresp.script.explain import explain
+from tests.support.browser import SCRIPT, PageCase, Stage
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -32,11 +34,91 @@ class DetailTests(PageCase):
         self.open()
         self.row("RCPT TO").click()
         self.page.locator(".near").wait_for()
-        self.assertIn("rule[1] equals, line 9, differs at byte 7", self.text(".near p"))
+        requests = [b"MAIL FROM:<a>", b"RCPT TO <bob@mail.test>"]
+        said = explain(Script.parse(SCRIPT), requests).partition("nearest: ")[2]
+        self.assertTrue(said.startswith("rule[1] (line 9) equals, differs at byte 7\n"))
+        lines = [f"nearest: {said}".splitlines()[at].strip() for at in range(3)]
+        self.assertEqual(self.texts(".near > *"), lines)
         self.assertEqual(self.texts(".near .diff"), ["3a", ":", "20", " "])
         self.assertEqual(self.texts(".talk .now .b"), ["RCPT TO <bob@mail.test>", "500 what?"])
         self.assertIn("MAIL FROM:<a>", self.texts(".talk .b"))
         self.wait("document.querySelector('.facts').textContent.includes('start')")
+        self.assertEqual(self.text(".facts dd.miss"), "unmatched, line 2")
+
+    def test_a_request_that_ends_where_the_rule_goes_on(self) -> None:
+        """The byte that is missing is marked, and what fits in another state is said."""
+        self.stage.converse(b"RCPT TO\r\n", b".\r\n")
+        self.open()
+        self.row("RCPT TO").click()
+        self.page.locator(".near").wait_for()
+        self.assertEqual(self.texts(".near .diff"), ["3a", ":", "  "])
+        self.row("500 what?").click()
+        self.page.locator(".near >> text=rule[3] (line 19) matches, but in state data").wait_for()
+
+    def test_a_miss_without_unmatched(self) -> None:
+        """No rule has answered it, and the detail says so."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "rule": [{"equals": "a", "reply": "1"}]},
+        )  # fmt: skip
+        with self.stage.connect("own") as client:
+            client.send(b"b\n")
+            self.open("own")
+            self.row("miss").click()
+            fact = self.page.locator(".facts dd.miss >> text=no rule (the script has no unmatched)")
+            fact.wait_for()
+
+    def test_lines_are_those_of_the_editor(self) -> None:
+        """A rule among the keys of a service has its line in the script that the page shows."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "unmatched": "?",
+             "rule": [{"equals": "a", "reply": "1"}, {"equals": "b", "reply": "2"}]},
+        )  # fmt: skip
+        self.stage.converse(b"b\n", name="own", greeting=b"")
+        self.open("own")
+        self.row("rule[1]").click()
+        fact = self.page.locator(".facts dd", has_text="rule[1] equals, line ")
+        line = int(str(fact.text_content()).rpartition(" ")[2])
+        self.page.get_by_role("button", name="Script").click()
+        script = self.page.locator("dialog.editor textarea").input_value().splitlines()
+        self.assertEqual(script[line - 1 : line + 1], ["[[rule]]", 'equals = "b"'])
+
+    def test_a_conversation_is_whole(self) -> None:
+        """It has what the list lacks, which can be selected, and says where there is more."""
+        with self.stage.connect("fixed") as client:
+            for count in (30, 30):
+                client.send(b"".join(b"request %d.\r\n" % it for it in range(count)))
+                client.receive(count * len(b"yes\r\n"))
+            self.open("fixed")
+            self.wait_rows(61)
+            self.page.fill("#search", "request 29.")
+            self.wait_rows(2)
+            self.page.locator(".row").first.click()
+            self.page.locator(".talk >> text=later entries are not shown").wait_for()
+            self.page.locator(".talk >> text=earlier entries are not shown").wait_for()
+            shown = [it for it in self.texts(".talk .b") if it.startswith("request")]
+            expected = [*range(9, 30), *range(20)]
+            self.assertEqual(shown, [f"request {it}." for it in expected])
+            self.page.locator(".talk >> text=request 28.").click()
+            self.page.locator(".side >> text=request 28.").wait_for()
+
+    def test_a_conversation_goes_on(self) -> None:
+        """What comes on the connection is added; once it is closed it cannot be ended."""
+        with self.stage.connect("fixed") as client:
+            client.ask(b"first\r\n", len(b"yes\r\n"))
+            self.open("fixed")
+            self.row("first").click()
+            client.ask(b"second\r\n", len(b"yes\r\n"))
+            self.page.locator(".talk >> text=second").wait_for()
+            buttons = self.page.get_by_role("button", name="Reset", exact=True)
+            buttons.wait_for()
+        self.page.locator(".talk >> text=closed").wait_for()
+        buttons.wait_for(state="hidden")
 
     def test_the_list_has_what_rules_see_and_the_detail_the_wire(self) -> None:
         """The detail has the line endings, in hex as well; the list has none."""

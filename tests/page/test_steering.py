@@ -97,6 +97,18 @@ class ResetTests(PageCase):
         self.page.locator("#active >> text=none").wait_for()
         self.assertEqual(self.stage.api("GET", "/api/services/smtp/faults")["faults"], [])
 
+    def test_traffic_right_after_a_reset(self) -> None:
+        """Entries of before are gone, even if as many have come since."""
+        self.stage.converse(b"HELP\r\n")
+        self.open()
+        self.wait_rows(4)
+        self.stage.api("POST", "/api/reset", {})
+        self.stage.converse(b"DATA\r\n", b"NOOP\r\n")
+        self.row("HELP").wait_for(state="detached")
+        self.row("DATA").wait_for()
+        kept = len(self.stage.api("GET", "/api/services/smtp/entries")["entries"])
+        self.wait_rows(kept)
+
 
 class StreamTests(PageCase):
     """A page whose server is away for a while; a relay is between them."""

@@ -1,23 +1,85 @@
-// What one connection has sent and received, around one entry. It must not know the list.
+// What one connection has sent and received, around one entry. The server is asked for it: the list may
+// lack some, since it skips entries in a flood and shows a part of them. It must not know the list.
 
+import { get, servicePath } from "./api.js";
 import { h } from "./dom.js";
+import { Entry } from "./entry.js";
 import { counted } from "./notation.js";
 import { NO_REPLY, line } from "./row.js";
 
-const MOST = 40; // entries that are shown around the chosen one
+const MOST = 20; // entries before the chosen one, and after it
 const SLOW = 5; // milliseconds from which a wait is shown
 const FRAMES = 12; // of one reply
 
-/** Fill *box* with the conversation of the entry; `choose` is called with the id of a clicked one. */
-export function drawConversation(box, store, entry, choose) {
-  const { entries, before, after } = store.conversation(entry.connection, entry.id, MOST);
-  const start = entries[0]?.at ?? 0;
-  const lines = entries.flatMap((it) => linesOf(it, it.at - start, it.id === entry.id)
-    .map((cells) => h("div", { className: it.id === entry.id ? "now" : "", on: () => choose(it.id) }, cells)));
-  const note = (count, where) => count > 0
-    && h("div", {}, cell("t"), cell(""), h("span", { className: "b dim" }, `${counted(count, "entry", "entries")} ${where}`), cell("w"));
-  box.replaceChildren(...[note(before, "before"), ...lines, note(after, "after")].filter(Boolean));
+export class Conversation {
+  /**
+   * @param entry the chosen one, of a connection of the service with the name *service*.
+   * @param signal aborts what is asked for.
+   * @param told functions: `choose(entry)`, `failed(error)`.
+   */
+  constructor(service, entry, signal, told) {
+    this.path = servicePath(service, "/entries");
+    this.entry = entry;
+    this.signal = signal;
+    this.told = told;
+    this.before = [];
+    this.after = [];
+    this.isLoading = false;
+    this.isStale = false; // whether more may have come since it was asked for
+    this.element = h("div", { className: "talk" });
+    this.draw();
+  }
+
+  /** Show what was before the entry, and after it. */
+  async load() {
+    try {
+      this.before = await this.fetch({ before: this.entry.id });
+    } catch (error) {
+      this.failed(error);
+    }
+    await this.goOn();
+  }
+
+  /** Show what has come since. */
+  async goOn() {
+    this.isStale = true;
+    if (this.isLoading) return;
+    this.isLoading = true;
+    try {
+      while (this.isStale && this.after.length <= MOST) {
+        this.isStale = false;
+        this.after.push(...await this.fetch({ after: (this.after.at(-1) ?? this.entry).id }));
+        this.draw();
+      }
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.isLoading = false;
+    }
+  }
+
+  // One more than is shown says that there are more.
+  async fetch(where) {
+    const query = new URLSearchParams({ connection: this.entry.connection, limit: MOST + 1, ...where });
+    const { entries } = await get(`${this.path}?${query}`, this.signal);
+    return entries.map((it) => new Entry(it));
+  }
+
+  failed(error) {
+    if (!this.signal.aborted && error.status !== 404) this.told.failed(error);
+  }
+
+  draw() {
+    const shown = [...this.before.slice(-MOST), this.entry, ...this.after.slice(0, MOST)];
+    const lines = shown.flatMap((it) => linesOf(it, it.at - shown[0].at, it === this.entry)
+      .map((cells) => h("div", { className: it === this.entry ? "now" : "", on: () => this.told.choose(it) }, cells)));
+    if (this.before.length > MOST) lines.unshift(note("earlier entries are not shown"));
+    if (this.after.length > MOST) lines.push(note("later entries are not shown"));
+    this.element.replaceChildren(...lines);
+  }
 }
+
+const note = (text) => h("div", {}, cell("t"), cell(""), h("span", { className: "b dim" }, text), cell("w"));
 
 function linesOf(entry, since, isChosen) {
   const found = [];

@@ -1,12 +1,12 @@
 // One entry: facts, near misses, bytes, conversation, rule maker. It scrolls, and has no tabs.
 
 import { get, servicePath } from "./api.js";
-import { drawConversation } from "./conversation.js";
+import { Conversation } from "./conversation.js";
 import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
 import { dump, markHovered } from "./dump.js";
 import { Entry } from "./entry.js";
 import { clock, counted, duration, escape, fromPayload, plain } from "./notation.js";
-import { nearMisses } from "./near.js";
+import { whyNot } from "./near.js";
 import { RuleMaker } from "./rule_maker.js";
 
 const VIEWS = ["text", "hex", "both"];
@@ -15,17 +15,18 @@ const NARROW = 560; // pixels, below which a row of hex has eight bytes
 
 export class DetailPane {
   /**
-   * @param told functions: `step(by)`, `choose(id)`, `back()`, `only(connection)`, `by(rule)`, `push(connection)`,
-   *   `end(connection, how)`, `inserted()`.
+   * @param told functions: `step(by)`, `choose(entry)`, `back()`, `only(connection)`, `by(rule)`, `push(connection)`,
+   *   `end(connection, how)`, `inserted()`, `failed(error)`.
    */
-  constructor(store, filter, told) {
-    this.store = store;
+  constructor(filter, told) {
     this.filter = filter;
     this.told = told;
     this.box = $("detail");
     this.view = VIEWS[0];
     this.entry = null;
     this.maker = null;
+    this.talk = null;
+    this.open = new Set(); // the numbers of the open connections
     this.loading = new AbortController();
     markHovered(this.box);
     this.resize = later(100, () => this.drawBytes());
@@ -44,10 +45,14 @@ export class DetailPane {
     this.service = service;
     this.more = {};
     this.maker = null;
+    const { signal } = this.loading;
+    const hasTalk = entry !== null && entry.connection !== null;
+    this.talk = hasTalk ? new Conversation(service, entry, signal, this.told) : null;
     if (entry === null) this.drawNothing();
     else {
       this.drawAll();
-      this.load(this.loading.signal);
+      this.load(signal);
+      this.talk?.load();
     }
   }
 
@@ -63,17 +68,15 @@ export class DetailPane {
     this.facts = h("dl", { className: "facts num" });
     this.why = h("div", { hidden: true });
     this.bytes = h("div", { className: "bytes" });
-    this.talk = h("div", { className: "talk" });
     this.making = h("div", {});
     const arrow = (text, label, by) => h("button", { className: "btn quiet", type: "button", "aria-label": label, on: () => this.told.step(by) }, text);
     fill(this.box,
       h("div", { className: "head bar" }, this.back(), h("h2", { className: "cut grow" }, this.title),
         arrow("↑", "Previous entry", -1), arrow("↓", "Next entry", 1)),
       h("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Details" },
-        this.facts, this.why, this.bytes, entry.connection === null ? null : [this.connectionBar(), this.talk], this.making));
+        this.facts, this.why, this.bytes, this.talk && [this.connectionBar(), this.talk.element], this.making));
     this.drawFacts();
     this.drawBytes();
-    this.drawTalk();
   }
 
   /** The rest of what the server knows. */
@@ -131,11 +134,13 @@ export class DetailPane {
   answeredBy() {
     const { entry } = this;
     const { rule } = this.more;
+    if (entry.isMiss && rule === null) return "no rule (the script has no unmatched)";
     const name = rule?.name ? plain(rule.name) : entry.by;
     if (!name) return "the responder";
     const link = h("button", { className: "link mono", type: "button", title: "Show what this answered", on: () => this.told.by(entry.by) }, name);
     if (!rule) return link;
-    return [link, [rule.kind, rule.line == null ? null : `line ${rule.line}`].filter(Boolean).map((it, i) => `${i ? "," : ""} ${it}`)];
+    const line = rule.line == null ? "" : `, line ${rule.line}`;
+    return [link, entry.isMiss ? line : ` ${rule.kind}${line}`];
   }
 
   tookText() {
@@ -147,9 +152,9 @@ export class DetailPane {
   }
 
   drawWhy() {
-    const { near, explain } = this.more;
+    const { why = [], near = [], explain = "" } = this.more;
     this.why.hidden = !this.entry.isMiss;
-    if (this.entry.isMiss) fill(this.why, nearMisses(near ?? [], this.entry.request, explain, this.columns));
+    if (this.entry.isMiss) fill(this.why, whyNot(why, near, explain));
   }
 
   /** The bytes of the wire, or those that the list has until these are known. */
@@ -176,7 +181,7 @@ export class DetailPane {
     return h("div", { className: "side" },
       h("header", {}, h("span", { className: tone }, `${arrow} ${word}`), h("span", { className: "dim num grow" }, size),
         data.length ? copyButton(() => escape(data), "link soft", { "aria-label": `Copy: ${word}` }) : null),
-      data.length ? dump(data, this.view, { ends, marks: this.filter.marks(data), columns: this.columns })
+      data.length ? dump(data, this.view, { ends, marks: this.filter.marks(data, this.entry.id), columns: this.columns })
         : h("p", { className: "soft" }, "No bytes."));
   }
 
@@ -188,16 +193,19 @@ export class DetailPane {
       button("Close", () => this.told.end(connection, "close")),
       button("Reset", () => this.told.end(connection, "reset")),
     ];
+    this.drawEnds();
     return h("div", { className: "sect" }, h("h3", { className: "grow" }, `Conversation of #${connection}`), this.ends,
       button("Filter", () => this.told.only(connection), key("c")));
   }
 
-  drawTalk() {
-    const { entry } = this;
-    if (entry === null || entry.connection === null) return;
-    drawConversation(this.talk, this.store, entry, (id) => this.told.choose(id));
-    const isOpen = !this.store.entries.some((it) => it.event === "disconnected" && it.connection === entry.connection);
-    for (const it of this.ends) it.hidden = !isOpen;
+  /** Offer to end the connection while it is among these, the open ones. */
+  setOpen(connections) {
+    this.open = new Set(connections.map((it) => it.number));
+    if (this.talk !== null) this.drawEnds();
+  }
+
+  drawEnds() {
+    for (const it of this.ends) it.hidden = !this.open.has(this.entry.connection);
   }
 
   /** Show the next view of the bytes. */

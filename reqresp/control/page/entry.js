@@ -65,6 +65,11 @@ export class Entry {
     this.isError = FAILURES.has(data.event);
   }
 
+  /** The id of the last entry that it stands for: itself. */
+  get end() {
+    return this.id;
+  }
+
   /** Whether a request came, with or without a reply. */
   get isExchange() {
     return this.event === "answered" || this.event === "unanswered" || this.event === "incomplete";

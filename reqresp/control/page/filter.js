@@ -1,6 +1,6 @@
 // Which entries are shown, and where in their bytes they fit a search. It must not know elements.
 
-import { binary, fromHex, plain, utf8 } from "./notation.js";
+import { binary, fromHex, fromPayload, utf8 } from "./notation.js";
 
 export const MODES = ["text", "hex", "regex"];
 
@@ -19,24 +19,32 @@ export class Filter {
   }
 
   get isActive() {
-    return this.flags.size > 0 || this.connection !== null || this.by !== null || this.pattern !== null
-      || this.problem !== "";
+    return this.flags.size > 0 || this.connection !== null || this.by !== null || this.query !== null;
+  }
+
+  /** Whether something is searched for, and can be. */
+  get isSearching() {
+    return this.query !== null && this.problem === "";
   }
 
   /** Search for *query* in the way *mode*; what is wrong with it is in `problem`. */
   search(query, mode) {
-    this.query = {}; // the same search, as the API has it
-    this.found = new Set(); // the ids of entries that the server has found
+    this.query = null; // the same search, as the API has it; null: there is none
+    this.found = new Map(); // what the server has found, by the id of the entry: the texts that fit
     this.refused = ""; // why the server does not search
     this.problem = "";
-    this.pattern = null;
+    this.pattern = null; // null: only the server searches
     if (query === "") return;
-    this.query = { [mode]: mode === "regex" ? `(?is)${query}` : query };
-    try {
-      this.pattern = pattern(query, mode);
-    } catch (error) {
-      this.problem = plain(error.message);
-    }
+    this.query = { [mode]: query };
+    // A pattern can take a browser for ever; RE2, which the server has, takes linear time.
+    if (mode === "regex") this.query = { regex: `(?is)${query}` };
+    else this.pattern = pattern(query, mode);
+    if (mode === "hex" && this.pattern === null) this.problem = "expected pairs of hex digits, such as 0d 0a";
+  }
+
+  /** Keep what the server has found: entries, as the API writes them. */
+  keep(lines) {
+    for (const { id, matches = [] } of lines) this.found.set(id, matches.map((it) => binary(fromPayload(it))));
   }
 
   /** Return whether *entry* is shown. */
@@ -45,8 +53,8 @@ export class Filter {
     if (this.flags.size && ![...this.flags].some((flag) => entry[flag])) return false;
     if (this.connection !== null && entry.connection !== this.connection) return false;
     if (this.by !== null && entry.by !== this.by) return false;
-    if (this.pattern === null) return true;
-    return this.found.has(entry.id) || entry.searched.some((text) => this.finds(text));
+    if (this.query === null || this.found.has(entry.id)) return true;
+    return this.pattern !== null && entry.searched.some((text) => this.finds(text));
   }
 
   finds(text) {
@@ -54,23 +62,32 @@ export class Filter {
     return this.pattern.test(text);
   }
 
-  /** Return the places, `[start, end]`, that fit the search in *data*. */
-  marks(data) {
-    if (this.pattern === null || data === null) return [];
+  /** Return the places, `[start, end]`, that fit the search in *data* of the entry with this id. */
+  marks(data, id) {
+    if (!this.isSearching || data === null) return [];
+    const text = binary(data);
+    if (this.pattern === null) return (this.found.get(id) ?? []).flatMap((it) => placesOf(it, text));
     const found = [];
-    for (const match of binary(data).matchAll(this.pattern)) {
-      if (match[0].length) found.push([match.index, match.index + match[0].length]);
+    for (const match of text.matchAll(this.pattern)) {
+      found.push([match.index, match.index + match[0].length]);
       if (found.length >= MOST_MARKS) break;
     }
     return found;
   }
 }
 
-// A pattern for texts with one character for each byte, as patterns of scripts match bytes.
+function placesOf(part, text) {
+  const found = [];
+  for (let at = text.indexOf(part); at >= 0 && found.length < MOST_MARKS; at = text.indexOf(part, at + part.length)) {
+    found.push([at, at + part.length]);
+  }
+  return found;
+}
+
+// A pattern for texts with one character for each byte; null: *query* is not what *mode* says.
 function pattern(query, mode) {
-  if (mode === "regex") return new RegExp(binary(utf8(query)), "gis");
   const data = mode === "hex" ? fromHex(query) : utf8(query);
-  if (data === null) throw new Error("expected pairs of hex digits, such as 0d 0a");
+  if (data === null) return null;
   const literal = Array.from(data, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
   return new RegExp(literal, mode === "hex" ? "g" : "gi");
 }

@@ -34,7 +34,6 @@ export class FiltersPane {
   search() {
     this.filter.search(this.input.value, this.mode.value);
     this.searched();
-    this.changed();
   }
 
   toggle(flag) {
@@ -49,7 +48,6 @@ export class FiltersPane {
     this.input.value = "";
     this.mode.value = MODES[0];
     this.searched();
-    this.changed();
   }
 
   /** Show the filter, and how many entries of each kind there are. */

@@ -3,6 +3,7 @@
 import { $, fill, h, key } from "./dom.js";
 import { Gap } from "./entry.js";
 import { counted } from "./notation.js";
+import { entriesIn, skippedIn } from "./store.js";
 import { layout, renderRow, rowHeight } from "./row.js";
 import { VirtualList } from "./virtual_list.js";
 
@@ -19,7 +20,6 @@ export class ListPane {
     this.search = search;
     this.told = told;
     this.selected = null; // the id
-    this.frozen = null; // the entries that there were at a pause
     this.isFollowing = true;
     this.waiting = 0;
     this.newest = -1; // rows after this one arrive, and are shown so
@@ -37,7 +37,7 @@ export class ListPane {
   }
 
   get isPaused() {
-    return this.frozen !== null;
+    return this.store.frozen !== null;
   }
 
   get items() {
@@ -47,8 +47,9 @@ export class ListPane {
   /** Show what fits the filter, from the beginning. */
   draw() {
     const wasFollowing = this.isFollowing && !this.isPaused;
-    const all = this.frozen ?? this.store.entries;
-    this.list.reset(all.filter((it) => this.shows(it)));
+    this.list.reset(this.store.shown.filter((it) => this.shows(it)));
+    this.waiting = this.isPaused ? this.size(this.store.newer) : 0;
+    this.drawPause();
     this.toggle();
     if (wasFollowing) this.follow();
     else if (this.place >= 0) this.list.reveal(this.place, true);
@@ -58,12 +59,12 @@ export class ListPane {
 
   /** Show entries that were added to the store, unless the list is paused. */
   append(added, dropped) {
-    const fitting = added.filter((it) => this.shows(it));
     if (this.isPaused) {
-      this.waiting += fitting.reduce((sum, it) => sum + (it instanceof Gap ? it.skipped : 1), 0);
+      this.waiting += this.size(added);
       this.drawPause();
       return;
     }
+    const fitting = added.filter((it) => this.shows(it));
     this.newest = Math.max(this.newest, this.store.last - added.length);
     this.list.append(fitting);
     if (dropped) this.dropBefore(this.store.entries[0]);
@@ -75,7 +76,6 @@ export class ListPane {
 
   /** Show older entries that were added to the store. */
   prepend(added) {
-    if (this.isPaused) this.frozen = [...added, ...this.frozen];
     const wasFollowing = this.isFollowing;
     this.list.prepend(added.filter((it) => this.shows(it)));
     this.toggle();
@@ -83,9 +83,18 @@ export class ListPane {
     this.drawFoot();
   }
 
+  /** Show what was put into a gap, without moving what is before it. */
+  filled() {
+    const { scrollTop } = this.box;
+    this.isFollowing = false;
+    this.draw();
+    this.box.scrollTop = scrollTop;
+    this.list.update();
+  }
+
   pause(isPaused = !this.isPaused) {
     if (isPaused === this.isPaused) return;
-    this.frozen = isPaused ? [...this.store.entries] : null;
+    this.store.freeze(isPaused);
     this.waiting = 0;
     this.drawPause();
     if (!isPaused) {
@@ -101,8 +110,12 @@ export class ListPane {
     this.list.toEnd();
   }
 
-  /** Select the entry with this id; null: none. */
-  select(id, isOpened = false) {
+  /**
+   * Select the entry with this id; null: none.
+   *
+   * @param other the entry itself, in case that it is not in the list.
+   */
+  select(id, isOpened = false, other = null) {
     const before = this.selected;
     this.selected = id;
     this.list.kept = id;
@@ -115,7 +128,7 @@ export class ListPane {
       this.list.update();
     }
     this.announce();
-    this.told.selected(place >= 0 ? this.items[place] : null, isOpened);
+    this.told.selected(place >= 0 ? this.items[place] : other, isOpened);
   }
 
   /** Select the entry *by* places further. */
@@ -141,9 +154,14 @@ export class ListPane {
     return item instanceof Gap ? !this.filter.isActive : this.filter.fits(item);
   }
 
+  /** Return how many entries *items* stand for, of those that are shown. */
+  size(items) {
+    const fitting = items.filter((it) => this.shows(it));
+    return entriesIn(fitting) + skippedIn(fitting);
+  }
+
   dropBefore(first) {
-    const number = (item) => (item instanceof Gap ? item.after : item.id);
-    const kept = this.items.findIndex((it) => number(it) >= number(first));
+    const kept = this.items.findIndex((it) => it.end >= first.end);
     this.list.drop(kept < 0 ? this.items.length : kept);
   }
 
@@ -184,10 +202,11 @@ export class ListPane {
   }
 
   drawFoot() {
-    const parts = [counted(this.items.length, "entry", "entries")];
-    if (this.filter.isActive) parts.push(`filtered of ${this.store.entries.length.toLocaleString("en")}`);
+    const { shown } = this.store;
+    const parts = [counted(entriesIn(this.items), "entry", "entries")];
+    if (this.filter.isActive) parts.push(`filtered of ${entriesIn(shown).toLocaleString("en")}`);
     if (this.search.scope) parts.push(this.search.scope);
-    parts.push(`${this.store.skipped.toLocaleString("en")} skipped`);
+    parts.push(`${skippedIn(shown).toLocaleString("en")} skipped`);
     parts.push(this.isPaused ? "paused" : this.isFollowing ? "following" : "scrolled up");
     const text = parts.join(" · ");
     if ($("count").textContent === text) return;

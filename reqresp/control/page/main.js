@@ -50,9 +50,10 @@ class Page {
       switched: (name, isEnabled) => this.act(post(servicePath(name, isEnabled ? "/enable" : "/disable"))),
       connection: (number) => this.only(number),
     });
-    this.detail = new DetailPane(this.store, this.filter, {
+    this.detail = new DetailPane(this.filter, {
+      failed,
       step: (by) => this.list.step(by),
-      choose: (id) => this.list.select(id),
+      choose: (entry) => this.list.select(entry.id, false, entry),
       back: () => this.cover(false),
       only: (connection) => this.only(connection),
       by: (by) => this.onlyBy(by),
@@ -225,23 +226,23 @@ class Page {
     this.search.goOn();
     if (added.some((it) => it.event === "changed" && /fault/i.test(it.data.what))) this.faults.show(this.service);
     const shown = this.detail.entry?.connection ?? null;
-    if (shown !== null && added.some((it) => it.connection === shown)) this.drawTalkSoon();
+    if (shown !== null && added.some((it) => it instanceof Gap || it.connection === shown)) this.drawTalkSoon();
     if (this.list.items.length === 0) this.drawEmpty();
   }
 
   drawTalkSoon() {
     this.talkTimer ??= setTimeout(() => {
       this.talkTimer = null;
-      this.detail.drawTalk();
+      this.detail.talk?.goOn();
     }, TALK_PAUSE);
   }
 
   async fillGap(gap) {
     try {
       const { entries } = await get(servicePath(this.service, `/entries?after=${gap.after}&limit=${PAGE}`));
-      this.store.fill(gap, entries);
-      this.list.isFollowing = false;
-      this.list.draw();
+      const [first] = this.store.fill(gap, entries);
+      this.list.filled();
+      if (first !== undefined && this.list.selected === gap.id) this.list.select(first.id);
     } catch (error) {
       this.failed(error);
     }
@@ -312,23 +313,21 @@ class Page {
     this.drawHead();
     const now = this.current;
     if (now === null) return;
-    if (before !== null && now.counts.entries < before.counts.entries) this.forget(now);
+    // All entries of before are gone: the journal was cleared.
+    const first = now.position - now.counts.entries;
+    if (before !== null && before.counts.entries > 0 && first >= before.position) this.forget(now.name, first);
     if (before === null || now.counts.open !== before.counts.open || now.counts.accepted !== before.counts.accepted) this.fetchConnections();
     if (before === null || now.enabled !== before.enabled || now.listen[0] !== before.listen[0]) this.drawEmpty();
   }
 
-  // The journal was cleared: what is shown exists no more.
-  forget(service) {
-    const kept = this.store.entries.filter((it) => it.id >= service.position - service.counts.entries);
-    this.store.clear();
-    this.store.entries = kept;
-    this.store.count(kept, 1);
-    this.next = service.position - service.counts.entries;
-    this.store.isWhole = true;
+  // What is shown exists no more.
+  forget(name, first) {
+    this.store.forget(first);
+    this.next = first;
     if (!this.list.isPaused) this.list.draw();
     this.drawCounts();
     this.drawEmpty();
-    this.faults.show(service.name); // a reset removes those that were added
+    this.faults.show(name); // a reset removes those that were added
   }
 
   drawHead() {
@@ -363,6 +362,7 @@ class Page {
       const { connections } = await get(servicePath(name, "/connections"));
       if (this.service !== name) return;
       this.connections = connections;
+      this.detail.setOpen(connections);
       this.left.drawConnections(connections, this.filter.connection);
     } catch (error) {
       this.failed(error);

@@ -1,40 +1,38 @@
-// The rules that a request nearly matches, and the first byte that differs.
+// Why no rule answered, in the words of `reqresp explain`, with the first byte that differs marked.
 
 import { copyButton, h } from "./dom.js";
-import { fromPayload, hex, plain } from "./notation.js";
+import { plain } from "./notation.js";
 
-// As reqresp/script/near_misses.py shows them.
-const BEFORE = 4;
-const SHOWN = 16;
+// As reqresp/script/near_misses.py writes lines that compare: a word, bytes in hex, and text in bars.
+const WORD = 5;
+const BEFORE = 4; // bytes before the first one that differs
 
-/** Return the section about *near*; *explain* is the text of `reqresp explain`. */
-export function nearMisses(near, request, explain, columns) {
-  const title = near.length === 0 ? "No rule fits." : near.length === 1 ? "No rule fits. The nearest:"
-    : `No rule fits. The ${near.length === 2 ? "two" : "three"} nearest:`;
+/**
+ * Return the section about a miss.
+ *
+ * @param why the lines that explain it; those that compare bytes are indented.
+ * @param near the nearest rules, the last that *why* speaks of.
+ * @param explain the whole text of `reqresp explain`.
+ */
+export function whyNot(why, near, explain) {
+  const groups = [];
+  for (const line of why) {
+    if (line.startsWith(" ")) groups.at(-1).push(line.trimStart());
+    else groups.push([line]);
+  }
+  const first = groups.length - near.length;
   return h("div", { className: "why" },
-    h("div", { className: "sect" }, h("h3", { className: "grow miss" }, title),
+    h("div", { className: "sect" }, h("h3", { className: "grow miss" }, "No rule fits."),
       explain ? copyButton(() => explain, "btn quiet", { title: "The text of reqresp explain" }) : null),
-    near.map((it) => one(it, request, Math.min(SHOWN, columns))));
+    groups.map(([head, ...lines], i) => h("div", { className: "near mono", tabIndex: 0, role: "group", "aria-label": plain(head) },
+      h("p", {}, plain(head)), lines.map((line) => compared(line, Math.min(BEFORE, near[i - first].at))))));
 }
 
-function one(it, request, shown) {
-  const place = it.line == null ? "" : `, line ${it.line}`;
-  const at = plain(it.difference ?? `byte ${it.at}`); // of JSON, the pointer and both values
-  return h("div", { className: "near mono", tabIndex: 0, role: "group", "aria-label": `Compared with ${plain(it.rule)}` },
-    h("p", {}, h("code", {}, plain(it.rule)), ` ${it.kind}${place}, differs at ${at}`),
-    it.difference ? null : [
-      compared("want", fromPayload(it.wanted), it.at, shown), compared("got", request, it.at, shown)]);
-}
-
-function compared(label, data, at, shown) {
-  const from = Math.max(0, at - BEFORE);
-  const cells = [...data.subarray(from, from + shown)];
-  if (cells.length <= at - from) cells.push(null); // it ends where the other goes on
-  const tone = (i) => (from + i < at ? "same" : from + i === at ? "diff" : "");
-  const text = (byte) => (byte === null ? " " : byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".");
-  return [
-    h("span", { className: "dim" }, label),
-    h("span", {}, cells.flatMap((byte, i) => [h("span", { className: tone(i) }, byte === null ? "--" : hex(byte)), " "])),
-    h("span", {}, cells.map((byte, i) => h("span", { className: tone(i) }, text(byte)))),
-  ];
+function compared(line, place) {
+  const hex = WORD + 3 * place;
+  const text = line.indexOf("|") + 1;
+  const isEnd = text + place === line.length - 1; // it ends where the other goes on
+  const part = (className, from, to) => h("span", { className }, line.slice(from, to));
+  return h("div", {}, part("same", 0, hex), part("diff", hex, hex + 2), part("", hex + 2, text - 1),
+    part("same", text - 1, text + place), part(isEnd ? "" : "diff", text + place, text + place + 1), part("", text + place + 1));
 }

@@ -26,11 +26,10 @@ export const utf8 = (text) => encoder.encode(text);
 
 export const hex = (byte) => byte.toString(16).padStart(2, "0");
 
-/** Return the bytes of pairs of hex digits, with spaces anywhere; null: it is something else. */
+/** Return the bytes of pairs of hex digits, as the API reads them: with spaces after each; null: it is something else. */
 export function fromHex(text) {
-  const digits = text.replace(/\s+/g, "");
-  if (digits.length % 2 || !/^[0-9a-f]*$/i.test(digits)) return null;
-  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+  if (!/^([0-9a-f]{2} *)+$/i.test(text)) return null;
+  return Uint8Array.from(text.match(/[0-9a-f]{2}/gi), (pair) => parseInt(pair, 16));
 }
 
 /** Return a string with a character for each byte, so that bytes can be searched as text. */

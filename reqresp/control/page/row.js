@@ -102,7 +102,7 @@ function gapRow(gap, selected) {
 
 function one(item, filter) {
   const [arrow, tone, data] = item.request !== null ? ["→", "up", item.request] : ["←", "down", item.reply];
-  const body = isNote(item) ? item.note : line(data, filter.marks(data));
+  const body = isNote(item) ? item.note : line(data, filter.marks(data, item.id));
   return [arrowCell("a1", isNote(item) ? "" : arrow, tone), h("span", { className: "b" }, body)];
 }
 
@@ -111,7 +111,7 @@ function exchange(item, filter) {
   const isCut = item.event === "incomplete";
   return [
     arrowCell("a1", "→", "up"),
-    h("span", { className: "b" }, line(request, filter.marks(request))),
+    h("span", { className: "b" }, line(request, filter.marks(request, item.id))),
     isCut ? arrowCell("a2", "×", "error") : arrowCell("a2", item.event === "answered" ? "←" : "", "down"),
     h("span", { className: "b b2" }, isCut ? words(item.data.missing, "error") : reply(item, filter)),
     h("span", { className: "r r2" }, took(item)),
@@ -122,7 +122,7 @@ function exchange(item, filter) {
 export function reply(item, filter) {
   if (item.event !== "answered") return [words(NO_REPLY, "soft")];
   const found = item.frames.slice(0, 20).flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null,
-    ...line(frame, filter.marks(frame))]);
+    ...line(frame, filter.marks(frame, item.id))]);
   if (item.endings.length) found.push(words(`${found.length ? " " : ""}${item.endings.join(", ")}`, "soft"));
   return found.length ? found : [words("the reply is silence", "soft")];
 }

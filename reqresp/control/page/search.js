@@ -3,6 +3,7 @@
 
 import { get, servicePath } from "./api.js";
 import { Gap } from "./entry.js";
+import { plain } from "./notation.js";
 
 const PAGE = 1000; // hits that are asked for at once
 const MOST_PAGES = 10;
@@ -12,20 +13,22 @@ export class Search {
   /**
    * @param store the entries that the page has; those that are found are added.
    * @param filter has what is searched for, and gets what is found.
-   * @param told functions: `found()`, `failed(error)`.
+   * @param told functions: `found()`, when other entries fit; `failed(error)`.
    */
   constructor(store, filter, told) {
     this.store = store;
     this.filter = filter;
     this.told = told;
     this.running = new AbortController();
+    this.work = Promise.resolve(); // one run after another
+    this.timer = null;
     this.searched = null; // the number of the entry before which the server has searched
   }
 
   /** What is searched, in words; empty: nothing is. */
   get scope() {
     const { filter } = this;
-    if (filter.pattern === null) return "";
+    if (!filter.isSearching) return "";
     if (!this.isNeeded) return "searched: all entries";
     if (filter.refused) return `searched: loaded entries alone; ${filter.refused}`;
     return this.searched === null ? "searching the server" : "searched: all entries, on the server";
@@ -33,22 +36,25 @@ export class Search {
 
   /** Whether the page alone cannot find everything. */
   get isNeeded() {
-    return !this.store.isWhole || this.store.entries.some((it) => it instanceof Gap || it.cut > 0);
+    return this.filter.pattern === null || !this.store.isWhole || this.store.entries.some((it) => it instanceof Gap || it.cut > 0);
   }
 
   /** Search from the beginning, in the journal of the service with this name. */
   start(service) {
     this.stop();
     this.service = service;
-    if (service !== null && this.filter.pattern !== null && this.isNeeded) this.run(null, this.running.signal);
+    const isHere = !this.filter.isSearching || this.filter.pattern !== null;
+    if (isHere) this.told.found(); // else what is shown stays until the server answers
+    if (service !== null && this.filter.isSearching && this.isNeeded) this.work = this.run(this.running.signal);
   }
 
   /** Search in what has come since. */
   goOn() {
-    if (this.searched === null || this.timer || this.filter.pattern === null) return;
+    if (this.timer || !this.filter.isSearching || !this.isNeeded) return;
+    const { signal } = this.running;
     this.timer = setTimeout(() => {
       this.timer = null;
-      this.run(this.searched - 1, this.running.signal);
+      this.work = this.work.then(() => this.run(signal));
     }, AGAIN);
   }
 
@@ -58,27 +64,35 @@ export class Search {
     clearTimeout(this.timer);
     this.timer = null;
     this.searched = null;
+    this.work = Promise.resolve();
   }
 
-  async run(after, signal) {
+  async run(signal) {
+    if (signal.aborted || !this.filter.isSearching) return;
+    const after = this.searched === null ? null : this.searched - 1;
     const query = new URLSearchParams({ ...this.filter.query, limit: PAGE });
     if (after !== null) query.set("after", after);
     try {
       let next = null;
+      let count = 0;
       for (let page = 0; page < MOST_PAGES; page += 1) {
         const answer = await get(servicePath(this.service, `/entries?${query}`), signal);
         next ??= answer.next;
         this.store.insert(answer.entries);
-        for (const { id } of answer.entries) this.filter.found.add(id);
+        this.filter.keep(answer.entries);
+        count += answer.entries.length;
         if (answer.entries.length < PAGE) break;
         if (after === null) query.set("before", answer.entries[0].id);
         else query.set("after", answer.entries.at(-1).id);
       }
       this.searched = next;
+      this.filter.refused = "";
+      if (count === 0 && after !== null) return;
     } catch (error) {
       if (signal.aborted) return;
-      if (error.status !== 422 && error.status !== 400) this.told.failed(error);
-      this.filter.refused = error.message;
+      if (error.status !== 422) this.told.failed(error);
+      if (this.filter.pattern === null) this.filter.problem = plain(error.message);
+      else this.filter.refused = error.message;
     }
     if (!signal.aborted) this.told.found();
   }

@@ -10,20 +10,35 @@ const FLAGS = ["isMiss", "isFault", "isError"];
 
 export class Store {
   constructor() {
+    this.frozen = null; // the entries and gaps that there were at a pause; null: it is none
     this.clear();
   }
 
   clear() {
     this.entries = [];
     this.counts = { isMiss: 0, isFault: 0, isError: 0 };
-    this.skipped = 0; // entries that are in gaps
     this.isWhole = false; // whether all older entries are loaded
+  }
+
+  /** Keep what there is now to be shown, or let it go. */
+  freeze(isFrozen) {
+    this.frozen = isFrozen ? [...this.entries] : null;
+  }
+
+  /** The entries and gaps that are shown. */
+  get shown() {
+    return this.frozen ?? this.entries;
+  }
+
+  /** Those that came after a pause. */
+  get newer() {
+    const last = lastOf(this.shown);
+    return this.entries.filter((it) => it.end > last);
   }
 
   /** The id of the last entry; -1: there is none. */
   get last() {
-    const last = this.entries.at(-1);
-    return last === undefined ? -1 : last instanceof Gap ? last.end : last.id;
+    return lastOf(this.entries);
   }
 
   /** The id of the first entry; null: there is none. */
@@ -46,24 +61,23 @@ export class Store {
     const first = this.first ?? Infinity;
     const added = lines.filter((line) => line.id < first).map((line) => new Entry(line));
     this.entries = [...added, ...this.entries];
+    if (this.frozen !== null) this.frozen = [...added, ...this.frozen];
     this.count(added, 1);
     return added;
   }
 
-  /** Put the first entries into a gap; what is behind them stays a gap. */
+  /** Put the first entries into a gap; what is behind them stays a gap. Return these entries. */
   fill(gap, lines) {
-    const place = this.entries.indexOf(gap);
-    if (place < 0) return;
     const found = within(gap, lines);
     const last = found.at(-1)?.id ?? gap.end;
-    this.replace(place, last < gap.end ? [...found, new Gap(last, gap.end - last)] : found);
+    this.replace(gap, last < gap.end ? [...found, new Gap(last, gap.end - last)] : found);
+    return found;
   }
 
   /** Put entries into the gaps where they are missing; gaps stay before and behind each. */
   insert(lines) {
-    for (let place = this.entries.length - 1; place >= 0; place -= 1) {
-      const gap = this.entries[place];
-      if (!(gap instanceof Gap)) continue;
+    const gaps = [...this.entries, ...this.frozen ?? []].filter((it) => it instanceof Gap);
+    for (const gap of new Set(gaps)) {
       const items = [];
       let after = gap.after;
       for (const entry of within(gap, lines)) {
@@ -73,14 +87,25 @@ export class Store {
       }
       if (!items.length) continue;
       if (after < gap.end) items.push(new Gap(after, gap.end - after));
-      this.replace(place, items);
+      this.replace(gap, items);
     }
   }
 
-  replace(place, items) {
-    this.count([this.entries[place]], -1);
-    this.count(items, 1);
-    this.entries.splice(place, 1, ...items);
+  // A gap may be among the entries, among those of a pause, or both.
+  replace(gap, items) {
+    for (const list of [this.entries, this.frozen ?? []]) {
+      const place = list.indexOf(gap);
+      if (place < 0) continue;
+      list.splice(place, 1, ...items);
+      if (list === this.entries) this.count(items, 1);
+    }
+  }
+
+  /** Drop what was before the entry with the number *first*, unless it is shown in a pause. */
+  forget(first) {
+    const dropped = this.entries.findIndex((it) => it.end >= first);
+    this.count(this.entries.splice(0, dropped < 0 ? this.entries.length : dropped), -1);
+    this.isWhole = true;
   }
 
   /** Drop the oldest that are too many; return how many entries and gaps were dropped. */
@@ -90,21 +115,20 @@ export class Store {
     return surplus;
   }
 
-  /** Return the entries of a connection around the one with this id, and how many are not among them. */
-  conversation(connection, id, most) {
-    const all = this.entries.filter((it) => it.connection === connection);
-    const place = Math.max(0, all.findIndex((it) => it.id === id));
-    const start = Math.max(0, Math.min(place - (most >> 1), all.length - most));
-    return { entries: all.slice(start, start + most), before: start, after: Math.max(0, all.length - start - most) };
-  }
-
   count(items, sign) {
     for (const item of items) {
-      if (item instanceof Gap) this.skipped += sign * item.skipped;
       for (const flag of FLAGS) if (item[flag]) this.counts[flag] += sign;
     }
   }
 }
+
+const lastOf = (items) => items.at(-1)?.end ?? -1;
+
+/** Return how many entries are in the gaps among *items*. */
+export const skippedIn = (items) => items.reduce((sum, it) => sum + (it instanceof Gap ? it.skipped : 0), 0);
+
+/** Return how many of *items* are entries. */
+export const entriesIn = (items) => items.reduce((sum, it) => sum + (it instanceof Gap ? 0 : 1), 0);
 
 /** Return the entries of *lines* that are missing in *gap*. */
 function within(gap, lines) {
