@@ -10,7 +10,7 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]  # google-re2 has no annotations
 
-from reqresp._text import printable
+from reqresp._text import printable, quote
 
 # Matches any input.  A set that does not find it has run out of memory, which RE2 does not report.
 _WITNESS = b"(?s).*"
@@ -27,8 +27,9 @@ def compile_pattern(pattern: bytes, *, ignore_case: bool = False) -> Any:
         return re2.compile(pattern, options=_options(ignore_case=ignore_case))
     except re2.error as error:
         # The message can quote the pattern, with any bytes.
+        shown = quote(pattern.decode("utf-8", "backslashreplace"))
         reason = printable(error.args[0].decode("utf-8", "replace"))
-        raise ValueError(f"invalid RE2 pattern {pattern!r}: {reason}") from None
+        raise ValueError(f"invalid RE2 pattern {shown}: {reason}") from None
 
 
 def match_range(pattern: Any, size: int) -> tuple[bytes, bytes] | None:

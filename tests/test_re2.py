@@ -68,10 +68,10 @@ class CompileTests(SynchronousTestCase):
     def test_a_refusal_says_why_in_one_line(self) -> None:
         """The error is one line with the reason, for any bytes in the pattern."""
         for pattern, error in (
-            (b"(", "invalid RE2 pattern b'(': missing ): ("),
-            (rb"(a)\1", r"invalid RE2 pattern b'(a)\\1': invalid escape sequence: \1"),
-            (b"(\n\xff", r"invalid RE2 pattern b'(\n\xff': missing ): (\n"),
-            (b"(\0\x1b", r"invalid RE2 pattern b'(\x00\x1b': missing ): (\x00\x1b"),
+            (b"(", "invalid RE2 pattern '(': missing ): ("),
+            (rb"(a)\1", r"invalid RE2 pattern '(a)\\1': invalid escape sequence: \1"),
+            (b"(\n\xff", r"invalid RE2 pattern '(\n\\xff': missing ): (\n"),
+            (b"(\0\x1b", r"invalid RE2 pattern '(\x00\x1b': missing ): (\x00\x1b"),
         ):
             with self.assertRaises(ValueError) as caught:
                 compile_pattern(pattern)

@@ -19,7 +19,7 @@ from reqresp._errors import MAX_PROBLEMS, Problem
 from reqresp._text import quote, unknown
 from reqresp.control._schemas import Time
 from reqresp.control.errors import ApiError, problems_error
-from reqresp.script.reader import Reader, TooManyProblemsError, is_too_deep, show_value
+from reqresp.script.reader import JSON, Reader, TooManyProblemsError, is_too_deep, show_value
 
 #: Integers in a query have so many digits at most.
 MAX_DIGITS = 18
@@ -69,7 +69,7 @@ def read_body(kind: type[T], value: Any) -> T:
 
     :raises ApiError: it has problems; the error has all of them.
     """
-    reader = Reader("request", lambda _path: None, is_toml=False)
+    reader = Reader("request", lambda _path: None, JSON)
     return _read(reader, kind, value)
 
 
@@ -81,7 +81,7 @@ def read_table(value: Any) -> dict[str, Any]:
     """
     if isinstance(value, dict):
         return value
-    message = f"expected a table, found {show_value(value)}"
+    message = f"expected {JSON.table}, found {show_value(value, JSON)}"
     raise problems_error([Problem("request", None, "", message)])
 
 
@@ -91,7 +91,7 @@ def read_query(kind: type[T], arguments: Mapping[bytes, Sequence[bytes]]) -> T:
 
     :raises ApiError: they have problems; the error has all of them.
     """
-    reader = Reader("query", lambda _path: None, is_toml=False)
+    reader = Reader("query", lambda _path: None, JSON)
     types = {it.name.removesuffix("_"): it.type for it in attrs.fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for raw, texts in arguments.items():

@@ -173,7 +173,7 @@ def _refused(error: Exception) -> Exception:
 def _taken(parameters: dict[str, Any], key: str) -> str:
     """Take the text at *key* out of *parameters*."""
     if key not in parameters:
-        raise FieldError(key, f"the key {key} is missing")
+        raise FieldError(key, "the key is missing")
     value = parameters.pop(key)
     if not isinstance(value, str):
         raise FieldError(key, "expected a string")

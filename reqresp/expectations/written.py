@@ -19,7 +19,7 @@ from reqresp.script import ScriptError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.names import Name
 from reqresp.script.predicates import Predicates
-from reqresp.script.reader import Reader, TooManyProblemsError
+from reqresp.script.reader import JSON, Reader, TooManyProblemsError
 from reqresp.script.rule import Rule
 from reqresp.script.rule_compiler import compile_predicates, compile_rule
 from reqresp.script.schema import RequestTable, RuleTable, StepTable, WrittenPayloads
@@ -202,7 +202,7 @@ def wanted(table: Mapping[str, Any]) -> str:
 
 
 def _reader() -> Reader:
-    return Reader("", lambda _path: None, is_toml=False)
+    return Reader("", lambda _path: None, JSON)
 
 
 def _read(reader: Reader, read: Callable[[], T | None]) -> T:

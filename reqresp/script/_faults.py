@@ -18,7 +18,7 @@ from reqresp.script._parts import TableParts
 from reqresp.script.schema import ReplyFaultTable, StreamFaultTable
 from reqresp.script.toml_positions import join
 
-_NO_REPLIES = "the key stream is missing: a relay has no replies; expected upstream or downstream"
+_NO_REPLIES = "the key is missing: a relay has no replies; expected upstream or downstream"
 _STREAM_KEYS = [it.name.removesuffix("_") for it in attrs.fields(StreamFaultTable)]
 
 
@@ -55,7 +55,7 @@ def read_faults(
                 parts.reader.report(f"{path}.stream", UPSTREAM_ONLY)
             streams += [] if directed is None else [directed]
         elif is_relay:
-            parts.reader.report(path, _NO_REPLIES)
+            parts.reader.report(join(path, "stream"), _NO_REPLIES)
         else:
             placed = parts.placed_fault(table, path, ReplyFaultTable)
             replies += [] if placed is None else [placed]

@@ -207,7 +207,7 @@ class TableParts:
         """Return the fault that *table* describes, one of *kinds*; None after a problem."""
         if "kind" not in table:
             self.reader.report(
-                path, f"the key kind is missing; expected one of: {', '.join(kinds)}"
+                f"{path}.kind", f"the key is missing; expected one of: {', '.join(kinds)}"
             )
             return None
         kind = self.reader.read(str, table["kind"], f"{path}.kind")

@@ -19,7 +19,7 @@ from reqresp.framing import BaseFraming, Mixed
 from reqresp.script.calls import CalledFunction, Functions
 from reqresp.script.compiler import compile_script
 from reqresp.script.files import MAX_FILE_BYTES
-from reqresp.script.reader import Reader, TooManyProblemsError
+from reqresp.script.reader import JSON, TOML, Reader, TooManyProblemsError
 from reqresp.script.rules import Rules
 from reqresp.script.toml import parse_toml
 from reqresp.script.toml_positions import line_of, locate
@@ -147,7 +147,7 @@ class Script(ConfigSource):
 
         :param lines: the line of each key path in *tables*; empty: they are not written as TOML.
         """
-        reader = Reader(name, partial(line_of, lines), is_toml=bool(lines))
+        reader = Reader(name, partial(line_of, lines), TOML if lines else JSON)
         if "service" in tables:
             raise ScriptError(reader.problem("service", _SERVICES_FILE))
         more: list[Problem] = []

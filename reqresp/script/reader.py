@@ -30,6 +30,24 @@ _TYPE_NAMES = {
 }
 
 
+@frozen
+class Notation:
+    """
+    What values are called in messages, as they are written.
+
+    :param has_headers: whether a list of tables is written with a header for each.
+    """
+
+    table: str
+    list: str
+    tables: str
+    has_headers: bool = False
+
+
+TOML = Notation("a table", "a list", "a list of tables", has_headers=True)
+JSON = Notation("an object", "an array", "an array of objects")
+
+
 class TooManyProblemsError(Exception):
     """There are more than `MAX_PROBLEMS`."""
 
@@ -41,12 +59,12 @@ class Reader:
 
     :param file: the file's name in problems.
     :param locate: returns the line of a key path, or None.
-    :param is_toml: whether the values are written as TOML; else hints suit JSON and Python.
+    :param notation: how the values are written.
     """
 
     file: str
     locate: Callable[[str], int | None]
-    is_toml: bool = True
+    notation: Notation = TOML
     problems: list[Problem] = field(factory=list, init=False)
     #: The paths of the problems, and of everything that encloses them.
     _bad_paths: set[str] = field(factory=set, init=False)
@@ -90,7 +108,9 @@ class Reader:
         fitting = [option for option in options if _fits(option, value)]
         if not fitting:
             hint = self._hint(options, value, path)
-            self.report(path, f"expected {describe(kind)}, found {show_value(value)}{hint}")
+            expected = describe(kind, self.notation)
+            found = show_value(value, self.notation)
+            self.report(path, f"expected {expected}, found {found}{hint}")
             return None
         # Of several kinds of tables, the one that knows most of the keys.
         return self._read_as(max(fitting, key=partial(_known_keys, value)), value, path)
@@ -98,7 +118,7 @@ class Reader:
     def _hint(self, kinds: Iterable[Any], value: object, path: str) -> str:
         if not isinstance(value, dict) or not any(map(_is_tables, kinds)):
             return ""
-        is_header = self.is_toml and "." not in path
+        is_header = self.notation.has_headers and "." not in path
         return f"; write [[{path}]]" if is_header else "; put it in brackets: [{ ... }]"
 
     def _read_as(self, kind: Any, value: Any, path: str) -> Any:
@@ -125,7 +145,7 @@ class Reader:
                 values[fields[name].name] = found
         for name, it in fields.items():
             if it.default is attrs.NOTHING and name not in table:
-                self.report(path, f"the key {name} is missing")
+                self.report(join(path, name), "the key is missing")
         return self._make(kind, values, path)
 
     def _make(self, kind: Any, values: dict[str, Any], path: str) -> Any:
@@ -198,34 +218,33 @@ def _is_number(value: object, kind: Any) -> TypeGuard[float]:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def describe(kind: Any) -> str:
+def describe(kind: Any, notation: Notation = TOML) -> str:
     """Return what values of *kind* are called in messages."""
     if get_origin(kind) in (Union, UnionType):
-        *names, last = dict.fromkeys(describe(it) for it in get_args(kind) if it is not type(None))
+        kinds = [it for it in get_args(kind) if it is not type(None)]
+        *names, last = dict.fromkeys(describe(it, notation) for it in kinds)
         return f"{', '.join(names)} or {last}" if names else last
     if get_origin(kind) is Annotated:
         return str(kind.__metadata__[0])
     if get_origin(kind) is Literal:
         return " or ".join(f'"{it}"' for it in get_args(kind))
     if get_origin(kind) is list:
-        return "a list of tables" if _is_tables(kind) else "a list"
-    return "a table" if _is_table(kind) else _TYPE_NAMES[kind]
+        return notation.tables if _is_tables(kind) else notation.list
+    return notation.table if _is_table(kind) else _TYPE_NAMES[kind]
 
 
-def show_value(value: object) -> str:
-    """Return *value* for a message: close to its TOML or JSON, and shortened."""
+def show_value(value: object, notation: Notation = TOML) -> str:
+    """Return *value* for a message: close to what was written, and shortened."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "a table"
+        return notation.table
     if isinstance(value, list):
-        return "a list"
+        return notation.list
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         return "a number of more than 64 bits"  # Python may refuse to convert it to text
     if isinstance(value, date | time):
         return value.isoformat()
-    if value is None:
-        return "null"  # of JSON
     return quote(value) if isinstance(value, str) else repr(value)

@@ -137,7 +137,7 @@ class ServiceFaults:
         _check_known(parameters, (*kinds[kind], *window))
         for parameter, described in kinds[kind].items():
             if described["default"] is None and parameter not in parameters:
-                raise FieldError(parameter, f"the key {parameter} is missing")
+                raise FieldError(parameter, "the key is missing")
         given = {_python_name(it): value for it, value in parameters.items()}
         place = {"stream": stream} if is_directed else {"on": _REPLY_STREAMS[stream]}
         factory: Any = self._factory  # each kind has a method of its own

@@ -21,7 +21,7 @@ from reqresp.script.calls import Functions, KnownFunctions
 from reqresp.script.files import ScriptFiles
 from reqresp.script.loader import read_script
 from reqresp.script.payloads import read_payload
-from reqresp.script.reader import Reader, TooManyProblemsError
+from reqresp.script.reader import JSON, Reader, TooManyProblemsError
 from reqresp.script.toml import parse_toml
 from reqresp.script.toml_positions import join, line_of, locate
 from reqresp.server.upstream_settings import parse_address
@@ -135,7 +135,7 @@ def read_definition(
     :param functions: those that its script can call.
     :raises ProblemsError: it has problems; it has all of them.
     """
-    reader = Reader(name, lambda _: None, is_toml=False)
+    reader = Reader(name, lambda _: None, JSON)
     try:
         definition = _Place(reader, "", base, {}, functions, has_text=True).read(dict(table))
     except TooManyProblemsError:

@@ -57,7 +57,7 @@ class CheckTests(CommandTestCase):
         self.assertEqual(
             lines,
             [
-                "F:1: service[0]: the key listen is missing",
+                "F:1: service[0].listen: the key is missing",
                 "F:3: service[0].listn: unknown key 'listn'; did you mean listen?",
                 "F:11: service[2].replay: it.rec: cannot be read: No such file or directory",
                 "it.toml:1: a: unknown key 'a'; expected one of: framing, reply_framing,"

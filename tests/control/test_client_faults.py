@@ -60,7 +60,7 @@ class FaultTests(Steered):
             ("latncy", {}, "fault.kind: unknown kind of fault 'latncy'; did you mean latency?"),
             ("limit_data", {"bytes": -1}, "fault.bytes: expected"),
             ("limit_data", {"byte": 1}, "fault.byte: unknown parameter 'byte'"),
-            ("latency", {}, "fault.delay: the key delay is missing"),
+            ("latency", {}, "fault.delay: the key is missing"),
             ("latency", {"delay": 1, "stream": "up"}, "fault.stream: expected upstream"),
         ):
             with self.assertRaises(ScriptError) as raised:

@@ -256,8 +256,8 @@ class BodyTests(Dispatched):
     def test_values_of_other_types(self) -> None:
         """Wrong types, huge numbers, unknown and missing keys are 422, all at once."""
         for body, problems in {
-            b"[]": {"": "expected a table, found a list"},
-            b"null": {"": "expected a table, found null"},
+            b"[]": {"": "expected an object, found an array"},
+            b"null": {"": "expected an object, found null"},
             b'{"number": "1"}': {"number": "expected a 64-bit integer, found '1'"},
             b'{"number": 1e300}': {
                 "number": "expected a 64-bit integer, found a number of more than 64 bits"
@@ -266,7 +266,7 @@ class BodyTests(Dispatched):
             b'{"number": 10}': {"number": "expected a number up to 9, found 10"},
             b'{"nunber": 1}': {
                 "nunber": "unknown key 'nunber'; did you mean number?",
-                "": "the key number is missing",
+                "number": "the key is missing",
             },
         }.items():
             found = self.post(body)

@@ -191,7 +191,7 @@ class ChangedTests(Controlled):
     def test_hints_for_json(self) -> None:
         """They are not in the words of TOML."""
         found = self.ask("POST", "/api/services", NEW | {"rule": {"reply": "x"}})
-        error = "rule: expected a list of tables, found a table; put it in brackets: [{ ... }]"
+        error = "rule: expected an array of objects, found an object; put it in brackets: [{ ... }]"
         self.assert_refused(found, 422, error)
         found = self.ask("POST", "/api/services", NEW | {"frame": "line"})
         self.assert_refused(found, 422, "frame: unknown key 'frame'; did you mean framing?")

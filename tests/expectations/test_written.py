@@ -89,7 +89,7 @@ class WrittenTests(SynchronousTestCase):
 
     def test_its_own_keys(self) -> None:
         """A kind is required, and an ``on`` expects no number of requests."""
-        self.assertEqual(self.problems({"reply": "x"}), ["expectation: the key kind is missing"])
+        self.assertEqual(self.problems({"reply": "x"}), ["expectation.kind: the key is missing"])
         self.assertIn(
             'expectation.kind: expected "on" or "expect" or "expect_next", found \'off\'',
             self.problems({"kind": "off", "reply": "x"}),
@@ -117,7 +117,7 @@ class WrittenTests(SynchronousTestCase):
         """A value of JSON that TOML does not have is a problem like others."""
         self.assertEqual(
             self.problems({"kind": "on", "reply": None})[0],
-            "expectation.reply: expected a string, a table or a list, found null",
+            "expectation.reply: expected a string, an object or an array, found null",
         )
 
     def test_what_only_a_script_can_do(self) -> None:

@@ -296,8 +296,8 @@ class ValueTests(SynchronousTestCase):
     def test_invalid_patterns_are_refused(self) -> None:
         """The error shows the pattern and the reason of RE2."""
         for pattern, error in (
-            (b"(", "body: invalid RE2 pattern b'(': missing ): ("),
-            (rb"(?=a)(\d)", r"body: invalid RE2 pattern b'(?=a)(\\d)': invalid perl operator: (?="),
+            (b"(", "body: invalid RE2 pattern '(': missing ): ("),
+            (rb"(?=a)(\d)", r"body: invalid RE2 pattern '(?=a)(\\d)': invalid perl operator: (?="),
             (
                 rb"\d+",
                 r"body: expected a pattern with a group for the size of the body, found b'\\d+'",

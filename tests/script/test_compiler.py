@@ -71,7 +71,7 @@ class ManyTests(ErrorsTestCase):
             "7: limits.idle_timout: unknown key 'idle_timout'; did you mean idle_timeout?",
             "10: greeting.reply.hexx: unknown key 'hexx'; did you mean hex?",
             f"13: rule[0].matches[0]: {NO_PATTERN}",
-            "13: rule[0].matches[2]: invalid RE2 pattern b')': unexpected ): )",
+            "13: rule[0].matches[2]: invalid RE2 pattern ')': unexpected ): )",
             "14: rule[0].replay: unknown key 'replay'; did you mean reply?",
             "15: rule[1]: reply and silent exclude each other",
             "16: rule[1].equals: expected a string, a table or a list, found 5",
@@ -86,7 +86,7 @@ class ManyTests(ErrorsTestCase):
             "27: rule[3].faults[0].size: expected an integer >= 1, found 0",
             "30: unmatched.delay: expected seconds, a number up to 1000000000, found inf",
             "34: fault[0].kind: unknown kind 'latncy'; did you mean latency?",
-            f"35: fault[1]: the key kind is missing; expected one of: {KINDS}",
+            f"35: fault[1].kind: the key is missing; expected one of: {KINDS}",
         )
 
     def test_the_same_in_every_process(self) -> None:
@@ -321,7 +321,7 @@ class NumbersTests(ErrorsTestCase):
     def test_faults(self) -> None:
         """Each parameter of a fault has its type and its range."""
         for keys, message in (
-            ('kind = "latency"', ": the key delay is missing"),
+            ('kind = "latency"', ".delay: the key is missing"),
             (
                 'kind = "latency", delay = -1',
                 ".delay: expected seconds from 0 to 1000000000, found -1",

@@ -275,7 +275,7 @@ class TablesTests(ReaderTestCase):
     def test_a_missing_key(self) -> None:
         """A missing key is reported at its table; a key with a wrong value is not missing."""
         self.assertIsNone(self.read(Outer, {}))
-        self.assertEqual(self.problems(), ["it.toml: it: the key name is missing"])
+        self.assertEqual(self.problems(), ["it.toml: it.name: the key is missing"])
         self.assertIsNone(self.read(Outer, {"name": 1}))
         self.assertEqual(self.problems(), ["it.toml: it.name: expected a string, found 1"])
 

@@ -155,7 +155,7 @@ class RulesTests(ErrorsTestCase):
         """Patterns that need more memory than RE2 may use are a problem, alone or together."""
         self.assert_in_rule(
             "silent = true, matches = '((a{100}){100}){100}'",
-            ".matches: invalid RE2 pattern b'((a{100}){100}){100}': invalid repetition size: {100}",
+            ".matches: invalid RE2 pattern '((a{100}){100}){100}': invalid repetition size: {100}",
         )
         pattern = ".*a.{999}b" * 9
         rules = "".join(

@@ -103,7 +103,7 @@ class PredicatesTests(PartsTestCase):
                 "starts_with",
                 r"no request can match: a request ends at b'\n' and does not contain it",
             ),
-            ({"matches": "("}, "matches", "invalid RE2 pattern b'(': missing ): ("),
+            ({"matches": "("}, "matches", "invalid RE2 pattern '(': missing ): ("),
             (
                 {"matches": "(?P<peer>.)"},
                 "matches",
@@ -223,7 +223,7 @@ class FaultTests(PartsTestCase):
         """An unknown kind or parameter, a missing parameter, or a value out of range."""
         for kind, parameters, field, problem in (
             ("latncy", {}, "kind", "unknown kind 'latncy'; did you mean latency?"),
-            ("latency", {}, "", "the key delay is missing"),
+            ("latency", {}, "delay", "the key is missing"),
             ("latency", {"dely": 1}, "dely", "unknown key 'dely'; did you mean delay?"),
             (
                 "latency",

@@ -69,7 +69,7 @@ class UpstreamTests(SynchronousTestCase):
     def test_problems(self) -> None:
         """Each is at its line, and all are reported at once."""
         for text, *expected in (
-            ("", "1: upstream: the key address is missing"),
+            ("", "1: upstream.address: the key is missing"),
             (
                 'address = "a"\ntimeout = -1',
                 "2: upstream.address: expected HOST:PORT such as db.example:5432 or [::1]:5432, or"

@@ -71,7 +71,7 @@ class RecordTests(Making):
     def test_wrong_patterns(self) -> None:
         """The line says why RE2 refuses one."""
         text = refusal("--forward=a:1", "--record=it.rec", "--redact=a", "--redact=(")
-        self.assertIn("--redact: invalid RE2 pattern b'(': missing ): (", text)
+        self.assertIn("--redact: invalid RE2 pattern '(': missing ): (", text)
 
     def test_unusable_paths(self) -> None:
         """The line names the path and the reason."""

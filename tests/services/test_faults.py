@@ -83,7 +83,7 @@ class ReplyTests(Conversation):
             ({"parameters": {"bytes": 0}}, "bytes: expected an integer from 1 to 65536"),
             ({"parameters": {"for": 1}}, "for: unknown parameter 'for'"),
             ({"parameters": {"self": 1}}, "self: unknown parameter 'self'"),
-            ({"kind": "latency"}, "delay: the key delay is missing"),
+            ({"kind": "latency"}, "delay: the key is missing"),
             ({"kind": "corrupt", "name": "corrupt"}, "expected another name: there is a fault"),
             (
                 {"kind": "corrupt", "stream": "upsteam"},

@@ -178,7 +178,7 @@ listen = []
             [
                 "services.toml:4: service[0].framin: unknown key 'framin'; did you mean framing?",
                 "services.toml:9: service[1].rule[0].repl: unknown key 'repl'; did you mean reply?",
-                "services.toml:10: service[2]: the key name is missing",
+                "services.toml:10: service[2].name: the key is missing",
             ],
         )
         self.assertEqual(
@@ -190,7 +190,7 @@ listen = []
                 " and a port such as 192.0.2.1:9999, or an endpoint such as unix:/run/it.sock,"
                 " found 'bogus'",
                 "services.toml:9: service[1].rule[0].repl: unknown key 'repl'; did you mean reply?",
-                "services.toml:10: service[2]: the key name is missing",
+                "services.toml:10: service[2].name: the key is missing",
             ],
         )
 
@@ -229,7 +229,7 @@ listen = []
             ('response = { hex = "0" }', "response: "),
             ('response = "a\\nb"\nframing = "line"', "response: "),
             ("unmatched = { forward = true }", "upstream: the key is missing: expected a service"),
-            ("tls = {}", "tls: the key cert is missing"),
+            ("tls = {}", "tls.cert: the key is missing"),
             ('script = "a"\nframing = "bogus"', "framing: "),
         ):
             self.assertIn(f"service[0].{problem}", self.refused(keys))
@@ -279,7 +279,7 @@ listen = []
             str(caught.exception).splitlines(),
             [
                 "services.toml:4: service[0].script: missing",
-                "services.toml:5: service[1]: the key listen is missing",
+                "services.toml:5: service[1].listen: the key is missing",
                 "services.toml:6: service[1].name: expected a string, found 1",
                 "other.toml:1: a: wrong",
             ],

@@ -8,7 +8,7 @@ from reqresp.script import Script, ScriptError
 
 ANSWERS = "reply, cycle, do, call, close, silent = true or forward = true"
 STEPS = "send, wait, close, half_close, abort, hang, stop_reading, start_tls, forward"
-NO_PATTERN = "invalid RE2 pattern b'(': missing ): ("
+NO_PATTERN = "invalid RE2 pattern '(': missing ): ("
 
 
 def problems_of(text: str) -> list[str]:
