@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
         help="run only this part (repeatable); writes files only with --output",
     )
     parser.add_argument(
-        "--runs", type=int, default=3, help="runs of each server (default: %(default)s)"
+        "--runs", type=int, default=3, help="starts of each server (default: %(default)s)"
     )
     parser.add_argument(
         "--scale",

@@ -12,6 +12,8 @@ from bench.load import Bulk, Keys, Load, Paced, RedisBenchmark, Wrk
 from bench.scripts import INDEXED, TEMPLATES
 
 PONG = "+PONG\r\n"
+#: How often each server that was started for a load is measured.
+TURNS = 3
 HTTP = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nresponse"
 
 
@@ -137,7 +139,7 @@ _ALL = (
     LoadPart(
         "request-log",
         "with the request log, against --quiet",
-        _all(RedisBenchmark(60_000), "reqresp", "request-log"),
+        _all(RedisBenchmark(100_000), "reqresp", "request-log"),
         floor="reqresp",
     ),
     LoadPart(
@@ -173,7 +175,7 @@ _ALL = (
     LoadPart(
         "scripts-16",
         "lines, 16 deep, all keys equally often: a table, a function, and scripts",
-        _scripts(160_000, depth=16),
+        _scripts(480_000, depth=16),
         floor="table-10",
     ),
     LoadPart(

@@ -28,7 +28,7 @@ _TEXT, _FAINT = "#1f2937", "#6b7280"
 _PANELS = ("closed-50", "pipeline-16", "pipeline-100", "accept")
 _NOTES = (
     "x C: CPU relative to a loop of epoll_wait, recv and send in C, under the same load.",
-    "It is the median of the ratios of each run: the runs of one round have the same other load.",
+    "It is the median of the ratios of each turn: the turns of one round have the same other load.",
     "Bars are sorted by the median time.  A median of ratios can have another order.",
 )
 _LINE = 18

@@ -6,7 +6,7 @@ Knows results, parts, servers and targets.  It must not measure anything or writ
 
 from collections.abc import Sequence
 
-from bench.parts import PARTS, LoadPart
+from bench.parts import PARTS, TURNS, LoadPart
 from bench.peers import PEERS
 from bench.targets import TARGETS
 from bench.values import Results
@@ -67,8 +67,9 @@ def _load_notes(results: Results, runs: int) -> str:
     ]
     slow = [peer.name for peer in PEERS.values() if peer.slow]
     lines = [
-        f"CPU is microseconds per request.  Figures are medians of {runs} interleaved runs",
-        f"(one run for {' and '.join(slow)}).  The loads, and the server that is the floor (1.00):",
+        "CPU is microseconds per request.  Figures are medians: of each server, "
+        f"{runs} starts with {TURNS} turns each",
+        f"(one turn of {' and '.join(slow)}).  The loads, and the server that is the floor (1.00):",
         "",
     ]
     lines += [f"- ``{part.name}``: {part.title}; {PEERS[part.floor].label}." for part in shown]

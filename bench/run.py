@@ -1,24 +1,29 @@
 """
 Run: all servers of all parts, one at a time, with progress lines.
 
+The servers of a load are started together and loaded in turns, so that what else the machine does
+affects all of them.
+
 Knows parts, servers and loads.  It must not know tables or targets.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from bench import measure
 from bench.clients import BadReplyError, allow_descriptors, idle_connections
-from bench.parts import CommandPart, IdlePart, LoadPart, Part, StartPart
+from bench.parts import TURNS, CommandPart, IdlePart, LoadPart, Part, StartPart
 from bench.peers import PEERS, Peer, Words, command
 from bench.processes import Cores, Server, run_to_end, running
 from bench.values import Results, Sample, UnavailableError
 
-# The share of the load for a warm-up before each run.
+# The share of the load for a warm-up before each turn.
 _WARM_UP = 0.05
 # The share of the load for a slow server, which runs once.
 _SLOW = 0.3
@@ -27,11 +32,13 @@ _SETTLE = 0.1
 _SPARE_DESCRIPTORS = 1_000
 
 Say = Callable[[str], None]
+# Figures by name, and what the progress line says of them.
+Measured = tuple[Mapping[str, float], str]
 
 
 @frozen
 class Plan:
-    """What to run: the parts, the runs of each server, and a factor for all amounts of work."""
+    """What to run: the parts, the starts of each server, and a factor for all amounts of work."""
 
     parts: Sequence[Part]
     runs: int
@@ -46,74 +53,103 @@ class Runner:
     cache: Path
     say: Say
     results: Results
+    _commands: dict[str, Words | UnavailableError] = field(init=False, factory=dict)
+    _done: int = field(init=False, default=0)
+    _total: int = field(init=False, default=0)
 
     def carry_out(self, plan: Plan) -> None:
         """Run all parts.  A server that cannot run is noted as missing."""
-        total = sum(len(_names(part)) * plan.runs for part in plan.parts)
-        done = 0
-        commands = self._prepare(plan.parts)
-        for part in plan.parts:
-            for run in range(1, plan.runs + 1):
-                for name in _names(part):
-                    done += 1
-                    if run > 1 and (PEERS[name].slow or (part.name, name) in self.results.missing):
-                        continue
-                    said = self._one(_scaled(part, plan.scale), PEERS[name], run, commands)
-                    where = f"[{done:3}/{total}] {part.name} {run}/{plan.runs}"
-                    self.say(f"{where} {PEERS[name].label}: {said}")
+        parts = [_scaled(part, plan.scale) for part in plan.parts]
+        self._prepare(parts)
+        self._done = 0
+        self._total = sum(len(_names(part)) * _turns(part) for part in parts) * plan.runs
+        for part in parts:
+            for run in range(plan.runs):
+                if isinstance(part, LoadPart):
+                    self._take_turns(part, run)
+                else:
+                    for name in _names(part):
+                        self._measure(part, name, run, partial(self._alone, part, name))
 
-    def _prepare(self, parts: Sequence[Part]) -> Mapping[str, Words | UnavailableError]:
+    def _prepare(self, parts: Sequence[Part]) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
-        commands: dict[str, Words | UnavailableError] = {}
-        for name in dict.fromkeys(name for part in parts for name in _names(part)):
-            try:
-                commands[name] = PEERS[name].prepare(self.cache)
-            except UnavailableError as reason:
-                commands[name] = reason
-        return commands
+        for part in parts:
+            for name in (*_names(part), *_services(part)):
+                if name not in self._commands:
+                    try:
+                        self._commands[name] = PEERS[name].prepare(self.cache)
+                    except UnavailableError as reason:
+                        self._commands[name] = reason
 
-    def _one(
-        self, part: Part, peer: Peer, run: int, commands: Mapping[str, Words | UnavailableError]
-    ) -> str:
-        prepared = commands[peer.name]
+    def _take_turns(self, part: LoadPart, run: int) -> None:
+        """Start all servers of *part*, and load one after the other, some times."""
+        with ExitStack() as started:
+            servers: dict[str, Server] = {}
+
+            def load(name: str) -> Measured:
+                if name not in servers:
+                    servers[name] = started.enter_context(self._serving(part, name))
+                return _load(servers[name], part, PEERS[name])
+
+            for turn in range(run * TURNS, (run + 1) * TURNS):
+                for name in part.loads:
+                    self._measure(part, name, turn, partial(load, name))
+
+    def _measure(self, part: Part, name: str, number: int, measure: Callable[[], Measured]) -> None:
+        """Keep the figures of measurement *number* of a server, or why there are none."""
+        self._done += 1
+        if number > 0 and (PEERS[name].slow or (part.name, name) in self.results.missing):
+            return
         try:
-            if isinstance(prepared, UnavailableError):
-                raise prepared
-            figures, said = self._figures_with_service(part, peer, prepared)
+            figures, said = measure()
         except (UnavailableError, BadReplyError, OSError) as reason:  # OSError: a server has ended
-            self.results.missing[part.name, peer.name] = str(reason)
-            return f"not measured, {reason}"
-        self.results.samples.append(Sample(part.name, peer.name, run, figures))
-        return said
+            self.results.missing[part.name, name] = str(reason)
+            said = f"not measured, {reason}"
+        else:
+            self.results.samples.append(Sample(part.name, name, number, figures))
+        where = f"[{self._done:3}/{self._total}] {part.name} {number + 1}"
+        self.say(f"{where} {PEERS[name].label}: {said}")
 
-    def _figures_with_service(
-        self, part: Part, peer: Peer, prepared: Words
-    ) -> tuple[Mapping[str, float], str]:
-        words = command(prepared, part.reply)
-        if not isinstance(part, LoadPart | IdlePart) or part.service is None:
-            return self._figures(part, peer, words)
-        service = command(PEERS[part.service].prepare(self.cache), part.reply)
-        with running(service, self.cores.load) as behind:
-            words = tuple(word.replace("{service}", str(behind.port)) for word in words)
-            return self._figures(part, peer, words)
-
-    def _figures(self, part: Part, peer: Peer, words: Words) -> tuple[Mapping[str, float], str]:
-        core = self.cores.server
-        if isinstance(part, StartPart):
-            return _start(words, core, part.starts)
-        if isinstance(part, CommandPart):
-            return _run_to_end(words, core, part.starts)
+    def _alone(self, part: IdlePart | StartPart | CommandPart, name: str) -> Measured:
         if isinstance(part, IdlePart):
             each = 1 if part.service is None else 2
             allow_descriptors(part.connections * each + _SPARE_DESCRIPTORS)
-        with running(words, core) as server:
-            if isinstance(part, IdlePart):
+            with self._serving(part, name) as server:
                 return _hold(server, part)
-            return _load(server, part, peer)
+        words = self._command(part, name)
+        if isinstance(part, StartPart):
+            return _start(words, self.cores.server, part.starts)
+        return _run_to_end(words, self.cores.server, part.starts)
+
+    def _command(self, part: Part, name: str) -> Words:
+        prepared = self._commands[name]
+        if isinstance(prepared, UnavailableError):
+            raise prepared
+        return command(prepared, part.reply)
+
+    @contextmanager
+    def _serving(self, part: LoadPart | IdlePart, name: str) -> Iterator[Server]:
+        """Run a server, and before it the service that it needs."""
+        words = self._command(part, name)
+        with ExitStack() as behind:
+            for service in _services(part):
+                running_service = running(self._command(part, service), self.cores.load)
+                port = behind.enter_context(running_service).port
+                words = tuple(word.replace("{service}", str(port)) for word in words)
+            yield behind.enter_context(running(words, self.cores.server))
 
 
 def _names(part: Part) -> tuple[str, ...]:
     return tuple(part.loads) if isinstance(part, LoadPart) else part.peers
+
+
+def _services(part: Part) -> tuple[str, ...]:
+    service = part.service if isinstance(part, LoadPart | IdlePart) else None
+    return () if service is None else (service,)
+
+
+def _turns(part: Part) -> int:
+    return TURNS if isinstance(part, LoadPart) else 1
 
 
 def _scaled(part: Part, scale: float) -> Part:
@@ -124,7 +160,7 @@ def _scaled(part: Part, scale: float) -> Part:
     return part
 
 
-def _load(server: Server, part: LoadPart, peer: Peer) -> tuple[Mapping[str, float], str]:
+def _load(server: Server, part: LoadPart, peer: Peer) -> Measured:
     load = part.loads[peer.name]
     if peer.slow:
         load = load.times(_SLOW)
@@ -145,7 +181,7 @@ def _load(server: Server, part: LoadPart, peer: Peer) -> tuple[Mapping[str, floa
     return figures, f"{figures['total'] * 1e6:.2f} us/request, {outcome.rate:,.0f} requests/s"
 
 
-def _hold(server: Server, part: IdlePart) -> tuple[Mapping[str, float], str]:
+def _hold(server: Server, part: IdlePart) -> Measured:
     # One connection first, so that one-time allocations are not counted.
     with idle_connections(server.port, 1, b"PING\r\n", part.reply.encode()):
         pass
@@ -158,7 +194,7 @@ def _hold(server: Server, part: IdlePart) -> tuple[Mapping[str, float], str]:
     return {"resident": each}, f"{each:,.0f} bytes a connection"
 
 
-def _start(words: Words, core: int, starts: int) -> tuple[Mapping[str, float], str]:
+def _start(words: Words, core: int, starts: int) -> Measured:
     times = []
     for _ in range(starts):
         with running(words, core) as server:
@@ -167,7 +203,7 @@ def _start(words: Words, core: int, starts: int) -> tuple[Mapping[str, float], s
     return {"seconds": seconds}, f"{seconds * 1000:.0f} ms"
 
 
-def _run_to_end(words: Words, core: int, starts: int) -> tuple[Mapping[str, float], str]:
+def _run_to_end(words: Words, core: int, starts: int) -> Measured:
     ends = [run_to_end(words, core) for _ in range(starts)]
     seconds, cpu = (median(figures) for figures in zip(*ends, strict=True))
     return {"seconds": seconds, "cpu": cpu}, f"{seconds * 1000:.0f} ms, {cpu * 1000:.0f} ms of CPU"

@@ -16,7 +16,7 @@ class UnavailableError(Exception):
 
 @frozen
 class Sample:
-    """One run of a server in a part: figures by name (``total``, ``rate``, ``resident``...)."""
+    """One measurement: figures by name (``total``, ``rate``, ``resident``...)."""
 
     part: str
     peer: str
@@ -26,20 +26,20 @@ class Sample:
 
 @define
 class Results:
-    """All runs, and the reasons of those that could not run, by part and server."""
+    """All measurements, and the reasons of those that failed, by part and server."""
 
     samples: list[Sample] = Factory(list)
     missing: dict[tuple[str, str], str] = Factory(dict)
 
     def median(self, part: str, peer: str, figure: str) -> float | None:
-        """Return the median over all runs; None if there is no run."""
+        """Return the median of all measurements; None if there is none."""
         return _median(self._runs(part, peer, figure).values())
 
     def ratio(self, part: str, peer: str, other: str, figure: str) -> float | None:
         """
-        Return the ratio of two servers in one part: the median of the ratios of each run.
+        Return the ratio of two servers in one part: the median of the ratios of each turn.
 
-        The first runs of all servers follow each other, and so have the same load from other
+        The first turns of all servers follow each other, and so have the same load from other
         processes.
         """
         return self.ratio_of_parts((part, peer), (part, other), figure)
@@ -57,7 +57,7 @@ class Results:
         return sorted(names, key=lambda peer: (self.median(part, peer, "total") or 0.0, peer))
 
     def runs(self, part: str, peer: str) -> int:
-        """Return the number of runs of a server in a part."""
+        """Return the number of measurements of a server in a part."""
         return sum(sample.part == part and sample.peer == peer for sample in self.samples)
 
     def _runs(self, part: str, peer: str, figure: str) -> dict[int, float]:

@@ -18,7 +18,7 @@ from bench import clients, measure, patterns
 from bench.clients import BadReplyError
 from bench.load import Bulk, Keys, Paced, RedisBenchmark, Wrk, parse_redis_benchmark, parse_wrk
 from bench.machine import describe
-from bench.parts import PARTS, CommandPart, IdlePart, LoadPart, StartPart
+from bench.parts import PARTS, TURNS, CommandPart, IdlePart, LoadPart, StartPart
 from bench.peers import PEERS, command
 from bench.plot import draw
 from bench.processes import Cores, run_to_end, running
@@ -352,6 +352,17 @@ class LiveTests(SynchronousTestCase):
         self.assertEqual(self.results.missing, {})
         for peer in part.loads:
             self.assertGreater(self.results.median("scripts", peer, "total") or 0, 0)
+
+    def test_the_servers_of_a_load_take_turns(self) -> None:
+        """Each is started once for its turns, and their processes run at the same time."""
+        load = Keys(32, keys=10, connections=2)
+        part = LoadPart("scripts", "", {"function": load, "table-10": load})
+        self.runner.carry_out(Plan([part], runs=2))
+        self.assertEqual(self.results.missing, {})
+        measured = [(it.peer, it.run) for it in self.results.samples]
+        expected = [(name, turn) for turn in range(2 * TURNS) for name in part.loads]
+        self.assertEqual(measured, expected)
+        self.assertIn(f"{4 * TURNS}/{4 * TURNS}]", self.said[-1])
 
     def test_idle_connections_and_starts_are_measured(self) -> None:
         parts = (IdlePart("idle", "", ("threads",), 40), StartPart("startup", "", ("threads",), 1))
