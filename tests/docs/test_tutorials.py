@@ -58,6 +58,10 @@ class PageTests(SynchronousTestCase):
         """Python's client encrypts the connection, and trusts the certificate."""
         self.assertEqual(self.follow("howto/starttls"), 3)
 
+    def test_mountebank(self) -> None:
+        """The script answers as the imposter does."""
+        self.assertEqual(self.follow("migrating/mountebank"), 2)
+
     def test_rony_net(self) -> None:
         """The script answers as the mock server does."""
         self.assertEqual(self.follow("migrating/rony-net"), 4)
