@@ -214,7 +214,7 @@ class ImageTests(unittest.TestCase):
         """It answers, is process 1, is not root, writes nothing, and logs to standard output."""
         container = self.start().ready()
         self.assertEqual(container.ask("hello", framing="chunk"), "response\n")
-        self.assertIn("'hello'", container.log.text())
+        container.log.wait("'hello'")
         status = container.inside("cat", "/proc/1/status").stdout
         self.assertIn("\nUid:\t10001\t10001\t10001\t10001\n", status)
         self.assertIn("\nCapEff:\t0000000000000000\n", status)
