@@ -5,6 +5,7 @@ Also types of fields that say what a message expects.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from attrs import frozen
@@ -50,6 +51,18 @@ class ProblemsError(ValueError):
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+class TLSFileError(ValueError):
+    """
+    A file for TLS cannot be used.  The message is one line that names the file.
+
+    :param path: of the file.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
 
 
 class FieldError(ValueError):

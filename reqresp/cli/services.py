@@ -85,9 +85,9 @@ def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
         return
     from datetime import UTC, datetime
 
-    from reqresp.services.definition import problems_of
+    from reqresp.services.definition import problems_of, reading_tls
 
-    with problems_of(definition):
+    with problems_of(definition), reading_tls(tls):
         try:
             from reqresp.transport.pem import TLSFiles, read_credentials
         except ImportError as error:

@@ -120,7 +120,11 @@ def read_listeners(options: Options, make: Callable[[EndpointSpec], Any]) -> Own
     if options["services"] is not None:
         import_module("reqresp.services.reading")
     with _opening_files(options):
-        definitions = read_definitions(options)
+        try:
+            definitions = read_definitions(options)
+        except ProblemsError:
+            load_definitions(options)  # the files that it names have problems, too
+            raise
         if options["workers"] is not None:
             check_plain(definitions)
         try:

@@ -41,6 +41,8 @@ _NAMES = {
     "upstream.tls.key": "--forward-key",
     "upstream.tls.insecure": "--forward-insecure",
     "tls.cert": "--tls-cert",
+    "tls.key": "--tls-key",
+    "tls.client_ca": "--client-ca",
     "journal": "--journal",
     "record": "--record",
     "script": "--script",
@@ -57,17 +59,26 @@ _UPSTREAM_TLS = {
 }
 
 
-def read_definitions(options: Options) -> Sequence[Definition]:
+def _accept_all(_definition: Definition) -> None:
+    """Accept any definition."""
+
+
+def read_definitions(
+    options: Options, check: Callable[[Definition], object] = _accept_all
+) -> Sequence[Definition]:
     """
     Return the services that *options* define, in their order.
 
+    :param check: raises a `ProblemsError` for more that is wrong with a service.
     :raises ProblemsError: the services file cannot be read, or has problems; it has all of them.
     """
     if options["services"] is None:
-        return [option_definition(options)]
+        definition = option_definition(options)
+        check(definition)
+        return [definition]
     from reqresp.services.reading import load_services  # late: few processes have several
 
-    return load_services(options["services"])
+    return load_services(options["services"], check)
 
 
 def load_definitions(options: Options) -> "Sequence[Wanted]":
@@ -76,9 +87,11 @@ def load_definitions(options: Options) -> "Sequence[Wanted]":
 
     :raises ProblemsError: a file cannot be read, or has problems; it has those of all files.
     """
-    from reqresp.services.answers import load_all  # late: it loads a server
+    from reqresp.services.answers import load  # late: it loads a server
 
-    return load_all(read_definitions(options))
+    wanted: list[Wanted] = []
+    read_definitions(options, lambda it: wanted.append((it, load(it))))
+    return wanted
 
 
 def option_definition(options: Options) -> Definition:

@@ -13,14 +13,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from reqresp._errors import TLSFileError
 from reqresp.server.upstream_settings import TLSSettings
-from reqresp.transport.pem import (
-    TLSFileError,
-    TLSFiles,
-    date_warnings,
-    read_authorities,
-    read_credentials,
-)
+from reqresp.transport.pem import TLSFiles, date_warnings, read_authorities, read_credentials
 from reqresp.transport.tls import describe, use_credentials
 
 try:
@@ -45,7 +40,7 @@ class ClientCreator:
 
     :param name: the name or the IP address that the service's certificate must have; None: nothing
         is checked.
-    :raises TLSFileError: no certificate can have *name*.
+    :raises ValueError: no certificate can have *name*.
     """
 
     def __init__(self, context: SSL.Context, name: str | None) -> None:
@@ -59,7 +54,7 @@ class ClientCreator:
             self._wanted = (IPAddress_ID if is_address else DNS_ID)(name)
             self._server_name = None if is_address else name.encode("idna")
         except ValueError:
-            raise TLSFileError(
+            raise ValueError(
                 "upstream TLS: expected the name or the IP address in the service's certificate,"
                 f" found {name!r}"
             ) from None
@@ -100,6 +95,7 @@ def make_creator(settings: TLSSettings, name: str) -> ClientCreator:
 
     :param name: the name of the service unless *settings* have one.
     :raises TLSFileError: a file cannot be used.
+    :raises ValueError: no certificate can have *name*.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
@@ -128,7 +124,7 @@ def _trust(context: SSL.Context, settings: TLSSettings) -> list[str]:
         for authority in authorities:
             store.add_cert(X509.from_cryptography(authority))
     except (SSL.Error, TypeError, ValueError) as error:
-        raise TLSFileError(f"{settings.ca}: rejected by OpenSSL: {describe(error)}") from None
+        raise TLSFileError(settings.ca, f"rejected by OpenSSL: {describe(error)}") from None
     return [*date_warnings(settings.ca, authorities, datetime.now(UTC))]
 
 

@@ -22,7 +22,7 @@ def make_upstream(settings: UpstreamSettings, reactor: Any) -> Upstream:
     """
     Return the service that *settings* describe.
 
-    :raises TLSFileError: a file for TLS cannot be used.
+    :raises ValueError: a file for TLS, or the name in a certificate, cannot be used.
     :raises ImportError: a package for TLS is not installed; the message has the extra.
     """
     address = settings.address

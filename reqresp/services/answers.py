@@ -4,13 +4,13 @@ Answers: what serves the clients of a service, made from its definition and the 
 It contains no behaviour of its own.  It must not know where a service listens.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from reqresp._errors import FieldError, Problem, ProblemsError
+from reqresp._errors import FieldError
 from reqresp.framing import NO_END, Chunk, complete_framing
 from reqresp.relay import Forwarding, RelayFactory, Unreachable
 from reqresp.relay.settings import make_upstream
@@ -104,24 +104,6 @@ def load(definition: Definition) -> Loaded:
                 return Loaded(replay=Replay.load(path, pace, ignore))
         case _:
             return Loaded()
-
-
-def load_all(definitions: Iterable[Definition]) -> list[tuple[Definition, Loaded]]:
-    """
-    Read the files of several definitions, as `load` does.
-
-    :raises ProblemsError: it has the problems of all files.
-    """
-    found: list[tuple[Definition, Loaded]] = []
-    problems: list[Problem] = []
-    for definition in definitions:
-        try:
-            found.append((definition, load(definition)))
-        except ProblemsError as error:
-            problems += error.problems
-    if problems:
-        raise ProblemsError(*problems)
-    return found
 
 
 def upstream_settings(definition: Definition, script: "Script | None") -> UpstreamSettings | None:

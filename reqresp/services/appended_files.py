@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reqresp._defaults import MAX_ENTRY_BYTES
+from reqresp._errors import FieldError
 from reqresp._files import STDOUT, why_not_appendable
 from reqresp.services.definition import Definition
 
@@ -73,17 +74,17 @@ def open_files(
 
     :param upstream: the name of what clients are forwarded to; empty: there is nothing.
     :param worker: the number of this worker; None: there are no workers.
-    :raises ValueError: a file cannot be opened; the message names it.
+    :raises FieldError: a file cannot be opened; it names the key and the file.
     """
-    files, name_of = definition.files, definition.name_of
+    files = definition.files
     opened: list[JournalFile | Recorder] = []
     if files.journal is not None:
         path = worker_path(files.journal, worker)
-        with _naming(f"{name_of('journal')}: {path}"):
+        with _naming("journal", path):
             opened.append(_open_journal(path, reactor, worker, files.journal_max_entry))
     if files.record is not None:
         path = worker_path(files.record, worker)
-        with _naming(f"{name_of('record')}: {path}"), _closing_on_error(opened):
+        with _naming("record", path), _closing_on_error(opened):
             opened.append(_open_recorder(path, reactor, upstream, files.redact))
     return opened
 
@@ -116,11 +117,11 @@ def _closing_on_error(opened: "list[JournalFile | Recorder]") -> Iterator[None]:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Raise a ValueError that begins with *name* instead of an error of a file."""
+def _naming(key: str, path: Path) -> Iterator[None]:
+    """Raise a FieldError of *key* that names the file at *path*, instead of the file's error."""
     try:
         yield
     except OSError as error:
-        raise ValueError(f"{name}: {error.strerror}") from None
+        raise FieldError(key, f"{path}: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise FieldError(key, f"{path}: {error}") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from attrs import evolve, field, frozen
 
 from reqresp._defaults import HANDSHAKE_TIMEOUT
-from reqresp._errors import FieldError, Problem, ProblemsError
+from reqresp._errors import FieldError, Problem, ProblemsError, TLSFileError
 from reqresp.framing import Framing
 from reqresp.server.responders import CLOSE_ON, RESPONSE
 from reqresp.services.endpoints import EndpointSpec
@@ -284,6 +284,20 @@ class Definition:
             "upstream_tls": {},
         }
         return evolve(self, **answers) == evolve(other, **answers)
+
+
+@contextmanager
+def reading_tls(tls: ServerTLS) -> Iterator[None]:
+    """
+    Say which key names the file that cannot be used.
+
+    :raises FieldError: as what is called, such as for a file that is missing.
+    """
+    try:
+        yield
+    except TLSFileError as error:
+        keys = {tls.client_ca: "client_ca", tls.key: "key", tls.cert: "cert"}
+        raise FieldError(f"tls.{keys[error.path]}", str(error)) from None
 
 
 @contextmanager

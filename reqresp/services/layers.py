@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
-from reqresp.services.definition import Definition
+from reqresp.services.definition import Definition, reading_tls
 from reqresp.transport.access import parse_networks
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def load_certificates(definition: Definition) -> "Certificates | None":
     """
     Return the certificates of a service; None: it has no TLS.
 
-    :raises TLSFileError: a file cannot be used.
+    :raises FieldError: a file cannot be used; it names its key.
     :raises ImportError: a package is not installed; the message has the extra.
     """
     tls = definition.tls
@@ -35,7 +35,8 @@ def load_certificates(definition: Definition) -> "Certificates | None":
     from reqresp.transport.tls import Certificates, TLSFiles
 
     certificates = Certificates(TLSFiles(tls.cert, tls.key, tls.client_ca))
-    certificates.load()
+    with reading_tls(tls):
+        certificates.load()
     return certificates
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from reqresp._errors import TLSFileError
 from reqresp._files import FileTooLargeError, read_regular
 
 try:
@@ -28,10 +29,6 @@ MAX_FILE_SIZE = 4 * 1024 * 1024
 
 _CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
 _KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
-
-
-class TLSFileError(ValueError):
-    """A file cannot be used.  The message is one line that names the file."""
 
 
 @frozen
@@ -182,4 +179,4 @@ def _date_problem(certificate: x509.Certificate, now: datetime) -> str | None:
 
 
 def _error(path: Path, problem: str, wanted: str) -> TLSFileError:
-    return TLSFileError(f"{path}: {problem}; expected {wanted}")
+    return TLSFileError(path, f"{problem}; expected {wanted}")

@@ -28,9 +28,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from reqresp._defaults import HANDSHAKE_TIMEOUT
+from reqresp._errors import TLSFileError
 from reqresp._log_limit import LogLimit
 from reqresp._text import format_address
-from reqresp.transport.pem import Credentials, TLSFileError, TLSFiles, read_credentials
+from reqresp.transport.pem import Credentials, TLSFiles, read_credentials
 from reqresp.transport.stream import replace_protocol
 
 try:
@@ -149,7 +150,7 @@ def use_credentials(context: SSL.Context, credentials: Credentials) -> None:
         context.use_privatekey(credentials.key)
         context.check_privatekey()
     except (SSL.Error, TypeError, ValueError) as error:
-        raise TLSFileError(f"{path}: rejected by OpenSSL: {describe(error)}") from None
+        raise TLSFileError(path, f"rejected by OpenSSL: {describe(error)}") from None
 
 
 def _require_certificates(context: SSL.Context, credentials: Credentials) -> None:

@@ -88,8 +88,8 @@ class CheckTests(CommandTestCase):
         status, output, errors = self.check(first + tls.replace("good", "key") + second)
         self.assertEqual((status, output), (1, ""))
         lines = errors.replace(f"{self.path}/", "").splitlines()
-        self.assertRegex(lines[0], r"\AF:1: service\[0\]: key.pem: contains no certificate")
-        self.assertRegex(lines[1], r"\AF:5: service\[1\]: none.pem: .*No such file")
+        self.assertRegex(lines[0], r"\AF:4: service\[0\].tls.cert: key.pem: contains no cert")
+        self.assertRegex(lines[1], r"\AF:8: service\[1\].tls.cert: none.pem: .*No such file")
         self.assertEqual(len(lines), 2)
 
     def test_an_expired_certificate(self) -> None:

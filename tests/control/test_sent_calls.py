@@ -3,7 +3,7 @@
 from typing import Any
 
 from reqresp.control.control_site import make_control_site
-from reqresp.services.answers import load_all
+from reqresp.services.answers import load
 from reqresp.services.environment import Environment
 from reqresp.services.reading import parse_services
 from reqresp.services.registry import Services
@@ -45,7 +45,7 @@ class SentCallTests(Controlled):
         (self.base / "answers.py").write_text(MODULE)
         self.services = Services(Environment(reactor=self.reactor, keeps_journal=True))
         definitions = parse_services(SERVICES, "services.toml", self.base)
-        self.services.start(load_all(definitions))
+        self.services.start([(it, load(it)) for it in definitions])
         for service in self.services:
             self.successResultOf(service.enable())
         (self.base / "answers.ran").unlink()

@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 from twisted.logger import capturedLogs, eventAsText
 
-from reqresp.services.answers import load_all
+from reqresp.services.answers import load
 from tests.support.controlled import Controlled
 
 #: Where the network in memory says that servers listen.
@@ -108,6 +108,23 @@ class ChangedTests(Controlled):
         self.assertEqual(found.status, 422)
         paths = {it["path"] for it in found.json["problems"]}
         self.assertEqual(paths, {"rule[0].equals", "rule[0].replay", "seed"})
+        self.assertEqual(len(self.services), 2)
+
+    def test_where_a_problem_is(self) -> None:
+        """A key that is missing, or names a file that cannot be used, is the path of a problem."""
+        for more, path in (
+            ({"listen": None}, "listen"),
+            ({"journal": "/no/such"}, "journal"),
+            ({"record": "/no/such", "upstream": "127.0.0.1:1"}, "record"),
+            ({"tls": {}}, "tls.cert"),
+            ({"tls": {"cert": "/no/such"}}, "tls.cert"),
+        ):
+            made = {"name": "new", "listen": 2600, **more}
+            found = self.ask(
+                "POST", "/api/services", {key: it for key, it in made.items() if it is not None}
+            )
+            self.assertEqual(found.status, 422, found.data)
+            self.assertEqual([it["path"] for it in found.json["problems"]], [path])
         self.assertEqual(len(self.services), 2)
 
     def test_replies_that_overtake_each_other(self) -> None:
@@ -312,7 +329,7 @@ class FailedResetTests(Controlled):
     def test_a_port_that_was_taken(self) -> None:
         """It is refused whole, and the port is named."""
         definitions = [it.definition for it in self.services]
-        self.successResultOf(self.services.reload(load_all(definitions)))
+        self.successResultOf(self.services.reload([(it, load(it)) for it in definitions]))
         self.ask("POST", "/api/services", NEW)
         self.ask("POST", "/api/services/smtp/disable")
         listen = self.reactor.listenTCP

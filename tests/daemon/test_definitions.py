@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Chunk, Line
 from reqresp._errors import ProblemsError
+from reqresp.daemon.build import read_listeners
 from reqresp.daemon.definitions import load_definitions, option_definition, read_definitions
 from reqresp.services.definition import FixedReply, Forwarded, ReplayFile, ScriptFile
 from reqresp.services.reading import read_definition
@@ -66,6 +67,26 @@ class OptionTests(SynchronousTestCase):
 
 class FileTests(SynchronousTestCase):
     """Services of a file."""
+
+    def test_all_problems(self) -> None:
+        """Those of the file come first, then those of the files that it names, at once."""
+        directory = live.temporary(self)
+        path = directory / "services.toml"
+        path.write_text(
+            '[[service]]\nname = "a"\nlisten = 1\nscript = "it.toml"\n[[service]]\nname = "b"\n'
+        )
+        (directory / "it.toml").write_text("a = 1\nb = 2")
+        for find in (
+            lambda: load_definitions(parsed(f"--services={path}")),
+            lambda: read_listeners(parsed(f"--services={path}"), lambda _: None),
+        ):
+            with self.assertRaises((ProblemsError, SystemExit)) as caught:
+                find()
+            text = str(caught.exception).replace(f"{directory}/", "")
+            self.assertRegex(
+                text,
+                r"services.toml:5: service\[1\].listen: .*\n.*it.toml:1: a: .*\n.*it.toml:2: b",
+            )
 
     def test_read_and_load(self) -> None:
         """All of them, with the files that they name, or the problems of all."""

@@ -89,7 +89,7 @@ class OtherUserTests(LiveTestCase):
         for options, told in (
             (["--journal"], f"reqresp: --journal: {path}: {denied}{user}"),
             (["--script"], f"reqresp: --script: {path}: cannot be read: {denied}{user}"),
-            (["--tls-cert"], f"reqresp: {path}: cannot be read: {denied}.*{user}"),
+            (["--tls-cert"], f"reqresp: --tls-cert: {path}: cannot be read: {denied}.*{user}"),
             (["--listen=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
             (["--metrics=ssl:0:privateKey"], f"reqresp: invalid endpoint .*{denied}"),
             (

@@ -1,12 +1,10 @@
 """What serves the clients of a service; `tests.daemon.test_forwarding` has relays of options."""
 
-from pathlib import Path
-
 from twisted.logger import LogLevel
 
 from reqresp import Line
 from reqresp._errors import FieldError, ProblemsError
-from reqresp.services.answers import Loaded, check_answers, load, load_all, log_warnings
+from reqresp.services.answers import Loaded, check_answers, load, log_warnings
 from reqresp.services.definition import Definition, FixedReply, ReplayFile, ScriptFile
 from tests.support import live
 from tests.support.listening import logged_events, text_of
@@ -17,19 +15,6 @@ HEAD = '[[service]]\nname = "it"\nlisten = 1\n'
 
 class LoadTests(Served):
     """The files that a definition names."""
-
-    def test_the_problems_of_all_files(self) -> None:
-        """They are reported at once."""
-        directory = live.temporary(self)
-        (directory / "it.toml").write_text("a = 1\nb = 2")
-        with self.assertRaises(ProblemsError) as caught:
-            load_all(
-                [
-                    Definition(answering=ScriptFile(directory / "it.toml")),
-                    Definition(answering=ReplayFile(Path("/no/such"))),
-                ]
-            )
-        self.assertEqual(len(caught.exception.problems), 3)
 
     def test_a_file_that_is_missing(self) -> None:
         """Its name is shown with the key, and the line, that names it."""

@@ -5,7 +5,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from reqresp._errors import FieldError
 from reqresp.server.proxied import ProxiedFactory
-from reqresp.services.answers import check_answers, load_all, make_factory
+from reqresp.services.answers import check_answers, load, make_factory
 from reqresp.services.definition import ServerTLS
 from reqresp.services.layers import add_layers, load_certificates
 from tests.support import live
@@ -43,7 +43,7 @@ class LayersTests(Served):
         script = '[[rule]]\nequals = "x"\ndo = [{ start_tls = true }]\n'
         (directory / "it.toml").write_text(script)
         [plain] = self.definitions(f'{TEXT}script = "it.toml"\n', directory)
-        loaded = load_all([plain])
+        loaded = [(plain, load(plain))]
         with self.assertRaisesRegex(FieldError, "^tls.cert: expected a certificate for the step"):
             check_answers(*loaded[0], self.reactor)
         encrypted = evolve(plain, tls=ServerTLS(cert=directory / "it.pem"))

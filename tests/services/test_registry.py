@@ -82,7 +82,9 @@ class OneTests(Served):
         """What cannot be made says where it is written."""
         text = A + 'tls = { cert = "none.pem" }'
         failure = self.failureResultOf(self.create(text), ProblemsError)
-        self.assertRegex(str(failure.value), r"^services.toml:1: service\[0\]: .*none.pem: ")
+        self.assertRegex(
+            str(failure.value), r"^services.toml:6: service\[0\].tls.cert: .*none.pem: "
+        )
 
     def test_replace_what_is_answered(self) -> None:
         """Open connections go on as they began; new ones get the new answer."""
@@ -412,5 +414,5 @@ class TogetherTests(Served):
         text = A + 'tls = { cert = "no1.pem" }\n' + B + 'tls = { cert = "no2.pem" }\n'
         with self.assertRaises(ProblemsError) as caught:
             self.services.start(self.loaded(text))
-        self.assertEqual([it.line for it in caught.exception.problems], [1, 7])
+        self.assertEqual([it.line for it in caught.exception.problems], [6, 12])
         self.assertEqual(len(self.services), 0)

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from reqresp.services.answers import Loaded, load_all
+from reqresp.services.answers import Loaded, load
 from reqresp.services.definition import Definition
 from reqresp.services.environment import Environment, make_listeners
 from reqresp.services.reading import parse_services
@@ -85,7 +85,7 @@ class Served(SynchronousTestCase):
 
     def loaded(self, text: str, base: Path = Path()) -> list[tuple[Definition, Loaded]]:
         """Return what a services file with this *text* defines, and the files that it names."""
-        return load_all(self.definitions(text, base))
+        return [(it, load(it)) for it in self.definitions(text, base)]
 
     def start(self, text: str) -> None:
         """Start the services of *text*."""
