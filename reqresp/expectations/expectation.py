@@ -4,14 +4,17 @@ BaseExpectation: a rule that counts the requests it answers, and how many it exp
 Must not know how it was made, which expectation answers a request, or how the server runs.
 """
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 
+from reqresp.script.calls import Call
 from reqresp.script.rule import Rule
 from reqresp.script.variables import Notes
-from reqresp.server.functions import Function
+from reqresp.server.functions import Answer
 from reqresp.server.responders import ConnectionContext
 from reqresp.server.triggers import Trigger
-from reqresp.steps import RuleReply, Steps
+from reqresp.steps import Steps
 
 
 class BaseExpectation:
@@ -41,7 +44,7 @@ class BaseExpectation:
         #: What it does as the rule of a script does it.
         self.rule = rule
         #: Answers after the steps of the rule; None: nothing does.
-        self.function: Function | None = None
+        self.function: Callable[[Call], Answer] | None = None
         self._counts: dict[str, int] = {}
 
     def __str__(self) -> str:
@@ -95,9 +98,9 @@ class BaseExpectation:
             return steps
 
         def add(more: Steps) -> Steps:
-            return RuleReply((*steps, *more), rule.name, rule.faults)
+            return steps.with_steps((*steps, *more))
 
-        more = self.function.respond(data, connection)
+        more = rule.called(self.function, data, connection)
         return add(more) if isinstance(more, tuple) else more.addCallback(add)
 
     def state_after(self, connection: ConnectionContext) -> str | None:

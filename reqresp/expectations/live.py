@@ -27,13 +27,12 @@ from reqresp.expectations.waiters import matches, past_context, requests_among
 from reqresp.expectations.written import ExpectationReader
 from reqresp.journal import Entry, Journal, UpstreamFailed
 from reqresp.recording.replay import Deviation, Replayer
+from reqresp.script.calls import Call
 from reqresp.script.files import ScriptFiles
-from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rules import Rules
 from reqresp.server.config import ServerConfig
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
-from reqresp.server.functions import Function
 from reqresp.server.observers import Observer
 from reqresp.server.responders import Reply
 from reqresp.steps import Request
@@ -171,7 +170,7 @@ class Expectations:
     ) -> BaseExpectation:
         made = self._reader(factory).expectation(table, number, at)
         if table.get("hold"):
-            made.function = Function(self._hold)
+            made.function = self._hold
         return made
 
     def list(self) -> Sequence[Mapping[str, Any]]:
@@ -213,9 +212,9 @@ class Expectations:
 
     # Requests that wait
 
-    def _hold(self, request: Request) -> Deferred[Reply]:
-        """Let *request* wait."""
-        waiting = WaitingRequest(request)
+    def _hold(self, call: Call) -> Deferred[Reply]:
+        """Let the request of *call* wait."""
+        waiting = WaitingRequest(call.request)
         self._waiting.append(waiting)
 
         def ended(result: T) -> T:
@@ -264,8 +263,8 @@ class Expectations:
         :raises NoRequestsError: the server knows no requests.
         """
         factory = self._request_factory()
-        state = factory.states().get(connection, EVERY_STATE)
-        number, rule = self._reader(factory).reply(table, state)
+        framing = factory.framings().get(connection, factory.config.framing)
+        number, rule = self._reader(factory).reply(table, framing)
         asked = (it for it in self._waiting if it.request.connection == connection)
         waiting = next((it for it in asked if number in (None, it.request.number)), None)
         if waiting is None:

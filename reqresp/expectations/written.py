@@ -20,7 +20,7 @@ from reqresp.script.files import ScriptFiles
 from reqresp.script.names import Name
 from reqresp.script.predicates import Predicates
 from reqresp.script.reader import JSON, Reader, TooManyProblemsError
-from reqresp.script.rule import Rule
+from reqresp.script.rule import EVERY_STATE, Rule
 from reqresp.script.rule_compiler import compile_predicates, compile_rule
 from reqresp.script.schema import RequestTable, RuleTable, StepTable, WrittenPayloads
 from reqresp.server.state_properties import StateProperties
@@ -107,15 +107,15 @@ class ExpectationReader:
         reader = _reader()
         return _read(reader, lambda: self._expectation(table, reader, number, at))
 
-    def reply(self, table: Mapping[str, Any], state: str) -> tuple[int | None, Rule]:
+    def reply(self, table: Mapping[str, Any], framing: Framing) -> tuple[int | None, Rule]:
         """
         Return the number of the request that *table* answers, and a rule with its reply.
 
-        :param state: of the conversation, whose framing has to express the reply.
+        :param framing: in force on the connection; it has to express the reply.
         :raises ScriptError: *table* has problems; it has all of them.
         """
         reader = _reader()
-        return _read(reader, lambda: self._reply(table, reader, state))
+        return _read(reader, lambda: self._reply(table, reader, framing))
 
     def predicates(self, table: Mapping[str, Any]) -> Predicates:
         """
@@ -154,15 +154,16 @@ class ExpectationReader:
         return BaseExpectation(read.kind, wanted(table), where, evolve(rule, times=None), times)
 
     def _reply(
-        self, table: Mapping[str, Any], reader: Reader, state: str
+        self, table: Mapping[str, Any], reader: Reader, framing: Framing
     ) -> tuple[int | None, Rule] | None:
         read: ReplyTable | None = reader.read(ReplyTable, dict(table), REPLY)
         if read is None:
             return None
         keys = {it.name: getattr(read, it.name) for it in fields(ReplyTable)}
         number = keys.pop("number")
-        without = evolve(self, variables={})  # a request that waits has no notes
-        return number, without._rule(RuleTable(when=state, **keys), REPLY, reader)
+        # A request that waits has no notes.
+        there = evolve(self, framing=framing, properties={}, variables={})
+        return number, there._rule(RuleTable(when=EVERY_STATE, **keys), REPLY, reader)
 
     def _rule(self, table: RuleTable, path: str, reader: Reader) -> Rule:
         framing = complete_framing(self.framing)

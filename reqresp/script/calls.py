@@ -18,20 +18,32 @@ from reqresp.script.files import ScriptFiles
 from reqresp.steps import Request
 
 
-@frozen
-class Call:
+@frozen(eq=False)
+class Call(Request):
     """
-    What a function of a script is called with.
+    The request for which the function of a rule is called, and what the rule knows of it.
+
+    It equals its `request`.
 
     :param groups: those of the rule's pattern, by number and by name; without a pattern: none.
     :param variables: of the connection; what the function changes stays.
     :param server: likewise, of all connections.
     """
 
-    request: Request
     groups: Mapping[str, bytes]
     variables: MutableMapping[str, bytes]
     server: MutableMapping[str, bytes]
+
+    @property
+    def request(self) -> Request:
+        """The request without anything else."""
+        return Request(self.data, self.peer, self.connection, self.number)
+
+    def __eq__(self, other: object) -> bool:
+        return self.request == (other.request if isinstance(other, Call) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.request)
 
 
 @frozen

@@ -7,7 +7,7 @@ Knows requests and steps.  Must not know which rule is asked, or how often it ha
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, field, frozen
 
@@ -27,7 +27,6 @@ from reqresp.steps import (
     Broadcast,
     Close,
     Forward,
-    Request,
     RuleReply,
     Send,
     StartTLS,
@@ -310,15 +309,15 @@ class Rule:
             raise ValueError(f"{self.place}: {error}") from None
 
     def called(
-        self, call: CalledFunction, data: bytes, connection: ConnectionContext
+        self, function: Callable[[Call], Any], data: bytes, connection: ConnectionContext
     ) -> "RuleReply | Deferred[Steps]":
-        """Return what the function *call* answers to the request *data*, now or later."""
+        """Return what *function* answers to the request *data*, now or later."""
         from reqresp.server.functions import steps_of  # late: a script is checked without Twisted
 
         notes: Notes = connection.notes
-        request = Request(data, connection.peer, connection.number, connection.taken)
+        place = connection.peer, connection.number, connection.taken
         groups = self.predicates.groups(data)
-        answer = steps_of(call.function(Call(request, groups, notes.values, notes.server)))
+        answer = steps_of(function(Call(data, *place, groups, notes.values, notes.server)))
         if isinstance(answer, tuple):
             return self._as_steps(answer)
         return answer.addCallback(self._as_steps)

@@ -289,7 +289,7 @@ class Rules(Responder):
             self._notes(connection)
             rule.assign(count, data, connection)
             if rule.call is not None and self._calls:
-                return rule.called(rule.call, data, connection)
+                return rule.called(rule.call.function, data, connection)
         return rule.steps(count, data, connection, counts)
 
 

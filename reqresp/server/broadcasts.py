@@ -25,11 +25,10 @@ def broadcast(connections: Iterable[Any], step: Broadcast, sender: Any = None) -
     :param sender: the connection that performs *step*; None: there is none.
     :raises FrameError: the framing cannot express the data.
     """
+    wanted = [it for it in connections if _is_for(it, step.to, sender)]
+    frames = [step.data if step.raw else it.framing.encode(step.data) for it in wanted]
     count = 0
-    for connection in connections:
-        if not _is_for(connection, step.to, sender):
-            continue
-        data = step.data if step.raw else connection.framing.encode(step.data)
+    for connection, data in zip(wanted, frames, strict=True):
         if connection is sender:  # in its place among the steps of the reply
             pushes.send_now(connection, data, Unasked.BROADCAST)
             count += 1

@@ -300,6 +300,10 @@ class ReqRespFactory(FrontFactory):
         """Return the state of the conversation on each open connection, by their numbers."""
         return {it.number: it.config.responder.state(it) for it in self._connections()}
 
+    def framings(self) -> dict[int, Framing]:
+        """Return the framing that is in force on each open connection, by their numbers."""
+        return {it.number: it.framing for it in self._connections()}
+
     def _connections(self) -> list[Connection]:
         return [it for it in self._front if isinstance(it, Connection)]
 

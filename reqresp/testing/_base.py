@@ -5,7 +5,6 @@ Knows expectations and the journal.  Must not know how the server runs: subclass
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -45,7 +44,6 @@ from reqresp.testing._expectation import (
     ErrorsWithLine,
     Expectation,
     as_predicates,
-    framed,
     greeting_rule,
 )
 from reqresp.testing._expectation_maker import ExpectationMaker
@@ -173,7 +171,9 @@ class BaseServer:
         self._states = responder.states
         self._journal = Journal(most=MAX_REMEMBERED_ENTRIES, most_bytes=MAX_REMEMBERED_BYTES)
         self._waiters = Waiters(self._journal)
-        self._held = HeldRequests(self._parts, self._call)
+        self._held = HeldRequests(
+            self._parts, self._call, lambda: cast(ReqRespFactory, self.factory).framings()
+        )
         self._maker = ExpectationMaker(
             self._results, self._states, self._parts, self._held.hold, self._check_requests
         )
@@ -190,10 +190,8 @@ class BaseServer:
         config = evolve(config, responder=responder)
         self.factory: FrontFactory = make(config, observers=observers, clock=clock)
         #: The open connections; also those to come, and how many there were.
-        encode = partial(framed, self._parts, self._encode)
-        self.connections = ServerConnections(
-            self.factory, self._call, self._journal.entries, encode, self._waiters, self._states
-        )
+        where = self.factory, self._call, self._journal.entries
+        self.connections = ServerConnections(*where, self._parts, self._waiters, self._states)
         self.push, self.broadcast = self.connections.push, self.connections.broadcast
 
     def keep_recording(self) -> None:

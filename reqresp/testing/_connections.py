@@ -10,15 +10,18 @@ from typing import Any, Protocol, overload
 from attrs import field, frozen
 from twisted.internet.interfaces import IAddress
 
+from reqresp._errors import FieldError
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.waiters import Waiters, requests_among
+from reqresp.framing import FrameError, Framing
 from reqresp.journal import Connected, Entry
-from reqresp.script.rule_parts import PayloadLike
+from reqresp.script.rule_parts import PayloadLike, RuleParts
 from reqresp.server.connections import Connections
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
 from reqresp.server.responders import ConnectionContext
 from reqresp.steps import Request
+from reqresp.testing._expectation import ErrorsWithLine, unasked_sends
 
 # As in _base.
 __tracebackhide__ = True
@@ -91,7 +94,7 @@ class ServerConnections(Sequence[ServerConnection]):
 
     :param call: calls a function where the server runs, and returns its result.
     :param entries: returns what has happened so far.
-    :param encode: returns the bytes of payloads in their frames, or *raw*.
+    :param parts: makes the steps that send payloads; its framing is that of a relay.
     """
 
     def __init__(
@@ -99,14 +102,14 @@ class ServerConnections(Sequence[ServerConnection]):
         factory: FrontFactory,
         call: Callable[..., Any],
         entries: Callable[[], Sequence[Entry]],
-        encode: Callable[[Sequence[PayloadLike], bool], bytes],
+        parts: RuleParts,
         waiters: Waiters,
         states: States,
     ) -> None:
         self._factory = factory
         self._call = call
         self._entries = entries
-        self._encode = encode
+        self._parts = parts
         self._waiters = waiters
         self._states = states
 
@@ -188,15 +191,27 @@ class ServerConnections(Sequence[ServerConnection]):
 
     def send(self, number: int, payloads: Sequence[PayloadLike], *, raw: bool) -> None:
         """Send payloads to a client; see `ServerConnection.send`."""
-        data = self._encode(payloads, raw)
+        steps = unasked_sends(self._parts, payloads, raw=raw)
 
         def push() -> None:
             try:
-                self._factory.connections.push(number, data)
+                encode = self._framing_of(number).encode
+                sent = [it.data if it.raw else encode(it.data) for it in steps]
+                self._factory.connections.push(number, b"".join(sent))
             except KeyError:
                 raise RuntimeError(f"connection {number} is closed") from None
+            except FrameError as error:
+                raise FieldError("send", str(error)) from None
 
-        self._call(push)
+        with ErrorsWithLine():
+            self._call(push)
+
+    def _framing_of(self, number: int) -> Framing:
+        """:raises KeyError: no connection with this *number* is open."""
+        factory = self._factory
+        if isinstance(factory, ReqRespFactory):
+            return factory.framings()[number]
+        return self._parts.framing
 
     def push(self, *payloads: PayloadLike, connection: int, raw: bool = False) -> None:
         """Send *payloads* to the connection with this number, as `ServerConnection.send` does."""
@@ -208,14 +223,23 @@ class ServerConnections(Sequence[ServerConnection]):
 
         :param to: ``all``, or ``state:NAME``: those in a state.
         :param raw: send them without frames.
-        :returns: to how many.
+        :returns: how many receive all of them.
         :raises ScriptError: a payload is not usable.
         :raises TypeError: the server forwards all bytes.
         """
-        factory, data = self._factory, self._encode(payloads, raw)
+        factory, steps = self._factory, unasked_sends(self._parts, payloads, raw=raw)
         if not isinstance(factory, ReqRespFactory):
             raise TypeError("expected a server that answers requests, found a relay")
-        count: int = self._call(lambda: factory.broadcast(data, to, raw=True))
+
+        def send() -> int:
+            try:
+                counts = [factory.broadcast(it.data, to, raw=it.raw) for it in steps]
+            except FrameError as error:
+                raise FieldError("send", str(error)) from None
+            return min(counts, default=0)
+
+        with ErrorsWithLine():
+            count: int = self._call(send)
         return count
 
     def end(self, number: int, *, is_reset: bool) -> None:

@@ -14,11 +14,13 @@ from attrs import evolve
 from reqresp._errors import FieldError
 from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.expectations.expectation import BaseExpectation
+from reqresp.framing import Chunk
 from reqresp.script import Problem, ScriptError
+from reqresp.script.calls import Call
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate, Turn
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts, is_turn
-from reqresp.server.functions import Answer, Function
+from reqresp.server.functions import Answer
 from reqresp.server.triggers import Trigger
 from reqresp.steps import (
     Abort,
@@ -26,7 +28,6 @@ from reqresp.steps import (
     Forward,
     HalfClose,
     Hang,
-    Request,
     Send,
     StartTLS,
     Step,
@@ -124,20 +125,20 @@ def greeting_rule(
         return Rule(name="greeting", replies=[sends(parts, as_list(greeting), "greeting")])
 
 
-def framed(
-    parts: RuleParts, encode: Callable[[bytes], bytes], payloads: Sequence[PayloadLike], raw: bool
-) -> bytes:
+def unasked_sends(
+    parts: RuleParts, payloads: Sequence[PayloadLike], *, raw: bool
+) -> Sequence[Send]:
     """
-    Return the bytes that send *payloads*, which are no templates.
+    Return the steps that send *payloads*, which are no templates, in whatever framing is in force.
 
     :raises ScriptError: one is not usable.
     """
     with ErrorsWithLine():
-        steps = sends(parts, payloads, "send", raw=raw)
-        if not all(isinstance(it, Send) for it in steps):
+        steps = sends(evolve(parts, framing=Chunk()), payloads, "send", raw=raw)
+        sent = [it for it in steps if isinstance(it, Send)]
+        if len(sent) < len(steps):
             raise FieldError("send", "expected no template: there is no request")
-    sent = (it for it in steps if isinstance(it, Send))
-    return b"".join(it.data if it.raw else encode(it.data) for it in sent)
+    return sent
 
 
 class Expectation(BaseExpectation):
@@ -162,7 +163,7 @@ class Expectation(BaseExpectation):
         number: int,
         wanted: str,
         parts: RuleParts,
-        hold: Callable[[Request], Answer],
+        hold: Callable[[Call], Answer],
         times: int | None,
         keys: Mapping[str, Any],
     ) -> None:
@@ -294,11 +295,13 @@ class Expectation(BaseExpectation):
         self._parts = self._parts.naming(variables)
         return self
 
-    def call(self, function: Callable[[Request], Answer]) -> Self:
+    def call(self, function: Callable[[Call], Answer]) -> Self:
         """
         Answer with what *function* returns, after the other steps.
 
-        The function is called in the server's thread; see `ReqRespFactory` for what it can return.
+        The function is called in the server's thread, as ``call`` of a script calls one: with the
+        request, which also has the ``groups`` of the pattern, the ``variables`` of the connection
+        and those of the ``server``.  See `ReqRespFactory` for what it can return.
 
         :raises TypeError: *function* is not callable.
         """
@@ -313,11 +316,11 @@ class Expectation(BaseExpectation):
         self.holds = True
         return self
 
-    def _answer_with(self, function: Callable[[Request], Answer], name: str) -> None:
+    def _answer_with(self, function: Callable[[Call], Answer], name: str) -> None:
         with ErrorsWithLine():
             self._check_open(name)
             self._check_asked(name)
-        self.function = Function(function)
+        self.function = function
 
     def _turn(self, parts: RuleParts, reply: Any, field: str) -> Turn:
         """Return a reply of a cycle."""

@@ -14,12 +14,12 @@ from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.expectations.report import describe
 from reqresp.expectations.results import ConnectionStates, Results
+from reqresp.script.calls import Call
 from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rule_parts import PayloadsLike, RuleParts
 from reqresp.script.rules import Rules
 from reqresp.server.functions import Answer
 from reqresp.server.triggers import Trigger
-from reqresp.steps import Request
 from reqresp.testing._expectation import ErrorsWithLine, Expectation, as_predicates
 
 #: What `ExpectationMaker.add_event` can be for.
@@ -46,7 +46,7 @@ class ExpectationMaker:
     _results: Results
     _states: Rules | ConnectionStates
     _parts: RuleParts
-    _hold: Callable[[Request], Answer]
+    _hold: Callable[[Call], Answer]
     _check: Callable[[str], None]
     _numbers: Iterator[int] = Factory(count)
 

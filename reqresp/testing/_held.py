@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
@@ -15,6 +16,8 @@ from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.held import WaitingRequest
 from reqresp.expectations.report import describe
 from reqresp.expectations.waiters import matches, past_context
+from reqresp.framing import Framing
+from reqresp.script.calls import Call
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import Rule
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
@@ -91,17 +94,26 @@ class HeldRequests:
 
     :param parts: makes the steps of replies.
     :param call: calls a function where the server runs, and returns its result.
+    :param framings: returns what is in force on each connection, by their numbers.
     """
 
-    def __init__(self, parts: RuleParts, call: Callable[..., Any]) -> None:
+    def __init__(
+        self,
+        parts: RuleParts,
+        call: Callable[..., Any],
+        framings: Callable[[], Mapping[int, Framing]],
+    ) -> None:
         self._parts = parts
         self._call = call
+        self._framings = framings
         self._held: list[HeldRequest] = []
         self._wanted: dict[Future[HeldRequest], Predicates] = {}
 
-    def hold(self, request: Request) -> Deferred[Reply]:
-        """Let *request* wait; called where the server runs."""
-        held = HeldRequest(request, self._parts, self._call)
+    def hold(self, call: Call) -> Deferred[Reply]:
+        """Let the request of *call* wait; called where the server runs."""
+        request = call.request
+        parts = evolve(self._parts, framing=self._framings()[request.connection])
+        held = HeldRequest(request, parts, self._call)
         self._held.append(held)
         for future, predicates in [*self._wanted.items()]:
             if self._give(future, predicates):

@@ -309,6 +309,23 @@ class ExpectationsTests(Controlled):
         found = self.ask("POST", f"{path}/connections/1/reply", {"reply": "D"})
         self.assert_refused(found, 409, "connection 1: no request waits for a reply")
 
+    def test_a_reply_before_another_framing(self) -> None:
+        """It has the framing in which its request came, also if the state is another one now."""
+        script = (
+            "[state.b]\nframing = 'int8'\nreply_framing = 'int8'\n[[rule]]\ngoto = 'b'\nreply = 'x'"
+        )
+        definition = {"name": "new", "listen": "tcp:2600", "script": script}
+        self.assertEqual(self.ask("POST", "/api/services", definition).status, 201)
+        path = "/api/services/new"
+        self.ask("POST", f"{path}/expectations", {"kind": "on", "hold": True, "goto": "b"})
+        wire = self.converse(b"a\n\1c", name="new")
+        body = {"reply": "1\n2"}
+        found = self.ask("POST", f"{path}/connections/1/reply", body)
+        self.assertEqual((found.status, wire.received()), (422, b""))
+        self.ask("POST", f"{path}/connections/1/reply", {"reply": "1"})
+        self.assertEqual(self.ask("POST", f"{path}/connections/1/reply", body).status, 204)
+        self.assertEqual(wire.received(), b"1\r\n\0031\n2")
+
     def test_replies_with_problems(self) -> None:
         """All of them are reported, and the request still waits."""
         self.add(kind="on", hold=True)

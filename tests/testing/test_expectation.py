@@ -6,6 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from reqresp import Abort, Close, Line, Mixed, Netstring, Script, ScriptError
+from reqresp.script.calls import Call
 from reqresp.script.predicates import Predicates
 from reqresp.server.responders import Reply
 from reqresp.steps import Request, Send
@@ -284,6 +285,30 @@ class CallTests(ServerCase):
         self.serve().on("a").reply("first").call(lambda _request: b"then")
         self.assertEqual(self.ask(b"a"), b"first\r\nthen\r\n")
         self.assertRegex(self.server.exchanges[0].by, r"^on, test_expectation\.py:\d+$")
+
+    def test_what_a_function_knows(self) -> None:
+        """It has the groups of the pattern, and variables that it can change."""
+        server = self.serve()
+        seen: list[Call] = []
+
+        def function(call: Call) -> bytes:
+            seen.append(call)
+            call.server["last"] = call.groups["name"]
+            total = int(call.variables.get("n", b"0")) + int(call.groups["2"])
+            call.variables["n"] = b"%d" % total
+            return b"%d %s" % (total, call.variables["user"])
+
+        server.on(matches=r"ADD (?P<name>\w+) (\d+)").set(user="{name|upper}").call(function)
+        server.on("QUIT").call(lambda call: b"%s %d" % (call.server["last"], len(call.groups)))
+        self.assertEqual(self.ask(b"ADD ann 1", b"ADD bob 2"), b"1 ANN\r\n3 BOB\r\n")
+        self.assertEqual(self.ask(b"QUIT"), b"bob 0\r\n")
+        self.assertEqual(seen, server.requests(starts_with="ADD"))
+        self.assertEqual({*seen}, {it.request for it in seen})
+
+    def test_the_fault_of_a_reply(self) -> None:
+        """It is injected into what the function returns, too."""
+        self.serve().on("a").reply("ab").fault("limit_data", bytes=6).call(lambda _call: b"cdef")
+        self.assertEqual(self.ask(b"a"), b"ab\r\ncd")
 
     def test_a_function_that_answers_later(self) -> None:
         """A coroutine function can await a Deferred before it answers."""

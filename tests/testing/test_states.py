@@ -30,6 +30,28 @@ class TestState(ServerCase):
         self.assertEqual(self.ask(b"a", b"b", b"c"), b"hello\r\nabc")
         self.assertIn("expected a payload of 3 bytes, found 4", server.problems())
 
+    def test_what_the_test_sends(self) -> None:
+        """It has the framing that is in force on each connection."""
+        server = self.serve()
+        server.state("b", framing="int8", reply_framing="int8")
+        server.on("a").reply("ok").goto("b")
+        server.on(when="b").hold().goto("start")
+        wire, other = self.connect(), self.connect()
+        wire.send(b"a\r\n")
+        server.connections[0].send("x\ny", {"text": "z"})
+        server.broadcast("all")
+        wire.send(b"\x03ask")
+        server.when_held().result(0).reply("1\n2")
+        wire.turn()
+        self.assertEqual(wire.received(), b"ok\r\n\x03x\ny\x01z\x03all\x031\n2")
+        self.assertEqual(other.received(), b"all\r\n")
+        with self.assertRaisesRegex(ScriptError, "send: .*delimiter"):
+            server.broadcast("x\ny")
+        with self.assertRaisesRegex(ScriptError, "reply: .*"):
+            wire.send(b"a\r\n", b"\x03ask")
+            server.when_held().result(0).reply("x" * 256)
+        self.assertEqual(other.received(), b"")
+
     def test_a_conversation(self) -> None:
         """It shows each reply as it was sent, in the framing of its state."""
         server = self.serve()
