@@ -6,7 +6,7 @@ import twisted.internet
 from attrs import frozen
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +18,7 @@ from reqresp.server.factory import ReqRespFactory
 from reqresp.services.registry import Services
 from reqresp.services.service import Service as Served
 from reqresp.tap import makeService
+from reqresp.testing import InMemoryReactor
 
 
 def parsed(*arguments: str) -> Options:
@@ -69,7 +70,7 @@ class Making(SynchronousTestCase):
 
     def make(self, *arguments: str) -> Made:
         """Return the service of *arguments*, on a reactor in memory."""
-        reactor = MemoryReactorClock()
+        reactor = InMemoryReactor()
         # The reactor is a module that trial or pytest has put in place.
         __import__("twisted.internet.reactor")
         self.patch(twisted.internet, "reactor", reactor)
