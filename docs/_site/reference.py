@@ -47,8 +47,8 @@ def command_lines() -> str:
     lines = [
         *_title("Command lines", "="),
         "Options before ``reqresp`` belong to ``twistd``: ``-n`` keeps it in the foreground, and "
-        "``--pidfile=`` without a pid file. ``reqresp serve`` takes the options of ``twistd "
-        "reqresp`` and does both. A command of ``reqresp`` never starts a server otherwise.",
+        "with ``--pidfile=`` it writes no pid file. ``reqresp serve`` takes the options of "
+        "``twistd reqresp``, and does both. The other commands of ``reqresp`` start no server.",
         "",
         *_heading("``twistd reqresp``", "="),
     ]
@@ -107,9 +107,9 @@ def script_keys() -> str:
     }
     lines = [
         *_title("Script keys", "="),
-        "`Scripts <../script.rst>`_ explains these keys by subject, with examples. A key without a "
-        "default is left out, or required where it says so. ``reqresp schema`` prints the same as "
-        "a JSON Schema.",
+        "`Scripts <../script.rst>`_ explains these keys by subject, with examples. A key can be "
+        "left out, unless its default is given as *required*. ``reqresp schema`` prints the same "
+        "as a JSON Schema.",
         "",
         *_heading("A script", "="),
         *_schema_table(script),
@@ -168,10 +168,10 @@ def python_api() -> str:
     """Return the page of the Python API; on the site, autodoc adds what each name is."""
     lines = [
         *_title("Python API", "="),
-        "Import the names of the first sections from ``reqresp``, those of the others from the "
-        "package in their heading. What has another name, or begins with an underscore, can "
-        "change at any time. The documentation site shows each name with its types; without it, "
-        "``python -m pydoc reqresp.Close`` does.",
+        "Import a name from ``reqresp``, unless the heading names another package. Names that are "
+        "not listed here can change at any time. The documentation site shows each name with its "
+        "types. Without the site, use ``python -m pydoc``, as in ``python -m pydoc "
+        "reqresp.Close``.",
     ]
     for title, (package, parts) in SECTIONS.items():
         paths = [path for part in parts for path in public_names(package, part)]
@@ -197,17 +197,18 @@ def _operation(operation: Mapping[str, Any]) -> Iterator[str]:
     for status, response in statuses.items():
         for kind, content in response.get("content", {}).items():
             if int(status) < 300:
-                yield from _body(f"{status}, ``{kind}``", content["schema"])
+                yield from _body(f"Status {status}, ``{kind}``", content["schema"])
         if int(status) < 300 and "content" not in response:
-            yield from (f"{status}: no body.", "")
+            yield from (f"Status {status}: no body.", "")
     errors = ", ".join(status for status in statuses if int(status) >= 400)
     yield from (f"Errors: {errors}.", "")
 
 
 def _body(title: str, schema: Schema) -> Iterator[str]:
-    yield from (f"{title}: {_type(schema)}.", "")
     if "properties" in schema:
-        yield from _schema_table(schema)
+        yield from (f"{title}: an object with these keys.", "", *_schema_table(schema))
+    else:
+        yield from (f"{title}: {_type(schema)}.", "")
 
 
 def _described(schema: Schema) -> Iterator[str]:
@@ -255,10 +256,13 @@ def _type(schema: Schema) -> str:
     if options:
         if all("kind" in it.get("properties", {}) for it in options):
             return "table with a ``kind``"
-        return " or ".join(dict.fromkeys(map(_type, options)))
+        # Lists last: in "list of text or X", the list seems to end before the "or".
+        parts = dict.fromkeys(map(_type, sorted(options, key=lambda it: "items" in it)))
+        return " or ".join(parts)
     kind = schema.get("type", "any value")
     if kind == "array" and "items" in schema:
-        return f"list of {_type(schema['items'])}"
+        items = _type(schema["items"])
+        return f"list of ({items})" if " or " in items else f"list of {items}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"table of {_type(schema['additionalProperties'])}"
     kinds = [kind] if isinstance(kind, str) else kind
@@ -268,7 +272,8 @@ def _type(schema: Schema) -> str:
 def _table_name(name: str) -> str:
     """Return what a page calls the table *name*, such as ``RuleTable``."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removesuffix("Table"))
-    return " ".join(it if it.isupper() else it.lower() for it in words.split()).capitalize()
+    shown = " ".join(it if it.isupper() else it.lower() for it in words.split())
+    return shown[:1].upper() + shown[1:]
 
 
 def _table(rows: Any, head: Sequence[str]) -> Iterator[str]:
