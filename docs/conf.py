@@ -22,6 +22,7 @@ exclude_patterns = ["performance-table.rst", "reliability-*.rst"]
 html_theme = "furo"
 html_title = "reqresp"
 html_copy_source = False
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 

@@ -31,6 +31,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect to the events of Sphinx."""
     app.add_directive("public-names", PublicNames)
     app.connect("source-read", _read)
+    app.connect("autodoc-process-signature", _show_factories)
     app.connect("doctree-resolved", _link)
     app.connect("missing-reference", _find)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -52,6 +53,12 @@ class PublicNames(SphinxDirective):
 
 def _read(_: Sphinx, name: str, source: list[str]) -> None:
     source[0] = for_site(name, source[0])
+
+
+def _show_factories(*event: Any) -> tuple[str | None, str | None]:
+    """Show a default that attrs makes for each instance as dots, not as ``NOTHING``."""
+    *_, signature, returned = event
+    return signature and signature.replace(" = NOTHING", " = ..."), returned
 
 
 def _link(app: Sphinx, tree: nodes.document, name: str) -> None:
