@@ -12,24 +12,25 @@ export async function start(...options) {
     stdio: ["ignore", "pipe", "inherit"],
   });
   child.on("error", (error) => console.error(`${command}: ${error.message}`));
-  const ports = [];
   const log = [];
+  let control;
   for await (const line of readline.createInterface(child.stdout)) {
     log.push(line);
-    const found = / starting on (\d+)$/.exec(line);
-    if (found) ports.push(Number(found[1]));
-    if (ports.length === 2) break; // the service opens its port first
+    control = / Listening on (\S+) for control$/.exec(line); // when all ports are open
+    if (control) break;
   }
-  if (ports.length < 2) throw new Error(`reqresp has not started:\n${log.join("\n")}`);
+  if (!control) throw new Error(`reqresp has not started:\n${log.join("\n")}`);
   child.stdout.resume();
-  return new Service(child, ...ports);
+  const service = new Service(child, `http://${control[1]}`);
+  const { listen } = await service.ask("GET", "");
+  service.port = Number(listen[0].split(":").at(-1));
+  return service;
 }
 
 export class Service {
-  constructor(child, port, controlPort, name = "default") {
+  constructor(child, server, name = "default") {
     this.child = child;
-    this.port = port;
-    this.url = `http://127.0.0.1:${controlPort}/api/services/${name}`;
+    this.url = `${server}/api/services/${name}`;
   }
 
   // Calls the API; the error of the response becomes an Error.

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from attrs import frozen
 
 from reqresp._errors import FieldError
+from reqresp._text import quote
 from reqresp.control._http import ControlError, RequestSender
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture
@@ -62,6 +63,8 @@ class ServiceApi:
         try:
             return self.server.ask(method, *whole, body=body, seconds=wait, query=query)
         except ControlError as error:
+            if f"unknown service {quote(self.service)}" in str(error):
+                raise ControlError(f"{error} (pass service=NAME)", error.status) from None
             if not method_of_test or not error.problems:
                 raise
             raise_for_test(method_of_test, *error.problems)

@@ -116,7 +116,7 @@ class EntriesApi:
                 query=EntriesQuery,
                 reply=table(
                     entries=described("those that are found, in their order", array(ref("Entry"))),
-                    next=described("the number of the next entry", {"type": "integer"}),
+                    position=described("the number of the next entry", {"type": "integer"}),
                     dropped=described(
                         "how many were dropped to stay within the limits of the journal",
                         {"type": "integer"},
@@ -286,7 +286,7 @@ class _Finding:
         """Return them as the response has them."""
         return {
             "entries": [self._describe(*it) for it in self._found],
-            "next": self._next,
+            "position": self._next,
             "dropped": self._journal.dropped,
         }
 

@@ -169,7 +169,9 @@ class ClientTests(Steered):
 
     def test_servers_that_do_not_answer(self) -> None:
         """An unknown service, a closed port and an address that is none are one line each."""
-        with self.assertRaisesRegex(ControlError, "unknown service 'pop'"):
+        with self.assertRaisesRegex(
+            ControlError, r"unknown service 'pop'.* \(pass service=NAME\)$"
+        ):
             ControlClient(self.url, "pop").verify()
         with self.assertRaisesRegex(ControlError, "http://127.0.0.1:1 does not answer"):
             ControlClient("http://127.0.0.1:1").reset()

@@ -31,7 +31,7 @@ class FindTests(Controlled):
         found = self.get(ENTRIES)
         numbers = [it["id"] for it in found["entries"]]
         self.assertEqual(numbers, [*range(1, len(numbers) + 1)])
-        self.assertEqual((found["next"], found["dropped"]), (len(numbers) + 1, 0))
+        self.assertEqual((found["position"], found["dropped"]), (len(numbers) + 1, 0))
         answered = next(it for it in found["entries"] if it["event"] == "answered")
         self.assertEqual((answered["request"], answered["by"]), ("EHLO x", "hello"))
         self.assertEqual(answered["steps"], [{"send": "250 hello"}])
@@ -156,7 +156,7 @@ class FindTests(Controlled):
 
     def test_clear(self) -> None:
         """Entries are forgotten, and their numbers are not used again."""
-        following = self.get(ENTRIES)["next"]
+        following = self.get(ENTRIES)["position"]
         self.assertEqual(self.ask("DELETE", ENTRIES).status, 204)
         self.assertEqual(self.found(), [])
         self.assertEqual(self.ask("GET", f"{ENTRIES}/1").status, 404)

@@ -153,7 +153,7 @@ class Page {
       this.list.prepend(added);
       this.drawCounts();
       if (before === null) {
-        this.next = answer.next;
+        this.next = answer.position;
         this.listen();
       }
       if (lines.length < limit) break;

@@ -77,7 +77,7 @@ export class Search {
       let count = 0;
       for (let page = 0; page < MOST_PAGES; page += 1) {
         const answer = await get(servicePath(this.service, `/entries?${query}`), signal);
-        next ??= answer.next;
+        next ??= answer.position;
         this.store.insert(answer.entries);
         this.filter.keep(answer.entries);
         count += answer.entries.length;
