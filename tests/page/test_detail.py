@@ -292,6 +292,7 @@ class RuleTests(PageCase):
         area.wait_for()
         script = area.input_value()
         self.assertTrue(script.startswith('greeting = "220 mail.test"'))
+        self.assertEqual(area.evaluate("it => it.scrollTop"), 0)
         area.fill(script.replace("starts_with", "starts_wit"))
         problem = self.page.locator("dialog.editor .problems button")
         problem.wait_for()

@@ -260,6 +260,7 @@ class SearchTests(PageCase):
         """Nothing is shown for a pattern that cannot be read, but the reason."""
         self.search("regex", "(")
         self.wait("document.querySelector('#empty').textContent.includes('cannot be read')")
+        self.assertEqual(self.text("#empty .error"), "regex: invalid RE2 pattern '(': missing ): (")
         self.assertEqual(self.page.locator("#search").get_attribute("aria-invalid"), "true")
 
     def test_chips(self) -> None:

@@ -109,8 +109,9 @@ class Editor {
     this.area.addEventListener("input", () => { this.drawNumbers([]); this.checkSoon(); });
     this.area.addEventListener("scroll", () => { this.numbers.scrollTop = this.area.scrollTop; });
     this.drawNumbers([]);
-    this.area.focus();
     this.area.setSelectionRange(0, 0);
+    this.area.scrollTop = 0;
+    this.area.focus({ preventScroll: true });
     this.check();
   }
 

@@ -4,6 +4,9 @@ import { binary, fromHex, fromPayload, utf8 } from "./notation.js";
 
 export const MODES = ["text", "hex", "regex"];
 
+/** What stands before a regular expression on the server: case is ignored, and a point is any byte. */
+export const FLAGS = "(?is)";
+
 const MOST_MARKS = 200; // of one text
 
 export class Filter {
@@ -37,7 +40,7 @@ export class Filter {
     if (query === "") return;
     this.query = { [mode]: query };
     // A pattern can take a browser for ever; RE2, which the server has, takes linear time.
-    if (mode === "regex") this.query = { regex: `(?is)${query}` };
+    if (mode === "regex") this.query = { regex: FLAGS + query };
     else this.pattern = pattern(query, mode);
     if (mode === "hex" && this.pattern === null) this.problem = "expected pairs of hex digits, such as 0d 0a";
   }

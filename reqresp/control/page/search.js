@@ -3,6 +3,7 @@
 
 import { get, servicePath } from "./api.js";
 import { Gap } from "./entry.js";
+import { FLAGS } from "./filter.js";
 import { plain } from "./notation.js";
 
 const PAGE = 1000; // hits that are asked for at once
@@ -91,7 +92,7 @@ export class Search {
     } catch (error) {
       if (signal.aborted) return;
       if (error.status !== 422) this.told.failed(error);
-      if (this.filter.pattern === null) this.filter.problem = plain(error.message);
+      if (this.filter.pattern === null) this.filter.problem = plain(error.message).replaceAll(FLAGS, "");
       else this.filter.refused = error.message;
     }
     if (!signal.aborted) this.told.found();
