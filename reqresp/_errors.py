@@ -6,7 +6,7 @@ Also types of fields that say what a message expects.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from attrs import frozen
 
@@ -94,7 +94,19 @@ def expect(
     """
 
     def check(_instance: object, attribute: "Attribute[Any]", value: Any) -> None:
-        if not accepts(value):
+        try:
+            is_accepted = accepts(value)
+        except TypeError:  # it cannot be compared
+            is_accepted = False
+        if not is_accepted:
             raise FieldError(attribute.name, f"expected {expected}, found {value!r}")
 
     return check
+
+
+def check_seconds(seconds: object, name: str) -> None:
+    """:raises FieldError: *seconds*, the value of *name*, is no number, or is too large."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not cast(float, seconds) <= MAX_FLOAT:
+        expected = f"seconds, a number up to {MAX_FLOAT}"
+        raise FieldError(name, f"expected {expected}, found {seconds!r}")

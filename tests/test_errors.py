@@ -37,3 +37,15 @@ def test_a_validator_names_its_field() -> None:
         "size",
         "expected an integer >= 1, found 0",
     )
+
+
+def test_a_value_that_cannot_be_compared() -> None:
+    """A validator refuses it as any other value, also if its check raises TypeError."""
+
+    @frozen
+    class Waiting:
+        seconds: float = field(validator=expect("seconds >= 0", lambda it: it >= 0))
+
+    for value in ("1", None, object()):
+        with pytest.raises(FieldError, match=r"^seconds: expected seconds >= 0, found "):
+            Waiting(value)  # type: ignore[arg-type]

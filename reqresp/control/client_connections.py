@@ -11,10 +11,16 @@ from typing import Any, overload
 from attrs import field, frozen
 from twisted.internet.interfaces import IAddress
 
+from reqresp._errors import check_seconds
 from reqresp.control._client_values import address_of, request_of
 from reqresp.control._http import ControlError
 from reqresp.control._remote_answer import as_payload
-from reqresp.control._service_api import WHEN_SECONDS, ServiceApi, in_background
+from reqresp.control._service_api import (
+    WHEN_SECONDS,
+    ServiceApi,
+    check_argument,
+    in_background,
+)
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.script.rule_parts import PayloadLike
 from reqresp.steps import Request
@@ -162,7 +168,9 @@ class RemoteConnections(Sequence[RemoteConnection]):
         Return whether a connection is closed; None: whether all are.
 
         :param seconds: how long to wait for that, at most.
+        :raises ScriptError: *seconds* is no number.
         """
+        check_argument("wait_for_close", check_seconds, seconds, "timeout")
         end = monotonic() + seconds
         while wanted := [it for it in self._listed() if number in (None, it["number"])]:
             left = end - monotonic()

@@ -162,7 +162,8 @@ class RuleParts:
 
         :raises FieldError: *when* is empty, or has other states besides ``"*"``.
         """
-        names = [when] if isinstance(when, str) else [*when]
+        is_one = isinstance(when, str) or not isinstance(when, Iterable)
+        names = [when] if is_one else [*when]
         states = frozenset(_convert(str, name, "when") for name in names)
         if not states or (EVERY_STATE in states and len(states) > 1):
             raise FieldError("when", f'expected states, or "{EVERY_STATE}" alone')

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from attrs import evolve
 
-from reqresp._errors import FieldError
+from reqresp._errors import FieldError, check_seconds
 from reqresp.expectations.caller import calling_line, without_own_frames
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.framing import Chunk
@@ -67,6 +67,17 @@ class ErrorsWithLine:
             raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
         if isinstance(error, ValueError | TypeError | OSError):
             raise without_own_frames(error)
+
+
+def check_timeout(method: str, seconds: object, name: str = "timeout") -> None:
+    """
+    Check an argument of the *method* that a test has called.
+
+    :param name: of the argument; empty: it has none.
+    :raises ScriptError: *seconds* is no number, or is too large; it names the line of the test.
+    """
+    with ErrorsWithLine(method):
+        check_seconds(seconds, name)
 
 
 def as_predicates(

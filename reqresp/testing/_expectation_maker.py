@@ -81,7 +81,7 @@ class ExpectationMaker:
         self._check("on_event")
         with ErrorsWithLine():
             if event not in EVENTS:
-                raise FieldError("event", unknown("event", event, EVENTS))
+                raise FieldError("event", unknown("event", str(event), EVENTS))
             parts, states = self._parts_in(when)
             keys = {"trigger": Trigger(event), "when": states, "times": parts.times(times)}
         return self._keep("on_event", describe(event, {}), parts, None, keys)

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import BaseServer
+from reqresp.testing._expectation import check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
@@ -149,6 +150,7 @@ class MemoryServer(BaseServer):
 
     def advance(self, seconds: float) -> None:
         """Let *seconds* pass; every call that is due is made at its time."""
+        check_timeout("advance", seconds, "")
         self.reactor.advance(seconds)
 
     # Assertions

@@ -22,6 +22,7 @@ from reqresp.steps import Request
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
 from reqresp.testing._connections import ServerConnection
+from reqresp.testing._expectation import check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.accept_modes import AcceptMode, AcceptName
@@ -164,6 +165,7 @@ class LocalServer(BaseServer):
             received = len(self.requests(equals, **predicates))
             raise self._wrong_number(equals, predicates, received, f"at least {times}")
 
+        check_timeout("received", timeout)
         future = self.when(equals, times=times, **predicates)
         return self._as_deferred(future, timeout).addErrback(fail)
 
@@ -180,6 +182,7 @@ class LocalServer(BaseServer):
         :param timeout: the number of seconds to wait at most.
         :returns: fails with an AssertionError that has the conversation if none comes.
         """
+        check_timeout("held", timeout)
         found = self.when_held(equals, **predicates)
         return self._expected(found, timeout, lambda: not_held(equals, predicates))
 
@@ -192,6 +195,7 @@ class LocalServer(BaseServer):
         :param timeout: the number of seconds to wait at most.
         :returns: fails with an AssertionError that has the conversation if fewer have.
         """
+        check_timeout("connected", timeout)
         found = self.connections.when_opened(times)
         return self._expected(found, timeout, lambda: self.connections.not_opened(times))
 
@@ -204,6 +208,7 @@ class LocalServer(BaseServer):
         :param timeout: the number of seconds to wait at most.
         :returns: fails with an AssertionError that has the conversation if it is still open.
         """
+        check_timeout("closed", timeout)
         number = None if connection is None else connection.number
         found = self.connections.when_closed(number)
         return self._expected(found, timeout, lambda: self.connections.not_closed(connection))
@@ -247,16 +252,18 @@ class LocalServer(BaseServer):
             client is connected; None: as long as a client is connected, and a second at most.
         :returns: fails with an AssertionError that has the conversation if it is not so.
         """
-        return Deferred.fromCoroutine(self._verify_all(timeout))
+        seconds = ASSERT_TIMEOUT if timeout is None else timeout
+        check_timeout("verify", seconds)
+        return Deferred.fromCoroutine(self._verify_all(seconds, timeout is not None))
 
-    async def _verify_all(self, timeout: float | None) -> None:
+    async def _verify_all(self, seconds: float, waits_for_clients: bool) -> None:
         await when_read(self._reactor, ASSERT_TIMEOUT)
         await self._turns()
         with suppress(defer.TimeoutError):
             settled = self._waiters.until(
-                partial(self._is_settled, waits_for_clients=timeout is not None)
+                partial(self._is_settled, waits_for_clients=waits_for_clients)
             )
-            await self._as_deferred(settled, ASSERT_TIMEOUT if timeout is None else timeout)
+            await self._as_deferred(settled, seconds)
         self._verify()
 
     async def __aenter__(self) -> Self:

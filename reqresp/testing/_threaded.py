@@ -22,7 +22,7 @@ from reqresp.steps import Request
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
 from reqresp.testing._connections import ServerConnection
-from reqresp.testing._expectation import ErrorsWithLine
+from reqresp.testing._expectation import ErrorsWithLine, check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import ThreadedReactor
 from reqresp.transport.accept_modes import AcceptMode, AcceptName, accept_mode
@@ -129,6 +129,7 @@ class Server(BaseServer):
 
     @call_timeout.setter
     def call_timeout(self, seconds: float) -> None:
+        check_timeout("call_timeout", seconds, "")
         self._thread.timeout = seconds
 
     @property
@@ -367,6 +368,7 @@ class Server(BaseServer):
         """
         seconds = 0 if self._has_ended else timeout
         try:
+            check_timeout(call, timeout)
             if future.would_wait(seconds):
                 check_can_block(call, f"await server.{instead}(...)")
             return future.result(seconds)
@@ -383,6 +385,7 @@ class Server(BaseServer):
         times: int,
         timeout: float,
     ) -> list[Request]:
+        check_timeout(call, timeout)
         seconds = 0 if self._has_ended else timeout
         future = self.when(equals, times=times, **predicates)
         try:
@@ -404,9 +407,11 @@ class Server(BaseServer):
         :raises RuntimeError: it would have to wait, and so block the event loop of asyncio that
             runs in this thread.
         """
+        seconds = ASSERT_TIMEOUT if timeout is None else timeout
+        check_timeout("verify", seconds)
         if not self._has_ended:
             self._read_all()
-            self._settle(ASSERT_TIMEOUT if timeout is None else timeout, timeout is not None)
+            self._settle(seconds, timeout is not None)
         self._verify()
 
     def _settle(self, seconds: float, waits_for_clients: bool) -> None:

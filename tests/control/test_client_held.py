@@ -82,6 +82,9 @@ class HeldTests(Steered):
             self.client.next_request(matches="(")
         with self.assertRaisesRegex(TypeError, "answer: expected bytes or a step, found 'x'"):
             request.answer("x")  # type: ignore[arg-type]
+        for method in (self.client.next_request, self.client.wait_for_close):
+            with self.assertRaisesRegex(ScriptError, r"held\.py:\d+: \w+\.timeout: expected .*'1'"):
+                method(timeout="1")  # type: ignore[arg-type]
         request.answer()
         self.connect(b"b")
         self.client.next_request("b", timeout=PATIENCE).reply("B")

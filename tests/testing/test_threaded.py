@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import math
 import select
 import socket
 import ssl
@@ -21,7 +22,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Script
+from reqresp import Script, ScriptError
+from reqresp._errors import FieldError
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
@@ -317,6 +319,44 @@ except ImportError as error:
             self.assertEqual(
                 str(raised.exception), "unknown argument 'frame'; did you mean framing?"
             )
+
+    def test_wrong_times(self) -> None:
+        """The error of a time that is none is one line, and names the line and the method."""
+        server, memory = self.serve(), MemoryServer()
+        local = LocalServer(memory.reactor)
+        waiting: list[Callable[..., object]] = [
+            server.wait_for,
+            server.assert_received,
+            server.next_request,
+            server.wait_for_connection,
+            server.wait_for_close,
+            server.assert_no_open_connections,
+            server.verify,
+            local.received,
+            local.held,
+            local.connected,
+            local.closed,
+            local.verify,
+        ]
+        for method in waiting:
+            for seconds in ("1", math.nan, math.inf, True):
+                with self.assertRaisesRegex(
+                    ScriptError,
+                    r"^test_threaded\.py:\d+: \w+\.timeout: expected seconds, .* found [^\n]+$",
+                ):
+                    method(timeout=seconds)
+        for name, call in {
+            "advance": lambda: memory.advance("1"),  # type: ignore[arg-type]
+            "call_timeout": lambda: setattr(server, "call_timeout", "1"),
+        }.items():
+            with self.assertRaisesRegex(ScriptError, rf"\d: {name}: expected seconds, .*found '1'"):
+                call()
+        for options in ({"limits": {"idle_timeout": "1"}}, {"limits": {"max_request": None}}):
+            with self.assertRaisesRegex(ScriptError, r"expected .*, found"):
+                MemoryServer(**options)
+        with self.assertRaisesRegex(FieldError, "^after: expected seconds from 0 .*, found '1'"):
+            server.accepting(after="1")  # type: ignore[arg-type]
+        server.verify(timeout=-1)
 
     def test_repr(self) -> None:
         """It shows the address, whether it listens, and the expectations."""

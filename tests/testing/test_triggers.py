@@ -115,6 +115,8 @@ class EventTests(ServerCase):
             "event: unknown event 'conect'; did you mean connect?": lambda: server.on_event(
                 "conect"
             ),
+            "event: unknown event '3'; expected one of": lambda: server.on_event(3),  # type: ignore[arg-type]
+            "when: expected a string, found 3": lambda: server.on_event("idle", when=3),  # type: ignore[arg-type]
             "times: expected an integer >= 1, found 0": lambda: server.on_event("idle", times=0),
             "when: expected states": lambda: server.on_event("idle", when=[]),
             "call: expected no call: there is no request on connect": lambda: event.call(
