@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from reqresp.server import _report
@@ -19,14 +19,13 @@ from reqresp.server._backlog import Backlog
 from reqresp.server._frames import NO_REPLY, ReplyUnderWay
 from reqresp.server._reply import AfterOthers
 from reqresp.server._report import Place
-from reqresp.server._state import Hold, State, Waiting
+from reqresp.server._state import State, Waiting
 from reqresp.server._turns import QUANTUM_BYTES, QUANTUM_SECONDS, REQUESTS_PER_LOOK
 from reqresp.server.config import ServerConfig
-from reqresp.server.host import Cancellable, ConnectionHost
-from reqresp.server.pushes import Replying, is_within_frame
+from reqresp.server.host import Cancellable
+from reqresp.server.pushes import Pushed, can_send, is_within_frame
 from reqresp.server.responders import check_steps
 from reqresp.steps import Close, HalfClose, Hang, StartTLS, Steps
-from reqresp.transport.stream import Stream
 
 # A module-level name is looked up faster than an attribute of an Enum.
 _REPLY, _TIMER = State.REPLY, State.TIMER
@@ -35,17 +34,12 @@ _REPLY, _TIMER = State.REPLY, State.TIMER
 _LAST = (Close, HalfClose, Hang, StartTLS)
 
 
-class UnorderedConnection(Replying, Protocol):
+class UnorderedConnection(Pushed, Protocol):
     """What this needs of its connection."""
 
     backlog: Backlog
     config: ServerConfig
-    hold: Hold | None
-    host: ConnectionHost
     notes: Any
-    number: int
-    peer: IAddress
-    stream: Stream
     taken: int
 
     def awaits(self, state: State) -> bool:
@@ -278,7 +272,8 @@ class Unordered:
         can_follow = connection.perform(answered, steps)
         if len(answered) > before:
             self._complete()
-        return can_follow or self._set_aside()
+        can_follow = can_follow or self._set_aside()
+        return can_follow and not (connection.pushed and can_send(connection))
 
     def _set_aside(self) -> bool:
         """Set the reply aside if it waits between two frames; return whether it does."""

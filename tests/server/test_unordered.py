@@ -121,6 +121,22 @@ class UnorderedTests(Unordered):
         wire.wait(1)
         self.assertEqual(wire.received(), b"1\r\n")
 
+    def test_pushes_after_a_reply_in_slices(self) -> None:
+        """They leave before the next reply begins, as where replies keep their order."""
+        for ordered in (True, False):
+            self.setUp()
+            wire = self.lines(
+                lambda request: request.data, faults=[Slicer(size=1, delay=1)], ordered=ordered
+            )
+            wire.send(b"ab\n" * 3)
+            wire.wait(1)
+            wire.protocol.push(b"pushed\r\n")
+            wire.factory.broadcast(b"all")
+            for _ in range(14):
+                wire.wait(1)
+            first = wire.received().split(b"\r\n")[:3]
+            self.assertEqual((first[0], {*first}), (b"ab", {b"ab", b"all", b"pushed"}))
+
     def test_a_client_that_does_not_read(self) -> None:
         """What is due waits until it reads on; each reply is whole."""
         big = b"x" * 300_000
