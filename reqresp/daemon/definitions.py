@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: What messages call the keys that options define.
 _NAMES = {
+    "listen": "",  # there are several options; messages show the endpoint
     "framing": "--framing",
     "limits.max_request": "--max-request",
     "limits.request_timeout": "--request-timeout",

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from reqresp._errors import FieldError
 from reqresp.server.observers import Observer
 from reqresp.services.definition import Definition
 from reqresp.services.endpoints import EndpointSpec, make_endpoint
@@ -23,12 +24,19 @@ def make_listeners(
     Return where a service listens.
 
     :param make: returns the Twisted endpoint of a specification.
-    :raises ValueError: an endpoint cannot be made; the message shows it.
+    :raises FieldError: an endpoint cannot be made; the message shows it.
     """
+
+    def made(spec: EndpointSpec) -> Any:
+        try:
+            return make(spec)
+        except ValueError as error:
+            raise FieldError("listen", str(error)) from None
+
     return [
         Listener(
             spec.name,
-            make(spec),
+            made(spec),
             is_private=spec.is_encrypted or definition.tls is not None,
             is_shared=spec.is_shared,
             on_port=_on_port(spec, make) if spec.is_any_port else None,
@@ -72,7 +80,7 @@ class Environment:
         """
         Return where a service listens.
 
-        :raises ValueError: an endpoint cannot be made; the message shows it.
+        :raises FieldError: an endpoint cannot be made; the message shows it.
         """
         if self.listeners is not None:
             return self.listeners(definition)

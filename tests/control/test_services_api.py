@@ -114,6 +114,7 @@ class ChangedTests(Controlled):
         """A key that is missing, or names a file that cannot be used, is the path of a problem."""
         for more, path in (
             ({"listen": None}, "listen"),
+            ({"listen": "bogus:1"}, "listen"),
             ({"journal": "/no/such"}, "journal"),
             ({"record": "/no/such", "upstream": "127.0.0.1:1"}, "record"),
             ({"tls": {}}, "tls.cert"),

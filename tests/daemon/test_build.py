@@ -182,7 +182,9 @@ class ServicesTests(Making):
             self.made(text + text.replace('"a"', '"b"').replace("bogus", "bogus2"))
         lines = str(caught.exception.code).splitlines()
         self.assertEqual(len(lines), 2)
-        self.assertRegex(lines[1], r"services.toml:4: service\[1\]: invalid endpoint 'bogus2:1'")
+        self.assertRegex(
+            lines[1], r"services.toml:6: service\[1\].listen: invalid endpoint 'bogus2:1'"
+        )
 
     def test_workers(self) -> None:
         """They accept only from bare sockets."""

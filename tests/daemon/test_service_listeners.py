@@ -72,7 +72,7 @@ class OwnTests(Served):
         text = TWO.replace("[1, 2]", '"bogus:1"').replace("3", '"bogus:2"')
         with self.assertRaises(ProblemsError) as caught:
             self.own(text)
-        self.assertEqual([it.line for it in caught.exception.problems], [1, 4])
+        self.assertEqual([it.line for it in caught.exception.problems], [3, 6])
         own = self.own(TWO)
         [unix] = self.definitions('[[service]]\nname = "c"\nlisten = "unix:/x"')
         with self.assertRaisesRegex(ValueError, "^no socket$"):
