@@ -226,7 +226,7 @@ class Connection:
 
     def handshakeCompleted(self) -> None:  # noqa: N802, Twisted's name
         self.stream.handshake_completed()
-        if self.host.stream_faults:
+        if self.host.stream_faults or self.intake is not None:
             use_stream_faults(self)
 
     def readConnectionLost(self) -> None:

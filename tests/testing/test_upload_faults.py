@@ -60,6 +60,22 @@ def test_start_tls(reqresp_server: StartServer) -> None:
     assert [it.data for it in server.requests()] == [b"STARTTLS", b"STAT"]
 
 
+def test_a_fault_that_is_removed_in_a_handshake(reqresp_server: StartServer) -> None:
+    """It does not go on after the handshake."""
+    server = reqresp_server(start_tls=True)
+    server.on("STARTTLS").reply("go").start_tls()
+    server.on("STAT").reply("+OK")
+    fault = server.fault("limit_data", stream="upstream", bytes=20)
+    with connect(server) as plain:
+        plain.sendall(b"STARTTLS\r\n")
+        assert plain.recv(100) == b"go\r\n"
+        fault.remove()
+        with encrypt(server, plain) as client:
+            for _ in range(4):
+                client.sendall(b"STAT\r\n")
+                assert client.recv(100) == b"+OK\r\n"
+
+
 def test_a_reset_within_an_upload(reqresp_server: StartServer) -> None:
     """The client's kernel reports it."""
     server = reqresp_server(strict=False)
