@@ -197,6 +197,8 @@ def _not_open(call: Call) -> ApiError:
 
 def _payload(written: str | PayloadTable) -> bytes:
     """Return the bytes that *written* stands for; it can be neither a template nor a file."""
+    if written == PayloadTable():
+        raise FieldError("data", "expected text, hex or base64")
     try:
         payload = read_payload(written, ScriptFiles(None), None)
     except ValueError as error:

@@ -112,6 +112,8 @@ class ConnectionsTests(Controlled):
         for data in ({"template": "{x}"}, {"file": "/etc/passwd"}, {"hex": "f"}, {}, 3):
             found = self.ask("POST", f"{CONNECTIONS}/1/push", {"data": data})
             self.assertEqual(found.status, 422, data)
+        found = self.ask("POST", f"{CONNECTIONS}/1/push", {"data": {}})
+        self.assert_refused(found, 422, "data: expected text, hex or base64")
         wire.stop_reading()
         most = MAX_PUSHED_BYTES - 100
         statuses = [

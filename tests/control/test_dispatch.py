@@ -444,6 +444,11 @@ class TokenTests(Dispatched):
             self.assertEqual(found.headers["WWW-Authenticate"], "Bearer")
         self.assertEqual(self.ask("GET", "/things").status, 401)
 
+    def test_a_body_without_the_token(self) -> None:
+        """A request without the token is answered before its body."""
+        wire = self.begin("POST", "/things", headers=JSON | {"Content-Length": "13"})
+        self.assertEqual(parse_answer(wire.received()).status, 401)
+
     def test_what_is_public(self) -> None:
         """Public paths need no token, and nothing tells which others exist."""
         self.assertEqual(self.ask("GET", "/page").status, 200)

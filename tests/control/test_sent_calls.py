@@ -88,6 +88,18 @@ class SentCallTests(Controlled):
             self.assertEqual(found.status, 200, found.data)
             self.assertEqual(self.converse(b"a\n", name=name).received(), b"hello\r\n")
 
+    def test_a_reload(self) -> None:
+        """After a reload, what is sent can call what the file calls then."""
+        text = SCRIPT.replace("hello", "other")
+        (self.base / "it.toml").write_text(text)
+        definitions = parse_services(SERVICES, "services.toml", self.base)
+        self.successResultOf(self.services.reload([(it, load(it)) for it in definitions]))
+        (self.base / "answers.ran").unlink()
+        path = "/api/services/it/script"
+        self.assertEqual(self.ask("PUT", path, {"script": text + "# \n"}).status, 200)
+        self.assertEqual(self.converse(b"a\n", name="it").received(), b"other\r\n")
+        self.assertEqual(self.ask("PUT", path, {"script": SCRIPT}).status, 422)
+
     def test_another_call_in_a_definition(self) -> None:
         """A definition cannot add a call; nor can a service that no file has."""
         rules = [{"equals": "a", "call": "answers:other"}]
