@@ -263,6 +263,14 @@ class SearchTests(PageCase):
         self.assertEqual(self.text("#empty .error"), "regex: invalid RE2 pattern '(': missing ): (")
         self.assertEqual(self.page.locator("#search").get_attribute("aria-invalid"), "true")
 
+    def test_case_is_that_of_ascii_letters(self) -> None:
+        """A text is found as the server finds it: other bytes are only themselves."""
+        self.stage.converse(b"\xe3\xa3 HELP\r\n")
+        self.wait_rows(10)
+        self.assertEqual(self.search("text", "ã"), [])
+        self.page.get_by_role("button", name="Clear filters").wait_for()
+        self.assertEqual(self.search("text", "heLp"), ["HELP", "HELP"])
+
     def test_chips(self) -> None:
         """A chip shows how many misses there are, and them alone when it is pressed."""
         chip = self.page.get_by_role("button", name="Misses 2")

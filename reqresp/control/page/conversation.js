@@ -24,6 +24,7 @@ export class Conversation {
     this.told = told;
     this.before = [];
     this.after = [];
+    this.next = entry.id + 1; // the number of the first entry that was not looked at
     this.isLoading = false;
     this.isStale = false; // whether more may have come since it was asked for
     this.element = h("div", { className: "talk" });
@@ -33,7 +34,7 @@ export class Conversation {
   /** Show what was before the entry, and after it. */
   async load() {
     try {
-      this.before = await this.fetch({ before: this.entry.id });
+      this.before = (await this.fetch({ before: this.entry.id })).found;
     } catch (error) {
       this.failed(error);
     }
@@ -48,7 +49,9 @@ export class Conversation {
     try {
       while (this.isStale && this.after.length <= MOST) {
         this.isStale = false;
-        this.after.push(...await this.fetch({ after: (this.after.at(-1) ?? this.entry).id }));
+        const { found, position } = await this.fetch({ after: this.next - 1 });
+        this.after.push(...found);
+        this.next = position;
         this.draw();
       }
     } catch (error) {
@@ -61,8 +64,8 @@ export class Conversation {
   // One more than is shown says that there are more.
   async fetch(where) {
     const query = new URLSearchParams({ connection: this.entry.connection, limit: MOST + 1, ...where });
-    const { entries } = await get(`${this.path}?${query}`, this.signal);
-    return entries.map((it) => new Entry(it));
+    const { entries, position } = await get(`${this.path}?${query}`, this.signal);
+    return { found: entries.map((it) => new Entry(it)), position };
   }
 
   failed(error) {

@@ -1,6 +1,6 @@
 // Which entries are shown, and where in their bytes they fit a search. It must not know elements.
 
-import { binary, fromHex, fromPayload, utf8 } from "./notation.js";
+import { binary, fromHex, fromPayload, hex, utf8 } from "./notation.js";
 
 export const MODES = ["text", "hex", "regex"];
 
@@ -91,6 +91,9 @@ function placesOf(part, text) {
 function pattern(query, mode) {
   const data = mode === "hex" ? fromHex(query) : utf8(query);
   if (data === null) return null;
-  const literal = Array.from(data, (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
-  return new RegExp(literal, mode === "hex" ? "g" : "gi");
+  return new RegExp(Array.from(data, mode === "hex" ? literal : inEitherCase).join(""), "g");
 }
+
+const literal = (byte) => `\\x${hex(byte)}`;
+// As the server: of ASCII letters alone.
+const inEitherCase = (byte) => (/[a-z]/i.test(String.fromCharCode(byte)) ? `[${literal(byte)}${literal(byte ^ 0x20)}]` : literal(byte));
