@@ -95,6 +95,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.server.responders import Table as Table
     from reqresp.server.responders import fixed as fixed
     from reqresp.server.state_properties import StateProperties as StateProperties
+    from reqresp.server.triggers import Timer as Timer
     from reqresp.server.triggers import Trigger as Trigger
     from reqresp.steps import Abort as Abort
     from reqresp.steps import Broadcast as Broadcast

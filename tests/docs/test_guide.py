@@ -10,9 +10,11 @@ from typing import Any
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp import Limits, Line, ReqRespFactory
 from tests.support import live
 from tests.support.documents import ROOT, blocks
 from tests.support.live import PATIENCE
+from tests.support.wire import FakeReactor, Wire
 
 GUIDE = (ROOT / "docs" / "guide.rst").read_text(encoding="utf-8")
 
@@ -66,6 +68,25 @@ class GuideTests(SynchronousTestCase):
         names: dict[str, Any] = {}
         exec(example("own_framing.py"), names)  # noqa: S102 (an example of ours)
         self.assertEqual(names["Hexadecimal"]().encode(b"hello"), b"0005hello")
+
+    def test_the_ticker(self) -> None:
+        """It greets, ticks from the first request on, and says why it closes."""
+        names: dict[str, Any] = {}
+        exec(example("ticker.py"), names)  # noqa: S102 (an example of ours)
+        clock = FakeReactor()
+        responder = names["factory"].config.responder
+        limits = Limits(idle_timeout=5)
+        factory = ReqRespFactory(responder, framing=Line(), limits=limits, clock=clock)
+        wire = Wire(factory, clock)
+        wire.wait(3)
+        wire.send(b"a\n")
+        self.assertEqual(wire.received(), b"ready\r\nA\r\n")
+        wire.wait(2.5)
+        self.assertEqual(wire.received(), b"tick\r\n")
+        idle = Wire(factory, clock)
+        for _ in range(7):
+            idle.wait(1)
+        self.assertEqual((idle.received(), idle.got_eof), (b"ready\r\ntimeout\r\n", True))
 
     def test_the_tac_file(self) -> None:
         """twistd runs the file: a client is answered and logged, and can read until the end."""
