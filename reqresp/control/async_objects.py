@@ -117,9 +117,15 @@ class AsyncHeldRequest:
         """The client's address."""
         return self._held.peer
 
-    async def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> None:
+    async def reply(
+        self,
+        *payloads: PayloadLike,
+        raw: bool = False,
+        to: str | None = None,
+        **payload: str | bool,
+    ) -> None:
         """Answer it with *payloads*, as `RemoteHeldRequest.reply` does."""
-        await in_thread(self._held.reply, *payloads, raw=raw, **payload)
+        await in_thread(self._held.reply, *payloads, raw=raw, to=to, **payload)
 
     async def answer(self, *steps: bytes | Step) -> None:
         """Answer it with bytes and *steps*, as `RemoteHeldRequest.answer` does."""

@@ -52,7 +52,13 @@ class RemoteHeldRequest:
         """The client's address."""
         return self.request.peer
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> None:
+    def reply(
+        self,
+        *payloads: PayloadLike,
+        raw: bool = False,
+        to: str | None = None,
+        **payload: str | bool,
+    ) -> None:
         """
         Answer it with *payloads*, each in a frame of its own; see `RemoteExpectation.reply`.
 
@@ -60,7 +66,8 @@ class RemoteHeldRequest:
         :raises ControlError: it was answered before, or its connection has ended.
         """
         given = [*payloads, payload] if payload else [*payloads]
-        self._answer("reply", [{"send": as_payload(it, raw=raw)} for it in given])
+        whom = {} if to is None else {"to": to}
+        self._answer("reply", [{"send": as_payload(it, raw=raw), **whom} for it in given])
 
     def answer(self, *steps: bytes | Step) -> None:
         """

@@ -61,7 +61,13 @@ class HeldRequest(WaitingRequest):
         """The client's address."""
         return self.request.peer
 
-    def reply(self, *payloads: PayloadLike, raw: bool = False, **payload: str | bool) -> None:
+    def reply(
+        self,
+        *payloads: PayloadLike,
+        raw: bool = False,
+        to: str | None = None,
+        **payload: str | bool,
+    ) -> None:
         """
         Answer it with *payloads*, each in a frame of its own; see `Expectation.reply`.
 
@@ -70,7 +76,7 @@ class HeldRequest(WaitingRequest):
         """
         given = [*payloads, payload] if payload else [*payloads]
         with ErrorsWithLine():
-            steps = sends(self._parts, given, "reply", raw=raw)
+            steps = sends(self._parts, given, "reply", raw=raw, to=to)
         context = past_context(self.request)
         self.answer(*Rule(name="reply", replies=[steps]).steps(1, self.data, context))
 

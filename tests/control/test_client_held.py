@@ -78,6 +78,8 @@ class HeldTests(Steered):
         request = self.client.next_request(timeout=PATIENCE)
         with self.assertRaisesRegex(ScriptError, r"held\.py:\d+: reply\.do\[0\]\.send: unknown"):
             request.reply(template="{nobody}")
+        with self.assertRaisesRegex(ScriptError, r"held\.py:\d+: reply\.do\[0\]\.to: expected"):
+            request.reply("x", to="nobody")
         with self.assertRaisesRegex(ScriptError, r"held\.py:\d+: next_request\.matches: invalid"):
             self.client.next_request(matches="(")
         with self.assertRaisesRegex(TypeError, "answer: expected bytes or a step, found 'x'"):

@@ -42,6 +42,18 @@ class HeldTests(SynchronousTestCase):
         self.assertIs(self.client.heard[-1], ConnectionDone)
         self.server.verify()
 
+    def test_a_reply_to_others(self) -> None:
+        """It is sent to other clients, as one of an expectation is; then this one has no reply."""
+        self.server.on().hold()
+        other = self.server.connect(End())
+        self.send(b"a\n")
+        request = self.server.next_request()
+        with self.assertRaisesRegex(ScriptError, r'to: expected "others", "all" or "state:NAME"'):
+            request.reply("x", to="nobody")
+        request.reply("joined", template="{0}", to="others")
+        self.server.pump()
+        self.assertEqual((got(self.client), got(other)), (b"", b"joined\r\na\r\n"))
+
     def test_without_an_expectation(self) -> None:
         """Then all requests are held that nothing else answers, from that call on."""
         self.server.on("b").reply("B")
