@@ -93,7 +93,8 @@ class RelayTests(PageCase):
         toggle = upstream.get_by_role("switch", name=re.compile("^latency"))
         self.assertEqual(toggle.get_attribute("aria-checked"), "false")
         toggle.click()
-        self.until(lambda: self.faults() == {("upstream", 0.2), ("downstream", 0.01)})
+        self.until(lambda: toggle.get_attribute("aria-checked") == "true")
+        self.assertEqual(self.faults(), {("upstream", 0.2), ("downstream", 0.01)})
         typed = upstream.get_by_role("spinbutton", name="delay of latency")
         typed.fill("30")
         self.press("Tab")
@@ -109,7 +110,8 @@ class RelayTests(PageCase):
         self.press("Tab")
         self.until(lambda: self.faults() == {("upstream", 0.5), ("downstream", 0.02)})
         toggle.click()
-        self.until(lambda: self.faults() == {("downstream", 0.02)})
+        self.until(lambda: toggle.get_attribute("aria-checked") == "false")
+        self.assertEqual(self.faults(), {("downstream", 0.02)})
         self.assertEqual(sorted(self.texts("#active .fault")), ["← latency 20 ms", "→ slicer 6 B"])
 
     def faults(self) -> set[tuple[str, float]]:
