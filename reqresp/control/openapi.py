@@ -11,14 +11,33 @@ from typing import Any
 from attrs import frozen
 
 from reqresp import __version__
-from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
-from reqresp.control.routes import JSON, RawBody, Route
+from reqresp.control._schemas import MAX_NUMBER, SCHEMAS, array, described, nullable, ref, table
+from reqresp.control.routes import EVENTS, JSON, RawBody, Route
 from reqresp.script.json_schema import Schema
 
 #: The statuses that any request can have: from another origin, with another method, with a body
 #: that is too large though none is read; and without a token, unless the page is public.
 _ALWAYS = (403, 405, 413)
 _WITHOUT_TOKEN = 401
+
+
+def _header(name: str, description: str) -> dict[str, Schema]:
+    return {name: {"description": description, "schema": {"type": "string"}}}
+
+
+#: The headers that responses of a status have besides those of all.
+_HEADERS = {
+    401: _header("WWW-Authenticate", "Bearer"),
+    405: _header("Allow", "the methods of the path"),
+}
+#: Streams resume where a client says.
+_LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "continue after this entry; it replaces the parameter after",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER},
+}
 _ERROR = table(
     error=described("what is wrong, and what is expected, in one line", {"type": "string"}),
     problems=described(
@@ -88,6 +107,8 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     if route.query is not None:
         parameters += _query_parameters(route.query)
+    if route.content_type == EVENTS:
+        parameters.append(_LAST_EVENT_ID)
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route),
@@ -119,7 +140,7 @@ def _query_parameters(query: type[Any]) -> list[dict[str, Any]]:
 
 def _path_schema(is_integer: bool) -> Schema:
     if is_integer:
-        return {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+        return {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
     return {"type": "string", "minLength": 1}
 
 
@@ -162,6 +183,8 @@ def _errors(statuses: Iterable[int]) -> dict[str, Any]:
 def _response(status: int, content: Mapping[str, Schema]) -> dict[str, Any]:
     """Return the response of a *status*, with the schema of each content type."""
     response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
     if content:
         response["content"] = {kind: {"schema": schema} for kind, schema in content.items()}
     return response

@@ -71,8 +71,20 @@ class DocumentTests(Controlled):
         """A stream can be of an unknown service, and any path has other methods."""
         responses = self.document["paths"]["/api/stream"]["get"]["responses"]
         self.assertLessEqual({"200", "401", "403", "404", "405", "422", "429"}, {*responses})
+        self.assertIn("Allow", responses["405"]["headers"])
+        self.assertIn("WWW-Authenticate", responses["401"]["headers"])
         responses = self.document["paths"]["/api/services/{service}"]["put"]["responses"]
         self.assertEqual(responses["200"]["content"], responses["201"]["content"])
+
+    def test_streams_resume(self) -> None:
+        """The header with which a stream resumes is a parameter, of streams alone."""
+        resuming = {
+            path
+            for path, operations in self.document["paths"].items()
+            for operation in operations.values()
+            if "Last-Event-ID" in [it["name"] for it in operation.get("parameters", ())]
+        }
+        self.assertEqual(resuming, {"/api/stream", "/api/services/{service}/stream"})
 
     def test_the_pages(self) -> None:
         """The pages for programs that watch the process say whether they need a token."""
