@@ -106,8 +106,8 @@ class ResetTests(PageCase):
         self.stage.converse(b"DATA\r\n", b"NOOP\r\n")
         self.row("HELP").wait_for(state="detached")
         self.row("DATA").wait_for()
-        kept = len(self.stage.api("GET", "/api/services/smtp/entries")["entries"])
-        self.wait_rows(kept)
+        path = "/api/services/smtp/entries"
+        self.until(lambda: self.counts() == (len(self.stage.api("GET", path)["entries"]), 0))
 
 
 class StreamTests(PageCase):
