@@ -51,7 +51,7 @@ def described(description: str, schema: Schema) -> Schema:
 
 def described_by(kind: type, **schemas: Schema) -> dict[str, Schema]:
     """Return *schemas*, each with what the docstring of *kind* says of the attribute."""
-    texts = parameter_texts(kind)
+    texts = parameter_texts(kind, none="null")
     return {name: described(texts[name], it) for name, it in schemas.items()}
 
 

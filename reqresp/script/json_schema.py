@@ -176,12 +176,16 @@ def _summary(kind: type) -> str:
     return _one_line(cleandoc(kind.__doc__ or "").partition("\n\n")[0])
 
 
-def parameter_texts(kind: type) -> Mapping[str, str]:
-    """Return what the docstrings of *kind* and its bases say of each parameter."""
+def parameter_texts(kind: type, none: str = "without it") -> Mapping[str, str]:
+    """
+    Return what the docstrings of *kind* and its bases say of each parameter.
+
+    :param none: what is written for None.
+    """
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         found = _PARAMETER.findall(cleandoc(base.__doc__ or "")) if attrs.has(base) else ()
-        texts |= {name: _one_line(text) for name, text in found}
+        texts |= {name: _one_line(text).replace("; None: ", f"; {none}: ") for name, text in found}
     return texts
 
 
