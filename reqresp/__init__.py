@@ -77,6 +77,7 @@ if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name pu
     from reqresp.script import Problem as Problem
     from reqresp.script import Script as Script
     from reqresp.script import ScriptError as ScriptError
+    from reqresp.script.calls import Call as Call
     from reqresp.server.config import ConfigSource as ConfigSource
     from reqresp.server.config import ServerConfig as ServerConfig
     from reqresp.server.connection import Connection as Connection

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reqresp import Close, Send
-from reqresp.script.calls import Call
+from reqresp import Call, Close, Send
 
 #: Bytes that the payload of a frame may have.
 MAX_PAYLOAD = 1024 * 1024
