@@ -110,3 +110,9 @@ def check_seconds(seconds: object, name: str) -> None:
     if not is_number or not cast(float, seconds) <= MAX_FLOAT:
         expected = f"seconds, a number up to {MAX_FLOAT}"
         raise FieldError(name, f"expected {expected}, found {seconds!r}")
+
+
+def check_count(count: object, name: str, least: int) -> None:
+    """:raises FieldError: *count*, the value of *name*, is no integer >= *least*."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < least:
+        raise FieldError(name, f"expected an integer >= {least}, found {count!r}")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from reqresp._errors import check_count
 from reqresp.exchanges import Exchanges
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.journal import Answered, Entry, Journal, Unanswered
@@ -93,7 +94,12 @@ class Waiters(Observer):
         return [it for it in requests_among(self._journal.entries()) if matches(predicates, it)]
 
     def when(self, predicates: Predicates, times: int) -> AwaitableFuture[list[Request]]:
-        """Return a future of the first *times* or more requests that fulfil *predicates*."""
+        """
+        Return a future of the first *times* or more requests that fulfil *predicates*.
+
+        :raises FieldError: *times* is no integer >= 0.
+        """
+        check_count(times, "times", 0)
         missing = times - len(self.requests(predicates))
 
         def is_done(requests: Sequence[Request]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 from attrs import field, frozen
 from twisted.internet.interfaces import IAddress
 
-from reqresp._errors import FieldError
+from reqresp._errors import FieldError, check_count
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.waiters import Waiters, requests_among
 from reqresp.framing import FrameError, Framing
@@ -143,7 +143,11 @@ class ServerConnections(Sequence[ServerConnection]):
         Return a future of the connection with the number *times*, done once it was opened.
 
         It is a ``concurrent.futures.Future``, which a coroutine of asyncio can await.
+
+        :raises ScriptError: *times* is no integer >= 1.
         """
+        with ErrorsWithLine():
+            check_count(times, "times", 1)
         future: AwaitableFuture[ServerConnection] = self._call(
             self._waiters.until,
             lambda: self._factory.accepted >= times,

@@ -358,6 +358,16 @@ except ImportError as error:
             server.accepting(after="1")  # type: ignore[arg-type]
         server.verify(timeout=-1)
 
+    def test_wrong_numbers(self) -> None:
+        """The error of a number of times that is none is one line, too."""
+        server = self.serve()
+        for count in ("1", None, 1.5, -1, True):
+            with self.assertRaisesRegex(FieldError, r"^times: expected an integer >= 0, found "):
+                server.wait_for(times=count)  # type: ignore[arg-type]
+            with self.assertRaisesRegex(ScriptError, r"\.py:\d+: times: expected an integer >= 1"):
+                server.wait_for_connection(count)  # type: ignore[arg-type]
+        self.assertEqual(server.wait_for(times=0), [])
+
     def test_repr(self) -> None:
         """It shows the address, whether it listens, and the expectations."""
         server = self.serve()
