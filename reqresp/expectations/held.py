@@ -6,16 +6,21 @@ Must not know what answers it, or how the server runs.
 
 from twisted.internet.defer import Deferred
 
-from reqresp.server.responders import Reply
-from reqresp.steps import Request
+from reqresp.script.calls import Call
+from reqresp.script.variables import Notes
+from reqresp.server.responders import PastConnection, Reply
 
 
 class WaitingRequest:
     """A request that waits for its answer."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, call: Call) -> None:
         #: The request as it came.
-        self.request = request
+        self.request = call.request
+        notes = Notes("", call.server)
+        notes.values = call.variables
+        #: Its connection, with the variables that templates can name.
+        self.context = PastConnection(call.peer, call.connection, call.number, notes)
         #: Fires with the answer.
         self.answered: Deferred[Reply] = Deferred(self._cancel)
         #: What has become of it, for messages.

@@ -23,7 +23,7 @@ from reqresp.expectations.report import Findings
 from reqresp.expectations.results import Results
 from reqresp.expectations.settling import is_settled, unfinished
 from reqresp.expectations.unused import unused_lines
-from reqresp.expectations.waiters import matches, past_context, requests_among
+from reqresp.expectations.waiters import matches, requests_among
 from reqresp.expectations.written import ExpectationReader
 from reqresp.journal import Entry, Journal, UpstreamFailed
 from reqresp.recording.replay import Deviation, Replayer
@@ -214,7 +214,7 @@ class Expectations:
 
     def _hold(self, call: Call) -> Deferred[Reply]:
         """Let the request of *call* wait."""
-        waiting = WaitingRequest(call.request)
+        waiting = WaitingRequest(call)
         self._waiting.append(waiting)
 
         def ended(result: T) -> T:
@@ -270,8 +270,7 @@ class Expectations:
         if waiting is None:
             which = "no request" if number is None else f"request {number} no longer"
             raise NotWaitingError(f"connection {connection}: {which} waits for a reply")
-        request = waiting.request
-        waiting.complete(rule.steps(1, request.data, past_context(request)))
+        waiting.complete(rule.steps(1, waiting.request.data, waiting.context))
 
     # What has come
 

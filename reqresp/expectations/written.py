@@ -161,8 +161,7 @@ class ExpectationReader:
             return None
         keys = {it.name: getattr(read, it.name) for it in fields(ReplyTable)}
         number = keys.pop("number")
-        # A request that waits has no notes.
-        there = evolve(self, framing=framing, properties={}, variables={})
+        there = evolve(self, framing=framing, properties={})
         return number, there._rule(RuleTable(when=EVERY_STATE, **keys), REPLY, reader)
 
     def _rule(self, table: RuleTable, path: str, reader: Reader) -> Rule:

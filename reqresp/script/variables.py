@@ -4,6 +4,8 @@ Variables: what rules remember of a connection, and of all connections.
 Must not know rules.
 """
 
+from collections.abc import MutableMapping
+
 from attrs import frozen
 
 from reqresp.script.names import TemplateContext
@@ -19,11 +21,11 @@ class Notes:
 
     __slots__ = ("counts", "server", "state", "values")
 
-    def __init__(self, state: str, server: dict[str, bytes]) -> None:
+    def __init__(self, state: str, server: MutableMapping[str, bytes]) -> None:
         self.state = state
         self.server = server
         self.counts: dict[str, int] = {}  # of rules with per_connection
-        self.values: dict[str, bytes] = {}  # the variables of the connection
+        self.values: MutableMapping[str, bytes] = {}  # the variables of the connection
 
     def variable(self, name: str) -> bytes:
         """Return the connection's variable *name*, else the server's; empty: there is none."""

@@ -15,14 +15,14 @@ from twisted.internet.interfaces import IAddress
 from reqresp.expectations.futures import AwaitableFuture
 from reqresp.expectations.held import WaitingRequest
 from reqresp.expectations.report import describe
-from reqresp.expectations.waiters import matches, past_context
+from reqresp.expectations.waiters import matches
 from reqresp.framing import Framing
 from reqresp.script.calls import Call
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import Rule
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts
 from reqresp.server.responders import Reply
-from reqresp.steps import Request, Step
+from reqresp.steps import Step
 from reqresp.testing._expectation import ErrorsWithLine, sends
 
 # As in _base.
@@ -33,11 +33,12 @@ class HeldRequest(WaitingRequest):
     """
     A request whose client waits until the test answers it.
 
+    :param held: the request with the variables of its connection, which its reply can name.
     :param call: calls a function where the server runs.
     """
 
-    def __init__(self, request: Request, parts: RuleParts, call: Callable[..., Any]) -> None:
-        super().__init__(request)
+    def __init__(self, held: Call, parts: RuleParts, call: Callable[..., Any]) -> None:
+        super().__init__(held)
         self._parts = parts
         self._call = call
 
@@ -76,9 +77,9 @@ class HeldRequest(WaitingRequest):
         """
         given = [*payloads, payload] if payload else [*payloads]
         with ErrorsWithLine():
-            steps = sends(self._parts, given, "reply", raw=raw, to=to)
-        context = past_context(self.request)
-        self.answer(*Rule(name="reply", replies=[steps]).steps(1, self.data, context))
+            parts = self._parts.naming((*self.context.notes.values, *self.context.notes.server))
+            steps = sends(parts, given, "reply", raw=raw, to=to)
+        self.answer(*Rule(name="reply", replies=[steps]).steps(1, self.data, self.context))
 
     def answer(self, *steps: bytes | Step) -> None:
         """
@@ -117,9 +118,8 @@ class HeldRequests:
 
     def hold(self, call: Call) -> Deferred[Reply]:
         """Let the request of *call* wait; called where the server runs."""
-        request = call.request
-        parts = evolve(self._parts, framing=self._framings()[request.connection])
-        held = HeldRequest(request, parts, self._call)
+        parts = evolve(self._parts, framing=self._framings()[call.connection])
+        held = HeldRequest(call, parts, self._call)
         self._held.append(held)
         for future, predicates in [*self._wanted.items()]:
             if self._give(future, predicates):

@@ -64,6 +64,14 @@ class HeldTests(Steered):
         self.assertEqual(one.makefile("rb").read(8), b"+OK\r\na\r\n")
         self.assertEqual(two.makefile("rb").read(3), b"b\r\n")
 
+    def test_variables(self) -> None:
+        """A reply can name those that expectations set."""
+        self.client.on(matches="(?P<name>.+)").set(who="{name}").hold()
+        wire = self.connect(b"ann")
+        self.client.next_request(timeout=PATIENCE).reply(template="hello {who}")
+        with wire.makefile("rb") as stream:
+            self.assertEqual(stream.read(11), b"hello ann\r\n")
+
     def test_a_request_that_nobody_wants_any_more(self) -> None:
         """A future that is cancelled takes no request from those that wait later."""
         gone = self.client.when_held()

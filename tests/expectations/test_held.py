@@ -4,7 +4,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Request
+from reqresp import Call
 from reqresp.expectations.held import WaitingRequest
 
 
@@ -12,7 +12,9 @@ class WaitingRequestTests(SynchronousTestCase):
     """A request is answered once, while its client is connected."""
 
     def setUp(self) -> None:
-        self.waiting = WaitingRequest(Request(b"a", IPv4Address("TCP", "127.0.0.1", 5), 3, 1))
+        self.waiting = WaitingRequest(
+            Call(b"a", IPv4Address("TCP", "127.0.0.1", 5), 3, 1, groups={}, variables={}, server={})
+        )
 
     def test_an_answer(self) -> None:
         """It is what the request gets; there is no second one."""

@@ -54,6 +54,19 @@ class HeldTests(SynchronousTestCase):
         self.server.pump()
         self.assertEqual((got(self.client), got(other)), (b"", b"joined\r\na\r\n"))
 
+    def test_variables(self) -> None:
+        """A reply can name those that are set when it is made."""
+        self.server.on(matches="(?P<name>.+)").set(
+            who="{name|upper}", last={"template": "{name}", "scope": "server"}
+        ).hold()
+        self.send(b"ann\n")
+        request = self.server.next_request()
+        with self.assertRaisesRegex(ScriptError, "reply: unknown name 'when'"):
+            request.reply(template="{when}")
+        request.reply(template="{who} {last}")
+        self.server.pump()
+        self.assertEqual(got(self.client), b"ANN ann\r\n")
+
     def test_without_an_expectation(self) -> None:
         """Then all requests are held that nothing else answers, from that call on."""
         self.server.on("b").reply("B")
