@@ -48,6 +48,7 @@ LACKING: Mapping[str, Mapping[str, str]] = {
         "answered": "it fires in the process",
         "complete": "the process calls it",
         "condition": "the process knows it",
+        "context": "the process has the variables that a reply names",
     },
     "fault": {"fault": "faults has its parameters"},
 }
