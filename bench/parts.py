@@ -187,7 +187,7 @@ _ALL = (
     LoadPart(
         "pages",
         "2,000 requests a second, 20 connections, in the journal: with three pages open",
-        {"steered": Paced(30, rate=2_000), "paged": Paced(30, rate=2_000, pages=3)},
+        {"steered": Paced(100, rate=2_000), "paged": Paced(100, rate=2_000, pages=3)},
         floor="steered",
     ),
     LoadPart(

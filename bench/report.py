@@ -94,7 +94,7 @@ def rest_table(results: Results) -> str:
 
 
 _TARGET_NOTE = """
-A ratio is the median of the ratios of each run.
+A ratio is the median of the ratios of each turn.
 """
 
 
