@@ -189,9 +189,10 @@ class BaseServer:
         self._forwarded = forwarded
         config = evolve(config, responder=responder)
         self.factory: FrontFactory = make(config, observers=observers, clock=clock)
-        #: The open connections; also those to come, and how many there were.
         where = self.factory, self._call, self._journal.entries
+        #: The open connections; also those to come, and how many there were.
         self.connections = ServerConnections(*where, self._parts, self._waiters, self._states)
+        #: Send to one client, or to several: see `ServerConnections`.
         self.push, self.broadcast = self.connections.push, self.connections.broadcast
 
     def keep_recording(self) -> None:
