@@ -15,6 +15,7 @@ from reqresp.script.schema import (
     FramingTable,
     PayloadTable,
     RuleTable,
+    StateTable,
     StepTable,
 )
 from reqresp.testing import Expectation, HeldRequest, Server, ServerConnection, ServerConnections
@@ -28,6 +29,7 @@ CLASSES = (ReqRespFactory, Server, Expectation, HeldRequest, ServerConnection, S
 #: Classes whose fields are keys of a script.
 TABLES: tuple[Any, ...] = (
     *(Document, RuleTable, AnswerTable, StepTable, PayloadTable, FramingTable, LengthField),
+    StateTable,
 )
 
 #: Keys of a fault, and the name of a variable.
