@@ -4,7 +4,7 @@ Compiler: the rules, framings and faults that the tables of a script describe.
 Knows which keys and rules of a script fit together.  Must not know TOML or files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from reqresp.script.files import ScriptFiles
 from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
 from reqresp.script.rule import CLOSES, EVERY_STATE, Rule
-from reqresp.script.rule_compiler import RuleCompiler
+from reqresp.script.rule_compiler import RuleCompiler, places_of
 from reqresp.script.rules import Rules
-from reqresp.script.schema import Document
+from reqresp.script.schema import AnswerTable, Document
 from reqresp.server.config import UNORDERED_FORWARDS
 from reqresp.server.limits import Limits
 from reqresp.server.triggers import Trigger
@@ -79,9 +79,8 @@ def compile_script(
         if not document.ordered:
             reader.report("ordered", UNORDERED_FORWARDS)
         check_not_forwarded(properties, parts)
-        for rule in (*rules, *others):
-            if rule.starts_tls:
-                reader.report(rule.path, _NO_TLS)
+        for place in _starting_tls(document):
+            reader.report(place, _NO_TLS)
     if reader.problems:
         return {}
     try:
@@ -111,6 +110,15 @@ def compile_script(
         "files": files.paths,
         "warnings": () if relays else _warnings(document.start, responder, faults.replies, reader),
     }
+
+
+def _starting_tls(document: Document) -> Iterator[str]:
+    """Yield the places of all steps that start TLS."""
+    answers = [(f"rule[{at}]", it) for at, it in enumerate(document.rule)]
+    others = [("greeting", document.greeting), (UNMATCHED, document.unmatched)]
+    for path, table in (*answers, *others):
+        if isinstance(table, AnswerTable):
+            yield from places_of("start_tls", table, path)
 
 
 def _check_start(start: str, reader: Reader) -> None:

@@ -105,10 +105,15 @@ def _places_of_turns(table: AnswerTable, path: str) -> list[tuple[TurnTable, str
     return [(it, f"{path}.cycle[{at}]") for at, it in enumerate(_turns(table))]
 
 
-def _forwards(table: TurnTable) -> list[str]:
-    """Return the keys in *table* that forward the request."""
-    steps = [f"do[{at}].forward" for at, it in enumerate(table.do or ()) if it.forward]
-    return [*steps, *["forward"] * table.forward]
+def places_of(key: str, table: AnswerTable, path: str) -> list[str]:
+    """Return where the answer *table*, or a step or a reply of it, has the flag *key*."""
+    answers = ((table, path), *_places_of_turns(table, path))
+    return [f"{at}.{place}" for answer, at in answers for place in _places(key, answer)]
+
+
+def _places(key: str, table: TurnTable) -> list[str]:
+    steps = [f"do[{at}].{key}" for at, it in enumerate(table.do or ()) if getattr(it, key, False)]
+    return [*steps, *[key] * bool(getattr(table, key, False))]
 
 
 def _variables(document: Document) -> dict[str, Name]:
@@ -289,12 +294,8 @@ class RuleCompiler:
         if rule.call is not None:
             self.reader.report(f"{rule.path}.call", f"expected no call: {none}")
         if rule.forwards:
-            places = [
-                f"{path}.{place}"
-                for answer, path in ((table, rule.path), *_places_of_turns(table, rule.path))
-                for place in _forwards(answer)
-            ]
-            self.reader.report(places[0], f"expected no forward: {none}")
+            place = places_of("forward", table, rule.path)[0]
+            self.reader.report(place, f"expected no forward: {none}")
 
     def _answer_keys(self, table: AnswerTable, path: str, sources: Sources) -> dict[str, Any]:
         return {

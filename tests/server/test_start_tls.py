@@ -96,10 +96,20 @@ class TestStartTLS(Conversation):
         self.assertEqual(self.tls.started, [])
 
     def test_a_script_that_forwards(self) -> None:
-        """Requests are forwarded ahead of replies, so it is refused at the rule."""
+        """Requests are forwarded ahead of replies, so it is refused at its key."""
         text = (
             '[upstream]\naddress = "127.0.0.1:1"\n[unmatched]\nforward = true\n'
+            '[greeting]\ndo = [{ send = "a" }, { start_tls = true }]\n'
             '[[rule]]\nequals = "x"\ndo = [{ start_tls = true }]\n'
+            '[[rule]]\nequals = "y"\ncycle = ["a", { do = [{ start_tls = true }] }]\n'
         )
-        with self.assertRaisesRegex(ScriptError, r"rule\[0\]: expected no start_tls in a script"):
+        with self.assertRaises(ScriptError) as caught:
             Script.parse(text)
+        places = ("rule[0].do[0]", "rule[1].cycle[1].do[0]", "greeting.do[1]")
+        self.assertEqual(
+            sorted((it.path, it.message) for it in caught.exception.problems),
+            sorted(
+                (f"{it}.start_tls", "expected no start_tls in a script that forwards requests")
+                for it in places
+            ),
+        )
