@@ -25,6 +25,7 @@ SECTIONS: Mapping[str, tuple[str, Sequence[str]]] = {
     "``reqresp.testing``": ("reqresp.testing", ["reqresp.testing.", "reqresp.expectations."]),
     "``reqresp.control``": ("reqresp.control", [""]),
     "``reqresp.recording``": ("reqresp.recording", [""]),
+    "``reqresp.transport.tls``": ("reqresp.transport.tls", [""]),
 }
 
 

@@ -46,9 +46,7 @@ __all__ = [
     "TLSFileError",
     "TLSFiles",
     "TLSStarter",
-    "describe",
     "wrap",
-    "wrap_client",
 ]
 
 
