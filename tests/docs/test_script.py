@@ -115,6 +115,10 @@ class Player:
         elif line == "--":
             self.written.append(line)
             self.connect()
+        elif line == "end":
+            self.written.append(line)
+            self.clients[self.current].send_eof()
+            self.look()
         elif line.startswith("> "):
             self.written.append(line)
             self.clients[self.current].send(unescape(line[2:]))
