@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp._errors import MAX_FLOAT, Seconds
 from reqresp.faults import KINDS
+from reqresp.script.compiler import compile_script
 from reqresp.script.json_schema import Schemas, make_schema, script_schema
 from reqresp.script.reader import MAX_INTEGER, Reader, describe
 from reqresp.script.schema import Document
@@ -61,6 +62,14 @@ def undescribed(schema: Any, path: str = "") -> Iterator[str]:
             yield from undescribed(it, f"{path}/{name}")
             if path.endswith("/properties") and not it.keys() & {"description", "const"}:
                 yield f"{path}/{name}"
+
+
+def places_of_a_fault(fault: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield scripts with *fault*, each in another place."""
+    yield {"fault": [fault]}
+    yield {"fault": [{**fault, "stream": "upstream"}]}
+    yield {"rule": [{"reply": "a", "faults": [fault]}]}
+    yield {"rule": [{"cycle": [{"reply": "a", "faults": [fault]}]}]}
 
 
 class TypeTests(SynchronousTestCase):
@@ -169,6 +178,26 @@ class FaultTests(SynchronousTestCase):
             self.assertTrue(valid.is_valid({"rule": rule}))
             for wrong in ({**fault, "delai": 1}, {**fault, "kind": "latncy"}, {"delay": 1}):
                 self.assertFalse(valid.is_valid({"fault": [wrong]}), wrong)
+
+    def test_parameters_of_wrong_types(self) -> None:
+        """Schema and reader refuse them wherever a fault stands, and the reader names the key."""
+        valid = validator(script_schema())
+        latency, limit = {"kind": "latency", "delay": 1}, {"kind": "limit_data", "bytes": 1}
+        for right, key, value in (
+            (latency, "kind", 3),
+            (latency, "delay", "long"),
+            (latency, "probability", "often"),
+            (latency, "after", "x"),
+            (limit, "bytes", 1.5),
+            (limit, "after_bytes", True),
+        ):
+            for fault, expected in ((right, []), ({**right, key: value}, [key])):
+                for tables in places_of_a_fault(fault):
+                    reader = Reader("it.toml", lambda _: None)
+                    compile_script(tables, reader, ROOT)
+                    found = [it.path.rpartition(".")[2] for it in reader.problems]
+                    self.assertEqual(found, expected, (tables, reader.problems))
+                    self.assertEqual(valid.is_valid(tables), not expected, tables)
 
 
 class ExampleTests(SynchronousTestCase):
