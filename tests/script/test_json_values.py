@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from reqresp import ReqRespFactory
 from reqresp._errors import FieldError
 from reqresp.framing import Line
 from reqresp.script import Script, ScriptError
@@ -23,6 +24,7 @@ from reqresp.script.json_values import (
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule_parts import RuleParts
 from tests.support.templates import fill
+from tests.support.wire import FakeReactor, Wire
 
 PROPERTY = settings(derandomize=True, max_examples=150)
 KEYS = st.sampled_from(["", "a", "b", "a/b", "~", "~1", "0", "é"])
@@ -248,3 +250,17 @@ class UseTests(SynchronousTestCase):
         other = explain(script, [b'{"user": []}'])
         self.assertIn('/user: expected {"name":"ann","age":7}, found []', other)
         self.assertIn("the whole value: expected {", explain(script, [b"[1]"]))
+
+    def test_after_a_length(self) -> None:
+        """Predicates and templates have the request without its length; replies get theirs."""
+        script = Script.parse(
+            'framing = "int16"\n[[rule]]\njson = { method = "ping" }\n'
+            "reply = { template = '{{\"id\":{json:/id|json}}}' }\n"
+        )
+        clock = FakeReactor()
+        wire = Wire(ReqRespFactory(script, clock=clock), clock)
+        for number in (7, 300):
+            request = as_data({"method": "ping", "id": number})
+            wire.send(len(request).to_bytes(2, "big") + request)
+            expected = b'{"id":%d}' % number
+            self.assertEqual(wire.received(), len(expected).to_bytes(2, "big") + expected)
