@@ -62,6 +62,20 @@ class ProtocolTests(SynchronousTestCase):
             self.assertTrue(lines[2].startswith(run), path)
             self.assertIn(lines[2].removeprefix(run).split()[0], lines[3])
 
+    def test_what_the_commands_send_is_answered(self) -> None:
+        """What the command of an example prints gets a reply."""
+        commands = {it.stem: it.read_text().splitlines()[3] for it in EXAMPLES.glob("*.toml")}
+        printing = {name: it for name, it in commands.items() if it.startswith("#     printf ")}
+        self.assertEqual({*printing}, {"fix", "iso8583", "mllp", "scpi", "sip", "telnet"})
+        for name, command in printing.items():
+            run = ["sh", "-c", command.removeprefix("#").partition(" | ")[0]]
+            printed = subprocess.run(run, capture_output=True, check=True, timeout=PATIENCE).stdout
+            client = self.connect(self.serve(name))
+            client.sendall(printed)
+            client.shutdown(socket.SHUT_WR)
+            with closing(client.makefile("rb")) as stream:
+                self.assertNotEqual(stream.read(), b"", name)
+
     def test_mllp(self) -> None:
         """The client of hl7 gets an acknowledgment with the id of its message."""
         server = self.serve("mllp")
