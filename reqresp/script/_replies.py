@@ -37,11 +37,13 @@ class Replies:
 
     :param framings: of replies, each of which they may have; None: it has problems, so replies are
         not checked.
+    :param is_framed: whether the file says how its replies are framed, as a forward needs.
     """
 
     reader: Reader
     parts: TableParts
     framings: tuple[BaseFraming | None, ...]
+    is_framed: bool = True
 
     def replies(self, table: TurnTable, path: str, sources: Sources) -> list[ReplyTemplate]:
         """Return the replies that *table* describes; templates can name *sources*."""
@@ -127,7 +129,8 @@ class Replies:
         return STEPS[name]()
 
     def _forward(self, path: str) -> Forward:
-        if any(it is not None and not it.ends_replies for it in self.framings):
+        shows_no_end = any(it is not None and not it.ends_replies for it in self.framings)
+        if shows_no_end or not self.is_framed:
             self.reader.report(path, f"{NO_END}, as framing or reply_framing")
         return Forward()
 

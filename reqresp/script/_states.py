@@ -26,10 +26,12 @@ class StateFramings:
 
     :param default: in states without a framing of their own; None: it has problems.
     :param properties: of the states that differ.
+    :param is_framed: whether the file says how its replies are framed; if not, as lines.
     """
 
     default: BaseFraming | None
     properties: Mapping[str, StateProperties]
+    is_framed: bool = True
 
     def of(self, states: Iterable[str] | None) -> tuple[BaseFraming | None, ...]:
         """Return the framings of *states*, each once; None: of every state."""

@@ -35,6 +35,8 @@ _NOTHING_FORWARDED = (
     " requests and replies, and all bytes pass"
 )
 _NO_TLS = "expected no start_tls in a script that forwards requests"
+#: The keys that say how replies are framed.
+_FRAMINGS = ("framing", "reply_framing")
 #: Rules that one warning names.
 MAX_NAMED_RULES = 5
 
@@ -58,7 +60,8 @@ def compile_script(
     _check_limits(limits, framing, reader)
     default = mixed(framing, reply_framing)
     properties = read_states(document.state, parts, default, limits)
-    framings = StateFramings(default, properties)
+    is_framed = not tables.keys().isdisjoint(_FRAMINGS)
+    framings = StateFramings(default, properties, is_framed)
     compiler = RuleCompiler.of(reader, parts, framings, document)
     rules = compiler.rules()
     at_start = compiler.in_states([document.start])

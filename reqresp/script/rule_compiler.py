@@ -164,7 +164,7 @@ class RuleCompiler:
         return cls(
             reader,
             parts,
-            Replies(reader, parts, (framing and framing.replies,)),
+            Replies(reader, parts, (framing and framing.replies,), framings.is_framed),
             framing and framing.requests,
             framings,
             document,

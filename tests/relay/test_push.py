@@ -111,7 +111,7 @@ class RelayTests(RelayedCase):
 class ForwardedTests(ForwardedCase):
     """A connection whose requests are forwarded."""
 
-    respond = "[upstream]\naddress = '127.0.0.1:1'\n[unmatched]\nforward = true\n"
+    respond = "framing = 'line'\nunmatched = { forward = true }\n"
 
     def test_a_push_while_the_service_is_awaited(self) -> None:
         """It leaves at once, between replies, and the reply comes after it."""

@@ -199,3 +199,40 @@ class StepsTests(ErrorsTestCase):
                 f'rule = [{{ do = [{{ {name} = true }}, {{ send = "x" }}] }}]',
                 f"1: rule[0].do[1]: expected no step after {name}, which ends the reply",
             )
+
+
+class ForwardTests(ErrorsTestCase):
+    """Without a framing, nothing shows where the reply of a service ends."""
+
+    expected = (
+        ": expected a framing that shows where a reply ends, such as line, netstring or resp, as"
+        " framing or reply_framing"
+    )
+
+    def test_no_framing(self) -> None:
+        """Lines, the default, would be a guess: each key that forwards says what is missing."""
+        for keys, key in (
+            ("forward = true", "forward"),
+            ("do = [{ forward = true }]", "do[0].forward"),
+            ('cycle = ["a", { forward = true }]', "cycle[1].forward"),
+        ):
+            self.assert_in_rule(keys, f".{key}{self.expected}")
+        self.assert_problem(
+            '[upstream]\naddress = "it:1"\n[unmatched]\nforward = true',
+            f"4: unmatched.forward{self.expected}",
+        )
+
+    def test_a_framing_that_shows_no_end(self) -> None:
+        """It is refused alike, of requests or of replies."""
+        for before in ('framing = "chunk"', 'reply_framing = "chunk"'):
+            self.assert_in_rule("forward = true", f".forward{self.expected}", before=before)
+
+    def test_a_framing_that_is_wrong(self) -> None:
+        """That is the only problem."""
+        [problem] = problems_of('framing = "lime"\nrule = [{ forward = true }]')
+        self.assertIn("it.toml:1: framing: unknown framing", problem)
+
+    def test_a_framing_of_replies(self) -> None:
+        """It is enough, with requests that are lines."""
+        script = Script.parse('reply_framing = "resp"\nrule = [{ forward = true }]')
+        self.assertEqual((script.framing.name, script.reply_framing.name), ("line", "resp"))

@@ -302,12 +302,13 @@ class TestProblems(SynchronousTestCase):
     def test_a_script_that_forwards(self) -> None:
         """The replies of the service are found by one framing."""
         text = (
-            '[upstream]\naddress = "127.0.0.1:1"\n[state.start]\nframing = "line"\n'
+            'framing = "resp"\n[upstream]\naddress = "127.0.0.1:1"\n'
+            '[state.start]\nframing = "line"\n'
             "[unmatched]\nforward = true\n"
         )
         self.assertEqual(
             self.problem(text),
-            "it.toml:4: state.start.framing: expected no framing of a state in a script that"
+            "it.toml:5: state.start.framing: expected no framing of a state in a script that"
             " forwards requests",
         )
 

@@ -282,7 +282,7 @@ class SeedTests(Conversation):
 class ForwardedTests(ForwardedCase):
     """Requests that are forwarded together before there was a fault."""
 
-    respond = "[upstream]\naddress = '127.0.0.1:1'\n[unmatched]\nforward = true\n"
+    respond = "framing = 'line'\nunmatched = { forward = true }\n"
 
     def test_a_fault_while_the_service_is_awaited(self) -> None:
         """Each of them gets its own reply, in order, with the fault."""

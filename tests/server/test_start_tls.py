@@ -98,7 +98,8 @@ class TestStartTLS(Conversation):
     def test_a_script_that_forwards(self) -> None:
         """Requests are forwarded ahead of replies, so it is refused at its key."""
         text = (
-            '[upstream]\naddress = "127.0.0.1:1"\n[unmatched]\nforward = true\n'
+            'framing = "line"\nupstream = { address = "127.0.0.1:1" }\n'
+            "unmatched = { forward = true }\n"
             '[greeting]\ndo = [{ send = "a" }, { start_tls = true }]\n'
             '[[rule]]\nequals = "x"\ndo = [{ start_tls = true }]\n'
             '[[rule]]\nequals = "y"\ncycle = ["a", { do = [{ start_tls = true }] }]\n'

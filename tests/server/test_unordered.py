@@ -387,7 +387,7 @@ class ScriptTests(Scripted):
             ('ordered = "no"', 'script:1: ordered: expected true or false, found "no"'),
             (
                 'upstream = { address = "127.0.0.1:1" }\nordered = false\n'
-                "unmatched = { forward = true }\n",
+                "framing = 'line'\nunmatched = { forward = true }\n",
                 "script:2: ordered: expected true where requests are forwarded, found false",
             ),
         ):

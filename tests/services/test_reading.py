@@ -228,7 +228,11 @@ listen = []
             ('upstream = "a"', "upstream.address: expected HOST:PORT such as"),
             ('response = { hex = "0" }', "response: "),
             ('response = "a\\nb"\nframing = "line"', "response: "),
-            ("unmatched = { forward = true }", "upstream: the key is missing: expected a service"),
+            (
+                'framing = "line"\nunmatched = { forward = true }',
+                "upstream: the key is missing: expected a service",
+            ),
+            ("unmatched = { forward = true }", "unmatched.forward: expected a framing that shows"),
             ("tls = {}", "tls.cert: the key is missing"),
             ('script = "a"\nframing = "bogus"', "framing: "),
         ):

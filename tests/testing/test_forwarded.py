@@ -168,7 +168,7 @@ class ScriptTests(SynchronousTestCase):
     def test_a_script_that_forwards_some_requests(self) -> None:
         """Its rules answer, and the rest is forwarded."""
         server = self.server(
-            f'[upstream]\naddress = "127.0.0.1:{self.service.port}"\n'
+            f'framing = "line"\n[upstream]\naddress = "127.0.0.1:{self.service.port}"\n'
             '[[rule]]\nequals = "a"\nreply = "one"\n[unmatched]\nforward = true'
         )
         self.assertEqual(self.ask(server, b"a\nb\n"), b"one\r\n2\r\n")

@@ -9,6 +9,7 @@ from reqresp.steps import Forward, Request
 from reqresp.testing import MemoryServer, Server, serve
 
 SCRIPT = """
+    framing = "line"
     unmatched = { forward = true }
     [[rule]]
     equals = "stock"
