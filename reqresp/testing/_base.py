@@ -144,16 +144,15 @@ class BaseServer:
             self._script = script
             forwarded = Forwarded.of(upstream, script, clock, respond, framing, greeting)
             is_relay = forwarded is not None and forwarded.is_relay
-            # Also where a recording of the service is replayed.
-            forwards = is_relay or self._recording is not None
-            replies, streams = divide_faults(faults, forwards=forwards)
+            is_recorded = self._recording is not None
+            replies, streams = divide_faults(faults, is_relay=is_relay, is_recorded=is_recorded)
             if script is not None and script.is_relay and limits is None:
                 limits = script.limits
             config = resolve(
                 None if is_relay else source_of(respond, script, replay),
                 framing=parse_framing(framing) if isinstance(framing, str) else framing,
                 limits=limits,
-                faults=[*replies, *(() if forwards else streams)] or None,
+                faults=[*replies, *(() if is_relay else streams)] or None,
                 seed=seed,
                 ordered=ordered,
                 default=ServerConfig(Table({}), framing=Line(), seed=0),
@@ -189,6 +188,7 @@ class BaseServer:
         self._forwarded = forwarded
         config = evolve(config, responder=responder)
         self.factory: FrontFactory = make(config, observers=observers, clock=clock)
+        self._faults = ServerFaults(self.factory, self._call, is_recorded=is_recorded)
         where = self.factory, self._call, self._journal.entries
         #: The open connections; also those to come, and how many there were.
         self.connections = ServerConnections(*where, self._parts, self._waiters, self._states)
@@ -366,13 +366,12 @@ class BaseServer:
         :raises ValueError: *kind* is unknown, or the name is taken.
         :raises TypeError: a parameter is unknown, missing, or for another kind of server.
         """
-        faults = ServerFaults(self.factory, self._call)
-        return faults.add(kind, stream, on, {**parameters, "name": name})
+        return self._faults.add(kind, stream, on, {**parameters, "name": name})
 
     @property
     def faults(self) -> tuple[ServerFault, ...]:
         """What goes wrong at present, in the order in which it applies."""
-        return ServerFaults(self.factory, self._call).all()
+        return self._faults.all()
 
     # What was received
 

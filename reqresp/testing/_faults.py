@@ -20,19 +20,36 @@ __tracebackhide__ = True
 
 
 def divide_faults(
-    faults: Sequence[Fault | DirectedFault], *, forwards: bool
+    faults: Sequence[Fault | DirectedFault], *, is_relay: bool, is_recorded: bool
 ) -> tuple[list[Fault], list[DirectedFault]]:
     """
     Return which of *faults* are injected into replies, and which into directions.
 
-    :param forwards: whether a server forwards all bytes, and so has no replies.
+    :param is_relay: whether a server forwards all bytes, and so has no replies.
+    :param is_recorded: whether it has a recording, so that at other times it replays.
     :raises TypeError: one of them does not fit to that.
     """
     replies = [it for it in faults if not isinstance(it, DirectedFault)]
     streams = [it for it in faults if isinstance(it, DirectedFault)]
-    if forwards and replies:
+    if (is_relay or is_recorded) and replies:
         raise TypeError(f"faults: expected DirectedFault(...) with upstream, found {replies[0]!r}")
+    for it in streams if is_recorded else ():
+        _check_recorded("faults", it.stream)
     return replies, streams
+
+
+def _check_recorded(name: str, stream: object) -> None:
+    """
+    Check that a fault applies to what clients send, as it can in a replay as well.
+
+    :raises TypeError: it does not; the message begins with *name*.
+    """
+    if stream not in (Direction.UPSTREAM, Direction.UPSTREAM.value):
+        found = stream.value if isinstance(stream, Direction) else stream
+        raise TypeError(
+            f"{name}: expected stream='upstream' with recording, as a replay has no service;"
+            f" found stream={found!r}"
+        )
 
 
 class ServerFault(Removable):
@@ -90,11 +107,15 @@ class ServerFaults:
     The faults of the server that *factory* makes.
 
     :param call: calls a function where the server runs.
+    :param is_recorded: whether the server has a recording.
     """
 
-    def __init__(self, factory: FrontFactory, call: Callable[..., Any]) -> None:
+    def __init__(
+        self, factory: FrontFactory, call: Callable[..., Any], *, is_recorded: bool
+    ) -> None:
         self._factory = factory
         self._call = call
+        self._is_recorded = is_recorded
 
     def add(
         self,
@@ -108,6 +129,8 @@ class ServerFaults:
 
         :raises TypeError: *stream* or *on* does not fit to the server.
         """
+        if self._is_recorded:
+            _check_recorded("fault", stream)
         factory: Any = self._factory  # each kind has a method of its own
         if isinstance(factory, ReqRespFactory):
             place: dict[str, Any] = {"on": on, "stream": stream}

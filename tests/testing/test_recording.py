@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Script, Table
+from reqresp import DirectedFault, Latency, Script, Table
 from reqresp.recording import RecordingError, load
 from reqresp.script import ScriptError
 from reqresp.testing import (
@@ -239,6 +239,59 @@ class ArgumentTests(RecordingCase):
         """A file with problems is not replayed, and not replaced."""
         self.path.write_text("oops\n", encoding="utf-8")
         self.assertRaises(RecordingError, self.server)
+
+
+class FaultTests(RecordingCase):
+    """What goes wrong while the service is recorded goes wrong while it is replayed."""
+
+    def check_delay(self, server: MemoryServer) -> None:
+        """Check that a request arrives five seconds late."""
+        peer = server.reactor.connect_peer(server.port)
+        server.pump()
+        peer.send(b"a\n")
+        server.advance(4.9)
+        self.assertEqual(peer.received(), b"")
+        server.advance(0.2)
+        self.assertEqual(peer.received(), b"1\r\n")
+        peer.half_close()
+        server.advance(6)
+
+    def test_from_the_beginning(self) -> None:
+        """A fault of what clients send applies in both."""
+        slow = DirectedFault(fault=Latency(delay=5), stream="upstream", name="slow")
+        for is_replayed in (False, True):
+            self.assertIs(self.path.exists(), is_replayed)
+            with self.server(faults=[slow]) as server:
+                self.assertEqual([it.name for it in server.faults], ["slow"])
+                self.check_delay(server)
+
+    def test_from_now_on(self) -> None:
+        """So does one that is added, and it can be removed."""
+        for is_replayed in (False, True):
+            self.assertIs(self.path.exists(), is_replayed)
+            with self.server() as server:
+                with server.fault("latency", stream="upstream", delay=5):
+                    self.check_delay(server)
+                self.assertEqual(self.ask(server, b"b"), b"2\r\n")
+
+    def test_other_faults(self) -> None:
+        """A replay has no service whose bytes could be held: they are refused in both."""
+        slow = DirectedFault(fault=Latency(delay=5), stream="downstream", name="slow")
+        for is_replayed in (False, True):
+            self.assertIs(self.path.exists(), is_replayed)
+            with self.assertRaisesRegex(
+                TypeError,
+                "^faults: expected stream='upstream' with recording, as a replay has no service;"
+                " found stream='downstream'$",
+            ):
+                self.server(faults=[slow])
+            with self.server() as server:
+                for stream in ("downstream", None):
+                    with self.assertRaisesRegex(
+                        TypeError, f"^fault: expected stream='upstream' with .* stream={stream!r}$"
+                    ):
+                        server.fault("latency", stream=stream, delay=5)
+                self.ask(server, b"a")
 
 
 class ThreadedTests(SynchronousTestCase):
