@@ -143,13 +143,16 @@ class Recorder(Observer):
         if self._timer is None or self._size >= WRITE_BYTES:
             self._write_soon()
 
+    def client_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002
+        if _is_reset(reason):
+            self._add(connection, _CLIENT)
+
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002
         if _is_reset(reason):
             self._add(connection, _SERVER)
 
-    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:  # noqa: ARG002
-        if _is_reset(reason):
-            self._add(connection, _CLIENT)
+    def disconnected(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        self.client_ended(peer, connection, reason)  # of a relay, it is written already
         self._add(connection, None)
 
     def _add(self, connection: int, reset_by: Sender | None) -> None:

@@ -354,6 +354,7 @@ class Relay:
         other = side.other
         if side is self.client:
             self._reason = reason
+            self.host.events.client_ended(self.peer, self.number, reason)
         elif side.stream.is_shaking_hands:
             self._fail(reason)
         else:

@@ -40,7 +40,7 @@ class Observer:
 
     The events of one connection come in this order: connected; sent, received and answered; failed,
     incomplete, disconnected.  A relay's come in this order: connected, upstream_opened or
-    upstream_failed, passed and faulted, upstream_ended, disconnected.
+    upstream_failed, passed and faulted, client_ended and upstream_ended, disconnected.
     """
 
     #: Whether `passed` is called, too, for the bytes of requests that are forwarded one by one and
@@ -123,6 +123,13 @@ class Observer:
     def faulted(self, peer: IAddress, connection: int, direction: Direction, fault: str) -> None:
         """Handle that the fault named *fault* affects the connection, for the first time."""
 
+    def client_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        """
+        Handle that the connection of a relay's client is lost; *reason* is Twisted's.
+
+        That to the service may last longer, while a fault holds bytes for it.
+        """
+
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Handle that the connection to the service is lost; *reason* is Twisted's."""
 
@@ -159,6 +166,7 @@ class Events:
         others = [it for it in observers if not it.sees_forwarded_bytes]
         self._unasked = _methods(others, Observer.passed)
         self._faulted = _methods(observers, Observer.faulted)
+        self._client_ended = _methods(observers, Observer.client_ended)
         self._upstream_ended = _methods(observers, Observer.upstream_ended)
         self._disconnected = _methods(observers, Observer.disconnected)
         #: `answered_at_once`, or that of the only observer, which may raise: one call less a read.
@@ -289,6 +297,11 @@ class Events:
         """Notify the observers of a fault of a direction that affects a connection."""
         for method in self._faulted:
             self._call(method, peer, connection, direction, fault)
+
+    def client_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
+        """Notify the observers that the connection of a relay's client is lost."""
+        for method in self._client_ended:
+            self._call(method, peer, connection, reason)
 
     def upstream_ended(self, peer: IAddress, connection: int, reason: Failure) -> None:
         """Notify the observers that the connection of a relay to the service is lost."""

@@ -76,7 +76,7 @@ class GuideTests(SynchronousTestCase):
 
         for event in (name for name, it in vars(Observer).items() if isfunction(it)):
             described = {"answered_at_once", "before_log_line", "changed", "passed", "sent"}
-            described |= {"faulted"}
+            described |= {"client_ended", "faulted"}
             if event in described or "upstream" in event:
                 self.assertIn(f"``{event}(", GUIDE)
             else:

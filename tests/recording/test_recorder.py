@@ -515,6 +515,20 @@ class RelayTests(RelayedCase):
         self.advance(1)
         self.assertEqual(self.data(), [(CLIENT, (b"half",)), (CLIENT, End.RESET)])
 
+    def test_a_reset_that_a_fault_delays(self) -> None:
+        """It stands where it came, and the conversation ends there."""
+        self.factory.fault("latency", stream="upstream", delay=60)
+        client, service = self.connect_both()
+        client.send(b"half")
+        client.reset()
+        self.advance(1)
+        service.transport.write(b"late")
+        self.advance(50)
+        self.assertFalse(service.was_reset)
+        self.advance(10)
+        self.assertTrue(service.was_reset)
+        self.assertEqual(self.data(), [(CLIENT, (b"half",)), (CLIENT, End.RESET)])
+
     def test_a_reset_of_the_service(self) -> None:
         """It is the service's, though the relay resets the client then."""
         _client, service = self.connect_both()
