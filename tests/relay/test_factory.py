@@ -7,6 +7,7 @@ from reqresp.relay.relay import QUIET_SECONDS
 from reqresp.server.counters import Counters
 from reqresp.server.limits import Limits
 from reqresp.server.observers import Direction
+from reqresp.transport.access import Access, parse_networks
 from tests.support.relayed import RELAY_PORT, SERVICE_PORT, RelayedCase, Watcher
 
 
@@ -136,6 +137,23 @@ class AdmissionTests(RelayedCase):
         client = self.connect()
         self.assertTrue(client.got_reset)
         self.assertEqual((len(self.services.made), self.factory.refused), (1, 1))
+
+
+class AccessTests(RelayedCase):
+    """An access list."""
+
+    arguments = {"access": Access(deny=parse_networks("192.0.2.0/24"))}
+
+    def test_a_client_that_is_denied_is_reset(self) -> None:
+        """It gets no connection upstream; others are forwarded."""
+        denied = self.reactor.connect_peer(RELAY_PORT, ("192.0.2.1", 50000))
+        self.advance(0)
+        self.assertTrue(denied.got_reset)
+        self.assertEqual((self.services.made, self.factory.refused), ([], 1))
+        client, service = self.connect_both()
+        client.send(b"request")
+        self.advance(0)
+        self.assertEqual((service.got, self.factory.refused), (b"request", 1))
 
 
 class ObserverTests(RelayedCase):
