@@ -225,6 +225,19 @@ class ServingTests(WorkersTestCase):
         found = re.findall(r"^.*#\d+ < '(\d+) x{990}'  > 'response'$", server.log.text(), re.M)
         self.assertEqual([int(number) for number in found], [*numbers])
 
+    def test_lean_reactor(self) -> None:
+        """Unless another reactor was chosen, each worker runs the lean one."""
+        (self.directory / "it.py").write_text(
+            "def name(call):\n"
+            "    from twisted.internet import reactor\n"
+            "    return type(reactor).__module__.encode()\n"
+        )
+        (self.directory / "it.toml").write_text('framing = "line"\nrule = [{ call = "it:name" }]\n')
+        server = self.workers("--script=it.toml")
+        expected = b"reqresp.transport.lean_reactor\r\n"
+        for client in self.clients_of_each(server).values():
+            self.assertEqual(client.ask(b"name\n", len(expected)), expected)
+
     def test_other_reactor(self) -> None:
         """A worker uses the same reactor as its parent."""
         command = [*twistd(), "--reactor=poll", "-n", "--pidfile=", "reqresp", "--workers=1"]
