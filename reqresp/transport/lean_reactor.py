@@ -6,7 +6,8 @@ The same events have the same effects in the same order.  These things differ:
 - The log context is entered once, not for each event.  The name of the system in it is made when
   something is logged.
 - A readable eager transport is read without the checks that other descriptors need.
-- The clock is asked at most once a poll, and timed calls are looked for only when one is due.
+- Timed calls are looked for only when one is due or new.  Else the clock is asked once a poll, or,
+  if none is pending, not at all.
 - ``seconds`` is monotonic: a system clock that is set does not change when timed calls are due.
 
 Choose it with ``twistd --reactor lean-epoll``, or call `install` before anything imports the

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from socket import SHUT_WR, create_connection, socket
 from typing import Any
 
@@ -258,6 +259,28 @@ class LeanReactorTests(ReactorBuilder, SynchronousTestCase):
         self.reactor.callInThread(lambda: self.reactor.callFromThread(self.reactor.stop))
         self.run_until_stopped()
         self.assertFalse(self.reactor.running)
+
+    def test_the_clock_is_asked_once_a_poll(self) -> None:
+        """While a timed call waits, and none is due or new."""
+        asked: list[float] = []
+        counts: list[int] = []
+
+        def seconds() -> float:
+            asked.append(time.monotonic())
+            return asked[-1]
+
+        def received(_served: Logged) -> None:
+            counts.append(len(asked))
+            if len(counts) < 5:
+                self.clients[0].sendall(b"again")  # another poll has it
+            else:
+                self.reactor.stop()
+
+        self.reactor.seconds = seconds
+        self.serve("eager:0:interface=127.0.0.1", received)
+        self.send(b"hello")
+        self.run_until_stopped()
+        self.assertEqual([after - before for before, after in pairwise(counts)], [1] * 4)
 
     def test_its_time_is_monotonic(self) -> None:
         """A clock that is set back does not put off a timed call."""
