@@ -8,16 +8,19 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.faults import (
     Bandwidth,
+    Blackhole,
+    Corrupt,
     Fault,
     Latency,
     LimitData,
+    Noop,
     ResetPeer,
     Slicer,
     SlowClose,
     Timeout,
 )
 from reqresp.faults.meter import Meter
-from reqresp.faults.stages import LATENCY_BYTES, PIECE_BYTES, STAGE_BYTES, Ending
+from reqresp.faults.stages import LATENCY_BYTES, PIECE_BYTES, STAGE_BYTES, Ending, Piece
 from tests.support.lines import Line, Owner, joined, owner
 
 EOF, CLOSE, RESET = Ending.EOF, Ending.CLOSE, Ending.RESET
@@ -167,6 +170,7 @@ LOSSLESS: st.SearchStrategy[Fault] = st.one_of(
     st.builds(Slicer, size=st.sampled_from((200, 9000)), variation=st.sampled_from((0, 150))),
     st.builds(SlowClose, delay=TIMES),
     st.builds(Timeout, seconds=st.just(0.0)),
+    st.builds(Noop),
 )
 #: Faults that end the connection after so many bytes.
 CUTTING: st.SearchStrategy[Fault] = st.one_of(
@@ -191,6 +195,10 @@ ACTIONS = st.lists(
     ),
     max_size=25,
 )
+#: The same without those that change which faults there are.
+STEADY = ACTIONS.map(
+    lambda actions: [it for it in actions if it[0] in ("put", "pass time", "change", "block")]
+)
 STREAM = bytes(range(251)) * 8000
 
 
@@ -206,6 +214,12 @@ class Played:
     def owner(self, fault: Fault, window: dict[str, Any]) -> Owner:
         meter = self.meter if isinstance(fault, Bandwidth) and fault.rate > 1_000 else None
         return owner(fault, meter, f"fault {self.now}", **window)
+
+    def finish(self, ending: Ending) -> list[tuple[float, Piece]]:
+        """End the line, let everything leave, and return all that has left."""
+        self.line.put(self.now, ending)
+        self.line.line.unblock(self.now)
+        return self.line.leave()
 
     def perform(self, what: str, value: Any) -> None:
         line = self.line
@@ -310,6 +324,58 @@ class ModelTests(SynchronousTestCase):
         self.assertLessEqual(len(ends), 1)
         if ending is not EOF:
             self.assertEqual(pieces[-1:], ends)
+
+    @settings(deadline=None, derandomize=True, max_examples=60)
+    @given(
+        st.lists(st.tuples(st.one_of(LOSSLESS, CUTTING), WINDOWS), max_size=3),
+        STEADY,
+        st.integers(1, 300),
+        st.sampled_from(Ending),
+    )
+    def test_corruption_changes_bytes_alone(
+        self,
+        faults: list[tuple[Fault, dict[str, Any]]],
+        actions: list[tuple[str, Any]],
+        count: int,
+        ending: Ending,
+    ) -> None:
+        """The same pieces leave at the same times, and so many bytes of each are changed."""
+        plain, corrupted = (Played([*faults, (it, {})]) for it in (Noop(), Corrupt(bytes=count)))
+        for played in (plain, corrupted):
+            for action in actions:
+                played.perform(*action)
+        pieces = [it.finish(ending) for it in (plain, corrupted)]
+        times = [[at for at, _ in it] for it in pieces]
+        self.assertEqual(times[0], times[1])
+        for (_, before), (_, after) in zip(*pieces, strict=True):
+            if isinstance(before, Ending) or isinstance(after, Ending):
+                self.assertIs(after, before)
+                continue
+            changed = sum(a != b for a, b in zip(before, after, strict=True))
+            self.assertEqual(changed, min(count, len(before)))
+
+    @settings(deadline=None, derandomize=True, max_examples=60)
+    @given(
+        st.lists(st.tuples(LOSSLESS, WINDOWS), max_size=3),
+        STEADY,
+        st.integers(0, 3),
+        st.sampled_from(Ending),
+    )
+    def test_a_blackhole_lets_endings_through_alone(
+        self,
+        faults: list[tuple[Fault, dict[str, Any]]],
+        actions: list[tuple[str, Any]],
+        place: int,
+        ending: Ending,
+    ) -> None:
+        """Whatever faults are before it and after it; nothing is held in the end."""
+        played = Played([*faults[:place], (Blackhole(), {}), *faults[place:]])
+        for action in actions:
+            played.perform(*action)
+        pieces = [piece for _, piece in played.finish(ending)]
+        self.assertEqual(joined(pieces), b"")
+        self.assertIsInstance(pieces[-1], Ending)
+        self.assertEqual(played.line.line.held, 0)
 
     @settings(deadline=None, derandomize=True, max_examples=100)
     @given(

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from reqresp.faults import (
     Bandwidth,
+    Blackhole,
+    Corrupt,
     Fault,
     Latency,
     LimitData,
+    Noop,
     ResetPeer,
     Slicer,
     SlowClose,
@@ -48,12 +51,15 @@ def actions(*names: str) -> st.SearchStrategy[list[Action]]:
 LOSSLESS: tuple[Fault, ...] = (
     *(Latency(delay=1, jitter=0.5), Latency(delay=20), Bandwidth(rate=5000)),
     *(Slicer(size=700, variation=600), SlowClose(delay=3), Timeout(seconds=10**6)),
+    Noop(),
 )
 #: Faults that end connections.
 CUTTING: tuple[Fault, ...] = (
     *(LimitData(bytes=20_000), LimitData(bytes=0), ResetPeer(bytes=20_000, delay=1), ResetPeer()),
     *(Timeout(seconds=3), Timeout(seconds=0)),
 )
+#: Faults that change or drop bytes, upstream alone, and nothing else.
+SPOILING: tuple[Fault, ...] = (Corrupt(), Corrupt(bytes=100), Blackhole())
 #: What faults may have besides.
 PLACES: tuple[dict[str, Any], ...] = (
     *({}, {"after": 2, "for_": 5}, {"after_bytes": 10_000}, {"for_": 1}),
@@ -73,6 +79,7 @@ class Played:
         self.is_reset = self.client_ended = self.service_ended = False
         self.by_client = False  # which side has reset
         self.saw_reset = False  # the other side
+        self.is_changed = self.has_dropped = False  # by a fault, of what the client has sent
 
     @property
     def got(self) -> bytes:
@@ -155,7 +162,10 @@ class Played:
     def fault_comes(self, size: int) -> None:
         fault, place = self.faults[size % len(self.faults)], PLACES[size // 10 % len(PLACES)]
         shared = isinstance(fault, Bandwidth) and size % 7 < 3
-        stream = "upstream" if size % 2 else "downstream"
+        is_spoiling = isinstance(fault, Corrupt | Blackhole)
+        stream = "upstream" if size % 2 or is_spoiling else "downstream"
+        self.is_changed = self.is_changed or is_spoiling
+        self.has_dropped = self.has_dropped or isinstance(fault, Blackhole)
         self.case.factory.fault(fault, stream=stream, shared=shared, **place)
 
     def fault_changes(self, size: int) -> None:
@@ -211,6 +221,12 @@ class ModelTests(RelayedCase):
 
     @settings(deadline=None, derandomize=True, max_examples=150)
     @given(actions(*NAMES, *FAULT_NAMES))
+    def test_faults_that_spoil_one_direction(self, actions: list[Action]) -> None:
+        """What is changed keeps its length; endings and the other direction stay as they are."""
+        self.check(actions, (*LOSSLESS, *SPOILING))
+
+    @settings(deadline=None, derandomize=True, max_examples=150)
+    @given(actions(*NAMES, *FAULT_NAMES))
     def test_faults_that_end_connections(self, actions: list[Action]) -> None:
         """Each side gets the beginning of what the other has sent, and nothing is left over."""
         self.setUp()
@@ -245,7 +261,9 @@ class ModelTests(RelayedCase):
             if not (played.client_ended or played.service_ended):
                 self.assertTrue(played.saw_reset)
             return
-        self.assertEqual((len(played.service.got), len(played.got)), (played.up, played.down))
+        self.assertEqual(len(played.got), played.down)
+        if not played.has_dropped:
+            self.assertEqual(len(played.service.got), played.up)
         self.assertEqual(played.got_pushes, played.pushed)
         self.assertEqual(played.service.eof, played.client_ended)
         self.assertEqual(played.client.got_eof, played.service_ended)
@@ -257,7 +275,8 @@ class ModelTests(RelayedCase):
         """Check that what has arrived is the beginning of what was sent."""
         service: Any = played.service
         assert isinstance(service, Service)
-        self.assertEqual(service.got, UP[: len(service.got)])
+        if not played.is_changed:
+            self.assertEqual(service.got, UP[: len(service.got)])
         self.assertEqual(played.got, DOWN[: len(played.got)])
         self.assertLessEqual(len(service.got), played.up)
         self.assertLessEqual(len(played.got), played.down)
