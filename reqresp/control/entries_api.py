@@ -54,7 +54,8 @@ class EntriesQuery(Search):
     :param after: only those with a larger number, the first ones.
     :param before: only those with a smaller number.
     :param limit: how many; without *after* the last ones.
-    :param max_bytes: bytes of request and reply that each entry shows.
+    :param max_bytes: bytes of request and reply that each entry shows; each has half of them, and
+        what the other leaves.
     :param times: wait until so many are found, at most *limit*.
     :param timeout: seconds to wait at most.
     """

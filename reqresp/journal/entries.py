@@ -18,7 +18,7 @@ from reqresp.exchanges import UNMATCHED, Exchange
 from reqresp.faults import Direction
 from reqresp.framing import Command
 from reqresp.server.observers import Unasked
-from reqresp.steps import Broadcast, FaultEffect, Forward, Request, Send, Step, Wait
+from reqresp.steps import Broadcast, FaultEffect, Forward, Request, Send, Step, Steps, Wait
 
 #: The bytes that an entry counts for, besides those of its request and its reply.  Python needs
 #: about as many for a request that arrives alone, with a reply that is made for it.
@@ -221,13 +221,21 @@ class _Payloads:
     def __init__(self, limit: int) -> None:
         self._left = limit
 
-    def write(self, data: bytes) -> str | dict[str, Any]:
+    def write_request(self, data: bytes, steps: Steps) -> str | dict[str, Any]:
+        """Write a request, and leave half of the bytes to its reply, as far as that needs them."""
+        room, half = self._left, self._left // 2
+        if len(data) > half:
+            room -= min(half, sum(len(bytes_of(it)) for it in steps))
+        return self.write(data, room)
+
+    def write(self, data: bytes, most: int = sys.maxsize) -> str | dict[str, Any]:
         size = len(data)
-        if size <= self._left:
-            self._left -= size
+        kept = min(size, most, self._left)
+        self._left -= kept
+        if kept == size:
             return bytes_as_json(data)
-        kept, self._left = data[: self._left], 0
-        return _table(bytes_as_json(kept, is_cut=True)) | {"size": size, "truncated": True}
+        shown = bytes_as_json(data[:kept], is_cut=True)
+        return _table(shown) | {"size": size, "truncated": True}
 
 
 def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
@@ -239,15 +247,16 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     faults have made of them.  These keys, ``miss``, ``faults`` and ``raw`` are left out if they are
     false or empty.
 
-    :param max_bytes: how many bytes of request and reply are written in all.  What is longer ends
-        there, and is a dict with its whole ``size`` and ``"truncated": true``.
+    :param max_bytes: how many bytes of request and reply are written in all; each has half of
+        them, and what the other leaves.  What is longer ends there, and is a dict with its whole
+        ``size`` and ``"truncated": true``.
     """
     payloads = _Payloads(max_bytes)
     line: dict[str, Any] = {"event": event_of(entry), "at": entry.at}
     match entry:
         case Answered(exchange=exchange):
             line["sent"] = entry.sent
-            line |= _request(exchange.request, payloads)
+            line |= _request(exchange.request, payloads, exchange.steps)
             line["by"] = exchange.by
             line["steps"] = [_step(step, payloads) for step in exchange.steps]
             if entry.is_miss:
@@ -293,15 +302,24 @@ def encode_json(line: dict[str, Any]) -> str:
     return _encode(line)
 
 
-def _request(request: Request, payloads: _Payloads) -> dict[str, Any]:
+def _request(request: Request, payloads: _Payloads, steps: Steps = ()) -> dict[str, Any]:
     # A RESP command as it was received, not as rules see it.
     data = request.data.raw if isinstance(request.data, Command) else request.data
     return {
         "connection": request.connection,
         "peer": format_address(request.peer),
         "number": request.number,
-        "request": payloads.write(data),
+        "request": payloads.write_request(data, steps),
     }
+
+
+def bytes_of(step: Step) -> bytes:
+    """Return the bytes that *step* sends, without frames; empty: it sends none."""
+    match step:
+        case Send(data=data) | Broadcast(data=data) | Forward(reply=bytes(data)):
+            return data
+        case _:
+            return b""
 
 
 def _effect(effect: FaultEffect, payloads: _Payloads) -> dict[str, Any]:

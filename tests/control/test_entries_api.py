@@ -144,11 +144,16 @@ class FindTests(Controlled):
         self.assertEqual(self.ask("GET", f"{ENTRIES}?by=greeting").status, 422)
 
     def test_long_payloads(self) -> None:
-        """Payloads are cut in a list, with their whole size, and not where one entry is shown."""
+        """A list cuts payloads, with their whole size, and leaves room for the reply."""
+        reply = "500 what?"
         self.wire.send(b"x" * 3000 + b"\n")
         entry = self.get(f"{ENTRIES}?limit=1")["entries"][0]
         self.assertEqual(
-            entry["request"], {"text": "x" * MAX_BYTES, "size": 3000, "truncated": True}
+            (entry["request"], entry["steps"]),
+            (
+                {"text": "x" * (MAX_BYTES - len(reply)), "size": 3000, "truncated": True},
+                [{"send": reply}],
+            ),
         )
         self.assertEqual(self.get(f"{ENTRIES}/{entry['id']}")["request"], "x" * 3000)
         entry = self.get(f"{ENTRIES}?limit=1&max_bytes=9000")["entries"][0]

@@ -41,7 +41,7 @@ from reqresp.journal import Passed, UpstreamEnded, UpstreamFailed, UpstreamOpene
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rule import CLOSES
-from reqresp.steps import FaultEffect
+from reqresp.steps import Broadcast, FaultEffect, Forward
 
 PEER = IPv4Address("TCP", "192.0.2.1", 1234)
 
@@ -235,15 +235,29 @@ class JsonTests(SynchronousTestCase):
         whole = as_json(entry)
         self.assertEqual(as_json(entry, max_bytes=16), whole)
         line = as_json(entry, max_bytes=9)
-        self.assertEqual(line["request"], "request")
+        self.assertEqual(line["request"], {"text": "reque", "size": 7, "truncated": True})
         self.assertEqual(
             line["steps"],
             [
-                {"send": {"text": "re", "size": 5, "truncated": True}},
+                {"send": {"text": "repl", "size": 5, "truncated": True}},
                 {"wait": 1},
                 {"send": {"text": "", "size": 4, "truncated": True, "raw": True}},
             ],
         )
+
+    def test_a_large_request_leaves_room_for_its_reply(self) -> None:
+        """A reply has up to half of the bytes, however long its request is, and needs no more."""
+        replies: Steps = (Send(b"ok"), Broadcast(b"ok"), Forward(b"ok"))
+        for step in replies:
+            line = as_json(answered((step,), data=b"request"), max_bytes=8)
+            self.assertEqual(line["request"], {"text": "reques", "size": 7, "truncated": True})
+            [written] = line["steps"]
+            self.assertIn("ok", written.values())
+            line = as_json(answered((step,), data=b"request"), max_bytes=9)
+            self.assertEqual(line["request"], "request")
+        line = as_json(answered((Send(b"x" * 5000),), data=b"y" * 5000), max_bytes=2048)
+        self.assertEqual(len(line["request"]["text"]), 1024)
+        self.assertEqual(len(line["steps"][0]["send"]["text"]), 1024)
 
     def test_a_cut_within_a_character(self) -> None:
         """The character is left out; what is not UTF-8 is base64, cut or not."""

@@ -86,6 +86,30 @@ class RowTests(PageCase):
             row.locator(".b").first.text_content(), r"café \xe2\x80\xae\x1b[2J\t\\ \xff"
         )
 
+    def test_what_a_row_does_not_show_is_counted(self) -> None:
+        """A row says how many bytes it leaves out of all, and a long request hides no reply."""
+        self.stage.converse(b"HELP " + b"x" * 59_995 + b"\r\n")
+        self.open()
+        row = self.row("HELP")
+        row.wait_for()
+        self.assertRegex(str(row.locator(".b").first.text_content()), "x … 59,800 more bytes$")
+        self.assertEqual(row.locator(".b2").text_content(), "500 what?")
+
+    def test_an_empty_payload_has_a_word(self) -> None:
+        """An empty request, and an empty frame of a reply, are said to have no bytes."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "rule": [{"reply": ["", "b"]}]},
+        )  # fmt: skip
+        self.stage.converse(b"\r\n", name="own", greeting=b"")
+        self.open("own")
+        row = self.row("no bytes")
+        row.wait_for()
+        self.assertEqual(row.locator(".b").first.text_content(), "no bytes")
+        self.assertEqual(row.locator(".b2").text_content(), "no bytes · b")
+
     def test_heights_are_those_of_the_prefix_sums(self) -> None:
         """In each layout every row begins where the one before ends."""
         self.stage.converse(b"MAIL FROM:<a>\r\n", b"HELP\r\n", b"QUIT\r\n")

@@ -5,7 +5,7 @@ import { Conversation } from "./conversation.js";
 import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
 import { dump, markHovered } from "./dump.js";
 import { Entry } from "./entry.js";
-import { clock, counted, duration, escape, fromPayload, plain } from "./notation.js";
+import { clock, counted, duration, escape, payloadOf, plain } from "./notation.js";
 import { whyNot } from "./near.js";
 import { RuleMaker } from "./rule_maker.js";
 
@@ -94,7 +94,7 @@ export class DetailPane {
     this.drawBytes();
     // The list has only the first bytes of each payload, and a rule needs all.
     const whole = this.more.problem ? entry : new Entry(this.more);
-    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete" && !whole.cut) {
+    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete" && !whole.isCut) {
       this.maker = new RuleMaker(this.service, whole, this.when, { inserted: () => this.told.inserted() });
       fill(this.making, this.maker.element);
     }
@@ -164,8 +164,8 @@ export class DetailPane {
     this.drawnColumns = this.columns;
     const wire = this.more.wire ?? {};
     const sides = [];
-    const request = wire.request != null ? fromPayload(wire.request) : entry.request;
-    const reply = wire.reply != null ? fromPayload(wire.reply) : entry.reply;
+    const request = wire.request != null ? payloadOf(wire.request) : entry.request;
+    const reply = wire.reply != null ? payloadOf(wire.reply) : entry.reply;
     const ends = wire.reply != null ? entry.sliceEnds : []; // they are those of the wire
     const [from, to] = entry.event === "passed" ? ["From the client", "From the service"]
       : ["Request", entry.request === null ? "Sent" : "Reply"];
@@ -175,13 +175,15 @@ export class DetailPane {
     fill(this.bytes, sides.length ? [h("div", { className: "sect" }, h("h3", { className: "grow" }, "Bytes"), views, key("v")), sides] : null);
   }
 
-  side(arrow, tone, word, data, ends) {
+  side(arrow, tone, word, { data, size }, ends) {
     const count = `${ends.length + 1}${ends.length + 1 === MOST_SLICES ? " or more" : ""}`;
-    const size = `${counted(data.length, "byte")}${ends.length ? ` in ${count} slices` : ""}`;
+    const isWhole = data.length === size;
+    const slices = ends.length ? ` in ${count} slices` : "";
+    const text = `${counted(size, "byte")}${slices}${isWhole ? "" : `, of which the first ${data.length.toLocaleString("en")} are shown`}`;
     return h("div", { className: "side" },
-      h("header", {}, h("span", { className: tone }, `${arrow} ${word}`), h("span", { className: "dim num grow" }, size),
-        data.length ? copyButton(() => escape(data), "link soft", { "aria-label": `Copy: ${word}` }) : null),
-      data.length ? dump(data, this.view, { ends, marks: this.filter.marks(data, this.entry.id), columns: this.columns })
+      h("header", {}, h("span", { className: tone }, `${arrow} ${word}`), h("span", { className: "dim num grow" }, text),
+        size && isWhole ? copyButton(() => escape(data), "link soft", { "aria-label": `Copy: ${word}` }) : null),
+      size ? dump(data, this.view, { ends, marks: this.filter.marks(data, this.entry.id), columns: this.columns })
         : h("p", { className: "soft" }, "No bytes."));
   }
 

@@ -1,7 +1,7 @@
 // What an entry of the journal means: its bytes, what came of it, and how long it took. It must not
 // know elements. Everything is computed when it is first asked for: few of many entries are shown.
 
-import { binary, duration, fromPayload, joined, plain } from "./notation.js";
+import { binary, duration, joined, payloadOf, plain } from "./notation.js";
 
 // What one line says of the entries without an exchange.
 const NOTES = {
@@ -90,34 +90,40 @@ export class Entry {
     return plain(NOTES[this.event]?.(this.data) ?? this.event);
   }
 
-  /** What the client sent, as rules see it; null: nothing. */
+  /** What the client sent, as rules see it: `{ data, size }` of `payloadOf`; null: nothing. */
   get request() {
     return this.once("request", () => {
-      if (this.event === "passed") return this.data.stream === "upstream" ? this.payload("data") : null;
+      if (this.event === "passed") return this.data.stream === "upstream" ? payloadOf(this.data.data) : null;
       if (!this.isExchange) return null;
-      return words(this.payload("request")) ?? this.payload("request");
+      const found = payloadOf(this.data.request);
+      const data = words(found.data);
+      return data === null ? found : { data, size: data.length };
     });
   }
 
-  /** What the client was sent, as rules say it: a list of frames; null: nothing. */
+  /** What the client was sent, as rules say it: a list of frames, each as `request`; null: nothing. */
   get frames() {
     return this.once("frames", () => {
-      if (this.event === "sent") return [this.payload("data")];
-      if (this.event === "passed") return this.data.stream === "downstream" ? [this.payload("data")] : null;
+      if (this.event === "sent") return [payloadOf(this.data.data)];
+      if (this.event === "passed") return this.data.stream === "downstream" ? [payloadOf(this.data.data)] : null;
       if (this.event !== "answered") return null;
       return this.data.steps.flatMap((step) => [step.send, step.forward])
-        .filter((it) => it != null && it !== true).map(fromPayload);
+        .filter((it) => it != null && it !== true).map(payloadOf);
     });
   }
 
+  /** The frames as one. */
   get reply() {
-    return this.once("reply", () => (this.frames === null ? null : joined(this.frames)));
+    return this.once("reply", () => (this.frames === null ? null : {
+      data: joined(this.frames.map((it) => it.data)),
+      size: this.frames.reduce((sum, it) => sum + it.size, 0),
+    }));
   }
 
-  /** How many bytes request and reply have besides those that the list has. */
-  get cut() {
-    const payloads = [this.data.request, this.data.data, ...(this.data.steps ?? []).map((it) => it.send)];
-    return payloads.reduce((sum, it) => sum + (it?.truncated ? it.size - fromPayload(it).length : 0), 0);
+  /** Whether request or reply have more bytes than it has. */
+  get isCut() {
+    const replies = (this.data.steps ?? []).flatMap((step) => [step.send, step.forward]);
+    return [this.data.request, this.data.data, ...replies].some((it) => it?.truncated === true);
   }
 
   /** The words of the steps that send nothing, such as `close`. */
@@ -176,11 +182,7 @@ export class Entry {
 
   /** Request and reply with a character for each byte, to be searched. */
   get searched() {
-    return this.once("searched", () => [this.request, this.reply].map((it) => (it === null ? "" : binary(it))));
-  }
-
-  payload(name) {
-    return fromPayload(this.data[name]);
+    return this.once("searched", () => [this.request, this.reply].map((it) => (it === null ? "" : binary(it.data))));
   }
 
   once(name, compute) {

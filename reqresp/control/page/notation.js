@@ -19,6 +19,12 @@ export function fromPayload(payload) {
   return encoder.encode(payload.text ?? "");
 }
 
+/** Return a payload of the API as `{ data, size }`: its bytes, or the first ones, and how many there are in all. */
+export function payloadOf(payload) {
+  const data = fromPayload(payload);
+  return { data, size: payload?.truncated ? payload.size : data.length };
+}
+
 /** Return a payload of the API. */
 export const toPayload = (data) => ({ hex: [...data].map(hex).join("") });
 

@@ -5,6 +5,7 @@ import { Gap } from "./entry.js";
 import { clock, counted, pieces } from "./notation.js";
 
 const MOST_BYTES = 200; // of one line
+const MOST_FRAMES = 20; // of one reply
 const LINE = 19; // pixels, as in style.css
 const PADDING = 7;
 const SLOW = 5; // milliseconds from which a bar shows how long a reply took
@@ -54,13 +55,15 @@ export function bytes(data, marks = [], decorate = null) {
   return found;
 }
 
-/** Return *data* as `bytes` does, shortened to one line. */
-export function line(data, marks = []) {
-  const shown = bytes(data.subarray(0, MOST_BYTES), marks);
-  const isMarkedBehind = marks.some(([from]) => from >= MOST_BYTES);
-  if (data.length > MOST_BYTES) {
-    shown.push(h(isMarkedBehind ? "mark" : "span", { className: isMarkedBehind ? "" : "dim" },
-      ` … ${counted(data.length - MOST_BYTES, "more byte")}`));
+/** Return a payload, `{ data, size }`, as `bytes` does, shortened to one line. */
+export function line({ data, size }, marks = []) {
+  if (size === 0) return [words("no bytes", "soft")];
+  const first = data.subarray(0, MOST_BYTES);
+  const shown = bytes(first, marks);
+  if (size > first.length) {
+    const isMarkedAfter = marks.some(([from]) => from >= MOST_BYTES);
+    const text = ` … ${counted(size - first.length, first.length ? "more byte" : "byte")}`;
+    shown.push(h(isMarkedAfter ? "mark" : "span", { className: isMarkedAfter ? "" : "dim" }, text));
   }
   return shown;
 }
@@ -101,17 +104,16 @@ function gapRow(gap, selected) {
 }
 
 function one(item, filter) {
-  const [arrow, tone, data] = item.request !== null ? ["→", "up", item.request] : ["←", "down", item.reply];
-  const body = isNote(item) ? item.note : line(data, filter.marks(data, item.id));
+  const [arrow, tone, payload] = item.request !== null ? ["→", "up", item.request] : ["←", "down", item.reply];
+  const body = isNote(item) ? item.note : marked(payload, item, filter);
   return [arrowCell("a1", isNote(item) ? "" : arrow, tone), h("span", { className: "b" }, body)];
 }
 
 function exchange(item, filter) {
-  const { request } = item;
   const isCut = item.event === "incomplete";
   return [
     arrowCell("a1", "→", "up"),
-    h("span", { className: "b" }, line(request, filter.marks(request, item.id))),
+    h("span", { className: "b" }, marked(item.request, item, filter)),
     isCut ? arrowCell("a2", "×", "error") : arrowCell("a2", item.event === "answered" ? "←" : "", "down"),
     h("span", { className: "b b2" }, isCut ? words(item.data.missing, "error") : reply(item, filter)),
     h("span", { className: "r r2" }, took(item)),
@@ -121,8 +123,10 @@ function exchange(item, filter) {
 /** Return what answered, as nodes: its frames, and the words of steps that send nothing. */
 export function reply(item, filter) {
   if (item.event !== "answered") return [words(NO_REPLY, "soft")];
-  const found = item.frames.slice(0, 20).flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null,
-    ...line(frame, filter.marks(frame, item.id))]);
+  const found = item.frames.slice(0, MOST_FRAMES).flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null,
+    ...marked(frame, item, filter)]);
+  const left = item.frames.length - MOST_FRAMES;
+  if (left > 0) found.push(words(` · … ${counted(left, "more frame")}`, "dim"));
   if (item.endings.length) found.push(words(`${found.length ? " " : ""}${item.endings.join(", ")}`, "soft"));
   return found.length ? found : [words("the reply is silence", "soft")];
 }
@@ -139,6 +143,7 @@ function took(item) {
     svg("rect", { class: "part", x: BAR - part, width: part, height: 5 })), item.tookText.padStart(7)];
 }
 
+const marked = (payload, item, filter) => line(payload, filter.marks(payload.data, item.id));
 const isNote = (item) => item instanceof Gap || item.isNote;
 const words = (text, tone) => h("span", { className: tone }, text);
 const arrowCell = (place, arrow, tone) => h("span", { className: `a ${place} ${tone}` }, arrow);

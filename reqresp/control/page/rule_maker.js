@@ -2,6 +2,7 @@
 
 import { get, post, replaceScript, servicePath } from "./api.js";
 import { choice, copyButton, fill, h, key, later } from "./dom.js";
+import { EMPTY } from "./notation.js";
 import { drawCheck, goToLine } from "./problems.js";
 import { PREDICATES, inserted, places, ruleToml } from "./rule_toml.js";
 
@@ -20,8 +21,9 @@ export class RuleMaker {
     this.script = null; // the text; null: the service has none
     this.saved = null; // the whole script with the rule that was inserted
     // What no rule has answered is to be answered: with what, is left open.
-    const frames = entry.frames?.length || !entry.isMiss ? entry.frames ?? [] : [new Uint8Array()];
-    this.make = (kind) => ruleToml(kind, entry.request, frames, when);
+    const said = (entry.frames ?? []).map((it) => it.data);
+    const frames = said.length || !entry.isMiss ? said : [EMPTY];
+    this.make = (kind) => ruleToml(kind, entry.request.data, frames, when);
     this.area = h("textarea", { spellcheck: false, "aria-label": "TOML of the rule", value: this.make(PREDICATES[0]) });
     this.status = h("div", { className: "grow check", role: "status" });
     this.where = h("select", { "aria-label": "Where to insert", hidden: true });

@@ -37,7 +37,7 @@ export class Search {
 
   /** Whether the page alone cannot find everything. */
   get isNeeded() {
-    return this.filter.pattern === null || !this.store.isWhole || this.store.entries.some((it) => it instanceof Gap || it.cut > 0);
+    return this.filter.pattern === null || !this.store.isWhole || this.store.entries.some((it) => it instanceof Gap || it.isCut);
   }
 
   /** Search from the beginning, in the journal of the service with this name. */
