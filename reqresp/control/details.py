@@ -5,18 +5,21 @@ Knows scripts: which rule answered, or which ones nearly did.  Changes nothing.
 """
 
 import sys
+from contextlib import suppress
 from typing import Any
 
-from reqresp.control._describe import describe_entry, describe_rule, framing_of, shown_script
+from reqresp.control._describe import describe_entry, describe_rule, shown_script
 from reqresp.control._find import connection_of
-from reqresp.exchanges import UNMATCHED
-from reqresp.framing import Framed, FrameError, complete_framing
+from reqresp.exchanges import UNMATCHED, Exchange
+from reqresp.framing import BaseFraming, Framed, FrameError, complete_framing
 from reqresp.journal import Answered, Connected, Entry, Unanswered
 from reqresp.journal.entries import bytes_as_json
 from reqresp.script import Script
 from reqresp.script.explain import explain_last
 from reqresp.script.near_misses import nearest
 from reqresp.script.toml_positions import line_of
+from reqresp.server.factory import ReqRespFactory
+from reqresp.server.state_properties import NO_PROPERTIES
 from reqresp.services.service import Service
 from reqresp.steps import Forward, Send
 
@@ -38,21 +41,32 @@ def describe_details(service: Service, number: int, entry: Entry) -> dict[str, A
         "near": [],
         "why": [],
         "explain": "",
-        "wire": _wire(service, entry),
+        "wire": {"request": None, "reply": None},
     }
-    script = shown_script(service)
-    if script is None or script.is_relay:
+    if not isinstance(entry, Answered | Unanswered):
         return details
-    if isinstance(entry, Answered):
-        details["rule"] = _describe_by(script, entry.exchange.by)
-    if isinstance(entry, Answered | Unanswered):
-        requests = [*_earlier(service, number, entry), _data(entry)]
-        explained = explain_last(script, requests)
-        details["state"], details["explain"] = explained.state, explained.text
-        if isinstance(entry, Answered) and entry.is_miss:
-            details["near"] = _near(script, explained.state, _data(entry))
-            details["why"] = explained.why
+    script = shown_script(service)
+    if script is not None and not script.is_relay:
+        details |= _explained(service, script, number, entry)
+    framing = _framing(service, details["state"])
+    if framing is not None:
+        details["wire"] = _wire(framing, entry)
     return details
+
+
+def _explained(
+    service: Service, script: Script, number: int, entry: Answered | Unanswered
+) -> dict[str, Any]:
+    """Return what *script* says of the request."""
+    requests = [*_earlier(service, number, entry), _data(entry)]
+    explained = explain_last(script, requests)
+    found: dict[str, Any] = {"state": explained.state, "explain": explained.text}
+    if isinstance(entry, Answered):
+        found["rule"] = _describe_by(script, entry.exchange.by)
+        if entry.is_miss:
+            found["near"] = _near(script, explained.state, _data(entry))
+            found["why"] = explained.why
+    return found
 
 
 def _describe_by(script: Script, by: str) -> dict[str, Any] | None:
@@ -95,30 +109,40 @@ def _earlier(service: Service, number: int, entry: Answered | Unanswered) -> lis
     return found
 
 
-def _wire(service: Service, entry: Entry) -> dict[str, Any]:
+def _framing(service: Service, state: str | None) -> BaseFraming | None:
+    """Return the framing of requests in *state*, and of their replies; None: a relay has none."""
+    if not isinstance(service.factory, ReqRespFactory):
+        return None
+    config = service.factory.config
+    own = None
+    if service.script is not None and state is not None:
+        own = service.script.rules.by_state.get(state, NO_PROPERTIES).framing
+    return complete_framing(config.framing if own is None else own)
+
+
+def _wire(framing: BaseFraming, entry: Answered | Unanswered) -> dict[str, Any]:
     """Return the bytes that were received and sent: framed, and with what faults altered."""
-    framing = framing_of(service)
     wire: dict[str, Any] = {"request": None, "reply": None}
-    if framing is None or not isinstance(entry, Answered):
-        return wire
-    complete = complete_framing(framing)
-    request = entry.exchange.request.data
-    parts: list[bytes] = []
-    try:
-        raw = request.raw if isinstance(request, Framed) else complete.encode_request(request)
+    request = _data(entry)
+    with suppress(FrameError):  # the service has another framing by now
+        raw = request.raw if isinstance(request, Framed) else framing.encode_request(request)
         wire["request"] = bytes_as_json(raw)
-        for step in entry.exchange.steps:
-            match step:
-                case Send(data=data, raw=True) | Forward(reply=bytes(data)):
-                    parts.append(data)
-                case Send(data=data):
-                    parts.append(complete.encode(data))
-    except FrameError:  # the service has another framing by now
-        return wire
-    effect = entry.exchange.effect
-    altered = None if effect is None else effect.data
-    wire["reply"] = bytes_as_json(b"".join(parts) if altered is None else altered)
+        if isinstance(entry, Answered):
+            wire["reply"] = bytes_as_json(_sent(framing, entry.exchange))
     return wire
+
+
+def _sent(framing: BaseFraming, exchange: Exchange) -> bytes:
+    if exchange.effect is not None and exchange.effect.data is not None:
+        return exchange.effect.data
+    parts: list[bytes] = []
+    for step in exchange.steps:
+        match step:
+            case Send(data=data, raw=True) | Forward(reply=bytes(data)):
+                parts.append(data)
+            case Send(data=data):
+                parts.append(framing.encode(data))
+    return b"".join(parts)
 
 
 def _data(entry: Answered | Unanswered) -> bytes:

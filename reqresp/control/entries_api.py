@@ -93,7 +93,10 @@ class AllQuery(StreamQuery):
 
 
 _WIRE = table(
-    request=described("with its framing; null: unknown", nullable(ref("Payload"))),
+    request=described(
+        "with its framing; null: unknown, or the entry has the bytes as they came",
+        nullable(ref("Payload")),
+    ),
     reply=described("likewise, and with what faults have altered", nullable(ref("Payload"))),
 )
 

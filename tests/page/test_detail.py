@@ -132,6 +132,51 @@ class DetailTests(PageCase):
         self.assertEqual(self.page.locator("#detail .dump.text").count(), 0)
         self.assertIn("44 41 54 41 0d 0a", self.text("#detail .dump"))
 
+    def test_all_bytes_of_a_large_piece(self) -> None:
+        """The detail has all bytes of what has passed a relay, and copies all; the list counts."""
+        own = {"listen": "tcp:0:interface=127.0.0.1", "framing": "line"}
+        rules = [{"equals": "a", "reply": "y" * 60_000}]
+        self.stage.api("POST", "/api/services", {"name": "large", **own, "rule": rules})
+        upstream = f"127.0.0.1:{self.stage.port('large')}"
+        relay = {"name": "own", "listen": own["listen"], "upstream": upstream}
+        self.stage.api("POST", "/api/services", relay)
+        with self.stage.connect("own") as client:
+            client.ask(b"a\r\n", 60_002)
+        path = "/api/services/own/entries?event=passed&max_bytes=0"
+        pieces = [it for it in self.stage.api("GET", path)["entries"] if "data" in it]
+        largest = max(pieces, key=lambda it: it["data"]["size"])
+        size = largest["data"]["size"]
+        self.assertGreater(size, 4096)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.open("own")
+        row = self.page.locator(f"#row-{largest['id']}")
+        self.assertIn(f" … {size - 200:,} more bytes", row.text_content())
+        row.click()
+        self.until(lambda: self.text(".side header .num") == f"{size:,} bytes")
+        self.page.locator(f".dump >> text=Show more; {size - 4096:,} bytes left").wait_for()
+        self.page.get_by_role("button", name="Copy: From the service").click()
+        self.page.locator("#detail >> text=Copied").wait_for()
+        copied = self.page.evaluate("navigator.clipboard.readText()")
+        self.assertEqual(copied.count("y") + copied.count("\\"), size)
+
+    def test_the_bytes_of_an_unanswered_request(self) -> None:
+        """It has the framing that came with it, as requests with a reply have."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "netstring",
+             "rule": [{"reply": "late", "delay": 600}]},
+        )  # fmt: skip
+        self.open("own")
+        with self.stage.connect("own") as client:
+            client.send(b"4:wait,")
+            self.until(lambda: self.stage.service("own")["counts"]["requests"])
+            self.stage.api("POST", "/api/services/own/connections/1/reset", {})
+        row = self.row("no reply before the connection ended")
+        row.click()
+        self.assertEqual(row.locator(".b").first.text_content(), "wait")
+        self.page.locator("#detail .dump >> text=4:wait,").wait_for()
+
     def test_slices_alternate_their_tint(self) -> None:
         """A reply that a fault sends in slices has every other slice tinted, and their count."""
         fault = {"kind": "slicer", "stream": "downstream", "size": 4}
@@ -270,7 +315,8 @@ class RuleTests(PageCase):
         self.stage.converse(b"\xff" * 70 + b"\n", name="own", greeting=b"")
         self.open("own")
         self.row(r"\xff").click()
-        self.page.locator(".maker textarea").wait_for(state="attached")
+        self.page.locator(".maker summary").click()
+        self.until(lambda: self.page.input_value(".maker textarea"))
         text = self.page.input_value(".maker textarea")
         for byte in ("fd", "fe", "ff"):
             self.assertIn(" ".join([byte] * 70), text)
@@ -281,7 +327,8 @@ class RuleTests(PageCase):
         self.stage.converse(b"x" * 3000 + b"\r\n", name="fixed", greeting=b"")
         self.open("fixed")
         self.row("xxx").click()
-        self.page.locator(".maker textarea").wait_for(state="attached")
+        self.page.locator(".maker summary").click()
+        self.until(lambda: self.page.input_value(".maker textarea"))
         self.assertIn(f'"{"x" * 3000}"', self.page.input_value(".maker textarea"))
 
     def test_the_script_is_edited(self) -> None:

@@ -41,7 +41,8 @@ export class DetailPane {
   show(service, entry) {
     this.loading.abort();
     this.loading = new AbortController();
-    this.entry = entry;
+    this.entry = entry; // as the list has it: with the first bytes alone
+    this.whole = entry;
     this.service = service;
     this.more = {};
     this.maker = null;
@@ -84,6 +85,7 @@ export class DetailPane {
     const { entry } = this;
     try {
       this.more = await get(servicePath(this.service, `/entries/${entry.id}`), signal);
+      this.whole = new Entry(this.more);
     } catch (error) {
       if (signal.aborted) return;
       this.more = { problem: error.status === 404 ? "the journal does not have it any more" : error.message };
@@ -92,10 +94,8 @@ export class DetailPane {
     this.drawFacts();
     this.drawWhy();
     this.drawBytes();
-    // The list has only the first bytes of each payload, and a rule needs all.
-    const whole = this.more.problem ? entry : new Entry(this.more);
-    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete" && !whole.isCut) {
-      this.maker = new RuleMaker(this.service, whole, this.when, { inserted: () => this.told.inserted() });
+    if (entry.request !== null && entry.isExchange && entry.event !== "incomplete" && !this.whole.isCut) {
+      this.maker = new RuleMaker(this.service, this.whole, this.when, { inserted: () => this.told.inserted() });
       fill(this.making, this.maker.element);
     }
   }
@@ -157,15 +157,15 @@ export class DetailPane {
     if (this.entry.isMiss) fill(this.why, whyNot(why, near, explain));
   }
 
-  /** The bytes of the wire, or those that the list has until these are known. */
+  /** The bytes of the wire: as the server frames them, or as the entry has them. */
   drawBytes() {
     const { entry } = this;
     if (entry === null) return;
     this.drawnColumns = this.columns;
     const wire = this.more.wire ?? {};
     const sides = [];
-    const request = wire.request != null ? payloadOf(wire.request) : entry.request;
-    const reply = wire.reply != null ? payloadOf(wire.reply) : entry.reply;
+    const request = wire.request != null ? payloadOf(wire.request) : this.whole.request;
+    const reply = wire.reply != null ? payloadOf(wire.reply) : this.whole.reply;
     const ends = wire.reply != null ? entry.sliceEnds : []; // they are those of the wire
     const [from, to] = entry.event === "passed" ? ["From the client", "From the service"]
       : ["Request", entry.request === null ? "Sent" : "Reply"];

@@ -7,6 +7,7 @@ import { bytes } from "./row.js";
 const ROWS = 16; // that are shown at first
 const MORE = 16; // times as many, each time that more is wanted
 const MOST_TEXT = 4096; // bytes of text that are shown at first
+const MOST_MORE = 1 << 16; // bytes that are added at once, since each is an element
 
 /**
  * Return how *data* is shown in *view*: text, hex or both.
@@ -30,7 +31,7 @@ function hexDump(data, ends, marks, columns) {
   const grow = (from, size) => {
     const end = Math.min(data.length, size);
     for (let at = from; at < end; at += columns) box.append(hexRow(data, at, ends, marks, columns));
-    if (end < data.length) box.append(more(data.length - end, () => grow(end, size * MORE)));
+    if (end < data.length) box.append(more(data.length - end, () => grow(end, grown(size))));
   };
   grow(0, ROWS * columns);
   return box;
@@ -64,7 +65,7 @@ function textDump(data, ends, marks) {
       box.append(textLine(data, at, stop, ends, marks));
       at = stop;
     }
-    if (at < data.length) box.append(more(data.length - at, () => grow(at, size * MORE)));
+    if (at < data.length) box.append(more(data.length - at, () => grow(at, grown(size))));
   };
   grow(0, MOST_TEXT);
   return box;
@@ -79,6 +80,8 @@ function textLine(data, from, to, ends, marks) {
   };
   return h("div", {}, h("span", { className: "o" }, String(from)), h("span", { className: "b" }, bytes(data.subarray(from, to), moved, decorate)));
 }
+
+const grown = (size) => size + Math.min(size * (MORE - 1), MOST_MORE);
 
 function more(left, grow) {
   const button = h("button", { className: "link", type: "button", on: () => { button.remove(); grow(); } },

@@ -14,9 +14,15 @@ export const EMPTY = new Uint8Array();
 export function fromPayload(payload) {
   if (payload == null) return EMPTY;
   if (typeof payload === "string") return encoder.encode(payload);
-  if (payload.base64 != null) return Uint8Array.from(atob(payload.base64), (it) => it.charCodeAt(0));
+  if (payload.base64 != null) return fromBinary(atob(payload.base64));
   if (payload.hex != null) return fromHex(payload.hex);
   return encoder.encode(payload.text ?? "");
+}
+
+function fromBinary(text) {
+  const data = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at += 1) data[at] = text.charCodeAt(at);
+  return data;
 }
 
 /** Return a payload of the API as `{ data, size }`: its bytes, or the first ones, and how many there are in all. */

@@ -24,7 +24,7 @@ export class RuleMaker {
     const said = (entry.frames ?? []).map((it) => it.data);
     const frames = said.length || !entry.isMiss ? said : [EMPTY];
     this.make = (kind) => ruleToml(kind, entry.request.data, frames, when);
-    this.area = h("textarea", { spellcheck: false, "aria-label": "TOML of the rule", value: this.make(PREDICATES[0]) });
+    this.area = h("textarea", { spellcheck: false, "aria-label": "TOML of the rule" });
     this.status = h("div", { className: "grow check", role: "status" });
     this.where = h("select", { "aria-label": "Where to insert", hidden: true });
     this.insert = h("button", { className: "btn go", type: "button", hidden: true, on: () => this.save() }, "Insert");
@@ -51,6 +51,7 @@ export class RuleMaker {
   }
 
   async load() {
+    if (!this.area.value) this.area.value = this.make(PREDICATES[0]); // now: of large payloads it takes a while
     try {
       const { script, rules } = await get(servicePath(this.service, "/script"));
       this.script = script;
