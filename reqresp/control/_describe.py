@@ -98,7 +98,10 @@ COMPONENTS: Mapping[str, Schema] = {
             "peer": described("the address of the client", _TEXT),
             "connection": described("the number of the connection", _COUNT),
             "number": described("the number of the request on its connection", _COUNT),
-            "request": described("the request, or what has come of one", ref("Payload")),
+            "request": described(
+                "the request as rules see it, or what has come of one", ref("Payload")
+            ),
+            "received": described("a command of Redis as it came", ref("Payload")),
             "missing": described("what the request lacks", _TEXT),
             "by": described("the rule, or what else, that has answered or sent", _TEXT),
             "steps": described("the reply, as under do in a script", array({"type": "object"})),

@@ -242,10 +242,11 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
     """
     Return *entry* as a dict that `json` accepts.
 
-    Bytes are a string if they are UTF-8, else ``{"base64": ...}``.  Steps are written as under
-    ``do`` in a script, as they were before faults; ``delayed``, ``slices`` and ``altered`` say what
-    faults have made of them.  These keys, ``miss``, ``faults`` and ``raw`` are left out if they are
-    false or empty.
+    Bytes are a string if they are UTF-8, else ``{"base64": ...}``.  ``request`` is what rules see.
+    Of a RESP command ``received`` has the bytes as they came, as far as there is room.  Steps are
+    written as under ``do`` in a script, as they were before faults; ``delayed``, ``slices`` and
+    ``altered`` say what faults have made of them.  These keys, ``received``, ``miss``, ``faults``
+    and ``raw`` are left out if they are false or empty.
 
     :param max_bytes: how many bytes of request and reply are written in all; each has half of
         them, and what the other leaves.  What is longer ends there, and is a dict with its whole
@@ -265,8 +266,10 @@ def as_json(entry: Entry, max_bytes: int = sys.maxsize) -> dict[str, Any]:
                 line["faults"] = list(exchange.injected)
             if exchange.effect is not None:
                 line |= _effect(exchange.effect, payloads)
+            _add_received(line, exchange.request, payloads)
         case Unanswered():
             line |= _request(entry.request, payloads)
+            _add_received(line, entry.request, payloads)
         case Refused():
             line |= {"peer": format_address(entry.peer), "reason": entry.reason}
         case Changed():
@@ -303,14 +306,18 @@ def encode_json(line: dict[str, Any]) -> str:
 
 
 def _request(request: Request, payloads: _Payloads, steps: Steps = ()) -> dict[str, Any]:
-    # A RESP command as it was received, not as rules see it.
-    data = request.data.raw if isinstance(request.data, Command) else request.data
     return {
         "connection": request.connection,
         "peer": format_address(request.peer),
         "number": request.number,
-        "request": payloads.write_request(data, steps),
+        "request": payloads.write_request(request.data, steps),
     }
+
+
+def _add_received(line: dict[str, Any], request: Request, payloads: _Payloads) -> None:
+    # The words of a RESP command, which rules see, do not tell how it came.
+    if isinstance(request.data, Command):
+        line["received"] = payloads.write(request.data.raw)
 
 
 def bytes_of(step: Step) -> bytes:

@@ -170,6 +170,57 @@ class FindTests(Controlled):
         self.assertEqual((entry["id"], entry["request"]), (following, "EHLO z"))
 
 
+class SeenTests(Controlled):
+    """A request is shown as rules see it, whatever the framing."""
+
+    services_text = "".join(
+        f"""
+[[service]]
+name = "{name}"
+listen = "tcp:{port}:interface=127.0.0.1"
+framing = "{name}"
+unmatched = "+what"
+
+[[service.rule]]
+equals = "nothing"
+reply = "+OK"
+"""
+        for port, name in enumerate(("chunk", "line", "resp"), 2525)
+    )
+
+    def answered(self, name: str, query: str = "") -> list[Any]:
+        """Return the entries of requests that *query* finds."""
+        path = f"/api/services/{name}/entries?event=answered{query}"
+        found: list[Any] = self.get(path)["entries"]
+        return found
+
+    def test_a_command_of_redis(self) -> None:
+        """It is its words where rules see these, and its bytes where they see bytes."""
+        command = "*1\r\n$4\r\nPING\r\n"
+        for name, seen in {
+            "chunk": [command],
+            "line": ["*1", "$4", "PING"],
+            "resp": ["PING"],
+        }.items():
+            self.converse(command.encode(), name=name)
+            self.assertEqual([it["request"] for it in self.answered(name)], seen)
+        [entry] = self.answered("resp")
+        self.assertEqual(entry["received"], command)
+
+    def test_a_command_that_is_a_line(self) -> None:
+        """It has no line end, as for rules."""
+        self.converse(b"PING  a\r\n", name="resp")
+        [entry] = self.answered("resp")
+        self.assertEqual((entry["request"], entry["received"]), ("PING a", "PING  a\r\n"))
+
+    def test_a_long_command(self) -> None:
+        """The beginning that is shown is that of its words."""
+        self.converse(b"*2\r\n$3\r\nGET\r\n$3000\r\n" + b"x" * 3000 + b"\r\n", name="resp")
+        [entry] = self.answered("resp")
+        shown = entry["request"]
+        self.assertEqual((shown["text"][:5], shown["size"]), ("GET x", 3004))
+
+
 class DetailTests(Controlled):
     """One entry, with what explains it."""
 

@@ -37,7 +37,7 @@ from reqresp import (
 )
 from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Direction
-from reqresp.journal import Passed, UpstreamEnded, UpstreamFailed, UpstreamOpened
+from reqresp.journal import Entry, Passed, UpstreamEnded, UpstreamFailed, UpstreamOpened
 from reqresp.script.compiler import compile_script
 from reqresp.script.reader import Reader
 from reqresp.script.rule import CLOSES
@@ -272,10 +272,18 @@ class JsonTests(SynchronousTestCase):
             )
 
     def test_a_command_of_redis(self) -> None:
-        """A RESP command is written as it was received, not as rules see it."""
+        """A RESP command is written as rules see it, and as it came if there is room."""
         raw = b"*1\r\n$4\r\nPING\r\n"
-        line = as_json(answered(data=Command(b"PING", raw)))
-        self.assertEqual(line["request"], raw.decode())
+        came = Request(Command(b"PING", raw), PEER, 3, 7)
+        exchange = Exchange(came, (Send(b"+PONG"),))
+        entries: list[Entry] = [Answered(1.5, 2.5, exchange), Unanswered(1.5, came)]
+        for entry in entries:
+            line = as_json(entry)
+            self.assertEqual((line["request"], line["received"]), ("PING", raw.decode()))
+        line = as_json(Answered(1.5, 2.5, exchange), max_bytes=10)
+        self.assertEqual((line["request"], line["steps"]), ("PING", [{"send": "+PONG"}]))
+        self.assertEqual(line["received"], {"text": "*", "size": 14, "truncated": True})
+        self.assertNotIn("received", as_json(answered()))
 
     def test_every_step(self) -> None:
         """A step without parameters is written as true."""

@@ -91,10 +91,10 @@ class RedisTests(LiveTestCase):
         lines = [json.loads(it) for it in (self.directory / "it.jsonl").read_text().splitlines()]
         answered = {it["request"]: it for it in lines if it["event"] == "answered"}
         set_a = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
-        self.assertEqual(answered[set_a]["steps"], [{"forward": "+OK\r\n"}])
-        self.assertEqual(answered[set_a]["by"], "unmatched")
-        get_stock = "*2\r\n$3\r\nGET\r\n$5\r\nstock\r\n"
-        self.assertEqual(answered[get_stock]["by"], "faked")
+        self.assertEqual(answered["SET a 1"]["received"], set_a)
+        self.assertEqual(answered["SET a 1"]["steps"], [{"forward": "+OK\r\n"}])
+        self.assertEqual(answered["SET a 1"]["by"], "unmatched")
+        self.assertEqual(answered["GET stock"]["by"], "faked")
         recording = (self.directory / "it.rec").read_text()
         self.assertIn("SET", recording)
         self.assertIn("+OK", recording)

@@ -6,7 +6,7 @@ import pytest
 
 from reqresp import Script
 from reqresp.script.explain import explain
-from tests.support.browser import SCRIPT, PageCase, Stage
+from tests.support.browser import SCRIPT, PageCase, Stage, redis_command
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -321,6 +321,39 @@ class RuleTests(PageCase):
         for byte in ("fd", "fe", "ff"):
             self.assertIn(" ".join([byte] * 70), text)
         self.stage.api("POST", "/api/services/own/script/check", {"script": text})
+
+    def test_a_rule_of_bytes_that_look_like_a_command(self) -> None:
+        """Where rules see bytes, a rule has the bytes."""
+        self.insert_rule_of_ping("chunk", r"*1\r\n$4\r\nPING\r\n")
+
+    def test_a_rule_of_a_command(self) -> None:
+        """Where rules see words, a rule has the words."""
+        self.insert_rule_of_ping("resp", "PING")
+
+    def insert_rule_of_ping(self, framing: str, seen: str) -> None:
+        """Insert a rule of a command of redis, seen by rules as *seen*; assert that it answers."""
+        command = redis_command(b"PING")
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": framing,
+             "unmatched": "+what", "rule": [{"equals": "a", "reply": "+a"}]},
+        )  # fmt: skip
+        with self.stage.connect("own") as client:
+            client.ask(command, 5)
+        self.open("own")
+        row = self.row("miss")
+        self.assertEqual(row.locator(".b").first.text_content(), seen)
+        row.click()
+        self.page.locator(".maker .check >> text=2 rules").wait_for()
+        text = self.page.input_value(".maker textarea")
+        self.assertIn(f'equals = "{seen}"\n', text)
+        request = self.page.locator(".side").first.locator(".b").all_text_contents()
+        self.assertEqual("".join(request), r"*1\r\n$4\r\nPING\r\n")
+        self.page.fill(".maker textarea", text.replace("+what", "+PONG"))
+        self.page.get_by_role("button", name="Insert").click()
+        self.page.locator(".maker .check >> text=inserted").wait_for()
+        self.assertEqual(self.stage.say(self.stage.port("own"), command, 5), b"+PONG")
 
     def test_a_rule_of_a_long_request(self) -> None:
         """A rule has the whole request, of which the list has only the first bytes."""

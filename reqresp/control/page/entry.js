@@ -94,10 +94,7 @@ export class Entry {
   get request() {
     return this.once("request", () => {
       if (this.event === "passed") return this.data.stream === "upstream" ? payloadOf(this.data.data) : null;
-      if (!this.isExchange) return null;
-      const found = payloadOf(this.data.request);
-      const data = words(found.data);
-      return data === null ? found : { data, size: data.length };
+      return this.isExchange ? payloadOf(this.data.request) : null;
     });
   }
 
@@ -190,25 +187,4 @@ export class Entry {
     Object.defineProperty(this, name, { value });
     return value;
   }
-}
-
-/** Return the words of a command of Redis, joined by spaces, as rules see it; null: it is none. */
-function words(data) {
-  if (data[0] !== 0x2a) return null;
-  const text = binary(data);
-  const head = /^\*(\d+)\r\n/.exec(text);
-  if (head === null) return null;
-  const parts = [];
-  let at = head[0].length;
-  for (let count = Number(head[1]); count > 0; count -= 1) {
-    const size = /^\$(\d+)\r\n/.exec(text.slice(at, at + 24));
-    if (size === null) return null;
-    at += size[0].length;
-    const end = at + Number(size[1]);
-    if (end + 2 > data.length) return null;
-    if (parts.length) parts.push(Uint8Array.of(32));
-    parts.push(data.subarray(at, end));
-    at = end + 2;
-  }
-  return at === data.length && parts.length ? joined(parts) : null;
 }
