@@ -14,10 +14,8 @@ from reqresp._errors import FieldError
 from reqresp._re2 import compile_pattern
 from reqresp._text import printable, unknown
 from reqresp.control._schemas import QueryTime, number_or_none
-from reqresp.framing import Command
 from reqresp.journal import (
     Answered,
-    Changed,
     Entry,
     Failed,
     Faulted,
@@ -28,8 +26,7 @@ from reqresp.journal import (
     Unanswered,
     UpstreamFailed,
 )
-from reqresp.journal.entries import EVENTS, event_of
-from reqresp.steps import Forward, Send
+from reqresp.journal.entries import EVENTS, bytes_of, event_of
 
 #: The entries about something that has gone wrong.
 _ERRORS = (Failed, Incomplete, Refused, Unanswered, UpstreamFailed)
@@ -61,7 +58,8 @@ class Search:
     :param fault: true: only what a fault has changed.
     :param error: true: only what has gone wrong.
     :param by: the name of the rule that answered.
-    :param text: is among the bytes of the request or of the reply, whatever the case of letters.
+    :param text: is among the bytes of the request, as rules see it, or of the reply, whatever the
+        case of letters.
     :param hex: the same, as pairs of hexadecimal digits, with spaces after each.
     :param regex: a pattern of RE2 that is found in them.
     :param since: the first time, in seconds since the epoch.
@@ -163,28 +161,15 @@ def _is_faulty(entry: Entry) -> bool:
 
 
 def _texts(entry: Entry) -> Iterator[bytes]:
-    """Yield the bytes of the entry's request and reply, or its text."""
+    """Yield the request, as rules see it, and the frames of its reply; or what has passed."""
     match entry:
         case Answered(exchange=exchange):
-            yield _request(exchange.request.data)
-            yield b"".join(
-                step.data if isinstance(step, Send) else step.reply or b""
-                for step in exchange.steps
-                if isinstance(step, Send | Forward)
-            )
+            yield exchange.request.data
+            yield b"".join(map(bytes_of, exchange.steps))
         case Unanswered(request=request):
-            yield _request(request.data)
+            yield request.data
         case Incomplete(data=data) | Passed(data=data) | Sent(data=data):
             yield data
-        case Changed(what=what):
-            yield what.encode()
-        case _:
-            yield getattr(entry, "reason", "").encode("utf-8", "backslashreplace")
-
-
-def _request(data: bytes) -> bytes:
-    # A RESP command as it was received.
-    return data.raw if isinstance(data, Command) else data
 
 
 def _from_hex(text: str) -> bytes:

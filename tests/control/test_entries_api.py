@@ -220,6 +220,27 @@ reply = "+OK"
         shown = entry["request"]
         self.assertEqual((shown["text"][:5], shown["size"]), ("GET x", 3004))
 
+    def test_what_rules_see_is_searched(self) -> None:
+        """Text, hex and patterns find the words of a command, and not the bytes between them."""
+        self.converse(b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", name="resp")
+        for query in ("text=get%20A", "hex=47%2045%2054%2020%2061", "regex=^GET%20a$"):
+            [entry] = self.answered("resp", f"&{query}")
+            self.assertEqual(entry["request"], "GET a")
+        for query in ("text=$3", "hex=0d0a", "regex=[$]3"):
+            self.assertEqual(self.answered("resp", f"&{query}"), [])
+        [entry] = self.answered("resp", "&regex=GET.*")
+        self.assertEqual(entry["matches"], ["GET a"])
+
+    def test_the_words_of_other_entries_are_not_searched(self) -> None:
+        """Bytes alone are found: why a connection has ended is not among them."""
+        self.converse(b"x\n", name="line").reset()
+        self.reactor.advance(0)
+        entries = self.get("/api/services/line/entries")["entries"]
+        self.assertIn("onnection", entries[-1]["reason"])
+        for query in ("text=onnection", "regex=."):
+            found = self.get(f"/api/services/line/entries?{query}")["entries"]
+            self.assertNotIn("disconnected", [it["event"] for it in found])
+
 
 class DetailTests(Controlled):
     """One entry, with what explains it."""

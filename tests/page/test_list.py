@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support import live
-from tests.support.browser import PageCase, Stage
+from tests.support.browser import PageCase, Stage, redis_command
 from tests.support.live import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -246,6 +246,25 @@ class SearchTests(PageCase):
         self.assertEqual("".join(self.search("hex", "ff 00")), r"\xff\0")
         self.wait_rows(1)
         self.assertEqual(self.search("regex", r"mail \d+"), ["mail 42"])
+
+    def test_a_command_is_searched_as_rules_see_it(self) -> None:
+        """The page and the server find the words of a command, and not what stands between."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "resp",
+             "unmatched": "+what", "rule": [{"equals": "a", "reply": "+a"}]},
+        )  # fmt: skip
+        with self.stage.connect("own") as client:
+            client.ask(redis_command(b"GET", b"a"), 7)
+        self.page.get_by_role("button", name="own :").click()
+        self.row("GET a").wait_for()
+        for mode, query in (("text", "get a"), ("hex", "47 45 54 20 61"), ("regex", "^get .$")):
+            self.assertEqual(self.search(mode, query), ["GET a"])
+            self.wait_rows(1)
+        for mode, query in (("text", "$3"), ("hex", "0d 0a"), ("regex", "[$]3")):
+            self.search(mode, query)
+            self.wait_rows(0)
 
     def test_what_is_not_loaded_is_searched_on_the_server(self) -> None:
         """What only the server has is found, and the page says where it searched."""

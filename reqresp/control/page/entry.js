@@ -177,7 +177,7 @@ export class Entry {
     return this.took === null ? "" : duration(this.took);
   }
 
-  /** Request and reply with a character for each byte, to be searched. */
+  /** What is searched, as the server does: request and reply, with a character for each byte. */
   get searched() {
     return this.once("searched", () => [this.request, this.reply].map((it) => (it === null ? "" : binary(it.data))));
   }
