@@ -261,17 +261,40 @@ class ServiceTests(PageCase):
             self.until(lambda: age.text_content() != first)
 
     def test_what_came_before_is_in_the_sparkline(self) -> None:
-        """The requests of the last seconds are drawn when the page is opened, misses in red."""
+        """The requests of the last seconds are drawn when the page is opened, misses as misses."""
         self.stage.converse(b"DATA\r\n", b"HELP\r\n")
         self.stage.converse(b"hello\r\n", name="fixed", greeting=b"")
         self.open()
         found = "name => document.querySelectorAll(`.service ${name}`).length"
         self.until(lambda: self.page.evaluate(found, "rect.good") >= 2)
         bars = [
-            [card.locator(f"rect.{it}").count() > 0 for it in ("good", "bad")]
+            [card.locator(f"rect.{it}").count() > 0 for it in ("good", "miss", "error")]
             for card in self.page.locator(".service").all()
         ]
-        self.assertEqual(bars, [[True, True], [True, False], [False, False]])
+        none = [False, False, False]
+        self.assertEqual(bars, [[True, True, False], [True, False, False], none])
+
+    def test_misses_are_amber_and_errors_red(self) -> None:
+        """Bars, and the words of the counts, have the colour of each, and the same sign."""
+        with self.stage.connect() as client:
+            client.ask(b"HELP\r\n", len(GREETING) + len(b"500 what?\r\n"))
+            client.send(b"unfinished")
+            client.half_close()
+            client.rest()
+        self.open()
+        card = self.page.locator(".service.on")
+        colours = {}
+        for kind in ("miss", "error"):
+            card.locator(f"rect.{kind}").first.wait_for(state="attached")
+            self.assertEqual(card.locator(f".sign.{kind}").count(), 1)
+            colours[kind] = card.locator(f"rect.{kind}").evaluate("it => getComputedStyle(it).fill")
+        self.assertEqual(colours, {"miss": "rgb(133, 80, 0)", "error": "rgb(176, 35, 27)"})
+        label = str(card.locator(".spark").get_attribute("aria-label"))
+        self.assertTrue(label.endswith("with 1 miss and 1 error"), label)
+        words = card.locator(".wide .miss >> text=○")
+        words.wait_for()
+        self.assertRegex(str(words.text_content()), r"^○ \d+ miss(es)?$")
+        self.assertEqual(words.evaluate("it => getComputedStyle(it).color"), colours["miss"])
 
 
 class DeletedServiceTests(PageCase):

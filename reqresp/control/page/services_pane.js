@@ -2,7 +2,7 @@
 
 import { $, fill, h } from "./dom.js";
 import { clock, counted, plain } from "./notation.js";
-import { SECONDS, Sparkline } from "./sparkline.js";
+import { SECONDS, SIGNS, Sparkline } from "./sparkline.js";
 
 /** Return the first address of a service as people write it, and its port. */
 export function address(service) {
@@ -107,20 +107,24 @@ class Card {
 
   tick(service) {
     const { misses, errors, requests } = service.counts;
+    const { spark } = this;
     // A relay knows no requests: its entries are counted.
     const isRelay = service.kind === "relay";
-    this.spark.tick(isRelay ? service.position : requests, misses + errors);
-    this.spark.draw(service.enabled
-      ? `${isRelay ? "Entries" : "Requests"} of ${plain(service.name)} in each of the last ${SECONDS} seconds, misses and errors in red`
+    spark.tick({ all: isRelay ? service.position : requests, miss: misses, error: errors });
+    const sums = [counted(spark.sum("miss"), "miss", "misses"), counted(spark.sum("error"), "error")];
+    spark.draw(service.enabled
+      ? `${isRelay ? "Entries" : "Requests"} of ${plain(service.name)} in each of the last ${SECONDS} seconds, with ${sums.join(" and ")}`
       : `${plain(service.name)} is disabled`);
     this.drawLoad(service);
   }
 
   drawLoad({ enabled, counts }) {
-    const parts = [`${counts.open} open`, `${this.spark.rate.toLocaleString("en")}/s`];
-    if (counts.misses) parts.push(counted(counts.misses, "miss", "misses"));
-    if (counts.errors) parts.push(counted(counts.errors, "error"));
-    this.load.textContent = enabled ? parts.join(" · ") : "disabled";
+    const wrong = (tone, text) => [" · ", h("span", { className: tone }, `${SIGNS[tone]} ${text}`)];
+    fill(this.load, enabled ? [
+      `${counts.open} open · ${this.spark.rate.toLocaleString("en")}/s`,
+      counts.misses ? wrong("miss", counted(counts.misses, "miss", "misses")) : null,
+      counts.errors ? wrong("error", counted(counts.errors, "error")) : null,
+    ] : "disabled");
   }
 }
 
