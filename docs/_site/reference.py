@@ -18,6 +18,7 @@ from docs._site.public_names import SECTIONS, public_names
 from reqresp.cli.parser import make_parser
 from reqresp.control.control_site import api_routes, document_of
 from reqresp.control.events import EventStreams
+from reqresp.control.toxiproxy import toxiproxy_routes
 from reqresp.daemon.option_table import GROUPS
 from reqresp.daemon.option_types import Option
 from reqresp.daemon.options import NOTES
@@ -142,9 +143,10 @@ def script_keys() -> str:
 
 def control_api() -> str:
     """Return the page of the control API."""
-    document = document_of(
-        api_routes(Services(Environment(reactor=Clock())), EventStreams(Clock()), Path(), 0)
-    )
+    services = Services(Environment(reactor=Clock()))
+    toxiproxy = toxiproxy_routes(services)
+    routes = api_routes(services, EventStreams(Clock()), Path(), 0, toxiproxy)
+    document = document_of(routes, toxiproxy)
     schemas = document["components"]["schemas"]
     lines = [
         *_title("Control API", "="),

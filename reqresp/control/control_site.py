@@ -5,7 +5,7 @@ Connects what the other modules provide.  Has no behaviour of its own.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ from reqresp.control.page import page_resources
 from reqresp.control.routes import Call, Route
 from reqresp.control.services_api import DEFINITION, ServicesApi
 from reqresp.control.site import Page
-from reqresp.control.toxiproxy import toxiproxy_resources
+from reqresp.control.toxiproxy import COMPONENTS as TOXIPROXY_COMPONENTS
+from reqresp.control.toxiproxy import toxiproxy_resources, toxiproxy_routes
 from reqresp.services.registry import Services
 
 #: Bytes that the body of a request may have.
@@ -79,12 +80,13 @@ def make_control_site(
     :param base: the directory that paths in definitions are relative to.
     :param now: returns the time, in seconds since the epoch.
     """
-    routes = api_routes(services, EventStreams(clock), base, now())
+    toxiproxy = toxiproxy_routes(services)
+    routes = api_routes(services, EventStreams(clock), base, now(), toxiproxy)
     guard = Guard(AllowedHosts(hosts), token)
     page = page_resources()
     children: dict[bytes, IResource] = {
         **page,
-        **toxiproxy_resources(services),
+        **toxiproxy_resources(toxiproxy),
         **{path.removeprefix("/").encode(): _PageResource(it) for path, it in pages.items()},
     }
     public = [path.removeprefix("/").encode() for path, it in PAGES.items() if it.is_public]
@@ -93,12 +95,17 @@ def make_control_site(
 
 
 def api_routes(
-    services: Services, streams: EventStreams, base: Path, started: float
+    services: Services,
+    streams: EventStreams,
+    base: Path,
+    started: float,
+    toxiproxy: Sequence[Route],
 ) -> list[Route]:
     """
     Return the routes of the API, with that of their document.
 
     :param started: when the process was started, in seconds since the epoch.
+    :param toxiproxy: the routes of toxiproxy, which the document has, too.
     """
 
     def index(call: Call) -> Any:
@@ -135,17 +142,20 @@ def api_routes(
             reply={"type": "object"},
         ),
     ]
-    document = document_of(routes)
+    document = document_of(routes, toxiproxy)
     return routes
 
 
-def document_of(routes: Iterable[Route]) -> dict[str, Any]:
-    """Return the OpenAPI document of *routes*."""
-    return make_document(
-        routes,
-        {**COMPONENTS, **FAULT_COMPONENTS, **EXPECTATION_COMPONENTS, "Definition": DEFINITION},
-        PAGES,
-    )
+def document_of(routes: Iterable[Route], toxiproxy: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI document of *routes*, and of the routes of *toxiproxy*."""
+    components = {
+        **COMPONENTS,
+        **FAULT_COMPONENTS,
+        **EXPECTATION_COMPONENTS,
+        **TOXIPROXY_COMPONENTS,
+        "Definition": DEFINITION,
+    }
+    return make_document(routes, toxiproxy, components, PAGES)
 
 
 class _PageResource(Resource):

@@ -57,13 +57,15 @@ class Dispatcher(Resource):
     ) -> None:
         super().__init__()
         routes = [*routes]
-        self._router = Router(routes)
+        #: Finds the routes of paths.
+        self.router = Router(routes)
         self._paths = [*dict.fromkeys(it.path.replace(":int}", "}") for it in routes)]
         self._guard = guard
         self._max_body = max_body
-        self._others = Resource()
+        #: Renders the other paths.
+        self.others = Resource()
         for name, child in (children or {}).items():
-            self._others.putChild(name, child)
+            self.others.putChild(name, child)
         self._public = frozenset(public)
 
     def render(self, request: Request) -> Any:
@@ -81,7 +83,7 @@ class Dispatcher(Resource):
         return NOT_DONE_YET
 
     def _answer(self, request: Request) -> Any:
-        match = self._router.find(request.path)
+        match = self.router.find(request.path)
         first = request.path[1:].partition(b"/")[0] if request.path.startswith(b"/") else None
         self._guard.check(request, is_public=match is None and first in self._public)
         content = self._read_content(request)
@@ -99,10 +101,10 @@ class Dispatcher(Resource):
 
     def _render_other(self, request: Request, first: bytes | None) -> Any:
         """Render the resource whose path begins with *first*."""
-        if first not in self._others.children:
+        if first not in self.others.children:
             raise unknown_path(request.path, self._paths)
         try:
-            return getChildForRequest(self._others, request).render(request)
+            return getChildForRequest(self.others, request).render(request)
         except UnsupportedMethod as error:
             raise _not_allowed(b", ".join(sorted(error.allowedMethods)).decode()) from None
 

@@ -55,7 +55,8 @@ _DESCRIPTION = (
     "Shows and changes the services of one reqresp process. Bytes are a string if they are UTF-8, "
     'else {"base64": "..."}. Times are seconds since the epoch. HEAD is answered as GET. A path '
     "that is too long is answered with 414, and headers that are too large with 431, both "
-    "without a body. The paths of toxiproxy are described by its own documentation."
+    "without a body. The paths from /version to /reset are those of toxiproxy: HEAD is not allowed "
+    "there, times are in milliseconds, and an error has the key status."
 )
 
 
@@ -75,18 +76,24 @@ class PlainPage:
 
 
 def make_document(
-    routes: Iterable[Route], components: Mapping[str, Schema], pages: Mapping[str, PlainPage]
+    routes: Iterable[Route],
+    toxiproxy: Iterable[Route],
+    components: Mapping[str, Schema],
+    pages: Mapping[str, PlainPage],
 ) -> dict[str, Any]:
     """
-    Return the document of *routes* and *pages*.
+    Return the document of *routes*, *toxiproxy* and *pages*.
 
+    :param toxiproxy: the routes of toxiproxy, whose errors are as there.
     :param components: the schemas that those of the routes refer to, by name.
     :param pages: by their paths.
     """
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
+    answered = [(it, _responses(it)) for it in routes]
+    answered += [(it, _toxiproxy_responses(it)) for it in toxiproxy]
+    for route, responses in answered:
         path = paths.setdefault(route.path.replace(":int}", "}"), {})
-        path[route.method.lower()] = _operation(route)
+        path[route.method.lower()] = _operation(route, responses)
     paths |= {path: {"get": _page_operation(path, page)} for path, page in pages.items()}
     return {
         "openapi": "3.1.0",
@@ -100,7 +107,7 @@ def make_document(
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, responses: dict[str, Any]) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": it.name, "in": "path", "required": True, "schema": _path_schema(it.is_integer)}
         for it in route.parameters
@@ -112,7 +119,7 @@ def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": route.summary,
         "operationId": _operation_id(route),
-        "responses": _responses(route),
+        "responses": responses,
     }
     if parameters:
         operation["parameters"] = parameters
@@ -164,7 +171,6 @@ def _page_operation(path: str, page: PlainPage) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    content = {} if route.reply is None else {route.content_type: route.reply}
     statuses = [route.status, *([201] if route.creates else [])]
     # 422: an unknown parameter of the query, at least.
     errors = {_WITHOUT_TOKEN, 422, *route.errors}
@@ -172,7 +178,23 @@ def _responses(route: Route) -> dict[str, Any]:
         errors.add(404)
     if route.method != "GET":
         errors |= {400, 415}
-    return {str(it): _response(it, content) for it in statuses} | _errors(errors)
+    return {str(it): _response(it, _content(route)) for it in statuses} | _errors(errors)
+
+
+def _toxiproxy_responses(route: Route) -> dict[str, Any]:
+    """Return those of a route of toxiproxy; its own errors are not ours."""
+    success = {str(route.status): _response(route.status, _content(route))}
+    errors = _errors([_WITHOUT_TOKEN]) | {
+        "403": _response(403, {JSON: ref("Error"), "text/plain": {"type": "string"}}),
+        "405": _response(405, {}),
+        **{str(it): _response(it, {JSON: ref("ToxiproxyError")}) for it in route.errors},
+    }
+    return success | dict(sorted(errors.items()))
+
+
+def _content(route: Route) -> dict[str, Schema]:
+    """Return the schema of what a route replies, by its content type."""
+    return {} if route.reply is None else {route.content_type: route.reply}
 
 
 def _errors(statuses: Iterable[int]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Created:
 
 @frozen
 class RawBody:
-    """A JSON object that a route reads itself, with this schema."""
+    """JSON that a route reads itself, with this schema."""
 
     schema: Schema
 
@@ -155,6 +155,11 @@ class Router:
         for route in routes:
             by_path.setdefault(route.path, []).append(route)
         self._paths = [{it.method: it for it in same} for same in by_path.values()]
+
+    @property
+    def routes(self) -> list[Route]:
+        """All routes that it finds."""
+        return [route for same in self._paths for route in same.values()]
 
     def find(self, path: bytes) -> Match | None:
         """Return the routes of *path*, as it stands in a request; None: there are none."""

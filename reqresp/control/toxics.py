@@ -121,6 +121,9 @@ _ATTRIBUTES: Mapping[str, Collection[_Attribute]] = {
     "corrupt": (_Attribute("bytes", "bytes", _BYTES),),
 }
 
+#: The types of toxics.
+TYPES: Collection[str] = _ATTRIBUTES.keys()
+
 
 def read_toxic(body: Any) -> DirectedFault:
     """

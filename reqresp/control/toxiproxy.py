@@ -6,7 +6,7 @@ has sent them is what the site checks.  It must not know services.
 """
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -19,28 +19,102 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from reqresp.control._bodies import parse_json
 from reqresp.control._responses import end_response, write_head
+from reqresp.control._schemas import array, described, nullable, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.proxies import PartlyRefusedError, Proxies
-from reqresp.control.routes import Call, Content, Route, Router
-from reqresp.control.toxics import RefusedError, bad_body
+from reqresp.control.routes import Call, Content, RawBody, Route, Router
+from reqresp.control.toxics import TYPES, RefusedError, bad_body
+from reqresp.faults import Direction
+from reqresp.script.json_schema import Schema
 from reqresp.services.registry import Services
 
 #: The version whose API this is; clients ask for it.
 VERSION = "2.12.0"
 
-#: The first segments of its paths.
-SEGMENTS = (b"version", b"proxies", b"populate", b"reset")
-
 _TEXT = "text/plain; charset=utf-8"
-#: Methods that change something, by what their body says.
-_CHANGES = ("POST", "PATCH")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
+_STRING: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_FILLED: Schema = {"type": "string", "minLength": 1}
 
-def toxiproxy_resources(services: Services) -> dict[bytes, IResource]:
-    """Return what answers toxiproxy's paths, by the first segment of each."""
-    resource = _Toxiproxy(Proxies(services))
-    return dict.fromkeys(SEGMENTS, resource)
+
+def _body(*required: str, **properties: Schema) -> Schema:
+    """Return the schema of an object in a request; its other keys are ignored."""
+    return {"type": "object", "properties": properties, "required": [*required]}
+
+
+_ATTRIBUTES = described(
+    "numbers by their names, such as latency in milliseconds, for each type its own",
+    nullable({"type": "object"}),
+)
+_SHARE = nullable({"type": "number", "minimum": 0, "maximum": 1})
+
+#: The schemas that the routes refer to.
+COMPONENTS: Mapping[str, Schema] = {
+    "Proxy": table(
+        name=described("that of the service", _STRING),
+        listen=described("where it listens; if it is disabled, where it would", _STRING),
+        upstream=described("where its clients are forwarded to", _STRING),
+        enabled=described("whether it listens", _FLAG),
+        toxics=described("those of upstream first", array(ref("Toxic"))),
+    ),
+    "NewProxy": _body(
+        "name",
+        "upstream",
+        name=described("1 to 100 letters, digits and . _ : -", _FILLED),
+        listen=described(
+            "HOST:PORT, where it listens; a free port of 127.0.0.1 unless given", nullable(_STRING)
+        ),
+        upstream=described("HOST:PORT, where its clients are forwarded to", _FILLED),
+        enabled=described("whether it listens, true unless given", nullable(_FLAG)),
+    ),
+    "ProxyChange": _body(
+        name=described("it is not changed", nullable(_STRING)),
+        listen=described("HOST:PORT, where it listens", nullable(_STRING)),
+        upstream=described("HOST:PORT, where its clients are forwarded to", nullable(_FILLED)),
+        enabled=described("whether it listens", nullable(_FLAG)),
+    ),
+    "Toxic": table(
+        attributes=described(
+            "numbers by their names, such as latency in milliseconds",
+            {"type": "object", "additionalProperties": {"type": "number"}},
+        ),
+        name=described("its name, which no other toxic of the proxy has", _STRING),
+        type=described("what goes wrong", _STRING),
+        stream=described("the direction: upstream or downstream", _STRING),
+        toxicity=described("the share of the connections", {"type": "number"}),
+    ),
+    "NewToxic": _body(
+        "type",
+        name=described("its name; TYPE_STREAM unless given", nullable(_STRING)),
+        type=described("what goes wrong", {"enum": [*TYPES]}),
+        stream=described(
+            "the direction, downstream unless given",
+            nullable({"enum": [it.value for it in Direction]}),
+        ),
+        attributes=_ATTRIBUTES,
+        toxicity=described("the share of the connections, 1 unless given", _SHARE),
+    ),
+    "ToxicChange": _body(
+        attributes=_ATTRIBUTES, toxicity=described("the share of the connections", _SHARE)
+    ),
+    "ToxiproxyError": table(
+        "proxies",
+        error=described("what is wrong, in one line", _STRING),
+        status=described("the status of the response", {"type": "integer"}),
+        proxies=described(
+            "of /populate: the proxies that were made before the one that could not be",
+            array(ref("Proxy")),
+        ),
+    ),
+}
+
+
+def toxiproxy_resources(routes: Sequence[Route]) -> dict[bytes, IResource]:
+    """Return what answers *routes*, those of toxiproxy, by the first segments of their paths."""
+    resource = _Toxiproxy(routes)
+    return {str(it.segments[0]).encode(): resource for it in routes}
 
 
 class _Toxiproxy(Resource):
@@ -49,9 +123,10 @@ class _Toxiproxy(Resource):
     isLeaf = True  # noqa: N815, Twisted's name
     _log = Logger()
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         super().__init__()
-        self._router = Router(_routes(proxies))
+        #: Finds what answers.
+        self.router = Router(routes)
 
     def render(self, request: Request) -> Any:
         request.setHeader("X-Toxiproxy-Request-Id", token_hex(10))
@@ -63,7 +138,7 @@ class _Toxiproxy(Resource):
     def _answer(self, request: Request) -> Any:
         if (request.getHeader("User-Agent") or "").startswith("Mozilla/"):
             return Content(403, b"User agent not allowed\n", _TEXT)
-        match = self._router.find(request.path)
+        match = self.router.find(request.path)
         if match is None:
             return Content(404, b"404 page not found\n", _TEXT)
         route = match.routes.get(request.method.decode("latin-1"))
@@ -87,35 +162,138 @@ class _Toxiproxy(Resource):
         return Content(error.status, f"{_encode(value)}\n".encode())
 
 
-def _routes(proxies: Proxies) -> list[Route]:
+def toxiproxy_routes(services: Services) -> list[Route]:
+    """Return the routes of toxiproxy's API, whose proxies are among *services*."""
+    proxies = Proxies(services)
     proxy, toxics, toxic = (
         f"/proxies/{{proxy}}{rest}" for rest in ("", "/toxics", "/toxics/{toxic}")
     )
+    shown_proxy = partial(_route, reply=ref("Proxy"))
+    shown_toxic = partial(_route, reply=ref("Toxic"))
+    listed = table(proxies=described("those of the request", array(ref("Proxy"))))
+    version = table(version=described("of toxiproxy", _STRING))
     return [
-        _route("GET", "/version", _version),
-        _route("GET", "/proxies", proxies.show_all),
-        _route("POST", "/proxies", proxies.create, 201),
-        _route("POST", "/populate", partial(_populate, proxies), 201),
-        _route("GET", proxy, proxies.show),
-        *(_route(method, proxy, proxies.update) for method in _CHANGES),
-        _route("DELETE", proxy, proxies.delete, 204),
-        _route("GET", toxics, proxies.show_toxics),
-        _route("POST", toxics, proxies.add_toxic),
-        _route("GET", toxic, proxies.show_toxic),
-        *(_route(method, toxic, proxies.change_toxic) for method in _CHANGES),
-        _route("DELETE", toxic, proxies.remove_toxic, 204),
-        _route("POST", "/reset", proxies.reset, 204),
+        _route(
+            "GET",
+            "/version",
+            _version,
+            summary="Show the version of toxiproxy that has this API.",
+            reply=version,
+        ),
+        _route(
+            "GET",
+            "/proxies",
+            proxies.show_all,
+            summary="Show all proxies, by their names.",
+            reply={"type": "object", "additionalProperties": ref("Proxy")},
+        ),
+        shown_proxy(
+            "POST",
+            "/proxies",
+            proxies.create,
+            summary="Create a proxy.",
+            status=201,
+            body=ref("NewProxy"),
+            errors=(400, 409, 500),
+        ),
+        _route(
+            "POST",
+            "/populate",
+            partial(_populate, proxies),
+            summary="Create proxies; one that listens and forwards as it should stays as it is.",
+            status=201,
+            body=nullable(array(ref("NewProxy"))),
+            reply=listed,
+            errors=(400, 409, 500),
+        ),
+        shown_proxy(
+            "GET", proxy, proxies.show, summary="Show a proxy, with its toxics.", errors=(404,)
+        ),
+        *(
+            shown_proxy(
+                method,
+                proxy,
+                proxies.update,
+                summary="Change where a proxy listens or forwards to, or enable or disable it.",
+                body=nullable(ref("ProxyChange")),
+                errors=(400, 404, 500),
+            )
+            for method in ("POST", "PATCH")
+        ),
+        _route(
+            "DELETE",
+            proxy,
+            proxies.delete,
+            summary="Delete a proxy, and reset its connections.",
+            status=204,
+            errors=(404,),
+        ),
+        _route(
+            "GET",
+            toxics,
+            proxies.show_toxics,
+            summary="List the toxics of a proxy.",
+            reply=array(ref("Toxic")),
+            errors=(404,),
+        ),
+        shown_toxic(
+            "POST",
+            toxics,
+            proxies.add_toxic,
+            summary="Add a toxic, which applies to open connections, too.",
+            body=ref("NewToxic"),
+            errors=(400, 404, 409),
+        ),
+        shown_toxic("GET", toxic, proxies.show_toxic, summary="Show a toxic.", errors=(404,)),
+        *(
+            shown_toxic(
+                method,
+                toxic,
+                proxies.change_toxic,
+                summary="Change attributes of a toxic, for open connections, too.",
+                body=nullable(ref("ToxicChange")),
+                errors=(400, 404),
+            )
+            for method in ("POST", "PATCH")
+        ),
+        _route(
+            "DELETE",
+            toxic,
+            proxies.remove_toxic,
+            summary="Remove a toxic.",
+            status=204,
+            errors=(404,),
+        ),
+        _route(
+            "POST",
+            "/reset",
+            proxies.reset,
+            summary="Enable all proxies, and remove all toxics.",
+            status=204,
+            errors=(500,),
+        ),
     ]
 
 
-def _route(method: str, path: str, answer: Callable[..., Any], status: int = 200) -> Route:
-    """Return a route whose *answer* gets the parameters in *path*, and the body if it needs one."""
-    has_body = method in _CHANGES and status != 204
+def _route(
+    method: str,
+    path: str,
+    answer: Callable[..., Any],
+    body: Schema | None = None,
+    **more: Any,
+) -> Route:
+    """
+    Return a route whose *answer* gets the parameters in *path*, and the body if it needs one.
+
+    :param body: its schema; None: it needs none.
+    :param more: as for `Route`.
+    """
 
     def call(it: Call) -> Any:
-        return answer(*it.path.values(), *([_parse(it.body)] if has_body else []))
+        return answer(*it.path.values(), *([] if body is None else [_parse(it.body)]))
 
-    return Route(method=method, path=path, answer=call, summary="", status=status)
+    written = None if body is None else RawBody(body)
+    return Route(method=method, path=path, answer=call, body=written, **more)
 
 
 def _version() -> Content:

@@ -3,7 +3,12 @@
 import re
 from typing import Any
 
-from reqresp.control.control_site import api_routes
+from prometheus_client import CollectorRegistry
+
+from reqresp.control.control_site import make_control_site
+from reqresp.control.page import page_resources
+from reqresp.control.prometheus import Exposition
+from reqresp.control.site import make_pages
 from reqresp.faults import KINDS
 from tests.support.controlled import Controlled
 
@@ -37,35 +42,63 @@ def undescribed(value: Any, path: str) -> list[str]:
     ]
 
 
+def routed(resource: Any) -> set[tuple[str, str]]:
+    """Return the methods and the paths that the router of *resource* finds."""
+    return {(it.method.lower(), it.path.replace(":int}", "}")) for it in resource.router.routes}
+
+
+def served(site: Any) -> set[tuple[str, str]]:
+    """Return the methods and the paths that *site* serves, but for the files of the page."""
+    found = routed(site.resource)
+    page = page_resources()
+    for name, child in site.resource.others.children.items():
+        if hasattr(child, "router"):
+            found |= routed(child)
+        elif name not in page:
+            found.add(("get", f"/{name.decode()}"))
+    return found
+
+
 class DocumentTests(Controlled):
     """The document of the API."""
+
+    def make_site(self) -> Any:
+        super().make_site()  # its services
+        pages = make_pages(Exposition(CollectorRegistry(), self.reactor), lambda: True)
+        return make_control_site(self.services, clock=self.reactor, pages=pages)
 
     def setUp(self) -> None:
         super().setUp()
         self.document = self.get("/api/openapi.json")
 
     def test_it_is_complete(self) -> None:
-        """The document has every route of the API, the pages beside it, and nothing else."""
-        routes = {(it.method.lower(), re.sub(":int}", "}", it.path)) for it in api_routes_of(self)}
-        routes |= {("get", path) for path in ("/metrics", "/healthz", "/readyz")}
+        """The document has every method of every path that the site serves, and no other."""
         documented = {
             (method, path) for path, it in self.document["paths"].items() for method in it
         }
-        self.assertEqual(documented, routes)
+        self.assertEqual(documented, served(self.site))
+
+    def test_the_methods(self) -> None:
+        """Each path has the methods of the document alone, besides HEAD."""
+        for path, operations in self.document["paths"].items():
+            found = self.ask("PROPFIND", re.sub(r"\{\w+\}", "1", path))
+            self.assertEqual(found.status, 405, path)
+            allowed = {*found.headers["Allow"].lower().split(", ")}
+            self.assertEqual(allowed - {"head"}, {*operations}, path)
 
     def test_every_operation_is_described(self) -> None:
         """Each has a sentence, a name of its own, its parameters, and its responses."""
-        names = set()
+        names: list[str] = []
         for path, operations in self.document["paths"].items():
             for operation in operations.values():
                 self.assertRegex(operation["summary"], r"^[A-Z].*\.$")
-                names.add(operation["operationId"])
+                names.append(operation["operationId"])
                 in_path = {
                     it["name"] for it in operation.get("parameters", ()) if it["in"] == "path"
                 }
                 self.assertEqual(in_path, {*re.findall(r"\{(\w+)\}", path)})
                 self.assertTrue(any(it.startswith("2") for it in operation["responses"]))
-        self.assertEqual(len(names), len(api_routes_of(self)) + 3)
+        self.assertEqual(len(names), len({*names}))
 
     def test_the_statuses(self) -> None:
         """A stream can be of an unknown service, and any path has other methods."""
@@ -111,12 +144,3 @@ class DocumentTests(Controlled):
     def test_every_component_exists(self) -> None:
         """Schemas refer to components that the document has."""
         self.assertLessEqual(references(self.document), {*self.document["components"]["schemas"]})
-
-
-def api_routes_of(test: Controlled) -> list[Any]:
-    """Return the routes of the API."""
-    from pathlib import Path
-
-    from reqresp.control.events import EventStreams
-
-    return api_routes(test.services, EventStreams(test.reactor), Path(), 0)

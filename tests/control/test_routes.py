@@ -35,6 +35,12 @@ class RouterTests(SynchronousTestCase):
         for path in (b"/", b"/a/", b"/b", b"/a/x/b/y", b"/a/x/b/", b"/a/x/c/1", b"a", b"/%ff"):
             self.assertIsNone(self.found(path), path)
 
+    def test_routes(self) -> None:
+        """All routes are listed, those of one path together."""
+        found = [(it.method, it.path) for it in self.router.routes]
+        self.assertEqual(found[:3], [("GET", "/a"), ("POST", "/a"), ("GET", "/a/{name}")])
+        self.assertEqual(len(found), 4)
+
     def test_methods(self) -> None:
         """HEAD is allowed where GET is."""
         match = self.router.find(b"/a")

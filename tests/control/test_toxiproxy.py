@@ -4,7 +4,6 @@ from typing import Any
 
 from twisted.logger import capturedLogs
 
-from reqresp.control import toxiproxy
 from reqresp.services.registry import Services
 from tests.support.proxied_services import ProxiedCase
 
@@ -113,7 +112,3 @@ class HttpTests(ProxiedCase):
         wire.reset()
         self.reactor.advance(0)
         self.assert_answers(self.ask("GET", "/proxies"), 200, {})
-
-    def test_the_segments_are_those_of_the_paths(self) -> None:
-        """No path leads elsewhere."""
-        self.assertEqual({*toxiproxy.toxiproxy_resources(self.services)}, {*toxiproxy.SEGMENTS})
