@@ -1,5 +1,6 @@
-"""OpenAPI: the document, and whether it is complete."""
+"""OpenAPI: the document, whether it is complete, and whether responses fit it."""
 
+import json
 import re
 from typing import Any
 
@@ -10,7 +11,11 @@ from reqresp.control.page import page_resources
 from reqresp.control.prometheus import Exposition
 from reqresp.control.site import make_pages
 from reqresp.faults import KINDS
+from tests.support.asked import Asked, parse_answer
 from tests.support.controlled import Controlled
+from tests.support.json_schemas import validator
+from tests.support.proxied_services import ProxiedCase
+from tests.support.relayed import SERVICE_PORT
 
 
 def references(value: Any) -> set[str]:
@@ -144,3 +149,265 @@ class DocumentTests(Controlled):
     def test_every_component_exists(self) -> None:
         """Schemas refer to components that the document has."""
         self.assertLessEqual(references(self.document), {*self.document["components"]["schemas"]})
+
+
+class Fitting(Asked):
+    """A site whose requests and responses fit its document."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.document = self.ask("GET", "/api/openapi.json").json
+        #: The operations that have succeeded.
+        self.seen: set[str] = set()
+
+    def fits(self, method: str, path: str, value: Any = None, status: int = 200) -> Any:
+        """
+        Send a request; return the JSON of the response, which fits the document.
+
+        :param status: what is expected; below 400, the request has to fit the document, too.
+        """
+        template, operation = self.operation(method, path)
+        body = None
+        if value is not None:
+            body = json.dumps(value).encode()
+        if value is not None and status < 400:
+            self.assert_fits(value, operation["requestBody"]["content"]["application/json"])
+        wire = self.begin(method, path, body, {"Content-Type": "application/json"})
+        for _ in range(100):
+            if wire.got_eof:
+                break
+            self.reactor.advance(0.01)
+        answer = parse_answer(wire.received())
+        self.assertEqual(answer.status, status, answer.data)
+        if status < 300:
+            self.seen.add(f"{method} {template}")
+        content = operation["responses"][str(status)].get("content")
+        if content is None:
+            self.assertEqual(answer.data, b"")
+            return None
+        self.assert_fits(answer.json, content[answer.headers["Content-Type"].partition(";")[0]])
+        return answer.json
+
+    def operation(self, method: str, path: str) -> tuple[str, Any]:
+        """Return the path in the document that *path* is, and what the document says of it."""
+        found = [
+            it
+            for it in self.document["paths"]
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", it), path.partition("?")[0])
+        ]
+        template = min(found, key=lambda it: it.count("{"))
+        return template, self.document["paths"][template][method.lower()]
+
+    def assert_fits(self, value: Any, content: Any) -> None:
+        """Assert that *value* fits the schema of *content*."""
+        schema = {**content["schema"], "components": self.document["components"]}
+        errors = [f"{it.json_path}: {it.message}" for it in validator(schema).iter_errors(value)]
+        self.assertEqual(errors, [])
+
+    def assert_known(self, keys: Any, *components: str, more: Any = ()) -> None:
+        """Assert that *components*, or *more*, have all of the *keys*."""
+        schemas = self.document["components"]["schemas"]
+        known = {key for name in components for key in schemas[name]["properties"]}
+        self.assertEqual({*keys} - known - {*more}, set())
+
+    def assert_seen(self, *unseen: str, is_api: bool) -> None:
+        """Assert that each operation has succeeded, but for *unseen*."""
+        operations = {
+            f"{method.upper()} {path}"
+            for path, it in self.document["paths"].items()
+            for method in it
+            if path.startswith("/api") == is_api
+        }
+        self.assertEqual(operations - self.seen, {*unseen})
+
+
+SMTP = "/api/services/smtp"
+
+
+class ResponseTests(Fitting, Controlled):
+    """What the API says of services that are in use."""
+
+    def test_every_response(self) -> None:
+        """Each operation accepts what the document says, and answers so."""
+        self.use_connections()
+        self.use_faults()
+        self.show_entries()
+        self.use_expectations()
+        self.use_services()
+        for path in ("/api", "/api/services", "/api/openapi.json"):
+            self.fits("GET", path)
+        self.fits("POST", "/api/reset", status=204)
+        self.assert_seen("GET /api/stream", "GET /api/services/{service}/stream", is_api=True)
+
+    def use_connections(self) -> None:
+        """Have clients converse, and send to them."""
+        self.converse(b"EHLO x\n", b"EHL x\n", b"VRFY \xff\n", b"DATA\n", b".\n")
+        ended = self.converse(b"EHLO y\nhal")
+        shown = self.fits("GET", f"{SMTP}/connections")["connections"]
+        self.assertEqual([it["requests"] for it in shown], [5, 1])
+        path = f"{SMTP}/connections/{shown[0]['number']}"
+        self.fits("POST", f"{path}/push", {"data": {"hex": "ff"}, "framed": True}, 204)
+        sent = self.fits("POST", f"{SMTP}/connections/push", {"data": "x", "to": "state:start"})
+        self.assertEqual(sent, {"sent": 2})
+        self.fits("POST", f"{path}/push", {"data": {"hex": "x"}}, 422)
+        self.fits("POST", f"{path}/close", status=204)
+        self.fits("POST", f"{SMTP}/connections/99/close", status=404)
+        self.fits("POST", f"{SMTP}/connections/{shown[1]['number']}/reset", status=204)
+        self.assertTrue(ended.got_reset)
+
+    def use_faults(self) -> None:
+        """Have faults apply to a reply, and change them."""
+        for fault in (
+            {"kind": "latency", "stream": "downstream", "delay": 1},
+            {"kind": "corrupt", "stream": "downstream"},
+            {"kind": "slicer", "stream": "downstream", "size": 4},
+            {"kind": "bandwidth", "stream": "upstream", "rate": 1000, "after": 0.5},
+        ):
+            added = self.fits("POST", f"{SMTP}/faults", fault, 201)
+            self.assert_known(added, "Fault")
+        self.fits("PATCH", f"{SMTP}/faults/latency", {"delay": 2, "probability": 1})
+        self.fits("PATCH", f"{SMTP}/faults/latency", {"delay": -1}, 422)
+        wire = self.connect()
+        wire.wait(9)
+        wire.send(b"EHLO z\n")
+        wire.wait(9)
+        self.assertEqual(len(self.fits("GET", f"{SMTP}/faults")["faults"]), 4)
+        for name in ("latency", "corrupt", "slicer", "bandwidth"):
+            self.fits("DELETE", f"{SMTP}/faults/{name}", status=204)
+
+    def show_entries(self) -> None:
+        """Show what has happened so far, in a list and each whole."""
+        found = self.fits("GET", f"{SMTP}/entries?limit=1000&regex=EHLO")["entries"]
+        self.assertTrue(found[0]["matches"])
+        entries = self.fits("GET", f"{SMTP}/entries?limit=1000")["entries"]
+        events = {it["event"] for it in entries}
+        expected = {"connected", "sent", "answered", "incomplete", "changed", "disconnected"}
+        self.assertLessEqual(expected, events)
+        shown = [self.fits("GET", f"{SMTP}/entries/{it['id']}") for it in entries]
+        details = ("rule", "state", "near", "why", "explain", "wire")
+        for entry in shown:
+            self.assert_known(entry, "Entry", more=details)
+        has = {key for it in shown for key, value in it.items() if value}
+        self.assertLessEqual({*details, "miss", "faults", "delayed", "slices", "altered"}, has)
+        self.assertTrue(any(it["wire"]["reply"] for it in shown))
+        self.fits("GET", f"{SMTP}/entries?event=answerd", status=422)
+        self.fits("GET", f"{SMTP}/entries/9999", status=404)
+        self.fits("DELETE", f"{SMTP}/entries", status=204)
+
+    def use_expectations(self) -> None:
+        """Expect requests, of which one waits for its reply and another does not come."""
+        expectations = f"{SMTP}/expectations"
+        expected = {"kind": "expect", "starts_with": "EHLO", "reply": "250 hi", "times": 2}
+        held = {"kind": "on", "equals": "STAT", "hold": True}
+        first, second = (self.fits("POST", expectations, it, 201)["id"] for it in (expected, held))
+        wire = self.converse(b"EHLO x\n", b"STAT\n")
+        listed = self.fits("GET", expectations)["expectations"]
+        self.assertEqual((listed[0]["received"], listed[0]["met"]), (1, False))
+        for it in listed:
+            self.assert_known(it, "ListedExpectation", "Expectation")
+        [waiting] = self.fits("POST", f"{SMTP}/requests", {"held": True})["requests"]
+        self.assertEqual(waiting["data"], "STAT")
+        reply = {"number": waiting["number"], "reply": "now"}
+        path = f"{SMTP}/connections/{waiting['connection']}/reply"
+        self.fits("POST", path, reply, 204)
+        self.fits("POST", path, reply, 409)
+        self.assertEqual(wire.received(), b"220 ready\r\n250 hi\r\nnow\r\n")
+        verdict = self.fits("POST", f"{SMTP}/verify", {"timeout": 0})
+        self.assertIn("received 1 of 2", verdict["report"])
+        self.fits("PUT", f"{expectations}/{first}", expected, 409)
+        self.fits("DELETE", f"{expectations}/{second}", status=204)
+        third = self.fits("POST", expectations, held, 201)["id"]
+        self.fits("PUT", f"{expectations}/{third}", {**held, "equals": "NOOP"}, 204)
+        self.fits("POST", expectations, {"kind": "on", "every": 0, "reply": "x"}, 422)
+        self.fits("DELETE", expectations, status=204)
+
+    def use_services(self) -> None:
+        """Create a service, change it in each way, and delete it."""
+        new = {
+            "name": "new",
+            "listen": "tcp:2600:interface=127.0.0.1",
+            "framing": "line",
+            "rule": [{"equals": "a", "reply": "A"}],
+        }
+        path = "/api/services/new"
+        self.fits("POST", "/api/services", new, 201)
+        self.fits("POST", "/api/services", new, 409)
+        definition = self.fits("GET", path)["definition"]
+        fault = {"kind": "latency", "delay": 1}
+        self.fits("PUT", path, {**definition, "fault": [fault]})
+        self.fits("PUT", path, {**definition, "seed": -1, "framing": "lines"}, 422)
+        self.assertTrue(self.fits("GET", f"{path}/script")["rules"])
+        script = {"script": "[[rule]]\nequals = 'b'\nreply = 'B'\n"}
+        self.fits("POST", f"{path}/script/check", script)
+        self.fits("PUT", f"{path}/script", script)
+        self.fits("PUT", f"{path}/script", {"script": "[[rule]]\nrepply = 'B'\n"}, 422)
+        self.fits("PATCH", "/api/services/fixed", {"accept": {"after": 1}})
+        for change in ("disable", "enable"):
+            self.fits("POST", f"{path}/{change}")
+        self.fits("POST", f"{path}/reset", status=204)
+        self.fits("DELETE", path, status=204)
+        self.fits("DELETE", path, status=404)
+
+
+class ToxiproxyResponseTests(Fitting, ProxiedCase):
+    """What the paths of toxiproxy say."""
+
+    def test_every_response(self) -> None:
+        """Each operation accepts what the document says, and answers so."""
+        new = {
+            "name": "redis",
+            "listen": "localhost:26379",
+            "upstream": f"127.0.0.1:{SERVICE_PORT}",
+        }
+        self.fits("GET", "/version")
+        self.fits("POST", "/proxies", new, 201)
+        self.fits("POST", "/proxies", new, 409)
+        self.fits("POST", "/proxies", {**new, "name": "no name"}, 400)
+        self.fits("POST", "/populate", [{**new, "enabled": True}], 201)
+        refused = self.fits("POST", "/populate", [new, {**new, "name": "x", "listen": "y"}], 500)
+        self.assertEqual(len(refused["proxies"]), 1)
+        self.use_toxics()
+        self.relay()
+        self.fits("GET", "/proxies/redis")
+        self.assertEqual({*self.fits("GET", "/proxies")}, {"redis"})
+        for method, is_enabled in (("POST", False), ("PATCH", True)):
+            shown = self.fits(method, "/proxies/redis", {"enabled": is_enabled})
+            self.assertEqual(shown["enabled"], is_enabled)
+        self.fits("PATCH", "/proxies/redis", {"upstream": "x"}, 400)
+        self.fits("POST", "/reset", status=204)
+        self.fits("DELETE", "/proxies/redis", status=204)
+        self.fits("DELETE", "/proxies/redis", status=404)
+        self.assert_seen("GET /healthz", "GET /metrics", "GET /readyz", is_api=False)
+
+    def use_toxics(self) -> None:
+        """Add a toxic, change it in each way, and remove it."""
+        toxics = "/proxies/redis/toxics"
+        toxic = {"type": "latency", "attributes": {"latency": 1.5}, "toxicity": 0.5}
+        self.fits("POST", toxics, toxic)
+        self.fits("POST", toxics, toxic, 409)
+        self.fits("POST", toxics, {"type": "slicer"}, 400)
+        path = f"{toxics}/latency_downstream"
+        for method in ("POST", "PATCH"):
+            self.fits(method, path, {"attributes": {"jitter": 1}, "toxicity": None})
+        self.fits("PATCH", path, {"attributes": {"latency": "x"}}, 400)
+        self.fits("GET", path)
+        self.assertEqual(len(self.fits("GET", toxics)), 1)
+        self.fits("DELETE", path, status=204)
+        self.fits("DELETE", path, status=404)
+
+    def relay(self) -> None:
+        """Pass bytes in both directions, and show the entries and the connection."""
+        client, service = self.connect()
+        client.send(b"PING")
+        service.transport.write(b"\xff")
+        self.reactor.advance(0)
+        self.assertEqual(client.received(), b"\xff")
+        path = "/api/services/redis"
+        entries = self.fits("GET", f"{path}/entries")["entries"]
+        self.assertIn("passed", {it["event"] for it in entries})
+        for it in entries:
+            shown = self.fits("GET", f"{path}/entries/{it['id']}")
+            self.assertEqual((shown["rule"], shown["wire"]["reply"]), (None, None))
+        [connection] = self.fits("GET", f"{path}/connections")["connections"]
+        self.assertIsNone(connection["state"])
+        self.fits("GET", path)
