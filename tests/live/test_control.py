@@ -135,7 +135,7 @@ class ControlTests(LiveTestCase):
         self.assertEqual(client.rest(), b"")
 
     def test_the_log(self) -> None:
-        """What clients of the control server send is not logged, nor is a traceback."""
+        """Requests that are refused are not logged, and there is no traceback."""
         server = self.controlled()
         for path in ("/evil\x7f", "/api/services/evil"):
             self.ask(server, "GET", path.replace("\x7f", "%7f"))
