@@ -104,10 +104,11 @@ def _load(definition: "Definition") -> "ConfigSource | None":
 
     match definition.answering:
         case WrittenScript(script=script):
-            return script
+            return definition.completed(script)
         case ScriptFile(path=path):
             with reading(definition, "script"):
-                return Script.load(path)
+                script = Script.load(path)
+            return definition.completed(script)
         case ReplayFile(path=path, ignore=ignore):
             from reqresp.recording.replay import Replay
 

@@ -36,12 +36,17 @@ class ScriptFaults:
 
 
 def read_faults(
-    tables: Sequence[dict[str, Any]], parts: TableParts, *, is_relay: bool
+    tables: Sequence[dict[str, Any]],
+    parts: TableParts,
+    *,
+    is_relay: bool,
+    taken: Sequence[str] = (),
 ) -> ScriptFaults:
     """
     Return the faults that *tables* describe, without those that have problems.
 
     :param is_relay: whether the script forwards all bytes.
+    :param taken: names that faults of a direction cannot have.
     """
     replies: list[PlacedFault] = []
     streams: list[DirectedFault] = []
@@ -50,7 +55,7 @@ def read_faults(
             continue
         path = f"fault[{at}]"
         if "stream" in table:
-            directed = _directed(table, path, parts, [it.name for it in streams])
+            directed = _directed(table, path, parts, [*taken, *(it.name for it in streams)])
             if directed is not None and not is_relay and directed.stream is Direction.DOWNSTREAM:
                 parts.reader.report(f"{path}.stream", UPSTREAM_ONLY)
             streams += [] if directed is None else [directed]

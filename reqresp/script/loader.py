@@ -4,7 +4,8 @@ Loader: a whole service in one TOML file, read with all its problems at once.
 Knows files and TOML.  Must not know what a key means: that is `compiler`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,9 +17,11 @@ from reqresp._errors import MAX_PROBLEMS, Problem, ProblemsError
 from reqresp._files import read_regular
 from reqresp.faults import DirectedFault, PlacedFault
 from reqresp.framing import BaseFraming, Mixed
+from reqresp.script._faults import ScriptFaults, read_faults
+from reqresp.script._parts import TableParts
 from reqresp.script.calls import CalledFunction, Functions
 from reqresp.script.compiler import compile_script
-from reqresp.script.files import MAX_FILE_BYTES
+from reqresp.script.files import MAX_FILE_BYTES, ScriptFiles
 from reqresp.script.reader import JSON, TOML, Reader, TooManyProblemsError
 from reqresp.script.rules import Rules
 from reqresp.script.toml import parse_toml
@@ -160,6 +163,31 @@ class Script(ConfigSource):
         if reader.problems:
             raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0), *more)
         return cls(name=name, lines=lines, **fields)
+
+    def with_faults(self, tables: Sequence[dict[str, Any]], seed: int | None = None) -> Self:
+        """
+        Return the script with more faults, after its own.
+
+        :param tables: as under ``fault`` in a script.
+        :param seed: in place of its own; None: its own.
+        :raises ScriptError: *tables* have problems; it has all of them, or the first of very many.
+        """
+        reader = Reader(self.name, lambda _: None)
+        parts = TableParts(reader, ScriptFiles(None))
+        taken = [it.name for it in self.stream_faults]
+        faults = ScriptFaults()
+        with suppress(TooManyProblemsError):
+            faults = read_faults(tables, parts, is_relay=self.is_relay, taken=taken)
+        if reader.problems:
+            raise ScriptError(*reader.problems)
+        # Their keys seed their dice, which are not those of its own faults.
+        replies = [evolve(it, key=f"service.{it.key}") for it in faults.replies]
+        return evolve(
+            self,
+            faults=(*self.faults, *replies),
+            stream_faults=(*self.stream_faults, *faults.streams),
+            seed=self.seed if seed is None else seed,
+        )
 
     def place(self, by: str) -> str:
         """

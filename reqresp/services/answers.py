@@ -89,14 +89,15 @@ def load(definition: Definition) -> Loaded:
     """
     match definition.answering:
         case WrittenScript(script=script, text=text):
-            return Loaded(script, text)
+            return Loaded(definition.completed(script), text)
         case ScriptFile(path=path):
             from reqresp.script import Script  # late, likewise
             from reqresp.script.loader import read_script
 
             with reading(definition, "script"):
                 text = read_script(path)
-                return Loaded(Script.parse(text, str(path), path.parent), text)
+                script = Script.parse(text, str(path), path.parent)
+            return Loaded(definition.completed(script), text)
         case ReplayFile(path=path, pace=pace, ignore=ignore):
             from reqresp.recording.replay import Replay  # late: few services replay
 

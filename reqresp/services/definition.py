@@ -184,6 +184,8 @@ class Definition:
     :param upstream: replaces single values of a script's `UpstreamSettings`, by their names.
     :param adds_tls: whether TLS to the upstream is added where a script does not add it.
     :param upstream_tls: replaces single values of its `TLSSettings`.
+    :param faults: are added to those of a script, as they are written under ``fault``.
+    :param seed: replaces that of a script.
     :param files: what it writes while it runs.
     :param tls: None: bytes are not encrypted.
     :param access: which clients may connect; None: all.
@@ -203,6 +205,8 @@ class Definition:
     upstream: Mapping[str, Any] = field(factory=dict)
     adds_tls: bool = False
     upstream_tls: Mapping[str, Any] = field(factory=dict)
+    faults: tuple[dict[str, Any], ...] = ()
+    seed: int | None = None
     files: Appended = Appended()
     tls: ServerTLS | None = None
     access: "Access | None" = None
@@ -268,6 +272,20 @@ class Definition:
         written = {key: it for key, it in self.written.items() if key not in gone}
         return evolve(self, answering=script, written=written, **changes)
 
+    def completed(self, script: "Script") -> "Script":
+        """
+        Return *script*, which answers, with the faults and the seed that stand beside it.
+
+        :raises ProblemsError: the faults have problems; it says where they are written.
+        """
+        if not self.faults and self.seed is None:
+            return script
+        try:
+            return script.with_faults(self.faults, self.seed)
+        except ProblemsError as error:
+            problems = [self.origin.problem(it.path, it.message) for it in error.problems]
+            raise ProblemsError(*problems) from None
+
     def serves_alike(self, other: "Definition") -> bool:
         """
         Return whether *other* differs only in what it answers.
@@ -282,6 +300,8 @@ class Definition:
             "upstream": {},
             "adds_tls": False,
             "upstream_tls": {},
+            "faults": (),
+            "seed": None,
         }
         return evolve(self, **answers) == evolve(other, **answers)
 

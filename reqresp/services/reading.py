@@ -51,10 +51,12 @@ _SCRIPT = (
 
 #: The keys of a script that a service with a fixed reply can have.
 _FIXED_KEYS = ("framing", "limits", "accept", "fault", "seed")
-#: The keys of a script that replace those of a script file.
-_REPLACING_KEYS = ("framing", "limits", "accept", "upstream")
+#: The keys of a script that stand beside a script: they replace its values, or add faults.
+_KEYS_BESIDE = ("framing", "limits", "accept", "upstream", "fault", "seed")
 #: The keys that each say what answers, in the order in which one excludes others.
 _ANSWERS = ("script", "replay")
+
+_Tables = list[dict[str, Any]]
 
 #: What a service that no file has can call.
 _NO_FUNCTIONS = KnownFunctions()
@@ -247,7 +249,7 @@ class _Place:
         """Return the fields of the definition that say what answers; None after a problem."""
         fixed = [key for key in ("response", "close_on") if key in table]
         if keys.script is not None:
-            self._exclude("script", [*fixed, "replay"], table, rules, _REPLACING_KEYS)
+            self._exclude("script", [*fixed, "replay"], table, rules, _KEYS_BESIDE)
             return self._script(keys.script, rules) if self._is_clean else None
         if keys.replay is not None:
             self._exclude("replay", fixed, table, rules, ("limits", "accept"))
@@ -287,8 +289,13 @@ class _Place:
                 return None
         elif not script:
             self._report("script", f"expected the path of a file, found {script!r}")
-        # The keys that replace those of the script are checked as scripts of their own.
-        if None in [self._read_rules({key: value}) for key, value in rules.items()]:
+        # Faults are checked once the script is known: a relay has others.
+        faults = self.reader.read(_Tables, rules.get("fault", []), self._name_of("fault"))
+        # The other keys are checked as scripts of their own.
+        others = {key: value for key, value in rules.items() if key != "fault"}
+        if None in [self._read_rules({key: value}) for key, value in others.items()]:
+            return None
+        if not self._is_clean:
             return None
         upstream = rules.get("upstream", {})
         tls = upstream.get("tls", False)
@@ -300,6 +307,8 @@ class _Place:
             "upstream": self._upstream(upstream),
             "adds_tls": tls is not False,
             "upstream_tls": self._upstream_tls(tls),
+            "faults": tuple(faults),
+            "seed": rules.get("seed"),
         }
 
     def _upstream(self, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from reqresp.services.answers import (
     accept_mode_of,
     check_answers,
     is_relay,
+    load,
     log_warnings,
     make_factory,
     reconfigure,
@@ -360,11 +361,12 @@ class Service:
         Return what the service would be with the script *text*.
 
         :param functions: those that it can call.
-        :raises ScriptError: it has problems; it has all of them.
+        :raises ProblemsError: it has problems, or faults do not fit it; it has all of them.
         """
         base = self._script_base
         answering = WrittenScript.parse(text, self._script_name, base, functions)
-        return self._definition.with_script(answering), Loaded(answering.script, text)
+        definition = self._definition.with_script(answering)
+        return definition, load(definition)
 
     @property
     def _script_name(self) -> str:

@@ -76,6 +76,14 @@ class CheckTests(CommandTestCase):
             "F:7: service[1].script: it.toml: cannot be read: No such file or directory\n",
         )
 
+    def test_faults_beside_a_script(self) -> None:
+        """They have to fit to the script."""
+        fault = 'fault = [{ stream = "downstream", kind = "noop" }]'
+        script = 'script = "it.toml"'
+        status, _, errors = self.check(FILE.replace(script, f"{script}\n{fault}"))
+        self.assertEqual(status, 1)
+        self.assertIn("F:8: service[1].fault[0].stream: expected upstream", errors)
+
     def test_certificates(self) -> None:
         """The files of TLS are read, and what is wrong with them is where the service is."""
         key = trustme.CA().issue_cert("localhost")

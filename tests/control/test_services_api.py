@@ -98,6 +98,26 @@ class ChangedTests(Controlled):
         self.assertEqual(self.get("/api/services/new/script")["script"], SCRIPT)
         self.assertEqual(self.get("/api/services/new")["definition"]["script"], SCRIPT)
 
+    def test_faults_beside_a_script(self) -> None:
+        """They stay when the script is replaced, and are refused if they do not fit to it."""
+        faults = [{"kind": "latency", "delay": 1}]
+        definition = {"name": "new", "listen": 2600, "script": SCRIPT, "fault": faults}
+        self.assertEqual(self.ask("POST", "/api/services", definition).status, 201)
+        path = "/api/services/new"
+        shown = self.get(path)["definition"]
+        self.assertEqual((shown["script"], shown["fault"]), (SCRIPT, faults))
+        self.assertEqual(self.ask("PUT", path, shown).status, 200)
+        changed = {"script": SCRIPT.replace("B", "C")}
+        self.assertEqual(self.ask("PUT", f"{path}/script", changed).status, 200)
+        wire = self.converse(b"a\n", name="new")
+        self.assertEqual(wire.received(), b"")
+        wire.wait(1)
+        self.assertEqual(wire.received(), b"C\r\n")
+        relay = {"script": "[upstream]\naddress = 'a:1'\n"}
+        found = self.ask("PUT", f"{path}/script", relay)
+        self.assertEqual(found.status, 422)
+        self.assertEqual([it["path"] for it in found.json["problems"]], ["fault[0].stream"])
+
     def test_a_definition_with_problems(self) -> None:
         """All problems are reported, and nothing is created."""
         found = self.ask(

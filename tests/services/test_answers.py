@@ -27,6 +27,43 @@ class LoadTests(Served):
                 " directory",
             )
 
+    def test_faults_beside_a_script(self) -> None:
+        """They are added to those of the script, and the seed replaces its own."""
+        path = live.temporary(self) / "it.toml"
+        path.write_text(
+            'seed = 1\nfault = [{ kind = "latency", delay = 1 }]\n[[rule]]\nreply = "a"\n'
+        )
+        faults = '[{ kind = "latency", delay = 2 }, { kind = "noop", stream = "upstream" }]'
+        text = f'{HEAD}script = "{path}"\nseed = 2\nfault = {faults}'
+        [(_, loaded)] = self.loaded(text)
+        assert loaded.script is not None
+        self.assertEqual(loaded.script.seed, 2)
+        self.assertEqual(len({it.key for it in loaded.script.faults}), 2)  # each has its own dice
+        self.assertEqual([it.name for it in loaded.script.stream_faults], ["noop"])
+        self.start(text)
+        wire = self.connect("it")
+        wire.send(b"x\n")
+        wire.wait(2.9)
+        self.assertEqual(wire.received(), b"")
+        wire.wait(0.2)
+        self.assertEqual(wire.received(), b"a\r\n")
+
+    def test_faults_that_do_not_fit_a_script(self) -> None:
+        """They are refused where they are written, once the script is known."""
+        path = live.temporary(self) / "it.toml"
+        relay = 'upstream = { address = "a:1" }\n'
+        noop = 'kind = "noop", stream = "upstream"'
+        for script, fault, problem in (
+            ('rule = [{ reply = "a" }]', 'kind = "nope"', "kind: unknown kind 'nope'"),
+            ('rule = [{ reply = "a" }]', noop.replace("up", "down"), "stream: expected upstream"),
+            (relay, 'kind = "noop"', "stream: the key is missing: a relay has no replies"),
+            (f"{relay}fault = [{{ {noop} }}]", f'{noop}, name = "noop"', "name: expected another"),
+        ):
+            path.write_text(script)
+            with self.assertRaises(ProblemsError) as caught:
+                self.loaded(f'{HEAD}script = "{path}"\nfault = [{{ {fault} }}]')
+            self.assertIn(f"services.toml:5: service[0].fault[0].{problem}", str(caught.exception))
+
     def test_a_recording_of_nothing(self) -> None:
         """What is wrong with a whole file is placed likewise."""
         path = live.temporary(self) / "it.rec"

@@ -83,6 +83,7 @@ class AnswersTests(Reading):
         """Its path is relative to the services file; other keys replace single values of it."""
         definition = one(
             'script = "it.toml"\nframing = "line"\nlimits = { idle_timeout = 2 }\n'
+            'seed = 7\nfault = [{ kind = "latency", delay = 1 }]\n'
             'upstream = { address = "a:1", send_proxy = 1, tls = { ca = "ca.pem" } }'
         )
         self.assertEqual(definition.answering, ScriptFile(BASE / "it.toml"))
@@ -90,6 +91,9 @@ class AnswersTests(Reading):
         self.assertEqual(definition.upstream, {"address": ("a", 1), "send_proxy": 1})
         self.assertTrue(definition.adds_tls)
         self.assertEqual(definition.upstream_tls, {"ca": BASE / "ca.pem"})
+        self.assertEqual(
+            (definition.faults, definition.seed), (({"kind": "latency", "delay": 1},), 7)
+        )
 
     def test_a_recording(self) -> None:
         """It has the keys of its options."""
@@ -102,6 +106,7 @@ class AnswersTests(Reading):
             ('script = "a"\nresponse = "b"', "response: cannot be combined with script"),
             ('script = "a"\nreplay = "b"', "replay: cannot be combined with script"),
             ('script = "a"\ngreeting = "b"', "greeting: cannot be combined with script"),
+            ('script = "a"\nfault = 3', "fault: expected a list of tables, found 3"),
             ('replay = "a"\nclose_on = "b"', "close_on: cannot be combined with replay"),
             ('replay = "a"\nframing = "line"', "framing: cannot be combined with replay"),
             ('response = "a"\ngreeting = "b"', "greeting: cannot be combined with response"),
