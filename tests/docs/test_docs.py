@@ -21,6 +21,7 @@ except ImportError:
     docutils = None
 
 README = ROOT / "README.rst"
+CI = ROOT / ".ci" / "run"
 ARCHITECTURE = ROOT / "docs" / "architecture.rst"
 CHANGING = (ROOT / "docs" / "changing.rst").read_text(encoding="utf-8")
 #: Every document, as its path within the project.
@@ -96,6 +97,16 @@ class CodeTests(SynchronousTestCase):
        b()
 
 Text.
+
+    @skipUnless(CI.is_file(), "an sdist has no .ci/run")
+    def test_ci_finds_commands_in_the_readme(self) -> None:
+        """Each heading that CI looks up in the README is there, with commands that run pytest."""
+        headings = re.findall(r"\$\(block \"(.+?)\"\)", CI.read_text(encoding="utf-8"))
+        self.assertNotEqual(headings, [])
+        for heading in headings:
+            _, _, section = DOCUMENTS["README.rst"].partition(f"\n{heading}\n===")
+            commands = re.search(r"(?:^    .+\n)+", section, re.MULTILINE)
+            self.assertRegex(commands[0] if commands else "", r"(?m)^    python -m pytest", heading)
 
 - .. code-block:: python
 
