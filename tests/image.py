@@ -286,12 +286,16 @@ class ImageTests(unittest.TestCase):
         self.assertEqual(container.ask("PING"), "PONG\n")
 
     def test_compose(self) -> None:
-        """The server and the client of deploy/compose.yaml get along, and the page is there."""
+        """deploy/compose.yaml builds this image; its server and client get along, with the page."""
         services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
         (self.scripts / "pop3.toml").write_bytes((ROOT / "examples" / "pop3.toml").read_bytes())
         (self.scripts / "control-token").write_text("secret")
         # Not /run/secrets: only /srv is mounted here.
-        command = [it.replace("/run/secrets", "/srv") for it in services["server"]["command"]]
+        server, build = services["server"], services["server"]["build"]
+        file = DEPLOY / build["context"] / build["dockerfile"]
+        self.assertTrue(file.samefile(ROOT / "Containerfile"), file)
+        self.assertEqual(server["healthcheck"]["test"], ["CMD", *self.image.health])
+        command = [it.replace("/run/secrets", "/srv") for it in server["command"]]
         container = self.start(*command).ready()
         client = [it.replace("server:", "127.0.0.1:") for it in services["client"]["command"]]
         asked = container.inside("reqresp", *client)
