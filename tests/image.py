@@ -108,9 +108,10 @@ class Container:
     def __init__(self, image: Image, command: list[str]) -> None:
         self._image = image
         self._outer = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.log = Log(self._outer.stdout)
+        self.errors = Log(self._outer.stderr)
 
     @property
     def pid(self) -> int:
@@ -121,7 +122,7 @@ class Container:
 
     def ready(self) -> "Container":
         """Wait until the health check of the image succeeds."""
-        until(self.is_healthy, lambda: f"it is healthy: {self.log.text()}")
+        until(self.is_healthy, lambda: f"it is healthy: {self.log.text()}\n{self.errors.text()}")
         return self
 
     def is_healthy(self) -> bool:
@@ -157,6 +158,7 @@ class Container:
         """Wait for its end; return the exit status, 128 and the signal if one ended it."""
         status = self._outer.wait(PATIENCE)
         self.log.close()
+        self.errors.close()
         return status
 
     def end(self) -> None:
@@ -211,7 +213,7 @@ class ImageTests(unittest.TestCase):
         return self.start(*self.image.command, "--script=/srv/it.toml", *options).ready()
 
     def test_own_command(self) -> None:
-        """It answers, is process 1, is not root, writes nothing, and logs to standard output."""
+        """It answers, is process 1, is not root, writes nothing, and logs to stdout only."""
         container = self.start().ready()
         self.assertEqual(container.ask("hello", framing="chunk"), "response\n")
         container.log.wait("'hello'")
@@ -222,6 +224,7 @@ class ImageTests(unittest.TestCase):
         written = container.inside("touch", "/srv/file", "/opt/reqresp/file", "/file")
         self.assertEqual(written.stderr.count("Read-only file system"), 3, written.stderr)
         self.assertNotIn("plugin cache", container.log.text())
+        self.assertEqual(container.errors.text(), "")
 
     def test_sigterm(self) -> None:
         """After SIGTERM it is unhealthy but serves, finishes replies, and ends with status 0."""
@@ -288,13 +291,13 @@ class ImageTests(unittest.TestCase):
     def test_compose(self) -> None:
         """deploy/compose.yaml builds this image; its server and client get along, with the page."""
         services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-        (self.scripts / "pop3.toml").write_bytes((ROOT / "examples" / "pop3.toml").read_bytes())
-        (self.scripts / "control-token").write_text("secret")
-        # Not /run/secrets: only /srv is mounted here.
         server, build = services["server"], services["server"]["build"]
         file = DEPLOY / build["context"] / build["dockerfile"]
         self.assertTrue(file.samefile(ROOT / "Containerfile"), file)
         self.assertEqual(server["healthcheck"]["test"], ["CMD", *self.image.health])
+        (self.scripts / "pop3.toml").write_bytes((ROOT / "examples" / "pop3.toml").read_bytes())
+        (self.scripts / "control-token").write_text("secret")
+        # Not /run/secrets: only /srv is mounted here.
         command = [it.replace("/run/secrets", "/srv") for it in server["command"]]
         container = self.start(*command).ready()
         client = [it.replace("server:", "127.0.0.1:") for it in services["client"]["command"]]
