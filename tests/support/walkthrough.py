@@ -61,9 +61,11 @@ class Walkthrough:
     _ports: dict[str, str] = field(factory=dict)
     _environment: dict[str, str] = field(factory=dict)
 
+    def __attrs_post_init__(self) -> None:
+        self._add_programs()
+
     def follow(self) -> int:
         """Do what the page says; return how many commands were run."""
-        self._add_programs()
         commands = 0
         for part in _parts(self.path.read_text(encoding="utf-8")):
             if "Ctrl-C" in part.text:
@@ -102,8 +104,14 @@ class Walkthrough:
         if command.startswith(_SERVERS):
             self._start(command)
             return
-        ended = subprocess.run(
-            ["bash", "-c", command],
+        ended = self.run(command)
+        expected = _pattern(self._with_ports(printed))
+        self.case.assertRegex(ended.stdout.rstrip(), rf"\A{expected}\Z", command)
+
+    def run(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a *command* that ends by itself; return its status, and all that it prints."""
+        return subprocess.run(
+            ["bash", "-c", self._with_ports(command)],
             cwd=self.directory,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -112,8 +120,6 @@ class Walkthrough:
             timeout=PATIENCE,
             check=False,
         )
-        expected = _pattern(self._with_ports(printed))
-        self.case.assertRegex(ended.stdout.rstrip(), rf"\A{expected}\Z", command)
 
     def _start(self, command: str) -> None:
         process = subprocess.Popen(
