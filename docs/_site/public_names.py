@@ -4,10 +4,17 @@ Public names: what autodoc is asked to show of a package.
 Knows modules and names.  Must not know Sphinx.
 """
 
+import ast
+import builtins
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from inspect import isclass, isfunction
+from pkgutil import resolve_name
 from types import ModuleType
+
+from docs._site.pages import ROOT
 
 #: The sections of the API: the package that users import from, and the parts of it that a section
 #: has; an empty part is all.
@@ -27,6 +34,20 @@ SECTIONS: Mapping[str, tuple[str, Sequence[str]]] = {
     "``reqresp.recording``": ("reqresp.recording", [""]),
     "``reqresp.transport.tls``": ("reqresp.transport.tls", [""]),
 }
+
+#: What guides import from other modules, by its path there.
+OTHERS: Sequence[str] = (
+    "reqresp.recording.recorder.Recorder",
+    "reqresp.relay.Forwarding",
+    "reqresp.relay.upstream_tls.ClientTLS",
+    "reqresp.services.environment.Environment",
+    "reqresp.services.reading.read_definition",
+    "reqresp.services.registry.Services",
+    "reqresp.tap.Options",
+    "reqresp.tap.makeService",
+    "reqresp.transport.eager.EagerWrites",
+    "reqresp.transport.lean_reactor.install",
+)
 
 
 def public_names(package: str, part: str = "") -> dict[str, object]:
@@ -56,8 +77,58 @@ def home(module: ModuleType, name: str) -> str:
 def directives(package: str, part: str = "") -> Iterator[str]:
     """Yield the lines that show the names of *package*, in the order of its parts."""
     for path, value in public_names(package, part).items():
-        kind = "class" if isclass(value) else "function" if isfunction(value) else "data"
-        yield f".. auto{kind}:: {path}"
-        if kind == "class":
-            yield "   :members:"
-        yield ""
+        yield from directive(path, value)
+
+
+def directive(path: str, value: object) -> Iterator[str]:
+    """Yield the lines that show the *value* at *path*."""
+    kind = "class" if isclass(value) else "function" if isfunction(value) else "data"
+    yield f".. auto{kind}:: {path}"
+    if kind == "class":
+        yield "   :members:"
+    yield ""
+
+
+def find(path: str) -> object:
+    """Return what is at *path*, an attribute of a module."""
+    module, _, name = path.rpartition(".")
+    found: object = getattr(import_module(module), name)
+    return found
+
+
+def exists(name: str) -> bool:
+    """
+    Return whether *name* is one of Python's or of a package, or its parts are names in the code.
+
+    Without a module, it can be what any module of reqresp defines, imports or uses.  What is not a
+    name is part of a signature, and counts as one that exists.
+    """
+    if not re.fullmatch(r"[\w.]+", name):
+        return True
+    try:
+        resolve_name(name)
+    except (AttributeError, ImportError, ValueError):
+        parts = {*name.lstrip(".").split(".")}
+        return hasattr(builtins, name) or parts <= _names_in_code()
+    return True
+
+
+@cache
+def _names_in_code() -> frozenset[str]:
+    """Return the names in the code of reqresp, and those of its modules."""
+    found = {"reqresp"}
+    for path in (ROOT / "reqresp").rglob("*.py"):
+        found |= {path.stem, path.parent.name}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                    found.add(node.name)
+                case ast.Name(ctx=ast.Store()):
+                    found.add(node.id)
+                case ast.Attribute():
+                    found.add(node.attr)
+                case ast.arg():
+                    found.add(node.arg)
+                case ast.alias():
+                    found.add(node.asname or node.name)
+    return frozenset(found)

@@ -14,7 +14,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from docs._site.pages import DOCS
-from docs._site.public_names import SECTIONS, public_names
+from docs._site.public_names import OTHERS, SECTIONS, directive, find, public_names
 from reqresp.cli.parser import make_parser
 from reqresp.control.control_site import api_routes, document_of
 from reqresp.control.events import EventStreams
@@ -170,10 +170,10 @@ def python_api() -> str:
     """Return the page of the Python API; on the site, autodoc adds what each name is."""
     lines = [
         *_title("Python API", "="),
-        "Import a name from ``reqresp``, unless the heading names another package. Names that are "
-        "not listed here can change at any time. The documentation site shows each name with its "
-        "types. Without the site, use ``python -m pydoc``, as in ``python -m pydoc "
-        "reqresp.Close``.",
+        "Import a name from ``reqresp``, unless the heading names another package, or the name "
+        "has its module with it. Names that are not listed here can change at any time. The "
+        "documentation site shows each name with its types. Without the site, use ``python -m "
+        "pydoc``, as in ``python -m pydoc reqresp.Close``.",
     ]
     for title, (package, parts) in SECTIONS.items():
         paths = [path for part in parts for path in public_names(package, part)]
@@ -181,6 +181,9 @@ def python_api() -> str:
         lines += [*_heading(title, "="), f"{names}.", ""]
         for part in parts:
             lines += [f".. site: public-names:: {package} {part}".rstrip(), ""]
+    lines += [*_heading("Other modules", "="), f"{', '.join(f'``{it}``' for it in OTHERS)}.", ""]
+    for path in OTHERS:
+        lines += [it.replace(".. auto", ".. site: auto") for it in directive(path, find(path))]
     return _page(lines)
 
 

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from docs._site import reference, terminal
 from docs._site.check_links import broken_links
 from docs._site.pages import DOCS, OUTSIDE, ROOT, for_site, page_of
-from docs._site.public_names import SECTIONS, public_names
+from docs._site.public_names import OTHERS, SECTIONS, exists, public_names
 from tests.support import live
 
 PAGES = {
@@ -53,6 +53,27 @@ class ReferenceTests(SynchronousTestCase):
             if package == "reqresp.testing":  # it passes on a step of reqresp
                 expected -= {"reqresp.steps.Wait"}
             self.assertEqual(sorted(shown), sorted(expected))
+
+    def test_every_name_of_an_example_is_shown(self) -> None:
+        """What examples import is a public name, or one of those of other modules."""
+        shown = {*OTHERS}
+        for package in {package for package, _ in SECTIONS.values()}:
+            shown |= {f"{package}.{path.rpartition('.')[2]}" for path in public_names(package)}
+        for name, text in PAGES.items():
+            found = re.findall(r"^ +from (reqresp[\w.]*) import (\w.*)$", text, re.MULTILINE)
+            imported = {f"{module}.{it}" for module, names in found for it in names.split(", ")}
+            self.assertEqual(imported - shown, set(), name)
+            self.assertNotRegex(text, r"(?m)^ +(import reqresp|from reqresp.* import \()", name)
+
+    def test_names_that_exist(self) -> None:
+        """A reference to a name that is nowhere is noticed; others need not be on the site."""
+        for name in (
+            *("int", "collections.abc.Callable", "twisted.internet.defer.Deferred", "Deferred"),
+            *("reqresp.testing.Server.accepting", "Service.enable", ".fault", "WRITE_INTERVAL"),
+        ):
+            self.assertTrue(exists(name), name)
+        for name in ("reqresp.testing.Server.acepting", "Servise.enable", "twisted.no", "Reqest"):
+            self.assertFalse(exists(name), name)
 
 
 class PageTests(SynchronousTestCase):
