@@ -47,10 +47,10 @@ class _OneContext(ContextFactory):
         return self._context
 
 
-def contexts() -> tuple[ContextFactory, ssl.SSLContext]:
-    """Return what a server on ``localhost`` and its clients use for TLS."""
+def contexts(name: str = "localhost") -> tuple[ContextFactory, ssl.SSLContext]:
+    """Return what a server called *name* and its clients use for TLS."""
     server = SSL.Context(SSL.TLS_METHOD)
-    authority().issue_cert("localhost").configure_cert(server)
+    authority().issue_cert(name).configure_cert(server)
     client = ssl.create_default_context()
     authority().configure_trust(client)
     return _OneContext(server), client
