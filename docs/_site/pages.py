@@ -21,6 +21,8 @@ OUTSIDE = {
 _CONTENTS = re.compile(r"^\.\. contents::.*\n(?: +.*\n)*", re.MULTILINE)
 # A comment for all but the site.
 _SITE_ONLY = re.compile(r"^( *)\.\. site: ", re.MULTILINE)
+# A forge inserts no file: there, a link in its place leads to it.
+_IN_PLACE = re.compile(r"^`[^`<]+ <([^>`]+)>`_\n\n(?=\.\. include:: \1$)", re.MULTILINE)
 # The pages that order others; a forge shows a README below the list of files.
 _INDEXES = ("index", "README")
 _CHILD = re.compile(r"^- `[^`<]+\s<([^>`#]+\.rst)>`_", re.MULTILINE)
@@ -30,10 +32,11 @@ def for_site(name: str, text: str) -> str:
     """
     Return the source of the page *name* for Sphinx.
 
-    ``.. site: X`` becomes ``.. X``.  The pages of the site have the order of the items that begin
-    with a link, in the pages that are called ``index``.
+    ``.. site: X`` becomes ``.. X``.  A link just before the file that it leads to is inserted is
+    left out.  The pages of the site have the order of the items that begin with a link, in the
+    pages that are called ``index``.
     """
-    text = _SITE_ONLY.sub(r"\1.. ", _CONTENTS.sub("", text))
+    text = _SITE_ONLY.sub(r"\1.. ", _IN_PLACE.sub("", _CONTENTS.sub("", text)))
     if PurePosixPath(name).name not in _INDEXES:
         return text
     links = [page_of(name, link) for link in _CHILD.findall(text)]

@@ -43,24 +43,41 @@ def blocks(text: str, language: str) -> list[str]:
     ]
 
 
-def complaints(name: str, text: str) -> str:
-    """Return the warnings of docutils about the document."""
+def read(name: str, text: str, *, can_insert: bool) -> tuple[Any, str]:
+    """
+    Return the document as docutils reads it, and its warnings.
+
+    :param can_insert: whether other files and raw markup can be inserted.
+    """
     said = StringIO()
-    docutils.publish_doctree(
+    tree = docutils.publish_doctree(
         text,
         source_path=str(ROOT / name),
         settings_overrides={
             "report_level": 2,
             "halt_level": 5,
             "warning_stream": said,
-            # PyPI shows the README, and allows neither.
-            "file_insertion_enabled": name != "README.rst",
-            "raw_enabled": name != "README.rst",
+            "file_insertion_enabled": can_insert,
+            "raw_enabled": can_insert,
             # Highlighting needs Pygments, which these tests do not.
             "syntax_highlight": "none",
         },
     )
-    return said.getvalue()
+    return tree, said.getvalue()
+
+
+def complaints(name: str, text: str) -> str:
+    """Return the warnings of docutils about the document."""
+    # PyPI shows the README, and inserts nothing.
+    return read(name, text, can_insert=name != "README.rst")[1]
+
+
+def shown(name: str, text: str) -> str:
+    """Return the text of the document on a forge, which inserts nothing."""
+    tree, _ = read(name, text, can_insert=False)
+    for node in [*tree.findall(lambda it: it.tagname in ("comment", "system_message"))]:
+        node.parent.remove(node)
+    return str(tree.astext()).strip()
 
 
 class CodeTests(SynchronousTestCase):
@@ -81,6 +98,16 @@ class CodeTests(SynchronousTestCase):
         self.assertIn("reqresp_server", code)
         self.assertIn("ReqRespFactory", DOCUMENTS["README.rst"])
 
+    @skipUnless(CI.is_file(), "an sdist has no .ci/run")
+    def test_ci_finds_commands_in_the_readme(self) -> None:
+        """Each heading that CI looks up in the README is there, with commands that run pytest."""
+        headings = re.findall(r"\$\(block \"(.+?)\"\)", CI.read_text(encoding="utf-8"))
+        self.assertNotEqual(headings, [])
+        for heading in headings:
+            _, _, section = DOCUMENTS["README.rst"].partition(f"\n{heading}\n===")
+            commands = re.search(r"(?:^    .+\n)+", section, re.MULTILINE)
+            self.assertRegex(commands[0] if commands else "", r"(?m)^    python -m pytest", heading)
+
     def test_the_readme_shows_a_script(self) -> None:
         """The script in the README loads without a warning."""
         [block] = blocks(DOCUMENTS["README.rst"], "toml")
@@ -97,16 +124,6 @@ class CodeTests(SynchronousTestCase):
        b()
 
 Text.
-
-    @skipUnless(CI.is_file(), "an sdist has no .ci/run")
-    def test_ci_finds_commands_in_the_readme(self) -> None:
-        """Each heading that CI looks up in the README is there, with commands that run pytest."""
-        headings = re.findall(r"\$\(block \"(.+?)\"\)", CI.read_text(encoding="utf-8"))
-        self.assertNotEqual(headings, [])
-        for heading in headings:
-            _, _, section = DOCUMENTS["README.rst"].partition(f"\n{heading}\n===")
-            commands = re.search(r"(?:^    .+\n)+", section, re.MULTILINE)
-            self.assertRegex(commands[0] if commands else "", r"(?m)^    python -m pytest", heading)
 
 - .. code-block:: python
 
@@ -134,6 +151,14 @@ class MarkupTests(SynchronousTestCase):
         """Broken markup, directives of Sphinx, and what PyPI refuses in a README are reported."""
         for text in ("an *open end\n", ".. toctree::\n", ".. raw:: html\n\n   <p>\n"):
             self.assertNotEqual(complaints("README.rst", text), "", text)
+
+    def test_no_document_is_empty(self) -> None:
+        """Each says something on a forge, which inserts no file, also about what is missing."""
+        self.assertEqual(shown("it.rst", ".. include:: README.rst\n"), "")
+        for name, text in DOCUMENTS.items():
+            self.assertNotEqual(shown(name, text), "", name)
+            for path in re.findall(r"^\.\. include:: (.+)$", text, re.MULTILINE):
+                self.assertIn(f" <{path}>`_\n\n.. include:: {path}\n", text, name)
 
 
 class CompletenessTests(SynchronousTestCase):

@@ -84,6 +84,12 @@ class PageTests(SynchronousTestCase):
         text = ".. contents::\n   :local:\n\n.. site: image:: it.png\n   :alt: it\n\nText.\n"
         self.assertEqual(for_site("guide", text), "\n.. image:: it.png\n   :alt: it\n\nText.\n")
 
+    def test_what_only_a_forge_has(self) -> None:
+        """A link just before its target is inserted is left out; others stay."""
+        other = "`A <a.rst>`_\n\n.. include:: b.rst\n"
+        text = f"Text.\n\n`The table <../it.rst>`_\n\n.. include:: ../it.rst\n\n{other}"
+        self.assertEqual(for_site("guide", text), f"Text.\n\n.. include:: ../it.rst\n\n{other}")
+
     def test_the_order_of_pages(self) -> None:
         """An index has those pages that its items begin with, in that order, once."""
         text = "- `B <../b.rst>`_: see `C <c.rst>`_\n- `A <a.rst>`_\n- `B <../b.rst>`_\n"
