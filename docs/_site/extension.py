@@ -21,7 +21,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 from docs._site.pages import DOCS, ROOT, for_site, page_of
-from docs._site.public_names import directives
+from docs._site.public_names import directives, exists
 
 _LOG = logging.getLogger(__name__)
 _DOCUMENT = re.compile(r"(?![a-z]+:)([^#]+\.rst)(?:#(.+))?")
@@ -110,5 +110,5 @@ def _find(
         [it] = found
         page = node.get("refdoc", env.docname)
         return make_refnode(app.builder, page, it.docname, it.node_id, shown, target)
-    # What is internal, or documented elsewhere, is shown without a link.
-    return shown
+    # What is internal, or documented elsewhere, is shown without a link; a name of nothing is not.
+    return shown if exists(target) else None
