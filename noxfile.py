@@ -16,7 +16,7 @@ import nox
 
 nox.options.sessions = ["lint", "types", "docs"]
 nox.options.reuse_venv = "yes"
-# ``nox -s tests`` uses each Python that is installed.
+# ``nox -s tests`` uses those of its Pythons that are installed.
 nox.options.error_on_missing_interpreters = False
 
 ROOT = Path(__file__).parent
@@ -54,7 +54,11 @@ def beside(session: nox.Session, program: str, *arguments: str) -> None:
     "twisted", [nox.param(oldest_twisted(), id="oldest"), nox.param("Twisted", id="newest")]
 )
 def tests(session: nox.Session, twisted: str) -> None:
-    """Run pytest; arguments are those of pytest."""
+    """
+    Run pytest on each installed Python from 3.11 to 3.14; arguments are those of pytest.
+
+    A later Python is not used until it is added above.
+    """
     session.install("--upgrade", twisted, "--editable", ".[test]")
     session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
 
