@@ -155,11 +155,15 @@ def pyz(session: nox.Session) -> None:
 
 
 def make_pyz(session: nox.Session, path: Path, what: str) -> None:
-    """Make a single file of a requirement, and try it with nothing but Python."""
+    """Make a single file of a requirement, and try it where Python has nothing else."""
     command = ("--console-script", "reqresp", "--python", "/usr/bin/env python3")
     session.run("shiv", *command, "--quiet", "--output-file", str(path), what)
-    root = {"SHIV_ROOT": str(Path(session.create_tmp()).resolve())}
-    session.run("python", "-I", str(path), "serve", "--version", env=root)
+    place = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(place / "bare"))
+    python, root = str(place / "bare" / "bin" / "python"), {"SHIV_ROOT": str(place / "unpacked")}
+    session.run(python, "-I", str(path), "serve", "--version", env=root, external=True)
+    test = str(ROOT / "tests" / "single_file.py")
+    session.run(python, "-I", test, str(path), env=root, external=True)
 
 
 @nox.session
