@@ -11,8 +11,8 @@ from reqresp.cli.parser import make_parser
 from reqresp.script.rule_parts import PredicateArguments
 from reqresp.tap import Options
 from reqresp.testing import ServerArguments
-from tests.docs.test_possible import CLASSES, keys
 from tests.support.documents import ROOT
+from tests.support.names import CLASSES, keys
 
 API = (ROOT / "docs" / "reference" / "control-api.rst").read_text(encoding="utf-8")
 #: The fixtures of pytest, and functions that a test imports.

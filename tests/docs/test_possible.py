@@ -2,43 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import ReqRespFactory
-from reqresp.framing import LengthField, parse_framing
-from reqresp.script.schema import (
-    AnswerTable,
-    Document,
-    FramingTable,
-    PayloadTable,
-    RuleTable,
-    StateTable,
-    StepTable,
-)
-from reqresp.testing import Expectation, HeldRequest, Server, ServerConnection, ServerConnections
+from reqresp.framing import parse_framing
 from tests.support.documents import ROOT
+from tests.support.names import CLASSES, keys
 
 TEXT = (ROOT / "docs" / "possible.rst").read_text(encoding="utf-8")
 LITERALS = re.findall(r"``(.+?)``", TEXT)
 
-#: Classes whose methods a test calls.
-CLASSES = (ReqRespFactory, Server, Expectation, HeldRequest, ServerConnection, ServerConnections)
-#: Classes whose fields are keys of a script.
-TABLES: tuple[Any, ...] = (
-    *(Document, RuleTable, AnswerTable, StepTable, PayloadTable, FramingTable, LengthField),
-    StateTable,
-)
-
 #: Keys of a fault, and the name of a variable.
 OTHERS = {"after", "after_bytes", "kind", "stream", "since", "user"}
-
-
-def keys() -> set[str]:
-    """Return the keys of a script."""
-    return {it.name.removesuffix("_") for table in TABLES for it in attrs.fields(table)}
 
 
 def methods() -> Iterator[str]:
