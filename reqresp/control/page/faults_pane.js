@@ -250,6 +250,7 @@ const isSameControl = (one, other) => one.tagName === other.tagName && one.type 
   && one.getAttribute("aria-label") === other.getAttribute("aria-label");
 
 const shown = (value, slider) => Math.round((value / slider.scale) * 100) / 100;
+
 /** Return *error* with the problems of parameters in the units of their fields. */
 function inFields(error) {
   const said = error.problems?.map(({ path, problem }) => {
