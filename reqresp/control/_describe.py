@@ -15,10 +15,12 @@ from reqresp.journal import Entry, as_json
 from reqresp.journal.entries import EVENTS
 from reqresp.script import Script
 from reqresp.script.json_schema import Schema
+from reqresp.script.near_misses import KINDS as NEAR_KINDS
 from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.services.service import Kind, Service
+from reqresp.steps import STEPS, Broadcast, Forward, Send, Wait
 from reqresp.transport.accept_modes import Accept, written_mode
 
 _TEXT: Schema = {"type": "string"}
@@ -56,16 +58,48 @@ _CUT: Mapping[str, Schema] = {
     "truncated": described("only the first ones are shown", {"const": True}),
 }
 
+
+def _payload(**more: Schema) -> list[Schema]:
+    """Return the schemas of bytes, of which tables can have *more* keys."""
+    others = {**_CUT, **more}
+    return [
+        _TEXT,
+        table(*others, base64=described("the bytes in base64", _TEXT), **others),
+        table(*others, text=described("the bytes as text", _TEXT), **others),
+    ]
+
+
+def _step() -> Schema:
+    """Return the schema of a step, whose key says which one it is."""
+    done: Schema = {"const": True}
+    raw = described("they are sent without a frame", done)
+    steps = {
+        # A broadcast is sent, too.
+        **{key: described("true", done) for key in STEPS if key != Broadcast.key},
+        Send.key: described("the bytes that are sent", {"anyOf": _payload(raw=raw)}),
+        Wait.key: described("seconds", _SECONDS),
+        Forward.key: described(
+            "the reply of the upstream; true: there is none", {"anyOf": [ref("Payload"), done]}
+        ),
+    }
+    to = described("with send: the other clients to which it is sent", _TEXT)
+    return {**table(*steps, "to", **steps, to=to), "minProperties": 1, "maxProperties": 2}
+
+
+_RULE: Mapping[str, Schema] = {
+    "name": described("its name in entries and logs", _TEXT),
+    "path": described("where it stands among the keys of the script", _TEXT),
+    "line": described("its line in the text of the script; null: none", nullable(_COUNT)),
+    "kind": described("its first predicate; any: every request matches", _TEXT),
+}
+
 #: The schemas that others refer to.
 COMPONENTS: Mapping[str, Schema] = {
     "Payload": {
         "description": "Bytes: text if they are UTF-8, else base64. What is cut has its size.",
-        "anyOf": [
-            _TEXT,
-            table("size", "truncated", base64=described("the bytes in base64", _TEXT), **_CUT),
-            table(text=described("the bytes as text", _TEXT), **_CUT),
-        ],
+        "anyOf": _payload(),
     },
+    "EntryStep": {"description": "A step of a reply, as under do in a script.", **_step()},
     "Service": table(
         name=described("its name", _TEXT),
         enabled=described("whether it listens, or is about to", {"type": "boolean"}),
@@ -81,11 +115,25 @@ COMPONENTS: Mapping[str, Schema] = {
         ),
         position=described("the number of the next entry of its journal", _COUNT),
     ),
-    "Rule": table(
-        name=described("its name in entries and logs", _TEXT),
-        path=described("where it stands among the keys of the script", _TEXT),
-        line=described("its line in the text of the script; null: none", nullable(_COUNT)),
-        kind=described("its first predicate; any: every request matches", _TEXT),
+    "Rule": table(**_RULE),
+    "EntryRule": table(
+        **_RULE,
+        when=described("the states that it is for; null: all", nullable(array(_TEXT))),
+        goto=described("the state that it sets; null: none", nullable(_TEXT)),
+    ),
+    "NearRule": table(
+        rule=described("its name in entries and logs", _TEXT),
+        path=_RULE["path"],
+        line=_RULE["line"],
+        kind=described("the predicate that differs", {"enum": [*NEAR_KINDS]}),
+        at=described(
+            "the first byte that differs, from 0; of JSON, how many values were compared", _COUNT
+        ),
+        wanted=described(
+            "the bytes of the predicate; of JSON, the value at the first place that differs",
+            ref("Payload"),
+        ),
+        difference=described("the first place where JSON differs; null: none", nullable(_TEXT)),
     ),
     "Entry": {
         "description": "An entry of a journal, with its number as id.",
@@ -104,7 +152,7 @@ COMPONENTS: Mapping[str, Schema] = {
             "received": described("a command of Redis as it came", ref("Payload")),
             "missing": described("what the request lacks", _TEXT),
             "by": described("the rule, or what else, that has answered or sent", _TEXT),
-            "steps": described("the reply, as under do in a script", array({"type": "object"})),
+            "steps": described("the reply, as under do in a script", array(ref("EntryStep"))),
             "data": described("what was sent, or has passed a relay", ref("Payload")),
             "stream": described("which way that passed: upstream, downstream", _TEXT),
             "eof": described("that side sends no more", {"const": True}),

@@ -147,7 +147,7 @@ class EntriesApi:
                             "properties": {
                                 "rule": described(
                                     "the rule that has answered; null: none",
-                                    nullable({"type": "object"}),
+                                    nullable(ref("EntryRule")),
                                 ),
                                 "state": described(
                                     "of the conversation when the request came; null: unknown",
@@ -155,7 +155,7 @@ class EntriesApi:
                                 ),
                                 "near": described(
                                     "the nearest rules to a request that no rule matches",
-                                    array({"type": "object"}),
+                                    array(ref("NearRule")),
                                 ),
                                 "why": described(
                                     "those lines of explain that say why no rule matches",
@@ -170,7 +170,8 @@ class EntriesApi:
                             },
                             "required": ["rule", "state", "near", "why", "explain", "wire"],
                         },
-                    ]
+                    ],
+                    "unevaluatedProperties": False,
                 },
             ),
             Route(

@@ -55,6 +55,17 @@ _KEYS: Mapping[str, Schema] = {
     ),
 }
 
+
+def _by_name(schema: Schema) -> Schema:
+    """Return the schema of an object that has a *schema* for each of some names."""
+    return {"type": "object", "additionalProperties": schema}
+
+
+_PARAMETER = table(
+    default=described("the value unless one is given; null: it must be", {}),
+    unit=described("seconds, bytes, bytes per second, share, or empty", {"type": "string"}),
+)
+
 #: The schemas that the routes refer to.
 COMPONENTS: Mapping[str, Schema] = {
     "Fault": {
@@ -96,7 +107,7 @@ class FaultsApi:
                     kinds=described(
                         "the kinds that each stream can have, and the default and unit of each"
                         " parameter",
-                        {"type": "object"},
+                        _by_name(_by_name(_by_name(_PARAMETER))),
                     ),
                 ),
             ),

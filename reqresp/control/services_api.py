@@ -121,7 +121,7 @@ class ServicesApi:
                         **COMPONENTS["Service"]["properties"],
                         "definition": described(
                             "what was written: with it the service can be made again",
-                            {"type": "object"},
+                            ref("Definition"),
                         ),
                         "effective": described("what is so now, with each default", EFFECTIVE),
                     },

@@ -16,7 +16,10 @@ from reqresp.script.predicates import Predicates
 SHOWN_BYTES = 16
 BYTES_BEFORE_DIFFERENCE = 4
 
-_PREDICATES = ("equals", "starts_with")
+_OF_BYTES = ("equals", "starts_with")
+_OF_JSON = "json"
+#: The predicates that a request can nearly fulfil.
+KINDS = (*_OF_BYTES, _OF_JSON)
 
 
 class ComparedRule(Protocol):
@@ -35,7 +38,7 @@ class NearMiss(Generic[R]):
     """
     A rule that a request nearly matches.
 
-    :param kind: the predicate, ``equals``, ``starts_with`` or ``json``.
+    :param kind: the predicate, one of `KINDS`.
     :param wanted: the bytes of the predicate; of JSON, the value at the first place that differs.
     :param at: the position of the first byte that differs, from 0; of JSON, how many values
         were compared.
@@ -77,7 +80,7 @@ def _near(rule: R, data: bytes) -> NearMiss[R] | None:
         if (at := _differs(needle, data, kind, ignore_case=rule.predicates.ignore_case)) is not None
     ]
     found += [
-        NearMiss(rule, "json", dump(difference.wanted), difference.same + 1, difference)
+        NearMiss(rule, _OF_JSON, dump(difference.wanted), difference.same + 1, difference)
         for each in rule.predicates.wanted()
         for value in each.json
         if (difference := value.difference(data)) is not None
@@ -87,7 +90,7 @@ def _near(rule: R, data: bytes) -> NearMiss[R] | None:
 
 def _needles(predicates: Predicates) -> Iterator[tuple[str, bytes]]:
     for each in predicates.wanted():
-        for kind in _PREDICATES:
+        for kind in _OF_BYTES:
             for needle in getattr(each, kind):
                 if isinstance(needle, bytes):
                     yield kind, needle

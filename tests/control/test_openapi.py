@@ -349,6 +349,75 @@ class ResponseTests(Fitting, Controlled):
         self.fits("DELETE", path, status=404)
 
 
+class DetailsTests(Fitting, Controlled):
+    """What the API says of entries that rules have answered, or nearly."""
+
+    services_text = r"""
+[[service]]
+name = "it"
+listen = "tcp:2525:interface=127.0.0.1"
+framing = "line"
+greeting = "hi"
+
+[[service.rule]]
+name = "steps"
+when = "start"
+equals = "GO"
+do = [
+    { send = "a" }, { send = { hex = "ff", raw = true } }, { send = "b", to = "all" },
+    { wait = 0.5 }, { close = true },
+]
+goto = "start"
+
+[[service.rule]]
+when = "*"
+json = { user = { name = "x" } }
+reply = "json"
+
+[[service.rule]]
+starts_with = { hex = "66ff" }
+reply = "bytes"
+"""
+
+    def details(self, request: bytes) -> Any:
+        """Return what is shown of the entry of *request*, a line."""
+        self.converse(request + b"\n", name="it").wait(1)
+        entries = self.fits("GET", "/api/services/it/entries")["entries"]
+        [found] = [it for it in entries if it["event"] == "answered"]
+        shown = self.fits("GET", f"/api/services/it/entries/{found['id']}")
+        self.fits("DELETE", "/api/services/it/entries", status=204)
+        return shown
+
+    def test_a_rule(self) -> None:
+        """The rule that has answered has a line, its states, and the one that follows."""
+        shown = self.details(b"GO")
+        place = {"name": "steps", "path": "rule[0]", "line": 4, "kind": "equals"}
+        self.assertEqual(shown["rule"], {**place, "when": ["start"], "goto": "start"})
+        self.assertIn({"send": {"base64": "/w==", "raw": True}}, shown["steps"])
+        self.assertIn({"send": "b", "to": "all"}, shown["steps"])
+        always = self.details(b'{"user": {"name": "x"}}')["rule"]
+        self.assertEqual((always["when"], always["goto"]), (None, None))
+
+    def test_near_rules(self) -> None:
+        """A near rule has the predicate that differs, with its bytes or its place in JSON."""
+        [near] = self.details(b'{"user": {"name": "y"}}')["near"]
+        self.assertEqual((near["kind"], near["wanted"], near["at"]), ("json", '"x"', 1))
+        self.assertIn("/user/name", near["difference"])
+        [near] = self.details(b"fe")["near"]
+        self.assertEqual((near["rule"], near["kind"], near["at"]), ("rule[2]", "starts_with", 1))
+        self.assertEqual((near["wanted"], near["difference"]), ({"base64": "Zv8="}, None))
+
+    def test_other_keys_do_not_fit(self) -> None:
+        """Rules, near rules, steps and entries have the keys of the document alone."""
+        path = "/api/services/it/entries/1"
+        content = self.operation("GET", path)[1]["responses"]["200"]["content"]
+        for change in ("rule", "near", "steps", "more"):
+            shown = self.details(b"fe")
+            shown[change] = {"x": 1} if change in ("rule", "more") else [{"x": 1}]
+            with self.subTest(change), self.assertRaises(AssertionError):
+                self.assert_fits(shown, content["application/json"])
+
+
 class ToxiproxyResponseTests(Fitting, ProxiedCase):
     """What the paths of toxiproxy say."""
 
