@@ -10,10 +10,11 @@ from typing import cast
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
+from reqresp._errors import FieldError
 from reqresp.expectations.expectation import BaseExpectation
 from reqresp.framing import FrameError
 from reqresp.script.names import Name, variable_source
-from reqresp.script.rules import Rules
+from reqresp.script.rules import Rules, StateScope, is_for_all
 from reqresp.script.variables import Notes
 from reqresp.server.observers import Observer
 from reqresp.server.responders import ConnectionContext, PastConnection
@@ -100,10 +101,31 @@ class ConnectionStates:
     def __init__(self) -> None:
         self._notes: dict[int, Notes] = {}
         self._server: dict[str, bytes] = {}  # the variables of all connections
+        #: Whether all connections have one state.
+        self.shares_state = False
+        self._shared_state = _START
         #: What is different in each state.
         self.by_state: dict[str, StateProperties] = {}
         #: The same, without the states.
         self.state_properties: Collection[StateProperties] = self.by_state.values()
+
+    def use_scope(self, scope: StateScope) -> None:
+        """
+        Have one state for all connections, or one for each; before there is any.
+
+        :raises FieldError: *scope* is unknown.
+        """
+        self.shares_state = is_for_all(scope)
+
+    def describe(self, state: str, properties: StateProperties) -> None:
+        """
+        Have *properties* in a state, for connections from now on.
+
+        :raises FieldError: all connections have one state.
+        """
+        if self.shares_state:
+            raise FieldError("", "expected state_scope='connection', found 'server'")
+        self.by_state[state] = properties
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
         """Return what is different on *connection* in its state."""
@@ -111,11 +133,16 @@ class ConnectionStates:
 
     def state(self, connection: ConnectionContext) -> str:
         """Return the state of the conversation on *connection*."""
+        if self.shares_state:
+            return self._shared_state
         notes = self._notes.get(connection.number)
         return _START if notes is None else notes.state
 
     def move(self, connection: ConnectionContext, state: str) -> None:
         """Set the state of the conversation on *connection*."""
+        if self.shares_state:
+            self._shared_state = state
+            return
         self._notes_of(connection).state = state
 
     def with_notes(self, connection: ConnectionContext) -> ConnectionContext:

@@ -23,7 +23,7 @@ from reqresp.script.reachability import check_states, never_answering
 from reqresp.script.reader import Reader
 from reqresp.script.rule import CLOSES, EVERY_STATE, Rule
 from reqresp.script.rule_compiler import RuleCompiler, places_of
-from reqresp.script.rules import Rules
+from reqresp.script.rules import SHARED_PROPERTIES, Rules
 from reqresp.script.schema import AnswerTable, Document
 from reqresp.server.config import UNORDERED_FORWARDS
 from reqresp.server.limits import Limits
@@ -69,7 +69,7 @@ def compile_script(
     unmatched = compiler.in_states(None).answer(document.unmatched, UNMATCHED) or CLOSES
     _check_start(document.start, reader)
     if document.state_scope == "server" and properties:
-        reader.report("state_scope", "expected no [state.NAME] tables with a state for all")
+        reader.report("state_scope", SHARED_PROPERTIES)
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.report, properties)
     upstream = read_upstream(document.upstream, reader, base)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, cast, final
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, final, get_args
 
+from reqresp._errors import FieldError
 from reqresp._text import printable
 from reqresp.framing import FrameError
 from reqresp.script.near_misses import nearest
@@ -24,6 +25,23 @@ from reqresp.steps import Close, Forward, RuleReply, Steps
 
 if TYPE_CHECKING:  # a script is checked without Twisted
     from twisted.internet.defer import Deferred
+
+#: Whether all connections have one state, or each has its own.
+StateScope = Literal["server", "connection"]
+#: What is wrong with one state of all connections beside properties of states.
+SHARED_PROPERTIES = "expected no [state.NAME] tables with a state for all"
+
+
+def is_for_all(scope: StateScope) -> bool:
+    """
+    Return whether *scope* says that all connections have one state.
+
+    :raises FieldError: it is no scope.
+    """
+    scopes = get_args(StateScope)
+    if scope not in scopes:
+        raise FieldError("state_scope", f"expected one of {', '.join(scopes)}, found {scope!r}")
+    return scope == "server"
 
 
 @final
@@ -109,6 +127,16 @@ class Rules(Responder):
         other._shared_state = self._start
         other._calls = calls
         return other
+
+    def use_scope(self, scope: StateScope) -> None:
+        """
+        Have one state for all connections, or one for each; before there is any.
+
+        :raises FieldError: *scope* is unknown, or something is different in a state of all.
+        """
+        if is_for_all(scope) and self.by_state:
+            raise FieldError("state_scope", SHARED_PROPERTIES)
+        self.shares_state = is_for_all(scope)
 
     def properties(self, connection: ConnectionContext) -> StateProperties:
         return self.by_state.get(self.state(connection), NO_PROPERTIES)

@@ -15,6 +15,7 @@ from reqresp.framing import Framing
 from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.rule_parts import PayloadLike
+from reqresp.script.rules import StateScope
 from reqresp.server.config import Source
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
@@ -23,6 +24,12 @@ from reqresp.steps import Request
 from reqresp.testing._forwarded import UpstreamLike
 from reqresp.testing._recording import RecordMode
 from reqresp.testing._replayed import as_replay
+
+#: What was recorded has its own framing, greeting and order; what cannot be given beside it.
+_EXCLUDED = {
+    "replay": ("framing", "greeting", "ordered", "upstream"),
+    "recording": ("framing", "greeting", "ordered", "respond", "script", "replay"),
+}
 
 # As in _base.
 __tracebackhide__ = True
@@ -47,6 +54,7 @@ class ServerArguments(TypedDict, total=False):
     faults: Sequence[Fault | DirectedFault]
     seed: int | None
     ordered: bool | None
+    state_scope: StateScope | None
     strict: bool
 
 
@@ -71,6 +79,18 @@ def check_one(**given: object) -> None:
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
+
+
+def check_sources(**given: object) -> None:
+    """
+    Check that at most one of the arguments *given* says what answers, and how.
+
+    :raises TypeError: two of them exclude each other.
+    """
+    check_one(**{name: given[name] for name in ("respond", "script", "replay")})
+    for name, others in _EXCLUDED.items():
+        if given[name] is not None:
+            check_one(**{it: given[it] for it in (name, *others)})
 
 
 def source_of(

@@ -28,7 +28,7 @@ from reqresp.script import Script
 from reqresp.script.predicates import Predicates
 from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, PredicateArguments, RuleParts
-from reqresp.script.rules import Rules
+from reqresp.script.rules import Rules, StateScope
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
@@ -38,7 +38,7 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
 from reqresp.server.state_properties import PropertyArguments
 from reqresp.steps import Request
-from reqresp.testing._arguments import check_one, source_of
+from reqresp.testing._arguments import check_sources, source_of
 from reqresp.testing._connections import ServerConnections
 from reqresp.testing._expectation import (
     ErrorsWithLine,
@@ -91,6 +91,8 @@ class BaseServer:
     :param seed: the source of all randomness in faults; None: the script's, or 0.
     :param ordered: whether replies leave in the order of their requests; None: as *script* says, or
         true.  If not, a reply that waits, or that the test holds, is overtaken by others.
+    :param state_scope: ``server``: all connections are in one state; ``connection``: each has its
+        own; None: as *script* says, or each.
     :param strict: whether a request that nothing answers, is malformed or is not finished makes the
         test fail.
     :raises TypeError: more than one of *respond*, *script* and *replay* is given, or
@@ -124,17 +126,12 @@ class BaseServer:
         faults: Sequence[Fault | DirectedFault] = (),
         seed: int | None = None,
         ordered: bool | None = None,
+        state_scope: StateScope | None = None,
         strict: bool = True,
     ) -> None:
-        check_one(respond=respond, script=script, replay=replay)
-        if replay is not None:
-            check_one(replay=replay, upstream=upstream)
-        for name, value in {"replay": replay, "recording": recording}.items():
-            if value is not None:
-                check_one(**{name: value, "framing": framing, "greeting": greeting})
-                check_one(**{name: value, "ordered": ordered})
-        if recording is not None:
-            check_one(recording=recording, respond=respond, script=script, replay=replay)
+        how = {"framing": framing, "greeting": greeting, "ordered": ordered}
+        sources = {"respond": respond, "script": script, "replay": replay}
+        check_sources(**how, **sources, upstream=upstream, recording=recording)
         with ErrorsWithLine():
             self._recording = RecordingFile.of(recording, record, ignore, redact)
             if self._recording is not None and self._recording.is_replayed:
@@ -186,6 +183,10 @@ class BaseServer:
                 observers.append(self._recording.recorder(clock, forwarded.name))
         make = ReqRespFactory if forwarded is None else forwarded.make_factory
         self._forwarded = forwarded
+        if state_scope is not None:
+            self._check_requests("state_scope")
+            with ErrorsWithLine():
+                self._states.use_scope(state_scope)
         config = evolve(config, responder=responder)
         self.factory: FrontFactory = make(config, observers=observers, clock=clock)
         self._faults = ServerFaults(self.factory, self._call, is_recorded=is_recorded)
@@ -334,13 +335,13 @@ class BaseServer:
         """
         Say what is different in the state *name*, for clients that connect from now on.
 
-        :raises ScriptError: a value is not usable.
+        :raises ScriptError: a value is not usable, or all connections have one state.
         :raises TypeError: the server has a script, or forwards requests.
         """
         if self._forwarded is not None or isinstance(self._states, Rules):
             raise TypeError("state: expected a server without script and upstream")
         with ErrorsWithLine("state"):
-            self._results.states.by_state[name] = self._parts.properties(**properties)
+            self._states.describe(name, self._parts.properties(**properties))
 
     # What goes wrong
 

@@ -90,6 +90,53 @@ class TestState(ServerCase):
         with self.assertRaisesRegex(ScriptError, "state.idle_timeout: expected finite seconds"):
             server.state("data", idle_timeout=-1)
 
+    def test_a_state_for_all(self) -> None:
+        """One client changes what another one gets; a script's scope is replaced."""
+        shared, own = b"up\r\n", b"down\r\n"
+        for key, argument, expected in (
+            (None, "server", own),
+            (None, "connection", shared),
+            (None, None, shared),
+            ('state_scope = "server"', None, own),
+            ('state_scope = "server"', "connection", shared),
+            ('state_scope = "connection"', "server", own),
+        ):
+            script = None if key is None else Script.parse(key)
+            server = self.serve(script=script, state_scope=argument)
+            server.on("STOP").reply("ok").goto("down")
+            server.on("STAT", when="start").reply("up")
+            server.on("STAT", when="down").reply("down")
+            self.assertEqual(self.ask(b"STAT", b"STOP"), b"up\r\nok\r\n")
+            self.assertEqual(self.ask(b"STAT"), expected, (key, argument))
+
+    def test_a_state_for_all_starts_timers(self) -> None:
+        """The clients that are connected get what is sent in the new state."""
+        server = self.serve(state_scope="server")
+        server.on("go").reply("ok").goto("on")
+        server.every(1, when="on").reply("tick")
+        one, other = self.connect(), self.connect()
+        one.send(b"go\r\n")
+        other.wait(1)
+        self.assertEqual((one.received(), other.received()), (b"ok\r\ntick\r\n", b"tick\r\n"))
+
+    def test_what_a_state_for_all_excludes(self) -> None:
+        """What is different in a state depends on the connection; a relay has no states."""
+        with self.assertRaisesRegex(
+            ScriptError, r":\d+: state: expected state_scope='connection', found 'server'"
+        ):
+            self.serve(state_scope="server").state("data", framing="int8")
+        script = Script.parse('start = "b"\n[state.b]\nidle_timeout = 5\n')
+        with self.assertRaisesRegex(
+            ScriptError, r"\.py:\d+: state_scope: expected no \[state.NAME\] tables"
+        ):
+            self.serve(script=script, state_scope="server")
+        with self.assertRaisesRegex(
+            ScriptError, "state_scope: expected one of server, connection, found 'all'"
+        ):
+            self.serve(state_scope="all")
+        with self.assertRaisesRegex(TypeError, "state_scope: the server forwards all bytes"):
+            self.serve(upstream="127.0.0.1:1", state_scope="server")
+
     def test_a_server_with_a_script(self) -> None:
         """The script says it; its expectations are checked against its states."""
         script = Script.parse(
