@@ -5,7 +5,7 @@ Must not know routes, and changes nothing.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from attrs import evolve
 
@@ -20,7 +20,7 @@ from reqresp.script.predicates import COMPARISONS
 from reqresp.script.rule import Rule
 from reqresp.script.toml_positions import line_of, locate
 from reqresp.services.service import Kind, Service
-from reqresp.steps import STEPS, Broadcast, Forward, Send, Wait
+from reqresp.steps import Broadcast, Forward, Send, Step, Wait
 from reqresp.transport.accept_modes import Accept, written_mode
 
 _TEXT: Schema = {"type": "string"}
@@ -75,7 +75,7 @@ def _step() -> Schema:
     raw = described("they are sent without a frame", done)
     steps = {
         # A broadcast is sent, too.
-        **{key: described("true", done) for key in STEPS if key != Broadcast.key},
+        **{it.key: described(it.label, done) for it in get_args(Step) if it is not Broadcast},
         Send.key: described("the bytes that are sent", {"anyOf": _payload(raw=raw)}),
         Wait.key: described("seconds", _SECONDS),
         Forward.key: described(

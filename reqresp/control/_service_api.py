@@ -7,13 +7,13 @@ Knows where paths begin, and which line of the test asks.  Must not know what is
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
+from http import HTTPStatus
 from threading import Thread
 from typing import Any, NoReturn, TypeVar
 
 from attrs import frozen
 
 from reqresp._errors import FieldError
-from reqresp._text import quote
 from reqresp.control._http import ControlError, RequestSender
 from reqresp.expectations.caller import calling_line
 from reqresp.expectations.futures import AwaitableFuture
@@ -24,6 +24,8 @@ WHEN_SECONDS = 30.0
 #: The line of a test that calls from another thread; empty: it calls in this one.
 CALLER = ContextVar("CALLER", default="")
 
+#: The path of the problem of a request for an unknown service, as `reqresp.control.errors` has it.
+_SERVICE = "service"
 #: What the paths of problems begin with: what a test has called takes its place.
 _OF_BODY = re.compile(r"^(expectation|request|reply)\b")
 
@@ -63,7 +65,7 @@ class ServiceApi:
         try:
             return self.server.ask(method, *whole, body=body, seconds=wait, query=query)
         except ControlError as error:
-            if f"unknown service {quote(self.service)}" in str(error):
+            if error.status == HTTPStatus.NOT_FOUND and _SERVICE in dict(error.problems):
                 raise ControlError(f"{error} (pass service=NAME)", error.status) from None
             if not method_of_test or not error.problems:
                 raise

@@ -13,7 +13,6 @@ from reqresp._text import unknown
 from reqresp.control._schemas import array, described, described_by, nullable, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, Route
-from reqresp.control.services_api import service_of
 from reqresp.framing import FrameError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import read_payload
@@ -170,7 +169,7 @@ class ConnectionsApi:
         service.note(f"connection {number} reset")
 
     def _service(self, call: Call) -> Service:
-        return service_of(self._services, call.path["service"])
+        return self._services[call.path["service"]]
 
 
 def _request_factory(service: Service) -> ReqRespFactory:

@@ -29,7 +29,6 @@ from reqresp.control.errors import ApiError
 from reqresp.control.events import EventStreams, Feed
 from reqresp.control.feeds import EntriesFeed, ServicesFeed
 from reqresp.control.routes import EVENTS, Call, Route
-from reqresp.control.services_api import service_of
 from reqresp.exchanges import UNMATCHED
 from reqresp.journal import Answered, Entry, Journal
 from reqresp.journal.entries import bytes_as_json
@@ -197,7 +196,7 @@ class EntriesApi:
         ]
 
     def _list(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         query: EntriesQuery = call.query
         _check_by(query.by, service)
         if query.times > query.limit:
@@ -210,10 +209,10 @@ class EntriesApi:
         return waited.addCallback(lambda _: search.as_json())
 
     def _clear(self, call: Call) -> None:
-        service_of(self._services, call.path["service"]).journal.clear()
+        self._services[call.path["service"]].journal.clear()
 
     def _show(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         wanted = call.path["id"]
         number, entries = service.journal.since(wanted, 1)
         if number != wanted or not entries:
@@ -221,13 +220,13 @@ class EntriesApi:
         return describe_details(service, number, entries[0])
 
     def _stream(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         return self._streams.open(call.request, self._entries_feed(call, service))
 
     def _stream_all(self, call: Call) -> Any:
         feeds: dict[Feed, int | None] = {self._all_services: 0}
         if call.query.service is not None:
-            service = service_of(self._services, call.query.service)
+            service = self._services[call.query.service]
             feeds |= self._entries_feed(call, service)
         return self._streams.open(call.request, feeds)
 

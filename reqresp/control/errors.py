@@ -15,6 +15,8 @@ from reqresp.services.errors import ListenError, TakenError, UnknownServiceError
 
 #: The longest text of an error or of a problem, in characters.
 MAX_ERROR = 2000
+#: The path of the problem that a request for an unknown service has: the name of its parameter.
+SERVICE = "service"
 
 
 class ApiError(Exception):
@@ -77,7 +79,8 @@ def refusal_of(error: Exception) -> ApiError | None:
         case FieldError(field=field, problem=problem):
             return problems_error([Problem("request", None, field, problem)])
         case UnknownServiceError():
-            return ApiError(404, str(error))
+            text = str(error)
+            return ApiError(404, text, [Problem("request", None, SERVICE, text)])
         case TakenError() | ListenError():
             return ApiError(409, str(error))
         case CancelledError():

@@ -24,7 +24,6 @@ from reqresp.control._schemas import (
 from reqresp.control._waits import MAX_TIMEOUT, allow
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
-from reqresp.control.services_api import service_of
 from reqresp.expectations.live import AlreadyAnsweredError, NoRequestsError, NotWaitingError
 from reqresp.expectations.written import ExpectationTable, ReplyTable
 from reqresp.journal.entries import bytes_as_json
@@ -274,7 +273,7 @@ class ExpectationsApi:
             raise ApiError(409, str(error)) from None
 
     def _service(self, call: Call) -> Service:
-        return service_of(self._services, call.path["service"])
+        return self._services[call.path["service"]]
 
 
 def _describe_requests(requests: Sequence[Request]) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from reqresp._errors import FieldError
 from reqresp.control._schemas import SCHEMAS, array, described, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
-from reqresp.control.services_api import service_of
 from reqresp.faults import KINDS
 from reqresp.faults.faults import MAX_NAME
 from reqresp.script.json_schema import Schema
@@ -174,7 +173,7 @@ class FaultsApi:
         service.note(f"fault {name} removed")
 
     def _service(self, call: Call) -> Service:
-        return service_of(self._services, call.path["service"])
+        return self._services[call.path["service"]]
 
 
 def _refused(error: Exception) -> Exception:

@@ -18,7 +18,7 @@ from reqresp._text import quote
 from reqresp.control._describe import COMPONENTS, describe_rule, describe_service, shown_script
 from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.effective import EFFECTIVE, describe_effective
-from reqresp.control.errors import ApiError, problems_error, unusable
+from reqresp.control.errors import problems_error, unusable
 from reqresp.control.routes import Call, Created, RawBody, Route
 from reqresp.script.schema import Document, UpstreamTable
 from reqresp.script.summary import summarize
@@ -64,18 +64,6 @@ def _definition_schema() -> dict[str, Any]:
     tables = {"anyOf": [_TEXT, SCHEMAS.of(UpstreamTable)]}
     schema["properties"]["upstream"] = described(upstream, tables)
     return schema
-
-
-def service_of(services: Services, name: str) -> Service:
-    """
-    Return the service with this *name*.
-
-    :raises ApiError: there is none.
-    """
-    try:
-        return services[name]
-    except KeyError as error:
-        raise ApiError(404, error.args[0]) from None
 
 
 class ServicesApi:
@@ -216,7 +204,7 @@ class ServicesApi:
         return self._created(definition)
 
     def _show(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         return {
             **describe_service(service),
             "definition": service.definition.as_json(),
@@ -239,13 +227,13 @@ class ServicesApi:
         return created.addCallback(partial(_changed, "service created"))
 
     def _accept(self, call: Call) -> Any:
-        service, accept = service_of(self._services, call.path["service"]), call.body.accept
+        service, accept = self._services[call.path["service"]], call.body.accept
         service.accepting(accept)
         shown = f"after {accept.after:g} s" if isinstance(accept, AcceptAfter) else accept
         return _changed(f"clients are accepted: {shown}", service)
 
     def _delete(self, call: Call) -> Deferred[None]:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         deleted = self._services.delete(service.name)
         return deleted.addCallback(lambda _: service.log("service deleted"))
 
@@ -265,7 +253,7 @@ class ServicesApi:
         return self._services.reset().addCallback(lambda _: _log.info("all services reset"))
 
     def _script(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         script, text = shown_script(service), service.script_text
         if script is None or text is None:
             return {"script": None, "rules": []}
@@ -273,12 +261,12 @@ class ServicesApi:
         return {"script": text, "rules": rules}
 
     def _use_script(self, call: Call) -> Deferred[Any]:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         used = self._services.use_script(service.name, call.body.script)
         return used.addErrback(_unusable).addCallback(partial(_changed, "script changed"))
 
     def _check_script(self, call: Call) -> Any:
-        service = service_of(self._services, call.path["service"])
+        service = self._services[call.path["service"]]
         functions = self._services.functions(service.name)
         _definition, loaded = service.check_script(call.body.script, functions)
         return {"summary": "" if loaded.script is None else summarize(loaded.script)}

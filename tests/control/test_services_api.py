@@ -72,7 +72,10 @@ class ShownTests(Controlled):
             ("GET", "/stream"),
         ):
             found = self.ask(method, f"/api/services/smpt{path}")
-            self.assert_refused(found, 404, "unknown service 'smpt'; did you mean smtp?")
+            text = "unknown service 'smpt'; did you mean smtp?"
+            self.assert_refused(found, 404, text)
+            problem = {"line": None, "path": "service", "problem": text}
+            self.assertEqual(found.json["problems"], [problem])
 
     def test_the_process(self) -> None:
         """The index shows the version, when the process started, and how many services it has."""
