@@ -98,37 +98,54 @@ def find(path: str) -> object:
 
 def exists(name: str) -> bool:
     """
-    Return whether *name* is one of Python's or of a package, or its parts are names in the code.
+    Return whether *name* is that of something: of Python, of a package, or in a module of reqresp.
 
-    Without a module, it can be what any module of reqresp defines, imports or uses.  What is not a
-    name is part of a signature, and counts as one that exists.
+    Without its module, it is looked up in each module and class of reqresp that defines or imports
+    its first part.  What is not a name is part of a signature, and counts as one that exists.
     """
     if not re.fullmatch(r"[\w.]+", name):
         return True
+    name = name.lstrip(".")
+    homes = _homes().get(name.partition(".")[0], set())
+    return hasattr(builtins, name) or any(map(_resolves, (name, *(f"{it}.{name}" for it in homes))))
+
+
+def _resolves(path: str) -> bool:
+    """Return whether there is something at *path*."""
     try:
-        resolve_name(name)
+        resolve_name(path)
     except (AttributeError, ImportError, ValueError):
-        parts = {*name.lstrip(".").split(".")}
-        return hasattr(builtins, name) or parts <= _names_in_code()
+        return False
     return True
 
 
 @cache
-def _names_in_code() -> frozenset[str]:
-    """Return the names in the code of reqresp, and those of its modules."""
-    found = {"reqresp"}
+def _homes() -> Mapping[str, set[str]]:
+    """Return the paths of the modules and classes that have a name, by the name."""
+    homes: dict[str, set[str]] = {}
     for path in (ROOT / "reqresp").rglob("*.py"):
-        found |= {path.stem, path.parent.name}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                    found.add(node.name)
-                case ast.Name(ctx=ast.Store()):
-                    found.add(node.id)
-                case ast.Attribute():
-                    found.add(node.attr)
-                case ast.arg():
-                    found.add(node.arg)
-                case ast.alias():
-                    found.add(node.asname or node.name)
-    return frozenset(found)
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for home, name in (*_defined(module, tree), *_imported(tree)):
+            homes.setdefault(name, set()).add(home)
+    return homes
+
+
+def _defined(path: str, node: ast.Module | ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Yield *path* with each name that the module or class there defines, and so on within it."""
+    for it in node.body:
+        match it:
+            case ast.ClassDef(name=name):
+                yield path, name
+                yield from _defined(f"{path}.{name}", it)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield path, name
+            case ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]):
+                yield path, name
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the module of each import from one, with the name, for a type checker's as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((str(node.module), alias.name) for alias in node.names)

@@ -121,7 +121,7 @@ class Options(usage.Options):
         """
         Convert what was parsed, and check that it fits together.
 
-        :raises UsageError: an option is wrong; the message names it.
+        :raises usage.UsageError: an option is wrong; the message names it.
         :raises SystemExit: twistd could not use its pid file or its log; the message names it.
         """
         self._check_exclusions()

@@ -33,7 +33,7 @@ class Acceptance:
     """
     How *port*, which Twisted has opened, treats clients; it accepts them at once when it is made.
 
-    :param port: as `IStreamServerEndpoint.listen` returns it, of TCP or UNIX sockets.
+    :param port: as ``listen`` of an `IStreamServerEndpoint` returns it, of TCP or UNIX sockets.
     :raises FieldError: *port* has no socket that listens.
     """
 

@@ -75,6 +75,11 @@ class ReferenceTests(SynchronousTestCase):
         for name in ("reqresp.testing.Server.acepting", "Servise.enable", "twisted.no", "Reqest"):
             self.assertFalse(exists(name), name)
 
+    def test_names_that_exist_elsewhere(self) -> None:
+        """A method of another class, and a class of another module, are noticed."""
+        for name in ("Script.enable", "Service.buildProtocol", "reqresp.testing.Service", "steps.on"):
+            self.assertFalse(exists(name), name)
+
 
 class PageTests(SynchronousTestCase):
     """What the site makes of pages that a forge shows as well."""
