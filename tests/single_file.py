@@ -1,5 +1,5 @@
 """
-Single file: ``reqresp.pyz`` answers a request and shows its metrics, with nothing but Python.
+Single file: ``reqresp.pyz`` answers, also with workers, and shows metrics, with nothing but Python.
 
 ``python -I tests/single_file.py reqresp.pyz``, in an environment without any package: this imports
 the standard library only.
@@ -9,7 +9,8 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from threading import Timer
 from urllib.request import urlopen
 
@@ -25,19 +26,26 @@ def main(path: str) -> None:
 
     :raises RuntimeError: it does not do what is expected; the message says what it does.
     """
+    with serving(path) as ports:
+        check(ask(ports[False]), b"response\r\n")
+        with urlopen(f"http://127.0.0.1:{ports[True]}/metrics", timeout=MAX_SECONDS) as response:
+            check(b"reqresp_requests_total 1.0\n" in response.read(), True)
+    with serving(path, "--workers=2") as ports:
+        check(ask(ports[False]), b"response\r\n")
+
+
+@contextmanager
+def serving(path: str, *options: str) -> Iterator[dict[bool, int]]:
+    """Serve on a free port with *options*; return the ports, by whether they show metrics."""
     command = [sys.executable, "-I", path, "serve", "--port=0", "--metrics=0", "--framing=line"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as server:
         timer = Timer(MAX_SECONDS, server.kill)
         timer.start()
         try:
             assert server.stdout is not None
-            ports = find_ports(server.stdout)
-            check(ask(ports[False]), b"response\r\n")
-            url = f"http://127.0.0.1:{ports[True]}/metrics"
-            with urlopen(url, timeout=MAX_SECONDS) as response:
-                check(b"reqresp_requests_total 1.0\n" in response.read(), True)
+            yield find_ports(server.stdout)
             server.terminate()
             server.communicate()
         finally:

@@ -29,8 +29,6 @@ from tests.support.live import PATIENCE, twistd
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("packaging")]
 
 ROOT = Path(__file__).parent.parent
-#: Lets a single file serve.
-SINGLE_FILE = ROOT / "tests" / "single_file.py"
 
 #: What a build may need.  A working directory has more files.
 SOURCES = [
@@ -227,34 +225,6 @@ class PackagingTests(SynchronousTestCase):
         sources = self.directory / "sources"
         shutil.copytree(self.prepared.sources, sources)
         self.assert_works(self.install("--editable", str(sources)), sources)
-
-    def test_single_file(self) -> None:
-        """``reqresp.pyz`` serves where Python has nothing else, with metrics and with workers."""
-        shiv = Path(sys.executable).with_name("shiv")
-        if not shiv.exists():
-            raise SkipTest("shiv is not installed (it comes with the extra test)")
-        virtual = self.install(str(self.prepared.wheel))
-        pip(virtual, "--retries=1", "--no-compile", "prometheus_client")  # the extra metrics
-        [packages] = virtual.glob("lib/python*/site-packages")
-        file, bare = self.directory / "reqresp.pyz", self.directory / "bare"
-        of = ("--console-script=reqresp", f"--site-packages={packages}", f"--output-file={file}")
-        run([str(shiv), *of], self.directory)
-        venv.create(bare, with_pip=False)
-        unpacked, it = self.directory / "unpacked", [python(bare), "-I"]
-        run(["env", f"SHIV_ROOT={unpacked}", *it, str(SINGLE_FILE), str(file)], self.directory)
-        process = subprocess.Popen(
-            [*it, str(file), "serve", "--port=0", "--workers=2"],
-            cwd=self.directory,
-            env={"SHIV_ROOT": str(unpacked)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        with live.Server(process, ports=1) as server:
-            [line] = server.log.wait(r"Listening on 127\.0\.0\.1:(\d+)")[:1]
-            with live.Client(("127.0.0.1", int(line[1]))) as client:
-                client.send(b"close")
-                self.assertEqual(client.rest(), b"response")
 
     def test_wheel_holds_the_packages_alone(self) -> None:
         """A wheel has our packages, their files and the plugin; ``twisted.plugins`` has no init."""
