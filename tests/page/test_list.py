@@ -19,6 +19,11 @@ STAGE = Stage()
 _IS_CUT = """(row) => Array.from(row.children)
     .some((it) => it.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom)"""
 
+#: Of each text of a row that says what is left out: the text, and whether its end is in its cell.
+_SAID_OF_THE_REST = """(row) => Array.from(row.querySelectorAll(".b .dim, .b .soft"))
+    .map((it) => [it.textContent.trim(),
+        it.getBoundingClientRect().right <= it.closest(".b").getBoundingClientRect().right])"""
+
 #: Counts how often the number of entries is written.
 _COUNT_STEPS = """() => {
     window.steps = 0;
@@ -94,6 +99,30 @@ class RowTests(PageCase):
         row.wait_for()
         self.assertRegex(str(row.locator(".b").first.text_content()), "x … 59,800 more bytes$")
         self.assertEqual(row.locator(".b2").text_content(), "500 what?")
+
+    def test_no_width_hides_what_is_said_of_the_rest(self) -> None:
+        """A narrow list cuts bytes off, and not how many more there are, nor how a reply ends."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
+             "rule": [{"equals": "a", "reply": ["z"] * 30, "close": True},
+                      {"reply": "y" * 3000, "close": True}]},
+        )  # fmt: skip
+        for request in (b"a\r\n", b"x" * 60_000 + b"\r\n"):
+            self.stage.converse(request, name="own", greeting=b"")
+        self.open("own")
+        self.wait_rows(7)
+        expected = {
+            "z": ["· … 10 more frames", "close"],
+            "x": ["… 59,800 more bytes", "… 2,800 more bytes", "close"],
+        }
+        for width in (400, 800, 1100, 1600, 2800):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            for text, words in expected.items():
+                said = self.row(text).evaluate(_SAID_OF_THE_REST)
+                shown = [it for it in said if it[0] != "·"]
+                self.assertEqual(shown, [[it, True] for it in words], f"{text}, {width}")
 
     def test_an_empty_payload_has_a_word(self) -> None:
         """An empty request, and an empty frame of a reply, are said to have no bytes."""

@@ -55,17 +55,21 @@ export function bytes(data, marks = [], decorate = null) {
   return found;
 }
 
-/** Return a payload, `{ data, size }`, as `bytes` does, shortened to one line. */
-export function line({ data, size }, marks = []) {
-  if (size === 0) return [words("no bytes", "soft")];
-  const first = data.subarray(0, MOST_BYTES);
-  const shown = bytes(first, marks);
-  if (size > first.length) {
-    const isMarkedAfter = marks.some(([from]) => from >= MOST_BYTES);
-    const text = ` … ${counted(size - first.length, first.length ? "more byte" : "byte")}`;
-    shown.push(h(isMarkedAfter ? "mark" : "span", { className: isMarkedAfter ? "" : "dim" }, text));
-  }
-  return shown;
+/** Return a payload, `{ data, size, marks }`, as `bytes` does, shortened to one line. */
+export const line = (payload) => [...beginning(payload), ...leftOut([payload])];
+
+function beginning({ data, size, marks = [] }) {
+  return size === 0 ? [words("no bytes", "soft")] : bytes(data.subarray(0, MOST_BYTES), marks);
+}
+
+// How many bytes of these payloads are not shown, as nodes: marked, if something marked is among them.
+function leftOut(payloads) {
+  const sum = (numbers) => numbers.reduce((total, it) => total + it, 0);
+  const shown = sum(payloads.map((it) => Math.min(it.data.length, MOST_BYTES)));
+  const left = sum(payloads.map((it) => it.size)) - shown;
+  if (!left) return [];
+  const isMarked = payloads.some(({ marks = [] }) => marks.some(([from]) => from >= MOST_BYTES));
+  return [h(isMarked ? "mark" : "span", { className: isMarked ? "" : "dim" }, ` … ${counted(left, shown ? "more byte" : "byte")}`)];
 }
 
 /** Return the element of a row; `filter` says what is marked. */
@@ -105,30 +109,40 @@ function gapRow(gap, selected) {
 
 function one(item, filter) {
   const [arrow, tone, payload] = item.request !== null ? ["→", "up", item.request] : ["←", "down", item.reply];
-  const body = isNote(item) ? item.note : marked(payload, item, filter);
-  return [arrowCell("a1", isNote(item) ? "" : arrow, tone), h("span", { className: "b" }, body)];
+  if (isNote(item)) return [arrowCell("a1", "", tone), h("span", { className: "b" }, item.note)];
+  return [arrowCell("a1", arrow, tone), payloadCell("b", marked(payload, item, filter))];
 }
 
 function exchange(item, filter) {
   const isCut = item.event === "incomplete";
   return [
     arrowCell("a1", "→", "up"),
-    h("span", { className: "b" }, marked(item.request, item, filter)),
+    payloadCell("b", marked(item.request, item, filter)),
     isCut ? arrowCell("a2", "×", "error") : arrowCell("a2", item.event === "answered" ? "←" : "", "down"),
-    h("span", { className: "b b2" }, isCut ? words(item.data.missing, "error") : reply(item, filter)),
+    isCut ? h("span", { className: "b b2" }, words(item.data.missing, "error")) : replyCell(item, filter),
     h("span", { className: "r r2" }, took(item)),
   ];
 }
 
-/** Return what answered, as nodes: its frames, and the words of steps that send nothing. */
-export function reply(item, filter) {
-  if (item.event !== "answered") return [words(NO_REPLY, "soft")];
-  const found = item.frames.slice(0, MOST_FRAMES).flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null,
-    ...marked(frame, item, filter)]);
-  const left = item.frames.length - MOST_FRAMES;
-  if (left > 0) found.push(words(` · … ${counted(left, "more frame")}`, "dim"));
-  if (item.endings.length) found.push(words(`${found.length ? " " : ""}${item.endings.join(", ")}`, "soft"));
-  return found.length ? found : [words("the reply is silence", "soft")];
+// What answered: its frames, and the words of steps that send nothing.
+function replyCell(item, filter) {
+  if (item.event !== "answered") return h("span", { className: "b b2" }, words(NO_REPLY, "soft"));
+  const frames = item.frames.slice(0, MOST_FRAMES).map((it) => marked(it, item, filter));
+  const present = frames.filter((it) => it.data.length || it.size === 0); // of a long reply, others have only a size
+  const shown = present.flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null, ...beginning(frame)]);
+  const rest = leftOut(frames);
+  const left = item.frames.length - frames.length;
+  if (left > 0) rest.push(words(` · … ${counted(left, "more frame")}`, "dim"));
+  if (item.endings.length) rest.push(words(`${frames.length ? " " : ""}${item.endings.join(", ")}`, "soft"));
+  if (!shown.length && !rest.length) shown.push(words("the reply is silence", "soft"));
+  return cell("b b2", shown, rest);
+}
+
+const payloadCell = (place, payload) => cell(place, beginning(payload), leftOut([payload]));
+
+// The end of a row cuts off what it shows, but not what it says of the rest.
+function cell(place, shown, rest) {
+  return h("span", { className: place }, rest.length ? [h("span", { className: "run" }, shown), h("span", { className: "rest" }, rest)] : shown);
 }
 
 /** Return how long a reply took, with the share of faults. */
@@ -143,7 +157,7 @@ function took(item) {
     svg("rect", { class: "part", x: BAR - part, width: part, height: 5 })), item.tookText.padStart(7)];
 }
 
-const marked = (payload, item, filter) => line(payload, filter.marks(payload.data, item.id));
+const marked = (payload, item, filter) => ({ ...payload, marks: filter.marks(payload.data, item.id) });
 const isNote = (item) => item instanceof Gap || item.isNote;
 const words = (text, tone) => h("span", { className: tone }, text);
 const arrowCell = (place, arrow, tone) => h("span", { className: `a ${place} ${tone}` }, arrow);
