@@ -121,8 +121,10 @@ class ConnectionStates:
         """
         Have *properties* in a state, for connections from now on.
 
-        :raises FieldError: all connections have one state.
+        :raises FieldError: *state* is no string, or all connections have one state.
         """
+        if not isinstance(state, str):
+            raise FieldError("name", f"expected a string, found {state!r}")
         if self.shares_state:
             raise FieldError("", "expected state_scope='connection', found 'server'")
         self.by_state[state] = properties

@@ -156,8 +156,10 @@ def change_fault(fault: Fault, parameters: Mapping[str, Any]) -> Fault:
     Return *fault* with these *parameters* changed.
 
     :raises ValueError: a value is out of range.
-    :raises TypeError: a parameter is unknown.
+    :raises TypeError: a parameter is unknown, or *fault* is none.
     """
+    if not isinstance(fault, Fault):
+        raise TypeError(f"kind: expected the name of a kind or a Fault, found {fault!r}")
     _check_names(type(fault), parameters, ())
     return evolve(fault, **parameters)
 

@@ -290,6 +290,8 @@ class RuleParts:
         :param key: what its dice are derived from, such as ``rule[0].faults[0]``.
         :raises FieldError: the kind or a parameter is unknown, or a parameter is out of range.
         """
+        if not isinstance(kind, str):
+            raise FieldError("kind", f"expected the name of a kind, found {kind!r}")
         if kind not in KINDS:
             raise FieldError("kind", unknown("kind", kind, KINDS))
         times = {name: it for name, it in parameters.items() if name in _WINDOW}

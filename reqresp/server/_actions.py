@@ -52,7 +52,7 @@ def _wait(performer: Performer, step: Wait) -> Hold:
 
 
 def _broadcast(performer: Performer, step: Broadcast) -> None:
-    broadcast(performer.host.everyone, step, performer)
+    broadcast(performer.host.everyone, step.to, [step], performer)
 
 
 def _close(_performer: Performer, _step: Close) -> Hold:

@@ -5,28 +5,50 @@ It leaves between the frames of each.  A client that does not receive what was s
 out, so that little waits.  This module must not know what causes a broadcast.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twisted.logger import Logger
 
+from reqresp._errors import FieldError
+from reqresp._text import quote
+from reqresp.framing import Framing
 from reqresp.server import pushes
 from reqresp.server.observers import Unasked
-from reqresp.steps import STATE_PREFIX, Broadcast
+from reqresp.steps import STATE_PREFIX, Broadcast, Send, is_addressee
 
 _log = Logger()
 
 
-def broadcast(connections: Iterable[Any], step: Broadcast, sender: Any = None) -> int:
+def check_unasked(to: str) -> None:
+    """:raises FieldError: *to* is not whom a broadcast without a sender can be for."""
+    if to == "others" or not (isinstance(to, str) and is_addressee(to)):
+        found = quote(to) if isinstance(to, str) else repr(to)
+        raise FieldError("to", f'expected "all" or "state:NAME", found {found}')
+
+
+def framed(steps: Iterable[Send | Broadcast], framing: Framing) -> bytes:
     """
-    Send the data of *step* to those of *connections* that it is for; return how many these are.
+    Return the data of *steps* as it is sent in *framing*.
+
+    :raises FrameError: *framing* cannot express it.
+    """
+    return b"".join(it.data if it.raw else framing.encode(it.data) for it in steps)
+
+
+def broadcast(
+    connections: Iterable[Any], to: str, steps: Sequence[Send | Broadcast], sender: Any = None
+) -> int:
+    """
+    Send the data of *steps* to clients, or none of it; return how many these are.
 
     :param connections: of a server that answers requests.
-    :param sender: the connection that performs *step*; None: there is none.
-    :raises FrameError: the framing cannot express the data.
+    :param to: for which of *connections* it is, as of a `Broadcast`.
+    :param sender: the connection that performs *steps*; None: there is none.
+    :raises FrameError: the framing of one of these clients cannot express the data.
     """
-    wanted = [it for it in connections if _is_for(it, step.to, sender)]
-    frames = [step.data if step.raw else it.framing.encode(step.data) for it in wanted]
+    wanted = [it for it in connections if _is_for(it, to, sender)]
+    frames = [framed(steps, it.framing) for it in wanted]
     count = 0
     for connection, data in zip(wanted, frames, strict=True):
         if connection is sender:  # in its place among the steps of the reply

@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 
 from reqresp._errors import FieldError
-from reqresp._text import quote
 from reqresp.faults import (
     KINDS,
     DirectedFault,
@@ -29,7 +28,7 @@ from reqresp.faults import (
 from reqresp.faults.directed import check_upstream
 from reqresp.framing import NO_END, Framing, complete_framing
 from reqresp.server._intake import use_stream_faults
-from reqresp.server.broadcasts import broadcast
+from reqresp.server.broadcasts import broadcast, check_unasked
 from reqresp.server.config import (
     UNORDERED_FORWARDS,
     AnyFault,
@@ -46,7 +45,7 @@ from reqresp.server.live_faults import LiveFault, LiveFaults
 from reqresp.server.observers import Observer
 from reqresp.server.service import Service
 from reqresp.server.stream_faults import StreamFault, make_directed
-from reqresp.steps import Broadcast, is_addressee
+from reqresp.steps import Send
 from reqresp.transport.access import Access
 
 #: A fault of replies, or of what clients send, as it is configured.
@@ -230,7 +229,7 @@ class ReqRespFactory(FrontFactory):
             check_upstream(directed)
             return self._faults.add(directed)
         on = "reply" if on is None else on
-        if on not in _PLACES:
+        if not isinstance(on, str) or on not in _PLACES:
             raise FieldError("on", f"expected {' or '.join(_PLACES)}, found {on!r}")
         if isinstance(kind, str):
             fault = make_fault(kind, parameters, ("on", "stream", *window), KINDS)
@@ -279,9 +278,8 @@ class ReqRespFactory(FrontFactory):
         :raises FieldError: *to* is none of these.
         :raises FrameError: the framing cannot express *data*.
         """
-        if to == "others" or not is_addressee(to):  # there is no sender
-            raise FieldError("to", f'expected "all" or "state:NAME", found {quote(to)}')
-        return broadcast(self._front, Broadcast(data, to, raw))
+        check_unasked(to)
+        return broadcast(self._front, to, [Send(data, raw)])
 
     def send(self, number: int, data: bytes) -> None:
         """

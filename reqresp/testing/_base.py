@@ -336,12 +336,11 @@ class BaseServer:
         Say what is different in the state *name*, for clients that connect from now on.
 
         :raises ScriptError: a value is not usable, or all connections have one state.
-        :raises TypeError: the server has a script, or forwards requests.
+        :raises TypeError: a property is unknown, or the server has a script or forwards requests.
         """
         if self._forwarded is not None or isinstance(self._states, Rules):
             raise TypeError("state: expected a server without script and upstream")
-        with ErrorsWithLine("state"):
-            self._states.describe(name, self._parts.properties(**properties))
+        self._maker.describe_state(name, properties)
 
     # What goes wrong
 
@@ -419,7 +418,8 @@ class BaseServer:
         coroutine of asyncio can await.
         """
         wanted = self._predicates(equals, predicates)
-        future: AwaitableFuture[list[Request]] = self._call(self._waiters.when, wanted, times)
+        with ErrorsWithLine():
+            future: AwaitableFuture[list[Request]] = self._call(self._waiters.when, wanted, times)
         return future
 
     def problems(self) -> str:

@@ -16,6 +16,7 @@ from reqresp.expectations.waiters import Waiters, requests_among
 from reqresp.framing import FrameError, Framing
 from reqresp.journal import Connected, Entry
 from reqresp.script.rule_parts import PayloadLike, RuleParts
+from reqresp.server.broadcasts import broadcast, check_unasked, framed
 from reqresp.server.connections import Connections
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory, front_of
@@ -25,6 +26,26 @@ from reqresp.testing._expectation import ErrorsWithLine, unasked_sends
 
 # As in _base.
 __tracebackhide__ = True
+
+
+def check_number(connection: object) -> None:
+    """:raises FieldError: *connection* is not the number of one."""
+    check_count(connection, "connection", 1)
+
+
+def number_of(method: str, connection: "ServerConnection | None") -> int | None:
+    """
+    Return the number of *connection*, an argument of *method*; None: there is none.
+
+    :raises ScriptError: it is no connection.
+    """
+    if connection is None:
+        return None
+    with ErrorsWithLine(method):
+        if not isinstance(connection, ServerConnection):
+            expected = "a ServerConnection, such as server.connections[0]"
+            raise FieldError("connection", f"expected {expected}, found {connection!r}")
+    return connection.number
 
 
 class States(Protocol):
@@ -156,7 +177,14 @@ class ServerConnections(Sequence[ServerConnection]):
         return future
 
     def when_closed(self, number: int | None = None) -> AwaitableFuture[None]:
-        """Return a future that is done once a connection is closed; None: once all are."""
+        """
+        Return a future that is done once the connection *number* is closed; None: once all are.
+
+        :raises ScriptError: *number* is no integer >= 1.
+        """
+        if number is not None:
+            with ErrorsWithLine():
+                check_number(number)
 
         def is_closed() -> bool:
             return not any(number in (None, it.number) for it in self._front)
@@ -199,15 +227,15 @@ class ServerConnections(Sequence[ServerConnection]):
 
         def push() -> None:
             try:
-                encode = self._framing_of(number).encode
-                sent = [it.data if it.raw else encode(it.data) for it in steps]
-                self._factory.connections.push(number, b"".join(sent))
+                data = framed(steps, self._framing_of(number))
+                self._factory.connections.push(number, data)
             except KeyError:
                 raise RuntimeError(f"connection {number} is closed") from None
             except FrameError as error:
                 raise FieldError("send", str(error)) from None
 
         with ErrorsWithLine():
+            check_number(number)
             self._call(push)
 
     def _framing_of(self, number: int) -> Framing:
@@ -223,7 +251,7 @@ class ServerConnections(Sequence[ServerConnection]):
 
     def broadcast(self, *payloads: PayloadLike, to: str = "all", raw: bool = False) -> int:
         """
-        Send *payloads* to clients that are connected, between the frames of each.
+        Send *payloads* to clients that are connected, between the frames of each, or none of them.
 
         :param to: ``all``, or ``state:NAME``: those in a state.
         :param raw: send them without frames.
@@ -231,18 +259,18 @@ class ServerConnections(Sequence[ServerConnection]):
         :raises ScriptError: a payload is not usable.
         :raises TypeError: the server forwards all bytes.
         """
-        factory, steps = self._factory, unasked_sends(self._parts, payloads, raw=raw)
-        if not isinstance(factory, ReqRespFactory):
+        steps = unasked_sends(self._parts, payloads, raw=raw)
+        if not isinstance(self._factory, ReqRespFactory):
             raise TypeError("expected a server that answers requests, found a relay")
 
         def send() -> int:
             try:
-                counts = [factory.broadcast(it.data, to, raw=it.raw) for it in steps]
+                return broadcast(self._front, to, steps) if steps else 0
             except FrameError as error:
                 raise FieldError("send", str(error)) from None
-            return min(counts, default=0)
 
         with ErrorsWithLine():
+            check_unasked(to)
             count: int = self._call(send)
         return count
 

@@ -63,7 +63,8 @@ class ErrorsWithLine:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, FieldError):
-            name = ".".join(filter(None, (self._method, error.field)))
+            # An argument that has the name of the method stands for it.
+            name = ".".join(dict.fromkeys(filter(None, (self._method, error.field))))
             raise ScriptError(Problem(calling_line(), None, name, error.problem)) from None
         if isinstance(error, ValueError | TypeError | OSError):
             raise without_own_frames(error)

@@ -19,6 +19,7 @@ from reqresp.script.rule import EVERY_STATE
 from reqresp.script.rule_parts import PayloadsLike, RuleParts
 from reqresp.script.rules import Rules
 from reqresp.server.functions import Answer
+from reqresp.server.state_properties import PropertyArguments
 from reqresp.server.triggers import Trigger
 from reqresp.testing._expectation import ErrorsWithLine, Expectation, as_predicates
 
@@ -108,6 +109,18 @@ class ExpectationMaker:
                 "path": f"every[{number}]",
             }
         return self._keep("every", str(seconds), parts, None, keys)
+
+    def describe_state(self, name: str, properties: Mapping[str, Any]) -> None:
+        """
+        Have *properties* in the state *name* of a server without a script.
+
+        :raises TypeError: a property is unknown.
+        """
+        for it in properties:
+            if it not in PropertyArguments.__annotations__:
+                raise TypeError(unknown("property", it, PropertyArguments.__annotations__))
+        with ErrorsWithLine("state"):
+            self._results.states.describe(name, self._parts.properties(**properties))
 
     def _parts_in(self, when: str | Sequence[str]) -> tuple[RuleParts, frozenset[str] | None]:
         """Return what makes the parts of rules for the states *when*, and these states."""

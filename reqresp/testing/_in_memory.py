@@ -12,10 +12,11 @@ from twisted.internet.protocol import BaseProtocol, ClientFactory, Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from reqresp._errors import check_count
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import BaseServer
-from reqresp.testing._expectation import check_timeout
+from reqresp.testing._expectation import ErrorsWithLine, check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._memory_reactor import HOST, InMemoryReactor
 
@@ -167,6 +168,8 @@ class MemoryServer(BaseServer):
 
         :raises AssertionError: it is not so; the message has the conversation.
         """
+        with ErrorsWithLine():
+            check_count(0 if times is None else times, "times", 0)
         received = len(self.requests(equals, **predicates))
         if times is None and not received:
             raise self._wrong_number(equals, predicates, received, "at least 1")

@@ -21,8 +21,8 @@ from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
-from reqresp.testing._connections import ServerConnection
-from reqresp.testing._expectation import check_timeout
+from reqresp.testing._connections import ServerConnection, number_of
+from reqresp.testing._expectation import ErrorsWithLine, check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import when_read
 from reqresp.transport.accept_modes import AcceptMode, AcceptName
@@ -123,13 +123,14 @@ class LocalServer(BaseServer):
 
         The server has to listen.  The parameters are those of `Server.accepting`.
 
-        :raises ValueError: *how* is unknown, or *after* is out of range.
+        :raises ScriptError: *how* is unknown, or *after* is out of range.
         :raises TypeError: both are given, or neither.
         :raises RuntimeError: the server does not listen.
         """
         if self._listening is None:
             raise RuntimeError("accepting: expected a server that listens; call start() first")
-        self._acceptance.set(how, after=after)
+        with ErrorsWithLine("accepting"):
+            self._acceptance.set(how, after=after)
 
     def disconnect_all(self) -> Deferred[None]:
         """Reset all connections; the Deferred fires when they are gone."""
@@ -209,8 +210,7 @@ class LocalServer(BaseServer):
         :returns: fails with an AssertionError that has the conversation if it is still open.
         """
         check_timeout("closed", timeout)
-        number = None if connection is None else connection.number
-        found = self.connections.when_closed(number)
+        found = self.connections.when_closed(number_of("closed", connection))
         return self._expected(found, timeout, lambda: self.connections.not_closed(connection))
 
     def _expected(

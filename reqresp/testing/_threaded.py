@@ -21,7 +21,7 @@ from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
 from reqresp.testing._arguments import ServerArguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
-from reqresp.testing._connections import ServerConnection
+from reqresp.testing._connections import ServerConnection, number_of
 from reqresp.testing._expectation import ErrorsWithLine, check_timeout
 from reqresp.testing._held import HeldRequest, not_held
 from reqresp.testing._reactor_thread import ThreadedReactor
@@ -189,11 +189,12 @@ class Server(BaseServer):
             that is changed.  ``"hold"``: ``connect()`` gets no answer, and times out unless that is
             changed.  ``"refuse"``: ``connect()`` is refused with a reset.
         :param after: instead, the seconds that clients wait to be accepted, once they connected.
-        :raises ValueError: *how* is none of these, or *after* is out of range.
+        :raises ScriptError: *how* is none of these, or *after* is out of range.
         :raises TypeError: both are given, or neither.
         :raises RuntimeError: the server has ended.
         """
-        accept = accept_mode(how, after)
+        with ErrorsWithLine("accepting"):
+            accept = accept_mode(how, after)
         self.start()
         self._call(self._acceptance.set, accept)
 
@@ -332,8 +333,7 @@ class Server(BaseServer):
         :raises AssertionError: it is still open; the message has the conversation.
         :raises RuntimeError: an event loop of asyncio runs in this thread, and would be blocked.
         """
-        number = None if connection is None else connection.number
-        found = self.connections.when_closed(number)
+        found = self.connections.when_closed(number_of("wait_for_close", connection))
         instead = "connections.when_closed"
         self._result(
             "wait_for_close",

@@ -97,6 +97,47 @@ class ConnectionTests(SynchronousTestCase):
         with self.assertRaisesRegex(RuntimeError, "^connection 1 is closed$"):
             one.send("a")
 
+    def test_broadcasts(self) -> None:
+        """All payloads are sent to each client, or none."""
+        self.server.state("b", framing="int8", reply_framing="int8")
+        self.server.on("a").reply("ok").goto("b")
+        (_, client), (_, other) = self.connect(), self.connect()
+        other.transport.write(b"a\n")
+        self.assertEqual(self.connections.broadcast("1", {"hex": "32", "raw": True}), 2)
+        self.server.pump()
+        for payloads, wrong in ((("1", "a\nb"), "delimiter"), (("1", "x" * 256), "at most 255")):
+            with self.assertRaisesRegex(ScriptError, rf"test_connections.py:\d+: send: .*{wrong}"):
+                self.connections.broadcast(*payloads)
+        self.assertEqual(self.connections.broadcast("x", "a\nb", to="state:b"), 1)
+        self.server.pump()
+        self.assertEqual(got(client), b"1\r\n2")
+        self.assertEqual(got(other), b"ok\r\n\x0112\x01x\x03a\nb")
+
+    def test_a_client_that_does_not_read(self) -> None:
+        """It is left out of the whole broadcast, and is not counted."""
+        _, client = self.connect()
+        client.transport.pauseProducing()
+        self.assertEqual(self.connections.broadcast("a", "b" * 2**21), 0)
+        self.server.pump()
+        self.assertEqual(got(client), b"")
+
+    def test_wrong_addressees(self) -> None:
+        """The error names the argument; an object is no number."""
+        one, _ = self.connect()
+        for to in ("others", "state:", 5):
+            with self.assertRaisesRegex(ScriptError, r'py:\d+: to: expected "all" or "state:NAME"'):
+                self.connections.broadcast("a", to=to)  # type: ignore[arg-type]
+        for wrong in (one, "1", 0):
+            number: Any = wrong
+            for call in (
+                lambda number: self.connections.push("a", connection=number),
+                self.connections.when_closed,
+            ):
+                with self.assertRaisesRegex(
+                    ScriptError, r"py:\d+: connection: expected an integer >= 1, found "
+                ):
+                    call(number)
+
     def test_endings(self) -> None:
         """A close and a reset; on a closed connection they do nothing."""
         (one, client), (two, other) = self.connect(), self.connect()

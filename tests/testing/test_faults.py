@@ -275,6 +275,10 @@ class ReplyTests(SynchronousTestCase):
             ScriptError, r"^test_faults.py:\d+: fault.on: expected reply or connect, found 'x'"
         ):
             self.server.fault("latency", delay=1, on="x")
+        with self.assertRaisesRegex(TypeError, "^kind: expected the name .*, found 5"):
+            self.server.fault(5)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(ScriptError, "fault.kind: expected the name .*, found 5"):
+            self.server.on().fault(5)  # type: ignore[arg-type]
 
 
 class ArrivalTests(ServerCase):

@@ -87,6 +87,10 @@ class TestState(ServerCase):
         server = self.serve()
         with self.assertRaisesRegex(ScriptError, r"test_states.py:\d+: state.framing: .*lime"):
             server.state("data", framing="lime")
+        with self.assertRaisesRegex(ScriptError, r"state.name: expected a string, found \[\]"):
+            server.state([], framing="line")  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "unknown property 'framin'; did you mean framing"):
+            server.state("data", framin="line")  # type: ignore[call-arg]
         with self.assertRaisesRegex(ScriptError, "state.idle_timeout: expected finite seconds"):
             server.state("data", idle_timeout=-1)
 

@@ -23,7 +23,6 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import Script, ScriptError
-from reqresp._errors import FieldError
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
@@ -354,19 +353,39 @@ except ImportError as error:
         for options in ({"limits": {"idle_timeout": "1"}}, {"limits": {"max_request": None}}):
             with self.assertRaisesRegex(ScriptError, r"expected .*, found"):
                 MemoryServer(**options)
-        with self.assertRaisesRegex(FieldError, "^after: expected seconds from 0 .*, found '1'"):
+        with self.assertRaisesRegex(
+            ScriptError, r"^test_threaded\.py:\d+: accepting\.after: expected seconds from 0 .*'1'"
+        ):
             server.accepting(after="1")  # type: ignore[arg-type]
+        with self.assertRaisesRegex(
+            ScriptError, r"^test_threaded\.py:\d+: accepting: expected one of now, .*, found 'no'"
+        ):
+            server.accepting("no")  # type: ignore[arg-type]
         server.verify(timeout=-1)
 
     def test_wrong_numbers(self) -> None:
         """The error of a number of times that is none is one line, too."""
         server = self.serve()
         for count in ("1", None, 1.5, -1, True):
-            with self.assertRaisesRegex(FieldError, r"^times: expected an integer >= 0, found "):
+            with self.assertRaisesRegex(
+                ScriptError, r"^test_threaded\.py:\d+: times: expected an integer >= 0, found "
+            ):
                 server.wait_for(times=count)  # type: ignore[arg-type]
             with self.assertRaisesRegex(ScriptError, r"\.py:\d+: times: expected an integer >= 1"):
                 server.wait_for_connection(count)  # type: ignore[arg-type]
         self.assertEqual(server.wait_for(times=0), [])
+
+    def test_no_connection(self) -> None:
+        """The error of what is no connection names the argument."""
+        server = self.serve()
+        for wrong in (5, "1", True):
+            with self.assertRaisesRegex(
+                ScriptError,
+                r"^test_threaded\.py:\d+: wait_for_close\.connection:"
+                rf" expected a ServerConnection, such as [^ ]+, found {wrong!r}$",
+            ):
+                server.wait_for_close(wrong)  # type: ignore[arg-type]
+        self.assertEqual(len(server.connections), 0)
 
     def test_repr(self) -> None:
         """It shows the address, whether it listens, and the expectations."""
