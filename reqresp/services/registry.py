@@ -107,7 +107,8 @@ class Services:
         """
         from reqresp.script.calls import KnownFunctions  # late, likewise
 
-        loaded = [it for definition, it in self._initial if definition.name == name]
+        in_file = self[name].first_name if name in self else name
+        loaded = [it for definition, it in self._initial if definition.name == in_file]
         scripts = [it.script for it in loaded if it.script is not None]
         return KnownFunctions(scripts[0].functions if scripts else {})
 
@@ -202,6 +203,7 @@ class Services:
             return old
         new = self._make(definition, loaded, [old])
         new.follow(old)
+        new.first_name = old.first_name
         await self._open([new], [old])
         services = (new if it is old else it for it in self)
         self._services = {service.name: service for service in services}

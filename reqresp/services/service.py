@@ -86,6 +86,8 @@ class Service:
 
     def __init__(self, definition: Definition, loaded: Loaded, environment: Environment) -> None:
         self._environment = environment
+        #: The name that it had before it was renamed, by which a file has it.
+        self.first_name = definition.name
         self._journal: Journal | None = None
         self._expectations: Expectations | None = None
         #: What its connections did; they stay 0 where nothing shows them.

@@ -23,6 +23,7 @@ framing = "line"
 rule = [{ equals = "a", call = "answers:hello" }]
 """
 SCRIPT = "framing = 'line'\n[[rule]]\nequals = 'a'\ncall = 'answers:hello'\n"
+OTHER = SCRIPT.replace("hello", "other")
 #: Leaves a file each time that it is run.
 MODULE = """\
 from pathlib import Path
@@ -72,11 +73,35 @@ class SentCallTests(Controlled):
             self.assertEqual(found.status, 200, found.data)
         self.assertEqual(self.converse(b"a\n", name="it").received(), b"hello\r\n")
 
+    def test_a_renamed_service(self) -> None:
+        """A service can still call what its file calls after it was renamed, twice."""
+        for name, new in (("it", "other"), ("other", "third")):
+            definition = self.get(f"/api/services/{name}")["definition"]
+            found = self.ask("PUT", f"/api/services/{name}", {**definition, "name": new})
+            self.assertEqual(found.status, 200, found.data)
+            path = f"/api/services/{new}"
+            found = self.ask("POST", f"{path}/script/check", {"script": SCRIPT})
+            self.assertEqual(found.status, 200, found.data)
+            found = self.ask("PUT", f"{path}/script", {"script": f"{SCRIPT}# {new}\n"})
+            self.assertEqual(found.status, 200, found.data)
+            self.assertEqual(self.converse(b"a\n", name=new).received(), b"hello\r\n")
+        found = self.ask("PUT", "/api/services/third/script", {"script": OTHER})
+        self.assert_refused(found, 422, REFUSED)
+
+    def test_a_name_that_is_used_again(self) -> None:
+        """A service that no file has can call nothing under a name that another one had."""
+        self.ask("DELETE", "/api/services/rules")
+        definition = {"name": "new", "listen": 2527, "response": "x"}
+        self.assertEqual(self.ask("POST", "/api/services", definition).status, 201)
+        found = self.ask("PUT", "/api/services/new", {**definition, "name": "rules"})
+        self.assertEqual(found.status, 200, found.data)
+        found = self.ask("PUT", "/api/services/rules/script", {"script": SCRIPT})
+        self.assertEqual(found.status, 422)
+
     def test_another_call(self) -> None:
         """A function that the file does not call is refused where it stands."""
-        text = SCRIPT.replace("hello", "other")
         for method, path in (("PUT", "script"), ("POST", "script/check")):
-            found = self.ask(method, f"/api/services/it/{path}", {"script": text})
+            found = self.ask(method, f"/api/services/it/{path}", {"script": OTHER})
             self.assert_refused(found, 422, REFUSED)
             self.assertEqual(found.json["problems"][0]["path"], "rule[0].call")
 
@@ -90,13 +115,12 @@ class SentCallTests(Controlled):
 
     def test_a_reload(self) -> None:
         """After a reload, what is sent can call what the file calls then."""
-        text = SCRIPT.replace("hello", "other")
-        (self.base / "it.toml").write_text(text)
+        (self.base / "it.toml").write_text(OTHER)
         definitions = parse_services(SERVICES, "services.toml", self.base)
         self.successResultOf(self.services.reload([(it, load(it)) for it in definitions]))
         (self.base / "answers.ran").unlink()
         path = "/api/services/it/script"
-        self.assertEqual(self.ask("PUT", path, {"script": text + "# \n"}).status, 200)
+        self.assertEqual(self.ask("PUT", path, {"script": OTHER + "# \n"}).status, 200)
         self.assertEqual(self.converse(b"a\n", name="it").received(), b"other\r\n")
         self.assertEqual(self.ask("PUT", path, {"script": SCRIPT}).status, 422)
 
