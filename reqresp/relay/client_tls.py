@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from reqresp._errors import TLSFileError
+from reqresp._errors import FieldError, TLSFileError
 from reqresp.server.upstream_settings import TLSSettings
 from reqresp.transport.pem import TLSFiles, date_warnings, read_authorities, read_credentials
 from reqresp.transport.tls import describe, use_credentials
@@ -40,7 +40,7 @@ class ClientCreator:
 
     :param name: the name or the IP address that the service's certificate must have; None: nothing
         is checked.
-    :raises ValueError: no certificate can have *name*.
+    :raises FieldError: no certificate can have *name*.
     """
 
     def __init__(self, context: SSL.Context, name: str | None) -> None:
@@ -54,10 +54,8 @@ class ClientCreator:
             self._wanted = (IPAddress_ID if is_address else DNS_ID)(name)
             self._server_name = None if is_address else name.encode("idna")
         except ValueError:
-            raise ValueError(
-                "upstream TLS: expected the name or the IP address in the service's certificate,"
-                f" found {name!r}"
-            ) from None
+            expected = "the name or the IP address in the service's certificate"
+            raise FieldError("upstream.tls.name", f"expected {expected}, found {name!r}") from None
         context.set_verify(SSL.VERIFY_PEER, self._verify)
 
     def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:  # noqa: N802, Twisted's name
@@ -95,7 +93,7 @@ def make_creator(settings: TLSSettings, name: str) -> ClientCreator:
 
     :param name: the name of the service unless *settings* have one.
     :raises TLSFileError: a file cannot be used.
-    :raises ValueError: no certificate can have *name*.
+    :raises FieldError: no certificate can have *name*.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from reqresp._errors import FieldError
+from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp.framing import NO_END, Chunk, complete_framing
 from reqresp.relay import Forwarding, RelayFactory, Unreachable
 from reqresp.relay.settings import make_upstream
+from reqresp.relay.upstream import Upstream
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
@@ -29,6 +30,7 @@ from reqresp.services.definition import (
     WrittenScript,
     problems_of,
     reading,
+    reading_tls,
 )
 from reqresp.transport.accept_modes import Accept, AcceptMode
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # few services have a script
 _log = Logger()
 
 _ADDRESS = "upstream.address"
+_TLS = "upstream.tls"
 #: The keys that are about what a server answers by itself.
 _ANSWERING = ("limits.max_request", "limits.request_timeout")
 
@@ -119,8 +122,8 @@ def upstream_settings(definition: Definition, script: "Script | None") -> Upstre
     name_of = definition.name_of
     if written is None and "address" not in definition.upstream:
         keys = [f"upstream.{it}" for it in definition.upstream]
-        keys += ["upstream.tls"] if definition.adds_tls else []
-        keys += [f"upstream.tls.{it}" for it in definition.upstream_tls]
+        keys += [_TLS] if definition.adds_tls else []
+        keys += [f"{_TLS}.{it}" for it in definition.upstream_tls]
         keys += ["record"] if definition.files.record is not None else []
         if keys:
             problem = f"requires {name_of(_ADDRESS)}, or [upstream] in the script"
@@ -188,7 +191,7 @@ def make_factory(
     :param around: returns the config that is used for the one that answers as defined.
     :param common: the arguments that all factories share.
     :raises FieldError: parts of the definition do not fit together.
-    :raises ValueError: a file for TLS cannot be used.
+    :raises ProblemsError: its script has a key that is not usable.
     """
     if is_relay(definition, loaded.script):
         return RelayFactory(**_relay_arguments(definition, loaded.script, reactor), **common)
@@ -289,7 +292,32 @@ def _make_forwarding(
     settings = upstream_settings(definition, script)
     if settings is None or script is None:
         return None
-    return Forwarding(make_upstream(settings, reactor), Unreachable(settings.unreachable))
+    upstream = _make_upstream(settings, definition, script, reactor)
+    return Forwarding(upstream, Unreachable(settings.unreachable))
+
+
+def _make_upstream(
+    settings: UpstreamSettings, definition: Definition, script: "Script | None", reactor: Any
+) -> Upstream:
+    """
+    Return what *settings*, those of *definition* and *script*, describe.
+
+    :raises FieldError: a key of the definition is not usable.
+    :raises ProblemsError: a key of the script is not.
+    """
+    if settings.tls is None:
+        return make_upstream(settings, reactor)
+    try:
+        with reading_tls(settings.tls, _TLS):
+            return make_upstream(settings, reactor)
+    except FieldError as error:
+        is_beside = error.field.removeprefix(f"{_TLS}.") in definition.upstream_tls
+        if script is None or is_beside or definition.has_script_keys:
+            raise
+        from reqresp.script.toml_positions import line_of  # late: few services have a script
+
+        line = line_of(script.lines, error.field)
+        raise ProblemsError(Problem(script.name, line, error.field, error.problem)) from None
 
 
 def relay_limits(definition: Definition, script: "Script | None") -> Limits:
@@ -304,7 +332,7 @@ def _relay_arguments(
     if settings is None:
         raise FieldError(_ADDRESS, "expected a service")
     return {
-        "upstream": make_upstream(settings, reactor),
+        "upstream": _make_upstream(settings, definition, script, reactor),
         "unreachable": Unreachable(settings.unreachable),
         "limits": relay_limits(definition, script),
         "faults": () if script is None else script.stream_faults,
@@ -317,10 +345,10 @@ def _tls_settings(definition: Definition, written: TLSSettings | None) -> TLSSet
     if written is None and not definition.adds_tls:
         if changes:
             name = next(iter(changes))
-            problem = f"requires {definition.name_of('upstream.tls')}"
-            raise FieldError(f"upstream.tls.{name}", problem)
+            problem = f"requires {definition.name_of(_TLS)}"
+            raise FieldError(f"{_TLS}.{name}", problem)
         return None
     try:
         return evolve(written or TLSSettings(), **changes)
     except FieldError as error:
-        raise FieldError(f"upstream.tls.{error.field}", error.problem) from None
+        raise FieldError(f"{_TLS}.{error.field}", error.problem) from None

@@ -16,6 +16,7 @@ from reqresp._defaults import HANDSHAKE_TIMEOUT
 from reqresp._errors import FieldError, Problem, ProblemsError, TLSFileError
 from reqresp.framing import Framing
 from reqresp.server.responders import CLOSE_ON, RESPONSE
+from reqresp.server.upstream_settings import TLSSettings
 from reqresp.services.endpoints import EndpointSpec
 from reqresp.transport.accept_modes import AcceptMode
 
@@ -150,12 +151,14 @@ class Origin:
     :param path: the key path of the service in it.
     :param names: what keys are called that are not called by their own names.
     :param locate: returns the line of a key path; None: it is not known.
+    :param is_sent: whether it was sent from elsewhere.
     """
 
     file: str = ""
     path: str = ""
     names: Mapping[str, str] = field(factory=dict)
     locate: Callable[[str], int | None] = _nowhere
+    is_sent: bool = False
 
     def name_of(self, key: str) -> str:
         """Return what messages call the key *key*; empty: the service itself."""
@@ -236,7 +239,7 @@ class Definition:
         """
         if isinstance(self.answering, WrittenScript) and self.answering.text is not None:
             return self.answering.text
-        if not self._is_script:
+        if not self.has_script_keys:
             return None
         from reqresp.script.toml_writing import write_toml  # late: few services have a script
         from reqresp.services.schema import SCRIPT_KEYS
@@ -244,7 +247,7 @@ class Definition:
         return write_toml({key: it for key, it in self.written.items() if key in SCRIPT_KEYS})
 
     @property
-    def _is_script(self) -> bool:
+    def has_script_keys(self) -> bool:
         """Whether the keys of a script are among those of the service."""
         answering = self.answering
         is_inline = isinstance(answering, WrittenScript) and answering.text is None
@@ -259,7 +262,7 @@ class Definition:
         if isinstance(self.answering, FixedReply):
             gone |= {"framing", "fault", "seed"}  # those of the fixed reply
             changes = {"framing": None}
-        if self._is_script:
+        if self.has_script_keys:
             gone |= {*SCRIPT_KEYS}
             changes = {
                 "framing": None,
@@ -306,18 +309,23 @@ class Definition:
         return evolve(self, **answers) == evolve(other, **answers)
 
 
+#: The keys of files for TLS, in the order in which they are read.
+_TLS_FILES = ("cert", "key", "client_ca", "ca")
+
+
 @contextmanager
-def reading_tls(tls: ServerTLS) -> Iterator[None]:
+def reading_tls(tls: ServerTLS | TLSSettings, path: str = "tls") -> Iterator[None]:
     """
     Say which key names the file that cannot be used.
 
+    :param path: of the table with the keys.
     :raises FieldError: as what is called, such as for a file that is missing.
     """
     try:
         yield
     except TLSFileError as error:
-        keys = {tls.client_ca: "client_ca", tls.key: "key", tls.cert: "cert"}
-        raise FieldError(f"tls.{keys[error.path]}", str(error)) from None
+        key = next(it for it in _TLS_FILES if getattr(tls, it, None) == error.path)
+        raise FieldError(f"{path}.{key}", str(error)) from None
 
 
 @contextmanager
@@ -325,13 +333,16 @@ def reading(definition: Definition, key: str) -> Iterator[None]:
     """
     Say where *key* names the file that is read, instead of problems that have no place in it.
 
+    Who sends a definition does not see the file: all its problems are those of the key.
+
     :raises ProblemsError: as what is called; such as for a file that is missing.
     """
     try:
         yield
     except ProblemsError as error:
+        origin = definition.origin
         problems = [
-            it if it.line or it.path else definition.origin.problem(key, f"{it.file}: {it.message}")
+            origin.problem(key, str(it)) if origin.is_sent or not (it.line or it.path) else it
             for it in error.problems
         ]
         raise ProblemsError(*problems) from None

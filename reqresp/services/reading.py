@@ -205,7 +205,7 @@ class _Place:
 
     :param path: its key path; empty: it is the whole value.
     :param functions: those that a script can call; None: those of the modules in *base*.
-    :param has_text: whether ``script`` is the text of a script, not its path.
+    :param has_text: whether ``script`` is the text of a script, not its path: it is sent.
     """
 
     reader: Reader
@@ -238,7 +238,8 @@ class _Place:
         if answers is None or not self._is_clean:
             return None
         written = {key: it for key, it in table.items() if key not in ("name", "listen", "enabled")}
-        origin = Origin(self.reader.file, self.path, locate=self.reader.locate)
+        reader = self.reader
+        origin = Origin(reader.file, self.path, locate=reader.locate, is_sent=self.has_text)
         return Definition(**common, **answers, origin=origin, written=written)
 
     # What answers

@@ -172,7 +172,8 @@ class ScriptTests(ScriptCase):
         """The parent finds problems, before it starts a worker."""
         tls = 'address = "a:1"\ntls = { ca = "ca.pem" }'
         text = self.refused(f"[upstream]\n{tls}", "--workers=1")
-        self.assertRegex(text, f"^reqresp: {self.directory}/ca.pem: .*No such file")
+        place = f"{self.directory}/it.toml:3: upstream.tls.ca"
+        self.assertRegex(text, f"^reqresp: {place}: {self.directory}/ca.pem: .*No such file")
 
 
 class ReloadTests(ScriptCase):

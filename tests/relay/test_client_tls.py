@@ -223,7 +223,7 @@ class FilesTests(ClientTLSCase):
         """The message says what is expected, and shows what was found."""
         for name in ("a\nb", "a" * 300, "a b"):
             error = self.assertRaises(ValueError, self.make, name=name)
-            self.assertRegex(str(error), "^upstream TLS: expected the name or .*, found '")
+            self.assertRegex(str(error), "^upstream.tls.name: expected the name or .*, found '")
             self.assertIn(repr(name), str(error))
 
     def test_a_certificate_that_has_expired(self) -> None:
