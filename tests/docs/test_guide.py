@@ -197,6 +197,18 @@ class GuideTests(SynchronousTestCase):
             idle.wait(1)
         self.assertEqual((idle.received(), idle.got_eof), (b"ready\r\ntimeout\r\n", True))
 
+    def test_refusals(self) -> None:
+        """A client over the limit is told so, and closed; the one before goes on."""
+        config = run("refusals.py")["factory"].config
+        clock = FakeReactor()
+        factory = ReqRespFactory(config, clock=clock)
+        first, second = Wire(factory, clock), Wire(factory, clock)
+        self.assertEqual(second.received(), b"421 too many clients\r\n")
+        self.assertEqual((second.got_eof, second.got_reset), (True, False))
+        first.send(b"a\n")
+        self.assertEqual(first.received(), b"A\r\n")
+        self.assertEqual((factory.accepted, factory.refused), (1, 1))
+
     def test_the_tac_file(self) -> None:
         """twistd runs the file: a client is answered and logged, and can read until the end."""
         text = example("server.tac").replace("eager:9999:", "eager:0:")

@@ -298,6 +298,36 @@ class EndTests(IntakeCase):
         wire.pass_seconds(20)
         self.assertTrue(wire.got_eof)
 
+    def test_bytes_that_pass_slowly_use_the_time_of_a_request(self) -> None:
+        """It begins with the first byte that passes, so a slow fault can end the connection."""
+        wire = self.serve(limits=Limits(request_timeout=8))
+        self.fault("bandwidth", rate=1)
+        wire.send(b"1234\r\n")
+        wire.pass_seconds(6)
+        self.assertEqual(wire.received(), b"1234\r\n")
+        wire.send(b"12345678901234\r\n")
+        wire.pass_seconds(8)
+        self.assertFalse(wire.got_eof)
+        wire.pass_seconds(4)
+        self.assertTrue(wire.got_eof)
+        self.assertEqual(wire.received(), b"")
+
+    def test_bytes_that_have_not_passed_use_no_time(self) -> None:
+        """Nothing of a request has begun while a latency, or a timeout, holds all of it."""
+        wire = self.serve(limits=Limits(request_timeout=8))
+        self.fault("latency", delay=30)
+        wire.send(b"1234\r\n", b"begun")
+        wire.pass_seconds(30)
+        self.assertEqual(wire.received(), b"1234\r\n")
+        self.assertFalse(wire.got_eof)
+        wire.pass_seconds(11)
+        self.assertTrue(wire.got_eof)
+        wire = self.serve(limits=Limits(request_timeout=8))
+        self.fault("timeout", seconds=0)
+        wire.send(b"begun")
+        wire.pass_seconds(30)
+        self.assertFalse(wire.got_eof)
+
     def test_a_connection_that_receives_nothing_is_idle(self) -> None:
         """A timeout fault without an end does not keep it."""
         wire = self.serve(limits=Limits(idle_timeout=10))

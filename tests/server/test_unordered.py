@@ -56,6 +56,20 @@ class UnorderedTests(Unordered):
             self.assertEqual(wire.received(), expected)
         self.assertIs(wire.protocol.state, State.IDLE)
 
+    def test_time_of_a_request(self) -> None:
+        """It begins once no reply is under way; requests that are complete are answered before."""
+        wire = self.lines(after, limits=Limits(request_timeout=4))
+        wire.send(b"9\nbegun")
+        wire.pass_seconds(6)
+        wire.send(b" and done\nbegun")
+        self.assertEqual(wire.received(), b"begun and done\r\n")
+        wire.pass_seconds(3)
+        self.assertEqual(wire.received(), b"9\r\n")
+        wire.pass_seconds(3)
+        self.assertFalse(wire.got_eof)
+        wire.pass_seconds(3)
+        self.assertTrue(wire.got_eof)
+
     def test_deferreds(self) -> None:
         """They fire in any order, at once or later."""
         late: dict[bytes, Deferred[bytes]] = {}
