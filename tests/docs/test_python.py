@@ -133,6 +133,24 @@ class MemoryTests(SynchronousTestCase):
         client = self.ask(RELAY_PORT, b"*1\r\n$4\r\nPING\r\n")
         self.assertEqual(client.received(), b"+PONG\r\n")
 
+    def test_access(self) -> None:
+        """A client of another network is refused."""
+        access, _ = examples("operations")
+        self.reactor.listenTCP(RELAY_PORT, run(access, {})["factory"])
+        client = self.reactor.connect_peer(RELAY_PORT)
+        self.reactor.advance(0)
+        self.assertTrue(client.got_reset)
+
+    def test_metrics(self) -> None:
+        """The site shows what the factory counts."""
+        _, counted = examples("operations")
+        names = run(counted, {})
+        self.reactor.listenTCP(RELAY_PORT, names["factory"])
+        self.reactor.listenTCP(9100, names["site"])
+        self.ask(RELAY_PORT, b"hello")
+        pages = self.ask(9100, b"GET /metrics HTTP/1.0\r\n\r\n").received()
+        self.assertIn(b"\nreqresp_requests_total 1.0\n", pages)
+
     def test_eager_endpoint(self) -> None:
         """It listens."""
         endpoint, _ = examples("transport")

@@ -23,8 +23,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.support.documents import ROOT, Block, blocks
 from tests.support.live import PATIENCE, Log, program
 
-_SERVERS = ("reqresp serve ", "redis-server ")
-_IS_READY = r"Listening on|Ready to accept connections"
+_SERVERS = ("reqresp serve ", "twistd ", "redis-server ")
+_IS_READY = r"Listening on|starting on|Ready to accept connections"
+_PORTS = r"\b(2525|6379|638\d|8080|8474|910\d|999\d)\b"
 _FILE = re.compile(
     r"(Save|save|Add) (?:this|it|a better one)\s(?:\w+\s)*?(?:as|to)\s[^`]*``([\w.]+)``"
 )
@@ -59,7 +60,7 @@ class Walkthrough:
     directory: Path
     _servers: list[_Server] = field(factory=list)
     _ports: dict[str, str] = field(factory=dict)
-    _environment: dict[str, str] = field(factory=dict)
+    environment: dict[str, str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._add_programs()
@@ -81,17 +82,44 @@ class Walkthrough:
                     self._save(part)
         return commands
 
+    def do(self, code: str) -> list[str]:
+        """
+        Run a block of commands, each of which must succeed, with servers of its own.
+
+        Return what those have printed that do not serve.
+        """
+        self._stop()
+        printed: list[str] = []
+        for command in code.replace("\\\n", "").splitlines():
+            if command.startswith(_SERVERS):
+                self._start(self.prepared(command))
+            elif command.strip():
+                ended = self.run(command)
+                self.case.assertEqual(ended.returncode, 0, f"{command}\n{ended.stdout}")
+                printed.append(ended.stdout)
+        return printed
+
+    def log(self) -> Log:
+        """Return the log of the server that was started last."""
+        return self._servers[-1].log
+
     def _add_programs(self) -> None:
-        """Put ``reqresp`` and ``python`` on the path, from this Python and this project."""
+        """Put commands on the path, from this Python and this project."""
         directory = self.directory / ".bin"
         directory.mkdir()
-        for name, arguments in (("reqresp", "-m reqresp"), ("python", "")):
+        for name, arguments in (
+            ("python", ""),
+            ("python3", ""),
+            ("pytest", "-m pytest"),
+            ("reqresp", "-m reqresp"),
+            ("twistd", '-c "from twisted.scripts.twistd import run; run()"'),
+        ):
             script = directory / name
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             script.chmod(0o755)
         is_installed = any(it.name == "reqresp" for it in entry_points(group="pytest11"))
         plugin = "" if is_installed else "-p reqresp.pytest_plugin"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PATH": f"{directory}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
@@ -99,21 +127,21 @@ class Walkthrough:
         }
 
     def _run(self, command: str, printed: str) -> None:
-        command = self._with_ports(command).replace("redis-cli ", "redis-cli --no-raw ")
+        command = self.prepared(command).replace("redis-cli ", "redis-cli --no-raw ")
         program("redis-server" if "redis" in command else "nc")
         if command.startswith(_SERVERS):
             self._start(command)
             return
         ended = self.run(command)
-        expected = _pattern(self._with_ports(printed))
+        expected = _pattern(self.prepared(printed))
         self.case.assertRegex(ended.stdout.rstrip(), rf"\A{expected}\Z", command)
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
         """Run a *command* that ends by itself; return its status, and all that it prints."""
         return subprocess.run(
-            ["bash", "-c", self._with_ports(command)],
+            ["bash", "-c", self.prepared(command)],
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -125,7 +153,7 @@ class Walkthrough:
         process = subprocess.Popen(
             ["sh", "-c", f"exec {command}"],
             cwd=self.directory,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -147,7 +175,7 @@ class Walkthrough:
     def _find(self, code: str) -> None:
         """Find the lines of *code* in the log, in their order, after what was found before."""
         server = self._servers[-1]
-        for line in self._with_ports(code).splitlines():
+        for line in self.prepared(code).splitlines():
             pattern = re.sub(r"(127\\\.0\\\.0\\\.1:)[3-9]\d{4}", r"\1\\d+", _pattern(line))
             server.found = server.log.find(pattern, server.found)
 
@@ -155,11 +183,11 @@ class Walkthrough:
         [*_, (verb, name)] = _FILE.findall(" ".join(part.text.split()))
         path = self.directory / name
         before = f"{path.read_text()}\n" if verb == "Add" else ""
-        path.write_text(self._with_ports(f"{before}{part.block.code}\n"))
+        path.write_text(self.prepared(f"{before}{part.block.code}\n"))
 
-    def _with_ports(self, text: str) -> str:
+    def prepared(self, text: str) -> str:
         """Return *text* with a free port for each that the page names."""
-        return re.sub(r"\b(6379|6380|999\d)\b", lambda match: self._port(match[1]), text)
+        return re.sub(_PORTS, lambda match: self._port(match[1]), text)
 
     def _port(self, named: str) -> str:
         if named not in self._ports:
