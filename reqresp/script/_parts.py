@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from reqresp._errors import FieldError
 from reqresp._text import unknown
 from reqresp.faults import KINDS, Fault, PlacedFault
 from reqresp.framing import BaseFraming, Delimited, HeaderBody, LengthField, parse_framing
 from reqresp.script._checks import check_no_feed
-from reqresp.script.calls import CalledFunction, Functions
+from reqresp.script.calls import CalledFunction, Functions, framing_of
 from reqresp.script.files import Files
 from reqresp.script.names import REPLY_SOURCES, Group, Sources
 from reqresp.script.payloads import NAME, read_payload, read_value
@@ -30,7 +30,7 @@ from reqresp.script.schema import (
 from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
 
-_LENGTH_OR_HEAD = "expected either length, or head and body"
+_LENGTH_OR_HEAD = "expected either length, or head and body, or call"
 
 
 def _is_hidden(variable: Variable, sources: Sources) -> bool:
@@ -52,6 +52,8 @@ class TableParts:
     reader: Reader
     files: Files
     functions: Functions | None = None
+    #: Those that were found, by their references.
+    found: dict[str, CalledFunction] = field(factory=dict, init=False, eq=False)
 
     def payload(
         self, payload: WrittenPayload, path: str, sources: Sources
@@ -101,10 +103,11 @@ class TableParts:
             )
             return None
         try:
-            return self.functions.find(reference)
+            found = self.found[reference] = self.functions.find(reference)
         except ValueError as error:
             self.reader.report(path, str(error))
             return None
+        return found
 
     def each(self, given: Any, path: str) -> list[tuple[Any, str]]:
         """Return the items of *given*, one item or a list, each with its path."""
@@ -126,6 +129,8 @@ class TableParts:
             return None
 
     def _framing_of_table(self, table: FramingTable, path: str) -> BaseFraming | None:
+        if table.call is not None:
+            return self._called_framing(table, f"{path}.call")
         has_head = evolve(table, length=None) != FramingTable()
         if has_head == (table.length is not None) or (has_head and table.head is None):
             raise ValueError(_LENGTH_OR_HEAD)
@@ -153,6 +158,17 @@ class TableParts:
             return HeaderBody(head, **how)
         except FieldError as error:
             self.reader.report(f"{path}.{error.field}", error.problem)
+            return None
+
+    def _called_framing(self, table: FramingTable, path: str) -> BaseFraming | None:
+        if evolve(table, call=None) != FramingTable():
+            self.reader.report(path, "expected no other key of a framing beside it")
+            return None
+        called = self.function(table.call or "", path)
+        try:
+            return None if called is None else framing_of(called)
+        except ValueError as error:
+            self.reader.report(path, str(error))
             return None
 
     def _length(self, table: LengthTable, path: str) -> BaseFraming | None:

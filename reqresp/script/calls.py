@@ -1,5 +1,5 @@
 """
-Calls: Python functions that answer the requests of rules, from modules beside a script.
+Calls: Python functions that answer requests or make framings, from modules beside a script.
 
 A module is a file of the script, with the same bounds: it is in the script's directory or below it.
 It is run when the script is loaded.  Must not know rules.
@@ -7,13 +7,15 @@ It is run when the script is loaded.  Must not know rules.
 
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from attrs import define, field, frozen
 
 from reqresp._text import quote, unknown
+from reqresp.framing import BaseFraming, complete_framing
 from reqresp.script.files import ScriptFiles
 from reqresp.steps import Request
 
@@ -58,6 +60,25 @@ class CalledFunction:
     reference: str
     source: bytes = field(repr=False)
     function: Callable[[Call], Any] = field(eq=False)
+
+
+@lru_cache(maxsize=64)
+def framing_of(called: CalledFunction) -> BaseFraming:
+    """
+    Return the framing that *called*, a class or a function without arguments, makes.
+
+    It is the same for the same function: a script that is read again without a change is no other.
+
+    :raises ValueError: it raises an exception, or makes no framing.
+    """
+    make = cast(Callable[[], Any], called.function)  # not for a request here
+    try:
+        made = make()
+    except Exception as error:
+        raise ValueError(f"{called.reference}: {type(error).__name__}: {error}") from None
+    if isinstance(made, type) or not all(hasattr(made, it) for it in ("decoder", "encode")):
+        raise ValueError(f"{called.reference}: expected a framing, found {made!r}")
+    return complete_framing(made)
 
 
 class Functions(Protocol):

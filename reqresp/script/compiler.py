@@ -108,6 +108,7 @@ def compile_script(
         "stream_faults": faults.streams,
         "seed": document.seed,
         "ordered": document.ordered,
+        "called": tuple(parts.found.values()),
         "upstream": upstream,
         "is_relay": relays,
         "files": files.paths,

@@ -77,6 +77,7 @@ class Script(ConfigSource):
     :param upstream: the service that clients are forwarded to; None: there is none.
     :param is_relay: whether all bytes are forwarded; then there are no rules.
     :param files: the files that it names.
+    :param called: the functions that its rules and framings call.
     :param warnings: what is valid, but hardly meant: rules that never answer, or no answer at all.
     """
 
@@ -93,6 +94,7 @@ class Script(ConfigSource):
     upstream: UpstreamSettings | None = None
     is_relay: bool = False
     files: frozenset[Path] = field(default=frozenset(), eq=False)
+    called: tuple[CalledFunction, ...] = field(default=(), eq=False, repr=False)
     warnings: tuple[Problem, ...] = ()
     #: The line of each key path.
     lines: Mapping[str, int] = field(repr=False, eq=False)
@@ -203,9 +205,8 @@ class Script(ConfigSource):
 
     @property
     def functions(self) -> Mapping[str, CalledFunction]:
-        """The functions that its rules call, by their references."""
-        calls = (rule.call for rule in self.rules.all())
-        return {it.reference: it for it in calls if it is not None}
+        """The functions that its rules and framings call, by their references."""
+        return {it.reference: it for it in self.called}
 
     def is_same(self, other: "Script") -> bool:
         """Return whether *other* says the same, wherever its keys stand."""

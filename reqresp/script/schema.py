@@ -259,6 +259,7 @@ class FramingTable:
     :param chunked: a pattern: if the head has it, the body comes in chunks as in HTTP.
     :param head_first: a pattern: if the head has it, the head is a request of its own.
     :param skip: bytes that are dropped before a head.
+    :param call: a Python class, or a function, that makes the framing, as ``module:Class``.
     """
 
     length: LengthTable | None = None
@@ -270,6 +271,7 @@ class FramingTable:
     chunked: WrittenPayload | None = None
     head_first: WrittenPayload | None = None
     skip: WrittenPayload | None = None
+    call: str | None = None
 
 
 #: What a fault of the whole script is injected into.

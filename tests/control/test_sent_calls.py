@@ -105,6 +105,22 @@ class SentCallTests(Controlled):
             self.assert_refused(found, 422, REFUSED)
             self.assertEqual(found.json["problems"][0]["path"], "rule[0].call")
 
+    def test_a_framing(self) -> None:
+        """A framing runs no other code either; that of the file can be sent again."""
+        sent = {"script": f"framing.call = 'answers:other'\n{SCRIPT.partition(chr(10))[2]}"}
+        found = self.ask("PUT", "/api/services/it/script", sent)
+        self.assert_refused(found, 422, REFUSED.replace("4: rule[0]", "1: framing"))
+        (self.base / "frames.py").write_text("from reqresp import Line\n")
+        text = SCRIPT.replace("'line'", "{ call = 'frames:Line' }")
+        (self.base / "it.toml").write_text(text)
+        definitions = parse_services(SERVICES, "services.toml", self.base)
+        self.successResultOf(self.services.reload([(it, load(it)) for it in definitions]))
+        (self.base / "answers.ran").unlink()
+        (self.base / "frames.py").unlink()
+        sent = {"script": text.replace("'a'", "'b'")}
+        self.assertEqual(self.ask("PUT", "/api/services/it/script", sent).status, 200)
+        self.assertEqual(self.converse(b"b\n", name="it").received(), b"hello\r\n")
+
     def test_a_definition_that_goes_back(self) -> None:
         """The definition of a service can be sent again, as a text or as keys."""
         for name in ("it", "rules"):

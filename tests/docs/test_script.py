@@ -41,6 +41,7 @@ NAME = "it.toml"
 #: What the examples find in their directory.
 FILES = {
     "answers.py": next(it.code for it in blocks(GUIDE) if "def add(call)" in it.code).encode(),
+    "frames.py": next(it.code for it in blocks(GUIDE) if "Hexadecimal(Base" in it.code).encode(),
     "feed.txt": b"21.5 C\r\n21.7 C\n",
     "motd.txt": b"Welcome.\r\nBe kind.\r\n",
     "smtp.toml": (ROOT / "examples" / "smtp.toml").read_bytes(),

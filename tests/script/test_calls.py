@@ -31,8 +31,8 @@ def wrong(call):
 """
 
 
-class CallTests(Conversation):
-    """Rules with ``call``."""
+class CalledCase(Conversation):
+    """Scripts beside the modules that they name."""
 
     def script(self, text: str, module: str = MODULE) -> Script:
         """Return the script *text* beside the file ``answers.py``."""
@@ -53,6 +53,10 @@ class CallTests(Conversation):
         wire = Wire(factory, self.reactor)
         wire.send(data)
         return wire
+
+
+class CallTests(CalledCase):
+    """Rules with ``call``."""
 
     def test_a_function_answers(self) -> None:
         """It gets the request and the groups, and its steps are performed."""
@@ -134,3 +138,56 @@ class CallTests(Conversation):
             found = self.problem(text, module)
             self.assertIn(problem, found)
             self.assertRegex(found, r"^it\.toml:\d: (rule\[0\]|greeting)")
+
+
+FRAMES = """
+class Digits:
+    def decoder(self, limit):
+        from reqresp.framing import SizedDecoder
+        return SizedDecoder(limit, lambda buffer, at, limit: (at + 1, buffer[at] - 48))
+
+    def encode(self, payload):
+        return b"%d%b" % (len(payload), payload)
+
+def wrong():
+    raise LookupError("no")
+
+def other():
+    return "line"
+"""
+
+
+class FramingTests(CalledCase):
+    """Framings of one's own, which ``call`` of a framing names."""
+
+    SCRIPT = "framing = { call = 'answers:Digits' }\n[[rule]]\nreply = 'ok'\n"
+
+    def test_requests_and_replies(self) -> None:
+        """They have it, also in the state that says so."""
+        factory = self.factory(self.script(self.SCRIPT, FRAMES), observers=[])
+        self.assertEqual(self.ask(factory, b"1a2bc").received(), b"2ok2ok")
+        script = self.script(
+            "[[rule]]\nreply = 'go'\ngoto = 'b'\n[[rule]]\nwhen = 'b'\nreply = 'ok'\n"
+            "[state.b]\nframing.call = 'answers:Digits'\nreply_framing.call = 'answers:Digits'\n",
+            FRAMES,
+        )
+        factory = self.factory(script, observers=[])
+        self.assertEqual(self.ask(factory, b"a\n1a").received(), b"go\r\n2ok")
+
+    def test_a_changed_module(self) -> None:
+        """A script that is read again is the same, unless its module has changed."""
+        script = self.script(self.SCRIPT, FRAMES)
+        self.assertTrue(script.is_same(self.script(self.SCRIPT, FRAMES)))
+        self.assertFalse(script.is_same(self.script(self.SCRIPT, FRAMES + "#")))
+
+    def test_what_is_wrong(self) -> None:
+        """Each error is a problem with the key."""
+        for call, problem in (
+            ("'answers:wrong'", "answers:wrong: LookupError: no"),
+            ("'answers:other'", "answers:other: expected a framing, found 'line'"),
+            ("'answers:Digit'", "unknown function 'Digit'; did you mean Digits?"),
+            ("'answers'", "expected MODULE:FUNCTION, found 'answers'"),
+            ("'answers:Digits', head = 'line'", "expected no other key of a framing beside it"),
+        ):
+            found = self.problem(f"framing = {{ call = {call} }}\n", FRAMES)
+            self.assertTrue(found.startswith(f"it.toml:1: framing.call: {problem}"), found)

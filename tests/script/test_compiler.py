@@ -362,7 +362,7 @@ class FramingTests(ErrorsTestCase):
 
     def test_what_is_no_framing(self) -> None:
         """A framing that is not usable is reported, for requests and for replies."""
-        either = "expected either length, or head and body"
+        either = "expected either length, or head and body, or call"
         for framing, message in (
             ('"int9"', ": unknown framing 'int9'; did you mean int8?"),
             ("{}", f": {either}"),
