@@ -6,7 +6,7 @@ Must not know what a server does with them.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from reqresp._text import unknown
 from reqresp.expectations.unused import UnusedAction
@@ -29,6 +29,18 @@ from reqresp.testing._replayed import as_replay
 _EXCLUDED = {
     "replay": ("framing", "greeting", "ordered", "upstream"),
     "recording": ("framing", "greeting", "ordered", "respond", "script", "replay"),
+}
+
+#: What some arguments can be, and whether a value is.
+_TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "framing": (
+        "the name of a framing, or a Framing",
+        lambda it: isinstance(it, str) or (hasattr(it, "decoder") and not isinstance(it, type)),
+    ),
+    "limits": ("Limits, or a dictionary of them", lambda it: isinstance(it, Limits | Mapping)),
+    "ordered": ("True or False", lambda it: isinstance(it, bool)),
+    "respond": ("a function or a Responder", lambda it: isinstance(it, Responder) or callable(it)),
+    "seed": ("an integer", lambda it: isinstance(it, int) and not isinstance(it, bool)),
 }
 
 # As in _base.
@@ -79,6 +91,18 @@ def check_one(**given: object) -> None:
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
+
+
+def check_types(**given: object) -> None:
+    """
+    Check the types of the arguments *given*.
+
+    :raises TypeError: one is neither None nor what it can be; the message names it.
+    """
+    for name, value in given.items():
+        expected, accepts = _TYPES[name]
+        if value is not None and not accepts(value):
+            raise TypeError(f"{name}: expected {expected}, found {value!r}")
 
 
 def check_sources(**given: object) -> None:

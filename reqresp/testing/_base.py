@@ -38,7 +38,7 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
 from reqresp.server.state_properties import PropertyArguments
 from reqresp.steps import Request
-from reqresp.testing._arguments import check_sources, source_of
+from reqresp.testing._arguments import check_sources, check_types, source_of
 from reqresp.testing._connections import ServerConnections
 from reqresp.testing._expectation import (
     ErrorsWithLine,
@@ -129,6 +129,7 @@ class BaseServer:
         state_scope: StateScope | None = None,
         strict: bool = True,
     ) -> None:
+        check_types(framing=framing, limits=limits, ordered=ordered, respond=respond, seed=seed)
         how = {"framing": framing, "greeting": greeting, "ordered": ordered}
         sources = {"respond": respond, "script": script, "replay": replay}
         check_sources(**how, **sources, upstream=upstream, recording=recording)

@@ -22,13 +22,14 @@ _WRONG_NAME = "wrong-name.invalid"
 _DAY = timedelta(days=1)
 
 
-def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
+def make_contexts(name: str, tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
     """
     Return the contexts of a server on *host* and of its clients.
 
     The clients' context trusts the server's certificate only, or the authority that signed it if
     this module made both.  For a server's own context, it is None.
 
+    :param name: of the argument *tls*, for messages.
     :param tls: True: a new certificate.  Each process has one authority for them.  Or what is wrong
         with a new certificate: the clients' context trusts the authority as before, and so refuses
         the certificate.
@@ -38,7 +39,7 @@ def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext |
     :raises ImportError: trustme, or what Twisted needs for TLS, is not installed.
     """
     if isinstance(tls, ssl.SSLContext):
-        _check_server(tls)
+        _check_server(name, tls)
         return tls, None
     if tls is True or (isinstance(tls, str) and tls in get_args(BadCertificate)):
         server = _server_context()
@@ -48,8 +49,8 @@ def make_contexts(tls: TLS, host: str) -> tuple[ssl.SSLContext, ssl.SSLContext |
         case (str() | Path() as certificate, str() | Path() as key):
             return _contexts_of(Path(certificate), Path(key))
     raise TypeError(
-        "tls: expected True, an ssl.SSLContext, or the paths of a certificate and of its key in a"
-        f" tuple, or one of {', '.join(get_args(BadCertificate))}; found {tls!r}"
+        f"{name}: expected True, an ssl.SSLContext, or the paths of a certificate and of its key in"
+        f" a tuple, or one of {', '.join(get_args(BadCertificate))}; found {tls!r}"
     )
 
 
@@ -94,11 +95,11 @@ def _client_context(trust: Callable[[ssl.SSLContext], object]) -> ssl.SSLContext
     return context
 
 
-def _check_server(context: ssl.SSLContext) -> None:
+def _check_server(name: str, context: ssl.SSLContext) -> None:
     try:
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
     except ssl.SSLError as error:
-        raise ValueError(f"tls: expected an SSLContext for a server: {error.reason}") from None
+        raise ValueError(f"{name}: expected an SSLContext for a server: {error.reason}") from None
 
 
 @cache

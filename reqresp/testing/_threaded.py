@@ -88,10 +88,10 @@ class Server(BaseServer):
             #: The port that it listens on.
             self.port: int = self._reserved.getsockname()[1]
             if tls is not False:
-                self._tls, self.client_context = _make_tls(tls, host)
+                self._tls, self.client_context = _make_tls("tls", tls, host)
             certificates = None
             if start_tls is not False:
-                certificates, self.client_context = _make_tls(start_tls, host)
+                certificates, self.client_context = _make_tls("start_tls", start_tls, host)
             self._thread = ThreadedReactor()
         except BaseException:
             self._reserved.close()
@@ -432,9 +432,11 @@ class Server(BaseServer):
             self._thread.call(self._thread.when_read, ASSERT_TIMEOUT)
 
 
-def _make_tls(tls: "TLS", host: str) -> tuple[Any, ssl.SSLContext | None]:
+def _make_tls(name: str, tls: "TLS", host: str) -> tuple[Any, ssl.SSLContext | None]:
     """
     Return what Twisted needs for TLS, and a context for clients.
+
+    :param name: of the argument *tls*, for messages.
 
     :raises TypeError: *tls* is nothing of `TLS`.
     :raises ValueError: a context or a file cannot be used.
@@ -444,11 +446,12 @@ def _make_tls(tls: "TLS", host: str) -> tuple[Any, ssl.SSLContext | None]:
 
     with ErrorsWithLine():
         try:
-            server, client = make_contexts(tls, host)
+            server, client = make_contexts(name, tls, host)
             from reqresp.testing._ssl_connections import SSLConnections
         except ImportError as error:
             raise ImportError(
-                f"tls: {error.name or error} is not installed: run pip install 'reqresp[testing]'"
+                f"{name}: {error.name or error} is not installed:"
+                " run pip install 'reqresp[testing]'"
             ) from error
         return SSLConnections(server), client
 

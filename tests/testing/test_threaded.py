@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Script, ScriptError
+from reqresp import Line, Script, ScriptError
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
@@ -374,6 +374,22 @@ except ImportError as error:
             with self.assertRaisesRegex(ScriptError, r"\.py:\d+: times: expected an integer >= 1"):
                 server.wait_for_connection(count)  # type: ignore[arg-type]
         self.assertEqual(server.wait_for(times=0), [])
+
+    def test_wrong_types(self) -> None:
+        """The error of an argument of the server names it."""
+        for name, wrong, expected in (
+            ("framing", 5, "the name of a framing, or a Framing"),
+            ("framing", Line, "the name of a framing, or a Framing"),
+            ("limits", 5, "Limits, or a dictionary of them"),
+            ("ordered", "no", "True or False"),
+            ("respond", 5, "a function or a Responder"),
+            ("seed", "x", "an integer"),
+            ("start_tls", 5, "True, an ssl.SSLContext, or"),
+            ("tls", 5, "True, an ssl.SSLContext, or"),
+        ):
+            arguments: Any = {name: wrong}
+            with self.assertRaisesRegex(TypeError, f"^{name}: expected {expected}.*found [^\n]+$"):
+                Server(**arguments)
 
     def test_no_connection(self) -> None:
         """The error of what is no connection names the argument."""
