@@ -1,17 +1,23 @@
-"""docs/migrating: what the tables say corresponds to another tool exists here."""
+"""docs/migrating: what the tables name exists, on both sides where the other can be installed."""
 
 import re
+import socket
+import subprocess
 from argparse import _SubParsersAction
 from collections.abc import Iterator
 from inspect import getmembers, isfunction, signature
 
+import pytest_httpserver
+from pytest_httpserver import hooks, pytest_plugin
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp.cli.parser import make_parser
 from reqresp.script.rule_parts import PredicateArguments
 from reqresp.tap import Options
 from reqresp.testing import ServerArguments
-from tests.support.documents import ROOT
+from tests.support import live
+from tests.support.documents import ROOT, blocks
+from tests.support.live import PATIENCE, Client, Log
 from tests.support.names import CLASSES, keys
 
 API = (ROOT / "docs" / "reference" / "control-api.rst").read_text(encoding="utf-8")
@@ -21,12 +27,22 @@ FUNCTIONS = {"reqresp", "reqresp_server", "serve"}
 OTHERS = {"host", "port", "urandom"}
 
 
-def literals(text: str) -> Iterator[str]:
-    """Yield what is code in the tables of *text*, but for their first columns."""
+def literals(text: str, columns: slice = slice(1, None)) -> Iterator[str]:
+    """Yield what is code in *columns* of the tables of *text*: in all but the first."""
     for table in re.findall(r"^\.\. list-table::\n(?:   .*\n|\n)+", text, re.MULTILINE):
         for row in re.split(r"^   \* - ", table, flags=re.MULTILINE)[1:]:
-            _, *cells = re.split(r"^     -", row, flags=re.MULTILINE)
+            cells = re.split(r"^     -", row, flags=re.MULTILINE)[columns]
             yield from re.findall(r"``(.+?)``", " ".join(" ".join(cells).split()))
+
+
+def page(name: str) -> str:
+    """Return the text of a page."""
+    return (ROOT / "docs" / "migrating" / f"{name}.rst").read_text(encoding="utf-8")
+
+
+def there(name: str) -> str:
+    """Return what is code in the first column of a page, a line each."""
+    return "\n".join(literals(page(name), slice(1)))
 
 
 HERE = [
@@ -95,3 +111,59 @@ class HereTests(SynchronousTestCase):
             "     -\n\nf\n"
         )
         self.assertEqual([*literals(text)], ["c d", "e"])
+        self.assertEqual([*literals(text, slice(1))], ["b"])
+
+
+class ThereTests(SynchronousTestCase):
+    """The first column, and the examples of another tool."""
+
+    def test_ncat(self) -> None:
+        """ncat has the options; its loop sends its text to a client that sends nothing."""
+        ncat = live.program("ncat")
+        text = there("ncat-and-socat")
+        options = {*re.findall(r"(?<=[ `])--[a-z-]+", text)}
+        self.assertGreater(len(options), 5)
+        usage = subprocess.run([ncat, "--help"], capture_output=True, text=True, check=False).stdout
+        self.assertEqual(options - {*re.findall(r"--[a-z-]+", usage)}, set())
+
+        [loop] = [it.code for it in blocks(page("ncat-and-socat")) if it.language == "sh"]
+        command = loop.partition(" &")[0].replace("ncat -lk", "exec ncat -v -lk")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        loops = subprocess.Popen(
+            ["bash", "-c", command.replace("9999", str(port))], stderr=subprocess.PIPE
+        )
+        log = Log(loops.stderr)
+        self.addCleanup(log.close)
+        self.addCleanup(loops.wait, PATIENCE)
+        self.addCleanup(loops.kill)
+        log.wait("Listening on")
+        for _ in range(2):
+            with Client(("127.0.0.1", port)) as client:
+                self.assertEqual(client.rest(), b"pong\n")
+
+    def test_socat(self) -> None:
+        """socat has the addresses, and their options."""
+        socat = live.program("socat")
+        usage = subprocess.run([socat, "-hhh"], capture_output=True, text=True, check=False).stdout
+        text = there("ncat-and-socat")
+        names = {it.lower() for it in re.findall(r"\b[A-Z]+(?:-[A-Z]+)?(?=:)", text)}
+        names |= {*re.findall(r",([a-z-]+)", text)}
+        self.assertGreater(len(names), 8)
+        known = {*re.findall(r"^ +([a-z-]+)(?=[:\t ])", usage, re.MULTILINE)}
+        self.assertEqual(names - known, {"host"})  # of HOST:PORT
+
+    def test_pytest_httpserver(self) -> None:
+        """The names are fixtures, methods of the server and of what it returns, or classes."""
+        names = {*re.findall(r"(\w+)(?=\()", there("pytest-httpserver"))}
+        names |= {*re.findall(r"^\w+$", there("pytest-httpserver"), re.MULTILINE)}
+        self.assertGreater(len(names), 15)
+        homes = (
+            *(pytest_httpserver, hooks, pytest_plugin),
+            *(pytest_httpserver.HTTPServer, pytest_httpserver.RequestHandler),
+        )
+        with pytest_httpserver.HTTPServer() as server:
+            unknown = {
+                it for it in names if not any(hasattr(home, it) for home in (*homes, server))
+            }
+        self.assertEqual(unknown, set())
