@@ -15,7 +15,6 @@ from reqresp.faults import KINDS
 from reqresp.faults.faults import MAX_NAME
 from reqresp.script.json_schema import Schema
 from reqresp.script.schema import StreamFaultTable
-from reqresp.services.faults import ServiceFault
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
 
@@ -152,7 +151,7 @@ class FaultsApi:
             fault = service.faults.add(kind, stream, name, parameters)
         except ValueError as error:
             raise _refused(error) from None
-        service.note(f"fault {fault.name} added: {_shown(fault)}")
+        service.note(f"fault {fault.name} added: {fault}")
         return fault.as_json()
 
     def _change(self, call: Call) -> Any:
@@ -161,7 +160,7 @@ class FaultsApi:
             fault = service.faults.change(call.path["name"], call.body)
         except KeyError as error:
             raise ApiError(404, error.args[0]) from None
-        service.note(f"fault {fault.name} changed: {_shown(fault)}")
+        service.note(f"fault {fault.name} changed: {fault}")
         return fault.as_json()
 
     def _remove(self, call: Call) -> None:
@@ -195,9 +194,3 @@ def _check_name(service: Service, name: Any) -> None:
         raise FieldError("name", f"expected a name of 1 to {MAX_NAME} printable characters")
     if name in [it.name for it in service.faults]:
         raise ApiError(409, f"expected another name: there is a fault {name!r}")
-
-
-def _shown(fault: ServiceFault) -> str:
-    """Return a fault for people."""
-    parameters = ", ".join(f"{name} {value}" for name, value in fault.parameters.items())
-    return f"{fault.kind}, {fault.stream}, {parameters}"

@@ -52,7 +52,7 @@ def add(service: Service, body: Any) -> dict[str, Any]:
     if directed.name in [it.name for it in _faults(service)]:
         raise RefusedError(409, "toxic already exists")
     live = _place(service, directed)
-    service.note(f"fault {live.name} added: {live.fault}, {live.where}")
+    service.note(f"fault {live.name} added: {service.faults[live.name]}")
     return show(live)
 
 
@@ -64,7 +64,7 @@ def change(service: Service, name: str, body: Any) -> dict[str, Any]:
     """
     live = find(service, name)
     live.change(**read_change(live.fault, body))
-    service.note(f"fault {live.name} changed: {live.fault}, {live.where}")
+    service.note(f"fault {live.name} changed: {service.faults[live.name]}")
     return show(live)
 
 

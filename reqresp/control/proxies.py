@@ -381,10 +381,15 @@ def _taken(definition: Definition) -> RefusedError:
 
 
 def _differs(service: Service, listen: str | None, upstream: str | None) -> bool:
-    """Return whether *service* listens or forwards elsewhere; None: wherever it does."""
-    if listen is not None and _address(listen) != _address(_listen(service)):
+    """
+    Return whether *service* listens or forwards elsewhere; None: wherever it does.
+
+    :raises RefusedError: *upstream* is no address.
+    """
+    # First: it can be refused, whatever becomes of the other.
+    if upstream is not None and _read_upstream(upstream) != service.upstream:
         return True
-    return upstream is not None and _read_upstream(upstream) != service.upstream
+    return listen is not None and _address(listen) != _address(_listen(service))
 
 
 def _read_upstream(text: str) -> str:

@@ -63,6 +63,10 @@ class ServiceFault:
         """Return it as a dict that `json` accepts."""
         return {"name": self.name, "kind": self.kind, "stream": self.stream, **self.parameters}
 
+    def __str__(self) -> str:
+        parameters = (f"{name} {value}" for name, value in self.parameters.items())
+        return ", ".join([self.kind, self.stream, *parameters])
+
 
 class ServiceFaults:
     """The faults of the service that *factory* makes, in the order in which they apply."""

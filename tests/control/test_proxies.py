@@ -258,8 +258,10 @@ class ProxyTests(ProxiedCase):
             )
             self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
             self.assertTrue(self.is_up(26379))
-        answer = self.ask("PATCH", "/proxies/redis", {"upstream": "x"})
-        self.assertEqual(answer.status, 400)
+        for change in ({"upstream": "x"}, {"upstream": "x", "listen": "localhost:7002"}):
+            answer = self.ask("PATCH", "/proxies/redis", change)
+            self.assertEqual(answer.status, 400)
+            self.assertIn("upstream: expected HOST:PORT", answer.error)
         answer = self.ask("PATCH", "/proxies/no", {"enabled": True})
         self.assert_refused(answer, 404, "proxy not found")
 

@@ -40,6 +40,8 @@ class ReplyTests(Conversation):
         ]
         self.assertEqual(self.views(), listed)
         self.assertEqual(self.faults["cut"].as_json(), listed[2])
+        shown = "limit_data, connection, bytes 7, probability 0.5"
+        self.assertEqual({*str(self.faults["cut"]).split(", ")}, {*shown.split(", ")})
 
     def test_they_change_and_go(self) -> None:
         """Those of the definition as well, and open connections have what is left."""
