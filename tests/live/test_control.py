@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,51 @@ reply = "A"
 """
 #: Where the service of a test listens, and where it is steered.
 SERVICE, CONTROL = 0, 1
-CONFIG = Path(tests.support.__file__).with_name("schemathesis.toml")
+SUPPORT = Path(tests.support.__file__).parent
+CONFIG = SUPPORT / "schemathesis.toml"
+HOOKS = SUPPORT / "schemathesis_hooks.py"
+#: The variables of the environment that the hooks need: where the control server is, and a file to
+#: write in what has succeeded.
+URL, REPORT = "REQRESP_CONTROL", "REQRESP_REPORT"
+#: What only something real can let succeed, whatever is sent.
+OF_REAL_ONES = {
+    "GET /api/services/{service}/entries/{id}",
+    "DELETE /api/services/{service}/expectations/{id}",
+    "PATCH /api/services/{service}/faults/{name}",
+    "DELETE /api/services/{service}/faults/{name}",
+    "POST /api/services/{service}/connections/{connection}/close",
+    "POST /api/services/{service}/connections/{connection}/reset",
+    "GET /proxies/{proxy}/toxics/{toxic}",
+    "DELETE /proxies/{proxy}/toxics/{toxic}",
+}
+#: A service of each kind.
+SERVICES = """\
+[[service]]
+name = "rules"
+listen = 0
+framing = "line"
+[[service.rule]]
+name = "ping"
+equals = "PING"
+reply = "PONG"
+
+[[service]]
+name = "response"
+listen = 0
+framing = "line"
+response = "PONG"
+
+[[service]]
+name = "relay"
+listen = 0
+upstream = "unix:upstream.sock"
+
+[[service]]
+name = "upstream"
+listen = "unix:upstream.sock"
+framing = "line"
+response = "PONG"
+"""
 
 
 class ControlTests(LiveTestCase):
@@ -147,20 +192,25 @@ class ControlTests(LiveTestCase):
     @pytest.mark.timeout(300)  # it takes half a minute alone
     def test_schemathesis(self) -> None:
         """Whatever fits the OpenAPI document, or does not, gets the response that it documents."""
-        server = self.controlled()
-        url = f"http://127.0.0.1:{server.ports[CONTROL]}/api/openapi.json"
+        (self.directory / "services.toml").write_text(SERVICES)
+        options = ("--services=services.toml", "--control=0")
+        server = self.stopped(live.start(self.directory, "reqresp", *options, ports=4))
+        url = f"http://127.0.0.1:{server.ports[-1]}"
+        report = self.directory / "report.json"
         done = subprocess.run(
             [
                 str(Path(sys.executable).with_name("schemathesis")),
-                *("--config-file", str(CONFIG), "run", url, "--no-color"),
+                *("--config-file", str(CONFIG), "run", f"{url}/api/openapi.json", "--no-color"),
                 # Streams do not end.
                 *("--exclude-path-regex", "stream$"),
             ],
             cwd=self.directory,
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), URL: url, REPORT: str(report)},
             capture_output=True,
             text=True,
             check=False,
         )
         self.assertEqual(done.returncode, 0, done.stdout[-5000:])
+        self.assertLessEqual(OF_REAL_ONES, {*json.loads(report.read_text())})
         server.stop()
         self.assertNotIn("Traceback", server.log.text())
