@@ -214,7 +214,9 @@ class ServicesApi:
     def _replace(self, call: Call) -> Deferred[Any]:
         name = call.path["service"]
         body = {"name": name, **call.body}
-        definition = read_definition(body, self._base, functions=self._services.functions(name))
+        functions = self._services.functions(name)
+        known = self._services[name].definition.script_base if name in self._services else None
+        definition = read_definition(body, self._base, functions=functions, script_base=known)
         if name not in self._services:
             _check_named(definition, name)
             return self._created(definition).addCallback(Created)

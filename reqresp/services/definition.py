@@ -247,6 +247,16 @@ class Definition:
         return write_toml({key: it for key, it in self.written.items() if key in SCRIPT_KEYS})
 
     @property
+    def script_base(self) -> Path | None:
+        """The directory whose files its script can name; None: it has no script."""
+        match self.answering:
+            case ScriptFile(path=path):
+                return path.parent
+            case WrittenScript(base=base):
+                return base
+        return None
+
+    @property
     def has_script_keys(self) -> bool:
         """Whether the keys of a script are among those of the service."""
         answering = self.answering

@@ -126,6 +126,7 @@ def read_definition(
     base: Path,
     name: str = "service",
     functions: Functions = _NO_FUNCTIONS,
+    script_base: Path | None = None,
 ) -> Definition:
     """
     Return the service that *table* defines, as JSON over HTTP has it.
@@ -135,11 +136,13 @@ def read_definition(
     :param base: the directory that paths are relative to.
     :param name: what messages call it.
     :param functions: those that its script can call.
+    :param script_base: the directory of what its script names; None: *base*.
     :raises ProblemsError: it has problems; it has all of them.
     """
     reader = Reader(name, lambda _: None, JSON)
+    script_base = base if script_base is None else script_base
     try:
-        definition = _Place(reader, "", base, {}, functions, has_text=True).read(dict(table))
+        definition = _Place(reader, "", base, {}, functions, script_base).read(dict(table))
     except TooManyProblemsError:
         definition = None
     _raise_problems(reader)
@@ -205,7 +208,8 @@ class _Place:
 
     :param path: its key path; empty: it is the whole value.
     :param functions: those that a script can call; None: those of the modules in *base*.
-    :param has_text: whether ``script`` is the text of a script, not its path: it is sent.
+    :param script_base: the directory of ``script``, which is a text that was sent; None: it is the
+        path of a file.
     """
 
     reader: Reader
@@ -213,7 +217,7 @@ class _Place:
     base: Path
     lines: Mapping[str, int]
     functions: Functions | None = None
-    has_text: bool = False
+    script_base: Path | None = None
     _files: ScriptFiles = field(init=False)
 
     @_files.default
@@ -239,7 +243,8 @@ class _Place:
             return None
         written = {key: it for key, it in table.items() if key not in ("name", "listen", "enabled")}
         reader = self.reader
-        origin = Origin(reader.file, self.path, locate=reader.locate, is_sent=self.has_text)
+        is_sent = self.script_base is not None
+        origin = Origin(reader.file, self.path, locate=reader.locate, is_sent=is_sent)
         return Definition(**common, **answers, origin=origin, written=written)
 
     # What answers
@@ -281,9 +286,9 @@ class _Place:
 
     def _script(self, script: str, rules: dict[str, Any]) -> dict[str, Any] | None:
         answering: Answering = ScriptFile(self.base / script)
-        if self.has_text:
+        if self.script_base is not None:
             try:
-                answering = WrittenScript.parse(script, "script", self.base, self.functions)
+                answering = WrittenScript.parse(script, "script", self.script_base, self.functions)
             except ProblemsError as error:
                 for problem in error.problems:
                     self.reader.add(problem)

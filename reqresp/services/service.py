@@ -376,12 +376,7 @@ class Service:
 
     @property
     def _script_base(self) -> Path:
-        match self._definition.answering:
-            case ScriptFile(path=path):
-                return path.parent
-            case WrittenScript(base=base):
-                return base
-        return Path()
+        return self._definition.script_base or Path()
 
     # What steers it
 

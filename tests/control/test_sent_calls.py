@@ -129,6 +129,20 @@ class SentCallTests(Controlled):
             self.assertEqual(found.status, 200, found.data)
             self.assertEqual(self.converse(b"a\n", name=name).received(), b"hello\r\n")
 
+    def test_a_script_in_another_directory(self) -> None:
+        """A definition that goes back finds the files that its script names."""
+        (self.base / "sub").mkdir()
+        (self.base / "sub" / "x.txt").write_text("found")
+        (self.base / "sub" / "it.toml").write_text("[[rule]]\nreply = { file = 'x.txt' }\n")
+        text = SERVICES.replace('script = "it.toml"', 'script = "sub/it.toml"')
+        definitions = parse_services(text, "services.toml", self.base)
+        self.successResultOf(self.services.reload([(it, load(it)) for it in definitions]))
+        (self.base / "answers.ran").unlink()
+        definition = self.get("/api/services/it")["definition"]
+        found = self.ask("PUT", "/api/services/it", definition)
+        self.assertEqual(found.status, 200, found.data)
+        self.assertEqual(self.converse(b"a\n", name="it").received(), b"found\r\n")
+
     def test_a_reload(self) -> None:
         """After a reload, what is sent can call what the file calls then."""
         (self.base / "it.toml").write_text(OTHER)
