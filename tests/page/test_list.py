@@ -1,4 +1,4 @@
-"""The list of the page in Chromium: rows, keys, pausing, searching, and many entries at once."""
+"""The list of the page in Chromium: rows, keys, pausing and searching."""
 
 import subprocess
 from http import HTTPStatus
@@ -23,13 +23,6 @@ _IS_CUT = """(row) => Array.from(row.children)
 _SAID_OF_THE_REST = """(row) => Array.from(row.querySelectorAll(".b .dim, .b .soft"))
     .map((it) => [it.textContent.trim(),
         it.getBoundingClientRect().right <= it.closest(".b").getBoundingClientRect().right])"""
-
-#: Counts how often the number of entries is written.
-_COUNT_STEPS = """() => {
-    window.steps = 0;
-    new MutationObserver(() => { window.steps += 1; })
-        .observe(document.querySelector("#count"), { childList: true });
-}"""
 
 
 def setUpModule() -> None:
@@ -358,105 +351,6 @@ class SearchTests(PageCase):
         self.search("text", "no such text")
         self.page.get_by_role("button", name="Clear filters").click()
         self.wait_rows(6)
-
-
-class ManyTests(PageCase):
-    """Many entries."""
-
-    stage = STAGE
-
-    def test_ten_thousand_entries(self) -> None:
-        """Ten thousand entries are all there, few rows exist, and each is where it belongs."""
-        self.stage.flood(9_990)
-        self.open("fixed")
-        self.wait_rows(9_992)
-        for place in (0, 0.5, 1):
-            self.page.locator("#rows").evaluate(
-                "(it, place) => { it.scrollTop = place * it.scrollHeight; }", place
-            )
-            self.page.wait_for_timeout(50)
-            self.assertLess(self.page.locator(".row").count(), 100)
-            boxes, area = self.boxes(), self.page.locator("#rows").bounding_box()
-            self.assertLessEqual(boxes[0][1], area["y"])
-            self.assertGreaterEqual(boxes[-1][2], area["y"] + area["height"] - 1)
-            self.assert_no_gap()
-        self.press("g")
-        self.assertEqual(
-            self.page.locator("[aria-selected=true]").get_attribute("aria-posinset"), "1"
-        )
-        self.press("G")
-        self.assertEqual(
-            self.page.locator("[aria-selected=true]").get_attribute("aria-setsize"), "9992"
-        )
-
-    def test_a_flood_is_coalesced_and_what_is_skipped_is_counted(self) -> None:
-        """Thousands are drawn in few steps while keys work, and none is lost sight of."""
-        self.open("fixed")
-        self.page.evaluate(_COUNT_STEPS)
-        with self.stage.connect("fixed") as client:
-            for turn in range(12):
-                # More than one event has.
-                client.send(b"".join(b"request %d.\r\n" % (turn * 800 + it) for it in range(800)))
-                client.receive(800 * len(b"yes\r\n"))
-                self.press("j")
-        # Besides there are the connection and its end.
-        self.until(lambda: self.counts()[1] and sum(self.counts()) == 9602)
-        self.assertLess(self.page.evaluate("window.steps"), 100)
-        self.assertEqual(self.page.locator("[aria-selected=true]").count(), 1)
-        self.until(self.scroll_up_to_a_gap)
-        self.find_what_was_skipped()
-        self.until(self.scroll_up_to_a_gap)
-        gap = self.page.locator(".row.gap").last
-        self.assertRegex(str(gap.text_content()), r"[\d,]+ entries skipped")
-        shown, skipped = self.counts()
-        gap.click()
-        self.until(lambda: self.counts() > (shown, 0) and self.counts()[1] < skipped)
-
-    def test_gaps_are_filled_while_paused(self) -> None:
-        """What was skipped is loaded in place; what came since is counted, and not shown."""
-        self.open("fixed")
-        with self.stage.connect("fixed") as client:
-            for turn in range(6):
-                client.send(b"".join(b"request %d.\r\n" % (turn * 400 + it) for it in range(400)))
-                client.receive(400 * len(b"yes\r\n"))
-            self.until(lambda: self.counts()[1] and sum(self.counts()) == 2401)
-            self.page.locator("#pause").click()
-            client.ask(b"later\r\n", len(b"yes\r\n"))
-            self.wait("document.querySelector('#pause').textContent === 'Resume · 1 new'")
-            while self.counts()[1]:
-                self.load_the_last_gap()
-            self.assertEqual(self.counts(), (2401, 0))
-            self.assertEqual(self.text("#pause"), "Resume · 1 new")
-            self.page.fill("#search", "nothing of this")
-            self.wait("document.querySelector('#pause').textContent === 'Resume · 0 new'")
-            self.page.fill("#search", "later")
-            self.wait("document.querySelector('#pause').textContent === 'Resume · 1 new'")
-            self.page.locator("#pause").click()
-            self.wait_rows(1)
-
-    def load_the_last_gap(self) -> None:
-        """Click the last gap of the list, and wait until it is loaded."""
-        shown, _skipped = self.counts()
-        self.press("G")
-        self.until(self.scroll_up_to_a_gap)
-        self.page.locator(".row.gap").last.click()
-        self.until(lambda: self.counts()[0] > shown)
-
-    def find_what_was_skipped(self) -> None:
-        """Assert that a search finds a request that was skipped."""
-        skipped = self.page.locator(".row.gap").last.get_attribute("data-key").partition("-")[2]
-        entry = self.stage.api("GET", f"/api/services/fixed/entries/{int(skipped) + 3}")
-        self.page.fill("#search", entry["request"])
-        self.page.locator(".row mark").first.wait_for()
-        self.wait_rows(1)
-        self.press("Escape")
-
-    def scroll_up_to_a_gap(self) -> bool:
-        """Scroll up by what is visible unless there is a gap; return whether there is one."""
-        found = bool(self.page.locator(".row.gap").count())
-        if not found:
-            self.page.locator("#rows").evaluate("it => { it.scrollTop -= it.clientHeight; }")
-        return found
 
 
 class EmptyTests(PageCase):

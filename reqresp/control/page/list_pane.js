@@ -3,9 +3,11 @@
 import { $, fill, h, key } from "./dom.js";
 import { Gap } from "./entry.js";
 import { counted } from "./notation.js";
-import { entriesIn, skippedIn } from "./store.js";
+import { MOST, entriesIn, skippedIn } from "./store.js";
 import { layout, renderRow, rowHeight } from "./row.js";
 import { VirtualList } from "./virtual_list.js";
+
+const MOST_IN_VIEW = 2 * MOST; // rows, where the first ones stay because they are in view
 
 export class ListPane {
   /**
@@ -160,9 +162,12 @@ export class ListPane {
     return entriesIn(fitting) + skippedIn(fitting);
   }
 
+  /** Drop what is before the entry *first*; what the reader has scrolled up to stays. */
   dropBefore(first) {
     const kept = this.items.findIndex((it) => it.end >= first.end);
-    this.list.drop(kept < 0 ? this.items.length : kept);
+    const gone = kept < 0 ? this.items.length : kept;
+    const surplus = Math.max(0, this.items.length - MOST_IN_VIEW);
+    this.list.drop(this.isFollowing ? gone : Math.min(gone, Math.max(surplus, this.list.firstInView)));
   }
 
   clicked(event) {

@@ -31,6 +31,11 @@ export class VirtualList {
     return this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 30;
   }
 
+  /** The place of the first row that is in view, at least in part. */
+  get firstInView() {
+    return this.placeAt(this.box.scrollTop);
+  }
+
   /** Show *items* instead of all there were. */
   reset(items) {
     this.items = [...items];
