@@ -94,7 +94,7 @@ def tearDownModule() -> None:
 def interval(seen: Any) -> float:
     """Return the median time between two frames, in milliseconds."""
     times = seen["times"]
-    return median(after - before for before, after in pairwise(times))
+    return float(median(after - before for before, after in pairwise(times)))
 
 
 class ManyTests(PageCase):

@@ -1,8 +1,8 @@
-"""The page in Chromium with hostile bytes, for assistive technology, and on narrow screens."""
+"""The page in Chromium with hostile bytes: it shows them as text."""
 
 import pytest
 
-from tests.support.browser import GREETING, PageCase, Stage
+from tests.support.browser import PageCase, Stage
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -130,80 +130,3 @@ class HostileTests(PageCase):
             self.page.evaluate("() => { document.body.innerHTML = '<p>'; }")
         self.assertIn("TrustedHTML", str(caught.exception))
         self.assertIn("TrustedHTML", self.said.pop())
-
-
-class AccessibilityTests(PageCase):
-    """axe-core finds nothing, in every state and in both themes."""
-
-    stage = STAGE
-
-    def test_states(self) -> None:
-        """Disabled, empty, with a miss, with faults, searching, and paused."""
-        self.open("off")
-        self.page.locator("#empty >> text=disabled").first.wait_for()
-        self.assert_accessible("disabled")
-        self.page.locator(".service .name").first.click()
-        self.page.locator("#empty pre").first.wait_for()
-        self.assert_accessible("empty")
-        self.stage.converse(b"RCPT TO <bob@mail.test>\r\n", b"SLOW\r\n", b"\xff\x00 mail\r\n")
-        self.row("RCPT TO").click()
-        self.page.locator(".maker .check >> text=✓").wait_for()
-        self.page.get_by_role("button", name="both").click()
-        self.press("f")
-        self.page.get_by_role("switch", name="latency, ← replies").click()
-        self.row("added").wait_for()
-        self.page.fill("#search", "mail")
-        self.page.locator("mark").first.wait_for()
-        self.page.locator("#pause").click()
-        self.assert_accessible("a miss, faults, a search, paused")
-
-    def test_dialogs(self) -> None:
-        """The editor with a problem, the keys, the question before a reset, and a push."""
-        self.open()
-        self.page.get_by_role("button", name="Script").click()
-        self.page.fill("dialog.editor textarea", "[[rule]]\nx = 1\n")
-        self.page.locator("dialog.editor .problems").wait_for()
-        self.assert_accessible("editor with a problem", "dialog.editor")
-        self.press("Escape")
-        self.page.locator("#help").click()
-        self.assert_accessible("keys", "#keys")
-        self.press("Escape")
-        self.page.get_by_role("button", name="Reset all").click()
-        self.assert_accessible("reset", "dialog.ask")
-        self.press("Escape")
-        with self.stage.connect() as client:
-            client.receive(len(GREETING))
-            self.row("220 mail.test").click()
-            self.page.get_by_role("button", name="Push…").click()
-            self.page.fill("dialog.push textarea", r"\q")
-            self.page.locator("dialog.push >> text=unknown escape").wait_for()
-            self.assert_accessible("push with a problem", "dialog.push")
-
-    def test_narrow(self) -> None:
-        """Below 760 pixels the detail covers the list, the rest is inert, and focus comes back."""
-        self.page.set_viewport_size({"width": 400, "height": 800})
-        self.stage.converse(b"HELP\r\n")
-        self.open()
-        row = self.row("HELP")
-        row.wait_for()
-        self.assertFalse(self.page.locator("#detail").is_visible())
-        self.assert_accessible("narrow list")
-        row.click()
-        self.page.locator(".maker .check >> text=✓").wait_for()
-        self.assertEqual(self.page.locator("#detail").bounding_box()["width"], 400)
-        self.assertTrue(self.page.locator("#middle").evaluate("it => it.inert"))
-        self.assert_accessible("narrow detail")
-        self.page.get_by_role("button", name="← List").click()
-        self.assertFalse(self.page.locator("#middle").evaluate("it => it.inert"))
-        self.assertEqual(self.page.evaluate("document.activeElement.id"), "rows")
-
-    def test_services_become_a_strip(self) -> None:
-        """Below 1240 pixels the services are in a row above the list, and nothing is cut off."""
-        self.page.set_viewport_size({"width": 1100, "height": 800})
-        self.open()
-        tops = {it.bounding_box()["y"] for it in self.page.locator(".service").all()}
-        self.assertEqual(len(tops), 1)
-        for width in (1100, 400):
-            self.page.set_viewport_size({"width": width, "height": 800})
-            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            self.assertFalse(self.page.evaluate(wide), width)

@@ -332,6 +332,7 @@ class DeletedServiceTests(PageCase):
         self.page.locator("#empty >> text=No services").wait_for()
         self.until(lambda: not self.text("#trouble"))
         self.assertEqual(self.page.locator(".service").count(), 0)
+        self.assert_accessible("no services")
 
 
 class SliderTests(PageCase):

@@ -265,10 +265,7 @@ class PageCase(SynchronousTestCase):
     theme = "light"
 
     def setUp(self) -> None:
-        self.stage.api("POST", "/api/reset", {})
-        for it in self.stage.api("GET", "/api/services")["services"]:
-            if it["name"] not in self.stage.names:
-                self.stage.api("DELETE", f"/api/services/{it['name']}")
+        self.reset()
         self.said: list[str] = []
         self.context = self.stage.browser.new_context(
             viewport={"width": self.width, "height": self.height}, color_scheme=self.theme
@@ -279,6 +276,13 @@ class PageCase(SynchronousTestCase):
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", lambda dialog: self.said.append(f"dialog: {dialog.message}"))
+
+    def reset(self) -> None:
+        """Bring the services to where they were at the start."""
+        self.stage.api("POST", "/api/reset", {})
+        for it in self.stage.api("GET", "/api/services")["services"]:
+            if it["name"] not in self.stage.names:
+                self.stage.api("DELETE", f"/api/services/{it['name']}")
 
     def _console(self, message: Any) -> None:
         # Chromium reports every response that is an error; the page shows them itself.

@@ -334,6 +334,7 @@ class Page {
     const service = this.current;
     document.title = service === null ? "reqresp" : `reqresp: ${plain(service.name)}`;
     $("name").textContent = service === null ? "" : plain(service.name);
+    $("name").hidden = service === null; // a heading must not be empty
     $("addr").textContent = service === null ? "" : service.listen.map(plain).join(", ") || "not listening";
     $("source").textContent = service === null ? "" : plain(what(service));
     $("source").title = $("source").textContent;
