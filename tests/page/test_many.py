@@ -71,6 +71,12 @@ _COUNT_STEPS = """() => {
         .observe(document.querySelector("#count"), { childList: true });
 }"""
 
+#: The texts of a row's cells that are cut, or overlap the row below.
+_CUT = """(row) => Array.from(row.children)
+    .filter((it) => it.scrollHeight > it.clientHeight + 1
+        || it.getBoundingClientRect().bottom > row.getBoundingClientRect().bottom)
+    .map((it) => it.textContent)"""
+
 #: The id and the place of each row that is in view.
 _IN_VIEW = """() => {
     const { top, bottom } = document.querySelector("#rows").getBoundingClientRect();
@@ -148,6 +154,17 @@ class ManyTests(PageCase):
         shown, skipped = self.counts()
         gap.click()
         self.until(lambda: self.counts() > (shown, 0) and self.counts()[1] < skipped)
+
+    def test_a_gap_is_one_line_in_each_layout(self) -> None:
+        """The row of what was skipped is as high as its text."""
+        self.open("fixed")
+        self.stage.flood(2400)
+        self.until(lambda: self.counts()[1])
+        self.press("g")
+        gap = self.page.locator(".row.gap").first
+        for width in (1600, 2800, 1000, 400):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            self.assertEqual(gap.evaluate(_CUT), [], width)
 
     def test_gaps_are_filled_while_paused(self) -> None:
         """What was skipped is loaded in place; what came since is counted, and not shown."""
