@@ -186,11 +186,12 @@ class TroubleTests(PageCase):
         self.press("Tab")
 
     def test_a_refused_value(self) -> None:
-        """It is said once, in the unit of its field, until a value is accepted."""
+        """It is said once, as the API has it, with the unit of its field, until one is accepted."""
         self.type("-30")
         self.page.locator("#trouble:not(:empty)").wait_for()
         self.assertEqual(
-            self.text("#trouble"), "delay in ms: expected from 0 to 1000000000000, found -30"
+            self.text("#trouble"),
+            "delay: expected seconds from 0 to 1000000000, found -0.03 (its field is in ms)",
         )
         self.until(lambda: self.delay.input_value() == "200")
         self.type("30")

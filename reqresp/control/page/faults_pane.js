@@ -225,7 +225,7 @@ export class FaultsPane {
     } catch (error) {
       this.pending = {};
       this.isStale = true;
-      this.told.failed(inFields(error));
+      this.told.failed(withUnits(error));
     } finally {
       this.isSending = false;
       this.refresh();
@@ -239,7 +239,7 @@ export class FaultsPane {
       this.told.done();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.told.failed(inFields(error));
+      this.told.failed(withUnits(error));
     }
     await this.show(service, true);
   }
@@ -251,14 +251,12 @@ const isSameControl = (one, other) => one.tagName === other.tagName && one.type 
 
 const shown = (value, slider) => Math.round((value / slider.scale) * 100) / 100;
 
-/** Return *error* with the problems of parameters in the units of their fields. */
-function inFields(error) {
+/** Return *error*, whose problems have the units of the API, with the units of the fields. */
+function withUnits(error) {
   const said = error.problems?.map(({ path, problem }) => {
-    const slider = SLIDERS[path];
-    if (slider === undefined) return path ? `${path}: ${problem}` : problem;
-    const scaled = problem.replace("seconds ", "")
-      .replace(/-?\d+(\.\d+)?(e[-+]?\d+)?/gi, (number) => Number((number / slider.scale).toPrecision(6)));
-    return `${slider.label} in ${slider.unit}: ${scaled}`;
+    const { unit, scale } = SLIDERS[path] ?? OTHER;
+    const text = path ? `${path}: ${problem}` : problem;
+    return scale === 1 ? text : `${text} (its field is in ${unit})`;
   });
   return said?.length ? new ApiError(error.status, said.join("; ")) : error;
 }
