@@ -145,7 +145,7 @@ def control_api() -> str:
     """Return the page of the control API."""
     services = Services(Environment(reactor=Clock()))
     toxiproxy = toxiproxy_routes(services)
-    routes = api_routes(services, EventStreams(Clock()), Path(), 0, toxiproxy)
+    routes = api_routes(services, EventStreams(Clock()), 0, toxiproxy)
     document = document_of(routes, toxiproxy)
     schemas = document["components"]["schemas"]
     lines = [

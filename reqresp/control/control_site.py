@@ -6,7 +6,6 @@ Connects what the other modules provide.  Has no behaviour of its own.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -67,7 +66,6 @@ def make_control_site(
     pages: Mapping[str, Page],
     token: str | None = None,
     hosts: Collection[str] = (),
-    base: Path = Path(),
     now: Callable[[], float] = time.time,
 ) -> Site:
     """
@@ -77,11 +75,10 @@ def make_control_site(
     :param pages: from `make_pages`.
     :param token: what requests must have in ``Authorization``; None: nothing.
     :param hosts: names that requests may have in ``Host``, as for `make_site`.
-    :param base: the directory that paths in definitions are relative to.
     :param now: returns the time, in seconds since the epoch.
     """
     toxiproxy = toxiproxy_routes(services)
-    routes = api_routes(services, EventStreams(clock), base, now(), toxiproxy)
+    routes = api_routes(services, EventStreams(clock), now(), toxiproxy)
     guard = Guard(AllowedHosts(hosts), token)
     page = page_resources()
     children: dict[bytes, IResource] = {
@@ -97,7 +94,6 @@ def make_control_site(
 def api_routes(
     services: Services,
     streams: EventStreams,
-    base: Path,
     started: float,
     toxiproxy: Sequence[Route],
 ) -> list[Route]:
@@ -129,7 +125,7 @@ def api_routes(
                 services=described("how many there are", {"type": "integer"}),
             ),
         ),
-        *ServicesApi(services, base).routes(),
+        *ServicesApi(services).routes(),
         *EntriesApi(services, streams).routes(),
         *ConnectionsApi(services).routes(),
         *FaultsApi(services).routes(),

@@ -5,7 +5,6 @@ Knows services and their definitions.  Must not know HTTP.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 from attrs import frozen
@@ -67,15 +66,12 @@ def _definition_schema() -> dict[str, Any]:
 
 
 class ServicesApi:
-    """
-    The routes of *services*.
+    """The routes of *services*."""
 
-    :param base: the directory that paths in definitions are relative to.
-    """
-
-    def __init__(self, services: Services, base: Path) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._base = base
+        #: The directory that paths in definitions are relative to.
+        self._base = services.environment.base
 
     def routes(self) -> list[Route]:
         """Return the routes."""

@@ -76,6 +76,7 @@ def make_server(
             first=(worker or 0) * CONNECTIONS_PER_WORKER + 1,
             run=partial(defer_to_daemon_thread, reactor),
             drain=options["drain"],
+            base=_base(options),
         )
     )
     _import_packages(options)
@@ -257,8 +258,13 @@ def _make_control(
         pages=make_pages(exposition, is_ready),
         token=_read_token(options["control-token-file"]),
         hosts=options["http-host"] or (),
-        base=Path.cwd(),
     )
+
+
+def _base(options: Options) -> Path:
+    """Return the directory that paths are relative to in what is sent while the process runs."""
+    file: Path | None = options["services"]
+    return Path.cwd() if file is None else file.absolute().parent
 
 
 def _read_token(path: Path | None) -> str | None:

@@ -5,6 +5,7 @@ Plain values that the process sets.  It must not know any service.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -64,6 +65,7 @@ class Environment:
     :param first: the number of the first connection of each service.
     :param run: calls a function that may take long, and returns a Deferred of its result.
     :param drain: seconds to finish the replies of a service that is removed.
+    :param base: the directory that paths are relative to in what is sent while the process runs.
     """
 
     reactor: Any
@@ -75,6 +77,7 @@ class Environment:
     first: int = 1
     run: Callable[..., Deferred[Any]] = maybeDeferred
     drain: float = 0.0
+    base: Path = Path()
 
     def listeners_of(self, definition: Definition) -> Sequence[Listener]:
         """

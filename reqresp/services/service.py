@@ -376,7 +376,7 @@ class Service:
 
     @property
     def _script_base(self) -> Path:
-        return self._definition.script_base or Path()
+        return self._definition.script_base or self._environment.base
 
     # What steers it
 

@@ -38,8 +38,9 @@ class NamedFileTests(Controlled):
         self.base = temporary(self)
         (self.base / "cert.pem").write_bytes(pem(authority().issue_cert("localhost")))
         (self.base / "text").write_text("no certificate\n")
-        self.services = Services(Environment(reactor=self.reactor, keeps_journal=True))
-        return make_control_site(self.services, clock=self.reactor, pages={}, base=self.base)
+        environment = Environment(reactor=self.reactor, keeps_journal=True, base=self.base)
+        self.services = Services(environment)
+        return make_control_site(self.services, clock=self.reactor, pages={})
 
     def assert_named(self, key: str, file: str) -> None:
         """Assert that the *file* cannot be used, and that the problem is that of *key*."""

@@ -44,13 +44,14 @@ class SentCallTests(Controlled):
         self.base = temporary(self)
         (self.base / "it.toml").write_text(SCRIPT)
         (self.base / "answers.py").write_text(MODULE)
-        self.services = Services(Environment(reactor=self.reactor, keeps_journal=True))
+        environment = Environment(reactor=self.reactor, keeps_journal=True, base=self.base)
+        self.services = Services(environment)
         definitions = parse_services(SERVICES, "services.toml", self.base)
         self.services.start([(it, load(it)) for it in definitions])
         for service in self.services:
             self.successResultOf(service.enable())
         (self.base / "answers.ran").unlink()
-        return make_control_site(self.services, clock=self.reactor, pages={}, base=self.base)
+        return make_control_site(self.services, clock=self.reactor, pages={})
 
     def tearDown(self) -> None:
         self.assertFalse((self.base / "answers.ran").exists())
@@ -142,6 +143,21 @@ class SentCallTests(Controlled):
         found = self.ask("PUT", "/api/services/it", definition)
         self.assertEqual(found.status, 200, found.data)
         self.assertEqual(self.converse(b"a\n", name="it").received(), b"found\r\n")
+
+    def test_a_script_where_there_was_none(self) -> None:
+        """Its files are beside the services file, as are those that an expectation names."""
+        (self.base / "x.txt").write_text("found")
+        service = {"name": "fixed", "listen": 2527, "response": "x"}
+        self.assertEqual(self.ask("POST", "/api/services", service).status, 201)
+        path, reply = "/api/services/fixed", {"file": "x.txt"}
+        expectation = {"kind": "on", "equals": "b", "reply": reply}
+        found = self.ask("POST", f"{path}/expectations", expectation)
+        self.assertEqual(found.status, 201, found.data)
+        script = "[[rule]]\nreply = { file = 'x.txt' }\n"
+        found = self.ask("PUT", f"{path}/script", {"script": script})
+        self.assertEqual(found.status, 200, found.data)
+        replies = self.converse(b"a\n", b"b\n", name="fixed").received()
+        self.assertEqual(replies, b"found\r\nfound\r\n")
 
     def test_a_reload(self) -> None:
         """After a reload, what is sent can call what the file calls then."""

@@ -149,6 +149,14 @@ class ControlTests(Making):
         with self.assertRaises(RuntimeError):
             _ = self.make().served.journal
 
+    def test_paths_in_what_is_sent(self) -> None:
+        """They are relative to the services file; without one, to the current directory."""
+        path = live.temporary(self) / "services.toml"
+        path.write_text('[[service]]\nname = "a"\nlisten = 1\n')
+        made = self.make(f"--services={path}", "--control=8", "--quiet")
+        self.assertEqual(made.services.environment.base, path.parent)
+        self.assertEqual(self.make("--control=8").services.environment.base, Path.cwd())
+
     def test_tokens_that_cannot_be_used(self) -> None:
         """One line names the file."""
         path = live.temporary(self) / "token"
