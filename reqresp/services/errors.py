@@ -8,9 +8,14 @@ Those of a definition, all at once, are `reqresp._errors.ProblemsError`.
 class TakenError(ValueError):
     """A name or an address of a service is taken by another one."""
 
+    #: The key of the service whose value is taken.
+    key = "listen"
+
 
 class NameTakenError(TakenError):
     """A name of a service is taken by another one."""
+
+    key = "name"
 
 
 class UnknownServiceError(KeyError):

@@ -250,7 +250,9 @@ class Services:
         return self._alone(self._reload, [*wanted], uses_same=uses_same)
 
     async def _reload(self, wanted: Sequence[Wanted], *, uses_same: bool) -> Changes:
-        before = {definition.name for definition, _ in self._initial}
+        initial = {definition.name: (definition, loaded) for definition, loaded in self._initial}
+        # One that was renamed is still that of its file.
+        before = [it for it in self if it.name in initial or it.first_name in initial]
         kept: list[tuple[Service, Definition, Loaded]] = []
         others: list[Wanted] = []
         for definition, loaded in wanted:
@@ -261,15 +263,15 @@ class Services:
             else:
                 others.append((definition, loaded))
         stays = {definition.name for _, definition, _ in kept}
-        gone = [it for it in self if it.name in before and it.name not in stays]
+        gone = [it for it in before if it.name not in stays]
         changed = [it for it in kept if uses_same or not it[0].is_same(*it[1:])]
         for old, definition, loaded in changed:
             old.check(definition, loaded)
         new = self._make_all(others, gone)
-        for service in new:
-            if service.name in self:
-                service.follow(self[service.name])
-        reverted = tuple(it.name for it in self if it.name in before and it.is_changed)
+        _follow(new, gone)
+        reverted = tuple(
+            it.name for it in before if it.name not in initial or not it.is_as(*initial[it.name])
+        )
         await self._open(new, gone)
         for service, definition, loaded in changed:
             service.use(definition, loaded)
@@ -311,10 +313,9 @@ class Services:
         for name, service in kept.items():
             service.check(*initial[name])
         lost = [it for name, it in initial.items() if name not in kept]
+        gone = [it for it in self if it.name not in kept]
         made = {it.name: it for it in self._make_all(lost, [*self])}
-        for name, service in made.items():
-            if name in self:
-                service.follow(self[name])
+        _follow([*made.values()], gone)
         services = {name: kept.get(name) or made[name] for name in initial}
         listening = [it for it in services.values() if initial[it.name][0].is_enabled]
         others = [it for it in self if it not in listening]
@@ -322,7 +323,6 @@ class Services:
             await self._open([*made.values()], others, [it for it in listening if it.name in kept])
         except ListenError as error:
             raise ListenError(error.name, f"{error.reason}; nothing was reset") from None
-        gone = [it for it in self if it not in kept.values()]
         self._services = services
         for service in gone:
             await service.close(0)
@@ -351,6 +351,9 @@ class Services:
                 made.append(self._make(definition, loaded, gone))
             except ProblemsError as error:
                 problems += error.problems
+            except TakenError as error:  # two of *wanted* would be a problem of their file
+                message = f"{error} since a change at run time; undo it first"
+                problems.append(definition.origin.problem(error.key, message))
             except BaseException:
                 _close_files(made)
                 raise
@@ -435,6 +438,16 @@ def _check_not_empty(definition: Definition, loaded: Loaded) -> None:
     if loaded.source is not None and loaded.source.is_empty:
         with problems_of(definition):
             raise ValueError(f"{loaded.name}: the script answers nothing")
+
+
+def _follow(new: Sequence[Service], gone: Sequence[Service]) -> None:
+    """Let the *new* services take the places of those *gone* that have, or had, their names."""
+    names = {it.name for it in new}
+    places = {it.first_name: it for it in gone if it.name not in names}
+    places |= {it.name: it for it in gone}
+    for service in new:
+        if service.name in places:
+            service.follow(places[service.name])
 
 
 def _close_files(services: Iterable[Service]) -> None:

@@ -300,9 +300,13 @@ class Service:
         is_same_kind = is_relay(definition, loaded.script) == isinstance(self.factory, RelayFactory)
         return is_same_kind and self._definition.serves_alike(definition)
 
+    def is_as(self, definition: Definition, loaded: Loaded) -> bool:
+        """Return whether it is what *definition* says, whatever its files for TLS contain now."""
+        return self._definition == definition and self._loaded.is_same(loaded)
+
     def is_same(self, definition: Definition, loaded: Loaded) -> bool:
         """Return whether it is what *definition* says, so that it need not be touched."""
-        if self._definition != definition or not self._loaded.is_same(loaded):
+        if not self.is_as(definition, loaded):
             return False
         settings = upstream_settings(definition, loaded.script)
         # The files of TLS to an upstream may have changed.
@@ -311,12 +315,6 @@ class Service:
     def is_initially(self, definition: Definition, loaded: Loaded) -> bool:
         """Return whether it was made of these, and can be so again."""
         return self._initial[0] == definition and self._initial[1] is loaded
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether it is another one than `reset` returns to."""
-        definition, loaded = self._initial
-        return self._definition != definition or not self._loaded.is_same(loaded)
 
     def check(self, definition: Definition, loaded: Loaded) -> None:
         """:raises ProblemsError, ImportError: `use` would raise it; nothing has changed."""
@@ -357,6 +355,7 @@ class Service:
     def start_from(self, definition: Definition, loaded: Loaded) -> None:
         """Let `reset` return to *definition*: its process was told so, as if it had begun so."""
         self._initial = definition, loaded
+        self.first_name = definition.name
 
     def check_script(self, text: str, functions: "Functions") -> tuple[Definition, Loaded]:
         """

@@ -196,7 +196,8 @@ class InTurnTests(Served):
         for _ in range(2):
             self.reactor.advance(0)
         self.successResultOf(replaced)
-        self.assertEqual(self.successResultOf(reloaded), Changes(changed=("a",)))
+        changes = Changes(changed=("a",), reverted=("a",))
+        self.assertEqual(self.successResultOf(reloaded), changes)
         self.assertEqual([*self.network.open], ["127.0.0.1:1"])
 
     def test_one_service_is_changed_while_it_is_replaced(self) -> None:
@@ -304,6 +305,54 @@ class ReloadTests(Served):
         self.assertEqual(str(changes), "changed b; undid what had changed at run time: b")
         self.assertEqual(self.ask("b"), b"B\r\n")
         self.assertEqual(self.reload(A + B), Changes())
+
+    def test_a_service_that_was_renamed(self) -> None:
+        """It is again as its file says, wherever it listens, and its entries are numbered on."""
+        self.start(A + B)
+        for text in (A, A.replace("= 1", "= 3")):
+            [definition] = self.definitions(text.replace('"a"', '"c"'))
+            replaced = self.services.replace("a", definition)
+            for _ in range(2):  # until its connections are reset
+                self.reactor.advance(0)
+            self.successResultOf(replaced)
+            self.ask("c")
+            position = self.services["c"].journal.position
+            changes = self.reload(A + B)
+            self.assertEqual(changes, Changes(added=("a",), removed=("c",), reverted=("c",)))
+            self.assertEqual([it.name for it in self.services], ["a", "b"])
+            self.assertEqual({*self.network.open}, {"127.0.0.1:1", "127.0.0.1:2"})
+            self.assertEqual(self.ask("a"), b"A\r\n")
+            self.assertGreater(self.services["a"].journal.position, position)
+
+    def test_names_that_were_exchanged(self) -> None:
+        """Each service has its own name and address again."""
+        self.start(A + B)
+        for name, text in (
+            ("a", A.replace('"a"', '"c"')),
+            ("b", B.replace('"b"', '"a"')),
+            ("c", A.replace('"a"', '"b"')),
+        ):
+            [definition] = self.definitions(text)
+            self.successResultOf(self.services.replace(name, definition))
+        changes = Changes(changed=("a", "b"), reverted=("b", "a"))
+        self.assertEqual(self.reload(A + B), changes)
+        self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
+
+    def test_what_was_created_is_in_the_way(self) -> None:
+        """A service that was created keeps its name and its address: the file has the problem."""
+        self.start(A)
+        [definition] = self.definitions(B)
+        self.successResultOf(self.services.create(definition))
+        for text, problem in (
+            (B.replace('"b"', '"c"'), ":8: service[1].listen: 127.0.0.1:2 is the address of 'b'"),
+            (B.replace("= 2", "= 3"), ":7: service[1].name: a service is named 'b' already"),
+        ):
+            reloaded = self.services.reload(self.loaded(A + text))
+            failure = self.failureResultOf(reloaded, ProblemsError)
+            expected = f"services.toml{problem} since a change at run time; undo it first"
+            self.assertEqual(str(failure.value), expected)
+            self.assertEqual([it.name for it in self.services], ["a", "b"])
+            self.assertEqual((self.ask("a"), self.ask("b")), (b"A\r\n", b"B\r\n"))
 
     def test_an_empty_script(self) -> None:
         """A script that answers nothing, perhaps not written yet, is refused."""
