@@ -4,14 +4,15 @@ Services: what the command shows of a services file.
 Prints, and returns the exit status.  It must not know how arguments are parsed, nor start a server.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from reqresp._errors import Problem, ProblemsError
 from reqresp._text import printable
 
 if TYPE_CHECKING:
-    from reqresp.server.config import ConfigSource
+    from reqresp.recording.replay import Replay
+    from reqresp.script import Script
     from reqresp.services.definition import Definition
 
 Print = Callable[[str], None]
@@ -69,9 +70,37 @@ def _warnings(definition: "Definition") -> Iterator[Problem]:
         raise ProblemsError(*problems)
 
 
-def _source_warnings(definition: "Definition") -> Iterable[Problem]:
+def _source_warnings(definition: "Definition") -> Iterator[Problem]:
+    from reqresp.script import Script
+
     source = _load(definition)
-    return () if source is None else source.warnings
+    if source is None:
+        return
+    yield from source.warnings
+    if isinstance(source, Script):
+        yield from _upstream_warnings(definition, source)
+
+
+def _upstream_warnings(definition: "Definition", script: "Script") -> Iterator[Problem]:
+    """
+    Yield what is valid in TLS to the service that clients are forwarded to, but perhaps not meant.
+
+    :raises ProblemsError: it cannot be used.
+    """
+    is_beside = definition.upstream or definition.adds_tls or definition.upstream_tls
+    if not is_beside and (script.upstream is None or script.upstream.tls is None):
+        return
+    from reqresp.services.answers import upstream_warnings  # late: it loads Twisted
+    from reqresp.services.definition import ScriptFile, problems_of
+
+    with problems_of(definition):
+        try:
+            found = upstream_warnings(definition, script)
+        except ImportError as error:
+            raise ValueError(f"upstream.tls cannot be checked: {error}") from None
+    is_of_script = isinstance(definition.answering, ScriptFile) and not definition.adds_tls
+    for warning in found:
+        yield definition.origin.problem("script" if is_of_script else "upstream.tls", warning)
 
 
 def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
@@ -97,7 +126,7 @@ def _tls_warnings(definition: "Definition") -> Iterator[Problem]:
         yield definition.origin.problem("tls", warning)
 
 
-def _load(definition: "Definition") -> "ConfigSource | None":
+def _load(definition: "Definition") -> "Script | Replay | None":
     # Not as a server does it, which loads Twisted.
     from reqresp.script import Script
     from reqresp.services.definition import ReplayFile, ScriptFile, WrittenScript, reading

@@ -4,12 +4,12 @@ TLS to a service: the connections of OpenSSL that a client uses, made from PEM f
 It must not know relays.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, cast
 
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -25,8 +25,6 @@ try:
     from service_identity.pyopenssl import extract_patterns
 except ImportError as error:
     raise ImportError(f"{error} (pip install 'reqresp[tls]')") from None
-
-_log = Logger()
 
 #: The files of a client that has a certificate.
 _OWNER = "client"
@@ -85,13 +83,12 @@ class ClientCreator:
         return True
 
 
-def make_creator(settings: TLSSettings, name: str) -> ClientCreator:
+def make_creator(settings: TLSSettings, name: str, warn: Callable[[str], object]) -> ClientCreator:
     """
     Return what makes connections as *settings* say; their files are read now.
 
-    A certificate that is not valid now is used, and logged as a warning.
-
     :param name: the name of the service unless *settings* have one.
+    :param warn: called with each certificate that is not valid now; it is used.
     :raises TLSFileError: a file cannot be used.
     :raises FieldError: no certificate can have *name*.
     """
@@ -107,7 +104,7 @@ def make_creator(settings: TLSSettings, name: str) -> ClientCreator:
     if not settings.insecure:
         warnings += _trust(context, settings)
     for problem in warnings:
-        _log.warn("{problem}", problem=problem)
+        warn(problem)
     return ClientCreator(context, None if settings.insecure else settings.name or name)
 
 

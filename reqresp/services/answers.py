@@ -4,7 +4,8 @@ Answers: what serves the clients of a service, made from its definition and the 
 It contains no behaviour of its own.  It must not know where a service listens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 from reqresp._errors import FieldError, Problem, ProblemsError
 from reqresp.framing import NO_END, Chunk, complete_framing
 from reqresp.relay import Forwarding, RelayFactory, Unreachable
-from reqresp.relay.settings import make_upstream
+from reqresp.relay.settings import make_upstream, read_tls
 from reqresp.relay.upstream import Upstream
 from reqresp.server.config import ServerConfig, resolve
 from reqresp.server.factory import ReqRespFactory
@@ -302,14 +303,38 @@ def _make_upstream(
     """
     Return what *settings*, those of *definition* and *script*, describe.
 
-    :raises FieldError: a key of the definition is not usable.
-    :raises ProblemsError: a key of the script is not.
+    :raises FieldError, ProblemsError: as for `upstream_warnings`.
     """
     if settings.tls is None:
         return make_upstream(settings, reactor)
+    with _reading_upstream(settings.tls, definition, script):
+        return make_upstream(settings, reactor)
+
+
+def upstream_warnings(definition: Definition, script: "Script | None") -> list[str]:
+    """
+    Return what is valid in TLS to the service that clients are forwarded to, but perhaps not meant.
+
+    :raises FieldError: a key of the definition is not usable.
+    :raises ProblemsError: a key of the script is not.
+    :raises ImportError: a package is not installed; the message has the extra.
+    """
+    found: list[str] = []
+    settings = upstream_settings(definition, script)
+    if settings is not None and settings.tls is not None:
+        with _reading_upstream(settings.tls, definition, script):
+            read_tls(settings, settings.tls, found.append)
+    return found
+
+
+@contextmanager
+def _reading_upstream(
+    tls: TLSSettings, definition: Definition, script: "Script | None"
+) -> Iterator[None]:
+    """Say which key, of *definition* or of *script*, has the file or the name of *tls*."""
     try:
-        with reading_tls(settings.tls, _TLS):
-            return make_upstream(settings, reactor)
+        with reading_tls(tls, _TLS):
+            yield
     except FieldError as error:
         is_beside = error.field.removeprefix(f"{_TLS}.") in definition.upstream_tls
         if script is None or is_beside or definition.has_script_keys:

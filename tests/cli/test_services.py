@@ -109,6 +109,27 @@ class CheckTests(CommandTestCase):
         self.assertEqual(status, 0)
         self.assertRegex(errors, r"\Awarning: F:4: service\[0\].tls: .*old.pem: .*expired")
 
+    def test_tls_to_an_upstream(self) -> None:
+        """Its files are read as when a service starts, wherever they are named."""
+        old = trustme.CA().issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
+        old.private_key_and_cert_chain_pem.write_to_path(str(self.path / "old.pem"))
+        script = self.path / "it.toml"
+        first, second = (f'[[service]]\nname = "{it}"\nlisten = {it}\n' for it in (1, 2))
+        own = 'upstream = { address = "a:1", tls = { cert = "FILE" } }\n'
+        services = f'{first}{own}{second}script = "it.toml"\n'
+        script.write_text('[upstream]\naddress = "a:1"\ntls = { ca = "none.pem" }\n')
+        status, _, errors = self.check(services.replace("FILE", "it.rec"))
+        lines = errors.replace(f"{self.path}/", "").splitlines()
+        self.assertEqual((status, len(lines)), (1, 2))
+        self.assertRegex(lines[0], r"\AF:4: service\[0\].upstream.tls.cert: it.rec: contains no c")
+        self.assertRegex(lines[1], r"\Ait.toml:3: upstream.tls.ca: none.pem: .*No such file")
+        script.write_text('[upstream]\naddress = "a:1"\ntls = { insecure = true }\n')
+        status, _, errors = self.check(services.replace("FILE", "old.pem"))
+        lines = errors.replace(f"{self.path}/", "").splitlines()
+        self.assertEqual((status, len(lines)), (0, 2))
+        self.assertRegex(lines[0], r"\Awarning: F:4: service\[0\].upstream.tls: old.pem: .*expired")
+        self.assertRegex(lines[1], r"\Awarning: F:8: service\[1\].script: .*is not checked")
+
     def test_what_is_no_services_file(self) -> None:
         """A script, and a file that cannot be read, are checked as before."""
         status, output, _ = self.check('rule = [{ reply = "service" }]')
