@@ -40,6 +40,8 @@ DEFAULT_LISTEN = "127.0.0.1:0"
 _ALL_INTERFACES = "0.0.0.0"  # noqa: S104 (only where a client asks for it)
 _FIELDS: Mapping[str, type] = {"name": str, "listen": str, "upstream": str, "enabled": bool}
 _LOCALHOST = "localhost"
+#: What the error of Go begins with if it cannot listen.
+_LISTENING = "listen tcp: "
 
 
 @frozen
@@ -93,6 +95,8 @@ class Proxies:
         """
         wanted = _wanted(body)
         _check_required(wanted)
+        if wanted.name in self._services:
+            raise _exists()
         definition = await self._define(wanted)
         async with self._alone():
             return _show(await self._create(definition))
@@ -128,7 +132,7 @@ class Proxies:
         wanted = _wanted(body)
         listen = None
         if wanted.listen is not None:
-            listen = await self._resolve(wanted.listen or DEFAULT_LISTEN)
+            listen = await self._resolve(wanted.listen or DEFAULT_LISTEN, "")
         async with self._alone():
             return _show(await self._update(self._find(name), wanted, listen))
 
@@ -219,10 +223,12 @@ class Proxies:
         return any(it is service for it in self._services)
 
     async def _define(self, wanted: _Wanted) -> Definition:
-        """Return the definition of a new proxy."""
+        """Return what a proxy is."""
+        # toxiproxy compares an address before it listens there.
+        begin = "" if wanted.name in self._services else _LISTENING
         table = {
             "name": wanted.name,
-            "listen": await self._resolve(wanted.listen or DEFAULT_LISTEN),
+            "listen": await self._resolve(wanted.listen or DEFAULT_LISTEN, begin),
             "enabled": wanted.enabled is not False,
             # As toxiproxy, which closes the connection of a client.
             "upstream": {"address": wanted.upstream, "unreachable": "close"},
@@ -296,29 +302,30 @@ class Proxies:
         disabled = self._services.disable(service.name)
         await disabled.addErrback(_refuse, service.definition)
 
-    async def _resolve(self, listen: str) -> str:
+    async def _resolve(self, listen: str, begin: str) -> str:
         """
         Return where *listen* is, an address and a port; ``localhost`` stays as it is.
 
+        :param begin: what an error begins with.
         :raises RefusedError: it is nowhere.
         """
         host, colon, port = listen.rpartition(":")
         if not colon:
-            raise RefusedError(500, f"listen tcp: address {listen}: missing port in address")
+            raise RefusedError(500, f"{begin}address {listen}: missing port in address")
         if not is_number(port):
-            raise RefusedError(500, f"listen tcp: lookup tcp/{port}: unknown port")
+            raise RefusedError(500, f"{begin}lookup tcp/{port}: unknown port")
         if int(port) > MAX_PORT:
-            raise RefusedError(500, f"listen tcp: address {port}: invalid port")
+            raise RefusedError(500, f"{begin}address {port}: invalid port")
         host = host.removeprefix("[").removesuffix("]") or _ALL_INTERFACES
         if host != _LOCALHOST and not _is_address(host):
-            host = await self._look_up(host)
+            host = await self._look_up(host, begin)
         return format_host_port(host, int(port))
 
-    async def _look_up(self, host: str) -> str:
+    async def _look_up(self, host: str, begin: str) -> str:
         try:
             found = await self._services.environment.run(getaddrinfo, host, None, AF_INET)
         except (OSError, UnicodeError):
-            raise RefusedError(500, f"listen tcp: lookup {host}: no such host") from None
+            raise RefusedError(500, f"{begin}lookup {host}: no such host") from None
         address: str = found[0][4][0]
         return address
 

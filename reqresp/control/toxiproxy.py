@@ -216,6 +216,7 @@ def toxiproxy_routes(services: Services) -> list[Route]:
                 proxies.update,
                 summary="Change where a proxy listens or forwards to, or enable or disable it.",
                 body=nullable(ref("ProxyChange")),
+                find=proxies.show,
                 errors=(400, 404, 500),
             )
             for method in ("POST", "PATCH")
@@ -242,6 +243,7 @@ def toxiproxy_routes(services: Services) -> list[Route]:
             proxies.add_toxic,
             summary="Add a toxic, which applies to open connections, too.",
             body=ref("NewToxic"),
+            find=proxies.show,
             errors=(400, 404, 409),
         ),
         shown_toxic("GET", toxic, proxies.show_toxic, summary="Show a toxic.", errors=(404,)),
@@ -252,6 +254,7 @@ def toxiproxy_routes(services: Services) -> list[Route]:
                 proxies.change_toxic,
                 summary="Change attributes of a toxic, for open connections, too.",
                 body=nullable(ref("ToxicChange")),
+                find=proxies.show_toxic,
                 errors=(400, 404),
             )
             for method in ("POST", "PATCH")
@@ -280,16 +283,20 @@ def _route(
     path: str,
     answer: Callable[..., Any],
     body: Schema | None = None,
+    find: Callable[..., Any] | None = None,
     **more: Any,
 ) -> Route:
     """
     Return a route whose *answer* gets the parameters in *path*, and the body if it needs one.
 
     :param body: its schema; None: it needs none.
+    :param find: raises a `RefusedError` for parameters that nothing has, whatever the body is.
     :param more: as for `Route`.
     """
 
     def call(it: Call) -> Any:
+        if find is not None:
+            find(*it.path.values())
         return answer(*it.path.values(), *([] if body is None else [_parse(it.body)]))
 
     written = None if body is None else RawBody(body)

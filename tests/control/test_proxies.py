@@ -139,7 +139,9 @@ class ProxyTests(ProxiedCase):
         """A name and a port are for one proxy."""
         self.create()
         again = {**REDIS, "listen": "127.0.0.1:26380"}
-        self.assert_refused(self.ask("POST", "/proxies", again), 409, "proxy already exists")
+        for wanted in (again, {**again, "listen": "nowhere"}):
+            answer = self.ask("POST", "/proxies", wanted)
+            self.assert_refused(answer, 409, "proxy already exists")
         answer = self.ask("POST", "/proxies", {**REDIS, "name": "other"})
         self.assert_refused(answer, 500, IN_USE)
         self.reactor.listenTCP(7000, self.behind)
@@ -186,6 +188,20 @@ class ProxyTests(ProxiedCase):
             answer = self.ask("POST", "/proxies", {**REDIS, "listen": listen})
             self.assert_refused(answer, 500, f"listen tcp: {error}")
         self.assert_answers(self.ask("GET", "/proxies"), 200, {})
+
+    def test_where_none_can_move(self) -> None:
+        """As in toxiproxy, the text does not say that it was about to listen."""
+        self.create()
+        for listen, error in (
+            ("local373", "address local373: missing port in address"),
+            ("localhost:x", "lookup tcp/x: unknown port"),
+            ("no.such.host.invalid:80", "lookup no.such.host.invalid: no such host"),
+        ):
+            answer = self.ask("PATCH", "/proxies/redis", {"listen": listen})
+            self.assert_refused(answer, 500, error)
+            answer = self.ask("POST", "/populate", [{**REDIS, "listen": listen}])
+            self.assert_answers(answer, 500, {"error": error, "status": 500, "proxies": []})
+        self.assert_answers(self.ask("GET", "/proxies/redis"), 200, REDIS)
 
     def test_a_name_in_listen_is_looked_up(self) -> None:
         """``localhost`` alone stays, as long as the proxy is disabled."""

@@ -83,6 +83,17 @@ class HttpTests(ProxiedCase):
                 self.assertEqual(answer.status, 400)
                 self.assertIn("bad request body: expected an ", answer.error)
 
+    def test_what_does_not_exist(self) -> None:
+        """It is 404, whatever the body is."""
+        for path in ("/proxies/no", "/proxies/no/toxics", "/proxies/no/toxics/a"):
+            for body in (b"", b"{", b"5"):
+                answer = self.ask("POST", path, body=body)
+                self.assert_refused(answer, 404, "proxy not found")
+        self.create()
+        for method in ("POST", "PATCH"):
+            answer = self.ask(method, "/proxies/redis/toxics/no", body=b"{")
+            self.assert_refused(answer, 404, "toxic not found")
+
     def test_a_number_that_is_too_large(self) -> None:
         """It is a problem of the body, for no float can have it."""
         self.create()
