@@ -76,7 +76,7 @@ class RemoteConnection:
 
     def send(self, *payloads: PayloadLike, raw: bool = False) -> None:
         """
-        Send *payloads* to the client now, after the reply that is under way.
+        Send *payloads* to the client now, after the reply that is under way, or none of them.
 
         :param raw: send them without frames.
         :raises ControlError: it is closed, it sends no more, or its client does not read.
@@ -224,9 +224,8 @@ class RemoteConnections(Sequence[RemoteConnection]):
 
         :param method: what the test has called, for errors about its arguments.
         """
-        path = ("connections", str(number), "push")
-        for payload in payloads:
-            body = _push_body(payload, raw)
+        if payloads:
+            path, body = ("connections", str(number), "push"), _push_body(payloads, raw)
             self._api.ask("POST", *path, body=body, method_of_test=method)
 
     def push(self, *payloads: PayloadLike, connection: int, raw: bool = False) -> None:
@@ -235,21 +234,19 @@ class RemoteConnections(Sequence[RemoteConnection]):
 
     def broadcast(self, *payloads: PayloadLike, to: str = "all", raw: bool = False) -> int:
         """
-        Send *payloads* to clients that are connected, between the frames of each.
+        Send *payloads* to clients that are connected, between the frames of each, or none of them.
 
         :param to: ``all``, or ``state:NAME``: those in a state.
         :param raw: send them without frames.
-        :returns: to how many.
+        :returns: how many receive all of them.
         :raises ScriptError: a payload or *to* is not usable; it names the line of the test.
         :raises ControlError: the service forwards all bytes.
         """
-        sent = 0
-        for payload in payloads:
-            body = {**_push_body(payload, raw), "to": to}
-            found = self._api.ask(
-                "POST", "connections", "push", body=body, method_of_test="broadcast"
-            )
-            sent = found["sent"]
+        if not payloads:
+            return 0
+        body = {**_push_body(payloads, raw), "to": to}
+        found = self._api.ask("POST", "connections", "push", body=body, method_of_test="broadcast")
+        sent: int = found["sent"]
         return sent
 
     def end(self, number: int, how: str) -> None:
@@ -268,7 +265,5 @@ class RemoteConnections(Sequence[RemoteConnection]):
         return RemoteConnection(number, address_of(peer), since, self)
 
 
-def _push_body(payload: PayloadLike, raw: bool) -> dict[str, Any]:
-    given = as_payload(payload)
-    is_raw = raw or (isinstance(given, Mapping) and bool(given.get("raw")))
-    return {"data": given, "framed": not is_raw}
+def _push_body(payloads: Sequence[PayloadLike], raw: bool) -> dict[str, Any]:
+    return {"data": [as_payload(it) for it in payloads], "framed": not raw}

@@ -4,6 +4,7 @@ The routes of connections: which are open, and how to send to them or end them.
 Knows the connections of a service.  Must not know HTTP.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -16,13 +17,16 @@ from reqresp.control.routes import Call, Route
 from reqresp.framing import FrameError
 from reqresp.script.files import ScriptFiles
 from reqresp.script.payloads import read_payload
-from reqresp.script.schema import PayloadTable
+from reqresp.script.schema import PayloadTable, WrittenPayload, WrittenPayloads
+from reqresp.script.toml_positions import join
+from reqresp.server.broadcasts import broadcast, check_unasked, framed
 from reqresp.server.connection_table import ConnectionInfo
 from reqresp.server.factory import ReqRespFactory
+from reqresp.server.front_factory import front_of
 from reqresp.server.pushes import PushError
 from reqresp.services.registry import Services
 from reqresp.services.service import Service
-from reqresp.steps import STATE_PREFIX
+from reqresp.steps import STATE_PREFIX, Send
 
 _CONNECTIONS = "/api/services/{service}/connections"
 _ONE = f"{_CONNECTIONS}/{{connection:int}}"
@@ -35,11 +39,11 @@ class PushBody:
     """
     Bytes to send.
 
-    :param data: as text, hex or base64.
-    :param framed: whether they are sent in a frame, as a reply is.
+    :param data: as text, hex or base64; a list: all of them are sent, or none.
+    :param framed: whether each is sent in a frame, as a reply is, unless it is raw.
     """
 
-    data: str | PayloadTable
+    data: WrittenPayloads
     framed: bool = False
 
 
@@ -128,13 +132,10 @@ class ConnectionsApi:
         }
 
     def _push(self, call: Call) -> None:
-        data, number = _payload(call.body.data), call.path["connection"]
+        steps, number = _steps(call.body), call.path["connection"]
         service = self._service(call)
         try:
-            if call.body.framed:
-                _request_factory(service).send(number, data)
-            else:
-                service.factory.connections.push(number, data)
+            service.factory.connections.push(number, _data(service, number, steps))
         except KeyError:
             raise _not_open(call) from None
         except PushError as error:
@@ -143,12 +144,13 @@ class ConnectionsApi:
             raise FieldError("data", str(error)) from None
 
     def _broadcast(self, call: Call) -> Any:
-        data = _payload(call.body.data)
+        steps, to = _steps(call.body), call.body.to
         service = self._service(call)
         factory = _request_factory(service)
-        _check_state(service, factory, call.body.to)
+        check_unasked(to)
+        _check_state(service, factory, to)
         try:
-            return {"sent": factory.broadcast(data, call.body.to, raw=not call.body.framed)}
+            return {"sent": broadcast(front_of(factory), to, steps)}
         except FrameError as error:
             raise FieldError("data", str(error)) from None
 
@@ -194,14 +196,36 @@ def _not_open(call: Call) -> ApiError:
     return ApiError(404, f"no open connection has the number {call.path['connection']}")
 
 
-def _payload(written: str | PayloadTable) -> bytes:
-    """Return the bytes that *written* stands for; it can be neither a template nor a file."""
+def _steps(body: PushBody) -> Sequence[Send]:
+    """Return the steps that send what *body* has."""
+    if not isinstance(body.data, list):
+        return [_send(body.data, "data", body)]
+    if not body.data:
+        raise FieldError("data", "expected at least one element, found an empty list")
+    return [_send(it, join("data", at), body) for at, it in enumerate(body.data)]
+
+
+def _send(written: WrittenPayload, path: str, body: PushBody) -> Send:
+    """Return the step that sends *written*, which can be neither a template nor a file."""
     if written == PayloadTable():
-        raise FieldError("data", "expected text, hex or base64")
+        raise FieldError(path, "expected text, hex or base64")
     try:
         payload = read_payload(written, ScriptFiles(None), None)
     except ValueError as error:
-        raise FieldError("data", str(error)) from None
+        raise FieldError(path, str(error)) from None
     if not isinstance(payload, bytes):
-        raise FieldError("data", "expected text, hex or base64, found a template")
-    return payload
+        raise FieldError(path, "expected text, hex or base64, found a template")
+    is_raw = isinstance(written, PayloadTable) and written.raw
+    return Send(payload, raw=is_raw or not body.framed)
+
+
+def _data(service: Service, number: int, steps: Sequence[Send]) -> bytes:
+    """
+    Return the data of *steps* for a connection of *service*.
+
+    :raises KeyError: no connection with this *number* is open.
+    :raises FrameError: its framing cannot express the data.
+    """
+    if all(it.raw for it in steps):
+        return b"".join(it.data for it in steps)
+    return framed(steps, _request_factory(service).framings()[number])

@@ -66,6 +66,21 @@ class ConnectionTests(Steered):
             with self.assertRaisesRegex(ControlError, "connection 2 is closed"):
                 _ = two.state
 
+    def test_all_or_nothing(self) -> None:
+        """If one payload cannot be sent, none is, to one client or to several."""
+        client = ControlClient(self.url)
+        with self.connect(b"NOOP", b"+OK\r\n") as wire:
+            [connection] = client.connections
+            for send in (client.broadcast, connection.send):
+                with self.assertRaisesRegex(ScriptError, r"py:\d+: (broadcast|send)\.data: "):
+                    send("half", "a\nb")
+                with self.assertRaisesRegex(ScriptError, r"(broadcast|send)\.data\[1\]: expected"):
+                    send("half", {"hex": "f"})
+            self.assertEqual(client.broadcast(), 0)
+            connection.send()
+            connection.send("whole", "too")
+            self.assertEqual(wire.recv(100), b"whole\r\ntoo\r\n")
+
     def test_waiting_for_connections(self) -> None:
         """Clients that connect and leave are waited for, by a call or in a future."""
         client = ControlClient(self.url)

@@ -1,5 +1,7 @@
 """The routes of connections: what they show, send and end."""
 
+from typing import Any
+
 from reqresp.server.pushes import MAX_PUSHED_BYTES
 from tests.support.controlled import SERVICES, Controlled
 
@@ -70,6 +72,28 @@ class ConnectionsTests(Controlled):
         for wrong in ({"data": {"hex": "x"}}, {"data": "a\nb", "framed": True}):
             found = self.ask("POST", f"{CONNECTIONS}/push", wrong)
             self.assertEqual((found.status, found.json["problems"][0]["path"]), (422, "data"))
+
+    def test_push_several(self) -> None:
+        """All of them are sent, each in a frame unless it is raw; or none, if one is unusable."""
+        wire = self.converse(b"EHLO x\n")
+        wire.received()
+        for path in (f"{CONNECTIONS}/1/push", f"{CONNECTIONS}/push"):
+            payloads = ["a", {"hex": "ff", "raw": True}, "b"]
+            found = self.ask("POST", path, {"data": payloads, "framed": True})
+            self.assertIn(found.status, (200, 204), found.data)
+            self.assertEqual(wire.received(), b"a\r\n\xffb\r\n")
+            cases: list[tuple[list[Any], str, str]] = [
+                (["a", "b\nc"], "data", "expected a payload without the delimiter"),
+                (["a", {"hex": "f"}], "data[1]", "expected pairs of hex digits, found 'f'"),
+                (["a", 3], "data[1]", "expected a string or an object, found 3"),
+                ([], "data", "expected at least one element, found an empty list"),
+            ]
+            for data, place, problem in cases:
+                found = self.ask("POST", path, {"data": data, "framed": True})
+                [wrong] = found.json["problems"]
+                self.assertEqual((found.status, wrong["path"]), (422, place), data)
+                self.assertIn(problem, wrong["problem"])
+            self.assertEqual(wire.received(), b"")
 
     def test_nobody_to_broadcast_to(self) -> None:
         """An addressee that no client can be is refused, and states are named."""
