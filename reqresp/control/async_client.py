@@ -246,6 +246,7 @@ class AsyncControlClient:
         )
         return AsyncFault(made)
 
-    async def faults(self) -> list[dict[str, Any]]:
+    async def faults(self) -> tuple[AsyncFault, ...]:
         """Return what goes wrong at present, in the order in which it applies."""
-        return await in_thread(lambda: self._client.faults)
+        found = await in_thread(lambda: self._client.faults)
+        return tuple(map(AsyncFault, found))

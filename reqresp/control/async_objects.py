@@ -19,6 +19,7 @@ from reqresp.control.client_expectations import RemoteExpectations
 from reqresp.control.client_faults import RemoteFault
 from reqresp.control.client_held import RemoteHeldRequest
 from reqresp.expectations.caller import calling_line, calling_place
+from reqresp.faults import Fault
 from reqresp.script.rule_parts import PayloadLike
 from reqresp.steps import Request, Step
 
@@ -151,6 +152,10 @@ class AsyncFault:
     def stream(self) -> str:
         """Where it applies: ``upstream``, ``downstream`` or ``connection``."""
         return self._fault.stream
+
+    async def fault(self) -> Fault:
+        """Return what goes wrong, with the parameters that it has now, as `RemoteFault.fault`."""
+        return await in_thread(lambda: self._fault.fault)
 
     async def change(self, **parameters: Any) -> None:
         """Change *parameters*, as `RemoteFault.change` does."""

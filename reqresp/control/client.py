@@ -21,7 +21,7 @@ from reqresp.control._service_api import (
 )
 from reqresp.control.client_connections import RemoteConnection, RemoteConnections
 from reqresp.control.client_expectations import RemoteExpectation, RemoteExpectations
-from reqresp.control.client_faults import RemoteFault, fault_parameters, fault_stream
+from reqresp.control.client_faults import RemoteFault, fault_parameters, fault_stream, shown_faults
 from reqresp.control.client_held import HeldRequests, RemoteHeldRequest
 from reqresp.control.client_verdict import Verdicts
 from reqresp.exchanges import Exchange
@@ -470,7 +470,6 @@ class ControlClient:
         return RemoteFault(self._api, added)
 
     @property
-    def faults(self) -> list[dict[str, Any]]:
+    def faults(self) -> tuple[RemoteFault, ...]:
         """What goes wrong at present, in the order in which it applies."""
-        found: list[dict[str, Any]] = self._ask("GET", "faults")["faults"]
-        return found
+        return tuple(RemoteFault(self._api, it) for it in shown_faults(self._api))

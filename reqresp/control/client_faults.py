@@ -11,11 +11,13 @@ import attrs
 
 from reqresp.control._http import ControlError
 from reqresp.control._service_api import ServiceApi, raise_for_test
-from reqresp.faults import Direction, Fault
+from reqresp.faults import KINDS, STREAM_KINDS, Direction, Fault
 from reqresp.faults.removable import Removable
 
 #: The streams of faults of replies, by where they are drawn.
 _STREAMS = {"reply": Direction.DOWNSTREAM.value, "connect": "connection"}
+#: All kinds, by their names.
+_KINDS: Mapping[str, type[Fault]] = {**KINDS, **STREAM_KINDS}
 
 # pytest shows the line of the test that called, and no frame of this module.
 __tracebackhide__ = True
@@ -38,6 +40,20 @@ class RemoteFault(Removable):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
+    @property
+    def fault(self) -> Fault:
+        """
+        What goes wrong, with the parameters that it has now.
+
+        :raises ControlError: it was removed.
+        """
+        shown = next((it for it in shown_faults(self._api) if it["name"] == self.name), None)
+        if shown is None:
+            raise ControlError(f"there is no fault {self.name!r} any more")
+        kind = _KINDS[shown["kind"]]
+        own = [it.name for it in attrs.fields(kind) if it.name in shown]
+        return kind(**{name: shown[name] for name in own})
+
     def change(self, **parameters: Any) -> None:
         """
         Change *parameters* of the fault, its probability included, for open connections, too.
@@ -54,6 +70,12 @@ class RemoteFault(Removable):
         except ControlError as error:
             if error.status != 404:
                 raise
+
+
+def shown_faults(api: ServiceApi) -> list[dict[str, Any]]:
+    """Return the faults of a service in the order in which they apply, as JSON has them."""
+    shown: list[dict[str, Any]] = api.ask("GET", "faults")["faults"]
+    return shown
 
 
 def fault_stream(stream: str | Direction | None, on: str | None) -> str:

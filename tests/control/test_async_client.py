@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from reqresp import LimitData
 from reqresp.control import AsyncControlClient
 from reqresp.script import ScriptError
 from tests.support.steered import Steered
@@ -81,7 +82,8 @@ class AsyncTests(Steered):
                 self.assertEqual(await self.asked(b"NOOP"), b"+")
                 await fault.change(bytes=2)
                 self.assertEqual(await self.asked(b"NOOP"), b"+O")
-                self.assertEqual([it["name"] for it in await client.faults()], [fault.name])
+                [same] = await client.faults()
+                self.assertEqual((same.name, await same.fault()), (fault.name, LimitData(bytes=2)))
             self.assertEqual(await self.asked(b"NOOP"), b"+OK\r\n")
 
         self.run_with(test)

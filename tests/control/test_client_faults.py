@@ -3,8 +3,8 @@
 import sys
 from typing import Any
 
-from reqresp import Latency
-from reqresp.control import ControlClient
+from reqresp import Latency, LimitData
+from reqresp.control import ControlClient, ControlError
 from reqresp.faults import Direction
 from reqresp.script import ScriptError
 from tests.support.steered import Steered
@@ -24,16 +24,20 @@ class FaultTests(Steered):
             self.assertEqual((fault.name, fault.stream), ("limit_data", "downstream"))
             fault.change(bytes=2)
             self.assertEqual(self.ask(b"NOOP"), b"+O")
-            self.assertEqual([it["name"] for it in self.client.faults], [fault.name])
+            [same] = self.client.faults
+            self.assertEqual((same.name, same.fault), (fault.name, LimitData(bytes=2)))
         self.assertEqual(self.ask(b"NOOP"), b"+OK\r\n")
         fault.remove()  # does nothing
+        with self.assertRaisesRegex(ControlError, "there is no fault 'limit_data' any more"):
+            _ = fault.fault
 
     def test_latency_from_arrival(self) -> None:
         """Of the service, and of an expectation."""
         self.client.on("late").reply("!").fault("latency", delay=0.01, since="arrival")
         with self.client.fault("latency", delay=0.01, since="arrival"):
             self.assertEqual(self.ask(b"late", b"late", b"NOOP"), b"!\r\n!\r\n+OK\r\n")
-            self.assertEqual([it["since"] for it in self.client.faults], ["arrival"])
+            [fault] = self.client.faults
+            self.assertEqual(fault.fault, Latency(delay=0.01, since="arrival"))
         with self.assertRaisesRegex(ScriptError, r'since: expected "turn" or "arrival", found'):
             self.client.fault("latency", delay=1, since="now")
 
@@ -48,8 +52,7 @@ class FaultTests(Steered):
             given: Any = arguments
             with self.client.fault(Latency(delay=0.01), jitter=0.01, **given) as fault:
                 self.assertEqual(fault.stream, stream)
-                [shown] = self.client.faults
-                self.assertEqual((shown["delay"], shown["jitter"]), (0.01, 0.01))
+                self.assertEqual(fault.fault, Latency(delay=0.01, jitter=0.01))
         for given in ({"on": "replies"}, {"on": "reply", "stream": "downstream"}):
             with self.assertRaisesRegex(ScriptError, r"py:\d+: fault\.on: expected reply or con"):
                 self.client.fault("latency", delay=1, **given)

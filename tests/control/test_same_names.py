@@ -50,7 +50,7 @@ LACKING: Mapping[str, Mapping[str, str]] = {
         "condition": "the process knows it",
         "context": "the process has the variables that a reply names",
     },
-    "fault": {"fault": "faults has its parameters"},
+    "fault": {},
 }
 
 #: Methods of all connections that only serve a single one.
