@@ -100,14 +100,16 @@ class RowTests(PageCase):
             "/api/services",
             {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "line",
              "rule": [{"equals": "a", "reply": ["z"] * 30, "close": True},
+                      {"equals": "b", "reply": ["w" * 3000] * 30, "close": True},
                       {"reply": "y" * 3000, "close": True}]},
         )  # fmt: skip
-        for request in (b"a\r\n", b"x" * 60_000 + b"\r\n"):
+        for request in (b"a\r\n", b"b\r\n", b"x" * 60_000 + b"\r\n"):
             self.stage.converse(request, name="own", greeting=b"")
         self.open("own")
-        self.wait_rows(7)
+        self.wait_rows(10)
         expected = {
             "z": ["· … 10 more frames", "close"],
+            "w": ["… 59,800 more bytes", ", 10 frames", "close"],
             "x": ["… 59,800 more bytes", "… 2,800 more bytes", "close"],
         }
         for width in (400, 800, 1100, 1600, 2800):
@@ -193,6 +195,36 @@ class KeyboardTests(PageCase):
         self.assertEqual(self.page.locator("#pause").get_attribute("aria-pressed"), "false")
         self.press("Escape", "r")
         self.wait("document.activeElement.tagName === 'TEXTAREA'")
+
+    def test_a_control_that_is_made_again_keeps_the_focus(self) -> None:
+        """A button of the detail can be pressed again, though the detail is drawn again."""
+        self.stage.converse(b"DATA\r\n", b".\r\n", b"NOOP\r\n")
+        self.open()
+        self.row("DATA").click()
+        self.page.get_by_role("button", name="Next entry").focus()
+        self.press("Enter", "Enter")
+        self.assertIn("Request 3 on connection", self.text("#detail h2"))
+        self.page.get_by_role("button", name="hex", exact=True).focus()
+        self.press("Enter")
+        self.assertEqual(self.page.locator("#detail .dump.text").count(), 0)
+        self.assertEqual(self.page.evaluate("document.activeElement.textContent"), "hex")
+
+    def test_keys_scroll_the_details(self) -> None:
+        """In the details, keys that scroll do so, and the others go through the list."""
+        self.page.set_viewport_size({"width": self.width, "height": 400})
+        self.stage.converse(b"DATA\r\n", b".\r\n")
+        self.open()
+        self.row("DATA").click()
+        region = self.page.get_by_role("region", name="Details")
+        region.focus()
+        for key, condition in (("PageDown", "> 0"), ("Home", "=== 0"), ("End", "> 0")):
+            self.press(key)
+            self.wait(f"document.querySelector('.scroll').scrollTop {condition}")
+            self.assertIn("Request 1 on connection", self.text("#detail h2"))
+        self.press("j")
+        self.assertIn("Request 2 on connection", self.text("#detail h2"))
+        self.press("k")
+        self.assertIn("Request 1 on connection", self.text("#detail h2"))
 
     def test_one_connection(self) -> None:
         """``c`` shows the connection of the selected entry alone, and all again."""

@@ -2,7 +2,7 @@
 
 import { get, servicePath } from "./api.js";
 import { Conversation } from "./conversation.js";
-import { $, choice, copyButton, fill, h, key, later } from "./dom.js";
+import { $, choice, copyButton, fill, h, keepFocus, key, later } from "./dom.js";
 import { dump, markHovered } from "./dump.js";
 import { Entry } from "./entry.js";
 import { clock, counted, duration, escape, payloadOf, plain } from "./notation.js";
@@ -49,12 +49,10 @@ export class DetailPane {
     const { signal } = this.loading;
     const hasTalk = entry !== null && entry.connection !== null;
     this.talk = hasTalk ? new Conversation(service, entry, signal, this.told) : null;
-    if (entry === null) this.drawNothing();
-    else {
-      this.drawAll();
-      this.load(signal);
-      this.talk?.load();
-    }
+    keepFocus(this.box, () => (entry === null ? this.drawNothing() : this.drawAll()));
+    if (entry === null) return;
+    this.load(signal);
+    this.talk?.load();
   }
 
   drawNothing() {
@@ -172,7 +170,8 @@ export class DetailPane {
     if (request !== null) sides.push(this.side("→", "up", from, request, []));
     if (reply !== null) sides.push(this.side("←", "down", to, reply, ends));
     const views = choice("View of the bytes", VIEWS, this.view, (view) => { this.view = view; this.drawBytes(); });
-    fill(this.bytes, sides.length ? [h("div", { className: "sect" }, h("h3", { className: "grow" }, "Bytes"), views, key("v")), sides] : null);
+    keepFocus(this.bytes, () => fill(this.bytes, sides.length
+      ? [h("div", { className: "sect" }, h("h3", { className: "grow" }, "Bytes"), views, key("v")), sides] : null));
   }
 
   side(arrow, tone, word, { data, size }, ends) {

@@ -87,6 +87,19 @@ export function choice(label, words, chosen, choose, className = "") {
   return group;
 }
 
+const CONTROLS = "button, select, input, textarea, [tabindex]";
+
+/** Call *draw*, which makes the controls in *box* again; the one that has the focus keeps it. */
+export function keepFocus(box, draw) {
+  const focused = box.contains(document.activeElement) ? document.activeElement : null;
+  draw();
+  if (focused === null || focused === document.activeElement) return;
+  const isSame = (it) => it.tagName === focused.tagName && it.type === focused.type && nameOf(it) === nameOf(focused);
+  [...box.querySelectorAll(CONTROLS)].find(isSame)?.focus({ preventScroll: true });
+}
+
+const nameOf = (control) => control.dataset.key ?? control.getAttribute("aria-label") ?? control.textContent;
+
 /** Return a function that calls *call* once, some time after its last call. */
 export function later(milliseconds, call) {
   let timer = 0;

@@ -1,5 +1,7 @@
 // What keys do. It must not know how.
 
+const SCROLLING = /^(Arrow|Page|Home|End)/;
+
 /**
  * Call the function of *actions* that has the name of the pressed key.
  *
@@ -19,8 +21,8 @@ export function startKeys(actions) {
       return;
     }
     if (["Enter", " "].includes(key) && target.closest("button, summary, a")) return;
-    // In a part that scrolls, arrows scroll.
-    if (key.startsWith("Arrow") && target.closest(".detail, .services, dialog")) return;
+    // In a part that scrolls, they scroll.
+    if (SCROLLING.test(key) && target.closest(".detail, .services")) return;
     const action = actions[key];
     if (action === undefined) return;
     event.preventDefault();

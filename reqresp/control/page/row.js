@@ -132,17 +132,19 @@ function replyCell(item, filter) {
   const shown = present.flatMap((frame, i) => [i ? h("span", { className: "dim" }, " · ") : null, ...beginning(frame)]);
   const rest = leftOut(frames);
   const left = item.frames.length - frames.length;
-  if (left > 0) rest.push(words(` · … ${counted(left, "more frame")}`, "dim"));
-  if (item.endings.length) rest.push(words(`${frames.length ? " " : ""}${item.endings.join(", ")}`, "soft"));
-  if (!shown.length && !rest.length) shown.push(words("the reply is silence", "soft"));
-  return cell("b b2", shown, rest);
+  if (left > 0) rest.push(words(rest.length ? `, ${counted(left, "frame")}` : ` · … ${counted(left, "more frame")}`, "dim"));
+  const ending = item.endings.length ? [words(`${frames.length ? " " : ""}${item.endings.join(", ")}`, "soft")] : [];
+  if (!shown.length && !rest.length && !ending.length) shown.push(words("the reply is silence", "soft"));
+  return cell("b b2", shown, rest, ending);
 }
 
 const payloadCell = (place, payload) => cell(place, beginning(payload), leftOut([payload]));
 
-// The end of a row cuts off what it shows, but not what it says of the rest.
-function cell(place, shown, rest) {
-  return h("span", { className: place }, rest.length ? [h("span", { className: "run" }, shown), h("span", { className: "rest" }, rest)] : shown);
+// Where there is no room, what is shown is cut off first, then what is said of the rest, but not how it ends.
+function cell(place, shown, rest, ending = []) {
+  if (!rest.length && !ending.length) return h("span", { className: place }, shown);
+  const part = (className, kids) => h("span", { className }, kids);
+  return part(place, [part("run", shown), part("rest", [part("run", rest), part("ending", ending)])]);
 }
 
 /** Return how long a reply took, with the share of faults. */
