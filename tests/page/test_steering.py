@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -293,6 +294,41 @@ class ServiceTests(PageCase):
         label = str(card.locator(".spark").get_attribute("aria-label"))
         self.assertTrue(label.endswith("with 1 miss and 1 error"), label)
         words = card.locator(".wide .miss >> text=○")
+    def test_what_came_while_the_page_was_hidden(self) -> None:
+        """Its requests are drawn when they came, not all at once when the page is shown again."""
+        self.open("fixed")
+        self.hide(is_hidden=True)
+        for _ in range(2):
+            self.stage.converse(b"hello\r\n", name="fixed", greeting=b"")
+            self.page.wait_for_timeout(1100)  # they come in seconds of their own
+        self.hide(is_hidden=False)
+        bars = self.page.locator(".service.on rect.good")
+        self.until(lambda: bars.count() == 2)
+        self.page.wait_for_timeout(1100)  # a second is counted
+        self.assertEqual(bars.count(), 2)
+
+    def hide(self, *, is_hidden: bool) -> None:
+        """Have the page believe that it is hidden, or shown."""
+        self.page.evaluate(
+            """(value) => {
+                Object.defineProperty(document, "hidden", { value, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            is_hidden,
+        )
+
+    def test_more_connections_than_are_listed(self) -> None:
+        """The newest hundred are listed, and the others counted."""
+        with ExitStack() as ending:
+            for _ in range(103):
+                ending.enter_context(self.stage.connect("fixed"))
+            self.open("fixed")
+            self.page.locator(".conns >> text=3 older ones not shown").wait_for()
+            path = "/api/services/fixed/connections"
+            newest = self.stage.api("GET", path)["connections"][3:]
+            numbers = [f"#{it['number']}" for it in newest]
+            self.assertEqual(self.texts(".conn > :first-child"), numbers)
+
         words.wait_for()
         self.assertRegex(str(words.text_content()), r"^○ \d+ miss(es)?$")
         self.assertEqual(words.evaluate("it => getComputedStyle(it).color"), colours["miss"])

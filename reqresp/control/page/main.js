@@ -72,7 +72,7 @@ class Page {
     $("help").addEventListener("click", openKeys);
     $("script").addEventListener("click", () => openScript(this.service, { failed: (error) => this.failed(error), changed: () => this.draw() }));
     $("reset").addEventListener("click", () => openReset(() => this.act(post("/api/reset"))));
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.stop() : this.listen()));
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.stop() : this.shown()));
     this.detail.show(null, null);
     setInterval(() => this.drawAbout(), 10_000);
     await this.connect();
@@ -94,13 +94,15 @@ class Page {
   // The counters say how many there were, but not when.
   async fillSparklines(names) {
     const since = Date.now() / 1000 - SECONDS;
-    for (const name of names.filter((it) => !this.filled.has(it))) {
-      this.filled.add(name);
+    const { filled } = this;
+    for (const name of names.filter((it) => !filled.has(it))) {
+      filled.add(name);
       try {
         const { entries } = await get(servicePath(name, `/entries?since=${since}&limit=${PAGE}&max_bytes=0`));
+        if (filled !== this.filled) return;
         this.left.fill(name, entries.map((it) => new Entry(it)));
       } catch (error) {
-        this.filled.delete(name);
+        filled.delete(name);
         if (error.status !== 404) this.failed(error);
       }
     }
@@ -185,6 +187,20 @@ class Page {
     });
   }
 
+  // A page that is hidden receives nothing.
+  shown() {
+    this.listen();
+    this.catchUp();
+  }
+
+  /** Show the services as they are now, and when they received what came meanwhile. */
+  async catchUp() {
+    await this.fetchServices();
+    this.left.restart();
+    this.filled = new Set();
+    this.fillSparklines(this.services.map((it) => it.name));
+  }
+
   // After an interruption: another process has another journal.
   async up() {
     this.trouble.clear();
@@ -192,12 +208,11 @@ class Page {
     this.isDown = false;
     try {
       const about = await get("/api");
-      if (about.started === this.about.started) return;
+      const { service } = this;
+      const isSame = about.started === this.about.started;
       this.about = about;
-      const { services } = await get("/api/services");
-      const isThere = services.some((it) => it.name === this.service);
-      this.drawServices(services);
-      if (isThere) await this.choose(this.service);
+      await this.catchUp();
+      if (!isSame && service !== null && this.service === service) await this.choose(service);
     } catch (error) {
       this.failed(error);
     }

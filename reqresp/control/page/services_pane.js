@@ -1,8 +1,10 @@
 // The services, and the connections of the chosen one. It must not know how they are fetched.
 
-import { $, fill, h } from "./dom.js";
+import { $, fill, h, keepFocus } from "./dom.js";
 import { clock, counted, plain } from "./notation.js";
 import { SECONDS, SIGNS, Sparkline } from "./sparkline.js";
+
+const MOST_CONNECTIONS = 100; // that are listed
 
 /** Return the first address of a service as people write it, and its port. */
 export function address(service) {
@@ -44,15 +46,17 @@ export class ServicesPane {
 
   /** Show the open connections; *only* is the number of the one whose entries alone are shown. */
   drawConnections(connections, only) {
-    this.ages = connections.map((it) => ({ since: it.since, element: h("span", { className: "dim" }) }));
+    const shown = connections.slice(-MOST_CONNECTIONS);
+    const older = connections.length - shown.length;
+    const note = (text) => h("p", { className: "soft none" }, text);
+    this.ages = shown.map((it) => ({ since: it.since, element: h("span", { className: "dim" }) }));
     const button = (it, i) => h("button", {
-      className: "conn mono num", type: "button", "aria-pressed": String(it.number === only),
+      className: "conn mono num", type: "button", "data-key": it.number, "aria-pressed": String(it.number === only),
       title: `Show this connection alone. Open since ${clock(it.since)}`, on: () => this.told.connection(it.number),
     }, h("span", {}, `#${it.number}`), h("span", { className: "soft cut" }, plain(it.peer)), this.ages[i].element);
-    const focused = document.activeElement?.closest(".conn") ? document.activeElement.firstChild.textContent : null;
     this.drawAges();
-    fill(this.conns, connections.length ? connections.map(button) : h("p", { className: "soft none" }, "none open"));
-    if (focused) [...this.conns.children].find((it) => it.firstChild.textContent === focused)?.focus();
+    keepFocus(this.conns, () => fill(this.conns, older ? note(`${counted(older, "older one")} not shown`) : null,
+      shown.length ? shown.map(button) : note("none open")));
   }
 
   drawAges() {
@@ -61,14 +65,19 @@ export class ServicesPane {
 
   build(names) {
     this.cards = new Map(names.map((name) => [name, this.cards.get(name) ?? new Card(name, this.told)]));
-    fill($("services"), h("h2", { className: "label" }, "Services"),
-      [...this.cards.values()].map((it) => it.element), this.connsLabel, this.conns);
+    keepFocus($("services"), () => fill($("services"), h("h2", { className: "label" }, "Services"),
+      [...this.cards.values()].map((it) => it.element), this.connsLabel, this.conns));
   }
 
   /** Show, too, what the service with this name received before the page was opened. */
   fill(name, entries) {
     const isRelay = this.services.find((it) => it.name === name)?.kind === "relay";
     this.cards.get(name)?.spark.fill(entries, isRelay);
+  }
+
+  /** Begin the sparklines again: the counts say how many came meanwhile, but not when. */
+  restart() {
+    for (const card of this.cards.values()) card.spark.restart();
   }
 
   tick() {

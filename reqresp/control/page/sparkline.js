@@ -14,11 +14,16 @@ const SIGN = 4; // pixels that a sign takes
 
 export class Sparkline {
   constructor() {
+    this.restart();
+    this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img",
+      "aria-label": `Requests in each of the last ${SECONDS} seconds` });
+  }
+
+  /** Forget what has come so far. */
+  restart() {
     this.counts = Object.fromEntries(KINDS.map((kind) => [kind, new Array(SECONDS).fill(0)]));
     this.before = null; // the totals of the last second
     this.began = Date.now() / 1000; // what came before can be filled in
-    this.element = svg("svg", { class: "spark", viewBox: `0 0 ${SECONDS * STEP} 22`, preserveAspectRatio: "none", role: "img",
-      "aria-label": `Requests in each of the last ${SECONDS} seconds` });
   }
 
   /** How many came in the last second. */
