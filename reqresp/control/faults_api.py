@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reqresp._errors import FieldError
-from reqresp.control._schemas import SCHEMAS, array, described, ref, table
+from reqresp.control._schemas import SCHEMAS, array, described, nullable, ref, table
 from reqresp.control.errors import ApiError
 from reqresp.control.routes import Call, RawBody, Route
 from reqresp.faults import KINDS
@@ -59,9 +59,12 @@ def _by_name(schema: Schema) -> Schema:
     return {"type": "object", "additionalProperties": schema}
 
 
+_BOUND = nullable({"type": "number"})
 _PARAMETER = table(
     default=described("the value unless one is given; null: it must be", {}),
     unit=described("seconds, bytes, bytes per second, share, or empty", {"type": "string"}),
+    minimum=described("its smallest value; null: none", _BOUND),
+    maximum=described("its largest value; null: none", _BOUND),
 )
 
 #: The schemas that the routes refer to.
@@ -103,8 +106,8 @@ class FaultsApi:
                 reply=table(
                     faults=described("in the order in which they apply", array(ref("Fault"))),
                     kinds=described(
-                        "the kinds that each stream can have, and the default and unit of each"
-                        " parameter",
+                        "the kinds that each stream can have, and the default, the unit and the"
+                        " bounds of each parameter",
                         _by_name(_by_name(_by_name(_PARAMETER))),
                     ),
                 ),

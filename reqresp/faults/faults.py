@@ -7,7 +7,7 @@ caller passes, so the same seed makes the same run.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import inf
 from random import Random
 from typing import Any, ClassVar, Literal, Protocol
@@ -38,32 +38,37 @@ NAME = expect(
 )
 
 
-def _number(
-    kinds: Any, least: float, most: float, expected: str
-) -> Callable[[object, "Attribute[Any]", Any], None]:
-    def check(_instance: object, attribute: "Attribute[Any]", value: Any) -> None:
-        if not (isinstance(value, kinds) and least <= value <= most):
-            raise FieldError(attribute.name, f"expected {expected}, found {value!r}")
+@frozen
+class Bounds:
+    """
+    A validator of a parameter that is a number.
 
-    return check
+    :param types: what its values are instances of.
+    :param least: the smallest value.
+    :param most: the largest value; infinite: there is none.
+    :param expected: what a value has to be, for messages.
+    """
+
+    types: Any
+    least: float
+    most: float
+    expected: str
+
+    def __call__(self, _instance: object, attribute: "Attribute[Any]", value: Any) -> None:
+        """:raises FieldError: *value* is not within the bounds."""
+        if not (isinstance(value, self.types) and self.least <= value <= self.most):
+            raise FieldError(attribute.name, f"expected {self.expected}, found {value!r}")
 
 
-_SECONDS = _number(int | float, 0, MAX_SECONDS, f"seconds from 0 to {MAX_SECONDS}")
-_SHARE = _number(int | float, 0, 1, "a number from 0 to 1")
-_COUNT = _number(int, 0, inf, "an integer >= 0")
-_POSITIVE = _number(int, 1, inf, "an integer >= 1")
-_SOME = _number(int, 1, 2**16, "an integer from 1 to 65536")
+_SECONDS = Bounds(int | float, 0, MAX_SECONDS, f"seconds from 0 to {MAX_SECONDS}")
+_SHARE = Bounds(int | float, 0, 1, "a number from 0 to 1")
+_COUNT = Bounds(int, 0, inf, "an integer >= 0")
+_POSITIVE = Bounds(int, 1, inf, "an integer >= 1")
+_SOME = Bounds(int, 1, 2**16, "an integer from 1 to 65536")
 
 #: From when the delay of a reply counts.
 Since = Literal["turn", "arrival"]
 _SINCE = expect('"turn" or "arrival"', lambda value: value in ("turn", "arrival"))
-
-
-def _at_most_size(instance: "Slicer", attribute: "Attribute[Any]", value: int) -> None:
-    if value > instance.size:
-        raise FieldError(
-            attribute.name, f"expected at most size ({instance.size}), found {value!r}"
-        )
 
 
 @frozen(kw_only=True)
@@ -189,8 +194,14 @@ class Slicer(Fault):
     kind = "slicer"
 
     size: Bytes = field(validator=_POSITIVE)
-    variation: Bytes = field(default=0, validator=[_COUNT, _at_most_size])
+    variation: Bytes = field(default=0, validator=_COUNT)
     delay: Seconds = field(default=0.0, validator=_SECONDS)
+
+    def __attrs_post_init__(self) -> None:
+        if self.variation > self.size:
+            raise FieldError(
+                "variation", f"expected at most size ({self.size}), found {self.variation!r}"
+            )
 
     def _change(self, steps: Steps, seed: int, passed: int) -> Steps:  # noqa: ARG002
         dice = _dice(seed) if self.variation else None

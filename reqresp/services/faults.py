@@ -6,6 +6,7 @@ must not know HTTP.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ from reqresp.faults import (
     Direction,
     Fault,
 )
+from reqresp.faults.faults import Bounds
 from reqresp.relay import RelayFactory
 from reqresp.server.factory import ReqRespFactory
 from reqresp.server.front_factory import FrontFactory
@@ -104,8 +106,9 @@ class ServiceFaults:
         """
         The kinds of faults of each stream, and the parameters of each.
 
-        A parameter has its ``default``, None if it must be given, and its ``unit``: ``seconds``,
-        ``bytes``, ``bytes per second``, ``share`` or ``""``.
+        A parameter has its ``default`` (None: it must be given), its ``unit`` (``seconds``,
+        ``bytes``, ``bytes per second``, ``share`` or ``""``), its ``minimum`` and its ``maximum``
+        (None: there is none).
         """
         kinds = {}
         for stream in self.streams:
@@ -218,6 +221,14 @@ def _parameters(kind: type[Fault], *, is_directed: bool) -> dict[str, dict[str, 
         it.name: {
             "default": None if it.default is attrs.NOTHING else it.default,
             "unit": _UNITS.get(it.type, _OTHER_UNITS.get(it.name, "")),
+            **_bounds(it.validator),
         }
         for it in fields
     }
+
+
+def _bounds(validator: Any) -> dict[str, float | None]:
+    if not isinstance(validator, Bounds):
+        return {"minimum": None, "maximum": None}
+    most = None if validator.most == inf else validator.most
+    return {"minimum": validator.least, "maximum": most}

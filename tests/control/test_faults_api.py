@@ -135,19 +135,24 @@ class ReplyFaultsTests(Controlled):
         self.assertEqual(self.get(FAULTS)["faults"][0]["delay"], 1)
 
     def test_the_kinds(self) -> None:
-        """Each stream has the kinds that it can have, with defaults and units."""
+        """Each stream has the kinds that it can have, with defaults, units and bounds."""
         kinds = self.get(FAULTS)["kinds"]
+        seconds = {"minimum": 0, "maximum": 10**9}
+        share = {"minimum": 0, "maximum": 1}
+        none = {"minimum": None, "maximum": None}
         self.assertEqual({*kinds}, {"downstream", "connection", "upstream"})
         self.assertEqual(
             kinds["downstream"]["latency"],
             {
-                "delay": {"default": None, "unit": "seconds"},
-                "jitter": {"default": 0.0, "unit": "seconds"},
-                "since": {"default": "turn", "unit": ""},
-                "probability": {"default": 1.0, "unit": "share"},
+                "delay": {"default": None, "unit": "seconds", **seconds},
+                "jitter": {"default": 0.0, "unit": "seconds", **seconds},
+                "since": {"default": "turn", "unit": "", **none},
+                "probability": {"default": 1.0, "unit": "share", **share},
             },
         )
         self.assertEqual(kinds["connection"]["bandwidth"]["rate"]["unit"], "bytes per second")
+        rate = kinds["connection"]["bandwidth"]["rate"]
+        self.assertEqual([rate["minimum"], rate["maximum"]], [0, None])
         self.assertIn("stop_reading", kinds["downstream"])
 
 

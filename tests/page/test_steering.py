@@ -186,17 +186,35 @@ class TroubleTests(PageCase):
         self.delay.fill(value)
         self.press("Tab")
 
-    def test_a_refused_value(self) -> None:
-        """It is said once, as the API has it, with the unit of its field, until one is accepted."""
-        self.type("-30")
-        self.page.locator("#trouble:not(:empty)").wait_for()
-        self.assertEqual(
-            self.text("#trouble"),
-            "delay: expected seconds from 0 to 1000000000, found -0.03 (its field is in ms)",
-        )
-        self.until(lambda: self.delay.input_value() == "200")
+    def test_a_value_out_of_bounds(self) -> None:
+        """It is said in the unit of its field, and stays there; the server is not asked."""
+        asked: list[str] = []
+        self.page.on("request", lambda it: asked.append(it.method))
+        for value in ("-30", "1e13", ""):
+            self.type(value)
+            self.assertEqual(
+                self.text("#trouble"),
+                f"delay: expected ms from 0 to 1000000000000, found {value or 'none'}",
+            )
+            self.assertEqual(self.delay.input_value(), value)
+            self.assertEqual(self.delay.get_attribute("aria-invalid"), "true")
+        self.assert_accessible("a wrong value")
+        self.assertNotIn("PATCH", asked)
         self.type("30")
         self.page.locator("#trouble:empty").wait_for(state="attached")
+        self.assertEqual(self.delay.get_attribute("aria-invalid"), "false")
+        self.until(lambda: "PATCH" in asked)
+
+    def test_a_value_that_the_server_refuses(self) -> None:
+        """It is said once, as the API has it, and the field has the value of before again."""
+        slicer = {"kind": "slicer", "stream": "downstream", "size": 4}
+        self.stage.api("POST", "/api/services/smtp/faults", slicer)
+        variation = self.page.get_by_role("spinbutton", name="variation of slicer")
+        variation.fill("9")
+        self.press("Tab")
+        self.page.locator("#trouble:not(:empty)").wait_for()
+        self.assertEqual(self.text("#trouble"), "variation: expected at most size (4), found 9")
+        self.until(lambda: variation.input_value() == "0")
 
     def test_it_is_dismissed(self) -> None:
         """A button removes it, and then itself."""
@@ -276,24 +294,6 @@ class ServiceTests(PageCase):
         none = [False, False, False]
         self.assertEqual(bars, [[True, True, False], [True, False, False], none])
 
-    def test_misses_are_amber_and_errors_red(self) -> None:
-        """Bars, and the words of the counts, have the colour of each, and the same sign."""
-        with self.stage.connect() as client:
-            client.ask(b"HELP\r\n", len(GREETING) + len(b"500 what?\r\n"))
-            client.send(b"unfinished")
-            client.half_close()
-            client.rest()
-        self.open()
-        card = self.page.locator(".service.on")
-        colours = {}
-        for kind in ("miss", "error"):
-            card.locator(f"rect.{kind}").first.wait_for(state="attached")
-            self.assertEqual(card.locator(f".sign.{kind}").count(), 1)
-            colours[kind] = card.locator(f"rect.{kind}").evaluate("it => getComputedStyle(it).fill")
-        self.assertEqual(colours, {"miss": "rgb(133, 80, 0)", "error": "rgb(176, 35, 27)"})
-        label = str(card.locator(".spark").get_attribute("aria-label"))
-        self.assertTrue(label.endswith("with 1 miss and 1 error"), label)
-        words = card.locator(".wide .miss >> text=○")
     def test_what_came_while_the_page_was_hidden(self) -> None:
         """Its requests are drawn when they came, not all at once when the page is shown again."""
         self.open("fixed")
@@ -329,6 +329,24 @@ class ServiceTests(PageCase):
             numbers = [f"#{it['number']}" for it in newest]
             self.assertEqual(self.texts(".conn > :first-child"), numbers)
 
+    def test_misses_are_amber_and_errors_red(self) -> None:
+        """Bars, and the words of the counts, have the colour of each, and the same sign."""
+        with self.stage.connect() as client:
+            client.ask(b"HELP\r\n", len(GREETING) + len(b"500 what?\r\n"))
+            client.send(b"unfinished")
+            client.half_close()
+            client.rest()
+        self.open()
+        card = self.page.locator(".service.on")
+        colours = {}
+        for kind in ("miss", "error"):
+            card.locator(f"rect.{kind}").first.wait_for(state="attached")
+            self.assertEqual(card.locator(f".sign.{kind}").count(), 1)
+            colours[kind] = card.locator(f"rect.{kind}").evaluate("it => getComputedStyle(it).fill")
+        self.assertEqual(colours, {"miss": "rgb(133, 80, 0)", "error": "rgb(176, 35, 27)"})
+        label = str(card.locator(".spark").get_attribute("aria-label"))
+        self.assertTrue(label.endswith("with 1 miss and 1 error"), label)
+        words = card.locator(".wide .miss >> text=○")
         words.wait_for()
         self.assertRegex(str(words.text_content()), r"^○ \d+ miss(es)?$")
         self.assertEqual(words.evaluate("it => getComputedStyle(it).color"), colours["miss"])
@@ -400,6 +418,19 @@ class SliderTests(PageCase):
         self.assertIn(f"latency {shown} ms", self.text("#active"))
         slider.press("ArrowRight")
         self.until(lambda: self.delay() > shown / 1000)
+
+    def test_a_rate_of_less_than_a_kilobyte(self) -> None:
+        """A typed rate keeps its decimals: 0 would let nothing pass."""
+        fault = {"kind": "bandwidth", "stream": "downstream", "rate": 64000}
+        self.stage.api("POST", "/api/services/smtp/faults", fault)
+        self.open()
+        self.press("f")
+        rate = self.page.get_by_role("spinbutton", name="rate of bandwidth, ← replies, typed")
+        rate.fill("0.4")
+        self.press("Tab")
+        path = "/api/services/smtp/faults"
+        self.until(lambda: self.stage.api("GET", path)["faults"][0]["rate"] == 400)
+        self.page.locator("#active >> text=bandwidth 0.4 kB/s").wait_for()
 
     def delay(self) -> float:
         """Return the delay of the fault in the server, in seconds."""

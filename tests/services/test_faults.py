@@ -107,18 +107,24 @@ class ReplyTests(Conversation):
         self.assertEqual([*self.faults.kinds], ["upstream", "downstream", "connection"])
         self.assertEqual([*self.faults.kinds["upstream"]], [*STREAM_KINDS])
         kinds = self.faults.kinds["connection"]
+        seconds = {"minimum": 0, "maximum": 10**9}
+        share = {"minimum": 0, "maximum": 1}
+        none = {"minimum": None, "maximum": None}
         self.assertEqual([*kinds], [*KINDS])
         self.assertEqual(
             kinds["latency"],
             {
-                "delay": {"default": None, "unit": "seconds"},
-                "jitter": {"default": 0.0, "unit": "seconds"},
-                "since": {"default": "turn", "unit": ""},
-                "probability": {"default": 1.0, "unit": "share"},
+                "delay": {"default": None, "unit": "seconds", **seconds},
+                "jitter": {"default": 0.0, "unit": "seconds", **seconds},
+                "since": {"default": "turn", "unit": "", **none},
+                "probability": {"default": 1.0, "unit": "share", **share},
             },
         )
         self.assertEqual(kinds["bandwidth"]["rate"]["unit"], "bytes per second")
         self.assertEqual(kinds["slicer"]["size"]["unit"], "bytes")
+        bounds = {name: kinds["slicer"][name]["minimum"] for name in ("size", "variation")}
+        self.assertEqual(bounds, {"size": 1, "variation": 0})
+        self.assertEqual(kinds["corrupt"]["bytes"]["maximum"], 2**16)
         for kind, parameters in kinds.items():
             given: dict[str, Any] = {
                 name: 5 for name, it in parameters.items() if it["default"] is None

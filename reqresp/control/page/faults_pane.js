@@ -1,7 +1,7 @@
 // The faults of a service, a column for each direction: switches, sliders and typed values.
 
 import { ApiError, get, post, request, servicePath } from "./api.js";
-import { $, fill, h } from "./dom.js";
+import { $, fill, h, keepFocus } from "./dom.js";
 import { plain } from "./notation.js";
 
 const TITLES = {
@@ -27,7 +27,6 @@ const SLIDERS = {
 const OTHER = { unit: "", scale: 1, max: 100, first: 1 };
 // What stands before a value where all faults are said in one line.
 const WORDS = { jitter: "± ", variation: "± " };
-const CONTROLS = "button, select, input";
 // Parameters that the API has besides, and that no slider can show.
 const NOT_SHOWN = new Set(["name", "kind", "stream", "after", "after_bytes", "for", "shared", "place", "on_connect"]);
 
@@ -106,16 +105,13 @@ export class FaultsPane {
 
   draw() {
     this.drawActive();
-    const focused = focusedControl();
     const isRelay = !("connection" in this.kinds);
-    fill($("sides"), Object.entries(this.kinds).map(([stream, kinds]) => {
+    keepFocus($("sides"), () => fill($("sides"), Object.entries(this.kinds).map(([stream, kinds]) => {
       const [title, tone] = stream === "downstream" && !isRelay ? REPLIES : TITLES[stream] ?? [plain(stream), ""];
       const all = [...this.faults, ...this.off].filter((it) => it.stream === stream);
       return h("div", {}, h("header", {}, h("h3", { className: `cut ${tone}`, title }, title), this.adder(stream, kinds, title)),
         all.map((fault) => this.knobs(fault, title)));
-    }));
-    // The rows were made again, so the focus was lost.
-    if (focused) [...$("sides").querySelectorAll(CONTROLS)].find((it) => isSameControl(it, focused))?.focus();
+    })));
   }
 
   drawActive() {
@@ -168,26 +164,36 @@ export class FaultsPane {
 
   knob(fault, name, value, toggle, label, isOn) {
     const slider = SLIDERS[name] ?? { ...OTHER, label: name };
+    const { minimum = 0, maximum = null } = this.kinds[fault.stream]?.[fault.kind]?.[name] ?? {};
+    const min = shown(minimum, slider);
+    const most = maximum === null ? null : shown(maximum, slider);
     const number = shown(value, slider);
     const max = Math.max(slider.max, number);
     const said = `${slider.label} of ${label}`;
-    const range = h("input", { type: "range", min: 0, max, step: "any", value: number, "aria-label": said, "aria-valuetext": `${number} ${slider.unit}` });
-    const typed = h("input", { type: "number", min: 0, step: "any", value: number, "aria-label": `${said}, typed` });
-    const paint = () => range.style.setProperty("--at", `${(range.value / range.max) * 100}%`);
-    const change = (input) => {
-      const wanted = Math.round(Number(input.value) * 100) / 100;
-      if (input.value === "" || !Number.isFinite(wanted)) return;
-      if (input === typed) range.max = Math.max(slider.max, wanted);
-      const whole = slider.unit === "B" || slider.unit === "kB/s" ? Math.round(wanted) : input === range && slider.max > 50 ? Math.round(wanted) : wanted;
-      range.value = whole;
-      if (input === range) typed.value = whole;
-      range.setAttribute("aria-valuetext", `${whole} ${slider.unit}`);
+    const range = h("input", { type: "range", min, max, step: "any", value: number, "aria-label": said, "aria-valuetext": `${number} ${slider.unit}` });
+    const typed = h("input", { type: "number", min, max: most, step: "any", value: number, "aria-label": `${said}, typed` });
+    const paint = () => range.style.setProperty("--at", `${((range.value - min) / (range.max - min)) * 100}%`);
+    const change = (wanted, isWhole) => {
+      const now = isWhole ? Math.round(wanted) : Math.round(wanted * 100) / 100;
+      range.max = Math.max(range.max, now);
+      range.value = typed.value = now;
+      range.setAttribute("aria-valuetext", `${now} ${slider.unit}`);
+      typed.setAttribute("aria-invalid", "false");
       paint();
-      fault[name] = inUnits(whole, slider);
+      fault[name] = inUnits(now, slider);
       this.changed(fault, name);
     };
-    range.addEventListener("input", () => change(range));
-    typed.addEventListener("change", () => change(typed));
+    range.addEventListener("input", () => change(Number(range.value), slider.max > 50));
+    typed.addEventListener("change", () => {
+      const problem = problemOf(typed, slider.unit);
+      if (problem) {
+        typed.setAttribute("aria-invalid", "true");
+        this.told.failed(new Error(`${name}: ${problem}`));
+        return;
+      }
+      this.told.done();
+      change(Number(typed.value), slider.unit === "B");
+    });
     paint();
     const text = toggle ? plain(fault.kind) : slider.label;
     const row = h("div", { className: `knob${isOn ? "" : " off"}${toggle ? "" : " more"}`, title: toggle ? `${plain(fault.kind)}: ${slider.label}` : "" },
@@ -225,7 +231,7 @@ export class FaultsPane {
     } catch (error) {
       this.pending = {};
       this.isStale = true;
-      this.told.failed(withUnits(error));
+      this.told.failed(error);
     } finally {
       this.isSending = false;
       this.refresh();
@@ -239,26 +245,19 @@ export class FaultsPane {
       this.told.done();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.told.failed(withUnits(error));
+      this.told.failed(error);
     }
     await this.show(service, true);
   }
 }
 
-const focusedControl = () => ($("sides").contains(document.activeElement) ? document.activeElement : null);
-const isSameControl = (one, other) => one.tagName === other.tagName && one.type === other.type
-  && one.getAttribute("aria-label") === other.getAttribute("aria-label");
-
 const shown = (value, slider) => Math.round((value / slider.scale) * 100) / 100;
 
-/** Return *error*, whose problems have the units of the API, with the units of the fields. */
-function withUnits(error) {
-  const said = error.problems?.map(({ path, problem }) => {
-    const { unit, scale } = SLIDERS[path] ?? OTHER;
-    const text = path ? `${path}: ${problem}` : problem;
-    return scale === 1 ? text : `${text} (its field is in ${unit})`;
-  });
-  return said?.length ? new ApiError(error.status, said.join("; ")) : error;
+/** Return what is wrong with the number in a field, in its unit; empty: nothing. */
+function problemOf({ value, min, max, validity }, unit) {
+  if (value !== "" && validity.valid) return "";
+  const bounds = max === "" ? `>= ${min}` : `from ${min} to ${max}`;
+  return `expected ${unit || "a number"} ${bounds}, found ${value || "none"}`;
 }
 
 const inUnits = (value, slider) => Math.round(value * slider.scale * 1e6) / 1e6;
