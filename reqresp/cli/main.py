@@ -99,7 +99,7 @@ def _check(options: Namespace) -> int:
             status |= services.check(file, _print, _print_error)
             continue
         script = _load(file)
-        if script is None:
+        if script is None or services.check_script(file, script, _print_error):
             status = 1
             continue
         from reqresp.script.summary import summarize  # late: recordings need no script

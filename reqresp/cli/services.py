@@ -1,10 +1,12 @@
 """
-Services: what the command shows of a services file.
+Services: what the command shows of a services file, and of files that a script names.
 
 Prints, and returns the exit status.  It must not know how arguments are parsed, nor start a server.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reqresp._errors import Problem, ProblemsError
@@ -51,6 +53,28 @@ def check(file: str, say: Print, warn: Print) -> int:
         warn(f"warning: {warning}")
     count = f"{len(definitions)} service{'s' * (len(definitions) != 1)}"
     say(f"{printable(file)}: ok: {count}: {', '.join(it.name for it in definitions)}")
+    return 0
+
+
+def check_script(file: str, script: "Script", warn: Print) -> int:
+    """
+    Check the files that *script*, that of *file*, names for TLS to an upstream.
+
+    :param warn: prints a problem, or several.
+    """
+    if script.upstream is None or script.upstream.tls is None:
+        return 0
+    from reqresp.script.toml_positions import line_of
+    from reqresp.services.definition import Definition, Origin, WrittenScript
+
+    origin = Origin(file, locate=partial(line_of, script.lines))
+    definition = Definition(answering=WrittenScript(script, None, Path()), origin=origin)
+    try:
+        for warning in _upstream_warnings(definition, script):
+            warn(f"warning: {warning}")
+    except ProblemsError as error:
+        warn(str(error))
+        return 1
     return 0
 
 

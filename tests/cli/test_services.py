@@ -130,6 +130,17 @@ class CheckTests(CommandTestCase):
         self.assertRegex(lines[0], r"\Awarning: F:4: service\[0\].upstream.tls: old.pem: .*expired")
         self.assertRegex(lines[1], r"\Awarning: F:8: service\[1\].script: .*is not checked")
 
+    def test_tls_to_the_upstream_of_a_script(self) -> None:
+        """The files of a script by itself are read, too."""
+        script = '[upstream]\naddress = "a:1"\ntls = { ca = "none.pem" }\n'
+        status, output, errors = self.check(script)
+        self.assertEqual((status, output), (1, ""))
+        self.assertRegex(errors, r"\AF:3: upstream.tls.ca: .*none.pem: [^\n]*No such file[^\n]*\n\Z")
+        status, output, errors = self.check(script.replace('ca = "none.pem"', "insecure = true"))
+        self.assertEqual(status, 0)
+        self.assertRegex(output, r"\AF: ok: ")
+        self.assertRegex(errors, r"\Awarning: F:3: upstream.tls: upstream a:1: [^\n]*\n\Z")
+
     def test_what_is_no_services_file(self) -> None:
         """A script, and a file that cannot be read, are checked as before."""
         status, output, _ = self.check('rule = [{ reply = "service" }]')
