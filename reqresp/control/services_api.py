@@ -266,7 +266,11 @@ class ServicesApi:
     def _check_script(self, call: Call) -> Any:
         service = self._services[call.path["service"]]
         functions = self._services.functions(service.name)
-        _definition, loaded = service.check_script(call.body.script, functions)
+        definition, loaded = service.check_script(call.body.script, functions)
+        try:
+            service.check(definition, loaded)
+        except Exception as error:
+            raise unusable(error) from None
         return {"summary": "" if loaded.script is None else summarize(loaded.script)}
 
 
