@@ -281,6 +281,23 @@ class RuleTests(PageCase):
             expected = '[[rule]]\nequals = "b"\nreply  = ""\n'
             self.assertEqual(self.page.input_value(".maker textarea"), expected)
 
+    def test_a_rule_of_a_service_without_a_script(self) -> None:
+        """It is a whole script, with the framing of the service."""
+        own = {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "response": "yes"}
+        self.stage.api("POST", "/api/services", own)
+        self.stage.say(self.stage.port("own"), b"b\r\n", 3)
+        self.open("own")
+        self.row("yes").click()
+        self.page.locator(".maker summary").click()
+        self.page.locator(".maker .check >> text=✓ 1 rule in 1 state, framing chunk").wait_for()
+        rule = '[[rule]]\nequals = "b\\r\\n"\nreply  = "yes"\n'
+        script = f'framing = "chunk"\n\n{rule}'
+        self.assertEqual(self.page.input_value(".maker textarea"), script)
+        self.page.get_by_role("button", name="starts_with").click()
+        text = self.page.input_value(".maker textarea")
+        self.assertTrue(text.startswith('framing = "chunk"\n\n[[rule]]\nstarts_with = '), text)
+        self.assertTrue(self.page.get_by_role("button", name="Insert").is_hidden())
+
     def test_a_rule_is_inserted_among_those_of_a_service(self) -> None:
         """Rules that came as JSON have a text, which a rule is inserted into."""
         self.stage.api(

@@ -209,6 +209,16 @@ class KeyboardTests(PageCase):
         self.assertEqual(self.page.locator("#detail .dump.text").count(), 0)
         self.assertEqual(self.page.evaluate("document.activeElement.textContent"), "hex")
 
+    def test_a_fault_is_added(self) -> None:
+        """Arrows open the kinds and move among them; nothing is added before one is chosen."""
+        self.open()
+        self.press("f")
+        self.page.get_by_label("Add a fault: ← replies").focus()
+        self.press("ArrowDown", "ArrowDown", "ArrowDown", "Enter")
+        self.row("added").wait_for()
+        [fault] = self.stage.api("GET", "/api/services/smtp/faults")["faults"]
+        self.assertEqual((fault["kind"], fault["stream"]), ("bandwidth", "downstream"))
+
     def test_keys_scroll_the_details(self) -> None:
         """In the details, keys that scroll do so, and the others go through the list."""
         self.page.set_viewport_size({"width": self.width, "height": 400})

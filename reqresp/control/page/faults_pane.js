@@ -139,6 +139,12 @@ export class FaultsPane {
   adder(stream, kinds, title) {
     const select = h("select", { className: "add", "aria-label": `Add a fault: ${title}` },
       h("option", { value: "" }, "+ Add"), Object.keys(kinds).map((kind) => h("option", { value: kind }, kind)));
+    // Where arrows choose at once, the first kind would be added by the first of them.
+    select.addEventListener("keydown", (event) => {
+      if (!event.key.startsWith("Arrow") || event.altKey || !select.showPicker) return;
+      event.preventDefault();
+      select.showPicker();
+    });
     select.addEventListener("change", () => {
       const { value } = select;
       select.value = "";

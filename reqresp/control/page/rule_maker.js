@@ -4,7 +4,7 @@ import { get, post, replaceScript, servicePath } from "./api.js";
 import { choice, copyButton, fill, h, key, later } from "./dom.js";
 import { EMPTY } from "./notation.js";
 import { drawCheck, goToLine } from "./problems.js";
-import { PREDICATES, inserted, places, ruleToml } from "./rule_toml.js";
+import { PREDICATES, inserted, places, quoted, ruleToml } from "./rule_toml.js";
 
 const PAUSE = 200; // milliseconds after the last key until the text is checked
 
@@ -19,6 +19,7 @@ export class RuleMaker {
     this.service = service;
     this.told = told;
     this.script = null; // the text; null: the service has none
+    this.head = ""; // what is before the rule
     this.saved = null; // the whole script with the rule that was inserted
     // What no rule has answered is to be answered: with what, is left open.
     const said = (entry.frames ?? []).map((it) => it.data);
@@ -46,7 +47,7 @@ export class RuleMaker {
   }
 
   use(kind) {
-    this.area.value = this.make(kind);
+    this.area.value = this.head + this.make(kind);
     this.check();
   }
 
@@ -56,6 +57,7 @@ export class RuleMaker {
       const { script, rules } = await get(servicePath(this.service, "/script"));
       this.script = script;
       this.places = places(rules ?? []);
+      if (script === null && !this.head) await this.addHead();
     } catch (error) {
       drawCheck(this.status, "", error);
       return;
@@ -63,6 +65,14 @@ export class RuleMaker {
     fill(this.where, this.places.map((it, i) => h("option", { value: String(i) }, it.label)));
     this.where.hidden = this.insert.hidden = this.script === null;
     await this.check();
+  }
+
+  // Where there is no script, what is made is one: it has the framing in which the request came.
+  async addHead() {
+    const { framing } = await get(servicePath(this.service));
+    if (framing === null || framing === "delimiter") return; // its name does not say which one
+    this.head = `framing = ${quoted(framing)}\n\n`;
+    this.area.value = this.head + this.area.value;
   }
 
   /** The whole script with the rule in it. */
