@@ -316,6 +316,17 @@ class NarrowTests(PageCase):
         self.assertFalse(self.page.locator("#middle").evaluate("it => it.inert"))
         self.assertEqual(self.page.evaluate("document.activeElement.id"), "rows")
 
+    def test_a_short_list_fills_the_screen(self) -> None:
+        """The line below the list is at the bottom, however little the list has."""
+        self.page.set_viewport_size({"width": 400, "height": 800})
+        self.open()
+        self.page.locator("#empty pre").first.wait_for()
+        for entries in (0, 4):
+            self.wait_rows(entries)
+            box = self.page.locator(".foot").bounding_box()
+            self.assertEqual(box["y"] + box["height"], 800, entries)
+            self.stage.converse(b"HELP\r\n")
+
     def test_services_become_a_strip(self) -> None:
         """Below 1240 pixels the services are in a row above the list, and nothing is cut off."""
         self.page.set_viewport_size({"width": 1100, "height": 800})
