@@ -327,6 +327,19 @@ class NarrowTests(PageCase):
             self.assertEqual(box["y"] + box["height"], 800, entries)
             self.stage.converse(b"HELP\r\n")
 
+    def test_near_rules_have_room(self) -> None:
+        """Bytes that differ are shown in hex and as text, with no need to scroll."""
+        self.stage.converse(b"RCPT TO <bob@mail.test>\r\n")
+        self.open()
+        self.row("RCPT TO").click()
+        self.page.locator(".near >> text=<bob@mail.t|").first.wait_for()
+        self.page.set_viewport_size({"width": 400, "height": 800})
+        self.row("RCPT TO").click()
+        self.page.locator(".near", has_text="3c 62 6f |T TO:<bo|").wait_for()
+        self.assertFalse(
+            self.page.locator(".near").evaluate("it => it.scrollWidth > it.clientWidth")
+        )
+
     def test_services_become_a_strip(self) -> None:
         """Below 1240 pixels the services are in a row above the list, and nothing is cut off."""
         self.page.set_viewport_size({"width": 1100, "height": 800})

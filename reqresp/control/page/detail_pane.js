@@ -29,7 +29,7 @@ export class DetailPane {
     this.open = new Set(); // the numbers of the open connections
     this.loading = new AbortController();
     markHovered(this.box);
-    this.resize = later(100, () => this.drawBytes());
+    this.resize = later(100, () => { this.drawWhy(); this.drawBytes(); });
     new ResizeObserver(() => { if (this.entry && this.columns !== this.drawnColumns) this.resize(); }).observe(this.box);
   }
 
@@ -152,7 +152,7 @@ export class DetailPane {
   drawWhy() {
     const { why = [], near = [], explain = "" } = this.more;
     this.why.hidden = !this.entry.isMiss;
-    if (this.entry.isMiss) fill(this.why, whyNot(why, near, explain));
+    if (this.entry.isMiss) fill(this.why, whyNot(why, near, explain, this.columns));
   }
 
   /** The bytes of the wire: as the server frames them, or as the entry has them. */
