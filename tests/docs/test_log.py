@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,6 +11,7 @@ from tests.support import live
 from tests.support.documents import ROOT, indented
 
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
+LOG_LINES = (ROOT / "docs" / "reference" / "log-lines.rst").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.rst").read_text(encoding="utf-8")
 
 
@@ -61,6 +63,29 @@ class LogTests(SynchronousTestCase):
         """The log of the script and the clients that are described is the one that is shown."""
         shown = self.log(self.script(), sent=[[b"STAT\n", b"STAT\n", b"QUIT\n"], [b"STAR\n"]])
         self.assertEqual(without_chance(shown), without_chance(block(OPERATIONS, "#1 127.0.0.1")))
+
+    def test_the_stable_lines(self) -> None:
+        """Each line for which programs may search is logged."""
+        stable = re.findall(r"^   \* - ``(.+)``$", LOG_LINES, re.MULTILINE)
+        self.assertEqual(len(stable), 8)
+        rules = "rule = [{ equals = 'slow', reply = '', delay = 60 }]"
+        script = f"greeting = 'hi'\nunmatched = 'yes'\n{rules}\n"
+        path = self.directory / "it.toml"
+        path.write_text(script)
+        options = ("--port=0", "--script=it.toml", "--drain=0")
+        with live.start(self.directory, "reqresp", *options) as server:
+            with server.connect() as client:
+                self.assertEqual(client.ask(b"a\n", 9), b"hi\r\nyes\r\n")
+                client.send(b"slow\n")
+                for text, said in ((script, "reloaded"), ("framin = 1\n", "reload failed")):
+                    path.write_text(text)
+                    server.signal(signal.SIGHUP)
+                    server.log.wait(said)
+            server.stop()
+            for line in stable:
+                words = re.split(r"\b[A-Z]+\b", re.sub(r"\bN\b", "1", line))
+                pattern = ".+".join(map(re.escape, words))
+                self.assertRegex(server.log.text(), pattern)
 
     def test_json(self) -> None:
         """The command that is shown prints the lines of JSON, and nothing else."""

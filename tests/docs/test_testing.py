@@ -162,6 +162,11 @@ class ExamplesTests(SynchronousTestCase):
         failed = [without_ports(it) for it in messages(ran.output)]
         self.assertEqual(sorted(failed), sorted(map(without_ports, shown)), ran.output)
 
+    def test_every_example_is_a_file(self) -> None:
+        """No Python stands in a block that is only indented, which these tests would not find."""
+        found = re.findall(r"::\n\n +(?:@|async |class |def |from |import |server).*", GUIDE)
+        self.assertEqual(found, [])
+
     def test_every_runner_is_shown(self) -> None:
         """There is an example for each runner, and for no other."""
         self.assertEqual({it.runner for it in examples(GUIDE) if it.tests}, set(RUNNERS))
