@@ -111,4 +111,5 @@ def _find(
         page = node.get("refdoc", env.docname)
         return make_refnode(app.builder, page, it.docname, it.node_id, shown, target)
     # What is internal, or documented elsewhere, is shown without a link; a name of nothing is not.
-    return shown if exists(target) else None
+    place = (node.get("py:module") or "", node.get("py:class") or "")
+    return shown if exists(target, *place) else None

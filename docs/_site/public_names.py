@@ -40,6 +40,7 @@ OTHERS: Sequence[str] = (
     "reqresp.recording.recorder.Recorder",
     "reqresp.relay.Forwarding",
     "reqresp.relay.upstream_tls.ClientTLS",
+    "reqresp.server.upstream_settings.UpstreamSettings",
     "reqresp.services.environment.Environment",
     "reqresp.services.reading.read_definition",
     "reqresp.services.registry.Services",
@@ -96,18 +97,39 @@ def find(path: str) -> object:
     return found
 
 
-def exists(name: str) -> bool:
+def exists(name: str, module: str = "", owner: str = "") -> bool:
     """
     Return whether *name* is that of something: of Python, of a package, or in a module of reqresp.
 
     Without its module, it is looked up in each module and class of reqresp that defines or imports
-    its first part.  What is not a name is part of a signature, and counts as one that exists.
+    its first part.  Of one part, only the name of a class is; another has to be one that *module*
+    or *owner* sees, since many classes have a method of the same name.  What is not a name is part
+    of a signature, and counts as one that exists.
+
+    :param module: the path of the module whose text has the name.
+    :param owner: the class there, if its text has it.
     """
     if not re.fullmatch(r"[\w.]+", name):
         return True
     name = name.lstrip(".")
+    is_class = name[:1].isupper() and not name.isupper()
+    if module and "." not in name and not is_class:
+        return name in _seen(module, owner) or _resolves(name)
     homes = _homes().get(name.partition(".")[0], set())
     return hasattr(builtins, name) or any(map(_resolves, (name, *(f"{it}.{name}" for it in homes))))
+
+
+@cache
+def _seen(module: str, owner: str) -> set[str]:
+    """Return the names that a text in *module*, of the class *owner*, can have alone."""
+    seen = {*dir(builtins)}
+    kinds = resolve_name(f"{module}:{owner}").__mro__ if owner else ()
+    for path in {module, *(kind.__module__ for kind in kinds)}:
+        seen |= {name for name, homes in _homes().items() if path in homes}
+        seen |= {*vars(import_module(path))}
+    for kind in kinds:
+        seen |= {*dir(kind), *getattr(kind, "__annotations__", ())}
+    return seen
 
 
 def _resolves(path: str) -> bool:
@@ -126,7 +148,7 @@ def _homes() -> Mapping[str, set[str]]:
     for path in (ROOT / "reqresp").rglob("*.py"):
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for home, name in (*_defined(module, tree), *_imported(tree)):
+        for home, name in (*_defined(module, tree), *_imported(module, tree)):
             homes.setdefault(name, set()).add(home)
     return homes
 
@@ -144,8 +166,10 @@ def _defined(path: str, node: ast.Module | ast.ClassDef) -> Iterator[tuple[str, 
                 yield path, name
 
 
-def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield the module of each import from one, with the name, for a type checker's as well."""
+def _imported(path: str, tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the module of each import from one, and *path*, with the name, for types as well."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            yield from ((str(node.module), alias.name) for alias in node.names)
+            for alias in node.names:
+                yield str(node.module), alias.name
+                yield path, alias.asname or alias.name

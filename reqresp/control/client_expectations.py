@@ -20,7 +20,9 @@ __tracebackhide__ = True
 
 class RemoteExpectation(RemoteAnswer):
     """
-    An expectation of a service; made by `ControlClient.on`, `expect` and `expect_next`.
+    An expectation of a service.
+
+    `ControlClient.on`, `ControlClient.expect` and `ControlClient.expect_next` make it.
 
     An argument of a method that is not usable raises there.
     """

@@ -31,7 +31,11 @@ _TEXT = _PLAIN + bytes(range(0x80, 0x100))
 
 
 def write(recording: Recording) -> bytes:
-    """Return the text of *recording*, which `parse` reads; one conversation after another."""
+    """
+    Return the text of *recording*, one conversation after another.
+
+    `reqresp.recording.parse` reads it.
+    """
     lines = [write_header(recording.header)]
     for conversation in recording.conversations:
         lines.append(write_turn(conversation.number, conversation.peer))

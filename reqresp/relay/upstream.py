@@ -93,7 +93,7 @@ class Upstream:
         return self._why(failure)[1]
 
     def reason(self, failure: Failure) -> str:
-        """Return why a connection has failed: one of `UPSTREAM_FAILURES`, or another word."""
+        """Return why a connection has failed, as metrics name it, or in another word."""
         return self._why(failure)[0]
 
     def _why(self, failure: Failure) -> tuple[str, str]:

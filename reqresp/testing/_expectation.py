@@ -323,7 +323,11 @@ class Expectation(BaseExpectation):
         return self
 
     def hold(self) -> Self:
-        """Let the request wait, after the other steps, until the test answers it: `when_held`."""
+        """
+        Let the request wait, after the other steps, until the test answers it.
+
+        See `Server.when_held`.
+        """
         self._answer_with(self._hold, "hold")
         self.holds = True
         return self

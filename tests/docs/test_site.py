@@ -73,6 +73,14 @@ class ReferenceTests(SynchronousTestCase):
         for name in ("Script.enable", "Service.buildProtocol", "steps.on"):
             self.assertFalse(exists(name), name)
 
+    def test_names_in_a_text(self) -> None:
+        """A name alone has to be one that the module or the class of the text sees."""
+        place = "reqresp.server.factory", "ReqRespFactory"
+        for name in ("broadcast", "buildProtocol", "Script", "int", "json"):
+            self.assertTrue(exists(name, *place), name)
+        for name in ("acceptNothing", "next_request", "WRITE_INTERVAL"):
+            self.assertFalse(exists(name, *place), name)
+
 
 class PageTests(SynchronousTestCase):
     """What the site makes of pages that a forge shows as well."""
