@@ -406,6 +406,27 @@ class RuleTests(PageCase):
         with self.stage.connect() as client:
             self.assertEqual(client.receive(16), b"220 other.test\r\n")
 
+    def test_edits_of_a_script_stay_until_they_are_used_or_discarded(self) -> None:
+        """Escape closes the editor; opened again, it shows the edits, until they are discarded."""
+        self.open()
+        button = self.page.get_by_role("button", name="Script")
+        button.click()
+        editor = self.page.locator("dialog.editor")
+        area = editor.locator("textarea")
+        discard = editor.get_by_role("button", name="Discard edits")
+        area.wait_for()
+        script = area.input_value()
+        self.assertFalse(discard.is_visible())
+        area.press("x")
+        area.press("Escape")
+        editor.wait_for(state="detached")
+        button.click()
+        editor.locator(".problems").wait_for()
+        self.assertEqual(area.input_value(), f"x{script}")
+        discard.click()
+        editor.locator(".check >> text=✓").wait_for()
+        self.assertEqual(area.input_value(), script)
+
     def test_a_script_that_another_client_has_changed(self) -> None:
         """The editor does not replace it, and says that it has changed."""
         self.open()

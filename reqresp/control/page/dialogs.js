@@ -7,6 +7,8 @@ import { drawCheck, goToLine } from "./problems.js";
 
 const PAUSE = 200; // milliseconds after the last key until a text is checked
 
+const drafts = new Map(); // by the name of a service: its script as edited, and as it was then; not used yet
+
 /** Open a dialog that is removed when it is closed. Return it. */
 function open(title, className, ...kids) {
   const id = `title-${Date.now()}`;
@@ -81,7 +83,7 @@ export function openToken(then) {
   input.focus();
 }
 
-/** Show the script of a service in an editor; each change is checked. */
+/** Show the script of a service in an editor, with the edits that were not used; each change is checked. */
 export async function openScript(service, told) {
   let text;
   try {
@@ -96,23 +98,42 @@ export async function openScript(service, told) {
 class Editor {
   constructor(service, text, told) {
     this.service = service;
-    this.script = text; // the one that was loaded; null: the service has none
+    const draft = drafts.get(service);
+    this.script = draft ? draft.script : text; // the one that is edited; null: the service has none
     this.told = told;
-    this.area = h("textarea", { spellcheck: false, value: text ?? "", wrap: "off", "aria-label": "Script, in TOML" });
+    this.area = h("textarea", { spellcheck: false, value: this.script ?? "", wrap: "off", "aria-label": "Script, in TOML" });
+    this.unedited = this.area.value;
+    if (draft) this.area.value = draft.edited;
     this.numbers = h("pre", { className: "numbers", "aria-hidden": "true" });
     this.status = h("div", { className: "grow check", role: "status" });
     this.save = h("button", { className: "btn go", type: "button", on: () => this.use() }, "Use this script");
+    this.discard = h("button", { className: "btn", type: "button", hidden: !draft, on: () => this.startOver() }, "Discard edits");
     this.dialog = open(`Script of ${plain(service)}`, "editor",
       h("div", { className: "code-area" }, this.numbers, this.area),
-      h("div", { className: "acts" }, this.status, copyButton(() => this.area.value, "btn"), this.save));
+      h("div", { className: "acts" }, this.status, copyButton(() => this.area.value, "btn"), this.discard, this.save));
     this.checkSoon = later(PAUSE, () => this.check());
-    this.area.addEventListener("input", () => { this.drawNumbers([]); this.checkSoon(); });
+    this.area.addEventListener("input", () => { this.keep(); this.drawNumbers([]); this.checkSoon(); });
     this.area.addEventListener("scroll", () => { this.numbers.scrollTop = this.area.scrollTop; });
     this.drawNumbers([]);
     this.area.setSelectionRange(0, 0);
     this.area.scrollTop = 0;
     this.area.focus({ preventScroll: true });
     this.check();
+  }
+
+  // However the dialog is closed, what was typed is shown again.
+  keep() {
+    const edited = this.area.value;
+    this.discard.hidden = edited === this.unedited;
+    if (this.discard.hidden) drafts.delete(this.service);
+    else drafts.set(this.service, { script: this.script, edited });
+  }
+
+  /** Show the script as it is now, without the edits. */
+  async startOver() {
+    drafts.delete(this.service);
+    this.dialog.close();
+    await openScript(this.service, this.told);
   }
 
   drawNumbers(problems) {
@@ -144,7 +165,8 @@ class Editor {
 
   async use() {
     try {
-      await replaceScript(this.service, this.script, this.area.value, "copy this text, and open the script again");
+      await replaceScript(this.service, this.script, this.area.value, "copy this text, and discard the edits");
+      drafts.delete(this.service);
       this.dialog.close();
       this.told.changed();
     } catch (error) {
