@@ -15,9 +15,12 @@ from urllib.parse import unquote
 from attrs import field, frozen
 
 from reqresp._text import quote
+from reqresp.script.reader import is_too_deep
 
 #: Characters of a value that a difference shows.
 MAX_SHOWN_CHARACTERS = 60
+#: How deep arrays and objects can stand in one another; what is deeper counts as no JSON.
+MAX_JSON_DEPTH = 200
 
 _HEAD_END = b"\r\n\r\n"
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -53,7 +56,7 @@ def parse(data: bytes) -> Any:
     """
     Return the value of *data* in JSON, or of what follows an empty line in it; or `NOTHING`.
 
-    The value is shared: it must not be changed.
+    It is not deeper than `MAX_JSON_DEPTH`.  It is shared: it must not be changed.
     """
     found = _parse(data)
     if found is NOTHING and _HEAD_END in data:
@@ -64,9 +67,11 @@ def parse(data: bytes) -> Any:
 @lru_cache(maxsize=4)  # several rules look at one request
 def _parse(data: bytes) -> Any:
     try:
-        return json.loads(data.decode(), parse_constant=_refuse, parse_float=_float)
+        value = json.loads(data.decode(), parse_constant=_refuse, parse_float=_float)
     except (ValueError, RecursionError):
         return NOTHING
+    can_be_deep = data.count(b"[") + data.count(b"{") > MAX_JSON_DEPTH
+    return NOTHING if can_be_deep and is_too_deep(value, MAX_JSON_DEPTH) else value
 
 
 def dump(value: Any) -> bytes:

@@ -165,11 +165,11 @@ class Reader:
             return None
 
 
-def is_too_deep(tables: Any) -> bool:
-    """Return whether *tables* has more than `MAX_DEPTH` levels of dicts and lists."""
+def is_too_deep(tables: Any, most: int = MAX_DEPTH) -> bool:
+    """Return whether *tables* has more than *most* levels of dicts and lists."""
     depth = 0
     level = [tables] if isinstance(tables, dict | list) else []
-    while level and depth <= MAX_DEPTH:
+    while level and depth <= most:
         depth += 1
         level = [
             inner
@@ -177,7 +177,7 @@ def is_too_deep(tables: Any) -> bool:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
-    return depth > MAX_DEPTH
+    return depth > most
 
 
 def _is_tables(kind: Any) -> bool:

@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import ReqRespFactory
+from reqresp import ReqRespFactory, RequestLog
 from reqresp._errors import FieldError
 from reqresp.framing import Line
 from reqresp.script import Script, ScriptError
 from reqresp.script.explain import explain
 from reqresp.script.json_values import (
+    MAX_JSON_DEPTH,
     NOTHING,
     PartialJson,
     find,
@@ -170,7 +171,7 @@ class PartTests(SynchronousTestCase):
         self.assertEqual(difference.found, "other")
 
     def test_what_is_not_json(self) -> None:
-        """No value is part of a request that is not JSON, or too deep for Python."""
+        """No value is part of a request that is not JSON, or too deep."""
         for data in (
             b"",
             b"{",
@@ -180,6 +181,7 @@ class PartTests(SynchronousTestCase):
             b"-Infinity",
             b'{"a":1e999}',
             b"[" * 100_000,
+            b'{"a":' * 201 + b"1" + b"}" * 201,
         ):
             self.assertFalse(PartialJson({}).holds(data), data[:9])
             self.assertIsNone(PartialJson({}).difference(data))
@@ -239,6 +241,23 @@ class UseTests(SynchronousTestCase):
             self.assertEqual(fill(text, data), expected, text)
         self.assertEqual(fill("{json:/id}{json:/id|json}", b"no"), b"null")
         self.assertEqual(fill("{json:/\ud800|hex}", data), b"eda080")
+
+    def test_deep_values(self) -> None:
+        """However deep the JSON of a request is, it is compared and inserted, or counts as none."""
+        script = Script.parse(
+            "[[rule]]\njson = { a = 1 }\nreply = 'one'\n"
+            "[[rule]]\nstarts_with = '{'\nreply = { template = '{json}' }\n"
+            "[unmatched]\nreply = 'no'"
+        )
+        clock = FakeReactor()
+        wire = Wire(ReqRespFactory(script, clock=clock, observers=[RequestLog(clock)]), clock)
+        for depth in (1, 2, 199, 200, 201, *range(850, 1010), 9_000):
+            wire.send(b"[" * depth + b"]" * depth + b"\n")
+            self.assertEqual(wire.received(), b"no\r\n", depth)
+            request = b'{"a":' * depth + b"2" + b"}" * depth
+            wire.send(request + b"\n")
+            inserted = request if depth <= MAX_JSON_DEPTH else b""
+            self.assertEqual(wire.received(), inserted + b"\r\n", depth)
 
     def test_the_first_place_that_differs(self) -> None:
         """Explain and the log name the pointer, and both values."""
