@@ -7,7 +7,7 @@ Knows requests and steps.  Must not know which rule is asked, or how often it ha
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import Factory, field, frozen
 
@@ -19,7 +19,7 @@ from reqresp.script.names import RANDOM, TemplateContext
 from reqresp.script.predicates import Predicates
 from reqresp.script.templates import Template
 from reqresp.script.variables import Notes, Variable
-from reqresp.server.responders import ConnectionContext
+from reqresp.server.responders import ConnectionContext, Reply, as_steps
 from reqresp.server.triggers import Timer, Trigger
 from reqresp.steps import (
     Abort,
@@ -311,16 +311,26 @@ class Rule:
     def called(
         self, function: Callable[[Call], Any], data: bytes, connection: ConnectionContext
     ) -> "RuleReply | Deferred[Steps]":
-        """Return what *function* answers to the request *data*, now or later."""
+        """
+        Return what *function* answers to the request *data*, now or later.
+
+        :raises TypeError: it has returned what is no reply; now or later.
+        """
         from reqresp.server.functions import steps_of  # late: a script is checked without Twisted
 
         notes: Notes = connection.notes
         place = connection.peer, connection.number, connection.taken
         groups = self.predicates.groups(data)
-        answer = steps_of(function(Call(data, *place, groups, notes.values, notes.server)))
-        if isinstance(answer, tuple):
-            return self._as_steps(answer)
-        return answer.addCallback(self._as_steps)
+        answer = function(Call(data, *place, groups, notes.values, notes.server))
+        return cast("RuleReply | Deferred[Steps]", steps_of(answer, self._as_reply))
+
+    def _as_reply(self, answer: Reply) -> RuleReply:
+        try:
+            return self._as_steps(as_steps(answer))
+        except TypeError as error:
+            if self.call is None:  # the function of a test, whose report names its line
+                raise
+            raise TypeError(f"{self.place}: {error}") from None
 
     def _place_of(self, count: int) -> int:
         """Return which of *replies* is the *count*-th reply."""

@@ -16,13 +16,17 @@ from reqresp.steps import Request, Send, Steps
 Answer = Reply | Coroutine[Any, Any, Reply] | Deferred[Any]
 
 
-def steps_of(answer: Any) -> Steps | Deferred[Steps]:
-    """Return the steps of *answer*, which a user's function has returned."""
+def steps_of(answer: Any, convert: Callable[[Any], Steps] = as_steps) -> Steps | Deferred[Steps]:
+    """
+    Return the steps of *answer*, which a user's function has returned.
+
+    :param convert: makes steps of a `Reply`.
+    """
     if isinstance(answer, Coroutine):
         answer = Deferred.fromCoroutine(answer)
     if isinstance(answer, Deferred):
-        return answer.addCallback(as_steps)
-    return as_steps(answer)
+        return answer.addCallback(convert)
+    return convert(answer)
 
 
 class Function(Responder):

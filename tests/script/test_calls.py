@@ -28,6 +28,12 @@ async def later(call):
 
 def wrong(call):
     raise LookupError("no")
+
+def text(call):
+    return "no bytes"
+
+async def number(call):
+    return b"a", 5
 """
 
 
@@ -81,6 +87,19 @@ class CallTests(CalledCase):
         wire = self.ask(factory, b"x\n")
         self.assertTrue(wire.got_reset)
         self.assertEqual(len(self.flushLoggedErrors(LookupError)), 1)
+
+    def test_a_function_that_returns_no_reply(self) -> None:
+        """The error names the rule and the function, now or later."""
+        for name, found in (("text", "'no bytes'"), ("number", "5")):
+            script = self.script(f"[[rule]]\ncall = 'answers:{name}'")
+            wire = self.ask(self.factory(script, observers=[]), b"x\n")
+            self.assertTrue(wire.got_reset)
+            [error] = self.flushLoggedErrors(TypeError)
+            self.assertEqual(
+                error.getErrorMessage(),
+                f"rule[0], line 1, call answers:{name}: expected bytes, a step, a tuple of these,"
+                f" or None; found {found}",
+            )
 
     def test_variables_are_shared_with_templates(self) -> None:
         """What a function sets stands in templates, and the other way round."""
