@@ -5,6 +5,7 @@ One table has all of them; messages and the guide are made from it.  Must not kn
 a template is written.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
@@ -159,11 +160,8 @@ def _random_bytes(count: int, context: TemplateContext) -> bytes:
 
 
 def _bytes_of(arguments: str | None) -> Source:
-    if (
-        arguments is None
-        or not arguments.isdecimal()
-        or not 1 <= int(arguments) <= MAX_RANDOM_BYTES
-    ):
+    is_count = re.fullmatch("[0-9]{1,9}", arguments or "") is not None
+    if arguments is None or not is_count or not 1 <= int(arguments) <= MAX_RANDOM_BYTES:
         raise ValueError(
             f"expected random_bytes:COUNT, from 1 to {MAX_RANDOM_BYTES}, found"
             f" {quote(arguments or '')}"

@@ -40,6 +40,7 @@ class ExpressionTests(SynchronousTestCase):
             ("{random:6:1}", "expected FROM <= TO of at most 63 bits, found '6:1'"),
             ("{random_bytes}", "expected random_bytes:COUNT, from 1 to 65536, found ''"),
             ("{random_bytes:65537}", "expected random_bytes:COUNT, from 1 to 65536, found"),
+            ("{random_bytes:" + "9" * 5000 + "}", "expected random_bytes:COUNT, from 1 to 65536"),
             ("{now:\udcff}", "expected a format of strftime, found"),
         ):
             with self.assertRaises(ValueError) as caught:
