@@ -4,7 +4,7 @@ Errors that carry where they belong as a field, so that no message has to be par
 Also types of fields that say what a message expects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -24,6 +24,9 @@ MAX_FLOAT = 10**9
 Seconds = Annotated[float, f"seconds, a number up to {MAX_FLOAT}"]
 Share = Annotated[float, "a number from 0 to 1"]
 Bytes = Annotated[int, "a number of bytes"]
+
+#: What an argument can be, in words, and whether a value is that.
+Expected = tuple[str, Callable[[Any], bool]]
 
 
 @frozen
@@ -116,3 +119,16 @@ def check_count(count: object, name: str, least: int) -> None:
     """:raises FieldError: *count*, the value of *name*, is no integer >= *least*."""
     if not isinstance(count, int) or isinstance(count, bool) or count < least:
         raise FieldError(name, f"expected an integer >= {least}, found {count!r}")
+
+
+def check_types(types: Mapping[str, Expected], given: Mapping[str, object]) -> None:
+    """
+    Check the types of the arguments *given*, by their names.
+
+    :param types: what each can be, besides None.
+    :raises TypeError: one is something else; the message names it.
+    """
+    for name, value in given.items():
+        expected, accepts = types[name]
+        if value is not None and not accepts(value):
+            raise TypeError(f"{name}: expected {expected}, found {value!r}")

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, evolve, field, fields, frozen
 
-from reqresp._errors import FieldError, Problem
+from reqresp._errors import Expected, FieldError, Problem, check_types
+from reqresp._text import unknown
 from reqresp.exchanges import Exchanges
 from reqresp.faults.directed import DirectedFault, check_upstream
 from reqresp.faults.faults import Fault, PlacedFault
@@ -139,6 +140,30 @@ class ConfigSource(ABC):
 Source = ServerConfig | ConfigSource | Responder | Callable[[Request], "Answer"]
 
 
+def is_function(given: object) -> bool:
+    """Return whether *given* can answer requests as a function does; a class does not."""
+    return callable(given) and not isinstance(given, type)
+
+
+def is_framing(given: object) -> bool:
+    """Return whether *given* can be a `Framing`; a class is none."""
+    return hasattr(given, "decoder") and not isinstance(given, type)
+
+
+def _are_faults(given: object) -> bool:
+    return isinstance(given, Sequence) and all(isinstance(it, AnyFault) for it in given)
+
+
+#: What the arguments of `resolve` can be.
+TYPES: Mapping[str, Expected] = {
+    "framing": ("a Framing", is_framing),
+    "limits": ("Limits, or a dictionary of them", lambda it: isinstance(it, Limits | Mapping)),
+    "faults": ("a list of faults", _are_faults),
+    "seed": ("an integer", lambda it: isinstance(it, int) and not isinstance(it, bool)),
+    "ordered": ("True or False", lambda it: isinstance(it, bool)),
+}
+
+
 def resolve(
     source: Source | None = None,
     *,
@@ -161,21 +186,37 @@ def resolve(
     :raises FrameError: *framing* cannot encode a constant reply of the source.
     :raises FieldError: a limit is out of range, *framing* cannot have a request within it, or a
         fault of a stream is not one of what clients send.
+    :raises TypeError: an argument has a wrong type, or a limit is unknown; the message names it.
     """
+    given: dict[str, Any] = {"framing": framing, "limits": limits, "seed": seed}
+    given |= {"faults": faults, "ordered": ordered}
+    check_types(TYPES, given)
     if default is None:
         default = ServerConfig(fixed())
     config = _config_of(source, default)
     if seed is None and config.seed is None:
-        seed = default.seed
+        given["seed"] = default.seed
     if isinstance(limits, Mapping):
-        limits = evolve(config.limits, **limits)
-    given: dict[str, Any] = {"framing": framing, "limits": limits, "seed": seed}
-    given["ordered"] = ordered
+        given["limits"] = _changed(config.limits, limits)
     if faults is not None:
         given["faults"] = [it for it in faults if not isinstance(it, DirectedFault)]
         given["stream_faults"] = tuple(it for it in faults if isinstance(it, DirectedFault))
     changes = {name: value for name, value in given.items() if value is not None}
     return evolve(config, **changes) if changes else config
+
+
+def _changed(limits: Limits, changes: Mapping[str, Any]) -> Limits:
+    """
+    Return *limits* with *changes*.
+
+    :raises TypeError: one of *changes* is no limit; the message has a similar one.
+    :raises FieldError: a limit is out of range.
+    """
+    names = [it.name for it in fields(Limits)]
+    for name in changes:
+        if name not in names:
+            raise TypeError(f"limits: {unknown('limit', str(name), names)}")
+    return evolve(limits, **changes)
 
 
 def _config_of(source: Source | None, default: ServerConfig) -> ServerConfig:
@@ -187,6 +228,9 @@ def _config_of(source: Source | None, default: ServerConfig) -> ServerConfig:
         return default
     if isinstance(source, Responder):
         return evolve(default, responder=source)
+    if not is_function(source):
+        expected = "a function, a Responder, or a ConfigSource such as a Script"
+        raise TypeError(f"respond: expected {expected}, found {source!r}")
     from reqresp.server.functions import Function  # late: it needs Twisted
 
     return evolve(default, responder=Function(source))

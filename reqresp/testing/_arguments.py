@@ -6,8 +6,9 @@ Must not know what a server does with them.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from reqresp._errors import Expected, check_types
 from reqresp._text import unknown
 from reqresp.expectations.unused import UnusedAction
 from reqresp.faults import DirectedFault, Fault
@@ -16,7 +17,7 @@ from reqresp.recording.replay import Replay
 from reqresp.script import Script
 from reqresp.script.rule_parts import PayloadLike
 from reqresp.script.rules import StateScope
-from reqresp.server.config import Source
+from reqresp.server.config import TYPES, Source, is_framing, is_function
 from reqresp.server.functions import Answer
 from reqresp.server.limits import Limits
 from reqresp.server.responders import Responder, Table
@@ -31,16 +32,39 @@ _EXCLUDED = {
     "recording": ("framing", "greeting", "ordered", "respond", "script", "replay"),
 }
 
-#: What some arguments can be, and whether a value is.
-_TYPES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+
+def _are_patterns(given: object) -> bool:
+    return isinstance(given, list | tuple) and all(isinstance(it, str) for it in given)
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, str | Path)
+
+
+def _is_port(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**16
+
+
+#: What arguments can be that nothing else checks.
+_TYPES: Mapping[str, Expected] = {
+    **TYPES,
     "framing": (
         "the name of a framing, or a Framing",
-        lambda it: isinstance(it, str) or (hasattr(it, "decoder") and not isinstance(it, type)),
+        lambda it: isinstance(it, str) or is_framing(it),
     ),
-    "limits": ("Limits, or a dictionary of them", lambda it: isinstance(it, Limits | Mapping)),
-    "ordered": ("True or False", lambda it: isinstance(it, bool)),
-    "respond": ("a function or a Responder", lambda it: isinstance(it, Responder) or callable(it)),
-    "seed": ("an integer", lambda it: isinstance(it, int) and not isinstance(it, bool)),
+    "host": ("an address such as '127.0.0.1'", lambda it: isinstance(it, str)),
+    "ignore": ("a list of patterns", _are_patterns),
+    "ignore_case": TYPES["ordered"],
+    "port": ("a port from 0 to 65535", _is_port),
+    "recording": ("a path", _is_path),
+    "redact": ("a list of patterns", _are_patterns),
+    "replay": ("a path, or a Replay", lambda it: _is_path(it) or isinstance(it, Replay)),
+    "respond": (
+        "a function or a Responder",
+        lambda it: isinstance(it, Responder) or is_function(it),
+    ),
+    "script": ("a path, or a Script", lambda it: _is_path(it) or isinstance(it, Script)),
+    "strict": TYPES["ordered"],
 }
 
 # As in _base.
@@ -93,16 +117,13 @@ def check_one(**given: object) -> None:
         raise TypeError(f"expected one of {', '.join(given)}; found {' and '.join(names)}")
 
 
-def check_types(**given: object) -> None:
+def check_arguments(**given: object) -> None:
     """
     Check the types of the arguments *given*.
 
     :raises TypeError: one is neither None nor what it can be; the message names it.
     """
-    for name, value in given.items():
-        expected, accepts = _TYPES[name]
-        if value is not None and not accepts(value):
-            raise TypeError(f"{name}: expected {expected}, found {value!r}")
+    check_types(_TYPES, given)
 
 
 def check_sources(**given: object) -> None:

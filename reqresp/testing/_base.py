@@ -38,7 +38,7 @@ from reqresp.server.observers import Observer
 from reqresp.server.responders import Responder, Table
 from reqresp.server.state_properties import PropertyArguments
 from reqresp.steps import Request
-from reqresp.testing._arguments import check_sources, check_types, source_of
+from reqresp.testing._arguments import check_arguments, check_sources, source_of
 from reqresp.testing._connections import ServerConnections
 from reqresp.testing._expectation import (
     ErrorsWithLine,
@@ -93,8 +93,7 @@ class BaseServer:
         true.  If not, a reply that waits, or that the test holds, is overtaken by others.
     :param state_scope: ``server``: all connections are in one state; ``connection``: each has its
         own; None: as *script* says, or each.
-    :param strict: whether a request that nothing answers, is malformed or is not finished makes the
-        test fail.
+    :param strict: whether an unanswered, malformed or unfinished request makes the test fail.
     :raises TypeError: more than one of *respond*, *script* and *replay* is given, or
         something with a *replay*, *upstream* or *recording* that cannot be combined with it.
     :raises MissingRecordingError: *recording* does not exist, and *record* is ``"none"``.
@@ -129,10 +128,11 @@ class BaseServer:
         state_scope: StateScope | None = None,
         strict: bool = True,
     ) -> None:
-        check_types(framing=framing, limits=limits, ordered=ordered, respond=respond, seed=seed)
-        how = {"framing": framing, "greeting": greeting, "ordered": ordered}
+        how = {"framing": framing, "ordered": ordered, "recording": recording}
         sources = {"respond": respond, "script": script, "replay": replay}
-        check_sources(**how, **sources, upstream=upstream, recording=recording)
+        check_arguments(**how, **sources, faults=faults, limits=limits, seed=seed)
+        check_arguments(ignore=ignore, ignore_case=ignore_case, redact=redact, strict=strict)
+        check_sources(**how, **sources, greeting=greeting, upstream=upstream)
         with ErrorsWithLine():
             self._recording = RecordingFile.of(recording, record, ignore, redact)
             if self._recording is not None and self._recording.is_replayed:

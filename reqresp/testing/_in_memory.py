@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from reqresp._errors import check_count
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
-from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_arguments, check_names
 from reqresp.testing._base import BaseServer
 from reqresp.testing._expectation import ErrorsWithLine, check_timeout
 from reqresp.testing._held import HeldRequest, not_held
@@ -73,6 +73,7 @@ class MemoryServer(BaseServer):
         **arguments: Unpack[ServerArguments],
     ) -> None:
         check_names(arguments, "port", "reactor")
+        check_arguments(port=port)
         #: For clients that take a reactor: a ``MemoryReactorClock`` that connects to this server.
         self.reactor = reactor or InMemoryReactor()
         #: The port that it listens on.

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
-from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_arguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
 from reqresp.testing._connections import ServerConnection, number_of
 from reqresp.testing._expectation import ErrorsWithLine, check_timeout
@@ -54,6 +54,7 @@ class LocalServer(BaseServer):
         self, reactor: Any = None, *, host: str = "127.0.0.1", **arguments: Unpack[ServerArguments]
     ) -> None:
         check_names(arguments, "reactor", "host")
+        check_arguments(host=host)
         if reactor is None:
             from twisted.internet import reactor
         self._reactor: Any = reactor

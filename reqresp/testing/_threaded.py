@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from reqresp.expectations.futures import AwaitableFuture, check_can_block
 from reqresp.script.rule_parts import PayloadsLike, PredicateArguments
 from reqresp.steps import Request
-from reqresp.testing._arguments import ServerArguments, check_names
+from reqresp.testing._arguments import ServerArguments, check_arguments, check_names
 from reqresp.testing._base import ASSERT_TIMEOUT, BaseServer
 from reqresp.testing._connections import ServerConnection, number_of
 from reqresp.testing._expectation import ErrorsWithLine, check_timeout
@@ -69,6 +69,7 @@ class Server(BaseServer):
         **arguments: Unpack[ServerArguments],
     ) -> None:
         check_names(arguments, "host", "tls", "start_tls")
+        check_arguments(host=host)
         if tls is not False and start_tls is not False:
             raise TypeError("expected one of tls, start_tls; found both")
         #: The address that it listens on.

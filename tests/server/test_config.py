@@ -1,5 +1,7 @@
 """The config of a server: resolving it, greetings, faults, and changing it at run time."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from reqresp import (
@@ -9,6 +11,7 @@ from reqresp import (
     Limits,
     Line,
     Netstring,
+    ReqRespFactory,
     Script,
     Table,
 )
@@ -88,3 +91,25 @@ class ResolveTests(SynchronousTestCase):
             config = resolve(script, default=default)
             self.assertEqual((config.framing, config.seed), (Netstring(), seed))
         self.assertEqual(resolve(default=default, seed=5).seed, 5)
+
+    def test_wrong_types(self) -> None:
+        """An argument of a wrong type is an error that names it, as is a limit that is unknown."""
+        for name, wrong, expected in (
+            ("respond", 5, "a function, a Responder, or a ConfigSource"),
+            ("respond", Table, "a function, a Responder, or a ConfigSource"),
+            ("framing", "line", "a Framing"),
+            ("framing", Line, "a Framing"),
+            ("limits", 5, "Limits, or a dictionary of them"),
+            ("faults", Latency(delay=1), "a list of faults"),
+            ("faults", ["latency"], "a list of faults"),
+            ("seed", "x", "an integer"),
+            ("seed", True, "an integer"),
+            ("ordered", 1, "True or False"),
+        ):
+            arguments: Any = {name: wrong}
+            with self.assertRaisesRegex(TypeError, f"^{name}: expected {expected}.*, found "):
+                ReqRespFactory(**arguments)
+        with self.assertRaisesRegex(
+            TypeError, r"^limits: unknown limit 'max_reqest'; did you mean max_request\?$"
+        ):
+            resolve(limits={"max_reqest": 1})

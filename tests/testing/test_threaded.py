@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp import Line, Script, ScriptError
+from reqresp import Line, Responder, Script, ScriptError
 from reqresp.steps import Request, Send, Wait
 from reqresp.testing import LocalServer, MemoryServer, Server, serve
 from tests.support.descriptors import descriptors
@@ -381,15 +381,34 @@ except ImportError as error:
             ("framing", 5, "the name of a framing, or a Framing"),
             ("framing", Line, "the name of a framing, or a Framing"),
             ("limits", 5, "Limits, or a dictionary of them"),
+            ("faults", 5, "a list of faults"),
+            ("faults", ["latency"], "a list of faults"),
+            ("host", 5, "an address such as '127.0.0.1'"),
+            ("ignore", "a", "a list of patterns"),
+            ("ignore_case", "yes", "True or False"),
             ("ordered", "no", "True or False"),
+            ("recording", 5, "a path"),
+            ("redact", 5, "a list of patterns"),
+            ("replay", 5, "a path, or a Replay"),
             ("respond", 5, "a function or a Responder"),
+            ("respond", Responder, "a function or a Responder"),
+            ("script", 5, "a path, or a Script"),
             ("seed", "x", "an integer"),
             ("start_tls", 5, "True, an ssl.SSLContext, or"),
+            ("strict", "no", "True or False"),
             ("tls", 5, "True, an ssl.SSLContext, or"),
         ):
             arguments: Any = {name: wrong}
             with self.assertRaisesRegex(TypeError, f"^{name}: expected {expected}.*found [^\n]+$"):
                 Server(**arguments)
+        with self.assertRaisesRegex(TypeError, "^port: expected a port from 0 to 65535, found -1$"):
+            MemoryServer(port=-1)
+        with self.assertRaisesRegex(TypeError, "^host: expected an address such as .*, found 5$"):
+            LocalServer(MemoryServer().reactor, host=5)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(
+            TypeError, "^limits: unknown limit 'max_reqest'; did you mean max_request\\?$"
+        ):
+            MemoryServer(limits={"max_reqest": 1})  # type: ignore[arg-type]
 
     def test_no_connection(self) -> None:
         """The error of what is no connection names the argument."""
