@@ -11,6 +11,7 @@ from pkgutil import get_data
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `_modules` reads these lines, too; `X as X` makes a name public for checkers
+    from reqresp._errors import FieldError as FieldError
     from reqresp.exchanges import Exchange as Exchange
     from reqresp.exchanges import Exchanges as Exchanges
     from reqresp.faults import Bandwidth as Bandwidth
