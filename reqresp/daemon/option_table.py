@@ -44,7 +44,7 @@ from reqresp.transport.access import parse_networks
 DEFAULTS = {
     "response": RESPONSE.decode(),
     "close-on": CLOSE_ON.decode(),
-    "framing": Chunk.name,
+    "framing": Chunk().name,
 }
 #: What has no meaning if another service answers.
 _ANSWERING = ("response", "close-on", "framing", "max-request", "request-timeout")

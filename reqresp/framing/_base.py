@@ -124,7 +124,7 @@ class BaseFraming(ABC):
 
     @property
     def name(self) -> str:
-        """Return its name in messages."""
+        """Return its name in messages: as a script writes it, if text can."""
         return type(self).__name__
 
     @property

@@ -8,6 +8,7 @@ import re
 
 from attrs import field, frozen, validators
 
+from reqresp._text import escape
 from reqresp.framing._base import BaseFraming, Decoder, FrameError, complete_framing
 from reqresp.framing._decoders import (
     ChunkDecoder,
@@ -33,9 +34,11 @@ class Chunk(BaseFraming):
     where a client sent ``request`` and ``close``.
     """
 
-    name = "chunk"
-
     size: int = field(default=CHUNK_SIZE, validator=validators.ge(1))
+
+    @property
+    def name(self) -> str:
+        return "chunk" if self.size == CHUNK_SIZE else f"chunk:{self.size}"
 
     def decoder(self, limit: int) -> Decoder:
         return ChunkDecoder(min(limit, self.size))
@@ -77,9 +80,11 @@ class Delimited(BaseFraming):
 class Delimiter(Delimited):
     """A request, and a reply, ends with *delimiter*, which is not part of it."""
 
-    name = "delimiter"
-
     delimiter: bytes = field(validator=validators.min_len(1))
+
+    @property
+    def name(self) -> str:
+        return f"delimiter:{escape(self.delimiter)}"
 
     @property
     def terminator(self) -> bytes:
@@ -97,11 +102,14 @@ class Line(Delimited):
     :param ending: ``b"\r\n"`` or ``b"\n"``.
     """
 
-    name = "line"
     terminator = b"\n"
     optional = b"\r"
 
     ending: bytes = field(default=b"\r\n", validator=validators.in_((b"\r\n", b"\n")))
+
+    @property
+    def name(self) -> str:
+        return "line" if self.ending == b"\r\n" else f"line:{escape(self.ending)}"
 
     @property
     def after_body(self) -> bytes:
@@ -158,9 +166,11 @@ def _netstring_header(buffer: bytearray, at: int, limit: int) -> tuple[int, int]
 class Fixed(BaseFraming):
     """Every request, and every reply, has *size* bytes, without a header."""
 
-    name = "fixed"
-
     size: int = field(validator=validators.ge(1))
+
+    @property
+    def name(self) -> str:
+        return f"fixed:{self.size}"
 
     def decoder(self, limit: int) -> Decoder:
         check_limit(limit, self.size)

@@ -6,6 +6,7 @@ Knows bytes only.
 
 from attrs import field, frozen, validators
 
+from reqresp._text import escape
 from reqresp.framing._base import BaseFraming, Decoder, FrameError
 from reqresp.framing._decoders import FrameDecoder, ended, no_delimiter, too_large
 
@@ -25,10 +26,13 @@ class Enclosed(BaseFraming):
     :source: HL7 v2 Implementation Guide, Minimal Lower Layer Protocol
     """
 
-    name = "between"
-
     start: bytes = field(validator=validators.min_len(1))
     end: bytes = field(validator=validators.min_len(1))
+
+    @property
+    def name(self) -> str:
+        ends = (escape(it).replace(":", r"\x3a") for it in (self.start, self.end))
+        return ":".join(("between", *ends))
 
     @property
     def terminator(self) -> bytes:

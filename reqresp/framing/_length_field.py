@@ -76,8 +76,6 @@ class LengthField(BaseFraming):
     :source: RFC 4511, 5.1
     """
 
-    name = "length"
-
     size: int | None = field(default=None)
     offset: int = field(default=0, validator=expect("an integer >= 0", lambda it: it >= 0))
     adjust: int = 0
@@ -131,6 +129,12 @@ class LengthField(BaseFraming):
     def _is_added(self) -> bool:
         """Whether the header of a reply is added, and not part of it."""
         return not self.offset and self.strip == self._header_size
+
+    @property
+    def name(self) -> str:
+        if self != LengthField(self.size, encoding=self.encoding):
+            return "length"  # only a table says the rest
+        return f"length:{self.encoding}" + ("" if self.size is None else f":{self.size}")
 
     def decoder(self, limit: int) -> Decoder:
         smallest = self._header_size + max(0, self.adjust) - self.strip
@@ -239,7 +243,8 @@ class LengthPrefix(BaseFraming):
 
     @property
     def name(self) -> str:
-        return f"int{self.size * 8}"
+        order = "" if self.encoding == "big" else f":{self.encoding}"
+        return f"int{self.size * 8}{order}{':inclusive' * self.inclusive}"
 
     def decoder(self, limit: int) -> Decoder:
         return self._field.decoder(limit)

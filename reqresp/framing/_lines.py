@@ -8,6 +8,7 @@ import re
 
 from attrs import field, frozen, validators
 
+from reqresp._text import escape
 from reqresp.framing._base import BaseFraming, Decoder, FrameError
 from reqresp.framing._decoders import FrameDecoder, no_delimiter, too_large
 
@@ -27,9 +28,11 @@ class AnyLine(BaseFraming):
     :source: RFC 854, The NVT printer and keyboard
     """
 
-    name = "anyline"
-
     ending: bytes = field(default=b"\r\n", validator=validators.in_(ANY_ENDINGS))
+
+    @property
+    def name(self) -> str:
+        return "anyline" if self.ending == b"\r\n" else f"anyline:{escape(self.ending)}"
 
     def decoder(self, limit: int) -> Decoder:
         return AnyLineDecoder(limit)

@@ -23,11 +23,13 @@ class Pause(BaseFraming):
     long.  What arrives while a reply is under way is joined.
     """
 
-    name = "pause"
-
     seconds: float = field(
         validator=expect("seconds > 0", lambda seconds: seconds > 0 and isfinite(seconds))
     )
+
+    @property
+    def name(self) -> str:
+        return f"pause:{self.seconds:.6f}".rstrip("0").rstrip(".")
 
     def decoder(self, limit: int) -> Decoder:
         return SilenceDecoder(limit, self.seconds)

@@ -338,7 +338,7 @@ class _Place:
         return {"answering": answering, "limits": limits, "accept": _accept(rules)}
 
     def _fixed(self, keys: ServiceTable, rules: dict[str, Any]) -> dict[str, Any] | None:
-        script = self._read_rules({"framing": Chunk.name, **rules})
+        script = self._read_rules({"framing": Chunk().name, **rules})
         fixed = FixedReply()
         response = self._payload(keys.response, "response", fixed.response)
         close_on = self._payload(keys.close_on, "close_on", fixed.close_on) or None

@@ -344,7 +344,8 @@ class FramingTests(SynchronousTestCase):
         self.assertEqual(
             [framing.name for framing in framings],
             [
-                *("chunk", "line", "netstring", "fixed", "resp", "delimiter", "length", "int32"),
+                *("chunk", "line", "netstring", "fixed:1", "resp", "delimiter:x", "length:big:2"),
+                "int32",
                 *("mixed", "head and body"),
             ],
         )

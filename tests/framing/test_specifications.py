@@ -2,7 +2,14 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from reqresp.framing import parse_framing
+from reqresp.framing import (
+    Delimiter,
+    Enclosed,
+    LengthField,
+    Pause,
+    complete_framing,
+    parse_framing,
+)
 from tests.support.framings import SILENT, SPECIFIED
 
 NAMES = (
@@ -87,6 +94,13 @@ class SpecificationTests(SynchronousTestCase):
         """Each form makes the same framing as Python code."""
         for specification, framing in {**SPECIFIED, **SILENT}.items():
             self.assertEqual(parse_framing(specification), framing, msg=specification)
+
+    def test_a_name_is_a_specification(self) -> None:
+        """The name of a framing that was written as text makes the same framing."""
+        others = (Delimiter(b"\xff\\ \n"), Enclosed(b":", b"\\x3a:"), Pause(1e-6), Pause(123456.5))
+        for framing in (*SPECIFIED.values(), *SILENT.values(), *others, LengthField(2)):
+            name = complete_framing(framing).name
+            self.assertEqual(parse_framing(name), framing, msg=name)
 
     def message(self, specification: str) -> str:
         """Return the message of the error."""

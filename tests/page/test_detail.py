@@ -320,6 +320,22 @@ class RuleTests(PageCase):
         self.page.locator(".maker .check >> text=inserted").wait_for()
         self.assertEqual(self.stage.say(self.stage.port("own"), b"b\na\n", 6), b"2\r\n1\r\n")
 
+    def test_a_rule_where_the_framing_has_a_part(self) -> None:
+        """The script that is made names the framing with its part, such as the delimiter."""
+        self.stage.api(
+            "POST",
+            "/api/services",
+            {"name": "own", "listen": "tcp:0:interface=127.0.0.1", "framing": "delimiter:;",
+             "response": "a"},
+        )  # fmt: skip
+        self.stage.say(self.stage.port("own"), b"x;", 2)
+        self.open("own")
+        self.row("x").click()
+        self.page.locator(".maker summary").click()
+        self.page.locator(".maker .check >> text=framing delimiter:;").wait_for()
+        text = self.page.input_value(".maker textarea")
+        self.assertTrue(text.startswith('framing = "delimiter:;"\n\n[[rule]]\n'), text)
+
     def test_a_rule_of_long_binary_payloads(self) -> None:
         """Each of its payloads is whole, and the rule is valid."""
         replies = [{"hex": "fd" * 70}, {"hex": "fe" * 70}]

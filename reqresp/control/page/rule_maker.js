@@ -70,9 +70,15 @@ export class RuleMaker {
   // Where there is no script, what is made is one: it has the framing in which the request came.
   async addHead() {
     const { framing } = await get(servicePath(this.service));
-    if (framing === null || framing === "delimiter") return; // its name does not say which one
-    this.head = `framing = ${quoted(framing)}\n\n`;
-    this.area.value = this.head + this.area.value;
+    if (framing === null) return;
+    const head = `framing = ${quoted(framing)}\n\n`;
+    try {
+      await post(servicePath(this.service, "/script/check"), { script: head });
+    } catch {
+      return; // only a table can say which one it is
+    }
+    this.head = head;
+    this.area.value = head + this.area.value;
   }
 
   /** The whole script with the rule in it. */
