@@ -201,7 +201,10 @@ def _compared(compare: _Comparison, needles: tuple[bytes, ...], ignore_case: boo
 def _filled(compare: _Comparison, needles: tuple[Needle, ...], ignore_case: bool) -> _Test:
     def test(data: bytes, text: bytes, connection: ConnectionContext) -> bool:
         for needle in needles:
-            value = needle if isinstance(needle, bytes) else needle.fill(data, connection)
+            try:
+                value = needle if isinstance(needle, bytes) else needle.fill(data, connection)
+            except ValueError:  # a filter cannot change a value
+                continue
             if compare(text, (folded(value, ignore_case),)):
                 return True
         return False

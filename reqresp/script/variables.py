@@ -28,8 +28,15 @@ class Notes:
         self.values: MutableMapping[str, bytes] = {}  # the variables of the connection
 
     def variable(self, name: str) -> bytes:
-        """Return the connection's variable *name*, else the server's; empty: there is none."""
-        return self.values[name] if name in self.values else self.server.get(name, b"")
+        """
+        Return the connection's variable *name*, else the server's; empty: there is none.
+
+        :raises TypeError: a function has set it to something else than bytes.
+        """
+        value = self.values[name] if name in self.values else self.server.get(name, b"")
+        if not isinstance(value, bytes):
+            raise TypeError(f"variable {name}: expected bytes, found {value!r}")
+        return value
 
 
 @frozen

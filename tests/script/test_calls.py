@@ -32,6 +32,10 @@ def wrong(call):
 def text(call):
     return "no bytes"
 
+def wrong_variable(call):
+    call.variables["name"] = "no bytes"
+    return b"a"
+
 async def number(call):
     return b"a", 5
 """
@@ -100,6 +104,18 @@ class CallTests(CalledCase):
                 f"rule[0], line 1, call answers:{name}: expected bytes, a step, a tuple of these,"
                 f" or None; found {found}",
             )
+
+    def test_a_variable_that_is_not_bytes(self) -> None:
+        """The error of the template that names it names it, too."""
+        script = self.script(
+            "[[rule]]\nequals = 'a'\nset.name = ''\ncall = 'answers:wrong_variable'\n"
+            "[[rule]]\nreply = { template = '{name}' }"
+        )
+        wire = self.ask(self.factory(script, observers=[]), b"a\nb\n")
+        self.assertEqual((wire.received(), wire.got_reset), (b"a\r\n", True))
+        [error] = self.flushLoggedErrors(TypeError)
+        message = "variable name: expected bytes, found 'no bytes'"
+        self.assertEqual(error.getErrorMessage(), message)
 
     def test_variables_are_shared_with_templates(self) -> None:
         """What a function sets stands in templates, and the other way round."""

@@ -38,6 +38,30 @@ class VariableTests(Conversation):
         self.assertEqual(self.answer(one, b"get\n"), b"abc,abc\r\n")
         self.assertEqual(self.answer(two, b"get\n"), b",abc\r\n")
 
+    def test_a_predicate_without_a_value(self) -> None:
+        """A template whose filter cannot change a value matches nothing; another one can."""
+        text = """
+            [[rule]]
+            equals = [{ template = "{0|unhex}" }, { template = "{code|be:1}" }, "b"]
+            reply  = "first"
+
+            [[rule]]
+            equals = "set"
+            set    = { code = "97" }
+            reply  = "second"
+
+            [unmatched]
+            reply = "none"
+        """
+        wire = Wire(self.factory(Script.parse(text), observers=[]), self.reactor)
+        for data, reply in (
+            (b"a", b"none"),
+            (b"b", b"first"),
+            (b"set", b"second"),
+            (b"a", b"first"),
+        ):
+            self.assertEqual(self.answer(wire, data + b"\n"), reply + b"\r\n")
+
     def test_a_group_of_the_same_name(self) -> None:
         """It comes first in its own rule, where the variable must have its value."""
         text = """
