@@ -147,6 +147,22 @@ class GuideTests(SynchronousTestCase):
         self.assertEqual(wire.received(), replies)
         self.assertEqual(factory.states(), {1: "data"})
 
+    def test_one_state_for_all(self) -> None:
+        """What one client changes holds for another one, whose timer runs from then on."""
+        clock = FakeReactor()
+        factory = ReqRespFactory(run("maintenance.py")["factory"].config, clock=clock)
+        one, other = Wire(factory, clock), Wire(factory, clock)
+        one.wait(90)
+        one.send(b"STAT\r\nSTOP\r\n")
+        self.assertEqual(one.received(), b"start\r\ndown\r\n")
+        self.assertEqual(factory.states(), {1: "down", 2: "down"})
+        other.wait(59)
+        self.assertEqual(other.received(), b"")
+        other.wait(1)
+        self.assertEqual(other.received(), b"still down\r\n")
+        other.send(b"STAT\r\n")
+        self.assertEqual(other.received(), b"down\r\n")
+
     def test_accepting(self) -> None:
         """A client is accepted, some time after it has connected."""
         thread = ThreadedReactor()
