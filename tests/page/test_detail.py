@@ -422,6 +422,18 @@ class RuleTests(PageCase):
         with self.stage.connect() as client:
             self.assertEqual(client.receive(16), b"220 other.test\r\n")
 
+    def test_keys_choose_a_line_of_the_conversation(self) -> None:
+        """The time of an entry is a button, which keeps the focus when the entry is shown."""
+        self.stage.converse(b"MAIL FROM:<a>\r\n", b"RCPT TO <bob@mail.test>\r\n")
+        self.open()
+        self.row("RCPT TO").click()
+        line = self.page.locator(".talk > div", has_text="MAIL FROM:<a>")
+        line.get_by_role("button").press("Enter")
+        self.page.locator(".talk .now >> text=MAIL FROM:<a>").wait_for()
+        self.page.locator(".talk >> text=RCPT TO").wait_for()
+        focused = self.page.locator(".talk .now button:focus")
+        self.assertEqual(focused.get_attribute("aria-current"), "true")
+
     def test_edits_of_a_script_stay_until_they_are_used_or_discarded(self) -> None:
         """Escape closes the editor; opened again, it shows the edits, until they are discarded."""
         self.open()

@@ -2,7 +2,7 @@
 // lack some, since it skips entries in a flood and shows a part of them. It must not know the list.
 
 import { get, servicePath } from "./api.js";
-import { h } from "./dom.js";
+import { h, keepFocus } from "./dom.js";
 import { Entry } from "./entry.js";
 import { counted } from "./notation.js";
 import { NO_REPLY, line } from "./row.js";
@@ -78,7 +78,7 @@ export class Conversation {
       .map((cells) => h("div", { className: it === this.entry ? "now" : "", on: () => this.told.choose(it) }, cells)));
     if (this.before.length > MOST) lines.unshift(note("earlier entries are not shown"));
     if (this.after.length > MOST) lines.push(note("later entries are not shown"));
-    this.element.replaceChildren(...lines);
+    keepFocus(this.element, () => this.element.replaceChildren(...lines));
   }
 }
 
@@ -87,8 +87,7 @@ const note = (text) => h("div", {}, cell("t"), cell(""), h("span", { className: 
 function linesOf(entry, since, isChosen) {
   const found = [];
   const add = (tone, arrow, body, word = "", wordTone = "") => {
-    const time = found.length ? "" : since.toFixed(3);
-    found.push([cell("t num", time), cell(tone, arrow), h("span", { className: "b" }, body), cell(`w ${wordTone}`, word)]);
+    found.push([found.length ? cell("t") : timeOf(entry, since, isChosen), cell(tone, arrow), h("span", { className: "b" }, body), cell(`w ${wordTone}`, word)]);
   };
   const { word, tone } = entry.outcome;
   if (entry.isNote) {
@@ -111,6 +110,15 @@ function linesOf(entry, since, isChosen) {
     add("", "", h("span", { className: "dim" }, "the reply is silence"));
   }
   return found;
+}
+
+// A button, by which keys choose the entry; the rest of the line is text that can be marked.
+function timeOf(entry, since, isChosen) {
+  const time = since.toFixed(3);
+  return h("button", {
+    className: "link t num", type: "button", "aria-label": `${time} s: show this entry`, "data-key": `talk-${entry.id}`,
+    "aria-current": isChosen ? "true" : null,
+  }, time);
 }
 
 const cell = (className, text = "") => h("span", { className }, text);
