@@ -4,7 +4,7 @@ Errors that carry where they belong as a field, so that no message has to be par
 Also types of fields that say what a message expects.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -49,11 +49,21 @@ class Problem:
 
 
 class ProblemsError(ValueError):
-    """A file has *problems*; the text has one line for each."""
+    """
+    A file has *problems*; the text has one line for each.
 
-    def __init__(self, *problems: Problem) -> None:
+    :param files: others that it names, in which the cause can be.
+    """
+
+    def __init__(self, *problems: Problem, files: Iterable[Path] = ()) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+        self.files = frozenset(files)
+
+    @property
+    def causes(self) -> frozenset[Path]:
+        """The files after whose change it may not be raised again."""
+        return self.files.union(Path(it.file) for it in self.problems)
 
 
 class TLSFileError(ValueError):

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from reqresp._errors import ProblemsError
 from reqresp.daemon.definitions import load_definitions
 from reqresp.daemon.options import Options
 from reqresp.services.definition import ReplayFile, ScriptFile
@@ -49,14 +50,18 @@ class SourceReloader:
         self._run = run
         self._listeners = listeners
         self._lock = DeferredLock()
+        #: What the last reload has failed for.
+        self._causes: frozenset[Path] = frozenset()
 
     def files(self) -> Iterator[Path]:
         """
         Return the files that were read for what the services answer, and that a reload reads again.
 
-        That is so as well while a service answers otherwise, since something has changed it.
+        That is so as well while a service answers otherwise, since something has changed it.  Also
+        those for which the last reload has failed.
         """
-        return files_of(self._options, self._services.initial)
+        yield from files_of(self._options, self._services.initial)
+        yield from self._causes
 
     def reload(self) -> None:
         """Begin to read the files again; if one has errors, what was read before stays."""
@@ -83,6 +88,7 @@ class SourceReloader:
         return result
 
     def _log_changes(self, changes: Changes) -> None:
+        self._causes = frozenset()
         options = self._options
         if options["services"] is not None:
             _log.info("reloaded {file}: {changes}", file=options["services"], changes=changes)
@@ -92,7 +98,14 @@ class SourceReloader:
         _log.info("reloaded {script} for new connections{more}", script=name, more=more)
 
     def _keep(self, failure: Failure) -> None:
+        self._causes = causes_of(failure)
         log_reload_failure(self._options, failure)
+
+
+def causes_of(failure: Failure) -> frozenset[Path]:
+    """Return the files after whose change a reload may not fail again as it did."""
+    error = failure.value
+    return error.causes if isinstance(error, ProblemsError) else frozenset()
 
 
 def log_reload_failure(options: Options, failure: Failure) -> None:

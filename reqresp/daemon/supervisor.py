@@ -19,6 +19,7 @@ from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredLock, gatherResults, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from reqresp._errors import ProblemsError
 from reqresp.daemon.build import check_services, find_file_problem
@@ -26,7 +27,7 @@ from reqresp.daemon.definitions import load_definitions, read_definitions
 from reqresp.daemon.listeners import CannotStart, Listener, listen, report_failure
 from reqresp.daemon.options import Options
 from reqresp.daemon.processes import RELOAD, SOCKET, SOCKETS, STOP_NOW, Inherited, Spawner
-from reqresp.daemon.reloading import files_of, log_reload_failure
+from reqresp.daemon.reloading import causes_of, files_of, log_reload_failure
 from reqresp.daemon.service import LameDuck, signals_handled
 from reqresp.daemon.service_listeners import OwnListeners
 from reqresp.daemon.shared_sockets import NoClients, SharedSockets, accepts_nobody, check_modes
@@ -72,6 +73,8 @@ class Supervisor(Service):
         self._metrics_listeners = metrics
         self._metrics: list[Any] = []
         self._lock = DeferredLock()
+        #: What the last reload has failed for.
+        self._causes: frozenset[Path] = frozenset()
         self._watcher: FileWatcher | None = None
         if options["services"] is not None and options["watch"]:
             self._watcher = FileWatcher(self._files, self._reload, reactor)
@@ -187,7 +190,8 @@ class Supervisor(Service):
     # Reloading
 
     def _files(self) -> Iterator[Path]:
-        return files_of(self._options, self._wanted)
+        yield from files_of(self._options, self._wanted)
+        yield from self._causes
 
     def _reload(self) -> None:
         if self._options["services"] is None:
@@ -198,8 +202,12 @@ class Supervisor(Service):
         reloaded: Deferred[Any] = self._lock.run(
             lambda: Deferred.fromCoroutine(self._reload_services())
         )
-        reloaded.addErrback(partial(log_reload_failure, self._options))
+        reloaded.addErrback(self._keep)
         reloaded.addErrback(lambda failure: self._log.failure("reload failed", failure))
+
+    def _keep(self, failure: Failure) -> None:
+        self._causes = causes_of(failure)
+        log_reload_failure(self._options, failure)
 
     async def _reload_services(self) -> None:
         """
@@ -217,6 +225,7 @@ class Supervisor(Service):
             return
         gone = await self._sockets.use(planned)
         self._wanted = wanted
+        self._causes = frozenset()
         self._spawner.send(SOCKETS)
         for it in self._sockets:
             self._spawner.send(b"%s %s" % (SOCKET, json.dumps(it.place).encode()), it.port.fileno())

@@ -23,7 +23,7 @@ class FileWatcher:
     """
     Calls *changed* after files have changed, once they have been the same for one `INTERVAL`.
 
-    A file that is missing may be about to be replaced: nothing is called until it is there again.
+    A file that is gone may be about to be replaced: nothing is called until it is there again.
 
     :param find: returns the files as they are named now.  A file that was not named before has not
         changed.
@@ -62,11 +62,15 @@ class FileWatcher:
         found = self._versions()
         if all(self._known.get(path, version) == version for path, version in found.items()):
             self._known, self._new = found, None
-        elif found != self._new or None in found.values():
+        elif found != self._new or self._has_lost(found):
             self._new = found
         else:
             self._known, self._new = found, None
             self._changed()
+
+    def _has_lost(self, found: Mapping[Path, _Version]) -> bool:
+        """Return whether a file that was there is not among those *found*."""
+        return any(it is None and self._known.get(path) for path, it in found.items())
 
     def _versions(self) -> Mapping[Path, _Version]:
         return {path: _version(path) for path in self._find()}

@@ -42,16 +42,15 @@ MAX_NAMED_RULES = 5
 
 
 def compile_script(
-    tables: dict[str, Any], reader: Reader, base: Path, functions: Functions | None = None
+    tables: dict[str, Any], reader: Reader, files: ScriptFiles, functions: Functions | None = None
 ) -> dict[str, Any]:
     """
     Return the fields of a `Script`; unusable if *reader* has problems afterwards.
 
-    :param base: the directory whose files the script can name.
-    :param functions: those that it can call; None: those of the modules in *base*, which are run.
+    :param files: those that the script can name.
+    :param functions: those that it can call; None: those of modules among *files*, which are run.
     """
     document: Document = reader.read(Document, tables, "")
-    files = ScriptFiles(base)
     parts = TableParts(reader, files, Modules(files) if functions is None else functions)
     framing = reply_framing = parts.framing(document.framing, "framing")
     if document.reply_framing is not None:
@@ -72,7 +71,7 @@ def compile_script(
         reader.report("state_scope", SHARED_PROPERTIES)
     others = [unmatched] if greeting is None else [greeting, unmatched]
     check_states(document.start, rules, others, reader.report, properties)
-    upstream = read_upstream(document.upstream, reader, base)
+    upstream = read_upstream(document.upstream, reader, files.directory or Path())
     relays = is_relay(tables)
     faults = read_faults(document.fault, parts, is_relay=relays)
     forwards = any(rule.forwards for rule in (*rules, *others))

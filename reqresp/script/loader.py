@@ -156,14 +156,16 @@ class Script(ConfigSource):
         if "service" in tables:
             raise ScriptError(reader.problem("service", _SERVICES_FILE))
         more: list[Problem] = []
+        files = ScriptFiles(Path(base))
         try:
-            fields = compile_script(tables, reader, Path(base), functions)
+            fields = compile_script(tables, reader, files, functions)
         except TooManyProblemsError:
             more = [
                 Problem(name, None, "", f"more than {MAX_PROBLEMS} problems; some are not shown")
             ]
         if reader.problems:
-            raise ScriptError(*sorted(reader.problems, key=lambda it: it.line or 0), *more)
+            problems = sorted(reader.problems, key=lambda it: it.line or 0)
+            raise ScriptError(*problems, *more, files=files.paths)
         return cls(name=name, lines=lines, **fields)
 
     def with_faults(self, tables: Sequence[dict[str, Any]], seed: int | None = None) -> Self:

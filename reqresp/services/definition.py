@@ -355,7 +355,7 @@ def reading(definition: Definition, key: str) -> Iterator[None]:
             origin.problem(key, str(it)) if origin.is_sent or not (it.line or it.path) else it
             for it in error.problems
         ]
-        raise ProblemsError(*problems) from None
+        raise ProblemsError(*problems, files=error.causes) from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ The keys of a script are read as a script is.  It must not know how a service ru
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def parse_services(
     lines = locate(text)
     reader = Reader(name, partial(line_of, lines))
     definitions: list[Definition] = []
+    files: set[Path] = set()
     try:
         document: ServicesDocument = reader.read(ServicesDocument, tables, "")
         for at, table in enumerate(document.service):
@@ -112,12 +113,12 @@ def parse_services(
             if definition is not None:
                 _check_taken(definition, at, definitions, reader)
                 definitions.append(definition)
-                _check(definition, check, reader)
+                _check(definition, check, reader, files)
         if not document.service and not reader.problems:
             reader.report("", "expected a service: write [[service]]")
     except TooManyProblemsError:
         pass
-    _raise_problems(reader)
+    _raise_problems(reader, files)
     return definitions
 
 
@@ -151,10 +152,16 @@ def read_definition(
     return definition
 
 
-def _check(definition: Definition, check: Callable[[Definition], object], reader: Reader) -> None:
+def _check(
+    definition: Definition,
+    check: Callable[[Definition], object],
+    reader: Reader,
+    files: set[Path],
+) -> None:
     try:
         check(definition)
     except ProblemsError as error:
+        files |= error.files
         for problem in error.problems:
             reader.add(problem)
 
@@ -165,7 +172,7 @@ def _accept(rules: Mapping[str, Any]) -> AcceptMode | None:
     return accept_mode(after=how["after"]) if isinstance(how, dict) else how and accept_mode(how)
 
 
-def _raise_problems(reader: Reader) -> None:
+def _raise_problems(reader: Reader, files: Iterable[Path] = ()) -> None:
     if not reader.problems:
         return
     more: list[Problem] = []
@@ -173,7 +180,7 @@ def _raise_problems(reader: Reader) -> None:
         more = [Problem(reader.file, None, "", f"{MAX_PROBLEMS} problems or more")]
     # Those of files that services name come last.
     own_first = sorted(reader.problems, key=lambda it: (it.file != reader.file, it.line or 0))
-    raise ProblemsError(*own_first, *more)
+    raise ProblemsError(*own_first, *more, files=files)
 
 
 def _check_taken(

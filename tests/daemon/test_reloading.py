@@ -101,6 +101,34 @@ class WatchTests(Making):
         self.successResultOf(stopped)
         self.assertEqual(made.reactor.getDelayedCalls(), [])
 
+    def test_what_a_script_with_problems_names(self) -> None:
+        """A reload that has failed is tried again once a file that the script names is changed."""
+        directory = live.temporary(self)
+        (directory / "it.toml").write_text('rule = [{ reply = "old" }]')
+        self.patch(build, "defer_to_daemon_thread", lambda _, *call: maybeDeferred(*call))
+        services = '[[service]]\nname = "default"\nlisten = 1\nscript = "it.toml"'
+        (directory / "services.toml").write_text(services)
+        for option in ("--script=it.toml", "--services=services.toml"):
+            name, _, file = option.partition("=")
+            made = self.make(f"{name}={directory / file}", "--watch", "--quiet")
+            made.service.startService()
+            (directory / "it.toml").write_text("rule = [{ call = 'answers:hello' }]")
+            events = self.logged()
+            made.reactor.pump([INTERVAL] * 3)
+            (directory / "answers.py").write_text("def hello(")
+            made.reactor.pump([INTERVAL] * 3)
+            (directory / "answers.py").write_text("def hello(call): return b'hello'")
+            made.reactor.pump([INTERVAL] * 3)
+            self.assertEqual(self.replies(made, b"a\n"), b"hello\r\n", option)
+            failed = [text for text in map(eventAsText, events) if "reload failed" in text]
+            for text, problem in zip(failed, ("cannot be read", "was never closed"), strict=True):
+                self.assertIn(problem, text)
+            stopped = made.service.stopService()
+            made.reactor.advance(INTERVAL)
+            self.successResultOf(stopped)
+            (directory / "answers.py").unlink()
+            (directory / "it.toml").write_text('rule = [{ reply = "old" }]')
+
     def test_a_script_that_was_sent(self) -> None:
         """The file is used again once it changes, and the log says what that undoes."""
         path = live.temporary(self) / "it.toml"

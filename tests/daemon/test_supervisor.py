@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address, UNIXAddress
@@ -20,6 +21,7 @@ from reqresp.daemon.listeners import Listener
 from reqresp.daemon.options import Options
 from reqresp.daemon.service_listeners import OwnListeners
 from reqresp.daemon.supervisor import Supervisor
+from reqresp.daemon.watching import INTERVAL
 from reqresp.services.definition import Definition
 from reqresp.services.endpoints import EndpointSpec, port_endpoint
 from tests.support import live
@@ -106,6 +108,26 @@ class SupervisorTests(SynchronousTestCase):
         supervisor.startService()
         self.addCleanup(self.finish, supervisor)
         return supervisor
+
+    def start_services(self, path: Path, *arguments: str) -> dict[str, FakePort]:
+        """Start a supervisor of the services in the file *path*; return the ports that it opens."""
+        options = Options()
+        options.parseOptions(["--workers=2", f"--services={path}", *arguments])
+        ports: dict[str, FakePort] = {}
+
+        def make(spec: EndpointSpec) -> FakeEndpoint:
+            number = socket.socket()
+            self.addCleanup(number.close)
+            address = IPv4Address("TCP", "127.0.0.1", 1)
+            return FakeEndpoint(ports.setdefault(spec.name, FakePort(number.fileno(), address)))
+
+        wanted = load_definitions(options)
+        own = OwnListeners((it[0] for it in wanted), make)
+        supervisor = Supervisor(options, own, [], self.reactor, wanted)
+        supervisor.privilegedStartService()
+        supervisor.startService()
+        self.addCleanup(self.finish, supervisor)
+        return ports
 
     def finish(self, supervisor: Supervisor) -> None:
         """Stop it, whatever a test has left."""
@@ -215,22 +237,7 @@ class SupervisorTests(SynchronousTestCase):
         self.patch(supervisor_module, "defer_to_daemon_thread", run_at_once)
         path = live.temporary(self) / "services.toml"
         path.write_text(A + B)
-        options = Options()
-        options.parseOptions(["--workers=2", f"--services={path}"])
-        ports: dict[str, FakePort] = {}
-
-        def make(spec: EndpointSpec) -> FakeEndpoint:
-            number = socket.socket()
-            self.addCleanup(number.close)
-            address = IPv4Address("TCP", "127.0.0.1", 1)
-            return FakeEndpoint(ports.setdefault(spec.name, FakePort(number.fileno(), address)))
-
-        wanted = load_definitions(options)
-        own = OwnListeners((it[0] for it in wanted), make)
-        supervisor = Supervisor(options, own, [], self.reactor, wanted)
-        supervisor.privilegedStartService()
-        supervisor.startService()
-        self.addCleanup(self.finish, supervisor)
+        ports = self.start_services(path)
         path.write_text(B + C)
         signal.raise_signal(signal.SIGHUP)
         self.reactor.advance(0)
@@ -252,6 +259,24 @@ class SupervisorTests(SynchronousTestCase):
         signal.raise_signal(signal.SIGHUP)
         self.reactor.advance(0)
         self.assertEqual([it.commands() for it in self.reactor.processes], [[]] * 3)
+
+    def test_what_a_watched_service_names(self) -> None:
+        """A reload that has failed is tried again once a file that a script names is changed."""
+        self.patch(supervisor_module, "defer_to_daemon_thread", run_at_once)
+        path = live.temporary(self) / "services.toml"
+        path.write_text(A)
+        self.start_services(path, "--watch")
+        path.write_text(A + 'script = "it.toml"\n')
+        for name, text in (
+            ("it.toml", "rule = [{ call = 'answers:hello' }]"),
+            ("answers.py", "def hello("),
+            ("answers.py", "def hello(call): return b'hello'"),
+        ):
+            self.reactor.pump([INTERVAL] * 3)
+            self.assertEqual(self.commands(), [[]] * 2)
+            (path.parent / name).write_text(text)
+        self.reactor.pump([INTERVAL] * 2)
+        self.assertEqual([it[-1] for it in self.commands()], [b"reload\n"] * 2)
 
     def test_command_line(self) -> None:
         """Workers get the reactor and the options, except those on where to listen."""

@@ -71,6 +71,15 @@ class FileWatcherTests(SynchronousTestCase):
         self.write("one", "a new one")
         self.assertEqual(self.looked(2), 1)
 
+    def test_a_file_that_was_never_there(self) -> None:
+        """It does not keep others from being used, and is a change once it is there."""
+        self.files = [self.path, self.directory / "two"]
+        self.assertEqual(self.looked(3), 0)
+        self.write("one", "changed")
+        self.assertEqual(self.looked(2), 1)
+        self.write("two", "new")
+        self.assertEqual(self.looked(2), 2)
+
     def test_files_that_are_named_later(self) -> None:
         """A file is watched from when it is named, and until it is not."""
         self.files = [self.path, self.write("two", "b")]

@@ -39,6 +39,7 @@ from reqresp.exchanges import UNMATCHED
 from reqresp.faults import Direction
 from reqresp.journal import Entry, Passed, UpstreamEnded, UpstreamFailed, UpstreamOpened
 from reqresp.script.compiler import compile_script
+from reqresp.script.files import ScriptFiles
 from reqresp.script.reader import Reader
 from reqresp.script.rule import CLOSES
 from reqresp.steps import Broadcast, FaultEffect, Forward
@@ -303,6 +304,6 @@ class JsonTests(SynchronousTestCase):
         line = json.loads(json.dumps(as_json(answered(steps, data))))
         self.assertEqual(as_bytes(line["request"]), data)
         script = {"framing": "chunk", "rule": [{"do": line["steps"]}]}
-        fields = compile_script(script, Reader("", lambda _path: None), Path())
+        fields = compile_script(script, Reader("", lambda _path: None), ScriptFiles(Path()))
         [rule] = fields["rules"].rules
         self.assertEqual([reply.steps for reply in rule.replies], [steps])

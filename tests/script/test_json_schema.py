@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from reqresp._errors import MAX_FLOAT, Seconds
 from reqresp.faults import KINDS
 from reqresp.script.compiler import compile_script
+from reqresp.script.files import ScriptFiles
 from reqresp.script.json_schema import Schemas, make_schema, script_schema
 from reqresp.script.reader import MAX_INTEGER, Reader, describe
 from reqresp.script.schema import Document
@@ -194,7 +195,7 @@ class FaultTests(SynchronousTestCase):
             for fault, expected in ((right, []), ({**right, key: value}, [key])):
                 for tables in places_of_a_fault(fault):
                     reader = Reader("it.toml", lambda _: None)
-                    compile_script(tables, reader, ROOT)
+                    compile_script(tables, reader, ScriptFiles(ROOT))
                     found = [it.path.rpartition(".")[2] for it in reader.problems]
                     self.assertEqual(found, expected, (tables, reader.problems))
                     self.assertEqual(valid.is_valid(tables), not expected, tables)
