@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar
 import attrs
 from attrs import Factory, evolve, frozen
 
-from reqresp._errors import Bytes, FieldError, Seconds
+from reqresp._errors import Bytes, FieldError, Seconds, check_count
 from reqresp._re2 import compile_pattern
 from reqresp._text import unknown
 from reqresp.faults import KINDS, PlacedFault
@@ -51,6 +51,7 @@ from reqresp.script.schema import (
 )
 from reqresp.script.templates import Template
 from reqresp.script.variables import Variable
+from reqresp.server.config import is_framing
 from reqresp.server.state_properties import StateProperties
 from reqresp.server.triggers import Timer
 from reqresp.steps import Broadcast, Forward, Send, Wait, is_addressee
@@ -189,6 +190,7 @@ class RuleParts:
         """
         if to is not None and not (isinstance(to, str) and is_addressee(to)):
             raise FieldError("to", f"expected {ADDRESSEES}, found {to!r}")
+        raw = _convert(bool, raw, "raw")
         found, is_raw = self._payload(payload, field, self._sources(predicates))
         framing = complete_framing(self.framing).replies
         step: Send | SendTemplate = _placed(field, send, found, raw or is_raw, framing)
@@ -277,8 +279,8 @@ class RuleParts:
 
         :raises FieldError: *times* is not a number >= 1.
         """
-        if times is not None and (not isinstance(times, int) or times < 1):
-            raise FieldError("times", f"expected an integer >= 1, found {times!r}")
+        if times is not None:
+            check_count(times, "times", 1)
         return times
 
     def fault(self, key: str, kind: str, parameters: Mapping[str, Any]) -> PlacedFault:
@@ -384,9 +386,10 @@ def _each(given: Any, path: str) -> list[tuple[Any, str]]:
 def _as_framing(given: str | Framing | None, path: str) -> BaseFraming | None:
     if given is None:
         return None
-    return complete_framing(
-        _placed(path, parse_framing, given) if isinstance(given, str) else given
-    )
+    found = _placed(path, parse_framing, given) if isinstance(given, str) else given
+    if not is_framing(found):
+        raise FieldError(path, f"expected the name of a framing, or a Framing, found {found!r}")
+    return complete_framing(found)
 
 
 def _convert(kind: Any, value: object, path: str) -> Any:

@@ -18,7 +18,7 @@ from reqresp.framing import Chunk
 from reqresp.script import Problem, ScriptError
 from reqresp.script.calls import Call
 from reqresp.script.predicates import Predicates
-from reqresp.script.rule import ReplyTemplate, Rule, SendTemplate, Turn
+from reqresp.script.rule import EVERY_STATE, ReplyTemplate, Rule, SendTemplate, Turn
 from reqresp.script.rule_parts import PayloadLike, PayloadsLike, RuleParts, is_turn
 from reqresp.server.functions import Answer
 from reqresp.server.triggers import Trigger
@@ -288,6 +288,9 @@ class Expectation(BaseExpectation):
             self._check_unused("goto")
             if not isinstance(state, str):
                 raise FieldError("goto", f"expected a string, found {state!r}")
+            if state == EVERY_STATE:
+                expected = f'expected one state, found "{state}", which means every state'
+                raise FieldError("goto", expected)
         self.rule = evolve(self.rule, goto=state)
         return self
 

@@ -17,8 +17,10 @@ from typing import Literal, Self, get_args
 from twisted.internet.interfaces import IReactorTime
 
 from reqresp._errors import FieldError
+from reqresp.recording.marks import make_ignored
 from reqresp.recording.notation import TORN
 from reqresp.recording.recorder import Recorder
+from reqresp.recording.redaction import make_redactions
 from reqresp.recording.replay import Replay
 from reqresp.recording.writing import TURN
 
@@ -52,7 +54,7 @@ class RecordingFile:
     :param ignore: patterns for what may differ when it is replayed; see `Replay.load`.
     :param redact: patterns for what is not recorded; see `Recorder`.
     :raises MissingRecordingError: the file does not exist, and *mode* forbids to record.
-    :raises FieldError: *mode* is unknown.
+    :raises FieldError: *mode* is unknown, or a pattern is wrong.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class RecordingFile:
         if mode not in get_args(RecordMode):
             expected = ", ".join(map(repr, get_args(RecordMode)))
             raise FieldError("record", f"expected one of {expected}; found {mode!r}")
+        _check("ignore", lambda: [make_ignored(it) for it in ignore])
+        _check("redact", lambda: make_redactions(redact))
         self.path = Path(path).absolute()
         self._record = Record(mode)
         self._ignore = ignore
@@ -141,6 +145,14 @@ class RecordingFile:
     ) -> Self | None:
         """Return the recording at *path*; None: there is none."""
         return None if path is None else cls(path, mode, ignore, redact)
+
+
+def _check(name: str, make: Callable[[], object]) -> None:
+    """:raises FieldError: what *make* makes of the argument *name* cannot be made."""
+    try:
+        make()
+    except ValueError as error:
+        raise FieldError(name, str(error)) from None
 
 
 def _has_conversations(path: Path) -> bool:

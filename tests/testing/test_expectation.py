@@ -437,6 +437,12 @@ class MistakeTests(ServerCase):
         """The number of expected requests is a positive integer."""
         message = self.mistake(self.serve().expect, "a", times=-1)
         self.assertEqual(message, "times: expected an integer >= 1, found -1")
+        message = self.mistake(self.serve().expect, "a", times=True)
+        self.assertEqual(message, "times: expected an integer >= 1, found True")
+        message = self.mistake(self.serve().on("a").reply, "b", raw="no")
+        self.assertEqual(message, "raw: expected true or false, found 'no'")
+        message = self.mistake(self.serve().on("a").goto, "*")
+        self.assertEqual(message, 'goto: expected one state, found "*", which means every state')
         message = self.mistake(self.serve().expect, "a", times=0)
         self.assertEqual(
             message,

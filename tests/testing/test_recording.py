@@ -78,6 +78,15 @@ class ModeTests(RecordingCase):
         self.assertEqual(self.path.read_bytes(), before)
         self.assertEqual([*self.directory.iterdir()], [self.path])
 
+    def test_wrong_patterns(self) -> None:
+        """The error names the argument, also while the other one is not used."""
+        for name in ("ignore", "redact"):
+            with self.assertRaisesRegex(
+                ScriptError, rf"^test_recording\.py:\d+: {name}: invalid RE2 pattern '\('"
+            ):
+                self.server(**{name: ["("]})
+        self.assertFalse(self.path.exists())
+
     def test_without_an_upstream(self) -> None:
         """A file is replayed without knowing the service; to record, it is needed."""
         with self.server() as server:

@@ -1,6 +1,8 @@
 """States of a test server: what ``server.state()`` changes, and what it refuses."""
 
-from reqresp import Script
+from typing import Any
+
+from reqresp import Line, Script
 from reqresp.script import ScriptError
 from tests.support.server_case import ServerCase
 
@@ -87,6 +89,14 @@ class TestState(ServerCase):
         server = self.serve()
         with self.assertRaisesRegex(ScriptError, r"test_states.py:\d+: state.framing: .*lime"):
             server.state("data", framing="lime")
+        for name in ("framing", "reply_framing"):
+            for wrong in (5, Line):
+                arguments: Any = {name: wrong}
+                with self.assertRaisesRegex(
+                    ScriptError,
+                    f"state.{name}: expected the name of a framing, or a Framing, found",
+                ):
+                    server.state("data", **arguments)
         with self.assertRaisesRegex(ScriptError, r"state.name: expected a string, found \[\]"):
             server.state([], framing="line")  # type: ignore[arg-type]
         with self.assertRaisesRegex(TypeError, "unknown property 'framin'; did you mean framing"):
