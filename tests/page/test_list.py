@@ -1,6 +1,7 @@
 """The list of the page in Chromium: rows, keys, pausing and searching."""
 
 import subprocess
+import tempfile
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -406,17 +407,44 @@ class EmptyTests(PageCase):
         self.open()
         self.page.locator("#empty pre").first.wait_for()
         port = self.stage.port("smtp")
-        shell, python = self.texts("#empty pre")
+        shell = self.texts("#empty pre")[0]
         self.assertEqual(shell, f"printf 'hello\\r\\n' | nc -N 127.0.0.1 {port}")
-        said = subprocess.run(
-            [live.program("bash"), "-c", shell], capture_output=True, check=True, timeout=PATIENCE
-        )
-        self.assertEqual(said.stdout, b"220 mail.test\r\n500 what?\r\n")
-        namespace: dict[str, Any] = {}
-        exec(python.replace("print(", "received = ("), namespace)  # noqa: S102, what a user would run
-        self.assertTrue(bytes(namespace["received"]).startswith(b"220 mail.test\r\n"))
+        from_shell, from_python = self.run_what_is_shown()
+        self.assertEqual(from_shell, b"220 mail.test\r\n500 what?\r\n")
+        self.assertTrue(from_python.startswith(b"220 mail.test\r\n"))
         self.row("hello").wait_for()
         self.assertFalse(self.page.locator("#empty").is_visible())
+
+    def test_the_first_request_of_other_services(self) -> None:
+        """It fits the framing, and a UNIX socket is asked by its path."""
+        live.program("nc")
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = f"{directory.name}/it.sock"
+        tcp = "tcp:0:interface=127.0.0.1"
+        self.open()
+        for name, listen, framing in (
+            ("local", f"unix:{path}", "line"),
+            ("ended", tcp, "delimiter:;\\x03"),
+            ("sized", tcp, "int16:little"),
+        ):
+            wanted = {"name": name, "listen": listen, "framing": framing, "response": "yes"}
+            self.stage.api("POST", "/api/services", wanted)
+            self.stage.api("DELETE", f"/api/services/{name}/entries")
+            self.page.get_by_role("button", name=f"{name} ").click()
+            self.page.locator(f"#empty >> text={name} listens on").wait_for()
+            self.assertEqual([b"yes" in it for it in self.run_what_is_shown()], [True, True], name)
+
+    def run_what_is_shown(self) -> tuple[bytes, bytes]:
+        """Run the commands of the empty list; return what the shell and Python receive."""
+        shell, python = self.texts("#empty pre")
+        said = subprocess.run(
+            [live.program("bash"), "-c", shell], capture_output=True, check=False, timeout=PATIENCE
+        )
+        self.assertEqual((said.returncode, said.stderr), (0, b""))
+        namespace: dict[str, Any] = {}
+        exec(python.replace("print(", "received = ("), namespace)  # noqa: S102, what a user would run
+        return said.stdout, bytes(namespace["received"])
 
     def test_a_disabled_service(self) -> None:
         """A disabled service says so, and can be enabled."""

@@ -7,7 +7,14 @@ import { address } from "./services_pane.js";
 
 // The first request in each framing, as printf and as Python write it.
 const FIRST = { line: "hello\\r\\n", resp: "PING\\r\\n", netstring: "5:hello,", chunk: "hello", raw: "hello" };
-const BINARY = { int8: "\\x05hello", int16: "\\x00\\x05hello", int32: "\\x00\\x00\\x00\\x05hello" };
+const BINARY = {
+  int8: "\\x05hello", int16: "\\x00\\x05hello", int32: "\\x00\\x00\\x00\\x05hello",
+  "int16:little": "\\x05\\x00hello", "int32:little": "\\x05\\x00\\x00\\x00hello",
+};
+// A delimiter that means the same between the quotes of a shell, in printf and in Python.
+const DELIMITER = /^delimiter:((?:\\[rnt]|\\0(?!\d)|\\x[0-9a-f]{2}|[\w .,:;|#-])+)$/;
+// A path that needs no quotes.
+const PATH = /^[\w./-]+$/;
 
 /**
  * Show why there is nothing to show.
@@ -32,13 +39,20 @@ function content(service, filter, isFiltered, told) {
   }
   const { text, host, port } = address(service);
   const intro = h("p", { className: "soft" }, `${name} listens on ${text}. What it receives and answers appears here at once.`);
-  if (port === null) return [h("h3", {}, "No request yet"), intro];
+  if (port === null && !PATH.test(text)) return [h("h3", {}, "No request yet"), intro];
   const client = reachable(host);
-  const escapes = FIRST[service.framing] ?? BINARY[service.framing] ?? FIRST.line;
+  const [shell, python] = port === null
+    ? [`nc -NU ${text}`, `with socket.socket(socket.AF_UNIX) as client:\n    client.connect("${text}")\n`]
+    : [`nc -N ${client} ${port}`, `with socket.create_connection(("${client}", ${port})) as client:\n`];
+  const escapes = first(service.framing);
   return [h("h3", {}, "No request yet"), intro, h("p", { className: "soft" }, "Send the first request:"),
-    code("From a shell", `printf '${printf(escapes)}' | nc -N ${client} ${port}`),
-    code("From Python", `import socket\n\nwith socket.create_connection(("${client}", ${port})) as client:\n`
-      + `    client.sendall(b"${escapes}")\n    print(client.recv(4096))`)];
+    code("From a shell", `printf '${printf(escapes)}' | ${shell}`),
+    code("From Python", `import socket\n\n${python}    client.sendall(b"${escapes}")\n    print(client.recv(4096))`)];
+}
+
+function first(framing) {
+  const [, delimiter] = DELIMITER.exec(framing) ?? [];
+  return delimiter ? `hello${delimiter}` : FIRST[framing] ?? BINARY[framing] ?? FIRST.line;
 }
 
 // What printf of every shell knows: octal numbers, but not hexadecimal ones.
