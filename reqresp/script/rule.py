@@ -298,7 +298,7 @@ class Rule:
         """
         Set its variables in the notes of *connection*.
 
-        :raises ValueError: a filter cannot change a value.
+        :raises ValueError: a value would be too long, or a filter cannot change one.
         """
         match = self.predicates.match(data)
         context = TemplateContext(data, connection, match, count, self.path)

@@ -11,6 +11,10 @@ from attrs import frozen
 from reqresp.script.names import TemplateContext
 from reqresp.script.templates import Template
 
+#: The most bytes of a value that a template makes: one that holds itself twice grows with each
+#: request.
+MAX_VALUE = 2**20
+
 
 class Notes:
     """
@@ -56,7 +60,17 @@ class Variable:
         return isinstance(self.value, Template) and self.value.written == text
 
     def assign(self, notes: Notes, context: TemplateContext) -> None:
-        """Set it in *notes*."""
-        value = self.value if isinstance(self.value, bytes) else self.value.fill_from(context)
+        """
+        Set it in *notes*.
+
+        :raises ValueError: its value would be too long, or a filter cannot change one.
+        """
+        value = self.value
+        if isinstance(value, Template):
+            value = value.fill_from(context)
+            if len(value) > MAX_VALUE:
+                raise ValueError(
+                    f"variable {self.name}: expected at most {MAX_VALUE} bytes, found {len(value)}"
+                )
         values = notes.server if self.is_shared else notes.values
         values[self.name] = value

@@ -62,6 +62,24 @@ class VariableTests(Conversation):
         ):
             self.assertEqual(self.answer(wire, data + b"\n"), reply + b"\r\n")
 
+    def test_a_value_has_a_bound(self) -> None:
+        """A client cannot let a value grow without end; the connection ends before."""
+        text = """
+            [[rule]]
+            equals = "more"
+            set    = { all = "{all}{all}{random_bytes:65536}" }
+            reply  = { template = "{all|len}" }
+        """
+        wire = Wire(self.factory(Script.parse(text), observers=[]), self.reactor)
+        for times in (1, 3, 7, 15):
+            self.assertEqual(self.answer(wire, b"more\n"), b"%d\r\n" % (times * 65536))
+        self.assertEqual(self.answer(wire, b"more\n"), b"")
+        [error] = self.flushLoggedErrors(ValueError)
+        self.assertEqual(
+            error.getErrorMessage(),
+            "rule[0], line 2: variable all: expected at most 1048576 bytes, found 2031616",
+        )
+
     def test_a_group_of_the_same_name(self) -> None:
         """It comes first in its own rule, where the variable must have its value."""
         text = """
