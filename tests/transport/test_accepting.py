@@ -171,11 +171,14 @@ class AcceptingTests(SynchronousTestCase):
             self.server.accepting()
         with self.assertRaisesRegex(TypeError, "^expected either how or after$"):
             self.server.accepting("now", after=1.0)
-        with self.assertRaisesRegex(ValueError, "^after: expected seconds from 0 to 3600"):
+        expected = r"^test_accepting\.py:\d+: accepting\.after: expected seconds from 0 to 3600"
+        with self.assertRaisesRegex(ValueError, expected):
             self.server.accepting(after=-1)
 
     def test_a_wrong_value(self) -> None:
         """The error has those that there are."""
-        expected = "^accepting: expected one of now, late, hold, refuse, found"
+        expected = (
+            r"^test_accepting\.py:\d+: accepting: expected one of now, late, hold, refuse, found"
+        )
         with self.assertRaisesRegex(ValueError, expected):
             self.server.accepting("never")  # type: ignore[arg-type]  # that is the test

@@ -549,7 +549,7 @@ class EndingTests(TLSTestCase):
 
     def test_drain(self) -> None:
         """A drain closes connections, and resets those in a handshake."""
-        self.serve(b"x")
+        self.serve()
         client, shaking = self.connect(), self.begin()
         drained = self.factory.drain(1)
         client.wire.wait(0.5)
