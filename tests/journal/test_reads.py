@@ -1,5 +1,6 @@
 """Reads that are kept as bytes: the same entries as of requests and replies that are kept."""
 
+import gc
 import tracemalloc
 from typing import Any
 
@@ -171,6 +172,7 @@ class KeepingTests(Conversation):
             for number in range(400):
                 wire.protocol.dataReceived(b"%06d\n" % number * 20)
                 wire.received()
+            gc.collect()  # what is garbage is not needed, whenever Python would collect it
             return tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()
